@@ -1,0 +1,12 @@
+"""Agents: they act in any world, and learn to act better.
+
+In: observations (N, …) and info of a batch of worlds. Out: a `Decision` with actions (N,) or (N, D).
+Does not know: scenes, windows, run folders, generative models. A learner yields its progress and
+leaves saving, scoring and stopping to its caller (`scenes.train`).
+
+Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`,
+`networks`, `heads`, `numerics`; `random` (the baseline) and `evaluate` (scores).
+
+To add an agent: copy `random.py` (or `ppo.py`, if it learns), add its line to `catalog.AGENTS`, and
+`tests/agents/test_conformance.py` checks it from then on.
+"""

@@ -1,0 +1,129 @@
+"""Distributions over actions: what a network's outputs mean.
+
+A head turns parameters (N, outputs) into actions, log-probabilities and entropies, all float32.
+Discrete worlds get `CategoricalHead`, with masks; continuous ones `GaussianHead`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor, nn
+
+from agents.networks import NetworkError
+from sim.records import Array
+
+
+class Head(Protocol):
+    """See the module; `mask` is (N, A) bool or None."""
+
+    outputs: int
+
+    def sample(
+        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Actions and their log-probabilities (N,)."""
+
+    def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N,) of given actions, and entropies (N,)."""
+
+    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor | None:
+        """(N, A), or None where there is no finite set of actions."""
+
+    def to_world(self, action: Tensor) -> Array:
+        """Actions as the world takes them."""
+
+
+def head_for(space: gymnasium.Space[Any]) -> Any:
+    """The head for an action space.
+
+    Raises:
+        NetworkError: for spaces other than Discrete from 0 and one-dimensional Box.
+    """
+    if isinstance(space, Discrete) and space.start == 0:
+        return CategoricalHead(int(space.n))
+    if isinstance(space, Box) and len(space.shape) == 1:
+        return GaussianHead(space)
+    raise NetworkError(f"actions of {space} are not supported: Discrete from 0 and flat Box are")
+
+
+class CategoricalHead(nn.Module):
+    """Softmax over A actions; masked ones have probability exactly 0."""
+
+    def __init__(self, actions: int) -> None:
+        super().__init__()
+        self.outputs = actions
+
+    def sample(
+        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (N,) int64 and their log-probabilities (N,)."""
+        log_probs = self._log_probs(parameters, mask)
+        if greedy:
+            action = log_probs.argmax(-1)
+        else:
+            action = torch.multinomial(log_probs.exp(), 1, generator=generator).squeeze(-1)
+        return action, log_probs.gather(-1, action[:, None]).squeeze(-1)
+
+    def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N,) and entropies (N,) in nats."""
+        log_probs = self._log_probs(parameters, mask)
+        # 0 · log 0 counts as 0; the clamp keeps its gradient finite.
+        entropy = -(log_probs.exp() * log_probs.clamp(min=-1e9)).sum(-1)
+        return log_probs.gather(-1, action[:, None]).squeeze(-1), entropy
+
+    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor:
+        """(N, A), rows sum to 1."""
+        return self._log_probs(parameters, mask).exp()
+
+    def to_world(self, action: Tensor) -> Array:
+        """(N,) int64."""
+        return np.asarray(action.cpu())
+
+    @staticmethod
+    def _log_probs(logits: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            logits = logits.masked_fill(~mask, -torch.inf)
+        return logits.log_softmax(-1)
+
+
+class GaussianHead(nn.Module):
+    """Independent normals whose deviations are parameters of their own, not of the state.
+
+    Samples are clipped to the bounds only on their way into the world, so that the
+    log-probability stays that of what was sampled.
+    """
+
+    def __init__(self, space: Box) -> None:
+        super().__init__()
+        self.outputs = int(space.shape[0])
+        self.log_std = nn.Parameter(torch.zeros(self.outputs))
+        self._low, self._high = space.low, space.high
+
+    def sample(
+        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Actions (N, D), unclipped, and their log-densities (N,)."""
+        noise = torch.randn(parameters.shape, generator=generator, device=parameters.device)
+        action = parameters if greedy else parameters + self.log_std.exp() * noise
+        return action, self.evaluate(parameters, mask, action)[0]
+
+    def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-densities (N,) and differential entropies (N,) in nats."""
+        z = (action - parameters) / self.log_std.exp()
+        constant = 0.5 * math.log(2 * math.pi)
+        log_prob = (-0.5 * z.square() - self.log_std - constant).sum(-1)
+        entropy = (self.log_std + 0.5 + constant).sum().expand(len(parameters))
+        return log_prob, entropy
+
+    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> None:
+        """There is no finite set of actions."""
+
+    def to_world(self, action: Tensor) -> Array:
+        """(N, D) float32 within the bounds."""
+        return np.asarray(np.clip(action.cpu().numpy(), self._low, self._high))

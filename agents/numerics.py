@@ -1,0 +1,59 @@
+"""Tensors to arrays and back, and which number format pays on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sim.records import Array, State
+
+
+def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
+    """Copies as contiguous numpy arrays: safetensors garbles channels_last ones."""
+    return {name: np.array(t.detach().cpu().numpy(), order="C") for name, t in tensors.items()}
+
+
+def from_arrays(module: nn.Module, arrays: Mapping[str, Array]) -> None:
+    """Copy arrays into a module's own tensors, keeping its memory format; half precision is widened.
+
+    Raises:
+        ValueError: naming the first missing, surplus or misshapen array.
+    """
+    tensors = module.state_dict()
+    for name in sorted(set(tensors) ^ set(arrays)):
+        raise ValueError(f"weights {'lack' if name in tensors else 'have a surplus'} {name}")
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != arrays[name].shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, this network's {tuple(tensor.shape)}")
+        tensor.copy_(torch.tensor(arrays[name]))
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
+    """What an optimiser remembers of each parameter, by the parameter's number."""
+    slots = optimizer.state_dict()["state"]
+    return {str(i): to_arrays(slot) for i, slot in slots.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Give back what `optimizer_state` took, in each parameter's own memory format.
+
+    The format matters: a fused optimiser walks parameter and moments side by side in memory.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for i, slot in state.items():
+        parameter = parameters[int(i)]
+        for name, array in slot.items():
+            value = torch.tensor(array)
+            if value.shape == parameter.shape:
+                value = torch.empty_like(parameter).copy_(value)
+            optimizer.state[parameter][name] = value
+
+
+def bfloat16_pays(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; emulated it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

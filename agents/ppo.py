@@ -1,0 +1,366 @@
+"""Proximal policy optimisation (Schulman et al. 2017), batched, resumable to the bit.
+
+Read from top to bottom: the keys, the two losses, the policy that acts, the learner's loop. Of the
+details collected by Huang et al. 2022 ("The 37 implementation details of PPO") it has: orthogonal
+weights, Adam with ε 1e-5, a falling learning rate, GAE, minibatches reshuffled every epoch,
+normalised advantages, the clipped policy loss, an entropy bonus and the gradient norm clipped. Value loss
+clipping is left out: it did not help (Andrychowicz et al. 2021, section 3.5).
+
+On CPU and CUDA the network runs in channels_last and, where the processor has it in hardware, under bfloat16
+autocast; weights, losses and the optimiser stay float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import gymnasium
+import torch
+from torch import Tensor, nn
+
+from agents.heads import Head, head_for
+from agents.networks import NETWORKS, ActorCritic
+from agents.numerics import bfloat16_pays, from_arrays, optimizer_state, restore_optimizer, to_arrays
+from agents.returns import generalized_advantage
+from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.vector import Info, Worlds, finished
+
+#: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
+FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
+
+
+class NonFiniteError(ArithmeticError):
+    """Learning produced a number that is not finite; nothing of that update may be kept."""
+
+
+@dataclass(frozen=True)
+class PPO:
+    """The scene keys of ``ppo``; the defaults are Schulman et al. 2017's for Atari."""
+
+    network: str = "nature"  # see agents.networks
+    learning_rate: float = 2.5e-4
+    learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
+    num_steps: int = 128  # per environment and update
+    num_epochs: int = 4
+    minibatch_size: int = 256
+    gamma: float = 0.99
+    gae_lambda: float = 0.95
+    clip_coef: float = 0.1
+    ent_coef: float = 0.01
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("num_steps", "num_epochs", "minibatch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        for name in ("learning_rate_end", "clip_coef", "ent_coef", "vf_coef"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if self.network not in NETWORKS:
+            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
+
+    def probe(self) -> PPO:
+        """The same work a step in shorter updates, to estimate how long training will take."""
+        return replace(self, num_steps=min(self.num_steps, 16))
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> PPOLearner:
+        """A fresh learner for one world's spaces."""
+        return PPOLearner(self, observation_space, action_space, seed, device)
+
+
+def policy_loss(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
+    """The clipped surrogate objective, negated (Schulman et al. 2017, equation 7); (B,) each → ()."""
+    ratio = (log_prob - old_log_prob).exp()
+    clipped = ratio.clamp(1 - clip_coef, 1 + clip_coef)
+    return -torch.min(ratio * advantage, clipped * advantage).mean()
+
+
+def value_loss(value: Tensor, target: Tensor) -> Tensor:
+    """Half the mean squared error to the λ-return (equation 9); (B,) each → ()."""
+    return 0.5 * (value - target).square().mean()
+
+
+@dataclass
+class Rollout:
+    """What one update learns from: `num_steps` steps of N worlds, time first."""
+
+    obs: Tensor  # (T, N, …)
+    action: Tensor  # (T, N) or (T, N, D)
+    log_prob: Tensor  # (T, N)
+    value: Tensor  # (T, N)
+    next_value: Tensor  # (T, N), of the final observation where an episode was truncated
+    reward: Tensor  # (T, N)
+    terminated: Tensor  # (T, N)
+    truncated: Tensor  # (T, N)
+    mask: Tensor | None  # (T, N, A)
+
+
+@dataclass
+class Batch:
+    """A rollout with its worlds laid end to end: B = T · N rows."""
+
+    obs: Tensor  # (B, …)
+    action: Tensor  # (B,) or (B, D)
+    log_prob: Tensor  # (B,)
+    advantage: Tensor  # (B,)
+    target: Tensor  # (B,) λ-returns, which the value learns
+    mask: Tensor | None  # (B, A)
+
+    @classmethod
+    def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> Batch:
+        """Flatten time and worlds; `advantage` is (T, N)."""
+        return cls(
+            obs=rollout.obs.flatten(0, 1),
+            action=rollout.action.flatten(0, 1),
+            log_prob=rollout.log_prob.flatten(),
+            advantage=advantage.flatten(),
+            target=(advantage + rollout.value).flatten(),
+            mask=None if rollout.mask is None else rollout.mask.flatten(0, 1),
+        )
+
+
+class PPOLearner:
+    """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+
+    def __init__(
+        self,
+        config: PPO,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        seed: int,
+        device: str,
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self._observation_space = observation_space
+        # Two generators: watching and scoring must not change what is learned.
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._acting = torch.Generator(self.device).manual_seed(seed + 1)
+        self._head: Head = head_for(action_space)
+        weights = torch.Generator().manual_seed(seed)
+        network = ActorCritic(config.network, observation_space, self._head.outputs, weights)
+        self.network = nn.ModuleDict({"actor_critic": network, "head": self._head}).to(self.device)
+        self._optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
+        )
+        self._half = config.precision == "bfloat16" or (
+            config.precision == "auto" and config.network != "mlp" and bfloat16_pays(self.device)
+        )
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds_state: State | None = None
+        self._worlds: Worlds | None = None
+
+    # -- acting --------------------------------------------------------------------------------
+
+    def seed(self, seed: int) -> None:
+        """Start the generator that samples actions in `act` anew."""
+        self._acting.manual_seed(seed)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
+        parameters, value = self._forward(self._tensor(obs))
+        mask = self._mask(info)
+        action, _ = self._head.sample(parameters, mask, self._acting, greedy=greedy)
+        probabilities = self._head.probabilities(parameters, mask)
+        return Decision(
+            actions=action.cpu().numpy(),
+            probabilities=None if probabilities is None else probabilities.cpu().numpy(),
+            value=value.cpu().numpy(),
+        ), memory
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    # -- learning ------------------------------------------------------------------------------
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Alternate rollouts and updates until the budget is spent; yields after each update.
+
+        Raises:
+            NonFiniteError: if a loss or gradient is not finite.
+        """
+        steps_per_update = self.config.num_steps * worlds.num_envs
+        total = budget.in_updates(steps_per_update)
+        self._worlds = worlds
+        if self._worlds_state is None:
+            obs, info = worlds.reset()
+        else:
+            obs, info = worlds.restore(self._worlds_state)
+        while self._updates < total:
+            rate = self._learning_rate(total)
+            rollout, obs, info, episodes = self._collect(worlds, obs, info)
+            metrics = self._update(rollout, rate)
+            self._env_steps += steps_per_update
+            self._updates += 1
+            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+
+    def state(self) -> State:
+        """Network, optimiser, generators, counters and worlds."""
+        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "network": self.weights(),
+            "optimizer": optimizer_state(self._optimizer),
+            "generator": self._generator.get_state().numpy(),
+            "worlds": self._worlds.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
+        self.load_weights(state["network"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._generator.set_state(torch.tensor(state["generator"]))
+        self._worlds_state = state["worlds"]
+
+    def _learning_rate(self, total: int) -> float:
+        left = 1 - self._updates / total
+        end = self.config.learning_rate_end
+        return end + (self.config.learning_rate - end) * left
+
+    @torch.no_grad()
+    def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:
+        """Play `num_steps` steps; the values of the observations that come next are filled in."""
+        steps: list[dict[str, Tensor]] = []
+        episodes: list[Episode] = []
+        masks: list[Tensor] = []
+        for _ in range(self.config.num_steps):
+            seen = self._tensor(obs)
+            mask = self._mask(info)
+            parameters, value = self._forward(seen)
+            action, log_prob = self._head.sample(parameters, mask, self._generator)
+            obs, reward, terminated, truncated, info = worlds.step(self._head.to_world(action))
+            episodes += finished(info)
+            final_value = torch.zeros_like(value)
+            if truncated.any():
+                rows = torch.from_numpy(truncated).to(self.device)
+                final_value[rows] = self._forward(self._tensor(info["final_obs"])[rows])[1]
+            steps.append(
+                {
+                    "obs": seen,
+                    "action": action,
+                    "log_prob": log_prob,
+                    "value": value,
+                    "next_value": final_value,
+                    "reward": self._tensor(reward).float(),
+                    "terminated": self._tensor(terminated),
+                    "truncated": self._tensor(truncated),
+                }
+            )
+            if mask is not None:
+                masks.append(mask)
+        columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+        rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
+        following = torch.cat([rollout.value[1:], self._forward(self._tensor(obs))[1][None]])
+        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
+        if self.config.clip_reward:
+            rollout.reward = rollout.reward.sign()
+        return rollout, obs, info, episodes
+
+    def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
+        """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        config = self.config
+        advantage = generalized_advantage(
+            rollout.reward,
+            rollout.value,
+            rollout.next_value,
+            rollout.terminated,
+            rollout.truncated,
+            config.gamma,
+            config.gae_lambda,
+        )
+        batch = Batch.from_rollout(rollout, advantage)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        figures = []
+        for _ in range(config.num_epochs):
+            order = torch.randperm(len(batch.target), generator=self._generator, device=self.device)
+            for start in range(0, len(order), config.minibatch_size):
+                figures.append(self._minibatch(batch, order[start : start + config.minibatch_size]))
+        means = torch.stack(figures).mean(0).tolist()  # the only wait for the device in an update
+        metrics = dict(zip(FIGURES, means, strict=True))
+        if not all(map(math.isfinite, means)):
+            bad = ", ".join(name for name, mean in metrics.items() if not math.isfinite(mean))
+            raise NonFiniteError(f"{bad} not finite in update {self._updates + 1}")
+        residual = (batch.target - rollout.value.flatten()).var()
+        explained = 1 - residual / batch.target.var().clamp(min=1e-12)
+        return metrics | {"explained_variance": float(explained), "learning_rate": learning_rate}
+
+    def _minibatch(self, batch: Batch, rows: Tensor) -> Tensor:
+        """One optimiser step on `rows` of the batch; returns the `FIGURES`, still on the device."""
+        config = self.config
+        parameters, value = self._forward(batch.obs[rows])
+        mask = None if batch.mask is None else batch.mask[rows]
+        log_prob, entropy = self._head.evaluate(parameters, mask, batch.action[rows])
+        old_log_prob = batch.log_prob[rows]
+        loss_pi = policy_loss(log_prob, old_log_prob, normalized(batch.advantage[rows]), config.clip_coef)
+        loss_v = value_loss(value, batch.target[rows])
+        loss = loss_pi + config.vf_coef * loss_v - config.ent_coef * entropy.mean()
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
+        self._optimizer.step()
+        with torch.no_grad():
+            log_ratio = log_prob - old_log_prob
+            ratio = log_ratio.exp()
+            kl = (ratio - 1 - log_ratio).mean()  # Schulman 2020, "Approximating KL divergence", k3
+            clipped = ((ratio - 1).abs() > config.clip_coef).float().mean()
+            return torch.stack([loss_pi, loss_v, entropy.mean(), kl, clipped, norm])
+
+    def _forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            parameters, value = self.network["actor_critic"](obs)
+        return parameters, value
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def _mask(self, info: Mapping[str, Any]) -> Tensor | None:
+        mask = info.get("action_mask")
+        return None if mask is None else self._tensor(mask).bool()
+
+
+def normalized(advantage: Tensor) -> Tensor:
+    """Advantages of one minibatch (B,) at mean 0 and deviation 1; a lone one stays as it is."""
+    if len(advantage) < 2:
+        return advantage
+    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)

@@ -1,0 +1,49 @@
+"""Returns and advantages: pure functions of arrays, time first.
+
+An episode that terminated is worth nothing afterwards; one that was truncated is still worth the
+value of its final observation. The two flags are therefore never merged.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def generalized_advantage(
+    reward: Tensor,
+    value: Tensor,
+    next_value: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> Tensor:
+    """Generalised advantage estimation (Schulman et al. 2016, equation 16).
+
+    Args:
+        reward: (T, N).
+        value: (T, N) V(s_t).
+        next_value: (T, N) V(s_{t+1}); where an episode was truncated, V of its final observation,
+            not of the next episode's first. Where it terminated any finite number will do.
+        terminated: (T, N) bool.
+        truncated: (T, N) bool.
+        gamma: discount.
+        gae_lambda: 0 gives the one-step TD error, 1 the Monte Carlo return less the value.
+
+    Returns:
+        (T, N) advantages; adding `value` gives the λ-returns.
+
+    >>> one = torch.ones(1, 1)
+    >>> no = torch.zeros(1, 1, dtype=torch.bool)
+    >>> generalized_advantage(one, 2 * one, 10 * one, no, ~no, 0.5, 0.9).item()  # 1 + 0.5 * 10 - 2
+    4.0
+    """
+    advantage = torch.zeros_like(reward)
+    following = torch.zeros_like(reward[0])
+    delta = reward + gamma * next_value * ~terminated - value
+    carries_on = (~(terminated | truncated)).to(reward.dtype)
+    for t in range(reward.shape[0] - 1, -1, -1):
+        following = delta[t] + gamma * gae_lambda * carries_on[t] * following
+        advantage[t] = following
+    return advantage

@@ -1,0 +1,140 @@
+"""From a checked scene to the things themselves: worlds, agents, perceptions, samplers.
+
+The only place where the folders' catalogues meet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agents.catalog import AGENTS
+from scenes.schema import Scene, SceneError
+from sim.catalog import load, world_config
+from sim.checkpoints import Card, Checkpoint, check_fits, load_checkpoint, make_card
+from sim.fields import construct
+from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
+from sim.vector import Worlds
+
+
+def scene_world(scene: Scene) -> WorldConfig:
+    """The scene's world, not yet started.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if scene.world is None:
+        raise SceneError(f"{scene.source.name} has no [world]")
+    return world_config(scene.world.use, scene.world.fields, f"{scene.source.name}, [world]")
+
+
+def scene_agent(scene: Scene) -> AgentConfig:
+    """The scene's agent, not yet built.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if scene.agent is None:
+        raise SceneError(f"{scene.source.name} has no [agent]")
+    cls = load(AGENTS, scene.agent.use, "agent")
+    config: AgentConfig = construct(cls, scene.agent.fields, f"{scene.source.name}, [agent]")
+    return config
+
+
+def build_policy(
+    scene: Scene, worlds: Worlds, config: WorldConfig, device: str, checkpoint: Path | None = None
+) -> tuple[Policy, Card | None]:
+    """The scene's agent for `worlds`, with the weights of its checkpoint where it has one.
+
+    Args:
+        scene: says which agent.
+        worlds: the spaces it must fit.
+        config: the world, for the checkpoint's sake.
+        device: `chosen_device`.
+        checkpoint: instead of the scene's own.
+
+    Returns:
+        The agent and the card of its checkpoint; None if it is untrained.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    agent = scene_agent(scene)
+    assert scene.agent is not None
+    policy = agent.build(
+        worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
+    )
+    if checkpoint is None and scene.agent.checkpoint:
+        checkpoint = scene.resolve(scene.agent.checkpoint)
+    if checkpoint is None:
+        return policy, None
+    loaded = load_checkpoint(checkpoint)
+    check_agent(scene, loaded, worlds, config)
+    if not isinstance(policy, Learner):
+        raise SceneError(f'agent "{scene.agent.use}" has nothing to learn and takes no checkpoint')
+    policy.load_weights(loaded.weights)
+    return policy, loaded.card
+
+
+def check_agent(scene: Scene, checkpoint: Checkpoint, worlds: Worlds, config: WorldConfig) -> None:
+    """Refuse a checkpoint of another agent, world or space.
+
+    Raises:
+        CheckpointError: with every difference.
+    """
+    assert scene.agent is not None
+    check_fits(
+        checkpoint,
+        kind="agent",
+        name=scene.agent.use,
+        world=config.name,
+        observation_space=worlds.single_observation_space,
+        action_space=worlds.single_action_space,
+    )
+
+
+def agent_card(
+    scene: Scene,
+    agent: AgentConfig,
+    config: WorldConfig,
+    worlds: Worlds,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of the scene's agent."""
+    assert scene.agent is not None
+    return make_card(
+        "agent",
+        scene.agent.use,
+        asdict(agent),  # type: ignore[call-overload]
+        seed=scene.seed,
+        trained=trained,
+        world=config.name,
+        observation_space=worlds.single_observation_space,
+        action_space=worlds.single_action_space,
+        preprocessing="uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are",
+        protocol=config.protocol(),
+        scores=scores,
+    )
+
+
+def chosen_device(wish: str) -> str:
+    """``auto`` becomes ``cuda`` where there is one, else ``cpu``; torch then uses every core.
+
+    Raises:
+        SceneError: if a GPU is asked for and there is none.
+    """
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(os.cpu_count() or 1)
+    if wish == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise SceneError("--device cuda: torch sees no GPU here; use --device cpu")
+    return wish

@@ -1,0 +1,188 @@
+"""``playfield VERB SCENE [options]``: parsing, exit codes and the JSON line.
+
+Exit codes: 0 done; 2 the request is wrong; 1 it failed while working; 130 stopped by Ctrl-C.
+Nothing heavy is imported before a verb needs it, so that ``playfield --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+from tyro.conf import Positional, UseAppendAction, arg, subcommand
+
+from sim.errors import RequestError, WorkError
+
+DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+
+SceneName = Annotated[Positional[str], arg(metavar="SCENE", help="a shipped scene, or a scene file's path")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every verb takes."""
+
+    set: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="KEY.PATH=VALUE", help="change a key of the scene; repeatable"),
+    ] = ()
+    seed: Annotated[int | None, arg(help="instead of the scene's own", metavar="N")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], arg(help="where models run")] = "auto"
+    json: Annotated[bool, arg(help="end stdout with one line of JSON")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(Common):
+    """Show what there is, and what is trained."""
+
+    what: Positional[Literal["worlds", "agents", "perceptions", "samplers", "scenes"] | None] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """The names, by kind."""
+        from scenes import verbs
+
+        answer = verbs.list_all(self.what)
+        if not self.json:
+            verbs.show_list(answer)
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Common):
+    """Open the window and watch the scene's agent play."""
+
+    scene: SceneName
+    run: Annotated[Path | None, arg(help="the newest checkpoint of this run", metavar="DIR")] = None
+    headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
+    frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
+    record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
+
+    person: ClassVar[bool] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Frames, episodes and returns."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        answer = verbs.watch(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            person=self.person,
+            run=self.run,
+            headless=self.headless,
+            frames=self.frames,
+            record=self.record,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play(Watch):
+    """Open the window with yourself in control; M hands over to the agent."""
+
+    person: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Common):
+    """Train what the scene is about, in a run folder that can be resumed."""
+
+    scene: SceneName
+    run: Annotated[Path | None, arg(help="the run folder [runs/SCENE-DATE-TIME]", metavar="DIR")] = None
+    steps: Annotated[int | None, arg(help="instead of the scene's budget", metavar="N")] = None
+    resume: Annotated[bool, arg(help="go on, exactly where --run or the newest run stopped")] = False
+    start_from: Annotated[Path | None, arg(name="from", help="start with a checkpoint", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """The run and its figures."""
+        from scenes import verbs
+
+        answer, interrupted = verbs.train(
+            self.scene,
+            self.set,
+            self.seed,
+            device=self.device,
+            run=self.run,
+            steps=self.steps,
+            resume=self.resume,
+            start_from=self.start_from,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Common):
+    """Score the scene over whole episodes, beside a baseline."""
+
+    scene: SceneName
+    episodes: Annotated[int, arg(help="how many", metavar="N")] = 20
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Metrics, baseline and intervals."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        scene = load_scene(self.scene, self.set, self.seed)
+        answer = verbs.evaluate(scene, device=self.device, episodes=self.episodes, checkpoint=self.checkpoint)
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Common):
+    """Say what is missing here, and the line that mends it."""
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """All checks."""
+        from scenes import verbs
+
+        return verbs.doctor(), DONE
+
+
+Verb = (
+    Annotated[List, subcommand("list")]
+    | Annotated[Watch, subcommand("watch")]
+    | Annotated[Play, subcommand("play")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Doctor, subcommand("doctor")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    verb = tyro.cli(
+        Verb,
+        prog="playfield",
+        description="Agents learn to play, models look on, and you watch. Start with: playfield watch pong",
+        args=arguments,
+    )
+    try:
+        answer, code = verb.execute()
+    except RequestError as error:
+        return _told(error, WRONG)
+    except WorkError as error:
+        return _told(error, FAILED)
+    except KeyboardInterrupt:
+        print("stopped at once; what had been saved is safe", file=sys.stderr)
+        return INTERRUPTED
+    if verb.json:
+        print(json.dumps(answer))
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    return code
+
+
+def _told(error: Exception, code: int) -> int:
+    print(f"playfield: {error}", file=sys.stderr)
+    return code
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""Scene files: TOML into dataclasses, strictly.
+
+A scene names a world, an agent, perceptions and samplers by their catalogue names (``use``); the other
+keys of such a table are the fields of that entry's own dataclass and are checked by `scenes.build`,
+once the entry is imported. Here everything else is checked, so that `playfield list` needs no torch.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from sim.errors import RequestError
+from sim.fields import FieldError, construct, nearest
+
+SHIPPED = Path(__file__).parent
+
+
+class SceneError(RequestError, ValueError):
+    """A scene that does not exist, cannot be read, or says something that cannot be."""
+
+
+@dataclass(frozen=True)
+class World:
+    """``[world]``: `num_envs` is how many play at once in training."""
+
+    use: str
+    num_envs: int = 1
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """``[agent]``: `checkpoint` is what `watch`, `play` and `evaluate` use."""
+
+    use: str
+    checkpoint: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Perception:
+    """``[[perception]]``."""
+
+    use: str
+    checkpoint: str | None = None
+    feed: Literal["overlay", "agent"] = "overlay"
+    origin: Literal["truth", "model", "noisy truth"] = "model"
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """``[[sampler]]``."""
+
+    use: str
+    checkpoint: str | None = None
+    feed: Literal["gallery", "world", "reset"] = "gallery"
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Train:
+    """``[train]``: `checkpoint_every` and `evaluate_every` count what the budget counts; 0 is never."""
+
+    env_steps: int | None = None
+    updates: int | None = None
+    checkpoint_every: int | None = None  # a twentieth of the budget, unless set
+    evaluate_every: int = 0
+    target_return: float | None = None  # stop when the last 100 training episodes reach it
+
+    def __post_init__(self) -> None:
+        """Refuse a budget of both kinds, and numbers that make no sense.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if self.env_steps is not None and self.updates is not None:
+            raise ValueError("give env_steps or updates, not both")
+        for key in ("env_steps", "updates", "checkpoint_every"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise ValueError(f"{key} must be at least 1, not {getattr(self, key)}")
+        if self.evaluate_every < 0:
+            raise ValueError(f"evaluate_every must not be below 0, not {self.evaluate_every}")
+
+
+@dataclass(frozen=True)
+class View:
+    """``[view]``."""
+
+    fps: int = 60  # the most pictures a second that the window draws
+
+    def __post_init__(self) -> None:
+        """Refuse rates that no screen has.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if not 1 <= self.fps <= 1000:
+            raise ValueError(f"fps must be in 1…1000, not {self.fps}")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One scene file, checked but not built.
+
+    `name` is the file's name without ending; `source` is the file; relative paths start from its folder.
+    """
+
+    title: str
+    name: str
+    source: Path
+    seed: int = 0
+    world: World | None = None
+    agent: Agent | None = None
+    perception: tuple[Perception, ...] = ()
+    sampler: tuple[Sampler, ...] = ()
+    train: Train = Train()
+    view: View = View()
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def resolve(self, path: str) -> Path:
+        """A path of the scene, absolute."""
+        return (self.source.parent / path).resolve()
+
+    def toml(self) -> str:
+        """The scene as it was resolved, `--set` and `--seed` included, with absolute paths."""
+        return tomli_w.dumps(_absolute(self.raw, self))
+
+
+def shipped_scenes() -> list[str]:
+    """The names of the scenes inside the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load_scene(name_or_path: str, changes: Sequence[str] = (), seed: int | None = None) -> Scene:
+    """Read a scene by its shipped name or its path.
+
+    Args:
+        name_or_path: such as ``pong`` or ``my/own.toml``.
+        changes: ``key.path=value`` each, applied before checking.
+        seed: replaces the scene's own.
+
+    Raises:
+        SceneError: naming file, key and the nearest valid name.
+    """
+    path = find_scene(name_or_path)
+    raw = _read(path)
+    for change in changes:
+        _apply(raw, change)
+    if seed is not None:
+        raw["seed"] = seed
+    try:
+        return _scene(raw, path)
+    except FieldError as error:
+        raise SceneError(str(error)) from error
+
+
+def find_scene(name_or_path: str) -> Path:
+    """The file of a scene.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise SceneError(f"there is no scene file {path}")
+        return path.resolve()
+    shipped = SHIPPED / f"{name_or_path}.toml"
+    if not shipped.is_file():
+        raise SceneError(f'there is no scene "{name_or_path}"; {nearest(name_or_path, shipped_scenes())}')
+    return shipped
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise SceneError(f"{path.name} is not UTF-8 text: byte {error.start} is not valid") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SceneError(f"{path.name} is not TOML: {error}") from error
+    except OSError as error:
+        raise SceneError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _apply(raw: dict[str, Any], change: str) -> None:
+    """Set one key: ``agent.gamma=0.9``, ``perception.0.origin=truth``."""
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise SceneError(f'--set wants key.path=value, not "{change}"')
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.split(".")
+    node: Any = raw
+    for part in path:
+        node = _child(node, part, change)
+    if isinstance(node, list):
+        node[_index(node, last, change)] = value
+    else:
+        node[last] = value
+
+
+def _child(node: Any, part: str, change: str) -> Any:
+    child = node[_index(node, part, change)] if isinstance(node, list) else node.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise SceneError(f'--set {change}: "{part}" is not a table')
+    return child
+
+
+def _index(items: list[Any], part: str, change: str) -> int:
+    if not part.isdecimal() or int(part) >= len(items):
+        raise SceneError(f'--set {change}: "{part}" is not one of the items 0…{len(items) - 1}')
+    return int(part)
+
+
+def _scene(raw: dict[str, Any], path: Path) -> Scene:
+    where = path.name
+    tables = {"world": World, "agent": Agent, "train": Train, "view": View}
+    arrays = {"perception": Perception, "sampler": Sampler}
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key in tables:
+            values[key] = _table(tables[key], value, f"{where}, [{key}]")
+        elif key in arrays:
+            if not isinstance(value, list):
+                raise SceneError(f"{where}: {key} must be written [[{key}]]")
+            values[key] = tuple(
+                _table(arrays[key], item, f"{where}, [[{key}]] number {i}") for i, item in enumerate(value)
+            )
+    known = {"title": str, "seed": int}
+    for key in raw:
+        if key not in known and key not in values:
+            raise SceneError(f'{where}: unknown key "{key}"; {nearest(key, [*known, *tables, *arrays])}')
+    top = construct(_Top, {key: raw[key] for key in known if key in raw}, where)
+    if "world" in values and values["world"].num_envs < 1:
+        raise SceneError(f"{where}, [world]: num_envs must be at least 1, not {values['world'].num_envs}")
+    return Scene(title=top.title, seed=top.seed, name=path.stem, source=path, raw=raw, **values)
+
+
+@dataclass(frozen=True)
+class _Top:
+    """The keys outside all tables."""
+
+    title: str
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must not be below 0, not {self.seed}")
+
+
+def _table(cls: type[Any], value: Any, where: str) -> Any:
+    """A table whose keys are `cls`'s own or, where it has a catalogue entry, that entry's."""
+    if not isinstance(value, Mapping):
+        raise SceneError(f"{where} must be a table")
+    own = set(cls.__dataclass_fields__) - {"fields"}
+    if "fields" not in cls.__dataclass_fields__:
+        return construct(cls, value, where)
+    entry = {key: v for key, v in value.items() if key not in own}
+    return construct(cls, {key: v for key, v in value.items() if key in own} | {"fields": entry}, where)
+
+
+def _absolute(raw: dict[str, Any], scene: Scene) -> dict[str, Any]:
+    def mapped(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {
+                key: str(scene.resolve(value))
+                if key == "checkpoint" and isinstance(value, str)
+                else mapped(value)
+                for key, value in node.items()
+            }
+        return [mapped(item) for item in node] if isinstance(node, list) else node
+
+    return {key: mapped(value) for key, value in raw.items()}

@@ -1,0 +1,386 @@
+"""Training: the caller of `learn`, which saves, logs, scores and stops between two yields.
+
+A learner knows nothing of folders, progress bars or signals; all of that is here, once, for every
+learner.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from agents.evaluate import evaluate
+from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
+from scenes.schema import Scene, SceneError
+from sim.checkpoints import load_checkpoint, save_checkpoint
+from sim.errors import WorkError
+from sim.files import SaveError
+from sim.protocols import Learner, LearnerConfig, WorldConfig
+from sim.records import Budget, Progress, State
+from sim.runs import Run
+from sim.vector import Worlds
+
+RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
+CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
+EVALUATION_EPISODES = 20
+
+
+class TrainingFailed(WorkError):
+    """Training could not go on; the message says what was saved and how to go on."""
+
+
+@dataclass
+class Trained:
+    """What a training run came to.
+
+    `rate` is environment steps a second without start-up and the first update. `stopped` says why it
+    ended before its budget, or is None.
+    """
+
+    folder: Path
+    env_steps: int = 0
+    updates: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    stopped: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def default_folder(scene: Scene) -> Path:
+    """``runs/<scene>-<date>-<time>`` in the current folder."""
+    return Path("runs") / f"{scene.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def budget_of(scene: Scene) -> Budget:
+    """What [train] asks for.
+
+    Raises:
+        SceneError: if it sets no budget.
+    """
+    if scene.train.env_steps is None and scene.train.updates is None:
+        raise SceneError(f"{scene.source.name}, [train]: set env_steps or updates, or give --steps")
+    return Budget(scene.train.env_steps, scene.train.updates)
+
+
+def train(
+    scene: Scene,
+    folder: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    start_from: Path | None = None,
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> Trained:
+    """Train the scene's agent in a run folder.
+
+    Args:
+        scene: what to train.
+        folder: the run folder; new unless `resume`.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        resume: go on from the newest state in the folder.
+        start_from: a checkpoint whose weights to start with.
+        say: takes lines for a person.
+
+    Raises:
+        TrainingFailed: if it could not go on; what had been saved stays.
+        RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+    """
+    agent, config, budget = scene_agent(scene), scene_world(scene), budget_of(scene)
+    assert scene.world is not None and scene.agent is not None
+    if not isinstance(agent, LearnerConfig):
+        raise SceneError(f'agent "{scene.agent.use}" does not learn')
+    place = chosen_device(device)
+    worlds = config.make_batch(scene.world.num_envs, scene.seed)
+    learner = agent.build(
+        worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=place
+    )
+    if start_from is not None:
+        checkpoint = load_checkpoint(start_from)
+        check_agent(scene, checkpoint, worlds, config)
+        learner.load_weights(checkpoint.weights)
+    run = Run(folder, resume=resume)
+    try:
+        session = Session(scene, agent, config, worlds, learner, budget, run, place, say)
+        if resume:
+            session.take_up()
+        else:
+            (folder / "scene.toml").write_text(scene.toml(), "utf-8")
+        return session.go()
+    finally:
+        run.close()
+        worlds.close()
+
+
+class Session:
+    """One sitting of a training run, from its start or from a resume to its end or an interruption."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        agent: LearnerConfig,
+        config: WorldConfig,
+        worlds: Worlds,
+        learner: Learner,
+        budget: Budget,
+        run: Run,
+        device: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self.scene, self.agent, self.config, self.worlds = scene, agent, config, worlds
+        self.learner, self.budget, self.run, self.device, self.say = learner, budget, run, device, say
+        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.seconds_before = 0.0
+        self.result = Trained(run.folder)
+        total = budget.env_steps or budget.updates or 1
+        self.checkpoint_every = scene.train.checkpoint_every or max(1, total // CHECKPOINTS_IN_A_RUN)
+
+    def take_up(self) -> None:
+        """Restore the newest state of the run, if it has one."""
+        found = self.run.newest_state()
+        if found is None:
+            self.say(f"{self.run.folder} holds no state yet: starting from the beginning")
+            return
+        step, state = found
+        self.learner.restore(state["learner"])
+        self.recent.extend(state["recent"].tolist())
+        self.seconds_before = float(state["seconds"])
+        self.result.env_steps, self.result.updates = int(state["env_steps"]), int(state["updates"])
+        self.result.seconds = self.seconds_before
+        if self.recent:
+            self.result.metrics["return_mean"] = float(np.mean(self.recent))
+        self.say(f"resuming {self.run.folder} at step {step:,}")
+
+    def go(self) -> Trained:
+        """Learn until the budget, the target or an interruption."""
+        steps_done = self._counted(self.result.env_steps, self.result.updates)
+        if steps_done >= (self.budget.env_steps or self.budget.updates or 0):
+            self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
+            return self.result
+        self._announce()
+        started = time.monotonic()
+        first: tuple[float, int] | None = None
+        saved = self.result.env_steps
+        progress: Progress | None = None
+        try:
+            with interruption() as interrupted, progress_bar() as draw:
+                for progress in self.learner.learn(self.worlds, self.budget):
+                    now = time.monotonic()
+                    self._note(progress, self.seconds_before + now - started)
+                    if first is None:
+                        first = (now, progress.env_steps)
+                    elif now > first[0]:
+                        self.result.rate = (progress.env_steps - first[1]) / (now - first[0])
+                    self.result.stopped = self._why_stop(interrupted())
+                    if self._due(saved, progress) or self.result.stopped:
+                        self._save(progress)
+                        saved = progress.env_steps
+                    draw(self._status(progress))
+                    if self.result.stopped:
+                        break
+            if progress is not None and saved != progress.env_steps:
+                self._save(progress)
+        except SaveError as error:
+            raise TrainingFailed(f"{error.strerror}; {self._how_to_go_on()}") from error
+        except (ArithmeticError, RuntimeError, OSError) as error:
+            raise TrainingFailed(f"training stopped: {error}; {self._how_to_go_on()}") from error
+        return self.result
+
+    def _announce(self) -> None:
+        """Say what is about to be done and how long that will take."""
+        total = self.budget.in_updates(1)
+        unit = "env steps" if self.budget.env_steps else "updates"
+        line = f"{self.scene.title}: {total:,} {unit} in {self.run.folder}"
+        rate = estimated_rate(self.scene, self.agent, self.config, self.device, self.budget)
+        if rate:
+            left = (total - self.result.env_steps) / rate
+            line += f", about {duration(left)} at {rate:,.0f} steps/s"
+        self.say(line)
+
+    def _note(self, progress: Progress, seconds: float) -> None:
+        """Log one update."""
+        self.recent.extend(episode.score for episode in progress.episodes)
+        row: dict[str, Any] = {
+            "env_steps": progress.env_steps,
+            "updates": progress.updates,
+            "episodes": len(progress.episodes),
+        }
+        if self.recent:
+            row["return_mean"] = float(np.mean(self.recent))
+        row |= progress.metrics
+        if self._crossed(self.scene.train.evaluate_every, progress):
+            row |= self._evaluate()
+        self.run.log(progress.env_steps, row | {"seconds": round(seconds, 3)})
+        self.result.env_steps, self.result.updates = progress.env_steps, progress.updates
+        self.result.seconds = seconds
+        self.result.metrics = {k: v for k, v in row.items() if k not in ("env_steps", "updates", "episodes")}
+
+    def _evaluate(self) -> dict[str, float]:
+        scores = evaluate(
+            self.learner,
+            self.config,
+            episodes=EVALUATION_EPISODES,
+            seed=self.scene.seed,
+            greedy=self.agent.greedy,
+        )
+        return {f"evaluation_{name}": value for name, value in scores.metrics().items()}
+
+    def _why_stop(self, interrupted: bool) -> str | None:
+        target = self.scene.train.target_return
+        if interrupted:
+            return "interrupted"
+        if target is not None and len(self.recent) == RECENT and np.mean(self.recent) >= target:
+            return f"the last {RECENT} episodes reached target_return {target:g}"
+        return None
+
+    def _counted(self, env_steps: int, updates: int) -> int:
+        return env_steps if self.budget.env_steps is not None else updates
+
+    def _crossed(self, every: int, progress: Progress) -> bool:
+        """Whether this update passed a multiple of `every`, wherever the run was started or resumed."""
+        if every < 1:
+            return False
+        a_step = progress.env_steps // progress.updates
+        now = self._counted(progress.env_steps, progress.updates)
+        before = self._counted(progress.env_steps - a_step, progress.updates - 1)
+        return now // every > before // every
+
+    def _due(self, saved: int, progress: Progress) -> bool:
+        return saved != progress.env_steps and self._crossed(self.checkpoint_every, progress)
+
+    def _save(self, progress: Progress) -> None:
+        """Write the checkpoint, then the state: a state never stands without its checkpoint."""
+        trained = {
+            "env_steps": progress.env_steps,
+            "updates": progress.updates,
+            "seconds": round(self.result.seconds),
+        }
+        scores = {}
+        if self.recent:
+            scores = {"training_return_mean": float(np.mean(self.recent)), "episodes": len(self.recent)}
+        card = agent_card(self.scene, self.agent, self.config, self.worlds, trained, scores)
+        folder = self.run.checkpoints / str(progress.env_steps)
+        save_checkpoint(folder, card, self.learner.weights())
+        state: State = {
+            "learner": self.learner.state(),
+            "recent": np.array(self.recent, np.float64),
+            "seconds": self.result.seconds,
+            "env_steps": progress.env_steps,
+            "updates": progress.updates,
+        }
+        self.run.save_state(progress.env_steps, state)
+
+    def _how_to_go_on(self) -> str:
+        states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
+        if not states:
+            return "nothing had been saved yet"
+        return (
+            f"the state of step {states[0]:,} is safe: go on with "
+            f"playfield train {self.scene.name} --run {self.run.folder} --resume"
+        )
+
+    def _status(self, progress: Progress) -> tuple[float, float, str]:
+        score = f"return {np.mean(self.recent):.1f}" if self.recent else "no episode has ended yet"
+        return progress.updates, progress.total_updates, f"{self.result.rate:,.0f} steps/s · {score}"
+
+
+def estimated_rate(
+    scene: Scene, agent: LearnerConfig, config: WorldConfig, device: str, budget: Budget
+) -> float | None:
+    """Steps a second, from a throw-away learner; None where trying would take longer than training."""
+    assert scene.world is not None
+    worlds = config.make_batch(scene.world.num_envs, scene.seed)
+    try:
+        probe = agent.probe().build(
+            worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
+        )
+        if budget.env_steps is None or budget.env_steps < PROBE_PAYS:
+            return None
+        times = []
+        for progress in probe.learn(worlds, Budget(updates=3)):
+            times.append((time.monotonic(), progress.env_steps))
+        (start, before), (end, after) = times[0], times[-1]
+        return (after - before) / (end - start)
+    finally:
+        worlds.close()
+
+
+PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(42), duration(600), duration(7500)
+    ('42 s', '10 min', '2 h 5 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a question to ask between two updates.
+
+    A second one is obeyed at once.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        print("\nstopping after this update; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {number: signal.signal(number, ask) for number in signals}
+    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
+        before = {}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[tuple[float, float, str]], None]]:
+    """A bar on stderr with rate, time left and the newest figures; nothing at all in a pipe."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda status: None
+        return
+    bar = Bar(
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task("first update …", total=None)
+
+        def draw(status: tuple[float, float, str]) -> None:
+            done, total, words = status
+            bar.update(task, completed=done, total=total, description=words)
+
+        yield draw

@@ -1,0 +1,276 @@
+"""What each verb of the command line does; `scenes.cli` parses, here is the work.
+
+Every verb returns the JSON object of its ``--json`` and says the same to a person on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
+from sim.catalog import mend, world_names
+from sim.errors import RequestError
+from sim.runs import numbered
+
+Answer = dict[str, Any]
+
+FRAMES_WITHOUT_DISPLAY = 600
+RECORDING_SIZE = (960, 600)
+
+
+def say(line: str = "") -> None:
+    """A line for a person; stdout is kept for the JSON."""
+    print(line, file=sys.stderr)
+
+
+def list_all(what: str | None) -> Answer:
+    """Names of everything, or of one kind."""
+    from agents.catalog import AGENTS
+
+    scenes = shipped_scenes()
+    everything: Answer = {
+        "worlds": world_names(),
+        "agents": sorted(AGENTS),
+        "perceptions": [],
+        "samplers": [],
+        "scenes": scenes,
+    }
+    if what is not None:
+        everything = {what: everything[what]}
+    if "scenes" in everything:
+        everything["trained"] = [name for name in scenes if is_trained(load_scene(name))]
+    return everything
+
+
+def is_trained(scene: Scene) -> bool:
+    """Whether everything in the scene that has weights ships with them."""
+    parts = [part for part in (scene.agent, *scene.perception, *scene.sampler) if part is not None]
+    paths = [part.checkpoint for part in parts if part.checkpoint]
+    return bool(paths) and all((scene.resolve(path) / "card.toml").is_file() for path in paths)
+
+
+def watch(
+    scene: Scene,
+    *,
+    device: str,
+    person: bool,
+    run: Path | None,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+) -> Answer:
+    """Open the window, or record without one."""
+    try:
+        from sim.viewer.window import watch as open_window
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
+    from scenes.stage import MOST_WORLDS, SceneShow
+
+    if not headless and not has_display():
+        headless = True
+        if frames is None:
+            frames = FRAMES_WITHOUT_DISPLAY
+            record = record or Path(f"{scene.name}.mp4")
+            say(f"There is no display: recording {frames} frames to {record} instead of opening a window.")
+    if headless and frames is None:
+        raise RequestError("--headless needs --frames N: nobody could close the window")
+    checkpoint = newest_checkpoint(run) if run else None
+    show = SceneShow(scene, device=device, checkpoint=checkpoint, most_worlds=1 if headless else MOST_WORLDS)
+    watched = open_window(
+        show,
+        size=RECORDING_SIZE if headless else (1280, 800),
+        fps=scene.view.fps,
+        frames=frames,
+        record=record,
+        headless=headless,
+        person=person,
+        seed=scene.seed,
+    )
+    if watched.file:
+        say(f"{watched.frames} frames in {watched.file}")
+    return {
+        "frames": watched.frames,
+        "fps": round(watched.fps, 1),
+        "episodes": watched.episodes,
+        "returns": watched.returns,
+        "file": str(watched.file) if watched.file else None,
+    }
+
+
+def has_display() -> bool:
+    """Whether a window could be seen: a display is named, or the system needs none to be."""
+    driver = os.environ.get("SDL_VIDEODRIVER", "")
+    if driver in ("dummy", "offscreen"):
+        return False
+    if sys.platform in ("win32", "darwin") or driver:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def newest_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run folder.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    found = numbered(run / "checkpoints")
+    if not found:
+        raise SceneError(f"{run} holds no checkpoint" + ("" if run.is_dir() else ": there is no such folder"))
+    return found[-1]
+
+
+def train(
+    name: str,
+    changes: Sequence[str],
+    seed: int | None,
+    *,
+    device: str,
+    run: Path | None,
+    steps: int | None,
+    resume: bool,
+    start_from: Path | None,
+) -> tuple[Answer, bool]:
+    """Train; the second value tells whether a person stopped it."""
+    from scenes.train import default_folder
+    from scenes.train import train as work
+
+    scene = load_scene(name, changes, seed)
+    if resume:
+        run = run or newest_run(scene)
+        kept = run / "scene.toml"
+        if not kept.is_file():
+            raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
+        scene = replace(load_scene(str(kept), changes, seed), name=scene.name)
+    if steps is not None:
+        unit = "updates" if scene.train.updates is not None else "env_steps"
+        if steps < 1:
+            raise SceneError(f"--steps must be at least 1, not {steps}")
+        scene = replace(scene, train=replace(scene.train, **{unit: steps}))
+        scene.raw.setdefault("train", {})[unit] = steps
+    result = work(
+        scene, run or default_folder(scene), device=device, resume=resume, start_from=start_from, say=say
+    )
+    if result.stopped:
+        say(f"stopped: {result.stopped}")
+    say(f"{result.env_steps:,} env steps in {result.folder}; watch it: {how_to_watch(name, result.folder)}")
+    return {
+        "run": str(result.folder),
+        "env_steps": result.env_steps,
+        "updates": result.updates,
+        "seconds": round(result.seconds, 3),
+        "steps_per_second": round(result.rate, 1),
+        "metrics": result.metrics,
+    }, result.stopped == "interrupted"
+
+
+def how_to_watch(name: str, folder: Path) -> str:
+    """The command that shows what a run has learned."""
+    return f"playfield watch {name} --run {folder}"
+
+
+def newest_run(scene: Scene) -> Path:
+    """The run of this scene that was started last.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    found = sorted(Path("runs").glob(f"{scene.name}-*/scene.toml"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise SceneError(f"there is no run of {scene.name} in runs/ to resume; name one with --run")
+    return found[-1].parent
+
+
+def evaluate(scene: Scene, *, device: str, episodes: int, checkpoint: Path | None) -> Answer:
+    """Score the scene's agent, and the random agent beside it."""
+    from agents.evaluate import evaluate as score
+    from agents.random import Random
+    from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+
+    if episodes < 1:
+        raise SceneError(f"--episodes must be at least 1, not {episodes}")
+    config, agent = scene_world(scene), scene_agent(scene)
+    worlds = config.make_batch(1, scene.seed)
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    policy, card = build_policy(scene, worlds, config, chosen_device(device), checkpoint)
+    worlds.close()
+    if card is None and scene.agent and scene.agent.use != "random":
+        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
+    found = score(policy, config, episodes=episodes, seed=scene.seed, greedy=agent.greedy)
+    random = Random().build(*spaces, seed=scene.seed)
+    chance = score(random, config, episodes=episodes, seed=scene.seed, greedy=False)
+    metrics, intervals = found.metrics(), found.intervals()
+    show_scores(scene, metrics, intervals, chance.metrics(), episodes, found.protocol)
+    return {
+        "metrics": metrics,
+        "baseline": chance.metrics(),
+        "breakdown": {config.name: metrics},
+        "n": episodes,
+        "ci95": {name: list(interval) for name, interval in intervals.items()},
+        "protocol": found.protocol,
+    }
+
+
+def show_scores(
+    scene: Scene,
+    metrics: dict[str, float],
+    intervals: dict[str, tuple[float, float]],
+    baseline: dict[str, float],
+    episodes: int,
+    protocol: dict[str, Any],
+) -> None:
+    """A table for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{scene.title}: {episodes} whole episodes, seed {scene.seed}")
+    table.add_column("")
+    for heading in ("mean", "95 % interval", "random agent"):
+        table.add_column(heading, justify="right")
+    for name, value in metrics.items():
+        low, high = intervals.get(name, (None, None))
+        interval = "" if low is None else f"{low:.2f} … {high:.2f}"
+        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline[name]:.2f}")
+    table.caption = " · ".join(f"{key} {value}" for key, value in protocol.items())
+    Console(stderr=True).print(table)
+
+
+def show_list(answer: Answer) -> None:
+    """The names for a person; long lists in columns."""
+    from rich.columns import Columns
+    from rich.console import Console
+
+    console = Console()
+    trained = set(answer.get("trained", []))
+    for kind in ("scenes", "agents", "perceptions", "samplers", "worlds"):
+        if not answer.get(kind):
+            continue
+        console.print(f"[bold]{kind}[/bold] ({len(answer[kind])})")
+        if kind == "scenes":
+            for name in answer[kind]:
+                mark = "trained" if name in trained else ""
+                console.print(f"  {name:<22}{load_scene(name).title:<44}[green]{mark}[/green]")
+        else:
+            console.print(Columns([f"  {name}" for name in answer[kind]], column_first=True))
+        console.print()
+
+
+def doctor() -> Answer:
+    """Every check of `scenes.doctor`, said and returned."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from scenes.doctor import checks
+
+    found = list(checks())
+    table = Table("", "what", "found", "what mends it", box=None)
+    for check in found:
+        table.add_row(
+            "[green]ok[/green]" if check.ok else "[red]no[/red]", check.name, check.found, check.mend
+        )
+    Console(stderr=True).print(table)
+    return {"checks": [asdict(check) for check in found]}

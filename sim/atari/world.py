@@ -1,0 +1,243 @@
+"""Atari 2600 games: one at a time with picture, memory and undo, or batched in C++.
+
+Both backends play by the protocol of Machado et al. 2018, "Revisiting the Arcade Learning
+Environment": sticky actions 0.25, frame skip 4, the last two frames max-pooled, the minimal action
+set, no lives tricks, no random no-ops at the start, 108,000 frames at most. Observations are
+(4, 84, 84) uint8, the newest frame last. For the same seed and actions both give the same rewards,
+endings and observations, to the last bit (`tests/sim/test_atari.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import ale_py
+import gymnasium
+import numpy as np
+from ale_py import roms
+from ale_py.vector_env import AtariVectorEnv
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AutoresetMode
+
+from sim.atari.resize import AreaResize
+from sim.records import Array
+from sim.vector import ActionError, Info, Worlds
+
+ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+
+SCREEN = (84, 84)  # Mnih et al. 2015, Methods
+STACK = 4
+
+
+@dataclass(frozen=True)
+class Atari:
+    """The scene keys of ``atari/<game>``."""
+
+    game: str
+    repeat_action_probability: float = 0.25  # Machado et al. 2018, section 5
+    frame_skip: int = 4
+    full_action_space: bool = False  # False: only the actions that do something in this game
+    max_frames: int = 108_000  # 30 minutes at 60 frames/s
+
+    def __post_init__(self) -> None:
+        """Refuse values that the emulator would take silently.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        if not 0.0 <= self.repeat_action_probability < 1.0:
+            raise ValueError(
+                f"repeat_action_probability must be in [0, 1), not {self.repeat_action_probability}"
+            )
+        if self.frame_skip < 1:
+            raise ValueError(f"frame_skip must be at least 1, not {self.frame_skip}")
+        if self.max_frames < self.frame_skip:
+            raise ValueError(f"max_frames must be at least frame_skip, not {self.max_frames}")
+
+    @staticmethod
+    def variants() -> list[str]:
+        """The games whose ROMs ale-py ships."""
+        return sorted(path.stem for path in Path(roms.__file__).parent.glob("*.bin"))
+
+    @property
+    def name(self) -> str:
+        """Such as ``atari/pong``."""
+        return f"atari/{self.game}"
+
+    def make(self, seed: int) -> AtariWorld:
+        """One game that can be drawn, read and rewound."""
+        return AtariWorld(self, seed)
+
+    def make_batch(self, num_envs: int, seed: int, num_threads: int | None = None) -> AtariWorlds:
+        """`num_envs` games stepped by `num_threads` threads (all cores, unless told)."""
+        return AtariWorlds(self, num_envs, seed, num_threads)
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The rules that a score was made under."""
+        return {
+            "world": self.name,
+            "repeat_action_probability": self.repeat_action_probability,
+            "frame_skip": self.frame_skip,
+            "action_set": "full" if self.full_action_space else "minimal",
+            "life_loss_ends": False,
+            "noop_max": 0,
+            "max_frames": self.max_frames,
+            "ale_py": version("ale-py"),
+        }
+
+
+class AtariWorlds(Worlds):
+    """A batch of one game on ale-py's C++ vector environment; (N, 4, 84, 84) uint8."""
+
+    def __init__(self, config: Atari, num_envs: int, seed: int, num_threads: int | None) -> None:
+        threads = min(num_envs, num_threads or os.cpu_count() or 1)
+        self._vector = AtariVectorEnv(
+            config.game,
+            num_envs,
+            num_threads=threads,
+            max_num_frames_per_episode=config.max_frames,
+            repeat_action_probability=config.repeat_action_probability,
+            full_action_space=config.full_action_space,
+            frameskip=config.frame_skip,
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            reward_clipping=False,
+            noop_max=0,
+            use_fire_reset=False,
+        )
+        super().__init__(
+            num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
+        )
+        self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
+
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        options = None if mask.all() else {"reset_mask": mask}
+        obs, info = self._vector.reset(seed=seeds.astype(np.int64), options=options)
+        return obs, _kept(info)
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        obs, reward, terminated, truncated, info = self._vector.step(actions)
+        ended = terminated | truncated
+        if ended.any():
+            obs = info["final_obs"]
+        return obs, reward.astype(np.float64), terminated, truncated, _kept(info)
+
+    def close_extras(self, **kwargs: object) -> None:
+        """Drop the C++ threads."""
+        del self._vector
+
+
+def _kept(info: Info) -> Info:
+    return {key: info[key] for key in ("lives", "episode_frame_number")}
+
+
+class AtariWorld(gymnasium.Env[Array, np.int64]):
+    """One game on `ALEInterface`: picture, memory and undo as well as observations."""
+
+    render_mode = "rgb_array"
+
+    def __init__(self, config: Atari, seed: int) -> None:
+        self.config = config
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 60 / config.frame_skip}
+        self._ale = ale_py.ALEInterface()
+        self._ale.setFloat("repeat_action_probability", config.repeat_action_probability)
+        self._rom = roms.get_rom_path(config.game)
+        self._seed = seed
+        self._ale.setInt("random_seed", seed)
+        self._ale.loadROM(self._rom)
+        full = config.full_action_space
+        self._actions = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
+        self.action_names = tuple(action.name for action in self._actions)
+        self.action_space = Discrete(len(self._actions))
+        self.observation_space = Box(0, 255, (STACK, *SCREEN), np.uint8)
+        self._frames = np.zeros((2, *self._ale.getScreenDims()), np.uint8)  # grey; [0] the pooled one
+        self._stack = np.zeros((STACK, *SCREEN), np.uint8)
+        self._elapsed = 0  # emulator frames in this episode
+        self._unseeded = True
+
+    @cached_property
+    def _resize(self) -> AreaResize:
+        return AreaResize(self._frames.shape[1:], SCREEN)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Start an episode; without a seed the first uses the constructor's, later ones draw theirs."""
+        if seed is None and self._unseeded:
+            seed = self._seed
+        self._unseeded = False
+        super().reset(seed=seed)
+        episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
+        self._ale.setInt("random_seed", episode_seed)
+        self._ale.loadROM(self._rom)
+        self._ale.reset_game()
+        self._elapsed = 0
+        self._stack[:] = 0
+        self._frames[:] = 0
+        self._frames[0] = self._ale.getScreenGrayscale()
+        self._push()
+        return self._stack.copy(), self._info()
+
+    def step(self, action: int | np.int64) -> tuple[Array, float, bool, bool, Info]:
+        """Play `action` for `frame_skip` emulator frames.
+
+        Returns the observation (4, 84, 84) uint8, the game's own unclipped reward, whether the game
+        is over, whether the frame limit cut it, and info with ``lives``.
+
+        Raises:
+            ActionError: for an action outside ``range(len(action_names))``.
+        """
+        if not self.action_space.contains(np.int64(action)):
+            raise ActionError(f"action {action} is not in 0…{len(self._actions) - 1}")
+        reward = 0.0
+        ended = False
+        for left in range(self.config.frame_skip, 0, -1):
+            reward += self._ale.act(self._actions[int(action)])
+            self._elapsed += 1
+            ended = self._ale.game_over() or self._elapsed >= self.config.max_frames
+            if ended:
+                break
+            if left <= 2:
+                self._frames[left - 1] = self._ale.getScreenGrayscale()
+        self._push()
+        terminated = bool(self._ale.game_over())
+        return self._stack.copy(), reward, terminated, ended and not terminated, self._info()
+
+    def render(self) -> Array:
+        """The television picture, (210, 160, 3) uint8 for most games."""
+        return np.asarray(self._ale.getScreenRGB())
+
+    def ram(self) -> Array:
+        """The console's memory, (128,) uint8."""
+        return np.asarray(self._ale.getRAM())
+
+    def palette_screen(self) -> Array:
+        """The picture as palette indices, (210, 160) uint8 for most games."""
+        return np.asarray(self._ale.getScreen())
+
+    def clone_state(self) -> tuple[Any, Array, Array, int]:
+        """A copy of everything, the generator of sticky actions included."""
+        emulator = self._ale.cloneState(include_rng=True)
+        return emulator, self._frames.copy(), self._stack.copy(), self._elapsed
+
+    def restore_state(self, state: tuple[Any, Array, Array, int]) -> Array:
+        """Go back to a cloned state; returns its observation."""
+        emulator, frames, stack, self._elapsed = state
+        self._ale.restoreState(emulator)
+        self._frames[:], self._stack[:] = frames, stack
+        return self._stack.copy()
+
+    def _push(self) -> None:
+        """Max-pool the last two frames, shrink, and shift them into the stack.
+
+        Pooling in place matters where an episode ends inside the frame skip: like ale-py's, the last
+        observation then still holds the step before it.
+        """
+        np.maximum(self._frames[0], self._frames[1], out=self._frames[0])
+        self._stack[:-1] = self._stack[1:]
+        self._stack[-1] = self._resize(self._frames[0])
+
+    def _info(self) -> Info:
+        return {"lives": self._ale.lives(), "episode_frame_number": self._elapsed}

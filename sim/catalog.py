@@ -1,0 +1,152 @@
+"""The worlds by name, and how any catalogue is looked up.
+
+A name is a family, or a family and a variant: ``atari/pong``, ``gym/CartPole-v1``. The families
+are imported only when one of their worlds is asked for, so a missing extra hurts only itself.
+
+Every world is also registered with gymnasium once this module is imported:
+``gymnasium.make("sim.catalog:playfield/atari-pong")``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium
+from gymnasium.envs.registration import register
+
+from sim.errors import RequestError
+from sim.fields import construct, nearest
+from sim.protocols import WorldConfig
+from sim.vector import Worlds
+
+WORLDS = {
+    "atari": "sim.atari.world:Atari",
+    "gym": "sim.installed:Installed",
+}
+
+
+class CatalogError(RequestError, ValueError):
+    """A name that no catalogue has."""
+
+
+class MissingPackageError(RequestError, ImportError):
+    """Something needs a package that is not installed; the message holds the line that mends it."""
+
+
+def load(catalog: Mapping[str, str], name: str, kind: str) -> Any:
+    """What ``"module:factory"`` stands under `name` for.
+
+    Raises:
+        CatalogError: if there is no such name, with the nearest ones.
+        MissingPackageError: if a package that it needs is not installed.
+    """
+    if name not in catalog:
+        raise CatalogError(f'there is no {kind} "{name}"; {nearest(name, catalog)}')
+    module, _, factory = catalog[name].partition(":")
+    try:
+        return getattr(importlib.import_module(module), factory)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in OWN:
+            raise
+        raise MissingPackageError(f'{kind} "{name}" needs {mend(error.name)}') from error
+
+
+OWN = ("sim", "supervised", "generative", "agents", "scenes")
+PACKAGES = {"ale_py": "ale-py", "av": "av", "pygame": "pygame-ce", "PIL": "pillow"}  # where they differ
+
+
+def mend(module: str) -> str:
+    """The package that brings `module`, with the pip line that installs it.
+
+    >>> mend("surely_missing.part")
+    'the package surely_missing: python -m pip install "surely_missing"'
+    """
+    top = module.partition(".")[0]
+    package = PACKAGES.get(top, top)
+    wanted = package
+    try:
+        for requirement in metadata.requires("playfield") or []:
+            spec = requirement.partition(";")[0].strip()
+            if spec.startswith(package) and not spec[len(package) :][:1].isalnum():
+                wanted = spec.replace(" ", "")
+    except metadata.PackageNotFoundError:
+        pass
+    return f'the package {package}: python -m pip install "{wanted}"'
+
+
+def world_names() -> list[str]:
+    """Every world that is installed here, by full name; nothing heavy is imported."""
+    names: list[str] = []
+    roms = importlib.util.find_spec("ale_py")
+    if roms is not None and roms.submodule_search_locations:
+        folder = Path(roms.submodule_search_locations[0]) / "roms"
+        names += [f"atari/{rom.stem}" for rom in sorted(folder.glob("*.bin"))]
+    mine = "playfield/"
+    names += [f"gym/{name}" for name in sorted(gymnasium.registry) if not name.startswith(mine)]
+    return names
+
+
+def world_config(name: str, fields: Mapping[str, Any], where: str | None = None) -> WorldConfig:
+    """The configuration of one world; nothing is started yet.
+
+    Raises:
+        CatalogError: for an unknown family or variant.
+        FieldError: for an unknown key or a wrong value.
+        MissingPackageError: if the family's package is not installed.
+    """
+    family, slash, variant = name.partition("/")
+    cls = load(WORLDS, family, "world")
+    values = dict(fields)
+    if slash:
+        variants: Iterable[str] = cls.variants()
+        if variant not in variants:
+            offers = [f"{family}/{v}" for v in variants]
+            raise CatalogError(f'there is no world "{name}"; {nearest(name, offers)}')
+        values[dataclasses.fields(cls)[0].name] = variant
+    return cast(WorldConfig, construct(cls, values, where or f'world "{name}"'))
+
+
+def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> Worlds:
+    """A batch of `num_envs` worlds; world i equals ``make_world(name, seed=seed + i)``.
+
+    >>> worlds = make_worlds("gym/CartPole-v1", num_envs=2, seed=7)
+    >>> obs, info = worlds.reset()
+    >>> obs.shape
+    (2, 4)
+    """
+    return world_config(name, fields).make_batch(num_envs, seed)
+
+
+def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, Any]:
+    """One world that can draw itself; its first ``reset()`` uses `seed`.
+
+    >>> world = make_world("gym/CartPole-v1", seed=7)
+    >>> world.reset()[0].shape
+    (4,)
+    """
+    return world_config(name, fields).make(seed)
+
+
+def _register() -> None:
+    """Offer every world of our own to ``gymnasium.make``; installed ones are there already."""
+    for name in world_names():
+        family, _, variant = name.partition("/")
+        if family != "gym":
+            identifier = f"playfield/{family}-{variant}" if variant else f"playfield/{family}"
+            if identifier not in gymnasium.registry:
+                register(
+                    identifier,
+                    entry_point="sim.catalog:make_world",
+                    kwargs={"name": name},
+                    disable_env_checker=True,
+                    order_enforce=False,
+                )
+
+
+_register()

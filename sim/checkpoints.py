@@ -1,0 +1,209 @@
+"""Checkpoints: a folder with weights and a card that says what they are.
+
+`model.safetensors` holds the arrays and `card.toml` everything that a reader needs to trust
+them: what made them, for which world and spaces, from which budget, and with which score. Loading
+refuses what does not fit and says how it differs. No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from sim.errors import RequestError
+from sim.files import fresh_folder
+from sim.records import Array
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+CARD = "card.toml"
+
+Card = dict[str, Any]
+
+
+class CheckpointError(RequestError, ValueError):
+    """A checkpoint that is damaged, or made for something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What was read from `folder`."""
+
+    folder: Path
+    card: Card
+    weights: dict[str, Array]
+
+
+def make_card(
+    kind: str,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    seed: int,
+    trained: Mapping[str, Any],
+    world: str | None = None,
+    observation_space: gymnasium.Space[Any] | None = None,
+    action_space: gymnasium.Space[Any] | None = None,
+    preprocessing: str | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of a model.
+
+    Args:
+        kind: ``agent``, ``perception`` or ``sampler``.
+        name: its catalogue name.
+        config: its keys, all of them, as they were.
+        seed: of the run.
+        trained: the budget that it has had, such as ``{"env_steps": 4_000_000, "seconds": 3600}``.
+        world: the world's catalogue name.
+        observation_space: what it looks at, without the batch.
+        action_space: what it answers with, without the batch.
+        preprocessing: what happens to an input inside the model, in words.
+        protocol: the rules it was trained under.
+        scores: metrics with N, interval and protocol, as `playfield evaluate` gives them.
+    """
+    card: Card = {
+        "format": FORMAT,
+        "kind": kind,
+        "name": name,
+        "world": world,
+        "observation_space": None if observation_space is None else str(observation_space),
+        "action_space": None if action_space is None else str(action_space),
+        "preprocessing": preprocessing,
+        "seed": seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "config": dict(config),
+        "trained": dict(trained),
+        "protocol": dict(protocol or {}),
+        "scores": dict(scores or {}),
+        "versions": _versions(),
+    }
+    return {key: value for key, value in card.items() if value is not None}
+
+
+def save_checkpoint(folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False) -> None:
+    """Write a checkpoint; an older one at `folder` goes only when this one is complete.
+
+    Args:
+        folder: where to.
+        card: from `make_card`.
+        weights: arrays by name.
+        half: store float32 arrays as float16.
+
+    Raises:
+        SaveError: if it cannot be written; what was there is untouched.
+    """
+    arrays = {name: _storable(array, half) for name, array in weights.items()}
+    content = save_arrays(arrays)
+    card = card | {"weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()}}
+    with fresh_folder(folder) as temporary:
+        (temporary / WEIGHTS).write_bytes(content)
+        (temporary / CARD).write_bytes(tomli_w.dumps(card).encode())
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint and check that it is whole.
+
+    Raises:
+        CheckpointError: naming what is missing, cut short, changed or too new.
+    """
+    card = load_card(folder)
+    try:
+        content = (folder / card["weights"]["file"]).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: its weights cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != card["weights"]["sha256"]:
+        raise CheckpointError(
+            f"{folder}: {card['weights']['file']} is cut short or changed (its SHA-256 is not the card's); "
+            "copy it again or use another checkpoint"
+        )
+    try:
+        weights = load_arrays(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder}: {card['weights']['file']} is damaged: {error}") from error
+    return Checkpoint(folder, card, weights)
+
+
+def load_card(folder: Path) -> Card:
+    """The card alone.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged or of a newer format.
+    """
+    path = folder / CARD
+    if not path.is_file():
+        what = "is not a checkpoint" if folder.is_dir() else "does not exist"
+        raise CheckpointError(f"{folder} {what}: there is no {CARD} in it")
+    try:
+        card = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(card.get("format"), int):
+        raise CheckpointError(f"{path} is damaged: it does not say its format")
+    if card["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {card['format']}, this Playfield reads up to {FORMAT}: upgrade Playfield"
+        )
+    lacking = [key for key in ("kind", "name", "config", "weights") if key not in card]
+    if lacking or not {"file", "sha256"} <= set(card["weights"]):
+        raise CheckpointError(f"{path} is damaged: it lacks {', '.join(lacking) or 'the weights file'}")
+    return card
+
+
+def check_fits(checkpoint: Checkpoint, **expected: object) -> None:
+    """Refuse a checkpoint whose card says otherwise than `expected`.
+
+    Raises:
+        CheckpointError: with every difference.
+    """
+    card = checkpoint.card
+    differences = [
+        f"{key} is {card.get(key)}, here it is {value}"
+        for key, value in expected.items()
+        if value is not None and card.get(key) != (value if isinstance(value, str | int) else str(value))
+    ]
+    if differences:
+        raise CheckpointError(f"{checkpoint.folder} does not fit: its " + "; its ".join(differences))
+
+
+def _storable(array: Array, half: bool) -> Array:
+    """Contiguous, because safetensors garbles what is not."""
+    kept = array.astype(np.float16) if half and array.dtype == np.float32 else array
+    return np.ascontiguousarray(kept).reshape(array.shape)
+
+
+def _commit() -> str | None:
+    """The commit of the source, if it is a checkout; marked when files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("playfield", "gymnasium", "ale-py", "numpy", "torch"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

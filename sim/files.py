@@ -1,0 +1,78 @@
+"""Writing so that a kill, a full disk or a power cut leaves either the old thing or the new one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sim.errors import WorkError
+
+
+class SaveError(WorkError, OSError):
+    """Something could not be written; what was there before is untouched."""
+
+
+@contextmanager
+def fresh_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` when the block ends well.
+
+    Everything in it is flushed to disk before the rename. An older `target` is moved aside only
+    when the new one is complete, and deleted last.
+
+    Raises:
+        SaveError: if the disk is full or the place cannot be written; `target` is as it was.
+    """
+    temporary = target.with_name(f".{target.name}.new-{os.getpid()}")
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            flush_to_disk(path)
+        flush_to_disk(temporary)
+        if target.exists():
+            target.rename(old)
+        temporary.rename(target)
+        flush_to_disk(target.parent)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise SaveError(error.errno, f"could not write {target}: {reason(error)}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Fsync a file or folder; folders cannot be opened on Windows, where it is not needed."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, in words for a person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    return (error.strerror or str(error)).lower()
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed process left half-written in `folder`; bring back what it had moved aside."""
+    for path in folder.glob(".*.old-*"):
+        target = folder / path.name[1:].rpartition(".old-")[0]
+        if not target.exists():
+            path.rename(target)
+    for pattern in (".*.new-*", ".*.old-*"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,90 @@
+"""``gym/<id>``: any gymnasium environment that is installed, as it is."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import gymnasium
+
+from sim.records import Array
+from sim.vector import EnvWorlds, Info
+
+#: What the discrete actions of gymnasium's own environments mean, from their documentation.
+ACTION_NAMES = {
+    "CartPole": ("LEFT", "RIGHT"),
+    "MountainCar": ("LEFT", "NOOP", "RIGHT"),
+    "Acrobot": ("LEFT", "NOOP", "RIGHT"),
+    "LunarLander": ("NOOP", "LEFT", "UP", "RIGHT"),
+    "FrozenLake": ("LEFT", "DOWN", "RIGHT", "UP"),
+    "CliffWalking": ("UP", "RIGHT", "DOWN", "LEFT"),
+    "Blackjack": ("STICK", "HIT"),
+    "Taxi": ("DOWN", "UP", "RIGHT", "LEFT", "PICKUP", "DROPOFF"),
+}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The scene keys of ``gym/<id>``."""
+
+    id: str
+    kwargs: dict[str, Any] = field(default_factory=dict)  # for the environment's own constructor
+
+    @staticmethod
+    def variants() -> list[str]:
+        """Every registered environment but Playfield's own."""
+        return [name for name in gymnasium.registry if not name.startswith("playfield/")]
+
+    @property
+    def name(self) -> str:
+        """Such as ``gym/CartPole-v1``."""
+        return f"gym/{self.id}"
+
+    def make(self, seed: int) -> gymnasium.Env[Any, Any]:
+        """One environment that draws itself if it can."""
+        try:
+            env = gymnasium.make(self.id, render_mode="rgb_array", **self.kwargs)
+        except TypeError:  # an environment without pictures takes no render_mode
+            env = gymnasium.make(self.id, **self.kwargs)
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise gymnasium.error.DependencyNotInstalled(f"{self.name}: {error}") from error
+        return SeededFirst(env, seed)
+
+    def make_batch(self, num_envs: int, seed: int) -> EnvWorlds:
+        """`num_envs` environments stepped in turn."""
+        worlds = EnvWorlds([lambda: self._bare() for _ in range(num_envs)], seed)
+        return worlds
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The rules that a score was made under."""
+        values = {f"kwargs.{key}": str(value) for key, value in self.kwargs.items()}
+        return {"world": self.name, **values, "gymnasium": version("gymnasium")}
+
+    def _bare(self) -> gymnasium.Env[Any, Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return gymnasium.make(self.id, **self.kwargs)
+
+
+class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Uses a given seed for the first reset that brings none."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], seed: int) -> None:
+        super().__init__(env)
+        self._first_seed: int | None = seed
+        names = ACTION_NAMES.get(env.spec.name if env.spec else "")
+        discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+        self.action_names: tuple[str, ...] = names or (
+            tuple(f"ACTION {i}" for i in range(int(env.action_space.n)))  # type: ignore[attr-defined]
+            if discrete
+            else ()
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Start an episode."""
+        if seed is None:
+            seed = self._first_seed
+        self._first_seed = None
+        return self.env.reset(seed=seed, options=options)

@@ -1,0 +1,157 @@
+"""The seams: what a world, an agent, a perception model, a sampler and a game must offer.
+
+All of them are structural (`typing.Protocol`): nothing inherits from them, and
+`sim.conformance` checks that every catalogue entry keeps them. Arrays cross seams, tensors do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import gymnasium
+
+from sim.records import (
+    Array,
+    Budget,
+    Condition,
+    Decision,
+    Percept,
+    Progress,
+    SampleOptions,
+    Samples,
+    State,
+)
+from sim.vector import Worlds
+
+
+class WorldConfig(Protocol):
+    """A catalogue entry for worlds: a dataclass whose fields are the scene's keys."""
+
+    @property
+    def name(self) -> str:
+        """The world's full catalogue name, such as ``atari/pong``."""
+
+    def make(self, seed: int) -> gymnasium.Env[Any, Any]:
+        """One world that can draw itself (``render()`` gives RGB); its first reset uses `seed`."""
+
+    def make_batch(self, num_envs: int, seed: int) -> Worlds:
+        """`num_envs` worlds that step together."""
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The rules that a score was made under; equal rules compare equal."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Acts in N worlds at once."""
+
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """Choose N actions.
+
+        Args:
+            obs: (N, …) observations as the world gives them.
+            info: the world's info; ``info["action_mask"]`` (N, A) bool, where there is one, is kept.
+            memory: what the last call returned, or None at first.
+            greedy: the best action instead of a sample.
+        """
+
+    def seed(self, seed: int) -> None:
+        """Start the generator that samples actions anew."""
+
+
+@runtime_checkable
+class Learner(Policy, Protocol):
+    """A policy that also learns, and whose learning can be stopped and taken up again exactly."""
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Learn until the budget is spent, yielding where it is safe to stop."""
+
+    def state(self) -> State:
+        """Everything that an exact resume needs, the worlds included."""
+
+    def restore(self, state: State) -> None:
+        """Take up `state`; the next `learn` goes on from there."""
+
+    def weights(self) -> dict[str, Array]:
+        """What acting needs, and no more: the content of a checkpoint."""
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up weights from a checkpoint."""
+
+
+class AgentConfig(Protocol):
+    """A catalogue entry for agents: a dataclass whose fields are the scene's keys."""
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the agent plays its best action, or samples, when watched and scored."""
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str,
+    ) -> Policy:
+        """Make the agent for one world's spaces."""
+
+
+@runtime_checkable
+class LearnerConfig(Protocol):
+    """A catalogue entry for agents that learn: an `AgentConfig` with two promises more."""
+
+    @property
+    def greedy(self) -> bool:
+        """See `AgentConfig`."""
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str,
+    ) -> Learner:
+        """Make a fresh learner for one world's spaces."""
+
+    def probe(self) -> LearnerConfig:
+        """The same work a step in shorter updates, to estimate how long training will take."""
+
+
+class Perception(Protocol):
+    """Looks at inputs of one kind and says what is there."""
+
+    reads: str
+
+    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+        """One percept an input."""
+
+
+class Sampler(Protocol):
+    """Makes new examples."""
+
+    def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
+        """`n` examples; the same seed gives the same ones."""
+
+
+class Game(Protocol):
+    """An immutable position of a two-player game: what search searches."""
+
+    def legal_actions(self) -> Array:
+        """(K,) int64 indices of the legal actions."""
+
+    def play(self, action: int) -> Game:
+        """The position after `action`."""
+
+    def outcome(self) -> float | None:
+        """+1, 0 or −1 for the player to move, or None while the game goes on."""
+
+    def to_play(self) -> int:
+        """0 or 1."""
+
+    def planes(self) -> Array:
+        """(C, H, W) float32, from the mover's side."""

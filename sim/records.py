@@ -1,0 +1,148 @@
+"""The values that cross the seams: plain frozen records of numpy arrays and numbers.
+
+Nothing here acts, learns or draws; every other module hands these around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+#: A nested dict with string keys whose leaves are numpy arrays, numbers, strings, booleans or None,
+#: or lists of these: what `sim.runs` can write without pickle and read back bit for bit.
+State: TypeAlias = dict[str, Any]
+
+#: Where a percept comes from: the simulator itself, a model, or the truth with noise added.
+Origin: TypeAlias = Literal["truth", "model", "noisy truth"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a policy does in N worlds, and what an audience may see of why.
+
+    Attributes:
+        actions: (N,) int64 for discrete worlds, (N, D) float32 for continuous ones.
+        probabilities: (N, A) in [0, 1], rows sum to 1; None if the policy has none.
+        q_values: (N, A) expected discounted returns; None if the policy has none.
+        value: (N,) expected discounted return of the state; None if the policy has none.
+        visits: (N, A) search visit counts; None without search.
+    """
+
+    actions: Array
+    probabilities: Array | None = None
+    q_values: Array | None = None
+    value: Array | None = None
+    visits: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A finished episode: its unclipped return and its length in agent steps."""
+
+    score: float
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to learn: exactly one of the two is set, both counted from the start of the run."""
+
+    env_steps: int | None = None
+    updates: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an empty, double or negative budget.
+
+        Raises:
+            ValueError: unless exactly one of the two is a positive number.
+        """
+        given = [amount for amount in (self.env_steps, self.updates) if amount is not None]
+        if len(given) != 1 or given[0] <= 0:
+            raise ValueError("a budget is a positive number of either env_steps or updates")
+
+    def in_updates(self, env_steps_per_update: int) -> int:
+        """The budget in whole updates, rounded up."""
+        if self.updates is not None:
+            return self.updates
+        assert self.env_steps is not None
+        return -(-self.env_steps // env_steps_per_update)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One safe point to stop, between two updates of a learner.
+
+    Attributes:
+        env_steps: agent steps in all worlds together since the start of the run.
+        updates: updates since the start of the run.
+        total_updates: updates at which the budget is spent.
+        metrics: the newest figures, by name.
+        episodes: the episodes that ended since the last yield.
+    """
+
+    env_steps: int
+    updates: int
+    total_updates: int
+    metrics: Mapping[str, float]
+    episodes: tuple[Episode, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Percept:
+    """What is seen in one input; only the fields that apply are set.
+
+    Attributes:
+        origin: who says so.
+        boxes: (K, 4) float32 x0, y0, x1, y1, half-open, in the input's own pixels.
+        labels: K class names, one a box.
+        scores: (K,) confidences in [0, 1].
+        mask: (H, W) integer class of each pixel.
+        depth: (H, W) metres.
+        keypoints: name → (x, y, visible).
+        label: the class of the whole input.
+        caption: a sentence about the whole input.
+    """
+
+    origin: Origin
+    boxes: Array | None = None
+    labels: tuple[str, ...] = ()
+    scores: Array | None = None
+    mask: Array | None = None
+    depth: Array | None = None
+    keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    label: str | None = None
+    caption: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a sampler is asked for; unset fields leave it free."""
+
+    label: str | None = None
+    text: str | None = None
+    frame: Array | None = None
+    mask: Array | None = None
+    latent: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """How a sampler works: denoising steps, scheduler by name, guidance weight (1: none)."""
+
+    steps: int = 10
+    scheduler: str | None = None
+    guidance: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Generated examples: (n, …) values and the seed that gives them again."""
+
+    values: Array
+    seed: int
+    condition: Condition

@@ -1,0 +1,190 @@
+"""Run folders: what a training run writes, so that it can be watched, resumed and compared.
+
+    runs/<name>/scene.toml          the scene as it was resolved
+                metrics.jsonl       one line an update
+                events.out.tfevents.*   the same for TensorBoard
+                checkpoints/<step>/ weights and card, for acting
+                state/<step>/       everything else, for an exact resume
+                lock                held while a process writes here
+
+States are plain arrays and JSON, never pickle. The two newest are kept; killed at any instant, the
+newest complete one loads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from sim.errors import RequestError
+from sim.files import SaveError, fresh_folder, reason, sweep
+from sim.records import Array, State
+
+STATES_KEPT = 2
+
+
+class RunError(RequestError, ValueError):
+    """A run folder that cannot be used as asked."""
+
+
+class Run:
+    """One run folder, locked by this process until `close`."""
+
+    def __init__(self, folder: Path, *, resume: bool) -> None:
+        """Make a new run folder, or open one to go on.
+
+        Raises:
+            RunError: if it exists and `resume` is False, or another process writes to it.
+            SaveError: if it cannot be made.
+        """
+        self.folder = folder
+        if folder.exists() and not resume and any(folder.iterdir()):
+            raise RunError(f"{folder} exists: go on with --resume, or choose another --run")
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            self.states.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SaveError(error.errno, f"could not make {folder}: {reason(error)}") from error
+        self._lock = FileLock(folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunError(f"{folder} is in use by another process; wait, or choose another --run") from error
+        for part in (self.checkpoints, self.states):
+            sweep(part)
+        self._metrics_path = folder / "metrics.jsonl"
+        self._metrics = self._metrics_path.open("ab")
+        self._events = EventFileWriter(str(folder))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are, a folder a step."""
+        return self.folder / "checkpoints"
+
+    @property
+    def states(self) -> Path:
+        """Where the states are, a folder a step."""
+        return self.folder / "state"
+
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl, and its numbers to TensorBoard.
+
+        Raises:
+            SaveError: if it cannot be written.
+        """
+        line = json.dumps({k: v for k, v in row.items() if not (isinstance(v, float) and math.isnan(v))})
+        try:
+            self._metrics.write(line.encode() + b"\n")
+            self._metrics.flush()
+        except OSError as error:
+            raise SaveError(error.errno, f"could not write {self._metrics_path}: {reason(error)}") from error
+        values = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in row.items()
+            if isinstance(value, int | float)
+        ]
+        self._events.add_event(Event(step=step, summary=Summary(value=values)))
+
+    def save_state(self, step: int, state: State) -> Path:
+        """Write a state; older ones beyond the newest two are deleted.
+
+        Raises:
+            SaveError: if it cannot be written; the older states stay.
+        """
+        self._metrics.flush()
+        folder = self.states / str(step)
+        with fresh_folder(folder) as temporary:
+            write_state(temporary, state | {"metrics_bytes": self._metrics.tell()})
+        self._events.flush()
+        for old in numbered(self.states)[:-STATES_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def newest_state(self) -> tuple[int, State] | None:
+        """The newest state that loads, with its step; metrics written after it are cut off.
+
+        Raises:
+            RunError: if there are states but none of them loads.
+        """
+        folders = numbered(self.states)
+        damaged = []
+        for folder in reversed(folders):
+            try:
+                state = read_state(folder)
+            except RunError as error:
+                damaged.append(str(error))
+                continue
+            length = int(state.pop("metrics_bytes"))
+            self._metrics.truncate(length)
+            self._metrics.seek(length)
+            return int(folder.name), state
+        if damaged:
+            raise RunError("no state of this run loads: " + "; ".join(damaged))
+        self._metrics.truncate(0)
+        return None
+
+    def close(self) -> None:
+        """Flush, close and unlock."""
+        self._metrics.close()
+        self._events.close()
+        self._lock.release()
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The sub-folders named by a step, lowest first."""
+    found = [path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def write_state(folder: Path, state: State) -> None:
+    """Write a state as `arrays.safetensors` and `state.json` into an existing folder."""
+    arrays: dict[str, Array] = {}
+    tree = _without_arrays(state, "", arrays)
+    save_file(arrays, folder / "arrays.safetensors")
+    (folder / "state.json").write_text(json.dumps(tree))
+
+
+def read_state(folder: Path) -> State:
+    """Read what `write_state` wrote, bit for bit.
+
+    Raises:
+        RunError: if it is damaged.
+    """
+    try:
+        arrays = load_file(folder / "arrays.safetensors")
+        tree = json.loads((folder / "state.json").read_text())
+        state: State = _with_arrays(tree, arrays)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise RunError(f"{folder} is damaged: {error}") from error
+    return state
+
+
+def _without_arrays(node: Any, path: str, arrays: dict[str, Array]) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_arrays(value, f"{path}/{key}", arrays) for key, value in node.items()}
+    if isinstance(node, np.ndarray):
+        arrays[path] = np.ascontiguousarray(node).reshape(node.shape)
+        return {"array": path}
+    if isinstance(node, np.generic):
+        return node.item()
+    return node
+
+
+def _with_arrays(node: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(node, dict):
+        if set(node) == {"array"}:
+            return arrays[node["array"]]
+        return {key: _with_arrays(value, arrays) for key, value in node.items()}
+    return node

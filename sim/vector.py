@@ -1,0 +1,296 @@
+"""Batches of worlds that all reset, seed, score and resume the same way.
+
+`Worlds` is a `gymnasium.vector.VectorEnv` with four promises on top:
+
+* ``AutoresetMode.SAME_STEP``, and ``info["final_obs"]`` is one dense array (N, …).
+* World i starts its first episode from ``seed + i`` and each later one from a seed derived from
+  (seed, world, episode): no episode depends on how another one went.
+* ``info["episode"]`` holds the unclipped return ``"r"`` and length ``"l"`` of the episodes that
+  ended, where ``info["_episode"]`` is True.
+* `state()` holds the seeds and the actions of the episodes in progress, and `restore` plays them
+  again. That is exact for every deterministic simulator, also one whose memory cannot be read.
+
+A backend supplies `_reset_rows` and `_step_rows`; `EnvWorlds` does so for any gymnasium environment.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from sim.records import Array, Episode, State
+
+Info = dict[str, Any]
+
+
+class ActionError(ValueError):
+    """An action that the world does not have."""
+
+
+def episode_seed(seed: int, world: int, episode: int) -> int:
+    """The seed, in [0, 2³¹), of one episode of one world of a run.
+
+    Episode 0 of world i uses ``seed + i``, as gymnasium's vector environments do, so that it can be
+    repeated with ``gymnasium.make(...).reset(seed=seed + i)``; later ones are hashed, so that
+    neighbouring seeds share no later episode.
+
+    >>> episode_seed(7, world=2, episode=0)
+    9
+    """
+    if episode == 0:
+        return (seed + world) % 2**31
+    return int(np.random.SeedSequence([seed, world, episode]).generate_state(1)[0] >> 1)
+
+
+def finished(info: Info) -> list[Episode]:
+    """The episodes that ended with the step that gave `info`, in order of world."""
+    if "_episode" not in info:
+        return []
+    returns, lengths, ended = info["episode"]["r"], info["episode"]["l"], info["_episode"]
+    return [Episode(float(r), int(n)) for r, n in zip(returns[ended], lengths[ended], strict=True)]
+
+
+class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
+    """A batch of N worlds; see the module for what it promises."""
+
+    def __init__(
+        self,
+        num_envs: int,
+        single_observation_space: gymnasium.Space[Any],
+        single_action_space: gymnasium.Space[Any],
+        seed: int,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
+        self.num_envs = num_envs
+        self.single_observation_space = single_observation_space
+        self.single_action_space = single_action_space
+        self.observation_space = batch_space(single_observation_space, num_envs)
+        self.action_space = batch_space(single_action_space, num_envs)
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self._seed = int(seed)
+        self._episode = np.full(num_envs, -1, np.int64)  # index of the episode in progress
+        self._episode_seed = np.zeros(num_envs, np.int64)
+        self._score = np.zeros(num_envs, np.float64)
+        self._length = np.zeros(num_envs, np.int64)
+        self._start = np.zeros(num_envs, np.int64)  # row of _played where the episode in progress starts
+        self._played: list[Array] = []  # actions (N, …), oldest first
+
+    @property
+    def score(self) -> Array:
+        """(N,) the unclipped return so far of each episode in progress."""
+        return self._score.copy()
+
+    @property
+    def length(self) -> Array:
+        """(N,) the steps so far of each episode in progress."""
+        return self._length.copy()
+
+    @abc.abstractmethod
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        """Start new episodes where `mask` (N,) is True, from `seeds` (mask.sum(),).
+
+        Returns the observations (N, …) and info of all N worlds.
+        """
+
+    @abc.abstractmethod
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        """Step all N worlds, without caring for ended ones: they are reset before the next call."""
+
+    def reset(
+        self, *, seed: int | Array | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, Info]:
+        """Start new episodes in all worlds, or where ``options["reset_mask"]`` (N,) bool is True.
+
+        Args:
+            seed: an int starts the whole batch over from that run seed; an array gives the seed of
+                each world that is reset; None goes on to the next episode.
+            options: only ``reset_mask`` is known.
+        """
+        mask = np.ones(self.num_envs, bool)
+        if options and "reset_mask" in options:
+            mask = np.asarray(options["reset_mask"], bool)
+            if mask.shape != (self.num_envs,):
+                raise ValueError(f"reset_mask must have shape {(self.num_envs,)}, not {mask.shape}")
+        if isinstance(seed, int | np.integer):
+            self._seed = int(seed)
+            self._episode[mask] = -1
+        self._episode[mask] += 1
+        if isinstance(seed, np.ndarray):
+            if seed.shape != (int(mask.sum()),):
+                raise ValueError(f"seed must have shape {(int(mask.sum()),)}, not {seed.shape}")
+            self._episode_seed[mask] = seed
+        else:
+            self._episode_seed[mask] = self._next_seeds(mask)
+        return self._begin(mask)
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        """Step all worlds; the ended ones have already begun their next episode in what comes back.
+
+        Args:
+            actions: (N,) integers, or (N, D) floats within the action space's bounds.
+
+        Returns:
+            obs (N, …), reward (N,) float64 unclipped, terminated (N,) bool, truncated (N,) bool,
+            info. Where an episode ended, ``info["final_obs"]`` and ``info["final_info"]`` belong to it.
+
+        Raises:
+            ActionError: naming the first action that is not in the action space.
+        """
+        actions = self._checked(actions)
+        obs, reward, terminated, truncated, info = self._step_rows(actions)
+        self._played.append(actions.copy())
+        self._score += reward
+        self._length += 1
+        ended = terminated | truncated
+        if ended.any():
+            final_obs, final_info = obs.copy(), info
+            episode = {"r": self._score.copy(), "l": self._length.copy()}
+            self._episode[ended] += 1
+            self._episode_seed[ended] = self._next_seeds(ended)
+            obs, info = self._begin(ended)
+            info = info | {
+                "final_obs": final_obs,
+                "_final_obs": ended,
+                "final_info": final_info | {"episode": episode},
+                "_final_info": ended,
+                "episode": episode,
+                "_episode": ended,
+            }
+        return obs, reward, terminated, truncated, info
+
+    def state(self) -> State:
+        """The seeds of the episodes in progress and the actions since: what `restore` plays again."""
+        oldest = int(self._start.min())
+        shape = (0, *self.action_space.shape) if self.action_space.shape else (0, self.num_envs)
+        played = np.stack(self._played[oldest:]) if self._played[oldest:] else np.zeros(shape)
+        return {
+            "seed": self._seed,
+            "episode": self._episode.copy(),
+            "episode_seed": self._episode_seed.copy(),
+            "score": self._score.copy(),
+            "length": self._length.copy(),
+            "start": self._start - oldest,
+            "played": played.astype(self._stored_dtype()),
+        }
+
+    def restore(self, state: State) -> tuple[Array, Info]:
+        """Bring the batch to exactly where `state` was taken, and return obs and info there."""
+        self._seed = int(state["seed"])
+        self._episode = np.array(state["episode"], np.int64)
+        self._episode_seed = np.array(state["episode_seed"], np.int64)
+        start, played = np.asarray(state["start"]), np.asarray(state["played"])
+        played = played.astype(self.single_action_space.dtype)
+        everywhere = np.ones(self.num_envs, bool)
+        obs, info = self._reset_rows(everywhere, self._episode_seed)
+        for row, actions in enumerate(played):
+            beginning = (start == row) & (row > 0)
+            if beginning.any():
+                self._reset_rows(beginning, self._episode_seed[beginning])
+            obs, _, _, _, info = self._step_rows(actions)
+        beginning = (start == len(played)) & (len(played) > 0)
+        if beginning.any():
+            obs, info = self._reset_rows(beginning, self._episode_seed[beginning])
+        self._start, self._played = start.astype(np.int64).copy(), list(played)
+        self._score = np.array(state["score"], np.float64)
+        self._length = np.array(state["length"], np.int64)
+        return obs, info
+
+    def _next_seeds(self, mask: Array) -> Array:
+        rows = np.flatnonzero(mask)
+        return np.array([episode_seed(self._seed, int(i), int(self._episode[i])) for i in rows])
+
+    def _begin(self, mask: Array) -> tuple[Array, Info]:
+        """Reset the masked worlds from their episode seeds and forget what no episode needs."""
+        self._score[mask] = 0.0
+        self._length[mask] = 0
+        self._start[mask] = len(self._played)
+        oldest = int(self._start.min())
+        if oldest > 0:
+            del self._played[:oldest]
+            self._start -= oldest
+        return self._reset_rows(mask, self._episode_seed[mask])
+
+    def _stored_dtype(self) -> np.dtype[Any]:
+        space = self.single_action_space
+        if isinstance(space, gymnasium.spaces.Discrete):
+            return np.dtype(np.uint8 if space.n <= 256 else np.int32)
+        return np.dtype(space.dtype)
+
+    def _checked(self, actions: Array) -> Array:
+        space = self.single_action_space
+        actions = np.asarray(actions)
+        if actions.shape != self.action_space.shape:
+            raise ActionError(f"expected actions of shape {self.action_space.shape}, got {actions.shape}")
+        if isinstance(space, gymnasium.spaces.Discrete):
+            if actions.dtype.kind not in "iu":
+                raise ActionError(f"expected whole numbers as actions, got {actions.dtype}")
+            wrong = (actions < space.start) | (actions >= space.start + space.n)
+            if wrong.any():
+                i = int(np.flatnonzero(wrong)[0])
+                last = space.start + space.n - 1
+                raise ActionError(f"world {i}: action {actions[i]} is not in {space.start}…{last}")
+            return actions.astype(np.int64, copy=False)
+        if not np.isfinite(actions).all():
+            i = int(np.argwhere(~np.isfinite(actions))[0][0])
+            raise ActionError(f"world {i}: action {actions[i]} is not finite")
+        return actions.astype(space.dtype, copy=False)
+
+
+class EnvWorlds(Worlds):
+    """A batch of gymnasium environments, stepped in turn.
+
+    Any environment works, those with ``render_mode="rgb_array"`` can be drawn through `envs`.
+    Environments without a Box, Discrete or MultiBinary observation are refused.
+    """
+
+    def __init__(self, makers: Sequence[Callable[[], gymnasium.Env[Any, Any]]], seed: int) -> None:
+        self.envs = [make() for make in makers]
+        space = self.envs[0].observation_space
+        if space.shape is None or space.dtype is None:
+            raise ValueError(f"observations of {self.envs[0]} are a {type(space).__name__}, not an array")
+        super().__init__(len(self.envs), space, self.envs[0].action_space, seed)
+        self._obs = np.zeros((self.num_envs, *space.shape), space.dtype)
+        self._infos: list[Info] = [{} for _ in self.envs]
+        self._over = np.zeros(self.num_envs, bool)
+
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        for i, seed in zip(np.flatnonzero(mask), seeds, strict=True):
+            self._obs[i], self._infos[i] = self.envs[i].reset(seed=int(seed))
+            self._over[i] = False
+        return self._obs.copy(), self._gathered()
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        reward = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        for i, env in enumerate(self.envs):
+            if self._over[i]:  # only while `restore` waits for this world's turn
+                continue
+            self._obs[i], reward[i], terminated[i], truncated[i], self._infos[i] = env.step(actions[i])
+        self._over |= terminated | truncated
+        return self._obs.copy(), reward, terminated, truncated, self._gathered()
+
+    def _gathered(self) -> Info:
+        """Infos that every world has, as arrays: masks stacked, numbers as vectors."""
+        info: Info = {}
+        for key in set.intersection(*(set(i) for i in self._infos)):
+            values = [i[key] for i in self._infos]
+            if all(isinstance(v, int | float | bool | np.generic | np.ndarray) for v in values):
+                if len({np.shape(v) for v in values}) == 1:
+                    info[key] = np.stack([np.asarray(v) for v in values])
+        return info
+
+    def render(self) -> tuple[Any, ...]:
+        """One RGB picture a world."""
+        return tuple(env.render() for env in self.envs)
+
+    def close_extras(self, **kwargs: object) -> None:
+        """Close every environment."""
+        for env in self.envs:
+            env.close()
