@@ -123,8 +123,11 @@ def agent_card(
     )
 
 
-def chosen_device(wish: str) -> str:
+def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
     """``auto`` becomes ``cuda`` where there is one, else ``cpu``; torch then uses every core.
+
+    An agent whose network is an ``mlp`` gets one thread: handing such small products to a second one costs
+    more than it saves. OMP_NUM_THREADS, where it is set, is obeyed.
 
     Raises:
         SceneError: if a GPU is asked for and there is none.
@@ -132,7 +135,8 @@ def chosen_device(wish: str) -> str:
     import torch
 
     if not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(1 if getattr(agent, "network", None) == "mlp" else cores)
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wish == "cuda" and not torch.cuda.is_available():

@@ -168,7 +168,7 @@ def find_scene(name_or_path: str) -> Path:
         SceneError: if there is none.
     """
     path = Path(name_or_path)
-    if path.suffix == ".toml" or len(path.parts) > 1:
+    if path.suffix == ".toml" or "/" in name_or_path or "\\" in name_or_path:
         if not path.is_file():
             raise SceneError(f"there is no scene file {path}")
         return path.resolve()

@@ -44,8 +44,10 @@ class SceneShow:
         self._greedy = False
         if scene.agent is not None:
             self.agent = scene.agent.use
-            self._greedy = scene_agent(scene).greedy
-            self._policy, card = build_policy(scene, self._worlds, config, chosen_device(device), checkpoint)
+            agent = scene_agent(scene)
+            self._greedy = agent.greedy
+            place = chosen_device(device, agent)
+            self._policy, card = build_policy(scene, self._worlds, config, place, checkpoint)
             self.training = in_words(card["trained"]) if card else "untrained"
         self._obs: Array = np.zeros(0)
         self._info: Info = {}

@@ -103,7 +103,7 @@ def train(
     assert scene.world is not None and scene.agent is not None
     if not isinstance(agent, LearnerConfig):
         raise SceneError(f'agent "{scene.agent.use}" does not learn')
-    place = chosen_device(device)
+    place = chosen_device(device, agent)
     worlds = config.make_batch(scene.world.num_envs, scene.seed)
     learner = agent.build(
         worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=place

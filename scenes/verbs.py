@@ -196,7 +196,7 @@ def evaluate(scene: Scene, *, device: str, episodes: int, checkpoint: Path | Non
     config, agent = scene_world(scene), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     spaces = worlds.single_observation_space, worlds.single_action_space
-    policy, card = build_policy(scene, worlds, config, chosen_device(device), checkpoint)
+    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
     worlds.close()
     if card is None and scene.agent and scene.agent.use != "random":
         say(f"{scene.name} has no checkpoint: this scores an untrained agent")

@@ -1,0 +1,97 @@
+"""Scores: whole episodes, counted once, in shares fixed beforehand."""
+
+import gymnasium
+import numpy as np
+import pytest
+
+from agents.evaluate import Scores, bootstrap_interval, evaluate, interquartile_mean
+from agents.random import Random
+from sim.catalog import world_config
+from sim.records import Episode
+from sim.vector import EnvWorlds
+
+CARTPOLE = world_config("gym/CartPole-v1", {})
+
+
+class Short(gymnasium.Env):
+    """Half the worlds have short episodes that pay 0, the others long ones that pay 1 a step."""
+
+    observation_space = gymnasium.spaces.Box(0, 1, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, length):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        reward = float(self.length > 1)
+        return np.zeros(1, np.float32), reward, self.steps == self.length, False, {}
+
+
+class Config:
+    name = "short"
+
+    def make_batch(self, num_envs, seed):
+        return EnvWorlds([lambda i=i: Short(1 if i % 2 else 20) for i in range(num_envs)], seed)
+
+    def protocol(self):
+        return {"world": "short"}
+
+
+def random_policy(space):
+    return Random().build(None, space, seed=0)
+
+
+def test_short_episodes_do_not_crowd_out_long_ones():
+    found = evaluate(
+        random_policy(Short.action_space), Config(), episodes=8, seed=0, greedy=False, num_envs=4
+    )
+    assert sorted(found.returns) == [0.0] * 4 + [20.0] * 4
+    assert found.protocol == {"world": "short", "actions": "sampled"}
+
+
+@pytest.mark.parametrize("episodes", [1, 3, 7])
+def test_exactly_the_episodes_asked_for_are_counted(episodes):
+    space = gymnasium.spaces.Discrete(2)
+    found = evaluate(random_policy(space), CARTPOLE, episodes=episodes, seed=0, greedy=False, num_envs=3)
+    assert len(found.episodes) == episodes
+    assert all(episode.score == episode.length for episode in found.episodes)
+
+
+def test_the_same_seed_gives_the_same_scores():
+    policy = random_policy(gymnasium.spaces.Discrete(2))
+    first, second, other = (
+        evaluate(policy, CARTPOLE, episodes=6, seed=seed, greedy=False).returns.tolist() for seed in (1, 1, 2)
+    )
+    assert first == second != other
+
+
+def test_metrics_by_hand():
+    scores = Scores(tuple(Episode(float(r), 2) for r in (0, 1, 2, 3, 4, 5, 6, 100)), {})
+    metrics = scores.metrics()
+    assert metrics["return_mean"] == 15.125
+    assert metrics["return_iqm"] == 3.5
+    assert metrics["length"] == 2.0
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    generator = np.random.default_rng(0)
+    hits = 0
+    for _ in range(100):
+        low, high = bootstrap_interval(generator.normal(3.0, 1.0, 40), np.mean)
+        hits += low <= 3.0 <= high
+    assert 87 <= hits <= 100
+
+
+def test_equal_returns_have_a_point_as_interval():
+    assert bootstrap_interval(np.full(5, 21.0), interquartile_mean) == (21.0, 21.0)
+
+
+def test_no_episodes_are_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        evaluate(random_policy(Short.action_space), Config(), episodes=0, seed=0, greedy=False)

@@ -1,0 +1,61 @@
+"""Networks: sizes of the papers, orthogonal starts, errors that name the world's space."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from agents.networks import ActorCritic, NetworkError
+
+PIXELS = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+
+
+def network(name: str, space: gymnasium.Space = PIXELS, outputs: int = 6) -> ActorCritic:
+    return ActorCritic(name, space, outputs, torch.Generator().manual_seed(0))
+
+
+def test_nature_has_the_parameters_of_the_paper():
+    convolutions = (4 * 64 + 1) * 32 + (32 * 16 + 1) * 64 + (64 * 9 + 1) * 64
+    hidden = (64 * 7 * 7 + 1) * 512
+    heads = (512 + 1) * (6 + 1)
+    assert sum(p.numel() for p in network("nature").parameters()) == convolutions + hidden + heads
+
+
+def test_weights_start_orthogonal_with_the_papers_gains():
+    net = network("small")
+    weight = net.trunk.hidden.weight
+    assert torch.allclose(weight @ weight.T, 2 * torch.eye(len(weight)), atol=1e-4)
+    assert net.policy.weight.norm(dim=1).tolist() == pytest.approx([0.01] * 6, rel=1e-4)
+    assert all(not p.any() for name, p in net.named_parameters() if name.endswith("bias"))
+
+
+def test_the_same_seed_gives_the_same_network():
+    first, second = network("small").state_dict(), network("small").state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_pixels_are_scaled_to_one():
+    net = network("small")
+    white = torch.full((1, 4, 84, 84), 255, dtype=torch.uint8)
+    direct = net.trunk.convolutions(torch.ones(1, 4, 84, 84)).flatten(1)
+    assert torch.allclose(net.trunk(white), torch.relu(net.trunk.hidden(direct)), atol=1e-5)
+
+
+def test_discrete_observations_become_one_hot():
+    net = network("mlp", gymnasium.spaces.Discrete(3))
+    rows = torch.eye(3)
+    expected = net.policy(net.trunk(rows))
+    assert torch.equal(net(torch.arange(3))[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "words"),
+    [
+        ("nature", gymnasium.spaces.Box(-1, 1, (4,)), 'use network = "mlp"'),
+        ("natur", PIXELS, "there are nature, small, mlp"),
+        ("mlp", gymnasium.spaces.Tuple([]), "cannot read observations of Tuple"),
+    ],
+)
+def test_what_does_not_fit_is_refused(name: str, space: gymnasium.Space, words: str):
+    with pytest.raises(NetworkError, match=words):
+        network(name, space)

@@ -1,0 +1,176 @@
+"""The command line: verbs, JSON keys, exit codes, one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from scenes.cli import main
+
+PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+CHEAP = ["--set", "world.num_envs=2", "--set", "agent.num_steps=16", "--set", "agent.minibatch_size=32"]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def answer(capsys, *arguments):
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def refusal(capsys, *arguments):
+    assert main(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert len(captured.err.splitlines()) == 1
+    return captured.err
+
+
+def test_help_is_quick_and_imports_nothing_heavy():
+    code = "import sys; from scenes.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('torch', 'numpy', 'pygame', 'gymnasium') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_list_needs_no_torch():
+    code = "import sys; from scenes.cli import main; main(['list', '--json']); print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    *_, names, torch = out.splitlines()
+    assert torch == "False"
+    assert {"worlds", "agents", "perceptions", "samplers", "scenes"} <= set(json.loads(names))
+
+
+def test_list_gives_names_by_kind(capsys):
+    assert "pong" in answer(capsys, "list")["scenes"]
+    assert answer(capsys, "list", "agents") == {"agents": ["ppo", "random"]}
+    worlds = answer(capsys, "list", "worlds")["worlds"]
+    assert {"atari/pong", "atari/breakout", "gym/CartPole-v1"} <= set(worlds)
+    main(["list"])
+    assert "CartPole" in capsys.readouterr().out
+
+
+def test_train_writes_a_run_that_evaluate_and_watch_use(capsys):
+    trained = answer(capsys, "train", "cartpole", "--run", "r", "--steps", "50", *CHEAP)
+    assert (trained["run"], trained["env_steps"], trained["updates"]) == ("r", 64, 2)
+    assert trained["steps_per_second"] > 0
+    assert "policy_loss" in trained["metrics"]
+    scored = answer(capsys, "evaluate", "cartpole", "--checkpoint", "r/checkpoints/64", "--episodes", "3")
+    assert scored["n"] == 3
+    assert {"return_mean", "return_iqm", "return_std"} <= set(scored["metrics"]) & set(scored["baseline"])
+    low, high = scored["ci95"]["return_mean"]
+    assert low <= scored["metrics"]["return_mean"] <= high
+    assert scored["breakdown"] == {"gym/CartPole-v1": scored["metrics"]}
+    assert scored["protocol"]["world"] == "gym/CartPole-v1"
+    seen = answer(capsys, "watch", "cartpole", "--run", "r", "--headless", "--frames", "5")
+    assert seen["frames"] == 5
+
+
+def test_watch_records_h264_headless(capsys):
+    own = random_scene()
+    seen = answer(capsys, "watch", own, "--headless", "--frames", "30", "--record", "c.mp4")
+    assert seen["file"] == "c.mp4" and seen["fps"] > 0
+    with av.open("c.mp4") as video:
+        assert video.streams.video[0].codec_context.name == "h264"
+        assert sum(1 for _ in video.decode(video=0)) == 30
+
+
+def random_scene():
+    Path("own.toml").write_text('title = "Own"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n')
+    return "own.toml"
+
+
+def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch):
+    monkeypatch.setattr("scenes.verbs.FRAMES_WITHOUT_DISPLAY", 20)
+    assert main(["watch", random_scene(), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["file"] == "own.mp4"
+    assert "no display" in captured.err and "own.mp4" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["watch", "pnog"], 'there is no scene "pnog"; did you mean "pong"?'),
+        (["train", "missing.toml"], "there is no scene file missing.toml"),
+        (["train", "cartpole", "--set", "agent.gama=1"], 'unknown key "gama"; did you mean "gamma"'),
+        (["train", "cartpole", "--set", "agent.network=nature"], 'use network = "mlp"'),
+        (["train", "cartpole", "--steps", "0"], "--steps must be at least 1"),
+        (["train", "cartpole", "--resume"], "there is no run of cartpole"),
+        (["train", "cartpole", "--resume", "--run", "x"], "x is not a run folder"),
+        (["train", "cartpole", "--set", "agent.use=random"], "unknown key"),
+        (["evaluate", "cartpole", "--checkpoint", "x"], "x does not exist"),
+        (["evaluate", "cartpole", "--episodes", "0"], "--episodes must be at least 1"),
+        (["watch", "cartpole", "--headless"], "--headless needs --frames"),
+        (["watch", "cartpole", "--headless", "--frames", "3", "--record", "a.avi"], ".mp4"),
+        (["watch", "cartpole", "--run", "x"], "x holds no checkpoint"),
+    ],
+)
+def test_wrong_requests_are_refused_in_one_line(capsys, arguments, words):
+    assert words in refusal(capsys, *arguments)
+
+
+def test_cuda_is_refused_where_there_is_none(capsys):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert "use --device cpu" in refusal(capsys, "train", "cartpole", "--device", "cuda")
+
+
+def test_an_existing_run_is_not_overwritten(capsys):
+    answer(capsys, "train", "cartpole", "--run", "r", "--steps", "32", *CHEAP)
+    assert "go on with --resume" in refusal(capsys, "train", "cartpole", "--run", "r")
+
+
+def test_resuming_a_finished_run_does_nothing_and_says_so(capsys):
+    first = answer(capsys, "train", "cartpole", "--run", "r", "--steps", "32", *CHEAP)
+    assert main(["train", "cartpole", "--run", "r", "--resume", "--json", "--steps", "32"]) == 0
+    captured = capsys.readouterr()
+    assert "finished" in captured.err
+    assert json.loads(captured.out)["env_steps"] == first["env_steps"]
+
+
+def test_a_missing_package_is_named_with_its_line(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ale_py", None)
+    for name in [m for m in sys.modules if m.startswith("sim.atari")]:
+        monkeypatch.delitem(sys.modules, name)
+    said = refusal(capsys, "evaluate", "breakout")
+    assert "ale-py" in said and "python -m pip install" in said
+
+
+def test_doctor_lists_checks(capsys):
+    found = answer(capsys, "doctor")["checks"]
+    assert all(check["ok"] or check["mend"] for check in found)
+    assert any("ale_py" in check["name"] for check in found)
+
+
+def test_ctrl_c_saves_and_exits_130(tmp_path):
+    process = subprocess.Popen(
+        [*PLAYFIELD, "train", "cartpole", "--run", "r", "--json"],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    metrics = tmp_path / "r" / "metrics.jsonl"
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    steps = json.loads(out.splitlines()[-1])["env_steps"]
+    assert (tmp_path / "r" / "checkpoints" / str(steps) / "card.toml").is_file()
+    assert (tmp_path / "r" / "state" / str(steps) / "state.json").is_file()
