@@ -1,0 +1,161 @@
+"""The remembered past: whole moments for a while, their numbers for much longer.
+
+Written by the simulation thread and read by the window's; one lock keeps them apart, and it is
+never held while anything is stepped, packed or drawn.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sim.records import Array, Episode
+from sim.viewer.show import Moment
+from sim.viewer.view import View
+
+MOMENTS = 900  # a minute of an Atari game at frame skip 4
+FEWEST_MOMENTS = 600
+MEMORY = 256 * 2**20  # bytes of pictures before the oldest ones beyond FEWEST_MOMENTS go
+
+_SPARE = 8  # moments more, so that a drawing that is a little late sees as far back
+_NUMBERS = 32_768  # more steps than the longest Atari episode has
+_VALUE_SECONDS = 10.0
+_LISTED = 64  # episodes in a view: more than any panel has rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A moment whose pictures are compressed without loss."""
+
+    moment: Moment
+    blobs: tuple[tuple[tuple[int, ...], bytes], ...]
+
+    @classmethod
+    def of(cls, moment: Moment) -> _Packed:
+        blobs = tuple((p.shape, zlib.compress(np.ascontiguousarray(p).data, 1)) for p in moment.pictures)
+        return cls(replace(moment, pictures=()), blobs)
+
+    def unpacked(self) -> Moment:
+        pictures = tuple(
+            np.frombuffer(zlib.decompress(blob), np.uint8).reshape(shape) for shape, blob in self.blobs
+        )
+        return replace(self.moment, pictures=pictures)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(len(blob) for _, blob in self.blobs)
+
+
+class History:
+    """The last moments of a show, and the numbers that the charts need."""
+
+    def __init__(self, steps_per_second: float, capacity: int = MOMENTS, memory: int = MEMORY) -> None:
+        self._capacity = capacity
+        self._memory = memory
+        self._bytes = 0
+        self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
+        self._moments: deque[Moment | _Packed] = deque()
+        self._newest = -1
+        self._numbers = np.full((3, 2 * _NUMBERS), np.nan)  # rows: value, score, reward
+        self._first_number = 0  # the moment that column 0 belongs to
+        self._starts: list[int] = []  # numbers at which the first world's episodes begin
+        self._ended: list[tuple[int, Episode]] = []
+        self._score_sums: list[float] = []  # of the episodes up to and including each of `_ended`
+        self._perceives = False
+        self._lock = threading.Lock()
+
+    @property
+    def newest(self) -> int:
+        """The number of the last moment; −1 while there is none."""
+        return self._newest
+
+    @property
+    def oldest(self) -> int:
+        """The number of the first moment that is still remembered; 0 while there is none."""
+        return max(self._first, self._newest + 1 - self._capacity)
+
+    @property
+    def _first(self) -> int:
+        return self._newest + 1 - len(self._moments)
+
+    def append(self, moment: Moment) -> None:
+        """Remember one more moment, and forget the oldest where there is no room."""
+        full_size = sum(picture.nbytes for picture in moment.pictures)
+        crowded = full_size * self._capacity > self._memory
+        kept = _Packed.of(moment) if crowded else moment
+        with self._lock:
+            self._newest += 1
+            self._moments.append(kept)
+            self._bytes += _bytes(kept)
+            while len(self._moments) > self._capacity + _SPARE or (
+                len(self._moments) > FEWEST_MOMENTS and self._bytes > self._memory
+            ):
+                self._bytes -= _bytes(self._moments.popleft())
+            self._note(moment)
+
+    def _note(self, moment: Moment) -> None:
+        column = self._newest - self._first_number
+        if column == self._numbers.shape[1]:
+            self._numbers[:, :_NUMBERS] = self._numbers[:, _NUMBERS:]
+            self._first_number += _NUMBERS
+            column -= _NUMBERS
+        decision = moment.decision
+        value = np.nan if decision is None or decision.value is None else decision.value[0]
+        self._numbers[:, column] = value, moment.score[0], moment.reward[0]
+        if moment.length[0] == 0 or not self._starts:
+            self._starts.append(self._newest)
+        for episode in moment.episodes:
+            self._ended.append((self._newest, episode))
+            self._score_sums.append(episode.score + (self._score_sums[-1] if self._score_sums else 0.0))
+        self._perceives |= bool(moment.sees)
+
+    def view(self, number: int | None = None, error: str = "", *, newest: int | None = None) -> View:
+        """The past as it was at moment `number`, clipped to those remembered; None: the newest.
+
+        `newest` hides all later moments, for a drawing that follows the simulation step by step.
+        """
+        with self._lock:
+            newest = self._newest if newest is None else newest
+            oldest = max(self._first, newest + 1 - self._capacity)
+            number = newest if number is None else min(max(number, oldest), newest)
+            kept = self._moments[number - self._first] if self._moments else None
+            begun = self._starts[bisect_right(self._starts, number) - 1] if self._starts else 0
+            ended = bisect_right(self._ended, number, key=lambda entry: entry[0])
+            episodes = tuple(episode for _, episode in self._ended[max(0, ended - _LISTED) : ended])
+            view = View(
+                moment=None,
+                number=number,
+                oldest=oldest,
+                newest=newest,
+                capacity=self._capacity,
+                value=self._column(0, number + 1 - self._value_steps, number),
+                score=self._column(1, begun, number),
+                reward=self._column(2, oldest, newest),
+                episodes=episodes,
+                episodes_ended=ended,
+                mean_score=self._score_sums[ended - 1] / ended if ended else float("nan"),
+                perceives=self._perceives,
+                error=error,
+            )
+        return replace(view, moment=kept.unpacked() if isinstance(kept, _Packed) else kept)
+
+    def returns(self, number: int) -> list[float]:
+        """The scores of all episodes that had ended by moment `number`, in order."""
+        with self._lock:
+            return [episode.score for ended, episode in self._ended if ended <= number]
+
+    def _column(self, row: int, first: int, last: int) -> Array:
+        """One row of numbers for moments `first` to `last`, both included; shorter if forgotten."""
+        first = max(first, self._first_number)
+        return self._numbers[row, first - self._first_number : last + 1 - self._first_number].copy()
+
+
+def _bytes(kept: Moment | _Packed) -> int:
+    if isinstance(kept, _Packed):
+        return kept.nbytes
+    return sum(picture.nbytes for picture in kept.pictures)

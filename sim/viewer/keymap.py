@@ -1,0 +1,194 @@
+"""Which key does what: commands for the window, and actions for a person who plays.
+
+A world is known by its action names only: names made of directions and FIRE, such as UPRIGHTFIRE or
+"push left", are played with arrows or W A S D and Space; all others with the digit keys.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pygame
+
+
+class Command(enum.Enum):
+    """What the window can be told to do."""
+
+    PAUSE = enum.auto()
+    FORWARD = enum.auto()
+    BACK = enum.auto()
+    SLOWER = enum.auto()
+    FASTER = enum.auto()
+    GRID = enum.auto()
+    HANDOVER = enum.auto()
+    RESET = enum.auto()
+    NEW_SEED = enum.auto()
+    PANEL = enum.auto()  # with the panel's number
+    SCREENSHOT = enum.auto()
+    RECORD = enum.auto()
+    HELP = enum.auto()
+    QUIT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One line of the help: what happens, by which keys, and how with the mouse."""
+
+    does: str
+    keys: str
+    mouse: str = ""
+
+
+BINDINGS = (
+    Binding("Pause, go on", "Space  P", "pause button"),
+    Binding("One step on", "→", "right button"),
+    Binding("One step back; ten with Shift", "←", "left button, or drag the track"),
+    Binding("Slower, faster", "−  =", "− and + buttons"),
+    Binding("You play, the agent plays", "M", "AGENT / YOU"),
+    Binding("All worlds side by side", "G", "click the picture"),
+    Binding("Start again; with a new seed", "R  Shift+R"),
+    Binding("Fold a panel", "1 … 6", "click its title"),
+    Binding("Screenshot", "S  F12"),
+    Binding("Record, stop recording", "V"),
+    Binding("This help, close", "H  Esc", "click"),
+)
+
+_COMMANDS = {
+    pygame.K_SPACE: Command.PAUSE,
+    pygame.K_p: Command.PAUSE,
+    pygame.K_RIGHT: Command.FORWARD,
+    pygame.K_LEFT: Command.BACK,
+    pygame.K_MINUS: Command.SLOWER,
+    pygame.K_KP_MINUS: Command.SLOWER,
+    pygame.K_EQUALS: Command.FASTER,
+    pygame.K_PLUS: Command.FASTER,
+    pygame.K_KP_PLUS: Command.FASTER,
+    pygame.K_g: Command.GRID,
+    pygame.K_m: Command.HANDOVER,
+    pygame.K_r: Command.RESET,
+    pygame.K_s: Command.SCREENSHOT,
+    pygame.K_F12: Command.SCREENSHOT,
+    pygame.K_v: Command.RECORD,
+    pygame.K_h: Command.HELP,
+    pygame.K_F1: Command.HELP,
+    pygame.K_ESCAPE: Command.QUIT,
+}
+
+#: Commands that go on while their key is held.
+REPEATING = frozenset({Command.FORWARD, Command.BACK, Command.SLOWER, Command.FASTER})
+
+_DIRECTIONS = {
+    pygame.K_UP: "UP",
+    pygame.K_w: "UP",
+    pygame.K_DOWN: "DOWN",
+    pygame.K_s: "DOWN",
+    pygame.K_LEFT: "LEFT",
+    pygame.K_a: "LEFT",
+    pygame.K_RIGHT: "RIGHT",
+    pygame.K_d: "RIGHT",
+    pygame.K_SPACE: "FIRE",
+    pygame.K_LCTRL: "FIRE",
+    pygame.K_RCTRL: "FIRE",
+}
+_DIGITS = {pygame.K_0 + digit: digit for digit in range(10)} | {
+    key: digit
+    for digit, key in enumerate(
+        (pygame.K_KP_0, pygame.K_KP_1, pygame.K_KP_2, pygame.K_KP_3, pygame.K_KP_4)
+        + (pygame.K_KP_5, pygame.K_KP_6, pygame.K_KP_7, pygame.K_KP_8, pygame.K_KP_9)
+    )
+}
+
+_TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
+_IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})
+
+
+def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
+    """The command of a key and its number (a panel's; steps for BACK and FORWARD), if it has one."""
+    digit = _DIGITS.get(key, 0)
+    if 1 <= digit <= 6:
+        return Command.PANEL, digit
+    found = _COMMANDS.get(key)
+    if found is Command.RESET and shift:
+        found = Command.NEW_SEED
+    return None if found is None else (found, 10 if shift else 1)
+
+
+class GameKeys:
+    """Turns the keys that a person holds into one of a world's actions.
+
+    >>> keys = GameKeys(["NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE"])
+    >>> keys.action({pygame.K_RIGHT, pygame.K_SPACE}, last=0)
+    4
+    """
+
+    def __init__(self, action_names: Sequence[str]) -> None:
+        self._tokens = [_tokens(name) for name in action_names]
+        self._directed: dict[frozenset[str], int] = {}
+        for i, tokens in enumerate(self._tokens):
+            if tokens:
+                self._directed.setdefault(tokens, i)
+        self._idle = next((i for i, tokens in enumerate(self._tokens) if tokens == frozenset()), None)
+        known = frozenset().union(*self._directed)
+        self._sideways = bool(known & {"LEFT", "RIGHT"}) and not known & {"UP", "DOWN"}
+        self._upright = bool(known & {"UP", "DOWN"}) and not known & {"LEFT", "RIGHT"}
+        digits_needed = any(tokens is None for tokens in self._tokens)
+        self._keys = {key for key, token in _DIRECTIONS.items() if self._meaning(token) in known}
+        self._digits = {k: d for k, d in _DIGITS.items() if digits_needed and d < len(self._tokens)}
+
+    def owns(self, key: int) -> bool:
+        """Whether `key` plays, and so is no command of the window while a person plays."""
+        return key in self._keys or key in self._digits
+
+    @property
+    def playable(self) -> bool:
+        """Whether any key plays; False for continuous actions."""
+        return bool(self._keys or self._digits)
+
+    def action(self, held: Collection[int], last: int) -> int:
+        """The action that the held keys mean.
+
+        A combination that the world lacks falls back to the action that uses most of it. With no key
+        held it is the world's own idle action, or `last` where there is none.
+        """
+        for key, digit in self._digits.items():
+            if key in held:
+                return digit
+        wanted = frozenset(self._meaning(_DIRECTIONS[key]) for key in held if key in self._keys)
+        fitting = [tokens for tokens in self._directed if tokens <= wanted]
+        if fitting:
+            return self._directed[max(fitting, key=len)]
+        return last if self._idle is None else self._idle
+
+    def described(self) -> str:
+        """The keys in words, for the help; "" if none plays."""
+        parts = []
+        if self._keys & {pygame.K_UP, pygame.K_LEFT}:
+            parts.append("arrows or W A S D")
+        if pygame.K_SPACE in self._keys:
+            parts.append("Space fires")
+        if self._digits:
+            parts.append(f"0 … {max(self._digits.values())} choose an action")
+        return ", ".join(parts)
+
+    def _meaning(self, token: str) -> str:
+        """Let both axes steer a world that has only one, whichever way its names call it."""
+        if self._sideways:
+            return {"UP": "RIGHT", "DOWN": "LEFT"}.get(token, token)
+        if self._upright:
+            return {"RIGHT": "UP", "LEFT": "DOWN"}.get(token, token)
+        return token
+
+
+def _tokens(name: str) -> frozenset[str] | None:
+    """The directions in an action's name; empty for an idle action, None if it names neither."""
+    words = re.findall("[A-Z]+", name.upper())
+    if "".join(words) in _IDLE or (words and words[0] in _IDLE):
+        return frozenset()
+    found: frozenset[str] = frozenset()
+    for word in words:
+        if re.fullmatch(f"(?:{_TOKEN.pattern})+", word):
+            found |= frozenset(_TOKEN.findall(word))
+    return found or None

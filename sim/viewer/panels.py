@@ -1,0 +1,219 @@
+"""The panels beside the world; the one of actions has a module of its own.
+
+Each panel is a function that draws the inside of a card, and a key: what its picture depends on.
+`screen` draws a panel again only when its key has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pygame
+from pygame import Rect
+
+from sim.viewer import actions, charts, layout
+from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
+from sim.viewer.layout import Need
+from sim.viewer.theme import BODY, PALETTE, TITLE, Ink
+from sim.viewer.view import Choices, Facts, View
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What is drawn where, and when anew.
+
+    Attributes:
+        title: of the card; "" if the content is its own title.
+        need: its height, from the facts.
+        key: everything that `draw` depends on.
+        draw: draws into a rectangle below the title.
+        note: at the right of the title: a few words, left out where narrow, and a figure.
+    """
+
+    title: str
+    need: Callable[[Facts], Need]
+    key: Callable[[Facts, Choices, View], Hashable]
+    draw: Callable[[pygame.Surface, Ink, Rect, Facts, Choices, View], None]
+    note: Callable[[Facts, Choices, View], Note] = lambda facts, choices, view: ("", "")
+
+
+def draw_panel(
+    number: int, surface: pygame.Surface, ink: Ink, facts: Facts, choices: Choices, view: View
+) -> None:
+    """Draw a whole card over `surface`: ground, title row and, unless folded, the content."""
+    panel = PANELS[number]
+    area = surface.get_rect()
+    surface.fill(PALETTE.ground)
+    ink.plate(surface, area, PALETTE.panel, radius=8)
+    folded = number in choices.folded or area.height <= ink.px(layout.TITLE_ROW)
+    title = panel.title or (facts.title if folded else "")
+    row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
+    middle = row.centery + (0 if folded else ink.px(2))
+    cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
+    ink.plate(surface, cap, PALETTE.raised, radius=4)
+    ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
+    if title:
+        words, figure = panel.note(facts, choices, view)
+        title = ink.elided(title, row.width - ink.px(KEYCAP + 8), bold=True)
+        free = ink.write(surface, title, (row.left, middle), bold=True).right + ink.px(12)
+        x = cap.left - ink.px(8)
+        for text, color in ((figure, PALETTE.text), (words, PALETTE.muted)):
+            if text and x - ink.width(text) >= free:
+                x = ink.write(surface, text, (x, middle), color, align="right").left - ink.px(6)
+    if not folded:
+        inside = Rect(row.left, row.bottom, row.width, area.height - row.height - ink.px(BELOW))
+        if not panel.title:
+            inside.top, inside.height = inside.top - ink.px(18), inside.height + ink.px(18)
+        panel.draw(surface, ink, inside, facts, choices, view)
+
+
+def needs(facts: Facts, view: View) -> dict[int, Need]:
+    """The heights of the panels there are: often nothing is perceived, and some agents judge nothing."""
+    found = {number: panel.need(facts) for number, panel in PANELS.items()}
+    if not view.perceives:
+        del found[layout.SEES]
+    if view.moment is not None and not np.isfinite(view.value).any():
+        found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
+    return found
+
+
+# 1: heading
+
+
+def _draw_heading(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    y = inside.top + ink.px(10)
+    title = ink.elided(facts.title, inside.width - ink.px(KEYCAP + 8), TITLE, bold=True)
+    ink.write(surface, title, (inside.left, y), size=TITLE, bold=True)
+    y += ink.px(27)
+    line = " · ".join(part for part in (facts.agent, facts.training) if part) or "nobody acts"
+    ink.write(surface, ink.elided(line, inside.width, BODY), (inside.left, y), size=BODY)
+    if facts.protocol:
+        y += ink.px(26)
+        text = ink.elided(facts.protocol, inside.width - ink.px(16))
+        chip = Rect(inside.left, y - ink.px(10), ink.width(text) + ink.px(16), ink.px(21))
+        ink.plate(surface, chip, PALETTE.raised, radius=10)
+        ink.write(surface, text, (chip.left + ink.px(8), chip.centery), PALETTE.text)
+
+
+# 3 and 4: value and return over time
+
+
+def _value_note(facts: Facts, choices: Choices, view: View) -> Note:
+    last = view.value[-1] if len(view.value) else np.nan
+    return ("discounted return ahead", charts.number(float(last))) if np.isfinite(last) else ("", "")
+
+
+def _draw_value(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    if not np.isfinite(view.value).any():
+        say(surface, ink, inside, "the agent gives no value" if view.moment else "")
+        return
+    window = max(2, round(10 * facts.steps_per_second) + 1)
+    filled = min(1.0, (len(view.value) - 1) / (window - 1))
+    charts.line_chart(
+        surface, ink, inside, view.value, color=PALETTE.series[0], filled=filled, labels=("−10 s", "now")
+    )
+
+
+def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
+    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+
+
+def _draw_return(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    if len(view.score) < 2 or view.moment is None:
+        say(surface, ink, inside, "an episode has just begun" if view.moment else "")
+        return
+    length = int(view.moment.length[0]) / facts.steps_per_second
+    began = "start" if len(view.score) > view.moment.length[0] else f"−{_seconds(length)}"
+    labels = (began, _seconds(length))
+    charts.line_chart(
+        surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
+    )
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+# 5: sees, 6: episodes
+
+
+def _draw_sees(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    lines = view.moment.sees if view.moment else ()
+    rows = inside.height // ink.px(ROW)
+    for row, line in enumerate(lines[:rows]):
+        y = inside.top + row * ink.px(ROW) + ink.px(ROW) // 2
+        ink.write(surface, ink.elided(line, inside.width), (inside.left, y))
+    if not lines:
+        say(surface, ink, inside, "nothing in sight")
+
+
+def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
+    if not view.episodes_ended:
+        return "", ""
+    return f"mean of {view.episodes_ended:,}", charts.number(view.mean_score)
+
+
+def _draw_episodes(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    if not view.episodes:
+        say(surface, ink, inside, "none has ended yet")
+        return
+    first = inside.left + ink.width("episode")
+    columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
+    height = ink.px(ROW)
+    y = inside.top + height // 2 - ink.px(1)
+    heads = int(inside.height >= 2 * height)  # where there is one line only, it is an episode's
+    if heads:
+        for x, name in columns:
+            ink.write(surface, name, (x, y), PALETTE.muted, align="right")
+        surface.fill(PALETTE.line, Rect(inside.left, inside.top + height - 2, inside.width, 1))
+    for row, episode in enumerate(view.episodes[::-1][: max(1, inside.height // height - heads)]):
+        y = inside.top + (row + heads) * height + height // 2
+        seconds = _seconds(episode.length / facts.steps_per_second)
+        cells = (f"{view.episodes_ended - row:,}", charts.number(episode.score), seconds)
+        colors = (PALETTE.muted, PALETTE.text, PALETTE.muted)
+        for (x, _), cell, color in zip(columns, cells, colors, strict=True):
+            ink.write(surface, cell, (x, y), color, align="right")
+
+
+def _by_number(facts: Facts, choices: Choices, view: View) -> Hashable:
+    return view.number
+
+
+PANELS: dict[int, Panel] = {
+    layout.HEADING: Panel(
+        "",
+        lambda facts: Need(98, 98, 98) if facts.protocol else Need(72, 72, 72),
+        lambda facts, choices, view: None,
+        _draw_heading,
+    ),
+    layout.ACTIONS: Panel("Actions", actions.need, actions.key, actions.draw, actions.note),
+    layout.VALUE: Panel("Value", lambda facts: Need(92, 132, 200), _by_number, _draw_value, _value_note),
+    layout.RETURN: Panel("Return", lambda facts: Need(92, 132, 200), _by_number, _draw_return, _return_note),
+    layout.SEES: Panel(
+        "Sees",
+        lambda facts: Need(height_of(1), height_of(3), height_of(3)),
+        lambda facts, choices, view: view.moment.sees if view.moment else None,
+        _draw_sees,
+    ),
+    layout.EPISODES: Panel(
+        "Episodes",
+        lambda facts: Need(height_of(1), height_of(4), 4000),
+        lambda facts, choices, view: view.episodes_ended,
+        _draw_episodes,
+        _episodes_note,
+    ),
+}

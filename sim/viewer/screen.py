@@ -1,0 +1,84 @@
+"""Draws the whole window: a pure function of facts, choices, view and size, made fast by memory.
+
+`Screen.draw` gives the same picture whatever was drawn before; it only skips panels whose content
+is the same as last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pygame
+from pygame import Rect
+
+from sim.viewer import hud, picture
+from sim.viewer.layout import Layout, arrange
+from sim.viewer.panels import PANELS, draw_panel, needs
+from sim.viewer.theme import PALETTE, Ink, canvas
+from sim.viewer.view import Choices, Facts, View
+
+
+class Screen:
+    """The drawing of one show at one display scale.
+
+    Args:
+        facts: of the show.
+        scale: pixels a length of 1 takes; text is 13, 16 and 22 times that.
+        game_keys: how a person plays, in words, for the help.
+    """
+
+    def __init__(self, facts: Facts, scale: float = 1.0, game_keys: str = "") -> None:
+        self._facts = facts
+        self._game_keys = game_keys
+        self._ink = Ink(scale)
+        self._surface = canvas((1, 1))
+        self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
+
+    @property
+    def scale(self) -> float:
+        """Pixels a length of 1 takes."""
+        return self._ink.scale
+
+    def layout(self, size: tuple[int, int], choices: Choices, view: View) -> Layout:
+        """Where everything is in a window of `size` pixels."""
+        return arrange(size, self.scale, needs(self._facts, view), choices.folded)
+
+    def draw(self, size: tuple[int, int], choices: Choices, view: View) -> pygame.Surface:
+        """Draw a window of `size` pixels; the surface is valid until the next call."""
+        if self._surface.get_size() != size:
+            self._surface = canvas(size)
+            self._cards.clear()
+        surface, ink, layout = self._surface, self._ink, self.layout(size, choices, view)
+        surface.fill(PALETTE.ground)
+        self._draw_world(layout.world, choices, view)
+        for number, rect in layout.panels.items():
+            surface.blit(self._card(number, rect, choices, view), rect)
+        hud.draw_bar(surface, ink, layout, self._facts, choices, view)
+        if choices.message:
+            hud.draw_message(surface, ink, layout.world, choices.message)
+        if choices.help:
+            hud.draw_help(surface, ink, self._game_keys)
+        return surface
+
+    def _draw_world(self, area: Rect, choices: Choices, view: View) -> None:
+        surface, ink = self._surface, self._ink
+        if view.moment is not None and choices.grid:
+            picture.draw_grid(surface, ink, area, view)
+        elif view.moment is not None:
+            picture.draw_world(surface, ink, area, view)
+        elif not view.error:
+            hud.draw_empty(surface, ink, area, self._facts)
+        if view.error:
+            hud.draw_error(surface, ink, area, view.error)
+
+    def _card(self, number: int, rect: Rect, choices: Choices, view: View) -> pygame.Surface:
+        panel = PANELS[number]
+        folded = number in choices.folded
+        note = panel.note(self._facts, choices, view)
+        key = (rect.size, folded, note, None if folded else panel.key(self._facts, choices, view))
+        kept = self._cards.get(number)
+        if kept is None or kept[0] != key:
+            card = kept[1] if kept is not None and kept[1].get_size() == rect.size else canvas(rect.size)
+            draw_panel(number, card, self._ink, self._facts, choices, view)
+            self._cards[number] = kept = (key, card)
+        return kept[1]

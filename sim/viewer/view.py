@@ -1,0 +1,96 @@
+"""What a picture of the window is made of: facts of the show, choices of the person, a view of the past.
+
+All three are frozen, and drawing reads nothing else: equal values give equal pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sim.records import Array, Episode
+from sim.viewer.show import Moment, Show
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What does not change while a show is on."""
+
+    title: str
+    agent: str
+    training: str
+    protocol: str
+    action_names: tuple[str, ...]
+    num_worlds: int
+    steps_per_second: float
+
+    @classmethod
+    def of(cls, show: Show) -> Facts:
+        """Read them from a show."""
+        return cls(
+            title=show.title,
+            agent=show.agent,
+            training=show.training,
+            protocol=show.protocol,
+            action_names=tuple(show.action_names),
+            num_worlds=show.num_worlds,
+            steps_per_second=float(show.steps_per_second),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person at the window has chosen.
+
+    Attributes:
+        speed: times the show's natural rate.
+        grid: all worlds side by side instead of the first one.
+        person: whether the person plays the first world.
+        folded: numbers 1…6 of the panels that show only their title.
+        message: one line shown for a while; "" for none.
+    """
+
+    paused: bool = False
+    speed: float = 1.0
+    grid: bool = False
+    person: bool = False
+    folded: frozenset[int] = frozenset()
+    help: bool = False
+    recording: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One remembered moment and the past that led to it.
+
+    Moments are numbered from 0, the first start.
+
+    Attributes:
+        moment: what to show; None before the first start.
+        number: of `moment`; −1 before the first start.
+        oldest: the first remembered number.
+        newest: the last number there is.
+        capacity: how many moments are remembered at most.
+        value: (K,) the first world's value over the last ten seconds, oldest first; NaN where none.
+        score: (K,) the first world's running return since its episode began.
+        reward: (K,) the first world's rewards from `oldest` to `newest`.
+        episodes: the last episodes that had ended by `number`, newest last.
+        episodes_ended: how many had ended by `number`.
+        mean_score: the mean score of those; NaN if none.
+        perceives: whether any moment so far said what is seen.
+        error: what the show raised, in words; "" if all is well.
+    """
+
+    moment: Moment | None
+    number: int
+    oldest: int
+    newest: int
+    capacity: int
+    value: Array
+    score: Array
+    reward: Array
+    episodes: tuple[Episode, ...]
+    episodes_ended: int
+    mean_score: float
+    perceives: bool
+    error: str = ""

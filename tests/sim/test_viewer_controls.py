@@ -1,0 +1,348 @@
+"""Posted events do what the help says; the viewer is driven without a window's loop."""
+
+import time
+
+import av
+import pygame
+import pytest
+from viewer_shows import CountingShow
+
+from sim.viewer import panels
+from sim.viewer.controls import Controls
+from sim.viewer.history import FEWEST_MOMENTS
+from sim.viewer.layout import arrange
+from sim.viewer.viewer import SPEEDS, Viewer
+
+SIZE = (1280, 800)
+
+
+@pytest.fixture(autouse=True)
+def display(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.chdir(tmp_path)
+    pygame.display.init()
+    pygame.event.clear()
+    yield
+    pygame.display.quit()
+
+
+class Driver:
+    """A viewer and hands: presses are posted to pygame and read back from it."""
+
+    def __init__(self, show, **options):
+        self.show = show
+        self.viewer = Viewer(show, size=SIZE, **options)
+        self.controls = Controls(self.viewer)
+        self.viewer.open()
+        self.until(lambda: self.viewer.view.moment is not None)
+
+    def until(self, condition, seconds=5.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it never happened"
+            self.viewer.advance()
+            time.sleep(0.001)
+        self.viewer.advance()
+
+    def post(self, kind, **fields):
+        pygame.event.post(pygame.Event(kind, **fields))
+        for event in pygame.event.get():
+            self.controls.handle(event)
+
+    def press(self, *keys, mod=0, release=True):
+        for key in keys:
+            self.post(pygame.KEYDOWN, key=key, mod=mod)
+            if release:
+                self.post(pygame.KEYUP, key=key, mod=mod)
+
+    def click(self, at):
+        self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
+        self.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
+
+    def layout(self):
+        need = panels.needs(self.viewer.facts, self.viewer.view)
+        return arrange(SIZE, 1, need, self.viewer.choices.folded)
+
+    @property
+    def choices(self):
+        return self.viewer.choices
+
+    @property
+    def view(self):
+        return self.viewer.view
+
+    def settle(self):
+        """Wait until a step in progress, if there is one, has ended."""
+        newest = -1
+        while newest != self.view.newest:
+            newest = self.view.newest
+            time.sleep(0.03)
+
+
+@pytest.fixture
+def drive():
+    drivers = []
+
+    def start(show=None, **options):
+        drivers.append(Driver(show or CountingShow(), **options))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.viewer.close()
+
+
+def test_space_pauses_and_goes_on(drive):
+    driver = drive()
+    driver.press(pygame.K_SPACE)
+    driver.settle()
+    stopped = driver.view.newest
+    time.sleep(0.05)
+    assert driver.choices.paused and driver.view.newest == stopped
+    driver.press(pygame.K_SPACE)
+    driver.until(lambda: driver.view.newest > stopped)
+    assert not driver.choices.paused
+
+
+def test_the_right_arrow_takes_single_steps(drive):
+    driver = drive()
+    driver.press(pygame.K_SPACE)
+    driver.settle()
+    before = driver.view.newest
+    driver.press(pygame.K_RIGHT, pygame.K_RIGHT, pygame.K_RIGHT)
+    driver.until(lambda: driver.view.newest >= before + 3)
+    driver.settle()
+    assert driver.view.number == driver.view.newest == before + 3
+
+
+def test_the_left_arrow_goes_back_through_all_that_is_remembered(drive):
+    driver = drive()
+    driver.until(lambda: driver.view.newest >= 950)
+    driver.press(pygame.K_SPACE)
+    driver.settle()
+    newest = driver.view.newest
+    for back in range(1, FEWEST_MOMENTS + 1):
+        driver.press(pygame.K_LEFT)
+        assert driver.view.number == newest - back
+    assert driver.view.moment.pictures[0][0, 0, 0] == (newest - FEWEST_MOMENTS) % 256
+    driver.press(pygame.K_RIGHT)
+    assert driver.view.number == newest - FEWEST_MOMENTS + 1
+    assert driver.view.newest == newest  # going on through the past takes no step
+    driver.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
+    assert driver.view.number == newest - FEWEST_MOMENTS - 9
+    driver.press(*[pygame.K_LEFT] * 400)
+    assert driver.view.number == driver.view.oldest
+    driver.press(pygame.K_SPACE)
+    view = driver.view
+    assert view.number == view.newest >= newest
+
+
+def test_speed(drive):
+    driver = drive(CountingShow(steps_per_second=40.0))
+    driver.press(pygame.K_EQUALS, pygame.K_EQUALS)
+    assert driver.choices.speed == 4.0
+    start, at = driver.view.newest, time.monotonic()
+    time.sleep(0.5)
+    rate = (driver.view.newest - start) / (time.monotonic() - at)
+    assert 60 < rate < 190
+    driver.press(*[pygame.K_MINUS] * 20)
+    assert driver.choices.speed == SPEEDS[0]
+
+
+def test_grid(drive):
+    driver = drive(CountingShow(num_worlds=4))
+    driver.press(pygame.K_g)
+    assert driver.choices.grid
+    driver.viewer.draw()
+    driver.press(pygame.K_g)
+    assert not driver.choices.grid
+    single = drive()
+    single.press(pygame.K_g)
+    assert not single.choices.grid and "one world" in single.choices.message
+
+
+def test_a_person_takes_over_and_hands_back(drive):
+    driver = drive()
+    assert set(driver.show.persons) <= {None}
+    driver.press(pygame.K_m)
+    assert driver.choices.person
+    driver.press(pygame.K_RIGHT, release=False)
+    steps = len(driver.show.persons)
+    driver.until(lambda: len(driver.show.persons) > steps + 5)
+    assert driver.show.persons[-1] == 2 and not driver.choices.paused  # → plays, and pauses nothing
+    assert driver.view.moment.person
+    driver.post(pygame.KEYUP, key=pygame.K_RIGHT, mod=0)
+    steps = len(driver.show.persons)
+    driver.until(lambda: len(driver.show.persons) > steps + 5)
+    assert driver.show.persons[-1] == 0
+    driver.press(pygame.K_m)
+    steps = len(driver.show.persons)
+    driver.until(lambda: len(driver.show.persons) > steps + 5)
+    assert driver.show.persons[-1] is None
+
+
+def test_a_short_tap_is_played(drive):
+    driver = drive(CountingShow(steps_per_second=20.0), person=True)
+    steps = len(driver.show.persons)
+    driver.press(pygame.K_SPACE)  # down and up between two steps
+    driver.until(lambda: len(driver.show.persons) > steps + 2)
+    assert driver.show.persons[steps : steps + 2].count(1) >= 1
+    assert driver.show.persons[-1] == 0 and not driver.choices.paused
+
+
+def test_losing_the_focus_lets_go_of_all_keys(drive):
+    driver = drive(person=True)
+    driver.press(pygame.K_LEFT, release=False)
+    driver.post(pygame.WINDOWFOCUSLOST)
+    steps = len(driver.show.persons)
+    driver.until(lambda: len(driver.show.persons) > steps + 5)
+    assert driver.show.persons[-1] == 0
+
+
+def test_continuous_actions_stay_with_the_agent(drive):
+    show = CountingShow()
+    show.action_names = ()
+    driver = drive(show)
+    driver.press(pygame.K_m)
+    assert not driver.choices.person and "the agent goes on" in driver.choices.message
+
+
+def test_reset_starts_from_the_seed_and_shift_takes_a_new_one(drive):
+    driver = drive(seed=7)
+    driver.press(pygame.K_r)
+    driver.until(lambda: len(driver.show.seeds) == 2)
+    driver.press(pygame.K_r, mod=pygame.KMOD_LSHIFT)
+    driver.until(lambda: len(driver.show.seeds) == 3)
+    assert driver.show.seeds == [7, 7, 8]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 6])
+def test_panels_fold(drive, number):
+    driver = drive()
+    driver.press(pygame.K_0 + number)
+    assert driver.choices.folded == {number}
+    driver.click((driver.layout().panels[number].left + 20, driver.layout().panels[number].top + 8))
+    assert driver.choices.folded == set()
+
+
+def test_screenshot(drive, tmp_path):
+    driver = drive()
+    driver.press(pygame.K_s)
+    (file,) = (tmp_path / "screenshots").iterdir()
+    assert file.name in driver.choices.message
+    assert file.name.startswith("counting-")
+    assert pygame.image.load(str(file)).get_size() == SIZE
+
+
+def test_record_and_stop(drive, tmp_path):
+    driver = drive(CountingShow(steps_per_second=100.0))
+    driver.press(pygame.K_v)
+    assert driver.choices.recording
+    first = driver.view.newest
+    while driver.view.newest < first + 12:
+        if driver.viewer.advance():
+            driver.viewer.draw()
+        time.sleep(0.001)
+    driver.press(pygame.K_v)
+    (file,) = tmp_path.glob("*.mp4")
+    assert not driver.choices.recording and file.name in driver.choices.message
+    with av.open(str(file)) as video:
+        frames = list(video.decode(video=0))
+        assert video.streams.video[0].codec_context.name == "h264"
+    assert 3 <= len(frames) <= 30
+    assert (frames[0].width, frames[0].height) == SIZE
+
+
+def test_help_opens_and_escape_closes_it_before_the_window(drive):
+    driver = drive()
+    driver.press(pygame.K_h)
+    assert driver.choices.help
+    driver.press(pygame.K_ESCAPE)
+    assert not driver.choices.help and not driver.viewer.done
+    driver.press(pygame.K_F1)
+    driver.click((5, 5))
+    assert not driver.choices.help
+    driver.press(pygame.K_ESCAPE)
+    assert driver.viewer.done
+
+
+@pytest.mark.parametrize("kind", [pygame.QUIT, pygame.WINDOWCLOSE])
+def test_the_close_button(drive, kind):
+    driver = drive()
+    driver.post(kind)
+    assert driver.viewer.done
+
+
+def test_the_mouse_does_what_keys_do(drive):
+    driver = drive(CountingShow(num_worlds=2))
+    driver.until(lambda: driver.view.newest > 100)
+    places = driver.layout()
+    driver.click(places.pause.center)
+    assert driver.choices.paused
+    driver.settle()
+    newest = driver.view.newest
+    driver.click(places.back.center)
+    assert driver.view.number == newest - 1
+    driver.click(places.forward.center)
+    assert driver.view.number == newest
+    driver.click(places.faster.center)
+    assert driver.choices.speed == 2.0
+    driver.click(places.slower.center)
+    assert driver.choices.speed == 1.0
+    driver.click(places.who.center)
+    assert driver.choices.person
+    driver.click(places.world.center)
+    assert driver.choices.grid
+
+
+def test_scrubbing_pauses_and_follows_the_mouse(drive):
+    driver = drive()
+    driver.until(lambda: driver.view.newest > 900)
+    track = driver.layout().scrubber
+    driver.post(pygame.MOUSEBUTTONDOWN, button=1, pos=(track.left, track.centery))
+    assert driver.choices.paused
+    driver.settle()
+    driver.post(pygame.MOUSEMOTION, pos=track.center, rel=(1, 0), buttons=(1, 0, 0))
+    middle = driver.view.newest - driver.view.number
+    assert 430 <= middle <= 470
+    driver.post(pygame.MOUSEBUTTONUP, button=1, pos=track.center)
+    driver.post(pygame.MOUSEMOTION, pos=track.topleft, rel=(1, 0), buttons=(0, 0, 0))
+    assert driver.view.newest - driver.view.number == middle
+
+
+def test_an_uncovered_window_is_drawn_again(drive):
+    driver = drive()
+    driver.press(pygame.K_SPACE)
+    driver.settle()
+    driver.viewer.draw()
+    assert not driver.viewer.advance()
+    driver.post(pygame.WINDOWEXPOSED)
+    assert driver.viewer.advance()
+
+
+def test_holding_a_toggle_does_not_flicker(drive):
+    driver = drive()
+    driver.press(pygame.K_h, pygame.K_h, pygame.K_h, release=False)
+    assert driver.choices.help
+
+
+def test_a_failed_show_can_be_started_again(drive):
+    driver = drive(CountingShow(fails_at=5))
+    driver.until(lambda: driver.viewer.error is not None)
+    assert driver.view.error == "RuntimeError: the emulator fell over"
+    driver.viewer.draw()
+    driver.show.fails_at = None
+    driver.press(pygame.K_r)
+    driver.until(lambda: driver.viewer.error is None and driver.view.newest > 10)
+
+
+def test_digits_play_where_actions_have_no_names_and_shift_folds_panels(drive):
+    show = CountingShow()
+    show.action_names = ("ACTION 0", "ACTION 1", "ACTION 2", "ACTION 3")
+    driver = drive(show, person=True)
+    driver.press(pygame.K_3, release=False)
+    steps = len(driver.show.persons)
+    driver.until(lambda: len(driver.show.persons) > steps + 5)
+    assert driver.show.persons[-1] == 3 and not driver.choices.folded
+    driver.press(pygame.K_2, mod=pygame.KMOD_LSHIFT)
+    assert driver.choices.folded == {2}

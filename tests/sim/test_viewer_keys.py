@@ -1,0 +1,72 @@
+"""Keys: what a person's hands mean, from action names alone, and what the window obeys."""
+
+import pygame
+import pytest
+
+from sim.viewer.keymap import BINDINGS, Command, GameKeys, command
+
+PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
+FULL = (
+    "NOOP FIRE UP RIGHT LEFT DOWN UPRIGHT UPLEFT DOWNRIGHT DOWNLEFT UPFIRE RIGHTFIRE LEFTFIRE DOWNFIRE "
+    "UPRIGHTFIRE UPLEFTFIRE DOWNRIGHTFIRE DOWNLEFTFIRE"
+).split()
+K = {
+    "up": pygame.K_UP, "down": pygame.K_DOWN, "left": pygame.K_LEFT, "right": pygame.K_RIGHT,
+    "space": pygame.K_SPACE, "ctrl": pygame.K_LCTRL, "w": pygame.K_w, "a": pygame.K_a, "s": pygame.K_s,
+    "d": pygame.K_d, "0": pygame.K_0, "2": pygame.K_2,
+}  # fmt: skip
+
+
+def played(names, keys, last=0):
+    return names[GameKeys(names).action({K[key] for key in keys.split()}, last)]
+
+
+@pytest.mark.parametrize(
+    ("names", "keys", "action"),
+    [
+        (PONG, "", "NOOP"),
+        (PONG, "right", "RIGHT"),
+        (PONG, "d space", "RIGHTFIRE"),
+        (PONG, "a ctrl", "LEFTFIRE"),
+        (PONG, "up", "RIGHT"),  # Pong calls up RIGHT: with one axis, both pairs of arrows steer
+        (PONG, "s", "LEFT"),
+        (FULL, "up", "UP"),
+        (FULL, "w right", "UPRIGHT"),
+        (FULL, "down left space", "DOWNLEFTFIRE"),
+        (("LEFT", "RIGHT"), "right", "RIGHT"),
+        (("push left", "no push", "push right"), "d", "push right"),
+        (("NOOP", "UP", "DOWN"), "left", "DOWN"),
+        (("NOOP", "UP", "RIGHT"), "up right", "UP"),  # no diagonal: the first that uses most
+        (("NOOP", "UP", "RIGHT"), "space", "NOOP"),
+        (("a", "b", "c"), "2", "c"),
+    ],
+)
+def test_held_keys_mean_an_action(names, keys, action):
+    assert played(names, keys) == action
+
+
+def test_without_an_idle_action_the_last_one_goes_on():
+    assert played(("LEFT", "RIGHT"), "", last=1) == "RIGHT"
+    assert played(("a", "b", "c"), "", last=1) == "b"
+
+
+def test_space_belongs_to_the_game_only_if_it_fires():
+    assert GameKeys(PONG).owns(pygame.K_SPACE)
+    assert not GameKeys(("LEFT", "RIGHT")).owns(pygame.K_SPACE)
+    assert not GameKeys(PONG).owns(pygame.K_p)
+    assert GameKeys(("a", "b")).owns(pygame.K_1) and not GameKeys(("a", "b")).owns(pygame.K_2)
+
+
+def test_continuous_worlds_have_no_keys():
+    assert not GameKeys(()).playable
+    assert GameKeys(()).described() == ""
+    assert GameKeys(PONG).described() == "arrows or W A S D, Space fires"
+
+
+def test_commands():
+    assert command(pygame.K_r) == (Command.RESET, 1)
+    assert command(pygame.K_r, shift=True) == (Command.NEW_SEED, 10)
+    assert command(pygame.K_4) == (Command.PANEL, 4)
+    assert command(pygame.K_7) is None and command(pygame.K_TAB) is None
+    assert command(pygame.K_F1) == command(pygame.K_h)
+    assert all(binding.does and binding.keys for binding in BINDINGS)
