@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sim.records import Array, State
+
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
@@ -50,6 +53,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
             if value.shape == parameter.shape:
                 value = torch.empty_like(parameter).copy_(value)
             optimizer.state[parameter][name] = value
+
+
+def in_half(precision: Precision, device: torch.device) -> bool:
+    """Whether to run a network under bfloat16 autocast."""
+    return precision == "bfloat16" or (precision == "auto" and bfloat16_pays(device))
 
 
 def bfloat16_pays(device: torch.device) -> bool:

@@ -13,19 +13,19 @@ autocast; weights, losses and the optimiser stay float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.heads import Head, head_for
-from agents.networks import NETWORKS, ActorCritic
-from agents.numerics import bfloat16_pays, from_arrays, optimizer_state, restore_optimizer, to_arrays
+from agents.networks import NETWORKS
+from agents.numerics import Precision, optimizer_state, restore_optimizer
+from agents.policy import ActorCriticPolicy
 from agents.returns import generalized_advantage
-from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
@@ -53,7 +53,7 @@ class PPO:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class Batch:
         )
 
 
-class PPOLearner:
+class PPOLearner(ActorCriticPolicy):
     """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
@@ -155,61 +155,19 @@ class PPOLearner:
         seed: int,
         device: str,
     ) -> None:
+        super().__init__(
+            config.network, config.precision, observation_space, action_space, seed=seed, device=device
+        )
         self.config = config
-        self.device = torch.device(device)
-        self._observation_space = observation_space
-        # Two generators: watching and scoring must not change what is learned.
+        # Not the generator that `act` uses: watching and scoring must not change what is learned.
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._acting = torch.Generator(self.device).manual_seed(seed + 1)
-        self._head: Head = head_for(action_space)
-        weights = torch.Generator().manual_seed(seed)
-        network = ActorCritic(config.network, observation_space, self._head.outputs, weights)
-        self.network = nn.ModuleDict({"actor_critic": network, "head": self._head}).to(self.device)
         self._optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
-        )
-        self._half = config.precision == "bfloat16" or (
-            config.precision == "auto" and config.network != "mlp" and bfloat16_pays(self.device)
         )
         self._env_steps = 0
         self._updates = 0
         self._worlds_state: State | None = None
         self._worlds: Worlds | None = None
-
-    # -- acting --------------------------------------------------------------------------------
-
-    def seed(self, seed: int) -> None:
-        """Start the generator that samples actions in `act` anew."""
-        self._acting.manual_seed(seed)
-
-    @torch.no_grad()
-    def act(
-        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
-    ) -> tuple[Decision, Any]:
-        """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
-        parameters, value = self._forward(self._tensor(obs))
-        mask = self._mask(info)
-        action, _ = self._head.sample(parameters, mask, self._acting, greedy=greedy)
-        probabilities = self._head.probabilities(parameters, mask)
-        return Decision(
-            actions=action.cpu().numpy(),
-            probabilities=None if probabilities is None else probabilities.cpu().numpy(),
-            value=value.cpu().numpy(),
-        ), memory
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
-
-    # -- learning ------------------------------------------------------------------------------
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.
@@ -264,16 +222,16 @@ class PPOLearner:
         episodes: list[Episode] = []
         masks: list[Tensor] = []
         for _ in range(self.config.num_steps):
-            seen = self._tensor(obs)
-            mask = self._mask(info)
-            parameters, value = self._forward(seen)
-            action, log_prob = self._head.sample(parameters, mask, self._generator)
-            obs, reward, terminated, truncated, info = worlds.step(self._head.to_world(action))
+            seen = self.tensor(obs)
+            mask = self.mask(info)
+            parameters, value = self.forward(seen)
+            action, log_prob = self.head.sample(parameters, mask, self._generator)
+            obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
             episodes += finished(info)
             final_value = torch.zeros_like(value)
             if truncated.any():
                 rows = torch.from_numpy(truncated).to(self.device)
-                final_value[rows] = self._forward(self._tensor(info["final_obs"])[rows])[1]
+                final_value[rows] = self.forward(self.tensor(info["final_obs"])[rows])[1]
             steps.append(
                 {
                     "obs": seen,
@@ -281,16 +239,16 @@ class PPOLearner:
                     "log_prob": log_prob,
                     "value": value,
                     "next_value": final_value,
-                    "reward": self._tensor(reward).float(),
-                    "terminated": self._tensor(terminated),
-                    "truncated": self._tensor(truncated),
+                    "reward": self.tensor(reward).float(),
+                    "terminated": self.tensor(terminated),
+                    "truncated": self.tensor(truncated),
                 }
             )
             if mask is not None:
                 masks.append(mask)
         columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
         rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
-        following = torch.cat([rollout.value[1:], self._forward(self._tensor(obs))[1][None]])
+        following = torch.cat([rollout.value[1:], self.forward(self.tensor(obs))[1][None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
         if self.config.clip_reward:
             rollout.reward = rollout.reward.sign()
@@ -328,9 +286,9 @@ class PPOLearner:
     def _minibatch(self, batch: Batch, rows: Tensor) -> Tensor:
         """One optimiser step on `rows` of the batch; returns the `FIGURES`, still on the device."""
         config = self.config
-        parameters, value = self._forward(batch.obs[rows])
+        parameters, value = self.forward(batch.obs[rows])
         mask = None if batch.mask is None else batch.mask[rows]
-        log_prob, entropy = self._head.evaluate(parameters, mask, batch.action[rows])
+        log_prob, entropy = self.head.evaluate(parameters, mask, batch.action[rows])
         old_log_prob = batch.log_prob[rows]
         loss_pi = policy_loss(log_prob, old_log_prob, normalized(batch.advantage[rows]), config.clip_coef)
         loss_v = value_loss(value, batch.target[rows])
@@ -345,18 +303,6 @@ class PPOLearner:
             kl = (ratio - 1 - log_ratio).mean()  # Schulman 2020, "Approximating KL divergence", k3
             clipped = ((ratio - 1).abs() > config.clip_coef).float().mean()
             return torch.stack([loss_pi, loss_v, entropy.mean(), kl, clipped, norm])
-
-    def _forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            parameters, value = self.network["actor_critic"](obs)
-        return parameters, value
-
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
-
-    def _mask(self, info: Mapping[str, Any]) -> Tensor | None:
-        mask = info.get("action_mask")
-        return None if mask is None else self._tensor(mask).bool()
 
 
 def normalized(advantage: Tensor) -> Tensor:

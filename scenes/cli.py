@@ -69,7 +69,7 @@ class Watch(Common):
         from scenes import verbs
         from scenes.schema import load_scene
 
-        answer = verbs.watch(
+        answer, interrupted = verbs.watch(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
             person=self.person,
@@ -78,7 +78,7 @@ class Watch(Common):
             frames=self.frames,
             record=self.record,
         )
-        return answer, DONE
+        return answer, INTERRUPTED if interrupted else DONE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from sim.vector import EnvWorlds, Info, finished
 from sim.viewer.show import Moment
 
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
+PLAIN_WORDS = ("random", "greedy")  # agents whose names are not acronyms
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 
 
@@ -43,7 +44,7 @@ class SceneShow:
         self._policy: Policy | None = None
         self._greedy = False
         if scene.agent is not None:
-            self.agent = scene.agent.use
+            self.agent = scene.agent.use if scene.agent.use in PLAIN_WORDS else scene.agent.use.upper()
             agent = scene_agent(scene)
             self._greedy = agent.greedy
             place = chosen_device(device, agent)

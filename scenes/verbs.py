@@ -20,7 +20,6 @@ from sim.runs import numbered
 Answer = dict[str, Any]
 
 FRAMES_WITHOUT_DISPLAY = 600
-RECORDING_SIZE = (960, 600)
 
 
 def say(line: str = "") -> None:
@@ -63,27 +62,28 @@ def watch(
     headless: bool,
     frames: int | None,
     record: Path | None,
-) -> Answer:
-    """Open the window, or record without one."""
+) -> tuple[Answer, bool]:
+    """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
     try:
         from sim.viewer.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
     from scenes.stage import MOST_WORLDS, SceneShow
 
-    if not headless and not has_display():
-        headless = True
-        if frames is None:
-            frames = FRAMES_WITHOUT_DISPLAY
-            record = record or Path(f"{scene.name}.mp4")
-            say(f"There is no display: recording {frames} frames to {record} instead of opening a window.")
+    checkpoint = newest_checkpoint(run) if run else None
     if headless and frames is None:
         raise RequestError("--headless needs --frames N: nobody could close the window")
-    checkpoint = newest_checkpoint(run) if run else None
+    alone = not headless and not has_display()
+    if alone and frames is None:
+        frames = FRAMES_WITHOUT_DISPLAY
+        record = record or Path(f"{scene.name}.mp4")
+    headless = headless or alone
     show = SceneShow(scene, device=device, checkpoint=checkpoint, most_worlds=1 if headless else MOST_WORLDS)
+    if alone:
+        where = f" to {record}" if record else ""
+        say(f"There is no display: recording {frames} frames{where} instead of opening a window.")
     watched = open_window(
         show,
-        size=RECORDING_SIZE if headless else (1280, 800),
         fps=scene.view.fps,
         frames=frames,
         record=record,
@@ -93,13 +93,14 @@ def watch(
     )
     if watched.file:
         say(f"{watched.frames} frames in {watched.file}")
-    return {
+    answer = {
         "frames": watched.frames,
         "fps": round(watched.fps, 1),
         "episodes": watched.episodes,
         "returns": watched.returns,
         "file": str(watched.file) if watched.file else None,
     }
+    return answer, watched.interrupted
 
 
 def has_display() -> bool:

@@ -1,11 +1,19 @@
-"""Worlds that only tests use, registered with gymnasium: ``gym/tests/Masked-v0`` is one of them."""
+"""What every test runs under: one thread, because two pools of spinning threads on two cores crawl.
 
-import gymnasium
-import numpy as np
-import pytest
-from gymnasium.spaces import Box, Discrete
+It also registers a world that only tests use: ``gym/tests/Masked-v0``.
+"""
 
-from sim.vector import ActionError
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+import gymnasium  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from gymnasium.spaces import Box, Discrete  # noqa: E402
+
+from sim.vector import ActionError  # noqa: E402
 
 ACTIONS = 5
 

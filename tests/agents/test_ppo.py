@@ -106,8 +106,8 @@ def test_a_cut_episode_is_worth_its_final_observation_and_an_ended_one_nothing(c
     rollout, *_ = agent._collect(worlds, obs, info)
     ends = (rollout.terminated | rollout.truncated).nonzero()
     assert ends[:, 0].tolist() == [4, 4, 9, 9, 14, 14]
-    final = agent._forward(torch.ones(1, 1))[1].item()
-    first = agent._forward(torch.zeros(1, 1))[1].item()
+    final = agent.forward(torch.ones(1, 1))[1].item()
+    first = agent.forward(torch.zeros(1, 1))[1].item()
     assert final != pytest.approx(first)
     if cut:
         assert rollout.next_value[4].tolist() == pytest.approx([final] * 2)
@@ -170,7 +170,10 @@ def test_watching_does_not_change_what_is_learned():
     obs = np.zeros((5, 4), np.float32)
     for _ in watched.learn(worlds, Budget(updates=3)):
         watched.act(obs, {})
-    assert all(np.array_equal(a, b) for a, b in zip(quiet.weights().values(), watched.weights().values()))
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(quiet.weights().values(), watched.weights().values(), strict=True)
+    )
 
 
 def test_weights_of_another_shape_are_refused_by_name():

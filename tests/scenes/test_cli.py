@@ -83,7 +83,7 @@ def test_train_writes_a_run_that_evaluate_and_watch_use(capsys):
 def test_watch_records_h264_headless(capsys):
     own = random_scene()
     seen = answer(capsys, "watch", own, "--headless", "--frames", "30", "--record", "c.mp4")
-    assert seen["file"] == "c.mp4" and seen["fps"] > 0
+    assert Path(seen["file"]).samefile("c.mp4") and seen["fps"] > 0
     with av.open("c.mp4") as video:
         assert video.streams.video[0].codec_context.name == "h264"
         assert sum(1 for _ in video.decode(video=0)) == 30
@@ -98,7 +98,7 @@ def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch
     monkeypatch.setattr("scenes.verbs.FRAMES_WITHOUT_DISPLAY", 20)
     assert main(["watch", random_scene(), "--json"]) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["file"] == "own.mp4"
+    assert Path(json.loads(captured.out)["file"]).samefile("own.mp4")
     assert "no display" in captured.err and "own.mp4" in captured.err
 
 

@@ -1,0 +1,84 @@
+"""A policy network with a value: what PPO and REINFORCE act with, and what their checkpoints hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import torch
+from torch import Tensor, nn
+
+from agents.heads import Head, head_for
+from agents.networks import ActorCritic
+from agents.numerics import Precision, from_arrays, in_half, to_arrays
+from sim.records import Array, Decision
+
+
+class ActorCriticPolicy:
+    """Acts by sampling from a network's distribution. Satisfies `sim.protocols.Policy`."""
+
+    def __init__(
+        self,
+        network: str,
+        precision: Precision,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.device = torch.device(device)
+        self.head: Head = head_for(action_space)
+        weights = torch.Generator().manual_seed(seed)
+        actor_critic = ActorCritic(network, observation_space, self.head.outputs, weights)
+        self.network = nn.ModuleDict({"actor_critic": actor_critic, "head": self.head}).to(self.device)
+        self._half = network != "mlp" and in_half(precision, self.device)
+        self._acting = torch.Generator(self.device)
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Start the generator that samples actions in `act` anew."""
+        self._acting.manual_seed(seed)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
+        parameters, value = self.forward(self.tensor(obs))
+        mask = self.mask(info)
+        action, _ = self.head.sample(parameters, mask, self._acting, greedy=greedy)
+        probabilities = self.head.probabilities(parameters, mask)
+        return Decision(
+            actions=self.head.to_world(action),
+            probabilities=None if probabilities is None else probabilities.cpu().numpy(),
+            value=value.cpu().numpy(),
+        ), memory
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            parameters, value = self.network["actor_critic"](obs)
+        return parameters, value
+
+    def tensor(self, array: Array) -> Tensor:
+        """An array on this policy's device."""
+        return torch.from_numpy(array).to(self.device)
+
+    def mask(self, info: Mapping[str, Any]) -> Tensor | None:
+        """(N, A) bool of the actions that may be chosen, or None where all may."""
+        mask = info.get("action_mask")
+        return None if mask is None else self.tensor(mask).bool()
