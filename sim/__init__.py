@@ -8,5 +8,5 @@ and resume alike), `catalog` (worlds by name), `atari.world`, `installed`; then 
 `runs` (what lies on disk), and `viewer` (the window).
 
 To add a world: copy `installed.py` (a config dataclass with `make` and `make_batch`), add its line to
-`catalog.WORLDS`, and `tests/sim/test_conformance.py` checks it from then on.
+`catalog.WORLDS`, and `tests/sim/test_worlds_conform.py` checks it from then on.
 """

@@ -20,14 +20,18 @@ from typing import Any, cast
 import gymnasium
 from gymnasium.envs.registration import register
 
+from sim.chess.endgames import STARTS
 from sim.errors import RequestError
 from sim.fields import construct, nearest
 from sim.protocols import WorldConfig
 from sim.vector import Worlds
+from sim.walker.reward import BODIES
 
 WORLDS = {
     "atari": "sim.atari.world:Atari",
+    "chess": "sim.chess.world:Chess",
     "gym": "sim.installed:Installed",
+    "walker": "sim.walker.world:Walker",
 }
 
 
@@ -80,13 +84,21 @@ def mend(module: str) -> str:
     return f'the package {package}: python -m pip install "{wanted}"'
 
 
+#: ROMs that ale-py ships but does not play (`sim.atari.world` asks it; here importing it takes too long).
+UNPLAYABLE = ("combat", "joust", "maze_craze", "warlords")
+
+
 def world_names() -> list[str]:
     """Every world that is installed here, by full name; nothing heavy is imported."""
     names: list[str] = []
     roms = importlib.util.find_spec("ale_py")
     if roms is not None and roms.submodule_search_locations:
         folder = Path(roms.submodule_search_locations[0]) / "roms"
-        names += [f"atari/{rom.stem}" for rom in sorted(folder.glob("*.bin"))]
+        names += [f"atari/{rom.stem}" for rom in sorted(folder.glob("*.bin")) if rom.stem not in UNPLAYABLE]
+    if importlib.util.find_spec("chess") is not None:
+        names += ["chess", *(f"chess/{start}" for start in STARTS)]
+    if importlib.util.find_spec("mujoco") is not None:
+        names += [f"walker/{body}" for body in BODIES]
     mine = "playfield/"
     names += [f"gym/{name}" for name in sorted(gymnasium.registry) if not name.startswith(mine)]
     return names

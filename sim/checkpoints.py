@@ -95,7 +95,7 @@ def make_card(
         "scores": dict(scores or {}),
         "versions": _versions(),
     }
-    return {key: value for key, value in card.items() if value is not None}
+    return _without_none(card)
 
 
 def save_checkpoint(folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False) -> None:
@@ -162,7 +162,7 @@ def load_card(folder: Path) -> Card:
             f"{path} has format {card['format']}, this Playfield reads up to {FORMAT}: upgrade Playfield"
         )
     lacking = [key for key in ("kind", "name", "config", "weights") if key not in card]
-    if lacking or not {"file", "sha256"} <= set(card["weights"]):
+    if lacking or not isinstance(card["weights"], dict) or not {"file", "sha256"} <= set(card["weights"]):
         raise CheckpointError(f"{path} is damaged: it lacks {', '.join(lacking) or 'the weights file'}")
     return card
 
@@ -181,6 +181,15 @@ def check_fits(checkpoint: Checkpoint, **expected: object) -> None:
     ]
     if differences:
         raise CheckpointError(f"{checkpoint.folder} does not fit: its " + "; its ".join(differences))
+
+
+def _without_none(table: Mapping[str, Any]) -> Card:
+    """TOML has no null: what is None is left out."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def _storable(array: Array, half: bool) -> Array:

@@ -108,9 +108,13 @@ def _one_of(value: Any, options: tuple[Any, ...], where: str) -> Any:
 
 def _plain(value: Any, kind: type, where: str) -> Any:
     if kind is float and type(value) in (int, float):
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
             raise FieldError(f"{where} must be a finite number, not {value}")
-        return float(value)
+        return number
     if type(value) is kind:
         return value
     names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}

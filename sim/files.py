@@ -30,6 +30,9 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     old = target.with_name(f".{target.name}.old-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if old.exists() and not target.exists():  # a killed process with this number left it
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         yield temporary
@@ -41,10 +44,10 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         temporary.rename(target)
         flush_to_disk(target.parent)
     except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
         raise SaveError(error.errno, f"could not write {target}: {reason(error)}") from error
     finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

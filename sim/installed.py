@@ -9,6 +9,7 @@ from typing import Any
 
 import gymnasium
 
+from sim.catalog import MissingPackageError, mend
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
 
@@ -45,11 +46,9 @@ class Installed:
     def make(self, seed: int) -> gymnasium.Env[Any, Any]:
         """One environment that draws itself if it can."""
         try:
-            env = gymnasium.make(self.id, render_mode="rgb_array", **self.kwargs)
+            env = self._made(render_mode="rgb_array")
         except TypeError:  # an environment without pictures takes no render_mode
-            env = gymnasium.make(self.id, **self.kwargs)
-        except gymnasium.error.DependencyNotInstalled as error:
-            raise gymnasium.error.DependencyNotInstalled(f"{self.name}: {error}") from error
+            env = self._made()
         return SeededFirst(env, seed)
 
     def make_batch(self, num_envs: int, seed: int) -> EnvWorlds:
@@ -65,7 +64,16 @@ class Installed:
     def _bare(self) -> gymnasium.Env[Any, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            return gymnasium.make(self.id, **self.kwargs)
+            return self._made()
+
+    def _made(self, **more: Any) -> gymnasium.Env[Any, Any]:
+        try:
+            return gymnasium.make(self.id, **more, **self.kwargs)
+        except ModuleNotFoundError as error:
+            needs = mend(error.name) if error.name else str(error)
+            raise MissingPackageError(f"{self.name} needs {needs}") from error
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise MissingPackageError(f"{self.name}: {error}") from error
 
 
 class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):

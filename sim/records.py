@@ -13,9 +13,22 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 
-#: A nested dict with string keys whose leaves are numpy arrays, numbers, strings, booleans or None,
-#: or lists of these: what `sim.runs` can write without pickle and read back bit for bit.
+#: A nested dict with string keys whose leaves are numpy arrays, segments, numbers, strings, booleans or
+#: None, or lists of these: what `sim.runs` can write without pickle and read back bit for bit.
 State: TypeAlias = dict[str, Any]
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a `State` that never changes once it exists, so that it is written to disk only once.
+
+    Attributes:
+        name: unique in the run; two segments of one name are the same.
+        arrays: the content.
+    """
+
+    name: str
+    arrays: dict[str, Array]
+
 
 #: Where a percept comes from: the simulator itself, a model, or the truth with noise added.
 Origin: TypeAlias = Literal["truth", "model", "noisy truth"]

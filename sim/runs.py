@@ -17,13 +17,15 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as save_arrays
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
@@ -33,6 +35,7 @@ from sim.files import SaveError, fresh_folder, reason, sweep
 from sim.records import Array, State
 
 STATES_KEPT = 2
+ARRAY = "array of arrays.safetensors"  # the one key of what stands for an array in state.json
 
 
 class RunError(RequestError, ValueError):
@@ -50,6 +53,8 @@ class Run:
             SaveError: if it cannot be made.
         """
         self.folder = folder
+        if folder.exists() and not folder.is_dir():
+            raise RunError(f"{folder} is a file, not a run folder: choose another --run")
         if folder.exists() and not resume and any(folder.iterdir()):
             raise RunError(f"{folder} exists: go on with --resume, or choose another --run")
         try:
@@ -103,9 +108,9 @@ class Run:
         Raises:
             SaveError: if it cannot be written; the older states stay.
         """
-        self._metrics.flush()
         folder = self.states / str(step)
         with fresh_folder(folder) as temporary:
+            self._metrics.flush()
             write_state(temporary, state | {"metrics_bytes": self._metrics.tell()})
         self._events.flush()
         for old in numbered(self.states)[:-STATES_KEPT]:
@@ -126,6 +131,9 @@ class Run:
             except RunError as error:
                 damaged.append(str(error))
                 continue
+            if "metrics_bytes" not in state:
+                damaged.append(f"{folder} is damaged: it does not say how long metrics.jsonl was")
+                continue
             length = int(state.pop("metrics_bytes"))
             self._metrics.truncate(length)
             self._metrics.seek(length)
@@ -136,10 +144,13 @@ class Run:
         return None
 
     def close(self) -> None:
-        """Flush, close and unlock."""
-        self._metrics.close()
-        self._events.close()
-        self._lock.release()
+        """Flush, close and unlock, also when the disk is full."""
+        try:
+            with suppress(OSError):  # `log` has told of any line that is still unwritten
+                self._metrics.close()
+            self._events.close()
+        finally:
+            self._lock.release()
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -152,7 +163,7 @@ def write_state(folder: Path, state: State) -> None:
     """Write a state as `arrays.safetensors` and `state.json` into an existing folder."""
     arrays: dict[str, Array] = {}
     tree = _without_arrays(state, "", arrays)
-    save_file(arrays, folder / "arrays.safetensors")
+    (folder / "arrays.safetensors").write_bytes(save_arrays(arrays))
     (folder / "state.json").write_text(json.dumps(tree))
 
 
@@ -165,6 +176,8 @@ def read_state(folder: Path) -> State:
     try:
         arrays = load_file(folder / "arrays.safetensors")
         tree = json.loads((folder / "state.json").read_text())
+        if not isinstance(tree, dict):
+            raise ValueError("state.json holds no table")
         state: State = _with_arrays(tree, arrays)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise RunError(f"{folder} is damaged: {error}") from error
@@ -174,9 +187,12 @@ def read_state(folder: Path) -> State:
 def _without_arrays(node: Any, path: str, arrays: dict[str, Array]) -> Any:
     if isinstance(node, dict):
         return {key: _without_arrays(value, f"{path}/{key}", arrays) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_arrays(value, f"{path}/{i}", arrays) for i, value in enumerate(node)]
     if isinstance(node, np.ndarray):
-        arrays[path] = np.ascontiguousarray(node).reshape(node.shape)
-        return {"array": path}
+        name = f"{len(arrays)}{path}"  # numbered: keys may hold slashes too
+        arrays[name] = np.ascontiguousarray(node).reshape(node.shape)
+        return {ARRAY: name}
     if isinstance(node, np.generic):
         return node.item()
     return node
@@ -184,7 +200,9 @@ def _without_arrays(node: Any, path: str, arrays: dict[str, Array]) -> Any:
 
 def _with_arrays(node: Any, arrays: Mapping[str, Array]) -> Any:
     if isinstance(node, dict):
-        if set(node) == {"array"}:
-            return arrays[node["array"]]
+        if set(node) == {ARRAY}:
+            return arrays[node[ARRAY]]
         return {key: _with_arrays(value, arrays) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_arrays(value, arrays) for value in node]
     return node

@@ -24,9 +24,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from sim.errors import RequestError
 from sim.records import Array, Episode, State
 
 Info = dict[str, Any]
+
+
+class WorldError(RequestError, ValueError):
+    """A world that cannot be batched, or not from that seed."""
 
 
 class ActionError(ValueError):
@@ -48,6 +53,19 @@ def episode_seed(seed: int, world: int, episode: int) -> int:
     return int(np.random.SeedSequence([seed, world, episode]).generate_state(1)[0] >> 1)
 
 
+def checked_count(num_envs: int) -> int:
+    """`num_envs`, refused with a `WorldError` unless there is at least one world."""
+    if num_envs < 1:
+        raise WorldError(f"num_envs must be at least 1, not {num_envs}")
+    return num_envs
+
+
+def _checked_seed(seed: int) -> int:
+    if seed < 0:
+        raise WorldError(f"a seed is a whole number from 0 on, not {seed}")
+    return int(seed)
+
+
 def finished(info: Info) -> list[Episode]:
     """The episodes that ended with the step that gave `info`, in order of world."""
     if "_episode" not in info:
@@ -59,6 +77,8 @@ def finished(info: Info) -> list[Episode]:
 class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
     """A batch of N worlds; see the module for what it promises."""
 
+    frame_stack = 1  # how many frames an observation stacks along its first axis, the newest last
+
     def __init__(
         self,
         num_envs: int,
@@ -66,21 +86,20 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         single_action_space: gymnasium.Space[Any],
         seed: int,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs must be at least 1, not {num_envs}")
-        self.num_envs = num_envs
+        self.num_envs = checked_count(num_envs)
         self.single_observation_space = single_observation_space
         self.single_action_space = single_action_space
         self.observation_space = batch_space(single_observation_space, num_envs)
         self.action_space = batch_space(single_action_space, num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self._seed = int(seed)
+        self._seed = _checked_seed(seed)
         self._episode = np.full(num_envs, -1, np.int64)  # index of the episode in progress
         self._episode_seed = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs, np.float64)
         self._length = np.zeros(num_envs, np.int64)
         self._start = np.zeros(num_envs, np.int64)  # row of _played where the episode in progress starts
         self._played: list[Array] = []  # actions (N, …), oldest first
+        self._waiting = np.zeros(num_envs, bool)  # only in `restore`: rows whose actions are not theirs
 
     @property
     def score(self) -> Array:
@@ -101,7 +120,10 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
 
     @abc.abstractmethod
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        """Step all N worlds, without caring for ended ones: they are reset before the next call."""
+        """Step all N worlds, without caring for ended ones: they are reset before the next call.
+
+        The `_waiting` worlds may be left alone or stepped: they are reset when their turn comes.
+        """
 
     def reset(
         self, *, seed: int | Array | None = None, options: dict[str, Any] | None = None
@@ -119,10 +141,11 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             if mask.shape != (self.num_envs,):
                 raise ValueError(f"reset_mask must have shape {(self.num_envs,)}, not {mask.shape}")
         if isinstance(seed, int | np.integer):
-            self._seed = int(seed)
+            self._seed = _checked_seed(seed)
             self._episode[mask] = -1
         self._episode[mask] += 1
-        if isinstance(seed, np.ndarray):
+        if not isinstance(seed, int | np.integer | None):
+            seed = np.asarray(seed, np.int64)
             if seed.shape != (int(mask.sum()),):
                 raise ValueError(f"seed must have shape {(int(mask.sum()),)}, not {seed.shape}")
             self._episode_seed[mask] = seed
@@ -193,7 +216,9 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             beginning = (start == row) & (row > 0)
             if beginning.any():
                 self._reset_rows(beginning, self._episode_seed[beginning])
+            self._waiting = start > row
             obs, _, _, _, info = self._step_rows(actions)
+        self._waiting = ~everywhere
         beginning = (start == len(played)) & (len(played) > 0)
         if beginning.any():
             obs, info = self._reset_rows(beginning, self._episode_seed[beginning])
@@ -220,7 +245,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
     def _stored_dtype(self) -> np.dtype[Any]:
         space = self.single_action_space
         if isinstance(space, gymnasium.spaces.Discrete):
-            return np.dtype(np.uint8 if space.n <= 256 else np.int32)
+            return np.dtype(np.uint8 if space.start >= 0 and space.start + space.n <= 256 else np.int64)
         return np.dtype(space.dtype)
 
     def _checked(self, actions: Array) -> Array:
@@ -237,10 +262,19 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
                 last = space.start + space.n - 1
                 raise ActionError(f"world {i}: action {actions[i]} is not in {space.start}…{last}")
             return actions.astype(np.int64, copy=False)
-        if not np.isfinite(actions).all():
-            i = int(np.argwhere(~np.isfinite(actions))[0][0])
-            raise ActionError(f"world {i}: action {actions[i]} is not finite")
-        return actions.astype(space.dtype, copy=False)
+        dtype = np.dtype(space.dtype)
+        if not np.can_cast(actions.dtype, dtype, "same_kind"):
+            raise ActionError(f"expected actions of type {dtype}, got {actions.dtype}")
+        actions = actions.astype(dtype, copy=False)
+        if isinstance(space, gymnasium.spaces.Box):
+            fine = np.isfinite(actions) & (actions >= space.low) & (actions <= space.high)
+            inside = np.asarray(fine.reshape(len(actions), -1).all(axis=1))
+        else:
+            inside = np.array([space.contains(action) for action in actions])
+        if not inside.all():
+            i = int(np.flatnonzero(~inside)[0])
+            raise ActionError(f"world {i}: action {actions[i]} is not in {space}")
+        return actions
 
 
 class EnvWorlds(Worlds):
@@ -252,28 +286,26 @@ class EnvWorlds(Worlds):
 
     def __init__(self, makers: Sequence[Callable[[], gymnasium.Env[Any, Any]]], seed: int) -> None:
         self.envs = [make() for make in makers]
+        checked_count(len(self.envs))
         space = self.envs[0].observation_space
         if space.shape is None or space.dtype is None:
-            raise ValueError(f"observations of {self.envs[0]} are a {type(space).__name__}, not an array")
+            raise WorldError(f"observations of {self.envs[0]} are a {type(space).__name__}, not an array")
         super().__init__(len(self.envs), space, self.envs[0].action_space, seed)
         self._obs = np.zeros((self.num_envs, *space.shape), space.dtype)
         self._infos: list[Info] = [{} for _ in self.envs]
-        self._over = np.zeros(self.num_envs, bool)
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         for i, seed in zip(np.flatnonzero(mask), seeds, strict=True):
             self._obs[i], self._infos[i] = self.envs[i].reset(seed=int(seed))
-            self._over[i] = False
         return self._obs.copy(), self._gathered()
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         reward = np.zeros(self.num_envs)
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         for i, env in enumerate(self.envs):
-            if self._over[i]:  # only while `restore` waits for this world's turn
+            if self._waiting[i]:
                 continue
             self._obs[i], reward[i], terminated[i], truncated[i], self._infos[i] = env.step(actions[i])
-        self._over |= terminated | truncated
         return self._obs.copy(), reward, terminated, truncated, self._gathered()
 
     def _gathered(self) -> Info:

@@ -35,7 +35,7 @@ class AreaResize:
 
 def _weighted(lines: Array, taps: Array, weights: Array) -> Array:
     """Sum over taps of weighted lines: (n, m), (k, n'), (k, n') → (n', m), in order."""
-    total = lines[taps[0]] * weights[0][:, None]
+    total: Array = lines[taps[0]] * weights[0][:, None]
     for tap, weight in zip(taps[1:], weights[1:], strict=True):
         total += lines[tap] * weight[:, None]
     return total

@@ -25,13 +25,15 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.atari.resize import AreaResize
+from sim.fields import nearest
 from sim.records import Array
-from sim.vector import ActionError, Info, Worlds
+from sim.vector import ActionError, Info, Worlds, checked_count
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 SCREEN = (84, 84)  # Mnih et al. 2015, Methods
 STACK = 4
+Clone = tuple[Any, Array, Array, int, tuple[Array, Array]]  # opaque
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Atari:
         Raises:
             ValueError: naming the field.
         """
+        if self.game not in self.variants():  # the emulator would end the process
+            raise ValueError(f'there is no game "{self.game}"; {nearest(self.game, self.variants())}')
         if not 0.0 <= self.repeat_action_probability < 1.0:
             raise ValueError(
                 f"repeat_action_probability must be in [0, 1), not {self.repeat_action_probability}"
@@ -61,8 +65,9 @@ class Atari:
 
     @staticmethod
     def variants() -> list[str]:
-        """The games whose ROMs ale-py ships."""
-        return sorted(path.stem for path in Path(roms.__file__).parent.glob("*.bin"))
+        """The games whose ROMs ale-py ships and plays."""
+        found = sorted(Path(roms.__file__).parent.glob("*.bin"))
+        return [path.stem for path in found if ale_py.ALEInterface.isSupportedROM(path)]
 
     @property
     def name(self) -> str:
@@ -94,8 +99,10 @@ class Atari:
 class AtariWorlds(Worlds):
     """A batch of one game on ale-py's C++ vector environment; (N, 4, 84, 84) uint8."""
 
+    frame_stack = STACK
+
     def __init__(self, config: Atari, num_envs: int, seed: int, num_threads: int | None) -> None:
-        threads = min(num_envs, num_threads or os.cpu_count() or 1)
+        threads = min(checked_count(num_envs), num_threads or os.cpu_count() or 1)
         self._vector = AtariVectorEnv(
             config.game,
             num_envs,
@@ -121,10 +128,13 @@ class AtariWorlds(Worlds):
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         obs, reward, terminated, truncated, info = self._vector.step(actions)
+        reward = reward.astype(np.float64)
         ended = terminated | truncated
-        if ended.any():
-            obs = info["final_obs"]
-        return obs, reward.astype(np.float64), terminated, truncated, _kept(info)
+        if not ended.any():
+            return obs, reward, terminated, truncated, _kept(info)
+        # ale-py fills only the ended rows of final_obs, and its info already belongs to the next episode.
+        obs = np.where(ended[:, None, None, None], info["final_obs"], obs)
+        return obs, reward, terminated, truncated, {}
 
     def close_extras(self, **kwargs: object) -> None:
         """Drop the C++ threads."""
@@ -147,8 +157,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._ale.setFloat("repeat_action_probability", config.repeat_action_probability)
         self._rom = roms.get_rom_path(config.game)
         self._seed = seed
-        self._ale.setInt("random_seed", seed)
-        self._ale.loadROM(self._rom)
+        self._load(seed)
         full = config.full_action_space
         self._actions = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
         self.action_names = tuple(action.name for action in self._actions)
@@ -158,6 +167,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._stack = np.zeros((STACK, *SCREEN), np.uint8)
         self._elapsed = 0  # emulator frames in this episode
         self._unseeded = True
+        self._screens: tuple[Array, Array] | None = None  # RGB and palette, from `restore_state` to a step
 
     @cached_property
     def _resize(self) -> AreaResize:
@@ -167,11 +177,12 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         """Start an episode; without a seed the first uses the constructor's, later ones draw theirs."""
         if seed is None and self._unseeded:
             seed = self._seed
-        self._unseeded = False
         super().reset(seed=seed)
         episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
-        self._ale.setInt("random_seed", episode_seed)
-        self._ale.loadROM(self._rom)
+        if not (self._unseeded and episode_seed == self._seed):  # loading takes 80 ms, and is done then
+            self._load(episode_seed)
+        self._unseeded = False
+        self._screens = None
         self._ale.reset_game()
         self._elapsed = 0
         self._stack[:] = 0
@@ -189,8 +200,9 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         Raises:
             ActionError: for an action outside ``range(len(action_names))``.
         """
-        if not self.action_space.contains(np.int64(action)):
+        if not self.action_space.contains(action):
             raise ActionError(f"action {action} is not in 0…{len(self._actions) - 1}")
+        self._screens = None
         reward = 0.0
         ended = False
         for left in range(self.config.frame_skip, 0, -1):
@@ -207,7 +219,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
 
     def render(self) -> Array:
         """The television picture, (210, 160, 3) uint8 for most games."""
-        return np.asarray(self._ale.getScreenRGB())
+        return self._screens[0].copy() if self._screens else np.asarray(self._ale.getScreenRGB())
 
     def ram(self) -> Array:
         """The console's memory, (128,) uint8."""
@@ -215,19 +227,24 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
 
     def palette_screen(self) -> Array:
         """The picture as palette indices, (210, 160) uint8 for most games."""
-        return np.asarray(self._ale.getScreen())
+        return self._screens[1].copy() if self._screens else np.asarray(self._ale.getScreen())
 
-    def clone_state(self) -> tuple[Any, Array, Array, int]:
-        """A copy of everything, the generator of sticky actions included."""
-        emulator = self._ale.cloneState(include_rng=True)
-        return emulator, self._frames.copy(), self._stack.copy(), self._elapsed
+    def clone_state(self) -> Clone:
+        """A copy of everything, the generator of sticky actions and the picture included."""
+        emulator, screens = self._ale.cloneState(include_rng=True), (self.render(), self.palette_screen())
+        return emulator, self._frames.copy(), self._stack.copy(), self._elapsed, screens
 
-    def restore_state(self, state: tuple[Any, Array, Array, int]) -> Array:
+    def restore_state(self, state: Clone) -> Array:
         """Go back to a cloned state; returns its observation."""
-        emulator, frames, stack, self._elapsed = state
-        self._ale.restoreState(emulator)
+        emulator, frames, stack, self._elapsed, self._screens = state
+        self._ale.restoreState(emulator)  # all but the picture, which it draws with the next frame
         self._frames[:], self._stack[:] = frames, stack
         return self._stack.copy()
+
+    def _load(self, seed: int) -> None:
+        """Start the console anew: only then does the emulator take up a seed."""
+        self._ale.setInt("random_seed", seed)
+        self._ale.loadROM(self._rom)
 
     def _push(self) -> None:
         """Max-pool the last two frames, shrink, and shift them into the stack.
@@ -240,4 +257,5 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._stack[-1] = self._resize(self._frames[0])
 
     def _info(self) -> Info:
-        return {"lives": self._ale.lives(), "episode_frame_number": self._elapsed}
+        """The emulator's own counts; its frames include those in which it starts some games itself."""
+        return {"lives": self._ale.lives(), "episode_frame_number": self._ale.getEpisodeFrameNumber()}
