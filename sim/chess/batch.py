@@ -1,0 +1,94 @@
+"""A batch of chess games against one opponent, which is asked for all of them at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium.spaces import Discrete
+
+from sim.chess.encoding import ACTIONS
+from sim.chess.match import open_games, step_games
+from sim.chess.opponents import action_masks, seat
+from sim.chess.rules import ChessGame, observations
+from sim.protocols import Policy
+from sim.records import Array, State
+from sim.vector import Info, Worlds
+
+if TYPE_CHECKING:
+    from sim.chess.world import Chess
+
+
+class ChessWorlds(Worlds):
+    """N games against one opponent; `sim.chess.world` says what comes in and goes out."""
+
+    def __init__(self, config: Chess, num_envs: int, seed: int, opponent: Policy | None = None) -> None:
+        self.config = config
+        super().__init__(num_envs, config.observation_space(), Discrete(ACTIONS), seed)
+        self._opponent = seat(opponent or config.opponent)
+        self._matches = [config.new_match() for _ in range(num_envs)]
+
+    @property
+    def games(self) -> tuple[ChessGame, ...]:
+        """The N positions on the boards."""
+        return tuple(match.game for match in self._matches)
+
+    def state(self) -> State:
+        """The moves of both sides and the generators: exact whatever the opponent is."""
+        actions = [match.actions for match in self._matches]
+        return {
+            "seed": self._seed,
+            "episode": self._episode.copy(),
+            "episode_seed": self._episode_seed.copy(),
+            "score": self._score.copy(),
+            "length": self._length.copy(),
+            "plies": np.array([len(row) for row in actions], np.int64),
+            "actions": np.array([action for row in actions for action in row], np.int32),
+            "generators": [match.generator.bit_generator.state for match in self._matches],
+        }
+
+    def restore(self, state: State) -> tuple[Array, Info]:
+        """Bring the batch to exactly where `state` was taken, without asking the opponent again."""
+        self._seed = int(state["seed"])
+        self._episode = np.array(state["episode"], np.int64)
+        self._episode_seed = np.array(state["episode_seed"], np.int64)
+        self._score = np.array(state["score"], np.float64)
+        self._length = np.array(state["length"], np.int64)
+        self._start, self._played = np.zeros(self.num_envs, np.int64), []
+        rows = np.split(np.asarray(state["actions"]), np.cumsum(state["plies"])[:-1])
+        everything = zip(self._matches, self._episode_seed, rows, state["generators"], strict=True)
+        for match, seed, actions, generator in everything:
+            match.start(int(seed))
+            for action in actions.tolist():
+                match.advance(action)
+            match.generator.bit_generator.state = generator
+        return self._seen()
+
+    def render(self) -> tuple[Array, ...]:
+        """One RGB picture a game."""
+        return tuple(match.picture() for match in self._matches)
+
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        matches = [self._matches[i] for i in np.flatnonzero(mask)]
+        open_games(matches, [int(seed) for seed in seeds], self._opponent)
+        return self._seen()
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        step_games(self._matches, actions.tolist(), self._opponent)
+        obs, info = self._seen()
+        terminated = np.array([match.terminated for match in self._matches])
+        truncated = np.array([match.truncated for match in self._matches])
+        return obs, self.config.rewards(self._matches), terminated, truncated, info
+
+    def _checked(self, actions: Array) -> Array:
+        actions = super()._checked(actions)
+        for i, (match, action) in enumerate(zip(self._matches, actions.tolist(), strict=True)):
+            match.check(action, f"world {i}: ")
+        return actions
+
+    def _seen(self) -> tuple[Array, Info]:
+        shown = [match.shown for match in self._matches]
+        packed = [game.packed(match.colour) for game, match in zip(shown, self._matches, strict=True)]
+        facts = [match.facts() for match in self._matches]
+        columns = {key: np.array([row[key] for row in facts]) for key in facts[0]}
+        return observations(packed, shown), {"action_mask": action_masks(shown), **columns}

@@ -1,0 +1,183 @@
+"""Draws a chess board as RGB: pieces, coordinates, last move, check, and dots where a piece may go.
+
+Pictures are plain arrays, so the same board serves the window, recordings and models that look at
+it. Everything that does not move is drawn once per size and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import chess
+import numpy as np
+
+from sim.chess.pieces import Color, Inks, glyph, sprite
+from sim.chess.shapes import coverage, grid
+from sim.records import Array
+
+SMALLEST = 64  # pixels: below, a piece is no longer told from another
+
+
+@dataclass(frozen=True)
+class BoardStyle:
+    """What a board looks like: colours, and the name of a piece set in `sim.chess.pieces`."""
+
+    light: Color = (236, 229, 214)
+    dark: Color = (142, 158, 134)
+    rim: Color = (46, 48, 46)  # around the squares, where the size is no multiple of eight
+    last_move: Color = (240, 190, 60)
+    check: Color = (214, 58, 42)
+    dot: Color = (28, 40, 32)
+    white: Inks = Inks(fill=(252, 250, 245), outline=(58, 56, 52), detail=(92, 89, 83))
+    black: Inks = Inks(fill=(66, 66, 70), outline=(22, 22, 24), detail=(196, 194, 190))
+    pieces: str = "staunton"
+    coordinates: bool = True
+
+
+STYLES = {"sage": BoardStyle()}
+
+
+def draw_board(
+    board: chess.Board,
+    size: int = 480,
+    *,
+    flipped: bool = False,
+    last_move: chess.Move | None = None,
+    dots: Iterable[chess.Square] = (),
+    check: bool = True,
+    style: BoardStyle = STYLES["sage"],
+) -> Array:
+    """A picture of `board`, (size, size, 3) uint8.
+
+    Args:
+        board: the position.
+        size: pixels on a side, at least 64.
+        flipped: whether Black sits at the bottom.
+        last_move: its two squares are tinted.
+        dots: squares to mark as goals; a ring where a piece stands.
+        check: whether to show a king in check by a glow.
+        style: colours and piece set.
+
+    Raises:
+        ValueError: for a size below 64.
+    """
+    if size < SMALLEST:
+        raise ValueError(f"a board needs at least {SMALLEST} pixels, not {size}")
+    picture = _empty_board(size, flipped, style).copy()
+    cell, _ = _cells(size)
+    if last_move:
+        for square in (last_move.from_square, last_move.to_square):
+            _tint(_part(picture, square, flipped), style.last_move, 0.45)
+    king = board.king(board.turn) if check else None
+    if king is not None and board.is_check():
+        _tint(_part(picture, king, flipped), style.check, _glow(cell))
+    for square, piece in board.piece_map().items():
+        keep, add = _layer(style, piece.color, piece.piece_type, cell)
+        part = _part(picture, square, flipped)
+        part *= keep
+        part += add
+    for square in dots:
+        _tint(_part(picture, square, flipped), style.dot, _dot(cell, board.piece_at(square) is not None))
+    return picture.astype(np.uint8)
+
+
+def square_at(x: float, y: float, size: int, flipped: bool = False) -> chess.Square | None:
+    """The square under a point of a board drawn at `size`; None beside the squares.
+
+    >>> chess.square_name(square_at(5, 475, 480))
+    'a1'
+    """
+    cell, margin = _cells(size)
+    column, row = int((x - margin) // cell), int((y - margin) // cell)
+    if not (0 <= column < 8 and 0 <= row < 8):
+        return None
+    return chess.square(7 - column if flipped else column, row if flipped else 7 - row)
+
+
+def square_corner(square: chess.Square, size: int, flipped: bool = False) -> tuple[int, int, int]:
+    """Left, top and side in pixels of a square on a board drawn at `size`."""
+    cell, margin = _cells(size)
+    column, row = chess.square_file(square), 7 - chess.square_rank(square)
+    if flipped:
+        column, row = 7 - column, 7 - row
+    return margin + column * cell, margin + row * cell, cell
+
+
+def _cells(size: int) -> tuple[int, int]:
+    """The side of a square and the margin left and above, in pixels."""
+    return size // 8, size % 8 // 2
+
+
+def _part(picture: Array, square: chess.Square, flipped: bool) -> Array:
+    left, top, cell = square_corner(square, picture.shape[0], flipped)
+    part: Array = picture[top : top + cell, left : left + cell]
+    return part
+
+
+def _tint(part: Array, color: Color, opacity: float | Array) -> None:
+    """Mix a colour into part of a picture, in place."""
+    weight = np.asarray(opacity, np.float32)[..., None]
+    part *= 1 - weight
+    part += weight * np.array(color, np.float32)
+
+
+@lru_cache(maxsize=256)
+def _layer(style: BoardStyle, color: chess.Color, kind: int, cell: int) -> tuple[Array, Array]:
+    """What a piece leaves of the picture under it, and what it adds; (cell, cell, 3) each.
+
+    Spelled out for every channel: numpy multiplies arrays of one shape several times faster.
+    """
+    picture = sprite(style.pieces, kind, style.white if color else style.black, cell)
+    keep = np.repeat(1 - picture[..., 3:], 3, axis=-1)
+    return keep, np.ascontiguousarray(picture[..., :3])
+
+
+@lru_cache(maxsize=16)
+def _empty_board(size: int, flipped: bool, style: BoardStyle) -> Array:
+    """(size, size, 3) float32, half a step up so that cutting to whole numbers rounds."""
+    picture = np.empty((size, size, 3), np.float32)
+    picture[:] = style.rim
+    for square in chess.SQUARES:
+        light = (square + (square >> 3)) % 2 == 1
+        _part(picture, square, flipped)[:] = style.light if light else style.dark
+    if style.coordinates:
+        _write_coordinates(picture, flipped, style)
+    picture += 0.5
+    picture.setflags(write=False)
+    return picture
+
+
+def _write_coordinates(picture: Array, flipped: bool, style: BoardStyle) -> None:
+    """Files along the bottom, ranks up the left side, each in the colour of the other squares."""
+    cell, _ = _cells(picture.shape[0])
+    size = max(5, round(cell * 0.17))
+    for i in range(8):
+        for square, right in ((i if not flipped else i + 56, True), (i * 8 + (7 if flipped else 0), False)):
+            name = chess.square_name(square)
+            light = (square + (square >> 3)) % 2 == 1
+            letter = glyph(name[0] if right else name[1], size)
+            part = _part(picture, square, flipped)
+            corner = (
+                part[-letter.shape[0] :, -letter.shape[1] :]
+                if right
+                else part[: len(letter), : letter.shape[1]]
+            )
+            _tint(corner, style.dark if light else style.light, letter)
+
+
+@lru_cache(maxsize=32)
+def _glow(cell: int) -> Array:
+    """Opacity of the light behind a king in check."""
+    x, y = grid(cell)
+    glow: Array = np.clip(1.15 - 1.6 * np.hypot(x - 0.5, y - 0.5), 0, 0.95).astype(np.float32)
+    return glow
+
+
+@lru_cache(maxsize=32)
+def _dot(cell: int, occupied: bool) -> Array:
+    x, y = grid(cell)
+    distance = np.hypot(x - 0.5, y - 0.5)
+    shape = np.abs(distance - 0.44) - 0.035 if occupied else distance - 0.15
+    return 0.4 * coverage(shape, 1.0 / cell)

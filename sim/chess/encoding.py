@@ -1,0 +1,201 @@
+"""Moves as 4,672 actions, positions as planes; both from the mover's side of the board.
+
+The encoding is that of Silver et al. 2018, "A general reinforcement learning algorithm that masters
+chess, shogi, and Go through self-play", tables S1 and S2. Squares count from the mover's own left
+corner: square = 8·row + column, row 0 is the mover's first rank, column 0 the a-file. For Black the
+board is flipped top to bottom, never left to right.
+
+Actions, ``64 · plane + from-square``, so that a (73, 8, 8) output flattens to them:
+
+| plane | move |
+|---|---|
+| 0–55 | 7·direction + distance − 1; directions clockwise from straight ahead: N NE E SE S SW W NW. Castling is the king's move of two squares, a pawn that gets to the last row becomes a queen |
+| 56–63 | knight moves, clockwise from (one right, two ahead) |
+| 64–72 | 64 + 3·piece + side: underpromotion to knight, bishop, rook; capturing left, ahead, capturing right |
+
+Observation planes, uint8, in 1/255 as all pictures here: 255 means 1. With a history of H positions
+(8 in the paper) there are 14·H + 7; 119 for H = 8. The last H positions, newest first, all seen from
+the side that moves now, zero before the start of the game:
+
+| plane | 1 where | plane | 1 where |
+|---|---|---|---|
+| 0–5 | mover's pawns, knights, bishops, rooks, queens, king | 12 | everywhere, if the position occurred before |
+| 6–11 | the same of the other side | 13 | everywhere, if it occurred twice before |
+
+and seven that are the same everywhere:
+
+| plane | value |
+|---|---|
+| 14H | 1 if the mover is Black |
+| 14H + 1 | number of the full move, as in FEN, /255 |
+| 14H + 2, 3 | mover may still castle on the king's side, queen's side |
+| 14H + 4, 5 | the other side may |
+| 14H + 6 | plies without capture or pawn move, /100 |
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import chess
+import numpy as np
+
+from sim.records import Array
+
+ACTIONS = 64 * 73
+PLANES_PER_POSITION = 14
+CONSTANT_PLANES = 7
+
+DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))  # (files, ranks)
+KNIGHT_JUMPS = ((1, 2), (2, 1), (2, -1), (1, -2), (-1, -2), (-2, -1), (-2, 1), (-1, 2))
+UNDERPROMOTIONS = (chess.KNIGHT, chess.BISHOP, chess.ROOK)
+
+_ONES, _NONE = b"\xff" * 8, bytes(8)
+_LITTLE, _BIG = struct.Struct("<12Q").pack, struct.Struct(">12Q").pack
+_NO_POSITION = bytes(8 * PLANES_PER_POSITION)
+_REPETITIONS = (_NONE + _NONE, _ONES + _NONE, _ONES + _ONES)
+
+
+class Snapshot(NamedTuple):
+    """One position as bits: 14 planes of 8 bytes a side, one byte a row, the a-file in the lowest bit."""
+
+    black: bytes  # as Black sees it; indexed by chess.BLACK == False
+    white: bytes
+
+
+def plane_count(history: int) -> int:
+    """How many planes an observation with `history` positions has.
+
+    >>> plane_count(8)
+    119
+    """
+    return PLANES_PER_POSITION * history + CONSTANT_PLANES
+
+
+def _tables() -> tuple[list[int], list[int], list[tuple[int, int, int | None] | None]]:
+    """White's from·to → action, the same for underpromotions, and action → (from, to, promotion)."""
+    plain = [-1] * 4096
+    under = [-1] * (4096 * 8)
+    moves: list[tuple[int, int, int | None] | None] = [None] * ACTIONS
+    steps = [(dx * n, dy * n) for dx, dy in DIRECTIONS for n in range(1, 8)] + list(KNIGHT_JUMPS)
+    for square in range(64):
+        row, column = divmod(square, 8)
+        for plane, (dx, dy) in enumerate(steps):
+            if 0 <= column + dx < 8 and 0 <= row + dy < 8:
+                to = square + 8 * dy + dx
+                plain[64 * square + to] = action = 64 * plane + square
+                moves[action] = (square, to, None)
+        for i, piece in enumerate(UNDERPROMOTIONS):
+            for side in (-1, 0, 1):
+                if row == 6 and 0 <= column + side < 8:
+                    to = square + 8 + side
+                    action = 64 * (64 + 3 * i + side + 1) + square
+                    under[4096 * piece + 64 * square + to] = action
+                    moves[action] = (square, to, piece)
+    return plain, under, moves
+
+
+_WHITE_PLAIN, _WHITE_UNDER, _MOVES = _tables()
+_FLIPPED = [(key ^ (56 << 6) ^ 56) for key in range(4096)]
+_PLAIN = ([_WHITE_PLAIN[key] for key in _FLIPPED], _WHITE_PLAIN)  # by colour, from·64 + to as they are
+_UNDER = ([_WHITE_UNDER[(key & ~4095) | _FLIPPED[key & 4095]] for key in range(4096 * 8)], _WHITE_UNDER)
+
+
+def action_of(move: chess.Move, turn: chess.Color) -> int:
+    """The action in 0…4671 that stands for `move` of the side `turn`.
+
+    >>> action_of(chess.Move.from_uci("e2e4"), chess.WHITE)  # N by two, from square 12
+    76
+    >>> action_of(chess.Move.from_uci("e7e5"), chess.BLACK)
+    76
+
+    Raises:
+        ValueError: for the null move, which is no action.
+    """
+    key = move.from_square << 6 | move.to_square
+    if move.promotion and move.promotion != chess.QUEEN:
+        action = _UNDER[turn][move.promotion << 12 | key]
+    else:
+        action = _PLAIN[turn][key]
+    if action < 0:
+        raise ValueError(f"{move.uci()} is no chess move")
+    return action
+
+
+def move_of(action: int, board: chess.Board) -> chess.Move | None:
+    """The move that `action` stands for on `board`, legal or not; None where it leaves the board.
+
+    The board says who moves, and whether it is a pawn that becomes a queen.
+
+    >>> move_of(76, chess.Board()).uci()
+    'e2e4'
+    """
+    entry = _MOVES[action]
+    if entry is None:
+        return None
+    start, end, promotion = entry
+    if not board.turn:
+        start, end = start ^ 56, end ^ 56
+    if promotion is None and end >> 3 in (0, 7) and board.pawns & board.occupied_co[board.turn] & 1 << start:
+        promotion = chess.QUEEN
+    return chess.Move(start, end, promotion)
+
+
+def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
+    """Every legal move by its action, in no order that means anything."""
+    turn = board.turn
+    moves = list(board.generate_legal_moves())
+    last_but_one = chess.BB_RANK_7 if turn else chess.BB_RANK_2
+    if board.pawns & board.occupied_co[turn] & last_but_one:
+        return {action_of(move, turn): move for move in moves}
+    table = _PLAIN[turn]  # nothing can promote: no need to ask each move
+    return {table[move.from_square << 6 | move.to_square]: move for move in moves}
+
+
+def snapshot(board: chess.Board, occurred: int) -> Snapshot:
+    """The 14 planes of a position that occurred `occurred` times before, from both sides."""
+    white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
+    p, n, b = board.pawns, board.knights, board.bishops
+    r, q, k = board.rooks, board.queens, board.kings
+    ours = (p & white, n & white, b & white, r & white, q & white, k & white)
+    theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
+    repetitions = _REPETITIONS[min(occurred, 2)]
+    # Big-endian writes the ranks from the eighth down: that is Black's view.
+    return Snapshot(_BIG(*theirs, *ours) + repetitions, _LITTLE(*ours, *theirs) + repetitions)
+
+
+def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.Color, length: int) -> bytes:
+    """The observation of one position as bits, 8 bytes a plane; `unpacked` makes planes of them.
+
+    Args:
+        history: the positions so far, oldest first, the present one last.
+        board: the present position.
+        view: whose side it is seen from, and called the mover's.
+        length: how many positions to show.
+    """
+    seen = [position[view] for position in history[: -length - 1 : -1]]
+    seen.extend([_NO_POSITION] * (length - len(seen)))
+    rights = board.castling_rights
+    mine, other = (0, 56) if view else (56, 0)
+    seen += [
+        _NONE if view else _ONES,
+        _NONE,
+        _ONES if rights & 1 << mine + 7 else _NONE,
+        _ONES if rights & 1 << mine else _NONE,
+        _ONES if rights & 1 << other + 7 else _NONE,
+        _ONES if rights & 1 << other else _NONE,
+        _NONE,
+    ]
+    return b"".join(seen)
+
+
+def unpacked(packed: Sequence[bytes], boards: Sequence[chess.Board]) -> Array:
+    """Observations (N, C, 8, 8) uint8 in 1/255 of N positions from `packed_planes`."""
+    bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
+    planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
+    for plane, board in zip(planes, boards, strict=True):
+        plane[-6] = min(board.fullmove_number, 255)
+        plane[-1] = (min(board.halfmove_clock, 100) * 51 + 10) // 20  # 255/100 a ply, rounded
+    return planes

@@ -1,0 +1,113 @@
+"""Who sits on the other side: players of our own, or any `sim.protocols.Policy`.
+
+The players of our own are functions of a position and a generator; each game brings its own
+generator, so a game goes the same way alone and in a batch. A policy is asked for all games that
+wait for a move at once, without memory, and is seeded anew before each answer from the generator of
+the first of them: what it plays depends on nothing that a saved state would lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from sim.chess.encoding import ACTIONS
+from sim.chess.rules import ChessGame, observations
+from sim.errors import WorkError
+from sim.protocols import Policy
+from sim.records import Array
+
+Player = Callable[[ChessGame, np.random.Generator], int]
+
+
+class OpponentError(WorkError, RuntimeError):
+    """An opponent that resigned or failed before the agent's first move: there is no game to cut."""
+
+
+class Opponent(Protocol):
+    """Answers in several games at once."""
+
+    def reply(
+        self, games: Sequence[ChessGame], generators: Sequence[np.random.Generator]
+    ) -> Sequence[int | None]:
+        """One action a game; None resigns."""
+
+
+def random_move(game: ChessGame, generator: np.random.Generator) -> int:
+    """Every legal move with equal chances."""
+    actions = game.legal_actions()
+    return int(actions[generator.integers(len(actions))])
+
+
+def greedy_move(game: ChessGame, generator: np.random.Generator) -> int:
+    """One of the moves that capture the most pawns' worth, with equal chances; promotions do not count."""
+    actions = sorted(game.moves)
+    worth = [game.taken(action) for action in actions]
+    most = max(worth)
+    best = [action for action, value in zip(actions, worth, strict=True) if value == most]
+    return best[int(generator.integers(len(best)))]
+
+
+OPPONENTS: dict[str, Player] = {"random": random_move, "greedy": greedy_move}
+
+
+class PlayerOpponent:
+    """Asks a player of our own in one game after the other."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    def reply(
+        self, games: Sequence[ChessGame], generators: Sequence[np.random.Generator]
+    ) -> Sequence[int | None]:
+        """See `Opponent`."""
+        return [self._player(game, generator) for game, generator in zip(games, generators, strict=True)]
+
+
+class PolicyOpponent:
+    """Asks a policy, which sees the same planes and mask as the agent would in its place.
+
+    Its ``info`` also holds ``"games"``, the K positions themselves, for searches and engines. It resigns by
+    a decision of None, without actions, or with None or a negative number among them.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def reply(
+        self, games: Sequence[ChessGame], generators: Sequence[np.random.Generator]
+    ) -> Sequence[int | None]:
+        """See `Opponent`."""
+        self._policy.seed(int(generators[0].integers(2**31)))
+        obs = observations([game.packed(game.turn) for game in games], list(games))
+        info: dict[str, Any] = {"action_mask": action_masks(games), "games": tuple(games)}
+        decision, _ = self._policy.act(obs, info)
+        actions: Any = None if decision is None else decision.actions
+        if actions is None:
+            return [None] * len(games)
+        if len(actions) != len(games):
+            raise ValueError(f"{len(actions)} actions for {len(games)} games")
+        return [None if action is None or action < 0 else _whole(action) for action in actions]
+
+
+def _whole(action: Any) -> int:
+    if int(action) != action:
+        raise ValueError(f"{action} is no action")
+    return int(action)
+
+
+def action_masks(games: Sequence[ChessGame]) -> Array:
+    """(N, 4672) bool: the legal actions of N positions, none where the game is over."""
+    masks = np.zeros((len(games), ACTIONS), bool)
+    for mask, game in zip(masks, games, strict=True):
+        mask[list(game.moves)] = True
+    return masks
+
+
+def seat(opponent: str | Policy) -> Opponent:
+    """The opponent of a name in `OPPONENTS`, or a policy in its place."""
+    if isinstance(opponent, str):
+        return PlayerOpponent(OPPONENTS[opponent])
+    return PolicyOpponent(opponent)

@@ -1,0 +1,38 @@
+"""Where the named endgames begin: random placements of their pieces."""
+
+from __future__ import annotations
+
+import chess
+import numpy as np
+
+from sim.chess.endgames import STARTS
+from sim.chess.rules import ChessGame
+
+
+def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
+    """The FEN of a random legal placement of the pieces of `start`, White to move.
+
+    Every legal placement is equally likely, but for those that are no game: draws for lack of material
+    (two bishops on one colour), and, where the agent moves second, positions that the first move can end.
+
+    Args:
+        start: a name in `sim.chess.endgames.STARTS`.
+        generator: draws the squares.
+        agent_first: whether the agent has White.
+    """
+    white, black = STARTS[start]
+    men = [chess.Piece.from_symbol(letter) for letter in white + black.lower()]
+    while True:
+        squares = [int(square) for square in generator.choice(64, len(men), replace=False)]
+        board = chess.Board(None)
+        board.set_piece_map(dict(zip(squares, men, strict=True)))
+        if not board.is_valid():
+            continue
+        game = ChessGame(board.fen())
+        if game.reason is None and (agent_first or not can_end(game)):
+            return game.fen
+
+
+def can_end(game: ChessGame) -> bool:
+    """Whether some legal move ends the game at once."""
+    return any(game.play(action).reason is not None for action in game.moves)

@@ -1,0 +1,241 @@
+"""The chess world: one game against an opponent, or a batch of games against one.
+
+A step is the agent's move and the opponent's reply. Observations are the planes of
+`sim.chess.encoding` from the agent's side, actions its 4,672 moves; only those that
+``info["action_mask"]`` allows can be played, any other raises `sim.vector.ActionError`.
+
+| info | single | batch | is |
+|---|---|---|---|
+| action_mask | (4672,) bool | (N, 4672) bool | the legal actions; none when the rules ended the game |
+| fen | str | (N,) str | the position |
+| ply | int | (N,) int64 | moves of both sides since the start |
+| outcome | str | (N,) str | for the agent "win", "draw", "loss"; "" while it goes on, and if it was cut |
+| mate | bool | (N,) bool | whether the game ended by checkmate, either side's |
+| reason | str | (N,) str | how it ended, "" while it goes on |
+
+In a batch the end of a game stands in ``info["final_info"]``.
+
+Rewards by name: `outcome` is +1, 0 or −1 at the end; `capture` is the pawns' worth that the agent took
+less what it lost in the step (pawn 1, knight 3, bishop 3, rook 5, queen 9; promotions do not count);
+`shaped` is `outcome` + 0.01 · `capture`: a whole army of 39 is worth less than half a mate.
+
+The rules end a game (``terminated``) by checkmate, stalemate, insufficient material, threefold
+repetition and fifty moves, the last two at once (`sim.chess.rules`). It is cut (``truncated``) at the
+agent's first turn after `max_plies`, and when the opponent resigns, crashes or breaks the rules; the
+observation and mask of a game cut on the opponent's turn are those of the agent if it were to move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal, get_type_hints
+
+import chess
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+from sim.chess import encoding
+from sim.chess.batch import ChessWorlds
+from sim.chess.endgames import STANDARD, STARTS
+from sim.chess.match import Match, open_games, step_games
+from sim.chess.opponents import action_masks, seat
+from sim.chess.rules import HISTORY, ChessGame, observations
+from sim.chess.starts import can_end, placed
+from sim.fields import checked_value, nearest
+from sim.protocols import Policy
+from sim.records import Array
+from sim.vector import ActionError, Info
+
+SHAPING = 0.01  # of a pawn, beside a win of 1
+
+
+@dataclass(frozen=True)
+class Chess:
+    """The scene keys of ``chess`` and ``chess/<start>``."""
+
+    start: str = STANDARD  # or a name in `sim.chess.endgames.STARTS`: White has the winning pieces and moves
+    colour: Literal["white", "black", "random"] = "white"  # the agent's side
+    opponent: Literal["random", "greedy"] = "random"
+    reward: Literal["outcome", "capture", "shaped"] = "outcome"
+    fen: str | None = None  # begin here instead
+    history: int = HISTORY  # positions in an observation
+    max_plies: int = 512  # moves of both sides; Silver et al. 2018
+
+    def __post_init__(self) -> None:
+        """Refuse starts from which there is no game.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        hints = get_type_hints(Chess)
+        for key in ("colour", "opponent", "reward"):
+            checked_value(getattr(self, key), hints[key], key)
+        if self.start != STANDARD and self.start not in STARTS:
+            raise ValueError(f'there is no start "{self.start}"; {nearest(self.start, (STANDARD, *STARTS))}')
+        if not 1 <= self.history <= 64:
+            raise ValueError(f"history must be in 1…64, not {self.history}")
+        if self.max_plies < 1:
+            raise ValueError(f"max_plies must be at least 1, not {self.max_plies}")
+        if self.fen is not None:
+            if self.start != STANDARD:
+                raise ValueError(f'give either fen or the start "{self.start}", not both')
+            self._check_game(ChessGame(self.fen))
+
+    def _check_game(self, game: ChessGame) -> None:
+        if game.reason is not None:
+            raise ValueError(f'the game is over at the FEN "{self.fen}": {game.reason}')
+        agent_first = self.colour == ("white" if game.turn else "black")
+        if not agent_first and can_end(game):
+            raise ValueError(f'the opponent could end the game before you move at the FEN "{self.fen}"')
+
+    @staticmethod
+    def variants() -> list[str]:
+        """The named endgames."""
+        return list(STARTS)
+
+    @property
+    def name(self) -> str:
+        """``chess``, or such as ``chess/kqk``."""
+        return "chess" if self.start == STANDARD else f"chess/{self.start}"
+
+    def make(self, seed: int, opponent: Policy | None = None) -> ChessWorld:
+        """One game that draws itself, against the named opponent or a policy in its place."""
+        return ChessWorld(self, seed, opponent)
+
+    def make_batch(self, num_envs: int, seed: int, opponent: Policy | None = None) -> ChessWorlds:
+        """`num_envs` games; a policy in the opponent's place is asked for all of them at once."""
+        return ChessWorlds(self, num_envs, seed, opponent)
+
+    def against(self, policy: Policy, label: str) -> Against:
+        """The same world with `policy` as opponent, which the protocol calls `label`."""
+        return Against(self, policy, label)
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The rules that a score was made under."""
+        return {
+            "world": self.name,
+            "fen": self.fen or ("random placement" if self.start != STANDARD else chess.STARTING_FEN),
+            "opponent": self.opponent,
+            "reward": self.reward,
+            "colour": self.colour,
+            "draws": "FIDE; threefold repetition and fifty moves end the game at once",
+            "max_plies": self.max_plies,
+            "history": self.history,
+            "chess": version("chess"),
+        }
+
+    def new_match(self) -> Match:
+        """A game that `sim.chess.match.open_games` can start."""
+        return Match(self._setup, self.colour, self.max_plies)
+
+    def _setup(self, generator: np.random.Generator, colour: chess.Color) -> ChessGame:
+        fen = self.fen or chess.STARTING_FEN
+        if self.start != STANDARD:
+            fen = placed(self.start, generator, agent_first=colour == chess.WHITE)
+        return ChessGame(fen, self.history)
+
+    def observation_space(self) -> Box:
+        """(14·history + 7, 8, 8) uint8, in 1/255."""
+        return Box(0, 255, (encoding.plane_count(self.history), 8, 8), np.uint8)
+
+    def rewards(self, matches: Sequence[Match]) -> Array:
+        """(N,) what the step that was just taken earned."""
+        captured = np.array([match.captured for match in matches], np.float64)
+        if self.reward == "capture":
+            return captured
+        outcome = np.array([match.result for match in matches], np.float64)
+        return outcome if self.reward == "outcome" else outcome + SHAPING * captured
+
+
+@dataclass(frozen=True)
+class Against:
+    """A chess world whose opponent is a policy; a `sim.protocols.WorldConfig`."""
+
+    config: Chess
+    policy: Policy
+    label: str
+
+    @property
+    def name(self) -> str:
+        """The name of the world, whoever plays."""
+        return self.config.name
+
+    def make(self, seed: int) -> ChessWorld:
+        """One game against the policy."""
+        return self.config.make(seed, self.policy)
+
+    def make_batch(self, num_envs: int, seed: int) -> ChessWorlds:
+        """`num_envs` games against the policy."""
+        return self.config.make_batch(num_envs, seed, self.policy)
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The world's, with the label as opponent."""
+        return self.config.protocol() | {"opponent": self.label}
+
+
+class ChessWorld(gymnasium.Env[Array, np.int64]):
+    """One game against an opponent; see the module."""
+
+    render_mode = "rgb_array"
+
+    def __init__(self, config: Chess, seed: int, opponent: Policy | None = None) -> None:
+        self.config = config
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
+        self.observation_space = config.observation_space()
+        self.action_space = Discrete(encoding.ACTIONS)
+        self._opponent = seat(opponent or config.opponent)
+        self._match = config.new_match()
+        self._seed: int | None = seed
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Start a game; without a seed the first uses the constructor's, later ones draw theirs."""
+        if seed is None:
+            seed = self._seed
+        self._seed = None
+        super().reset(seed=seed)
+        episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
+        open_games([self._match], [episode_seed], self._opponent)
+        return self._seen()
+
+    def step(self, action: int | np.int64) -> tuple[Array, float, bool, bool, Info]:
+        """Play `action` and let the opponent reply; see the module for what comes back.
+
+        Raises:
+            ActionError: for an illegal move, in UCI, and for a number outside 0…4671.
+        """
+        if not self.action_space.contains(np.int64(action)):
+            raise ActionError(f"action {action} is not in 0…{encoding.ACTIONS - 1}")
+        match = self._match
+        match.check(int(action))
+        step_games([match], [int(action)], self._opponent)
+        obs, info = self._seen()
+        return obs, float(self.config.rewards([match])[0]), match.terminated, match.truncated, info
+
+    def render(self) -> Array:
+        """The board from the agent's side, (480, 480, 3) uint8, with the last move marked."""
+        return self._match.picture()
+
+    @property
+    def game(self) -> ChessGame:
+        """The position on the board."""
+        return self._match.game
+
+    @property
+    def colour(self) -> chess.Color:
+        """The agent's side."""
+        return self._match.colour
+
+    def action_name(self, action: int) -> str:
+        """What `action` would be now: ``"Nf3"`` if it is legal, else UCI; "–" if it leaves the board."""
+        if action in self.game.moves:
+            return self.game.san(action)
+        move = encoding.move_of(action, self.game.board)
+        return "–" if move is None else move.uci()
+
+    def _seen(self) -> tuple[Array, Info]:
+        shown = self._match.shown
+        obs = observations([shown.packed(self._match.colour)], [shown])[0]
+        return obs, {"action_mask": action_masks([shown])[0], **self._match.facts()}
