@@ -1,0 +1,159 @@
+"""N equal bodies in MuJoCo, stepped together by threads; knows physics, no rewards and no episodes.
+
+`mujoco.batch` gives, at any number of threads, the same bits as one simulation at a time. It does
+not compute the forces that contacts put on bodies; `mj_rnePostConstraint` does, world by world,
+from the solution that a persistent batch keeps of the last simulation step.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+
+from sim.records import Array, State
+from sim.walker.reward import Body, Motion, clipped
+
+#: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the
+#: world over by itself and counts a warning.
+UNSTABLE = [
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+]
+
+
+def load(body: Body) -> mujoco.MjModel:
+    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+    spec = find_spec("gymnasium.envs")
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
+    return mujoco.MjModel.from_xml_path(str(folder / body.model))
+
+
+class Simulation:
+    """N worlds of one body.
+
+    Args:
+        body: which one.
+        num: N.
+        threads: how many step at once; None: one for each processor that this process may use.
+    """
+
+    def __init__(self, body: Body, num: int, threads: int | None = None) -> None:
+        _quieten()
+        self.body = body
+        self.model = load(body)
+        self.dt = self.model.opt.timestep * body.frame_skip  # s a step
+        self._sees_contacts = body.contact_weight is not None
+        self._batch = Batch(
+            self.model, num, min(num, threads or _processors()), persistent=self._sees_contacts
+        )
+        self.qpos, self.qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
+        self.ctrl = self._batch.bind("ctrl")
+        self._rest = self._batch.state[0].copy()
+        self._contacts = np.zeros((num, self.model.nbody, 6))
+        self._dynamics: dict[str, Array] = {}
+        if body.sees_dynamics:
+            names = {"inertias": "cinert", "velocities": "cvel", "torques": "qfrc_actuator"}
+            self._dynamics = {ours: self._batch.bind(theirs) for ours, theirs in names.items()}
+        points = {"root": None, "torso": "xpos", "mass": "xipos"}[body.tracked]
+        self._points = self._batch.bind(points) if points else None
+        self._scratch = mujoco.MjData(self.model)
+
+    def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
+        """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv)."""
+        self._batch.state[rows] = self._rest
+        self._batch.warning[rows] = 0
+        self.qpos[rows], self.qvel[rows] = qpos, qvel
+        self._contacts[rows] = 0.0
+        self._batch.forward(rows)
+
+    def step(self, actions: Array) -> Array:
+        """Advance all worlds by `frame_skip` simulation steps under controls (N, D).
+
+        Returns:
+            (N,) bool: the worlds that became unstable; what they hold means nothing until reset.
+        """
+        self.ctrl[:] = actions
+        failed = np.zeros(len(self.ctrl), bool)
+        try:
+            self._batch.step(nstep=self.body.frame_skip)
+        except SimulationError as error:
+            failed[error.ids] = True
+        counts = self._batch.warning[:, UNSTABLE, 1]
+        if counts.any():
+            failed |= counts.any(axis=1)
+            self._batch.warning[:, UNSTABLE] = 0
+        if self._sees_contacts:
+            self._find_contacts()
+        return failed
+
+    def _find_contacts(self) -> None:
+        """The forces of the integrator's last evaluation, which is what gymnasium shows."""
+        data, forces = self._scratch, self._scratch.cfrc_ext
+        for i, contacts in enumerate(self._contacts):
+            self._batch.get_data(i, data)
+            mujoco.mj_rnePostConstraint(self.model, data)
+            contacts[:] = forces
+
+    def motion(self) -> Motion:
+        """What the worlds are at; live arrays, good until the next step."""
+        contacts = clipped(self.body, self._contacts) if self._sees_contacts else None
+        return Motion(self.qpos, self.qvel, contacts, **self._dynamics)
+
+    def tracked(self) -> Array:
+        """(N,) x (m) of the point whose advance is paid for: root, torso or centre of mass.
+
+        Torso and centre of mass are, as in gymnasium, those of the integrator's last evaluation.
+        """
+        if self._points is None:
+            return np.array(self.qpos[:, 0])
+        x = self._points[:, :, 0]  # (N, B)
+        if self.body.tracked == "torso":
+            return np.array(x[:, 1])
+        mass = self.model.body_mass
+        # Added in order of body: a matrix product would round differently with the number of worlds.
+        return np.asarray(np.cumsum(x * mass, axis=1)[:, -1] / mass.sum())
+
+    def state(self) -> State:
+        """Everything that the next step depends on, the solver's warm start included."""
+        return {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
+
+    def restore(self, state: State) -> None:
+        """Go back to a `state`.
+
+        Raises:
+            ValueError: if it belongs to another body or number of worlds.
+        """
+        rows = np.asarray(state["physics"])
+        if rows.shape != self._batch.state.shape:
+            raise ValueError(f"the state is of shape {rows.shape}, this world's {self._batch.state.shape}")
+        self._batch.state[:] = rows
+        self._batch.warning[:] = 0
+        self._contacts[:] = state["contacts"]
+
+    def data(self, world: int) -> mujoco.MjData:
+        """World `world` with its places in space up to date, to be drawn; good until the next call."""
+        self._batch.get_data(world, self._scratch)
+        mujoco.mj_kinematics(self.model, self._scratch)
+        mujoco.mj_comPos(self.model, self._scratch)
+        mujoco.mj_camlight(self.model, self._scratch)
+        return self._scratch
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quieten() -> None:
+    """Send MuJoCo's warnings to `logging`; unasked, it writes a file into the current folder."""
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)

@@ -1,0 +1,202 @@
+"""Walkers: `Walker` (a scene's keys), batched on `mujoco.batch`, or one at a time with pictures.
+
+Observations, rewards and endings are gymnasium's v5, step for step (`reward`). Three things differ
+from gymnasium, where it would go on with nonsense:
+
+* Actions that are not finite, or outside the bounds, are refused. (gymnasium takes them: MuJoCo then
+  acts as if they were clipped, while the cost is that of the unclipped ones.)
+* A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
+* ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.utils import seeding
+
+from sim.records import Array, State
+from sim.vector import ActionError, Info, Worlds
+from sim.walker.camera import Camera
+from sim.walker.pictures import Pictures
+from sim.walker.reward import BODIES
+from sim.walker.walkers import Walkers
+
+
+@dataclass(frozen=True)
+class Walker:
+    """The scene keys of ``walker/<body>``."""
+
+    body: str = "walker2d"
+    max_steps: int = 1000  # gymnasium's TimeLimit for all five
+    width: int = 640  # pixels of the pictures
+    height: int = 480
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no world.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        if self.body not in BODIES:
+            raise ValueError(f"body must be one of {', '.join(BODIES)}, not {self.body!r}")
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
+        if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
+            raise ValueError(f"width and height must be in 16…4096, not {self.width} and {self.height}")
+
+    @staticmethod
+    def variants() -> list[str]:
+        """The five bodies."""
+        return list(BODIES)
+
+    @property
+    def name(self) -> str:
+        """Such as ``walker/ant``."""
+        return f"walker/{self.body}"
+
+    def make(self, seed: int) -> WalkerWorld:
+        """One walker that draws itself."""
+        return WalkerWorld(self, seed)
+
+    def make_batch(self, num_envs: int, seed: int, num_threads: int | None = None) -> WalkerWorlds:
+        """`num_envs` walkers stepped by `num_threads` threads (all cores, unless told)."""
+        return WalkerWorlds(self, num_envs, seed, num_threads)
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The rules that a score was made under."""
+        body = BODIES[self.body]
+        return {
+            "world": self.name,
+            "rules": body.id,
+            "max_steps": self.max_steps,
+            "frame_skip": body.frame_skip,
+            "gymnasium": version("gymnasium"),
+            "mujoco": mujoco.__version__,
+        }
+
+
+class WalkerWorlds(Worlds):
+    """A batch of N walkers; observations (N, D) float64, actions (N, motors) float32.
+
+    ``info`` holds, (N,) each, ``x_position`` (m), ``x_velocity`` (m/s), the terms of the reward by
+    gymnasium's names, and ``reason``, which is empty while the episode goes on.
+
+    Unlike other worlds' `state()`, this one holds the physics itself: restoring replays nothing.
+    """
+
+    def __init__(self, config: Walker, num_envs: int, seed: int, num_threads: int | None = None) -> None:
+        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads)
+        super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
+        self.action_labels = self.walkers.action_labels
+
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        generators = [seeding.np_random(int(seed))[0] for seed in seeds]
+        return self.walkers.begin(np.flatnonzero(mask), generators)
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        self._played.clear()  # `state` needs no actions
+        return self.walkers.advance(actions)
+
+    def _checked(self, actions: Array) -> Array:
+        actions = np.asarray(actions)
+        if actions.shape == self.action_space.shape and actions.dtype.kind in "fiu":
+            return self.walkers.checked(actions)
+        return super()._checked(actions)
+
+    def state(self) -> State:
+        """What `restore` needs: the seeds, the scores and the physics."""
+        self._played.clear()
+        self._start[:] = 0
+        return super().state() | self.walkers.state()
+
+    def restore(self, state: State) -> tuple[Array, Info]:
+        """Bring the batch to exactly where `state` was taken, and return obs and info there."""
+        super().restore(state)
+        return self.walkers.restore(state)
+
+    def close_extras(self, **kwargs: object) -> None:
+        """Drop the simulation and its threads."""
+        del self.walkers
+
+
+class WalkerWorld(gymnasium.Env[Array, Array]):
+    """One walker with its picture; what a viewer may read and turn stands in its attributes.
+
+    Attributes:
+        camera: azimuth, elevation (degrees), distance (m) and size of the picture; set them at any time.
+        action_labels: the joint that each number of an action drives.
+        action_names: empty; the actions are continuous.
+    """
+
+    render_mode = "rgb_array"
+    action_names: tuple[str, ...] = ()
+
+    def __init__(self, config: Walker, seed: int) -> None:
+        self.config = config
+        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, threads=1)
+        self._simulation = self._walkers.simulation
+        self.observation_space = self._walkers.observation_space
+        self.action_space = self._walkers.action_space
+        self.action_labels = self._walkers.action_labels
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
+        self.camera = Camera.facing(config.body, config.width, config.height)
+        self._pictures: Pictures | None = None
+        self._first_seed: int | None = seed
+
+    @property
+    def torques(self) -> Array:
+        """(motors,) N·m that the motors put on their joints."""
+        model = self._simulation.model
+        low, high = model.actuator_ctrlrange.T
+        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * model.actuator_gear[:, 0])
+
+    @property
+    def speed(self) -> float:
+        """The torso's velocity along x, m/s; negative is backwards."""
+        return float(self._simulation.qvel[0, 0])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Start an episode; without a seed the first uses the constructor's, later ones draw on."""
+        super().reset(seed=self._first_seed if seed is None else seed)
+        self._first_seed = None
+        obs, info = self._walkers.begin(np.array([0]), [self.np_random])
+        return obs[0], _of_one(info)
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, Info]:
+        """Hold `action`, (motors,) in units of the motors' gear, for `frame_skip` simulation steps.
+
+        Returns the observation (D,) float64, the reward, whether the walker fell, whether the time was
+        up or the simulation unstable, and info with the reward's terms and ``reason``.
+
+        Raises:
+            ActionError: for an action of another shape, not finite or outside the bounds.
+        """
+        action = np.asarray(action)
+        if action.shape != self.action_space.shape or action.dtype.kind not in "fiu":
+            expected = f"{self.action_space.shape} numbers"
+            raise ActionError(f"expected {expected} as an action, got {action.shape} {action.dtype}")
+        actions = self._walkers.checked(action[None])
+        obs, reward, terminated, truncated, info = self._walkers.advance(actions)
+        return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_one(info)
+
+    def render(self) -> Array:
+        """The walker as its `camera` sees it, (height, width, 3) uint8."""
+        if self._pictures is None:  # made by the thread that draws
+            self._pictures = Pictures(self._simulation.model)
+        return self._pictures.draw(self._simulation.data(0), self.camera)
+
+    def close(self) -> None:
+        """Free what drawing holds."""
+        if self._pictures is not None:
+            self._pictures.close()
+            self._pictures = None
+
+
+def _of_one(info: Info) -> Info:
+    return {key: str(value[0]) if key == "reason" else float(value[0]) for key, value in info.items()}
