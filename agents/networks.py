@@ -68,10 +68,11 @@ class Pixels(nn.Module):
 
 
 class Vector(nn.Module):
-    """(N, D) numbers → (N, features)."""
+    """(N, …) numbers → (N, features); whole numbers that only name a state become one-hot."""
 
-    def __init__(self, inputs: int, generator: torch.Generator) -> None:
+    def __init__(self, inputs: int, one_hot: bool, generator: torch.Generator) -> None:
         super().__init__()
+        self.inputs, self.one_hot = inputs, one_hot
         self.features = MLP[-1]
         self.layers = nn.Sequential()
         for i, (wide, narrow) in enumerate(pairwise((inputs, *MLP))):
@@ -81,21 +82,32 @@ class Vector(nn.Module):
             self.layers.add_module(f"tanh{i}", nn.Tanh())
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Numbers of any shape, flattened to (N, D) → (N, features)."""
-        features: Tensor = self.layers(obs.flatten(1).float())
+        """Numbers of any shape, flattened to (N, inputs), or (N,) states → (N, features)."""
+        x = nn.functional.one_hot(obs.long(), self.inputs) if self.one_hot else obs.flatten(1)
+        features: Tensor = self.layers(x.float())
         return features
 
 
-class OneHot(nn.Module):
-    """(N,) whole numbers → (N, n) one-hot, for worlds that only name their state."""
+def trunk_for(name: str, space: gymnasium.Space[object], generator: torch.Generator) -> Pixels | Vector:
+    """The trunk called `name` for observations of `space`.
 
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self.n = n
-
-    def forward(self, obs: Tensor) -> Tensor:
-        """(N,) → (N, n) float32."""
-        return nn.functional.one_hot(obs.long(), self.n).float()
+    Raises:
+        NetworkError: if there is none of that name, or it cannot read such observations.
+    """
+    if name in CONVOLUTIONS:
+        if not (isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"):
+            raise NetworkError(
+                f'network "{name}" looks at pictures (C, H, W) uint8, but the world gives {space}; '
+                'use network = "mlp"'
+            )
+        return Pixels(name, space.shape, generator)
+    if name != "mlp":
+        raise NetworkError(f'there is no network "{name}"; there are {", ".join(NETWORKS)}')
+    if isinstance(space, Discrete):
+        return Vector(int(space.n), True, generator)
+    if isinstance(space, Box | MultiBinary) and space.shape is not None:
+        return Vector(int(torch.Size(space.shape).numel()), False, generator)
+    raise NetworkError(f'network "mlp" cannot read observations of {space}')
 
 
 class ActorCritic(nn.Module):
@@ -113,38 +125,47 @@ class ActorCritic(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.before: nn.Module = nn.Identity()
-        self.trunk, self.value_trunk = self._trunks(name, observation_space, generator)
+        self.trunk = trunk_for(name, observation_space, generator)
+        self.value_trunk = trunk_for(name, observation_space, generator) if name == "mlp" else None
         self.policy = orthogonal(nn.Linear(self.trunk.features, outputs), 0.01, generator)
         self.value = orthogonal(nn.Linear(self.trunk.features, 1), 1.0, generator)
 
-    def _trunks(
-        self, name: str, space: gymnasium.Space[object], generator: torch.Generator
-    ) -> tuple[Pixels | Vector, nn.Module | None]:
-        if name in CONVOLUTIONS:
-            if not (isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"):
-                raise NetworkError(
-                    f'network "{name}" looks at pictures (C, H, W) uint8, but the world gives {space}; '
-                    'use network = "mlp"'
-                )
-            return Pixels(name, space.shape, generator), None
-        if name != "mlp":
-            raise NetworkError(f'there is no network "{name}"; there are {", ".join(NETWORKS)}')
-        if isinstance(space, Discrete):
-            self.before = OneHot(int(space.n))
-            inputs = int(space.n)
-        elif isinstance(space, Box | MultiBinary) and space.shape is not None:
-            inputs = int(torch.Size(space.shape).numel())
-        else:
-            raise NetworkError(f'network "mlp" cannot read observations of {space}')
-        return Vector(inputs, generator), Vector(inputs, generator)
-
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Observations (N, …) → policy parameters (N, outputs) and values (N,), float32."""
-        x = self.before(obs)
-        features = self.trunk(x)
-        other = features if self.value_trunk is None else self.value_trunk(x)
+        features = self.trunk(obs)
+        other = features if self.value_trunk is None else self.value_trunk(obs)
         return self.policy(features).float(), self.value(other).float().squeeze(-1)
+
+
+class QNetwork(nn.Module):
+    """Quantiles of the return for each action: (N, …) → (N, actions, quantiles)."""
+
+    def __init__(
+        self,
+        name: str,
+        observation_space: gymnasium.Space[object],
+        actions: int,
+        quantiles: int,
+        dueling: bool,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.actions, self.quantiles = actions, quantiles
+        self.trunk = trunk_for(name, observation_space, generator)
+        self.advantage = orthogonal(nn.Linear(self.trunk.features, actions * quantiles), 0.1, generator)
+        self.value = (
+            orthogonal(nn.Linear(self.trunk.features, quantiles), 0.1, generator) if dueling else None
+        )
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Observations (N, …) → (N, actions, quantiles)."""
+        features = self.trunk(obs)
+        advantage: Tensor = self.advantage(features).view(-1, self.actions, self.quantiles)
+        if self.value is None:
+            return advantage
+        value = self.value(features).view(-1, 1, self.quantiles)
+        dueling: Tensor = value + advantage - advantage.mean(1, keepdim=True)  # Wang et al. 2016, eq. 9
+        return dueling
 
 
 def orthogonal(layer: Layer, gain: float, generator: torch.Generator) -> Layer:

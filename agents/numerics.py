@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -12,6 +13,17 @@ from torch import Tensor, nn
 from sim.records import Array, State
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+
+
+class NonFiniteError(ArithmeticError):
+    """Learning produced a number that is not finite; nothing of that update may be kept."""
+
+    @classmethod
+    def check(cls, metrics: Mapping[str, float], update: int) -> None:
+        """Raise it, naming the culprits and the update, unless all of `metrics` are finite."""
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if bad:
+            raise cls(f"{', '.join(bad)} not finite in update {update}")
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import NETWORKS
-from agents.numerics import Precision, optimizer_state, restore_optimizer
+from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
 from agents.policy import ActorCriticPolicy
 from agents.returns import generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
@@ -30,10 +30,6 @@ from sim.vector import Info, Worlds, finished
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
-
-
-class NonFiniteError(ArithmeticError):
-    """Learning produced a number that is not finite; nothing of that update may be kept."""
 
 
 @dataclass(frozen=True)
@@ -276,9 +272,7 @@ class PPOLearner(ActorCriticPolicy):
                 figures.append(self._minibatch(batch, order[start : start + config.minibatch_size]))
         means = torch.stack(figures).mean(0).tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
-        if not all(map(math.isfinite, means)):
-            bad = ", ".join(name for name, mean in metrics.items() if not math.isfinite(mean))
-            raise NonFiniteError(f"{bad} not finite in update {self._updates + 1}")
+        NonFiniteError.check(metrics, self._updates + 1)
         residual = (batch.target - rollout.value.flatten()).var()
         explained = 1 - residual / batch.target.var().clamp(min=1e-12)
         return metrics | {"explained_variance": float(explained), "learning_rate": learning_rate}

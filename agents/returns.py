@@ -47,3 +47,27 @@ def generalized_advantage(
         following = delta[t] + gamma * gae_lambda * carries_on[t] * following
         advantage[t] = following
     return advantage
+
+
+def discounted_returns(reward: Tensor, alive: Tensor, final_value: Tensor, gamma: float) -> Tensor:
+    """The discounted return from each step to the end of its episode.
+
+    Args:
+        reward: (T, N), 0 where an episode is over.
+        alive: (T, N) bool, True while world n's one episode goes on.
+        final_value: (N,) what an episode that was cut off is still worth.
+        gamma: discount.
+
+    Returns:
+        (T, N) G_t = r_t + γ G_{t+1}; 0 where the episode is over.
+
+    >>> alive = torch.tensor([[True], [True], [False]])
+    >>> discounted_returns(torch.tensor([[1.0], [1.0], [0.0]]), alive, torch.tensor([4.0]), 0.5).T
+    tensor([[2.5000, 3.0000, 0.0000]])
+    """
+    returns = torch.zeros_like(reward)
+    following = final_value.to(reward.dtype)
+    for t in range(reward.shape[0] - 1, -1, -1):
+        following = torch.where(alive[t], reward[t] + gamma * following, following)
+        returns[t] = following * alive[t]
+    return returns

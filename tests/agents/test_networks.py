@@ -43,8 +43,7 @@ def test_pixels_are_scaled_to_one():
 
 def test_discrete_observations_become_one_hot():
     net = network("mlp", gymnasium.spaces.Discrete(3))
-    rows = torch.eye(3)
-    expected = net.policy(net.trunk(rows))
+    expected = net.policy(net.trunk.layers(torch.eye(3)))
     assert torch.equal(net(torch.arange(3))[0], expected)
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from agents.evaluate import evaluate
-from agents.ppo import PPO, NonFiniteError, normalized, policy_loss, value_loss
+from agents.numerics import NonFiniteError
+from agents.ppo import PPO, normalized, policy_loss, value_loss
 from agents.random import Random
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget

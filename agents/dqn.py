@@ -1,0 +1,396 @@
+"""Deep Q-learning (Mnih et al. 2015) and the parts of Rainbow that carry it, each a field of its own.
+
+    double        van Hasselt et al. 2016: the online network chooses, the target network values
+    dueling       Wang et al. 2016: Q = V + A − mean A (both linear in the trunk's features here)
+    n_step        Sutton 1988: rewards of several steps before the bootstrap
+    prioritized   Schaul et al. 2016: surprising transitions are drawn more often
+    quantiles     Dabney et al. 2018: the distribution of the return by its quantiles, not its mean alone
+
+With all of them off it is the 2015 algorithm. Worlds play in parallel, and `train_frequency` counts
+environment steps per gradient step whatever their number. Masked actions are never chosen, neither in
+play nor in the bootstrap; an episode that was cut off still bootstraps from its final observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from torch import Tensor, nn
+
+from agents.networks import NETWORKS, NetworkError, QNetwork
+from agents.numerics import (
+    NonFiniteError,
+    Precision,
+    from_arrays,
+    in_half,
+    optimizer_state,
+    restore_optimizer,
+    to_arrays,
+)
+from agents.replay import Batch, Priorities, Replay
+from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.vector import Info, Worlds, finished
+
+
+@dataclass(frozen=True)
+class DQN:
+    """The scene keys of ``dqn``; the defaults are Mnih et al. 2015's where a CPU can bear them."""
+
+    network: str = "nature"  # see agents.networks
+    learning_rate: float = 1e-4
+    buffer_size: int = 100_000  # transitions; 1 M in the paper
+    batch_size: int = 32
+    learning_starts: int = 20_000  # env steps before the first gradient step
+    train_frequency: int = 4  # env steps per gradient step
+    target_frequency: int = 8_000  # env steps between copies of the network to the target
+    epsilon_start: float = 1.0
+    epsilon_end: float = 0.01
+    epsilon_steps: int = 250_000  # env steps over which ε falls in a straight line
+    epsilon_play: float = 0.001  # when watched and scored (Dopamine's evaluation)
+    gamma: float = 0.99
+    double: bool = False
+    dueling: bool = False
+    n_step: int = 1
+    prioritized: bool = False
+    priority_alpha: float = 0.5  # Hessel et al. 2018, table 1
+    priority_beta: float = 0.4  # rises to 1 as the budget is spent
+    quantiles: int = 1  # 1: the mean alone; 200 in Dabney et al. 2018
+    max_grad_norm: float = 10.0
+    clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
+    precision: Precision = "auto"
+    greedy: bool = False  # when watched and scored: never a random action, not even ε's
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in (
+            "buffer_size",
+            "batch_size",
+            "train_frequency",
+            "target_frequency",
+            "n_step",
+            "quantiles",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in (
+            "gamma", "epsilon_start", "epsilon_end", "epsilon_play", "priority_alpha", "priority_beta",
+        ):  # fmt: skip
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        for name in ("learning_starts", "epsilon_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if self.network not in NETWORKS:
+            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
+
+    def probe(self) -> DQN:
+        """The same work a step from the first step on, with little memory."""
+        return replace(self, learning_starts=min(self.learning_starts, 100), buffer_size=1000)
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> DQNLearner:
+        """A fresh learner for one world's spaces.
+
+        Raises:
+            NetworkError: unless actions are Discrete from 0.
+        """
+        return DQNLearner(self, observation_space, action_space, seed, device)
+
+
+def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
+    """The quantile regression loss with κ = 1 (Dabney et al. 2018, equation 10), a row each.
+
+    Args:
+        quantile: (B, K) predicted quantiles at the midpoints of K equal shares.
+        target: (B, K') samples of the target distribution.
+
+    Returns:
+        (B,) summed over quantiles, averaged over targets; for K = K' = 1 half the Huber loss of DQN.
+    """
+    error = target[:, None, :] - quantile[:, :, None]  # (B, K, K')
+    huber = torch.where(error.abs() <= 1, 0.5 * error.square(), error.abs() - 0.5)
+    k = quantile.shape[1]
+    tau = (torch.arange(k, device=quantile.device) + 0.5) / k
+    return ((tau[:, None] - (error < 0).float()).abs() * huber).sum(1).mean(1)
+
+
+def masked_best(q: Tensor, mask: Tensor | None) -> Tensor:
+    """(N,) the best action of (N, A), masked ones never; 0 where all are masked."""
+    return q.argmax(1) if mask is None else q.masked_fill(~mask, -torch.inf).argmax(1)
+
+
+class DQNLearner:
+    """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+
+    def __init__(
+        self,
+        config: DQN,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        seed: int,
+        device: str,
+    ) -> None:
+        if not isinstance(action_space, Discrete) or action_space.start != 0:
+            raise NetworkError(f"dqn needs Discrete actions from 0, but the world takes {action_space}")
+        self.config = config
+        self.device = torch.device(device)
+        self._observation_space = observation_space
+        self._actions = int(action_space.n)
+        shape = (observation_space, self._actions, config.quantiles, config.dueling)
+        self.network = QNetwork(config.network, *shape, torch.Generator().manual_seed(seed)).to(self.device)
+        self.target = QNetwork(config.network, *shape, torch.Generator().manual_seed(seed)).to(self.device)
+        self._optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=config.learning_rate, eps=1.5e-4, fused=True
+        )  # ε of Hessel et al. 2018, table 1
+        self._half = config.network != "mlp" and in_half(config.precision, self.device)
+        # Two generators: watching and scoring must not change what is learned.
+        self._generator = np.random.default_rng(seed)
+        self._acting = np.random.default_rng(seed)
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds: Worlds | None = None
+        self._replay: Replay | None = None
+        self._priorities: Priorities | None = None
+        self._resumed: State | None = None
+
+    def seed(self, seed: int) -> None:
+        """Start the generator that `act` uses for ε anew."""
+        self._acting = np.random.default_rng(seed)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """The best of N actions, or with ε a random one; see `sim.protocols.Policy`."""
+        mask = self._mask(info)
+        q = self.q_values(self._tensor(obs))
+        epsilon = 0.0 if greedy else self.config.epsilon_play
+        actions = self._explore(masked_best(q, mask).cpu().numpy(), mask, epsilon, self._acting)
+        best = q if mask is None else q.masked_fill(~mask, -torch.inf)
+        return Decision(actions, q_values=q.cpu().numpy(), value=best.amax(1).cpu().numpy()), memory
+
+    def weights(self) -> dict[str, Array]:
+        """The online network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint, for the target network too.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+        from_arrays(self.target, weights)
+
+    def q_values(self, obs: Tensor) -> Tensor:
+        """(N, …) → (N, A) expected discounted returns."""
+        return self._quantiles(self.network, obs).mean(2)
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Play and learn in turn until the budget is spent; yields about every thousand env steps.
+
+        Raises:
+            NonFiniteError: if the loss is not finite.
+        """
+        config, n = self.config, worlds.num_envs
+        per_yield = max(1, 1000 // n)  # steps of the whole batch between two yields
+        total = budget.in_updates(per_yield * n)
+        obs, info = self._begin(worlds)
+        assert self._replay is not None
+        done = self._env_steps // (per_yield * n)
+        while done < total:
+            episodes: list[Episode] = []
+            figures: list[Tensor] = []
+            for _ in range(per_yield):
+                before = self._env_steps
+                obs, info, ended = self._step(worlds, obs, info, total * per_yield * n)
+                episodes += ended
+                for _ in range(self._crossings(before, config.train_frequency)):
+                    if self._env_steps > config.learning_starts and len(self._replay) >= config.batch_size:
+                        figures.append(self._update(self._env_steps / (total * per_yield * n)))
+                if self._crossings(before, config.target_frequency):
+                    self.target.load_state_dict(self.network.state_dict())
+            done += 1
+            yield Progress(self._env_steps, done, total, self._metrics(figures), tuple(episodes))
+
+    def state(self) -> State:
+        """Networks, optimiser, generator, replay, counters and worlds.
+
+        The replay's arrays are views: write or restore the state before learning goes on.
+        """
+        assert self._worlds is not None and self._replay is not None, "learn() has not begun"
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "network": self.weights(),
+            "target": to_arrays(self.target.state_dict()),
+            "optimizer": optimizer_state(self._optimizer),
+            "generator": self._generator.bit_generator.state,
+            "replay": self._replay.state(),
+            "priorities": None if self._priorities is None else self._priorities.state(),
+            "worlds": self._worlds.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
+        self.load_weights(state["network"])
+        from_arrays(self.target, state["target"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._generator.bit_generator.state = state["generator"]
+        self._resumed = state
+
+    def _begin(self, worlds: Worlds) -> tuple[Array, Info]:
+        """Reserve the replay, or take it and the worlds up from a restored state."""
+        config = self.config
+        self._worlds = worlds
+        resumed = self._resumed
+        obs, info = worlds.reset() if resumed is None else worlds.restore(resumed["worlds"])
+        self._replay = Replay(
+            config.buffer_size,
+            worlds.num_envs,
+            worlds.single_observation_space,
+            frame_stack=worlds.frame_stack,
+            actions=self._actions,
+            masked="action_mask" in info,
+            n_step=config.n_step,
+            gamma=config.gamma,
+            device=self.device,
+        )
+        self._priorities = Priorities(self._replay, config.priority_alpha) if config.prioritized else None
+        if resumed is not None:
+            self._replay.restore(resumed["replay"])
+            if self._priorities is not None:
+                self._priorities.restore(resumed["priorities"])
+        return obs, info
+
+    @torch.no_grad()
+    def _step(self, worlds: Worlds, obs: Array, info: Info, budget: int) -> tuple[Array, Info, list[Episode]]:
+        """One step of all worlds, remembered."""
+        seen, mask = self._tensor(obs), self._mask(info)
+        if self._env_steps < self.config.learning_starts:
+            best = np.zeros(worlds.num_envs, np.int64)
+            actions = self._explore(best, mask, 1.0, self._generator)
+        else:
+            best = masked_best(self.q_values(seen), mask).cpu().numpy()
+            actions = self._explore(best, mask, self.epsilon, self._generator)
+        obs, reward, terminated, truncated, info = worlds.step(actions)
+        final_obs = final_mask = None
+        if (terminated | truncated).any():
+            final_obs = self._tensor(info["final_obs"])
+            final_mask = self._mask(info["final_info"])
+        learned = np.sign(reward) if self.config.clip_reward else reward
+        assert self._replay is not None
+        self._replay.add(
+            seen,
+            self._tensor(actions),
+            self._tensor(learned),
+            terminated,
+            truncated,
+            final_obs,
+            mask,
+            final_mask,
+        )
+        if self._priorities is not None:
+            self._priorities.add()
+        self._env_steps += worlds.num_envs
+        return obs, info, finished(info)
+
+    @property
+    def epsilon(self) -> float:
+        """The share of random actions now."""
+        config = self.config
+        fallen = min(1.0, self._env_steps / max(1, config.epsilon_steps))
+        return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * fallen
+
+    def _explore(
+        self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
+    ) -> Array:
+        """`best` (N,), each replaced with chance ε by a random legal action."""
+        n = len(best)
+        explore = generator.random(n) < epsilon
+        if mask is None:
+            anything = generator.integers(self._actions, size=n)
+        else:
+            keys = np.where(mask.cpu().numpy(), generator.random((n, self._actions)), -1.0)
+            anything = keys.argmax(1)
+        return np.where(explore, anything, best)
+
+    def _update(self, share: float) -> Tensor:
+        """One gradient step; returns loss, mean Q and gradient norm, still on the device."""
+        config = self.config
+        assert self._replay is not None
+        if self._priorities is None:
+            batch = self._replay.sample(config.batch_size, self._generator)
+        else:
+            beta = config.priority_beta + (1 - config.priority_beta) * min(1.0, share)
+            batch = self._priorities.sample(config.batch_size, beta, self._generator)
+        target = self.td_target(batch)
+        rows = torch.arange(len(batch.action), device=self.device)
+        chosen = self._quantiles(self.network, batch.obs)[rows, batch.action]  # (B, K)
+        loss = (batch.weight * quantile_huber_loss(chosen, target)).mean()
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
+        self._optimizer.step()
+        self._updates += 1
+        with torch.no_grad():
+            if self._priorities is not None:
+                self._priorities.update(batch.index, target.mean(1) - chosen.mean(1))
+            return torch.stack([loss, chosen.mean(), norm]).detach()
+
+    @torch.no_grad()
+    def td_target(self, batch: Batch) -> Tensor:
+        """(B, K) the n-step return plus the discounted quantiles of the best next action.
+
+        Where every next action is masked the episode has terminated, and the discount is 0.
+        """
+        values = self._quantiles(self.target, batch.next_obs)
+        chooser = self._quantiles(self.network, batch.next_obs) if self.config.double else values
+        best = masked_best(chooser.mean(2), batch.next_mask)
+        following = values[torch.arange(len(best), device=self.device), best]
+        return batch.n_step_return[:, None] + batch.discount[:, None] * following
+
+    def _metrics(self, figures: list[Tensor]) -> dict[str, float]:
+        metrics = {"epsilon": self.epsilon, "gradient_steps": float(self._updates)}
+        if figures:
+            means = torch.stack(figures).mean(0).tolist()
+            metrics |= dict(zip(("loss", "q_value", "grad_norm"), means, strict=True))
+            NonFiniteError.check(metrics, self._updates)
+        return metrics
+
+    def _crossings(self, before: int, every: int) -> int:
+        """How many multiples of `every` lie in (before, now]."""
+        return self._env_steps // every - before // every
+
+    def _quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            quantiles: Tensor = network(obs)
+        return quantiles.float()
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _mask(self, info: Mapping[str, Any]) -> Tensor | None:
+        mask = info.get("action_mask")
+        return None if mask is None else self._tensor(mask).bool()

@@ -1,0 +1,229 @@
+"""REINFORCE (Williams 1992): the policy gradient itself, with or without a baseline.
+
+Each update plays one whole episode in every world, so that no return is guessed and short
+episodes are not preferred; worlds that finish early wait, and what they play meanwhile is not
+learned from. Then one gradient step follows
+
+    ∇ E[G] = E[ Σ_t (G_t − b(s_t)) ∇ log π(a_t | s_t) ]        (Williams 1992, theorem 1; b: section 3)
+
+with the discounted return G_t from step t on, and b a learned value or nothing. Without a baseline the
+same gradient is right on average and far noisier: compare the two on the same scene.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.networks import NETWORKS
+from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
+from agents.policy import ActorCriticPolicy
+from agents.returns import discounted_returns
+from sim.records import Array, Budget, Episode, Progress, State
+from sim.vector import Worlds
+
+
+@dataclass(frozen=True)
+class Reinforce:
+    """The scene keys of ``reinforce``."""
+
+    network: str = "mlp"  # see agents.networks
+    learning_rate: float = 3e-3
+    gamma: float = 0.99
+    baseline: bool = True  # subtract a learned value from each return
+    normalize: bool = True  # returns less baseline at deviation 1 over the batch
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+    max_steps: int = 1000  # an episode is learned from up to here
+    precision: Precision = "auto"
+    greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("learning_rate", "max_grad_norm", "max_steps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.gamma <= 1:
+            raise ValueError(f"gamma must be in [0, 1], not {self.gamma}")
+        for name in ("ent_coef", "vf_coef"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if self.network not in NETWORKS:
+            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
+
+    def probe(self) -> Reinforce:
+        """Itself: an update is one episode a world, and early episodes are short."""
+        return self
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> ReinforceLearner:
+        """A fresh learner for one world's spaces."""
+        return ReinforceLearner(self, observation_space, action_space, seed, device)
+
+
+@dataclass
+class Episodes:
+    """One episode a world, time first, padded to the longest; `alive` (T, N) says what is real."""
+
+    obs: Tensor  # (T, N, …)
+    action: Tensor  # (T, N) or (T, N, D)
+    reward: Tensor  # (T, N)
+    alive: Tensor  # (T, N) bool
+    final_value: Tensor  # (N,) worth of what was cut off; 0 where the episode ended by itself
+    mask: Tensor | None  # (T, N, A)
+
+
+class ReinforceLearner(ActorCriticPolicy):
+    """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+
+    def __init__(
+        self,
+        config: Reinforce,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        seed: int,
+        device: str,
+    ) -> None:
+        super().__init__(
+            config.network, config.precision, observation_space, action_space, seed=seed, device=device
+        )
+        self.config = config
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds_state: State | None = None
+        self._worlds: Worlds | None = None
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Play one episode a world and take one step, until the budget is spent; yields after each.
+
+        How many steps an update takes is only known afterwards; a budget of env_steps is overshot by
+        at most one update, and `Progress.total_updates` is an estimate.
+
+        Raises:
+            NonFiniteError: if a loss or gradient is not finite.
+        """
+        self._worlds = worlds
+        if self._worlds_state is not None:
+            worlds.restore(self._worlds_state)
+        while not self._spent(budget):
+            played, episodes, steps = self._play(worlds)
+            metrics = self._update(played)
+            self._env_steps += steps
+            self._updates += 1
+            share = self._updates / (budget.updates or 1)
+            if budget.env_steps is not None:
+                share = self._env_steps / budget.env_steps
+            total = max(self._updates, round(self._updates / share))
+            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+
+    def state(self) -> State:
+        """Network, optimiser, generator, counters and worlds."""
+        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "network": self.weights(),
+            "optimizer": optimizer_state(self._optimizer),
+            "generator": self._generator.get_state().numpy(),
+            "worlds": self._worlds.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
+        self.load_weights(state["network"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._generator.set_state(torch.tensor(state["generator"]))
+        self._worlds_state = state["worlds"]
+
+    def _spent(self, budget: Budget) -> bool:
+        if budget.updates is not None:
+            return self._updates >= budget.updates
+        assert budget.env_steps is not None
+        return self._env_steps >= budget.env_steps
+
+    @torch.no_grad()
+    def _play(self, worlds: Worlds) -> tuple[Episodes, list[Episode], int]:
+        """One whole episode in every world, at most `max_steps` long, and the env steps it took."""
+        obs, info = worlds.reset()
+        alive = np.ones(worlds.num_envs, bool)
+        final_value = torch.zeros(worlds.num_envs, device=self.device)
+        rows: list[tuple[Tensor, Tensor, Array, Array]] = []
+        masks: list[Tensor] = []
+        episodes: list[Episode] = []
+        while alive.any() and len(rows) < self.config.max_steps:
+            seen, mask = self.tensor(obs), self.mask(info)
+            action, _ = self.head.sample(self.forward(seen)[0], mask, self._generator)
+            obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
+            rows.append((seen, action, reward * alive, alive.copy()))
+            if mask is not None:
+                masks.append(mask)
+            for i in np.flatnonzero(alive & (terminated | truncated)):
+                episodes.append(Episode(float(info["episode"]["r"][i]), int(info["episode"]["l"][i])))
+                if truncated[i]:
+                    final_value[i] = self._worth(info["final_obs"][i])
+            alive &= ~(terminated | truncated)
+        for i in np.flatnonzero(alive):  # longer than max_steps
+            final_value[i] = self._worth(obs[i])
+        seen_rows, actions, rewards, lives = zip(*rows, strict=True)
+        played = Episodes(
+            obs=torch.stack(seen_rows),
+            action=torch.stack(actions),
+            reward=self.tensor(np.stack(rewards)).float(),
+            alive=self.tensor(np.stack(lives)),
+            final_value=final_value,
+            mask=torch.stack(masks) if masks else None,
+        )
+        return played, episodes, len(rows) * worlds.num_envs
+
+    def _worth(self, obs: Array) -> Tensor:
+        """What a cut-off episode was still worth; without a baseline nothing is known, so nothing."""
+        if not self.config.baseline:
+            return torch.zeros((), device=self.device)
+        return self.forward(self.tensor(obs[None]))[1][0]
+
+    def _update(self, played: Episodes) -> dict[str, float]:
+        """One gradient step on whole episodes."""
+        config, real = self.config, played.alive
+        returns = discounted_returns(played.reward, real, played.final_value, config.gamma)[real]
+        parameters, value = self.forward(played.obs[real])
+        mask = None if played.mask is None else played.mask[real]
+        log_prob, entropy = self.head.evaluate(parameters, mask, played.action[real])
+        weight = returns - value.detach() if config.baseline else returns
+        if config.normalize and len(weight) > 1:
+            weight = (weight - weight.mean()) / (weight.std() + 1e-8)
+        loss_pi = -(log_prob * weight).mean()
+        loss_v = 0.5 * (value - returns).square().mean() if config.baseline else torch.zeros_like(loss_pi)
+        loss = loss_pi + config.vf_coef * loss_v - config.ent_coef * entropy.mean()
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
+        self._optimizer.step()
+        metrics = {
+            "policy_loss": loss_pi.item(),
+            "value_loss": loss_v.item(),
+            "entropy": entropy.mean().item(),
+            "grad_norm": norm.item(),
+        }
+        NonFiniteError.check(metrics, self._updates + 1)
+        return metrics
