@@ -24,7 +24,7 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
-from agents.networks import NETWORKS, NetworkError, QNetwork
+from agents.networks import MLP, NETWORKS, NetworkError, QNetwork
 from agents.numerics import (
     NonFiniteError,
     Precision,
@@ -162,7 +162,7 @@ class DQNLearner:
         self._optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, eps=1.5e-4, fused=True
         )  # ε of Hessel et al. 2018, table 1
-        self._half = config.network != "mlp" and in_half(config.precision, self.device)
+        self._half = config.network not in MLP and in_half(config.precision, self.device)
         # Two generators: watching and scoring must not change what is learned.
         self._generator = np.random.default_rng(seed)
         self._acting = np.random.default_rng(seed)

@@ -3,6 +3,8 @@
     nature   32 8×8/4, 64 4×4/2, 64 3×3/1, 512 (Mnih et al. 2015, Methods)
     small    16 8×8/4, 32 4×4/2, 256 (Mnih et al. 2013), a quarter of the work
     mlp      64, 64 with tanh, one for the policy and one for the value
+    mlp256   256, 256, the same
+    board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
 
 Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogonal
 (Saxe et al. 2014; gain √2 in the trunk).
@@ -12,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import gymnasium
 import torch
@@ -28,8 +30,9 @@ CONVOLUTIONS = {  # channels, kernel, stride
     "small": ((16, 8, 4), (32, 4, 2)),
 }
 HIDDEN = {"nature": 512, "small": 256}
-MLP = (64, 64)
-NETWORKS = (*CONVOLUTIONS, "mlp")
+MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
+BOARD_CHANNELS, BOARD_BLOCKS = 64, 4
+NETWORKS = (*CONVOLUTIONS, *MLP, "board")
 
 
 class NetworkError(RequestError, ValueError):
@@ -54,28 +57,22 @@ class Pixels(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 orthogonal(layer, 2**0.5, generator)
         orthogonal(self.hidden, 2**0.5, generator)
-        for parameter in self.convolutions.parameters():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        keep_channels_last(self.convolutions)
 
     def forward(self, obs: Tensor) -> Tensor:
         """(N, C, H, W) uint8 → (N, features), in the number format of the autocast around it."""
-        dtype = (
-            torch.get_autocast_dtype(obs.device.type) if torch.is_autocast_enabled(obs.device.type) else None
-        )
-        x = obs.to(dtype or torch.float32, memory_format=torch.channels_last).mul_(1 / 255)
-        return torch.relu(self.hidden(self.convolutions(x).flatten(1)))
+        return torch.relu(self.hidden(self.convolutions(scaled(obs)).flatten(1)))
 
 
 class Vector(nn.Module):
     """(N, …) numbers → (N, features); whole numbers that only name a state become one-hot."""
 
-    def __init__(self, inputs: int, one_hot: bool, generator: torch.Generator) -> None:
+    def __init__(self, name: str, inputs: int, one_hot: bool, generator: torch.Generator) -> None:
         super().__init__()
         self.inputs, self.one_hot = inputs, one_hot
-        self.features = MLP[-1]
+        self.features = MLP[name][-1]
         self.layers = nn.Sequential()
-        for i, (wide, narrow) in enumerate(pairwise((inputs, *MLP))):
+        for i, (wide, narrow) in enumerate(pairwise((inputs, *MLP[name]))):
             layer = nn.Linear(wide, narrow)
             orthogonal(layer, 2**0.5, generator)
             self.layers.add_module(f"linear{i}", layer)
@@ -88,26 +85,95 @@ class Vector(nn.Module):
         return features
 
 
-def trunk_for(name: str, space: gymnasium.Space[object], generator: torch.Generator) -> Pixels | Vector:
+class Board(nn.Module):
+    """(N, C, 8, 8) uint8 planes → (N, features): the last residual block's maps, flattened."""
+
+    def __init__(self, planes: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.features = BOARD_CHANNELS * 64
+        self.stem = orthogonal(nn.Conv2d(planes, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
+        self.blocks = nn.ModuleList()
+        for _ in range(BOARD_BLOCKS):
+            first = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
+            # A block that starts near nothing lets the signal through: depth without batch norm.
+            second = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 0.1, generator)
+            self.blocks.append(nn.Sequential(first, nn.ReLU(), second))
+        keep_channels_last(self)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """(N, C, 8, 8) uint8, 255 for a set square → (N, features)."""
+        x = torch.relu(self.stem(scaled(obs)))
+        for block in self.blocks:
+            x = torch.relu(x + block(x))
+        return x.flatten(1)
+
+
+class Planes(nn.Module):
+    """A 1×1 convolution from board features to planes of moves: (N, features) → (N, 64 · planes)."""
+
+    def __init__(self, planes: int, gain: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.moves = orthogonal(nn.Conv2d(BOARD_CHANNELS, planes, 1), gain, generator)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Plane by plane, square by square, as `sim.chess.encoding` numbers moves."""
+        moves: Tensor = self.moves(features.view(-1, BOARD_CHANNELS, 8, 8))
+        return moves.flatten(1)
+
+
+def scaled(pictures: Tensor) -> Tensor:
+    """(N, C, H, W) uint8 → [0, 1], channels last, in the number format of the autocast around it."""
+    kind = pictures.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
+    return pictures.to(dtype, memory_format=torch.channels_last).mul_(1 / 255)
+
+
+def keep_channels_last(module: nn.Module) -> None:
+    """Lay out a module's convolutions as CPUs and GPUs like them best."""
+    for parameter in module.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+Trunk: TypeAlias = Pixels | Vector | Board
+
+
+def trunk_for(name: str, space: gymnasium.Space[object], generator: torch.Generator) -> Trunk:
     """The trunk called `name` for observations of `space`.
 
     Raises:
         NetworkError: if there is none of that name, or it cannot read such observations.
     """
+    pictures = isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
+    shape = space.shape or ()
     if name in CONVOLUTIONS:
-        if not (isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"):
+        if not pictures or min(shape[1:]) < 36:
+            better = "board" if pictures and shape[1:] == (8, 8) else "mlp"
             raise NetworkError(
-                f'network "{name}" looks at pictures (C, H, W) uint8, but the world gives {space}; '
-                'use network = "mlp"'
+                f'network "{name}" looks at pictures (C, H, W) uint8 of at least 36×36, but the world gives '
+                f'{space}; use network = "{better}"'
             )
-        return Pixels(name, space.shape, generator)
-    if name != "mlp":
+        return Pixels(name, shape, generator)
+    if name == "board":
+        if not pictures or shape[1:] != (8, 8):
+            raise NetworkError(
+                f'network "board" looks at planes (C, 8, 8) uint8, but the world gives {space}'
+            )
+        return Board(shape[0], generator)
+    if name not in MLP:
         raise NetworkError(f'there is no network "{name}"; there are {", ".join(NETWORKS)}')
     if isinstance(space, Discrete):
-        return Vector(int(space.n), True, generator)
+        return Vector(name, int(space.n), True, generator)
     if isinstance(space, Box | MultiBinary) and space.shape is not None:
-        return Vector(int(torch.Size(space.shape).numel()), False, generator)
+        return Vector(name, int(torch.Size(space.shape).numel()), False, generator)
     raise NetworkError(f'network "mlp" cannot read observations of {space}')
+
+
+def output_layer(trunk: Trunk, outputs: int, gain: float, generator: torch.Generator) -> nn.Module:
+    """From a trunk's features to `outputs` numbers; a board's moves come plane by plane."""
+    if isinstance(trunk, Board) and outputs % 64 == 0:
+        return Planes(outputs // 64, gain, generator)
+    return orthogonal(nn.Linear(trunk.features, outputs), gain, generator)
 
 
 class ActorCritic(nn.Module):
@@ -126,8 +192,8 @@ class ActorCritic(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = trunk_for(name, observation_space, generator)
-        self.value_trunk = trunk_for(name, observation_space, generator) if name == "mlp" else None
-        self.policy = orthogonal(nn.Linear(self.trunk.features, outputs), 0.01, generator)
+        self.value_trunk = trunk_for(name, observation_space, generator) if name in MLP else None
+        self.policy = output_layer(self.trunk, outputs, 0.01, generator)
         self.value = orthogonal(nn.Linear(self.trunk.features, 1), 1.0, generator)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,7 +218,7 @@ class QNetwork(nn.Module):
         super().__init__()
         self.actions, self.quantiles = actions, quantiles
         self.trunk = trunk_for(name, observation_space, generator)
-        self.advantage = orthogonal(nn.Linear(self.trunk.features, actions * quantiles), 0.1, generator)
+        self.advantage = output_layer(self.trunk, actions * quantiles, 0.1, generator)
         self.value = (
             orthogonal(nn.Linear(self.trunk.features, quantiles), 0.1, generator) if dueling else None
         )

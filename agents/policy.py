@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.heads import Head, head_for
-from agents.networks import ActorCritic
+from agents.networks import MLP, ActorCritic
+from agents.normalize import ReturnScale, RunningMoments
 from agents.numerics import Precision, from_arrays, in_half, to_arrays
 from sim.records import Array, Decision
 
@@ -27,13 +28,22 @@ class ActorCriticPolicy:
         *,
         seed: int,
         device: str,
+        normalize_observations: bool = False,
+        return_scale: ReturnScale | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.head: Head = head_for(action_space)
         weights = torch.Generator().manual_seed(seed)
         actor_critic = ActorCritic(network, observation_space, self.head.outputs, weights)
-        self.network = nn.ModuleDict({"actor_critic": actor_critic, "head": self.head}).to(self.device)
-        self._half = network != "mlp" and in_half(precision, self.device)
+        parts: dict[str, nn.Module] = {"actor_critic": actor_critic, "head": self.head}
+        if normalize_observations:
+            parts["observations"] = RunningMoments(observation_space.shape or ())
+        if return_scale is not None:
+            parts["returns"] = return_scale
+        self.network = nn.ModuleDict(parts).to(self.device)
+        self.moments: RunningMoments | None = parts.get("observations")  # type: ignore[assignment]
+        self.return_scale = return_scale
+        self._half = network not in MLP and in_half(precision, self.device)
         self._acting = torch.Generator(self.device)
         self.seed(seed)
 
@@ -47,6 +57,8 @@ class ActorCriticPolicy:
     ) -> tuple[Decision, Any]:
         """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
         parameters, value = self.forward(self.tensor(obs))
+        if self.return_scale is not None:
+            value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
         action, _ = self.head.sample(parameters, mask, self._acting, greedy=greedy)
         probabilities = self.head.probabilities(parameters, mask)
@@ -70,6 +82,8 @@ class ActorCriticPolicy:
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
+        if self.moments is not None:
+            obs = self.moments.normalize(obs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             parameters, value = self.network["actor_critic"](obs)
         return parameters, value

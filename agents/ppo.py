@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import NETWORKS
+from agents.normalize import ReturnScale
 from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
 from agents.policy import ActorCriticPolicy
 from agents.returns import generalized_advantage
@@ -49,6 +50,8 @@ class PPO:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
+    normalize_observations: bool = False  # by running mean and deviation; for vectors
+    normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
     greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
 
@@ -152,7 +155,14 @@ class PPOLearner(ActorCriticPolicy):
         device: str,
     ) -> None:
         super().__init__(
-            config.network, config.precision, observation_space, action_space, seed=seed, device=device
+            config.network,
+            config.precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            normalize_observations=config.normalize_observations,
+            return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
         )
         self.config = config
         # Not the generator that `act` uses: watching and scoring must not change what is learned.
@@ -160,6 +170,7 @@ class PPOLearner(ActorCriticPolicy):
         self._optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
         )
+        self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._env_steps = 0
         self._updates = 0
         self._worlds_state: State | None = None
@@ -176,12 +187,15 @@ class PPOLearner(ActorCriticPolicy):
         self._worlds = worlds
         if self._worlds_state is None:
             obs, info = worlds.reset()
+            self._running_return = self._running_return.new_zeros(worlds.num_envs)
         else:
             obs, info = worlds.restore(self._worlds_state)
         while self._updates < total:
             rate = self._learning_rate(total)
             rollout, obs, info, episodes = self._collect(worlds, obs, info)
             metrics = self._update(rollout, rate)
+            if self.moments is not None:
+                self.moments.update(rollout.obs.flatten(0, 1))
             self._env_steps += steps_per_update
             self._updates += 1
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
@@ -195,6 +209,7 @@ class PPOLearner(ActorCriticPolicy):
             "network": self.weights(),
             "optimizer": optimizer_state(self._optimizer),
             "generator": self._generator.get_state().numpy(),
+            "running_return": self._running_return.cpu().numpy(),
             "worlds": self._worlds.state(),
         }
 
@@ -204,6 +219,7 @@ class PPOLearner(ActorCriticPolicy):
         self.load_weights(state["network"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self._generator.set_state(torch.tensor(state["generator"]))
+        self._running_return = torch.tensor(state["running_return"], device=self.device)
         self._worlds_state = state["worlds"]
 
     def _learning_rate(self, total: int) -> float:
@@ -248,6 +264,9 @@ class PPOLearner(ActorCriticPolicy):
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
         if self.config.clip_reward:
             rollout.reward = rollout.reward.sign()
+        if self.return_scale is not None:
+            ended = rollout.terminated | rollout.truncated
+            rollout.reward = self.return_scale.scale(rollout.reward, ended, self._running_return)
         return rollout, obs, info, episodes
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:

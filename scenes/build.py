@@ -136,7 +136,7 @@ def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
 
     if not os.environ.get("OMP_NUM_THREADS"):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(1 if getattr(agent, "network", None) == "mlp" else cores)
+        torch.set_num_threads(1 if getattr(agent, "network", "").startswith("mlp") else cores)
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wish == "cuda" and not torch.cuda.is_available():
