@@ -145,6 +145,7 @@ class Session:
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.seconds_before = 0.0
         self.result = Trained(run.folder)
+        self._before = 0  # what the budget counts, at the yield before this one
         total = budget.env_steps or budget.updates or 1
         self.checkpoint_every = scene.train.checkpoint_every or max(1, total // CHECKPOINTS_IN_A_RUN)
 
@@ -178,6 +179,7 @@ class Session:
         try:
             with interruption() as interrupted, progress_bar() as draw:
                 for progress in self.learner.learn(self.worlds, self.budget):
+                    self._before = self._counted(self.result.env_steps, self.result.updates)
                     now = time.monotonic()
                     self._note(progress, self.seconds_before + now - started)
                     if first is None:
@@ -253,10 +255,7 @@ class Session:
         """Whether this update passed a multiple of `every`, wherever the run was started or resumed."""
         if every < 1:
             return False
-        a_step = progress.env_steps // progress.updates
-        now = self._counted(progress.env_steps, progress.updates)
-        before = self._counted(progress.env_steps - a_step, progress.updates - 1)
-        return now // every > before // every
+        return self._counted(progress.env_steps, progress.updates) // every > self._before // every
 
     def _due(self, saved: int, progress: Progress) -> bool:
         return saved != progress.env_steps and self._crossed(self.checkpoint_every, progress)
