@@ -5,10 +5,11 @@
                 events.out.tfevents.*   the same for TensorBoard
                 checkpoints/<step>/ weights and card, for acting
                 state/<step>/       everything else, for an exact resume
+                segments/           parts of states that never change, such as a full stretch of replay memory
                 lock                held while a process writes here
 
-States are plain arrays and JSON, never pickle. The two newest are kept; killed at any instant, the
-newest complete one loads.
+States are plain arrays and JSON, never pickle (`sim.states`). The two newest are kept; killed at
+any instant, the newest complete one loads.
 """
 
 from __future__ import annotations
@@ -21,21 +22,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-from safetensors.numpy import save as save_arrays
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from sim.errors import RequestError
 from sim.files import SaveError, fresh_folder, reason, sweep
-from sim.records import Array, State
+from sim.records import State
+from sim.states import StateError, prune_segments, read_state, write_state
 
 STATES_KEPT = 2
-ARRAY = "array of arrays.safetensors"  # the one key of what stands for an array in state.json
 
 
 class RunError(RequestError, ValueError):
@@ -69,6 +66,7 @@ class Run:
             raise RunError(f"{folder} is in use by another process; wait, or choose another --run") from error
         for part in (self.checkpoints, self.states):
             sweep(part)
+        prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
         self._metrics_path = folder / "metrics.jsonl"
         self._metrics = self._metrics_path.open("ab")
         self._events = EventFileWriter(str(folder))
@@ -82,6 +80,11 @@ class Run:
     def states(self) -> Path:
         """Where the states are, a folder a step."""
         return self.folder / "state"
+
+    @property
+    def segments(self) -> Path:
+        """Where the parts of states are that never change."""
+        return self.folder / "segments"
 
     def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl, and its numbers to TensorBoard.
@@ -111,10 +114,11 @@ class Run:
         folder = self.states / str(step)
         with fresh_folder(folder) as temporary:
             self._metrics.flush()
-            write_state(temporary, state | {"metrics_bytes": self._metrics.tell()})
+            write_state(temporary, state | {"metrics_bytes": self._metrics.tell()}, self.segments)
         self._events.flush()
         for old in numbered(self.states)[:-STATES_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
+        prune_segments(self.segments, numbered(self.states))
         return folder
 
     def newest_state(self) -> tuple[int, State] | None:
@@ -127,8 +131,8 @@ class Run:
         damaged = []
         for folder in reversed(folders):
             try:
-                state = read_state(folder)
-            except RunError as error:
+                state = read_state(folder, self.segments)
+            except StateError as error:
                 damaged.append(str(error))
                 continue
             if "metrics_bytes" not in state:
@@ -157,52 +161,3 @@ def numbered(folder: Path) -> list[Path]:
     """The sub-folders named by a step, lowest first."""
     found = [path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name))
-
-
-def write_state(folder: Path, state: State) -> None:
-    """Write a state as `arrays.safetensors` and `state.json` into an existing folder."""
-    arrays: dict[str, Array] = {}
-    tree = _without_arrays(state, "", arrays)
-    (folder / "arrays.safetensors").write_bytes(save_arrays(arrays))
-    (folder / "state.json").write_text(json.dumps(tree))
-
-
-def read_state(folder: Path) -> State:
-    """Read what `write_state` wrote, bit for bit.
-
-    Raises:
-        RunError: if it is damaged.
-    """
-    try:
-        arrays = load_file(folder / "arrays.safetensors")
-        tree = json.loads((folder / "state.json").read_text())
-        if not isinstance(tree, dict):
-            raise ValueError("state.json holds no table")
-        state: State = _with_arrays(tree, arrays)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise RunError(f"{folder} is damaged: {error}") from error
-    return state
-
-
-def _without_arrays(node: Any, path: str, arrays: dict[str, Array]) -> Any:
-    if isinstance(node, dict):
-        return {key: _without_arrays(value, f"{path}/{key}", arrays) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_without_arrays(value, f"{path}/{i}", arrays) for i, value in enumerate(node)]
-    if isinstance(node, np.ndarray):
-        name = f"{len(arrays)}{path}"  # numbered: keys may hold slashes too
-        arrays[name] = np.ascontiguousarray(node).reshape(node.shape)
-        return {ARRAY: name}
-    if isinstance(node, np.generic):
-        return node.item()
-    return node
-
-
-def _with_arrays(node: Any, arrays: Mapping[str, Array]) -> Any:
-    if isinstance(node, dict):
-        if set(node) == {ARRAY}:
-            return arrays[node[ARRAY]]
-        return {key: _with_arrays(value, arrays) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_with_arrays(value, arrays) for value in node]
-    return node

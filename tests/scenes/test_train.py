@@ -121,11 +121,11 @@ def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, monke
 
     write, calls = sim.runs.write_state, []
 
-    def full(folder, state):
+    def full(folder, state, segments):
         calls.append(folder)
         if len(calls) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(folder, state)
+        write(folder, state, segments)
 
     monkeypatch.setattr(sim.runs, "write_state", full)
     with pytest.raises(TrainingFailed, match="the disk is full; the state of step 1,024 is safe.*--resume"):

@@ -17,7 +17,7 @@ from sim.chess.world import Chess
 from sim.conformance import check_world
 from sim.fields import FieldError
 from sim.records import Decision
-from sim.runs import read_state, write_state
+from sim.states import read_state, write_state
 from sim.vector import ActionError
 
 
@@ -353,11 +353,11 @@ def test_a_state_that_lay_on_disk_goes_on_exactly(injected, tmp_path):
     worlds = make()
     _, info = worlds.reset()
     results(worlds, info, 41, seed=1)
-    write_state(tmp_path, worlds.state())
+    write_state(tmp_path, worlds.state(), tmp_path)
     obs, *_, info = worlds.step(choose_first(worlds))
     expected = results(worlds, info, 45, seed=2)
     other = make()
-    other.restore(read_state(tmp_path))
+    other.restore(read_state(tmp_path, tmp_path))
     again, *_, info = other.step(choose_first(other))
     np.testing.assert_array_equal(obs, again)
     for one, two in zip(expected, results(other, info, 45, seed=2), strict=True):

@@ -14,7 +14,9 @@ from sim import files
 from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.errors import RequestError
 from sim.files import SaveError
-from sim.runs import Run, RunError, numbered, read_state, write_state
+from sim.records import Segment
+from sim.runs import Run, RunError, numbered
+from sim.states import read_state, write_state
 
 
 @pytest.fixture
@@ -129,16 +131,18 @@ def test_a_nested_state_comes_back_bit_for_bit(tmp_path):
         "Wörter": "ja\n",
         "": np.array([3]),
     }
-    write_state(tmp_path, tree)
-    same(read_state(tmp_path), tree)
-    for array in (read_state(tmp_path)["special"], read_state(tmp_path)["segments"][0]):
+    write_state(tmp_path, tree, tmp_path)
+    same(read_state(tmp_path, tmp_path), tree)
+    for array in (read_state(tmp_path, tmp_path)["special"], read_state(tmp_path, tmp_path)["segments"][0]):
         array[...] = 0  # what is read can be written to
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arrays.safetensors", "state.json"]
 
 
 def test_numbers_of_numpy_come_back_as_numbers(tmp_path):
-    write_state(tmp_path, {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": (1, 2)})
-    same(read_state(tmp_path), {"a": float(np.float32(0.1)), "b": 3, "c": True, "d": [1, 2]})
+    write_state(
+        tmp_path, {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": (1, 2)}, tmp_path
+    )
+    same(read_state(tmp_path, tmp_path), {"a": float(np.float32(0.1)), "b": 3, "c": True, "d": [1, 2]})
 
 
 def test_only_the_two_newest_states_are_kept(run):
@@ -331,3 +335,31 @@ def test_opening_a_run_sweeps_what_a_killed_save_left(run):
     assert list(again.states.iterdir()) == []
     again.close()
     assert files.reason(OSError(errno.EACCES, "Permission denied")) == "permission denied"
+
+
+def test_segments_are_written_once_shared_and_deleted_with_the_last_state_that_holds_them(tmp_path):
+    run = Run(tmp_path / "r", resume=False)
+    parts = [Segment(f"part-{i}", {"x": np.arange(5) + i}) for i in range(5)]
+    run.save_state(1, {"memory": {"a": parts[0], "b": parts[1]}})
+    first = (run.segments / "part-1.safetensors").stat()
+    run.save_state(2, {"memory": {"a": parts[1], "b": parts[2]}})
+    assert (run.segments / "part-1.safetensors").stat().st_mtime_ns == first.st_mtime_ns
+    run.save_state(3, {"memory": {"a": parts[2], "b": parts[3]}})
+    assert sorted(path.stem for path in run.segments.iterdir()) == ["part-1", "part-2", "part-3"]
+    step, state = run.newest_state()
+    assert step == 3
+    assert state["memory"]["b"].arrays["x"].tolist() == [3, 4, 5, 6, 7]
+    (run.segments / "orphan.safetensors").write_bytes(b"of a killed process")
+    run.close()
+    again = Run(tmp_path / "r", resume=True)
+    assert not (again.segments / "orphan.safetensors").exists()
+    again.close()
+
+
+def test_a_state_whose_segment_is_gone_gives_way_to_the_older_one(tmp_path):
+    run = Run(tmp_path / "r", resume=False)
+    for step in (1, 2):
+        run.save_state(step, {"memory": Segment(f"part-{step}", {"x": np.arange(step)})})
+    (run.segments / "part-2.safetensors").unlink()
+    assert run.newest_state()[0] == 1
+    run.close()

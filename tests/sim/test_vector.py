@@ -10,7 +10,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from sim.catalog import make_world, make_worlds
 from sim.errors import RequestError
 from sim.records import Episode
-from sim.runs import read_state, write_state
+from sim.states import read_state, write_state
 from sim.vector import ActionError, EnvWorlds, WorldError, episode_seed, finished
 
 
@@ -243,10 +243,10 @@ def test_a_state_survives_the_disk_and_goes_on_exactly(tmp_path, masked_world):
         list(play(worlds, 77))
         folder = tmp_path / name.replace("/", "-")
         folder.mkdir()
-        write_state(folder, worlds.state())
+        write_state(folder, worlds.state(), folder)
         expected = list(play(worlds, 60, seed=1))
         other = make_worlds(name, num_envs=3, seed=99)
-        other.restore(read_state(folder))
+        other.restore(read_state(folder, folder))
         for (*found, _), (*wanted, _) in zip(play(other, 60, seed=1), expected, strict=True):
             for a, b in zip(found, wanted, strict=True):
                 np.testing.assert_array_equal(a, b)
