@@ -2,7 +2,16 @@
 
 AGENTS = {
     "dqn": "agents.dqn:DQN",
+    "greedy": "agents.greedy:Greedy",
     "ppo": "agents.ppo:PPO",
     "reinforce": "agents.reinforce:Reinforce",
     "random": "agents.random:Random",
+    "sb3/a2c": "agents.sb3:A2C",
+    "sb3/dqn": "agents.sb3:DQN",
+    "sb3/maskableppo": "agents.sb3:MaskablePPO",
+    "sb3/ppo": "agents.sb3:PPO",
+    "sb3/qrdqn": "agents.sb3:QRDQN",
+    "sb3/sac": "agents.sb3:SAC",
+    "sb3/td3": "agents.sb3:TD3",
+    "sb3/tqc": "agents.sb3:TQC",
 }

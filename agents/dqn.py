@@ -38,6 +38,8 @@ from agents.replay import Batch, Priorities, Replay
 from sim.records import Array, Budget, Decision, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 
+YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
+
 
 @dataclass(frozen=True)
 class DQN:
@@ -213,7 +215,7 @@ class DQNLearner:
             NonFiniteError: if the loss is not finite.
         """
         config, n = self.config, worlds.num_envs
-        per_yield = max(1, 1000 // n)  # steps of the whole batch between two yields
+        per_yield = max(1, YIELD_EVERY // n)  # steps of the whole batch between two yields
         total = budget.in_updates(per_yield * n)
         obs, info = self._begin(worlds)
         assert self._replay is not None
@@ -282,6 +284,7 @@ class DQNLearner:
             self._replay.restore(resumed["replay"])
             if self._priorities is not None:
                 self._priorities.restore(resumed["priorities"])
+            self._resumed = None  # it holds a whole replay
         return obs, info
 
     @torch.no_grad()

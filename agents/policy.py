@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.heads import Head, head_for
+from agents.layout import channels_last
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
 from agents.numerics import Precision, from_arrays, in_half, to_arrays
@@ -89,8 +90,8 @@ class ActorCriticPolicy:
         return parameters, value
 
     def tensor(self, array: Array) -> Tensor:
-        """An array on this policy's device."""
-        return torch.from_numpy(array).to(self.device)
+        """An array on this policy's device, pictures channels last."""
+        return channels_last(torch.from_numpy(array).to(self.device))
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

@@ -21,6 +21,7 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
+from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.normalize import ReturnScale
 from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
@@ -258,7 +259,7 @@ class PPOLearner(ActorCriticPolicy):
             )
             if mask is not None:
                 masks.append(mask)
-        columns = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+        columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
         rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
         following = torch.cat([rollout.value[1:], self.forward(self.tensor(obs))[1][None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
@@ -299,7 +300,7 @@ class PPOLearner(ActorCriticPolicy):
     def _minibatch(self, batch: Batch, rows: Tensor) -> Tensor:
         """One optimiser step on `rows` of the batch; returns the `FIGURES`, still on the device."""
         config = self.config
-        parameters, value = self.forward(batch.obs[rows])
+        parameters, value = self.forward(take(batch.obs, rows))
         mask = None if batch.mask is None else batch.mask[rows]
         log_prob, entropy = self.head.evaluate(parameters, mask, batch.action[rows])
         old_log_prob = batch.log_prob[rows]

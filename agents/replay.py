@@ -243,11 +243,11 @@ class Replay:
         """Observations at rows: frames of the same episode, oldest first, zeros before its start."""
         frames = self._columns["frame"]
         if self.frame_stack == 1:
-            return frames[row]
+            return frames.index_select(0, row)
         back = torch.arange(self.frame_stack - 1, -1, -1, device=self.device)
         slot = row % self.slots
         rows = (row - slot)[:, None] + (slot[:, None] - back) % self.slots
-        stack = frames[rows]
+        stack = frames.index_select(0, rows.flatten()).view(*rows.shape, *frames.shape[1:])
         before = back > self._columns["age"][row].long()[:, None]  # (B, S)
         if before.any():
             stack[before] = 0

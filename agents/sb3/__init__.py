@@ -1,0 +1,17 @@
+"""Algorithms of Stable-Baselines3 and sb3-contrib (Raffin et al. 2021) as agents: ``sb3/ppo`` and its kin.
+
+In: our worlds and our names for hyperparameters. Out: a `sim.protocols.Learner` like any other, whose
+weights and state are plain arrays. The networks, losses, buffers and updates are theirs, untouched.
+Does not know: scenes, run folders, their callbacks, their zip files.
+
+Reading order: `configs` (the scene keys and what they are called there), `learner` (the loop), then what it
+stands on: `worlds` (our batch as their VecEnv), `acting` (decisions that an audience can read), `memory`
+(global generators, replay and optimisers as arrays).
+
+To add an algorithm: a dataclass in `configs`, its line in `agents.catalog` and in
+`tests/agents/test_sb3.py`, whose table trains, stops and resumes every one of them.
+"""
+
+from agents.sb3.configs import A2C, DQN, PPO, QRDQN, SAC, TD3, TQC, MaskablePPO
+
+__all__ = ["A2C", "DQN", "PPO", "QRDQN", "SAC", "TD3", "TQC", "MaskablePPO"]

@@ -1,0 +1,327 @@
+"""The scene keys of the ``sb3/…`` agents: our shared names, mapped onto Stable-Baselines3's arguments.
+
+Defaults are theirs (2.9) unless a comment says otherwise; they suit classic control and robots. For Atari
+take the values of ``ppo`` and ``dqn``. What an algorithm does not have is not a field of its dataclass and
+so refused by name.
+
+| here | there | |
+|---|---|---|
+| network | policy | ``nature`` is CnnPolicy, ``mlp`` MlpPolicy |
+| num_steps, num_epochs, minibatch_size, clip_coef | n_steps, n_epochs, batch_size, clip_range | |
+| train_frequency | train_freq, gradient_steps | env steps per gradient step, whatever the number of worlds |
+| target_frequency | target_update_interval | env steps |
+| epsilon_start, epsilon_end, epsilon_steps | exploration_… | env steps instead of a share of the budget |
+| buffer_size, batch_size, learning_starts, tau, ent_coef, … | the same | |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import gymnasium
+import numpy as np
+import sb3_contrib
+import stable_baselines3
+from gymnasium.spaces import Box, Discrete
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
+from agents.sb3.memory import ring_rows
+from agents.sb3.worlds import Look
+from sim.errors import RequestError
+
+if TYPE_CHECKING:
+    from agents.sb3.learner import SB3Learner
+
+POLICIES = {"nature": "CnnPolicy", "mlp": "MlpPolicy"}
+
+#: Fields by the values that they may have; a field that a dataclass lacks is not asked about.
+AT_LEAST_ONE = ("num_steps", "num_epochs", "buffer_size", "batch_size", "train_frequency", "target_frequency")
+ABOVE_ZERO = ("learning_rate", "max_grad_norm")
+SHARES = ("gamma", "gae_lambda", "tau", "epsilon_start", "epsilon_end", "epsilon_play")
+NOT_NEGATIVE = ("clip_coef", "ent_coef", "vf_coef", "learning_starts", "epsilon_steps", "action_noise")
+RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (AT_LEAST_ONE, lambda value: value >= 1, "must be at least 1"),
+    (("minibatch_size",), lambda value: value >= 2, "must be at least 2"),
+    (ABOVE_ZERO, lambda value: 0 < value < math.inf, "must be above 0"),
+    (SHARES, lambda value: 0 <= value <= 1, "must be in [0, 1]"),
+    (NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "must not be below 0"),
+)
+
+
+class AlgorithmError(RequestError, ValueError):
+    """An algorithm of theirs that does not fit the world."""
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """What all of them share; the class variables say which algorithm of theirs it is."""
+
+    algorithm: ClassVar[Any]
+    act: ClassVar[Act]
+    spaces: ClassVar[tuple[type, ...]]  # of actions
+    masks: ClassVar[bool] = False
+
+    network: str = "mlp"
+    learning_rate: float = 3e-4
+    gamma: float = 0.99
+    clip_reward: bool = False  # learn from the sign of the reward; scores stay unclipped
+    greedy: bool = False  # when watched and scored: the best action instead of a sample
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        mine = {field.name for field in fields(self)}
+        for names, allowed, words in RANGES:
+            for name in mine.intersection(names):
+                if not allowed(getattr(self, name)):
+                    raise ValueError(f"{name} {words}, not {getattr(self, name)}")
+        if self.network not in POLICIES:
+            raise ValueError(f'network must be one of {", ".join(POLICIES)}, not "{self.network}"')
+
+    @property
+    def title(self) -> str:
+        """The catalogue name."""
+        return f"sb3/{type(self).__name__.lower()}"
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """Their constructor's arguments for worlds, without policy, environment and device."""
+        return {
+            "learning_rate": self.learning_rate,
+            "gamma": self.gamma,
+            "policy_kwargs": self.policy_arguments(),
+        }
+
+    def policy_arguments(self) -> dict[str, Any]:
+        """Their network's arguments."""
+        return {}
+
+    def probe(self) -> Self:
+        """The same work a step, in shorter updates and with little memory."""
+        limits = {"num_steps": 16, "learning_starts": 100, "buffer_size": 1000}
+        mine = {field.name for field in fields(self)}
+        shorter: dict[str, Any] = {
+            name: min(getattr(self, name), limit) for name, limit in limits.items() if name in mine
+        }
+        return replace(self, **shorter)
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> SB3Learner:
+        """A fresh learner for one world's spaces.
+
+        Raises:
+            NetworkError: if the network cannot read the observations.
+            AlgorithmError: if the algorithm does not take such actions.
+        """
+        from agents.sb3.learner import SB3Learner  # which knows the algorithms below
+
+        self.check_actions(action_space)
+        return SB3Learner(self, Look(self.network, observation_space), action_space, seed, device)
+
+    def check_actions(self, space: gymnasium.Space[Any]) -> None:
+        """Refuse actions that the algorithm does not take, with those that do.
+
+        Raises:
+            AlgorithmError: naming the algorithm and the space.
+        """
+        if not isinstance(space, self.spaces):
+            kind, others = "continuous", "sb3/sac, sb3/td3, sb3/tqc, sb3/ppo, sb3/a2c or ppo"
+            if self.spaces == (Box,):
+                kind, others = "discrete", "sb3/dqn, sb3/qrdqn, sb3/ppo, sb3/a2c, dqn or ppo"
+            raise AlgorithmError(f"{self.title} takes no {kind} actions such as {space}: use {others}")
+        if isinstance(space, Discrete) and space.start != 0:
+            raise AlgorithmError(f"{self.title} needs Discrete actions from 0, but the world takes {space}")
+        if isinstance(space, Box) and not (len(space.shape) == 1 and space.is_bounded()):
+            raise AlgorithmError(f"{self.title} needs flat, bounded actions, but the world takes {space}")
+
+    def check_worlds(self, num_envs: int, masked: bool) -> None:
+        """Refuse worlds that the algorithm cannot play or learn from.
+
+        Raises:
+            AlgorithmError: naming what does fit.
+        """
+        if masked and not self.masks:
+            raise AlgorithmError(
+                f"{self.title} cannot mask actions, and this world forbids some: "
+                "use sb3/maskableppo, or ppo, dqn or reinforce"
+            )
+
+
+@dataclass(frozen=True)
+class A2C(Algorithm):
+    """The scene keys of ``sb3/a2c`` (Mnih et al. 2016, in step)."""
+
+    algorithm: ClassVar[Any] = stable_baselines3.A2C
+    act: ClassVar[Act] = staticmethod(by_distribution)
+    spaces: ClassVar[tuple[type, ...]] = (Discrete, Box)
+
+    learning_rate: float = 7e-4
+    num_steps: int = 5  # per environment and update
+    gae_lambda: float = 1.0
+    ent_coef: float = 0.0
+    vf_coef: float = 0.5
+    max_grad_norm: float = 0.5
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`."""
+        return super().arguments(env) | {
+            "n_steps": self.num_steps,
+            "gae_lambda": self.gae_lambda,
+            "ent_coef": self.ent_coef,
+            "vf_coef": self.vf_coef,
+            "max_grad_norm": self.max_grad_norm,
+        }
+
+
+@dataclass(frozen=True)
+class PPO(A2C):
+    """The scene keys of ``sb3/ppo`` (Schulman et al. 2017)."""
+
+    algorithm: ClassVar[Any] = stable_baselines3.PPO
+
+    learning_rate: float = 3e-4
+    num_steps: int = 2048
+    num_epochs: int = 10
+    minibatch_size: int = 64
+    gae_lambda: float = 0.95
+    clip_coef: float = 0.2
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`."""
+        return super().arguments(env) | {
+            "n_epochs": self.num_epochs,
+            "batch_size": self.minibatch_size,
+            "clip_range": self.clip_coef,
+        }
+
+    def check_worlds(self, num_envs: int, masked: bool) -> None:
+        """See `Algorithm`; they divide by the deviation of a minibatch's advantages, so one row gives NaN."""
+        super().check_worlds(num_envs, masked)
+        size = self.num_steps * num_envs
+        if size % self.minibatch_size == 1:
+            raise AlgorithmError(
+                f"{self.title}: num_steps {self.num_steps} × {num_envs} worlds leave a last minibatch of one "
+                "row; change num_steps or minibatch_size"
+            )
+
+
+@dataclass(frozen=True)
+class MaskablePPO(PPO):
+    """The scene keys of ``sb3/maskableppo`` (Huang and Ontañón 2022)."""
+
+    algorithm: ClassVar[Any] = sb3_contrib.MaskablePPO
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+    masks: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class OffPolicy(Algorithm):
+    """What the algorithms with a replay share."""
+
+    buffer_size: int = 1_000_000  # transitions; rounded up to whole segments
+    batch_size: int = 256
+    learning_starts: int = 100  # env steps of random actions before the first gradient step
+    train_frequency: int = 1  # env steps per gradient step
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`; how often to train is up to `learn`."""
+        return super().arguments(env) | {
+            "buffer_size": ring_rows(self.buffer_size, env.num_envs) * env.num_envs,
+            "batch_size": self.batch_size,
+            "learning_starts": self.learning_starts,
+            "train_freq": 1,
+        }
+
+
+@dataclass(frozen=True)
+class DQN(OffPolicy):
+    """The scene keys of ``sb3/dqn`` (Mnih et al. 2015)."""
+
+    algorithm: ClassVar[Any] = stable_baselines3.DQN
+    act: ClassVar[Act] = staticmethod(by_q_values)
+    spaces: ClassVar[tuple[type, ...]] = (Discrete,)
+
+    learning_rate: float = 1e-4
+    buffer_size: int = 100_000  # theirs of 1 M would fill 56 GB with Atari
+    batch_size: int = 32
+    train_frequency: int = 4
+    target_frequency: int = 10_000  # env steps
+    epsilon_start: float = 1.0
+    epsilon_end: float = 0.05
+    epsilon_steps: int = 100_000  # env steps over which ε falls in a straight line
+    epsilon_play: float = 0.001  # when watched and scored
+    max_grad_norm: float = 10.0
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`; `learn` sets ε's schedule, for only it knows the budget."""
+        return super().arguments(env) | {
+            "target_update_interval": max(self.target_frequency, env.num_envs),
+            "max_grad_norm": self.max_grad_norm,
+        }
+
+
+@dataclass(frozen=True)
+class QRDQN(DQN):
+    """The scene keys of ``sb3/qrdqn`` (Dabney et al. 2018)."""
+
+    algorithm: ClassVar[Any] = sb3_contrib.QRDQN
+
+    learning_rate: float = 5e-5
+    epsilon_end: float = 0.01
+    quantiles: int = 200
+
+    def policy_arguments(self) -> dict[str, Any]:
+        """See `Algorithm`."""
+        return {"n_quantiles": self.quantiles}
+
+
+@dataclass(frozen=True)
+class SAC(OffPolicy):
+    """The scene keys of ``sb3/sac`` (Haarnoja et al. 2018)."""
+
+    algorithm: ClassVar[Any] = stable_baselines3.SAC
+    act: ClassVar[Act] = staticmethod(by_actor)
+    spaces: ClassVar[tuple[type, ...]] = (Box,)
+
+    tau: float = 0.005  # share of the critic that its target takes over a gradient step
+    greedy: bool = True
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`; the entropy coefficient is learned."""
+        return super().arguments(env) | {"tau": self.tau}
+
+
+@dataclass(frozen=True)
+class TQC(SAC):
+    """The scene keys of ``sb3/tqc`` (Kuznetsov et al. 2020)."""
+
+    algorithm: ClassVar[Any] = sb3_contrib.TQC
+
+
+@dataclass(frozen=True)
+class TD3(SAC):
+    """The scene keys of ``sb3/td3`` (Fujimoto et al. 2018)."""
+
+    algorithm: ClassVar[Any] = stable_baselines3.TD3
+
+    learning_rate: float = 1e-3
+    action_noise: float = 0.1  # deviation, of actions in [−1, 1]; the paper's, theirs has none by default
+
+    def arguments(self, env: VecEnv) -> dict[str, Any]:
+        """See `Algorithm`; every joint gets noise of its own."""
+        assert env.action_space.shape is not None
+        still = np.zeros(env.action_space.shape)
+        return super().arguments(env) | {"action_noise": NormalActionNoise(still, still + self.action_noise)}
