@@ -134,6 +134,38 @@ class Evaluate(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collect(Common):
+    """Record whole episodes as a Minari data set."""
+
+    scene: SceneName
+    out: Annotated[Path, arg(help="the data set's folder; a new one", metavar="DIR")]
+    episodes: Annotated[int | None, arg(help="how many [20, or as many as --steps takes]", metavar="N")] = (
+        None
+    )
+    steps: Annotated[int | None, arg(help="begin no other episode after so many", metavar="N")] = None
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    frames: Annotated[bool, arg(help="store the picture that people see, too")] = False
+    play: Annotated[bool, arg(help="open the window and record what you play")] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Episodes, steps and path."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        answer, interrupted = verbs.collect(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            out=self.out,
+            episodes=self.episodes,
+            steps=self.steps,
+            checkpoint=self.checkpoint,
+            frames=self.frames,
+            play=self.play,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """Say what is missing here, and the line that mends it."""
 
@@ -150,6 +182,7 @@ Verb = (
     | Annotated[Play, subcommand("play")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Collect, subcommand("collect")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
@@ -161,6 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="playfield",
         description="Agents learn to play, models look on, and you watch. Start with: playfield watch pong",
         args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
     )
     try:
         answer, code = verb.execute()

@@ -1,0 +1,58 @@
+"""Running normalisation: the moments of everything seen, whatever the batches; scaled rewards by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from agents.normalize import ReturnScale, RunningMoments
+from agents.ppo import PPO
+from sim.catalog import make_worlds
+from sim.records import Budget
+
+
+def test_merged_moments_are_those_of_everything():
+    values = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100
+    moments = RunningMoments((3,))
+    for part in values.split([1, 9, 490, 500]):
+        moments.update(part)
+    assert torch.allclose(moments.mean, values.double().mean(0))
+    assert torch.allclose(moments.variance, values.double().var(0, correction=0))
+    normalized = moments.normalize(values)
+    assert normalized.mean(0).abs().max() < 1e-5
+    assert normalized.std(0).tolist() == pytest.approx([1.0] * 3, abs=1e-3)
+    assert moments.normalize(torch.full((1, 3), 1e9)).tolist() == [[10.0] * 3]
+
+
+def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
+    scale = ReturnScale(gamma=0.5)
+    running = torch.zeros(1, dtype=torch.float64)
+    reward = torch.tensor([[1.0], [1.0], [4.0]])
+    ended = torch.tensor([[False], [True], [False]])
+    got = scale.scale(reward, ended, running)
+    returns = np.array([1.0, 1.5, 4.0])  # the second episode starts from nothing
+    assert got.squeeze().tolist() == pytest.approx(list(reward.squeeze().numpy() / returns.std()), rel=1e-4)
+    assert running.item() == 4.0
+
+
+def test_normalisation_is_kept_in_the_checkpoint_and_resumed_exactly():
+    config = PPO(
+        network="mlp", num_steps=16, num_epochs=2, minibatch_size=32, clip_reward=False,
+        normalize_observations=True, normalize_returns=True,
+    )  # fmt: skip
+
+    def fresh(seed):
+        worlds = make_worlds("gym/Pendulum-v1", 2, seed=seed)
+        return config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed), worlds
+
+    whole, worlds = fresh(1)
+    list(whole.learn(worlds, Budget(updates=16)))
+    stopped, worlds = fresh(1)
+    progress = stopped.learn(worlds, Budget(updates=16))
+    for _ in range(14):  # past the end of the first episodes
+        next(progress)
+    resumed, worlds = fresh(9)
+    resumed.restore(stopped.state())
+    list(resumed.learn(worlds, Budget(updates=16)))
+    wanted, got = whole.weights(), resumed.weights()
+    assert wanted["observations.count"] == 16 * 32
+    assert all(np.array_equal(wanted[name], got[name]) for name in wanted)
