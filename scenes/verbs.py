@@ -68,7 +68,7 @@ def watch(
         from sim.viewer.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
-    from scenes.stage import MOST_WORLDS, SceneShow
+    from scenes.stage import MOST_WORLDS, SceneShow, programme
 
     checkpoint = newest_checkpoint(run) if run else None
     if headless and frames is None:
@@ -90,6 +90,7 @@ def watch(
         headless=headless,
         person=person,
         seed=scene.seed,
+        programme=None if headless else programme(scene, device=device, run=run),
     )
     if watched.file:
         say(f"{watched.frames} frames in {watched.file}")
@@ -275,3 +276,30 @@ def doctor() -> Answer:
         )
     Console(stderr=True).print(table)
     return {"checks": [asdict(check) for check in found]}
+
+
+def collect(
+    scene: Scene,
+    *,
+    device: str,
+    out: Path,
+    episodes: int | None,
+    steps: int | None,
+    checkpoint: Path | None,
+    frames: bool,
+    play: bool,
+) -> tuple[Answer, bool]:
+    """Record episodes; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes import collect as recording
+    except ModuleNotFoundError as error:
+        raise RequestError(f"recording needs {mend(error.name or 'minari')}") from error
+    for option, amount in (("--episodes", episodes), ("--steps", steps)):
+        if amount is not None and amount < 1:
+            raise SceneError(f"{option} must be at least 1, not {amount}")
+    if play and not has_display():
+        raise SceneError("--play needs a display, and there is none: leave it out, and the agent plays")
+    wish = recording.Wish(out, episodes, steps, checkpoint, frames)
+    work = recording.collect_played if play else recording.collect
+    result = work(scene, wish, device=device, say=say)
+    return result.answer(), result.interrupted

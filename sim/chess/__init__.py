@@ -6,7 +6,8 @@ Does not know: networks, search, engines; these come in as a `sim.protocols.Poli
 
 Reading order: `encoding` (moves and positions as numbers), `rules` (an immutable position, for search
 too), `endgames` and `starts`, `opponents`, `match` (one game in progress), `world` and `batch` (what
-gymnasium sees); `draw` paints boards from the shapes in `pieces` and `shapes`.
+gymnasium sees); `draw` paints boards from the shapes in `pieces` and `shapes`,
+and `easel` puts a board under a person's hands.
 
 To add a start: one line in `endgames.STARTS`; an opponent: a function and its line in
 `opponents.OPPONENTS`, and the field `opponent` in `world`; `tests/sim/test_chess_world.py` plays both.

@@ -30,6 +30,7 @@ class BoardStyle:
     last_move: Color = (240, 190, 60)
     check: Color = (214, 58, 42)
     dot: Color = (28, 40, 32)
+    selected: Color = (84, 142, 84)
     white: Inks = Inks(fill=(252, 250, 245), outline=(58, 56, 52), detail=(92, 89, 83))
     black: Inks = Inks(fill=(66, 66, 70), outline=(22, 22, 24), detail=(196, 194, 190))
     pieces: str = "staunton"
@@ -46,6 +47,7 @@ def draw_board(
     flipped: bool = False,
     last_move: chess.Move | None = None,
     dots: Iterable[chess.Square] = (),
+    selected: chess.Square | None = None,
     check: bool = True,
     style: BoardStyle = STYLES["sage"],
 ) -> Array:
@@ -57,6 +59,7 @@ def draw_board(
         flipped: whether Black sits at the bottom.
         last_move: its two squares are tinted.
         dots: squares to mark as goals; a ring where a piece stands.
+        selected: a square to tint.
         check: whether to show a king in check by a glow.
         style: colours and piece set.
 
@@ -70,6 +73,8 @@ def draw_board(
     if last_move:
         for square in (last_move.from_square, last_move.to_square):
             _tint(_part(picture, square, flipped), style.last_move, 0.45)
+    if selected is not None:
+        _tint(_part(picture, selected, flipped), style.selected, 0.6)
     king = board.king(board.turn) if check else None
     if king is not None and board.is_check():
         _tint(_part(picture, king, flipped), style.check, _glow(cell))
@@ -81,6 +86,35 @@ def draw_board(
     for square in dots:
         _tint(_part(picture, square, flipped), style.dot, _dot(cell, board.piece_at(square) is not None))
     return picture.astype(np.uint8)
+
+
+def draw_piece(
+    picture: Array,
+    piece: chess.Piece,
+    x: float,
+    y: float,
+    cell: int,
+    style: BoardStyle = STYLES["sage"],
+) -> None:
+    """Draw a piece onto `picture` (H, W, 3) uint8, in place; what lies outside is cut off.
+
+    Args:
+        picture: any, not only a board.
+        piece: which.
+        x: pixels from the left to the middle of the piece's square.
+        y: pixels from the top.
+        cell: side of the piece's square in pixels.
+        style: colours and piece set.
+    """
+    keep, add = _layer(style, piece.color, piece.piece_type, cell)
+    left, top = round(x - cell / 2), round(y - cell / 2)
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + cell, picture.shape[1]), min(top + cell, picture.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+    part = picture[y0:y1, x0:x1]
+    part[:] = part * keep[cut] + add[cut] + 0.5
 
 
 def square_at(x: float, y: float, size: int, flipped: bool = False) -> chess.Square | None:

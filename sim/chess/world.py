@@ -29,16 +29,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 from typing import Any, Literal, get_type_hints
 
 import chess
+import chess.pgn
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
 from sim.chess import encoding
 from sim.chess.batch import ChessWorlds
+from sim.chess.easel import ChessEasel
 from sim.chess.endgames import STANDARD, STARTS
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import action_masks, seat
@@ -183,10 +186,11 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
 
     def __init__(self, config: Chess, seed: int, opponent: Policy | None = None) -> None:
         self.config = config
-        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # a step is two plies
         self.observation_space = config.observation_space()
         self.action_space = Discrete(encoding.ACTIONS)
         self._opponent = seat(opponent or config.opponent)
+        self._opponent_name = "opponent" if opponent else config.opponent
         self._match = config.new_match()
         self._seed: int | None = seed
 
@@ -198,6 +202,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         super().reset(seed=seed)
         episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
         open_games([self._match], [episode_seed], self._opponent)
+        self._episode_seed = episode_seed
         return self._seen()
 
     def step(self, action: int | np.int64) -> tuple[Array, float, bool, bool, Info]:
@@ -227,6 +232,49 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
     def colour(self) -> chess.Color:
         """The agent's side."""
         return self._match.colour
+
+    @property
+    def first(self) -> ChessGame:
+        """The position that the game began from."""
+        match = self.config.new_match()
+        match.start(self._episode_seed)
+        return match.game
+
+    @property
+    def plies(self) -> int:
+        """How many moves of both sides there were."""
+        return len(self._match.actions)
+
+    @property
+    def ending(self) -> tuple[str, str] | None:
+        """Outcome and reason as in info, once the game is over; None while it goes on."""
+        return (self._match.outcome, self._match.facts()["reason"]) if self._match.over else None
+
+    def pgn(self, event: str = "Playfield") -> str:
+        """The game so far in Portable Game Notation, from the position that it began from."""
+        game = self.first
+        record = chess.pgn.Game()
+        record.setup(game.board)
+        players = ["agent", self._opponent_name]
+        record.headers["Event"] = event
+        record.headers["Date"] = f"{date.today():%Y.%m.%d}"
+        record.headers["White"], record.headers["Black"] = players if self.colour else players[::-1]
+        record.headers["Result"] = self._pgn_result()
+        node: chess.pgn.GameNode = record
+        for action in self._match.actions:
+            node = node.add_variation(game.moves[action])
+            game = game.play(action)
+        return f"{record}\n"
+
+    def _pgn_result(self) -> str:
+        match = self._match
+        if not match.terminated:
+            return "*"
+        return {0: "1/2-1/2", 1: "1-0", -1: "0-1"}[int(match.result) * (1 if self.colour else -1)]
+
+    def easel(self) -> ChessEasel:
+        """The board for the window."""
+        return ChessEasel(self)
 
     def action_name(self, action: int) -> str:
         """What `action` would be now: ``"Nf3"`` if it is legal, else UCI; "–" if it leaves the board."""

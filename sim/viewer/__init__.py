@@ -2,11 +2,13 @@
 
 In goes a `Show` (`show.py`), whose every step gives a `Moment`: pictures (H, W, 3) uint8, rewards
 and returns of N worlds, and what was decided and perceived. Out come pictures, on a display or in
-an mp4 or GIF, and a `Watched` with the returns of the episodes that ended.
+an mp4 or GIF, and a `Watched` with the returns of the episodes that ended. A world that is played or
+looked at in a way of its own (a board, a camera) brings an `Easel`, and takes `Gesture`s by it.
 
 It knows no world, no algorithm and no model: actions by their names, decisions as numbers.
 
-Reading order: show, view, history, simulation (what there is to see), theme, layout, charts,
-panels, picture, hud, screen (how it is drawn), keymap, recorder, viewer, controls, window (its use).
+Reading order: show, view, history, simulation, act, tour (what there is to see), theme, layout, charts,
+panels, picture, hud, screen (how it is drawn), keymap, recorder, files, viewer, pointer, controls,
+window (its use).
 A new panel is a number in `layout`, an entry of `panels.PANELS` and a line in `keymap.BINDINGS`.
 """

@@ -16,12 +16,17 @@ from sim.records import Array, Decision
 from sim.viewer import charts
 from sim.viewer.card import ROW, Note, height_of, say
 from sim.viewer.layout import Need
+from sim.viewer.show import Options, measured
 from sim.viewer.theme import PALETTE, Ink
 from sim.viewer.view import Choices, Facts, View
 
 
 def _decision(view: View) -> Decision | None:
     return view.moment.decision if view.moment else None
+
+
+def _options(view: View) -> Options | None:
+    return view.moment.options if view.moment else None
 
 
 def chosen_action(view: View) -> Array | None:
@@ -34,49 +39,43 @@ def chosen_action(view: View) -> Array | None:
     return np.asarray(decision.actions[0])
 
 
-def _measure(decision: Decision | None) -> tuple[str, Array | None]:
-    """What the bars show, by name, and its value (A,) by action."""
-    if decision is None:
-        return "", None
-    if decision.probabilities is not None:
-        return "probability", decision.probabilities[0]
-    if decision.q_values is not None:
-        return "Q-value", decision.q_values[0]
-    if decision.visits is not None:
-        return "visits", decision.visits[0] / max(1, decision.visits[0].sum())
-    return "", None
-
-
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """What the bars show."""
-    name, values = _measure(_decision(view))
+    options = _options(view)
+    if options is not None:
+        return (options.measure, f"{len(options.shown) + options.rest} legal") if options.shown else ("", "")
+    name, values = measured(_decision(view))
     if name == "Q-value" and values is not None:
         return f"Q-value, {charts.number(float(values.min()))} to {charts.number(float(values.max()))}", ""
-    return (name if facts.action_names else "from −1 to 1"), ""
+    limit = charts.number(facts.action_limit)
+    return (name if facts.action_names else f"from −{limit} to {limit}"), ""
 
 
 def need(facts: Facts) -> Need:
     """The panel's height: a line an action, up to 18."""
-    rows = min(18, len(facts.action_names) or 6)
+    rows = min(18, len(facts.action_names or facts.action_labels) or 9)
     return Need(height_of(min(rows, 6)), height_of(rows), height_of(rows))
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """All that `draw` depends on."""
-    values, chosen = _measure(_decision(view))[1], chosen_action(view)
+    values, chosen = measured(_decision(view))[1], chosen_action(view)
     return (
         None if values is None else np.asarray(values).tobytes(),
         None if chosen is None else np.asarray(chosen).tobytes(),
+        _options(view),
     )
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
     """Draw the inside of the panel."""
-    chosen = chosen_action(view)
-    if facts.action_names:
+    chosen, options = chosen_action(view), _options(view)
+    if options is not None:
+        _draw_options(surface, ink, inside, options)
+    elif facts.action_names:
         _draw_discrete(surface, ink, inside, facts, view, -1 if chosen is None else int(chosen))
     elif chosen is not None:
-        _draw_continuous(surface, ink, inside, np.atleast_1d(chosen))
+        _draw_continuous(surface, ink, inside, facts, np.atleast_1d(chosen))
     else:
         say(surface, ink, inside, "no action yet")
 
@@ -85,7 +84,7 @@ def _draw_discrete(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, view: View, chosen: int
 ) -> None:
     names = facts.action_names
-    kind, values = _measure(_decision(view))
+    kind, values = measured(_decision(view))
     shown = list(range(len(names)))
     rows = max(1, inside.height // ink.px(18))
     if len(names) > rows:  # the most telling ones first, so that the list's order means something
@@ -107,15 +106,46 @@ def _draw_discrete(
         lines.draw_rest(surface, len(shown), f"and {len(names) - len(shown):,} more")
 
 
-def _draw_continuous(surface: pygame.Surface, ink: Ink, inside: Rect, action: Array) -> None:
+def _draw_options(surface: pygame.Surface, ink: Ink, inside: Rect, options: Options) -> None:
+    if not options.shown:
+        say(surface, ink, inside, "no legal action")
+        return
+    most = max(1, inside.height // ink.px(18))
+    total = len(options.shown) + options.rest
+    shown = list(options.shown[: most if total <= most else most - 1])
+    for choice in options.shown[len(shown) :]:
+        if choice.chosen:  # it is always worth its row
+            shown[-1:] = [choice]
+    low, high = _span(options)
+    lines = _Rows(ink, inside, [choice.name for choice in shown], len(shown) + (len(shown) < total))
+    for row, (name, value, chosen) in enumerate(shown):
+        number = "" if value is None else _short(options.measure, value)
+        track = lines.draw(surface, row, name, number, chosen)
+        length = float(chosen) if value is None else (value - low) / (high - low)
+        charts.bar(surface, track, 0.0, length, PALETTE.accent if chosen else PALETTE.series[0])
+    if len(shown) < total:
+        lines.draw_rest(surface, len(shown), f"and {total - len(shown):,} more")
+
+
+def _span(options: Options) -> tuple[float, float]:
+    """What the bars span: from 0 to 1, or all Q-values so that the lowest still has a bar."""
+    values = [choice.value for choice in options.shown if choice.value is not None]
+    if options.measure != "Q-value" or not values:
+        return 0.0, 1.0
+    low, high = min(values), max(values)
+    return low - 0.1 * (high - low) - 1e-9, high + 1e-9
+
+
+def _draw_continuous(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, action: Array) -> None:
     rows = max(1, inside.height // ink.px(18))
     count = len(action) if len(action) <= rows else rows - 1
     names = [f"action {i + 1}" for i in range(count)]
+    names = list(facts.action_labels[:count]) or names
     lines = _Rows(ink, inside, names, count + (len(action) > rows))
     for row in range(count):
         value = float(action[row])
         track = lines.draw(surface, row, names[row], _short("", value), False)
-        charts.bar(surface, track, 0.5, (value + 1) / 2, PALETTE.accent)
+        charts.bar(surface, track, 0.5, (value / facts.action_limit + 1) / 2, PALETTE.accent)
         surface.fill(PALETTE.muted, Rect(track.centerx, track.top, 1, track.height))
     if count < len(action):
         lines.draw_rest(surface, count, f"and {len(action) - count} more")

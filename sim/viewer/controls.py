@@ -6,6 +6,8 @@ import pygame
 
 from sim.viewer.keymap import REPEATING, Command, command
 from sim.viewer.layout import title_of
+from sim.viewer.pointer import Pointer, key_name
+from sim.viewer.show import Gesture
 from sim.viewer.viewer import Viewer
 
 
@@ -16,6 +18,7 @@ class Controls:
         self._viewer = viewer
         self._held: set[int] = set()  # keys that are down
         self._scrubbing = False
+        self._pointer = Pointer(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
         """React to one event of pygame; `mouse_scale` is pixels a unit of its mouse positions."""
@@ -32,10 +35,15 @@ class Controls:
             self._viewer.hold(self._held)
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._click(_scaled(event.pos, mouse_scale))
-        elif event.type == pygame.MOUSEBUTTONUP:
+        elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             self._scrubbing = False
+            self._pointer.release(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.scrub(_scaled(event.pos, mouse_scale)[0])
+        elif event.type == pygame.MOUSEMOTION:
+            self._pointer.move(_scaled(event.pos, mouse_scale))
+        elif event.type == pygame.MOUSEWHEEL:
+            self._pointer.wheel(getattr(event, "precise_y", event.y))
 
     def _press(self, key: int, shift: bool) -> None:
         """While a person plays, the game's keys are the game's, but digits with Shift the window's."""
@@ -43,7 +51,9 @@ class Controls:
         self._held.add(key)
         choices, found = self._viewer.choices, command(key, shift)
         folds = shift and found is not None and found[0] is Command.PANEL
-        if choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
+        if not choices.help and self._viewer.wants(key_name(key)):
+            self._viewer.tell(Gesture("key", name=key_name(key)))
+        elif choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
             self._viewer.hold(self._held, tapped=not repeated)
         elif found is not None and (not repeated or found[0] in REPEATING):
             self._viewer.do(*found)
@@ -61,11 +71,12 @@ class Controls:
             (layout.slower, Command.SLOWER),
             (layout.faster, Command.FASTER),
             (layout.who, Command.HANDOVER),
-            (layout.world, Command.GRID),
         )
         for rect, clicked in buttons:
             if rect.collidepoint(at):
                 viewer.do(clicked)
+        if layout.world.collidepoint(at):
+            self._pointer.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)

@@ -35,10 +35,16 @@ class _Packed:
     moment: Moment
     blobs: tuple[tuple[tuple[int, ...], bytes], ...]
 
+    nbytes: int  # that forgetting it sets free; 0 if the blobs are also another moment's
+
     @classmethod
     def of(cls, moment: Moment) -> _Packed:
         blobs = tuple((p.shape, zlib.compress(np.ascontiguousarray(p).data, 1)) for p in moment.pictures)
-        return cls(replace(moment, pictures=()), blobs)
+        return cls(replace(moment, pictures=()), blobs, sum(len(blob) for _, blob in blobs))
+
+    def sharing(self, moment: Moment) -> _Packed:
+        """A later moment that has the same pictures."""
+        return _Packed(replace(moment, pictures=()), self.blobs, 0)
 
     def unpacked(self) -> Moment:
         pictures = tuple(
@@ -46,19 +52,15 @@ class _Packed:
         )
         return replace(self.moment, pictures=pictures)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(len(blob) for _, blob in self.blobs)
-
 
 class History:
     """The last moments of a show, and the numbers that the charts need."""
 
-    def __init__(self, steps_per_second: float, capacity: int = MOMENTS, memory: int = MEMORY) -> None:
+    def __init__(self, steps_per_second: float = 1.0, capacity: int = MOMENTS, memory: int = MEMORY) -> None:
         self._capacity = capacity
         self._memory = memory
         self._bytes = 0
-        self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
+        self.set_rate(steps_per_second)
         self._moments: deque[Moment | _Packed] = deque()
         self._newest = -1
         self._numbers = np.full((3, 2 * _NUMBERS), np.nan)  # rows: value, score, reward
@@ -67,7 +69,19 @@ class History:
         self._ended: list[tuple[int, Episode]] = []
         self._score_sums: list[float] = []  # of the episodes up to and including each of `_ended`
         self._perceives = False
+        self._lines = 0
+        self._packed: tuple[tuple[Array, ...], _Packed] | None = None  # the last pictures, and their blobs
+        self._revision = 0
         self._lock = threading.Lock()
+
+    def set_rate(self, steps_per_second: float) -> None:
+        """Say how many steps a second has, before the first moment."""
+        self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
+
+    @property
+    def revision(self) -> int:
+        """How often the newest moment has been drawn again."""
+        return self._revision
 
     @property
     def newest(self) -> int:
@@ -85,18 +99,39 @@ class History:
 
     def append(self, moment: Moment) -> None:
         """Remember one more moment, and forget the oldest where there is no room."""
-        full_size = sum(picture.nbytes for picture in moment.pictures)
-        crowded = full_size * self._capacity > self._memory
-        kept = _Packed.of(moment) if crowded else moment
+        last = self._moments[-1] if self._moments else None
+        packed = self._pack(last) if isinstance(last, Moment) else None
         with self._lock:
+            if packed is not None:
+                self._bytes += packed.nbytes - _bytes(self._moments[-1])
+                self._moments[-1] = packed
             self._newest += 1
-            self._moments.append(kept)
-            self._bytes += _bytes(kept)
+            self._moments.append(moment)
+            self._bytes += _bytes(moment)
             while len(self._moments) > self._capacity + _SPARE or (
                 len(self._moments) > FEWEST_MOMENTS and self._bytes > self._memory
             ):
                 self._bytes -= _bytes(self._moments.popleft())
             self._note(moment)
+
+    def replace_newest(self, moment: Moment) -> None:
+        """Remember the newest moment as it looks now; its numbers stay."""
+        with self._lock:
+            if self._moments:
+                self._bytes += _bytes(moment) - _bytes(self._moments[-1])
+                self._moments[-1] = moment
+                self._revision += 1
+
+    def _pack(self, moment: Moment) -> _Packed | None:
+        """The moment before the newest, compressed if so many of its size would find no room."""
+        full_size = sum(picture.nbytes for picture in moment.pictures)
+        if full_size * self._capacity <= self._memory:
+            return None
+        if self._packed is not None and self._packed[0] is moment.pictures:
+            return self._packed[1].sharing(moment)
+        packed = _Packed.of(moment)
+        self._packed = (moment.pictures, packed)
+        return packed
 
     def _note(self, moment: Moment) -> None:
         column = self._newest - self._first_number
@@ -113,6 +148,7 @@ class History:
             self._ended.append((self._newest, episode))
             self._score_sums.append(episode.score + (self._score_sums[-1] if self._score_sums else 0.0))
         self._perceives |= bool(moment.sees)
+        self._lines = max(self._lines, len(moment.sees) + len(moment.readouts))
 
     def view(self, number: int | None = None, error: str = "", *, newest: int | None = None) -> View:
         """The past as it was at moment `number`, clipped to those remembered; None: the newest.
@@ -140,6 +176,7 @@ class History:
                 episodes_ended=ended,
                 mean_score=self._score_sums[ended - 1] / ended if ended else float("nan"),
                 perceives=self._perceives,
+                lines=self._lines,
                 error=error,
             )
         return replace(view, moment=kept.unpacked() if isinstance(kept, _Packed) else kept)

@@ -64,7 +64,8 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
     unusual = view.reward - np.median(view.reward)  # a reward that every step brings says nothing
     unusual[view.reward == 0] = 0
     largest = max(np.abs(unusual).max(), 1e-9)
-    for index in np.flatnonzero(np.abs(unusual) > 0.02 * largest):
+    least = max(0.02 * largest, 4 * float(np.median(np.abs(unusual))))  # a noisy reward has only its peaks
+    for index in np.flatnonzero(np.abs(unusual) > least):
         gain = unusual[index] > 0
         height = ink.px(2 + 5 * abs(unusual[index]) / largest)
         tick = Rect(x_of(rect, view.oldest + int(index), view), 0, max(1, ink.px(2)), height)
@@ -128,11 +129,11 @@ def _draw_sign(surface: pygame.Surface, ink: Ink, rect: Rect, *, plus: bool) -> 
         surface.fill(PALETTE.muted, Rect(x - thick // 2, y - arm, thick, 2 * arm))
 
 
-def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str) -> None:
-    """Draw the newest message for a while over the lower edge of the world."""
+def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, row: int = 0) -> None:
+    """Draw a line over the lower edge of the world, or so many rows above it."""
     text = ink.elided(message, world.width - ink.px(28))
     box = Rect(0, 0, ink.width(text) + ink.px(28), ink.px(32))
-    box.midbottom = (world.centerx, world.bottom - ink.px(8))
+    box.midbottom = (world.centerx, world.bottom - ink.px(8 + 40 * row))
     ink.plate(surface, box, PALETTE.raised, radius=16)
     ink.write(surface, text, box.center, align="center")
 
@@ -142,11 +143,17 @@ def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> 
     x, y = world.center
     title = ink.elided(facts.title or "The world", world.width, TITLE, bold=True)
     ink.write(surface, title, (x, y - ink.px(16)), size=TITLE, bold=True, align="center")
-    ink.write(surface, "is starting …", (x, y + ink.px(14)), PALETTE.muted, BODY, align="center")
+    state = "is loading …" if facts.loading else "is starting …"
+    ink.write(surface, state, (x, y + ink.px(14)), PALETTE.muted, BODY, align="center")
 
 
-def draw_error(surface: pygame.Surface, ink: Ink, world: Rect, error: str) -> Rect:
-    """Draw what went wrong and what can be done; returns the card's rectangle."""
+def draw_error(
+    surface: pygame.Surface, ink: Ink, world: Rect, error: str, *, elsewhere: bool = False
+) -> Rect:
+    """Draw what went wrong and what can be done; returns the card's rectangle.
+
+    `elsewhere`: whether there are other scenes to go to.
+    """
     pad = ink.px(20)
     width = min(world.width, ink.px(520))
     room = max(1, (world.height - 2 * pad - ink.px(76)) // ink.px(20))
@@ -162,21 +169,25 @@ def draw_error(surface: pygame.Surface, ink: Ink, world: Rect, error: str) -> Re
     for line in lines:
         ink.write(surface, line, (left, y))
         y += ink.px(20)
-    ink.write(surface, "R starts it again, Esc closes.", (left, y + ink.px(8)), PALETTE.muted)
+    ways = "R starts it again, Tab goes on, Esc closes." if elsewhere else "R starts it again, Esc closes."
+    ink.write(surface, ways, (left, y + ink.px(8)), PALETTE.muted)
     return card
 
 
-def draw_help(surface: pygame.Surface, ink: Ink, game_keys: str) -> Rect:
-    """Draw every key and its counterpart on the mouse; returns the card's rectangle."""
+def draw_help(
+    surface: pygame.Surface, ink: Ink, game_keys: str, abilities: frozenset[str] = frozenset()
+) -> Rect:
+    """Draw every key that has a use here and its counterpart on the mouse; returns the card's rectangle."""
     area = surface.get_rect()
     veil = pygame.Surface(area.size, pygame.SRCALPHA)
     veil.fill((0, 0, 0, _VEIL))
     surface.blit(veil, (0, 0))
-    rows = [*BINDINGS, *([Binding(game_keys, _PLAYING)] if game_keys else [])]
+    useful = [binding for binding in BINDINGS if not binding.needs or binding.needs in abilities]
+    rows = [*useful, *([Binding(game_keys, _PLAYING)] if game_keys else [])]
     pad, gap = ink.px(20), ink.px(20)
     row = min(ink.px(_ROW), (area.height - ink.px(16) - 2 * pad - ink.px(42)) // (len(rows) + 1))
     keys = max(ink.width(b.keys, bold=True) for b in rows)
-    does = max(ink.width(b.does) for b in BINDINGS)
+    does = max(ink.width(b.does) for b in useful)
     mouse = max(ink.width(b.mouse) for b in rows)
     width = min(area.width - ink.px(16), max(keys + does + mouse + 2 * gap, ink.px(480)) + 2 * pad)
     card = Rect(0, 0, width, 2 * pad + ink.px(36) + row * (len(rows) + 1))

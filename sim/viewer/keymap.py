@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import pygame
 
+from sim.viewer.show import Gesture
+
 
 class Command(enum.Enum):
     """What the window can be told to do."""
@@ -29,17 +31,30 @@ class Command(enum.Enum):
     PANEL = enum.auto()  # with the panel's number
     SCREENSHOT = enum.auto()
     RECORD = enum.auto()
+    FLIP = enum.auto()
+    SAVE = enum.auto()
+    FOLLOW = enum.auto()
+    ORBIT = enum.auto()  # 1 left, 2 right, 3 up, 4 down
+    ZOOM = enum.auto()  # 1 nearer, 2 farther
+    NEXT_SCENE = enum.auto()
+    PREVIOUS_SCENE = enum.auto()
+    NEXT_CHECKPOINT = enum.auto()
+    PREVIOUS_CHECKPOINT = enum.auto()
     HELP = enum.auto()
     QUIT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One line of the help: what happens, by which keys, and how with the mouse."""
+    """One line of the help: what happens, by which keys, and how with the mouse.
+
+    `needs` is the ability (`view.Facts`) without which the line means nothing; "" if it always does.
+    """
 
     does: str
     keys: str
     mouse: str = ""
+    needs: str = ""
 
 
 BINDINGS = (
@@ -48,7 +63,15 @@ BINDINGS = (
     Binding("One step back; ten with Shift", "←", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("You play, the agent plays", "M", "AGENT / YOU"),
-    Binding("All worlds side by side", "G", "click the picture"),
+    Binding("Pick a piece, and put it down", "arrows  Enter", "click twice, or drag", "point"),
+    Binding("Turn the board round", "F", "", "flip"),
+    Binding("Write the game down (PGN)", "X", "", "save"),
+    Binding("Go around", "J  L  I  K", "drag the picture", "orbit"),
+    Binding("Nearer, farther", "PgUp  PgDn", "wheel", "orbit"),
+    Binding("Follow, stand still", "C", "", "follow"),
+    Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
+    Binding("Next scene; the one before with Shift", "Tab", "", "scenes"),
+    Binding("Checkpoint before, after", "[  ]", "", "checkpoints"),
     Binding("Start again; with a new seed", "R  Shift+R"),
     Binding("Fold a panel", "1 … 6", "click its title"),
     Binding("Screenshot", "S  F12"),
@@ -72,13 +95,42 @@ _COMMANDS = {
     pygame.K_s: Command.SCREENSHOT,
     pygame.K_F12: Command.SCREENSHOT,
     pygame.K_v: Command.RECORD,
+    pygame.K_f: Command.FLIP,
+    pygame.K_x: Command.SAVE,
+    pygame.K_c: Command.FOLLOW,
+    pygame.K_TAB: Command.NEXT_SCENE,
+    pygame.K_LEFTBRACKET: Command.PREVIOUS_CHECKPOINT,
+    pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
     pygame.K_ESCAPE: Command.QUIT,
 }
 
+_NUMBERED = {
+    pygame.K_j: (Command.ORBIT, 1),
+    pygame.K_l: (Command.ORBIT, 2),
+    pygame.K_i: (Command.ORBIT, 3),
+    pygame.K_k: (Command.ORBIT, 4),
+    pygame.K_PAGEUP: (Command.ZOOM, 1),
+    pygame.K_PAGEDOWN: (Command.ZOOM, 2),
+}
+
+#: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.
+GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
+    Command.FLIP: ("flip", (Gesture("flip"),)),
+    Command.SAVE: ("save", (Gesture("save"),)),
+    Command.FOLLOW: ("follow", (Gesture("follow"),)),
+    Command.ORBIT: (
+        "orbit",
+        tuple(Gesture("orbit", *way) for way in ((-0.05, 0.0), (0.05, 0.0), (0.0, -0.05), (0.0, 0.05))),
+    ),
+    Command.ZOOM: ("orbit", (Gesture("zoom", 1.1), Gesture("zoom", 1 / 1.1))),
+}
+
 #: Commands that go on while their key is held.
-REPEATING = frozenset({Command.FORWARD, Command.BACK, Command.SLOWER, Command.FASTER})
+REPEATING = frozenset(
+    {Command.FORWARD, Command.BACK, Command.SLOWER, Command.FASTER, Command.ORBIT, Command.ZOOM}
+)
 
 _DIRECTIONS = {
     pygame.K_UP: "UP",
@@ -107,12 +159,16 @@ _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})
 
 def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     """The command of a key and its number (a panel's; steps for BACK and FORWARD), if it has one."""
+    if key in _NUMBERED:
+        return _NUMBERED[key]
     digit = _DIGITS.get(key, 0)
     if 1 <= digit <= 6:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
     if found is Command.RESET and shift:
         found = Command.NEW_SEED
+    if found is Command.NEXT_SCENE and shift:
+        found = Command.PREVIOUS_SCENE
     return None if found is None else (found, 10 if shift else 1)
 
 

@@ -16,6 +16,7 @@ from pygame import Rect
 from sim.viewer import actions, charts, layout
 from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
 from sim.viewer.layout import Need
+from sim.viewer.show import Exploration, Readout
 from sim.viewer.theme import BODY, PALETTE, TITLE, Ink
 from sim.viewer.view import Choices, Facts, View
 
@@ -49,6 +50,8 @@ def draw_panel(
     ink.plate(surface, area, PALETTE.panel, radius=8)
     folded = number in choices.folded or area.height <= ink.px(layout.TITLE_ROW)
     title = panel.title or (facts.title if folded else "")
+    if number == layout.SEES and not view.perceives:
+        title = "Read-outs"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
@@ -72,10 +75,17 @@ def draw_panel(
 def needs(facts: Facts, view: View) -> dict[int, Need]:
     """The heights of the panels there are: often nothing is perceived, and some agents judge nothing."""
     found = {number: panel.need(facts) for number, panel in PANELS.items()}
-    if not view.perceives:
+    if facts.loading:
+        return {layout.HEADING: found[layout.HEADING]}
+    if view.lines:
+        rows = min(view.lines, 6)
+        found[layout.SEES] = Need(height_of(min(rows, 3)), height_of(rows), height_of(rows))
+    else:
         del found[layout.SEES]
     if view.moment is not None and not np.isfinite(view.value).any():
         found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
+        if view.lines:  # figures of the world say more than that the agent has none
+            del found[layout.VALUE]
     return found
 
 
@@ -89,7 +99,8 @@ def _draw_heading(
     title = ink.elided(facts.title, inside.width - ink.px(KEYCAP + 8), TITLE, bold=True)
     ink.write(surface, title, (inside.left, y), size=TITLE, bold=True)
     y += ink.px(27)
-    line = " · ".join(part for part in (facts.agent, facts.training) if part) or "nobody acts"
+    line = " · ".join(part for part in (facts.agent, facts.training, facts.place) if part)
+    line = line or ("loading …" if facts.loading else "nobody acts")
     ink.write(surface, ink.elided(line, inside.width, BODY), (inside.left, y), size=BODY)
     if facts.protocol:
         y += ink.px(26)
@@ -127,6 +138,13 @@ def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
 def _draw_return(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
+    exploration = view.moment.exploration if view.moment else None
+    if exploration is not None:
+        inside = inside.copy()
+        inside.height -= ink.px(ROW)
+        _draw_exploration(
+            surface, ink, Rect(inside.left, inside.bottom, inside.width, ink.px(ROW)), exploration
+        )
     if len(view.score) < 2 or view.moment is None:
         say(surface, ink, inside, "an episode has just begun" if view.moment else "")
         return
@@ -136,6 +154,18 @@ def _draw_return(
     charts.line_chart(
         surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
     )
+
+
+def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration: Exploration) -> None:
+    """One bar from always the best guess to anything goes."""
+    name, value, most, unit = exploration
+    y, gap = row.centery + ink.px(2), ink.px(8)
+    left = ink.write(surface, f"explores: {name}", (row.left, y), PALETTE.muted).right + gap
+    number = f"{value:.2f} {unit}".rstrip()
+    right = ink.write(surface, number, (row.right, y), align="right").left - gap
+    if right - left >= ink.px(24):
+        track = Rect(left, y - ink.px(4), right - left, ink.px(8))
+        charts.bar(surface, track, 0.0, value / most if most > 0 else 0.0, PALETTE.series[3])
 
 
 def _seconds(seconds: float) -> str:
@@ -150,13 +180,37 @@ def _seconds(seconds: float) -> str:
 def _draw_sees(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
+    readouts = view.moment.readouts if view.moment else ()
     lines = view.moment.sees if view.moment else ()
     rows = inside.height // ink.px(ROW)
-    for row, line in enumerate(lines[:rows]):
+    units = max((ink.width(readout.unit) + ink.px(6) for readout in readouts if readout.unit), default=0)
+    for row in range(min(rows, len(readouts) + len(lines))):
         y = inside.top + row * ink.px(ROW) + ink.px(ROW) // 2
-        ink.write(surface, ink.elided(line, inside.width), (inside.left, y))
-    if not lines:
+        if row < len(readouts):
+            _draw_readout(surface, ink, inside, y, readouts[row], units)
+        else:
+            ink.write(surface, ink.elided(lines[row - len(readouts)], inside.width), (inside.left, y))
+    if not lines and not readouts:
         say(surface, ink, inside, "nothing in sight")
+
+
+def _draw_readout(
+    surface: pygame.Surface, ink: Ink, inside: Rect, y: int, readout: Readout, units: int
+) -> None:
+    """What it is on the left; figures end, and units begin, in one column each, `units` wide."""
+    label, value, unit = readout
+    ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
+    column = inside.right - units
+    text = value if isinstance(value, str) else _figure(value)
+    ink.write(surface, text, (column, y), align="right")
+    if unit:
+        ink.write(surface, unit, (column + ink.px(6), y), PALETTE.muted)
+
+
+def _figure(value: float) -> str:
+    """A figure that keeps its digits while it changes, so that it can be read."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
@@ -206,7 +260,7 @@ PANELS: dict[int, Panel] = {
     layout.SEES: Panel(
         "Sees",
         lambda facts: Need(height_of(1), height_of(3), height_of(3)),
-        lambda facts, choices, view: view.moment.sees if view.moment else None,
+        lambda facts, choices, view: (view.moment.sees, view.moment.readouts) if view.moment else None,
         _draw_sees,
     ),
     layout.EPISODES: Panel(

@@ -186,6 +186,31 @@ class Recorder:
             )
 
 
+class Footage:
+    """A recording of the moments that are drawn, each once and at its own time.
+
+    Args:
+        path: as for `Recorder`, and so are `size` and `fps`.
+        size: of the pictures.
+        fps: moments a second.
+        first: number of the moment that the recording begins with.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, first: int) -> None:
+        self._recorder = Recorder(path, size, fps)
+        self._first, self._last = first, -1
+
+    def add(self, picture: pygame.Surface, number: int) -> None:
+        """Append the picture of moment `number`, unless that or a later one has been; see `Recorder`."""
+        if number > self._last:
+            self._recorder.add(picture, number - self._first)
+            self._last = number
+
+    def close(self) -> Path | None:
+        """Complete the file; see `Recorder`."""
+        return self._recorder.close()
+
+
 def _partial(path: Path) -> Path:
     return path.with_name(f".{path.name}.part")
 

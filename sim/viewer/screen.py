@@ -25,6 +25,9 @@ class Screen:
         facts: of the show.
         scale: pixels a length of 1 takes; text is 13, 16 and 22 times that.
         game_keys: how a person plays, in words, for the help.
+
+    Attributes:
+        room: size in pixels that the world had in the last drawing.
     """
 
     def __init__(self, facts: Facts, scale: float = 1.0, game_keys: str = "") -> None:
@@ -32,6 +35,7 @@ class Screen:
         self._game_keys = game_keys
         self._ink = Ink(scale)
         self._surface = canvas((1, 1))
+        self.room = (0, 0)
         self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
 
     @property
@@ -49,6 +53,7 @@ class Screen:
             self._surface = canvas(size)
             self._cards.clear()
         surface, ink, layout = self._surface, self._ink, self.layout(size, choices, view)
+        self.room = layout.world.size
         surface.fill(PALETTE.ground)
         self._draw_world(layout.world, choices, view)
         for number, rect in layout.panels.items():
@@ -56,8 +61,10 @@ class Screen:
         hud.draw_bar(surface, ink, layout, self._facts, choices, view)
         if choices.message:
             hud.draw_message(surface, ink, layout.world, choices.message)
+        if view.moment is not None and view.moment.caption and not view.error and not choices.grid:
+            hud.draw_message(surface, ink, layout.world, view.moment.caption, row=int(bool(choices.message)))
         if choices.help:
-            hud.draw_help(surface, ink, self._game_keys)
+            hud.draw_help(surface, ink, self._game_keys, self._facts.abilities)
         return surface
 
     def _draw_world(self, area: Rect, choices: Choices, view: View) -> None:
@@ -69,7 +76,8 @@ class Screen:
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:
-            hud.draw_error(surface, ink, area, view.error)
+            elsewhere = "scenes" in self._facts.abilities
+            hud.draw_error(surface, ink, area, view.error, elsewhere=elsewhere)
 
     def _card(self, number: int, rect: Rect, choices: Choices, view: View) -> pygame.Surface:
         panel = PANELS[number]

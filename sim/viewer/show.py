@@ -1,14 +1,57 @@
 """What the window shows: a `Show` is stepped, and every step gives a `Moment`.
 
 The viewer knows nothing else of worlds, agents or models; `scenes.stage` makes shows from scenes.
+A world that people look at or play in a way of its own (a board, a camera) brings an `Easel`, which
+a show may hand the pointer and the window's size to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from sim.records import Array, Decision, Episode, Percept
+
+
+class Choice(NamedTuple):
+    """One action among many: its name, what the agent thinks of it, and whether it was chosen."""
+
+    name: str
+    value: float | None
+    chosen: bool
+
+
+class Options(NamedTuple):
+    """The most telling actions of a world that has more than a panel can list, best first.
+
+    Attributes:
+        measure: what the values are: ``"probability"``, ``"Q-value"``, ``"visits"`` or "".
+        shown: the best ones.
+        rest: how many more could be chosen.
+    """
+
+    measure: str
+    shown: tuple[Choice, ...]
+    rest: int
+
+
+class Readout(NamedTuple):
+    """One line about the world: ``("speed", 1.52, "m/s")``."""
+
+    label: str
+    value: float | str
+    unit: str = ""
+
+
+class Exploration(NamedTuple):
+    """How far from its best guess the agent strays: ``("entropy", 0.52, 1.79, "nats")``."""
+
+    name: str
+    value: float
+    most: float
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +69,11 @@ class Moment:
         percepts: what perception models say about the first picture, drawn over it.
         sees: the same in words, a line each.
         episodes: those that ended with this step, in any world.
+        options: what could be chosen now, where the actions are too many or not always legal.
+        readouts: figures about the first world.
+        exploration: of the decision in the first world; None if nothing is known of it.
+        caption: a line over the picture that stays as long as the moment; "" for none.
+        asks: names of keys that answer what the first picture asks, such as ``"q"`` or ``"return"``.
     """
 
     pictures: tuple[Array, ...]
@@ -38,6 +86,11 @@ class Moment:
     percepts: tuple[Percept, ...] = ()
     sees: tuple[str, ...] = ()
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
+    options: Options | None = None
+    readouts: tuple[Readout, ...] = ()
+    exploration: Exploration | None = None
+    caption: str = ""
+    asks: tuple[str, ...] = ()
 
 
 class Show(Protocol):
@@ -47,15 +100,189 @@ class Show(Protocol):
     agent: str  # "PPO", "random", …; "" if nobody acts
     training: str  # the agent's training budget in words, "4.0 M steps"; "" if untrained
     protocol: str  # the rules in a few words, "sticky 0.25 · skip 4"
-    action_names: tuple[str, ...]  # () for continuous actions
+    action_names: tuple[str, ...]  # () for continuous actions, and where `Moment.options` names them
+    action_labels: tuple[str, ...]  # what each number of a continuous action drives; () if unknown
+    action_limit: float  # how far from 0 a number of a continuous action can be
     num_worlds: int
     steps_per_second: float  # the world's natural rate
 
     def start(self, seed: int | None) -> Moment:
         """Begin anew: with a seed from that seed, without one with the next episode."""
 
-    def step(self, person: int | None) -> Moment:
-        """Step all worlds once; `person`, where given, is the first world's action."""
+    def step(self, person: int | None, *, drawn: bool = True) -> Moment:
+        """Step all worlds once; `person`, where given, is the first world's action.
+
+        Unless `drawn`, nobody will look: the pictures of the moment before may be given again.
+        """
 
     def close(self) -> None:
         """Release the worlds."""
+
+
+class Offer(Enum):
+    """What a show takes from a person beside actions."""
+
+    POINT = "point"  # the pointer on the picture, and keys that it asks for: a person plays by it
+    FLIP = "flip"  # turn the picture round
+    SAVE = "save"  # write down what has happened
+    ORBIT = "orbit"  # go around, and nearer
+    FOLLOW = "follow"  # keep to what moves, or stand still
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """Something that a person did to the first world's picture, or to the window around it.
+
+    | kind | x, y | means |
+    |---|---|---|
+    | press, move, release | pixels of the picture | the pointer |
+    | orbit | right and down, in heights of the picture | a drag |
+    | zoom | factor, – | above 1: nearer |
+    | key | – | `name` is one of those that the moment asks for |
+    | resize | width, height in pixels | the room that the picture has |
+    | person | – | `on`: a person plays now, or no longer |
+    | grid | – | `on`: all worlds are looked at now, or only the first |
+    | flip, follow, save | – | see `Offer` |
+    """
+
+    kind: Literal[
+        "press",
+        "move",
+        "release",
+        "orbit",
+        "zoom",
+        "key",
+        "resize",
+        "person",
+        "grid",
+        "flip",
+        "follow",
+        "save",
+    ]
+    x: float = 0.0
+    y: float = 0.0
+    name: str = ""
+    on: bool = False
+
+    def merged(self, later: Gesture) -> Gesture | None:
+        """One gesture that does as much as this and the `later` one, if there is one."""
+        if self.kind != later.kind:
+            return None
+        if self.kind in ("move", "resize"):
+            return later
+        if self.kind == "orbit":
+            return Gesture("orbit", self.x + later.x, self.y + later.y)
+        return Gesture("zoom", self.x * later.x) if self.kind == "zoom" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a gesture.
+
+    Attributes:
+        redraw: whether the pictures have changed.
+        go: whether to step now, with `action` if there is one.
+        action: the first world's.
+        message: a line shown for a while.
+        document: the ending and the text of a file to write, ``(".pgn", "…")``.
+    """
+
+    redraw: bool = False
+    go: bool = False
+    action: int | None = None
+    message: str = ""
+    document: tuple[str, str] | None = None
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """What a `Show` has as well if it takes gestures; called from the same thread."""
+
+    offers: frozenset[Offer]
+
+    @property
+    def waits(self) -> bool:
+        """Whether no step makes sense before a gesture's answer says so."""
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Take a gesture; those that mean nothing here change nothing."""
+
+    def look(self) -> Moment:
+        """The newest moment, drawn again."""
+
+
+def interactive(show: object) -> Interactive | None:
+    """The show, if it takes gestures."""
+    return show if isinstance(show, Interactive) else None
+
+
+class Easel(Protocol):
+    """Draws one world for people and takes their gestures; `scenes.stage` asks a world's ``easel()`` for it.
+
+    Attributes:
+        offers: what it takes.
+        turns: whether the world waits for whoever is to move.
+    """
+
+    offers: frozenset[Offer]
+    turns: bool
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """See `Moment`."""
+
+    @property
+    def caption(self) -> str:
+        """See `Moment`."""
+
+    @property
+    def readouts(self) -> tuple[Readout, ...]:
+        """See `Moment`."""
+
+    def note(self) -> None:
+        """Take note of where the world is now; an ended episode is drawn until the next note."""
+
+    def draw(self) -> Array:
+        """(H, W, 3) uint8."""
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """See `Interactive`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A show that can be made when it is wanted."""
+
+    label: str
+    make: Callable[[], Show]
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """What else there is to watch: other scenes, and the present one's checkpoints.
+
+    Attributes:
+        scenes: in the order of Tab.
+        scene: index of the present one.
+        checkpoints: of the first scene shown, oldest first; asked for whenever it matters, so that a
+            run in progress can be followed.
+        checkpoint: label of the one shown first.
+    """
+
+    scenes: Sequence[Listing] = ()
+    scene: int = 0
+    checkpoints: Callable[[], Sequence[Listing]] = tuple
+    checkpoint: str = ""
+
+
+def measured(decision: Decision | None) -> tuple[str, Array | None]:
+    """What the agent thinks of the first world's actions: the measure's name, and (A,) values."""
+    if decision is None:
+        return "", None
+    if decision.probabilities is not None:
+        return "probability", decision.probabilities[0]
+    if decision.q_values is not None:
+        return "Q-value", decision.q_values[0]
+    if decision.visits is not None:
+        return "visits", decision.visits[0] / max(1, decision.visits[0].sum())
+    return "", None

@@ -9,17 +9,22 @@ from __future__ import annotations
 import enum
 import threading
 import time
+from collections import deque
 
 from sim.viewer.history import History
-from sim.viewer.show import Show
+from sim.viewer.show import Answer, Gesture, Listing, Show, interactive
 
 _LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
 _SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
+_PICTURES = 65.0  # a second that a capped simulation asks its show for, at most
+_LATE = 0.05  # seconds behind its rate after which it asks for no more than it must
+_FEWEST_PICTURES = 10.0  # a second, however late it is
 _PATIENCE = 2.0  # seconds that closing waits for a step in progress
 
 
 class _Task(enum.Enum):
     START = enum.auto()
+    TOUCH = enum.auto()
     STEP = enum.auto()
     STOP = enum.auto()
 
@@ -28,16 +33,19 @@ class Simulation:
     """A show that runs in its own thread.
 
     Args:
-        show: used from that thread only, `close` included.
+        show: used from that thread only, `close` included; a listing is made there first.
         history: where its moments go.
         seed: of the first start.
         capped: True: steps at the show's rate × `speed`; False: as fast as the moments are `shown`.
     """
 
-    def __init__(self, show: Show, history: History, *, seed: int | None = None, capped: bool = True) -> None:
-        self._show = show
+    def __init__(
+        self, show: Show | Listing, history: History, *, seed: int | None = None, capped: bool = True
+    ) -> None:
+        self._listing = show if isinstance(show, Listing) else None
+        self._show: Show | None = None if isinstance(show, Listing) else show
+        self._hands = interactive(self._show)  # asked once: it is slow to find out
         self._history = history
-        self._rate = float(show.steps_per_second)
         self._seed = seed
         self._capped = capped
         self._wake = threading.Condition()
@@ -50,8 +58,17 @@ class Simulation:
         self._due = 0.0  # time.monotonic() of the next step
         self._person: int | None = None
         self._tapped: int | None = None
+        self._going = False  # a gesture asked for a step
+        self._gestures: deque[Gesture] = deque()
+        self._answers: deque[Answer] = deque()
+        self._pictured = 0.0  # time.monotonic() of the last step that was drawn
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
+
+    @property
+    def show(self) -> Show | None:
+        """The show, for its facts; None while it is being made."""
+        return self._show
 
     @property
     def error(self) -> Exception | None:
@@ -62,14 +79,15 @@ class Simulation:
         """Start the thread, and in it the show."""
         self._thread.start()
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Stop after the step in progress and close the show; a step that hangs is left behind."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         if self._thread.ident is None:
-            self._show.close()
-        else:
+            if self._show is not None:
+                self._show.close()
+        elif wait:
             self._thread.join(_PATIENCE)
 
     def pause(self, paused: bool) -> None:
@@ -90,7 +108,7 @@ class Simulation:
         """Run at `speed` times the natural rate."""
         with self._wake:
             self._speed = speed
-            self._due = min(self._due, time.monotonic() + 1 / (self._rate * speed))
+            self._due = min(self._due, time.monotonic() + self._period)
             self._wake.notify_all()
 
     def set_person(self, action: int | None, *, tapped: bool = False) -> None:
@@ -103,6 +121,20 @@ class Simulation:
             self._person = action
             if tapped or action is None:
                 self._tapped = action
+
+    def tell(self, gesture: Gesture) -> None:
+        """Hand the show a gesture; shows that take none ignore it."""
+        with self._wake:
+            merged = self._gestures[-1].merged(gesture) if self._gestures else None
+            if merged is not None:
+                self._gestures[-1] = merged
+            else:
+                self._gestures.append(gesture)
+            self._wake.notify_all()
+
+    def take_answer(self) -> Answer | None:
+        """The oldest answer that says something, once."""
+        return self._answers.popleft() if self._answers else None
 
     def restart(self, seed: int | None) -> None:
         """Start the show again, from `seed` or with its next episode; also after an error."""
@@ -128,25 +160,79 @@ class Simulation:
             while (task := self._next_task()) is not _Task.STOP:
                 try:
                     if task is _Task.START:
-                        moment = self._show.start(self._seed)
+                        self._start()
+                    elif task is _Task.TOUCH:
+                        self._touch()
                     else:
-                        moment = self._show.step(self._take_person())
-                    self._history.append(moment)
+                        self._step()
                 except Exception as error:
                     self._fail(error)
                 with self._wake:
                     self._wake.notify_all()
         finally:
             try:
-                self._show.close()
+                if self._show is not None:
+                    self._show.close()
             except Exception as error:
                 self._fail(error)
 
-    def _take_person(self) -> int | None:
+    def _start(self) -> None:
+        if self._show is None:
+            assert self._listing is not None
+            show = self._listing.make()
+            self._history.set_rate(show.steps_per_second)
+            self._show, self._hands = show, interactive(show)
+        self._touch()  # the first picture already has the right size
+        self._history.append(self._show.start(self._seed))
+        with self._wake:
+            self._due = time.monotonic() + self._period
+
+    def _step(self) -> None:
+        assert self._show is not None
+        now = time.monotonic()
         with self._wake:
             action = self._person if self._tapped is None else self._tapped
-            self._tapped = None
-        return action
+            drawn = not self._capped or self._going or self._paused or self._is_picture_due(now)
+            self._tapped, self._going = None, False
+        if drawn:
+            self._pictured = now
+        self._history.append(self._show.step(action, drawn=drawn))
+
+    def _is_picture_due(self, now: float) -> bool:
+        """Fast worlds step more often than anybody can look, and slow drawing must not slow them down."""
+        late = now - (self._due - self._period) > _LATE
+        return now - self._pictured >= 1 / (_FEWEST_PICTURES if late else _PICTURES)
+
+    def _touch(self) -> None:
+        """Hand over all gestures, and draw once."""
+        show, redraw = self._hands, False
+        while (gesture := self._take_gesture()) is not None:
+            if show is not None:
+                answer = show.touch(gesture)
+                redraw |= answer.redraw
+                self._heed(answer)
+        if show is not None and redraw and self._history.newest >= 0:
+            self._history.replace_newest(show.look())
+
+    def _take_gesture(self) -> Gesture | None:
+        with self._wake:
+            return self._gestures.popleft() if self._gestures else None
+
+    def _heed(self, answer: Answer) -> None:
+        with self._wake:
+            if answer.go:
+                self._going, self._tapped = True, answer.action
+            if answer.message or answer.document:
+                self._answers.append(answer)
+
+    @property
+    def _period(self) -> float:
+        """Seconds between two steps."""
+        return 1.0 if self._show is None else 1 / (self._show.steps_per_second * self._speed)
+
+    @property
+    def _waits(self) -> bool:
+        return self._hands is not None and self._hands.waits
 
     def _next_task(self) -> _Task:
         """Wait, without spinning, until there is something to do."""
@@ -157,19 +243,25 @@ class Simulation:
                 if self._starting:
                     self._starting = False
                     self._error = None
-                    self._due = time.monotonic() + 1 / (self._rate * self._speed)
+                    self._going = False
                     return _Task.START
+                if self._gestures and self._error is None:
+                    return _Task.TOUCH
                 wait = self._seconds_to_step()
                 if wait is not None and wait <= 0:
                     self._single_steps = max(0, self._single_steps - 1)
-                    period = 1 / (self._rate * self._speed)
-                    self._due = max(self._due, time.monotonic() - _SLACK) + period
+                    self._due = max(self._due, time.monotonic() - _SLACK) + self._period
                     return _Task.STEP
                 self._wake.wait(wait)
 
     def _seconds_to_step(self) -> float | None:
         """How long to wait before the next step; None: until something changes."""
         if self._error is not None:
+            return None
+        if self._going:
+            return 0.0
+        if self._waits:
+            self._single_steps = 0
             return None
         if self._single_steps:
             return 0.0

@@ -8,12 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.records import Array, Episode
-from sim.viewer.show import Moment, Show
+from sim.viewer.show import Interactive, Moment, Show
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What does not change while a show is on."""
+    """What does not change while a show is on.
+
+    Attributes:
+        abilities: values of the `show.Offer`s there are, and "scenes", "checkpoints", "worlds" where
+            there are several; a line of the help that needs one is shown only then.
+        place: where the show stands among several, such as "checkpoint 3 of 12"; "" if nowhere.
+        loading: whether the show is not there yet, and only its title is known.
+        others as in `show.Show`.
+    """
 
     title: str
     agent: str
@@ -22,10 +30,24 @@ class Facts:
     action_names: tuple[str, ...]
     num_worlds: int
     steps_per_second: float
+    action_labels: tuple[str, ...] = ()
+    action_limit: float = 1.0
+    abilities: frozenset[str] = frozenset()
+    place: str = ""
+    loading: bool = False
 
     @classmethod
-    def of(cls, show: Show) -> Facts:
-        """Read them from a show."""
+    def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
+        """Of a show that is still loading."""
+        return cls(title, "", "", "", (), 1, 1.0, abilities=abilities, place=place, loading=True)
+
+    @classmethod
+    def of(cls, show: Show, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
+        """Read them from a show; `abilities` are those that it does not know of."""
+        if isinstance(show, Interactive):
+            abilities |= {offer.value for offer in show.offers}
+        if show.num_worlds > 1:
+            abilities |= {"worlds"}
         return cls(
             title=show.title,
             agent=show.agent,
@@ -34,6 +56,10 @@ class Facts:
             action_names=tuple(show.action_names),
             num_worlds=show.num_worlds,
             steps_per_second=float(show.steps_per_second),
+            action_labels=tuple(show.action_labels),
+            action_limit=show.action_limit,
+            abilities=abilities,
+            place=place,
         )
 
 
@@ -78,6 +104,7 @@ class View:
         episodes_ended: how many had ended by `number`.
         mean_score: the mean score of those; NaN if none.
         perceives: whether any moment so far said what is seen.
+        lines: the most lines that any moment so far had about what is seen and read.
         error: what the show raised, in words; "" if all is well.
     """
 
@@ -93,4 +120,5 @@ class View:
     episodes_ended: int
     mean_score: float
     perceives: bool
+    lines: int = 0
     error: str = ""

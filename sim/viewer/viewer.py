@@ -6,24 +6,22 @@ It needs no display, so tests and headless recordings drive the same object as t
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pygame
 
-from sim.viewer import hud
+from sim.viewer import files, hud
+from sim.viewer.act import Act
 from sim.viewer.errors import ViewerError
-from sim.viewer.history import History
-from sim.viewer.keymap import Command, GameKeys
+from sim.viewer.keymap import GESTURES, Command, GameKeys
 from sim.viewer.layout import Layout
-from sim.viewer.recorder import Recorder
+from sim.viewer.recorder import Footage
 from sim.viewer.screen import Screen
-from sim.viewer.show import Show
-from sim.viewer.simulation import Simulation
+from sim.viewer.show import Answer, Gesture, Listing, Programme, Show
+from sim.viewer.tour import Tour
 from sim.viewer.view import Choices, Facts, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -31,11 +29,11 @@ SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
-Stamp = tuple[int, int, Choices, tuple[int, int], str]
+Stamp = tuple[tuple[int, int, int, str], Facts, Choices, tuple[int, int]]
 
 
 class Viewer:
-    """One show being watched.
+    """One show being watched, and others to go to.
 
     Args:
         show: what to watch; from `open` on it belongs to the simulation thread.
@@ -43,13 +41,14 @@ class Viewer:
         scale: pixels a length of 1 takes.
         seed: of the first start.
         person: whether a person plays first.
-        headless: True: as fast as it can be drawn, and every moment is drawn.
+        headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
         hint: a first message.
+        programme: what else there is to watch.
     """
 
     def __init__(
         self,
-        show: Show,
+        show: Show | Listing,
         *,
         size: tuple[int, int] = (1280, 800),
         scale: float = 1.0,
@@ -57,20 +56,18 @@ class Viewer:
         person: bool = False,
         headless: bool = False,
         hint: str = "",
+        programme: Programme | None = None,
     ) -> None:
-        self.facts = Facts.of(show)
         self.choices = Choices()
         self.done = False
         self._size = size
         self._headless = headless
         self._seed = seed
-        self.keys = GameKeys(self.facts.action_names)
-        self._history = History(self.facts.steps_per_second)
-        self._simulation = Simulation(show, self._history, seed=seed, capped=not headless)
+        self._tour = Tour(programme or Programme())
+        self._past_returns: list[float] = []  # of shows that were left
+        self._act = Act(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, scale, self.keys.described())
-        self._cursor: int | None = None  # the moment shown; None: the newest
-        self._recorder: Recorder | None = None
-        self._recorded = (0, -1)  # the first and the last recorded moment
+        self._footage: Footage | None = None  # while recording
         self._held: frozenset[int] = frozenset()  # keys that are down
         self._last_action = 0
         self._message_until = 0.0
@@ -83,9 +80,20 @@ class Viewer:
 
     # The run of the show
 
+    @property
+    def facts(self) -> Facts:
+        """What does not change while the show is on."""
+        return self._act.facts
+
+    @property
+    def keys(self) -> GameKeys:
+        """The keys that play the show."""
+        return self._act.keys
+
     def open(self) -> None:
         """Start the simulation."""
-        self._simulation.open()
+        self._act.fit(self.layout().world.size)
+        self._act.simulation.open()
 
     def close(self) -> Path | None:
         """Stop the simulation and complete a recording in progress; returns the last one's file.
@@ -93,21 +101,39 @@ class Viewer:
         Raises:
             ViewerError: if the recording failed.
         """
-        self._simulation.close()
+        self._act.simulation.close()
         return self._finish_recording()
+
+    def switch(self, show: Listing) -> None:
+        """Leave the show for another one, which loads while the window goes on."""
+        if self._footage is not None:
+            self._toggle_recording(0)
+        self._past_returns += self._act.history.returns(self._act.history.newest)
+        self._act.simulation.close(wait=False)
+        self._act = Act(show, self._tour, seed=self._seed, headless=self._headless)
+        self._screen = Screen(self.facts, self.scale, "")
+        self._act.take_up(self.choices)
+        self.open()
+
+    def _settle_in(self) -> None:
+        """Take up the facts of a show that has loaded."""
+        self._screen = Screen(self.facts, self.scale, self.keys.described())
+        if self.choices.person and not self._act.playable:
+            self.choices = replace(self.choices, person=False)
+        if self.choices.grid and self.facts.num_worlds == 1:
+            self.choices = replace(self.choices, grid=False)
+        self._act.take_up(self.choices)
+        self._take_seat()
 
     @property
     def error(self) -> Exception | None:
         """What the show raised, unless it has been started again since."""
-        return self._simulation.error
+        return self._act.simulation.error
 
     @property
     def view(self) -> View:
         """What is to be shown now."""
-        error = self.error
-        words = "" if error is None else f"{type(error).__name__}: {error}"
-        newest = self._cursor if self._headless else None
-        return self._history.view(self._cursor, words, newest=newest)
+        return self._act.view
 
     @property
     def scale(self) -> float:
@@ -126,12 +152,16 @@ class Viewer:
         Headless, wait for the next moment and go to it, so that none is left out.
         """
         if self._headless:
-            number = -1 if self._cursor is None else self._cursor
-            if not self._simulation.wait_for(number + 1, 0.1):
+            number = -1 if self._act.cursor is None else self._act.cursor
+            if not self._act.simulation.wait_for(number + 1, 0.1):
                 return False
-            self._cursor = number + 1
-            self._simulation.shown(number + 1)
+            self._act.cursor = number + 1
+            self._act.simulation.shown(number + 1)
             return True
+        if self._act.has_loaded():
+            self._settle_in()
+        for answer in self._act.answers():
+            self._heed(answer)
         if self.choices.message and time.monotonic() > self._message_until:
             self.choices = replace(self.choices, message="")
         if self._stamp() == self._drawn:
@@ -144,13 +174,14 @@ class Viewer:
         self._drawn = self._stamp()
         view = self.view
         surface = self._screen.draw(self._size, self.choices, view)
-        if self._recorder is not None and view.number > self._recorded[1]:
-            self._record_picture(surface, view)
+        self._act.fit(self._screen.room)
+        if self._footage is not None:
+            self._record_picture(self._footage, surface, view)
         return surface
 
     def ended(self) -> list[float]:
         """The scores of all episodes that ended by the moment shown."""
-        return self._history.returns(self._history.newest if self._cursor is None else self._cursor)
+        return self._past_returns + self._act.history.returns(self._act.number)
 
     def record(self, path: Path) -> None:
         """Record every new moment that is drawn from now on.
@@ -158,33 +189,27 @@ class Viewer:
         Raises:
             ViewerError: if `path` cannot be written.
         """
-        self._recorder = Recorder(path, self._size, self.facts.steps_per_second)
-        self._recorded = (max(0, self.view.number), -1)
+        self._footage = Footage(path, self._size, self.facts.steps_per_second, max(0, self.view.number))
         if not self._headless:
             self.choices = replace(self.choices, recording=True)
 
-    def _record_picture(self, surface: pygame.Surface, view: View) -> None:
-        assert self._recorder is not None
-        first, last = self._recorded
+    def _record_picture(self, footage: Footage, surface: pygame.Surface, view: View) -> None:
         try:
-            self._recorder.add(surface, view.number - first)
-            self._recorded = (first, view.number)
+            footage.add(surface, view.number)
         except ViewerError as error:
             if self._headless:
                 raise
-            self._recorder = None
+            self._footage = None
             self.choices = replace(self.choices, recording=False)
             self._say(str(error), 2 * _MESSAGE_SECONDS)
 
     def _finish_recording(self) -> Path | None:
-        recorder, self._recorder = self._recorder, None
+        footage, self._footage = self._footage, None
         self.choices = replace(self.choices, recording=False)
-        return None if recorder is None else recorder.close()
+        return None if footage is None else footage.close()
 
     def _stamp(self) -> Stamp:
-        newest = self._history.newest
-        number = newest if self._cursor is None else self._cursor
-        return number, newest, self.choices, self._size, repr(self.error)
+        return self._act.stamp, self.facts, self.choices, self._size
 
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
         self.choices = replace(self.choices, message=message)
@@ -211,23 +236,45 @@ class Viewer:
     def scrub(self, x: int) -> None:
         """Pause, and go to the moment that stands at `x` pixels on the track."""
         self._set_paused(True)
-        self._show(hud.number_at(self.layout().scrubber, x, self.view))
+        self._act.go_to(hud.number_at(self.layout().scrubber, x, self.view))
 
     def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
         """Play what the keys held now mean, if a person plays; `tapped`: at least for one step."""
         self._held = frozenset(keys)
-        if self.choices.person:
+        if self.choices.person and self.keys.playable:
             self._last_action = self.keys.action(self._held, self._last_action)
-            self._simulation.set_person(self._last_action, tapped=tapped)
+            self._act.simulation.set_person(self._last_action, tapped=tapped)
         else:
-            self._simulation.set_person(None)
+            self._act.simulation.set_person(None)
+
+    def tell(self, gesture: Gesture) -> None:
+        """Hand the show what was done to its picture; the past cannot be touched."""
+        if self._act.cursor is None or gesture.kind == "save":
+            self._act.simulation.tell(gesture)
+        elif gesture.kind in ("press", "key", "orbit", "zoom", "flip", "follow"):
+            self._say("this is the past; Space goes back to now")
+
+    def wants(self, name: str) -> bool:
+        """Whether the picture asks for a key of this name."""
+        return bool(name) and name in self._act.asks
+
+    def _heed(self, answer: Answer) -> None:
+        """Say what the show says, and write what it hands over."""
+        if answer.message:
+            self._say(answer.message)
+        if answer.document is not None:
+            try:
+                self._say(f"saved {files.save_text(self.facts.title, *answer.document)}")
+            except ViewerError as error:
+                self._say(str(error))
 
     # Commands
 
     def do(self, wanted: Command, number: int = 1) -> None:
         """Obey a command; `number` is the panel's, or how many steps."""
-        if wanted is Command.QUIT and self.choices.help:
-            wanted = Command.HELP
+        if wanted is Command.QUIT and not self.choices.help:
+            self.done = True
+            return
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: self._pause,
             Command.FORWARD: self._forward,
@@ -241,60 +288,81 @@ class Viewer:
             Command.PANEL: self._fold,
             Command.SCREENSHOT: self._screenshot,
             Command.RECORD: self._toggle_recording,
+            Command.NEXT_SCENE: lambda number: self._travel(self._tour.to_scene(+1)),
+            Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
+            Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
+            Command.PREVIOUS_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(-1)),
             Command.HELP: lambda number: self._choose_help(),
-            Command.QUIT: lambda number: self._quit(),
+            Command.QUIT: lambda number: self._choose_help(),
         }
-        obey[wanted](number)
+        if wanted in GESTURES:
+            needs, gestures = GESTURES[wanted]
+            if needs in self.facts.abilities:
+                self.tell(gestures[min(number, len(gestures)) - 1])
+        else:
+            obey[wanted](number)
+
+    def _travel(self, goal: Listing | str) -> None:
+        if isinstance(goal, str):
+            self._say(goal)
+        else:
+            self.switch(goal)
 
     def _set_paused(self, paused: bool) -> None:
         if paused != self.choices.paused:
             self.choices = replace(self.choices, paused=paused)
-            self._simulation.pause(paused)
+            self._act.simulation.pause(paused)
 
     def _pause(self, number: int) -> None:
         self._set_paused(not self.choices.paused)
         if not self.choices.paused:
-            self._cursor = None
+            self._act.cursor = None
 
     def _forward(self, steps: int) -> None:
         if not self.choices.paused:
             self._set_paused(True)
-        elif self._cursor is not None:
-            self._show(self._cursor + steps)
+        elif self._act.cursor is not None:
+            self._act.go_to(self._act.cursor + steps)
         else:
-            self._simulation.step_once()
+            self._act.simulation.step_once()
 
     def _back(self, steps: int) -> None:
         self._set_paused(True)
-        self._show((self._history.newest if self._cursor is None else self._cursor) - steps)
-
-    def _show(self, number: int) -> None:
-        number = max(number, self._history.oldest)
-        self._cursor = None if number >= self._history.newest else number
+        self._act.go_to(self._act.number - steps)
 
     def _change_speed(self, by: int) -> None:
         index = min(max(SPEEDS.index(self.choices.speed) + by, 0), len(SPEEDS) - 1)
         self.choices = replace(self.choices, speed=SPEEDS[index])
-        self._simulation.set_speed(SPEEDS[index])
+        self._act.simulation.set_speed(SPEEDS[index])
 
     def _grid(self, number: int) -> None:
         if self.facts.num_worlds > 1 or self.choices.grid:
             self.choices = replace(self.choices, grid=not self.choices.grid)
+            self._act.simulation.tell(Gesture("grid", on=self.choices.grid))
         else:
             self._say("there is only one world in this show")
 
     def _handover(self, number: int) -> None:
-        if not self.choices.person and not self.keys.playable:
+        if not self.choices.person and (
+            not self._act.playable or (self._headless and not self.keys.playable)
+        ):
             self._say("no keys play this world: the agent goes on")
             return
         self.choices = replace(self.choices, person=not self.choices.person)
-        self.hold(self._held)
+        self._take_seat()
         if self.choices.person:
-            self._say(f"you play: {self.keys.described()}; M hands back")
+            how = "click or drag" if self._act.by_pointer else self.keys.described()
+            self._say(f"you play: {how}; M hands back")
+
+    def _take_seat(self) -> None:
+        """Tell the simulation, and the show, who plays."""
+        self.hold(self._held)
+        if self._act.by_pointer:
+            self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
-        self._cursor = None
-        self._simulation.restart(self._seed)
+        self._act.cursor = None
+        self._act.simulation.restart(self._seed)
         self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
 
     def _new_seed(self, number: int) -> None:
@@ -303,25 +371,24 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            self._say(f"panel {number} has nothing to show" if number == 5 else "no room for that panel")
+            self._say(f"panel {number} has nothing to show" if number in (3, 5) else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})
 
     def _screenshot(self, number: int) -> None:
-        file = Path.cwd() / "screenshots" / f"{self._file_stem()}.png"
+        picture = self._screen.draw(self._size, replace(self.choices, message=""), self.view)
         try:
-            file.parent.mkdir(exist_ok=True)
-            picture = self._screen.draw(self._size, replace(self.choices, message=""), self.view)
-            pygame.image.save(picture, str(file))
-        except (OSError, pygame.error) as error:
-            self._say(f"no screenshot: {error}")
-        else:
-            self._say(f"saved screenshots/{file.name}")
+            self._say(f"saved {files.save_picture(self.facts.title, picture)}")
+        except ViewerError as error:
+            self._say(str(error))
 
     def _toggle_recording(self, number: int) -> None:
+        if self.facts.loading:
+            self._say("nothing to record yet")
+            return
         try:
-            if self._recorder is None:
-                self.record(Path.cwd() / f"{self._file_stem()}.mp4")
+            if self._footage is None:
+                self.record(Path(f"{files.stem(self.facts.title)}.mp4"))
                 self._say("recording; V stops")
             else:
                 file = self._finish_recording()
@@ -329,12 +396,5 @@ class Viewer:
         except ViewerError as error:
             self._say(str(error), 2 * _MESSAGE_SECONDS)
 
-    def _file_stem(self) -> str:
-        title = re.sub(r"[^a-z0-9]+", "-", self.facts.title.lower()).strip("-") or "playfield"
-        return f"{title}-{datetime.now():%Y%m%d-%H%M%S-%f}"[:-3]
-
     def _choose_help(self) -> None:
         self.choices = replace(self.choices, help=not self.choices.help)
-
-    def _quit(self) -> None:
-        self.done = True

@@ -20,7 +20,7 @@ from sim.viewer import layout
 from sim.viewer.controls import Controls
 from sim.viewer.errors import ViewerError
 from sim.viewer.recorder import check_target
-from sim.viewer.show import Show
+from sim.viewer.show import Programme, Show
 from sim.viewer.theme import PALETTE
 from sim.viewer.viewer import Viewer
 
@@ -65,6 +65,7 @@ def watch(
     person: bool = False,
     seed: int | None = None,
     scale: float | None = None,
+    programme: Programme | None = None,
 ) -> Watched:
     """Show a show until it is closed, or for a number of pictures.
 
@@ -78,6 +79,7 @@ def watch(
         person: whether a person plays first.
         seed: of the first start; None: whatever the show starts with.
         scale: pixels a length of 1 takes; None: as the display asks for.
+        programme: other scenes and checkpoints, made when a person goes to them.
 
     Raises:
         ViewerError: if there is no display, or `record` cannot be written.
@@ -94,6 +96,7 @@ def watch(
             person=person,
             headless=headless,
             hint=HINT if first_launch else "",
+            programme=programme,
         )
         if target is not None:
             viewer.record(target)
@@ -109,6 +112,7 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
         while not viewer.done and (frames is None or drawn < frames):
             output.handle_events(viewer, controls)
             if viewer.advance():
+                output.entitle(viewer.facts.title)
                 output.present(viewer.draw())
                 drawn += 1
                 first = first or time.perf_counter()
@@ -134,6 +138,8 @@ class _Output(Protocol):
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None: ...
 
+    def entitle(self, title: str) -> None: ...
+
     def present(self, picture: pygame.Surface) -> None: ...
 
 
@@ -144,6 +150,9 @@ class _Offscreen:
         self.size, self.scale = size, scale
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
+        pass
+
+    def entitle(self, title: str) -> None:
         pass
 
     def present(self, picture: pygame.Surface) -> None:
@@ -181,6 +190,12 @@ class _Window:
                 controls.handle(event, self.size[0] / self._window.size[0])
             if viewer.done or time.perf_counter() >= self._presented + self._period:
                 return
+
+    def entitle(self, title: str) -> None:
+        """Name the window after what is on."""
+        wanted = f"{title} · Playfield"
+        if self._window.title != wanted:
+            self._window.title = wanted
 
     def present(self, picture: pygame.Surface) -> None:
         self._window.get_surface().blit(picture, (0, 0))

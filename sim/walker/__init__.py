@@ -6,7 +6,8 @@ pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
 Reading order: `reward` (what is seen and paid, pure arrays), `simulation` (MuJoCo, batched),
 `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
-`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two.
+`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two, and
+`easel`, the camera in the window.
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
 `palette.LIMBS`; `tests/sim/test_walker.py` compares it with gymnasium's from then on.

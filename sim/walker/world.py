@@ -23,6 +23,7 @@ from gymnasium.utils import seeding
 from sim.records import Array, State
 from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
+from sim.walker.easel import WalkerEasel
 from sim.walker.pictures import Pictures
 from sim.walker.reward import BODIES
 from sim.walker.walkers import Walkers
@@ -160,6 +161,27 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def speed(self) -> float:
         """The torso's velocity along x, m/s; negative is backwards."""
         return float(self._simulation.qvel[0, 0])
+
+    @property
+    def torso(self) -> Array:
+        """(3,) m, where the torso is in space."""
+        return np.array(self._simulation.data(0).xpos[1])
+
+    @property
+    def height(self) -> float:
+        """Of the torso above the ground, m."""
+        return float(self.torso[2])
+
+    @property
+    def power(self) -> float:
+        """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
+        model = self._simulation.model
+        joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
+        return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
+
+    def easel(self) -> WalkerEasel:
+        """The camera for the window."""
+        return WalkerEasel(self)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
         """Start an episode; without a seed the first uses the constructor's, later ones draw on."""

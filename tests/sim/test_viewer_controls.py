@@ -5,13 +5,10 @@ import time
 import av
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, Driver
 
-from sim.viewer import panels
-from sim.viewer.controls import Controls
 from sim.viewer.history import FEWEST_MOMENTS
-from sim.viewer.layout import arrange
-from sim.viewer.viewer import SPEEDS, Viewer
+from sim.viewer.viewer import SPEEDS
 
 SIZE = (1280, 800)
 
@@ -24,59 +21,6 @@ def display(monkeypatch, tmp_path):
     pygame.event.clear()
     yield
     pygame.display.quit()
-
-
-class Driver:
-    """A viewer and hands: presses are posted to pygame and read back from it."""
-
-    def __init__(self, show, **options):
-        self.show = show
-        self.viewer = Viewer(show, size=SIZE, **options)
-        self.controls = Controls(self.viewer)
-        self.viewer.open()
-        self.until(lambda: self.viewer.view.moment is not None)
-
-    def until(self, condition, seconds=5.0):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, "it never happened"
-            self.viewer.advance()
-            time.sleep(0.001)
-        self.viewer.advance()
-
-    def post(self, kind, **fields):
-        pygame.event.post(pygame.Event(kind, **fields))
-        for event in pygame.event.get():
-            self.controls.handle(event)
-
-    def press(self, *keys, mod=0, release=True):
-        for key in keys:
-            self.post(pygame.KEYDOWN, key=key, mod=mod)
-            if release:
-                self.post(pygame.KEYUP, key=key, mod=mod)
-
-    def click(self, at):
-        self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
-        self.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
-
-    def layout(self):
-        need = panels.needs(self.viewer.facts, self.viewer.view)
-        return arrange(SIZE, 1, need, self.viewer.choices.folded)
-
-    @property
-    def choices(self):
-        return self.viewer.choices
-
-    @property
-    def view(self):
-        return self.viewer.view
-
-    def settle(self):
-        """Wait until a step in progress, if there is one, has ended."""
-        newest = -1
-        while newest != self.view.newest:
-            newest = self.view.newest
-            time.sleep(0.03)
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch):
     monkeypatch.setattr(pygame, "Window", opened)
 
     class Resizing(CountingShow):
-        def step(self, person):
+        def step(self, person, *, drawn=True):
             if len(self.persons) == 30:
                 least.append(windows[0].minimum_size)
                 windows[0].size = (640, 480)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
+import pygame
 
+from sim.chess.rules import ChessGame
+from sim.chess.world import Chess
 from sim.records import Decision, Episode
+from sim.viewer import panels
+from sim.viewer.controls import Controls
+from sim.viewer.layout import arrange
 from sim.viewer.show import Moment
+from sim.viewer.viewer import Viewer
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
 
@@ -21,6 +29,8 @@ class CountingShow:
     training = "1.0 M steps"
     protocol = "none"
     action_names = ("NOOP", "FIRE", "RIGHT", "LEFT")
+    action_labels = ()
+    action_limit = 1.0
 
     def __init__(self, num_worlds=1, steps_per_second=1000.0, delay=0.0, fails_at=None):
         self.num_worlds = num_worlds
@@ -40,7 +50,7 @@ class CountingShow:
         self._length, self._score = 0, 0.0
         return self._moment(0.0, None, ())
 
-    def step(self, person):
+    def step(self, person, *, drawn=True):
         self.persons.append(person)
         if self.delay:
             time.sleep(self.delay)
@@ -75,3 +85,123 @@ class CountingShow:
             person=person is not None,
             episodes=episodes,
         )
+
+
+class Script:
+    """A chess opponent that plays given moves, then the first legal one."""
+
+    def __init__(self, moves):
+        self._moves = list(moves)
+
+    def seed(self, seed):
+        pass
+
+    def act(self, obs, info, memory=None, *, greedy=False):
+        game: ChessGame = info["games"][0]
+        action = game.action(self._moves.pop(0)) if self._moves else int(game.legal_actions()[0])
+        return Decision(np.array([action])), None
+
+
+class BoardShow:
+    """One chess world; the agent plays the first legal move, a person whatever they like."""
+
+    title, agent, training, protocol = "Board", "first", "", "none"
+    action_names = action_labels = ()
+    action_limit, num_worlds = 1.0, 1
+
+    def __init__(self, replies=(), rate=20.0, **fields):
+        self.steps_per_second = rate
+        self.persons = []
+        self.world = Chess(**fields).make(0, Script(replies))
+        self.easel = self.world.easel()
+        self.offers = self.easel.offers
+        self._person = False
+        self._last = None
+
+    @property
+    def waits(self):
+        return self._person
+
+    def start(self, seed):
+        self.world.reset(seed=seed)
+        return self._moment()
+
+    def step(self, person, *, drawn=True):
+        self.persons.append(person)
+        action = self.world.game.legal_actions()[0] if person is None else person
+        self.world.step(int(action))
+        return self._moment(person is not None)
+
+    def touch(self, gesture):
+        if gesture.kind == "person":
+            self._person = gesture.on
+        return self.easel.touch(gesture)
+
+    def look(self):
+        return self._drawn(self._last)
+
+    def close(self):
+        self.world.close()
+
+    def _moment(self, person=False):
+        self.easel.note()
+        number = np.full(1, float(len(self.persons)))
+        self._last = Moment((), number * 0, number * 0, number.astype(int), person=person)
+        return self._drawn(self._last)
+
+    def _drawn(self, moment):
+        easel = self.easel
+        return replace(moment, pictures=(easel.draw(),), asks=easel.asks, caption=easel.caption)
+
+
+class Driver:
+    """A viewer and hands: presses are posted to pygame and read back from it."""
+
+    def __init__(self, show, size=(1280, 800), **options):
+        self.show, self.size = show, size
+        self.viewer = Viewer(show, size=size, **options)
+        self.controls = Controls(self.viewer)
+        self.viewer.open()
+        self.until(lambda: self.viewer.view.moment is not None)
+
+    def until(self, condition, seconds=5.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it never happened"
+            self.viewer.advance()
+            time.sleep(0.001)
+        self.viewer.advance()
+
+    def post(self, kind, **fields):
+        pygame.event.post(pygame.Event(kind, **fields))
+        for event in pygame.event.get():
+            self.controls.handle(event)
+
+    def press(self, *keys, mod=0, release=True):
+        for key in keys:
+            self.post(pygame.KEYDOWN, key=key, mod=mod)
+            if release:
+                self.post(pygame.KEYUP, key=key, mod=mod)
+
+    def click(self, at):
+        self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=at)
+        self.post(pygame.MOUSEBUTTONUP, button=1, pos=at)
+
+    def layout(self):
+        need = panels.needs(self.viewer.facts, self.viewer.view)
+        return arrange(self.size, 1, need, self.viewer.choices.folded)
+
+    @property
+    def choices(self):
+        return self.viewer.choices
+
+    @property
+    def view(self):
+        return self.viewer.view
+
+    def settle(self):
+        """Wait until a step in progress, if there is one, has ended."""
+        newest = -1
+        while newest != self.view.newest:
+            newest = self.view.newest
+            time.sleep(0.03)

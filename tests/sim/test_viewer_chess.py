@@ -1,0 +1,232 @@
+"""A person at the board: posted mouse events and keys become moves, and nothing else does."""
+
+import io
+import time
+
+import chess
+import chess.pgn
+import numpy as np
+import pygame
+import pytest
+from viewer_shows import BoardShow
+from viewer_shows import Driver as AnyDriver
+
+from sim.chess.draw import square_corner
+from sim.chess.easel import captured
+from sim.viewer import picture
+
+PROMOTION = "1n5k/P7/8/8/8/8/8/K7 w - - 0 1"
+
+
+class Driver(AnyDriver):
+    def at(self, square, flipped=False):
+        height, width = self.view.moment.pictures[0].shape[:2]
+        rect = picture.place((width, height), self.viewer.layout().world)
+        assert rect.size == (width, height)  # crisp: one pixel of the board is one of the window
+        left, top, cell = square_corner(chess.parse_square(square), width, flipped)
+        return rect.left + left + cell // 2, rect.top + (height - width) // 2 + top + cell // 2
+
+    def play(self, *squares, flipped=False):
+        plies = len(self.show.persons)
+        for square in squares:
+            self.click(self.at(square, flipped))
+        self.until(lambda: len(self.show.persons) > plies and self.view.newest >= len(self.show.persons))
+
+    def drag(self, start, end):
+        self.post(pygame.MOUSEBUTTONDOWN, button=1, pos=self.at(start))
+        self.post(pygame.MOUSEMOTION, pos=self.at(end), rel=(1, 1), buttons=(1, 0, 0))
+        self.post(pygame.MOUSEBUTTONUP, button=1, pos=self.at(end))
+
+    def idle(self):
+        """Wait until all gestures are dealt with."""
+        self.until(lambda: not self.viewer._act.simulation._gestures)
+        time.sleep(0.03)
+        self.viewer.advance()
+
+    @property
+    def fen(self):
+        return self.show.world.game.fen
+
+    def saved(self, tmp_path):
+        self.press(pygame.K_x)
+        self.until(lambda: list(tmp_path.glob("*.pgn")))
+        (file,) = tmp_path.glob("*.pgn")
+        self.until(lambda: file.name in self.choices.message)
+        assert file.name.startswith("board-")
+        return chess.pgn.read_game(io.StringIO(file.read_text()))
+
+
+@pytest.fixture
+def sit(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.chdir(tmp_path)
+    pygame.display.init()
+    drivers = []
+
+    def start(size=(800, 600), person=True, **fields):
+        drivers.append(Driver(BoardShow(**fields), size=size, person=person))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.viewer.close()
+    pygame.display.quit()
+
+
+def test_fools_mate_by_mouse_is_written_as_pgn(sit, tmp_path):
+    driver = sit(colour="black", replies=("f2f3", "g2g4"))
+    driver.play("e7", "e5", flipped=True)
+    driver.play("d8", "h4", flipped=True)
+    driver.until(lambda: driver.view.moment.caption)
+    assert driver.view.moment.caption.startswith("Black wins: checkmate")
+    game = driver.saved(tmp_path)
+    assert [node.san() for node in game.mainline()] == ["f3", "e5", "g4", "Qh4#"]
+    assert game.headers["Result"] == "0-1" and not game.errors
+
+
+@pytest.mark.parametrize("way", ["click", "drag", "keys"])
+def test_clicks_a_drag_and_keys_play_the_same_move(sit, way):
+    driver = sit(replies=("e7e5",))
+    if way == "drag":
+        driver.drag("e2", "e4")
+    elif way == "click":
+        driver.click(driver.at("e2"))
+        driver.click(driver.at("e4"))
+    else:  # the cursor starts on the king
+        driver.press(pygame.K_UP, pygame.K_UP, pygame.K_RETURN, pygame.K_UP, pygame.K_UP, pygame.K_RETURN)
+    driver.until(lambda: driver.show.persons)
+    driver.until(lambda: driver.view.newest == 1)
+    assert driver.fen == "rnbqkbnr/pppp1ppp/8/4p3/4P3/8/PPPP1PPP/RNBQKBNR w KQkq - 0 2"
+    assert driver.view.moment.person
+
+
+@pytest.mark.parametrize("how", ["queen", "knight", "rook by key"])
+def test_a_pawn_becomes_what_is_chosen(sit, how):
+    driver = sit(fen=PROMOTION)
+    driver.click(driver.at("a7"))
+    driver.click(driver.at("a8"))
+    driver.until(lambda: "q" in driver.view.moment.asks)
+    assert not driver.show.persons and "Q R B N" in driver.view.moment.caption
+    if how == "rook by key":
+        driver.press(pygame.K_r)  # and does not start the show again
+    else:
+        driver.click(driver.at({"queen": "a8", "knight": "a5"}[how]))
+    driver.until(lambda: driver.show.persons)
+    driver.until(lambda: driver.view.newest == 1)
+    piece = {"queen": "Q", "knight": "N", "rook by key": "R"}[how]
+    assert driver.fen.startswith(piece)
+
+
+def test_a_promotion_can_be_taken_back(sit):
+    driver = sit(fen=PROMOTION)
+    driver.drag("a7", "b8")
+    driver.until(lambda: "escape" in driver.view.moment.asks)
+    driver.press(pygame.K_ESCAPE)
+    driver.until(lambda: "q" not in driver.view.moment.asks)
+    assert not driver.show.persons and not driver.viewer.done
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "fen", "words"),
+    [
+        ("e2", "e5", chess.STARTING_FEN, "e2–e5 is not legal"),
+        ("g1", "g3", chess.STARTING_FEN, "Ng1–g3 is not legal"),
+        ("e2", "d3", "4k3/4r3/8/8/8/8/4B3/4K3 w - - 0 1", "Be2–d3 is not legal: it leaves the king in check"),
+    ],
+)
+def test_an_illegal_move_is_refused_by_name(sit, start, end, fen, words):
+    driver = sit(fen=fen)
+    before = driver.fen
+    for move in (lambda: [driver.click(driver.at(s)) for s in (start, end)], lambda: driver.drag(start, end)):
+        driver.viewer._say("")
+        move()
+        driver.until(lambda: driver.choices.message == words)
+        assert driver.fen == before and not driver.show.persons
+
+
+def test_a_piece_that_is_picked_shows_where_it_may_go(sit):
+    driver = sit()
+    empty = driver.view.moment.pictures[0]
+    driver.click(driver.at("g1"))
+    driver.until(lambda: not np.array_equal(driver.view.moment.pictures[0], empty))
+    changed = (driver.view.moment.pictures[0] != empty).any(axis=2)
+    width = changed.shape[1]
+    cells = set()
+    for square in chess.SQUARES:
+        left, top, cell = square_corner(square, width)
+        top += (changed.shape[0] - width) // 2
+        if changed[top : top + cell, left : left + cell].any():
+            cells.add(chess.square_name(square))
+    assert cells == {"g1", "f3", "h3"}
+    driver.click(driver.at("g1"))
+    driver.until(lambda: np.array_equal(driver.view.moment.pictures[0], empty))
+
+
+def test_waiting_for_the_person_steps_nothing_and_blocks_nothing(sit):
+    driver = sit(rate=100.0)
+    time.sleep(0.3)
+    driver.press(pygame.K_RIGHT, mod=0)  # the cursor, not a step
+    driver.idle()
+    assert driver.view.newest == 0 and not driver.show.persons
+    begun = time.monotonic()
+    driver.press(pygame.K_h)
+    assert driver.viewer.advance()
+    driver.viewer.draw()
+    assert driver.choices.help and time.monotonic() - begun < 0.3
+    driver.press(pygame.K_h, pygame.K_m)  # the agent takes over
+    driver.until(lambda: driver.view.newest > 3)
+    assert set(driver.show.persons) == {None}
+
+
+def test_flipping_maps_the_squares(sit):
+    driver = sit(replies=("e7e5",))
+    driver.press(pygame.K_f)
+    driver.idle()
+    driver.play("e2", "e4", flipped=True)
+    assert " w KQkq - 0 2" in driver.fen and "4P3" in driver.fen
+
+
+def test_the_agents_board_cannot_be_touched(sit):
+    driver = sit(person=False, rate=0.1)
+    driver.click(driver.at("e2"))
+    driver.until(lambda: "M: you play" in driver.choices.message)
+    assert driver.view.moment.asks == ()
+
+
+def test_the_past_cannot_be_touched(sit):
+    driver = sit(replies=("e7e5",))
+    driver.play("e2", "e4")
+    driver.click(driver.viewer.layout().back.center)
+    driver.click(driver.at("d2"))
+    assert "past" in driver.choices.message and len(driver.show.persons) == 1
+
+
+@pytest.mark.parametrize("size", [(480, 360), (640, 480), (1280, 800)])
+def test_the_board_fills_its_room_crisply(sit, size):
+    driver = sit(size=size)
+    driver.viewer.draw()
+    height, width = driver.view.moment.pictures[0].shape[:2]
+    room = driver.viewer.layout().world
+    assert width % 8 == 0 and width <= room.width and height <= room.height
+    assert min(room.width - width, room.height - height) < 9 + height / 8
+
+
+def test_captured_pieces_are_counted_by_side():
+    first, now = chess.Board(), chess.Board("rnb1kbnr/pppp1ppp/8/8/8/8/1PPP1PPP/RNBQKBNR w - - 0 1")
+    assert captured(first, now, chess.BLACK) == [chess.QUEEN, chess.PAWN]
+    assert captured(first, now, chess.WHITE) == [chess.PAWN, chess.PAWN]
+    promoted = chess.Board("rnbqkbnr/pppp1ppp/8/8/8/8/1PPP1PPP/RNBQKBNQ w - - 0 1")  # a queen for a rook
+    assert captured(first, promoted, chess.WHITE) == [chess.ROOK, chess.PAWN]
+
+
+def test_a_piece_is_drawn_where_it_is_held_and_cut_at_the_edges():
+    from sim.chess.draw import draw_board, draw_piece
+
+    board = chess.Board("8/8/8/8/8/8/8/N7 w - - 0 1")
+    empty = draw_board(chess.Board(None), 480)
+    held = empty.copy()
+    draw_piece(held, chess.Piece.from_symbol("N"), 30, 450, 60)
+    assert np.abs(held.astype(int) - draw_board(board, 480)).max() <= 1
+    for x, y in ((0, 0), (480, 480), (-500, 10)):
+        draw_piece(held, chess.Piece.from_symbol("q"), x, y, 60)
+    assert not np.array_equal(held[:30, :30], empty[:30, :30])
