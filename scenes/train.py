@@ -6,6 +6,7 @@ learner.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import time
@@ -27,7 +28,7 @@ from agents.evaluate import evaluate
 from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import load_checkpoint, save_checkpoint
-from sim.errors import WorkError
+from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.protocols import Learner, LearnerConfig, WorldConfig
 from sim.records import Budget, Progress, State
@@ -113,16 +114,22 @@ def train(
         check_agent(scene, checkpoint, worlds, config)
         learner.load_weights(checkpoint.weights)
     run = Run(folder, resume=resume)
+    session = Session(scene, agent, config, worlds, learner, budget, run, place, say)
+    refused = False
     try:
-        session = Session(scene, agent, config, worlds, learner, budget, run, place, say)
         if resume:
             session.take_up()
         else:
             (folder / "scene.toml").write_text(scene.toml(), "utf-8")
         return session.go()
+    except RequestError:
+        refused = not resume and session.result.updates == 0
+        raise
     finally:
         run.close()
         worlds.close()
+        if refused:  # a learner that finds its worlds unfit leaves no empty run behind
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Session:
@@ -164,6 +171,8 @@ class Session:
         if self.recent:
             self.result.metrics["return_mean"] = float(np.mean(self.recent))
         self.say(f"resuming {self.run.folder} at step {step:,}")
+        if not getattr(self.learner, "resumes_exactly", True):
+            self.say("this agent goes on from here, but not bit for bit as if it had never stopped")
 
     def go(self) -> Trained:
         """Learn until the budget, the target or an interruption."""

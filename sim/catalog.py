@@ -62,7 +62,14 @@ def load(catalog: Mapping[str, str], name: str, kind: str) -> Any:
 
 
 OWN = ("sim", "supervised", "generative", "agents", "scenes")
-PACKAGES = {"ale_py": "ale-py", "av": "av", "pygame": "pygame-ce", "PIL": "pillow"}  # where they differ
+PACKAGES = {
+    "stable_baselines3": "stable-baselines3",
+    "sb3_contrib": "sb3-contrib",
+    "ale_py": "ale-py",
+    "av": "av",
+    "pygame": "pygame-ce",
+    "PIL": "pillow",
+}  # where they differ
 
 
 def mend(module: str) -> str:

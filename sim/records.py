@@ -17,6 +17,7 @@ Array: TypeAlias = NDArray[Any]
 #: None, or lists of these: what `sim.runs` can write without pickle and read back bit for bit.
 State: TypeAlias = dict[str, Any]
 
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A part of a `State` that never changes once it exists, so that it is written to disk only once.

@@ -138,10 +138,12 @@ class Algorithm:
             AlgorithmError: naming the algorithm and the space.
         """
         if not isinstance(space, self.spaces):
-            kind, others = "continuous", "sb3/sac, sb3/td3, sb3/tqc, sb3/ppo, sb3/a2c or ppo"
-            if self.spaces == (Box,):
-                kind, others = "discrete", "sb3/dqn, sb3/qrdqn, sb3/ppo, sb3/a2c, dqn or ppo"
-            raise AlgorithmError(f"{self.title} takes no {kind} actions such as {space}: use {others}")
+            kind, mend = "", ""
+            if isinstance(space, Box):
+                kind, mend = "continuous ", ": use sb3/sac, sb3/td3, sb3/tqc, sb3/ppo, sb3/a2c or ppo"
+            elif isinstance(space, Discrete):
+                kind, mend = "discrete ", ": use sb3/dqn, sb3/qrdqn, sb3/ppo, sb3/a2c, dqn or ppo"
+            raise AlgorithmError(f"{self.title} takes no {kind}actions such as {space}{mend}")
         if isinstance(space, Discrete) and space.start != 0:
             raise AlgorithmError(f"{self.title} needs Discrete actions from 0, but the world takes {space}")
         if isinstance(space, Box) and not (len(space.shape) == 1 and space.is_bounded()):

@@ -34,6 +34,7 @@ NAMES = {
     "exploration_rate": "epsilon",
     "n_updates": "gradient_steps",
 }
+YIELD_EVERY = 1000  # env steps, where an algorithm has no rollouts
 EVERY_STEP = TrainFreq(1, TrainFrequencyUnit.STEP)
 
 
@@ -110,7 +111,7 @@ class SB3Learner:
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Let their algorithm play and learn until the budget is spent.
 
-        Yields after every update of an on-policy algorithm, about every thousand env steps of the others.
+        Yields after every update of an on-policy algorithm, about every `YIELD_EVERY` env steps of others.
 
         Raises:
             AlgorithmError: if the worlds do not fit the algorithm.
@@ -152,7 +153,7 @@ class SB3Learner:
     def _steps_per_update(self, num_envs: int) -> int:
         if isinstance(self.config, A2C):
             return self.config.num_steps * num_envs
-        return max(1, 1000 // num_envs) * num_envs
+        return max(1, YIELD_EVERY // num_envs) * num_envs
 
     def _begin(self, env: WorldsVecEnv, total_steps: int) -> tuple[Any, BaseCallback]:
         """Their algorithm at the start of `env`, or where the restored state was taken."""
@@ -164,7 +165,7 @@ class SB3Learner:
         self._model.set_env(env)
         model, self._resumed = self._model, None
         model._last_obs = env.seen(obs, info)
-        model._last_episode_starts = np.ones(env.num_envs, bool)
+        model._last_episode_starts = np.ones(env.num_envs, bool)  # their advantages never look at the first
         if state is not None:
             restore_model(model, state["model"])
             self._generators.restore(state["generators"])

@@ -74,7 +74,6 @@ def model_state(model: Any) -> State:
         "counters": {name: int(getattr(model, name)) for name in COUNTERS if hasattr(model, name)},
         "optimizers": {name: optimizer_state(attrgetter(name)(model)) for name in optimizers},
         "tensors": to_arrays({name: attrgetter(name)(model) for name in tensors}),
-        "episode_starts": np.array(model._last_episode_starts, bool),
         "replay": None if replay is None else replay_state(replay, model.num_timesteps // model.n_envs),
     }
 
@@ -88,7 +87,6 @@ def restore_model(model: Any, state: State) -> None:
     with torch.no_grad():
         for name, array in state["tensors"].items():
             attrgetter(name)(model).copy_(torch.tensor(array))
-    model._last_episode_starts = np.array(state["episode_starts"], bool)
     if state["replay"] is not None:
         restore_replay(model.replay_buffer, state["replay"], model.num_timesteps // model.n_envs)
 

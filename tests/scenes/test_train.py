@@ -18,6 +18,7 @@ import pytest
 from scenes.schema import load_scene
 from scenes.train import TrainingFailed, duration, train
 from sim.checkpoints import load_checkpoint
+from sim.errors import RequestError
 from sim.runs import RunError
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
@@ -172,3 +173,14 @@ def test_durations_for_people():
         "1 h 40 min",
         "1 h 40 min",
     ]
+
+
+def test_a_learner_that_finds_its_worlds_unfit_leaves_no_run_behind(tmp_path):
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'title = "Own"\n[world]\nuse = "gym/tests/Masked-v0"\n'
+        '[agent]\nuse = "sb3/dqn"\n[train]\nenv_steps = 64\n'
+    )
+    with pytest.raises(RequestError, match="maskableppo"):
+        train(load_scene(str(own)), tmp_path / "r", device="cpu", say=quiet)
+    assert not (tmp_path / "r").exists()

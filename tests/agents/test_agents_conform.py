@@ -1,0 +1,141 @@
+"""Every agent of the catalogue keeps every promise, on every kind of world that it plays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.catalog import AGENTS
+from sim.catalog import load, make_worlds
+from sim.conformance import check_policy
+from sim.errors import RequestError
+from sim.fields import construct
+from sim.protocols import Learner, LearnerConfig
+from sim.records import Budget, Segment
+from sim.states import read_state, write_state
+
+DISCRETE, MASKED, CONTINUOUS = "gym/CartPole-v1", "gym/tests/Masked-v0", "gym/Pendulum-v1"
+EVERYWHERE = {DISCRETE, MASKED, CONTINUOUS}
+
+#: Where each agent plays; it must refuse the other two.
+PLAYS = {
+    "dqn": {DISCRETE, MASKED},
+    "greedy": {"chess"},
+    "ppo": EVERYWHERE,
+    "random": EVERYWHERE,
+    "reinforce": EVERYWHERE,
+    "sb3/a2c": {DISCRETE, CONTINUOUS},
+    "sb3/dqn": {DISCRETE},
+    "sb3/maskableppo": {DISCRETE, MASKED},
+    "sb3/ppo": {DISCRETE, CONTINUOUS},
+    "sb3/qrdqn": {DISCRETE},
+    "sb3/sac": {CONTINUOUS},
+    "sb3/td3": {CONTINUOUS},
+    "sb3/tqc": {CONTINUOUS},
+}
+PAIRS = [(name, world) for name, worlds in PLAYS.items() for world in sorted(worlds)]
+REFUSALS = [(name, world) for name, worlds in PLAYS.items() for world in sorted(EVERYWHERE - worlds)]
+
+#: Short updates; a key that an agent does not have is left out.
+SHORT = {
+    "network": "mlp", "num_steps": 16, "minibatch_size": 16, "buffer_size": 1000, "batch_size": 8,
+    "learning_starts": 20, "train_frequency": 20, "max_steps": 30, "quantiles": 5,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_updates(monkeypatch):
+    for module in ("agents.dqn", "agents.sb3.learner"):
+        monkeypatch.setattr(f"{module}.YIELD_EVERY", 60)
+
+
+def config_for(name):
+    cls = load(AGENTS, name, "agent")
+    fields = cls.__dataclass_fields__
+    values = {key: value for key, value in SHORT.items() if key in fields}
+    if name == "dqn":
+        del values["quantiles"]
+    return construct(cls, values, name)
+
+
+def built(name, worlds, seed=0):
+    spaces = (worlds.single_observation_space, worlds.single_action_space)
+    return config_for(name).build(*spaces, seed=seed, device="cpu")
+
+
+def test_every_agent_of_the_catalogue_is_in_the_table():
+    assert set(PLAYS) == set(AGENTS)
+
+
+@pytest.mark.parametrize(("name", "world"), PAIRS)
+def test_agents_keep_every_promise_of_a_policy(name, world):
+    worlds = make_worlds(world, 3)
+    check_policy(built(name, worlds), worlds)
+
+
+@pytest.mark.parametrize(("name", "world"), REFUSALS)
+def test_agents_refuse_a_world_that_they_cannot_play(name, world):
+    worlds = make_worlds(world, 1)
+    with pytest.raises(RequestError, match=name):
+        built(name, worlds).act(*worlds.reset())
+
+
+LEARNERS = [
+    (name, world) for name, world in PAIRS if isinstance(load(AGENTS, name, "agent")(), LearnerConfig)
+]
+
+
+def test_all_but_two_agents_learn():
+    assert {name for name, _ in LEARNERS} == set(AGENTS) - {"greedy", "random"}
+
+
+@pytest.mark.parametrize(("name", "world"), LEARNERS)
+def test_learners_go_on_from_a_state_that_was_on_disk_exactly(name, world, tmp_path):
+    worlds = make_worlds(world, 2, seed=1)
+    agent = built(name, worlds)
+    assert isinstance(agent, Learner) and isinstance(config_for(name).probe(), type(config_for(name)))
+    learning = agent.learn(worlds, Budget(updates=4))
+    first = next(learning)
+    next(learning)
+    assert (first.updates, first.env_steps > 0) == (1, True)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "segments").mkdir()
+    write_state(tmp_path / "state", agent.state(), tmp_path / "segments")
+    *_, progress = learning
+    assert progress.updates == 4
+
+    other = built(name, worlds := make_worlds(world, 2, seed=50), seed=50)
+    other.restore(read_state(tmp_path / "state", tmp_path / "segments"))
+    *_, again = other.learn(worlds, Budget(updates=4))
+    assert (again.env_steps, again.updates) == (progress.env_steps, progress.updates)
+    assert plain(agent.state()) == plain(other.state())
+
+
+def plain(node):
+    """A state as nested values that compare equal exactly where they are bit for bit the same."""
+    if isinstance(node, dict):
+        return {key: plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [plain(value) for value in node]
+    if isinstance(node, Segment):
+        return node.name, plain(node.arrays)
+    if isinstance(node, np.ndarray):
+        return node.dtype.str, node.shape, node.tobytes()
+    return node
+
+
+@pytest.mark.parametrize(("name", "world"), LEARNERS)
+def test_learners_give_and_take_weights(name, world):
+    agent = built(name, worlds := make_worlds(world, 3))
+    other = built(name, worlds, seed=1)
+    weights = agent.weights()
+    assert any(not np.array_equal(a, weights[key]) for key, a in other.weights().items())
+    assert all(a.flags.c_contiguous and a.dtype.kind in "fiu" for a in weights.values())
+    other.load_weights({key: a.copy() for key, a in weights.items()})
+    assert plain(other.weights()) == plain(weights)
+    obs, info = worlds.reset()
+    decisions = [p.act(obs, info, greedy=True)[0] for p in (agent, other)]
+    assert np.array_equal(decisions[0].actions, decisions[1].actions)
+    missing = next(iter(weights))
+    with pytest.raises(ValueError, match=f"lack {missing}"):
+        other.load_weights({key: a for key, a in weights.items() if key != missing})
