@@ -114,6 +114,8 @@ def line_chart(
     plot = Rect(rect.left, rect.top + ink.px(4), rect.width, rect.height - ink.px(4 + 18))
     low, high = limits(values, least_span)
     marks = ticks(low, high, most=3 if plot.height >= ink.px(45) else 2)
+    if len(marks) > 1 and (marks[1] - marks[0]) / (high - low) * plot.height < ink.px(14):
+        marks = marks[-1:]  # too low for two lines of text
     texts = tick_texts(marks)
     gutter = max(ink.width(text) for text in [*texts, "−00"]) + ink.px(8)
     plot.left, plot.width = plot.left + gutter, plot.width - gutter

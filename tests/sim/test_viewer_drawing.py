@@ -292,3 +292,16 @@ def test_ticks_are_round_and_thinning_keeps_peaks():
     where, thin = charts.thinned(values, 100)
     assert len(thin) <= 200 and thin.max() == 9.0
     assert where[thin.argmax()] == pytest.approx(0.7777, abs=0.01)
+
+
+@pytest.mark.parametrize("height", [34, 40, 60, 120])
+def test_the_labels_of_a_value_axis_never_overlap(height, monkeypatch):
+    written: list[int] = []
+    monkeypatch.setattr(Ink, "write", lambda self, s, text, at, *a, **k: written.append(at[1]))
+    surface = canvas((300, 200))
+    charts.line_chart(
+        surface, Ink(1.0), pygame.Rect(0, 0, 300, height), np.array([0.0, 8.0]),
+        color=PALETTE.text, filled=1.0, labels=("start", "now"),
+    )  # fmt: skip
+    marks = sorted(written[:-2])
+    assert marks and all(below - above >= 14 for above, below in zip(marks, marks[1:], strict=False))
