@@ -19,6 +19,7 @@ from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
 
 SHIPPED = Path(__file__).parent
+MOST_ENVS = 16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
 
 
 class SceneError(RequestError, ValueError):
@@ -32,6 +33,15 @@ class World:
     use: str
     num_envs: int = 1
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse batches that no machine could hold.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if not 1 <= self.num_envs <= MOST_ENVS:
+            raise ValueError(f"num_envs must be in 1…{MOST_ENVS:,}, not {self.num_envs:,}")
 
 
 @dataclass(frozen=True)
@@ -240,8 +250,6 @@ def _scene(raw: dict[str, Any], path: Path) -> Scene:
         if key not in known and key not in values:
             raise SceneError(f'{where}: unknown key "{key}"; {nearest(key, [*known, *tables, *arrays])}')
     top = construct(_Top, {key: raw[key] for key in known if key in raw}, where)
-    if "world" in values and values["world"].num_envs < 1:
-        raise SceneError(f"{where}, [world]: num_envs must be at least 1, not {values['world'].num_envs}")
     return Scene(title=top.title, seed=top.seed, name=path.stem, source=path, raw=raw, **values)
 
 

@@ -70,6 +70,8 @@ def watch(
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
     from scenes.stage import MOST_WORLDS, SceneShow, programme
 
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
     checkpoint = newest_checkpoint(run) if run else None
     if headless and frames is None:
         raise RequestError("--headless needs --frames N: nobody could close the window")

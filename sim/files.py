@@ -15,6 +15,10 @@ from sim.errors import WorkError
 class SaveError(WorkError, OSError):
     """Something could not be written; what was there before is untouched."""
 
+    def __str__(self) -> str:
+        """The message alone, without the number that OSError puts before it."""
+        return self.strerror or super().__str__()
+
 
 @contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:

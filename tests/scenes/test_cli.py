@@ -116,6 +116,7 @@ def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch
         (["evaluate", "cartpole", "--checkpoint", "x"], "x does not exist"),
         (["evaluate", "cartpole", "--episodes", "0"], "--episodes must be at least 1"),
         (["watch", "cartpole", "--headless"], "--headless needs --frames"),
+        (["watch", "cartpole", "--headless", "--frames", "0"], "--frames must be at least 1, not 0"),
         (["watch", "cartpole", "--headless", "--frames", "3", "--record", "a.avi"], ".mp4"),
         (["watch", "cartpole", "--run", "x"], "x holds no checkpoint"),
     ],

@@ -90,7 +90,7 @@ def test_the_resolved_scene_loads_again_and_is_the_same(write, tmp_path):
         ('title = "a"\nseed = -1', "seed must not be below 0"),
         ('title = "a"\nworld = 3', r"\[world\] must be a table"),
         ('title = "a"\n[world]\nnum_envs = 2', r'\[world\]: the key "use" is missing'),
-        ('title = "a"\n[world]\nuse = "chess"\nnum_envs = 0', "num_envs must be at least 1"),
+        ('title = "a"\n[world]\nuse = "chess"\nnum_envs = 0', "num_envs must be in 1…16,384, not 0"),
         ('title = "a"\n[world]\nuse = "chess"\nnum_envs = "2"', 'num_envs must be a whole number, not "2"'),
         ('title = "a"\n[perception]\nuse = "x"', r"must be written \[\[perception\]\]"),
         ('title = "a"\n[[perception]]\nuse = "x"\nfeed = "ear"', "feed must be one of overlay, agent"),
