@@ -15,6 +15,7 @@ from scipy import stats
 
 from sim.protocols import Policy, WorldConfig
 from sim.records import Array, Episode
+from sim.vector import ended_episode
 
 #: Evaluation worlds are seeded this far from training worlds of the same run.
 SEED_OFFSET = 1_000_003
@@ -38,20 +39,36 @@ class Scores:
         return np.array([episode.score for episode in self.episodes])
 
     def metrics(self) -> dict[str, float]:
-        """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps."""
-        return {
+        """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps.
+
+        Games with an outcome add the shares `win`, `draw`, `loss` and `mates`; what is left was cut off.
+        """
+        metrics = {
             "return_mean": float(self.returns.mean()),
             "return_iqm": float(interquartile_mean(self.returns)),
             "return_std": float(self.returns.std(ddof=1)) if len(self.returns) > 1 else 0.0,
             "length": float(np.mean([episode.length for episode in self.episodes])),
         }
+        return metrics | {name: float(hits.mean()) for name, hits in self._outcomes().items()}
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap intervals of `return_mean` and `return_iqm`."""
-        return {
+        """95 % bootstrap intervals of `return_mean` and `return_iqm`, and of the shares of outcomes."""
+        intervals = {
             "return_mean": bootstrap_interval(self.returns, np.mean),
             "return_iqm": bootstrap_interval(self.returns, interquartile_mean),
         }
+        outcomes = self._outcomes().items()
+        return intervals | {name: bootstrap_interval(hits, np.mean) for name, hits in outcomes}
+
+    def _outcomes(self) -> dict[str, Array]:
+        """For each kind of outcome, (N,) 1.0 where it happened; empty where games have none."""
+        if not any(episode.outcome for episode in self.episodes):
+            return {}
+        shares = {
+            name: np.array([float(episode.outcome == name) for episode in self.episodes])
+            for name in ("win", "draw", "loss")
+        }
+        return shares | {"mates": np.array([float(episode.mate) for episode in self.episodes])}
 
 
 def evaluate(
@@ -84,9 +101,8 @@ def evaluate(
             decision, memory = policy.act(obs, info, memory, greedy=greedy)
             obs, _, _, _, info = worlds.step(decision.actions)
             for i in np.flatnonzero(info.get("_episode", [])):
-                episode = info["episode"]
                 if len(played[i]) < share[i]:
-                    played[i].append(Episode(float(episode["r"][i]), int(episode["l"][i])))
+                    played[i].append(ended_episode(info, int(i)))
     finally:
         worlds.close()
     protocol = config.protocol() | {"actions": "greedy" if greedy else "sampled"}

@@ -27,7 +27,7 @@ from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_
 from agents.policy import ActorCriticPolicy
 from agents.returns import discounted_returns
 from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Worlds
+from sim.vector import Worlds, ended_episode
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class ReinforceLearner(ActorCriticPolicy):
             if mask is not None:
                 masks.append(mask)
             for i in np.flatnonzero(alive & (terminated | truncated)):
-                episodes.append(Episode(float(info["episode"]["r"][i]), int(info["episode"]["l"][i])))
+                episodes.append(ended_episode(info, int(i)))
                 if truncated[i]:
                     final_value[i] = self._worth(info["final_obs"][i])
             alive &= ~(terminated | truncated)

@@ -19,7 +19,9 @@ from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
 
 SHIPPED = Path(__file__).parent
-MOST_ENVS = 16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
+MOST_ENVS = (
+    16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
+)
 
 
 class SceneError(RequestError, ValueError):

@@ -208,11 +208,21 @@ def evaluate(scene: Scene, *, device: str, episodes: int, checkpoint: Path | Non
     random = Random().build(*spaces, seed=scene.seed)
     chance = score(random, config, episodes=episodes, seed=scene.seed, greedy=False)
     metrics, intervals = found.metrics(), found.intervals()
+    breakdown = {config.name: metrics}
+    if hasattr(config, "rivals"):
+        breakdown = {
+            name: metrics
+            if rival == config
+            else score(policy, rival, episodes=episodes, seed=scene.seed, greedy=agent.greedy).metrics()
+            for name, rival in config.rivals().items()
+        }
     show_scores(scene, metrics, intervals, chance.metrics(), episodes, found.protocol)
+    if len(breakdown) > 1:
+        show_breakdown(breakdown)
     return {
         "metrics": metrics,
         "baseline": chance.metrics(),
-        "breakdown": {config.name: metrics},
+        "breakdown": breakdown,
         "n": episodes,
         "ci95": {name: list(interval) for name, interval in intervals.items()},
         "protocol": found.protocol,
@@ -238,8 +248,20 @@ def show_scores(
     for name, value in metrics.items():
         low, high = intervals.get(name, (None, None))
         interval = "" if low is None else f"{low:.2f} … {high:.2f}"
-        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline[name]:.2f}")
+        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline.get(name, 0.0):.2f}")
     table.caption = " · ".join(f"{key} {value}" for key, value in protocol.items())
+    Console(stderr=True).print(table)
+
+
+def show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
+    """The same metrics by opponent, game or class, for a person."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(next(iter(breakdown.values())))
+    table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
+    for label, metrics in breakdown.items():
+        table.add_row(label, *(f"{metrics[name]:.2f}" for name in names if name in metrics))
     Console(stderr=True).print(table)
 
 

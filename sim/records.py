@@ -56,10 +56,20 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A finished episode: its unclipped return and its length in agent steps."""
+    """A finished episode.
+
+    Attributes:
+        score: its unclipped return.
+        length: in agent steps.
+        outcome: ``"win"``, ``"draw"`` or ``"loss"`` in games that have one, otherwise empty; a game that was
+            cut off has none either.
+        mate: whether it was won by mating.
+    """
 
     score: float
     length: int
+    outcome: str = ""
+    mate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

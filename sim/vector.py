@@ -68,10 +68,19 @@ def _checked_seed(seed: int) -> int:
 
 def finished(info: Info) -> list[Episode]:
     """The episodes that ended with the step that gave `info`, in order of world."""
-    if "_episode" not in info:
-        return []
-    returns, lengths, ended = info["episode"]["r"], info["episode"]["l"], info["_episode"]
-    return [Episode(float(r), int(n)) for r, n in zip(returns[ended], lengths[ended], strict=True)]
+    return [ended_episode(info, int(i)) for i in np.flatnonzero(info.get("_episode", []))]
+
+
+def ended_episode(info: Info, world: int) -> Episode:
+    """The episode of one world that ended with the step that gave `info`."""
+    final = info["final_info"]
+    outcome = str(final["outcome"][world]) if "outcome" in final else ""
+    return Episode(
+        score=float(info["episode"]["r"][world]),
+        length=int(info["episode"]["l"][world]),
+        outcome=outcome,
+        mate=outcome == "win" and "mate" in final and bool(final["mate"][world]),
+    )
 
 
 class Worlds(VectorEnv[Array, Array, Array], abc.ABC):

@@ -28,7 +28,7 @@ observation and mask of a game cut on the opponent's turn are those of the agent
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from typing import Any, Literal, get_type_hints
@@ -115,6 +115,10 @@ class Chess:
     def against(self, policy: Policy, label: str) -> Against:
         """The same world with `policy` as opponent, which the protocol calls `label`."""
         return Against(self, policy, label)
+
+    def rivals(self) -> dict[str, Chess]:
+        """The same world against each built-in opponent, by name: what a score is broken down by."""
+        return {name: replace(self, opponent=name) for name in ("random", "greedy")}
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The rules that a score was made under."""

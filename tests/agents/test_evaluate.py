@@ -95,3 +95,26 @@ def test_equal_returns_have_a_point_as_interval():
 def test_no_episodes_are_refused():
     with pytest.raises(ValueError, match="at least 1"):
         evaluate(random_policy(Short.action_space), Config(), episodes=0, seed=0, greedy=False)
+
+
+def test_outcomes_are_counted_as_shares_with_what_was_cut_off_left_out():
+    episodes = (
+        Episode(1.0, 9, "win", mate=True), Episode(1.0, 9, "win"), Episode(0.0, 9, "draw"), Episode(0.5, 9),
+    )  # fmt: skip
+    scores = Scores(episodes, {})
+    shares = {name: scores.metrics()[name] for name in ("win", "draw", "loss", "mates")}
+    assert shares == {"win": 0.5, "draw": 0.25, "loss": 0.0, "mates": 0.25}
+    low, high = scores.intervals()["win"]
+    assert 0.0 <= low < 0.5 < high <= 1.0
+    assert "win" not in Scores((Episode(1.0, 2),), {}).metrics()
+
+
+def test_a_mated_opponent_is_a_win_by_mate():
+    """White to move has only mates in one: the random agent mates whenever it finds one."""
+    config = world_config("chess", {"fen": "7k/8/5KQ1/8/8/8/8/8 w - - 0 1", "max_plies": 40})
+    found = evaluate(
+        random_policy(gymnasium.spaces.Discrete(4672)), config, episodes=30, seed=0, greedy=False
+    )
+    won = [episode for episode in found.episodes if episode.outcome == "win"]
+    assert won and all(episode.mate and episode.score == 1.0 for episode in won)
+    assert found.metrics()["mates"] == len(won) / 30
