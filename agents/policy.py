@@ -1,4 +1,4 @@
-"""A policy network with a value: what PPO and REINFORCE act with, and what their checkpoints hold."""
+"""A policy network with a value: what PPO and REINFORCE act and learn with."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from agents.heads import Head, head_for
 from agents.layout import channels_last
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
-from agents.numerics import Precision, from_arrays, in_half, to_arrays
-from sim.records import Array, Decision
+from agents.numerics import (
+    Precision,
+    from_arrays,
+    in_half,
+    optimizer_state,
+    restore_optimizer,
+    to_arrays,
+)
+from sim.records import Array, Decision, State
+from sim.vector import Worlds
 
 
 class ActorCriticPolicy:
@@ -97,3 +105,61 @@ class ActorCriticPolicy:
         """(N, A) bool of the actions that may be chosen, or None where all may."""
         mask = info.get("action_mask")
         return None if mask is None else self.tensor(mask).bool()
+
+
+class ActorCriticLearner(ActorCriticPolicy):
+    """What PPO and REINFORCE share of learning: optimiser, generator, counters, and their exact state."""
+
+    def __init__(
+        self,
+        network: str,
+        precision: Precision,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str,
+        learning_rate: float,
+        adam_epsilon: float = 1e-8,
+        normalize_observations: bool = False,
+        return_scale: ReturnScale | None = None,
+    ) -> None:
+        super().__init__(
+            network,
+            precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            normalize_observations=normalize_observations,
+            return_scale=return_scale,
+        )
+        # Not the generator that `act` uses: watching and scoring must not change what is learned.
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=learning_rate, eps=adam_epsilon, fused=True
+        )
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds_state: State | None = None
+        self._worlds: Worlds | None = None
+
+    def state(self) -> State:
+        """Network, optimiser, generator, counters and worlds."""
+        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "network": self.weights(),
+            "optimizer": optimizer_state(self._optimizer),
+            "generator": self._generator.get_state().numpy(),
+            "worlds": self._worlds.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
+        self.load_weights(state["network"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._generator.set_state(torch.tensor(state["generator"]))
+        self._worlds_state = state["worlds"]

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.normalize import ReturnScale
-from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
-from agents.policy import ActorCriticPolicy
+from agents.numerics import NonFiniteError, Precision
+from agents.policy import ActorCriticLearner
 from agents.returns import generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
@@ -144,7 +144,7 @@ class Batch:
         )
 
 
-class PPOLearner(ActorCriticPolicy):
+class PPOLearner(ActorCriticLearner):
     """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
@@ -162,20 +162,13 @@ class PPOLearner(ActorCriticPolicy):
             action_space,
             seed=seed,
             device=device,
+            learning_rate=config.learning_rate,
+            adam_epsilon=1e-5,
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
         )
         self.config = config
-        # Not the generator that `act` uses: watching and scoring must not change what is learned.
-        self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.learning_rate, eps=1e-5, fused=True
-        )
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
-        self._env_steps = 0
-        self._updates = 0
-        self._worlds_state: State | None = None
-        self._worlds: Worlds | None = None
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.
@@ -202,26 +195,13 @@ class PPOLearner(ActorCriticPolicy):
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
-        """Network, optimiser, generators, counters and worlds."""
-        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
-        return {
-            "env_steps": self._env_steps,
-            "updates": self._updates,
-            "network": self.weights(),
-            "optimizer": optimizer_state(self._optimizer),
-            "generator": self._generator.get_state().numpy(),
-            "running_return": self._running_return.cpu().numpy(),
-            "worlds": self._worlds.state(),
-        }
+        """What every actor-critic has, and the returns in progress that rewards are scaled by."""
+        return super().state() | {"running_return": self._running_return.cpu().numpy()}
 
     def restore(self, state: State) -> None:
         """Take up a state from `state`; `learn` goes on from there."""
-        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
-        self.load_weights(state["network"])
-        restore_optimizer(self._optimizer, state["optimizer"])
-        self._generator.set_state(torch.tensor(state["generator"]))
+        super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
-        self._worlds_state = state["worlds"]
 
     def _learning_rate(self, total: int) -> float:
         left = 1 - self._updates / total

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import NETWORKS
-from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
-from agents.policy import ActorCriticPolicy
+from agents.numerics import NonFiniteError, Precision
+from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
-from sim.records import Array, Budget, Episode, Progress, State
+from sim.records import Array, Budget, Episode, Progress
 from sim.vector import Worlds, ended_episode
 
 
@@ -91,7 +91,7 @@ class Episodes:
     mask: Tensor | None  # (T, N, A)
 
 
-class ReinforceLearner(ActorCriticPolicy):
+class ReinforceLearner(ActorCriticLearner):
     """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
@@ -103,15 +103,15 @@ class ReinforceLearner(ActorCriticPolicy):
         device: str,
     ) -> None:
         super().__init__(
-            config.network, config.precision, observation_space, action_space, seed=seed, device=device
+            config.network,
+            config.precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            learning_rate=config.learning_rate,
         )
         self.config = config
-        self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate, fused=True)
-        self._env_steps = 0
-        self._updates = 0
-        self._worlds_state: State | None = None
-        self._worlds: Worlds | None = None
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Play one episode a world and take one step, until the budget is spent; yields after each.
@@ -135,26 +135,6 @@ class ReinforceLearner(ActorCriticPolicy):
                 share = self._env_steps / budget.env_steps
             total = max(self._updates, round(self._updates / share))
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
-
-    def state(self) -> State:
-        """Network, optimiser, generator, counters and worlds."""
-        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
-        return {
-            "env_steps": self._env_steps,
-            "updates": self._updates,
-            "network": self.weights(),
-            "optimizer": optimizer_state(self._optimizer),
-            "generator": self._generator.get_state().numpy(),
-            "worlds": self._worlds.state(),
-        }
-
-    def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
-        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
-        self.load_weights(state["network"])
-        restore_optimizer(self._optimizer, state["optimizer"])
-        self._generator.set_state(torch.tensor(state["generator"]))
-        self._worlds_state = state["worlds"]
 
     def _spent(self, budget: Budget) -> bool:
         if budget.updates is not None:
