@@ -2,8 +2,8 @@
 
 Convolutions are fastest when the channels of a pixel lie side by side. Turning float pictures round for every
 minibatch costs several times what the convolution itself does, so it is done once, on uint8, when an
-observation arrives; batches are then cut out and widened without moving a byte twice. (512 Atari observations
-to bfloat16 on one core: 9 ms instead of 147 ms.) Shapes stay (N, C, H, W) everywhere; only strides differ.
+observation arrives; batches are then cut out and widened without moving a byte twice. Shapes stay
+(N, C, H, W) everywhere; only strides differ.
 """
 
 from __future__ import annotations

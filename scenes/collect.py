@@ -28,16 +28,9 @@ from scenes.train import interruption, progress_bar
 from sim.checkpoints import load_card
 from sim.errors import WorkError
 from sim.files import SaveError
+from sim.played import recorded, replay
 from sim.protocols import WorldConfig
-from sim.recording import (
-    Dataset,
-    Pictured,
-    RecordingError,
-    new_dataset,
-    record,
-    recorded,
-    replay,
-)
+from sim.recording import Dataset, Pictured, RecordingError, new_dataset, record
 from sim.vector import EnvWorlds, Worlds
 
 EPISODES = 20  # where neither --episodes nor --steps is given

@@ -261,7 +261,7 @@ def show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
     names = list(next(iter(breakdown.values())))
     table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
     for label, metrics in breakdown.items():
-        table.add_row(label, *(f"{metrics[name]:.2f}" for name in names if name in metrics))
+        table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
     Console(stderr=True).print(table)
 
 

@@ -33,9 +33,8 @@ import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import h5py  # type: ignore[import-untyped]
@@ -46,14 +45,11 @@ from minari.data_collector import EpisodeBuffer  # type: ignore[import-untyped]
 from minari.dataset.minari_storage import MinariStorage  # type: ignore[import-untyped]
 from minari.serialization import deserialize_space, serialize_space  # type: ignore[import-untyped]
 
-from sim.errors import RequestError, WorkError
+from sim.errors import RequestError
 from sim.files import fresh_folder
 from sim.protocols import Policy
 from sim.records import Array
 from sim.vector import Info, Worlds, episode_seed
-
-if TYPE_CHECKING:
-    from sim.viewer.show import Moment, Show
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"  # Minari's own names
 CHUNK_BYTES, CHUNK_ROWS = 2**18, 1024  # of an HDF5 chunk before compression, at most
@@ -63,10 +59,6 @@ UNKNOWN = {"b": False, "i": -1, "u": 0, "f": np.nan, "U": ""}  # by kind of dtyp
 
 class RecordingError(RequestError, ValueError):
     """A data set that cannot be written as asked; nothing was changed."""
-
-
-class ReplayError(WorkError):
-    """An episode that did not come out again as it had been played."""
 
 
 class Column:
@@ -431,119 +423,3 @@ def _has_rows(key: str, value: Any, count: int) -> bool:
 
 def _row(info: Info, i: int, keys: Sequence[str]) -> dict[str, Array]:
     return {key: np.asarray(info[key][i]) for key in keys if key in info}
-
-
-@dataclass
-class Played:
-    """What it takes to play one episode again: its seed, and what was done and earned at each step."""
-
-    seed: int
-    actions: list[Array] = field(default_factory=list)
-    rewards: list[float] = field(default_factory=list)
-    person: list[bool] = field(default_factory=list)
-
-
-class RecordingShow:
-    """A `sim.viewer.show.Show` of one world that notes all whole episodes while another show is watched.
-
-    Noting costs nothing while a person plays: only seeds, actions and rewards are kept, and `replay` gives
-    the rest afterwards. It relies on what `sim.vector.Worlds` promises of seeds, and `replay` checks it.
-
-    Attributes:
-        played: the whole episodes, in order.
-    """
-
-    def __init__(self, show: Show, seed: int) -> None:
-        """Wrap `show`, whose worlds were made with `seed`.
-
-        Raises:
-            RecordingError: if it shows more than one world.
-        """
-        if show.num_worlds != 1:
-            raise RecordingError(f"only a show of one world can be recorded, not of {show.num_worlds}")
-        self._show = show
-        self.played: list[Played] = []
-        self._run_seed, self._episode = seed, -1
-        self._current: Played | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else the show offers: its titles, names and rates."""
-        return getattr(self._show, name)
-
-    def start(self, seed: int | None) -> Moment:
-        """Begin anew; the episode in progress is given up."""
-        moment = self._show.start(seed)
-        if seed is not None:
-            self._run_seed, self._episode = seed, -1
-        self._next()
-        return moment
-
-    def step(self, person: int | None, **how: bool) -> Moment:
-        """Step the show, and note it; `how` is for the show."""
-        moment = self._show.step(person, **how)
-        if moment.actions is None:  # nothing was done
-            return moment
-        assert self._current is not None
-        self._current.actions.append(np.array(moment.actions[0]))
-        self._current.rewards.append(float(moment.reward[0]))
-        self._current.person.append(moment.person)
-        if moment.episodes:
-            self.played.append(self._current)
-            self._next()
-        return moment
-
-    def _next(self) -> None:
-        self._episode += 1
-        self._current = Played(episode_seed(self._run_seed, 0, self._episode))
-
-
-class RecordingInteractiveShow(RecordingShow):
-    """The same for a show that takes gestures.
-
-    `isinstance(…, sim.viewer.show.Interactive)` does not see what `__getattr__` gives.
-    """
-
-    _show: Any
-
-    @property
-    def offers(self) -> Any:
-        """What it takes from a person."""
-        return self._show.offers
-
-    @property
-    def waits(self) -> bool:
-        """Whether no step makes sense before a gesture."""
-        return bool(self._show.waits)
-
-    def touch(self, gesture: Any) -> Any:
-        """Hand a gesture on: it changes no world before it comes back as a step."""
-        return self._show.touch(gesture)
-
-    def look(self) -> Moment:
-        """The newest moment, drawn again."""
-        moment: Moment = self._show.look()
-        return moment
-
-
-def recorded(show: Show, seed: int) -> RecordingShow:
-    """`show`, noted; its worlds were made with `seed`."""
-    return (RecordingInteractiveShow if hasattr(show, "touch") else RecordingShow)(show, seed)
-
-
-def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: Dataset) -> None:
-    """Play a noted episode again and write it.
-
-    Raises:
-        ReplayError: if it goes another way than it went.
-        OSError: if the disk is full.
-    """
-    obs, info = world.reset(seed=played.seed)
-    take = Take(played.seed, obs, holdable(info | {"person": False}))
-    last = len(played.actions) - 1
-    steps = zip(played.actions, played.rewards, played.person, strict=True)
-    for i, (action, earned, person) in enumerate(steps):
-        obs, reward, terminated, truncated, info = world.step(action)
-        if reward != earned or (terminated or truncated) != (i == last):
-            raise ReplayError(f"step {i} of the episode with seed {played.seed} is not what was played")
-        take.note(action, float(reward), terminated, truncated, obs, holdable(info | {"person": person}))
-    dataset.add(take)

@@ -80,6 +80,17 @@ def test_train_writes_a_run_that_evaluate_and_watch_use(capsys):
     assert seen["frames"] == 5
 
 
+def test_a_game_is_scored_by_outcome_and_by_opponent(capsys):
+    Path("kqk.toml").write_text(
+        'title = "KQK"\n[world]\nuse = "chess/kqk"\nmax_plies = 30\n[agent]\nuse = "random"\n'
+    )
+    scored = answer(capsys, "evaluate", "kqk.toml", "--episodes", "4")
+    assert set(scored["breakdown"]) == {"random", "greedy"}
+    assert scored["breakdown"]["random"] == scored["metrics"]
+    assert {"win", "draw", "loss", "mates"} <= set(scored["metrics"])
+    assert {"win", "draw", "loss", "mates"} <= set(scored["ci95"])
+
+
 def test_watch_records_h264_headless(capsys):
     own = random_scene()
     seen = answer(capsys, "watch", own, "--headless", "--frames", "30", "--record", "c.mp4")

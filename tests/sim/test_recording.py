@@ -14,18 +14,16 @@ from gymnasium.spaces import Box, Discrete, Graph
 
 from sim.catalog import make_world, make_worlds, world_config
 from sim.files import SaveError
+from sim.played import ReplayError, recorded, replay
 from sim.recording import (
     CHUNK_BYTES,
     Column,
     Pictured,
     RecordingError,
-    ReplayError,
     Take,
     dataset_id,
     new_dataset,
     record,
-    recorded,
-    replay,
 )
 from sim.records import Decision, Episode
 from sim.vector import EnvWorlds, episode_seed

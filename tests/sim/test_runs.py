@@ -142,7 +142,9 @@ def test_numbers_of_numpy_come_back_as_numbers(tmp_path):
     write_state(
         tmp_path, {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": (1, 2)}, tmp_path
     )
-    same(read_state(tmp_path, tmp_path), {"a": float(np.float32(0.1)), "b": 3, "c": True, "d": [1, 2]})
+    back = read_state(tmp_path, tmp_path)
+    same(back, {"a": float(np.float32(0.1)), "b": 3, "c": True, "d": [1, 2]})
+    assert [type(value) for value in back.values()] == [float, int, bool, list]
 
 
 def test_only_the_two_newest_states_are_kept(run):

@@ -64,7 +64,8 @@ def test_equals_gymnasium_step_for_step_falls_and_time_limits_included(body):
 @pytest.mark.parametrize("seed", [0, 1000, 20000])
 @pytest.mark.parametrize("body", ALL)
 def test_equals_gymnasium_over_whole_episodes(body, seed, strength):
-    compare_with_gymnasium(body, num_envs=4, seed=seed, steps=1100, max_steps=1000, strength=strength)
+    ended = compare_with_gymnasium(body, num_envs=4, seed=seed, steps=1100, max_steps=1000, strength=strength)
+    assert ended >= 4, "every world came to its end at least once"
 
 
 @pytest.mark.parametrize("body", ALL)
