@@ -4,6 +4,7 @@ AGENTS = {
     "dqn": "agents.dqn:DQN",
     "greedy": "agents.greedy:Greedy",
     "ppo": "agents.ppo:PPO",
+    "pqn": "agents.pqn:PQN",
     "reinforce": "agents.reinforce:Reinforce",
     "random": "agents.random:Random",
     "sb3/a2c": "agents.sb3:A2C",

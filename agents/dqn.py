@@ -21,21 +21,20 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
 from torch import Tensor, nn
 
-from agents.networks import MLP, NETWORKS, NetworkError, QNetwork
+from agents.networks import NETWORKS
 from agents.numerics import (
     NonFiniteError,
     Precision,
     from_arrays,
-    in_half,
     optimizer_state,
     restore_optimizer,
     to_arrays,
 )
+from agents.q_policy import QPolicy, best_actions, falling
 from agents.replay import Batch, Priorities, Replay
-from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 
 YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
@@ -136,12 +135,7 @@ def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
     return ((tau[:, None] - (error < 0).float()).abs() * huber).sum(1).mean(1)
 
 
-def masked_best(q: Tensor, mask: Tensor | None) -> Tensor:
-    """(N,) the best action of (N, A), masked ones never; 0 where all are masked."""
-    return q.argmax(1) if mask is None else q.masked_fill(~mask, -torch.inf).argmax(1)
-
-
-class DQNLearner:
+class DQNLearner(QPolicy):
     """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
@@ -152,22 +146,24 @@ class DQNLearner:
         seed: int,
         device: str,
     ) -> None:
-        if not isinstance(action_space, Discrete) or action_space.start != 0:
-            raise NetworkError(f"dqn needs Discrete actions from 0, but the world takes {action_space}")
+        super().__init__(
+            "dqn",
+            config.network,
+            config.precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            epsilon_play=config.epsilon_play,
+            dueling=config.dueling,
+            quantiles=config.quantiles,
+        )
         self.config = config
-        self.device = torch.device(device)
-        self._observation_space = observation_space
-        self._actions = int(action_space.n)
-        shape = (observation_space, self._actions, config.quantiles, config.dueling)
-        self.network = QNetwork(config.network, *shape, torch.Generator().manual_seed(seed)).to(self.device)
-        self.target = QNetwork(config.network, *shape, torch.Generator().manual_seed(seed)).to(self.device)
+        self.target = self.new_network()
         self._optimizer = torch.optim.Adam(
             self.network.parameters(), lr=config.learning_rate, eps=1.5e-4, fused=True
         )  # ε of Hessel et al. 2018, table 1
-        self._half = config.network not in MLP and in_half(config.precision, self.device)
-        # Two generators: watching and scoring must not change what is learned.
         self._generator = np.random.default_rng(seed)
-        self._acting = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
         self._worlds: Worlds | None = None
@@ -175,38 +171,10 @@ class DQNLearner:
         self._priorities: Priorities | None = None
         self._resumed: State | None = None
 
-    def seed(self, seed: int) -> None:
-        """Start the generator that `act` uses for ε anew."""
-        self._acting = np.random.default_rng(seed)
-
-    @torch.no_grad()
-    def act(
-        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
-    ) -> tuple[Decision, Any]:
-        """The best of N actions, or with ε a random one; see `sim.protocols.Policy`."""
-        mask = self._mask(info)
-        q = self.q_values(self._tensor(obs))
-        epsilon = 0.0 if greedy else self.config.epsilon_play
-        actions = self._explore(masked_best(q, mask).cpu().numpy(), mask, epsilon, self._acting)
-        best = q if mask is None else q.masked_fill(~mask, -torch.inf)
-        return Decision(actions, q_values=q.cpu().numpy(), value=best.amax(1).cpu().numpy()), memory
-
-    def weights(self) -> dict[str, Array]:
-        """The online network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint, for the target network too.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
+        """Take up parameters from a checkpoint, for the target network too; see `QPolicy`."""
+        super().load_weights(weights)
         from_arrays(self.target, weights)
-
-    def q_values(self, obs: Tensor) -> Tensor:
-        """(N, …) → (N, A) expected discounted returns."""
-        return self._quantiles(self.network, obs).mean(2)
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Play and learn in turn until the budget is spent; yields about every thousand env steps.
@@ -273,11 +241,12 @@ class DQNLearner:
             worlds.num_envs,
             worlds.single_observation_space,
             frame_stack=worlds.frame_stack,
-            actions=self._actions,
+            actions=self.actions,
             masked="action_mask" in info,
             n_step=config.n_step,
             gamma=config.gamma,
             device=self.device,
+            arrange=self.network.trunk.arrange,
         )
         self._priorities = Priorities(self._replay, config.priority_alpha) if config.prioritized else None
         if resumed is not None:
@@ -290,24 +259,24 @@ class DQNLearner:
     @torch.no_grad()
     def _step(self, worlds: Worlds, obs: Array, info: Info, budget: int) -> tuple[Array, Info, list[Episode]]:
         """One step of all worlds, remembered."""
-        seen, mask = self._tensor(obs), self._mask(info)
+        seen, mask = self.observe(obs), self.mask(info)
         if self._env_steps < self.config.learning_starts:
             best = np.zeros(worlds.num_envs, np.int64)
-            actions = self._explore(best, mask, 1.0, self._generator)
+            actions = self.explore(best, mask, 1.0, self._generator)
         else:
-            best = masked_best(self.q_values(seen), mask).cpu().numpy()
-            actions = self._explore(best, mask, self.epsilon, self._generator)
+            best = best_actions(self.q_values(seen), mask).cpu().numpy()
+            actions = self.explore(best, mask, self.epsilon, self._generator)
         obs, reward, terminated, truncated, info = worlds.step(actions)
         final_obs = final_mask = None
         if (terminated | truncated).any():
-            final_obs = self._tensor(info["final_obs"])
-            final_mask = self._mask(info["final_info"])
+            final_obs = self.observe(info["final_obs"])
+            final_mask = self.mask(info["final_info"])
         learned = np.sign(reward) if self.config.clip_reward else reward
         assert self._replay is not None
         self._replay.add(
             seen,
-            self._tensor(actions),
-            self._tensor(learned),
+            self.tensor(actions),
+            self.tensor(learned),
             terminated,
             truncated,
             final_obs,
@@ -323,21 +292,8 @@ class DQNLearner:
     def epsilon(self) -> float:
         """The share of random actions now."""
         config = self.config
-        fallen = min(1.0, self._env_steps / max(1, config.epsilon_steps))
-        return config.epsilon_start + (config.epsilon_end - config.epsilon_start) * fallen
-
-    def _explore(
-        self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
-    ) -> Array:
-        """`best` (N,), each replaced with chance ε by a random legal action."""
-        n = len(best)
-        explore = generator.random(n) < epsilon
-        if mask is None:
-            anything = generator.integers(self._actions, size=n)
-        else:
-            keys = np.where(mask.cpu().numpy(), generator.random((n, self._actions)), -1.0)
-            anything = keys.argmax(1)
-        return np.where(explore, anything, best)
+        share = self._env_steps / max(1, config.epsilon_steps)
+        return falling(config.epsilon_start, config.epsilon_end, share)
 
     def _update(self, share: float) -> Tensor:
         """One gradient step; returns loss, mean Q and gradient norm, still on the device."""
@@ -350,7 +306,7 @@ class DQNLearner:
             batch = self._priorities.sample(config.batch_size, beta, self._generator)
         target = self.td_target(batch)
         rows = torch.arange(len(batch.action), device=self.device)
-        chosen = self._quantiles(self.network, batch.obs)[rows, batch.action]  # (B, K)
+        chosen = self.quantiles(self.network, batch.obs)[rows, batch.action]  # (B, K)
         loss = (batch.weight * quantile_huber_loss(chosen, target)).mean()
         self._optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -368,9 +324,9 @@ class DQNLearner:
 
         Where every next action is masked the episode has terminated, and the discount is 0.
         """
-        values = self._quantiles(self.target, batch.next_obs)
-        chooser = self._quantiles(self.network, batch.next_obs) if self.config.double else values
-        best = masked_best(chooser.mean(2), batch.next_mask)
+        values = self.quantiles(self.target, batch.next_obs)
+        chooser = self.quantiles(self.network, batch.next_obs) if self.config.double else values
+        best = best_actions(chooser.mean(2), batch.next_mask)
         following = values[torch.arange(len(best), device=self.device), best]
         return batch.n_step_return[:, None] + batch.discount[:, None] * following
 
@@ -385,15 +341,3 @@ class DQNLearner:
     def _crossings(self, before: int, every: int) -> int:
         """How many multiples of `every` lie in (before, now]."""
         return self._env_steps // every - before // every
-
-    def _quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            quantiles: Tensor = network(obs)
-        return quantiles.float()
-
-    def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-    def _mask(self, info: Mapping[str, Any]) -> Tensor | None:
-        mask = info.get("action_mask")
-        return None if mask is None else self._tensor(mask).bool()

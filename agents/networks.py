@@ -21,7 +21,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
 from torch import Tensor, nn
 
-from agents.layout import channels_last
+from agents.layout import channels_last, fold, fold_kernel
 from sim.errors import RequestError
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -43,37 +43,50 @@ class NetworkError(RequestError, ValueError):
 class Pixels(nn.Module):
     """(N, C, H, W) uint8 → (N, features)."""
 
-    def __init__(self, name: str, shape: Sequence[int], generator: torch.Generator) -> None:
+    def __init__(
+        self, name: str, shape: Sequence[int], generator: torch.Generator, layer_norm: bool = False
+    ) -> None:
         super().__init__()
+        self.stride = CONVOLUTIONS[name][0][2]
         layers: list[nn.Module] = []
         channels = shape[0]
         for width, kernel, stride in CONVOLUTIONS[name]:
-            layers += [nn.Conv2d(channels, width, kernel, stride), nn.ReLU()]
+            layers.append(nn.Conv2d(channels, width, kernel, stride))
+            if layer_norm:
+                layers.append(nn.GroupNorm(1, width))  # over channels and positions, a gain a channel
+            layers.append(nn.ReLU())
             channels = width
         self.convolutions = nn.Sequential(*layers)
         flat = self.convolutions(torch.zeros(1, *shape)).flatten(1).shape[1]
         self.features = HIDDEN[name]
         self.hidden = nn.Linear(flat, self.features)
+        self.norm = nn.LayerNorm(self.features) if layer_norm else nn.Identity()
         for layer in self.convolutions:
             if isinstance(layer, nn.Conv2d):
                 orthogonal(layer, 2**0.5, generator)
         orthogonal(self.hidden, 2**0.5, generator)
         keep_channels_last(self.convolutions)
 
+    def arrange(self, obs: Tensor) -> Tensor:
+        """Pictures (N, C, H, W) as `forward` reads them; see `agents.layout`."""
+        return fold(obs, self.stride)
+
     def forward(self, obs: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 → (N, features), in the number format of the autocast around it."""
+        """Arranged pictures uint8 → (N, features), in the number format of the autocast around it."""
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
-        x = first_layer(first, obs)
+        x = on_pictures(obs, fold_kernel(first.weight, self.stride), first.bias)
         for layer in others:
             x = layer(x)
-        return torch.relu(self.hidden(x.flatten(1)))
+        return torch.relu(self.norm(self.hidden(x.flatten(1))))
 
 
 class Vector(nn.Module):
     """(N, …) numbers → (N, features); whole numbers that only name a state become one-hot."""
 
-    def __init__(self, name: str, inputs: int, one_hot: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self, name: str, inputs: int, one_hot: bool, generator: torch.Generator, layer_norm: bool = False
+    ) -> None:
         super().__init__()
         self.inputs, self.one_hot = inputs, one_hot
         self.features = MLP[name][-1]
@@ -82,7 +95,13 @@ class Vector(nn.Module):
             layer = nn.Linear(wide, narrow)
             orthogonal(layer, 2**0.5, generator)
             self.layers.add_module(f"linear{i}", layer)
+            if layer_norm:
+                self.layers.add_module(f"norm{i}", nn.LayerNorm(narrow))
             self.layers.add_module(f"tanh{i}", nn.Tanh())
+
+    def arrange(self, obs: Tensor) -> Tensor:
+        """Numbers as they are."""
+        return obs
 
     def forward(self, obs: Tensor) -> Tensor:
         """Numbers of any shape, flattened to (N, inputs), or (N,) states → (N, features)."""
@@ -94,7 +113,7 @@ class Vector(nn.Module):
 class Board(nn.Module):
     """(N, C, 8, 8) uint8 planes → (N, features): the last residual block's maps, flattened."""
 
-    def __init__(self, planes: int, generator: torch.Generator) -> None:
+    def __init__(self, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
         super().__init__()
         self.features = BOARD_CHANNELS * 64
         self.stem = orthogonal(nn.Conv2d(planes, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
@@ -103,12 +122,17 @@ class Board(nn.Module):
             first = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
             # A block that starts near nothing lets the signal through: depth without batch norm.
             second = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 0.1, generator)
-            self.blocks.append(nn.Sequential(first, nn.ReLU(), second))
+            between = nn.Sequential(nn.GroupNorm(1, BOARD_CHANNELS), nn.ReLU()) if layer_norm else nn.ReLU()
+            self.blocks.append(nn.Sequential(first, between, second))
         keep_channels_last(self)
+
+    def arrange(self, obs: Tensor) -> Tensor:
+        """Planes (N, C, 8, 8), the planes of a square side by side."""
+        return channels_last(obs)
 
     def forward(self, obs: Tensor) -> Tensor:
         """(N, C, 8, 8) uint8, 255 for a set square → (N, features)."""
-        x = torch.relu(first_layer(self.stem, obs))
+        x = torch.relu(on_pictures(obs, self.stem.weight, self.stem.bias, padding=1))
         for block in self.blocks:
             x = torch.relu(x + block(x))
         return x.flatten(1)
@@ -127,16 +151,15 @@ class Planes(nn.Module):
         return moves.flatten(1)
 
 
-def first_layer(layer: nn.Conv2d, pictures: Tensor) -> Tensor:
-    """The first convolution on uint8 pictures scaled to [0, 1].
+def on_pictures(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
+    """A convolution of uint8 pictures scaled to [0, 1].
 
     The scale goes into the weights, which are few, instead of the pictures; whole numbers up to 255 are
     exact in bfloat16, so nothing is rounded on the way in.
     """
     kind = pictures.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    x = channels_last(pictures).to(dtype)
-    return nn.functional.conv2d(x, layer.weight / 255, layer.bias, layer.stride, layer.padding)
+    return nn.functional.conv2d(pictures.to(dtype), weight / 255, bias, padding=padding)
 
 
 def keep_channels_last(module: nn.Module) -> None:
@@ -149,8 +172,12 @@ def keep_channels_last(module: nn.Module) -> None:
 Trunk: TypeAlias = Pixels | Vector | Board
 
 
-def trunk_for(name: str, space: gymnasium.Space[object], generator: torch.Generator) -> Trunk:
+def trunk_for(
+    name: str, space: gymnasium.Space[object], generator: torch.Generator, layer_norm: bool = False
+) -> Trunk:
     """The trunk called `name` for observations of `space`.
+
+    With `layer_norm` every hidden layer is normalised before it is rectified (Ba et al. 2016).
 
     Raises:
         NetworkError: if there is none of that name, or it cannot read such observations.
@@ -164,19 +191,19 @@ def trunk_for(name: str, space: gymnasium.Space[object], generator: torch.Genera
                 f'network "{name}" looks at pictures (C, H, W) uint8 of at least 36×36, but the world gives '
                 f'{space}; use network = "{better}"'
             )
-        return Pixels(name, shape, generator)
+        return Pixels(name, shape, generator, layer_norm)
     if name == "board":
         if not pictures or shape[1:] != (8, 8):
             raise NetworkError(
                 f'network "board" looks at planes (C, 8, 8) uint8, but the world gives {space}'
             )
-        return Board(shape[0], generator)
+        return Board(shape[0], generator, layer_norm)
     if name not in MLP:
         raise NetworkError(f'there is no network "{name}"; there are {", ".join(NETWORKS)}')
     if isinstance(space, Discrete):
-        return Vector(name, int(space.n), True, generator)
+        return Vector(name, int(space.n), True, generator, layer_norm)
     if isinstance(space, Box | MultiBinary) and space.shape is not None:
-        return Vector(name, int(torch.Size(space.shape).numel()), False, generator)
+        return Vector(name, int(torch.Size(space.shape).numel()), False, generator, layer_norm)
     raise NetworkError(f'network "mlp" cannot read observations of {space}')
 
 
@@ -208,7 +235,7 @@ class ActorCritic(nn.Module):
         self.value = orthogonal(nn.Linear(self.trunk.features, 1), 1.0, generator)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Observations (N, …) → policy parameters (N, outputs) and values (N,), float32."""
+        """Arranged observations (N, …) → policy parameters (N, outputs) and values (N,), float32."""
         features = self.trunk(obs)
         other = features if self.value_trunk is None else self.value_trunk(obs)
         return self.policy(features).float(), self.value(other).float().squeeze(-1)
@@ -224,18 +251,19 @@ class QNetwork(nn.Module):
         actions: int,
         quantiles: int,
         dueling: bool,
+        layer_norm: bool,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.actions, self.quantiles = actions, quantiles
-        self.trunk = trunk_for(name, observation_space, generator)
+        self.trunk = trunk_for(name, observation_space, generator, layer_norm)
         self.advantage = output_layer(self.trunk, actions * quantiles, 0.1, generator)
         self.value = (
             orthogonal(nn.Linear(self.trunk.features, quantiles), 0.1, generator) if dueling else None
         )
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Observations (N, …) → (N, actions, quantiles)."""
+        """Arranged observations (N, …) → (N, actions, quantiles)."""
         features = self.trunk(obs)
         advantage: Tensor = self.advantage(features).view(-1, self.actions, self.quantiles)
         if self.value is None:

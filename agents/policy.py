@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from agents.heads import Head, head_for
-from agents.layout import channels_last
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
 from agents.numerics import (
@@ -43,8 +43,8 @@ class ActorCriticPolicy:
         self.device = torch.device(device)
         self.head: Head = head_for(action_space)
         weights = torch.Generator().manual_seed(seed)
-        actor_critic = ActorCritic(network, observation_space, self.head.outputs, weights)
-        parts: dict[str, nn.Module] = {"actor_critic": actor_critic, "head": self.head}
+        self.actor_critic = ActorCritic(network, observation_space, self.head.outputs, weights)
+        parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
         if normalize_observations:
             parts["observations"] = RunningMoments(observation_space.shape or ())
         if return_scale is not None:
@@ -65,7 +65,7 @@ class ActorCriticPolicy:
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
         """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
-        parameters, value = self.forward(self.tensor(obs))
+        parameters, value = self.forward(self.observe(obs))
         if self.return_scale is not None:
             value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
@@ -90,16 +90,20 @@ class ActorCriticPolicy:
         from_arrays(self.network, weights)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
+        """Arranged observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
         if self.moments is not None:
             obs = self.moments.normalize(obs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            parameters, value = self.network["actor_critic"](obs)
+            parameters, value = self.actor_critic(obs)
         return parameters, value
 
+    def observe(self, obs: Array) -> Tensor:
+        """Observations (N, …) on this policy's device, arranged as the network reads them."""
+        return self.actor_critic.trunk.arrange(self.tensor(obs))
+
     def tensor(self, array: Array) -> Tensor:
-        """An array on this policy's device, pictures channels last."""
-        return channels_last(torch.from_numpy(array).to(self.device))
+        """An array on this policy's device."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

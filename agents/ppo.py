@@ -215,7 +215,7 @@ class PPOLearner(ActorCriticLearner):
         episodes: list[Episode] = []
         masks: list[Tensor] = []
         for _ in range(self.config.num_steps):
-            seen = self.tensor(obs)
+            seen = self.observe(obs)
             mask = self.mask(info)
             parameters, value = self.forward(seen)
             action, log_prob = self.head.sample(parameters, mask, self._generator)
@@ -224,7 +224,7 @@ class PPOLearner(ActorCriticLearner):
             final_value = torch.zeros_like(value)
             if truncated.any():
                 rows = torch.from_numpy(truncated).to(self.device)
-                final_value[rows] = self.forward(self.tensor(info["final_obs"])[rows])[1]
+                final_value[rows] = self.forward(self.observe(info["final_obs"][truncated]))[1]
             steps.append(
                 {
                     "obs": seen,
@@ -241,7 +241,7 @@ class PPOLearner(ActorCriticLearner):
                 masks.append(mask)
         columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
         rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
-        following = torch.cat([rollout.value[1:], self.forward(self.tensor(obs))[1][None]])
+        following = torch.cat([rollout.value[1:], self.forward(self.observe(obs))[1][None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
         if self.config.clip_reward:
             rollout.reward = rollout.reward.sign()

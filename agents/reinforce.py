@@ -152,7 +152,7 @@ class ReinforceLearner(ActorCriticLearner):
         masks: list[Tensor] = []
         episodes: list[Episode] = []
         while alive.any() and len(rows) < self.config.max_steps:
-            seen, mask = self.tensor(obs), self.mask(info)
+            seen, mask = self.observe(obs), self.mask(info)
             action, _ = self.head.sample(self.forward(seen)[0], mask, self._generator)
             obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
             rows.append((seen, action, reward * alive, alive.copy()))
@@ -180,7 +180,7 @@ class ReinforceLearner(ActorCriticLearner):
         """What a cut-off episode was still worth; without a baseline nothing is known, so nothing."""
         if not self.config.baseline:
             return torch.zeros((), device=self.device)
-        return self.forward(self.tensor(obs[None]))[1][0]
+        return self.forward(self.observe(obs[None]))[1][0]
 
     def _update(self, played: Episodes) -> dict[str, float]:
         """One gradient step on whole episodes."""

@@ -11,6 +11,7 @@ Everything lives in tensors on one device, so that a GPU learner never waits for
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gymnasium
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.layout import channels_last, join, split
 from sim.records import Segment, State
 
 SEGMENT = 512  # slots; what is full of them never changes and is written to disk once
@@ -52,6 +54,7 @@ class Replay:
         n_step: int = 1,
         gamma: float = 0.99,
         device: str | torch.device = "cpu",
+        arrange: Callable[[Tensor], Tensor] = channels_last,
     ) -> None:
         """Reserve the memory.
 
@@ -65,6 +68,7 @@ class Replay:
             n_step: the most steps that a drawn transition spans.
             gamma: discount.
             device: where everything lives.
+            arrange: how observations are laid out before they are given to `add`; see `agents.layout`.
         """
         shape = observation_space.shape
         assert shape is not None and observation_space.dtype is not None
@@ -72,15 +76,15 @@ class Replay:
         self.num_envs, self.n_step, self.gamma = num_envs, n_step, gamma
         self.slots = max(2, math.ceil(buffer_size / num_envs / SEGMENT)) * SEGMENT
         self.device = torch.device(device)
-        frame = shape[1:] if frame_stack > 1 else shape
-        dtype = torch.from_numpy(np.zeros(0, observation_space.dtype)).dtype
+        example = arrange(torch.from_numpy(np.zeros((1, *shape), observation_space.dtype)))
+        self._pictures = example.dim() == 4
         rows = num_envs * self.slots
 
         def reserve(*size: int, dtype: torch.dtype) -> Tensor:
             return torch.zeros(rows, *size, dtype=dtype, device=self.device)
 
         self._columns = {
-            "frame": reserve(*frame, dtype=dtype),
+            "frame": reserve(*self._newest_frame(example).shape[1:], dtype=example.dtype),
             "action": reserve(dtype=torch.int32),
             "reward": reserve(dtype=torch.float32),
             "terminated": reserve(dtype=torch.bool),
@@ -223,7 +227,7 @@ class Replay:
         """Write observations of some worlds into their next slots; returns the rows."""
         rows = torch.from_numpy(worlds * self.slots + self._head[worlds] % self.slots).to(self.device)
         columns = self._columns
-        columns["frame"][rows] = obs[:, -1] if self.frame_stack > 1 else obs
+        columns["frame"][rows] = self._newest_frame(obs)
         age = np.minimum(self._age[worlds], self.frame_stack - 1).astype(np.uint8)
         columns["age"][rows] = torch.from_numpy(age).to(self.device)
         for name in ("terminated", "last"):
@@ -239,11 +243,15 @@ class Replay:
         slot = row % self.slots
         return row - slot + (slot + 1) % self.slots
 
+    def _newest_frame(self, obs: Tensor) -> Tensor:
+        """(N, …) what an observation adds to the one before it; of pictures (N, h, w, k), channels last."""
+        if self._pictures:
+            return split(obs, self.frame_stack)[:, -1]
+        return obs[:, -1] if self.frame_stack > 1 else obs
+
     def _stacked(self, row: Tensor) -> Tensor:
         """Observations at rows: frames of the same episode, oldest first, zeros before its start."""
         frames = self._columns["frame"]
-        if self.frame_stack == 1:
-            return frames.index_select(0, row)
         back = torch.arange(self.frame_stack - 1, -1, -1, device=self.device)
         slot = row % self.slots
         rows = (row - slot)[:, None] + (slot[:, None] - back) % self.slots
@@ -251,7 +259,9 @@ class Replay:
         before = back > self._columns["age"][row].long()[:, None]  # (B, S)
         if before.any():
             stack[before] = 0
-        return stack
+        if self._pictures:
+            return join(stack)
+        return stack if self.frame_stack > 1 else stack.squeeze(1)
 
     def _oldest(self) -> np.ndarray:
         """(N,) the first logical slot whose whole stack is still in the ring."""

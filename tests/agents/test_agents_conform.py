@@ -22,6 +22,7 @@ PLAYS = {
     "dqn": {DISCRETE, MASKED},
     "greedy": {"chess"},
     "ppo": EVERYWHERE,
+    "pqn": {DISCRETE, MASKED},
     "random": EVERYWHERE,
     "reinforce": EVERYWHERE,
     "sb3/a2c": {DISCRETE, CONTINUOUS},

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents.dqn import DQN, masked_best, quantile_huber_loss
+from agents.dqn import DQN, quantile_huber_loss
 from agents.evaluate import evaluate
 from agents.networks import NetworkError, QNetwork
 from agents.numerics import NonFiniteError
+from agents.q_policy import best_actions
 from agents.replay import Batch
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget, Segment
@@ -144,7 +145,7 @@ def test_the_quantile_loss_finds_the_quantiles():
 @pytest.mark.parametrize("quantiles", [1, 5])
 def test_dueling_advantages_average_to_nothing(quantiles):
     space = gymnasium.spaces.Box(-1, 1, (3,))
-    net = QNetwork("mlp", space, 4, quantiles, True, torch.Generator().manual_seed(0))
+    net = QNetwork("mlp", space, 4, quantiles, True, False, torch.Generator().manual_seed(0))
     with torch.no_grad():
         net.value.bias.fill_(2.5)
     obs = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
@@ -155,8 +156,8 @@ def test_dueling_advantages_average_to_nothing(quantiles):
 
 def test_the_best_legal_action():
     q = torch.tensor([[1.0, 3.0, 2.0], [-1.0, -2.0, -3.0]])
-    assert masked_best(q, None).tolist() == [1, 0]
-    assert masked_best(q, torch.tensor([[True, False, True], [False, False, True]])).tolist() == [2, 2]
+    assert best_actions(q, None).tolist() == [1, 0]
+    assert best_actions(q, torch.tensor([[True, False, True], [False, False, True]])).tolist() == [2, 2]
 
 
 def test_epsilon_falls_in_a_straight_line_and_stays():
@@ -170,7 +171,7 @@ def test_epsilon_falls_in_a_straight_line_and_stays():
 def test_exploration_is_as_frequent_as_epsilon_says_and_legal():
     agent = tabular(ONLINE, TARGET)
     mask = torch.tensor([[True, False, True]] * 20_000)
-    actions = agent._explore(np.zeros(20_000, np.int64), mask, 0.3, np.random.default_rng(0))
+    actions = agent.explore(np.zeros(20_000, np.int64), mask, 0.3, np.random.default_rng(0))
     assert set(actions.tolist()) == {0, 2}
     assert (actions == 2).mean() == pytest.approx(0.15, abs=0.01)
 

@@ -38,7 +38,9 @@ def test_pixels_are_scaled_to_one():
     net = network("small")
     white = torch.full((1, 4, 84, 84), 255, dtype=torch.uint8)
     direct = net.trunk.convolutions(torch.ones(1, 4, 84, 84)).flatten(1)  # floats, already scaled
-    assert torch.allclose(net.trunk(white), torch.relu(net.trunk.hidden(direct)), atol=1e-5)
+    assert torch.allclose(
+        net.trunk(net.trunk.arrange(white)), torch.relu(net.trunk.hidden(direct)), atol=1e-5
+    )
 
 
 def test_discrete_observations_become_one_hot():

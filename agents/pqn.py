@@ -1,0 +1,263 @@
+"""Parallelised Q-networks (Gallici et al. 2024): Q-learning with no replay and no target network.
+
+Many worlds play at once; what they saw in a few steps is learned from a few times and forgotten. That is
+stable because every hidden layer is normalised (Ba et al. 2016), which the paper proves for linear and
+shows for deep networks. The targets look several steps ahead: Peng's Q(λ), without off-policy correction,
+
+    G_t = r_t + γ [(1 − λ) max_a Q(s_{t+1}, a) + λ G_{t+1}]
+
+which is the λ-return of a state value V(s) = max_a Q(s, a): so PPO's `generalized_advantage` computes it.
+
+Read from top to bottom: the keys, the rollout, the learner's loop. Masked actions are never chosen, neither
+in play nor in the bootstrap; an episode that was cut off still bootstraps from its final observation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.layout import stack, take
+from agents.networks import NETWORKS
+from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
+from agents.q_policy import QPolicy, best_actions, best_values, falling
+from agents.returns import generalized_advantage
+from sim.records import Array, Budget, Episode, Progress, State
+from sim.vector import Info, Worlds, finished
+
+#: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
+FIGURES = ("loss", "q_value", "grad_norm")
+
+
+@dataclass(frozen=True)
+class PQN:
+    """The scene keys of ``pqn``; the defaults are Gallici et al. 2024's for Atari."""
+
+    network: str = "nature"  # see agents.networks; always with layer normalisation
+    learning_rate: float = 2.5e-4
+    learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
+    num_steps: int = 32  # per environment and update
+    num_epochs: int = 2
+    minibatch_size: int = 128
+    gamma: float = 0.99
+    q_lambda: float = 0.65
+    epsilon_start: float = 1.0
+    epsilon_end: float = 0.001
+    epsilon_share: float = 0.1  # of the budget, over which ε falls in a straight line
+    epsilon_play: float = 0.001  # when watched and scored
+    max_grad_norm: float = 10.0
+    clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
+    precision: Precision = "auto"
+    greedy: bool = False  # when watched and scored: never a random action, not even ε's
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("num_steps", "num_epochs", "minibatch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in (
+            "gamma", "q_lambda", "epsilon_start", "epsilon_end", "epsilon_share", "epsilon_play",
+        ):  # fmt: skip
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if not 0 <= self.learning_rate_end < math.inf:
+            raise ValueError(f"learning_rate_end must not be below 0, not {self.learning_rate_end}")
+        if self.network not in NETWORKS:
+            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
+
+    def probe(self) -> PQN:
+        """The same work a step in shorter updates, to estimate how long training will take."""
+        return replace(self, num_steps=min(self.num_steps, 16))
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> PQNLearner:
+        """A fresh learner for one world's spaces.
+
+        Raises:
+            NetworkError: unless actions are Discrete from 0.
+        """
+        return PQNLearner(self, observation_space, action_space, seed, device)
+
+
+@dataclass
+class Rollout:
+    """What one update learns from: `num_steps` steps of N worlds, time first."""
+
+    obs: Tensor  # (T, N, …)
+    action: Tensor  # (T, N)
+    value: Tensor  # (T, N) max_a Q(s_t, a)
+    next_value: Tensor  # (T, N), of the final observation where an episode was truncated
+    reward: Tensor  # (T, N)
+    terminated: Tensor  # (T, N)
+    truncated: Tensor  # (T, N)
+
+    def targets(self, gamma: float, q_lambda: float) -> Tensor:
+        """(T, N) Peng's Q(λ); see the module."""
+        advantage = generalized_advantage(
+            self.reward, self.value, self.next_value, self.terminated, self.truncated, gamma, q_lambda
+        )
+        return advantage + self.value
+
+
+class PQNLearner(QPolicy):
+    """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+
+    def __init__(
+        self,
+        config: PQN,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        seed: int,
+        device: str,
+    ) -> None:
+        super().__init__(
+            "pqn",
+            config.network,
+            config.precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            epsilon_play=config.epsilon_play,
+            layer_norm=True,
+        )
+        self.config = config
+        self._optimizer = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
+        self._generator = np.random.default_rng(seed)
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds: Worlds | None = None
+        self._worlds_state: State | None = None
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Alternate rollouts and updates until the budget is spent; yields after each update.
+
+        Raises:
+            NonFiniteError: if a loss or gradient is not finite.
+        """
+        config = self.config
+        steps_per_update = config.num_steps * worlds.num_envs
+        total = budget.in_updates(steps_per_update)
+        self._worlds = worlds
+        state = self._worlds_state
+        obs, info = worlds.reset() if state is None else worlds.restore(state)
+        while self._updates < total:
+            share = self._updates / total
+            epsilon = falling(
+                config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
+            )
+            rate = falling(config.learning_rate, config.learning_rate_end, share)
+            rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
+            metrics = self._update(rollout, rate)
+            self._env_steps += steps_per_update
+            self._updates += 1
+            metrics |= {"epsilon": epsilon, "learning_rate": rate}
+            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+
+    def state(self) -> State:
+        """Network, optimiser, generator, counters and worlds."""
+        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
+        return {
+            "env_steps": self._env_steps,
+            "updates": self._updates,
+            "network": self.weights(),
+            "optimizer": optimizer_state(self._optimizer),
+            "generator": self._generator.bit_generator.state,
+            "worlds": self._worlds.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
+        self.load_weights(state["network"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._generator.bit_generator.state = state["generator"]
+        self._worlds_state = state["worlds"]
+
+    @torch.no_grad()
+    def _collect(
+        self, worlds: Worlds, obs: Array, info: Info, epsilon: float
+    ) -> tuple[Rollout, Array, Info, list[Episode]]:
+        """Play `num_steps` steps; the values of the observations that come next are filled in."""
+        steps: list[dict[str, Tensor]] = []
+        episodes: list[Episode] = []
+        for _ in range(self.config.num_steps):
+            seen, mask = self.observe(obs), self.mask(info)
+            q = self.q_values(seen)
+            action = self.explore(best_actions(q, mask).cpu().numpy(), mask, epsilon, self._generator)
+            obs, reward, terminated, truncated, info = worlds.step(action)
+            episodes += finished(info)
+            value = best_values(q, mask)
+            final_value = torch.zeros_like(value)
+            if truncated.any():
+                final_q = self.q_values(self.observe(info["final_obs"]))
+                final_value = best_values(final_q, self.mask(info["final_info"]))
+            steps.append(
+                {
+                    "obs": seen,
+                    "action": self.tensor(action),
+                    "value": value,
+                    "next_value": final_value,
+                    "reward": self.tensor(reward).float(),
+                    "terminated": self.tensor(terminated),
+                    "truncated": self.tensor(truncated),
+                }
+            )
+        rollout = Rollout(**{name: stack([step[name] for step in steps]) for name in steps[0]})
+        last = best_values(self.q_values(self.observe(obs)), self.mask(info))
+        following = torch.cat([rollout.value[1:], last[None]])
+        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
+        if self.config.clip_reward:
+            rollout.reward = rollout.reward.sign()
+        return rollout, obs, info, episodes
+
+    def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
+        """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        config = self.config
+        obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
+        target = rollout.targets(config.gamma, config.q_lambda).flatten()
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        figures = []
+        for _ in range(config.num_epochs):
+            order = self.tensor(self._generator.permutation(len(target)))
+            for start in range(0, len(order), config.minibatch_size):
+                rows = order[start : start + config.minibatch_size]
+                figures.append(self._minibatch(take(obs, rows), action[rows], target[rows]))
+        means = torch.stack(figures).mean(0).tolist()  # the only wait for the device in an update
+        metrics = dict(zip(FIGURES, means, strict=True))
+        NonFiniteError.check(metrics, self._updates + 1)
+        residual = (target - rollout.value.flatten()).var()
+        explained = 1 - residual / target.var().clamp(min=1e-12)
+        return metrics | {"explained_variance": float(explained)}
+
+    def _minibatch(self, obs: Tensor, action: Tensor, target: Tensor) -> Tensor:
+        """One optimiser step on B transitions; returns the `FIGURES`, still on the device."""
+        q = self.quantiles(self.network, obs).squeeze(2)  # (B, A)
+        chosen = q.gather(1, action[:, None]).squeeze(1)
+        loss = 0.5 * (chosen - target).square().mean()
+        self._optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
+        self._optimizer.step()
+        return torch.stack([loss, chosen.mean(), norm]).detach()

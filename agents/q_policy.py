@@ -1,0 +1,151 @@
+"""A network that values actions: what DQN and PQN act with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from torch import Tensor
+
+from agents.networks import MLP, NetworkError, QNetwork
+from agents.numerics import Precision, from_arrays, in_half, to_arrays
+from sim.records import Array, Decision
+
+
+class QPolicy:
+    """Acts ε-greedily by its Q-values; masked actions are never chosen. Satisfies `sim.protocols.Policy`."""
+
+    def __init__(
+        self,
+        name: str,
+        network: str,
+        precision: Precision,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str,
+        epsilon_play: float,
+        dueling: bool = False,
+        quantiles: int = 1,
+        layer_norm: bool = False,
+    ) -> None:
+        """Start with fresh weights.
+
+        Args:
+            name: the agent's, for messages.
+            network: see `agents.networks`.
+            precision: "auto" takes bfloat16 where the processor multiplies it in hardware.
+            observation_space: of one world.
+            action_space: of one world.
+            seed: of weights and exploration.
+            device: where the network lives.
+            epsilon_play: ε when watched and scored.
+            dueling: see `QNetwork`.
+            quantiles: K.
+            layer_norm: see `QNetwork`.
+
+        Raises:
+            NetworkError: unless actions are Discrete from 0 and the network reads such observations.
+        """
+        if not isinstance(action_space, Discrete) or action_space.start != 0:
+            raise NetworkError(f"{name} needs Discrete actions from 0, but the world takes {action_space}")
+        self.device = torch.device(device)
+        self.actions = int(action_space.n)
+        self.epsilon_play = epsilon_play
+        self._shape = (network, observation_space, self.actions, quantiles, dueling, layer_norm)
+        self._seed = seed
+        self.network = self.new_network()
+        self._half = network not in MLP and in_half(precision, self.device)
+        # Not the generator that learning uses: watching and scoring must not change what is learned.
+        self._acting = np.random.default_rng(seed)
+
+    def new_network(self) -> QNetwork:
+        """A network with this policy's first weights."""
+        return QNetwork(*self._shape, torch.Generator().manual_seed(self._seed)).to(self.device)
+
+    def seed(self, seed: int) -> None:
+        """Start the generator that `act` uses for ε anew."""
+        self._acting = np.random.default_rng(seed)
+
+    @torch.no_grad()
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """The best of N actions, or with ε a random one; see `sim.protocols.Policy`."""
+        mask = self.mask(info)
+        q = self.q_values(self.observe(obs))
+        best = best_actions(q, mask).cpu().numpy()
+        actions = self.explore(best, mask, 0.0 if greedy else self.epsilon_play, self._acting)
+        value = best_values(q, mask).cpu().numpy()
+        return Decision(actions, q_values=q.cpu().numpy(), value=value), memory
+
+    def explore(
+        self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
+    ) -> Array:
+        """`best` (N,), each replaced with chance ε by a random legal action."""
+        n = len(best)
+        explore = generator.random(n) < epsilon
+        if mask is None:
+            anything = generator.integers(self.actions, size=n)
+        else:
+            keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions)), -1.0)
+            anything = keys.argmax(1)
+        return np.where(explore, anything, best)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    def q_values(self, obs: Tensor) -> Tensor:
+        """(N, …) → (N, A) expected discounted returns."""
+        return self.quantiles(self.network, obs).mean(2)
+
+    def quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
+        """(N, …) → (N, A, K) by `network`, float32."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            quantiles: Tensor = network(obs)
+        return quantiles.float()
+
+    def observe(self, obs: Array) -> Tensor:
+        """Observations (N, …) on this policy's device, arranged as the network reads them."""
+        return self.network.trunk.arrange(self.tensor(obs))
+
+    def tensor(self, array: Array) -> Tensor:
+        """An array on this policy's device."""
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def mask(self, info: Mapping[str, Any]) -> Tensor | None:
+        """(N, A) bool of the actions that may be chosen, or None where all may."""
+        mask = info.get("action_mask")
+        return None if mask is None else self.tensor(mask).bool()
+
+
+def best_actions(q: Tensor, mask: Tensor | None) -> Tensor:
+    """(N,) the best action of (N, A), masked ones never; 0 where all are masked."""
+    return q.argmax(1) if mask is None else q.masked_fill(~mask, -torch.inf).argmax(1)
+
+
+def best_values(q: Tensor, mask: Tensor | None) -> Tensor:
+    """(N,) the highest of (N, A), masked ones never; 0 where all are masked: such a game is over."""
+    if mask is None:
+        return q.amax(1)
+    best = q.masked_fill(~mask, -torch.inf).amax(1)
+    return torch.where(mask.any(1), best, 0.0)
+
+
+def falling(start: float, end: float, share: float) -> float:
+    """From `start` to `end` in a straight line as `share` goes from 0 to 1, and `end` from then on."""
+    return start + (end - start) * min(1.0, share)

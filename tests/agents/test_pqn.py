@@ -1,0 +1,119 @@
+"""PQN's targets by hand, its masks, its learning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from agents.evaluate import evaluate
+from agents.pqn import PQN, Rollout
+from agents.q_policy import best_values, falling
+from sim.catalog import make_worlds, world_config
+from sim.records import Budget
+
+NEVER = torch.zeros(3, 1, dtype=torch.bool)
+
+
+def rollout(reward, value, next_value, terminated=NEVER, truncated=NEVER):
+    def column(x):
+        return torch.tensor(x, dtype=torch.float32)[:, None]
+
+    zeros = torch.zeros(3, 1)
+    return Rollout(
+        zeros, zeros.long(), column(value), column(next_value), column(reward), terminated, truncated
+    )
+
+
+def flag(*at):
+    flags = NEVER.clone()
+    flags[list(at)] = True
+    return flags
+
+
+def test_targets_are_pengs_q_lambda_by_hand():
+    # γ = λ = ½; V(s_1), V(s_2), V(s_3) = 4, 8, 16:
+    # G_2 = 3 + ½·16 = 11;  G_1 = 2 + ½(½·8 + ½·11) = 6.75;  G_0 = 1 + ½(½·4 + ½·6.75) = 3.6875
+    targets = rollout([1, 2, 3], [99, 4, 8], [4, 8, 16]).targets(0.5, 0.5)
+    assert targets.squeeze(1).tolist() == [3.6875, 6.75, 11.0]
+
+
+def test_an_end_counts_nothing_and_a_cut_counts_its_final_observation():
+    ended = rollout([1, 2, 3], [99, 4, 8], [4, 8, 16], terminated=flag(1)).targets(0.5, 0.5)
+    assert ended.squeeze(1).tolist() == [1 + 0.5 * (0.5 * 4 + 0.5 * 2), 2.0, 11.0]
+    cut = rollout([1, 2, 3], [99, 4, 8], [4, 20, 16], truncated=flag(1)).targets(0.5, 0.5)
+    assert cut.squeeze(1).tolist() == [1 + 0.5 * (0.5 * 4 + 0.5 * 12), 2 + 0.5 * 20, 11.0]
+
+
+def test_lambda_0_is_one_step_q_learning_and_lambda_1_the_return():
+    one = rollout([1, 2, 3], [5, 4, 8], [4, 8, 16])
+    assert one.targets(0.5, 0.0).squeeze(1).tolist() == [3.0, 6.0, 11.0]
+    assert one.targets(0.5, 1.0).squeeze(1).tolist() == [1 + 0.5 * (2 + 0.5 * 11), 2 + 0.5 * 11, 11.0]
+
+
+def test_the_best_value_heeds_the_mask_and_is_0_where_nothing_is_legal():
+    q = torch.tensor([[1.0, 5.0], [2.0, 3.0]])
+    mask = torch.tensor([[True, False], [False, False]])
+    assert best_values(q, None).tolist() == [5.0, 3.0]
+    assert best_values(q, mask).tolist() == [1.0, 0.0]
+
+
+def test_epsilon_and_learning_rate_fall_in_a_straight_line_with_the_budget():
+    worlds = make_worlds("gym/CartPole-v1", 4)
+    config = PQN(network="mlp", num_steps=8, epsilon_start=0.9, epsilon_end=0.1, epsilon_share=0.5)
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    told = [progress.metrics for progress in agent.learn(worlds, Budget(updates=4))]
+    assert [m["epsilon"] for m in told] == pytest.approx([0.9, 0.5, 0.1, 0.1])
+    assert [m["learning_rate"] / config.learning_rate for m in told] == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert falling(1.0, 0.0, 7.0) == 0.0
+
+
+def test_every_hidden_layer_is_normalised():
+    worlds = make_worlds("gym/CartPole-v1", 1)
+    agent = PQN(network="mlp").build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    obs = torch.randn(5, 4)
+    with torch.no_grad():
+        once, scaled = agent.q_values(obs), None
+        for module in agent.network.modules():
+            if (
+                isinstance(module, torch.nn.Linear)
+                and module.in_features in (4, 64)
+                and module.out_features == 64
+            ):
+                module.weight *= 7.0  # a norm forgets the scale of what goes in
+        scaled = agent.q_values(obs)
+    assert torch.allclose(once, scaled, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_it_learns_to_balance(seed):
+    config = PQN(
+        network="mlp",
+        learning_rate=3e-3,
+        num_steps=32,
+        minibatch_size=64,
+        epsilon_share=0.5,
+        clip_reward=False,
+    )
+    worlds = make_worlds("gym/CartPole-v1", 16, seed=seed)
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+    torch.set_num_threads(1)
+    for _ in agent.learn(worlds, Budget(env_steps=40_000)):
+        pass
+    scores = evaluate(agent, world_config("gym/CartPole-v1", {}), episodes=10, seed=0, greedy=True)
+    assert np.mean(scores.returns) > 80, scores.returns  # random: 22
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_steps", 0),
+        ("q_lambda", 1.5),
+        ("epsilon_share", -0.1),
+        ("learning_rate", 0.0),
+        ("network", "huge"),
+    ],
+)
+def test_values_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        PQN(**{field: value})
