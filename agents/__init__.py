@@ -5,9 +5,10 @@ Does not know: scenes, windows, run folders, generative models. A learner yields
 leaves saving, scoring and stopping to its caller (`scenes.train`).
 
 Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`,
-`networks`, `heads`, `policy`, `normalize`, `numerics`, `layout`; `reinforce`; `pqn`, and `dqn`
-with its `replay`, both acting by `q_policy`; `random` and `greedy` (baselines), `evaluate` (scores); `sb3/` (Stable-Baselines3's algorithms through
-one adapter).
+`networks`, `heads`, `policy`, `normalize`, `layout`; `reinforce`; `pqn`, and `dqn`
+with its `replay`, both acting by `q_policy`; `random` and `greedy` (baselines), `saliency` (what moves a
+decision), `evaluate` (scores) with `statistics` and `human` (the published scale); `sb3/`
+(Stable-Baselines3's algorithms through one adapter).
 
 To add an agent: copy `random.py` (or `ppo.py`, if it learns), add its line to `catalog.AGENTS`, and
 `tests/agents/test_agents_conform.py` checks it from then on.

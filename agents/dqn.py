@@ -24,7 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import NETWORKS
-from agents.numerics import (
+from agents.q_policy import QPolicy, best_actions, falling
+from agents.replay import Batch, Priorities, Replay
+from sim.records import Array, Budget, Episode, Progress, State
+from sim.vector import Info, Worlds, finished
+from supervised.numerics import (
     NonFiniteError,
     Precision,
     from_arrays,
@@ -32,10 +36,6 @@ from agents.numerics import (
     restore_optimizer,
     to_arrays,
 )
-from agents.q_policy import QPolicy, best_actions, falling
-from agents.replay import Batch, Priorities, Replay
-from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Info, Worlds, finished
 
 YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
 
@@ -84,6 +84,10 @@ class DQN:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.buffer_size < self.batch_size:
+            raise ValueError(
+                f"buffer_size must be at least batch_size, {self.batch_size:,}, not {self.buffer_size:,}"
+            )
         for name in ("learning_rate", "max_grad_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
@@ -100,7 +104,9 @@ class DQN:
 
     def probe(self) -> DQN:
         """The same work a step from the first step on, with little memory."""
-        return replace(self, learning_starts=min(self.learning_starts, 100), buffer_size=1000)
+        return replace(
+            self, learning_starts=min(self.learning_starts, 100), buffer_size=max(1000, self.batch_size)
+        )
 
     def build(
         self,

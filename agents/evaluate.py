@@ -1,23 +1,28 @@
 """Scores: whole games, counted once, with an interval.
 
 Training return is not a score. Here an agent that no longer learns plays a fixed number of whole
-episodes in fresh worlds, and the statistics follow Agarwal et al. 2021, "Deep Reinforcement Learning at
-the Edge of the Statistical Precipice": interquartile mean and bootstrap intervals.
+episodes in fresh worlds, each from a seed of its own; the statistics are those of `agents.statistics`.
+
+With several evaluation seeds each of them is a whole evaluation by itself, worlds and sampling alike, and
+one stratum of the intervals: what a seed contributes to the score is fixed beforehand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from agents.human import human_normalized
+from agents.statistics import Interval, bootstrap_interval, interquartile_mean
 from sim.protocols import Policy, WorldConfig
 from sim.records import Array, Episode
 from sim.vector import ended_episode
 
-#: Evaluation worlds are seeded this far from training worlds of the same run.
+#: Evaluation worlds are seeded this far from training worlds of the same run, and evaluation seeds lie so far
+#: apart: world i of a batch begins with seed + i, and no two may play the same game.
 SEED_OFFSET = 1_000_003
 
 
@@ -26,12 +31,14 @@ class Scores:
     """What `evaluate` found.
 
     Attributes:
-        episodes: in order of world, then of time.
+        episodes: in order of evaluation seed, then of world, then of time.
         protocol: the world's rules, and how actions were chosen.
+        seeds: how many evaluation seeds there were; each played an equal share of the episodes.
     """
 
     episodes: tuple[Episode, ...]
     protocol: dict[str, Any]
+    seeds: int = 1
 
     @property
     def returns(self) -> Array:
@@ -41,24 +48,39 @@ class Scores:
     def metrics(self) -> dict[str, float]:
         """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps.
 
-        Games with an outcome add the shares `win`, `draw`, `loss` and `mates`; what is left was cut off.
+        Atari games with a published human score add `human_normalized` (`agents.human`). Games with an
+        outcome add the shares `win`, `draw`, `loss` and `mates`; what is left was cut off.
         """
+        mean = float(self.returns.mean())
         metrics = {
-            "return_mean": float(self.returns.mean()),
+            "return_mean": mean,
             "return_iqm": float(interquartile_mean(self.returns)),
             "return_std": float(self.returns.std(ddof=1)) if len(self.returns) > 1 else 0.0,
             "length": float(np.mean([episode.length for episode in self.episodes])),
         }
+        human = self._human_normalized(mean)
+        if human is not None:
+            metrics["human_normalized"] = human
         return metrics | {name: float(hits.mean()) for name, hits in self._outcomes().items()}
 
-    def intervals(self) -> dict[str, tuple[float, float]]:
-        """95 % bootstrap intervals of `return_mean` and `return_iqm`, and of the shares of outcomes."""
+    def intervals(self) -> dict[str, Interval]:
+        """95 % bootstrap intervals of the means, of the interquartile mean, and of the shares of outcomes."""
         intervals = {
-            "return_mean": bootstrap_interval(self.returns, np.mean),
-            "return_iqm": bootstrap_interval(self.returns, interquartile_mean),
+            "return_mean": bootstrap_interval(self._strata(self.returns), np.mean),
+            "return_iqm": bootstrap_interval(self._strata(self.returns), interquartile_mean),
         }
+        low, high = map(self._human_normalized, intervals["return_mean"])  # linear, and rising for every game
+        if low is not None and high is not None:
+            intervals["human_normalized"] = low, high
         outcomes = self._outcomes().items()
-        return intervals | {name: bootstrap_interval(hits, np.mean) for name, hits in outcomes}
+        return intervals | {name: bootstrap_interval(self._strata(hits), np.mean) for name, hits in outcomes}
+
+    def _human_normalized(self, score: float) -> float | None:
+        return human_normalized(str(self.protocol.get("world", "")), score)
+
+    def _strata(self, values: Array) -> list[Array]:
+        """`values` (N,) by evaluation seed."""
+        return np.split(values, self.seeds)
 
     def _outcomes(self) -> dict[str, Array]:
         """For each kind of outcome, (N,) 1.0 where it happened; empty where games have none."""
@@ -72,22 +94,55 @@ class Scores:
 
 
 def evaluate(
-    policy: Policy, config: WorldConfig, *, episodes: int, seed: int, greedy: bool, num_envs: int = 20
+    policy: Policy,
+    config: WorldConfig,
+    *,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    num_envs: int = 20,
+    seeds: int = 1,
+    on_episode: Callable[[Episode], None] = lambda episode: None,
 ) -> Scores:
-    """Play `episodes` whole episodes in up to `num_envs` worlds at once.
+    """Play `episodes` whole episodes, from each of `seeds` seeds, in up to `num_envs` worlds at once.
 
     Each world plays a share fixed beforehand: taking the first episodes to end would favour short ones.
 
     Args:
-        policy: acts; its sampling generator is started from `seed`.
+        policy: acts; its sampling generator is started from the seed.
         config: the world.
-        episodes: at least 1.
+        episodes: at least 1; at least 2 where there are several seeds, or there is nothing to resample.
         seed: of worlds and sampling; the same gives the same scores.
         greedy: best actions instead of samples.
         num_envs: how many worlds play at once.
+        seeds: how many evaluations, `SEED_OFFSET` apart; see the module.
+        on_episode: is told of each counted episode as it ends.
+
+    Raises:
+        ValueError: for too few episodes or seeds.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes must be at least 1, not {episodes}")
+    least = 1 if seeds == 1 else 2
+    if seeds < 1 or episodes < least:
+        raise ValueError(
+            f"episodes must be at least {least} and seeds at least 1, not {episodes} and {seeds}"
+        )
+    played: list[Episode] = []
+    for k in range(seeds):
+        played += _play(policy, config, episodes, seed + k * SEED_OFFSET, greedy, num_envs, on_episode)
+    protocol = config.protocol() | {"actions": "greedy" if greedy else "sampled"}
+    return Scores(tuple(played), protocol, seeds)
+
+
+def _play(
+    policy: Policy,
+    config: WorldConfig,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    num_envs: int,
+    on_episode: Callable[[Episode], None],
+) -> list[Episode]:
+    """The episodes of one evaluation seed, in order of world, then of time."""
     count = min(num_envs, episodes)
     share = np.full(count, episodes // count)
     share[: episodes % count] += 1
@@ -103,27 +158,7 @@ def evaluate(
             for i in np.flatnonzero(info.get("_episode", [])):
                 if len(played[i]) < share[i]:
                     played[i].append(ended_episode(info, int(i)))
+                    on_episode(played[i][-1])
     finally:
         worlds.close()
-    protocol = config.protocol() | {"actions": "greedy" if greedy else "sampled"}
-    return Scores(tuple(episode for row in played for episode in row), protocol)
-
-
-def interquartile_mean(values: Array, axis: int = -1) -> Any:
-    """The mean of the middle half.
-
-    >>> float(interquartile_mean(np.array([-100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0])))
-    3.5
-    """
-    return stats.trim_mean(values, 0.25, axis=axis)
-
-
-def bootstrap_interval(values: Array, statistic: Any) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of `statistic` over N values; a point for fewer than two."""
-    if len(values) < 2 or np.ptp(values) == 0:
-        point = float(statistic(values))
-        return point, point
-    found = stats.bootstrap(
-        (values,), statistic, n_resamples=10_000, method="percentile", rng=np.random.default_rng(0)
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    return [episode for row in played for episode in row]

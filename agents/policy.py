@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from agents.heads import Head, head_for
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
-from agents.numerics import (
+from sim.records import Array, Decision, State
+from sim.vector import Worlds
+from supervised.numerics import (
     Precision,
     from_arrays,
     in_half,
@@ -21,8 +23,6 @@ from agents.numerics import (
     restore_optimizer,
     to_arrays,
 )
-from sim.records import Array, Decision, State
-from sim.vector import Worlds
 
 
 class ActorCriticPolicy:

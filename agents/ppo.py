@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.normalize import ReturnScale
-from agents.numerics import NonFiniteError, Precision
 from agents.policy import ActorCriticLearner
 from agents.returns import generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
+from supervised.numerics import NonFiniteError, Precision
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")

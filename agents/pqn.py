@@ -26,11 +26,11 @@ from torch import Tensor, nn
 
 from agents.layout import stack, take
 from agents.networks import NETWORKS
-from agents.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
 from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
+from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
 
 #: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")

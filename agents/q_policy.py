@@ -12,8 +12,8 @@ from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agents.networks import MLP, NetworkError, QNetwork
-from agents.numerics import Precision, from_arrays, in_half, to_arrays
 from sim.records import Array, Decision
+from supervised.numerics import Precision, from_arrays, in_half, to_arrays
 
 
 class QPolicy:

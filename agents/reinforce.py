@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks import NETWORKS
-from agents.numerics import NonFiniteError, Precision
 from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
 from sim.records import Array, Budget, Episode, Progress
 from sim.vector import Worlds, ended_episode
+from supervised.numerics import NonFiniteError, Precision
 
 
 @dataclass(frozen=True)

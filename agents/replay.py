@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from agents.layout import channels_last, join, split
+from sim.machine import check_memory
 from sim.records import Segment, State
 
 SEGMENT = 512  # slots; what is full of them never changes and is written to disk once
@@ -69,6 +70,9 @@ class Replay:
             gamma: discount.
             device: where everything lives.
             arrange: how observations are laid out before they are given to `add`; see `agents.layout`.
+
+        Raises:
+            MemoryRefused: if it does not fit; nothing was reserved.
         """
         shape = observation_space.shape
         assert shape is not None and observation_space.dtype is not None
@@ -79,21 +83,27 @@ class Replay:
         example = arrange(torch.from_numpy(np.zeros((1, *shape), observation_space.dtype)))
         self._pictures = example.dim() == 4
         rows = num_envs * self.slots
-
-        def reserve(*size: int, dtype: torch.dtype) -> Tensor:
-            return torch.zeros(rows, *size, dtype=dtype, device=self.device)
-
-        self._columns = {
-            "frame": reserve(*self._newest_frame(example).shape[1:], dtype=example.dtype),
-            "action": reserve(dtype=torch.int32),
-            "reward": reserve(dtype=torch.float32),
-            "terminated": reserve(dtype=torch.bool),
-            "last": reserve(dtype=torch.bool),  # the episode ended with this transition
-            "acted": reserve(dtype=torch.bool),  # False for final observations
-            "age": reserve(dtype=torch.uint8),  # frames of the same episode before this one, at most S − 1
+        columns: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+            "frame": (tuple(self._newest_frame(example).shape[1:]), example.dtype),
+            "action": ((), torch.int32),
+            "reward": ((), torch.float32),
+            "terminated": ((), torch.bool),
+            "last": ((), torch.bool),  # the episode ended with this transition
+            "acted": ((), torch.bool),  # False for final observations
+            "age": ((), torch.uint8),  # frames of the same episode before this one, at most S − 1
         }
         if masked:
-            self._columns["mask"] = reserve(actions, dtype=torch.bool)
+            columns["mask"] = ((actions,), torch.bool)
+        check_memory(
+            rows * sum(math.prod(size) * dtype.itemsize for size, dtype in columns.values()),
+            f"a replay of {rows:,} transitions",
+            "set a smaller agent.buffer_size",
+            free=torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None,
+        )
+        self._columns = {
+            name: torch.zeros(rows, *size, dtype=dtype, device=self.device)
+            for name, (size, dtype) in columns.items()
+        }
         self._head = np.zeros(num_envs, np.int64)  # slots ever written, world by world
         self._age = np.zeros(num_envs, np.int64)
         self.added: Tensor | None = None  # rows of the transitions that `add` wrote last

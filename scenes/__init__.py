@@ -4,7 +4,8 @@ In: a scene's name and a verb. Out: a window, a run folder, scores, JSON. The on
 others, and that none of them imports.
 
 Reading order: `schema` (the file, checked), `build` (from names to things), `stage` (what is
-watched), `train` (what calls `learn`), `verbs` and `cli` (the command line), `doctor`.
+watched) with `following`, `programme` and `words`, `train` (what calls `learn`), `score` and `compare`
+(whole games), `progress` (bar, Ctrl-C, faults), `verbs` and `cli` (the command line), `doctor`.
 
 To add a scene: copy a TOML file beside this one; `playfield list` shows it and
 `tests/scenes/test_shipped.py` runs it from then on.

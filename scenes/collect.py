@@ -22,9 +22,9 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
 from scenes.stage import SceneShow
-from scenes.train import interruption, progress_bar
 from sim.checkpoints import load_card
 from sim.errors import WorkError
 from sim.files import SaveError
@@ -36,6 +36,7 @@ from sim.vector import EnvWorlds, Worlds
 EPISODES = 20  # where neither --episodes nor --steps is given
 MOST_WORLDS = 16  # that play at once: each holds an episode in memory
 BAR_PERIOD = 0.1  # seconds
+PROMISE = "stopping: whole episodes are kept, those in progress are given up"
 
 
 class CollectingFailed(WorkError):
@@ -249,7 +250,7 @@ class Sitting:
         """Let it play until the end, Ctrl-C or a failure; a full disk is for the caller."""
         drawn = 0.0
         try:
-            with interruption() as interrupted, progress_bar() as draw:
+            with interruption(PROMISE) as interrupted, progress_bar("first step …") as draw:
                 for played in playing:
                     now = time.monotonic()
                     if now >= drawn + BAR_PERIOD:
@@ -258,9 +259,9 @@ class Sitting:
                     if interrupted():
                         self.interrupted = True
                         break
-        except (ArithmeticError, LookupError, RuntimeError, ValueError, WorkError) as error:
-            if isinstance(error, OSError):
-                raise
+        except OSError:
+            raise
+        except (*FAULTS, WorkError) as error:
             self.failure = error
         self.seconds = time.monotonic() - self.started
 
@@ -285,7 +286,7 @@ class Sitting:
         else:
             kept, how = "nothing was recorded: no episode had ended", ""
         if self.failure is not None:
-            raise CollectingFailed(f"recording stopped: {self.failure}; {kept}") from self.failure
+            raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
         say("; ".join(part for part in ("interrupted" * self.interrupted, kept, how) if part))
         return Collected(path if count else None, self.dataset.returns, steps, self.seconds, self.interrupted)
 

@@ -162,7 +162,20 @@ def load_scene(name_or_path: str, changes: Sequence[str] = (), seed: int | None 
         SceneError: naming file, key and the nearest valid name.
     """
     path = find_scene(name_or_path)
-    raw = _read(path)
+    return make_scene(_read(path), path, changes, seed)
+
+
+def make_scene(
+    raw: dict[str, Any], path: Path, changes: Sequence[str] = (), seed: int | None = None
+) -> Scene:
+    """A scene from the content of its file; `load_scene` says what the arguments are and what is refused.
+
+    Args:
+        raw: what the file says; `changes` and `seed` are written into it.
+        path: the file, whether or not it exists.
+        changes: as there.
+        seed: as there.
+    """
     for change in changes:
         _apply(raw, change)
     if seed is not None:

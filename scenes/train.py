@@ -7,25 +7,20 @@ learner.
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from agents.evaluate import evaluate
 from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
+from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import load_checkpoint, save_checkpoint
 from sim.errors import RequestError, WorkError
@@ -34,6 +29,7 @@ from sim.protocols import Learner, LearnerConfig, WorldConfig
 from sim.records import Budget, Progress, State
 from sim.runs import Run
 from sim.vector import Worlds
+from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
 CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
@@ -180,35 +176,48 @@ class Session:
         if steps_done >= (self.budget.env_steps or self.budget.updates or 0):
             self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
             return self.result
-        self._announce()
+        before = self.result.updates
+        try:
+            self._announce()
+            self._learn()
+        except SaveError as error:
+            raise TrainingFailed(f"{error.strerror}; {self._how_to_go_on()}") from error
+        except (RequestError, *FAULTS) as error:
+            if isinstance(error, RequestError) and self.result.updates == before:
+                raise  # the learner or its worlds find the request wrong
+            raise TrainingFailed(f"training stopped: {told(error)}; {self._how_to_go_on(error)}") from error
+        except Exception:  # a mistake in a program: its traceback follows
+            self.say(f"training broke down; {self._how_to_go_on()}")
+            raise
+        return self.result
+
+    def _learn(self) -> None:
+        """Take what the learner yields, and save, log, score and stop in between."""
         started = time.monotonic()
         first: tuple[float, int] | None = None
         saved = self.result.env_steps
         progress: Progress | None = None
-        try:
-            with interruption() as interrupted, progress_bar() as draw:
-                for progress in self.learner.learn(self.worlds, self.budget):
-                    self._before = self._counted(self.result.env_steps, self.result.updates)
-                    now = time.monotonic()
-                    self._note(progress, self.seconds_before + now - started)
-                    if first is None:
-                        first = (now, progress.env_steps)
-                    elif now > first[0]:
-                        self.result.rate = (progress.env_steps - first[1]) / (now - first[0])
-                    self.result.stopped = self._why_stop(interrupted())
-                    if self._due(saved, progress) or self.result.stopped:
-                        self._save(progress)
-                        saved = progress.env_steps
-                    draw(self._status(progress))
-                    if self.result.stopped:
-                        break
-            if progress is not None and saved != progress.env_steps:
-                self._save(progress)
-        except SaveError as error:
-            raise TrainingFailed(f"{error.strerror}; {self._how_to_go_on()}") from error
-        except (ArithmeticError, RuntimeError, OSError) as error:
-            raise TrainingFailed(f"training stopped: {error}; {self._how_to_go_on()}") from error
-        return self.result
+        with (
+            interruption("stopping after this update") as interrupted,
+            progress_bar("first update …") as draw,
+        ):
+            for progress in self.learner.learn(self.worlds, self.budget):
+                self._before = self._counted(self.result.env_steps, self.result.updates)
+                now = time.monotonic()
+                self._note(progress, self.seconds_before + now - started)
+                if first is None:
+                    first = (now, progress.env_steps)
+                elif now > first[0]:
+                    self.result.rate = (progress.env_steps - first[1]) / (now - first[0])
+                self.result.stopped = self._why_stop(interrupted())
+                if self._due(saved, progress) or self.result.stopped:
+                    self._save(progress)
+                    saved = progress.env_steps
+                draw(self._status(progress))
+                if self.result.stopped:
+                    break
+        if progress is not None and saved != progress.env_steps:
+            self._save(progress)
 
     def _announce(self) -> None:
         """Say what is about to be done and how long that will take."""
@@ -291,14 +300,16 @@ class Session:
         }
         self.run.save_state(progress.env_steps, state)
 
-    def _how_to_go_on(self) -> str:
+    def _how_to_go_on(self, error: BaseException | None = None) -> str:
+        """What is safe, and the line that goes on; after `error` with a change that may avoid it."""
         states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
+        line = f"playfield train {self.scene.name} --run {self.run.folder} --resume"
+        rate = getattr(self.agent, "learning_rate", None)
+        if isinstance(error, NonFiniteError) and rate:  # unchanged it would end there again, bit for bit
+            line += f" --set agent.learning_rate={rate / 2:g}"
         if not states:
-            return "nothing had been saved yet"
-        return (
-            f"the state of step {states[0]:,} is safe: go on with "
-            f"playfield train {self.scene.name} --run {self.run.folder} --resume"
-        )
+            return f"nothing had been saved yet: begin again with {line}"
+        return f"the state of step {states[0]:,} is safe: go on with {line}"
 
     def _status(self, progress: Progress) -> tuple[float, float, str]:
         score = f"return {np.mean(self.recent):.1f}" if self.recent else "no episode has ended yet"
@@ -339,56 +350,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-@contextmanager
-def interruption() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into a question to ask between two updates.
-
-    A second one is obeyed at once.
-    """
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        print("\nstopping after this update; press Ctrl-C again to stop at once", file=sys.stderr)
-
-    signals = [signal.SIGINT, signal.SIGTERM]
-    try:
-        before = {number: signal.signal(number, ask) for number in signals}
-    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
-        before = {}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[tuple[float, float, str]], None]]:
-    """A bar on stderr with rate, time left and the newest figures; nothing at all in a pipe."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda status: None
-        return
-    bar = Bar(
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bar:
-        task = bar.add_task("first update …", total=None)
-
-        def draw(status: tuple[float, float, str]) -> None:
-            done, total, words = status
-            bar.update(task, completed=done, total=total, description=words)
-
-        yield draw

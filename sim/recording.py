@@ -128,7 +128,7 @@ class Take:
         seed: gives the episode again.
         obs: (…) the first observation.
         info: the first info; its keys are those that every later one is asked for. What a later one
-            lacks is `UNKNOWN`: ``atari``'s batches, for one, do not tell the lives at the end.
+            lacks is `UNKNOWN`: ``atari``'s batches, for one, do not tell the lives of a game that was cut.
     """
 
     def __init__(self, seed: int, obs: Array, info: Mapping[str, Array]) -> None:

@@ -33,6 +33,7 @@ from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
 from agents.sb3.memory import ring_rows
 from agents.sb3.worlds import Look
 from sim.errors import RequestError
+from sim.machine import check_memory
 
 if TYPE_CHECKING:
     from agents.sb3.learner import SB3Learner
@@ -105,7 +106,11 @@ class Algorithm:
 
     def probe(self) -> Self:
         """The same work a step, in shorter updates and with little memory."""
-        limits = {"num_steps": 16, "learning_starts": 100, "buffer_size": 1000}
+        limits = {
+            "num_steps": 16,
+            "learning_starts": 100,
+            "buffer_size": max(1000, getattr(self, "batch_size", 0)),
+        }
         mine = {field.name for field in fields(self)}
         shorter: dict[str, Any] = {
             name: min(getattr(self, name), limit) for name, limit in limits.items() if name in mine
@@ -238,10 +243,33 @@ class OffPolicy(Algorithm):
     learning_starts: int = 100  # env steps of random actions before the first gradient step
     train_frequency: int = 1  # env steps per gradient step
 
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        super().__post_init__()
+        if self.buffer_size < self.batch_size:
+            raise ValueError(
+                f"buffer_size must be at least batch_size, {self.batch_size:,}, not {self.buffer_size:,}"
+            )
+
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """See `Algorithm`; how often to train is up to `learn`."""
+        """See `Algorithm`; how often to train is up to `learn`.
+
+        Raises:
+            MemoryRefused: if their replay does not fit.
+        """
+        rows, space = ring_rows(self.buffer_size, env.num_envs) * env.num_envs, env.observation_space
+        assert space.shape is not None
+        check_memory(
+            2 * rows * math.prod(space.shape) * np.dtype(space.dtype).itemsize,
+            f"a replay of {rows:,} transitions, two whole observations each,",
+            "set a smaller agent.buffer_size",
+        )
         return super().arguments(env) | {
-            "buffer_size": ring_rows(self.buffer_size, env.num_envs) * env.num_envs,
+            "buffer_size": rows,
             "batch_size": self.batch_size,
             "learning_starts": self.learning_starts,
             "train_freq": 1,

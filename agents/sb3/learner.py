@@ -21,12 +21,12 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.utils import LinearSchedule
 
-from agents.numerics import NonFiniteError, from_arrays, to_arrays
 from agents.sb3.configs import A2C, DQN, POLICIES, Algorithm, OffPolicy
 from agents.sb3.memory import Generators, model_state, restore_model
 from agents.sb3.worlds import Look, WorldsVecEnv
 from sim.records import Array, Budget, Decision, Progress, State
 from sim.vector import Worlds
+from supervised.numerics import NonFiniteError, from_arrays, to_arrays
 
 #: Their figures under the names that our own learners use.
 NAMES = {

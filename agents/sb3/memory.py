@@ -16,8 +16,8 @@ import torch
 from stable_baselines3.common.buffers import ReplayBuffer
 from torch import nn
 
-from agents.numerics import optimizer_state, restore_optimizer, to_arrays
 from sim.records import Segment, State
+from supervised.numerics import optimizer_state, restore_optimizer, to_arrays
 
 SEGMENT = 512  # rows of the replay ring: steps of the whole batch
 COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

@@ -12,11 +12,11 @@ import torch
 from agents.dqn import DQN, quantile_huber_loss
 from agents.evaluate import evaluate
 from agents.networks import NetworkError, QNetwork
-from agents.numerics import NonFiniteError
 from agents.q_policy import best_actions
 from agents.replay import Batch
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget, Segment
+from supervised.numerics import NonFiniteError
 
 TINY = DQN(
     network="mlp", buffer_size=1000, batch_size=16, learning_starts=100, train_frequency=16,

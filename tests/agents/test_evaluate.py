@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.evaluate import Scores, bootstrap_interval, evaluate, interquartile_mean
+from agents.evaluate import SEED_OFFSET, Scores, evaluate
 from agents.random import Random
 from sim.catalog import world_config
 from sim.records import Episode
@@ -79,17 +79,45 @@ def test_metrics_by_hand():
     assert metrics["length"] == 2.0
 
 
-def test_the_interval_covers_the_mean_as_often_as_it_says():
-    generator = np.random.default_rng(0)
-    hits = 0
-    for _ in range(100):
-        low, high = bootstrap_interval(generator.normal(3.0, 1.0, 40), np.mean)
-        hits += low <= 3.0 <= high
-    assert 87 <= hits <= 100
+def test_a_score_at_atari_is_put_on_the_human_scale_with_its_interval():
+    """Pong: the random player has −20.7, the human 14.6."""
+    scores = Scores(tuple(Episode(float(r), 9) for r in (-10, 0, 7, 21)), {"world": "atari/pong"})
+    assert scores.metrics()["human_normalized"] == pytest.approx((4.5 + 20.7) / 35.3)
+    intervals = scores.intervals()
+    expected = [(end + 20.7) / 35.3 for end in intervals["return_mean"]]
+    assert intervals["human_normalized"] == pytest.approx(expected)
+    other = Scores(scores.episodes, {"world": "atari/tetris"})
+    assert "human_normalized" not in {**other.metrics(), **other.intervals()}
 
 
-def test_equal_returns_have_a_point_as_interval():
-    assert bootstrap_interval(np.full(5, 21.0), interquartile_mean) == (21.0, 21.0)
+def test_each_seed_plays_an_evaluation_of_its_own_and_the_first_is_the_usual_one():
+    policy = random_policy(gymnasium.spaces.Discrete(2))
+    whole = evaluate(policy, CARTPOLE, episodes=6, seed=3, greedy=False, seeds=3)
+    parts = [evaluate(policy, CARTPOLE, episodes=6, seed=3 + k * SEED_OFFSET, greedy=False) for k in range(3)]
+    assert whole.returns.tolist() == [score for part in parts for score in part.returns]
+    assert len({tuple(part.returns) for part in parts}) == 3
+
+
+def test_a_seed_is_a_stratum():
+    episodes = tuple(Episode(score, 1) for score in [0.0] * 20 + [10.0] * 20)
+    assert Scores(episodes, {}, seeds=2).intervals()["return_mean"] == (5.0, 5.0)
+    low, high = Scores(episodes, {}).intervals()["return_mean"]
+    assert low < 5.0 < high
+
+
+def test_every_counted_episode_is_told_as_it_ends():
+    told = []
+    found = evaluate(
+        random_policy(Short.action_space), Config(), episodes=8, seed=0, greedy=False, num_envs=4,
+        on_episode=told.append,
+    )  # fmt: skip
+    assert sorted(told, key=lambda e: e.score) == sorted(found.episodes, key=lambda e: e.score)
+    assert [episode.length for episode in told[:2]] == [1, 1]
+
+
+def test_a_seed_with_one_episode_has_nothing_to_resample():
+    with pytest.raises(ValueError, match="episodes must be at least 2"):
+        evaluate(random_policy(Short.action_space), Config(), episodes=1, seed=0, greedy=False, seeds=2)
 
 
 def test_no_episodes_are_refused():

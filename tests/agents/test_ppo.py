@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from agents.evaluate import evaluate
-from agents.numerics import NonFiniteError
 from agents.ppo import PPO, normalized, policy_loss, value_loss
 from agents.random import Random
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 from sim.vector import EnvWorlds
+from supervised.numerics import NonFiniteError
 
 TINY = PPO(network="mlp", num_steps=16, num_epochs=2, minibatch_size=32, clip_reward=False)
 

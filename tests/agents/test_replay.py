@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from agents.replay import Batch, Priorities, Replay
+from sim.machine import MemoryRefused
 from sim.records import Segment
 
 ACTIONS = 5
@@ -157,6 +158,15 @@ def test_everything_that_can_be_drawn_is_what_was_played(stack, n_step, masked):
         finals = sum(s.terminated or s.truncated for s in ring)
         within = (rows // replay.slots == world).sum()
         assert within >= SLOTS - finals - (n_step + 1) - (stack - 1) - 1
+
+
+def test_what_does_not_fit_is_refused_with_its_size_before_it_is_reserved(monkeypatch):
+    monkeypatch.setattr("sim.machine.free_memory", lambda: 2**30)
+    space = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
+    with pytest.raises(
+        MemoryRefused, match=r"1,000,000 transitions needs 6.6 GiB of memory, 1.0 GiB are free"
+    ):
+        Replay(1_000_000, 1, space, frame_stack=4)
 
 
 def test_draws_are_uniform_over_what_can_be_drawn():

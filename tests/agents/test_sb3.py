@@ -14,7 +14,6 @@ import torch
 from agents import sb3
 from agents.catalog import AGENTS
 from agents.networks import NetworkError
-from agents.numerics import NonFiniteError
 from agents.sb3.configs import AlgorithmError
 from agents.sb3.worlds import Look, WorldsVecEnv
 from sim.catalog import load, make_worlds
@@ -22,6 +21,7 @@ from sim.conformance import check_policy
 from sim.fields import FieldError, construct
 from sim.records import Budget, Segment
 from sim.vector import EnvWorlds
+from supervised.numerics import NonFiniteError
 
 CARTPOLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
 ON_POLICY = {"num_steps": 16}

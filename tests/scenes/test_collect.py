@@ -113,6 +113,7 @@ def test_ctrl_c_keeps_the_whole_episodes_so_far(capsys, monkeypatch):
     found, said = collect(capsys, "own.toml", "--episodes", "50", "--out", "x", code=130)
     assert 3 <= found["episodes"] <= 4  # two worlds may end at one step
     assert f"interrupted; {found['episodes']} whole episodes" in said
+    assert "stopping: whole episodes are kept, those in progress are given up; press Ctrl-C again" in said
     assert minari.MinariDataset("x").total_episodes == found["episodes"]
     assert {path.name for path in Path().iterdir()} == {"own.toml", "x"}
 

@@ -6,15 +6,19 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
+from scenes.cli import main
 from scenes.schema import load_scene
 from scenes.train import TrainingFailed, duration, train
 from sim.checkpoints import load_checkpoint
@@ -37,6 +41,10 @@ def small(*changes: str, scene: str = "cartpole"):
     return load_scene(scene, [*(CARTPOLE if scene == "cartpole" else PONG), *changes])
 
 
+def sets(*changes: str) -> list[str]:
+    return [part for change in changes for part in ("--set", change)]
+
+
 def weights_hash(run: Path) -> str:
     newest = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
     return hashlib.sha256((newest / "model.safetensors").read_bytes()).hexdigest()
@@ -52,7 +60,7 @@ def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene
     train(small(f"train.checkpoint_every={10**9}", scene=scene), tmp_path / "whole", device="cpu", say=quiet)
     changes = [*(CARTPOLE if scene == "cartpole" else PONG), f"train.checkpoint_every={every}"]
     command = [*PLAYFIELD, "train", scene, "--run", str(tmp_path / "killed"), "--device", "cpu"]
-    command += [part for change in changes for part in ("--set", change)]
+    command += sets(*changes)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for kill in range(kills):
         again = ["--resume"] if kill else []
@@ -138,15 +146,131 @@ def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, monke
     assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
 
 
-def test_a_number_that_is_not_finite_stops_and_keeps_what_was_good(tmp_path, monkeypatch):
+def test_a_number_that_is_not_finite_stops_keeps_what_was_good_and_says_how_to_avoid_it(
+    tmp_path, monkeypatch, capsys
+):
     from agents.ppo import PPOLearner
 
     monkeypatch.setattr(PPOLearner, "_learning_rate", lambda self, _: 1e-3 if self._updates < 3 else 1e38)
-    with pytest.raises(TrainingFailed, match="not finite in update [45]; the state of step .* is safe"):
-        train(small("train.checkpoint_every=64"), tmp_path / "r", device="cpu", say=quiet)
+    command = ["train", "cartpole", "--run", str(tmp_path / "r"), "--device", "cpu"]
+    assert main([*command, *sets(*CARTPOLE, "train.checkpoint_every=64")]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search("not finite in update [45]; the state of step .* is safe", said)
     newest = max(int(name) for name in states(tmp_path / "r"))
     weights = load_checkpoint(tmp_path / "r" / "checkpoints" / str(newest)).weights
     assert newest >= 192 and all(np.isfinite(array).all() for array in weights.values())
+    monkeypatch.undo()
+    assert f"--run {tmp_path / 'r'} --resume --set agent.learning_rate=" in said
+    assert main(shlex.split(said.partition("go on with playfield ")[2])) == 0
+    assert metrics(tmp_path / "r")[-1]["env_steps"] == 3840
+
+
+class Mortal(gymnasium.Env):
+    """Walks left or right; breaks down with `fault` once all worlds together have made `left` steps."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    fault: Exception | None = None
+    left = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = self.np_random.normal()
+        return np.float32([self.place]), {}
+
+    def step(self, action):
+        Mortal.left -= 1
+        if Mortal.fault is not None and Mortal.left < 0:
+            raise Mortal.fault
+        self.place += 2 * int(action) - 1
+        return np.float32([self.place]), float(self.place > 0), bool(abs(self.place) > 3), False, {}
+
+
+gymnasium.register("tests/Mortal-v0", entry_point=Mortal, max_episode_steps=20)
+MORTAL = """title = "Mortal"
+[world]
+use = "gym/tests/Mortal-v0"
+num_envs = 2
+[agent]
+use = "ppo"
+network = "mlp"
+num_steps = 16
+minibatch_size = 32
+[train]
+env_steps = 320
+checkpoint_every = 64
+"""
+
+
+@pytest.fixture
+def mortal(tmp_path, monkeypatch):
+    """A scene whose world is told when and how to die by `Mortal.left` and `Mortal.fault`."""
+    monkeypatch.setattr(Mortal, "fault", None)
+    (tmp_path / "mortal.toml").write_text(MORTAL)
+    return load_scene(str(tmp_path / "mortal.toml"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RuntimeError("the emulator died"),
+        OSError("broken pipe"),
+        KeyError("ball"),
+        ValueError("nan in the physics"),
+        gymnasium.error.ResetNeeded("call reset"),
+        RequestError("the opponent left"),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_world_that_dies_stops_the_run_which_goes_on_exactly_once_it_is_mended(
+    tmp_path, mortal, monkeypatch, fault
+):
+    train(mortal, tmp_path / "whole", device="cpu", say=quiet)
+    monkeypatch.setattr(Mortal, "fault", fault)
+    monkeypatch.setattr(Mortal, "left", 180)
+    with pytest.raises(
+        TrainingFailed, match="the state of step 128 is safe: go on with playfield train"
+    ) as told:
+        train(mortal, tmp_path / "r", device="cpu", say=quiet)
+    assert str(fault).strip("'") in str(told.value)
+    monkeypatch.setattr(Mortal, "fault", None)
+    train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
+
+
+def test_a_world_that_dies_before_anything_was_saved_says_so(tmp_path, mortal, monkeypatch):
+    monkeypatch.setattr(Mortal, "fault", RuntimeError("the emulator died"))
+    monkeypatch.setattr(Mortal, "left", 20)
+    with pytest.raises(TrainingFailed, match="died; nothing had been saved yet: begin again with .*--resume"):
+        train(mortal, tmp_path / "r", device="cpu", say=quiet)
+    monkeypatch.setattr(Mortal, "fault", None)
+    assert train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet).env_steps == 320
+
+
+def test_a_mistake_in_a_program_keeps_its_traceback_and_tells_what_is_safe(tmp_path, mortal, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(Mortal, "fault", TypeError("no such argument"))
+    monkeypatch.setattr(Mortal, "left", 180)
+    with pytest.raises(TypeError, match="no such argument"):
+        train(mortal, tmp_path / "r", device="cpu", say=said.append)
+    assert "training broke down; the state of step 128 is safe" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("agent.precision=float8", "precision must be one of auto, float32, bfloat16"),
+        ("agent.minibatch_size=0", "minibatch_size must be at least 1"),
+        ("world.num_envs=100000", "num_envs must be in 1…16,384"),
+        ("train.target_return=high", "target_return must be a number"),
+        ("train.evaluate_every=-1", "evaluate_every must not be below 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_there_is_a_run(tmp_path, capsys, change, words):
+    assert main(["train", "cartpole", "--run", str(tmp_path / "r"), "--set", change]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_run_in_use_is_refused(tmp_path):

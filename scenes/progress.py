@@ -1,0 +1,98 @@
+"""What all long work has in common: a bar on stderr, a Ctrl-C that waits, and the ways to break down."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import gymnasium
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+#: What a world, an opponent or a model raises when it breaks down. Anything else is a mistake in a program,
+#: whose traceback somebody needs to see.
+FAULTS = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    gymnasium.error.Error,
+)
+
+
+def told(error: BaseException) -> str:
+    """What went wrong in one line, with its kind where the message alone says little.
+
+    >>> told(RuntimeError("the emulator died")), told(KeyError("ball")), told(MemoryError())
+    ('the emulator died', "KeyError: 'ball'", 'MemoryError')
+    """
+    words = " ".join(str(error).split())
+    if words and not isinstance(error, LookupError):
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+@contextmanager
+def interruption(promise: str) -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a question to ask where it is safe to stop.
+
+    A second one is obeyed at once.
+
+    Args:
+        promise: what the first one leads to, such as ``stopping after this update``.
+    """
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        print(f"\n{promise}; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {number: signal.signal(number, ask) for number in signals}
+    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
+        before = {}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar(beginning: str) -> Iterator[Callable[[tuple[float, float, str]], None]]:
+    """A bar on stderr with rate, time left and the newest figures; nothing at all in a pipe.
+
+    Args:
+        beginning: what it says until the first figures come.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda status: None
+        return
+    bar = Bar(
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        task = bar.add_task(beginning, total=None)
+
+        def draw(status: tuple[float, float, str]) -> None:
+            done, total, words = status
+            bar.update(task, completed=done, total=total, description=words)
+
+        yield draw

@@ -1,0 +1,174 @@
+"""`playfield evaluate`: the scene's agent over whole games, and the random agent beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agents.evaluate import SEED_OFFSET, Scores
+from agents.evaluate import evaluate as play
+from agents.random import Random
+from agents.statistics import Interval
+from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.progress import FAULTS, progress_bar, told
+from scenes.schema import Scene, SceneError
+from sim.errors import RequestError, WorkError
+from sim.protocols import Policy, WorldConfig
+from sim.records import Episode
+
+
+class ScoringFailed(WorkError):
+    """A world or an agent broke down while it was scored."""
+
+
+def evaluate(
+    scene: Scene,
+    *,
+    device: str,
+    episodes: int,
+    seeds: int,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Score the scene's agent and show it.
+
+    Args:
+        scene: what to score.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        episodes: from each seed.
+        seeds: how many, the scene's own first.
+        checkpoint: instead of the scene's own.
+        say: takes lines for a person.
+
+    Returns:
+        What ``--json`` says.
+
+    Raises:
+        ScoringFailed: if a world or the agent broke down.
+        SceneError, CheckpointError: if the request is wrong.
+    """
+    if episodes < 1 or seeds < 1:
+        option, amount = ("--episodes", episodes) if episodes < 1 else ("--seeds", seeds)
+        raise SceneError(f"{option} must be at least 1, not {amount}")
+    if seeds > 1 and episodes < 2:
+        raise SceneError(f"--seeds {seeds} needs --episodes 2 or more: each seed is resampled by itself")
+    config, agent = scene_world(scene), scene_agent(scene)
+    worlds = config.make_batch(1, scene.seed)
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+    worlds.close()
+    if card is None and scene.agent and scene.agent.use != "random":
+        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
+    games = {"episodes": episodes, "seed": scene.seed, "seeds": seeds}
+    found = played(policy, config, scene.name, greedy=agent.greedy, **games)
+    random = Random().build(*spaces, seed=scene.seed)
+    chance = played(random, config, "the random agent", greedy=False, **games)
+    metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
+    breakdown = {config.name: metrics}
+    if hasattr(config, "rivals"):
+        breakdown = {
+            name: metrics
+            if rival == config
+            else played(policy, rival, f"against {name}", greedy=agent.greedy, **games).metrics()
+            for name, rival in config.rivals().items()
+        }
+    _show_scores(scene, found, baseline, intervals)
+    if len(breakdown) > 1:
+        _show_breakdown(breakdown)
+    return {
+        "metrics": metrics,
+        "baseline": baseline,
+        "breakdown": breakdown,
+        "n": len(found.episodes),
+        "seeds": [scene.seed + k * SEED_OFFSET for k in range(seeds)],
+        "ci95": {name: list(interval) for name, interval in intervals.items()},
+        "protocol": found.protocol,
+    }
+
+
+def played(
+    policy: Policy,
+    config: WorldConfig,
+    who: str,
+    *,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    seeds: int = 1,
+) -> Scores:
+    """`agents.evaluate.evaluate` with a bar that names who plays.
+
+    Raises:
+        ScoringFailed: if a world or the policy broke down.
+    """
+    returns: list[float] = []
+    total = episodes * seeds
+    with progress_bar(f"{who}: first game …") as draw:
+
+        def count(episode: Episode) -> None:
+            returns.append(episode.score)
+            words = f"{who}: game {len(returns)} of {total} · mean return {np.mean(returns):.1f}"
+            draw((len(returns), total, words))
+
+        try:
+            return play(
+                policy,
+                config,
+                episodes=episodes,
+                seed=seed,
+                greedy=greedy,
+                seeds=seeds,
+                on_episode=count,
+            )
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise ScoringFailed(
+                f"scoring {who} stopped after {len(returns)} of {total} games: {told(error)}; "
+                "nothing was written: run it again, or with another --seed"
+            ) from error
+
+
+def _show_scores(
+    scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval]
+) -> None:
+    """A table for a person."""
+    seeds = f"seed {scene.seed}" if found.seeds == 1 else f"{found.seeds} seeds from {scene.seed} on"
+    table = Table(title=f"{scene.title}: {len(found.episodes)} whole episodes, {seeds}")
+    table.add_column("")
+    for heading in ("mean", "95 % interval", "random agent"):
+        table.add_column(heading, justify="right")
+    for name, value in found.metrics().items():
+        interval = shown(intervals[name]) if name in intervals else ""
+        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline.get(name, 0.0):.2f}")
+    table.caption = stamp(found.protocol)
+    Console(stderr=True).print(table)
+
+
+def shown(interval: Interval, decimals: int = 2) -> str:
+    """An interval for people.
+
+    >>> shown((1.0, 2.5))
+    '1.00 … 2.50'
+    """
+    low, high = interval
+    return f"{low:.{decimals}f} … {high:.{decimals}f}"
+
+
+def stamp(protocol: dict[str, Any]) -> str:
+    """A protocol for people."""
+    return " · ".join(f"{key} {value}" for key, value in protocol.items())
+
+
+def _show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
+    """The same metrics by opponent, for a person."""
+    names = list(next(iter(breakdown.values())))
+    table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
+    for label, metrics in breakdown.items():
+        table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
+    Console(stderr=True).print(table)

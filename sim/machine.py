@@ -1,0 +1,83 @@
+"""What this machine has: how much memory a process may still take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sim.errors import RequestError
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")  # of this process, where it runs in a container
+GIB = 2**30
+
+
+class MemoryRefused(RequestError, ValueError):
+    """More memory than there is was asked for; nothing was allocated."""
+
+
+def free_memory() -> int | None:
+    """Bytes that can be allocated without pushing anything out; None where the system does not tell.
+
+    Linux: what the kernel calls available, within the container's limit. Elsewhere: all that is installed,
+    which catches what could never fit.
+    """
+    found = [amount for amount in (_available(), _left_in_container(), _installed()) if amount is not None]
+    return min(found, default=None)
+
+
+def check_memory(wanted: int, what: str, mend: str, free: int | None = None) -> None:
+    """Refuse what does not fit, with both numbers, before anything is allocated.
+
+    An operating system grants zeroed memory that it does not have and kills the process hours later, when
+    it is written to.
+
+    Args:
+        wanted: bytes.
+        what: needs them, such as ``a replay of 1,000,000 transitions``.
+        mend: what to do about it.
+        free: bytes there are; `free_memory`, unless told: of a GPU, say.
+
+    Raises:
+        MemoryRefused: if `wanted` is more than there is.
+
+    >>> check_memory(3 * 2**30, "a replay", "set a smaller buffer_size", free=2**31)
+    Traceback (most recent call last):
+    ...
+    sim.machine.MemoryRefused: a replay needs 3.0 GiB of memory, 2.0 GiB are free: set a smaller buffer_size
+    """
+    free = free_memory() if free is None else free
+    if free is not None and wanted > free:
+        raise MemoryRefused(
+            f"{what} needs {wanted / GIB:,.1f} GiB of memory, {free / GIB:,.1f} GiB are free: {mend}"
+        )
+
+
+def _available() -> int | None:
+    try:
+        lines = MEMINFO.read_text("ascii").splitlines()
+    except OSError:
+        return None
+    kib = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(kib[0]) * 1024 if kib else None
+
+
+def _left_in_container() -> int | None:
+    """The limit of control group v2 less what is taken; file cache counts as free, for it gives way."""
+    try:
+        limit = (CGROUP / "memory.max").read_text("ascii").strip()
+        taken = int((CGROUP / "memory.current").read_text("ascii"))
+        stat = (CGROUP / "memory.stat").read_text("ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    if limit == "max":
+        return None
+    cache = sum(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))
+    return max(0, int(limit) - taken + cache)
+
+
+def _installed() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return None

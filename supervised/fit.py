@@ -1,0 +1,286 @@
+"""The one fitting loop for everything that is not reinforcement learning.
+
+A model hands over its network, its loss and its examples; the loop owns batches, optimiser, learning
+rate, number format, averaging of weights, validation, early stopping and the exact state of all that. It
+does not know what is being learned, nor of files, progress bars and signals: like a reinforcement learner
+it yields between two safe points, and its caller saves, shows and stops.
+
+Batches are a function of (seed, update) alone, so a resumed fit sees the very examples that the fit never
+stopped would have seen. Under ``torchrun`` every process takes its share of each batch and gradients are
+averaged, so that the result does not depend on how many there are, but for rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sim.records import Array, Budget, Progress, State
+from supervised.numerics import (
+    NonFiniteError,
+    Precision,
+    from_arrays,
+    in_half,
+    optimizer_state,
+    restore_optimizer,
+    to_arrays,
+)
+
+#: Examples of one batch by name, each (B, …), on the fit's device.
+Batch: TypeAlias = dict[str, Tensor]
+
+#: The loss of a batch (), and figures () worth a curve.
+Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
+
+
+class Examples(Protocol):
+    """What can be learned from: numbered examples."""
+
+    def __len__(self) -> int:
+        """How many."""
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> Mapping[str, Array]:
+        """Examples `rows` (B,) int64 by name, each (B, …); `generator` for augmentation."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to fit; models take these up as keys of their own where they matter."""
+
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0  # AdamW (Loshchilov & Hutter 2019), on matrices and kernels only
+    batch_size: int = 64
+    warmup_updates: int = (
+        100  # the learning rate rises in a straight line, then falls with a half cosine to 0
+    )
+    max_grad_norm: float = 1.0
+    ema: float = 0.0  # decay of the averaged weights that are kept; 0: none
+    validate_every: int = 200  # updates
+    patience: int = 0  # validations without a new best loss before it stops; 0: never
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("learning_rate", "max_grad_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("batch_size", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_updates", "patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
+
+
+class Fit:
+    """A network being fitted; see the module."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        train: Examples,
+        validation: Examples,
+        options: FitOptions,
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> None:
+        """Prepare; nothing is learned yet.
+
+        Args:
+            network: fitted in place.
+            loss: of the network and a batch; called in training mode and, for validation, in evaluation mode.
+            train: at least one example.
+            validation: at least one example, of other episodes, seeds or authors than `train`.
+            options: see `FitOptions`.
+            seed: of the order of examples and of augmentation.
+            device: where the network lives.
+
+        Raises:
+            ValueError: if there are no examples.
+        """
+        for name, examples in (("train", train), ("validation", validation)):
+            if not len(examples):
+                raise ValueError(f"there are no {name} examples")
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.options = options
+        self._loss, self._train, self._validation, self._seed = loss, train, validation, seed
+        plain = [p for p in network.parameters() if p.dim() <= 1]
+        self._optimizer = torch.optim.AdamW(
+            [p for p in network.parameters() if p.dim() > 1],
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        if plain:
+            self._optimizer.add_param_group({"params": plain, "weight_decay": 0.0})
+        self._half = in_half(options.precision, self.device)
+        averaging = get_ema_multi_avg_fn(options.ema)  # type: ignore[no-untyped-call]
+        self._average = (
+            AveragedModel(network, multi_avg_fn=averaging, use_buffers=True) if options.ema else None
+        )
+        self._updates = 0
+        self._best = math.inf
+        self._best_weights: dict[str, Array] | None = None
+        self._since_best = 0
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network whose weights count: the averaged one where there is one."""
+        return self.network if self._average is None else self._average.module
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """Fit until the budget of updates is spent or patience is; yields after each validation.
+
+        Raises:
+            NonFiniteError: if a loss or gradient is not finite; nothing of that stretch may be kept.
+            ValueError: if the budget is in env steps.
+        """
+        if budget.updates is None:
+            raise ValueError("a fit counts updates: set updates in [train], not env_steps")
+        total, every = budget.updates, self.options.validate_every
+        while self._updates < total and not self.out_of_patience:
+            figures: list[dict[str, Tensor]] = []
+            for _ in range(min(every - self._updates % every, total - self._updates)):
+                figures.append(self._update(total))
+            metrics = {f"train_{name}": value for name, value in _means(figures).items()}
+            NonFiniteError.check(metrics, self._updates)
+            metrics |= {f"validation_{name}": value for name, value in self.validate().items()}
+            self._judge(metrics["validation_loss"])
+            metrics["learning_rate"] = self._rate(total)
+            yield Progress(0, self._updates, total, metrics)
+        if self._best_weights is not None:
+            from_arrays(self.kept, self._best_weights)
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the validation loss has not improved for `patience` validations."""
+        return 0 < self.options.patience <= self._since_best
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The mean loss and figures of the kept network over all validation examples."""
+        network = self.kept.eval()
+        size = self.options.batch_size
+        figures, counts = [], []
+        for start in range(0, len(self._validation), size):
+            rows = np.arange(start, min(start + size, len(self._validation)))
+            figures.append(self._figures(network, self._batch(self._validation, rows, (self._seed, start))))
+            counts.append(float(len(rows)))
+        self.network.train()
+        return _means(figures, counts)
+
+    def state(self) -> State:
+        """Network, average, optimiser, counters and the best weights so far."""
+        return {
+            "updates": self._updates,
+            "network": to_arrays(self.network.state_dict()),
+            "average": None if self._average is None else to_arrays(self._average.state_dict()),
+            "optimizer": optimizer_state(self._optimizer),
+            "best": self._best,
+            "best_weights": self._best_weights,
+            "since_best": self._since_best,
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._updates = int(state["updates"])
+        from_arrays(self.network, state["network"])
+        if self._average is not None:
+            from_arrays(self._average, state["average"])
+        restore_optimizer(self._optimizer, state["optimizer"])
+        self._best, self._since_best = float(state["best"]), int(state["since_best"])
+        self._best_weights = state["best_weights"]
+
+    def weights(self) -> dict[str, Array]:
+        """The best validated weights where patience is set, else the newest; averaged where `ema` is."""
+        return to_arrays(self.kept.state_dict()) if self._best_weights is None else dict(self._best_weights)
+
+    def _update(self, total: int) -> dict[str, Tensor]:
+        """One optimiser step; returns the figures, still on the device."""
+        self.network.train()
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate(total)
+        rows = self._rows(self._updates)
+        figures = self._figures(self.network, self._batch(self._train, rows, (self._seed, self._updates)))
+        self._optimizer.zero_grad()
+        torch.autograd.backward(figures["loss"])
+        self._share_gradients()
+        figures["grad_norm"] = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.max_grad_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.network)
+        self._updates += 1
+        return {name: value.detach() for name, value in figures.items()}
+
+    def _figures(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            loss, figures = self._loss(network, batch)
+        return {"loss": loss.float()} | figures
+
+    def _rate(self, total: int) -> float:
+        """The learning rate of the next update."""
+        options = self.options
+        rising = min(1.0, (self._updates + 1) / max(1, options.warmup_updates))
+        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, self._updates / total)))
+        return options.learning_rate * rising * falling
+
+    def _rows(self, update: int) -> Array:
+        """The examples of one update, this process's share of them: whole epochs, each in its own order."""
+        size, n = self.options.batch_size, len(self._train)
+        at = np.arange(update * size, (update + 1) * size)
+        rows = np.empty(size, np.int64)
+        for epoch in np.unique(at // n):
+            order = np.random.default_rng((self._seed, int(epoch))).permutation(n)
+            inside = at // n == epoch
+            rows[inside] = order[at[inside] % n]
+        if distributed.is_available() and distributed.is_initialized():
+            rows = np.array_split(rows, distributed.get_world_size())[distributed.get_rank()]
+        return rows
+
+    def _batch(self, examples: Examples, rows: Array, seed: tuple[int, ...]) -> Batch:
+        arrays = examples.batch(rows, np.random.default_rng(seed))
+        return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+
+    def _share_gradients(self) -> None:
+        """Under torchrun: the mean of all processes' gradients, in each of them."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return
+        for parameter in self.network.parameters():
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= distributed.get_world_size()
+
+    def _judge(self, loss: float) -> None:
+        """Remember the best validation loss, and with patience its weights."""
+        if loss < self._best:
+            self._best, self._since_best = loss, 0
+            if self.options.patience:
+                self._best_weights = to_arrays(self.kept.state_dict())
+        else:
+            self._since_best += 1
+
+
+def _means(figures: list[dict[str, Tensor]], weights: list[float] | None = None) -> dict[str, float]:
+    """Each figure's mean, weighted; the only wait for the device."""
+    share = torch.tensor(weights or [1.0] * len(figures))
+    share = share / share.sum()
+    return {
+        name: float((torch.stack([f[name].float().cpu() for f in figures]) * share).sum())
+        for name in figures[0]
+    }

@@ -1,0 +1,173 @@
+"""The fitting loop: theory on a line, exact resume, averaging, patience, several processes."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sim.records import Budget
+from sim.states import read_state, write_state
+from supervised.fit import Fit, FitOptions
+from supervised.numerics import NonFiniteError
+
+
+class Line:
+    """y = 2 x − 1 and noise."""
+
+    def __init__(self, n: int, seed: int, noise: float = 0.0) -> None:
+        generator = np.random.default_rng(seed)
+        self.x = generator.normal(size=(n, 1)).astype(np.float32)
+        self.y = (2 * self.x - 1 + noise * generator.normal(size=(n, 1))).astype(np.float32)
+        self.drawn: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, rows, generator):
+        self.drawn += rows.tolist()
+        return {"x": self.x[rows], "y": self.y[rows]}
+
+
+def squared(network, batch):
+    error = (network(batch["x"]).float() - batch["y"]).square().mean()
+    return error, {"rmse": error.sqrt()}
+
+
+def line(seed: int = 0) -> nn.Linear:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Linear(1, 1)
+
+
+def fit(train=None, validation=None, seed=0, network=None, **options):
+    options = {"batch_size": 8, "learning_rate": 0.1, "warmup_updates": 5, "validate_every": 20} | options
+    network = line() if network is None else network
+    train = Line(37, 1) if train is None else train
+    validation = Line(20, 2) if validation is None else validation
+    return Fit(network, squared, train, validation, FitOptions(**options), seed=seed)
+
+
+def run(fitting, updates):
+    return list(fitting.learn(Budget(updates=updates)))
+
+
+def test_it_finds_the_line():
+    fitting = fit()
+    *_, last = run(fitting, 200)
+    assert last.metrics["validation_loss"] < 1e-3
+    weights = fitting.weights()
+    assert weights["weight"].item() == pytest.approx(2, abs=0.02)
+    assert weights["bias"].item() == pytest.approx(-1, abs=0.02)
+
+
+def test_every_example_is_seen_once_an_epoch_and_each_epoch_in_another_order():
+    train = Line(37, 1)
+    run(fit(train, batch_size=10), 37)  # ten whole epochs
+    epochs = [train.drawn[i : i + 37] for i in range(0, 370, 37)]
+    assert all(sorted(epoch) == list(range(37)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 10
+
+
+def test_the_learning_rate_rises_and_then_falls_with_a_half_cosine():
+    fitting = fit(learning_rate=1.0, warmup_updates=4)
+    rates = []
+    for update in range(101):
+        fitting._updates = update
+        rates.append(fitting._rate(100))
+    assert rates[:3] == pytest.approx([0.25, 0.5, 0.75], rel=0.01)
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0.0)
+
+
+def test_the_average_is_the_exponential_moving_average():
+    fitting, weights = fit(ema=0.9, validate_every=1), []
+    for _ in fitting.learn(Budget(updates=6)):
+        weights.append(fitting.network.weight.item())
+    expected = weights[0]
+    for weight in weights[1:]:
+        expected = 0.9 * expected + 0.1 * weight
+    assert fitting.weights()["weight"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_patience_stops_it_and_keeps_the_best_weights():
+    noisy = Line(6, 1, noise=2.0)
+    network = nn.Sequential(nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 1))
+    fitting = fit(noisy, Line(40, 2), network=network, patience=3, validate_every=10, learning_rate=0.05)
+    told = run(fitting, 5_000)
+    losses = [progress.metrics["validation_loss"] for progress in told]
+    assert told[-1].updates < 5_000
+    assert len(losses) - 1 - int(np.argmin(losses)) == 3
+    assert fitting.validate()["loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"patience": 50}])
+def test_a_resumed_fit_ends_in_the_same_weights(options, tmp_path):
+    whole = fit(**options)
+    run(whole, 60)
+    part = fit(**options)
+    learning = part.learn(Budget(updates=60))
+    next(learning)
+    for name in ("state", "segments"):
+        (tmp_path / name).mkdir()
+    write_state(tmp_path / "state", part.state(), tmp_path / "segments")
+    other = fit(**options, network=line(7))
+    other.restore(read_state(tmp_path / "state", tmp_path / "segments"))
+    assert other.state()["updates"] == 20
+    run(other, 60)
+    for name, array in whole.weights().items():
+        assert array.tobytes() == other.weights()[name].tobytes()
+
+
+def test_a_loss_that_is_not_finite_stops_it():
+    train = Line(8, 1)
+    train.y[3] = math.inf
+    with pytest.raises(NonFiniteError, match="train_loss"):
+        run(fit(train), 20)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("learning_rate", 0.0), ("batch_size", 0), ("ema", 1.0), ("patience", -1), ("validate_every", 0)],
+)
+def test_options_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        FitOptions(**{field: value})
+
+
+def test_no_examples_and_a_budget_of_env_steps_are_refused():
+    with pytest.raises(ValueError, match="no validation examples"):
+        fit(validation=Line(0, 1))
+    with pytest.raises(ValueError, match="updates"):
+        next(fit().learn(Budget(env_steps=10)))
+
+
+PROCESS = """
+import sys, torch
+from torch import distributed
+sys.path.insert(0, sys.argv[1])
+import test_fit
+meeting, rank = "file://" + sys.argv[2], int(sys.argv[3])
+distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+fitting = test_fit.fit()
+test_fit.run(fitting, 40)
+print(fitting.network.weight.item())
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_learn_what_one_learns(tmp_path):
+    alone = fit()
+    run(alone, 40)
+    arguments = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), str(tmp_path / "meeting")]
+    processes = [
+        subprocess.Popen([*arguments, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)
+    ]
+    found = [float(process.communicate(timeout=120)[0]) for process in processes]
+    assert found[0] == found[1] == pytest.approx(alone.network.weight.item(), rel=1e-4)
