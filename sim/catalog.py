@@ -69,6 +69,7 @@ PACKAGES = {
     "av": "av",
     "pygame": "pygame-ce",
     "PIL": "pillow",
+    "cv2": "opencv-python-headless",
 }  # where they differ
 
 

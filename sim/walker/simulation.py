@@ -2,7 +2,8 @@
 
 `mujoco.batch` gives, at any number of threads, the same bits as one simulation at a time. It does
 not compute the forces that contacts put on bodies; `mj_rnePostConstraint` does, world by world,
-from the solution that a persistent batch keeps of the last simulation step.
+from the solution that a persistent batch keeps of the last simulation step. Where nothing touches, there are
+no such forces, and copying the solution out, which is what takes time, is left out.
 """
 
 from __future__ import annotations
@@ -21,11 +22,8 @@ from sim.walker.reward import Body, Motion, clipped
 
 #: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the
 #: world over by itself and counts a warning.
-UNSTABLE = [
-    int(mujoco.mjtWarning.mjWARN_BADQPOS),
-    int(mujoco.mjtWarning.mjWARN_BADQVEL),
-    int(mujoco.mjtWarning.mjWARN_BADQACC),
-]
+UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQACC + 1)
+ALL = slice(None)  # worlds
 
 
 def load(body: Body) -> mujoco.MjModel:
@@ -57,13 +55,18 @@ class Simulation:
         self.qpos, self.qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self.ctrl = self._batch.bind("ctrl")
         self._rest = self._batch.state[0].copy()
+        self._warnings = self._batch.warning[:, UNSTABLE]  # (N, 3, 2) when it last occurred, how often
         self._contacts = np.zeros((num, self.model.nbody, 6))
+        self._touching = self._batch.bind("ncon")  # (N,) pairs of bodies
+        assert self.model.neq == 0, "forces of equality constraints would count as contacts"
         self._dynamics: dict[str, Array] = {}
         if body.sees_dynamics:
             names = {"inertias": "cinert", "velocities": "cvel", "torques": "qfrc_actuator"}
             self._dynamics = {ours: self._batch.bind(theirs) for ours, theirs in names.items()}
         points = {"root": None, "torso": "xpos", "mass": "xipos"}[body.tracked]
-        self._points = self._batch.bind(points) if points else None
+        self._points = self._batch.bind(points)[:, :, 0] if points else None  # (N, B) m
+        self._mass = self.model.body_mass.copy()
+        self._total_mass = self._mass.sum()
         self._scratch = mujoco.MjData(self.model)
 
     def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
@@ -86,10 +89,9 @@ class Simulation:
             self._batch.step(nstep=self.body.frame_skip)
         except SimulationError as error:
             failed[error.ids] = True
-        counts = self._batch.warning[:, UNSTABLE, 1]
-        if counts.any():
-            failed |= counts.any(axis=1)
-            self._batch.warning[:, UNSTABLE] = 0
+        if self._warnings.any():
+            failed |= self._warnings[:, :, 1].any(axis=1)
+            self._warnings[:] = 0
         if self._sees_contacts:
             self._find_contacts()
         return failed
@@ -97,29 +99,31 @@ class Simulation:
     def _find_contacts(self) -> None:
         """The forces of the integrator's last evaluation, which is what gymnasium shows."""
         data, forces = self._scratch, self._scratch.cfrc_ext
-        for i, contacts in enumerate(self._contacts):
+        self._contacts[:] = 0.0
+        for i in np.flatnonzero(self._touching).tolist():
             self._batch.get_data(i, data)
             mujoco.mj_rnePostConstraint(self.model, data)
-            contacts[:] = forces
+            self._contacts[i] = forces
 
-    def motion(self) -> Motion:
-        """What the worlds are at; live arrays, good until the next step."""
-        contacts = clipped(self.body, self._contacts) if self._sees_contacts else None
-        return Motion(self.qpos, self.qvel, contacts, **self._dynamics)
+    def motion(self, rows: Array | slice = ALL) -> Motion:
+        """What the worlds `rows` are at; of all of them, live arrays, good until the next step."""
+        contacts = clipped(self.body, self._contacts[rows]) if self._sees_contacts else None
+        dynamics = {name: values[rows] for name, values in self._dynamics.items()}
+        return Motion(self.qpos[rows], self.qvel[rows], contacts, **dynamics)
 
-    def tracked(self) -> Array:
-        """(N,) x (m) of the point whose advance is paid for: root, torso or centre of mass.
+    def tracked(self, rows: Array | slice = ALL) -> Array:
+        """(K,) x (m) of the point whose advance is paid for: root, torso or centre of mass.
 
         Torso and centre of mass are, as in gymnasium, those of the integrator's last evaluation.
         """
         if self._points is None:
-            return np.array(self.qpos[:, 0])
-        x = self._points[:, :, 0]  # (N, B)
+            return np.array(self.qpos[rows, 0])
         if self.body.tracked == "torso":
-            return np.array(x[:, 1])
-        mass = self.model.body_mass
+            return np.array(self._points[rows, 1])
         # Added in order of body: a matrix product would round differently with the number of worlds.
-        return np.asarray(np.cumsum(x * mass, axis=1)[:, -1] / mass.sum())
+        return np.asarray(
+            np.add.accumulate(self._points[rows] * self._mass, axis=1)[:, -1] / self._total_mass
+        )
 
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""

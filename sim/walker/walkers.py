@@ -58,8 +58,8 @@ class Walkers:
         model = self.simulation.model
         starts = [starting(self.body, model.qpos0, model.nv, generator) for generator in generators]
         self.simulation.reset(rows, np.stack([s[0] for s in starts]), np.stack([s[1] for s in starts]))
-        self._obs[rows] = observe(self.body, self.simulation.motion())[rows]
-        self._x[rows] = self.simulation.tracked()[rows]
+        self._obs[rows] = observe(self.body, self.simulation.motion(rows))
+        self._x[rows] = self.simulation.tracked(rows)
         self._elapsed[rows] = 0
         self._info = {key: value.copy() for key, value in self._info.items()}
         for value in self._info.values():
@@ -79,15 +79,17 @@ class Walkers:
             terms = reward_terms(self.body, motion, velocity, actions, well)
             reward = total(terms)
         info = {"x_position": motion.qpos[:, 0].copy(), "x_velocity": velocity, **terms}
-        unstable |= ~(np.isfinite(obs).all(axis=1) & np.isfinite(reward))
         truncated = self._elapsed >= self.max_steps
-        if unstable.any():
+        if unstable.any() or not (np.isfinite(obs).all() and np.isfinite(reward).all()):
+            unstable |= ~(np.isfinite(obs).all(axis=1) & np.isfinite(reward))
             well |= unstable
             truncated |= unstable
             obs[unstable], reward[unstable] = self._obs[unstable], 0.0
             for value in info.values():
                 value[unstable] = 0.0
-        info["reason"] = REASONS[np.where(unstable, 3, np.where(well, np.where(truncated, 2, 0), 1))]
+        info["reason"] = np.repeat(REASONS[:1], len(well))
+        if not well.all() or truncated.any():
+            info["reason"][:] = REASONS[np.where(unstable, 3, np.where(well, np.where(truncated, 2, 0), 1))]
         self._obs, self._x, self._info = obs, x, info
         return obs.copy(), reward, ~well, truncated, dict(info)
 

@@ -1,0 +1,187 @@
+"""Whole training, worlds and updates, at Stable-Baselines3's own settings; yields environment steps.
+
+Their side is written as their users write it, from rl-baselines3-zoo's tuned settings for Atari. Where their
+wrappers would play by other rules than ours (random no-ops, lives as episodes, no sticky actions), they
+are set to ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.dqn import DQN
+from agents.ppo import PPO
+from agents.pqn import PQN
+from scenes.bench.worker import Settings, Work
+from sim.protocols import Learner
+from sim.records import Budget
+from sim.vector import Worlds
+
+BUDGET = Budget(env_steps=10_000_000)  # theirs; never spent here
+REPLAY = 10_000  # transitions; theirs keeps every picture eight times, and should fit any machine
+LEARNING_STARTS = 1_000
+WORLDS = 32  # of our DQN: as many env steps as lie between two of its gradient steps
+
+
+def learned(learner: Learner, worlds: Worlds, sign: str) -> Work:
+    """Let `learner` learn; yields the env steps of each part in which it reports the figure `sign`."""
+    before = 0
+    for progress in learner.learn(worlds, BUDGET):
+        if sign in progress.metrics:
+            yield progress.env_steps - before
+        before = progress.env_steps
+
+
+def our_ppo(settings: Settings) -> Work:
+    """Our PPO on Pong."""
+    from sim.atari.world import Atari
+
+    worlds = Atari("pong").make_batch(8, settings.seed, settings.threads)
+    config = PPO(network="nature", num_steps=128, num_epochs=4, minibatch_size=256)  # defaults: the zoo's
+    return learned(built(config, worlds, settings), worlds, "policy_loss")
+
+
+def our_dqn(settings: Settings) -> Work:
+    """Our DQN on Pong: the same samples for each env step, in fewer and larger gradient steps."""
+    from sim.atari.world import Atari
+
+    worlds = Atari("pong").make_batch(WORLDS, settings.seed, settings.threads)
+    config = DQN(
+        network="nature",
+        learning_rate=1e-4,
+        buffer_size=REPLAY,
+        batch_size=8 * WORLDS,
+        learning_starts=LEARNING_STARTS,
+        train_frequency=WORLDS,
+        target_frequency=1_000,
+    )
+    return learned(built(config, worlds, settings), worlds, "loss")
+
+
+def our_pqn(settings: Settings) -> Work:
+    """Our PQN on Pong."""
+    from sim.atari.world import Atari
+
+    worlds = Atari("pong").make_batch(64, settings.seed, settings.threads)
+    config = PQN(network="nature", num_steps=32, num_epochs=2, minibatch_size=256)
+    return learned(built(config, worlds, settings), worlds, "loss")
+
+
+def our_ppo_walker(settings: Settings) -> Work:
+    """Our PPO on Walker2d."""
+    from sim.walker.world import Walker
+
+    worlds = Walker("walker2d").make_batch(16, settings.seed, settings.threads)
+    config = PPO(
+        network="mlp",
+        num_steps=128,
+        num_epochs=10,
+        minibatch_size=256,
+        clip_reward=False,
+        normalize_observations=True,
+        normalize_returns=True,
+        learning_rate=3e-4,
+        clip_coef=0.2,
+        ent_coef=0.0,
+    )
+    return learned(built(config, worlds, settings), worlds, "policy_loss")
+
+
+def built(config: PPO | DQN | PQN, worlds: Worlds, settings: Settings) -> Learner:
+    """The learner of `config` for `worlds`."""
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    return config.build(*spaces, seed=settings.seed, device=settings.device)
+
+
+def stable_baselines3_ppo(settings: Settings) -> Work:
+    """Their PPO, its zoo's settings for Atari."""
+    from stable_baselines3 import PPO as TheirPPO
+
+    model = TheirPPO(
+        "CnnPolicy",
+        their_pongs(8, settings.seed),
+        learning_rate=2.5e-4,
+        n_steps=128,
+        batch_size=256,
+        n_epochs=4,
+        clip_range=0.1,
+        ent_coef=0.01,
+        vf_coef=0.5,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    return their_learning(model, 128 * 8)
+
+
+def stable_baselines3_dqn(settings: Settings) -> Work:
+    """Their DQN, its zoo's settings for Atari but for a small replay and an early start."""
+    from stable_baselines3 import DQN as TheirDQN
+
+    model = TheirDQN(
+        "CnnPolicy",
+        their_pongs(1, settings.seed),
+        learning_rate=1e-4,
+        buffer_size=REPLAY,
+        batch_size=32,
+        learning_starts=LEARNING_STARTS,
+        train_freq=4,
+        gradient_steps=1,
+        target_update_interval=1_000,
+        exploration_final_eps=0.01,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    return their_learning(model, 200, LEARNING_STARTS)
+
+
+def stable_baselines3_ppo_walker(settings: Settings) -> Work:
+    """Their PPO on gymnasium's Walker2d, normalised by their wrapper."""
+    from stable_baselines3 import PPO as TheirPPO
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    model = TheirPPO(
+        "MlpPolicy",
+        VecNormalize(make_vec_env("Walker2d-v5", 16, settings.seed), gamma=0.99),
+        learning_rate=3e-4,
+        n_steps=128,
+        batch_size=256,
+        n_epochs=10,
+        clip_range=0.2,
+        ent_coef=0.0,
+        vf_coef=0.5,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    return their_learning(model, 128 * 16)
+
+
+def their_pongs(num_envs: int, seed: int) -> Any:
+    """Their vector of wrapped Pongs, by our rules."""
+    import ale_py
+    import gymnasium
+    from stable_baselines3.common.env_util import make_atari_env
+    from stable_baselines3.common.vec_env import VecFrameStack
+
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    gymnasium.register_envs(ale_py)
+    games = make_atari_env(
+        "ALE/Pong-v5",
+        num_envs,
+        seed,
+        env_kwargs={"frameskip": 1, "repeat_action_probability": 0.25},
+        wrapper_kwargs={"noop_max": 0, "terminal_on_life_loss": False},
+    )
+    return VecFrameStack(games, 4)
+
+
+def their_learning(model: Any, steps: int, warm: int = 0) -> Work:
+    """Their ``learn``, `steps` at a time, going on where it stopped; `warm` steps are not yielded."""
+    from stable_baselines3.common.logger import Logger
+
+    model.set_logger(Logger(folder=None, output_formats=[]))  # theirs would make a folder each time
+    while True:
+        before = model.num_timesteps
+        model.learn(steps, reset_num_timesteps=False)
+        if model.num_timesteps > warm:
+            yield model.num_timesteps - before

@@ -1,0 +1,180 @@
+"""What can be measured: a literal table, name → row. Both sides of a row are imported only when it runs."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sim.catalog import CatalogError
+from sim.fields import nearest
+
+ENV_STEPS = "env steps/s"
+HERE = "scenes.bench."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        ours: ``"module:function"`` of our side, see `scenes.bench.worker.Work`.
+        peer: the same of the other side; None where nobody else has such a thing to install.
+        peer_name: what the peer is called.
+        package: the distribution whose version stands behind that name.
+        unit: of both sides' figures.
+        needs: modules without which our side cannot run.
+        peer_needs: modules without which the peer cannot.
+        fields: keyword arguments of both functions.
+        seconds: of each side in each round, at least.
+        networks: whether a device matters.
+        torch_threads: threads for networks; None: all that this process may use.
+        quick: whether it runs unasked.
+        note: what is equal and what differs.
+    """
+
+    ours: str
+    peer: str | None
+    peer_name: str = ""
+    package: str = ""
+    unit: str = ENV_STEPS
+    needs: tuple[str, ...] = ()
+    peer_needs: tuple[str, ...] = ()
+    fields: dict[str, str] = field(default_factory=dict)
+    seconds: float = 2.0
+    networks: bool = False
+    torch_threads: int | None = None
+    quick: bool = True
+    note: str = ""
+
+
+def _walker(body: str) -> Row:
+    return Row(
+        ours=HERE + "worlds:our_walkers",
+        peer=HERE + "worlds:gymnasium_walkers",
+        peer_name="gymnasium SyncVectorEnv",
+        package="gymnasium",
+        needs=("mujoco",),
+        peer_needs=("mujoco", "imageio"),
+        fields={"body": body},
+        note="16 worlds, the same random actions, resets in the same step on both sides; ours steps them on "
+        "all threads",
+    )
+
+
+ROWS = {
+    "atari": Row(
+        ours=HERE + "worlds:our_atari",
+        peer=HERE + "worlds:gymnasium_atari",
+        peer_name="gymnasium SyncVectorEnv",
+        package="gymnasium",
+        needs=("ale_py",),
+        peer_needs=("ale_py", "cv2"),
+        note="8 Pongs, sticky actions 0.25, the same random actions; the peer is ale-py's environment in "
+        "AtariPreprocessing and FrameStackObservation; ours steps them on all threads",
+    ),
+    "walker/walker2d": _walker("walker2d"),
+    "walker/hopper": _walker("hopper"),
+    "walker/halfcheetah": _walker("halfcheetah"),
+    "walker/ant": _walker("ant"),
+    "walker/humanoid": _walker("humanoid"),
+    "chess": Row(
+        ours=HERE + "worlds:our_chess",
+        peer=HERE + "worlds:pettingzoo_chess",
+        peer_name="PettingZoo chess_v6",
+        package="pettingzoo",
+        unit="plies/s",
+        needs=("chess",),
+        peer_needs=("pettingzoo", "chess", "pygame"),
+        note="random legal moves, planes and mask each time; ours shows them to one side, the peer to both",
+    ),
+    "act": Row(
+        ours=HERE + "acting:ours",
+        peer=HERE + "acting:stable_baselines3",
+        peer_name="Stable-Baselines3 policy.predict",
+        package="stable-baselines3",
+        unit="observations/s",
+        needs=("torch",),
+        peer_needs=("torch", "stable_baselines3"),
+        networks=True,
+        note="Nature network, 8 observations a call; ours also hands out probabilities and values",
+    ),
+    "ppo": Row(
+        ours=HERE + "learning:our_ppo",
+        peer=HERE + "learning:stable_baselines3_ppo",
+        peer_name="Stable-Baselines3 PPO",
+        package="stable-baselines3",
+        needs=("torch", "ale_py"),
+        peer_needs=("torch", "stable_baselines3", "ale_py", "cv2"),
+        seconds=10.0,
+        networks=True,
+        quick=False,
+        note="Pong, sticky actions 0.25, Nature network, 8 worlds × 128 steps × 4 epochs × minibatch 256 on "
+        "both sides; the peer presses FIRE after a reset, as its wrapper does; ours computes in "
+        "bfloat16 where the hardware does",
+    ),
+    "dqn": Row(
+        ours=HERE + "learning:our_dqn",
+        peer=HERE + "learning:stable_baselines3_dqn",
+        peer_name="Stable-Baselines3 DQN",
+        package="stable-baselines3",
+        needs=("torch", "ale_py"),
+        peer_needs=("torch", "stable_baselines3", "ale_py", "cv2"),
+        seconds=10.0,
+        networks=True,
+        quick=False,
+        note="Pong, sticky actions 0.25, Nature network, replay of 10,000, 8 gradient samples an env step "
+        "on both sides: the peer as in its zoo, 1 world and batch 32 every 4 steps; ours 32 worlds and "
+        "batch 256 every 32 steps, in bfloat16 where the hardware computes in it; each replay's memory is "
+        "that of the part filled so far",
+    ),
+    "pqn": Row(
+        ours=HERE + "learning:our_pqn",
+        peer=None,
+        needs=("torch", "ale_py"),
+        seconds=10.0,
+        networks=True,
+        quick=False,
+        note="Pong, sticky actions 0.25, Nature network with layer normalisation, 64 worlds × 32 steps × 2 "
+        "epochs × minibatch 256; no package that pip installs has PQN for PyTorch, so there is no peer",
+    ),
+    "ppo-walker": Row(
+        ours=HERE + "learning:our_ppo_walker",
+        peer=HERE + "learning:stable_baselines3_ppo_walker",
+        peer_name="Stable-Baselines3 PPO",
+        package="stable-baselines3",
+        needs=("torch", "mujoco"),
+        peer_needs=("torch", "stable_baselines3", "mujoco", "imageio"),
+        seconds=10.0,
+        networks=True,
+        torch_threads=1,
+        quick=False,
+        note="Walker2d, 16 worlds × 128 steps × 10 epochs × minibatch 256, 64-64 tanh twice, observations "
+        "and returns normalised, one torch thread (the fastest for such small networks) on both sides; "
+        "our worlds use all threads",
+    ),
+}
+
+
+def chosen(names: Sequence[str]) -> dict[str, Row]:
+    """The rows of these names, where ``walker`` stands for all of its family; none: the quick ones.
+
+    Raises:
+        CatalogError: for a name that is neither, with the nearest ones.
+    """
+    if not names:
+        return {name: row for name, row in ROWS.items() if row.quick}
+    families = {name.partition("/")[0] for name in ROWS}
+    rows: dict[str, Row] = {}
+    for name in names:
+        if name not in ROWS and name not in families:
+            raise CatalogError(
+                f'there is nothing to bench called "{name}"; {nearest(name, {*ROWS, *families})}'
+            )
+        rows |= {key: row for key, row in ROWS.items() if name in (key, key.partition("/")[0])}
+    return rows
+
+
+def missing(modules: Sequence[str]) -> str | None:
+    """The first of `modules` that is not installed."""
+    return next((name for name in modules if importlib.util.find_spec(name) is None), None)

@@ -1,0 +1,96 @@
+"""The command: checks the request, measures row after row, shows and returns them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from scenes.bench import report
+from scenes.bench.duel import Measured, measure
+from scenes.bench.rows import Row, chosen, missing
+from scenes.bench.worker import Settings
+from scenes.build import chosen_device
+from scenes.progress import progress_bar
+from sim.catalog import MissingPackageError, mend
+from sim.errors import RequestError
+
+
+def bench(
+    names: Sequence[str], *, seed: int, device: str, rounds: int, seconds: float | None, threads: int | None
+) -> dict[str, Any]:
+    """Measure the rows `names`; none: the quick ones that can run here.
+
+    Raises:
+        RequestError: for an unknown row, a missing package, a GPU that is not there, a number out of range.
+        WorkError: if our side of a row fails.
+    """
+    rows = chosen(names)
+    if rounds < 1:
+        raise RequestError(f"--rounds must be at least 1, not {rounds}")
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise RequestError(f"--seconds must be above 0, not {seconds}")
+    if threads is not None and threads < 1:
+        raise RequestError(f"--threads must be at least 1, not {threads}")
+    if seed < 0:
+        raise RequestError(f"--seed must not be below 0, not {seed}")
+    console = Console(stderr=True)
+    rows = runnable(rows, asked=bool(names), console=console)
+    place = "cpu"
+    if device == "cuda" or any(row.networks for row in rows.values()):
+        place = chosen_device(device)
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or report.cores()
+    load_before = report.load()
+    if report.busy(load_before):
+        console.print(
+            f"This machine is busy (load {load_before:.1f} on {report.cores()} cores): the figures will be "
+            "wrong, and ratios too. Wait until it is quiet.",
+            style="yellow",
+            soft_wrap=True,
+        )
+    measured = measured_rows(rows, Settings(seed, place, threads, threads), rounds, seconds)
+    report.show(measured, console)
+    return {
+        "rows": [asdict(row) for row in measured],
+        "machine": report.machine(threads, place, load_before),
+    }
+
+
+def runnable(rows: dict[str, Row], *, asked: bool, console: Console) -> dict[str, Row]:
+    """The rows whose own packages are installed.
+
+    Raises:
+        MissingPackageError: if one that was asked for by name lacks one.
+    """
+    kept = {}
+    for name, row in rows.items():
+        lacking = missing(row.needs)
+        if lacking is None:
+            kept[name] = row
+        elif asked:
+            raise MissingPackageError(f'bench "{name}" needs {mend(lacking)}')
+        else:
+            console.print(f"{name} is left out: it needs {mend(lacking)}", highlight=False, soft_wrap=True)
+    return kept
+
+
+def measured_rows(
+    rows: dict[str, Row], settings: Settings, rounds: int, seconds: float | None
+) -> list[Measured]:
+    """Row after row, with a bar."""
+    found: list[Measured] = []
+    with progress_bar("starting …") as draw:
+        for name, row in rows.items():
+
+            def told(done: int, name: str = name) -> None:
+                draw((len(found) * rounds + done, len(rows) * rounds, f"{name} · round {done} of {rounds}"))
+
+            draw((len(found) * rounds, len(rows) * rounds, f"{name} · starting both sides"))
+            own = Settings(
+                settings.seed, settings.device, settings.threads, row.torch_threads or settings.torch_threads
+            )
+            found.append(measure(name, row, own, rounds=rounds, seconds=seconds, told=told))
+    return found

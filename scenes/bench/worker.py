@@ -1,0 +1,104 @@
+"""One side of a row, in its own process: starts, warms up, then runs for as long as it is told and waits.
+
+It talks in lines of JSON: first it reads what to run, says when it is warm, and from then on answers each
+``{"seconds": 2.0}`` with how much it did. End of input ends it, so it never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What both sides of a row share.
+
+    Attributes:
+        seed: of worlds, weights and actions.
+        device: ``cpu`` or ``cuda``, for networks.
+        threads: processor threads that each side may use for worlds.
+        torch_threads: those that it may use for networks.
+    """
+
+    seed: int
+    device: str
+    threads: int
+    torch_threads: int
+
+
+#: Yields, again and again, how many units of the row it has done since the last yield.
+Work = Iterator[int]
+
+
+def lap(work: Work, seconds: float) -> dict[str, float]:
+    """Run `work` for at least `seconds` and one yield; returns units, seconds and peak memory so far."""
+    units = 0
+    started = time.perf_counter()
+    while True:
+        units += next(work)
+        elapsed = time.perf_counter() - started
+        if elapsed >= seconds:
+            return {"units": units, "seconds": elapsed, "memory_mib": peak_memory()}
+
+
+def peak_memory() -> float:
+    """The most resident memory that this process has held, MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent held when it forked
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+def start(request: dict[str, Any]) -> Work:
+    """The work that `request` names, limited to its threads, and warm."""
+    module, _, name = request["work"].partition(":")
+    make: Callable[..., Work] = getattr(importlib.import_module(module), name)
+    settings = Settings(**request["settings"])
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(settings.torch_threads)
+    work = make(settings, **request["fields"])
+    lap(work, request["warm_up"])
+    return work
+
+
+def serve(orders: TextIO, answers: TextIO) -> None:
+    """Answer `orders` until they end; an error is an answer too, and the last."""
+
+    def say(answer: dict[str, Any]) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
+    try:
+        work = start(json.loads(orders.readline()))
+        say({"ready": True})
+        for line in orders:
+            say(lap(work, json.loads(line)["seconds"]))
+    except Exception as error:
+        say({"error": f"{type(error).__name__}: {error}"})
+
+
+def main() -> None:
+    """The process: answers leave by what was stdout, and whatever libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(sys.stdin, answers)
+    answers.close()
+    os._exit(0)  # at once: simulators' threads may wait for something that never comes
+
+
+if __name__ == "__main__":
+    main()
