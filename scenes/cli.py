@@ -57,7 +57,7 @@ class Watch(Common):
     """Open the window and watch the scene's agent play."""
 
     scene: SceneName
-    run: Annotated[Path | None, arg(help="the newest checkpoint of this run", metavar="DIR")] = None
+    run: Annotated[Path | None, arg(help="follow this run: its newest checkpoint, as it lands", metavar="DIR")] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
@@ -120,7 +120,8 @@ class Evaluate(Common):
     """Score the scene over whole episodes, beside a baseline."""
 
     scene: SceneName
-    episodes: Annotated[int, arg(help="how many", metavar="N")] = 20
+    episodes: Annotated[int, arg(help="how many, from each seed", metavar="N")] = 20
+    seeds: Annotated[int, arg(help="how many seeds, --seed the first; each is a stratum", metavar="N")] = 1
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -128,8 +129,39 @@ class Evaluate(Common):
         from scenes import verbs
         from scenes.schema import load_scene
 
-        scene = load_scene(self.scene, self.set, self.seed)
-        answer = verbs.evaluate(scene, device=self.device, episodes=self.episodes, checkpoint=self.checkpoint)
+        answer = verbs.evaluate(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            episodes=self.episodes,
+            seeds=self.seeds,
+            checkpoint=self.checkpoint,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Common):
+    """Say which of several runs is better, and how sure that is."""
+
+    runs: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="RUN RUN …", help="run folders, or checkpoint folders")
+    ]
+    seed: Annotated[int | None, arg(help="of worlds and sampling, for all [0]", metavar="N")] = None
+    episodes: Annotated[int, arg(help="whole games of each", metavar="N")] = 20
+    across_protocols: Annotated[bool, arg(help="runs by different rules, too")] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """A row for every pair."""
+        from scenes import verbs
+
+        answer = verbs.compare(
+            self.runs,
+            self.set,
+            self.seed,
+            device=self.device,
+            episodes=self.episodes,
+            across_protocols=self.across_protocols,
+        )
         return answer, DONE
 
 
@@ -166,6 +198,37 @@ class Collect(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bench(Common):
+    """Measure how fast things run here, beside a named peer."""
+
+    names: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="[NAME …]", help="rows or families, such as ppo or walker; none: all quick rows"),
+    ] = ()
+    rounds: Annotated[int, arg(help="how often both sides run in turn", metavar="N")] = 5
+    seconds: Annotated[float | None, arg(help="of each side in each round [2; training 10]", metavar="S")] = (
+        None
+    )
+    threads: Annotated[int | None, arg(help="for each side [all processors]", metavar="N")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Rows, and the machine they were measured on."""
+        from scenes.bench.verb import bench
+
+        if self.set:
+            raise RequestError("--set changes a key of a scene, and bench has none")
+        answer = bench(
+            self.names,
+            seed=self.seed or 0,
+            device=self.device,
+            rounds=self.rounds,
+            seconds=self.seconds,
+            threads=self.threads,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """Say what is missing here, and the line that mends it."""
 
@@ -182,7 +245,9 @@ Verb = (
     | Annotated[Play, subcommand("play")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Compare, subcommand("compare")]
     | Annotated[Collect, subcommand("collect")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

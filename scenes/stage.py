@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,23 +17,24 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from scenes.build import build_policy, chosen_device, scene_agent, scene_world
-from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
-from sim.protocols import Policy, WorldConfig
+from agents.saliency import Explainer, is_picture
+from scenes.build import build_policy, check_agent, chosen_device, scene_agent, scene_world
+from scenes.following import Follower
+from scenes.schema import Scene, SceneError
+from scenes.words import action_names, chip, exploration, in_words
+from sim.checkpoints import Checkpoint, CheckpointError
+from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConfig
 from sim.records import Array, Decision, Episode
-from sim.runs import numbered
 from sim.vector import EnvWorlds, Info, finished
 from sim.viewer.show import (
     Answer,
+    Attribution,
     Choice,
     Easel,
-    Exploration,
     Gesture,
-    Listing,
     Moment,
     Offer,
     Options,
-    Programme,
     Readout,
     measured,
 )
@@ -45,6 +46,7 @@ PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 #: Where gymnasium's own worlds keep what they draw on; closing one that has it ends all of pygame, and with
 #: it the window that another scene is shown in by then.
 OWN_SURFACES = {"screen", "window", "window_surface"}
+WAITING = "waiting for the run's first checkpoint"
 CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to be scrubbed through
 
 
@@ -95,8 +97,24 @@ class SceneShow:
     """Plays a scene step by step. Satisfies `sim.viewer.show.Show` and `Interactive`."""
 
     def __init__(
-        self, scene: Scene, *, device: str, checkpoint: Path | None = None, most_worlds: int = MOST_WORLDS
+        self,
+        scene: Scene,
+        *,
+        device: str,
+        checkpoint: Path | None = None,
+        run: Path | None = None,
+        most_worlds: int = MOST_WORLDS,
     ) -> None:
+        """Build worlds and agent.
+
+        Args:
+            scene: what is played.
+            device: for the agent, see `chosen_device`.
+            checkpoint: instead of the scene's own.
+            run: a training run whose newest checkpoint is played, from now on and as they land, or whose
+                `checkpoint` is, if one is given. A run that has none yet begins untrained.
+            most_worlds: side by side.
+        """
         config = scene_world(scene)
         assert scene.world is not None
         self.num_worlds = min(scene.world.num_envs, most_worlds)
@@ -114,13 +132,22 @@ class SceneShow:
         self.agent, self.training = "", ""
         self._policy: Policy | None = None
         self._greedy = False
+        self._weights: Mapping[str, Array] = {}  # what plays, for those who look on
+        self._explainer: Explainer | None = None
+        self._follower: Follower | None = None
         if scene.agent is not None:
             self.agent = scene.agent.use if scene.agent.use in PLAIN_WORDS else scene.agent.use.upper()
             agent = scene_agent(scene)
             self._greedy = agent.greedy
             place = chosen_device(device, agent)
-            self._policy, card = build_policy(scene, self._worlds, config, place, checkpoint)
-            self.training = in_words(card["trained"]) if card else "untrained"
+            if run is not None:
+                blank = replace(scene, agent=replace(scene.agent, checkpoint=None))
+                self._policy, card = build_policy(blank, self._worlds, config, place)
+                self._follow(run, checkpoint, partial(check_agent, scene, worlds=self._worlds, config=config))
+            else:
+                self._policy, card = build_policy(scene, self._worlds, config, place, checkpoint)
+                self.training = in_words(card["trained"]) if card else "untrained"
+            self._explain(agent, place, scene.seed)
         self._generator = np.random.default_rng(scene.seed)
         self._obs: Array = np.zeros(0)
         self._info: Info = {}
@@ -139,10 +166,30 @@ class SceneShow:
         worlds.open_easels()
         return worlds
 
+    def _follow(self, run: Path, held: Path | None, check: Callable[[Checkpoint], None]) -> None:
+        if not isinstance(self._policy, Learner):
+            raise SceneError(f'agent "{self.agent.lower()}" has nothing to learn: it cannot follow a run')
+        self._follower = Follower(run, check, held=held)
+        self._follower.open()
+        self._take_over()
+        self.training = self._follower.learning.training
+
+    def _explain(self, agent: AgentConfig, device: str, seed: int) -> None:
+        """Offer to tell what moves decisions, where the agent looks at pictures and can be copied."""
+        spaces = self._worlds.single_observation_space, self._worlds.single_action_space
+        if isinstance(agent, LearnerConfig) and isinstance(self._policy, Learner) and is_picture(spaces[0]):
+            # Differences between nearly equal outputs would drown in the rounding of half precision.
+            exact: Any = replace(agent, precision="float32") if hasattr(agent, "precision") else agent  # type: ignore[type-var]
+            self._explainer = Explainer(lambda: exact.build(*spaces, seed=seed, device=device))
+            self._weights = self._weights or self._policy.weights()
+            self.offers = self.offers | {Offer.SALIENCY}
+
     # Show
 
     def start(self, seed: int | None) -> Moment:
         """Begin anew; see `sim.viewer.show.Show`."""
+        if self._follower is not None:
+            self._follower.start()
         self._obs, self._info = self._worlds.reset(seed=seed)
         self._memory = None
         if seed is not None:
@@ -163,6 +210,7 @@ class SceneShow:
         if person is not None:
             actions[0] = person
         self._obs, reward, _, _, self._info = self._worlds.step(actions)
+        self._take_over()
         self._decide()
         episodes = finished(self._info)
         moment = self._seen(reward, actions, person is not None, episodes, drawn)
@@ -173,7 +221,9 @@ class SceneShow:
         return moment
 
     def close(self) -> None:
-        """Close the worlds, and only them."""
+        """Close the worlds, and only them; follow no longer."""
+        if self._follower is not None:
+            self._follower.close()
         for world in self._worlds.envs:
             for name in OWN_SURFACES & vars(world.unwrapped).keys():
                 setattr(world.unwrapped, name, None)
@@ -210,9 +260,36 @@ class SceneShow:
         return self._moment
 
     def _on_easel(self) -> dict[str, Any]:
-        return {"asks": self._easel.asks, "caption": self._easel.caption, "readouts": self._easel.readouts}
+        learning = None if self._follower is None else self._follower.learning
+        waiting = "" if learning is None or learning.checkpoint else WAITING
+        caption = self._easel.caption or waiting
+        return {"asks": self._easel.asks, "caption": caption, "readouts": self._easel.readouts}
 
     # What is acted and what is seen
+
+    def _take_over(self) -> None:
+        """Play on with the newest checkpoint of the run, if another has landed: in the middle of a game."""
+        taken = None if self._follower is None else self._follower.take()
+        if self._follower is None or taken is None or not isinstance(self._policy, Learner):
+            return
+        before = self._weights or self._policy.weights()
+        try:
+            self._policy.load_weights(taken.weights)
+        except ValueError as error:
+            if self._moment is None:
+                raise CheckpointError(f"{taken.folder} does not fit: {error}") from error
+            self._policy.load_weights(before)
+            self._follower.say(f"checkpoint {taken.folder.name} does not fit: {error}")
+        else:
+            self._weights = taken.weights
+            self._follower.plays(taken)
+
+    def _attribution(self) -> Attribution | None:
+        if self._explainer is None:
+            return None
+        mask = self._info.get("action_mask")
+        row = None if mask is None else np.array(mask[0])
+        return partial(self._explainer.explain, self._weights, np.array(self._obs[0]), row)
 
     def _decide(self) -> None:
         if self._policy is not None:
@@ -258,6 +335,8 @@ class SceneShow:
             episodes=tuple(episodes),
             options=self._options(),
             exploration=exploration(self._policy, self._decision, self._info, greedy=self._greedy),
+            learning=None if self._follower is None else self._follower.learning,
+            attribution=self._attribution(),
             **self._on_easel(),
         )
 
@@ -300,101 +379,3 @@ class SceneShow:
             for action in shown
         )
         return Options(measure, choices, len(legal) - len(choices))
-
-
-def entropy(probabilities: Array) -> float:
-    """−Σ p ln p in nats; 0 where one action is certain.
-
-    >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
-    0.6931
-    """
-    some = np.asarray(probabilities, np.float64)
-    some = some[some > 0]
-    return float(max(0.0, -(some * np.log(some)).sum()))
-
-
-def exploration(
-    policy: Policy | None, decision: Decision | None, info: Info, *, greedy: bool
-) -> Exploration | None:
-    """How far the first world's action strays from the best guess: entropy, or the ε of ε-greedy play."""
-    if decision is None:
-        return None
-    if decision.probabilities is not None:
-        mask = info.get("action_mask")
-        legal = len(decision.probabilities[0]) if mask is None else int(mask[0].sum())
-        return Exploration("entropy", entropy(decision.probabilities[0]), math.log(max(1, legal)), "nats")
-    epsilon = getattr(getattr(policy, "config", None), "epsilon_play", None)
-    if decision.q_values is None or epsilon is None:
-        return None
-    return Exploration("ε", 0.0 if greedy else float(epsilon), 1.0)
-
-
-def programme(scene: Scene, *, device: str, run: Path | None = None) -> Programme:
-    """The shipped scenes for Tab, this one among them, and the checkpoints of `run` for [ and ].
-
-    Nothing is loaded before a person goes there.
-    """
-
-    def present(checkpoint: Path | None) -> SceneShow:
-        return SceneShow(scene, device=device, checkpoint=checkpoint)
-
-    def other(name: str) -> Listing:
-        return Listing(title_of(name), lambda: SceneShow(load_scene(name), device=device))
-
-    def checkpoints() -> list[Listing]:
-        found = numbered(run / "checkpoints") if run else []
-        return [Listing(path.name, partial(present, path)) for path in found]
-
-    names = shipped_scenes()
-    if scene.name not in names or scene.source.parent != SHIPPED:
-        names = [scene.name, *(name for name in names if name != scene.name)]
-    timeline = checkpoints()
-    newest = timeline[-1].make if timeline else partial(present, None)
-    listings = [Listing(scene.title, newest) if name == scene.name else other(name) for name in names]
-    label = timeline[-1].label if timeline else ""
-    return Programme(listings, names.index(scene.name), checkpoints, checkpoint=label)
-
-
-def title_of(name: str) -> str:
-    """The title of a shipped scene; its name, if its file cannot be read."""
-    try:
-        return load_scene(name).title
-    except SceneError:
-        return name
-
-
-def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """What the world calls its discrete actions; empty for continuous ones."""
-    if world.has_wrapper_attr("action_names"):
-        return tuple(world.get_wrapper_attr("action_names"))
-    space = world.action_space
-    return tuple(f"ACTION {i}" for i in range(int(space.n))) if hasattr(space, "n") else ()
-
-
-def chip(protocol: Mapping[str, Any]) -> str:
-    """The rules in a few words, for the window's heading.
-
-    >>> chip({"world": "atari/pong", "repeat_action_probability": 0.25, "frame_skip": 4})
-    'sticky 0.25 · skip 4'
-    """
-    parts = []
-    if "repeat_action_probability" in protocol:
-        parts.append(f"sticky {protocol['repeat_action_probability']:g}")
-    if "frame_skip" in protocol:
-        parts.append(f"skip {protocol['frame_skip']}")
-    return " · ".join(parts) or str(protocol["world"])
-
-
-def in_words(trained: Mapping[str, Any]) -> str:
-    """A training budget for people.
-
-    >>> in_words({"env_steps": 4_000_000})
-    '4.0 M steps'
-    """
-    for key, unit in (("env_steps", "steps"), ("updates", "updates")):
-        if key in trained:
-            count = trained[key]
-            if count >= 1_000_000:
-                return f"{count / 1e6:.1f} M {unit}"
-            return f"{count / 1e3:.0f} k {unit}" if count >= 1000 else f"{count} {unit}"
-    return "trained"

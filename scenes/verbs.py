@@ -68,11 +68,11 @@ def watch(
         from sim.viewer.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
-    from scenes.stage import MOST_WORLDS, SceneShow, programme
+    from scenes.programme import programme
+    from scenes.stage import MOST_WORLDS, SceneShow
 
     if frames is not None and frames < 1:
         raise RequestError(f"--frames must be at least 1, not {frames}")
-    checkpoint = newest_checkpoint(run) if run else None
     if headless and frames is None:
         raise RequestError("--headless needs --frames N: nobody could close the window")
     alone = not headless and not has_display()
@@ -80,7 +80,9 @@ def watch(
         frames = FRAMES_WITHOUT_DISPLAY
         record = record or Path(f"{scene.name}.mp4")
     headless = headless or alone
-    show = SceneShow(scene, device=device, checkpoint=checkpoint, most_worlds=1 if headless else MOST_WORLDS)
+    if run is not None:
+        check_run(run, waits=not headless)
+    show = SceneShow(scene, device=device, run=run, most_worlds=1 if headless else MOST_WORLDS)
     if alone:
         where = f" to {record}" if record else ""
         say(f"There is no display: recording {frames} frames{where} instead of opening a window.")
@@ -116,16 +118,20 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def newest_checkpoint(run: Path) -> Path:
-    """The newest checkpoint of a run folder.
+def check_run(run: Path, *, waits: bool) -> None:
+    """Refuse a folder that is no run; a window `waits` for the first checkpoint, a recording does not.
 
     Raises:
-        SceneError: if there is none.
+        SceneError: if there is nothing to follow.
     """
-    found = numbered(run / "checkpoints")
-    if not found:
-        raise SceneError(f"{run} holds no checkpoint" + ("" if run.is_dir() else ": there is no such folder"))
-    return found[-1]
+    if numbered(run / "checkpoints"):
+        return
+    if not run.is_dir():
+        raise SceneError(f"{run} holds no checkpoint: there is no such folder")
+    if not (run / "scene.toml").is_file():
+        raise SceneError(f"{run} holds no checkpoint: it is not a run folder, there is no scene.toml in it")
+    if not waits:
+        raise SceneError(f"{run} holds no checkpoint yet; train longer, or watch in a window, which waits")
 
 
 def train(
@@ -189,80 +195,27 @@ def newest_run(scene: Scene) -> Path:
     return found[-1].parent
 
 
-def evaluate(scene: Scene, *, device: str, episodes: int, checkpoint: Path | None) -> Answer:
+def evaluate(scene: Scene, *, device: str, episodes: int, seeds: int, checkpoint: Path | None) -> Answer:
     """Score the scene's agent, and the random agent beside it."""
-    from agents.evaluate import evaluate as score
-    from agents.random import Random
-    from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+    from scenes.score import evaluate as work
 
-    if episodes < 1:
-        raise SceneError(f"--episodes must be at least 1, not {episodes}")
-    config, agent = scene_world(scene), scene_agent(scene)
-    worlds = config.make_batch(1, scene.seed)
-    spaces = worlds.single_observation_space, worlds.single_action_space
-    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
-    worlds.close()
-    if card is None and scene.agent and scene.agent.use != "random":
-        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
-    found = score(policy, config, episodes=episodes, seed=scene.seed, greedy=agent.greedy)
-    random = Random().build(*spaces, seed=scene.seed)
-    chance = score(random, config, episodes=episodes, seed=scene.seed, greedy=False)
-    metrics, intervals = found.metrics(), found.intervals()
-    breakdown = {config.name: metrics}
-    if hasattr(config, "rivals"):
-        breakdown = {
-            name: metrics
-            if rival == config
-            else score(policy, rival, episodes=episodes, seed=scene.seed, greedy=agent.greedy).metrics()
-            for name, rival in config.rivals().items()
-        }
-    show_scores(scene, metrics, intervals, chance.metrics(), episodes, found.protocol)
-    if len(breakdown) > 1:
-        show_breakdown(breakdown)
-    return {
-        "metrics": metrics,
-        "baseline": chance.metrics(),
-        "breakdown": breakdown,
-        "n": episodes,
-        "ci95": {name: list(interval) for name, interval in intervals.items()},
-        "protocol": found.protocol,
-    }
+    return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
 
 
-def show_scores(
-    scene: Scene,
-    metrics: dict[str, float],
-    intervals: dict[str, tuple[float, float]],
-    baseline: dict[str, float],
+def compare(
+    runs: Sequence[Path],
+    changes: Sequence[str],
+    seed: int | None,
+    *,
+    device: str,
     episodes: int,
-    protocol: dict[str, Any],
-) -> None:
-    """A table for a person."""
-    from rich.console import Console
-    from rich.table import Table
+    across_protocols: bool,
+) -> Answer:
+    """Score runs side by side."""
+    from scenes.compare import compare as work
 
-    table = Table(title=f"{scene.title}: {episodes} whole episodes, seed {scene.seed}")
-    table.add_column("")
-    for heading in ("mean", "95 % interval", "random agent"):
-        table.add_column(heading, justify="right")
-    for name, value in metrics.items():
-        low, high = intervals.get(name, (None, None))
-        interval = "" if low is None else f"{low:.2f} … {high:.2f}"
-        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline.get(name, 0.0):.2f}")
-    table.caption = " · ".join(f"{key} {value}" for key, value in protocol.items())
-    Console(stderr=True).print(table)
-
-
-def show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
-    """The same metrics by opponent, game or class, for a person."""
-    from rich.console import Console
-    from rich.table import Table
-
-    names = list(next(iter(breakdown.values())))
-    table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
-    for label, metrics in breakdown.items():
-        table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
-    Console(stderr=True).print(table)
+    rows = work(runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols)
+    return {"rows": rows}
 
 
 def show_list(answer: Answer) -> None:

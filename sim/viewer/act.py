@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+from dataclasses import replace
+
+from sim.viewer.attribution import Attributed, Attributor
 from sim.viewer.history import History
 from sim.viewer.keymap import GameKeys
 from sim.viewer.show import Answer, Gesture, Listing, Show
 from sim.viewer.simulation import Simulation
 from sim.viewer.tour import Tour
 from sim.viewer.view import Choices, Facts, View
+
+_STALE_SECONDS = 2.0  # how old what is drawn over a running show may be
 
 
 class Act:
@@ -30,6 +36,7 @@ class Act:
     ) -> None:
         self._around = abilities = tour.abilities if tour else frozenset()
         place = tour.place if tour else ""
+        self._tour = tour
         self._headless = headless
         self._told_size = (0, 0)
         if isinstance(show, Listing):
@@ -39,6 +46,8 @@ class Act:
             self.history = History(show.steps_per_second)
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = Simulation(show, self.history, seed=seed, capped=not headless)
+        self._attributor = Attributor()
+        self._told = ("", "")  # the checkpoint and the message of the last news
         self.cursor: int | None = None  # the moment shown; None: the newest
 
     def _adopt(self, facts: Facts) -> None:
@@ -75,9 +84,40 @@ class Act:
         return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
 
     @property
-    def stamp(self) -> tuple[int, int, int, str]:
+    def stamp(self) -> Hashable:
         """What the view depends on."""
-        return self.number, self.history.newest, self.history.revision, repr(self.simulation.error)
+        explained = self._attributor.done
+        past = self.number, self.history.newest, self.history.revision
+        return *past, repr(self.simulation.error), -1 if explained is None else explained.number
+
+    def explained(self, view: View, choices: Choices) -> View:
+        """The view with what moved its decision, where a person wants to see it, as far as it is known.
+
+        While the show goes on, that of a moment before will do; of a picture that stands still only its own.
+        """
+        if not choices.saliency or view.moment is None or view.moment.attribution is None:
+            return view
+        still = choices.paused or self.cursor is not None
+        self._attributor.ask(view.number, view.moment.attribution, hurried=still)
+        done = self._attributor.done
+        oldest = view.number - (0 if still else round(_STALE_SECONDS * self.facts.steps_per_second))
+        known = done is not None and oldest <= done.number <= view.number
+        return replace(view, attributed=done if known else Attributed(view.number, None))
+
+    def news(self) -> str:
+        """What is new of the run that is followed, in words, once; "" if nothing is."""
+        learning = self.history.learning
+        if learning is None or (learning.checkpoint, learning.message) == self._told:
+            return ""
+        self._told = learning.checkpoint, learning.message
+        if self._tour is not None:
+            self._tour.arrived(learning.checkpoint)
+        return learning.message
+
+    def close(self, *, wait: bool = True) -> None:
+        """Stop the show, and what explains it."""
+        self._attributor.close(wait=wait)
+        self.simulation.close(wait=wait)
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ def line_chart(
     filled: float,
     labels: tuple[str, str],
     least_span: float = 0.1,
+    stand: float | None = None,
 ) -> None:
     """Draw values over time with labelled axes.
 
@@ -110,6 +111,7 @@ def line_chart(
         filled: how much of the width the values take, in [0, 1], from the right.
         labels: the ends of the time axis.
         least_span: what the value axis spans at least, so that noise does not look like news.
+        stand: where on the time axis, in [0, 1], an upright line stands; None for nowhere.
     """
     plot = Rect(rect.left, rect.top + ink.px(4), rect.width, rect.height - ink.px(4 + 18))
     low, high = limits(values, least_span)
@@ -125,6 +127,9 @@ def line_chart(
         y = round(plot.bottom - (mark - low) / (high - low) * plot.height)
         pygame.draw.line(surface, PALETTE.line, (plot.left, y), (plot.right - 1, y))
         ink.write(surface, text, (plot.left - ink.px(8), y), PALETTE.muted, align="right")
+    if stand is not None:
+        x = plot.left + round(min(max(stand, 0.0), 1.0) * (plot.width - 1))
+        surface.fill(PALETTE.accent, Rect(x - ink.px(1), plot.top, max(1, ink.px(2)), plot.height))
     below = plot.bottom + ink.px(11)
     ink.write(surface, labels[0], (plot.left, below), PALETTE.muted)
     ink.write(surface, labels[1], (plot.right, below), PALETTE.muted, align="right")

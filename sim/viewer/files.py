@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pygame
 
-from sim.viewer.errors import ViewerError
-
 
 def stem(title: str) -> str:
     """A name for a file about `title` now, such as ``pong-20260501-174502-118``."""
@@ -17,30 +15,22 @@ def stem(title: str) -> str:
     return f"{words}-{datetime.now():%Y%m%d-%H%M%S-%f}"[:-3]
 
 
-def save_picture(title: str, picture: pygame.Surface) -> Path:
-    """Write a picture into ``screenshots``; returns its path from the current folder.
-
-    Raises:
-        ViewerError: if it cannot be written.
-    """
+def save_picture(title: str, picture: pygame.Surface) -> str:
+    """Write a picture into ``screenshots``; returns a line that says where it is, or why there is none."""
     file = Path("screenshots") / f"{stem(title)}.png"
     try:
         file.parent.mkdir(exist_ok=True)
         pygame.image.save(picture, str(file))
     except (OSError, pygame.error) as error:
-        raise ViewerError(f"no screenshot: {error}") from error
-    return file
+        return f"no screenshot: {error}"
+    return f"saved {file}"
 
 
-def save_text(title: str, ending: str, text: str) -> Path:
-    """Write a text into the current folder; returns its path from there.
-
-    Raises:
-        ViewerError: if it cannot be written.
-    """
+def save_text(title: str, ending: str, text: str) -> str:
+    """Write a text into the current folder; returns a line that says where it is, or why there is none."""
     file = Path(f"{stem(title)}{ending}")
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
-        raise ViewerError(f"nothing saved: {error}") from error
-    return file
+        return f"nothing saved: {error}"
+    return f"saved {file}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sim.records import Array, Episode
-from sim.viewer.show import Moment
+from sim.viewer.show import Learning, Moment
 from sim.viewer.view import View
 
 MOMENTS = 900  # a minute of an Atari game at frame skip 4
@@ -70,6 +70,7 @@ class History:
         self._score_sums: list[float] = []  # of the episodes up to and including each of `_ended`
         self._perceives = False
         self._lines = 0
+        self._learning: Learning | None = None  # of the newest moment
         self._packed: tuple[tuple[Array, ...], _Packed] | None = None  # the last pictures, and their blobs
         self._revision = 0
         self._lock = threading.Lock()
@@ -82,6 +83,11 @@ class History:
     def revision(self) -> int:
         """How often the newest moment has been drawn again."""
         return self._revision
+
+    @property
+    def learning(self) -> Learning | None:
+        """The run that the newest moment's agent comes from."""
+        return self._learning
 
     @property
     def newest(self) -> int:
@@ -147,6 +153,7 @@ class History:
         for episode in moment.episodes:
             self._ended.append((self._newest, episode))
             self._score_sums.append(episode.score + (self._score_sums[-1] if self._score_sums else 0.0))
+        self._learning = moment.learning
         self._perceives |= bool(moment.sees)
         self._lines = max(self._lines, len(moment.sees) + len(moment.readouts))
 

@@ -40,6 +40,7 @@ class Command(enum.Enum):
     PREVIOUS_SCENE = enum.auto()
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
+    SALIENCY = enum.auto()
     HELP = enum.auto()
     QUIT = enum.auto()
 
@@ -69,11 +70,12 @@ BINDINGS = (
     Binding("Go around", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Nearer, farther", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Follow, stand still", "C", "", "follow"),
+    Binding("What moves the action, and the value", "E", "", "saliency"),
     Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
     Binding("Next scene; the one before with Shift", "Tab", "", "scenes"),
     Binding("Checkpoint before, after", "[  ]", "", "checkpoints"),
     Binding("Start again; with a new seed", "R  Shift+R"),
-    Binding("Fold a panel", "1 … 6", "click its title"),
+    Binding("Fold a panel", "1 … 7", "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
     Binding("This help, close", "H  Esc", "click"),
@@ -98,6 +100,7 @@ _COMMANDS = {
     pygame.K_f: Command.FLIP,
     pygame.K_x: Command.SAVE,
     pygame.K_c: Command.FOLLOW,
+    pygame.K_e: Command.SALIENCY,
     pygame.K_TAB: Command.NEXT_SCENE,
     pygame.K_LEFTBRACKET: Command.PREVIOUS_CHECKPOINT,
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
@@ -162,7 +165,7 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if key in _NUMBERED:
         return _NUMBERED[key]
     digit = _DIGITS.get(key, 0)
-    if 1 <= digit <= 6:
+    if 1 <= digit <= 7:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
     if found is Command.RESET and shift:

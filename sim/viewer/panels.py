@@ -13,7 +13,7 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.viewer import actions, charts, layout
+from sim.viewer import actions, charts, layout, learning
 from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
 from sim.viewer.layout import Need
 from sim.viewer.show import Exploration, Readout
@@ -77,6 +77,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     found = {number: panel.need(facts) for number, panel in PANELS.items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
+    if learning.of(view) is None:
+        del found[layout.LEARNING]
     if view.lines:
         rows = min(view.lines, 6)
         found[layout.SEES] = Need(height_of(min(rows, 3)), height_of(rows), height_of(rows))
@@ -99,15 +101,31 @@ def _draw_heading(
     title = ink.elided(facts.title, inside.width - ink.px(KEYCAP + 8), TITLE, bold=True)
     ink.write(surface, title, (inside.left, y), size=TITLE, bold=True)
     y += ink.px(27)
-    line = " · ".join(part for part in (facts.agent, facts.training, facts.place) if part)
+    run = learning.of(view)
+    training = facts.training if run is None else run.training
+    line = " · ".join(part for part in (facts.agent, training, facts.place) if part)
     line = line or ("loading …" if facts.loading else "nobody acts")
     ink.write(surface, ink.elided(line, inside.width, BODY), (inside.left, y), size=BODY)
+    y += ink.px(26)
+    right, (state, color) = inside.right, learning.chip(run)
+    if state:
+        width = ink.width(state) + ink.px(30)
+        dot = _draw_chip(
+            surface, ink, Rect(right - width, y - ink.px(10), width, ink.px(21)), state, ink.px(22)
+        )
+        pygame.draw.aacircle(surface, color, dot, ink.px(4))
+        right -= width + ink.px(6)
     if facts.protocol:
-        y += ink.px(26)
-        text = ink.elided(facts.protocol, inside.width - ink.px(16))
-        chip = Rect(inside.left, y - ink.px(10), ink.width(text) + ink.px(16), ink.px(21))
-        ink.plate(surface, chip, PALETTE.raised, radius=10)
-        ink.write(surface, text, (chip.left + ink.px(8), chip.centery), PALETTE.text)
+        text = ink.elided(facts.protocol, right - inside.left - ink.px(16))
+        place = Rect(inside.left, y - ink.px(10), ink.width(text) + ink.px(16), ink.px(21))
+        _draw_chip(surface, ink, place, text, ink.px(8))
+
+
+def _draw_chip(surface: pygame.Surface, ink: Ink, rect: Rect, text: str, indent: int) -> tuple[int, int]:
+    """Draw a few words on a rounded plate; returns where a dot before them goes."""
+    ink.plate(surface, rect, PALETTE.raised, radius=10)
+    ink.write(surface, text, (rect.left + indent, rect.centery), PALETTE.text)
+    return rect.left + ink.px(12), rect.centery
 
 
 # 3 and 4: value and return over time
@@ -250,8 +268,12 @@ def _by_number(facts: Facts, choices: Choices, view: View) -> Hashable:
 PANELS: dict[int, Panel] = {
     layout.HEADING: Panel(
         "",
-        lambda facts: Need(98, 98, 98) if facts.protocol else Need(72, 72, 72),
-        lambda facts, choices, view: None,
+        lambda facts: Need(98, 98, 98) if facts.protocol or "run" in facts.abilities else Need(72, 72, 72),
+        lambda facts, choices, view: (
+            facts.place,
+            learning.chip(run := learning.of(view)),
+            run and run.training,
+        ),
         _draw_heading,
     ),
     layout.ACTIONS: Panel("Actions", actions.need, actions.key, actions.draw, actions.note),
@@ -269,5 +291,8 @@ PANELS: dict[int, Panel] = {
         lambda facts, choices, view: view.episodes_ended,
         _draw_episodes,
         _episodes_note,
+    ),
+    layout.LEARNING: Panel(
+        "Learning", lambda facts: Need(92, 132, 160), learning.key, learning.draw, learning.note
     ),
 }

@@ -10,7 +10,9 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array, Percept
+from sim.viewer.attribution import Attributed
 from sim.viewer.charts import number
+from sim.viewer.heat import draw_heat
 from sim.viewer.theme import PALETTE, Color, Ink, canvas
 from sim.viewer.view import View
 
@@ -38,7 +40,7 @@ def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> Rec
     assert view.moment is not None
     picture = view.moment.pictures[0]
     rect = place((picture.shape[1], picture.shape[0]), area)
-    _blit(surface, picture, rect)
+    _blit(surface, picture, rect, view.attributed)
     surface.set_clip(area)  # what is perceived may reach out of the picture
     _draw_percepts(surface, ink, rect, rect.width / picture.shape[1], view.moment.percepts)
     surface.set_clip(None)
@@ -79,14 +81,19 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     return rects
 
 
-def _blit(surface: pygame.Surface, picture: Array, rect: Rect) -> None:
+def _blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
+    """Draw a picture; one that is explained in grey, so that all colours are those of the maps."""
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
-    if rect.size == (width, height):
+    if rect.size == (width, height) and attributed is None:
         surface.blit(source, rect)
         return
     same_format = canvas((width, height))
-    same_format.blit(source, (0, 0))
+    if attributed is None:
+        same_format.blit(source, (0, 0))
+    else:
+        same_format.blit(pygame.transform.grayscale(source), (0, 0))
+        draw_heat(same_format, attributed)  # before it is enlarged, which is far less work
     whole = rect.width % width == 0 and rect.height % height == 0
     scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
     scaled(same_format, rect.size, surface.subsurface(rect))

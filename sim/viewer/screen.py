@@ -11,7 +11,7 @@ from collections.abc import Hashable
 import pygame
 from pygame import Rect
 
-from sim.viewer import hud, picture
+from sim.viewer import heat, hud, picture
 from sim.viewer.layout import Layout, arrange
 from sim.viewer.panels import PANELS, draw_panel, needs
 from sim.viewer.theme import PALETTE, Ink, canvas
@@ -59,10 +59,7 @@ class Screen:
         for number, rect in layout.panels.items():
             surface.blit(self._card(number, rect, choices, view), rect)
         hud.draw_bar(surface, ink, layout, self._facts, choices, view)
-        if choices.message:
-            hud.draw_message(surface, ink, layout.world, choices.message)
-        if view.moment is not None and view.moment.caption and not view.error and not choices.grid:
-            hud.draw_message(surface, ink, layout.world, view.moment.caption, row=int(bool(choices.message)))
+        self._draw_lines(layout.world, choices, view)
         if choices.help:
             hud.draw_help(surface, ink, self._game_keys, self._facts.abilities)
         return surface
@@ -78,6 +75,18 @@ class Screen:
         if view.error:
             elsewhere = "scenes" in self._facts.abilities
             hud.draw_error(surface, ink, area, view.error, elsewhere=elsewhere)
+
+    def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
+        """What is said over the lower edge of the world, one line above the other."""
+        lines, row = [choices.message], 0
+        if view.moment is not None and not view.error and not choices.grid:
+            lines.append(view.moment.caption)
+            if view.attributed is not None:
+                heat.draw_legend(self._surface, self._ink, area, view.attributed, view.number)
+                row = 1
+        for line in filter(None, lines):
+            hud.draw_message(self._surface, self._ink, area, line, row)
+            row += 1
 
     def _card(self, number: int, rect: Rect, choices: Choices, view: View) -> pygame.Surface:
         panel = PANELS[number]

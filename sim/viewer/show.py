@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sim.records import Array, Decision, Episode, Percept
 
@@ -54,6 +54,34 @@ class Exploration(NamedTuple):
     unit: str = ""
 
 
+#: Makes (2, h, w) float: how much each place of what the agent saw moved its action, and its value. It may
+#: take long, and is called from a thread of its own.
+Attribution: TypeAlias = Callable[[], Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learning:
+    """The training run whose checkpoints a show plays, as it stands at a moment.
+
+    Attributes:
+        checkpoint: label of the one that plays; "" before there is one.
+        training: its budget in words, "2.4 M steps".
+        following: whether a newer one is taken up as it lands.
+        env_steps: how far the run is.
+        played: where between 0 and there the one that plays was saved, in [0, 1]; None before there is one.
+        curve: (K,) the run's mean return at evenly spaced steps from 0 to `env_steps`; NaN where unknown.
+        message: the last news in words; "" for none.
+    """
+
+    checkpoint: str = ""
+    training: str = ""
+    following: bool = True
+    env_steps: int = 0
+    played: float | None = None
+    curve: Array | None = None
+    message: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What there is to see after one step of N worlds.
@@ -74,6 +102,8 @@ class Moment:
         exploration: of the decision in the first world; None if nothing is known of it.
         caption: a line over the picture that stays as long as the moment; "" for none.
         asks: names of keys that answer what the first picture asks, such as ``"q"`` or ``"return"``.
+        learning: the run that the agent comes from, if it is watched while it learns.
+        attribution: what moved the first world's decision, place by place; None if nobody can tell.
     """
 
     pictures: tuple[Array, ...]
@@ -91,6 +121,8 @@ class Moment:
     exploration: Exploration | None = None
     caption: str = ""
     asks: tuple[str, ...] = ()
+    learning: Learning | None = None
+    attribution: Attribution | None = None
 
 
 class Show(Protocol):
@@ -120,13 +152,14 @@ class Show(Protocol):
 
 
 class Offer(Enum):
-    """What a show takes from a person beside actions."""
+    """What a show takes from a person beside actions, or tells beside pictures."""
 
     POINT = "point"  # the pointer on the picture, and keys that it asks for: a person plays by it
     FLIP = "flip"  # turn the picture round
     SAVE = "save"  # write down what has happened
     ORBIT = "orbit"  # go around, and nearer
     FOLLOW = "follow"  # keep to what moves, or stand still
+    SALIENCY = "saliency"  # tell what moved a decision: moments have an `attribution`
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +300,14 @@ class Programme:
         checkpoints: of the first scene shown, oldest first; asked for whenever it matters, so that a
             run in progress can be followed.
         checkpoint: label of the one shown first.
+        follows: whether these are of a run in progress, and the newest is followed.
     """
 
     scenes: Sequence[Listing] = ()
     scene: int = 0
     checkpoints: Callable[[], Sequence[Listing]] = tuple
     checkpoint: str = ""
+    follows: bool = False
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

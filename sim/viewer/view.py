@@ -5,9 +5,10 @@ All three are frozen, and drawing reads nothing else: equal values give equal pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.records import Array, Episode
+from sim.viewer.attribution import Attributed
 from sim.viewer.show import Interactive, Moment, Show
 
 
@@ -71,7 +72,8 @@ class Choices:
         speed: times the show's natural rate.
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
-        folded: numbers 1…6 of the panels that show only their title.
+        saliency: whether what moved a decision is drawn over the world.
+        folded: numbers 1…7 of the panels that show only their title.
         message: one line shown for a while; "" for none.
     """
 
@@ -79,10 +81,15 @@ class Choices:
     speed: float = 1.0
     grid: bool = False
     person: bool = False
+    saliency: bool = False
     folded: frozenset[int] = frozenset()
     help: bool = False
     recording: bool = False
     message: str = ""
+
+    def fitting(self, facts: Facts, *, playable: bool) -> Choices:
+        """Those that a show of these facts leaves."""
+        return replace(self, person=self.person and playable, grid=self.grid and facts.num_worlds > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ class View:
         perceives: whether any moment so far said what is seen.
         lines: the most lines that any moment so far had about what is seen and read.
         error: what the show raised, in words; "" if all is well.
+        attributed: what moved a decision, this moment's or one a little older; None if nobody asked.
     """
 
     moment: Moment | None
@@ -122,3 +130,4 @@ class View:
     perceives: bool
     lines: int = 0
     error: str = ""
+    attributed: Attributed | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +28,6 @@ SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
-
-Stamp = tuple[tuple[int, int, int, str], Facts, Choices, tuple[int, int]]
 
 
 class Viewer:
@@ -72,7 +70,7 @@ class Viewer:
         self._last_action = 0
         self._message_until = 0.0
         self._changed = time.monotonic()
-        self._drawn: Stamp | None = None
+        self._drawn: Hashable = None  # what the last drawing depended on
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -101,7 +99,7 @@ class Viewer:
         Raises:
             ViewerError: if the recording failed.
         """
-        self._act.simulation.close()
+        self._act.close()
         return self._finish_recording()
 
     def switch(self, show: Listing) -> None:
@@ -109,7 +107,7 @@ class Viewer:
         if self._footage is not None:
             self._toggle_recording(0)
         self._past_returns += self._act.history.returns(self._act.history.newest)
-        self._act.simulation.close(wait=False)
+        self._act.close(wait=False)
         self._act = Act(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale, "")
         self._act.take_up(self.choices)
@@ -118,10 +116,7 @@ class Viewer:
     def _settle_in(self) -> None:
         """Take up the facts of a show that has loaded."""
         self._screen = Screen(self.facts, self.scale, self.keys.described())
-        if self.choices.person and not self._act.playable:
-            self.choices = replace(self.choices, person=False)
-        if self.choices.grid and self.facts.num_worlds == 1:
-            self.choices = replace(self.choices, grid=False)
+        self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
         self._take_seat()
 
@@ -162,6 +157,8 @@ class Viewer:
             self._settle_in()
         for answer in self._act.answers():
             self._heed(answer)
+        if news := self._act.news():
+            self._say(news)
         if self.choices.message and time.monotonic() > self._message_until:
             self.choices = replace(self.choices, message="")
         if self._stamp() == self._drawn:
@@ -172,7 +169,7 @@ class Viewer:
     def draw(self) -> pygame.Surface:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
-        view = self.view
+        view = self._act.explained(self.view, self.choices)
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:
@@ -208,7 +205,7 @@ class Viewer:
         self.choices = replace(self.choices, recording=False)
         return None if footage is None else footage.close()
 
-    def _stamp(self) -> Stamp:
+    def _stamp(self) -> Hashable:
         return self._act.stamp, self.facts, self.choices, self._size
 
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
@@ -263,10 +260,7 @@ class Viewer:
         if answer.message:
             self._say(answer.message)
         if answer.document is not None:
-            try:
-                self._say(f"saved {files.save_text(self.facts.title, *answer.document)}")
-            except ViewerError as error:
-                self._say(str(error))
+            self._say(files.save_text(self.facts.title, *answer.document))
 
     # Commands
 
@@ -282,6 +276,7 @@ class Viewer:
             Command.SLOWER: lambda number: self._change_speed(-1),
             Command.FASTER: lambda number: self._change_speed(+1),
             Command.GRID: self._grid,
+            Command.SALIENCY: self._explain,
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
@@ -342,10 +337,15 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
+    def _explain(self, number: int) -> None:
+        if "saliency" in self.facts.abilities:
+            self.choices = replace(self.choices, saliency=not self.choices.saliency)
+        else:
+            self._say("nothing to explain here: that takes an agent that looks at pictures")
+
     def _handover(self, number: int) -> None:
-        if not self.choices.person and (
-            not self._act.playable or (self._headless and not self.keys.playable)
-        ):
+        by_hand = self.keys.playable if self._headless else self._act.playable
+        if not self.choices.person and not by_hand:
             self._say("no keys play this world: the agent goes on")
             return
         self.choices = replace(self.choices, person=not self.choices.person)
@@ -371,16 +371,16 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            self._say(f"panel {number} has nothing to show" if number in (3, 5) else "no room for that panel")
+            self._say(
+                f"panel {number} has nothing to show" if number in (3, 5, 7) else "no room for that panel"
+            )
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})
 
     def _screenshot(self, number: int) -> None:
-        picture = self._screen.draw(self._size, replace(self.choices, message=""), self.view)
-        try:
-            self._say(f"saved {files.save_picture(self.facts.title, picture)}")
-        except ViewerError as error:
-            self._say(str(error))
+        view = self._act.explained(self.view, self.choices)
+        picture = self._screen.draw(self._size, replace(self.choices, message=""), view)
+        self._say(files.save_picture(self.facts.title, picture))
 
     def _toggle_recording(self, number: int) -> None:
         if self.facts.loading:

@@ -8,8 +8,10 @@ import numpy as np
 import pygame
 import pytest
 
+from scenes.programme import programme
 from scenes.schema import load_scene
-from scenes.stage import SceneShow, entropy, exploration, programme
+from scenes.stage import SceneShow
+from scenes.words import entropy, exploration
 from sim.records import Decision
 from sim.viewer.show import Exploration, Gesture, Interactive, Offer
 
@@ -169,3 +171,36 @@ def test_closing_a_world_that_draws_with_pygame_leaves_the_window_alone(tmp_path
     show.start(0)
     show.close()
     assert pygame.font.get_init()
+
+
+SMALL = '[agent]\nuse = "ppo"\nnetwork = "small"\nnum_steps = 2\nminibatch_size = 2'
+
+
+def test_explaining_changes_nothing_that_is_played(tmp_path, shows):
+    """Neither weights nor random numbers: the same game, step for step, whether or not anybody asks."""
+    games = []
+    for asked in (False, True):
+        show = staged(tmp_path, 'use = "atari/pong"', agent=SMALL)
+        shows.append(show)
+        moments = [show.start(7)]
+        for _ in range(12):
+            if asked:
+                maps = moments[-1].attribution()
+                assert maps.shape == (2, 84, 84) and np.isfinite(maps).all()
+            moments.append(show.step(None))
+        games.append(moments)
+    for plain, explained in zip(*games, strict=True):
+        np.testing.assert_array_equal(plain.decision.probabilities, explained.decision.probabilities)
+        np.testing.assert_array_equal(plain.decision.actions, explained.decision.actions)
+        np.testing.assert_array_equal(plain.pictures[0], explained.pictures[0])
+    np.testing.assert_array_equal(games[0][3].attribution(), games[1][3].attribution())  # of the past, too
+
+
+def test_only_agents_that_look_at_pictures_and_learn_are_explained(tmp_path, shows):
+    pictures = staged(tmp_path, 'use = "atari/pong"', agent=SMALL)
+    chance = staged(tmp_path, 'use = "atari/pong"')
+    numbers = staged(tmp_path, 'use = "gym/CartPole-v1"', agent=SMALL.replace("small", "mlp"))
+    board = staged(tmp_path, 'use = "chess"', agent=SMALL.replace("small", "board"))
+    shows += [pictures, chance, numbers, board]
+    assert [Offer.SALIENCY in show.offers for show in shows] == [True, False, False, False]
+    assert numbers.start(0).attribution is None and pictures.start(0).attribution is not None

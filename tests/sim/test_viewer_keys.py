@@ -1,5 +1,8 @@
 """Keys: what a person's hands mean, from action names alone, and what the window obeys."""
 
+import re
+from pathlib import Path
+
 import pygame
 import pytest
 
@@ -67,6 +70,12 @@ def test_commands():
     assert command(pygame.K_r) == (Command.RESET, 1)
     assert command(pygame.K_r, shift=True) == (Command.NEW_SEED, 10)
     assert command(pygame.K_4) == (Command.PANEL, 4)
-    assert command(pygame.K_7) is None and command(pygame.K_z) is None
+    assert command(pygame.K_8) is None and command(pygame.K_z) is None
     assert command(pygame.K_F1) == command(pygame.K_h)
     assert all(binding.does and binding.keys for binding in BINDINGS)
+
+
+def test_the_readme_lists_the_same_keys():
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    table = re.findall(r"^\| (.+?) \| `(.+?)` \| (.*?) ?\|$", readme, re.M)
+    assert table == [(binding.does, binding.keys, binding.mouse) for binding in BINDINGS]

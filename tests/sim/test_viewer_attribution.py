@@ -1,0 +1,232 @@
+"""What moved a decision: found in a thread of its own, exact where the picture stands still, in its place."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pygame
+import pytest
+from viewer_shows import CountingShow, Driver
+
+from sim.viewer.attribution import Attributed, Attributor
+from sim.viewer.heat import ACTION, VALUE, _wordings, tinted
+from sim.viewer.history import History
+from sim.viewer.picture import draw_world
+from sim.viewer.screen import Screen
+from sim.viewer.show import Answer, Offer
+from sim.viewer.theme import Ink, canvas
+
+
+def maps(action=(), value=(), shape=(84, 84)):
+    found = np.zeros((2, *shape), np.float32)
+    for layer, place in zip(found, (action, value), strict=True):
+        if place:
+            layer[place] = 4.0
+    return found
+
+
+class ExplainedShow(CountingShow):
+    """The map of moment n is filled with n + 1."""
+
+    offers = frozenset({Offer.SALIENCY})
+    waits = False
+    explained = ()
+
+    def touch(self, gesture):
+        return Answer()
+
+    def look(self):
+        raise AssertionError("nothing asks for another drawing")
+
+    def _moment(self, *args):
+        moment, number = super()._moment(*args), self._number
+        return replace(moment, attribution=lambda: self.explain(number))
+
+    def explain(self, number):
+        self.explained += ((number, threading.current_thread().name),)
+        return np.full((2, 8, 8), number + 1.0, np.float32)
+
+
+class Slow(ExplainedShow):
+    """It takes ten steps of a show to explain one."""
+
+    def explain(self, number):
+        time.sleep(0.1)
+        return super().explain(number)
+
+
+@pytest.fixture
+def drive(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.chdir(tmp_path)
+    pygame.display.init()
+    drivers = []
+
+    def start(show, **options):
+        drivers.append(Driver(show, **options))
+        return drivers[-1]
+
+    yield start
+    for driver in drivers:
+        driver.viewer.close()
+    pygame.display.quit()
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The views that were drawn."""
+    views = []
+    draw = Screen.draw
+    monkeypatch.setattr(
+        Screen,
+        "draw",
+        lambda self, size, choices, view: views.append(view) or draw(self, size, choices, view),
+    )
+    return views
+
+
+def until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.001)
+
+
+def test_the_newest_is_served_and_what_waited_is_dropped():
+    go, begun, served = threading.Event(), threading.Event(), []
+
+    def explain(number):
+        served.append(number)
+        begun.set()
+        go.wait(5)
+        return np.zeros((2, 1, 1))
+
+    attributor = Attributor()
+    attributor.ask(0, lambda: explain(0))
+    begun.wait(5)
+    for number in (1, 2, 3):
+        attributor.ask(number, lambda n=number: explain(n))
+    go.set()
+    until(lambda: attributor.done is not None and attributor.done.number == 3)
+    attributor.ask(3, lambda: explain(3), hurried=True)
+    time.sleep(0.02)
+    attributor.close()
+    assert served == [0, 3] and not attributor._thread.is_alive()
+
+
+def test_a_failure_is_told_and_not_the_end():
+    def fail():
+        raise RuntimeError("no memory left")
+
+    attributor = Attributor()
+    attributor.ask(4, fail)
+    until(lambda: attributor.done is not None)
+    assert attributor.done.maps is None and attributor.done.error == "RuntimeError: no memory left"
+    attributor.ask(5, lambda: np.ones((2, 1, 1)), hurried=True)
+    until(lambda: attributor.done.number == 5)
+    attributor.close()
+    assert _wordings(Attributed(4, None, "x"), 4)[0] == [(None, "no saliency: x")]
+
+
+def test_closing_one_that_was_never_asked_is_nothing():
+    Attributor().close()
+
+
+def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, drawn):
+    driver = drive(Slow(steps_per_second=200.0))
+    driver.until(lambda: driver.view.newest > 30)
+    driver.viewer.draw()
+    assert drawn[-1].attributed is None and driver.show.explained == ()  # nobody has asked
+    driver.press(pygame.K_p, pygame.K_e)
+    driver.settle()
+
+    def exact():
+        driver.viewer.draw()
+        view = drawn[-1]
+        assert view.attributed.number == view.number
+        return view.attributed.maps is not None and view.attributed.maps[0, 0, 0] == view.number + 1
+
+    driver.until(exact)
+    newest = drawn[-1].number
+    driver.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
+    driver.until(exact)
+    assert drawn[-1].number == newest - 10
+    driver.press(pygame.K_RIGHT)  # the map of the moment before is no older than a running show may have
+    driver.until(exact)
+    assert drawn[-1].number == newest - 9
+    assert {thread for _, thread in driver.show.explained} == {"attribution"}
+    driver.press(pygame.K_e)
+    driver.viewer.draw()
+    assert drawn[-1].attributed is None
+
+
+def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, drawn):
+    driver = drive(Slow(steps_per_second=100.0))
+    driver.press(pygame.K_e)
+    longest = 0.0
+
+    def aged():
+        nonlocal longest
+        begun = time.thread_time()
+        driver.viewer.draw()
+        longest = max(longest, time.thread_time() - begun)
+        done = drawn[-1].attributed
+        return done.maps is not None and 0 < drawn[-1].number - done.number <= 200
+
+    driver.until(aged)
+    view = drawn[-1]
+    behind = view.number - view.attributed.number
+    assert _wordings(view.attributed, view.number)[0][-1][1].startswith(f"{behind} frame")
+    assert driver.view.newest > len(driver.show.explained) and longest < 0.08
+
+
+def test_where_nothing_can_be_explained_the_key_says_so(drive):
+    driver = drive(CountingShow())
+    driver.press(pygame.K_e)
+    assert "an agent that looks at pictures" in driver.choices.message and not driver.choices.saliency
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
+def test_a_place_of_the_observation_is_drawn_where_it_is_in_the_world(size):
+    """84×84 over 160×210: row 63 is three quarters down, column 21 a quarter across."""
+    show = CountingShow()
+    moment = replace(show.start(0), pictures=(np.zeros((210, 160, 3), np.uint8),))
+    history, surface = History(), canvas(size)
+    history.append(moment)
+    view = replace(history.view(), attributed=Attributed(0, maps((63, 21), (21, 63))))
+    rect = draw_world(surface, Ink(1.0), surface.get_rect(), view)
+    seen = pygame.surfarray.array3d(surface)[rect.left : rect.right, rect.top : rect.bottom].astype(int)
+    for color, place in ((ACTION, (21.5 / 84, 63.5 / 84)), (VALUE, (63.5 / 84, 21.5 / 84))):
+        strength = (seen * np.array(color)).sum(2) * (seen.argmax(2) == np.argmax(color))
+        x, y = np.unravel_index(strength.argmax(), strength.shape)
+        assert x / rect.width == pytest.approx(place[0], abs=0.02)
+        assert y / rect.height == pytest.approx(place[1], abs=0.02)
+
+
+def test_the_world_is_grey_while_it_is_explained():
+    picture = np.zeros((210, 160, 3), np.uint8)
+    picture[..., 0] = 200
+    history = History()
+    history.append(replace(CountingShow().start(0), pictures=(picture,)))
+    surface = canvas((160, 210))
+    draw_world(surface, Ink(1.0), surface.get_rect(), history.view())
+    assert surface.get_at((80, 100))[:3] == (200, 0, 0)
+    draw_world(surface, Ink(1.0), surface.get_rect(), replace(history.view(), attributed=Attributed(0, None)))
+    red, green, blue, _ = surface.get_at((80, 100))
+    assert red == green == blue > 0
+
+
+def test_each_map_is_tinted_by_its_own_strongest_place():
+    found = maps((2, 2), (5, 5), (8, 8))
+    found[0, 2, 4] = 1.0  # a quarter in squares is half in effect
+    tint = tinted(found)
+    assert tuple(tint[2, 2, :3]) == ACTION and tuple(tint[5, 5, :3]) == VALUE
+    assert tint[2, 2, 3] == tint[5, 5, 3] == tint[..., 3].max() and tint[0, 0, 3] == 0
+    assert tint[2, 4, 3] / tint[2, 2, 3] == pytest.approx(0.48, abs=0.01)
+    assert not tinted(np.zeros((2, 4, 4), np.float32))[..., 3].any()
+
+
+def test_the_legend_says_how_far_the_value_moves():
+    words = [text for _, text in _wordings(Attributed(3, maps((1, 1), (2, 2))), 4)[0]]
+    assert words == ["moves the action", "moves the value, by up to 2.83", "1 frame ago"]
