@@ -124,12 +124,14 @@ class Percept:
         origin: who says so.
         boxes: (K, 4) float32 x0, y0, x1, y1, half-open, in the input's own pixels.
         labels: K class names, one a box.
-        scores: (K,) confidences in [0, 1].
+        scores: (K,) confidences in [0, 1]; None where the origin is the truth.
         mask: (H, W) integer class of each pixel.
         depth: (H, W) metres.
         keypoints: name → (x, y, visible).
+        places: name of a keypoint → (right, down, ahead) of the camera, metres.
         label: the class of the whole input.
         caption: a sentence about the whole input.
+        facts: name → a whole number about the whole input, such as a score, lives or a position in pixels.
     """
 
     origin: Origin
@@ -139,8 +141,10 @@ class Percept:
     mask: Array | None = None
     depth: Array | None = None
     keypoints: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    places: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     label: str | None = None
     caption: str | None = None
+    facts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

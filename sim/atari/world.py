@@ -5,13 +5,17 @@ Environment": sticky actions 0.25, frame skip 4, the last two frames max-pooled,
 set, no lives tricks, no random no-ops at the start, 108,000 frames at most. Observations are
 (4, 84, 84) uint8, the newest frame last. For the same seed and actions both give the same rewards,
 endings and observations, to the last bit (`tests/sim/test_atari.py`).
+
+The C++ batch shows neither memory nor colours. With the key ``truth = true`` a batch is made of single
+games on one core instead, and tells what is in each picture (`sim.atari.truth`).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +29,10 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.atari.resize import AreaResize
+from sim.atari.truth import percept, table
 from sim.fields import nearest
-from sim.records import Array
-from sim.vector import ActionError, Info, Worlds, checked_count
+from sim.records import Array, Percept
+from sim.vector import ActionError, EnvWorlds, Info, Worlds, checked_count
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
@@ -45,6 +50,7 @@ class Atari:
     frame_skip: int = 4
     full_action_space: bool = False  # False: only the actions that do something in this game
     max_frames: int = 108_000  # 30 minutes at 60 frames/s
+    truth: bool = False  # True: batches that know what is in each picture
 
     def __post_init__(self) -> None:
         """Refuse values that the emulator would take silently.
@@ -62,6 +68,8 @@ class Atari:
             raise ValueError(f"frame_skip must be at least 1, not {self.frame_skip}")
         if self.max_frames < self.frame_skip:
             raise ValueError(f"max_frames must be at least frame_skip, not {self.max_frames}")
+        if self.truth:
+            table(self.game)
 
     @staticmethod
     def variants() -> list[str]:
@@ -78,8 +86,12 @@ class Atari:
         """One game that can be drawn, read and rewound."""
         return AtariWorld(self, seed)
 
-    def make_batch(self, num_envs: int, seed: int, num_threads: int | None = None) -> AtariWorlds:
-        """`num_envs` games stepped by `num_threads` threads (all cores, unless told)."""
+    def make_batch(
+        self, num_envs: int, seed: int, num_threads: int | None = None
+    ) -> AtariWorlds | TruthfulAtariWorlds:
+        """`num_envs` games stepped by `num_threads` threads (all cores, unless told; one, with truth)."""
+        if self.truth:
+            return TruthfulAtariWorlds(self, num_envs, seed)
         return AtariWorlds(self, num_envs, seed, num_threads)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
@@ -134,11 +146,36 @@ class AtariWorlds(Worlds):
             return obs, reward, terminated, truncated, _kept(info)
         # ale-py fills only the ended rows of final_obs, and its info already belongs to the next episode.
         obs = np.where(ended[:, None, None, None], info["final_obs"], obs)
-        return obs, reward, terminated, truncated, {}
+        # What was known at the end: a game that is over has no lives left, of one that was cut nobody tells.
+        told = {} if truncated.any() else {"lives": np.zeros(self.num_envs, np.int32)}
+        return obs, reward, terminated, truncated, told
 
     def close_extras(self, **kwargs: object) -> None:
         """Drop the C++ threads."""
         del self._vector
+
+
+class TruthfulAtariWorlds(EnvWorlds):
+    """A batch of one game that knows what is in each picture; otherwise as `AtariWorlds`, to the last bit."""
+
+    frame_stack = STACK
+
+    def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
+        games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
+        super().__init__(games, seed)
+        self.action_names = self._game(0).action_names
+
+    def truth(self, indices: Iterable[int]) -> list[Percept]:
+        """What is in the pictures of these worlds, as they stand after the last reset or step.
+
+        Where an episode has just ended, that is the first picture of the next one, as in the observations.
+        """
+        return [self._game(int(i)).truth() for i in indices]
+
+    def _game(self, i: int) -> AtariWorld:
+        game = self.envs[i]
+        assert isinstance(game, AtariWorld)
+        return game
 
 
 def _kept(info: Info) -> Info:
@@ -228,6 +265,14 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
     def palette_screen(self) -> Array:
         """The picture as palette indices, (210, 160) uint8 for most games."""
         return self._screens[1].copy() if self._screens else np.asarray(self._ale.getScreen())
+
+    def truth(self) -> Percept:
+        """The objects in `render()`'s picture with their classes, and the game's scores and positions.
+
+        Raises:
+            NoTruthError: naming the games whose objects are known.
+        """
+        return percept(self.config.game, self.ram(), self.palette_screen())
 
     def clone_state(self) -> Clone:
         """A copy of everything, the generator of sticky actions and the picture included."""

@@ -78,6 +78,7 @@ def replayed(world, seed, actions):
     [
         ("gym/CartPole-v1", {}, 3, 7),
         ("atari/pong", {"max_frames": 400}, 2, 3),
+        ("atari/breakout", {}, 2, 3),
         ("chess/kqk", {"max_plies": 24}, 2, 4),
     ],
 )
@@ -99,7 +100,8 @@ def test_every_bit_is_that_of_a_replay_from_the_seed(tmp_path, name, fields, num
             masks = np.stack([info["action_mask"] for info in infos])
             np.testing.assert_array_equal(episode.infos["action_mask"], masks)
         if name.startswith("atari"):
-            assert episode.infos["lives"].tolist() == [0] * len(steps) + [-1]  # the batch does not tell
+            told = 0 if terminated[-1] else -1  # the batch does not tell where a game was cut
+            assert episode.infos["lives"].tolist() == [info["lives"] for info in infos[:-1]] + [told]
     assert dataset.total_steps == sum(len(episode) for episode in dataset)
 
 

@@ -1,0 +1,151 @@
+"""What a table of one game's objects is made of: boxes from memory, fitted to the picture's own colours.
+
+The console's memory says what there is and where, as the game's program believes; the picture shows
+what was drawn of it. Some games draw before they move, so that their memory is a frame ahead, and
+some draw their objects in turn, every second frame or more rarely. A table therefore names each
+object from memory and hands over the colours that it is drawn in; `fitted` looks for these around
+the remembered place, and gives the exact box, or nothing where nothing was drawn.
+
+Everything here is counted in whole pixels and Python's own integers: memory bytes are uint8, and
+numpy's would wrap around.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.records import Array
+
+#: The console's 128 bytes as Python integers.
+Ram = Sequence[int]
+
+
+#: x0, y0, x1, y1 in pixels, half-open.
+Box = tuple[int, int, int, int]
+
+
+class Found(NamedTuple):
+    """One object.
+
+    Attributes:
+        label: its class.
+        box: where it is; what memory says may reach out of the picture.
+        colours: the palette indices of this one object, if its class has more.
+    """
+
+    label: str
+    box: Box
+    colours: frozenset[int] | None = None
+
+
+def sized(
+    label: str, x: int, y: int, width: int, height: int, colours: frozenset[int] | None = None
+) -> Found:
+    """An object by its upper left corner and its size.
+
+    >>> sized("ball", 10, 20, 2, 4).box
+    (10, 20, 12, 24)
+    """
+    return Found(label, (x, y, x + width, y + height), colours)
+
+
+def drawn_in(*colours: int) -> frozenset[int]:
+    """The palette indices that a class is drawn in."""
+    return frozenset(colours)
+
+
+def anything_but(*colours: int) -> frozenset[int]:
+    """All palette indices but those of the ground that a class of many colours stands on."""
+    return frozenset(range(256)) - frozenset(colours)
+
+
+def decimal(*digits: int) -> int:
+    """The number in bytes of two decimal digits each, the highest first, as consoles keep scores.
+
+    >>> decimal(0x01, 0x23)
+    123
+    """
+    number = 0
+    for byte in digits:
+        number = 100 * number + 10 * (byte >> 4) + (byte & 15)
+    return number
+
+
+def signed(byte: int) -> int:
+    """A byte as a number from −128 to 127, as consoles keep velocities.
+
+    >>> signed(255)
+    -1
+    """
+    return byte - 256 if byte > 127 else byte
+
+
+@dataclass(frozen=True)
+class GameTable:
+    """How one game's memory and picture are read.
+
+    Attributes:
+        classes: class → the palette indices that it is drawn in.
+        find: the objects that the memory knows of, in a fixed order.
+        facts: numbers by name: scores, lives, positions in pixels.
+        area: where objects are drawn; scores and frames around it are not objects.
+        reach: class → how many pixels around its remembered box it may be drawn, (across, down);
+            the sprite's animation and the frame that memory is ahead add up to it.
+        crown: class → rows on top of the found ones, in a colour that other classes share.
+    """
+
+    classes: Mapping[str, frozenset[int]]
+    find: Callable[[Ram], Iterable[Found]]
+    facts: Callable[[Ram], dict[str, int]]
+    area: Box
+    reach: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    crown: Mapping[str, int] = field(default_factory=dict)
+
+
+_REACH = (2, 2)
+
+
+def clipped(box: Box, area: Box) -> Box | None:
+    """The part of `box` within `area`, or None if there is none.
+
+    >>> clipped((-3, 5, 4, 9), (0, 0, 160, 210))
+    (0, 5, 4, 9)
+    """
+    x0, y0 = max(box[0], area[0]), max(box[1], area[1])
+    x1, y1 = min(box[2], area[2]), min(box[3], area[3])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def fitted(table: GameTable, found: Found, screen: Array) -> Found | None:
+    """The object with the box of what was drawn of it near the remembered one, or None if nothing was.
+
+    Args:
+        table: the game's.
+        found: an object from memory.
+        screen: (H, W) uint8 palette indices.
+    """
+    across, down = table.reach.get(found.label, _REACH)
+    x0, y0, x1, y1 = found.box
+    window = clipped((x0 - across, y0 - down, x1 + across, y1 + down), table.area)
+    if window is None:
+        return None
+    colours = found.colours or table.classes[found.label]
+    drawn = _marked(colours)[screen[window[1] : window[3], window[0] : window[2]]]
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    if not len(rows):
+        return None
+    left, top = window[0] + int(columns[0]), window[1] + int(rows[0])
+    top = max(table.area[1], top - table.crown.get(found.label, 0))
+    right, bottom = window[0] + int(columns[-1]) + 1, window[1] + int(rows[-1]) + 1
+    return Found(found.label, (left, top, right, bottom), found.colours)
+
+
+@cache
+def _marked(colours: frozenset[int]) -> Array:
+    """(256,) bool: which palette indices are among `colours`."""
+    return np.isin(np.arange(256), list(colours))
