@@ -6,9 +6,11 @@ pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
 Reading order: `reward` (what is seen and paid, pure arrays), `simulation` (MuJoCo, batched),
 `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
-`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two, and
-`easel`, the camera in the window.
+`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
+`anatomy` (parts and keypoints by name) and `truth` (what is in a picture), `footage` (pictures with their
+truth, to train on); and `easel`, the camera in the window.
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
-`palette.LIMBS`; `tests/sim/test_walker.py` compares it with gymnasium's from then on.
+`palette.LIMBS`, its parts, keypoints and bones in `anatomy`; `tests/sim/test_walker.py` compares it with
+gymnasium's from then on, and `test_walker_truth.py` its pictures with their truth.
 """

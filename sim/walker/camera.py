@@ -2,6 +2,10 @@
 
 The software drawing and MuJoCo's own pictures share this camera, so a projected point lies in the
 same place in both. It never rolls: the horizon stays level.
+
+Three things have a size: the `Viewpoint` (degrees, m) says where a camera stands, the `Camera` adds the
+picture's pixels and follows the walker, and its `View` is the pinhole at one instant. All three agree on
+pixels: x runs to the right and y down, and pixel (0, 0) covers what lies between 0 and 1 in both.
 """
 
 from __future__ import annotations
@@ -47,24 +51,105 @@ class View:
     width: int
     height: int
 
+    def locate(self, points: Array) -> Array:
+        """Points (K, 3), m in the world, in the camera's frame: (K, 3) m to the right, down and ahead."""
+        axes = np.stack([self.right, -self.up, self.forward], axis=-1)
+        return np.asarray((np.asarray(points) - self.origin) @ axes)
+
     def project(self, points: Array) -> tuple[Array, Array]:
         """Where points (K, 3), m, appear.
 
         Returns:
-            (K, 2) pixels, x from the left and y from the top, and (K,) depth in m along `forward`;
-            points at depth 0 or less are behind the viewer and their pixels mean nothing.
+            (K, 2) pixels, x from the left and y from the top (the middle of the first pixel is at 0.5,
+            0.5), and (K,) depth in m along `forward`; points at depth 0 or less are behind the viewer and
+            their pixels mean nothing.
         """
-        offset = np.asarray(points) - self.origin
-        depth = offset @ self.forward
+        located = self.locate(points)
+        depth = located[..., 2]
         scale = self.focal / np.maximum(depth, 1e-6)
-        x = self.width / 2 + scale * (offset @ self.right)
-        y = self.height / 2 - scale * (offset @ self.up)
-        return np.stack([x, y], axis=-1), depth
+        middle = np.array([self.width / 2, self.height / 2])
+        return middle + scale[..., None] * located[..., :2], depth
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where a camera stands, whatever the size of its picture.
+
+    Attributes:
+        azimuth: degrees about the vertical; 90 looks along +y, so that +x is to the right.
+        elevation: degrees; negative looks down.
+        distance: m from what is looked at.
+        look_height: m above the ground of what is looked at, which is above or below the torso.
+    """
+
+    azimuth: float
+    elevation: float
+    distance: float
+    look_height: float
+
+    @classmethod
+    def facing(cls, body: str) -> Viewpoint:
+        """The one that shows `body` well."""
+        distance, look_height, azimuth, elevation = FACING[body]
+        return cls(azimuth, elevation, distance, look_height)
+
+    def camera(self, width: int, height: int) -> Camera:
+        """A camera there, for pictures of `width` by `height` pixels."""
+        return Camera(self.azimuth, self.elevation, self.distance, self.look_height, width, height)
+
+
+@dataclass(frozen=True)
+class Viewpoints:
+    """Ranges, low and high, that viewpoints are drawn from with equal chances.
+
+    Attributes:
+        azimuth: degrees.
+        elevation: degrees within ±89; negative looks down.
+        distance: times the distance that shows the body well.
+        look_height: m, added to the height that shows the body well.
+    """
+
+    azimuth: tuple[float, float] = (0.0, 360.0)
+    elevation: tuple[float, float] = (-40.0, -3.0)
+    distance: tuple[float, float] = (0.75, 1.2)
+    look_height: tuple[float, float] = (-0.1, 0.1)
+
+    def __post_init__(self) -> None:
+        """Refuse ranges that hold no viewpoint.
+
+        Raises:
+            ValueError: naming the range.
+        """
+        for name in ("azimuth", "elevation", "distance", "look_height"):
+            low, high = getattr(self, name)
+            if not low <= high:  # also not a number
+                raise ValueError(f"{name} must run from low to high, not from {low} to {high}")
+        if self.distance[0] <= 0:
+            raise ValueError(f"distance must be above 0, not {self.distance[0]}")
+        if not (-89 <= self.elevation[0] and self.elevation[1] <= 89):
+            raise ValueError(f"elevation must be within ±89, not {self.elevation}")
+
+    def draw(self, body: str, generator: np.random.Generator) -> Viewpoint:
+        """One viewpoint on `body`.
+
+        >>> level = Viewpoints(azimuth=(90, 90), elevation=(0, 0), distance=(2, 2), look_height=(0, 0))
+        >>> level.draw("hopper", np.random.default_rng(0))
+        Viewpoint(azimuth=90.0, elevation=0.0, distance=5.4, look_height=0.75)
+        """
+        usual = Viewpoint.facing(body)
+        return Viewpoint(
+            azimuth=float(generator.uniform(*self.azimuth)),
+            elevation=float(generator.uniform(*self.elevation)),
+            distance=usual.distance * float(generator.uniform(*self.distance)),
+            look_height=usual.look_height + float(generator.uniform(*self.look_height)),
+        )
 
 
 @dataclass
 class Camera:
-    """What a viewer turns. It follows the torso over the ground but keeps its own height.
+    """What a viewer turns: a viewpoint, and the size of the picture.
+
+    It follows the torso over the ground but keeps its own height.
 
     Attributes:
         azimuth: degrees about the vertical; 90 looks along +y, so that +x is to the right.
@@ -85,8 +170,8 @@ class Camera:
     @classmethod
     def facing(cls, body: str, width: int, height: int) -> Camera:
         """The camera that shows `body` well."""
-        distance, look_height, azimuth, elevation = FACING[body]
-        return cls(azimuth, elevation, distance, look_height, width, height)
+        at = Viewpoint.facing(body)
+        return cls(at.azimuth, at.elevation, at.distance, at.look_height, width, height)
 
     def orbit(self, degrees_right: float, degrees_up: float) -> None:
         """Go around the walker and over it; never past the zenith."""

@@ -16,9 +16,8 @@ import numpy as np
 
 from sim.records import Array
 from sim.walker.camera import Camera, View
-from sim.walker.palette import HAZE, HORIZON, TILE, TILES, ZENITH, geom_colors
+from sim.walker.palette import HAZE, STANDARD, TILE, Look, geom_colors
 
-LIGHT = np.array([-0.35, -0.5, 0.8]) / np.linalg.norm([-0.35, -0.5, 0.8])  # (3,) towards the sun
 NEAR = 0.05  # m; what is nearer to the lens is not drawn
 SHADOW = 0.6  # of the ground's light that a shadow takes
 
@@ -37,27 +36,25 @@ class Drawing:
     """Draws the capsules and spheres of `model`; other shapes as the capsule that fits inside."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
         self._geoms = np.flatnonzero(model.geom_bodyid > 0)
         sizes = model.geom_size[self._geoms]
         sphere = model.geom_type[self._geoms] == mujoco.mjtGeom.mjGEOM_SPHERE
         self._radius = sizes[:, 0].copy()
         self._half = np.where(sphere, 0.0, sizes[:, 1])
-        self._color = geom_colors(model)[self._geoms]
 
-    def draw(self, data: mujoco.MjData, camera: Camera) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
         """(camera.height, camera.width, 3) uint8."""
+        color = geom_colors(self._model, look)[self._geoms]
         view = camera.view(data.xpos[1])
         middle = data.geom_xpos[self._geoms]
         axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2] * self._half[:, None]
-        return picture(Capsules(middle - axis, middle + axis, self._radius, self._color), view)
-
-    def close(self) -> None:
-        """Nothing to free."""
+        return picture(Capsules(middle - axis, middle + axis, self._radius, color), view, look)
 
 
-def picture(capsules: Capsules, view: View) -> Array:
+def picture(capsules: Capsules, view: View, look: Look = STANDARD) -> Array:
     """(view.height, view.width, 3) uint8: sky, ground, shadows and capsules."""
-    canvas = _sky_and_ground(view, capsules)
+    canvas = _sky_and_ground(view, capsules, look)
     depth = np.full(canvas.shape[:2], np.inf, np.float32)
     start, start_depth = view.project(capsules.start)
     end, end_depth = view.project(capsules.end)
@@ -69,6 +66,7 @@ def picture(capsules: Capsules, view: View) -> Array:
             canvas,
             depth,
             view,
+            look,
             (start[k], end[k]),
             (float(start_depth[k]), float(end_depth[k])),
             float(capsules.radius[k]),
@@ -81,6 +79,7 @@ def _capsule(
     canvas: Array,
     depth: Array,
     view: View,
+    look: Look,
     ends: tuple[Array, Array],
     depths: tuple[float, float],
     radius: float,
@@ -104,7 +103,7 @@ def _capsule(
     blur = np.float32(depths[0] / view.focal * 2)  # m: soften where limbs pass through each other
     coverage = np.clip(local - distance + np.float32(0.5), 0.0, 1.0)
     coverage *= np.clip((old - z) / blur + np.float32(1.0), 0.0, 1.0)
-    light = _light(across / local, -down / local, towards, view)
+    light = _light(across / local, -down / local, towards, view, look)
     patch = canvas[rows, columns]
     shaded = np.minimum(light[..., None] * color.astype(np.float32), np.float32(255.0))
     patch += coverage[..., None] * (shaded - patch)
@@ -135,17 +134,18 @@ def _nearest(
     return share, dx - share * np.float32(x1 - x0), dy - share * np.float32(y1 - y0)
 
 
-def _light(right: Array, up: Array, towards: Array, view: View) -> Array:
+def _light(right: Array, up: Array, towards: Array, view: View, look: Look) -> Array:
     """(h, w) brightness of surfaces with these normals: sky, sun and a narrow glint."""
-    sun_right, sun_up = np.float32(LIGHT @ view.right), np.float32(LIGHT @ view.up)
-    sun_towards = np.float32(-(LIGHT @ view.forward))
+    sun_right, sun_up = np.float32(np.dot(look.sun, view.right)), np.float32(np.dot(look.sun, view.up))
+    sun_towards = np.float32(-np.dot(look.sun, view.forward))
     sun = np.maximum(right * sun_right + up * sun_up + towards * sun_towards, np.float32(0.0))
     sky = up * np.float32(view.up[2]) - towards * np.float32(view.forward[2])  # 1 faces the zenith
-    light = np.float32(0.46) + np.float32(0.16) * sky + np.float32(0.5) * sun
+    light = np.float32(look.ambient) * (np.float32(0.46) + np.float32(0.16) * sky)
+    light += np.float32(look.sunlight * 0.5) * sun
     glint = sun * sun
     glint *= glint
     glint *= glint
-    return np.asarray(light + np.float32(0.14) * glint * glint)
+    return np.asarray(light + np.float32(look.sunlight * 0.14) * glint * glint)
 
 
 def _box(ends: tuple[Array, Array], margin: float, view: View) -> tuple[slice, slice] | None:
@@ -159,7 +159,7 @@ def _box(ends: tuple[Array, Array], margin: float, view: View) -> tuple[slice, s
     return rows, slice(max(int(left), 0), min(int(right), view.width))
 
 
-def _sky_and_ground(view: View, capsules: Capsules) -> Array:
+def _sky_and_ground(view: View, capsules: Capsules, look: Look) -> Array:
     """(H, W, 3) float32 in [0, 255] of what is behind the walker, its shadow included."""
     height, width = view.height, view.width
     canvas = np.empty((height, width, 3), np.float32)
@@ -167,20 +167,22 @@ def _sky_and_ground(view: View, capsules: Capsules) -> Array:
     slope = view.up[2] * v + view.forward[2] * view.focal  # (H,) of each row's rays
     steep = slope / np.sqrt(view.focal**2 + v * v)  # sine of their angle above the horizon
     share = np.clip(steep / 0.7, 0.0, 1.0)[:, None] ** 0.6
-    canvas[:] = (_rgb(HORIZON) + share * (_rgb(ZENITH) - _rgb(HORIZON)))[:, None].astype(np.float32)
+    canvas[:] = (_rgb(look.horizon) + share * (_rgb(look.zenith) - _rgb(look.horizon)))[:, None].astype(
+        np.float32
+    )
     first = int(np.searchsorted(-slope, 1e-6))  # rows from here on see the ground
     if view.origin[2] <= 0 or first == height:
         return canvas
     reach = view.origin[2] / -slope[first:]  # (G,) m of travel for each pixel of focal length
     ground = _Ground(view, v[first:], reach)
     light = ground.tiles()  # (G, W)
-    shade = ground.shadows(capsules)
+    shade = ground.shadows(capsules, look)
     haze = np.exp(-reach * view.focal / HAZE)[:, None].astype(np.float32)
     for channel in range(3):
-        dark, bright = TILES[0][channel], TILES[1][channel]
+        dark, bright = look.tiles[0][channel], look.tiles[1][channel]
         color = np.float32(dark) + np.float32(bright - dark) * light
         color *= shade
-        canvas[first:, :, channel] += haze * (color - np.float32(HORIZON[channel]))
+        canvas[first:, :, channel] += haze * (color - np.float32(look.horizon[channel]))
     return canvas
 
 
@@ -213,16 +215,17 @@ class _Ground:
             waves.append(_square_wave(self.at(axis) / np.float32(TILE), covers[:, None].astype(np.float32)))
         return np.asarray(np.float32(0.5) - np.float32(0.5) * waves[0] * waves[1])
 
-    def shadows(self, capsules: Capsules) -> Array:
+    def shadows(self, capsules: Capsules, look: Look) -> Array:
         """(G, W) share of the light that reaches the ground, softer below what is higher."""
         shade = np.zeros((len(self._middle), self._view.width), np.float32)
         period = 2 * TILE
         anchor = np.round(self._view.origin[:2] / period) * period
+        sun = np.array(look.sun)
         for k in range(len(capsules.radius)):
             ends = np.stack([capsules.start[k], capsules.end[k]])
             radius = float(capsules.radius[k])
             soft = 0.3 * radius + 0.15 * float(max(ends[:, 2].mean(), 0.0))
-            flat = ends[:, :2] - ends[:, 2:] * (LIGHT[:2] / LIGHT[2])
+            flat = ends[:, :2] - ends[:, 2:] * (sun[:2] / sun[2])
             box = self._covered(flat, radius + soft)
             if box is None:
                 continue

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import copy
-from typing import Protocol
 
 import mujoco
 
+from sim.errors import RequestError
 from sim.records import Array
 from sim.walker.camera import Camera
 from sim.walker.draw import Drawing
 from sim.walker.opengl import OpenGLDrawing, refusal
-from sim.walker.palette import dress
+from sim.walker.palette import STANDARD, Look
+
+MEND = "sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (or libosmesa6, and MUJOCO_GL=osmesa)"
 
 
-class Artist(Protocol):
-    """Draws one body's worlds."""
-
-    def draw(self, data: mujoco.MjData, camera: Camera) -> Array:
-        """(height, width, 3) uint8."""
-
-    def close(self) -> None:
-        """Free what is held."""
+class NoOpenGLError(RequestError, RuntimeError):
+    """Something was asked for that only OpenGL knows; the message names the packages that bring it."""
 
 
 class Pictures:
@@ -33,16 +29,33 @@ class Pictures:
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
-        painted = copy.copy(model)
-        dress(painted)
         self.reason = refusal()
         self.backend = "software" if self.reason else "opengl"
-        self._artist: Artist = Drawing(painted) if self.reason else OpenGLDrawing(painted)
+        self._opengl = None if self.reason else OpenGLDrawing(copy.copy(model))
+        self._software = Drawing(model) if self.reason else None
 
-    def draw(self, data: mujoco.MjData, camera: Camera) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
         """The world as `camera` sees it, (camera.height, camera.width, 3) uint8."""
-        return self._artist.draw(data, camera)
+        artist = self._opengl or self._software
+        assert artist is not None
+        return artist.draw(data, camera, look)
+
+    def survey(self, data: mujoco.MjData, camera: Camera) -> tuple[Array, Array]:
+        """Which geom each pixel of `draw` shows, and how far away it is.
+
+        Returns:
+            (H, W) int16 number of the geom, −1 where the sky is; and (H, W) float32 depth in m along the
+            camera's axis, NaN where the sky is.
+
+        Raises:
+            NoOpenGLError: if there is no OpenGL.
+        """
+        if self._opengl is None:
+            mend = "unset MUJOCO_GL" if self.reason.startswith("MUJOCO_GL=") else MEND
+            raise NoOpenGLError(f"depth and masks need OpenGL, and here is none ({self.reason}): {mend}")
+        return self._opengl.survey(data, camera)
 
     def close(self) -> None:
         """Free what is held."""
-        self._artist.close()
+        if self._opengl is not None:
+            self._opengl.close()

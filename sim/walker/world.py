@@ -7,10 +7,13 @@ from gymnasium, where it would go on with nonsense:
   acts as if they were clipped, while the cost is that of the unclipped ones.)
 * A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
 * ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
+
+Both give pictures, and the truth about them: parts, depth and joints (`sim.walker.truth`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -20,12 +23,13 @@ import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 
-from sim.records import Array, State
+from sim.records import Array, Percept, State
 from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.easel import WalkerEasel
-from sim.walker.pictures import Pictures
+from sim.walker.palette import STANDARD, Look
 from sim.walker.reward import BODIES
+from sim.walker.truth import KINDS, Kind, Onlooker
 from sim.walker.walkers import Walkers
 
 
@@ -89,12 +93,48 @@ class WalkerWorlds(Worlds):
     gymnasium's names, and ``reason``, which is empty while the episode goes on.
 
     Unlike other worlds' `state()`, this one holds the physics itself: restoring replays nothing.
+
+    Attributes:
+        cameras: one a world; turn or replace them at any time.
+        looks: one a world, the colours and lights of its pictures.
     """
 
     def __init__(self, config: Walker, num_envs: int, seed: int, num_threads: int | None = None) -> None:
         self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
         self.action_labels = self.walkers.action_labels
+        self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
+        self.looks: list[Look] = [STANDARD] * num_envs
+        self._onlooker = Onlooker(config.body, self.walkers.simulation.model)
+
+    def pictures(self, indices: Iterable[int]) -> Array:
+        """(K, H, W, 3) uint8: the worlds at K `indices`, as they stand after the last reset or step.
+
+        Where an episode has just ended, that is the first picture of the next one, as in the observations.
+
+        Raises:
+            ValueError: if their cameras' pictures differ in size.
+        """
+        simulation, cameras, looks = self.walkers.simulation, self.cameras, self.looks
+        drawn = [self._onlooker.draw(simulation.data(i), cameras[i], looks[i]) for i in map(int, indices)]
+        shape = 0, self.cameras[0].height, self.cameras[0].width, 3
+        return np.stack(drawn) if drawn else np.empty(shape, np.uint8)
+
+    def truth(self, indices: Iterable[int], kinds: Collection[Kind] = KINDS) -> list[Percept]:
+        """What is in the `pictures` of these worlds; see `Onlooker.truth`.
+
+        >>> worlds = Walker("hopper").make_batch(2, seed=0)
+        >>> _ = worlds.reset()
+        >>> percept = worlds.truth([1], kinds=("keypoints",))[0]
+        >>> round(percept.places["head"][2], 1)  # m ahead of the camera
+        2.6
+        """
+        simulation, cameras = self.walkers.simulation, self.cameras
+        return [self._onlooker.truth(simulation.data(i), cameras[i], kinds) for i in map(int, indices)]
+
+    def render(self) -> tuple[Array, ...]:
+        """One RGB picture a world."""
+        return tuple(self.pictures(range(self.num_envs)))
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         generators = [seeding.np_random(int(seed))[0] for seed in seeds]
@@ -122,7 +162,8 @@ class WalkerWorlds(Worlds):
         return self.walkers.restore(state)
 
     def close_extras(self, **kwargs: object) -> None:
-        """Drop the simulation and its threads."""
+        """Drop the simulation, its threads and what draws."""
+        self._onlooker.close()
         del self.walkers
 
 
@@ -131,6 +172,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     Attributes:
         camera: azimuth, elevation (degrees), distance (m) and size of the picture; set them at any time.
+        look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
     """
@@ -147,7 +189,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.action_labels = self._walkers.action_labels
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
         self.camera = Camera.facing(config.body, config.width, config.height)
-        self._pictures: Pictures | None = None
+        self.look = STANDARD
+        self._onlooker = Onlooker(config.body, self._simulation.model)
         self._first_seed: int | None = seed
 
     @property
@@ -209,15 +252,15 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def render(self) -> Array:
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
-        if self._pictures is None:  # made by the thread that draws
-            self._pictures = Pictures(self._simulation.model)
-        return self._pictures.draw(self._simulation.data(0), self.camera)
+        return self._onlooker.draw(self._simulation.data(0), self.camera, self.look)
+
+    def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
+        """What is in `render()`'s picture; see `Onlooker.truth`."""
+        return self._onlooker.truth(self._simulation.data(0), self.camera, kinds)
 
     def close(self) -> None:
         """Free what drawing holds."""
-        if self._pictures is not None:
-            self._pictures.close()
-            self._pictures = None
+        self._onlooker.close()
 
 
 def _of_one(info: Info) -> Info:

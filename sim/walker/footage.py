@@ -1,0 +1,110 @@
+"""Pictures of walkers with the truth about them, to train perception on: as many as are asked for.
+
+Each seed is one episode, filmed from ever new viewpoints and in ever new colours, and depends on nothing
+but that seed: split by seed, and no frame of one part is a neighbour of a frame of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from sim.protocols import Policy
+from sim.records import Array, Percept
+from sim.walker.camera import Viewpoint, Viewpoints
+from sim.walker.palette import STANDARD, varied
+from sim.walker.truth import KINDS, Kind
+from sim.walker.world import Walker, WalkerWorlds
+
+#: (N, S, S, 3) uint8 and N percepts.
+Batch: TypeAlias = tuple[Array, list[Percept]]
+
+
+@dataclass(frozen=True)
+class Filming:
+    """How an episode is filmed.
+
+    Attributes:
+        size: pixels of a side, S.
+        frames: pictures of one episode at most; fewer if it ends before.
+        every: steps from one picture to the next; the first is of the start.
+        viewpoints: where from, drawn anew for each picture; None: always from where it shows the body well.
+        vary_look: whether colours and lights are drawn anew for each picture.
+        kinds: which truth is told.
+    """
+
+    size: int = 128
+    frames: int = 16
+    every: int = 2
+    viewpoints: Viewpoints | None = field(default_factory=Viewpoints)
+    vary_look: bool = True
+    kinds: Collection[Kind] = KINDS
+
+    def __post_init__(self) -> None:
+        """Refuse what films nothing.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("size", "frames", "every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+
+def footage(
+    body: str, seeds: Iterable[int], filming: Filming | None = None, policy: Policy | None = None
+) -> Iterator[Batch]:
+    """Film one episode of `body` for each of `seeds`.
+
+    Args:
+        body: a key of `sim.walker.reward.BODIES`.
+        seeds: of the episodes; each also draws its viewpoints, looks and actions.
+        filming: how; None: as `Filming()` says.
+        policy: who acts, seeded anew for each episode; None: uniformly random actions.
+
+    Yields:
+        For each seed (N, S, S, 3) uint8 and the N percepts of these pictures, N at most `filming.frames`.
+
+    Raises:
+        NoOpenGLError: if masks or depth are wanted and there is no OpenGL.
+
+    >>> filming = Filming(size=32, frames=3, kinds=("keypoints",))
+    >>> [(rgb.shape, len(percepts)) for rgb, percepts in footage("hopper", [7, 8], filming)]
+    [((3, 32, 32, 3), 3), ((3, 32, 32, 3), 3)]
+    """
+    filming = filming or Filming()
+    worlds = Walker(body).make_batch(1, seed=0, num_threads=1)
+    try:
+        for seed in seeds:
+            yield _film(worlds, body, seed, filming, policy)
+    finally:
+        worlds.close()
+
+
+def _film(worlds: WalkerWorlds, body: str, seed: int, filming: Filming, policy: Policy | None) -> Batch:
+    acting, standing, looking = np.random.default_rng(seed).spawn(3)
+    if policy is not None:
+        policy.seed(seed)
+    obs, info = worlds.reset(seed=seed)
+    box = worlds.walkers.action_space
+    memory, pictures, percepts = None, [], []
+    for step in range(filming.every * (filming.frames - 1) + 1):
+        if step % filming.every == 0:
+            usual = Viewpoint.facing(body)
+            viewpoint = filming.viewpoints.draw(body, standing) if filming.viewpoints else usual
+            worlds.cameras[0] = viewpoint.camera(filming.size, filming.size)
+            worlds.looks[0] = varied(looking) if filming.vary_look else STANDARD
+            pictures.append(worlds.pictures([0])[0])
+            percepts += worlds.truth([0], filming.kinds)
+        if policy is None:
+            actions = acting.uniform(box.low, box.high, (1, *box.shape)).astype(np.float32)
+        else:
+            decision, memory = policy.act(obs, info, memory)
+            actions = decision.actions
+        obs, _, terminated, truncated, info = worlds.step(actions)
+        if terminated[0] or truncated[0]:  # what the world shows now is another seed's
+            break
+    return np.stack(pictures), percepts
