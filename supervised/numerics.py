@@ -26,6 +26,16 @@ class NonFiniteError(ArithmeticError):
             raise cls(f"{', '.join(bad)} not finite in update {update}")
 
 
+def on_device(array: Array, device: torch.device) -> Tensor:
+    """An array on `device`.
+
+    To CUDA it goes through pinned memory, and the caller does not wait for it: PyTorch keeps that memory
+    until the copy is done. On the CPU the tensor shares the array's memory where the array is contiguous.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     """Copies as contiguous numpy arrays: safetensors garbles channels_last ones."""
     return {name: np.array(t.detach().cpu().numpy(), order="C") for name, t in tensors.items()}
@@ -53,17 +63,23 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Give back what `optimizer_state` took, in each parameter's own memory format.
+    """Give back what `optimizer_state` took, on each parameter's device and in its own memory format.
 
-    The format matters: a fused optimiser walks parameter and moments side by side in memory.
+    The format matters: a fused optimiser walks parameter and moments side by side in memory. Step counters go
+    where the optimiser looks for them, as in `torch.optim.Optimizer.load_state_dict`.
     """
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = [(p, group) for group in optimizer.param_groups for p in group["params"]]
     for i, slot in state.items():
-        parameter = parameters[int(i)]
+        parameter, group = parameters[int(i)]
         for name, array in slot.items():
             value = torch.tensor(array)
-            if value.shape == parameter.shape:
+            if name == "step":
+                if group.get("capturable") or group.get("fused"):
+                    value = value.to(parameter.device)
+            elif value.shape == parameter.shape:
                 value = torch.empty_like(parameter).copy_(value)
+            else:
+                value = value.to(parameter.device)
             optimizer.state[parameter][name] = value
 
 

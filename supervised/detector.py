@@ -1,0 +1,254 @@
+"""An anchor-free object detector: which things are where, as boxes with classes.
+
+Every cell of a map of half the picture's size says, for each class, how likely it holds the centre of
+such a thing, and how far its box reaches to the left, up, right and down (Tian et al. 2019, "FCOS"; centres
+as in Zhou et al. 2019, "Objects as Points"). Half the size because a ball may be two pixels wide. A small
+U-Net (Ronneberger et al. 2015) gives each cell its surroundings.
+
+Read from top to bottom: the keys, the network, targets, loss, the detector that perceives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sim.records import Array, Percept
+from supervised.fit import Batch, Fit, FitOptions
+from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.views import Views
+
+STRIDE = 2  # pixels a cell
+DIVISOR = 8  # pictures are padded to a multiple of it
+VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The scene keys of ``detector``."""
+
+    channels: int = 24  # at half size; twice and three times as many at a quarter and an eighth
+    learning_rate: float = 3e-3
+    batch_size: int = 16
+    views: int = 4_000  # pictures to learn from; a tenth as many more to validate
+    threshold: float = 0.3  # boxes below this score are not told
+    most: int = 200  # boxes a picture
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("channels", "batch_size", "views", "most"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 < self.threshold < 1:
+            raise ValueError(f"threshold must be between 0 and 1, not {self.threshold}")
+        if not 0 < self.learning_rate:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+    def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> DetectorModel:
+        """A fresh detector for things of `classes`."""
+        return DetectorModel(self, tuple(classes), seed, device)
+
+
+class DetectorNetwork(nn.Module):
+    """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and logarithms of distances."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        narrow, middle, wide = channels, 2 * channels, 3 * channels
+        self.to_half = nn.Sequential(conv(3, narrow, 2), conv(narrow, narrow))
+        self.to_quarter = nn.Sequential(conv(narrow, middle, 2), conv(middle, middle))
+        self.to_eighth = nn.Sequential(conv(middle, wide, 2), conv(wide, wide))
+        self.up_quarter = conv(wide + middle, middle)
+        self.up_half = conv(middle + narrow, narrow)
+        self.head = nn.Sequential(conv(narrow, middle), nn.Conv2d(middle, classes + 4, 1))
+        output = self.head[-1]
+        assert isinstance(output, nn.Conv2d) and output.bias is not None
+        nn.init.normal_(output.weight, std=0.01)
+        nn.init.constant_(output.bias[:classes], -4.6)  # at first 1 cell of 100 (Lin et al. 2017)
+        nn.init.constant_(output.bias[classes:], 1.0)  # and its edges are e pixels away
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class; H and W must be multiples of `DIVISOR`."""
+        half = self.to_half(x)
+        quarter = self.to_quarter(half)
+        eighth = self.to_eighth(quarter)
+        quarter = self.up_quarter(torch.cat([twice(eighth), quarter], 1))
+        half = self.up_half(torch.cat([twice(quarter), half], 1))
+        out: Tensor = self.head(half)
+        return out
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
+    )
+
+
+def twice(x: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, C, 2H, 2W), each cell four times."""
+    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Targets:
+    """Views as a fit draws them: pictures, and what every cell should say."""
+
+    def __init__(self, views: Views, classes: Sequence[str]) -> None:
+        self._views = views
+        self._number = {name: i for i, name in enumerate(classes)}
+        height, width = views.rgb.shape[1:3]
+        self._cells = padded(height) // STRIDE, padded(width) // STRIDE
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self._views)
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """B pictures (B, H, W, 3) uint8 with their targets.
+
+        ``centre`` (B, C, h, w) uint8 is 1 where a thing's centre is, and 2 beside it, where either answer
+        will do; ``reach`` (B, 4, h, w) float32 pixels to the left, up, right and down of a cell's middle.
+        """
+        h, w = self._cells
+        centre = np.zeros((len(rows), len(self._number), h, w), np.uint8)
+        reach = np.zeros((len(rows), 4, h, w), np.float32)
+        for b, row in enumerate(rows):
+            truth = self._views.truths[row]
+            if truth.boxes is None or not len(truth.boxes):
+                continue
+            label = np.array([self._number[name] for name in truth.labels])
+            x0, y0, x1, y1 = truth.boxes.T
+            column = np.minimum((x0 + x1) / 2 // STRIDE, w - 1).astype(int)
+            line = np.minimum((y0 + y1) / 2 // STRIDE, h - 1).astype(int)
+            for dy in (-1, 0, 1):
+                for dx in (-1, 0, 1):
+                    near = np.clip(line + dy, 0, h - 1), np.clip(column + dx, 0, w - 1)
+                    centre[b, label, *near] = np.maximum(centre[b, label, *near], 2)
+            centre[b, label, line, column] = 1
+            x, y = STRIDE * (column + 0.5), STRIDE * (line + 0.5)
+            reach[b, :, line, column] = np.stack([x - x0, y - y0, x1 - x, y1 - y], 1)
+        return {"rgb": self._views.rgb[rows], "centre": centre, "reach": reach}
+
+
+def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Focal loss of the centres (Lin et al. 2017, γ = 2) and generalised IoU of the boxes there."""
+    out = network(from_rgb(batch["rgb"])).float()
+    centre, reach = batch["centre"], batch["reach"]
+    classes = centre.shape[1]
+    probability = out[:, :classes].sigmoid().clamp(1e-4, 1 - 1e-4)
+    here, elsewhere = centre == 1, centre == 0
+    things = here.sum().clamp(min=1)
+    focal = -(1 - probability).square() * probability.log() * here
+    focal = focal - probability.square() * (1 - probability).log() * elsewhere
+    positive = here.any(1)  # (B, h, w)
+    told = out[:, classes:].permute(0, 2, 3, 1)[positive].clamp(max=6).exp()  # (M, 4)
+    wanted = reach.permute(0, 2, 3, 1)[positive]
+    boxes = 1 - generalized_iou(told, wanted)
+    centre_loss, box_loss = focal.sum() / things, boxes.sum() / things
+    return centre_loss + 2 * box_loss, {"centre": centre_loss, "box": box_loss}
+
+
+def generalized_iou(told: Tensor, wanted: Tensor) -> Tensor:
+    """(M,) generalised IoU (Rezatofighi et al. 2019) of boxes given as reaches (M, 4) from one point."""
+    width = torch.min(told[:, 0], wanted[:, 0]) + torch.min(told[:, 2], wanted[:, 2])
+    height = torch.min(told[:, 1], wanted[:, 1]) + torch.min(told[:, 3], wanted[:, 3])
+    common = width.clamp(min=0) * height.clamp(min=0)
+    union = area(told) + area(wanted) - common
+    hull_width = torch.max(told[:, 0], wanted[:, 0]) + torch.max(told[:, 2], wanted[:, 2])
+    hull_height = torch.max(told[:, 1], wanted[:, 1]) + torch.max(told[:, 3], wanted[:, 3])
+    hull = hull_width * hull_height
+    return common / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
+
+
+def area(reach: Tensor) -> Tensor:
+    """(M,) the area of boxes given as reaches (M, 4)."""
+    return (reach[:, 0] + reach[:, 2]) * (reach[:, 1] + reach[:, 3])
+
+
+def from_rgb(rgb: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 → (N, 3, H', W') in [0, 1], channels last, padded with black at right and bottom."""
+    height, width = rgb.shape[1:3]
+    x = rgb.permute(0, 3, 1, 2).float() / 255
+    return functional.pad(x, (0, padded(width) - width, 0, padded(height) - height))
+
+
+def padded(size: int) -> int:
+    """`size` rounded up to what the network halves evenly."""
+    return -(-size // DIVISOR) * DIVISOR
+
+
+class DetectorModel:
+    """Tells the boxes in pictures. Satisfies `sim.protocols.Perception`."""
+
+    reads = "rgb"
+
+    def __init__(self, config: Detector, classes: tuple[str, ...], seed: int, device: str) -> None:
+        self.config, self.classes = config, classes
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = DetectorNetwork(config.channels, len(classes))
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit of this detector to views."""
+        options = FitOptions(
+            learning_rate=self.config.learning_rate,
+            batch_size=self.config.batch_size,
+            precision=self.config.precision,
+            weight_decay=1e-4,
+            max_grad_norm=5.0,
+            validate_every=VALIDATE_EVERY,
+        )
+        examples = Targets(train, self.classes), Targets(validation, self.classes)
+        return Fit(self.network, detection_loss, *examples, options, seed=seed, device=str(self.device))
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    @torch.no_grad()
+    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+        """Boxes with classes and scores, likeliest first; pictures (H, W, 3) uint8 of any size."""
+        return [self._decoded(rgb) for rgb in inputs]
+
+    def _decoded(self, rgb: Array) -> Percept:
+        picture = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)
+        out = self.network(from_rgb(picture).contiguous(memory_format=torch.channels_last))[0].float()
+        classes = len(self.classes)
+        score = out[:classes].sigmoid()
+        peak = functional.max_pool2d(score[None], 3, 1, 1)[0] == score
+        value, at = (score * peak).flatten().topk(min(self.config.most, score.numel()))
+        at = at[value >= self.config.threshold]
+        cells = score.shape[1] * score.shape[2]
+        label, cell = at // cells, at % cells
+        reach = out[classes:].flatten(1)[:, cell].clamp(max=6).exp()  # (4, K)
+        x, y = (cell % score.shape[2] + 0.5) * STRIDE, (cell // score.shape[2] + 0.5) * STRIDE
+        boxes = torch.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], 1).cpu().numpy()
+        height, width = rgb.shape[:2]
+        boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
+        return Percept(
+            origin="model",
+            boxes=boxes,
+            labels=tuple(self.classes[i] for i in label.tolist()),
+            scores=score.flatten()[at].cpu().numpy(),
+        )

@@ -1,0 +1,203 @@
+"""Answers about a whole picture: its class, its board, its caption.
+
+Labels: top-1, and where the answers come with a confidence the expected calibration error (Guo et al. 2017)
+over 15 bins of equal width, each open below and closed above.
+
+Boards: a picture shows where pieces stand, not whose turn it is, so only the first field of two FENs is
+compared: `exact` is the share of boards equal in all 64 squares, `accuracy` that of squares. What is no
+board has no square right.
+
+Captions: right when it says the same as the true one, however it says it: a parser given from
+outside turns both into facts. `accuracy` is the mean share of the true facts that a caption has right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from sim.records import Array
+
+BINS = 15
+
+#: Turns a sentence into facts; raises ValueError for what is no sentence of its language.
+Parser: TypeAlias = Callable[[str], Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class ReliabilityRow:
+    """The answers whose confidence lies in one bin.
+
+    Attributes:
+        low: the bin's edges, (low, high], in [0, 1].
+        high: see `low`.
+        share: of all answers.
+        confidence: their mean one.
+        accuracy: how many of them are right.
+    """
+
+    low: float
+    high: float
+    share: float
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidence: Array, right: Array, bins: int = BINS, weights: Array | None = None
+) -> list[ReliabilityRow]:
+    """How often answers of each confidence are right; bins that no answer falls in are left out.
+
+    Args:
+        confidence: (N,) in [0, 1].
+        right: (N,) bool.
+        bins: how many, of equal width.
+        weights: (N,) how often each answer counts; once unless told.
+
+    Raises:
+        ValueError: unless all confidences lie in [0, 1].
+    """
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        raise ValueError("confidences must lie in [0, 1]")
+    weights = np.ones(len(confidence)) if weights is None else weights
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.maximum(np.searchsorted(edges, confidence) - 1, 0)  # 0 belongs to the first bin
+    rows = []
+    for at in range(bins):
+        weight = np.where(index == at, weights, 0.0)
+        if weight.any():
+            means = np.average(np.stack([confidence, right]), axis=1, weights=weight)
+            share = weight.sum() / weights.sum()
+            rows.append(ReliabilityRow(float(edges[at]), float(edges[at + 1]), float(share), *means.tolist()))
+    return rows
+
+
+def calibration_error(rows: Sequence[ReliabilityRow]) -> float:
+    """The expected calibration error: by how much confidence and accuracy differ in a bin, on average.
+
+    >>> rows = reliability(np.array([0.9, 0.9]), np.array([True, False]))
+    >>> round(calibration_error(rows), 3)
+    0.4
+    """
+    return sum(row.share * abs(row.accuracy - row.confidence) for row in rows)
+
+
+class LabelTally:
+    """Which labels are right.
+
+    Args:
+        predicted: N labels.
+        truth: N true ones.
+        confidence: (N,) in [0, 1], of the predicted ones.
+    """
+
+    def __init__(
+        self, predicted: Sequence[str | None], truth: Sequence[str | None], confidence: Array | None = None
+    ) -> None:
+        self.right = np.array([said == true for said, true in zip(predicted, truth, strict=True)])
+        self.confidence = confidence
+
+    def __len__(self) -> int:
+        """How many answers."""
+        return len(self.right)
+
+    def score(self, weights: Array) -> dict[str, float]:
+        """`top1`, and `ece` where confidences are known."""
+        figures = {"top1": float(np.average(self.right, weights=weights))}
+        if self.confidence is not None:
+            rows = reliability(self.confidence, self.right, weights=weights)
+            figures["ece"] = calibration_error(rows)
+        return figures
+
+
+class ShareTally:
+    """N answers with many parts each.
+
+    Args:
+        name: of the figure that counts answers right in all their parts.
+        shares: (N,) of each answer's parts that are right, in [0, 1].
+        exact: (N,) bool, which answers are right altogether.
+    """
+
+    def __init__(self, name: str, shares: Array, exact: Array) -> None:
+        self.name = name
+        self.shares = shares
+        self.exact = exact
+
+    def __len__(self) -> int:
+        """How many answers."""
+        return len(self.exact)
+
+    def score(self, weights: Array) -> dict[str, float]:
+        """The named figure, and `accuracy`, the mean share."""
+        exact = float(np.average(self.exact, weights=weights))
+        return {self.name: exact, "accuracy": float(np.average(self.shares, weights=weights))}
+
+
+def squares(fen: str) -> str:
+    """The 64 squares of a FEN's first field, from a8 to h1, a dot for an empty one.
+
+    Raises:
+        ValueError: unless it has 8 ranks of 8 squares and no piece but those of chess.
+
+    >>> squares("8/8/8/8/8/8/8/R3K2k w - - 0 1")[-8:]
+    'R...K..k'
+    """
+    ranks = ["".join("." * int(c) if c in "12345678" else c for c in rank) for rank in _field(fen).split("/")]
+    if [len(rank) for rank in ranks] != [8] * 8 or set("".join(ranks)) - set(".pnbrqkPNBRQK"):
+        raise ValueError(f'"{fen}" is no board: a FEN has 8 ranks of 8 squares')
+    return "".join(ranks)
+
+
+def board_tally(predicted: Sequence[str], truth: Sequence[str]) -> ShareTally:
+    """`exact` and `accuracy` of FENs; a full one or its first field.
+
+    Raises:
+        ValueError: naming the true FEN that is none.
+    """
+    shares = np.array(
+        [_equal_squares(said, squares(true)) for said, true in zip(predicted, truth, strict=True)]
+    )
+    return ShareTally("exact", shares, shares == 1)
+
+
+def caption_tally(predicted: Sequence[str], truth: Sequence[str], parse: Parser) -> ShareTally:
+    """`state_exact` and `accuracy` of captions.
+
+    Raises:
+        ValueError: from the parser, for a true caption that it cannot read.
+    """
+    pairs = [(_facts(said, parse), parse(true)) for said, true in zip(predicted, truth, strict=True)]
+    exact = np.array([said == true for said, true in pairs])
+    return ShareTally("state_exact", np.array([_equal_facts(*pair) for pair in pairs]), exact)
+
+
+def _field(fen: str) -> str:
+    return (fen.split() or [""])[0]
+
+
+def _equal_squares(fen: str, truth: str) -> float:
+    """The share of 64 squares that a predicted FEN has right."""
+    try:
+        said = squares(fen)
+    except ValueError:
+        return 0.0
+    return sum(a == b for a, b in zip(said, truth, strict=True)) / len(truth)
+
+
+def _facts(caption: str, parse: Parser) -> Mapping[str, object] | None:
+    """What a predicted caption says; None if it is no sentence of the language."""
+    try:
+        return parse(caption)
+    except ValueError:
+        return None
+
+
+def _equal_facts(said: Mapping[str, object] | None, truth: Mapping[str, object]) -> float:
+    """The share of the true facts that a caption has right."""
+    if said is None or not truth:
+        return float(said == truth)
+    return sum(name in said and said[name] == fact for name, fact in truth.items()) / len(truth)

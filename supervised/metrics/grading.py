@@ -1,0 +1,159 @@
+"""Percepts against the truth: which figures a kind of percept has, and their intervals.
+
+| kind | reads of a percept | figures |
+|---|---|---|
+| boxes | boxes, labels, scores | ap, ap50 |
+| mask | mask | miou |
+| depth | depth | abs_rel, rmse, delta1 |
+| keypoints | keypoints | pck_0.1, pixel_error |
+| label | label; scores of shape (1,), its confidence | top1; ece |
+| fen | fen | exact, accuracy |
+| caption | caption | state_exact, accuracy |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+
+from sim.records import Array, Percept
+from supervised.metrics.answers import LabelTally, Parser, board_tally, caption_tally
+from supervised.metrics.detection import BoxTally
+from supervised.metrics.pixels import DepthTally, MaskTally
+from supervised.metrics.pose import PoseTally
+
+Kind: TypeAlias = Literal["boxes", "mask", "depth", "keypoints", "label", "fen", "caption"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+Interval: TypeAlias = tuple[float, float]
+Percepts: TypeAlias = Sequence[Percept]
+
+_SIMPLE: dict[str, Callable[[list[Any], list[Any]], Tally]] = {
+    "mask": MaskTally,
+    "depth": DepthTally,
+    "keypoints": PoseTally,
+    "fen": board_tally,
+}
+
+
+class Tally(Protocol):
+    """What was counted of P pictures, each by itself."""
+
+    def __len__(self) -> int:
+        """P."""
+
+    def score(self, weights: Array) -> dict[str, float]:
+        """The figures with picture i counted ``weights[i]`` ≥ 0 times; NaN for those without a meaning."""
+
+
+def tally(kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None) -> Tally:
+    """Count percepts against the truth, picture by picture.
+
+    Args:
+        kind: what to compare; see the module.
+        predicted: P percepts of any origin.
+        truth: the true ones of the same P pictures in the same order.
+        parse: turns a caption into facts, for the kind ``"caption"``.
+
+    Raises:
+        ValueError: for another kind, lists of different length or empty ones, a caption without a parser, or
+            naming the picture that lacks what is compared.
+    """
+    if kind not in KINDS:
+        raise ValueError(f'percepts have no "{kind}" to grade; they have {", ".join(KINDS)}')
+    if not predicted or len(predicted) != len(truth):
+        raise ValueError(f"{len(predicted)} percepts cannot be graded by {len(truth)} true ones")
+    said, true = _values(kind, predicted, "predicted"), _values(kind, truth, "true")
+    if kind == "boxes":
+        return BoxTally(predicted, truth)
+    if kind == "label":
+        return LabelTally(said, true, _confidence(predicted))
+    if kind == "caption":
+        if parse is None:
+            raise ValueError("captions are graded by what they say: give a parser")
+        return caption_tally(said, true, parse)
+    return _SIMPLE[kind](said, true)
+
+
+def grade(
+    kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None
+) -> dict[str, float]:
+    """The figures of percepts against the truth; see `tally` for arguments and errors.
+
+    A figure without a meaning, such as the precision of boxes where there are none, is left out.
+
+    >>> grade("label", [Percept("model", label="pong")], [Percept("truth", label="pong")])
+    {'top1': 1.0}
+    """
+    figures = tally(kind, predicted, truth, parse=parse).score(np.ones(len(truth)))
+    return {name: value for name, value in figures.items() if not np.isnan(value)}
+
+
+def intervals(counted: Tally, groups: Sequence[Hashable], resamples: int = 1_000) -> dict[str, Interval]:
+    """95 % percentile bootstrap intervals of a tally's figures, from a fixed generator.
+
+    Neighbouring pictures of one episode look alike and count as one piece of evidence: whole groups are
+    drawn, with replacement, as many as there are (Field and Welsh 2007, "Bootstrapping clustered data").
+    With a handful of groups the interval is too narrow; with one there is none.
+
+    Args:
+        counted: of P pictures.
+        groups: P names of the episode, tune or author that each picture comes from.
+        resamples: how many.
+
+    Returns:
+        Low and high by name; resamples in which a figure has no meaning are left out of its interval.
+
+    Raises:
+        ValueError: unless each picture of the tally has a group.
+    """
+    from scipy import stats  # slow to import, and the viewer grades without it
+
+    if len(groups) != len(counted):
+        raise ValueError(f"{len(groups)} groups are not one for each of {len(counted)} pictures")
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    group = np.array([numbers[name] for name in groups])  # (P,)
+    names = list(counted.score(np.ones(len(groups))))
+    if len(numbers) < 2:
+        return {}
+
+    def figures(drawn: Array) -> Array:
+        times = np.bincount(drawn.astype(np.int64), minlength=len(numbers))
+        score = counted.score(times[group].astype(np.float64))
+        values = np.array([score[name] for name in names])
+        return np.concatenate([np.nan_to_num(values), ~np.isnan(values)])  # scipy takes no NaN without a word
+
+    found = stats.bootstrap(
+        (np.arange(len(numbers)),),
+        figures,
+        n_resamples=resamples,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).bootstrap_distribution
+    values, known = np.split(found, 2)  # (figures, resamples) each
+    rows = {name: row[has > 0] for name, row, has in zip(names, values, known, strict=True)}
+    ends = {name: np.quantile(row, (0.025, 0.975)) for name, row in rows.items() if len(row)}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _values(kind: Kind, percepts: Percepts, whose: str) -> list[Any]:
+    """What is compared of each percept.
+
+    Raises:
+        ValueError: naming the first picture that lacks it.
+    """
+    values = [getattr(percept, kind) for percept in percepts]
+    for index, value in enumerate(values):
+        if value is None or (kind == "keypoints" and not value and whose == "true"):
+            raise ValueError(f"the {whose} percept of picture {index} has no {kind}")
+    return values
+
+
+def _confidence(percepts: Percepts) -> Array | None:
+    """(P,) how sure the labels are, if all of them say so."""
+    scores = [percept.scores for percept in percepts if percept.boxes is None]
+    if len(scores) < len(percepts) or any(score is None or np.shape(score) != (1,) for score in scores):
+        return None
+    return np.array(scores, np.float64)[:, 0]

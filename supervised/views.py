@@ -1,0 +1,127 @@
+"""Pictures of the worlds with the truth about each: what perception learns from and is graded on.
+
+The stream follows play: a policy acts, its worlds are photographed now and then, and the simulator says
+what is in each picture. Training and held-out views come from different seeds, so that no episode lies on
+both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sim.protocols import Policy
+from sim.records import Array, Percept
+
+#: Held-out views are seeded this far from those that are learned from.
+HELD_OUT = 2_000_003
+
+
+class TruthfulWorlds(Protocol):
+    """A batch of worlds that can be photographed and that know what is in the picture."""
+
+    num_envs: int
+    single_action_space: Any
+
+    def reset(self) -> tuple[Array, dict[str, Any]]:
+        """See `sim.vector.Worlds`."""
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """See `sim.vector.Worlds`."""
+
+    def pictures(self, indices: Iterable[int]) -> list[Array]:
+        """The pictures (H, W, 3) uint8 of these worlds as they stand now."""
+
+    def truth(self, indices: Iterable[int]) -> list[Percept]:
+        """What is in them."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """N pictures of one size with their truths.
+
+    Attributes:
+        rgb: (N, H, W, 3) uint8.
+        truths: N percepts of origin ``truth``.
+        episodes: (N,) int64; views of one episode resemble each other and are not independent.
+    """
+
+    rgb: Array
+    truths: tuple[Percept, ...]
+    episodes: Array
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.rgb)
+
+
+class Fidgety:
+    """Random play with staying power: world i holds each action for a while of its own typical length.
+
+    Uniformly random actions cancel out, and a paddle that trembles in one place shows little of a game.
+    """
+
+    def __init__(self, actions: int, num_envs: int, seed: int) -> None:
+        self._actions = actions
+        self._held = np.zeros(num_envs, np.int64)
+        self._hold = np.linspace(0.0, 0.95, num_envs)  # the chance to go on with an action
+        self._generator = np.random.default_rng(seed)
+
+    def act(self) -> Array:
+        """(N,) the next actions."""
+        n = len(self._held)
+        anew = self._generator.random(n) >= self._hold
+        self._held = np.where(anew, self._generator.integers(self._actions, size=n), self._held)
+        return self._held
+
+
+def watched(
+    worlds: TruthfulWorlds, count: int, *, seed: int, policy: Policy | None = None, every: int = 7
+) -> Views:
+    """Play, and take `count` pictures.
+
+    Args:
+        worlds: photographed in turn, all of them `every` steps; discrete actions unless a policy is given.
+        count: N, at least 1.
+        seed: of random play.
+        policy: who plays in half of the worlds; the rest, or all without one, plays at random. Skilled play
+            alone would leave out what happens when things go wrong.
+        every: steps between two pictures of one world, for neighbours are nearly the same.
+    """
+    obs, info = worlds.reset()
+    n = worlds.num_envs
+    fidgety = Fidgety(int(worlds.single_action_space.n), n, seed)
+    episode = np.arange(n)
+    rgb: list[Array] = []
+    truths: list[Percept] = []
+    episodes: list[int] = []
+    memory = None
+    if policy is not None:
+        policy.seed(seed)
+    while len(rgb) < count:
+        for _ in range(every):
+            actions = fidgety.act()
+            if policy is not None:
+                decision, memory = policy.act(obs, info, memory)
+                actions = np.where(np.arange(n) % 2 == 0, decision.actions, actions)
+            obs, _, terminated, truncated, info = worlds.step(actions)
+            episode = episode + n * (terminated | truncated)
+        indices = range(min(n, count - len(rgb)))
+        rgb += worlds.pictures(indices)
+        truths += worlds.truth(indices)
+        episodes += episode[: len(indices)].tolist()
+    return Views(np.stack(rgb), tuple(truths), np.array(episodes, np.int64))
+
+
+def joined(parts: Sequence[Views]) -> Views:
+    """Several views one after another; their episodes stay apart."""
+    episodes, first = [], 0
+    for part in parts:
+        episodes.append(part.episodes + first)
+        first = int(episodes[-1].max()) + 1
+    rgb = np.concatenate([part.rgb for part in parts])
+    truths = tuple(truth for part in parts for truth in part.truths)
+    return Views(rgb, truths, np.concatenate(episodes))

@@ -1,0 +1,122 @@
+"""The detector: its targets and losses by hand, its decoding as their inverse, learning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sim.records import Budget, Percept
+from supervised.detector import Detector, Targets, from_rgb, generalized_iou
+from supervised.views import Views
+
+CLASSES = ("red", "green")
+COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60)}
+
+
+def views(truths, size=(32, 40), rgb=None):
+    rgb = np.zeros((len(truths), *size, 3), np.uint8) if rgb is None else rgb
+    return Views(rgb, tuple(truths), np.arange(len(truths)))
+
+
+def truth(*things):
+    boxes = np.array([box for _, box in things], np.float32).reshape(-1, 4)
+    return Percept(origin="truth", boxes=boxes, labels=tuple(name for name, _ in things))
+
+
+def squares(n, seed):
+    """Pictures with up to three coloured rectangles that do not touch, on noise."""
+    generator = np.random.default_rng(seed)
+    rgb = generator.integers(0, 60, (n, 32, 40, 3), dtype=np.uint8)
+    truths = []
+    for picture in rgb:
+        things = []
+        for place in generator.permutation(4)[: generator.integers(1, 4)]:
+            x, y = 20 * (place % 2) + generator.integers(1, 8), 16 * (place // 2) + generator.integers(1, 6)
+            w, h = generator.integers(4, 11), generator.integers(4, 9)
+            name = CLASSES[generator.integers(2)]
+            picture[y : y + h, x : x + w] = COLOURS[name]
+            things.append((name, (x, y, x + w, y + h)))
+        truths.append(truth(*things))
+    return views(truths, rgb=rgb)
+
+
+def test_targets_by_hand():
+    batch = Targets(views([truth(("green", (4, 10, 10, 14)))]), CLASSES).batch(np.array([0]), None)
+    centre, reach = batch["centre"][0], batch["reach"][0]
+    assert centre.shape == (2, 16, 20) and not centre[0].any()
+    assert np.argwhere(centre[1] == 1).tolist() == [[6, 3]]  # the middle (7, 12) lies in cell (3, 6)
+    assert (centre[1] == 2).sum() == 8
+    assert reach[:, 6, 3].tolist() == [3.0, 3.0, 3.0, 1.0]  # from the cell's middle (7, 13)
+    assert np.count_nonzero(reach.any(0)) == 1
+
+
+def test_a_picture_without_things_has_no_centres():
+    batch = Targets(views([truth()]), CLASSES).batch(np.array([0]), None)
+    assert not batch["centre"].any() and not batch["reach"].any()
+
+
+def test_generalized_iou_by_hand():
+    two_by_two = torch.tensor([[1.0, 1.0, 1.0, 1.0]])
+    right_half = torch.tensor([[0.0, 1.0, 1.0, 1.0]])
+    assert generalized_iou(two_by_two, two_by_two).item() == 1.0
+    assert generalized_iou(right_half, two_by_two).item() == 0.5
+    apart = torch.tensor(
+        [[-2.0, 1.0, 4.0, 1.0]]
+    )  # from 2 to 4, beside −1 to 1: one fifth of the hull is empty
+    assert generalized_iou(apart, two_by_two).item() == pytest.approx(-0.2)
+
+
+def test_what_decodes_ideal_answers_gives_the_truth_back():
+    things = (("red", (3, 5, 6, 11)), ("green", (20, 8, 36, 26)), ("red", (12, 0, 14, 2)))
+    batch = Targets(views([truth(*things)]), CLASSES).batch(np.array([0]), None)
+    model = Detector().build(CLASSES, seed=0)
+    logits = torch.full((1, 6, 16, 20), -9.0)
+    logits[:, :2][torch.from_numpy(batch["centre"]) == 1] = 9.0
+    logits[:, 2:] = torch.from_numpy(batch["reach"]).clamp(min=1e-3).log()
+    model.network = lambda x: logits
+    percept = model.perceive([np.zeros((32, 40, 3), np.uint8)])[0]
+    found = sorted(zip(percept.labels, percept.boxes.round(3).tolist(), strict=True))
+    assert found == sorted((name, [float(v) for v in box]) for name, box in things)
+    assert (percept.scores > 0.99).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_learns_to_find_coloured_rectangles(seed):
+    model = Detector(channels=8, learning_rate=1e-2, batch_size=16).build(CLASSES, seed=seed)
+    fit = model.fit(squares(256, 1), squares(32, 2), seed=seed)
+    for _ in fit.learn(Budget(updates=200)):
+        pass
+    held_out = squares(40, 3)
+    hits = wrong = things = 0
+    for percept, wanted in zip(model.perceive(list(held_out.rgb)), held_out.truths, strict=True):
+        things += len(wanted.labels)
+        for label, box in zip(percept.labels, percept.boxes, strict=True):
+            near = np.abs(wanted.boxes - box).max(1) < 1.5
+            right = near & (np.array(wanted.labels) == label)
+            hits, wrong = hits + right.sum(), wrong + (not right.any())
+    assert hits / things > 0.9 and wrong / things < 0.1
+
+
+def test_pictures_of_any_size_are_looked_at():
+    model = Detector(channels=4).build(CLASSES, seed=0)
+    for size in ((1, 1), (7, 13), (210, 160)):
+        percept = model.perceive([np.full((*size, 3), 128, np.uint8)])[0]
+        assert (percept.boxes <= np.tile(size[::-1], 2)).all() and percept.origin == "model"
+
+
+def test_weights_are_given_and_taken():
+    one, other = Detector().build(CLASSES, seed=0), Detector().build(CLASSES, seed=1)
+    picture = squares(1, 0).rgb[0][None].astype(np.uint8)
+    other.load_weights(one.weights())
+    with torch.no_grad():
+        x = from_rgb(torch.from_numpy(picture))
+        assert torch.equal(one.network(x), other.network(x))
+    with pytest.raises(ValueError, match="shape"):
+        Detector(channels=8).build(CLASSES, seed=0).load_weights(one.weights())
+
+
+@pytest.mark.parametrize(("field", "value"), [("channels", 0), ("threshold", 1.0), ("learning_rate", 0.0)])
+def test_values_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        Detector(**{field: value})
