@@ -131,6 +131,7 @@ class Percept:
         places: name of a keypoint → (right, down, ahead) of the camera, metres.
         label: the class of the whole input.
         caption: a sentence about the whole input.
+        fen: the pieces on a chess board, the first field of Forsyth–Edwards notation, rank 8 first.
         facts: name → a whole number about the whole input, such as a score, lives or a position in pixels.
     """
 
@@ -144,6 +145,7 @@ class Percept:
     places: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     label: str | None = None
     caption: str | None = None
+    fen: str | None = None
     facts: Mapping[str, int] = field(default_factory=dict)
 
 

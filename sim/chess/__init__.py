@@ -6,9 +6,12 @@ Does not know: networks, search, engines; these come in as a `sim.protocols.Poli
 
 Reading order: `encoding` (moves and positions as numbers), `rules` (an immutable position, for search
 too), `endgames` and `starts`, `opponents`, `match` (one game in progress), `world` and `batch` (what
-gymnasium sees); `draw` paints boards from the shapes in `pieces` and `shapes`,
-and `easel` puts a board under a person's hands.
+gymnasium sees); `draw` paints boards from the shapes in `sets`, `pieces` and `shapes` in the colours of
+`themes`, `truth` tells what is on them, and `easel` puts a board under a person's hands. For models
+that look at boards: `positions` (one seed, one game), `pictures` (a board as a camera may see it), `album`
+(as many as are asked for).
 
-To add a start: one line in `endgames.STARTS`; an opponent: a function and its line in
-`opponents.OPPONENTS`, and the field `opponent` in `world`; `tests/sim/test_chess_world.py` plays both.
+To add a piece set: see `sets`; a theme: one entry in `themes.THEMES`; a start: one line in
+`endgames.STARTS`; an opponent: a function and its line in `opponents.OPPONENTS`, and the field
+`opponent` in `world`; `tests/sim/test_chess_world.py` plays both.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from sim.chess.match import open_games, step_games
 from sim.chess.opponents import action_masks, seat
 from sim.chess.rules import ChessGame, observations
 from sim.protocols import Policy
-from sim.records import Array, State
+from sim.records import Array, Percept, State
 from sim.vector import Info, Worlds
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class ChessWorlds(Worlds):
     def render(self) -> tuple[Array, ...]:
         """One RGB picture a game."""
         return tuple(match.picture() for match in self._matches)
+
+    def truth(self, indices: Iterable[int]) -> list[Percept]:
+        """What is in the pictures of these games: pieces, FEN, and who sits at the bottom."""
+        return [self._matches[int(i)].truth() for i in indices]
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         matches = [self._matches[i] for i in np.flatnonzero(mask)]

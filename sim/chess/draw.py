@@ -7,7 +7,7 @@ it. Everything that does not move is drawn once per size and kept.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import chess
@@ -22,7 +22,7 @@ SMALLEST = 64  # pixels: below, a piece is no longer told from another
 
 @dataclass(frozen=True)
 class BoardStyle:
-    """What a board looks like: colours, and the name of a piece set in `sim.chess.pieces`."""
+    """What a board looks like: colours, and the name of a piece set in `sim.chess.sets`."""
 
     light: Color = (236, 229, 214)
     dark: Color = (142, 158, 134)
@@ -35,6 +35,10 @@ class BoardStyle:
     black: Inks = Inks(fill=(66, 66, 70), outline=(22, 22, 24), detail=(196, 194, 190))
     pieces: str = "staunton"
     coordinates: bool = True
+
+    def inks(self, color: chess.Color) -> Inks:
+        """The colours of one side's pieces."""
+        return self.white if color else self.black
 
 
 STYLES = {"sage": BoardStyle()}
@@ -68,7 +72,8 @@ def draw_board(
     """
     if size < SMALLEST:
         raise ValueError(f"a board needs at least {SMALLEST} pixels, not {size}")
-    picture = _empty_board(size, flipped, style).copy()
+    # Bare boards are kept whatever stands on them.
+    picture = _empty_board(size, flipped, replace(style, pieces="")).copy()
     cell, _ = _cells(size)
     if last_move:
         for square in (last_move.from_square, last_move.to_square):
@@ -79,7 +84,7 @@ def draw_board(
     if king is not None and board.is_check():
         _tint(_part(picture, king, flipped), style.check, _glow(cell))
     for square, piece in board.piece_map().items():
-        keep, add = _layer(style, piece.color, piece.piece_type, cell)
+        keep, add = _layer(style.pieces, style.inks(piece.color), piece.piece_type, cell)
         part = _part(picture, square, flipped)
         part *= keep
         part += add
@@ -106,7 +111,7 @@ def draw_piece(
         cell: side of the piece's square in pixels.
         style: colours and piece set.
     """
-    keep, add = _layer(style, piece.color, piece.piece_type, cell)
+    keep, add = _layer(style.pieces, style.inks(piece.color), piece.piece_type, cell)
     left, top = round(x - cell / 2), round(y - cell / 2)
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + cell, picture.shape[1]), min(top + cell, picture.shape[0])
@@ -157,25 +162,28 @@ def _tint(part: Array, color: Color, opacity: float | Array) -> None:
     part += weight * np.array(color, np.float32)
 
 
-@lru_cache(maxsize=256)
-def _layer(style: BoardStyle, color: chess.Color, kind: int, cell: int) -> tuple[Array, Array]:
+@lru_cache(maxsize=2048)  # at 16 pixels a square, as in pictures to learn from, 12 MB
+def _layer(pieces: str, inks: Inks, kind: int, cell: int) -> tuple[Array, Array]:
     """What a piece leaves of the picture under it, and what it adds; (cell, cell, 3) each.
 
     Spelled out for every channel: numpy multiplies arrays of one shape several times faster.
     """
-    picture = sprite(style.pieces, kind, style.white if color else style.black, cell)
+    picture = sprite(pieces, kind, inks, cell)
     keep = np.repeat(1 - picture[..., 3:], 3, axis=-1)
     return keep, np.ascontiguousarray(picture[..., :3])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _empty_board(size: int, flipped: bool, style: BoardStyle) -> Array:
     """(size, size, 3) float32, half a step up so that cutting to whole numbers rounds."""
     picture = np.empty((size, size, 3), np.float32)
     picture[:] = style.rim
-    for square in chess.SQUARES:
-        light = (square + (square >> 3)) % 2 == 1
-        _part(picture, square, flipped)[:] = style.light if light else style.dark
+    cell, margin = _cells(size)
+    of_pixel = np.arange(8 * cell) // cell
+    dark = (of_pixel + of_pixel[:, None]) % 2  # the same from both sides
+    picture[margin : margin + 8 * cell, margin : margin + 8 * cell] = np.array(
+        [style.light, style.dark], np.float32
+    )[dark]
     if style.coordinates:
         _write_coordinates(picture, flipped, style)
     picture += 0.5
@@ -186,7 +194,7 @@ def _empty_board(size: int, flipped: bool, style: BoardStyle) -> Array:
 def _write_coordinates(picture: Array, flipped: bool, style: BoardStyle) -> None:
     """Files along the bottom, ranks up the left side, each in the colour of the other squares."""
     cell, _ = _cells(picture.shape[0])
-    size = max(5, round(cell * 0.17))
+    size = max(min(6, cell * 5 // 8), round(cell * 0.17))  # below 6 a letter is no longer read
     for i in range(8):
         for square, right in ((i if not flipped else i + 56, True), (i * 8 + (7 if flipped else 0), False)):
             name = chess.square_name(square)

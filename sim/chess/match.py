@@ -11,7 +11,8 @@ import numpy as np
 from sim.chess.draw import draw_board
 from sim.chess.opponents import Opponent, OpponentError
 from sim.chess.rules import CHECKMATE, ChessGame
-from sim.records import Array
+from sim.chess.truth import Place, truth_of
+from sim.records import Array, Percept
 from sim.vector import ActionError
 
 #: Makes the first position from the game's generator and the agent's colour.
@@ -122,6 +123,11 @@ class Match:
         """The board from the agent's side with the last move marked, (size, size, 3) uint8."""
         flipped = self.colour == chess.BLACK
         return draw_board(self.game.board, size, flipped=flipped, last_move=self.game.last_move)
+
+    def truth(self, size: int = PICTURE) -> Percept:
+        """What is in `picture`."""
+        flipped = self.colour == chess.BLACK
+        return truth_of(self.game.board, Place.flat(size), size, flipped=flipped)
 
     def facts(self) -> dict[str, Any]:
         """What info says about it, but for the mask; `sim.chess.world` has the table."""

@@ -93,6 +93,11 @@ def turned(profile: Sequence[Point]) -> list[Point]:
     return right + left
 
 
+def mirrored(points: Sequence[Point]) -> list[Point]:
+    """The points on the other side of x = 0.5."""
+    return [(1 - x, y) for x, y in points]
+
+
 def curve(points: Sequence[Point], steps: int = 6) -> list[Point]:
     """A smooth line through `points`: Catmull and Rom's cubic spline, `steps` pieces a span."""
     knots = np.array([points[0], *points, points[-1]])

@@ -49,7 +49,7 @@ from sim.chess.rules import HISTORY, ChessGame, observations
 from sim.chess.starts import can_end, placed
 from sim.fields import checked_value, nearest
 from sim.protocols import Policy
-from sim.records import Array
+from sim.records import Array, Percept
 from sim.vector import ActionError, Info
 
 SHAPING = 0.01  # of a pawn, beside a win of 1
@@ -226,6 +226,10 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
     def render(self) -> Array:
         """The board from the agent's side, (480, 480, 3) uint8, with the last move marked."""
         return self._match.picture()
+
+    def truth(self) -> Percept:
+        """What is in `render()`'s picture: pieces, FEN, and who sits at the bottom."""
+        return self._match.truth()
 
     @property
     def game(self) -> ChessGame:

@@ -1,0 +1,25 @@
+"""Piece sets, all drawn by us from plain shapes: a table of six silhouettes each.
+
+In: nothing. Out: `PIECE_SETS`, name → `figure.PieceSet`; `sim.chess.pieces` makes pictures of them.
+Does not know: colours, sizes, boards.
+
+Reading order: `figure` (what a set is), `staunton` (turned wood), `diagram` (line art as in print),
+`tokens` (letters on discs), `moves` (abstract: the shape is how the piece moves).
+To add a set: copy `tokens.py`, add its line here; `tests/sim/test_chess_pictures.py` holds its twelve
+pieces apart from then on, in every theme.
+"""
+
+from collections.abc import Mapping
+
+from sim.chess.sets.diagram import DIAGRAM
+from sim.chess.sets.figure import PieceSet
+from sim.chess.sets.moves import MOVES
+from sim.chess.sets.staunton import STAUNTON
+from sim.chess.sets.tokens import TOKENS
+
+PIECE_SETS: Mapping[str, PieceSet] = {
+    "staunton": STAUNTON,
+    "diagram": DIAGRAM,
+    "tokens": TOKENS,
+    "moves": MOVES,
+}

@@ -1,0 +1,41 @@
+"""What a piece set is made of: silhouettes with lines on them, and how they are inked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sim.chess.shapes import Shape
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One piece: its silhouette, and the lines that are drawn on it."""
+
+    body: Shape
+    lines: Shape
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How a set is inked.
+
+    Attributes:
+        outline: width of the line around a piece, in squares.
+        line: width of the lines on it, in squares.
+        shade: how much darker the side away from the light is, in [0, 1].
+        shadow: opacity of what a piece throws on the board, in [0, 1].
+    """
+
+    outline: float
+    line: float
+    shade: float = 0.0
+    shadow: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PieceSet:
+    """Six figures by python-chess's piece type, and one finish for all."""
+
+    figures: Mapping[int, Figure]
+    finish: Finish

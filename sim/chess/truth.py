@@ -1,0 +1,121 @@
+"""What is in a board's picture, told exactly: a box around each piece, the FEN, who sits at the bottom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import chess
+import numpy as np
+
+from sim.chess.draw import STYLES, BoardStyle, square_corner
+from sim.chess.pieces import FINEST
+from sim.chess.sets import PIECE_SETS
+from sim.chess.shapes import grid
+from sim.records import Array, Percept
+
+#: The names of boxes: "white pawn" to "black king".
+LABELS = tuple(
+    f"{side} {chess.PIECE_NAMES[kind]}" for side in ("white", "black") for kind in chess.PIECE_TYPES
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a drawing of a board lies in a picture: turned about its middle, scaled, and moved.
+
+    Attributes:
+        drawn: side of the drawing in its own pixels.
+        scale: pixels of the picture for one of the drawing.
+        radians: turned clockwise by.
+        x: of the drawing's middle, in pixels of the picture from its left.
+        y: the same from its top.
+    """
+
+    drawn: int
+    scale: float
+    radians: float
+    x: float
+    y: float
+
+    @classmethod
+    def flat(cls, size: int) -> Place:
+        """The drawing is the picture."""
+        return cls(size, 1.0, 0.0, size / 2, size / 2)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the picture is anything but the drawing."""
+        return self != Place.flat(self.drawn)
+
+    def turned(self, points: Array) -> Array:
+        """(…, 2) offsets in the drawing as offsets in the picture."""
+        cos, sin = math.cos(self.radians), math.sin(self.radians)
+        return np.asarray(self.scale * points @ np.array([[cos, sin], [-sin, cos]]))
+
+
+def truth_of(
+    board: chess.Board,
+    place: Place,
+    size: int,
+    *,
+    flipped: bool = False,
+    style: BoardStyle = STYLES["sage"],
+) -> Percept:
+    """What is in a picture of `board`.
+
+    Args:
+        board: the position.
+        place: how the board lies.
+        size: pixels on a side of the picture.
+        flipped: whether Black sits at the bottom.
+        style: with which piece set it was drawn.
+
+    Returns:
+        A `Percept` of origin ``"truth"``: a box around each piece's outline, cut off at the picture's edge,
+        in the order of squares a1, b1, … h8; names from `LABELS`; the board's `fen`;
+        ``facts["white_at_bottom"]``, 1 or 0.
+
+    >>> percept = truth_of(chess.Board("8/8/8/8/8/8/8/k1K5 w - - 0 1"), Place.flat(480), 480)
+    >>> percept.labels, percept.fen
+    (('black king', 'white king'), '8/8/8/8/8/8/8/k1K5')
+    """
+    pieces = sorted(board.piece_map().items())
+    squares = np.array([square for square, _ in pieces], int)
+    kinds = np.array([piece.piece_type for _, piece in pieces], int)
+    left, top, cell = square_corner(chess.A8, place.drawn)
+    columns, rows = squares & 7, 7 - (squares >> 3)
+    if flipped:
+        columns, rows = 7 - columns, 7 - rows
+    corners = np.stack([left + cell * columns, top + cell * rows], axis=1)
+    middle = place.turned(corners + (cell / 2 - place.drawn / 2)) + (place.x, place.y)
+    boxes = np.clip(np.tile(middle, 2) + _edges(style.pieces, cell, place)[kinds - 1], 0, size)
+    return Percept(
+        origin="truth",
+        boxes=boxes.astype(np.float32),
+        labels=tuple(LABELS[piece.piece_type - 1 + (0 if piece.color else 6)] for _, piece in pieces),
+        fen=board.board_fen(),
+        facts={"white_at_bottom": int(not flipped)},
+    )
+
+
+def _edges(pieces: str, cell: int, place: Place) -> Array:
+    """(6, 4) left, top, right and bottom of pieces in the picture, from the middle of their squares."""
+    points = place.turned(_contours(pieces) * cell)
+    line = place.scale * max(PIECE_SETS[pieces].finish.outline * cell, FINEST) / 2
+    return np.concatenate([points.min(axis=1) - line, points.max(axis=1) + line], axis=1)
+
+
+@lru_cache(maxsize=64)
+def _contours(pieces: str) -> Array:
+    """(6, 72, 2) offsets, in squares, of a silhouette's furthest points in 72 directions."""
+    at = grid(128)
+    angles = np.radians(np.arange(0, 360, 5))
+    directions = np.stack([np.cos(angles), np.sin(angles)])
+    found = []
+    for kind in chess.PIECE_TYPES:
+        inside = PIECE_SETS[pieces].figures[kind].body(at) < 0
+        points = np.stack([axis[inside] - 0.5 for axis in at], axis=1)
+        found.append(points[(points @ directions).argmax(axis=0)])
+    return np.stack(found)
