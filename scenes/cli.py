@@ -57,7 +57,9 @@ class Watch(Common):
     """Open the window and watch the scene's agent play."""
 
     scene: SceneName
-    run: Annotated[Path | None, arg(help="follow this run: its newest checkpoint, as it lands", metavar="DIR")] = None
+    run: Annotated[Path | None, arg(help="follow a run's newest checkpoint as it lands", metavar="DIR")] = (
+        None
+    )
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
@@ -229,6 +231,30 @@ class Bench(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Perceive(Common):
+    """Look at pictures with the scene's perception."""
+
+    scene: SceneName
+    input: Annotated[
+        Path | None,
+        arg(help="a picture, a video or a folder of them [frames of the scene's world]", metavar="FILE"),
+    ] = None
+    out: Annotated[Path, arg(help="where pictures with what was seen go", metavar="DIR")] = Path("perceived")
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Percepts and files."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        scene = load_scene(self.scene, self.set, self.seed)
+        answer = verbs.perceive(
+            scene, device=self.device, source=self.input, out=self.out, checkpoint=self.checkpoint
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """Say what is missing here, and the line that mends it."""
 
@@ -246,6 +272,7 @@ Verb = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
+    | Annotated[Perceive, subcommand("perceive")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]

@@ -20,11 +20,14 @@ import numpy as np
 from agents.saliency import Explainer, is_picture
 from scenes.build import build_policy, check_agent, chosen_device, scene_agent, scene_world
 from scenes.following import Follower
+from scenes.perceiving import trains_perception
 from scenes.schema import Scene, SceneError
+from scenes.seeing import Eyes
 from scenes.words import action_names, chip, exploration, in_words
 from sim.checkpoints import Checkpoint, CheckpointError
 from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConfig
 from sim.records import Array, Decision, Episode
+from sim.runs import numbered
 from sim.vector import EnvWorlds, Info, finished
 from sim.viewer.show import (
     Answer,
@@ -135,6 +138,13 @@ class SceneShow:
         self._weights: Mapping[str, Array] = {}  # what plays, for those who look on
         self._explainer: Explainer | None = None
         self._follower: Follower | None = None
+        mine = None
+        if trains_perception(scene):  # then run and checkpoint are the perception's, and the agent its own
+            saved = numbered(run / "checkpoints") if run is not None else []
+            mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
+        self._eyes = Eyes(scene, first, chosen_device(device), mine)
+        if len(self._eyes):
+            self.offers = self.offers | {Offer.PERCEPTS, Offer.ORIGIN}
         if scene.agent is not None:
             self.agent = scene.agent.use if scene.agent.use in PLAIN_WORDS else scene.agent.use.upper()
             agent = scene_agent(scene)
@@ -243,6 +253,9 @@ class SceneShow:
         if gesture.kind == "grid":
             self._grid = gesture.on
             return Answer(redraw=True)
+        if gesture.kind == "origin":
+            self._eyes.next_origin()
+            return Answer(redraw=True)
         answer = self._easel.touch(gesture)
         if gesture.kind in ("orbit", "zoom", "follow", "flip"):
             for easel in self._worlds.easels[1:]:
@@ -256,7 +269,9 @@ class SceneShow:
     def look(self) -> Moment:
         """The newest moment, drawn again."""
         assert self._moment is not None
-        self._moment = replace(self._moment, pictures=self._pictures(), **self._on_easel())
+        pictures = self._pictures()
+        seen = self._eyes.look(pictures[0])
+        self._moment = replace(self._moment, pictures=pictures, seen=seen, **self._on_easel())
         return self._moment
 
     def _on_easel(self) -> dict[str, Any]:
@@ -322,10 +337,12 @@ class SceneShow:
                 easel.note()
         if drawn or self._moment is None or self._drawing_seconds < CHEAP:
             pictures = self._pictures()
+            seen = self._eyes.look(pictures[0]) if drawn else ()
         else:
-            pictures = self._moment.pictures
+            pictures, seen = self._moment.pictures, self._moment.seen
         return Moment(
             pictures=pictures,
+            seen=seen,
             reward=reward,
             score=self._worlds.score,
             length=self._worlds.length,

@@ -1,7 +1,7 @@
 """Training: the caller of `learn`, which saves, logs, scores and stops between two yields.
 
-A learner knows nothing of folders, progress bars or signals; all of that is here, once, for every
-learner.
+What learns knows nothing of folders, progress bars or signals; all of that is here, once, for every
+agent, perception and sampler (`scenes.trainees`).
 """
 
 from __future__ import annotations
@@ -18,22 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluate import evaluate
-from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene, SceneError
-from sim.checkpoints import load_checkpoint, save_checkpoint
+from scenes.trainees import Trainee, trainee_of
+from sim.checkpoints import save_checkpoint
 from sim.errors import RequestError, WorkError
 from sim.files import SaveError
-from sim.protocols import Learner, LearnerConfig, WorldConfig
 from sim.records import Budget, Progress, State
 from sim.runs import Run
-from sim.vector import Worlds
 from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
 CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
-EVALUATION_EPISODES = 20
 
 
 class TrainingFailed(WorkError):
@@ -44,8 +40,8 @@ class TrainingFailed(WorkError):
 class Trained:
     """What a training run came to.
 
-    `rate` is environment steps a second without start-up and the first update. `stopped` says why it
-    ended before its budget, or is None.
+    `rate` is the budget's units a second, env steps or updates, without start-up and the first update.
+    `stopped` says why it ended before its budget, or is None.
     """
 
     folder: Path
@@ -82,7 +78,7 @@ def train(
     start_from: Path | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
 ) -> Trained:
-    """Train the scene's agent in a run folder.
+    """Train what the scene is about in a run folder.
 
     Args:
         scene: what to train.
@@ -96,21 +92,10 @@ def train(
         TrainingFailed: if it could not go on; what had been saved stays.
         RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
-    agent, config, budget = scene_agent(scene), scene_world(scene), budget_of(scene)
-    assert scene.world is not None and scene.agent is not None
-    if not isinstance(agent, LearnerConfig):
-        raise SceneError(f'agent "{scene.agent.use}" does not learn')
-    place = chosen_device(device, agent)
-    worlds = config.make_batch(scene.world.num_envs, scene.seed)
-    learner = agent.build(
-        worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=place
-    )
-    if start_from is not None:
-        checkpoint = load_checkpoint(start_from)
-        check_agent(scene, checkpoint, worlds, config)
-        learner.load_weights(checkpoint.weights)
+    budget = budget_of(scene)
+    trainee = trainee_of(scene, device, start_from)
     run = Run(folder, resume=resume)
-    session = Session(scene, agent, config, worlds, learner, budget, run, place, say)
+    session = Session(scene, trainee, budget, run, say)
     refused = False
     try:
         if resume:
@@ -123,7 +108,7 @@ def train(
         raise
     finally:
         run.close()
-        worlds.close()
+        trainee.close()
         if refused:  # a learner that finds its worlds unfit leaves no empty run behind
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -132,19 +117,9 @@ class Session:
     """One sitting of a training run, from its start or from a resume to its end or an interruption."""
 
     def __init__(
-        self,
-        scene: Scene,
-        agent: LearnerConfig,
-        config: WorldConfig,
-        worlds: Worlds,
-        learner: Learner,
-        budget: Budget,
-        run: Run,
-        device: str,
-        say: Callable[[str], None],
+        self, scene: Scene, trainee: Trainee, budget: Budget, run: Run, say: Callable[[str], None]
     ) -> None:
-        self.scene, self.agent, self.config, self.worlds = scene, agent, config, worlds
-        self.learner, self.budget, self.run, self.device, self.say = learner, budget, run, device, say
+        self.scene, self.trainee, self.budget, self.run, self.say = scene, trainee, budget, run, say
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.seconds_before = 0.0
         self.result = Trained(run.folder)
@@ -159,7 +134,7 @@ class Session:
             self.say(f"{self.run.folder} holds no state yet: starting from the beginning")
             return
         step, state = found
-        self.learner.restore(state["learner"])
+        self.trainee.restore(state["learner"])
         self.recent.extend(state["recent"].tolist())
         self.seconds_before = float(state["seconds"])
         self.result.env_steps, self.result.updates = int(state["env_steps"]), int(state["updates"])
@@ -167,8 +142,8 @@ class Session:
         if self.recent:
             self.result.metrics["return_mean"] = float(np.mean(self.recent))
         self.say(f"resuming {self.run.folder} at step {step:,}")
-        if not getattr(self.learner, "resumes_exactly", True):
-            self.say("this agent goes on from here, but not bit for bit as if it had never stopped")
+        if not self.trainee.resumes_exactly:
+            self.say("it goes on from here, but not bit for bit as if it had never stopped")
 
     def go(self) -> Trained:
         """Learn until the budget, the target or an interruption."""
@@ -195,68 +170,55 @@ class Session:
         """Take what the learner yields, and save, log, score and stop in between."""
         started = time.monotonic()
         first: tuple[float, int] | None = None
-        saved = self.result.env_steps
+        saved = self._step(self.result)
         progress: Progress | None = None
         with (
             interruption("stopping after this update") as interrupted,
             progress_bar("first update …") as draw,
         ):
-            for progress in self.learner.learn(self.worlds, self.budget):
+            for progress in self.trainee.learn(self.budget):
                 self._before = self._counted(self.result.env_steps, self.result.updates)
                 now = time.monotonic()
                 self._note(progress, self.seconds_before + now - started)
                 if first is None:
-                    first = (now, progress.env_steps)
+                    first = (now, self._step(progress))
                 elif now > first[0]:
-                    self.result.rate = (progress.env_steps - first[1]) / (now - first[0])
+                    self.result.rate = (self._step(progress) - first[1]) / (now - first[0])
                 self.result.stopped = self._why_stop(interrupted())
                 if self._due(saved, progress) or self.result.stopped:
                     self._save(progress)
-                    saved = progress.env_steps
+                    saved = self._step(progress)
                 draw(self._status(progress))
                 if self.result.stopped:
                     break
-        if progress is not None and saved != progress.env_steps:
+        if progress is not None and saved != self._step(progress):
             self._save(progress)
 
     def _announce(self) -> None:
         """Say what is about to be done and how long that will take."""
         total = self.budget.in_updates(1)
-        unit = "env steps" if self.budget.env_steps else "updates"
-        line = f"{self.scene.title}: {total:,} {unit} in {self.run.folder}"
-        rate = estimated_rate(self.scene, self.agent, self.config, self.device, self.budget)
+        line = f"{self.scene.title}: {total:,} {self.trainee.unit} in {self.run.folder}"
+        rate = self.trainee.estimated_rate(self.budget)
         if rate:
-            left = (total - self.result.env_steps) / rate
+            left = (total - self._counted(self.result.env_steps, self.result.updates)) / rate
             line += f", about {duration(left)} at {rate:,.0f} steps/s"
         self.say(line)
 
     def _note(self, progress: Progress, seconds: float) -> None:
         """Log one update."""
         self.recent.extend(episode.score for episode in progress.episodes)
-        row: dict[str, Any] = {
-            "env_steps": progress.env_steps,
-            "updates": progress.updates,
-            "episodes": len(progress.episodes),
-        }
+        row: dict[str, Any] = {"updates": progress.updates}
+        if progress.env_steps:
+            row = {"env_steps": progress.env_steps} | row | {"episodes": len(progress.episodes)}
         if self.recent:
             row["return_mean"] = float(np.mean(self.recent))
         row |= progress.metrics
         if self._crossed(self.scene.train.evaluate_every, progress):
-            row |= self._evaluate()
-        self.run.log(progress.env_steps, row | {"seconds": round(seconds, 3)})
+            row |= {f"evaluation_{name}": value for name, value in self.trainee.evaluate().items()}
+        self.run.log(self._step(progress), row | {"seconds": round(seconds, 3)})
         self.result.env_steps, self.result.updates = progress.env_steps, progress.updates
         self.result.seconds = seconds
         self.result.metrics = {k: v for k, v in row.items() if k not in ("env_steps", "updates", "episodes")}
-
-    def _evaluate(self) -> dict[str, float]:
-        scores = evaluate(
-            self.learner,
-            self.config,
-            episodes=EVALUATION_EPISODES,
-            seed=self.scene.seed,
-            greedy=self.agent.greedy,
-        )
-        return {f"evaluation_{name}": value for name, value in scores.metrics().items()}
 
     def _why_stop(self, interrupted: bool) -> str | None:
         target = self.scene.train.target_return
@@ -265,6 +227,11 @@ class Session:
         if target is not None and len(self.recent) == RECENT and np.mean(self.recent) >= target:
             return f"the last {RECENT} episodes reached target_return {target:g}"
         return None
+
+    @staticmethod
+    def _step(done: Progress | Trained) -> int:
+        """What checkpoints, states and rates are counted in: env steps, or updates where nothing acts."""
+        return done.env_steps or done.updates
 
     def _counted(self, env_steps: int, updates: int) -> int:
         return env_steps if self.budget.env_steps is not None else updates
@@ -276,37 +243,34 @@ class Session:
         return self._counted(progress.env_steps, progress.updates) // every > self._before // every
 
     def _due(self, saved: int, progress: Progress) -> bool:
-        return saved != progress.env_steps and self._crossed(self.checkpoint_every, progress)
+        return saved != self._step(progress) and self._crossed(self.checkpoint_every, progress)
 
     def _save(self, progress: Progress) -> None:
         """Write the checkpoint, then the state: a state never stands without its checkpoint."""
-        trained = {
-            "env_steps": progress.env_steps,
-            "updates": progress.updates,
-            "seconds": round(self.result.seconds),
-        }
+        trained = {"updates": progress.updates, "seconds": round(self.result.seconds)}
+        if progress.env_steps:
+            trained = {"env_steps": progress.env_steps} | trained
         scores = {}
         if self.recent:
             scores = {"training_return_mean": float(np.mean(self.recent)), "episodes": len(self.recent)}
-        card = agent_card(self.scene, self.agent, self.config, self.worlds, trained, scores)
-        folder = self.run.checkpoints / str(progress.env_steps)
-        save_checkpoint(folder, card, self.learner.weights())
+        step, card = self._step(progress), self.trainee.card(trained, scores)
+        save_checkpoint(self.run.checkpoints / str(step), card, self.trainee.weights())
         state: State = {
-            "learner": self.learner.state(),
+            "learner": self.trainee.state(),
             "recent": np.array(self.recent, np.float64),
             "seconds": self.result.seconds,
             "env_steps": progress.env_steps,
             "updates": progress.updates,
         }
-        self.run.save_state(progress.env_steps, state)
+        self.run.save_state(step, state)
 
     def _how_to_go_on(self, error: BaseException | None = None) -> str:
         """What is safe, and the line that goes on; after `error` with a change that may avoid it."""
         states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
         line = f"playfield train {self.scene.name} --run {self.run.folder} --resume"
-        rate = getattr(self.agent, "learning_rate", None)
+        rate = self.trainee.learning_rate
         if isinstance(error, NonFiniteError) and rate:  # unchanged it would end there again, bit for bit
-            line += f" --set agent.learning_rate={rate / 2:g}"
+            line += f" --set {self.trainee.learning_rate_key}={rate / 2:g}"
         if not states:
             return f"nothing had been saved yet: begin again with {line}"
         return f"the state of step {states[0]:,} is safe: go on with {line}"
@@ -314,30 +278,6 @@ class Session:
     def _status(self, progress: Progress) -> tuple[float, float, str]:
         score = f"return {np.mean(self.recent):.1f}" if self.recent else "no episode has ended yet"
         return progress.updates, progress.total_updates, f"{self.result.rate:,.0f} steps/s · {score}"
-
-
-def estimated_rate(
-    scene: Scene, agent: LearnerConfig, config: WorldConfig, device: str, budget: Budget
-) -> float | None:
-    """Steps a second, from a throw-away learner; None where trying would take longer than training."""
-    assert scene.world is not None
-    worlds = config.make_batch(scene.world.num_envs, scene.seed)
-    try:
-        probe = agent.probe().build(
-            worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
-        )
-        if budget.env_steps is None or budget.env_steps < PROBE_PAYS:
-            return None
-        times = []
-        for progress in probe.learn(worlds, Budget(updates=3)):
-            times.append((time.monotonic(), progress.env_steps))
-        (start, before), (end, after) = times[0], times[-1]
-        return (after - before) / (end - start)
-    finally:
-        worlds.close()
-
-
-PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
 
 
 def duration(seconds: float) -> str:

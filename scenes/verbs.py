@@ -30,12 +30,13 @@ def say(line: str = "") -> None:
 def list_all(what: str | None) -> Answer:
     """Names of everything, or of one kind."""
     from agents.catalog import AGENTS
+    from supervised.catalog import PERCEPTIONS
 
     scenes = shipped_scenes()
     everything: Answer = {
         "worlds": world_names(),
         "agents": sorted(AGENTS),
-        "perceptions": [],
+        "perceptions": sorted(PERCEPTIONS),
         "samplers": [],
         "scenes": scenes,
     }
@@ -146,6 +147,7 @@ def train(
     start_from: Path | None,
 ) -> tuple[Answer, bool]:
     """Train; the second value tells whether a person stopped it."""
+    from scenes.perceiving import trains_perception
     from scenes.train import default_folder
     from scenes.train import train as work
 
@@ -167,10 +169,13 @@ def train(
     )
     if result.stopped:
         say(f"stopped: {result.stopped}")
-    say(f"{result.env_steps:,} env steps in {result.folder}; watch it: {how_to_watch(name, result.folder)}")
+    acts = not trains_perception(scene)
+    done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
+    say(f"{done} in {result.folder}; watch it: {how_to_watch(name, result.folder)}")
+    counted = {"env_steps": result.env_steps} if acts else {}
     return {
         "run": str(result.folder),
-        "env_steps": result.env_steps,
+        **counted,
         "updates": result.updates,
         "seconds": round(result.seconds, 3),
         "steps_per_second": round(result.rate, 1),
@@ -196,10 +201,23 @@ def newest_run(scene: Scene) -> Path:
 
 
 def evaluate(scene: Scene, *, device: str, episodes: int, seeds: int, checkpoint: Path | None) -> Answer:
-    """Score the scene's agent, and the random agent beside it."""
+    """Score the scene's agent beside a random one, or grade its perception beside the usual boxes."""
+    from scenes.perceiving import trains_perception
+
+    if trains_perception(scene):
+        from scenes.grading import grade_perception
+
+        return grade_perception(scene, device=device, checkpoint=checkpoint, say=say)
     from scenes.score import evaluate as work
 
     return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+
+
+def perceive(scene: Scene, *, device: str, source: Path | None, out: Path, checkpoint: Path | None) -> Answer:
+    """Look at pictures."""
+    from scenes.perceive import perceive as work
+
+    return work(scene, device=device, source=source, out=out, checkpoint=checkpoint, say=say)
 
 
 def compare(

@@ -174,10 +174,11 @@ def check_fits(checkpoint: Checkpoint, **expected: object) -> None:
         CheckpointError: with every difference.
     """
     card = checkpoint.card
+    kept = {k: v if isinstance(v, str | int | list) else str(v) for k, v in expected.items() if v is not None}
     differences = [
         f"{key} is {card.get(key)}, here it is {value}"
-        for key, value in expected.items()
-        if value is not None and card.get(key) != (value if isinstance(value, str | int) else str(value))
+        for key, value in kept.items()
+        if card.get(key) != value
     ]
     if differences:
         raise CheckpointError(f"{checkpoint.folder} does not fit: its " + "; its ".join(differences))

@@ -1,12 +1,14 @@
-"""What every world and every policy promises, checked promise by promise.
+"""What every world, every policy and every perception promises, checked promise by promise.
 
-`check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real
-steps and raise `ConformanceError` with the culprit and the promise that it breaks. Tests call them
-for every catalogue entry; whoever writes a new one calls them first. Knows no torch and no pytest.
+`check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
+`check_perception` takes a model and pictures. All raise `ConformanceError` with the culprit and the promise
+that it breaks. Tests call them for every catalogue entry; whoever writes a new one calls them first. Knows
+no torch and no pytest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +18,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
-from sim.protocols import Policy, WorldConfig
-from sim.records import Array, Decision, State
+from sim.protocols import PerceptionModel, Policy, WorldConfig
+from sim.records import Array, Decision, Percept, State
 from sim.vector import ActionError, Info, Worlds, episode_seed
 
 NUM_ENVS = 2
@@ -328,3 +330,48 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
     if not kept:
         name = getattr(culprit, "name", type(culprit).__name__)
         raise ConformanceError(f"{name} breaks a promise: {promise}")
+
+
+def check_perception(model: PerceptionModel, pictures: Sequence[Array]) -> None:
+    """A perception keeps every promise of its seam on these pictures.
+
+    Args:
+        model: reads ``"rgb"``.
+        pictures: (H, W, 3) uint8 each, of any sizes.
+
+    Raises:
+        ConformanceError: naming the model and the first promise that it breaks.
+    """
+    _require(model.reads == "rgb", model, "it says what it reads")
+    before = [picture.copy() for picture in pictures]
+    percepts = model.perceive(pictures)
+    _require(len(percepts) == len(pictures), model, "one percept an input")
+    for picture, kept in zip(pictures, before, strict=True):
+        _require(np.array_equal(picture, kept), model, "perceiving leaves its inputs alone")
+    _require(model.perceive([]) == [], model, "of nothing nothing is seen")
+    alone = [model.perceive([picture])[0] for picture in pictures]
+    for picture, percept, other in zip(pictures, percepts, alone, strict=True):
+        height, width = picture.shape[:2]
+        _require(percept.origin == "model", model, "a model says that it is one")
+        _require(percept.labels == other.labels, model, "an input is seen alike alone and among others")
+        if percept.boxes is not None:
+            _check_boxes(model, percept, width, height)
+        for name in ("mask", "depth"):
+            seen = getattr(percept, name)
+            _require(seen is None or seen.shape == (height, width), model, f"{name} covers the picture")
+    weights = model.weights()
+    model.load_weights(weights)
+    for name, array in model.weights().items():
+        _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
+
+
+def _check_boxes(model: PerceptionModel, percept: Percept, width: int, height: int) -> None:
+    boxes, scores = percept.boxes, percept.scores
+    assert boxes is not None
+    corner = np.array([width, height, width, height])
+    _require(boxes.shape == (len(percept.labels), 4), model, "one class a box")
+    _require(boxes.dtype == np.float32, model, "boxes are float32")
+    _require(bool((boxes[:, :2] <= boxes[:, 2:]).all()), model, "boxes go from upper left to lower right")
+    _require(bool(((boxes >= 0) & (boxes <= corner)).all()), model, "boxes stay inside the picture")
+    _require(scores is not None and scores.shape == (len(boxes),), model, "one score a box")
+    _require(scores is None or bool(((scores >= 0) & (scores <= 1)).all()), model, "scores are in [0, 1]")

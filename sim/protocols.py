@@ -131,6 +131,30 @@ class Perception(Protocol):
         """One percept an input."""
 
 
+class PerceptionModel(Perception, Protocol):
+    """A perception that is learned."""
+
+    def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
+        """A fit of this model (`supervised.fit.Fit`) to pictures with their truths (`supervised.views`)."""
+
+    def weights(self) -> dict[str, Array]:
+        """What perceiving needs: the content of a checkpoint."""
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up weights from a checkpoint."""
+
+
+class PerceptionConfig(Protocol):
+    """A catalogue entry for perceptions: a dataclass whose fields are the scene's keys."""
+
+    @property
+    def views(self) -> int:
+        """How many pictures to learn from."""
+
+    def build(self, classes: Sequence[str], *, seed: int, device: str) -> PerceptionModel:
+        """Make the model for things of these classes."""
+
+
 class Sampler(Protocol):
     """Makes new examples."""
 

@@ -3,11 +3,11 @@
 In: pictures (H, W, 3) uint8, text, sound or graphs. Out: a `sim.records.Percept` for each input.
 Does not know: agents, generative models, scenes. A model owns its normalisation.
 
-So far `fit.py` (the one fitting loop of every model that is not reinforcement learning) and `numerics.py`
-(tensors to arrays and back, number formats), which agents use too. What comes: `catalog.py` (models by
-name), and a file for each model. `metrics` grades percepts against the truth; `grammar.py` turns facts into
-captions and back, in the words of `wording.py`.
+Reading order: `views` (pictures with truths), `detector` (one model, top to bottom), `fit` (the one fitting
+loop of every model that is not reinforcement learning), `metrics` (percepts against the truth), `noise` (the
+truth made worse on purpose), `grammar` and `wording` (facts as sentences and back), `numerics` (number
+formats, tensors to arrays and back; agents use it too).
 
-To add a model: one file with config, network, loss and `perceive`, a line in the catalogue, and the
-conformance test checks it.
+To add a model: copy `detector.py` (config, network, loss, `fit`, `perceive`), add its line to
+`catalog.PERCEPTIONS`, and `tests/supervised/test_perceptions_conform.py` checks it from then on.
 """

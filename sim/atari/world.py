@@ -29,7 +29,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.atari.resize import AreaResize
-from sim.atari.truth import percept, table
+from sim.atari.truth import classes, percept, table
 from sim.fields import nearest
 from sim.records import Array, Percept
 from sim.vector import ActionError, EnvWorlds, Info, Worlds, checked_count
@@ -164,6 +164,11 @@ class TruthfulAtariWorlds(EnvWorlds):
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
         super().__init__(games, seed)
         self.action_names = self._game(0).action_names
+        self.classes = classes(config.game)
+
+    def pictures(self, indices: Iterable[int]) -> list[Array]:
+        """The television pictures (H, W, 3) uint8 of these worlds, of the same instant as their truth."""
+        return [self._game(int(i)).render() for i in indices]
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
         """What is in the pictures of these worlds, as they stand after the last reset or step.
@@ -265,6 +270,15 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
     def palette_screen(self) -> Array:
         """The picture as palette indices, (210, 160) uint8 for most games."""
         return self._screens[1].copy() if self._screens else np.asarray(self._ale.getScreen())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what `truth` tells apart, in a fixed order.
+
+        Raises:
+            NoTruthError: naming the games whose objects are known.
+        """
+        return classes(self.config.game)
 
     def truth(self) -> Percept:
         """The objects in `render()`'s picture with their classes, and the game's scores and positions.

@@ -7,8 +7,8 @@ looked at in a way of its own (a board, a camera) brings an `Easel`, and takes `
 
 It knows no world, no algorithm and no model: actions by their names, decisions as numbers.
 
-Reading order: show, view, history, simulation, attribution, act, tour (what there is to see), theme,
-layout, charts, panels, actions, learning, picture, heat, hud, screen (how it is drawn), keymap,
-recorder, files, viewer, pointer, controls, window (its use).
+Reading order: show, view, packing, history, simulation, attribution, act, tour (what there is to see),
+theme, layout, charts, panels, actions, sees, learning, picture, overlay, boxes, squares, skeleton, depth,
+heat, hud, screen (how it is drawn), keymap, recorder, files, viewer, pointer, controls, window (its use).
 A new panel is a number in `layout`, an entry of `panels.PANELS` and a line in `keymap.BINDINGS`.
 """

@@ -7,14 +7,14 @@ never held while anything is stepped, packed or drawn.
 from __future__ import annotations
 
 import threading
-import zlib
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from sim.records import Array, Episode
+from sim.viewer.packing import Packed, size_of
 from sim.viewer.show import Learning, Moment
 from sim.viewer.view import View
 
@@ -28,31 +28,6 @@ _VALUE_SECONDS = 10.0
 _LISTED = 64  # episodes in a view: more than any panel has rows
 
 
-@dataclass(frozen=True, slots=True)
-class _Packed:
-    """A moment whose pictures are compressed without loss."""
-
-    moment: Moment
-    blobs: tuple[tuple[tuple[int, ...], bytes], ...]
-
-    nbytes: int  # that forgetting it sets free; 0 if the blobs are also another moment's
-
-    @classmethod
-    def of(cls, moment: Moment) -> _Packed:
-        blobs = tuple((p.shape, zlib.compress(np.ascontiguousarray(p).data, 1)) for p in moment.pictures)
-        return cls(replace(moment, pictures=()), blobs, sum(len(blob) for _, blob in blobs))
-
-    def sharing(self, moment: Moment) -> _Packed:
-        """A later moment that has the same pictures."""
-        return _Packed(replace(moment, pictures=()), self.blobs, 0)
-
-    def unpacked(self) -> Moment:
-        pictures = tuple(
-            np.frombuffer(zlib.decompress(blob), np.uint8).reshape(shape) for shape, blob in self.blobs
-        )
-        return replace(self.moment, pictures=pictures)
-
-
 class History:
     """The last moments of a show, and the numbers that the charts need."""
 
@@ -61,7 +36,7 @@ class History:
         self._memory = memory
         self._bytes = 0
         self.set_rate(steps_per_second)
-        self._moments: deque[Moment | _Packed] = deque()
+        self._moments: deque[Moment | Packed] = deque()
         self._newest = -1
         self._numbers = np.full((3, 2 * _NUMBERS), np.nan)  # rows: value, score, reward
         self._first_number = 0  # the moment that column 0 belongs to
@@ -71,7 +46,7 @@ class History:
         self._perceives = False
         self._lines = 0
         self._learning: Learning | None = None  # of the newest moment
-        self._packed: tuple[tuple[Array, ...], _Packed] | None = None  # the last pictures, and their blobs
+        self._packed: tuple[tuple[Array, ...], Packed] | None = None  # the last pictures, and their blobs
         self._revision = 0
         self._lock = threading.Lock()
 
@@ -109,33 +84,32 @@ class History:
         packed = self._pack(last) if isinstance(last, Moment) else None
         with self._lock:
             if packed is not None:
-                self._bytes += packed.nbytes - _bytes(self._moments[-1])
+                self._bytes += packed.nbytes - size_of(self._moments[-1])
                 self._moments[-1] = packed
             self._newest += 1
             self._moments.append(moment)
-            self._bytes += _bytes(moment)
+            self._bytes += size_of(moment)
             while len(self._moments) > self._capacity + _SPARE or (
                 len(self._moments) > FEWEST_MOMENTS and self._bytes > self._memory
             ):
-                self._bytes -= _bytes(self._moments.popleft())
+                self._bytes -= size_of(self._moments.popleft())
             self._note(moment)
 
     def replace_newest(self, moment: Moment) -> None:
         """Remember the newest moment as it looks now; its numbers stay."""
         with self._lock:
             if self._moments:
-                self._bytes += _bytes(moment) - _bytes(self._moments[-1])
+                self._bytes += size_of(moment) - size_of(self._moments[-1])
                 self._moments[-1] = moment
                 self._revision += 1
 
-    def _pack(self, moment: Moment) -> _Packed | None:
+    def _pack(self, moment: Moment) -> Packed | None:
         """The moment before the newest, compressed if so many of its size would find no room."""
-        full_size = sum(picture.nbytes for picture in moment.pictures)
-        if full_size * self._capacity <= self._memory:
+        if size_of(moment) * self._capacity <= self._memory:
             return None
         if self._packed is not None and self._packed[0] is moment.pictures:
-            return self._packed[1].sharing(moment)
-        packed = _Packed.of(moment)
+            return Packed.of(moment, self._packed[1])
+        packed = Packed.of(moment)
         self._packed = (moment.pictures, packed)
         return packed
 
@@ -154,8 +128,8 @@ class History:
             self._ended.append((self._newest, episode))
             self._score_sums.append(episode.score + (self._score_sums[-1] if self._score_sums else 0.0))
         self._learning = moment.learning
-        self._perceives |= bool(moment.sees)
-        self._lines = max(self._lines, len(moment.sees) + len(moment.readouts))
+        self._perceives |= bool(moment.seen)
+        self._lines = max(self._lines, len(moment.seen) + len(moment.readouts))
 
     def view(self, number: int | None = None, error: str = "", *, newest: int | None = None) -> View:
         """The past as it was at moment `number`, clipped to those remembered; None: the newest.
@@ -186,7 +160,7 @@ class History:
                 lines=self._lines,
                 error=error,
             )
-        return replace(view, moment=kept.unpacked() if isinstance(kept, _Packed) else kept)
+        return replace(view, moment=kept.unpacked() if isinstance(kept, Packed) else kept)
 
     def returns(self, number: int) -> list[float]:
         """The scores of all episodes that had ended by moment `number`, in order."""
@@ -197,9 +171,3 @@ class History:
         """One row of numbers for moments `first` to `last`, both included; shorter if forgotten."""
         first = max(first, self._first_number)
         return self._numbers[row, first - self._first_number : last + 1 - self._first_number].copy()
-
-
-def _bytes(kept: Moment | _Packed) -> int:
-    if isinstance(kept, _Packed):
-        return kept.nbytes
-    return sum(picture.nbytes for picture in kept.pictures)

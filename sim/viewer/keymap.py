@@ -41,6 +41,8 @@ class Command(enum.Enum):
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
+    PERCEPTS = enum.auto()
+    ORIGIN = enum.auto()
     HELP = enum.auto()
     QUIT = enum.auto()
 
@@ -71,6 +73,8 @@ BINDINGS = (
     Binding("Nearer, farther", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Follow, stand still", "C", "", "follow"),
     Binding("What moves the action, and the value", "E", "", "saliency"),
+    Binding("What is seen, over the picture", "O", "", "percepts"),
+    Binding("Seen by the truth, a model, with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
     Binding("Next scene; the one before with Shift", "Tab", "", "scenes"),
     Binding("Checkpoint before, after", "[  ]", "", "checkpoints"),
@@ -101,6 +105,8 @@ _COMMANDS = {
     pygame.K_x: Command.SAVE,
     pygame.K_c: Command.FOLLOW,
     pygame.K_e: Command.SALIENCY,
+    pygame.K_o: Command.PERCEPTS,
+    pygame.K_t: Command.ORIGIN,
     pygame.K_TAB: Command.NEXT_SCENE,
     pygame.K_LEFTBRACKET: Command.PREVIOUS_CHECKPOINT,
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
@@ -123,6 +129,7 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
+    Command.ORIGIN: ("origin", (Gesture("origin"),)),
     Command.ORBIT: (
         "orbit",
         tuple(Gesture("orbit", *way) for way in ((-0.05, 0.0), (0.05, 0.0), (0.0, -0.05), (0.0, 0.05))),

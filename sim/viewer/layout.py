@@ -7,7 +7,7 @@ out, the least telling first, so that nothing ever overlaps.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pygame import Rect
 
@@ -28,11 +28,16 @@ _IMPORTANCE = (HEADING, ACTIONS, LEARNING, VALUE, RETURN, SEES, EPISODES)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The height of an open panel: least, natural, and at most."""
+    """The height of an open panel: least, natural, and at most.
+
+    Attributes:
+        urgent: whether it comes before all others but the heading and the actions.
+    """
 
     least: int
     natural: int
     most: int
+    urgent: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Layout:
         scrubber: the track of remembered moments.
         clock: how far back the shown moment is.
         who: who plays.
+        foot: height of what is kept free under the world, for sentences.
     """
 
     world: Rect
@@ -58,6 +64,12 @@ class Layout:
     scrubber: Rect
     clock: Rect
     who: Rect
+    foot: int
+
+    def with_foot(self, height: int) -> Layout:
+        """With so many pixels kept free under the world."""
+        world = Rect(self.world.left, self.world.top, self.world.width, self.world.height - height)
+        return replace(self, world=world, foot=self.foot + height)
 
     @property
     def pieces(self) -> dict[str, Rect]:
@@ -96,7 +108,7 @@ def arrange(
         world.width -= side + margin
         column = Rect(inner.right - side, inner.top, side, inner.height)
         panels = _stack(column, gap, scale, needs, folded)
-    return Layout(world=world, panels=panels, bar=bar, **_transport(bar, scale))
+    return Layout(world=world, panels=panels, bar=bar, foot=0, **_transport(bar, scale))
 
 
 def _stack(
@@ -106,7 +118,9 @@ def _stack(
     title = round(TITLE_ROW * scale)
     heights: dict[int, int] = {}
     left = column.height + gap
-    for number in (n for n in _IMPORTANCE if n in needs):
+    order = [n for n in _IMPORTANCE if n in needs]
+    order.sort(key=lambda n: n not in (HEADING, ACTIONS) and not needs[n].urgent)
+    for number in order:
         for height in (title,) if number in folded else (round(needs[number].least * scale), title):
             if height + gap <= left:
                 heights[number] = height

@@ -1,4 +1,4 @@
-"""The panels beside the world; the one of actions has a module of its own.
+"""The panels beside the world; those of actions, of what is seen and of learning have modules of their own.
 
 Each panel is a function that draws the inside of a card, and a key: what its picture depends on.
 `screen` draws a panel again only when its key has changed.
@@ -13,10 +13,10 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.viewer import actions, charts, layout, learning
+from sim.viewer import actions, charts, layout, learning, sees
 from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
 from sim.viewer.layout import Need
-from sim.viewer.show import Exploration, Readout
+from sim.viewer.show import Exploration
 from sim.viewer.theme import BODY, PALETTE, TITLE, Ink
 from sim.viewer.view import Choices, Facts, View
 
@@ -81,7 +81,9 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.LEARNING]
     if view.lines:
         rows = min(view.lines, 6)
-        found[layout.SEES] = Need(height_of(min(rows, 3)), height_of(rows), height_of(rows))
+        seen = len(view.moment.seen) if view.moment else 0
+        least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
+        found[layout.SEES] = Need(height_of(least), height_of(rows), height_of(rows), view.perceives)
     else:
         del found[layout.SEES]
     if view.moment is not None and not np.isfinite(view.value).any():
@@ -192,43 +194,7 @@ def _seconds(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
-# 5: sees, 6: episodes
-
-
-def _draw_sees(
-    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
-) -> None:
-    readouts = view.moment.readouts if view.moment else ()
-    lines = view.moment.sees if view.moment else ()
-    rows = inside.height // ink.px(ROW)
-    units = max((ink.width(readout.unit) + ink.px(6) for readout in readouts if readout.unit), default=0)
-    for row in range(min(rows, len(readouts) + len(lines))):
-        y = inside.top + row * ink.px(ROW) + ink.px(ROW) // 2
-        if row < len(readouts):
-            _draw_readout(surface, ink, inside, y, readouts[row], units)
-        else:
-            ink.write(surface, ink.elided(lines[row - len(readouts)], inside.width), (inside.left, y))
-    if not lines and not readouts:
-        say(surface, ink, inside, "nothing in sight")
-
-
-def _draw_readout(
-    surface: pygame.Surface, ink: Ink, inside: Rect, y: int, readout: Readout, units: int
-) -> None:
-    """What it is on the left; figures end, and units begin, in one column each, `units` wide."""
-    label, value, unit = readout
-    ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
-    column = inside.right - units
-    text = value if isinstance(value, str) else _figure(value)
-    ink.write(surface, text, (column, y), align="right")
-    if unit:
-        ink.write(surface, unit, (column + ink.px(6), y), PALETTE.muted)
-
-
-def _figure(value: float) -> str:
-    """A figure that keeps its digits while it changes, so that it can be read."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}".replace("-", "−")
+# 6: episodes
 
 
 def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
@@ -282,8 +248,9 @@ PANELS: dict[int, Panel] = {
     layout.SEES: Panel(
         "Sees",
         lambda facts: Need(height_of(1), height_of(3), height_of(3)),
-        lambda facts, choices, view: (view.moment.sees, view.moment.readouts) if view.moment else None,
-        _draw_sees,
+        sees.key,
+        sees.draw,
+        sees.note,
     ),
     layout.EPISODES: Panel(
         "Episodes",

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import zlib
 
 import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.records import Array, Percept
+from sim.records import Array
 from sim.viewer.attribution import Attributed
 from sim.viewer.charts import number
 from sim.viewer.heat import draw_heat
-from sim.viewer.theme import PALETTE, Color, Ink, canvas
+from sim.viewer.overlay import draw_seen
+from sim.viewer.theme import PALETTE, Ink, canvas
 from sim.viewer.view import View
 
 _CAPTION = 20  # height of the line under each picture of a grid
 _GRID_GAP = 10
-_MASK_OPACITY = 110  # of 255
 
 
 def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
@@ -35,15 +34,14 @@ def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
     return rect
 
 
-def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> Rect:
-    """Draw the first world and what is perceived in it; returns the rectangle of its picture."""
+def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, percepts: bool = True) -> Rect:
+    """Draw the first world and, with `percepts`, what is seen in it; returns the rectangle of its picture."""
     assert view.moment is not None
     picture = view.moment.pictures[0]
     rect = place((picture.shape[1], picture.shape[0]), area)
     _blit(surface, picture, rect, view.attributed)
-    surface.set_clip(area)  # what is perceived may reach out of the picture
-    _draw_percepts(surface, ink, rect, rect.width / picture.shape[1], view.moment.percepts)
-    surface.set_clip(None)
+    if percepts:
+        draw_seen(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
 
 
@@ -97,69 +95,3 @@ def _blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attri
     whole = rect.width % width == 0 and rect.height % height == 0
     scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
     scaled(same_format, rect.size, surface.subsurface(rect))
-
-
-def _draw_percepts(
-    surface: pygame.Surface, ink: Ink, rect: Rect, factor: float, percepts: tuple[Percept, ...]
-) -> None:
-    """Masks below, frames over them, points over those, and labels on top."""
-    for percept in percepts:
-        if percept.mask is not None:
-            _draw_mask(surface, rect, percept.mask)
-    models = [percept for percept in percepts if percept.origin != "truth"]
-    tags: list[tuple[str, Color, Rect]] = []
-    for percept in percepts:
-        truth = percept.origin == "truth"
-        for k, box in enumerate(() if percept.boxes is None else percept.boxes):
-            label = percept.labels[k] if k < len(percept.labels) else ""
-            x0, y0, x1, y1 = (round(float(edge) * factor) for edge in box)
-            frame = Rect(rect.left + x0, rect.top + y0, x1 - x0, y1 - y0)
-            color = PALETTE.text if truth else _color_of(label)
-            outer = _draw_frame(surface, frame, color, ink.px(1 if truth else 2), ink.px(1))
-            if label and not (truth and models):  # the truth's boxes lie on the model's: name them once
-                score = "" if percept.scores is None else f" {float(percept.scores[k]):.2f}"
-                tags.append((f"{label}{score}", color, outer))
-        for name, (x, y, visible) in percept.keypoints.items():
-            if visible > 0:
-                center = (rect.left + round(x * factor), rect.top + round(y * factor))
-                pygame.draw.aacircle(surface, PALETTE.ground, center, ink.px(5))
-                pygame.draw.aacircle(surface, _color_of(name), center, ink.px(4))
-    _draw_tags(surface, ink, rect, tags)
-
-
-def _draw_frame(surface: pygame.Surface, frame: Rect, color: Color, line: int, edge: int) -> Rect:
-    """Draw a frame around, not over, the pixels meant; its dark edge stands out on any ground."""
-    outer = frame.inflate(2 * (line + edge), 2 * (line + edge))
-    pygame.draw.rect(surface, PALETTE.ground, outer, width=edge)
-    pygame.draw.rect(surface, color, frame.inflate(2 * line, 2 * line), width=line)
-    return outer
-
-
-def _draw_tags(surface: pygame.Surface, ink: Ink, within: Rect, tags: list[tuple[str, Color, Rect]]) -> None:
-    """Write each label above its frame or, where that is taken, below; where both are, not at all."""
-    taken: list[Rect] = []
-    for text, color, frame in tags:
-        size = (ink.width(text) + ink.px(10), ink.px(18))
-        above = Rect((frame.left, frame.top - size[1]), size).clamp(within)
-        below = Rect(frame.bottomleft, size).clamp(within)
-        for tag in (above, below):
-            if tag.collidelist(taken) == -1 and not tag.colliderect(frame):
-                surface.fill(PALETTE.ground, tag)
-                surface.fill(color, Rect(tag.left, tag.top, ink.px(3), tag.height))
-                ink.write(surface, text, (tag.left + ink.px(6), tag.centery))
-                taken.append(tag)
-                break
-
-
-def _draw_mask(surface: pygame.Surface, rect: Rect, mask: Array) -> None:
-    """Tint every class but 0, the background."""
-    colors = np.zeros((int(mask.max(initial=0)) + 1, 4), np.uint8)
-    for index in range(1, len(colors)):
-        colors[index] = (*PALETTE.series[(index - 1) % len(PALETTE.series)], _MASK_OPACITY)
-    tint = pygame.image.frombuffer(colors[mask].tobytes(), (mask.shape[1], mask.shape[0]), "RGBA")
-    surface.blit(pygame.transform.scale(tint, rect.size), rect)
-
-
-def _color_of(name: str) -> Color:
-    """The same colour for the same name, in every run."""
-    return PALETTE.series[zlib.crc32(name.encode()) % (len(PALETTE.series) - 1)]  # the last is too dark here

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 import pygame
 from pygame import Rect
 
-from sim.viewer import heat, hud, picture
+from sim.viewer import heat, hud, overlay, picture
 from sim.viewer.layout import Layout, arrange
 from sim.viewer.panels import PANELS, draw_panel, needs
 from sim.viewer.theme import PALETTE, Ink, canvas
@@ -45,7 +45,13 @@ class Screen:
 
     def layout(self, size: tuple[int, int], choices: Choices, view: View) -> Layout:
         """Where everything is in a window of `size` pixels."""
-        return arrange(size, self.scale, needs(self._facts, view), choices.folded)
+        found = arrange(size, self.scale, needs(self._facts, view), choices.folded)
+        moment = view.moment
+        if moment is None or choices.grid or not (choices.percepts and overlay.speaks(moment.seen)):
+            return found
+        height, width = moment.pictures[0].shape[:2]
+        spare = found.world.height - picture.place((width, height), found.world).height
+        return found.with_foot(min(spare, self._ink.px(overlay.FOOT)))
 
     def draw(self, size: tuple[int, int], choices: Choices, view: View) -> pygame.Surface:
         """Draw a window of `size` pixels; the surface is valid until the next call."""
@@ -59,7 +65,9 @@ class Screen:
         for number, rect in layout.panels.items():
             surface.blit(self._card(number, rect, choices, view), rect)
         hud.draw_bar(surface, ink, layout, self._facts, choices, view)
-        self._draw_lines(layout.world, choices, view)
+        world = layout.world
+        under = Rect(world.left, world.top, world.width, world.height + layout.foot)
+        self._draw_lines(under, choices, view)
         if choices.help:
             hud.draw_help(surface, ink, self._game_keys, self._facts.abilities)
         return surface
@@ -69,7 +77,7 @@ class Screen:
         if view.moment is not None and choices.grid:
             picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            picture.draw_world(surface, ink, area, view)
+            picture.draw_world(surface, ink, area, view, percepts=choices.percepts)
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:
@@ -81,6 +89,9 @@ class Screen:
         lines, row = [choices.message], 0
         if view.moment is not None and not view.error and not choices.grid:
             lines.append(view.moment.caption)
+            if choices.percepts:
+                taken = overlay.draw_captions(self._surface, self._ink, area, view.moment.seen)
+                area = Rect(area.left, area.top, area.width, area.height - taken)
             if view.attributed is not None:
                 heat.draw_legend(self._surface, self._ink, area, view.attributed, view.number)
                 row = 1

@@ -82,6 +82,33 @@ class Learning:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one perception says about the first picture, and what is true.
+
+    Boxes and points are in that picture's own pixels; masks and depths cover all of it, at any size.
+    Of a board, which is what has a `fen`, the squares that are misread are marked, and no boxes.
+
+    Attributes:
+        name: of the perception, such as ``"pong-detector"``.
+        percept: what it says.
+        truth: to set it beside; None where nobody knows it, and where `percept` is the truth.
+        scores: live figures against the truth, the most telling first: ``("ball", 3.0, "px off")``.
+        classes: names of the classes in a fixed order, which their colours follow; those of a mask by number.
+        edges: pairs of names of keypoints that are joined.
+        board: x0, y0, x1, y1 of a board's squares; None without one. Who sits at the bottom is the
+            truth's ``facts["white_at_bottom"]``.
+    """
+
+    name: str
+    percept: Percept
+    truth: Percept | None = None
+    scores: tuple[Readout, ...] = ()
+    classes: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    board: tuple[float, float, float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What there is to see after one step of N worlds.
@@ -94,8 +121,7 @@ class Moment:
         reward: (N,) of this step, unclipped.
         score: (N,) the running return of each episode in progress.
         length: (N,) steps of each episode in progress.
-        percepts: what perception models say about the first picture, drawn over it.
-        sees: the same in words, a line each.
+        seen: what perceptions say about the first picture; empty without any.
         episodes: those that ended with this step, in any world.
         options: what could be chosen now, where the actions are too many or not always legal.
         readouts: figures about the first world.
@@ -113,8 +139,7 @@ class Moment:
     decision: Decision | None = None
     actions: Array | None = None
     person: bool = False
-    percepts: tuple[Percept, ...] = ()
-    sees: tuple[str, ...] = ()
+    seen: tuple[Seen, ...] = ()
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
     options: Options | None = None
     readouts: tuple[Readout, ...] = ()
@@ -160,6 +185,8 @@ class Offer(Enum):
     ORBIT = "orbit"  # go around, and nearer
     FOLLOW = "follow"  # keep to what moves, or stand still
     SALIENCY = "saliency"  # tell what moved a decision: moments have an `attribution`
+    PERCEPTS = "percepts"  # tell what is in the picture: moments have something `seen`
+    ORIGIN = "origin"  # see the truth, what a model says, or the truth with noise, in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +202,7 @@ class Gesture:
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are looked at now, or only the first |
-    | flip, follow, save | – | see `Offer` |
+    | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
     """
 
     kind: Literal[
@@ -190,6 +217,7 @@ class Gesture:
         "grid",
         "flip",
         "follow",
+        "origin",
         "save",
     ]
     x: float = 0.0

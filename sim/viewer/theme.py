@@ -6,8 +6,9 @@ common colour vision can tell apart.
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -52,6 +53,9 @@ class Palette:
 
 PALETTE = Palette()
 
+#: Okabe–Ito without black.
+CLASS_COLORS: tuple[Color, ...] = (*PALETTE.series, PALETTE.accent)
+
 #: Every pair of (text, ground) colours that is drawn; each has a contrast of at least 4.5.
 TEXT_PAIRS: tuple[tuple[Color, Color], ...] = (
     (PALETTE.text, PALETTE.ground),
@@ -64,6 +68,15 @@ TEXT_PAIRS: tuple[tuple[Color, Color], ...] = (
     (PALETTE.accent, PALETTE.panel),
     (PALETTE.on_accent, PALETTE.accent),
 )
+
+
+def class_color(name: str, classes: Sequence[str] = ()) -> Color:
+    """The colour of a class: by its place among `classes`, else by its name; the same in every run."""
+    place = classes.index(name) if name in classes else zlib.crc32(name.encode())
+    again, place = divmod(place, len(CLASS_COLORS)) if name in classes else (0, place % len(CLASS_COLORS))
+    pale = 1 - 0.5 ** min(again, 2)  # the second and third time round, nearer to white
+    red, green, blue = (round(c + (255 - c) * pale) for c in CLASS_COLORS[place])
+    return red, green, blue
 
 
 def contrast(first: Color, second: Color) -> float:

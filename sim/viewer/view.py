@@ -6,10 +6,20 @@ All three are frozen, and drawing reads nothing else: equal values give equal pi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from sim.records import Array, Episode
 from sim.viewer.attribution import Attributed
 from sim.viewer.show import Interactive, Moment, Show
+
+#: What can be drawn over the world: also the `show.Offer` that it takes.
+Overlay: TypeAlias = Literal["saliency", "percepts"]
+
+#: What is said where there is none.
+WITHOUT: dict[Overlay, str] = {
+    "saliency": "nothing to explain here: that takes an agent that looks at pictures",
+    "percepts": "nothing is seen here: that takes a perception",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ class Choices:
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
         saliency: whether what moved a decision is drawn over the world.
+        percepts: whether what is seen is drawn over the world.
         folded: numbers 1…7 of the panels that show only their title.
         message: one line shown for a while; "" for none.
     """
@@ -82,10 +93,17 @@ class Choices:
     grid: bool = False
     person: bool = False
     saliency: bool = False
+    percepts: bool = True
     folded: frozenset[int] = frozenset()
     help: bool = False
     recording: bool = False
     message: str = ""
+
+    def toggled(self, overlay: Overlay) -> Choices:
+        """With what is drawn over the world, or without."""
+        if overlay == "saliency":
+            return replace(self, saliency=not self.saliency)
+        return replace(self, percepts=not self.percepts)
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """Those that a show of these facts leaves."""

@@ -22,7 +22,7 @@ from sim.viewer.recorder import Footage
 from sim.viewer.screen import Screen
 from sim.viewer.show import Answer, Gesture, Listing, Programme, Show
 from sim.viewer.tour import Tour
-from sim.viewer.view import Choices, Facts, View
+from sim.viewer.view import WITHOUT, Choices, Facts, Overlay, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -248,7 +248,7 @@ class Viewer:
         """Hand the show what was done to its picture; the past cannot be touched."""
         if self._act.cursor is None or gesture.kind == "save":
             self._act.simulation.tell(gesture)
-        elif gesture.kind in ("press", "key", "orbit", "zoom", "flip", "follow"):
+        elif gesture.kind in ("press", "key", "orbit", "zoom", "flip", "follow", "origin"):
             self._say("this is the past; Space goes back to now")
 
     def wants(self, name: str) -> bool:
@@ -276,7 +276,8 @@ class Viewer:
             Command.SLOWER: lambda number: self._change_speed(-1),
             Command.FASTER: lambda number: self._change_speed(+1),
             Command.GRID: self._grid,
-            Command.SALIENCY: self._explain,
+            Command.SALIENCY: lambda number: self._lay_over("saliency"),
+            Command.PERCEPTS: lambda number: self._lay_over("percepts"),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
@@ -337,11 +338,11 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _explain(self, number: int) -> None:
-        if "saliency" in self.facts.abilities:
-            self.choices = replace(self.choices, saliency=not self.choices.saliency)
-        else:
-            self._say("nothing to explain here: that takes an agent that looks at pictures")
+    def _lay_over(self, overlay: Overlay) -> None:
+        if overlay not in self.facts.abilities:
+            self._say(WITHOUT[overlay])
+            return
+        self.choices = self.choices.toggled(overlay)
 
     def _handover(self, number: int) -> None:
         by_hand = self.keys.playable if self._headless else self._act.playable
@@ -371,9 +372,8 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            self._say(
-                f"panel {number} has nothing to show" if number in (3, 5, 7) else "no room for that panel"
-            )
+            empty = number in (3, 5, 7)
+            self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})
 

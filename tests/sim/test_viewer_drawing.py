@@ -5,7 +5,7 @@ import pygame
 import pytest
 from viewer_shows import CountingShow
 
-from sim.records import Decision, Percept
+from sim.records import Decision
 from sim.viewer import charts, hud, layout, panels, picture
 from sim.viewer.actions import chosen_action
 from sim.viewer.history import FEWEST_MOMENTS, History
@@ -171,38 +171,6 @@ def test_a_person_lights_the_action_that_was_played():
     view = view_of(moment(decision, actions=np.array([1]), person=True))
     assert chosen_action(view) == 1
     assert chosen_action(view_of(moment(decision, actions=np.array([1])))) == 2
-
-
-def test_boxes_frame_the_pixels_they_mean():
-    box = np.array([[4, 6, 10, 12]], np.float32)
-    percept = Percept("truth", boxes=box, labels=("ball",))
-    surface = canvas((320, 400))
-    picture.draw_world(
-        surface, Ink(), surface.get_rect(), view_of(moment(None, (BLACK,), percepts=(percept,)))
-    )
-    inside = pygame.surfarray.array3d(surface.subsurface(pygame.Rect(40, 60, 60, 60)))
-    assert not inside.any()
-    assert surface.get_at((39, 59))[:3] == PALETTE.text == surface.get_at((100, 120))[:3]
-
-
-def test_labels_never_cover_each_other():
-    boxes = np.array([[2, 10, 8, 16], [6, 11, 12, 17], [9, 12, 15, 18], [0, 0, 40, 50]], np.float32)
-    percept = Percept("model", boxes=boxes, labels=("one", "two", "three", "four"))
-    written = []
-
-    class Spy(Ink):
-        def write(self, *args, **named):
-            written.append(super().write(*args, **named))
-            return written[-1]
-
-    surface = canvas((320, 400))
-    area = pygame.Rect(60, 60, 160, 200)
-    picture.draw_world(surface, Spy(), area, view_of(moment(None, percepts=(percept,))))
-    assert len(written) >= 2
-    for i, rect in enumerate(written):
-        assert rect.collidelist(written[:i]) == -1
-    outside = pygame.mask.from_threshold(surface, (0, 0, 0), (1, 1, 1))
-    assert outside.count() >= 320 * 400 - area.width * area.height  # boxes larger than the picture
 
 
 def test_all_panels_show_in_a_headless_recording():

@@ -1,0 +1,108 @@
+"""A user's own pictures: files, folders and videos as arrays, or a clear word why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.catalog import mend
+from sim.errors import RequestError
+from sim.records import Array
+
+VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+MOST_PIXELS = 16_000_000  # a picture; above it a model built for screens of games has nothing to look for
+MOST_FRAMES = 1_000  # of one video or animation
+
+
+class PictureError(RequestError, ValueError):
+    """A file that cannot be looked at."""
+
+
+def read_pictures(path: Path) -> Iterator[tuple[str, Array]]:
+    """Pictures by name, in order of name: (source, (H, W, 3) uint8).
+
+    A folder gives all the pictures and videos in it; an animation or a video each of its frames, as
+    ``clip.mp4#12``, up to `MOST_FRAMES`. Transparency is laid on black, 16 bits are cut to 8, CMYK, grey and
+    palettes become RGB, and a camera's rotation is undone.
+
+    Raises:
+        PictureError: naming the file and what is wrong with it.
+    """
+    if not path.exists():
+        raise PictureError(f"--input {path}: there is no such file or folder")
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES | VIDEOS]
+        if not files:
+            kinds = ", ".join(sorted(PICTURES | VIDEOS))
+            raise PictureError(f"--input {path}: there is no picture in this folder ({kinds})")
+    else:
+        files = [path]
+    for file in files:
+        if file.stat().st_size == 0:
+            raise PictureError(f"{file} is empty")
+        yield from _frames(file) if file.suffix.lower() in VIDEOS else _stills(file)
+
+
+def _stills(file: Path) -> Iterator[tuple[str, Array]]:
+    try:
+        from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+    except ModuleNotFoundError as error:
+        raise PictureError(f"reading pictures needs {mend('PIL')}") from error
+    try:
+        with Image.open(file) as image:
+            _refuse_huge(file, *image.size)
+            several = getattr(image, "n_frames", 1) > 1
+            for i, frame in enumerate(ImageSequence.Iterator(image)):
+                if i == MOST_FRAMES:
+                    break
+                yield f"{file}#{i}" if several else str(file), _rgb(ImageOps.exif_transpose(frame))
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{file} is not a picture in a format that is known here") from error
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise PictureError(f"{file} cannot be read: {error}") from error
+
+
+def _rgb(image: Any) -> Array:
+    """A Pillow image of any mode as (H, W, 3) uint8."""
+    from PIL import Image
+
+    assert isinstance(image, Image.Image)
+    if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits a pixel, grey
+        values = np.asarray(image, np.float64)
+        top = 65535.0 if values.max() > 255 else 255.0
+        grey = np.clip(values * 255 / top, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        clear = image.convert("RGBA")
+        black = Image.new("RGBA", clear.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, clear)
+    return np.array(image.convert("RGB"))
+
+
+def _frames(file: Path) -> Iterator[tuple[str, Array]]:
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise PictureError(f"reading videos needs {mend('av')}") from error
+    try:
+        with av.open(str(file)) as container:
+            if not container.streams.video:
+                raise PictureError(f"{file} holds no pictures, only sound")
+            stream = container.streams.video[0]
+            _refuse_huge(file, stream.width, stream.height)
+            for i, frame in enumerate(container.decode(stream)):
+                if i == MOST_FRAMES:
+                    break
+                yield f"{file}#{i}", frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, OSError) as error:
+        raise PictureError(f"{file} cannot be read as a video: {error}") from error
+
+
+def _refuse_huge(file: Path, width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        most = f"{MOST_PIXELS / 1e6:.0f} million pixels"
+        raise PictureError(f"{file} is {width}×{height}, more than {most}: shrink it")

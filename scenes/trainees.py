@@ -1,0 +1,160 @@
+"""What a training session trains: agents and perceptions, behind one seam.
+
+A session (`scenes.train`) saves, logs and stops; a trainee learns, knows its own exact state and says how its
+progress is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from agents.evaluate import evaluate
+from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
+from scenes.perceiving import PerceptionTrainee, trains_perception
+from scenes.schema import Scene, SceneError
+from sim.checkpoints import Card, load_checkpoint
+from sim.protocols import LearnerConfig
+from sim.records import Array, Budget, Progress, State
+
+PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
+EVALUATION_EPISODES = 20
+
+
+class Trainee(Protocol):
+    """Something that learns under a session."""
+
+    unit: str  # what its budget counts: "env steps" or "updates"
+    resumes_exactly: bool
+    learning_rate: float | None  # to name a smaller one where numbers exploded
+    learning_rate_key: str  # where the scene sets it
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """Learn until the budget is spent, yielding where it is safe to stop."""
+
+    def state(self) -> State:
+        """Everything that an exact resume needs."""
+
+    def restore(self, state: State) -> None:
+        """Take up a state."""
+
+    def weights(self) -> dict[str, Array]:
+        """The content of a checkpoint."""
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """The card beside it."""
+
+    def evaluate(self) -> dict[str, float]:
+        """Scores of now."""
+
+    def estimated_rate(self, budget: Budget) -> float | None:
+        """Units of the budget a second; None where trying would take longer than training."""
+
+    def close(self) -> None:
+        """Give up worlds."""
+
+
+def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
+    """What training the scene is about, ready to learn.
+
+    Args:
+        scene: its first perception, where that is for the audience, else its agent.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        start_from: a checkpoint whose weights to start with.
+
+    Raises:
+        SceneError, CheckpointError: if the request is wrong.
+    """
+    if trains_perception(scene):
+        return PerceptionTrainee(scene, device, start_from)
+    return AgentTrainee(scene, device, start_from)
+
+
+class AgentTrainee:
+    """The scene's agent in its worlds."""
+
+    learning_rate_key = "agent.learning_rate"
+
+    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
+        """Build worlds and learner.
+
+        Raises:
+            SceneError, CheckpointError: if the request is wrong.
+        """
+        agent, self._config = scene_agent(scene), scene_world(scene)
+        assert scene.world is not None and scene.agent is not None
+        if not isinstance(agent, LearnerConfig):
+            raise SceneError(f'agent "{scene.agent.use}" does not learn')
+        self._scene, self._agent = scene, agent
+        self._device = chosen_device(device, agent)
+        self._worlds = self._config.make_batch(scene.world.num_envs, scene.seed)
+        self._learner = agent.build(
+            self._worlds.single_observation_space,
+            self._worlds.single_action_space,
+            seed=scene.seed,
+            device=self._device,
+        )
+        self.unit = "updates" if scene.train.env_steps is None else "env steps"
+        self.resumes_exactly: bool = getattr(self._learner, "resumes_exactly", True)
+        self.learning_rate: float | None = getattr(agent, "learning_rate", None)
+        if start_from is not None:
+            checkpoint = load_checkpoint(start_from)
+            check_agent(scene, checkpoint, self._worlds, self._config)
+            self._learner.load_weights(checkpoint.weights)
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """See `Trainee`."""
+        return self._learner.learn(self._worlds, budget)
+
+    def state(self) -> State:
+        """See `Trainee`."""
+        return self._learner.state()
+
+    def restore(self, state: State) -> None:
+        """See `Trainee`."""
+        self._learner.restore(state)
+
+    def weights(self) -> dict[str, Array]:
+        """See `Trainee`."""
+        return self._learner.weights()
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """See `Trainee`."""
+        return agent_card(self._scene, self._agent, self._config, self._worlds, trained, scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """Whole games in fresh worlds."""
+        return evaluate(
+            self._learner,
+            self._config,
+            episodes=EVALUATION_EPISODES,
+            seed=self._scene.seed,
+            greedy=self._agent.greedy,
+        ).metrics()
+
+    def estimated_rate(self, budget: Budget) -> float | None:
+        """Steps a second, from a throw-away learner."""
+        assert self._scene.world is not None
+        worlds = self._config.make_batch(self._scene.world.num_envs, self._scene.seed)
+        try:
+            probe = self._agent.probe().build(
+                worlds.single_observation_space,
+                worlds.single_action_space,
+                seed=self._scene.seed,
+                device=self._device,
+            )
+            if budget.env_steps is None or budget.env_steps < PROBE_PAYS:
+                return None
+            times = []
+            for progress in probe.learn(worlds, Budget(updates=3)):
+                times.append((time.monotonic(), progress.env_steps))
+            (start, before), (end, after) = times[0], times[-1]
+            return (after - before) / (end - start)
+        finally:
+            worlds.close()
+
+    def close(self) -> None:
+        """See `Trainee`."""
+        self._worlds.close()

@@ -1,0 +1,90 @@
+"""Remembered moments made small: pictures, masks and depths compressed, and read back bit for bit."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.records import Array, Percept
+from sim.viewer.show import Moment
+
+
+class Blob(NamedTuple):
+    """One array, compressed."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    content: bytes
+
+    @classmethod
+    def of(cls, array: Array) -> Blob:
+        """Compress; quickly rather than well."""
+        return cls(array.shape, array.dtype.str, zlib.compress(np.ascontiguousarray(array).data, 1))
+
+    def array(self) -> Array:
+        """Read it back; it cannot be written to."""
+        return np.frombuffer(zlib.decompress(self.content), self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A moment whose large arrays are compressed without loss.
+
+    Attributes:
+        moment: without pictures; its masks and depths are empty arrays.
+        pictures: in their order.
+        maps: masks and depths, in the order of `maps_of`.
+        nbytes: that forgetting it sets free; without the pictures if those are also another moment's.
+    """
+
+    moment: Moment
+    pictures: tuple[Blob, ...]
+    maps: tuple[Blob, ...]
+    nbytes: int
+
+    @classmethod
+    def of(cls, moment: Moment, shared: Packed | None = None) -> Packed:
+        """Compress a moment; `shared` is an earlier one that has the same pictures."""
+        maps = tuple(Blob.of(array) for array in maps_of(moment))
+        pictures = shared.pictures if shared else tuple(Blob.of(picture) for picture in moment.pictures)
+        small = replace(_with_maps(moment, [np.empty(0)] * len(maps)), pictures=())
+        own = maps if shared else pictures + maps
+        return cls(small, pictures, maps, sum(len(blob.content) for blob in own))
+
+    def unpacked(self) -> Moment:
+        """The moment as it was."""
+        whole = _with_maps(self.moment, [blob.array() for blob in self.maps])
+        return replace(whole, pictures=tuple(blob.array() for blob in self.pictures))
+
+
+def maps_of(moment: Moment) -> list[Array]:
+    """The masks and depths of all that is seen, and of the truth beside it."""
+    percepts = [percept for one in moment.seen for percept in (one.percept, one.truth) if percept]
+    maps = [array for percept in percepts for array in (percept.mask, percept.depth)]
+    return [array for array in maps if array is not None]
+
+
+def _with_maps(moment: Moment, maps: list[Array]) -> Moment:
+    """The moment with other masks and depths, in the order of `maps_of`."""
+    left = iter(maps)
+
+    def changed(percept: Percept) -> Percept:
+        mask = None if percept.mask is None else next(left)
+        depth = None if percept.depth is None else next(left)
+        return percept if mask is depth is None else replace(percept, mask=mask, depth=depth)
+
+    seen = []
+    for one in moment.seen:  # the percept before the truth
+        percept = changed(one.percept)
+        seen.append(replace(one, percept=percept, truth=one.truth and changed(one.truth)))
+    return replace(moment, seen=tuple(seen))
+
+
+def size_of(kept: Moment | Packed) -> int:
+    """Bytes that forgetting a moment sets free."""
+    if isinstance(kept, Packed):
+        return kept.nbytes
+    return sum(array.nbytes for array in (*kept.pictures, *maps_of(kept)))

@@ -1,0 +1,201 @@
+"""Perceptions in scenes: trained, resumed, graded, shown beside the truth, set on a user's own pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scenes import grading
+from scenes.cli import main
+from scenes.pictures import PictureError, read_pictures
+from scenes.schema import load_scene
+from scenes.seeing import closeness
+from scenes.stage import SceneShow
+from sim.checkpoints import load_checkpoint
+from sim.records import Percept
+from sim.viewer.show import Gesture, Offer
+from supervised.noise import noisy
+from supervised.views import Views
+
+SCENE = """
+title = "Pong, detected"
+[world]
+use = "atari/pong"
+[[perception]]
+use = "detector"
+channels = 4
+views = 24
+batch_size = 4
+[train]
+updates = 3
+"""
+
+
+@pytest.fixture
+def scene(tmp_path):
+    file = tmp_path / "seen.toml"
+    file.write_text(SCENE)
+    return str(file)
+
+
+@pytest.fixture
+def trained(scene, tmp_path):
+    assert main(["train", scene, "--run", str(tmp_path / "run")]) == 0
+    return tmp_path / "run" / "checkpoints" / "3"
+
+
+def answer(capsys, *arguments):
+    assert main([*arguments, "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_training_writes_a_checkpoint_that_says_what_it_tells_apart(trained):
+    card = load_checkpoint(trained).card
+    assert (card["kind"], card["name"], card["world"]) == ("perception", "detector", "atari/pong")
+    assert card["classes"] == ["ball", "player", "enemy"]
+    assert card["trained"]["updates"] == 3 and "env_steps" not in card["trained"]
+
+
+def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_path, capsys, monkeypatch):
+    arguments = ["train", scene, "--run", str(tmp_path / "other"), "--set", "train.checkpoint_every=1"]
+    monkeypatch.setattr("supervised.detector.VALIDATE_EVERY", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("scenes.train.Session._why_stop", lambda self, interrupted: "enough")
+        assert main(arguments) == 0
+    assert not (tmp_path / "other" / "checkpoints" / "3").exists()
+    found = answer(capsys, *arguments, "--resume")
+    assert found["updates"] == 3 and "env_steps" not in found
+    again = load_checkpoint(tmp_path / "other" / "checkpoints" / "3")
+    for name, array in load_checkpoint(trained).weights.items():
+        assert array.tobytes() == again.weights[name].tobytes()
+
+
+def test_evaluation_grades_by_class_beside_a_baseline(scene, trained, capsys, monkeypatch):
+    monkeypatch.setattr(grading, "GRADED", 12)
+    found = answer(capsys, "evaluate", scene, "--checkpoint", str(trained))
+    assert set(found) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}
+    assert found["n"] == 12 and 0 <= found["metrics"]["ap50"] <= 1
+    assert found["metrics"]["images_per_second"] > 0
+    assert 0 <= found["baseline"]["ap50"] < 1
+    assert set(found["breakdown"]) <= {"ball", "player", "enemy"}
+
+
+def test_the_baseline_is_the_median_box_of_each_class():
+    boxes = [[0, 0, 4, 4], [2, 2, 6, 6], [10, 10, 14, 14]]
+    truths = [Percept("truth", boxes=np.float32([box]), labels=("ball",)) for box in boxes]
+    truths.append(Percept("truth", boxes=np.zeros((0, 4), np.float32)))
+    usual = grading.usual_boxes(Views(np.zeros((4, 20, 20, 3), np.uint8), tuple(truths), np.arange(4)))
+    assert usual.boxes.tolist() == [[2, 2, 6, 6]] and usual.labels == ("ball",)
+    assert usual.scores.tolist() == [0.75], "it is in three of four pictures"
+
+
+def test_another_games_checkpoint_is_refused(scene, trained, capsys):
+    assert main(["evaluate", scene, "--checkpoint", str(trained), "--set", "world.use=atari/breakout"]) == 2
+    assert "classes" in capsys.readouterr().err
+
+
+def test_a_game_whose_truth_nobody_knows_is_refused(scene, tmp_path, capsys):
+    code = main(["train", scene, "--run", str(tmp_path / "r"), "--set", "world.use=atari/zaxxon"])
+    assert code == 2 and "pong" in capsys.readouterr().err and not (tmp_path / "r").exists()
+
+
+def test_what_is_seen_stands_beside_the_truth_and_its_origin_can_be_changed(scene):
+    show = SceneShow(load_scene(scene), device="cpu", most_worlds=1)
+    try:
+        assert {Offer.PERCEPTS, Offer.ORIGIN} <= show.offers
+        show.start(0)
+        for _ in range(60):
+            moment = show.step(2)
+        (seen,) = moment.seen
+        assert (seen.name, seen.percept.origin, seen.truth.origin) == ("detector", "model", "truth")
+        show.touch(Gesture("origin"))
+        (seen,) = show.look().seen
+        assert seen.percept.origin == "noisy truth" and seen.truth.origin == "truth"
+        show.touch(Gesture("origin"))
+        (seen,) = show.look().seen
+        assert seen.percept.origin == "truth" and seen.truth is None
+        assert "player" in seen.percept.labels
+    finally:
+        show.close()
+
+
+def test_closeness_tells_of_the_smallest_thing_and_of_the_share_found():
+    boxes = np.array([[0, 0, 10, 10], [20, 20, 22, 24]], np.float32)
+    truth = Percept("truth", boxes=boxes, labels=("player", "ball"))
+    nearly = Percept("model", boxes=boxes + np.float32([[1], [3]]), labels=("player", "ball"))
+    assert closeness(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
+    blind = Percept("model", boxes=np.zeros((0, 4), np.float32))
+    assert closeness(blind, truth)[0] == ("ball", "missed", "")
+
+
+def test_noise_displaces_and_misses_as_much_as_it_says():
+    generator = np.random.default_rng(0)
+    boxes = np.tile(np.float32([[50, 50, 54, 58]]), (4_000, 1))
+    percept = noisy(Percept("truth", boxes=boxes, labels=("ball",) * 4_000), generator, pixels=3, misses=0.25)
+    assert percept.origin == "noisy truth" and len(percept.labels) == len(percept.boxes)
+    assert len(percept.boxes) / 4_000 == pytest.approx(0.75, abs=0.03)
+    assert (percept.boxes[:, 0] - 50).std() == pytest.approx(3, abs=0.2)
+    sizes = percept.boxes[:, 2:] - percept.boxes[:, :2]
+    assert np.allclose(sizes, [4, 8], atol=1e-4), "a box moves as a whole"
+
+
+def test_frames_of_the_world_are_looked_at_where_nothing_is_given(scene, trained, tmp_path, capsys):
+    out = tmp_path / "out"
+    found = answer(capsys, "perceive", scene, "--checkpoint", str(trained), "--out", str(out))
+    assert len(found["percepts"]) == 10 and len(found["files"]) == 10
+    with Image.open(found["files"][0]) as picture:
+        assert picture.size == (640, 840)  # 160 × 210, four times as large
+
+
+def test_pictures_of_all_kinds_are_looked_at(scene, tmp_path, capsys):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(folder / "a.png")
+    Image.fromarray(rgb).convert("CMYK").save(folder / "b.jpg")
+    Image.fromarray(rgb).convert("RGBA").save(folder / "c.png")
+    Image.fromarray(rgb[..., 0].astype(np.uint16) * 257).save(folder / "d.png")
+    Image.fromarray(rgb).convert("P").save(
+        folder / "e.gif", save_all=True, append_images=[Image.new("P", (30, 20))]
+    )
+    (folder / "notes.txt").write_text("not a picture")
+    found = answer(capsys, "perceive", scene, "--input", str(folder), "--out", str(tmp_path / "out"))
+    names = [row["source"].rsplit("/", 1)[-1] for row in found["percepts"]]
+    assert names == ["a.png", "b.jpg", "c.png", "d.png", "e.gif#0", "e.gif#1"]
+    assert all(row["origin"] == "model" and "boxes" in row for row in found["percepts"])
+    pictures = dict(read_pictures(folder))
+    assert np.array_equal(pictures[str(folder / "a.png")], rgb)
+    assert np.array_equal(pictures[str(folder / "c.png")], rgb)
+    assert np.array_equal(pictures[str(folder / "d.png")], rgb[..., :1].repeat(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.png", None, "no such file"),
+        ("empty.png", b"", "is empty"),
+        ("text.png", b"hello, this is text", "not a picture"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "text|cut|not a picture|cannot be read"),
+        ("text.mp4", b"hello, this is text", "cannot be read as a video"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_name(scene, tmp_path, capsys, name, content, words):
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["perceive", scene, "--input", str(file), "--out", str(tmp_path / "out")]) == 2
+    with pytest.raises(PictureError, match=words):
+        list(read_pictures(file))
+    assert name in capsys.readouterr().err
+
+
+def test_huge_pictures_and_folders_without_any_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(PictureError, match="no picture in this folder"):
+        list(read_pictures(tmp_path))
+    monkeypatch.setattr("scenes.pictures.MOST_PIXELS", 100)
+    Image.new("RGB", (30, 20)).save(tmp_path / "big.png")
+    with pytest.raises(PictureError, match="30×20"):
+        list(read_pictures(tmp_path))

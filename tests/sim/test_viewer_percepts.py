@@ -1,0 +1,390 @@
+"""What is seen, over the picture and in words: where it lies, in which colour, and over nothing else."""
+
+from dataclasses import replace
+
+import numpy as np
+import pygame
+import pytest
+from viewer_shows import CountingShow, Driver
+
+from sim.atari.truth import classes
+from sim.atari.world import Atari, AtariWorld
+from sim.records import Percept
+from sim.viewer import boxes, depth, layout, overlay, picture, sees, skeleton, squares
+from sim.viewer.history import History
+from sim.viewer.packing import Packed, size_of
+from sim.viewer.screen import Screen
+from sim.viewer.show import Answer, Offer, Readout, Seen
+from sim.viewer.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
+from sim.viewer.view import Choices, Facts
+
+BLACK = np.zeros((40, 32, 3), np.uint8)
+ORIGINS = ("truth", "model", "noisy truth")
+
+
+def model(*found, **fields):
+    """A model's percept of (label, x0, y0, x1, y1)."""
+    edges = np.array([box for _, *box in found], np.float32).reshape(-1, 4)
+    return Percept("model", boxes=edges, labels=tuple(label for label, *_ in found), **fields)
+
+
+def true(percept):
+    return replace(percept, origin="truth", scores=None)
+
+
+def view_of(*seen, rgb=BLACK, **fields):
+    history = History(10.0)
+    history.append(replace(CountingShow().start(0), pictures=(rgb,), seen=seen, **fields))
+    return history.view()
+
+
+def drawn(*seen, size=(320, 400), area=None, rgb=BLACK):
+    """The window's pixels, (width, height, 3), with only the world drawn."""
+    surface = canvas(size)
+    picture.draw_world(surface, Ink(), area or surface.get_rect(), view_of(*seen, rgb=rgb))
+    return pygame.surfarray.array3d(surface).astype(int)
+
+
+def is_color(pixels, color):
+    return (pixels == color).all(axis=-1)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """Every text that is written, with its rectangle."""
+    found = []
+    write = Ink.write
+
+    def spy(self, surface, text, *args, **named):
+        found.append((text, write(self, surface, text, *args, **named)))
+        return found[-1][1]
+
+    monkeypatch.setattr(Ink, "write", spy)
+    return found
+
+
+class SeeingShow(CountingShow):
+    """Sees one ball, first by its truth, and takes the wish for another origin."""
+
+    offers = frozenset({Offer.PERCEPTS, Offer.ORIGIN})
+    waits = False
+    origin = "truth"
+
+    def touch(self, gesture):
+        if gesture.kind != "origin":
+            return Answer()
+        self.origin = ORIGINS[(ORIGINS.index(self.origin) + 1) % 3]
+        return Answer(redraw=True, message=f"seen by: {self.origin}")
+
+    def look(self):
+        return self._seeing(self._last)
+
+    def _moment(self, *args):
+        self._last = super()._moment(*args)
+        return self._seeing(self._last)
+
+    def _seeing(self, moment):
+        percept = replace(model(("ball", 4, 6, 10, 12)), origin=self.origin)
+        return replace(moment, seen=(Seen("ball-finder", percept),))
+
+
+@pytest.fixture
+def driver(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.chdir(tmp_path)
+    pygame.display.init()
+    drivers = []
+
+    def start(show):
+        drivers.append(Driver(show))
+        return drivers[-1]
+
+    yield start
+    for each in drivers:
+        each.viewer.close()
+    pygame.display.quit()
+
+
+def test_a_frame_lies_around_its_pixels_and_the_truth_around_the_frame():
+    found = model(("ball", 4, 6, 10, 12))
+    pixels = drawn(Seen("finder", found, true(found), classes=("ball",)))
+    assert not pixels[40:100, 60:120].any()
+    assert tuple(pixels[39, 59]) == tuple(pixels[100, 120]) == CLASS_COLORS[0]
+    rows = np.flatnonzero(is_color(pixels, PALETTE.text)[:, 90])
+    assert rows.tolist() == [40 - 4, 100 + 3]  # line 2, rim 1, dash 1, alike on both sides
+
+
+def test_the_truth_is_dashed_half_light_and_half_dark():
+    wide = model(("wall", 2, 10, 30, 30))
+    pixels = drawn(Seen("finder", model(), true(wide)))
+    line = pixels[:, 100 - 4]
+    light, dark = is_color(line, PALETTE.text).sum(), is_color(line, PALETTE.ground).sum()
+    assert light == pytest.approx(dark, abs=4) and light + dark == 288
+
+
+def test_names_cover_neither_each_other_nor_leave_the_picture(written):
+    found = model(
+        ("one", 2, 10, 8, 16), ("two", 6, 11, 12, 17), ("three", 9, 12, 15, 18), ("four", 0, 0, 40, 50)
+    )
+    area = pygame.Rect(60, 60, 160, 200)
+    pixels = drawn(Seen("finder", found), area=area)
+    rects = [rect for _, rect in written]
+    assert len(rects) >= 2
+    for i, rect in enumerate(rects):
+        assert rect.collidelist(rects[:i]) == -1
+        assert area.left <= rect.left and rect.right <= area.right
+    outside = np.ones(pixels.shape[:2], bool)
+    outside[area.left : area.right, area.top : area.bottom] = False
+    assert not pixels[outside].any()  # boxes larger than the picture
+
+
+def test_a_name_prefers_to_cover_no_other_frame(written):
+    found = model(("ball", 10, 20, 14, 24), ("bat", 8, 14, 16, 19))
+    drawn(Seen("finder", found))
+    (ball,) = [rect for text, rect in written if text == "ball"]
+    assert not ball.colliderect(80, 140, 80, 50)
+
+
+def test_of_a_crowd_only_outlines_are_drawn_and_the_truth_only_where_it_was_missed(written):
+    bricks = [("brick", 2 * k, 4, 2 * k + 2, 6) for k in range(boxes.CROWD + 1)]
+    truth = true(model(*bricks, ("ball", 20, 30, 22, 32)))
+    seen = Seen("finder", model(*bricks[1:], ("ball", 20, 30, 22, 32)), truth, classes=("ball", "brick"))
+    assert boxes.crowded(seen.percept.labels) == set() and boxes.crowded(truth.labels) == {"brick"}
+    assert boxes.missed(seen.percept, truth).tolist() == [True] + [False] * (boxes.CROWD + 1)
+    pixels = drawn(seen)
+    assert [text for text, _ in written] == ["ball"]
+    light = is_color(pixels, PALETTE.text)[:, :100]
+    assert np.flatnonzero(light.any(axis=1)).max() < 26  # around the first brick and nowhere else
+    assert is_color(pixels, CLASS_COLORS[1])[20:260, 40:60].any()
+
+
+def test_an_empty_or_infinite_perception_is_no_error():
+    truth = true(model(("ball", 4, 6, 10, 12)))
+    odd = model(("ball", np.nan, 0, 4, 4), ("ball", 0, 0, np.inf, 4))
+    assert boxes.missed(model(), truth).all()
+    assert drawn(Seen("finder", model(), truth)).any() and drawn(Seen("finder", odd, truth)).any()
+    assert sees.line(Seen("finder", model())).words == "nothing in sight"
+
+
+@pytest.mark.parametrize(("white_at_bottom", "corner"), [(1, (0, 0)), (0, (70, 70))])
+def test_a_board_marks_only_the_squares_that_are_misread(written, white_at_bottom, corner):
+    facts = {"white_at_bottom": white_at_bottom}
+    truth = Percept("truth", fen="rn6/8/8/8/8/8/8/4K3", facts=facts)
+    read = Percept("model", fen="qn6/8/8/8/8/8/8/4K3")
+    seen = Seen("reader", read, truth, board=(0, 0, 8, 8))
+    pixels = drawn(seen, size=(80, 80), rgb=np.zeros((8, 8, 3), np.uint8))
+    assert squares.misread(seen) == {0: "q"} and [text for text, _ in written] == ["q"]
+    xs, ys = np.nonzero(is_color(pixels, PALETTE.negative))
+    assert (xs.min(), ys.min(), xs.max(), ys.max()) == (*corner, corner[0] + 9, corner[1] + 9)
+    assert sees.words(seen) == "3 pieces"
+
+
+def test_what_is_no_board_misreads_no_square():
+    truth = Percept("truth", fen="8/8/8/8/8/8/8/8")
+    for nonsense in ("", "9/8", "rnbq", "8/8/8/8/8/8/8/8/8"):
+        assert squares.misread(Seen("reader", Percept("model", fen=nonsense), truth)) == {}
+
+
+def test_classes_keep_their_colours_and_any_two_of_a_game_differ():
+    names = classes("ms_pacman")
+    assert class_color("ghost") == class_color("ghost") == class_color("ghost", ("wall",))
+    assert class_color("b", ("a", "b")) == CLASS_COLORS[1]
+    assert len({class_color(name, names) for name in names}) == len(names)
+    many = [str(i) for i in range(20)]
+    assert len({class_color(name, many) for name in many}) == 20
+
+
+def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone():
+    mask = np.zeros((4, 4), np.uint8)
+    mask[:, 2:] = 2
+    grey = np.full((40, 40, 3), 100, np.uint8)
+    seen = Seen("segmenter", Percept("model", mask=mask), classes=("background", "floor", "leg"))
+    pixels = drawn(seen, size=(500, 400), rgb=grey)  # the legend stands beside the picture
+    expected = 0.55 * 100 + 0.45 * np.array(CLASS_COLORS[1])
+    np.testing.assert_allclose(pixels[350, 200], expected, atol=2)
+    np.testing.assert_array_equal(pixels[150, 200], (100, 100, 100))
+    assert sees.words(seen) == "leg"
+
+
+def test_edges_of_the_true_mask_are_where_its_classes_meet():
+    mask = np.zeros((40, 32), np.uint8)
+    mask[:, 16:] = 1
+    seen = Seen("segmenter", Percept("model", mask=mask * 0), Percept("truth", mask=mask))
+    light = is_color(drawn(seen), PALETTE.text)
+    assert set(np.flatnonzero(light.any(axis=1))) == {160} and light.sum() == 200
+
+
+def test_equal_ratios_of_depth_are_equal_steps_of_perceived_colour():
+    """Oklab's distance is the perceived one: from any depth to the double of it, it is the same."""
+    scale = depth.Span(1.0, 16.0, False)
+    lab = depth.oklab(depth.tinted(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]]), scale)[0])
+    steps = np.linalg.norm(np.diff(lab, axis=0), axis=1)
+    np.testing.assert_allclose(steps, steps.mean(), rtol=0.03)
+    assert (np.diff(lab[:, 0]) < 0).all()  # nearer is lighter
+    np.testing.assert_allclose(depth.oklab(np.array([255, 255, 255])), [1, 0, 0], atol=1e-3)
+
+
+def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
+    ground = np.concatenate([np.linspace(2, 10, 990), np.full(10, 400.0)]).reshape(10, 100).repeat(10, 0)
+    metres = depth.span([ground])
+    assert metres.near == 2.0 and 9.0 < metres.far < 11.0 and metres.more
+    sky = depth.tinted(np.array([[np.nan, 3.0]]), metres)[0]
+    assert tuple(sky[0]) == PALETTE.raised != tuple(sky[1])
+    assert depth.span([np.full((3, 3), np.nan)]) is None
+    nothing = Seen("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))
+    assert drawn(nothing).any() and sees.words(nothing) == ""
+
+
+@pytest.mark.parametrize("size", [(160, 160), (376, 420), (600, 400)])
+def test_an_inset_stands_beside_the_picture_or_in_its_corner(size):
+    area = pygame.Rect((0, 0), size)
+    rect = picture.place((160, 160), area)
+    seen = Seen("depth", Percept("model", depth=np.ones((8, 8))), Percept("truth", depth=np.ones((8, 8))))
+    place = overlay.Corners(Ink(), area, rect).take(depth.inset_size(Ink(), seen, area, rect), "right")
+    if place is None:
+        assert size == (160, 160)  # no room at all
+    else:
+        assert area.contains(place) and (rect.contains(place) or not rect.colliderect(place))
+
+
+def test_points_are_joined_and_hidden_ones_are_hollow():
+    points = {"left hip": (8.0, 10.0, 1.0), "left knee": (24.0, 10.0, 0.2), "lost": (np.nan, 3.0, 1.0)}
+    seen = Seen(
+        "pose", Percept("model", keypoints=points), edges=(("left hip", "left knee"), ("lost", "left hip"))
+    )
+    pixels = drawn(seen)
+    color = skeleton.side_color("left knee")
+    assert color != skeleton.side_color("right knee") != skeleton.side_color("head")
+    assert tuple(pixels[80, 100]) == tuple(pixels[160, 100]) == color
+    assert tuple(pixels[240, 100]) == PALETTE.ground
+    assert sees.words(seen) == "2 of 3 points"
+
+
+def test_sentences_and_labels_are_set_beside_what_is_true(written):
+    percept = Percept("model", label="breakout", scores=np.array([0.5]), caption="The ball falls.")
+    truth = Percept("truth", label="pong", caption="The ball rises.")
+    screen = Screen(Facts.of(CountingShow()))
+    screen.draw((1280, 800), Choices(), view_of(Seen("narrator", percept, truth)))
+    texts = [text for text, _ in written]
+    assert {"breakout", ".50", "truth: pong", "The ball falls.", "truth: The ball rises."} <= set(texts)
+    written.clear()
+    screen.draw((1280, 800), Choices(), view_of(Seen("narrator", replace(truth, origin="model"), truth)))
+    assert not any(text.startswith("truth:") for text, _ in written)
+
+
+def test_a_sentence_stands_under_the_picture_where_that_costs_it_nothing(written):
+    rgb = np.zeros((210, 160, 3), np.uint8)
+    long = Seen("narrator", Percept("model", caption="word " * 60))
+    for size in ((640, 480), (1280, 800)):
+        screen = Screen(Facts.of(CountingShow()))
+        plain = picture.place((160, 210), screen.layout(size, Choices(), view_of(rgb=rgb)).world)
+        found = screen.layout(size, Choices(), view_of(long, rgb=rgb))
+        told = picture.place((160, 210), found.world)
+        assert told.size == plain.size
+        written.clear()
+        screen.draw(size, Choices(), view_of(long, rgb=rgb))
+        lines = [rect for text, rect in written if text.startswith("word") and rect.top > size[1] // 2]
+        lines = [rect for rect in lines if rect.right < found.world.right + 1]
+        assert len(lines) == 2 and lines[-1].bottom <= found.bar.top
+        assert size == (640, 480) or lines[0].top >= told.bottom
+
+
+def test_a_line_says_who_what_and_how_far_off():
+    found = model(("ball", 0, 0, 2, 2), *[("brick", k, 4, k + 1, 6) for k in range(108)])
+    scores = (Readout("ball", 3.04, "px off"), Readout("AP50", 0.971), Readout("lost", float("nan"), "px"))
+    line = sees.line(Seen("finder", found, None, scores, ("brick", "ball")))
+    assert line == ("model", "108 × brick, ball", ("ball 3.0 px off", "AP50 .97", "lost – px"))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
+def test_the_panel_shows_at_every_size_and_only_where_something_is_seen(size, written):
+    screen = Screen(Facts.of(CountingShow()))
+    seen = Seen("finder", model(("ball", 4, 6, 10, 12)), scores=(Readout("ball", 3.0, "px off"),))
+    assert layout.SEES not in screen.layout(size, Choices(), view_of()).panels
+    panel = screen.layout(size, Choices(), view_of(seen)).panels[layout.SEES]
+    assert panel.height > layout.TITLE_ROW
+    screen.draw(size, Choices(), view_of(seen))
+    assert {"finder", "model", "ball 3.0 px off"} <= {text for text, _ in written}
+    folded = screen.layout(size, Choices(folded=frozenset({layout.SEES})), view_of(seen))
+    assert folded.panels[layout.SEES].height == layout.TITLE_ROW
+
+
+def test_where_room_is_scarce_perceptions_come_before_read_outs(written):
+    seen = [Seen(name, Percept("model", label=name)) for name in ("first", "second")]
+    readouts = tuple(Readout(f"figure {i}", 1.0) for i in range(4))
+    screen = Screen(Facts.of(CountingShow()))
+    screen.draw((640, 480), Choices(percepts=False), view_of(*seen, readouts=readouts))
+    texts = {text for text, _ in written}
+    assert {"first", "second"} <= texts and "figure 3" not in texts
+
+
+def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(driver):
+    hands = driver(SeeingShow(steps_per_second=50.0))
+    hands.press(pygame.K_t)
+    hands.until(lambda: hands.view.moment.seen[0].percept.origin == "model")
+    hands.until(lambda: hands.choices.message == "seen by: model" and hands.view.newest > 3)
+    hands.press(pygame.K_p)
+    hands.settle()
+    number = hands.view.number
+    hands.press(pygame.K_t)
+    hands.until(lambda: hands.view.moment.seen[0].percept.origin == "noisy truth")
+    assert hands.view.number == number  # the same moment, seen otherwise
+    color = class_color("ball")
+    framed = is_color(pygame.surfarray.array3d(hands.viewer.draw()), color).sum()
+    hands.press(pygame.K_o)
+    plain = is_color(pygame.surfarray.array3d(hands.viewer.draw()), color).sum()
+    assert not hands.choices.percepts and framed > plain
+    hands.press(pygame.K_LEFT, pygame.K_t)
+    assert "this is the past" in hands.choices.message
+
+
+def test_where_nothing_is_seen_the_key_says_so(driver):
+    hands = driver(CountingShow())
+    hands.press(pygame.K_o)
+    assert hands.choices.percepts and "takes a perception" in hands.choices.message
+
+
+def test_remembered_maps_count_and_come_back_bit_for_bit():
+    rng = np.random.default_rng(0)
+    mask, metres = rng.integers(0, 3, (60, 50), dtype=np.uint8), rng.random((60, 50), np.float32)
+    seen = (
+        Seen("a", Percept("model", mask=mask), Percept("truth", mask=mask.T, depth=metres)),
+        Seen("b", Percept("model", depth=-metres, keypoints={"hip": (1.0, 2.0, 1.0)})),
+    )
+    whole = replace(CountingShow().start(0), seen=seen)
+    packed = Packed.of(whole)
+    assert size_of(whole) == BLACK.nbytes + 2 * mask.nbytes + 2 * metres.nbytes
+    assert packed.nbytes < size_of(whole) and Packed.of(whole, packed).nbytes < packed.nbytes
+    again = packed.unpacked()
+    np.testing.assert_array_equal(again.pictures[0], whole.pictures[0])
+    for one, kept in zip(again.seen, seen, strict=True):
+        assert (one.name, one.percept.keypoints) == (kept.name, kept.percept.keypoints)
+        for field in ("mask", "depth"):
+            np.testing.assert_array_equal(getattr(one.percept, field), getattr(kept.percept, field))
+    np.testing.assert_array_equal(again.seen[0].truth.mask, mask.T)
+    np.testing.assert_array_equal(again.seen[0].truth.depth, metres)
+
+
+@pytest.mark.parametrize("game", ["pong", "breakout"])
+def test_the_truth_of_a_real_game_leaves_its_pixels_free(game, written):
+    """The frames of what is not in a crowd change no pixel of the objects that they mean."""
+    world = AtariWorld(Atari(game=game), 0)
+    world.reset(seed=0)
+    for action in [1] * 40 + [2, 3] * 5:
+        world.step(action)
+    rgb, truth = world.render(), world.truth()
+    pixels = drawn(Seen("truth", truth, classes=classes(game)), size=(700, 640), rgb=rgb)
+    plain = drawn(size=(700, 640), rgb=rgb)
+    crowd = boxes.crowded(truth.labels)
+    assert crowd == ({"brick"} if game == "breakout" else set())
+    left, factor = (700 - 480) // 2, 3
+    compared = 0
+    for box, label in zip(truth.boxes.astype(int) * factor, truth.labels, strict=True):
+        if label not in crowd:
+            x0, y0, x1, y1 = box
+            where = np.s_[left + x0 : left + x1, 5 + y0 : 5 + y1]
+            compared += 1
+            np.testing.assert_array_equal(pixels[where], plain[where])
+    assert compared >= 1 and (pixels != plain).any()
+    assert {text for text, _ in written} <= set(classes(game)) - crowd
+    world.close()
