@@ -21,8 +21,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from agents.gradient import GradientStep, adam
 from agents.networks import NETWORKS
 from agents.q_policy import QPolicy, best_actions, falling
 from agents.replay import Batch, Priorities, Replay
@@ -36,6 +37,9 @@ from supervised.numerics import (
     restore_optimizer,
     to_arrays,
 )
+
+#: What every gradient step reports: the loss, the mean of Q(s, a), the gradient's norm.
+FIGURES = ("loss", "q_value", "grad_norm")
 
 YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
 
@@ -58,14 +62,17 @@ class DQN:
     gamma: float = 0.99
     double: bool = False
     dueling: bool = False
+    layer_norm: bool = False  # Gallici et al. 2024: steadier values, larger steps
     n_step: int = 1
     prioritized: bool = False
     priority_alpha: float = 0.5  # Hessel et al. 2018, table 1
     priority_beta: float = 0.4  # rises to 1 as the budget is spent
     quantiles: int = 1  # 1: the mean alone; 200 in Dabney et al. 2018
     max_grad_norm: float = 10.0
+    adam_epsilon: float = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for budgets of a few million steps
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
@@ -141,6 +148,11 @@ def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
     return ((tau[:, None] - (error < 0).float()).abs() * huber).sum(1).mean(1)
 
 
+def of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
+    """(B, A, K) at actions (B,) → (B, K); its gradient adds nothing up, so no order of sums matters."""
+    return quantiles.gather(1, action[:, None, None].expand(-1, 1, quantiles.shape[2])).squeeze(1)
+
+
 class DQNLearner(QPolicy):
     """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
 
@@ -163,12 +175,14 @@ class DQNLearner(QPolicy):
             epsilon_play=config.epsilon_play,
             dueling=config.dueling,
             quantiles=config.quantiles,
+            layer_norm=config.layer_norm,
         )
         self.config = config
         self.target = self.new_network()
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=config.learning_rate, eps=1.5e-4, fused=True
-        )  # ε of Hessel et al. 2018, table 1
+        self._optimizer = adam(self.network.parameters(), config.learning_rate, config.adam_epsilon)
+        self._gradient_step = GradientStep(
+            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+        )
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -186,8 +200,10 @@ class DQNLearner(QPolicy):
         """Play and learn in turn until the budget is spent; yields about every thousand env steps.
 
         Raises:
+            CompileError: if there is nothing to compile with.
             NonFiniteError: if the loss is not finite.
         """
+        self._gradient_step.prepare()
         config, n = self.config, worlds.num_envs
         per_yield = max(1, YIELD_EVERY // n)  # steps of the whole batch between two yields
         total = budget.in_updates(per_yield * n)
@@ -310,19 +326,18 @@ class DQNLearner(QPolicy):
         else:
             beta = config.priority_beta + (1 - config.priority_beta) * min(1.0, share)
             batch = self._priorities.sample(config.batch_size, beta, self._generator)
-        target = self.td_target(batch)
-        rows = torch.arange(len(batch.action), device=self.device)
-        chosen = self.quantiles(self.network, batch.obs)[rows, batch.action]  # (B, K)
-        loss = (batch.weight * quantile_huber_loss(chosen, target)).mean()
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
-        self._optimizer.step()
+        figures, error = self._gradient_step(batch)
         self._updates += 1
-        with torch.no_grad():
-            if self._priorities is not None:
-                self._priorities.update(batch.index, target.mean(1) - chosen.mean(1))
-            return torch.stack([loss, chosen.mean(), norm]).detach()
+        if self._priorities is not None:
+            self._priorities.update(batch.index, error)
+        return figures
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Of B transitions: the loss (), its `FIGURES` but the last (2,), and their TD errors (B,)."""
+        target = self.td_target(batch)
+        chosen = of_actions(self.quantiles(self.network, batch.obs), batch.action)
+        loss = (batch.weight * quantile_huber_loss(chosen, target)).mean()
+        return loss, torch.stack([loss, chosen.mean()]), target.mean(1) - chosen.mean(1)
 
     @torch.no_grad()
     def td_target(self, batch: Batch) -> Tensor:
@@ -333,14 +348,14 @@ class DQNLearner(QPolicy):
         values = self.quantiles(self.target, batch.next_obs)
         chooser = self.quantiles(self.network, batch.next_obs) if self.config.double else values
         best = best_actions(chooser.mean(2), batch.next_mask)
-        following = values[torch.arange(len(best), device=self.device), best]
+        following = of_actions(values, best)
         return batch.n_step_return[:, None] + batch.discount[:, None] * following
 
     def _metrics(self, figures: list[Tensor]) -> dict[str, float]:
         metrics = {"epsilon": self.epsilon, "gradient_steps": float(self._updates)}
         if figures:
             means = torch.stack(figures).mean(0).tolist()
-            metrics |= dict(zip(("loss", "q_value", "grad_norm"), means, strict=True))
+            metrics |= dict(zip(FIGURES, means, strict=True))
             NonFiniteError.check(metrics, self._updates)
         return metrics
 

@@ -30,7 +30,7 @@ class RunningMoments(nn.Module):
     def update(self, batch: Tensor) -> None:
         """Take in (B, *shape) more."""
         batch = batch.double()
-        many = torch.tensor(float(len(batch)), dtype=torch.float64, device=batch.device)
+        many = float(len(batch))
         mean, variance = batch.mean(0), batch.var(0, correction=0)
         total = self.count + many
         delta = mean - self.mean

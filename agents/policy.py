@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.gradient import adam
 from agents.heads import Head, head_for
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
@@ -19,6 +19,7 @@ from supervised.numerics import (
     Precision,
     from_arrays,
     in_half,
+    on_device,
     optimizer_state,
     restore_optimizer,
     to_arrays,
@@ -103,7 +104,7 @@ class ActorCriticPolicy:
 
     def tensor(self, array: Array) -> Tensor:
         """An array on this policy's device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return on_device(array, self.device)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""
@@ -140,9 +141,7 @@ class ActorCriticLearner(ActorCriticPolicy):
         )
         # Not the generator that `act` uses: watching and scoring must not change what is learned.
         self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=learning_rate, eps=adam_epsilon, fused=True
-        )
+        self._optimizer = adam(self.network.parameters(), learning_rate, adam_epsilon)
         self._env_steps = 0
         self._updates = 0
         self._worlds_state: State | None = None

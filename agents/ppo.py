@@ -14,24 +14,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from agents.gradient import GradientStep, check_minibatch
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
-from agents.returns import generalized_advantage
+from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 from supervised.numerics import NonFiniteError, Precision
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
+
+TOLD = ("reward", "terminated", "truncated")  # what worlds say of a step besides the observation
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,16 @@ class PPO:
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_coef: float = 0.1
+    clip_coef_end: float | None = None  # reached in a straight line as well; None: clip_coef stays
     ent_coef: float = 0.01
+    ent_coef_end: float | None = None  # the same
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     normalize_observations: bool = False  # by running mean and deviation; for vectors
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
     greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
 
     def __post_init__(self) -> None:
@@ -71,15 +78,26 @@ class PPO:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        for name in ("learning_rate_end", "clip_coef", "ent_coef", "vf_coef"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        for name in (
+            "learning_rate_end", "clip_coef", "clip_coef_end", "ent_coef", "ent_coef_end", "vf_coef",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise ValueError(f"{name} must not be below 0, not {value}")
         if self.network not in NETWORKS:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PPO:
         """The same work a step in shorter updates, to estimate how long training will take."""
-        return replace(self, num_steps=min(self.num_steps, 16))
+        return PPOProbe(**vars(self) | {"num_steps": min(self.num_steps, 16)})
+
+    def check_rollout(self, num_envs: int) -> None:
+        """Refuse minibatches that a rollout of `num_envs` worlds cannot fill.
+
+        Raises:
+            MinibatchError: naming the keys and their values.
+        """
+        check_minibatch(self.minibatch_size, self.num_steps, num_envs)
 
     def build(
         self,
@@ -93,8 +111,15 @@ class PPO:
         return PPOLearner(self, observation_space, action_space, seed, device)
 
 
-def policy_loss(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_coef: float) -> Tensor:
-    """The clipped surrogate objective, negated (Schulman et al. 2017, equation 7); (B,) each → ()."""
+class PPOProbe(PPO):
+    """Only timed, never kept: its short rollouts may be less than a minibatch."""
+
+    def check_rollout(self, num_envs: int) -> None:
+        """Refuse nothing."""
+
+
+def policy_loss(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_coef: Tensor) -> Tensor:
+    """The clipped surrogate objective, negated (Schulman et al. 2017, equation 7); (B,) each and () → ()."""
     ratio = (log_prob - old_log_prob).exp()
     clipped = ratio.clamp(1 - clip_coef, 1 + clip_coef)
     return -torch.min(ratio * advantage, clipped * advantage).mean()
@@ -130,6 +155,17 @@ class Batch:
     advantage: Tensor  # (B,)
     target: Tensor  # (B,) λ-returns, which the value learns
     mask: Tensor | None  # (B, A)
+
+    def rows(self, rows: Tensor) -> Batch:
+        """A minibatch (M,) of these."""
+        return Batch(
+            obs=take(self.obs, rows),
+            action=self.action[rows],
+            log_prob=self.log_prob[rows],
+            advantage=self.advantage[rows],
+            target=self.target[rows],
+            mask=None if self.mask is None else self.mask[rows],
+        )
 
     @classmethod
     def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> Batch:
@@ -168,14 +204,22 @@ class PPOLearner(ActorCriticLearner):
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
         )
         self.config = config
+        self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
+        # Tensors, for the sake of a compiled loss; see agents.gradient.
+        self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
+        self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.
 
         Raises:
+            MinibatchError: if a minibatch is larger than a rollout.
+            CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
+        self.config.check_rollout(worlds.num_envs)
+        self._step.prepare()
         steps_per_update = self.config.num_steps * worlds.num_envs
         total = budget.in_updates(steps_per_update)
         self._worlds = worlds
@@ -185,9 +229,9 @@ class PPOLearner(ActorCriticLearner):
         else:
             obs, info = worlds.restore(self._worlds_state)
         while self._updates < total:
-            rate = self._learning_rate(total)
+            rates = self._schedule(total)
             rollout, obs, info, episodes = self._collect(worlds, obs, info)
-            metrics = self._update(rollout, rate)
+            metrics = self._update(rollout, **rates) | rates
             if self.moments is not None:
                 self.moments.update(rollout.obs.flatten(0, 1))
             self._env_steps += steps_per_update
@@ -203,15 +247,23 @@ class PPOLearner(ActorCriticLearner):
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
 
+    def _schedule(self, total: int) -> dict[str, float]:
+        """What falls, or rises, in a straight line with the budget of `total` updates: its values now."""
+        config, share = self.config, self._updates / total
+        return {
+            "learning_rate": self._learning_rate(total),
+            "clip_coef": straight(config.clip_coef, config.clip_coef_end, share),
+            "ent_coef": straight(config.ent_coef, config.ent_coef_end, share),
+        }
+
     def _learning_rate(self, total: int) -> float:
-        left = 1 - self._updates / total
-        end = self.config.learning_rate_end
-        return end + (self.config.learning_rate - end) * left
+        return straight(self.config.learning_rate, self.config.learning_rate_end, self._updates / total)
 
     @torch.no_grad()
     def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:
         """Play `num_steps` steps; the values of the observations that come next are filled in."""
         steps: list[dict[str, Tensor]] = []
+        told: list[tuple[Array, Array, Array]] = []  # to the device in one go, at the end
         episodes: list[Episode] = []
         masks: list[Tensor] = []
         for _ in range(self.config.num_steps):
@@ -223,7 +275,7 @@ class PPOLearner(ActorCriticLearner):
             episodes += finished(info)
             final_value = torch.zeros_like(value)
             if truncated.any():
-                rows = torch.from_numpy(truncated).to(self.device)
+                rows = self.tensor(np.flatnonzero(truncated))
                 final_value[rows] = self.forward(self.observe(info["final_obs"][truncated]))[1]
             steps.append(
                 {
@@ -232,15 +284,16 @@ class PPOLearner(ActorCriticLearner):
                     "log_prob": log_prob,
                     "value": value,
                     "next_value": final_value,
-                    "reward": self.tensor(reward).float(),
-                    "terminated": self.tensor(terminated),
-                    "truncated": self.tensor(truncated),
                 }
             )
+            told.append((reward, terminated, truncated))
             if mask is not None:
                 masks.append(mask)
         columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
+        for name, column in zip(TOLD, zip(*told, strict=True), strict=True):
+            columns[name] = self.tensor(np.stack(column))
         rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
+        rollout.reward = rollout.reward.float()
         following = torch.cat([rollout.value[1:], self.forward(self.observe(obs))[1][None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
         if self.config.clip_reward:
@@ -250,8 +303,20 @@ class PPOLearner(ActorCriticLearner):
             rollout.reward = self.return_scale.scale(rollout.reward, ended, self._running_return)
         return rollout, obs, info, episodes
 
-    def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
+    def _update(
+        self, rollout: Rollout, learning_rate: float, clip_coef: float, ent_coef: float
+    ) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        self._step.set_learning_rate(learning_rate)
+        self._clip_coef.fill_(clip_coef)
+        self._ent_coef.fill_(ent_coef)
+        *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
+        metrics = dict(zip(FIGURES, means, strict=True))
+        NonFiniteError.check(metrics, self._updates + 1)
+        return metrics | {"explained_variance": explained}
+
+    def _epochs(self, rollout: Rollout) -> Tensor:
+        """(7,) the means of the `FIGURES` over all minibatches and the variance explained before them."""
         config = self.config
         advantage = generalized_advantage(
             rollout.reward,
@@ -263,40 +328,30 @@ class PPOLearner(ActorCriticLearner):
             config.gae_lambda,
         )
         batch = Batch.from_rollout(rollout, advantage)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
         figures = []
         for _ in range(config.num_epochs):
             order = torch.randperm(len(batch.target), generator=self._generator, device=self.device)
             for start in range(0, len(order), config.minibatch_size):
-                figures.append(self._minibatch(batch, order[start : start + config.minibatch_size]))
-        means = torch.stack(figures).mean(0).tolist()  # the only wait for the device in an update
-        metrics = dict(zip(FIGURES, means, strict=True))
-        NonFiniteError.check(metrics, self._updates + 1)
-        residual = (batch.target - rollout.value.flatten()).var()
-        explained = 1 - residual / batch.target.var().clamp(min=1e-12)
-        return metrics | {"explained_variance": float(explained), "learning_rate": learning_rate}
+                rows = order[start : start + config.minibatch_size]
+                figures.append(self._step(batch.rows(rows))[0])
+        explained = explained_variance(batch.target, rollout.value.flatten())
+        return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
-    def _minibatch(self, batch: Batch, rows: Tensor) -> Tensor:
-        """One optimiser step on `rows` of the batch; returns the `FIGURES`, still on the device."""
-        config = self.config
-        parameters, value = self.forward(take(batch.obs, rows))
-        mask = None if batch.mask is None else batch.mask[rows]
-        log_prob, entropy = self.head.evaluate(parameters, mask, batch.action[rows])
-        old_log_prob = batch.log_prob[rows]
-        loss_pi = policy_loss(log_prob, old_log_prob, normalized(batch.advantage[rows]), config.clip_coef)
-        loss_v = value_loss(value, batch.target[rows])
-        loss = loss_pi + config.vf_coef * loss_v - config.ent_coef * entropy.mean()
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.max_grad_norm)
-        self._optimizer.step()
+    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Of one minibatch: the loss () and the `FIGURES` but the last, (5,)."""
+        parameters, value = self.forward(batch.obs)
+        log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
+        advantage = normalized(batch.advantage)
+        loss_pi = policy_loss(log_prob, batch.log_prob, advantage, self._clip_coef)
+        loss_v = value_loss(value, batch.target)
+        nats = entropy.mean()
+        loss = loss_pi + self.config.vf_coef * loss_v - self._ent_coef * nats
         with torch.no_grad():
-            log_ratio = log_prob - old_log_prob
+            log_ratio = log_prob - batch.log_prob
             ratio = log_ratio.exp()
             kl = (ratio - 1 - log_ratio).mean()  # Schulman 2020, "Approximating KL divergence", k3
-            clipped = ((ratio - 1).abs() > config.clip_coef).float().mean()
-            return torch.stack([loss_pi, loss_v, entropy.mean(), kl, clipped, norm])
+            clipped = ((ratio - 1).abs() > self._clip_coef).float().mean()
+            return loss, torch.stack([loss_pi, loss_v, nats, kl, clipped])
 
 
 def normalized(advantage: Tensor) -> Tensor:
@@ -304,3 +359,12 @@ def normalized(advantage: Tensor) -> Tensor:
     if len(advantage) < 2:
         return advantage
     return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+
+
+def straight(start: float, end: float | None, share: float) -> float:
+    """On the straight line from `start` to `end` as `share` goes from 0 to 1; `start` where there is no end.
+
+    >>> straight(0.2, 0.1, 0.5), straight(0.2, None, 0.5)
+    (0.15000000000000002, 0.2)
+    """
+    return start if end is None else end + (start - end) * (1 - share)

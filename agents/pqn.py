@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from agents.gradient import GradientStep, check_minibatch, radam
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.q_policy import QPolicy, best_actions, best_values, falling
-from agents.returns import generalized_advantage
+from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
@@ -55,6 +56,7 @@ class PQN:
     max_grad_norm: float = 10.0
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
@@ -81,7 +83,15 @@ class PQN:
 
     def probe(self) -> PQN:
         """The same work a step in shorter updates, to estimate how long training will take."""
-        return replace(self, num_steps=min(self.num_steps, 16))
+        return PQNProbe(**vars(self) | {"num_steps": min(self.num_steps, 16)})
+
+    def check_rollout(self, num_envs: int) -> None:
+        """Refuse minibatches that a rollout of `num_envs` worlds cannot fill.
+
+        Raises:
+            MinibatchError: naming the keys and their values.
+        """
+        check_minibatch(self.minibatch_size, self.num_steps, num_envs)
 
     def build(
         self,
@@ -97,6 +107,13 @@ class PQN:
             NetworkError: unless actions are Discrete from 0.
         """
         return PQNLearner(self, observation_space, action_space, seed, device)
+
+
+class PQNProbe(PQN):
+    """Only timed, never kept: its short rollouts may be less than a minibatch."""
+
+    def check_rollout(self, num_envs: int) -> None:
+        """Refuse nothing."""
 
 
 @dataclass
@@ -142,7 +159,8 @@ class PQNLearner(QPolicy):
             layer_norm=True,
         )
         self.config = config
-        self._optimizer = torch.optim.RAdam(self.network.parameters(), lr=config.learning_rate)
+        self._optimizer = radam(self.network.parameters(), config.learning_rate)
+        self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -153,9 +171,13 @@ class PQNLearner(QPolicy):
         """Alternate rollouts and updates until the budget is spent; yields after each update.
 
         Raises:
+            MinibatchError: if a minibatch is larger than a rollout.
+            CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
         config = self.config
+        config.check_rollout(worlds.num_envs)
+        self._step.prepare()
         steps_per_update = config.num_steps * worlds.num_envs
         total = budget.in_updates(steps_per_update)
         self._worlds = worlds
@@ -200,6 +222,7 @@ class PQNLearner(QPolicy):
     ) -> tuple[Rollout, Array, Info, list[Episode]]:
         """Play `num_steps` steps; the values of the observations that come next are filled in."""
         steps: list[dict[str, Tensor]] = []
+        told: list[tuple[Array, ...]] = []  # to the device in one go, at the end
         episodes: list[Episode] = []
         for _ in range(self.config.num_steps):
             seen, mask = self.observe(obs), self.mask(info)
@@ -212,18 +235,15 @@ class PQNLearner(QPolicy):
             if truncated.any():
                 final_q = self.q_values(self.observe(info["final_obs"]))
                 final_value = best_values(final_q, self.mask(info["final_info"]))
-            steps.append(
-                {
-                    "obs": seen,
-                    "action": self.tensor(action),
-                    "value": value,
-                    "next_value": final_value,
-                    "reward": self.tensor(reward).float(),
-                    "terminated": self.tensor(terminated),
-                    "truncated": self.tensor(truncated),
-                }
-            )
-        rollout = Rollout(**{name: stack([step[name] for step in steps]) for name in steps[0]})
+            steps.append({"obs": seen, "value": value, "next_value": final_value})
+            told.append((action, reward, terminated, truncated))
+        columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
+        for name, column in zip(
+            ("action", "reward", "terminated", "truncated"), zip(*told, strict=True), strict=True
+        ):
+            columns[name] = self.tensor(np.stack(column))
+        rollout = Rollout(**columns)
+        rollout.reward = rollout.reward.float()
         last = best_values(self.q_values(self.observe(obs)), self.mask(info))
         following = torch.cat([rollout.value[1:], last[None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
@@ -233,31 +253,29 @@ class PQNLearner(QPolicy):
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        self._step.set_learning_rate(learning_rate)
+        *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
+        metrics = dict(zip(FIGURES, means, strict=True))
+        NonFiniteError.check(metrics, self._updates + 1)
+        return metrics | {"explained_variance": explained}
+
+    def _epochs(self, rollout: Rollout) -> Tensor:
+        """(4,) the means of the `FIGURES` over all minibatches and the variance explained before them."""
         config = self.config
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
         target = rollout.targets(config.gamma, config.q_lambda).flatten()
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
         figures = []
         for _ in range(config.num_epochs):
             order = self.tensor(self._generator.permutation(len(target)))
             for start in range(0, len(order), config.minibatch_size):
                 rows = order[start : start + config.minibatch_size]
-                figures.append(self._minibatch(take(obs, rows), action[rows], target[rows]))
-        means = torch.stack(figures).mean(0).tolist()  # the only wait for the device in an update
-        metrics = dict(zip(FIGURES, means, strict=True))
-        NonFiniteError.check(metrics, self._updates + 1)
-        residual = (target - rollout.value.flatten()).var()
-        explained = 1 - residual / target.var().clamp(min=1e-12)
-        return metrics | {"explained_variance": float(explained)}
+                figures.append(self._step(take(obs, rows), action[rows], target[rows])[0])
+        explained = explained_variance(target, rollout.value.flatten())
+        return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
-    def _minibatch(self, obs: Tensor, action: Tensor, target: Tensor) -> Tensor:
-        """One optimiser step on B transitions; returns the `FIGURES`, still on the device."""
+    def loss(self, obs: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Of one minibatch, B transitions: the loss () and the `FIGURES` but the last, (2,)."""
         q = self.quantiles(self.network, obs).squeeze(2)  # (B, A)
         chosen = q.gather(1, action[:, None]).squeeze(1)
         loss = 0.5 * (chosen - target).square().mean()
-        self._optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.max_grad_norm)
-        self._optimizer.step()
-        return torch.stack([loss, chosen.mean(), norm]).detach()
+        return loss, torch.stack([loss, chosen.mean()])

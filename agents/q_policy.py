@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.networks import MLP, NetworkError, QNetwork
 from sim.records import Array, Decision
-from supervised.numerics import Precision, from_arrays, in_half, to_arrays
+from supervised.numerics import Precision, from_arrays, in_half, on_device, to_arrays
 
 
 class QPolicy:
@@ -125,7 +125,7 @@ class QPolicy:
 
     def tensor(self, array: Array) -> Tensor:
         """An array on this policy's device."""
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return on_device(array, self.device)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

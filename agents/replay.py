@@ -22,6 +22,7 @@ from torch import Tensor
 from agents.layout import channels_last, join, split
 from sim.machine import check_memory
 from sim.records import Segment, State
+from supervised.numerics import on_device
 
 SEGMENT = 512  # slots; what is full of them never changes and is written to disk once
 
@@ -103,10 +104,18 @@ class Replay:
         self._columns = {
             name: torch.zeros(rows, *size, dtype=dtype, device=self.device)
             for name, (size, dtype) in columns.items()
+            if name not in ("acted", "frame")
         }
+        # One frame more, for ever blank: what a stack holds before its episode's first.
+        size, dtype = columns["frame"]
+        self._columns["frame"] = torch.zeros(rows + 1, *size, dtype=dtype, device=self.device)
+        # On the host, which draws: it need not ask the device what may be drawn.
+        self._columns["acted"] = torch.zeros(rows, dtype=torch.bool)
+        self._acted: np.ndarray = self._columns["acted"].numpy()
         self._head = np.zeros(num_envs, np.int64)  # slots ever written, world by world
         self._age = np.zeros(num_envs, np.int64)
-        self.added: Tensor | None = None  # rows of the transitions that `add` wrote last
+        self.entered = np.zeros(0, np.int64)  # rows that may be drawn since the last `add`
+        self.left = np.zeros(0, np.int64)  # rows that may not any more
 
     def __len__(self) -> int:
         """How many transitions may be drawn now (final observations counted)."""
@@ -136,22 +145,29 @@ class Replay:
             final_mask: (N, A) of `final_obs`.
         """
         ended = terminated | truncated
-        worlds = np.arange(self.num_envs)
-        rows = self._write(worlds, obs, mask)
+        oldest, newest = self._oldest(), self._newest()
+        rows = self._write(np.arange(self.num_envs), obs, mask, acted=True)
         columns = self._columns
         columns["action"][rows] = action.to(torch.int32)
         columns["reward"][rows] = reward.float()
-        columns["terminated"][rows] = torch.from_numpy(terminated).to(self.device)
-        columns["last"][rows] = torch.from_numpy(ended).to(self.device)
-        columns["acted"][rows] = True
-        self.added = rows
+        columns["terminated"][rows] = on_device(terminated, self.device)
+        columns["last"][rows] = on_device(ended, self.device)
         if ended.any():
             assert final_obs is not None
             over = np.flatnonzero(ended)
-            chosen = torch.from_numpy(over).to(self.device)
-            rows = self._write(over, final_obs[chosen], None if final_mask is None else final_mask[chosen])
-            columns["acted"][rows] = False
+            chosen = on_device(over, self.device)
+            final_masks = None if final_mask is None else final_mask[chosen]
+            self._write(over, final_obs[chosen], final_masks, acted=False)
             self._age[over] = 0
+        entered = self._rows(np.maximum(newest + 1, 0), self._newest() + 1)
+        self.entered = entered[self._acted[entered]]
+        self.left = self._rows(oldest, self._oldest())
+
+    def drawable(self) -> np.ndarray:
+        """Rows of all transitions that may be drawn: their whole stack and successor are there."""
+        rows = self._rows(self._oldest(), self._newest() + 1)
+        acted: np.ndarray = rows[self._acted[rows]]
+        return acted
 
     def sample(self, size: int, generator: np.random.Generator) -> Batch:
         """Draw `size` transitions, each with equal chances."""
@@ -165,10 +181,9 @@ class Replay:
             world = np.searchsorted(bounds, draw, side="right")
             logical = oldest[world] + draw - (bounds[world] - room[world])
             rows = world * self.slots + logical % self.slots
-            acted = self._columns["acted"][torch.from_numpy(rows).to(self.device)].cpu().numpy()
-            found.append(rows[acted])
-            missing -= int(acted.sum())
-        index = torch.from_numpy(np.concatenate(found)).to(self.device)
+            found.append(rows[self._acted[rows]])
+            missing -= len(found[-1])
+        index = on_device(np.concatenate(found), self.device)
         return self.gather(index, torch.ones(size, device=self.device))
 
     def gather(self, index: Tensor, weight: Tensor) -> Batch:
@@ -198,15 +213,6 @@ class Replay:
             weight=weight,
         )
 
-    def drawable(self, index: Tensor) -> Tensor:
-        """(B,) bool: whether rows hold transitions whose stack and successor are still, or already, there."""
-        world = (index // self.slots).cpu().numpy()
-        slot = (index % self.slots).cpu().numpy()
-        head = self._head[world]
-        logical = head - 1 - (head - 1 - slot) % self.slots
-        inside = (logical >= self._oldest()[world]) & (logical <= self._newest()[world])
-        return torch.from_numpy(inside).to(self.device) & self._columns["acted"][index]
-
     def state(self) -> State:
         """Full segments by name, which never change, and the unfinished rest."""
         segments: dict[str, Segment] = {}
@@ -231,21 +237,31 @@ class Replay:
             world, number = map(int, name.split("-"))
             rows = world * self.slots + number * SEGMENT % self.slots
             for column, array in part.items():
-                self._columns[column][rows : rows + len(array)] = torch.from_numpy(array).to(self.device)
+                self._columns[column][rows : rows + len(array)].copy_(torch.from_numpy(array))
 
-    def _write(self, worlds: np.ndarray, obs: Tensor, mask: Tensor | None) -> Tensor:
+    def _write(self, worlds: np.ndarray, obs: Tensor, mask: Tensor | None, *, acted: bool) -> Tensor:
         """Write observations of some worlds into their next slots; returns the rows."""
-        rows = torch.from_numpy(worlds * self.slots + self._head[worlds] % self.slots).to(self.device)
+        places = worlds * self.slots + self._head[worlds] % self.slots
+        self._acted[places] = acted
+        rows = on_device(places, self.device)
         columns = self._columns
         columns["frame"][rows] = self._newest_frame(obs)
         age = np.minimum(self._age[worlds], self.frame_stack - 1).astype(np.uint8)
-        columns["age"][rows] = torch.from_numpy(age).to(self.device)
+        columns["age"][rows] = on_device(age, self.device)
         for name in ("terminated", "last"):
-            columns[name][rows] = False
+            columns[name].index_fill_(0, rows, False)
         if mask is not None:
             columns["mask"][rows] = mask
         self._head[worlds] += 1
         self._age[worlds] += 1
+        return rows
+
+    def _rows(self, first: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """The rows of logical slots from `first` (N,) to before `end` (N,) of each world, in order."""
+        count = np.maximum(end - first, 0)
+        world = np.repeat(np.arange(self.num_envs), count)
+        within = np.arange(len(world)) - np.repeat(count.cumsum() - count, count)
+        rows: np.ndarray = world * self.slots + (first[world] + within) % self.slots
         return rows
 
     def _after(self, row: Tensor) -> Tensor:
@@ -264,11 +280,10 @@ class Replay:
         frames = self._columns["frame"]
         back = torch.arange(self.frame_stack - 1, -1, -1, device=self.device)
         slot = row % self.slots
-        rows = (row - slot)[:, None] + (slot[:, None] - back) % self.slots
+        rows = (row - slot)[:, None] + (slot[:, None] - back) % self.slots  # (B, S)
+        before = back > self._columns["age"][row].long()[:, None]
+        rows = rows.masked_fill(before, len(frames) - 1)  # the blank one
         stack = frames.index_select(0, rows.flatten()).view(*rows.shape, *frames.shape[1:])
-        before = back > self._columns["age"][row].long()[:, None]  # (B, S)
-        if before.any():
-            stack[before] = 0
         if self._pictures:
             return join(stack)
         return stack if self.frame_stack > 1 else stack.squeeze(1)
@@ -287,51 +302,51 @@ class Replay:
 class Priorities:
     """Proportional prioritised replay (Schaul et al. 2016) over a `Replay`'s rows: a sum tree in one tensor.
 
-    P(i) = p_i^α / Σ p^α with p = |TD error| + ε; new transitions get the highest priority so far.
+    P(i) = p_i^α / Σ p^α with p = |TD error| + ε; new transitions get the highest priority so far. What may
+    not be drawn, or not yet, has priority 0, so that no draw has to be repeated: nothing in drawing and
+    updating waits for the device.
     """
 
     def __init__(self, replay: Replay, alpha: float, epsilon: float = 1e-6) -> None:
         self._replay, self._alpha, self._epsilon = replay, alpha, epsilon
         rows = replay.num_envs * replay.slots
-        self._leaves = 1 << (rows - 1).bit_length()
+        self._depth = (rows - 1).bit_length()
+        self._leaves = 1 << self._depth
         self._tree = torch.zeros(2 * self._leaves, dtype=torch.float64, device=replay.device)
-        self._highest = 1.0
+        self._highest = torch.ones((), dtype=torch.float64, device=replay.device)
 
     def add(self) -> None:
-        """Give what `Replay.add` wrote last the highest priority."""
-        assert self._replay.added is not None
-        highest = torch.full((len(self._replay.added),), self._highest, device=self._replay.device)
-        self._set(self._replay.added, highest.double())
+        """Give what may be drawn since the last `Replay.add` the highest priority; what may not, none."""
+        replay = self._replay
+        for rows, priority in (
+            (replay.left, torch.zeros_like(self._highest)),
+            (replay.entered, self._highest),
+        ):
+            if len(rows):
+                self._set(on_device(rows, replay.device), priority.expand(len(rows)))
 
     def sample(self, size: int, beta: float, generator: np.random.Generator) -> Batch:
         """Draw `size` transitions by priority; weights are (N · P(i))^−β over their maximum (section 3.4)."""
-        found: list[Tensor] = []
-        missing = size
-        while missing:
-            strata = (np.arange(missing) + generator.random(missing)) / missing
-            index = self._find(torch.from_numpy(strata).to(self._replay.device) * self._tree[1])
-            index = index[self._replay.drawable(index)]
-            found.append(index)
-            missing -= len(index)
-        index = torch.cat(found)
+        strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
+        index = self._find(strata * self._tree[1])
         probability = self._tree[self._leaves + index] / self._tree[1]
         weight = (len(self._replay) * probability) ** -beta
         return self._replay.gather(index, (weight / weight.max()).float())
 
     def update(self, index: Tensor, td_error: Tensor) -> None:
         """Set the priorities of drawn transitions from their |TD error| (B,)."""
-        priority = td_error.detach().abs().double() + self._epsilon
-        self._highest = max(self._highest, float(priority.max() ** self._alpha))
-        self._set(index, priority**self._alpha)
+        priority = (td_error.detach().abs().double() + self._epsilon) ** self._alpha
+        self._highest = torch.maximum(self._highest, priority.max())
+        self._set(index, priority)
 
     def state(self) -> State:
         """The leaves and the highest priority."""
-        return {"leaves": self._tree[self._leaves :].cpu().numpy(), "highest": self._highest}
+        return {"leaves": self._tree[self._leaves :].cpu().numpy(), "highest": self._highest.item()}
 
     def restore(self, state: State) -> None:
         """Take up a state from `state`."""
-        self._highest = float(state["highest"])
-        self._tree[self._leaves :] = torch.from_numpy(state["leaves"]).to(self._tree.device)
+        self._highest.fill_(float(state["highest"]))
+        self._tree[self._leaves :].copy_(torch.from_numpy(state["leaves"]))
         level = self._leaves
         while level > 1:
             sums = self._tree[level : 2 * level].view(-1, 2).sum(1)
@@ -339,18 +354,23 @@ class Priorities:
             self._tree[level : 2 * level] = sums
 
     def _set(self, index: Tensor, value: Tensor) -> None:
+        """Write leaves and the sums above them; of a leaf that is named twice the larger value counts."""
         node = index + self._leaves
-        self._tree[node] = value
-        while node[0] > 1:
-            node = torch.unique(node // 2)
+        self._tree.index_fill_(0, node, 0.0)
+        self._tree.scatter_reduce_(0, node, value, "amax")
+        for _ in range(self._depth):
+            node = node // 2
             self._tree[node] = self._tree[2 * node] + self._tree[2 * node + 1]
 
     def _find(self, mass: Tensor) -> Tensor:
-        """The leaves where the running sum of priorities passes `mass` (B,)."""
+        """The leaves where the running sum of priorities passes `mass` (B,); never one of priority 0.
+
+        However `mass` was rounded, there is a positive leaf under every node that is passed.
+        """
         node = torch.ones(len(mass), dtype=torch.long, device=mass.device)
-        while node[0] < self._leaves:
+        for _ in range(self._depth):
             left = self._tree[2 * node]
-            right = mass >= left
+            right = (mass >= left) & (self._tree[2 * node + 1] > 0)
             mass = torch.where(right, mass - left, mass)
             node = 2 * node + right.long()
-        return (node - self._leaves).clamp(max=self._replay.num_envs * self._replay.slots - 1)
+        return node - self._leaves

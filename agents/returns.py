@@ -71,3 +71,13 @@ def discounted_returns(reward: Tensor, alive: Tensor, final_value: Tensor, gamma
         following = torch.where(alive[t], reward[t] + gamma * following, following)
         returns[t] = following * alive[t]
     return returns
+
+
+def explained_variance(target: Tensor, value: Tensor) -> Tensor:
+    """() the share of the variance of `target` (B,) that `value` (B,) predicts: 1 all, 0 none, below 0 harm.
+
+    >>> target = torch.tensor([1.0, 2.0, 3.0])
+    >>> explained_variance(target, target + 5).item(), explained_variance(target, 0 * target).item()
+    (1.0, 0.0)
+    """
+    return 1 - (target - value).var() / target.var().clamp(min=1e-12)

@@ -1,8 +1,8 @@
 """An anchor-free object detector: which things are where, as boxes with classes.
 
 Every cell of a map of half the picture's size says, for each class, how likely it holds the centre of
-such a thing, and how far its box reaches to the left, up, right and down (Tian et al. 2019, "FCOS"; centres
-as in Zhou et al. 2019, "Objects as Points"). Half the size because a ball may be two pixels wide. A small
+such a thing, and where around it its box begins and ends (Zhou et al. 2019, "Objects as Points"; the
+generalised IoU as in Tian et al. 2019, "FCOS"). Half the size because a ball may be two pixels wide. A small
 U-Net (Ronneberger et al. 2015) gives each cell its surroundings.
 
 Read from top to bottom: the keys, the network, targets, loss, the detector that perceives.
@@ -60,7 +60,7 @@ class Detector:
 
 
 class DetectorNetwork(nn.Module):
-    """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and logarithms of distances."""
+    """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and what `reach_of` reads."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -75,7 +75,8 @@ class DetectorNetwork(nn.Module):
         assert isinstance(output, nn.Conv2d) and output.bias is not None
         nn.init.normal_(output.weight, std=0.01)
         nn.init.constant_(output.bias[:classes], -4.6)  # at first 1 cell of 100 (Lin et al. 2017)
-        nn.init.constant_(output.bias[classes:], 1.0)  # and its edges are e pixels away
+        nn.init.zeros_(output.bias[classes : classes + 2])  # it is in the middle of its cell
+        nn.init.constant_(output.bias[classes + 2 :], 1.5)  # and 4.5 pixels wide and high
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class; H and W must be multiples of `DIVISOR`."""
@@ -151,11 +152,24 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     focal = -(1 - probability).square() * probability.log() * here
     focal = focal - probability.square() * (1 - probability).log() * elsewhere
     positive = here.any(1)  # (B, h, w)
-    told = out[:, classes:].permute(0, 2, 3, 1)[positive].clamp(max=6).exp()  # (M, 4)
+    told = reach_of(out[:, classes:].permute(0, 2, 3, 1)[positive])  # (M, 4)
     wanted = reach.permute(0, 2, 3, 1)[positive]
-    boxes = 1 - generalized_iou(told, wanted)
+    # IoU alone is nearly flat once boxes overlap well, and a thing two pixels wide needs its edges exact.
+    edges = functional.smooth_l1_loss(told, wanted, reduction="none").mean(1)
+    boxes = 1 - generalized_iou(told, wanted) + edges
     centre_loss, box_loss = focal.sum() / things, boxes.sum() / things
     return centre_loss + 2 * box_loss, {"centre": centre_loss, "box": box_loss}
+
+
+def reach_of(out: Tensor) -> Tensor:
+    """Where boxes end, from their centre in pixels off the cell's middle and the logarithms of their size.
+
+    Returns:
+        (M, 4) pixels from the cell's middle to the left, up, right and down. An edge may lie in the cell's
+        very middle, which the logarithm of a distance could not say.
+    """
+    offset, half = out[:, :2], out[:, 2:].clamp(max=6).exp() / 2
+    return torch.cat([half - offset, half + offset], 1)
 
 
 def generalized_iou(told: Tensor, wanted: Tensor) -> Tensor:
@@ -241,7 +255,7 @@ class DetectorModel:
         at = at[value >= self.config.threshold]
         cells = score.shape[1] * score.shape[2]
         label, cell = at // cells, at % cells
-        reach = out[classes:].flatten(1)[:, cell].clamp(max=6).exp()  # (4, K)
+        reach = reach_of(out[classes:].flatten(1)[:, cell].T).T  # (4, K)
         x, y = (cell % score.shape[2] + 0.5) * STRIDE, (cell // score.shape[2] + 0.5) * STRIDE
         boxes = torch.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], 1).cpu().numpy()
         height, width = rgb.shape[:2]

@@ -80,12 +80,14 @@ def test_the_clipped_loss_by_hand():
     new = torch.tensor([1.5, 1.5, 0.5, 0.5]).log()
     advantage = torch.tensor([1.0, -1.0, 1.0, -1.0])
     # min(1.5, 1.2) = 1.2; min(-1.5, -1.2) = -1.5; min(.5, .8) = .5; min(-.5, -.8) = -.8
-    assert policy_loss(new, old, advantage, 0.2).item() == pytest.approx(-(1.2 - 1.5 + 0.5 - 0.8) / 4)
+    assert policy_loss(new, old, advantage, torch.tensor(0.2)).item() == pytest.approx(
+        -(1.2 - 1.5 + 0.5 - 0.8) / 4
+    )
 
 
 def test_a_clipped_ratio_has_no_gradient():
     new = torch.tensor([math.log(1.5)], requires_grad=True)
-    policy_loss(new, torch.zeros(1), torch.ones(1), 0.2).backward()
+    policy_loss(new, torch.zeros(1), torch.ones(1), torch.tensor(0.2)).backward()
     assert new.grad.item() == 0.0
 
 

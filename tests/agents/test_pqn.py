@@ -60,7 +60,9 @@ def test_the_best_value_heeds_the_mask_and_is_0_where_nothing_is_legal():
 
 def test_epsilon_and_learning_rate_fall_in_a_straight_line_with_the_budget():
     worlds = make_worlds("gym/CartPole-v1", 4)
-    config = PQN(network="mlp", num_steps=8, epsilon_start=0.9, epsilon_end=0.1, epsilon_share=0.5)
+    config = PQN(
+        network="mlp", num_steps=8, minibatch_size=16, epsilon_start=0.9, epsilon_end=0.1, epsilon_share=0.5
+    )
     agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
     told = [progress.metrics for progress in agent.learn(worlds, Budget(updates=4))]
     assert [m["epsilon"] for m in told] == pytest.approx([0.9, 0.5, 0.1, 0.1])

@@ -134,8 +134,7 @@ def playing(stack: int = 1, n_step: int = 1, masked: bool = False, seed: int = 0
 
 
 def all_rows(replay: Replay) -> torch.Tensor:
-    rows = torch.arange(WORLDS * replay.slots)
-    return rows[replay.drawable(rows)]
+    return torch.from_numpy(replay.drawable())
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -288,7 +287,34 @@ def test_new_transitions_get_the_highest_priority_so_far():
     player.step()
     priorities.add()
     leaves = priorities._tree[priorities._leaves :]
-    assert leaves[replay.added].tolist() == pytest.approx([7.0] * WORLDS, rel=1e-5)
+    assert len(replay.entered) >= WORLDS - 1  # a final observation is none
+    assert leaves[replay.entered].tolist() == pytest.approx([7.0] * len(replay.entered), rel=1e-5)
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+def test_what_may_not_be_drawn_has_no_priority_and_all_else_has_some(stack):
+    replay, player = playing(stack, n_step=2)
+    priorities = Priorities(replay, 0.5)
+    for _ in range(150):  # three times round the ring
+        player.step()
+        priorities.add()
+        leaves = priorities._tree[priorities._leaves :]
+        assert leaves.nonzero().squeeze(1).tolist() == sorted(replay.drawable())
+
+
+def test_rounding_never_leads_to_a_leaf_without_priority():
+    _, _, priorities = prioritised(1.0)
+    total = priorities._tree[1]
+    beyond = torch.stack([torch.zeros_like(total), total, total * (1 + 1e-9), 2 * total])
+    assert (priorities._tree[priorities._leaves + priorities._find(beyond)] > 0).all()
+
+
+def test_of_a_row_drawn_twice_the_larger_error_counts():
+    replay, _, priorities = prioritised(1.0)
+    row = all_rows(replay)[5]
+    priorities.update(torch.stack([row, row, row]), torch.tensor([2.0, 3.0, 1.0]))
+    assert priorities._tree[priorities._leaves + row].item() == pytest.approx(3.0, rel=1e-5)
+    consistent(priorities)
 
 
 def test_the_sum_tree_stays_consistent():

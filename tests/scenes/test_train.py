@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
+import random
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+import agents.dqn
 from scenes.cli import main
 from scenes.schema import load_scene
 from scenes.train import TrainingFailed, duration, train
@@ -25,12 +27,38 @@ from sim.checkpoints import load_checkpoint
 from sim.errors import RequestError
 from sim.runs import RunError
 
-PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+#: Processes that start at once, because what is slow to import was imported by the one that they fork from.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    [__name__, "agents.dqn", "agents.ppo", "agents.pqn", "sim.atari.world", "sim.walker.world"]
+)
+SAFE_EVERY = 64  # env steps between a DQN's safe points, and so its states; 1,000 are too long for a test
+
+
+def playfield(*words: str) -> None:
+    """The command line in a process of its own."""
+    agents.dqn.YIELD_EVERY = SAFE_EVERY
+    with open(os.devnull, "w") as sys.stderr:
+        sys.exit(main(list(words)))
+
+
 CARTPOLE = ["world.num_envs=2", "agent.num_steps=32", "agent.minibatch_size=64", "train.env_steps=3840"]
 PONG = [
     "world.num_envs=2", "agent.num_steps=32", "agent.minibatch_size=64", "train.env_steps=1280",
     "agent.num_epochs=1",
 ]  # fmt: skip
+#: Every learner at a small size, by scene. With `max_frames` there are ends in the middle of what is killed.
+SMALL = {
+    "cartpole": CARTPOLE,
+    "pong": PONG,
+    "pong-pqn": [*PONG, "world.max_frames=400"],
+    "pong-dqn": [
+        "world.num_envs=2", "world.max_frames=400", "agent.buffer_size=1000", "agent.batch_size=8",
+        "agent.learning_starts=100", "agent.prioritized=true", "agent.target_frequency=200",
+        "train.env_steps=1280",
+    ],
+    "walker": [*PONG, "agent.num_epochs=2"],
+}  # fmt: skip
 
 
 def quiet(line: str) -> None:
@@ -38,7 +66,7 @@ def quiet(line: str) -> None:
 
 
 def small(*changes: str, scene: str = "cartpole"):
-    return load_scene(scene, [*(CARTPOLE if scene == "cartpole" else PONG), *changes])
+    return load_scene(scene, [*SMALL[scene], *changes])
 
 
 def sets(*changes: str) -> list[str]:
@@ -55,27 +83,38 @@ def metrics(run: Path) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize(("scene", "every", "kills"), [("cartpole", 300, 3), ("pong", 100, 2)])
-def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene, every, kills):
+@pytest.mark.parametrize(
+    ("scene", "every", "kills"),
+    [
+        ("cartpole", 300, 2),
+        ("pong", 100, 1),
+        ("pong-pqn", 100, 1),
+        ("pong-dqn", 100, 1),
+        ("walker", 100, 1),
+        *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
+    ],
+)
+def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene, every, kills, monkeypatch):
+    monkeypatch.setattr("agents.dqn.YIELD_EVERY", SAFE_EVERY)
     train(small(f"train.checkpoint_every={10**9}", scene=scene), tmp_path / "whole", device="cpu", say=quiet)
-    changes = [*(CARTPOLE if scene == "cartpole" else PONG), f"train.checkpoint_every={every}"]
-    command = [*PLAYFIELD, "train", scene, "--run", str(tmp_path / "killed"), "--device", "cpu"]
-    command += sets(*changes)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run, often, said = tmp_path / "killed", f"train.checkpoint_every={every}", []
+    command = ["train", scene, "--run", str(run), "--device", "cpu", *sets(*SMALL[scene], often)]
+    chance = random.Random(os.urandom(8))
     for kill in range(kills):
-        again = ["--resume"] if kill else []
-        process = subprocess.Popen([*command, *again], stderr=subprocess.DEVNULL, env=environment)
+        process = PROCESSES.Process(target=playfield, args=[*command, *(["--resume"] if kill else [])])
+        process.start()
         look = states if kill == 0 else entries  # later kills may hit a state that is half written
-        before = look(tmp_path / "killed")
-        while process.poll() is None and look(tmp_path / "killed") <= before:
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finished = subprocess.run([*command, "--resume"], stderr=subprocess.PIPE, env=environment, text=True)
-    assert finished.returncode == 0, finished.stderr
-    assert "resuming" in finished.stderr
-    assert weights_hash(tmp_path / "killed") == weights_hash(tmp_path / "whole")
-    assert metrics(tmp_path / "killed") == metrics(tmp_path / "whole")
+        before = look(run)
+        while process.is_alive() and look(run) <= before:
+            time.sleep(0.005)
+        time.sleep(chance.choice([0.0, 0.3 * chance.random()]))  # as it is written, or later on
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+    train(small(often, scene=scene), run, device="cpu", resume=True, say=said.append)
+    assert f"resuming {run}" in said[0]
+    assert weights_hash(run) == weights_hash(tmp_path / "whole")
+    assert metrics(run) == metrics(tmp_path / "whole")
 
 
 def states(run: Path) -> set[str]:
@@ -283,7 +322,7 @@ def test_a_run_in_use_is_refused(tmp_path):
 
 
 def test_the_estimate_comes_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("scenes.train.PROBE_PAYS", 1)
+    monkeypatch.setattr("scenes.trainees.PROBE_PAYS", 1)
     said: list[str] = []
     train(small(), tmp_path / "r", device="cpu", say=said.append)
     assert "3,840 env steps" in said[0] and "steps/s" in said[0]

@@ -1,0 +1,161 @@
+"""One gradient step, the same for PPO, PQN and DQN, on CPU and CUDA, plain or compiled.
+
+    loss → backward → clip the gradient's norm → optimiser
+
+A learner hands over its loss as one function of tensors. Nothing here waits for the device: figures come back
+as tensors, and what moves with the budget (learning rate, coefficients) is a tensor too, filled anew, so that
+a compiled loss is not compiled again.
+
+With ``compile = true`` the loss and its gradient run under `torch.compile`: fused kernels from a C++
+compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay as they
+are, a handful of kernels over all parameters at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from sim.errors import RequestError
+
+#: What makes kernels of the traced loss; "eager" traces only.
+BACKEND = "inductor"
+COMPILERS = ("g++", "clang++", "c++", "cl")
+
+#: Of a minibatch: the loss (), the figures (K,) worth a curve, and whatever else the learner needs.
+Loss: TypeAlias = Callable[..., tuple[Tensor, ...]]
+
+
+class CompileError(RequestError):
+    """``compile = true`` where nothing can be compiled."""
+
+
+class MinibatchError(RequestError, ValueError):
+    """A minibatch of more steps than one rollout has."""
+
+
+class GradientStep:
+    """See the module.
+
+    >>> weight = nn.Parameter(torch.tensor(3.0))
+    >>> def loss(target):
+    ...     error = weight - target
+    ...     return error.square(), error[None]
+    >>> step = GradientStep(loss, torch.optim.SGD([weight], torch.tensor(0.25)), max_grad_norm=2.0)
+    >>> step(torch.tensor(1.0))[0].tolist(), weight.item()  # error 2, gradient 4 cut to 2: 3 − ¼ · 2
+    ([2.0, 4.0], 2.5)
+    """
+
+    def __init__(
+        self, loss: Loss, optimizer: torch.optim.Optimizer, max_grad_norm: float, *, compile: bool = False
+    ) -> None:
+        """Take up what a step needs; nothing is compiled before `prepare`.
+
+        Args:
+            loss: of the tensors of one minibatch; must not wait for the device.
+            optimizer: its learning rates are tensors; see `adam`.
+            max_grad_norm: gradients of a larger norm are scaled down to it.
+            compile: see the module.
+        """
+        self._optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
+        self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
+        self._device = self._parameters[0].device
+        self._graphs = compile and self._device.type == "cuda" and BACKEND == "inductor"
+        self._loss = loss
+
+    def prepare(self) -> None:
+        """Before the first step: compile where that is asked for, and make CUDA's sums repeatable.
+
+        Raises:
+            CompileError: naming what is missing.
+        """
+        if self._compile:
+            self._compile = False  # once
+            if BACKEND == "inductor":
+                check_compiler(self._device)
+            mode = "reduce-overhead" if self._graphs else None
+            # The last minibatch of an epoch may be shorter: two sizes are two compilations, no more.
+            self._loss = torch.compile(self._loss, backend=BACKEND, mode=mode, dynamic=False)
+        if self._device.type == "cuda":  # cuDNN would otherwise pick sums whose order changes from run to run
+            torch.backends.cudnn.deterministic = True
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The learning rate of the steps to come."""
+        for group in self._optimizer.param_groups:
+            group["lr"].fill_(learning_rate)
+
+    def __call__(self, *minibatch: Any) -> tuple[Tensor, ...]:
+        """One step; returns the loss's figures with the gradient's norm behind (K + 1,), and its rest.
+
+        What comes back is on the device and is not overwritten by later steps.
+        """
+        if self._graphs:  # gradients are a graph's memory too: gone before its next replay
+            self._optimizer.zero_grad()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        loss, figures, *rest = self._loss(*minibatch)
+        self._optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+        self._optimizer.step()
+        # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
+        kept = [tensor.detach().clone() if self._graphs else tensor.detach() for tensor in rest]
+        return torch.cat([figures.detach(), norm.detach()[None]]), *kept
+
+
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: float) -> torch.optim.Adam:
+    """Fused Adam (Kingma & Ba 2015); on CUDA its counters live there too, so that graphs can hold it."""
+    parameters = list(parameters)
+    device = parameters[0].device
+    return torch.optim.Adam(
+        parameters,
+        lr=torch.tensor(learning_rate, device=device),
+        eps=epsilon,
+        fused=True,
+        capturable=device.type == "cuda",
+    )
+
+
+def radam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.RAdam:
+    """Rectified Adam (Liu et al. 2020), which PQN learns with; see `adam`."""
+    parameters = list(parameters)
+    device = parameters[0].device
+    return torch.optim.RAdam(
+        parameters, lr=torch.tensor(learning_rate, device=device), capturable=device.type == "cuda"
+    )
+
+
+def check_minibatch(minibatch_size: int, num_steps: int, num_envs: int) -> None:
+    """Refuse minibatches that no rollout can fill.
+
+    Raises:
+        MinibatchError: naming the keys and their values.
+    """
+    rows = num_steps * num_envs
+    if minibatch_size > rows:
+        raise MinibatchError(
+            f"minibatch_size is {minibatch_size:,}, but a rollout has num_steps × num_envs = {num_steps:,} × "
+            f"{num_envs:,} = {rows:,} steps: set agent.minibatch_size to at most {rows:,}, or more num_steps"
+        )
+
+
+def check_compiler(device: torch.device) -> None:
+    """Refuse to compile where there is nothing to compile with.
+
+    Raises:
+        CompileError: naming what is missing.
+    """
+    mend = "or leave agent.compile at false"
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise CompileError(f"agent.compile needs Triton on CUDA: pip install triton, {mend}")
+    names = (os.environ.get("CXX", COMPILERS[0]), *COMPILERS)
+    if not any(shutil.which(name) for name in names):
+        raise CompileError(
+            f"agent.compile needs a C++ compiler, and none of {', '.join(dict.fromkeys(names))} is found: "
+            f"install one, {mend}"
+        )
