@@ -20,6 +20,7 @@ from supervised.metrics.grading import grade, intervals, tally
 from supervised.views import HELD_OUT, Views
 
 GRADED = 500  # pictures; below a minute on two cores
+EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
 RESAMPLES = 200  # for the intervals; each matches nothing anew, but Breakout has 108 boxes a picture
 #: Graded pictures are seeded this far from those that were learned from, and from those that validated them.
 GRADED_APART = 2 * HELD_OUT
@@ -51,14 +52,14 @@ def grade_perception(
     model, card = build_perception(scene, 0, classes, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
-    views = scene_views(scene, GRADED, scene.seed + GRADED_APART, device)
+    views = scene_views(scene, GRADED, scene.seed + GRADED_APART, device, every=EVERY)
     begun = time.perf_counter()
     said = model.perceive(list(views.rgb))
     rate = len(views) / (time.perf_counter() - begun)
     counted = tally("boxes", said, views.truths)
     metrics = grade("boxes", said, views.truths) | {"images_per_second": round(rate, 1)}
     ci95 = {name: list(ends) for name, ends in intervals(counted, views.episodes.tolist(), RESAMPLES).items()}
-    usual = usual_boxes(scene_views(scene, GRADED, scene.seed, device))
+    usual = usual_boxes(scene_views(scene, GRADED, scene.seed, device, every=EVERY))
     baseline = grade("boxes", [usual] * len(views), views.truths)
     breakdown = {name: _only(name, said, views) for name in classes}
     breakdown = {name: figures for name, figures in breakdown.items() if figures}

@@ -21,6 +21,7 @@ from sim.viewer.show import Seen
 from supervised.views import HELD_OUT
 
 FRAMES = 10  # of the scene's world, where nothing is given to look at
+EVERY = 97  # steps into the game
 SHOWN_ACROSS = 640  # pixels: small pictures are enlarged by whole factors, so that what is drawn can be read
 
 
@@ -87,7 +88,7 @@ def inputs(scene: Scene, source: Path | None, device: str) -> Iterator[tuple[str
     if source is not None:
         yield from read_pictures(source)
         return
-    views = scene_views(scene, FRAMES, scene.seed + 3 * HELD_OUT, device)
+    views = scene_views(scene, FRAMES, scene.seed + 3 * HELD_OUT, device, every=EVERY)
     for i, rgb in enumerate(views.rgb):
         yield f"{scene.name}-{i}", rgb
 

@@ -51,22 +51,22 @@ def truthful_worlds(scene: Scene, num_envs: int, seed: int) -> TruthfulWorlds:
     return worlds  # type: ignore[no-any-return]
 
 
-def scene_views(scene: Scene, count: int, seed: int, device: str = "cpu", *, skilled: bool = True) -> Views:
-    """Pictures of the scene's worlds while its agent, and chance, play.
+def scene_views(scene: Scene, count: int, seed: int, device: str = "cpu", *, every: int = 7) -> Views:
+    """Pictures of the scene's worlds: in half of them its agent plays, if it has one, in the others chance.
 
     Args:
         scene: whose world, and whose agent where it has a trained one.
         count: how many pictures.
         seed: of worlds and play.
         device: of the agent.
-        skilled: let the agent play in half of the worlds; otherwise chance plays alone.
+        every: steps between two pictures of one world; more where few pictures are to show whole games.
     """
     worlds: Any = truthful_worlds(scene, min(WATCHED_WORLDS, count), seed)
     try:
         policy = None
-        if skilled and scene.agent is not None:
+        if scene.agent is not None:
             policy, _ = build_policy(scene, worlds, scene_world(scene), chosen_device(device))
-        return watched(worlds, count, seed=seed, policy=policy)
+        return watched(worlds, count, seed=seed, policy=policy, every=every)
     finally:
         worlds.close()
 

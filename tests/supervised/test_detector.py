@@ -73,7 +73,9 @@ def test_what_decodes_ideal_answers_gives_the_truth_back():
     model = Detector().build(CLASSES, seed=0)
     logits = torch.full((1, 6, 16, 20), -9.0)
     logits[:, :2][torch.from_numpy(batch["centre"]) == 1] = 9.0
-    logits[:, 2:] = torch.from_numpy(batch["reach"]).clamp(min=1e-3).log()
+    left, up, right, down = torch.from_numpy(batch["reach"][0])
+    sizes = torch.stack([left + right, up + down]).clamp(min=1e-3)
+    logits[0, 2:] = torch.cat([torch.stack([right - left, down - up]) / 2, sizes.log()])
     model.network = lambda x: logits
     percept = model.perceive([np.zeros((32, 40, 3), np.uint8)])[0]
     found = sorted(zip(percept.labels, percept.boxes.round(3).tolist(), strict=True))
