@@ -30,7 +30,7 @@ from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
-from supervised.numerics import NonFiniteError, Precision
+from supervised.numerics import NonFiniteError, Precision, rounding_once
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
@@ -230,7 +230,8 @@ class PPOLearner(ActorCriticLearner):
             obs, info = worlds.restore(self._worlds_state)
         while self._updates < total:
             rates = self._schedule(total)
-            rollout, obs, info, episodes = self._collect(worlds, obs, info)
+            with rounding_once(self.device, self._half):
+                rollout, obs, info, episodes = self._collect(worlds, obs, info)
             metrics = self._update(rollout, **rates) | rates
             if self.moments is not None:
                 self.moments.update(rollout.obs.flatten(0, 1))

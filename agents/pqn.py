@@ -31,7 +31,7 @@ from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
-from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer
+from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer, rounding_once
 
 #: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")
@@ -189,7 +189,8 @@ class PQNLearner(QPolicy):
                 config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
             )
             rate = falling(config.learning_rate, config.learning_rate_end, share)
-            rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
+            with rounding_once(self.device, self._half):
+                rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
             metrics = self._update(rollout, rate)
             self._env_steps += steps_per_update
             self._updates += 1

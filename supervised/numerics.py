@@ -83,6 +83,15 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
             optimizer.state[parameter][name] = value
 
 
+def rounding_once(device: torch.device, half: bool) -> torch.autocast:
+    """A block in which weights are rounded to half precision once, not in every forward pass.
+
+    They must not change inside it: it is for rollouts, whose batches are small and whose weights stay.
+    PyTorch keeps the rounded copies until the outermost autocast ends.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+
+
 def in_half(precision: Precision, device: torch.device) -> bool:
     """Whether to run a network under bfloat16 autocast."""
     return precision == "bfloat16" or (precision == "auto" and bfloat16_pays(device))
