@@ -24,6 +24,8 @@ from supervised.numerics import Precision, from_arrays, to_arrays
 from supervised.views import Views
 
 STRIDE = 2  # pixels a cell
+#: The cells beside a centre, and last the centre itself, which so prevails.
+AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)) + ((0, 0),)
 DIVISOR = 8  # pictures are padded to a multiple of it
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 
@@ -118,7 +120,8 @@ class Targets:
         """B pictures (B, H, W, 3) uint8 with their targets.
 
         ``centre`` (B, C, h, w) uint8 is 1 where a thing's centre is, and 2 beside it, where either answer
-        will do; ``reach`` (B, 4, h, w) float32 pixels to the left, up, right and down of a cell's middle.
+        will do; ``reach`` (B, 4, h, w) float32 pixels to the left, up, right and down of a cell's middle,
+        for both: whichever of them answers loudest must know the box.
         """
         h, w = self._cells
         centre = np.zeros((len(rows), len(self._number), h, w), np.uint8)
@@ -131,13 +134,11 @@ class Targets:
             x0, y0, x1, y1 = truth.boxes.T
             column = np.minimum((x0 + x1) / 2 // STRIDE, w - 1).astype(int)
             line = np.minimum((y0 + y1) / 2 // STRIDE, h - 1).astype(int)
-            for dy in (-1, 0, 1):
-                for dx in (-1, 0, 1):
-                    near = np.clip(line + dy, 0, h - 1), np.clip(column + dx, 0, w - 1)
-                    centre[b, label, *near] = np.maximum(centre[b, label, *near], 2)
-            centre[b, label, line, column] = 1
-            x, y = STRIDE * (column + 0.5), STRIDE * (line + 0.5)
-            reach[b, :, line, column] = np.stack([x - x0, y - y0, x1 - x, y1 - y], 1)
+            for dy, dx in AROUND:
+                near = np.clip(line + dy, 0, h - 1), np.clip(column + dx, 0, w - 1)
+                centre[b, label, *near] = 2 if (dy, dx) != (0, 0) else 1
+                x, y = STRIDE * (near[1] + 0.5), STRIDE * (near[0] + 0.5)
+                reach[b, :, *near] = np.stack([x - x0, y - y0, x1 - x, y1 - y], 1)
         return {"rgb": self._views.rgb[rows], "centre": centre, "reach": reach}
 
 
@@ -151,13 +152,13 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     things = here.sum().clamp(min=1)
     focal = -(1 - probability).square() * probability.log() * here
     focal = focal - probability.square() * (1 - probability).log() * elsewhere
-    positive = here.any(1)  # (B, h, w)
+    positive = (centre > 0).any(1)  # (B, h, w)
     told = reach_of(out[:, classes:].permute(0, 2, 3, 1)[positive])  # (M, 4)
     wanted = reach.permute(0, 2, 3, 1)[positive]
     # IoU alone is nearly flat once boxes overlap well, and a thing two pixels wide needs its edges exact.
     edges = functional.smooth_l1_loss(told, wanted, reduction="none").mean(1)
     boxes = 1 - generalized_iou(told, wanted) + edges
-    centre_loss, box_loss = focal.sum() / things, boxes.sum() / things
+    centre_loss, box_loss = focal.sum() / things, boxes.mean() if len(boxes) else boxes.sum()
     return centre_loss + 2 * box_loss, {"centre": centre_loss, "box": box_loss}
 
 

@@ -48,7 +48,8 @@ def test_targets_by_hand():
     assert np.argwhere(centre[1] == 1).tolist() == [[6, 3]]  # the middle (7, 12) lies in cell (3, 6)
     assert (centre[1] == 2).sum() == 8
     assert reach[:, 6, 3].tolist() == [3.0, 3.0, 3.0, 1.0]  # from the cell's middle (7, 13)
-    assert np.count_nonzero(reach.any(0)) == 1
+    assert reach[:, 6, 4].tolist() == [5.0, 3.0, 1.0, 1.0], "the cell to the right knows the same box"
+    assert np.count_nonzero(reach.any(0)) == 9
 
 
 def test_a_picture_without_things_has_no_centres():
