@@ -85,10 +85,21 @@ def build_perception(
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:
         return model, None
-    loaded = load_checkpoint(checkpoint)
+    return model, load_perception(model, table, classes, checkpoint)
+
+
+def load_perception(
+    model: PerceptionModel, table: Perception, classes: tuple[str, ...], folder: Path
+) -> Card:
+    """Give a model the weights of a checkpoint; returns its card.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    loaded = load_checkpoint(folder)
     check_fits(loaded, kind="perception", name=table.use, classes=list(classes))
     model.load_weights(loaded.weights)
-    return model, loaded.card
+    return loaded.card
 
 
 def trains_perception(scene: Scene) -> bool:
@@ -118,7 +129,9 @@ class PerceptionTrainee:
         worlds: Any = truthful_worlds(scene, 1, scene.seed)
         self._classes = tuple(worlds.classes)
         worlds.close()
-        self.model, _ = build_perception(scene, 0, self._classes, self._device, start_from)
+        self.model = self._config.build(self._classes, seed=scene.seed, device=self._device)
+        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+            load_perception(self.model, scene.perception[0], self._classes, start_from)
 
     @cached_property
     def _fit(self) -> Fit:

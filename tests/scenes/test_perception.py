@@ -59,6 +59,17 @@ def test_training_writes_a_checkpoint_that_says_what_it_tells_apart(trained):
     assert card["trained"]["updates"] == 3 and "env_steps" not in card["trained"]
 
 
+def test_training_starts_from_nothing_unless_told(scene, trained, tmp_path):
+    shipped = ["--set", f"perception.0.checkpoint={trained}"]
+    runs = {}
+    for name, more in (("fresh", shipped), ("from", [*shipped, "--from", str(trained)])):
+        assert main(["train", scene, "--run", str(tmp_path / name), *more]) == 0
+        runs[name] = load_checkpoint(tmp_path / name / "checkpoints" / "3").weights
+    first = load_checkpoint(trained).weights
+    assert all(array.tobytes() == runs["fresh"][key].tobytes() for key, array in first.items())
+    assert any(array.tobytes() != runs["from"][key].tobytes() for key, array in first.items())
+
+
 def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_path, capsys, monkeypatch):
     arguments = ["train", scene, "--run", str(tmp_path / "other"), "--set", "train.checkpoint_every=1"]
     monkeypatch.setattr("supervised.detector.VALIDATE_EVERY", 1)
