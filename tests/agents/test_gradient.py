@@ -43,7 +43,7 @@ def learned(config, world, updates=3, **fields):
     return agent.weights(), [p.metrics for p in agent.learn(worlds, Budget(updates=updates))], agent
 
 
-def compare(config, world, tolerance, **fields):
+def assert_taught_alike(config, world, tolerance, **fields):
     """Learn plain and compiled, and hold the figures and the weights against each other."""
     first, plain, one = learned(config, world, **fields)
     _, compiled, two = learned(config, world, compile=True, **fields)
@@ -62,7 +62,7 @@ def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_a
     monkeypatch.setattr("agents.gradient.BACKEND", "eager")
     traced = torch._dynamo.utils.counters["stats"]
     before = traced["unique_graphs"]
-    compare(CONFIGS[name], world, 1e-6)
+    assert_taught_alike(CONFIGS[name], world, 1e-6)
     # 24 steps are minibatches of 16 and 8; a replay's batches are all of one size.
     assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
     assert not torch._dynamo.utils.counters["graph_break"]
@@ -73,7 +73,7 @@ def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_a
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_compiled_loss_on_pictures_teaches_the_same_but_for_rounding(name):
     fields = {"network": "small", "precision": "float32", "learning_rate": 1e-3}
-    compare(CONFIGS[name], "atari/pong", 1e-4, updates=2, **fields)
+    assert_taught_alike(CONFIGS[name], "atari/pong", 1e-4, updates=2, **fields)
 
 
 class NoWaiting(TorchDispatchMode):

@@ -130,7 +130,9 @@ def test_a_failure_is_told_and_not_the_end():
 
 
 def test_closing_one_that_was_never_asked_is_nothing():
+    before = threading.active_count()
     Attributor().close()
+    assert threading.active_count() == before
 
 
 def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, drawn):
