@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from scenes.build import chosen_device, scene_world
 from scenes.perceiving import build_perception, scene_views, truthful_worlds
 from scenes.schema import Scene
 from sim.records import Percept
-from supervised.metrics.grading import grade, intervals, tally
+from supervised.metrics.detection import BoxTally
+from supervised.metrics.grading import grade, intervals
 from supervised.views import HELD_OUT, Views
 
 GRADED = 500  # pictures; below a minute on two cores
@@ -56,13 +56,13 @@ def grade_perception(
     begun = time.perf_counter()
     said = model.perceive(list(views.rgb))
     rate = len(views) / (time.perf_counter() - begun)
-    counted = tally("boxes", said, views.truths)
-    metrics = grade("boxes", said, views.truths) | {"images_per_second": round(rate, 1)}
+    counted, once = BoxTally(said, views.truths), np.ones(len(views))
+    metrics = known(counted.score(once)) | {"images_per_second": round(rate, 1)}
     ci95 = {name: list(ends) for name, ends in intervals(counted, views.episodes.tolist(), RESAMPLES).items()}
     usual = usual_boxes(scene_views(scene, GRADED, scene.seed, device, every=EVERY))
     baseline = grade("boxes", [usual] * len(views), views.truths)
-    breakdown = {name: _only(name, said, views) for name in classes}
-    breakdown = {name: figures for name, figures in breakdown.items() if figures}
+    breakdown = {name: known(figures) for name, figures in counted.by_class(once).items()}
+    breakdown = {name: breakdown[name] for name in classes if breakdown.get(name)}
     show_grades(scene, metrics, baseline, ci95, breakdown)
     return {
         "metrics": metrics,
@@ -96,16 +96,9 @@ def usual_boxes(views: Views) -> Percept:
     )
 
 
-def _only(name: str, said: list[Percept], views: Views) -> dict[str, float]:
-    """The figures of one class alone."""
-
-    def of_class(percept: Percept) -> Percept:
-        assert percept.boxes is not None
-        mine = [i for i, label in enumerate(percept.labels) if label == name]
-        scores = None if percept.scores is None else percept.scores[mine]
-        return replace(percept, boxes=percept.boxes[mine], labels=(name,) * len(mine), scores=scores)
-
-    return grade("boxes", [of_class(p) for p in said], [of_class(t) for t in views.truths])
+def known(figures: Mapping[str, float]) -> dict[str, float]:
+    """The figures that have a meaning in these pictures."""
+    return {name: float(value) for name, value in figures.items() if not np.isnan(value)}
 
 
 def show_grades(
