@@ -1,11 +1,11 @@
 """Generative models: they dream the worlds.
 
-In: a `sim.records.Condition` (label, text, frame, mask or latent) and a seed. Out: `Samples` (n, …).
-Does not know: agents, scenes. It may use `supervised`, whose fitting loop trains every model here.
+In: a `sim.records.Condition` (label, text, frame, mask or latent) and a seed. Out: `Samples` (n, …), pictures
+uint8 or vectors float32. A model is fitted to a `collection.Collection` by `supervised.fit`, and knows its
+data only by its `collection.Spec`. Does not know: agents, scenes.
 
-Empty so far. What comes: `catalog.py`, a file for each family (GAN, VAE, flow, diffusion), `metrics.py`,
-`gallery.py`, and `dream/`: worlds that a model makes up, which implement `gymnasium.Env` like any other.
+Reading order: `collection.py`, `conditions.py`, `vae.py` (the model of a model file), `data/`, the others.
 
-To add a sampler, then: one file with config, network, loss and `sample`, a line in the catalogue, and the
-conformance test checks it.
+To add a sampler: one file with config, network, loss and `sample` (copy `vae.py`), a line in `catalog.py`;
+`tests/generative/test_samplers_conform.py` then checks its promises.
 """

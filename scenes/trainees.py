@@ -1,4 +1,4 @@
-"""What a training session trains: agents and perceptions, behind one seam.
+"""What a training session trains: agents, perceptions and samplers, behind one seam.
 
 A session (`scenes.train`) saves, logs and stops; a trainee learns, knows its own exact state and says how its
 progress is counted.
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from agents.evaluate import evaluate
 from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
 from scenes.perceiving import PerceptionTrainee, trains_perception
+from scenes.sampling import SamplerTrainee, trains_sampler
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card, load_checkpoint
 from sim.protocols import LearnerConfig
@@ -60,7 +61,8 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
     """What training the scene is about, ready to learn.
 
     Args:
-        scene: its first perception, where that is for the audience, else its agent.
+        scene: its first perception, where that is for the audience, or its first sampler, where there is no
+            agent; else its agent.
         device: ``auto``, ``cpu`` or ``cuda``.
         start_from: a checkpoint whose weights to start with.
 
@@ -69,6 +71,8 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
     """
     if trains_perception(scene):
         return PerceptionTrainee(scene, device, start_from)
+    if trains_sampler(scene):
+        return SamplerTrainee(scene, device, start_from)
     return AgentTrainee(scene, device, start_from)
 
 

@@ -30,6 +30,7 @@ def say(line: str = "") -> None:
 def list_all(what: str | None) -> Answer:
     """Names of everything, or of one kind."""
     from agents.catalog import AGENTS
+    from generative.catalog import SAMPLERS
     from supervised.catalog import PERCEPTIONS
 
     scenes = shipped_scenes()
@@ -37,7 +38,7 @@ def list_all(what: str | None) -> Answer:
         "worlds": world_names(),
         "agents": sorted(AGENTS),
         "perceptions": sorted(PERCEPTIONS),
-        "samplers": [],
+        "samplers": sorted(SAMPLERS),
         "scenes": scenes,
     }
     if what is not None:
@@ -148,6 +149,7 @@ def train(
 ) -> tuple[Answer, bool]:
     """Train; the second value tells whether a person stopped it."""
     from scenes.perceiving import trains_perception
+    from scenes.sampling import trains_sampler
     from scenes.train import default_folder
     from scenes.train import train as work
 
@@ -169,7 +171,7 @@ def train(
     )
     if result.stopped:
         say(f"stopped: {result.stopped}")
-    acts = not trains_perception(scene)
+    acts = not trains_perception(scene) and not trains_sampler(scene)
     done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
     say(f"{done} in {result.folder}; watch it: {how_to_watch(name, result.folder)}")
     counted = {"env_steps": result.env_steps} if acts else {}

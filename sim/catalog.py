@@ -70,6 +70,7 @@ PACKAGES = {
     "pygame": "pygame-ce",
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
+    "sklearn": "scikit-learn",
 }  # where they differ
 
 

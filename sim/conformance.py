@@ -1,9 +1,9 @@
-"""What every world, every policy and every perception promises, checked promise by promise.
+"""What worlds, policies, perceptions and samplers promise, checked promise by promise.
 
 `check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
-`check_perception` takes a model and pictures. All raise `ConformanceError` with the culprit and the promise
-that it breaks. Tests call them for every catalogue entry; whoever writes a new one calls them first. Knows
-no torch and no pytest.
+`check_perception` takes a model and pictures, `check_sampler` a model and examples. All raise
+`ConformanceError` with the culprit and the promise that it breaks. Tests call them for every catalogue
+entry; whoever writes a new one calls them first. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
-from sim.protocols import PerceptionModel, Policy, WorldConfig
-from sim.records import Array, Decision, Percept, State
+from sim.protocols import Decodes, Encodes, Likely, PerceptionModel, Policy, SamplerModel, Traces, WorldConfig
+from sim.records import Array, Condition, Decision, Percept, SampleOptions, State
 from sim.vector import ActionError, Info, Worlds, episode_seed
 
 NUM_ENVS = 2
@@ -375,3 +375,81 @@ def _check_boxes(model: PerceptionModel, percept: Percept, width: int, height: i
     _require(bool(((boxes >= 0) & (boxes <= corner)).all()), model, "boxes stay inside the picture")
     _require(scores is not None and scores.shape == (len(boxes),), model, "one score a box")
     _require(scores is None or bool(((scores >= 0) & (scores <= 1)).all()), model, "scores are in [0, 1]")
+
+
+def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | None = None) -> None:
+    """A sampler keeps every promise of its seam.
+
+    Args:
+        model: fitted or fresh.
+        values: (n, …) examples of the kind that it makes, at least two.
+        options: how it samples; few steps are enough.
+
+    Raises:
+        ConformanceError: naming the model and the first promise that it breaks.
+    """
+    options = options or SampleOptions(steps=2)
+    free = Condition()
+    samples = model.sample(3, free, options, SEED)
+    made = samples.values
+    _check_made(model, made, 3)
+    _require(samples.seed == SEED and samples.condition == free, model, "samples tell seed and condition")
+    _same(model, model.sample(3, free, options, SEED).values, made, "the same seed gives the same samples")
+    other = model.sample(3, free, options, SEED + 1).values
+    _require(not np.array_equal(other, made), model, "another seed gives other samples")
+    for condition, culprit in (
+        (Condition(label="no such label"), "label"),
+        (Condition(text="xyzzy"), "text"),
+    ):
+        words = _refused(model, condition, options)
+        _require(culprit in words, model, f"a {culprit} that it does not know is refused by name")
+    weights = model.weights()
+    model.load_weights(weights)
+    for name, array in model.weights().items():
+        _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
+    _same(model, model.sample(3, free, options, SEED).values, made, "weights are all that sampling needs")
+    _check_abilities(model, values, made, options)
+
+
+def _check_abilities(model: SamplerModel, values: Array, made: Array, options: SampleOptions) -> None:
+    """What only some samplers can."""
+    before = values.copy()
+    if isinstance(model, Traces):
+        *_, last = model.trace(len(made), Condition(), options, SEED)
+        _same(model, last, made, "a trace ends in the sample")
+    if isinstance(model, Likely):
+        bits = model.bits_per_dim(values)
+        typed = bits.shape == (len(values),) and bits.dtype == np.float64
+        _require(typed and bool(np.isfinite(bits).all()), model, "bits per dimension are finite float64 (n,)")
+    if isinstance(model, Encodes):
+        latents = model.encode(values)
+        typed = latents.ndim == 2 and len(latents) == len(values) and latents.dtype == np.float32
+        _require(typed, model, "latents are float32 (n, L)")
+        _check_made(model, model.decode(latents), len(values))
+    elif isinstance(model, Decodes):
+        given = Condition(latent=np.zeros((1, _latents(model)), np.float32))
+        decoded = model.decode(np.asarray(given.latent))
+        _check_made(model, decoded, 1)
+    _same(model, values, before, "examples are read, not written")
+
+
+def _latents(model: Any) -> int:
+    """How many latents a decoder takes: it says so in its configuration."""
+    return int(model.config.latents)
+
+
+def _check_made(model: SamplerModel, made: Array, n: int) -> None:
+    shape = tuple(model.spec.shape)
+    kind = np.uint8 if len(shape) == 3 else np.float32
+    _require(made.shape == (n, *shape), model, f"samples have shape {(n, *shape)}, not {made.shape}")
+    _require(made.dtype == kind, model, f"samples are {np.dtype(kind)}, not {made.dtype}")
+    _require(bool(np.isfinite(made).all()), model, "samples are finite")
+
+
+def _refused(model: SamplerModel, condition: Condition, options: SampleOptions) -> str:
+    """What a sampler says when it refuses a condition; empty if it does not."""
+    try:
+        model.sample(1, condition, options, SEED)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -159,7 +159,79 @@ class Sampler(Protocol):
     """Makes new examples."""
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` examples; the same seed gives the same ones."""
+        """`n` examples; the same seed gives the same ones.
+
+        Raises:
+            ValueError: naming a part of `condition` that it cannot honour, and what it can.
+        """
+
+
+class SamplerModel(Sampler, Protocol):
+    """A sampler that is learned; what it makes looks like the examples that it was fitted to.
+
+    `Encodes`, `Traces` and `Likely` are offered by those that can.
+
+    Attributes:
+        spec: what it knows of its data (`generative.collection.Spec`): the shape of an example, names.
+    """
+
+    spec: Any
+
+    def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
+        """A fit of this model (`supervised.fit.Fit`) to examples (`generative.collection.Collection`)."""
+
+    def weights(self) -> dict[str, Array]:
+        """What sampling needs: the content of a checkpoint."""
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up weights from a checkpoint."""
+
+
+class SamplerConfig(Protocol):
+    """A catalogue entry for samplers: a dataclass whose fields are the scene's keys."""
+
+    @property
+    def data(self) -> str:
+        """What it learns from: a name of `generative.data.catalog`, or a folder."""
+
+    @property
+    def examples(self) -> int:
+        """How many examples to learn from."""
+
+    def build(self, spec: Any, *, seed: int, device: str) -> SamplerModel:
+        """Make the model for data of this `generative.collection.Spec`."""
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A sampler that makes each example of one point of a latent space."""
+
+    def decode(self, latents: Array) -> Array:
+        """(n, L) float32 → (n, …) examples."""
+
+
+@runtime_checkable
+class Encodes(Decodes, Protocol):
+    """A sampler that finds the latent point of a given example, too."""
+
+    def encode(self, values: Array) -> Array:
+        """(n, …) examples → (n, L) float32."""
+
+
+@runtime_checkable
+class Traces(Protocol):
+    """A sampler that works in steps, and shows them."""
+
+    def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
+        """(n, …) examples from noise to what `sample` returns, one after each step."""
+
+
+@runtime_checkable
+class Likely(Protocol):
+    """A sampler that tells how likely an example is."""
+
+    def bits_per_dim(self, values: Array) -> Array:
+        """(n,) float64: −log₂ p of each example, over the number of its values; some give an upper bound."""
 
 
 class Game(Protocol):

@@ -1,0 +1,5 @@
+"""The generative models by name; see `sim.catalog` for how a name is looked up."""
+
+SAMPLERS = {
+    "vae": "generative.vae:VAE",
+}

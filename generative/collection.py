@@ -1,0 +1,172 @@
+"""Collections: the examples that a generative model learns from, and what it must know of them beforehand.
+
+Pictures and vectors alike; every family of models is fitted to the same `Collection`, so that they can be
+compared. Does not know where examples come from (`generative.data`), nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sim.records import Array, Percept
+from supervised.grammar import split
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a model must know of its data before it sees it; kept in a checkpoint's card.
+
+    Attributes:
+        shape: (H, W, 3) of pictures, (D,) of vectors.
+        label_names: the classes, in the order of their numbers.
+        axes: the names of the D numbers of a vector; empty for pictures.
+        words: the tokens of all captions, in alphabetical order; empty where there are none.
+    """
+
+    shape: tuple[int, ...]
+    label_names: tuple[str, ...]
+    axes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+    @property
+    def pictures(self) -> bool:
+        """Whether the examples are pictures."""
+        return len(self.shape) == 3
+
+    def table(self) -> dict[str, list[Any]]:
+        """As a card holds it."""
+        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> Spec:
+        """From a card's table.
+
+        Raises:
+            ValueError: naming what it lacks.
+
+        >>> Spec.of(Spec((2,), ("all",), ("x", "y")).table()).axes
+        ('x', 'y')
+        """
+        lacking = {"shape", "label_names"} - set(table)
+        if lacking:
+            raise ValueError(f"its spec lacks {', '.join(sorted(lacking))}")
+        return cls(**{name: tuple(table.get(name, ())) for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class Collection:
+    """N examples to learn a distribution from.
+
+    Attributes:
+        values: (N, H, W, 3) uint8 pictures, or (N, D) float32 vectors.
+        labels: (N,) int64 into `label_names`; all 0 where there is one class.
+        label_names: the classes.
+        episodes: (N,) int64 episode, game or author; examples of one are not independent.
+        captions: N sentences, empty where nothing is said of an example; or none at all.
+        truths: N percepts, where the simulator knows; or none at all.
+        axes: the names of the D numbers, for vectors.
+    """
+
+    values: Array
+    labels: Array
+    label_names: tuple[str, ...]
+    episodes: Array
+    captions: tuple[str, ...] = ()
+    truths: tuple[Percept, ...] = ()
+    axes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together.
+
+        Raises:
+            ValueError: naming the part.
+        """
+        kind = np.uint8 if self.values.ndim == 4 else np.float32
+        if self.values.ndim not in (2, 4) or self.values.dtype != kind:
+            raise ValueError(f"values are {self.values.dtype} {self.values.shape}, not pictures or vectors")
+        if self.values.ndim == 2 and len(self.axes) != self.values.shape[1]:
+            raise ValueError(f"there are {len(self.axes)} axes for {self.values.shape[1]} numbers")
+        for name in ("labels", "episodes", "captions", "truths"):
+            part = getattr(self, name)
+            if len(part) != len(self) and not (name in ("captions", "truths") and not part):
+                raise ValueError(f"there are {len(part)} {name} for {len(self)} values")
+        if len(self) and not 0 <= self.labels.min() <= self.labels.max() < len(self.label_names):
+            raise ValueError(f"labels must be from 0 to {len(self.label_names) - 1}")
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.values)
+
+    def spec(self) -> Spec:
+        """What a model must know of it."""
+        words = {word for caption in self.captions for word in split(caption)}
+        return Spec(self.values.shape[1:], self.label_names, self.axes, tuple(sorted(words)))
+
+    def take(self, rows: Array) -> Collection:
+        """The examples `rows` (K,), in that order."""
+        rows = np.asarray(rows, np.int64)
+        return Collection(
+            self.values[rows],
+            self.labels[rows],
+            self.label_names,
+            self.episodes[rows],
+            tuple(self.captions[row] for row in rows) if self.captions else (),
+            tuple(self.truths[row] for row in rows) if self.truths else (),
+            self.axes,
+        )
+
+    def parted(self, share: float, seed: int = 0) -> tuple[Collection, Collection]:
+        """Two collections without a common episode; the second holds about `share` of the examples.
+
+        Of each class episodes are drawn one after another until their examples are enough, so that every
+        class that has two episodes is on both sides.
+
+        Raises:
+            ValueError: if no class has a second episode.
+        """
+        generator = np.random.default_rng(seed)
+        apart: set[int] = set()
+        for label in range(len(self.label_names)):
+            names, counts = np.unique(self.episodes[self.labels == label], return_counts=True)
+            held = sum(int(count) for name, count in zip(names, counts, strict=True) if int(name) in apart)
+            for at in generator.permutation(len(names))[: max(0, len(names) - 1)]:
+                if held >= max(1, share * counts.sum()):
+                    break
+                if int(names[at]) not in apart:
+                    apart.add(int(names[at]))
+                    held += int(counts[at])
+        chosen = np.isin(self.episodes, sorted(apart))
+        if not chosen.any() or chosen.all():
+            raise ValueError("there is but one episode: nothing can be held out for validation")
+        return self.take(np.flatnonzero(~chosen)), self.take(np.flatnonzero(chosen))
+
+
+def joined(parts: Sequence[Collection]) -> Collection:
+    """Several collections one after another; equal labels stay equal, episodes stay apart.
+
+    Raises:
+        ValueError: if they differ in shape or axes, or only some have captions or truths.
+    """
+    first = parts[0]
+    names = tuple(dict.fromkeys(name for part in parts for name in part.label_names))
+    labels, episodes, before = [], [], 0
+    for part in parts:
+        if part.values.shape[1:] != first.values.shape[1:] or part.axes != first.axes:
+            raise ValueError(f"{part.values.shape[1:]} and {first.values.shape[1:]} cannot be joined")
+        labels.append(np.array([names.index(name) for name in part.label_names])[part.labels])
+        unique, numbered = np.unique(part.episodes, return_inverse=True)
+        episodes.append(numbered + before)
+        before += len(unique)
+    return Collection(
+        np.concatenate([part.values for part in parts]),
+        np.concatenate(labels).astype(np.int64),
+        names,
+        np.concatenate(episodes).astype(np.int64),
+        tuple(caption for part in parts for caption in part.captions),
+        tuple(truth for part in parts for truth in part.truths),
+        first.axes,
+    )

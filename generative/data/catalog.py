@@ -1,0 +1,55 @@
+"""The data sets by name, and the one way to get one: `collected`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from generative.collection import Collection
+from generative.data.wish import DataError, Player, Wish
+from sim.catalog import load
+from sim.fields import nearest
+
+#: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
+DATA = {
+    "digits": "generative.data.digits:collect",
+    "frames": "generative.data.frames:collect",
+}
+
+
+class Collector(Protocol):
+    """Makes one data set."""
+
+    def __call__(self, wish: Wish) -> Collection:
+        """The examples.
+
+        Raises:
+            DataError: if there are none, or there is no such variant.
+        """
+
+
+def collected(
+    name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
+) -> Collection:
+    """The data set `name`.
+
+    Args:
+        name: of `DATA`, perhaps with a variant, such as ``frames/pong``.
+        count: how many examples, at most.
+        seed: of play and words.
+        players: world → who plays it beside chance.
+
+    Raises:
+        DataError: if there is no such data set, or nothing to learn from in it.
+        MissingPackageError: if a package that it needs is not installed.
+
+    >>> collected("digits", 100).values.shape
+    (100, 8, 8, 3)
+    """
+    if count < 1:
+        raise DataError(f"examples must be at least 1, not {count}")
+    family, _, variant = name.partition("/")
+    if family not in DATA:
+        raise DataError(f'there is no data set "{name}"; {nearest(name, DATA)}')
+    collect: Collector = load(DATA, family, "data set")
+    return collect(Wish(count, seed, variant, dict(players or {})))

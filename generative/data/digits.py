@@ -1,0 +1,34 @@
+"""Handwritten digits: 1,797 pictures of 8 × 8 pixels in 17 levels (Alpaydin & Kaynak 1998).
+
+Scikit-learn brings them. They stay at 8 × 8, grey in all three colours, so that no pixel is made up. Thirteen
+people wrote them, one after another; who wrote which is not told, so that blocks of consecutive digits stand
+for writers (a writer's last digits may lie in the next one's block).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
+from generative.collection import Collection
+from generative.data.wish import Wish
+
+WRITERS = 13
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def collect(wish: Wish) -> Collection:
+    """(N, 8, 8, 3) uint8 pictures; labels "0" to "9"; captions "zero" to "nine"."""
+    wish.no_variant("digits")
+    found = load_digits()
+    n = len(found.target)
+    grey = np.round(found.images * (255 / 16)).astype(np.uint8)
+    rows = np.sort(np.random.default_rng(wish.seed).permutation(n)[: wish.count])
+    whole = Collection(
+        values=np.repeat(grey[..., None], 3, -1),
+        labels=found.target.astype(np.int64),
+        label_names=tuple("0123456789"),
+        episodes=np.arange(n) * WRITERS // n,
+        captions=tuple(NAMES[digit] for digit in found.target),
+    )
+    return whole.take(rows)

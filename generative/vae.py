@@ -1,0 +1,344 @@
+"""A variational autoencoder: a picture becomes a point of a small latent space, and a point a picture.
+
+Kingma & Welling 2014, "Auto-Encoding Variational Bayes". The encoder says where in the latent space a picture
+lies, and how surely: q(z|x), a Gaussian with a diagonal covariance. The decoder says how likely every
+value of every pixel is: p(x|z), logistic distributions cut into the 256 values that a pixel has (Salimans et
+al. 2017, "PixelCNN++"), so that bits per dimension can be compared with those of other models.
+The prior p(z) is a mixture of one Gaussian a class, learned with the rest (Dilokthanakul et al. 2016), so
+that the latent space has a region for each game, and a class can be asked for.
+
+Read from top to bottom: the keys, the network, the loss, the model that samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from generative.collection import Collection, Spec
+from generative.conditions import check_condition, latents_of
+from sim.records import Array, Condition, SampleOptions, Samples
+from supervised.fit import Batch, Fit, FitOptions
+from supervised.numerics import Precision, from_arrays, to_arrays
+
+VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+SMALLEST = 4  # pixels on a side of the coarsest map
+CHUNK = 64  # pictures that pass the network together, outside of fitting
+SHARPEST = -7.0  # least log of a logistic's scale, where a pixel's values span [−1, 1]: certain of one value
+
+
+@dataclass(frozen=True)
+class VAE:
+    """The scene keys of ``vae``."""
+
+    data: str = "frames"
+    examples: int = 14_000
+    latents: int = 48
+    channels: int = 64  # at the finest map; half as many more at each coarser one
+    beta: float = 1.0  # weight of the latent code's cost; 1: a bound on the likelihood (Higgins et al. 2017)
+    learning_rate: float = 2e-3
+    batch_size: int = 64
+    ema: float = 0.995
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("examples", "latents", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.channels < 8 or self.channels % 8:
+            raise ValueError(f"channels must be a multiple of 8, not {self.channels}")
+        if not 0 < self.beta <= 100:
+            raise ValueError(f"beta must be above 0 and at most 100, not {self.beta}")
+        if not 0 < self.learning_rate:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+    def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> VAEModel:
+        """A fresh autoencoder for pictures of this kind.
+
+        Raises:
+            ValueError: if the data are no pictures, or their sides cannot be halved evenly.
+        """
+        if not spec.pictures:
+            raise ValueError(f'a vae learns pictures, and "{self.data}" are vectors: use a flow')
+        return VAEModel(self, spec, seed, device)
+
+
+class VAENetwork(nn.Module):
+    """Encoder, decoder and prior of pictures (H, W, 3) in C classes with L latents."""
+
+    def __init__(self, config: VAE, spec: Spec) -> None:
+        super().__init__()
+        height, width = spec.shape[:2]
+        self.fold = 4 if min(height, width) >= 32 else 1  # pixels of a side that become channels
+        narrow = config.channels
+        widths = [narrow, narrow * 3 // 2, narrow * 2]
+        halvings = max(0, round(math.log2(min(height, width) / self.fold / SMALLEST)))
+        divisor = self.fold * 2**halvings
+        if height % divisor or width % divisor:
+            raise ValueError(f"pictures must have sides that {divisor} divides, not {height} × {width}")
+        self.coarse = height // divisor, width // divisor
+        steps = [widths[min(i, 2)] for i in range(halvings + 1)]
+        values = 3 * self.fold**2
+        flat = steps[-1] * self.coarse[0] * self.coarse[1]
+        self.down = nn.Sequential(
+            conv(values, steps[0]), *map(halving, steps, steps[1:]), conv(steps[-1], steps[-1])
+        )
+        self.to_latent = nn.Linear(flat, 2 * config.latents)
+        self.from_latent = nn.Linear(config.latents, flat)
+        self.up = nn.Sequential(
+            conv(steps[-1], steps[-1]), *map(doubling, steps[::-1], steps[-2::-1]), conv(steps[0], steps[0])
+        )
+        self.head = nn.Conv2d(steps[0], 2 * values, 3, 1, 1)
+        self.prior_mean = nn.Parameter(torch.randn(len(spec.label_names), config.latents))
+        self.prior_log_scale = nn.Parameter(torch.zeros(len(spec.label_names), config.latents))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) in [−1, 1] → mean and log of the scale of q(z|x), (N, L) each."""
+        h = self.down(functional.pixel_unshuffle(x, self.fold)).flatten(1)
+        mean, log_scale = self.to_latent(h).float().chunk(2, 1)
+        return mean, log_scale.clamp(-6, 3)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) → mean and log of the scale of p(x|z), (N, 3, H, W) each."""
+        h = self.from_latent(z).unflatten(1, (-1, *self.coarse))
+        mean, log_scale = self.head(self.up(h)).float().chunk(2, 1)
+        mean, log_scale = (functional.pixel_shuffle(part, self.fold) for part in (mean, log_scale))
+        return mean.tanh(), (log_scale - 2).clamp(SHARPEST, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) → the same, through the latent space."""
+        return self.decode(self.encode(x)[0])[0]
+
+
+def conv(inputs: int, outputs: int) -> nn.Sequential:
+    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), SiLU (Elfwing et al. 2018)."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.GroupNorm(8, outputs), nn.SiLU())
+
+
+def halving(inputs: int, outputs: int) -> nn.Sequential:
+    """(N, C, H, W) → (N, C', H/2, W/2)."""
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.GroupNorm(8, outputs), nn.SiLU())
+
+
+def doubling(inputs: int, outputs: int) -> nn.Sequential:
+    """(N, C, H, W) → (N, C', 2H, 2W): each pixel becomes four (Shi et al. 2016)."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, 4 * outputs, 1, bias=False),
+        nn.PixelShuffle(2),
+        nn.GroupNorm(8, outputs),
+        nn.SiLU(),
+        conv(outputs, outputs),
+    )
+
+
+def discretized_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log p of each pixel's value: the logistic's mass between its neighbours (Salimans et al. 2017, eq. 2).
+
+    Args:
+        x: (…) values k/127.5 − 1 for k = 0 … 255; the first and the last also take what lies beyond.
+        mean: (…).
+        log_scale: (…).
+
+    Returns:
+        (…) natural logarithms; the 256 probabilities of a pixel sum to 1.
+    """
+    inverse, half = (-log_scale).exp(), 1 / 255
+    above, below = (x - mean + half) * inverse, (x - mean - half) * inverse
+    first, last = x < -1 + half, x > 1 - half
+    # log(σ(a) − σ(b)) = log σ(a) + log σ(−b) + log(1 − e^(b − a)), which stays finite far out.
+    inside = (
+        functional.logsigmoid(above) + functional.logsigmoid(-below) + torch.log(-torch.expm1(below - above))
+    )
+    edges = torch.where(first, functional.logsigmoid(above), functional.logsigmoid(-below))
+    return torch.where(first | last, edges, inside)
+
+
+def gaussian_divergence(mean: Tensor, log_scale: Tensor, to_mean: Tensor, to_log_scale: Tensor) -> Tensor:
+    """KL(q‖p) in nats between diagonal Gaussians (…, L), summed over L (ibid., appendix B)."""
+    ratio = (2 * (log_scale - to_log_scale)).exp()
+    distance = (mean - to_mean).square() * (-2 * to_log_scale).exp()
+    return 0.5 * (ratio + distance - 1 - 2 * (log_scale - to_log_scale)).sum(-1)
+
+
+def gaussian_log(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """Log density of diagonal Gaussians (…, L) at z, summed over L."""
+    return (-0.5 * ((z - mean) * (-log_scale).exp()).square() - log_scale - 0.5 * math.log(2 * math.pi)).sum(
+        -1
+    )
+
+
+def mixture_log(network: VAENetwork, z: Tensor) -> Tensor:
+    """(N, L) → (N,) log of the prior: the mean of the classes' Gaussians."""
+    parts = gaussian_log(z[:, None], network.prior_mean, network.prior_log_scale)  # (N, C)
+    return parts.logsumexp(1) - math.log(parts.shape[1])
+
+
+class Pictures:
+    """A collection as a fit draws it: pictures, classes, and the noise of one draw from q(z|x)."""
+
+    def __init__(self, collection: Collection, latents: int) -> None:
+        self._collection, self._latents = collection, latents
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self._collection)
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """``rgb`` (B, H, W, 3) uint8, ``label`` (B,) int64, ``noise`` (B, L) float32 standard normal."""
+        noise = generator.standard_normal((len(rows), self._latents), np.float32)
+        return {"rgb": self._collection.values[rows], "label": self._collection.labels[rows], "noise": noise}
+
+
+def vae_loss(network: nn.Module, batch: Batch, beta: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+    """Bits per dimension of pictures: what the pixels cost, and `beta` times what the code costs.
+
+    The code's cost is the divergence from the Gaussian of the picture's own class, and the class; with
+    `beta` = 1 that is an upper bound on −log₂ p(x) over the number of values.
+    """
+    assert isinstance(network, VAENetwork)
+    x = from_rgb(batch["rgb"])
+    mean, log_scale = network.encode(x)
+    z = mean + log_scale.exp() * batch["noise"]
+    pixels = -discretized_logistic(x, *network.decode(z)).flatten(1).sum(1)
+    label = batch["label"]
+    code = gaussian_divergence(mean, log_scale, network.prior_mean[label], network.prior_log_scale[label])
+    code = code + math.log(len(network.prior_mean))
+    bits = 1 / (math.log(2) * x[0].numel())
+    loss = (pixels + beta * code).mean() * bits
+    return loss, {"pixels": pixels.mean() * bits, "code": code.mean() * bits}
+
+
+def from_rgb(rgb: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 → (N, 3, H, W) in [−1, 1]."""
+    return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_rgb(x: Tensor) -> Array:
+    """(N, 3, H, W) in [−1, 1] → (N, H, W, 3) uint8."""
+    levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+class VAEModel:
+    """Draws from a latent space. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
+
+    def __init__(self, config: VAE, spec: Spec, seed: int, device: str) -> None:
+        self.config, self.spec = config, spec
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = VAENetwork(config, spec)
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.eval()
+
+    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+        """A fit of this autoencoder to pictures."""
+        config = self.config
+        options = FitOptions(
+            learning_rate=config.learning_rate,
+            batch_size=config.batch_size,
+            ema=config.ema,
+            precision=config.precision,
+            weight_decay=1e-4,
+            max_grad_norm=5.0,
+            validate_every=VALIDATE_EVERY,
+        )
+        examples = Pictures(train, config.latents), Pictures(validation, config.latents)
+        loss = partial(vae_loss, beta=config.beta)
+        return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
+        """`n` pictures: the means of p(x|z), without the pixels' own noise; z from the prior.
+
+        Args:
+            n: how many.
+            condition: a `label`, whose Gaussian z comes from; or a `latent`, which is z.
+            options: not needed; it takes one step.
+            seed: of z.
+
+        Raises:
+            ConditionError: for any other condition.
+        """
+        check_condition(condition, self.spec, {"label", "latent"})
+        latents = latents_of(condition, n, self.config.latents)
+        if latents is None:
+            latents = self.drawn(n, condition.label, seed)
+        return Samples(self.decode(latents), seed, condition)
+
+    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+        """(n, L) float32 points from the prior, of one class or of all alike."""
+        generator = np.random.default_rng(seed)
+        names = self.spec.label_names
+        classes = generator.integers(len(names), size=n) if label is None else np.full(n, names.index(label))
+        noise = generator.standard_normal((n, self.config.latents), np.float32)
+        mean, log_scale = (
+            to_numpy(p)[classes] for p in (self.network.prior_mean, self.network.prior_log_scale)
+        )
+        return (mean + np.exp(log_scale) * noise).astype(np.float32)
+
+    @torch.no_grad()
+    def encode(self, values: Array) -> Array:
+        """Pictures (n, H, W, 3) uint8 → (n, L) float32, the means of q(z|x)."""
+        found = [to_numpy(self.network.encode(x)[0]) for x in self._chunks(values)]
+        return np.concatenate(found).astype(np.float32)
+
+    @torch.no_grad()
+    def decode(self, latents: Array) -> Array:
+        """(n, L) float32 → pictures (n, H, W, 3) uint8, the means of p(x|z)."""
+        z = torch.from_numpy(np.array(latents, np.float32)).to(self.device)
+        return np.concatenate([to_rgb(self.network.decode(part)[0]) for part in torch.split(z, CHUNK)])
+
+    @torch.no_grad()
+    def bits_per_dim(self, values: Array, draws: int = 1) -> Array:
+        """(n,) float64: an upper bound on −log₂ p(x) over the number of values.
+
+        Args:
+            values: (n, H, W, 3) uint8.
+            draws: K points from q(z|x) each; more make the bound tighter (Burda et al. 2016, eq. 8).
+        """
+        generator = torch.Generator().manual_seed(0)  # the same points for the same pictures
+        found = []
+        for x in self._chunks(values):
+            mean, log_scale = self.network.encode(x)
+            weights = []
+            for _ in range(draws):
+                z = mean + log_scale.exp() * torch.randn(mean.shape, generator=generator).to(self.device)
+                pixels = discretized_logistic(x, *self.network.decode(z)).double().flatten(1).sum(1)
+                weights.append(pixels + mixture_log(self.network, z) - gaussian_log(z, mean, log_scale))
+            log_p = torch.stack(weights).logsumexp(0) - math.log(draws)
+            found.append(to_numpy(-log_p / (math.log(2) * x[0].numel())))
+        return np.concatenate(found).astype(np.float64)
+
+    def _chunks(self, values: Array) -> list[Tensor]:
+        pictures = torch.split(torch.from_numpy(np.ascontiguousarray(values)), CHUNK)
+        return [from_rgb(part.to(self.device)) for part in pictures]
+
+
+def to_numpy(tensor: Tensor) -> Array:
+    """On the CPU, as an array."""
+    return np.asarray(tensor.detach().cpu().numpy())

@@ -1,0 +1,242 @@
+"""A scene's samplers: built, trained on a data set, and given their checkpoints' weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from generative.catalog import SAMPLERS
+from generative.collection import Collection, Spec
+from generative.data.catalog import collected
+from scenes.build import build_policy, chosen_device, scene_world
+from scenes.perceiving import trains_perception
+from scenes.schema import Sampler, Scene, SceneError, load_scene
+from sim.catalog import load
+from sim.checkpoints import Card, CheckpointError, check_fits, load_checkpoint, make_card
+from sim.fields import construct
+from sim.protocols import Policy, SamplerConfig, SamplerModel
+from sim.records import Array, Budget, Progress, State
+from supervised.fit import Fit
+
+HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
+#: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
+CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
+
+
+@dataclass(frozen=True)
+class ShippedPlayer:
+    """The trained agent of a shipped scene; see `generative.data.wish.Player`."""
+
+    scene: str
+    device: str
+
+    @property
+    def name(self) -> str:
+        """The scene's."""
+        return self.scene
+
+    def policy(self, worlds: Any) -> Policy:
+        """Its agent, for these worlds."""
+        scene = load_scene(self.scene)
+        policy, _ = build_policy(scene, worlds, scene_world(scene), self.device)
+        return policy
+
+
+def players(device: str) -> dict[str, Sequence[ShippedPlayer]]:
+    """Who plays for data, by world."""
+    return {world: [ShippedPlayer(name, device) for name in names] for world, names in CAST.items()}
+
+
+def trains_sampler(scene: Scene) -> bool:
+    """Whether training the scene is about its first sampler: nothing else in it learns."""
+    return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
+
+
+def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
+    """The keys of one of the scene's samplers.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if number >= len(scene.sampler):
+        raise SceneError(f"{scene.source.name} has no [[sampler]]")
+    table = scene.sampler[number]
+    cls = load(SAMPLERS, table.use, "sampler")
+    config: SamplerConfig = construct(cls, table.fields, f"{scene.source.name}, [[sampler]] number {number}")
+    return config
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a sampler learns from, and what is held out of it; no episode is in both."""
+
+    train: Collection
+    validation: Collection
+    spec: Spec
+
+
+def scene_examples(scene: Scene, config: SamplerConfig, device: str) -> Examples:
+    """The examples of one of the scene's samplers.
+
+    Raises:
+        DataError: if its data cannot be had.
+        SceneError: if they are a single episode.
+    """
+    whole = collected(config.data, config.examples, seed=scene.seed, players=players(device))
+    try:
+        train, validation = whole.parted(HELD_OUT_SHARE, scene.seed)
+    except ValueError as error:
+        raise SceneError(f'{scene.source.name}, data = "{config.data}": {error}') from error
+    return Examples(train, validation, whole.spec())
+
+
+def build_sampler(
+    scene: Scene, number: int, device: str, checkpoint: Path | None = None
+) -> tuple[SamplerModel, Card | None]:
+    """One of the scene's samplers, with the weights of its checkpoint where it has one.
+
+    Without a checkpoint the data are fetched, to know what it would learn.
+
+    Args:
+        scene: says which.
+        number: of its samplers.
+        device: `chosen_device`.
+        checkpoint: instead of the scene's own.
+
+    Returns:
+        The sampler and the card of its checkpoint; None if it is untrained.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    config, table = sampler_config(scene, number), scene.sampler[number]
+    if checkpoint is None and table.checkpoint:
+        checkpoint = scene.resolve(table.checkpoint)
+    if checkpoint is None:
+        return built(scene, config, scene_examples(scene, config, device).spec, device), None
+    return load_sampler(scene, number, device, checkpoint)
+
+
+def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[SamplerModel, Card]:
+    """A sampler with the weights of a checkpoint, for the data that its card tells of.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    config, table = sampler_config(scene, number), scene.sampler[number]
+    loaded = load_checkpoint(folder)
+    check_fits(loaded, kind="sampler", name=table.use)
+    try:
+        model = config.build(Spec.of(loaded.card.get("spec", {})), seed=scene.seed, device=device)
+        model.load_weights(loaded.weights)
+    except ValueError as error:
+        raise CheckpointError(f"{folder} does not fit: {error}") from error
+    return model, loaded.card
+
+
+def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
+    """A fresh sampler.
+
+    Raises:
+        SceneError: if it cannot learn such data.
+    """
+    try:
+        return config.build(spec, seed=scene.seed, device=device)
+    except ValueError as error:
+        raise SceneError(f"{scene.source.name}, [[sampler]]: {error}") from error
+
+
+class SamplerTrainee:
+    """The scene's first sampler, learning from its data set; see `scenes.trainees.Trainee`."""
+
+    unit = "updates"
+    resumes_exactly = True
+    learning_rate_key = "sampler.0.learning_rate"
+
+    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
+        """Fetch the data and build the model.
+
+        Raises:
+            SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
+        """
+        self._scene, self._device = scene, chosen_device(device)
+        self._config = sampler_config(scene)
+        self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
+        print(f"fetching {self._config.examples:,} examples of {self._config.data} …", file=sys.stderr)
+        self._examples = scene_examples(scene, self._config, self._device)
+        self.model = built(scene, self._config, self._examples.spec, self._device)
+        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+            self._start_from(start_from)
+
+    def _start_from(self, folder: Path) -> None:
+        other, _ = load_sampler(self._scene, 0, self._device, folder)
+        if other.spec != self._examples.spec:
+            raise CheckpointError(
+                f"{folder} does not fit: it was made for other data than {self._config.data}"
+            )
+        self.model.load_weights(other.weights())
+
+    @cached_property
+    def _fit(self) -> Fit:
+        examples = self._examples
+        fit: Fit = self.model.fit(examples.train, examples.validation, seed=self._scene.seed)
+        return fit
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """See `Trainee`."""
+        return self._fit.learn(budget)
+
+    def state(self) -> State:
+        """See `Trainee`; the examples are not in it, for the same seed gives the same ones."""
+        return self._fit.state()
+
+    def restore(self, state: State) -> None:
+        """See `Trainee`."""
+        self._fit.restore(state)
+
+    def weights(self) -> dict[str, Array]:
+        """See `Trainee`."""
+        return self._fit.weights()
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """See `Trainee`."""
+        examples = self._examples
+        return sampler_card(self._scene, self._config, examples.spec, len(examples.train), trained, scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """See `Trainee`: the loss and figures on held-out examples."""
+        return self._fit.validate()
+
+    def estimated_rate(self, budget: Budget) -> None:
+        """See `Trainee`: fits are short, and the bar tells soon enough."""
+
+    def close(self) -> None:
+        """See `Trainee`."""
+
+
+def sampler_card(
+    scene: Scene,
+    config: SamplerConfig,
+    spec: Spec,
+    examples: int,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of the scene's first sampler."""
+    table: Sampler = scene.sampler[0]
+    card = make_card(
+        "sampler",
+        table.use,
+        asdict(config),  # type: ignore[call-overload]
+        seed=scene.seed,
+        trained=trained,
+        preprocessing="pictures (H, W, 3) uint8 or vectors (D,) float32; the model scales them itself",
+        protocol={"data": config.data, "examples": examples, "held_out_share": HELD_OUT_SHARE},
+        scores=scores,
+    )
+    return card | {"spec": spec.table()}

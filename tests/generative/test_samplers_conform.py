@@ -1,0 +1,62 @@
+"""Every sampler of the catalogue keeps every promise, fresh and after a few updates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from generative.catalog import SAMPLERS
+from generative.collection import Collection
+from sim.catalog import load
+from sim.conformance import check_sampler
+from sim.records import Budget
+
+
+def pictures(n=24, side=16, seed=0):
+    """Two classes that are told apart by colour, with a bright square somewhere."""
+    generator = np.random.default_rng(seed)
+    values = np.full((n, side, side, 3), 40, np.uint8)
+    labels = np.arange(n) % 2
+    for i, (row, column) in enumerate(generator.integers(0, side - 4, (n, 2))):
+        values[i, row : row + 4, column : column + 4, labels[i]] = 220
+    names = ("red", "green")
+    captions = tuple(f"a {names[label]} square" for label in labels)
+    return Collection(values, labels.astype(np.int64), names, np.arange(n) // 2, captions)
+
+
+def vectors(n=64, seed=0):
+    """Points near a line in three dimensions."""
+    generator = np.random.default_rng(seed)
+    along, noise = generator.standard_normal((n, 1)), generator.standard_normal((n, 3))
+    values = (along * [1, -2, 30] + 0.1 * noise + [0, 5, 0]).astype(np.float32)
+    return Collection(values, np.zeros(n, np.int64), ("all",), np.arange(n) // 4, axes=("x", "y", "z"))
+
+
+def fresh(name, seed=0):
+    """A sampler of the catalogue for the first kind of data that it learns."""
+    config = load(SAMPLERS, name, "sampler")()
+    for collection in (pictures(), vectors()):
+        try:
+            return config.build(collection.spec(), seed=seed, device="cpu"), collection
+        except ValueError:
+            continue
+    raise AssertionError(f"{name} learns neither pictures nor vectors")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samplers_keep_every_promise(name):
+    model, collection = fresh(name)
+    check_sampler(model, collection.values)
+    train, validation = collection.parted(0.2)
+    fit = model.fit(train, validation, seed=0)
+    *_, last = fit.learn(Budget(updates=2))
+    assert last.updates == 2 and np.isfinite(last.metrics["train_loss"])
+    model.load_weights(fit.weights())
+    check_sampler(model, collection.values)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_same_seed_builds_the_same_sampler(name):
+    one, same, other = (fresh(name, seed)[0].weights() for seed in (0, 0, 1))
+    assert all(np.array_equal(one[key], same[key]) for key in one)
+    assert any(not np.array_equal(one[key], other[key]) for key in one)
