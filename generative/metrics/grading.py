@@ -1,0 +1,144 @@
+"""All figures of one set of samples, beside what real examples and simple baselines reach in the same place.
+
+| name | is | equal distributions |
+|---|---|---|
+| frechet | Fréchet distance to unseen real examples, in feature space | the floor |
+| frechet_floor | the same of as many copies of training examples | |
+| kernel_distance | unbiased kernel distance | 0 ± noise |
+| density, coverage | Naeem et al. 2020, fifth neighbour | about 1, 0.97 |
+| sliced_wasserstein | root mean square over directions | small |
+| memorising | Meehan et al. 2020: nearer to training examples than unseen real ones are | 0.5 |
+
+The reference is always real examples of episodes that no model learned from. Does not know where features
+come from: an encoder is any function from examples (n, …) to features (n, D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+
+from generative.metrics.distances import frechet_distance, kernel_distance, sliced_wasserstein
+from generative.metrics.gaussian import GaussianBaseline
+from generative.metrics.neighbours import copying, density_and_coverage
+from sim.records import Array
+
+Encode: TypeAlias = Callable[[Array], Array]
+Figures: TypeAlias = dict[str, float]
+
+MOST = 2_000  # real examples of a kind; more make every figure slow and none much sharper
+HALVES = 24  # half samples for the intervals
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The figures of one set of n samples.
+
+    Attributes:
+        metrics: of the samples, with ``frechet_floor``.
+        copies: of n training examples: the floor, but for memorising.
+        baseline: of n samples of a Gaussian fitted to the training examples.
+        ci95: low and high of each of `metrics` but the floor, over other samples of the model; the real
+            examples stay the same.
+        n: samples.
+        references: unseen real examples.
+    """
+
+    metrics: Figures
+    copies: Figures
+    baseline: Figures
+    ci95: dict[str, list[float]] = field(default_factory=dict)
+    n: int = 0
+    references: int = 0
+
+
+class Grader:
+    """Grades samples of one data set.
+
+    Args:
+        train: (N, …) examples that models learn from.
+        held_out: (M, …) of other episodes; 10 at least.
+        encode: examples to features.
+        seed: of the choice where there are more than `MOST`, of copies and of the baseline.
+    """
+
+    def __init__(self, train: Array, held_out: Array, encode: Encode, *, seed: int = 0) -> None:
+        generator = np.random.default_rng(seed)
+        self._encode, self._seed = encode, seed
+        self._train = train[_some(len(train), MOST, generator)]
+        self._known = encode(self._train)
+        self._unseen = encode(held_out[_some(len(held_out), MOST, generator)])
+        self._gaussian = GaussianBaseline(self._train)
+
+    def figures(self, features: Array) -> Figures:
+        """The figures of samples whose features (n, D) these are; n at least 2."""
+        density, coverage = density_and_coverage(self._unseen, features)
+        return {
+            "frechet": frechet_distance(features, self._unseen),
+            "kernel_distance": kernel_distance(features, self._unseen),
+            "density": density,
+            "coverage": coverage,
+            "sliced_wasserstein": sliced_wasserstein(features, self._unseen),
+            "memorising": copying(features, self._unseen, self._known),
+        }
+
+    def grade(self, samples: Array) -> Grade:
+        """Grade (n, …) samples, beside n copies and n samples of the Gaussian.
+
+        Raises:
+            ValueError: if there are fewer than 4, or of another shape than the real ones.
+        """
+        if len(samples) < 4 or samples.shape[1:] != self._train.shape[1:]:
+            raise ValueError(f"samples of shape {samples.shape} cannot be graded by {self._train.shape[1:]}")
+        features = self._encode(samples)
+        metrics = self.figures(features)
+        copies = self.figures(self._known[_some(len(self._known), len(samples), self._generator())])
+        baseline = self.figures(self._encode(self._gaussian.sample(len(samples), self._seed)))
+        return Grade(
+            metrics | {"frechet_floor": copies["frechet"]},
+            copies,
+            baseline,
+            self._intervals(features, metrics),
+            len(samples),
+            len(self._unseen),
+        )
+
+    def _intervals(self, features: Array, metrics: Figures) -> dict[str, list[float]]:
+        """Normal intervals from half samples.
+
+        The spread of a statistic over random halves drawn without replacement is that of the statistic of the
+        whole (the half-sampling jackknife, Efron 1982, chapter 8). A bootstrap would not do: samples drawn
+        twice are neighbours at distance 0 and bend every figure here.
+        """
+        generator, half = self._generator(), len(features) // 2
+        if half < 2:
+            return {}
+        drawn = [self.figures(features[generator.permutation(len(features))[:half]]) for _ in range(HALVES)]
+        spreads = {name: float(np.std([figures[name] for figures in drawn], ddof=1)) for name in metrics}
+        return {
+            name: [value - 1.96 * spreads[name], value + 1.96 * spreads[name]]
+            for name, value in metrics.items()
+        }
+
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(self._seed + 1)
+
+
+def as_they_are(train: Array) -> Encode:
+    """An encoder for vectors (N, D): each number in units of its own standard deviation among `train`."""
+    scale = train.std(0).astype(np.float64)
+    scale[scale < 1e-6] = 1.0
+
+    def encode(values: Array) -> Array:
+        scaled: Array = values.reshape(len(values), -1) / scale
+        return scaled
+
+    return encode
+
+
+def _some(n: int, most: int, generator: np.random.Generator) -> Array:
+    """(min(n, most),) different rows of n."""
+    return generator.permutation(n)[:most]

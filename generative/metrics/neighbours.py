@@ -1,0 +1,105 @@
+"""What nearest neighbours tell: whether samples look real, whether all that is real appears, and copying.
+
+Distances are Euclidean. Sets are (N, D) arrays as in `distances`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from generative.metrics.distances import checked
+from sim.records import Array
+
+BLOCK = 512  # rows of a distance matrix at a time
+
+
+class Nearest(NamedTuple):
+    """For each of M examples its nearest one of another set.
+
+    Attributes:
+        rows: (M,) int64, which.
+        distances: (M,) float64, how far.
+    """
+
+    rows: Array
+    distances: Array
+
+
+def nearest(examples: Array, among: Array) -> Nearest:
+    """The nearest row of `among` (N, D) for each row of `examples` (M, D).
+
+    Raises:
+        ValueError: unless both have rows and the same columns, all finite.
+
+    >>> nearest(np.array([[4.0]]), np.array([[0.0], [5.0]])).rows.tolist()
+    [1]
+    """
+    examples, among = checked(examples, among, least=1)
+    rows, distances = [], []
+    for block in _squared_distances(examples, among):
+        rows.append(block.argmin(1))
+        distances.append(np.sqrt(block.min(1)))
+    return Nearest(np.concatenate(rows), np.concatenate(distances))
+
+
+def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[float, float]:
+    """Naeem et al. 2020, eqs. 3 and 4: around each real example lies a ball out to its k-th real neighbour.
+
+    Density is in how many balls a sample lies, on average, over k: about 1 for equal distributions, more
+    where samples crowd where real ones do. Coverage is the share of balls with a sample in them, and for
+    equal distributions and as many examples on both sides it is near 1 − 2^−k.
+
+    Args:
+        real: (N, D), more than k rows.
+        samples: (M, D), at least 1 row.
+        k: which neighbour.
+
+    Raises:
+        ValueError: if there are too few rows, columns differ, or numbers are not finite.
+    """
+    real, samples = checked(real, samples, least=1)
+    if len(real) <= k:
+        raise ValueError(f"the ball out to neighbour {k} needs more than {k} real examples, not {len(real)}")
+    radius = np.concatenate(
+        [np.partition(block, k, axis=1)[:, k] for block in _squared_distances(real, real)]
+    )
+    inside, covered = 0, 0
+    start = 0
+    for block in _squared_distances(real, samples):  # (B, M)
+        within = block <= radius[start : start + len(block), None] * (1 + 1e-9) + 1e-12
+        inside += int(within.sum())
+        covered += int(within.any(1).sum())
+        start += len(block)
+    return inside / (k * len(samples)), covered / len(real)
+
+
+def copying(samples: Array, held_out: Array, train: Array) -> float:
+    """How likely a sample lies nearer to a training example than an unseen real example does.
+
+    The rank statistic of Meehan et al. 2020, "A non-parametric test to detect data-copying": 0.5 where
+    samples are as near as unseen real ones, 1 where they are copies, 0 where they are always farther. Ties
+    count half.
+
+    Args:
+        samples: (M, D).
+        held_out: (N, D) real examples that the model never saw.
+        train: (T, D) those that it learned from.
+
+    Raises:
+        ValueError: as `nearest`.
+    """
+    mine, theirs = nearest(samples, train).distances, np.sort(nearest(held_out, train).distances)
+    farther = len(theirs) - np.searchsorted(theirs, mine, side="right")
+    equal = np.searchsorted(theirs, mine, side="right") - np.searchsorted(theirs, mine, side="left")
+    return float((farther + 0.5 * equal).mean() / len(theirs))
+
+
+def _squared_distances(a: Array, b: Array) -> Iterator[Array]:
+    """Blocks (B, M) of squared distances between the rows of both, in order of `a`'s."""
+    lengths = np.square(b).sum(1)
+    for start in range(0, len(a), BLOCK):
+        part = a[start : start + BLOCK]
+        yield (np.square(part).sum(1)[:, None] + lengths - 2 * part @ b.T).clip(min=0)

@@ -1,0 +1,78 @@
+"""Which poses a body can take: joints within their ranges, nothing inside the ground.
+
+A pose may come from anywhere, such as a generative model; it is judged by the simulator's own geometry, and
+no time passes. MuJoCo's limits and contacts are soft, so bodies at play exceed them a little: as much is
+allowed.
+"""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from sim.records import Array
+from sim.walker.reward import BODIES
+from sim.walker.simulation import load
+
+#: What random play, the wildest there is, exceeds the limits by in one walker's pose of a thousand; the other
+#: bodies keep within half of it, save an ant's joints in one pose of fifty.
+OVERBENT = 0.35  # rad
+SUNK = 0.05  # m
+
+
+def pose_faults(body: str, positions: Array) -> list[str]:
+    """What is wrong with each pose; empty where it is possible.
+
+    Args:
+        body: a key of `BODIES`.
+        positions: (N, nq) MuJoCo's generalised positions: metres, radians, quaternions of any length.
+
+    Raises:
+        ValueError: if the body is unknown, or its poses have another number of positions.
+
+    >>> import numpy as np
+    >>> upright = np.array([[0, 1.25, 0, 0, 0, 0, 0, 0, 0.0]])
+    >>> pose_faults("walker2d", upright - [0, 1, 0, 0, 0, 0, 0, 0, 0])
+    ['foot is 0.96 m inside the ground']
+    """
+    if body not in BODIES:
+        raise ValueError(f"body must be one of {', '.join(BODIES)}, not {body!r}")
+    model = load(BODIES[body])
+    if positions.ndim != 2 or positions.shape[1] != model.nq:
+        raise ValueError(f"poses of {body} are (N, {model.nq}), not {positions.shape}")
+    data = mujoco.MjData(model)
+    return [_fault(model, data, pose) for pose in positions.astype(np.float64)]
+
+
+def _fault(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
+    if not np.isfinite(pose).all():
+        return "a position is not finite"
+    return _bent(model, pose) or _inside(model, data, pose)
+
+
+def _bent(model: mujoco.MjModel, pose: Array) -> str:
+    """A joint beyond its range."""
+    for joint in np.flatnonzero(model.jnt_limited):
+        angle = pose[model.jnt_qposadr[joint]]
+        low, high = model.jnt_range[joint]
+        if not low - OVERBENT <= angle <= high + OVERBENT:
+            name = model.joint(joint).name.replace("_", " ")
+            return f"{name} is bent to {angle:.2f}, its range is {low:.2f} … {high:.2f} rad"
+    return ""
+
+
+def _inside(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
+    """A part in the ground."""
+    data.qpos[:] = pose
+    mujoco.mj_kinematics(model, data)
+    mujoco.mj_collision(model, data)
+    ground = model.geom("floor").id
+    deepest, part = -SUNK, -1
+    for contact in data.contact[: data.ncon]:
+        if ground in contact.geom and contact.dist < deepest:
+            deepest = contact.dist
+            part = int(contact.geom[0] if contact.geom[1] == ground else contact.geom[1])
+    if part < 0:
+        return ""
+    name = model.body(model.geom_bodyid[part]).name.replace("_", " ")
+    return f"{name} is {-deepest:.2f} m inside the ground"

@@ -1,0 +1,75 @@
+"""Nearest neighbours: definitions written out, and what theory expects of equal distributions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from generative.metrics.neighbours import copying, density_and_coverage, nearest
+
+
+def cloud(n, seed, size=4):
+    return np.random.default_rng(seed).standard_normal((n, size))
+
+
+def test_nearest_is_found(monkeypatch):
+    monkeypatch.setattr("generative.metrics.neighbours.BLOCK", 7)
+    examples, among = cloud(30, 0), cloud(50, 1)
+    distances = np.linalg.norm(examples[:, None] - among, axis=2)
+    found = nearest(examples, among)
+    np.testing.assert_array_equal(found.rows, distances.argmin(1))
+    np.testing.assert_allclose(found.distances, distances.min(1))
+
+
+def test_density_and_coverage_are_their_definitions():
+    """Naeem et al. 2020, equations 3 and 4, pair by pair."""
+    real, samples, k = cloud(40, 0), 0.7 * cloud(30, 1), 3
+    between = np.linalg.norm(real[:, None] - real, axis=2)
+    radius = np.sort(between, 1)[:, k]  # column 0 is the example itself
+    inside = np.linalg.norm(real[:, None] - samples, axis=2) <= radius[:, None]
+    density, coverage = density_and_coverage(real, samples, k=k)
+    assert density == pytest.approx(inside.sum() / (k * len(samples)))
+    assert coverage == pytest.approx(inside.any(1).mean())
+
+
+def test_a_set_covers_itself():
+    real = cloud(200, 0)
+    density, coverage = density_and_coverage(real, real, k=5)
+    assert coverage == 1.0
+    assert density == pytest.approx(6 / 5)  # each ball holds its middle and 5 neighbours
+
+
+def test_equal_distributions_have_the_coverage_that_theory_expects():
+    """1 − Π (N − i) / (2N − i) for i = 1 … k, whatever the distribution (Naeem et al. 2020, appendix)."""
+    n, k = 300, 2
+    pairs = [density_and_coverage(cloud(n, 2 * i), cloud(n, 2 * i + 1), k=k) for i in range(12)]
+    density, coverage = np.mean(pairs, 0)
+    i = np.arange(1, k + 1)
+    assert coverage == pytest.approx(1 - np.prod((n - i) / (2 * n - i)), abs=0.01)
+    assert density == pytest.approx(1.0, abs=0.05)
+
+
+def test_what_is_missing_lowers_coverage_and_what_is_wrong_density():
+    real = np.concatenate([cloud(200, 0), cloud(200, 1) + 20])
+    one_mode = cloud(400, 2)
+    assert density_and_coverage(real, one_mode)[1] < 0.51
+    far = cloud(400, 3) + 100
+    assert density_and_coverage(real, far) == (0.0, 0.0)
+
+
+def test_copying_tells_copies_from_fresh_examples_and_from_nonsense():
+    train, held_out = cloud(300, 0), cloud(300, 1)
+    assert copying(cloud(300, 2), held_out, train) == pytest.approx(0.5, abs=0.06)
+    assert copying(train, held_out, train) == 1.0
+    assert copying(cloud(300, 3) + 50, held_out, train) == 0.0
+
+
+def test_ties_of_copying_count_half():
+    """Of two unseen examples one is a copy too: a copy beats one of them and ties with the other."""
+    train = np.array([[0.0], [10.0]])
+    assert copying(np.array([[10.0]]), np.array([[0.0], [3.0]]), train) == pytest.approx(0.75)
+
+
+def test_too_few_real_examples_are_refused():
+    with pytest.raises(ValueError, match="more than 5"):
+        density_and_coverage(cloud(5, 0), cloud(5, 1))
