@@ -39,7 +39,7 @@ class VAE:
     """The scene keys of ``vae``."""
 
     data: str = "frames"
-    examples: int = 14_000
+    examples: int = 12_000
     latents: int = 48
     channels: int = 64  # at the finest map; half as many more at each coarser one
     beta: float = 1.0  # weight of the latent code's cost; 1: a bound on the likelihood (Higgins et al. 2017)

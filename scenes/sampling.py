@@ -16,7 +16,7 @@ from scenes.build import build_policy, chosen_device, scene_world
 from scenes.perceiving import trains_perception
 from scenes.schema import Sampler, Scene, SceneError, load_scene
 from sim.catalog import load
-from sim.checkpoints import Card, CheckpointError, check_fits, load_checkpoint, make_card
+from sim.checkpoints import Card, CheckpointError, check_fits, load_card, load_checkpoint, make_card
 from sim.fields import construct
 from sim.protocols import Policy, SamplerConfig, SamplerModel
 from sim.records import Array, Budget, Progress, State
@@ -36,8 +36,10 @@ class ShippedPlayer:
 
     @property
     def name(self) -> str:
-        """The scene's."""
-        return self.scene
+        """The scene's, and which weights."""
+        scene = load_scene(self.scene)
+        assert scene.agent is not None and scene.agent.checkpoint is not None
+        return f"{self.scene} {load_card(scene.resolve(scene.agent.checkpoint))['weights']['sha256']}"
 
     def policy(self, worlds: Any) -> Policy:
         """Its agent, for these worlds."""
@@ -87,7 +89,9 @@ def scene_examples(scene: Scene, config: SamplerConfig, device: str) -> Examples
         DataError: if its data cannot be had.
         SceneError: if they are a single episode.
     """
-    whole = collected(config.data, config.examples, seed=scene.seed, players=players(device))
+    folder = scene.resolve(config.data)
+    name = str(folder) if folder.is_dir() else config.data
+    whole = collected(name, config.examples, seed=scene.seed, players=players(device))
     try:
         train, validation = whole.parted(HELD_OUT_SHARE, scene.seed)
     except ValueError as error:

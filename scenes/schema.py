@@ -295,11 +295,14 @@ def _absolute(raw: dict[str, Any], scene: Scene) -> dict[str, Any]:
     def mapped(node: Any) -> Any:
         if isinstance(node, dict):
             return {
-                key: str(scene.resolve(value))
-                if key == "checkpoint" and isinstance(value, str)
-                else mapped(value)
+                key: str(scene.resolve(value)) if is_path(key, value) else mapped(value)
                 for key, value in node.items()
             }
         return [mapped(item) for item in node] if isinstance(node, list) else node
+
+    def is_path(key: str, value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        return key == "checkpoint" or (key == "data" and scene.resolve(value).is_dir())
 
     return {key: mapped(value) for key, value in raw.items()}

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from generative.collection import Collection
+from generative.data.cache import kept
 from generative.data.wish import DataError, Player, Wish
 from sim.catalog import load
 from sim.fields import nearest
 
+FOLDER = "generative.data.recorded:collect"
+KEPT = ("boards", "frames", "states")  # on disk: what takes longer to play than to read
 #: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
 DATA = {
+    "boards": "generative.data.boards:collect",
     "digits": "generative.data.digits:collect",
+    "emoji": "generative.data.emoji:collect",
     "frames": "generative.data.frames:collect",
+    "stamps": "generative.data.stamps:collect",
+    "states": "generative.data.states:collect",
 }
 
 
@@ -34,7 +42,7 @@ def collected(
     """The data set `name`.
 
     Args:
-        name: of `DATA`, perhaps with a variant, such as ``frames/pong``.
+        name: of `DATA`, perhaps with a variant, such as ``frames/pong``; or a folder's path.
         count: how many examples, at most.
         seed: of play and words.
         players: world → who plays it beside chance.
@@ -49,7 +57,14 @@ def collected(
     if count < 1:
         raise DataError(f"examples must be at least 1, not {count}")
     family, _, variant = name.partition("/")
+    if Path(name).is_dir():
+        folder: Collector = load({name: FOLDER}, name, "data set")
+        return folder(Wish(count, seed, name))
     if family not in DATA:
-        raise DataError(f'there is no data set "{name}"; {nearest(name, DATA)}')
+        raise DataError(f'there is no data set and no folder "{name}"; {nearest(name, DATA)}')
     collect: Collector = load(DATA, family, "data set")
-    return collect(Wish(count, seed, variant, dict(players or {})))
+    wish = Wish(count, seed, variant, dict(players or {}))
+    if family not in KEPT:
+        return collect(wish)
+    cast = {world: [player.name for player in who] for world, who in wish.players.items()}
+    return kept({"name": name, "count": count, "seed": seed, "cast": cast}, lambda: collect(wish))

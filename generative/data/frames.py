@@ -15,6 +15,7 @@ from PIL import Image
 
 from generative.collection import Collection, joined
 from generative.data.wish import Player, Wish
+from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
 from supervised.grammar import CaptionError
@@ -22,10 +23,10 @@ from supervised.views import Views, watched
 from supervised.views import joined as joined_views
 from supervised.wording import GRAMMARS
 
-GAMES = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "skiing", "space_invaders")
+MIXED = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "space_invaders")  # without a variant
 SIZE = 64  # pixels on a side
-WORLDS = 16  # played at once
-EVERY = 9  # steps between two pictures of one world
+WORLDS = 8  # played at once; loading a game takes as long as a hundred steps
+EVERY = 5  # steps between two pictures of one world
 
 
 class Shrunk:
@@ -59,10 +60,13 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8; labels are games, captions sentences where a grammar knows the game."""
+    """(N, 64, 64, 3) uint8; labels are games, captions sentences where a grammar knows the game.
+
+    Without a variant as many of each game of `MIXED`; a variant is any game whose truth is known.
+    """
     if wish.variant:
-        wish.one_of("frames", GAMES)
-    games = (wish.variant,) if wish.variant else GAMES
+        wish.one_of("frames", tuple(GAMES))
+    games = (wish.variant,) if wish.variant else MIXED
     counts = [wish.count * (i + 1) // len(games) - wish.count * i // len(games) for i in range(len(games))]
     return joined(
         [

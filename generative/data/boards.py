@@ -1,0 +1,88 @@
+"""Chess boards, drawn small: 64 × 64 pixels, positions of games that stronger and weaker players play.
+
+One style, White at the bottom, no coordinates: a square has 8 × 8 pixels, below which one piece is no longer
+told from another (`sim.chess.draw.SMALLEST`). So each piece on each colour of square is one pattern, and
+`read_board` reads a picture back exactly, a generated one as what it resembles most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import chess
+import numpy as np
+
+from generative.collection import Collection
+from generative.data.wish import Wish
+from sim.chess.draw import draw_board
+from sim.chess.positions import positions
+from sim.chess.themes import dressed
+from sim.chess.truth import Place, truth_of
+from sim.records import Array, Percept
+
+SIZE = 64  # pixels on a side
+CELL = SIZE // 8
+A_GAME = 16  # positions of one game, at most
+STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
+#: What may stand on a square, in the order of `patterns`.
+MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
+
+
+def collect(wish: Wish) -> Collection:
+    """(N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
+    wish.no_variant("boards")
+    boards: list[chess.Board] = []
+    games: list[int] = []
+    game = 0
+    while len(boards) < wish.count:
+        seed = int(np.random.SeedSequence([wish.seed, game]).generate_state(1)[0])
+        boards += positions(seed, A_GAME)
+        games += [game] * (len(boards) - len(games))
+        game += 1
+    boards, games = boards[: wish.count], games[: wish.count]
+    truths = tuple(truth_of(board, Place.flat(SIZE), SIZE, style=STYLE) for board in boards)
+    return Collection(
+        values=np.stack([drawn(board) for board in boards]),
+        labels=np.zeros(len(boards), np.int64),
+        label_names=("board",),
+        episodes=np.array(games, np.int64),
+        truths=truths,
+    )
+
+
+def drawn(board: chess.Board) -> Array:
+    """The picture of a position, (64, 64, 3) uint8; whose move it is and what came last is not in it."""
+    return draw_board(board, SIZE, check=False, style=STYLE)
+
+
+def read_board(rgb: Array) -> Percept:
+    """The board that a picture (64, 64, 3) shows: on each square what it differs least from.
+
+    Returns:
+        A percept of origin ``model`` with a FEN of the pieces, which may be of no legal position.
+
+    >>> read_board(drawn(chess.Board())).fen
+    'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
+    """
+    squares = rgb.astype(np.float32).reshape(8, CELL, 8, CELL, 3).swapaxes(1, 2)  # (row, column, y, x, 3)
+    board = chess.Board(None)
+    for row in range(8):
+        for column in range(8):
+            known = patterns()[:, (row + column) % 2]
+            best = int(np.square(known - squares[row, column]).sum((1, 2, 3)).argmin())
+            board.set_piece_at(chess.square(column, 7 - row), MEN[best])
+    return Percept(origin="model", fen=board.board_fen())
+
+
+@cache
+def patterns() -> Array:
+    """(13, 2, 8, 8, 3) float32: nothing and every piece on a light square (0) and a dark one (1)."""
+    found = np.empty((len(MEN), 2, CELL, CELL, 3), np.float32)
+    for i, man in enumerate(MEN):
+        board = chess.Board(None)
+        for square in (chess.A8, chess.B8):
+            board.set_piece_at(square, man)
+        picture = drawn(board)
+        found[i] = picture[:CELL, :CELL], picture[:CELL, CELL : 2 * CELL]
+    return found

@@ -1,0 +1,134 @@
+"""Data sets kept on disk, so that what takes minutes of play is played once.
+
+One file a data set, under ``$PLAYFIELD_CACHE``, else the user's own cache folder; it may be deleted at any
+time. A file that is damaged, or that cannot be written, costs time and nothing else. No pickle is read or
+written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from generative.collection import Collection
+from sim.records import Array, Percept
+
+FORMAT = 1  # raised when the same wish gives other examples than before
+TEXTS = ("label", "caption", "fen")  # of a percept
+
+
+def cache_folder() -> Path:
+    """Where data sets are kept."""
+    own = os.environ.get("PLAYFIELD_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "playfield"
+
+
+def kept(key: Mapping[str, Any], collect: Callable[[], Collection]) -> Collection:
+    """What `collect` gives, from disk where it is there; others that ask for the same meanwhile wait.
+
+    Args:
+        key: plain values that say which data set it is.
+        collect: makes it.
+    """
+    name = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
+    path = cache_folder() / "collections" / f"{name}.npz"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            found = _read(path)
+            if found is None:
+                found = collect()
+                _write(path, found)
+            return found
+    except OSError:  # read-only, full, or not ours
+        return collect()
+
+
+def _read(path: Path) -> Collection | None:
+    """The collection in a file; None if there is none, or it is damaged."""
+    try:
+        content = io.BytesIO(path.read_bytes())  # numpy leaves the file open where it is damaged
+        with np.load(content, allow_pickle=False) as arrays:
+            return unpacked({name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def _write(path: Path, collection: Collection) -> None:
+    temporary = path.with_name(f"{path.stem}.new-{os.getpid()}.npz")
+    try:
+        np.savez_compressed(temporary, **packed(collection))  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def packed(collection: Collection) -> dict[str, Array]:
+    """A collection as arrays without objects."""
+    truths = collection.truths
+    words = {
+        "label_names": collection.label_names,
+        "axes": collection.axes,
+        "captions": collection.captions,
+        "truths": [_table(truth) for truth in truths],
+    }
+    boxes = [np.zeros((0, 4), np.float32) if truth.boxes is None else truth.boxes for truth in truths]
+    arrays = {
+        "values": collection.values,
+        "labels": collection.labels,
+        "episodes": collection.episodes,
+        "words": np.frombuffer(json.dumps(words).encode(), np.uint8),
+        "boxes": np.concatenate([np.zeros((0, 4), np.float32), *boxes]),
+    }
+    if truths and all(truth.mask is not None for truth in truths):
+        arrays["masks"] = np.stack([truth.mask for truth in truths if truth.mask is not None])
+    return arrays
+
+
+def unpacked(arrays: Mapping[str, Array]) -> Collection:
+    """The collection that `packed` took apart.
+
+    Raises:
+        ValueError, KeyError: if something is missing or does not fit.
+    """
+    words = json.loads(arrays["words"].tobytes())
+    truths, at = [], 0
+    for i, table in enumerate(words["truths"]):
+        count = table.pop("boxes")
+        boxes = None if count is None else arrays["boxes"][at : at + count]
+        mask = arrays["masks"][i] if "masks" in arrays else None
+        labels = tuple(table.pop("labels"))
+        truths.append(replace(Percept("truth", **table), boxes=boxes, labels=labels, mask=mask))
+        at += count or 0
+    return Collection(
+        arrays["values"],
+        arrays["labels"],
+        tuple(words["label_names"]),
+        arrays["episodes"],
+        tuple(words["captions"]),
+        tuple(truths),
+        tuple(words["axes"]),
+    )
+
+
+def _table(truth: Percept) -> dict[str, Any]:
+    return {
+        **{name: getattr(truth, name) for name in TEXTS},
+        "facts": dict(truth.facts),
+        "labels": list(truth.labels),
+        "boxes": None if truth.boxes is None else len(truth.boxes),
+    }

@@ -1,0 +1,90 @@
+"""Emoji with their names: small real pictures, from the font that Debian ships as fonts-noto-color-emoji.
+
+Each is drawn at the font's own 109 pixels, shrunk to 64 × 64 on white. Labels are Unicode's own blocks of
+them; captions are Unicode's names ("grinning cat face with smiling eyes"). An emoji is an episode of its own.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from generative.collection import Collection
+from generative.data.wish import DataError, Wish
+from sim.records import Array
+
+PLACES = (
+    "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+    "/usr/share/fonts/noto/NotoColorEmoji.ttf",
+    "/usr/share/fonts/google-noto-emoji/NotoColorEmoji.ttf",
+)
+MEND = "sudo apt install fonts-noto-color-emoji"
+STRIKE = 109  # the only size that the font's bitmaps have
+CANVAS = 136  # pixels; a bitmap is 136 × 128
+SIZE = 64
+#: Unicode's blocks: name, first and last code point.
+BLOCKS = (
+    ("symbols", 0x2600, 0x27BF),
+    ("weather, plants and food", 0x1F300, 0x1F37F),
+    ("feasts, sports and houses", 0x1F380, 0x1F3FF),
+    ("animals and people", 0x1F400, 0x1F4A9),
+    ("things and signs", 0x1F4AA, 0x1F5FF),
+    ("faces", 0x1F600, 0x1F64F),
+    ("traffic", 0x1F680, 0x1F6FF),
+    ("more faces, food and animals", 0x1F900, 0x1F9FF),
+    ("newer ones", 0x1FA70, 0x1FAFF),
+)
+
+
+def collect(wish: Wish) -> Collection:
+    """(N, 64, 64, 3) uint8, about 1,300 in all; labels are blocks, captions names."""
+    wish.no_variant("emoji")
+    found = list(_all(font()))
+    if not found:
+        raise DataError(f"the emoji font has no colour pictures that Pillow can draw: {MEND}")
+    rows = np.sort(np.random.default_rng(wish.seed).permutation(len(found))[: wish.count])
+    whole = Collection(
+        values=np.stack([rgb for _, _, rgb in found]),
+        labels=np.array([label for label, _, _ in found], np.int64),
+        label_names=tuple(name for name, _, _ in BLOCKS),
+        episodes=np.arange(len(found)),
+        captions=tuple(name for _, name, _ in found),
+    )
+    return whole.take(rows)
+
+
+def font() -> ImageFont.FreeTypeFont:
+    """The colour font.
+
+    Raises:
+        DataError: if it is not installed, with the line that installs it.
+    """
+    for place in PLACES:
+        if Path(place).is_file():
+            try:
+                return ImageFont.truetype(place, STRIKE)
+            except OSError as error:
+                raise DataError(f"{place} cannot be read ({error}): {MEND}") from error
+    raise DataError(f'the data set "emoji" needs a font that is not installed: {MEND}')
+
+
+def _all(face: ImageFont.FreeTypeFont) -> Iterator[tuple[int, str, Array]]:
+    """Every emoji that the font has in colour: number of its block, name, picture."""
+    for label, (_, first, last) in enumerate(BLOCKS):
+        for code in range(first, last + 1):
+            name = unicodedata.name(chr(code), "")
+            rgb = _drawn(chr(code), face) if name and "MODIFIER" not in name else None
+            if rgb is not None:
+                yield label, name.lower().replace("-", " "), rgb
+
+
+def _drawn(character: str, face: ImageFont.FreeTypeFont) -> Array | None:
+    """(64, 64, 3) uint8 on white; None where the font has no colour picture of it."""
+    canvas = Image.new("RGBA", (CANVAS, CANVAS), (255, 255, 255, 255))
+    ImageDraw.Draw(canvas).text((0, 0), character, font=face, embedded_color=True)
+    rgb = np.asarray(canvas.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX))
+    return rgb if rgb.std() > 1 else None

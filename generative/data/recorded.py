@@ -1,0 +1,123 @@
+"""A folder of one's own: episodes that ``playfield collect`` wrote, or plain pictures in folders.
+
+Recorded episodes give the pictures that people saw (``collect --frames``), else the observations where these
+are pictures. Plain pictures (PNG, JPEG, …) must all be of one size; those in a sub-folder bear its name as
+their label, and each is an episode by itself. All of them are averaged over areas to 64 × 64.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from generative.collection import Collection
+from generative.data.frames import shrunk
+from generative.data.wish import DataError, Wish
+from sim.records import Array
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
+EVERY = 5  # steps between two pictures of one episode, as many as there are to choose from
+
+
+def collect(wish: Wish) -> Collection:
+    """(N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
+
+    Raises:
+        DataError: naming what is wrong with the folder, or the first file that is.
+    """
+    folder = Path(wish.variant)
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}")
+    data = next((place for place in (folder / "data", folder) if (place / "main_data.hdf5").is_file()), None)
+    return _episodes(data, wish) if data is not None else _pictures(folder, wish)
+
+
+def _episodes(folder: Path, wish: Wish) -> Collection:
+    import h5py  # type: ignore[import-untyped]
+
+    metadata: dict[str, Any] = {}
+    if (folder / "metadata.json").is_file():
+        metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    world = str(metadata.get("playfield", {}).get("world", "recorded")).rpartition("/")[2]
+    values: list[Array] = []
+    episodes: list[int] = []
+    try:
+        with h5py.File(folder / "main_data.hdf5", "r") as file:
+            groups = sorted(file, key=lambda name: int(name.rpartition("_")[2]))
+            steps = {name: len(_seen(file[name], folder)) for name in groups}
+            every = max(1, min(EVERY, sum(steps.values()) // wish.count))
+            for number, name in enumerate(groups):
+                seen = _seen(file[name], folder)
+                for at in range(0, steps[name], every):
+                    values.append(shrunk(as_rgb(np.asarray(seen[at]), folder)))
+                    episodes.append(number)
+    except OSError as error:
+        raise DataError(f"{folder} is damaged or no recording of playfield collect: {error}") from error
+    if not values:
+        raise DataError(f"{folder} holds no episode")
+    rows = np.sort(np.random.default_rng(wish.seed).permutation(len(values))[: wish.count])
+    whole = Collection(
+        np.stack(values), np.zeros(len(values), np.int64), (world,), np.array(episodes, np.int64)
+    )
+    return whole.take(rows)
+
+
+def _seen(group: Any, folder: Path) -> Any:
+    """What is in an episode's pictures: (T + 1, …)."""
+    if "infos" in group and "rgb" in group["infos"]:
+        return group["infos"]["rgb"]
+    if not hasattr(group["observations"], "shape"):
+        raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
+    return group["observations"]
+
+
+def as_rgb(seen: Array, folder: Path) -> Array:
+    """A recorded picture, or the newest of a stack of grey ones, as (H, W, 3) uint8.
+
+    Raises:
+        DataError: if it is no picture.
+    """
+    if seen.dtype == np.uint8 and seen.ndim == 3 and seen.shape[-1] == 3:
+        return seen
+    if seen.dtype == np.uint8 and seen.ndim == 3:
+        return np.repeat(seen[-1][..., None], 3, -1)
+    raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
+
+
+def _pictures(folder: Path, wish: Wish) -> Collection:
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not files:
+        raise DataError(f"{folder} holds neither pictures nor what playfield collect writes")
+    order = np.sort(np.random.default_rng(wish.seed).permutation(len(files))[: wish.count])
+    files = [files[i] for i in order]
+    names = [path.relative_to(folder).parts[0] if path.parent != folder else folder.name for path in files]
+    label_names = tuple(sorted(set(names)))
+    return Collection(
+        values=np.stack(list(_opened(files))),
+        labels=np.array([label_names.index(name) for name in names], np.int64),
+        label_names=label_names,
+        episodes=np.arange(len(files)),
+    )
+
+
+def _opened(files: list[Path]) -> Iterator[Array]:
+    """Each picture at 64 × 64; the first one's size is that of all."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for path in files:
+        try:
+            with Image.open(path) as picture:
+                rgb, size = np.asarray(picture.convert("RGB")), picture.size
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise DataError(f"{path} is no picture that can be read: {error}") from error
+        first = first or (path, size)
+        if size != first[1]:
+            raise DataError(
+                f"{path} has {size[0]}×{size[1]} pixels and {first[0].name} {first[1][0]}×{first[1][1]}: "
+                "all pictures of a folder must be of one size"
+            )
+        yield shrunk(rgb)

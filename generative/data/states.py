@@ -1,0 +1,110 @@
+"""States of the worlds as vectors with named axes: how a walker's joints stand, or what an Atari game counts.
+
+``states/<body>`` holds MuJoCo's positions (m, rad; free joints turn by unit quaternions) without those along
+the ground, which only say how far it has walked. ``states/<game>`` holds what `sim.atari.truth.facts` tells
+(pixels, points, lives) of frames that tell all of it: where no ball is in play, none is learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from generative.collection import Collection
+from generative.data.frames import of_game
+from generative.data.wish import DataError, Player, Wish
+from sim.atari.truth import GAMES
+from sim.catalog import world_config
+from sim.records import Array
+from sim.walker.reward import BODIES
+
+WORLDS = 32  # walkers at once
+EVERY = 5  # steps between two states of one walker
+HOLD = 0.9  # chance that a walker without a player goes on with its torques
+SPARE = 1.5  # frames for one that tells every fact
+
+
+def collect(wish: Wish) -> Collection:
+    """(N, D) float32; one label, the body or the game; for games also captions and truths."""
+    wish.one_of("states", (*BODIES, *GAMES))
+    players = wish.players
+    if wish.variant in GAMES:
+        return _counted(wish, players.get(f"atari/{wish.variant}", ()))
+    chosen = players.get(f"walker/{wish.variant}", ())
+    return _walked(wish, chosen[0] if chosen else None)
+
+
+def axes_of(body: str, model: Any) -> tuple[str, ...]:
+    """The names of a body's positions, in MuJoCo's order, without the hidden ones.
+
+    >>> from sim.walker.simulation import load
+    >>> axes_of("hopper", load(BODIES["hopper"]))
+    ('rootz', 'rooty', 'thigh_joint', 'leg_joint', 'foot_joint')
+    """
+    names: list[str] = []
+    for number in range(model.njnt):
+        name = model.joint(number).name
+        free = int(model.jnt_type[number]) == 0  # mjJNT_FREE
+        names += [f"{name} {part}" for part in ("x", "y", "z", "qw", "qx", "qy", "qz")] if free else [name]
+    return tuple(names[BODIES[body].hidden :])
+
+
+def _walked(wish: Wish, player: Player | None) -> Collection:
+    worlds: Any = world_config(f"walker/{wish.variant}", {}).make_batch(WORLDS, wish.seed)
+    try:
+        axes = axes_of(wish.variant, worlds.walkers.simulation.model)
+        rows, episodes = zip(*_states(worlds, wish, player, len(axes)), strict=True)
+    finally:
+        worlds.close()
+    return Collection(
+        values=np.concatenate(rows)[: wish.count].astype(np.float32),
+        labels=np.zeros(wish.count, np.int64),
+        label_names=(wish.variant,),
+        episodes=np.concatenate(episodes)[: wish.count].astype(np.int64),
+        axes=axes,
+    )
+
+
+def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Iterator[tuple[Array, Array]]:
+    """Positions (32, `width`) and episodes (32,) now and then: a player in every other world, else chance."""
+    generator = np.random.default_rng(wish.seed)
+    policy = None if player is None else player.policy(worlds)
+    if policy is not None:
+        policy.seed(wish.seed)
+    obs, info = worlds.reset()
+    space, memory = worlds.single_action_space, None
+    episode, held = np.arange(WORLDS), np.zeros((WORLDS, *space.shape), np.float32)
+    for _ in range(-(-wish.count // WORLDS)):
+        for _ in range(EVERY):
+            anew = generator.random((WORLDS, 1)) > HOLD
+            held = np.where(anew, generator.uniform(space.low, space.high, held.shape), held).astype(
+                np.float32
+            )
+            actions = held
+            if policy is not None:
+                decision, memory = policy.act(obs, info, memory)
+                actions = np.where(np.arange(WORLDS)[:, None] % 2 == 0, decision.actions, held)
+            obs, _, terminated, truncated, info = worlds.step(actions)
+            episode = episode + WORLDS * (terminated | truncated)
+        yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
+
+
+def _counted(wish: Wish, players: Any) -> Collection:
+    frames = of_game(wish.variant, round(SPARE * wish.count), wish.seed, players)
+    full = max((len(truth.facts) for truth in frames.truths), default=0)
+    told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: wish.count]
+    if not full or not told:
+        raise DataError(f"{wish.variant} has no facts to make vectors of")
+    chosen = frames.take(np.array(told))
+    axes = tuple(chosen.truths[0].facts)
+    return Collection(
+        values=np.array([[truth.facts[axis] for axis in axes] for truth in chosen.truths], np.float32),
+        labels=chosen.labels,
+        label_names=chosen.label_names,
+        episodes=chosen.episodes,
+        captions=chosen.captions,
+        truths=chosen.truths,
+        axes=axes,
+    )

@@ -1,0 +1,283 @@
+"""Data sets: what they promise to models, how they are split, kept on disk, and refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generative.collection import Collection, Spec, joined
+from generative.data import boards, cache, emoji, stamps
+from generative.data.catalog import DATA, collected
+from generative.data.frames import Shrunk
+from generative.data.wish import DataError
+from sim.atari.truth import classes
+from sim.catalog import make_worlds
+from sim.fields import FieldError
+from sim.recording import new_dataset, record
+from supervised.wording import GRAMMARS
+
+SMALL = {
+    "boards": 40,
+    "digits": 300,
+    "frames/breakout": 6,
+    "states/hopper": 200,
+    "states/pong": 8,
+}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Nothing is kept in the user's own cache, and each data set is played once for all tests."""
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def collection(n=12, episodes=4, classes=2, seed=0):
+    generator = np.random.default_rng(seed)
+    return Collection(
+        values=generator.standard_normal((n, 2)).astype(np.float32),
+        labels=np.arange(n) % classes,
+        label_names=tuple("abc"[:classes]),
+        episodes=np.arange(n) * episodes // n,
+        axes=("x", "y"),
+    )
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_data_set_is_what_it_says(name):
+    found = collected(name, SMALL[name], seed=3)
+    assert 0 < len(found) <= SMALL[name]
+    spec = found.spec()
+    assert found.values.shape == (len(found), *spec.shape)
+    assert len(np.unique(found.values, axis=0)) > len(found) // 2, "examples differ"
+    assert Spec.of(spec.table()) == spec
+    again = collected(name, SMALL[name], seed=3)
+    assert np.array_equal(found.values, again.values) and found.captions == again.captions
+    assert [truth.facts for truth in found.truths] == [truth.facts for truth in again.truths]
+    other = collected(name, SMALL[name], seed=4)
+    assert not np.array_equal(found.values, other.values), "another seed, other examples"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_episode_is_on_both_sides_and_every_class_is_on_one(name):
+    found = collected(name, SMALL[name], seed=3)
+    train, validation = found.parted(0.2, seed=1)
+    assert len(train) + len(validation) == len(found)
+    assert not set(train.episodes.tolist()) & set(validation.episodes.tolist())
+    assert set(train.labels.tolist()) == set(found.labels.tolist())
+
+
+def test_what_is_held_out_is_about_the_share_asked_for_where_classes_share_episodes():
+    found = collection(n=1_000, episodes=100)
+    _, validation = found.parted(0.1, seed=0)
+    assert 100 <= len(validation) <= 130
+
+
+def test_one_episode_cannot_be_parted():
+    with pytest.raises(ValueError, match="one episode"):
+        collection(episodes=1).parted(0.1)
+
+
+def test_joined_collections_keep_labels_and_keep_episodes_apart():
+    both = joined([collection(), collection(classes=3, seed=1)])
+    assert both.label_names == ("a", "b", "c") and len(set(both.episodes.tolist())) == 8
+    assert np.array_equal(both.labels, np.concatenate([np.arange(12) % 2, np.arange(12) % 3]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": np.array([0, 5])}, "labels must be"),
+        ({"episodes": np.zeros(3, np.int64)}, "3 episodes for 2"),
+        ({"captions": ("one",)}, "1 captions for 2"),
+        ({"axes": ("x",)}, "1 axes for 2"),
+        ({"values": np.zeros((2, 2))}, "float64"),
+    ],
+)
+def test_a_collection_refuses_parts_that_do_not_fit(change, words):
+    parts = {
+        "values": np.zeros((2, 2), np.float32),
+        "labels": np.zeros(2, np.int64),
+        "label_names": ("a",),
+        "episodes": np.arange(2),
+        "axes": ("x", "y"),
+    }
+    with pytest.raises(ValueError, match=words):
+        Collection(**(parts | change))
+
+
+def test_captions_of_frames_say_what_the_simulator_knows():
+    found = collected("frames/breakout", SMALL["frames/breakout"], seed=3)
+    grammar = GRAMMARS["breakout"]
+    said = [(c, t) for c, t in zip(found.captions, found.truths, strict=True) if c]
+    assert len(said) > len(found) // 2
+    for caption, truth in said:
+        assert grammar.parse(caption) == grammar.discretise(truth.facts)
+
+
+def test_boxes_of_frames_lie_where_the_small_picture_shows_the_things():
+    worlds = make_worlds("atari/pong", 1, 0, truth=True)
+    small = Shrunk(worlds)
+    worlds.reset()
+    for _ in range(60):
+        worlds.step(np.array([2]))
+    (rgb,), (truth,) = small.pictures([0]), small.truth([0])
+    ground = np.median(rgb.reshape(-1, 3), axis=0)
+    assert rgb.shape == (64, 64, 3) and set(truth.labels) <= set(classes("pong")) and "player" in truth.labels
+    for x0, y0, x1, y1 in truth.boxes:
+        part = rgb[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))].astype(float)
+        assert np.abs(part - ground).max() > 40, "there is something in every box"
+    worlds.close()
+
+
+def test_a_board_is_read_back_exactly_and_in_spite_of_noise():
+    found = collected("boards", SMALL["boards"], seed=3)
+    generator = np.random.default_rng(0)
+    for rgb, truth in zip(found.values, found.truths, strict=True):
+        assert boards.read_board(rgb).fen == truth.fen
+        noisy = np.clip(rgb + generator.normal(0, 20, rgb.shape), 0, 255).astype(np.uint8)
+        assert boards.read_board(noisy).fen == truth.fen
+
+
+def test_a_data_set_is_played_once_and_a_damaged_file_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
+    calls = []
+    first = collected("boards", 5)
+
+    def again():
+        calls.append(1)
+        return first
+
+    for _ in range(2):
+        found = cache.kept({"name": "mine"}, again)
+        assert np.array_equal(found.values, first.values) and found.axes == first.axes
+        assert [t.fen for t in found.truths] == [t.fen for t in first.truths]
+        assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(found.truths, first.truths, strict=True))
+    assert len(calls) == 1
+    for path in tmp_path.rglob("*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    cache.kept({"name": "mine"}, again)
+    assert len(calls) == 2
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "file"))
+    assert len(collected("boards", 3)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("digit", 'did you mean "digits"'),
+        ("frames/pang", "frames/pong"),
+        ("digits/5", "no variants"),
+        ("states", "states/ant"),
+        ("no/such/folder", "no data set and no folder"),
+    ],
+)
+def test_unknown_data_sets_are_refused_by_name(name, words):
+    with pytest.raises(DataError, match=words):
+        collected(name, 5)
+    assert not issubclass(DataError, FieldError)
+
+
+def test_what_is_not_installed_is_told_with_the_line_that_installs_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(emoji, "PLACES", (str(tmp_path / "none.ttf"),))
+    monkeypatch.setattr(stamps, "PLACE", tmp_path)
+    for name, package in (("emoji", "fonts-noto-color-emoji"), ("stamps", "tuxpaint-stamps-default")):
+        with pytest.raises(DataError, match=f"apt install {package}"):
+            collected(name, 5)
+
+
+@pytest.mark.parametrize("name", ["emoji", "stamps"])
+def test_real_pictures_have_names(name):
+    try:
+        found = collected(name, 60)
+    except DataError as error:
+        pytest.skip(str(error))
+    assert len(found) == 60 and all(found.captions[:5]) and found.values.std() > 30
+
+
+def test_stamps_stand_on_white_with_their_masks(monkeypatch, tmp_path):
+    monkeypatch.setattr(stamps, "PLACE", tmp_path)
+    (tmp_path / "animals" / "fish").mkdir(parents=True)
+    rgba = np.zeros((20, 40, 4), np.uint8)
+    rgba[5:15, 10:30] = (200, 0, 0, 255)
+    Image.fromarray(rgba).save(tmp_path / "animals" / "fish" / "carp.png")
+    (tmp_path / "animals" / "fish" / "carp.txt").write_text("A carp.\nde=Ein Karpfen.\n")
+    found = collected("stamps", 5)
+    assert found.captions == ("A carp.",) and found.label_names == ("animals",)
+    mask = found.truths[0].mask
+    assert mask.shape == (64, 64) and mask[32, 32] == 1 and mask[2, 32] == 0
+    assert mask.mean() == pytest.approx(10 * 20 / 40**2, abs=0.01)
+    assert found.values[0, 0, 0].tolist() == [255] * 3 and found.values[0, 32, 32].tolist() == [200, 0, 0]
+
+
+def test_a_folder_of_pictures_is_learned_with_its_folders_as_labels(tmp_path):
+    for i, label in enumerate(("cats", "dogs", "dogs")):
+        (tmp_path / label).mkdir(exist_ok=True)
+        Image.new("RGB", (100, 80), (i * 50, 0, 0)).save(tmp_path / label / f"{i}.png")
+    found = collected(str(tmp_path), 10)
+    assert found.label_names == ("cats", "dogs") and found.labels.tolist() == [0, 1, 1]
+    assert found.values.shape == (3, 64, 64, 3) and found.values[2, 0, 0].tolist() == [100, 0, 0]
+
+
+def test_bad_folders_are_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match="neither pictures nor"):
+        collected(str(tmp_path), 5)
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
+    Image.new("RGB", (90, 80)).save(tmp_path / "b.png")
+    with pytest.raises(DataError, match=r"b\.png has 90×80 pixels and a\.png 100×80"):
+        collected(str(tmp_path), 5)
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"b\.png is no picture"):
+        collected(str(tmp_path), 5)
+
+
+class Chance:
+    """Plays at random."""
+
+    def seed(self, seed):
+        self.generator = np.random.default_rng(seed)
+
+    def act(self, obs, info, memory=None, *, greedy=False):
+        from sim.records import Decision
+
+        return Decision(self.generator.integers(0, 3, len(obs))), None
+
+
+def test_recorded_episodes_are_learned_from(tmp_path):
+    worlds = make_worlds("atari/pong", 2, 0, max_frames=160)
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    with new_dataset(tmp_path / "mine", *spaces, facts={"world": "atari/pong"}) as dataset:
+        list(record(Chance(), worlds, dataset, seed=0, greedy=False, episodes=3))
+    worlds.close()
+    found = collected(str(tmp_path / "mine"), 20)
+    assert len(found) == 20 and found.label_names == ("pong",) and len(set(found.episodes.tolist())) == 3
+    assert found.values.shape[1:] == (64, 64, 3) and found.values.std() > 10
+    (tmp_path / "mine" / "data" / "main_data.hdf5").write_bytes(b"not HDF5")
+    with pytest.raises(DataError, match="damaged"):
+        collected(str(tmp_path / "mine"), 20)
+
+
+def test_recorded_vectors_are_no_pictures(tmp_path):
+    worlds = make_worlds("gym/CartPole-v1", 1, 0)
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    with new_dataset(tmp_path / "mine", *spaces) as dataset:
+        list(record(Lazy(), worlds, dataset, seed=0, greedy=False, episodes=1))
+    worlds.close()
+    with pytest.raises(DataError, match="--frames"):
+        collected(str(tmp_path / "mine"), 20)
+
+
+class Lazy(Chance):
+    """Does the first thing."""
+
+    def act(self, obs, info, memory=None, *, greedy=False):
+        decision, _ = super().act(obs, info)
+        return type(decision)(decision.actions * 0), None
+
+
+def test_every_data_set_is_tried_here():
+    assert {name.partition("/")[0] for name in SMALL} | {"emoji", "stamps"} == set(DATA)
