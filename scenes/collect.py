@@ -21,7 +21,8 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.build import build_policy, chosen_device, scene_agent
+from scenes.living import lived_world
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
 from scenes.stage import SceneShow
@@ -32,6 +33,7 @@ from sim.played import recorded, replay
 from sim.protocols import WorldConfig
 from sim.recording import Dataset, Pictured, RecordingError, new_dataset, record
 from sim.vector import EnvWorlds, Worlds
+from supervised.perceived_worlds import Perceived
 
 EPISODES = 20  # where neither --episodes nor --steps is given
 MOST_WORLDS = 16  # that play at once: each holds an episode in memory
@@ -83,7 +85,7 @@ def collect(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]
             episodes so far are.
         RecordingError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
-    config, agent = scene_world(scene), scene_agent(scene)
+    config, agent = lived_world(scene, device), scene_agent(scene)
     assert scene.world is not None and scene.agent is not None
     tell_of_leftovers(wish.out, say)
     episodes = wish.episodes or (EPISODES if wish.steps is None else None)
@@ -99,7 +101,7 @@ def collect(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]
             "num_envs": count,
         }
         spaces = worlds.single_observation_space, worlds.single_action_space
-        spec = env_spec(scene.world.use, scene.world.fields)
+        spec = scene_spec(scene, config)
         with new_dataset(wish.out, *spaces, spec=spec, algorithm=scene.agent.use, facts=facts) as dataset:
             playing = record(
                 policy,
@@ -130,7 +132,7 @@ def collect_played(scene: Scene, wish: Wish, *, device: str, say: Callable[[str]
     from sim.viewer.show import Show
     from sim.viewer.window import watch
 
-    config = scene_world(scene)
+    config = lived_world(scene, device)
     assert scene.world is not None
     if wish.out.exists():  # before an hour is played in vain
         raise RecordingError(f"{wish.out} exists: choose another --out, or delete it first")
@@ -145,7 +147,7 @@ def collect_played(scene: Scene, wish: Wish, *, device: str, say: Callable[[str]
         path = wish.checkpoint or (scene.agent.checkpoint and scene.resolve(scene.agent.checkpoint))
         agent = agent_facts(scene.agent.use, load_card(Path(path)) if path else None)
     facts = facts_of(scene, config) | {"agent": agent, "person": True}
-    spec = env_spec(scene.world.use, scene.world.fields)
+    spec = scene_spec(scene, config)
     spaces = world.observation_space, world.action_space
     try:
         with new_dataset(wish.out, *spaces, spec=spec, algorithm="person", facts=facts) as dataset:
@@ -190,6 +192,12 @@ def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -
         worlds.close()
         raise RecordingError(f"{config.name} has no picture: leave --frames out")
     return worlds
+
+
+def scene_spec(scene: Scene, config: WorldConfig) -> EnvSpec | None:
+    """What ``gymnasium.make`` needs for the scene's world; what a perception makes of it, nothing tells."""
+    assert scene.world is not None
+    return None if isinstance(config, Perceived) else env_spec(scene.world.use, scene.world.fields)
 
 
 def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:

@@ -23,6 +23,7 @@ from agents.evaluate import Scores
 from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.living import lived_world
 from scenes.schema import Scene, load_scene, make_scene
 from scenes.score import played, shown, stamp
 from sim.catalog import world_config
@@ -151,7 +152,7 @@ def _contender(run: Path, checkpoint: Path, changes: Sequence[str], device: str)
         scene = load_scene(str(kept), changes)
     else:
         scene = scene_of(checkpoint, card, changes)
-    config, agent = scene_world(scene), scene_agent(scene)
+    config, agent = lived_world(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     try:
         policy, _ = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)

@@ -17,6 +17,8 @@ import tomli_w
 
 from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
+from sim.records import Origin
+from supervised.noise import MISSES, PIXELS
 
 SHIPPED = Path(__file__).parent
 MOST_ENVS = (
@@ -57,13 +59,39 @@ class Agent:
 
 @dataclass(frozen=True)
 class Perception:
-    """``[[perception]]``."""
+    """``[[perception]]``: who looks, for whom, and who says what is there.
+
+    Attributes:
+        use: the catalogue entry.
+        checkpoint: its weights.
+        feed: for whom it looks: the audience, or the agent, which then gets no pixels.
+        origin: who says what is there.
+        training_origin: the same while the agent learns; None: `origin`.
+        slots: class → how many boxes of it the agent can know of; 1, unless told.
+        noise_pixels: how far ``noisy truth`` displaces, see `supervised.noise`.
+        noise_misses: how often it misses.
+    """
 
     use: str
     checkpoint: str | None = None
     feed: Literal["overlay", "agent"] = "overlay"
-    origin: Literal["truth", "model", "noisy truth"] = "model"
+    origin: Origin = "model"
+    training_origin: Origin | None = None
+    slots: dict[str, Any] = field(default_factory=dict)
+    noise_pixels: float = PIXELS
+    noise_misses: float = MISSES
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse noise that cannot be.
+
+        Raises:
+            ValueError: naming the key.
+        """
+        if self.noise_pixels < 0:
+            raise ValueError(f"noise_pixels must not be below 0, not {self.noise_pixels}")
+        if not 0 <= self.noise_misses <= 1:
+            raise ValueError(f"noise_misses must be in [0, 1], not {self.noise_misses}")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from agents.evaluate import evaluate as play
 from agents.random import Random
 from agents.statistics import Interval
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.living import lived_world
 from scenes.progress import FAULTS, progress_bar, told
 from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
@@ -57,7 +58,7 @@ def evaluate(
         raise SceneError(f"{option} must be at least 1, not {amount}")
     if seeds > 1 and episodes < 2:
         raise SceneError(f"--seeds {seeds} needs --episodes 2 or more: each seed is resampled by itself")
-    config, agent = scene_world(scene), scene_agent(scene)
+    config, agent = lived_world(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     spaces = worlds.single_observation_space, worlds.single_action_space
     policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
@@ -67,7 +68,8 @@ def evaluate(
     games = {"episodes": episodes, "seed": scene.seed, "seeds": seeds}
     found = played(policy, config, scene.name, greedy=agent.greedy, **games)
     random = Random().build(*spaces, seed=scene.seed)
-    chance = played(random, config, "the random agent", greedy=False, **games)
+    blind = scene_world(scene)  # the random agent looks at nothing, and need not wait for a model
+    chance = played(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
     breakdown = {config.name: metrics}
     if hasattr(config, "rivals"):

@@ -18,8 +18,9 @@ import gymnasium
 import numpy as np
 
 from agents.saliency import Explainer, is_picture
-from scenes.build import build_policy, check_agent, chosen_device, scene_agent, scene_world
+from scenes.build import build_policy, check_agent, chosen_device, scene_agent
 from scenes.following import Follower
+from scenes.living import lived_world
 from scenes.perceiving import trains_perception
 from scenes.schema import Scene, SceneError
 from scenes.seeing import Eyes
@@ -118,7 +119,7 @@ class SceneShow:
                 `checkpoint` is, if one is given. A run that has none yet begins untrained.
             most_worlds: side by side.
         """
-        config = scene_world(scene)
+        config = lived_world(scene, device)
         assert scene.world is not None
         self.num_worlds = min(scene.world.num_envs, most_worlds)
         self._worlds = self._open(config, scene.seed)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.evaluate import evaluate
-from scenes.build import agent_card, check_agent, chosen_device, scene_agent, scene_world
+from scenes.build import agent_card, check_agent, chosen_device, scene_agent
+from scenes.living import lived_world
 from scenes.perceiving import PerceptionTrainee, trains_perception
 from scenes.sampling import SamplerTrainee, trains_sampler
 from scenes.schema import Scene, SceneError
@@ -87,7 +88,7 @@ class AgentTrainee:
         Raises:
             SceneError, CheckpointError: if the request is wrong.
         """
-        agent, self._config = scene_agent(scene), scene_world(scene)
+        agent, self._config = scene_agent(scene), lived_world(scene, device, training=True)
         assert scene.world is not None and scene.agent is not None
         if not isinstance(agent, LearnerConfig):
             raise SceneError(f'agent "{scene.agent.use}" does not learn')

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ STRIDE = 2  # pixels a cell
 AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)) + ((0, 0),)
 DIVISOR = 8  # pictures are padded to a multiple of it
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+TOGETHER = 32  # pictures that the network looks at together
 
 
 @dataclass(frozen=True)
@@ -243,12 +245,20 @@ class DetectorModel:
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """Boxes with classes and scores, likeliest first; pictures (H, W, 3) uint8 of any size."""
-        return [self._decoded(rgb) for rgb in inputs]
+        """Boxes with classes and scores, likeliest first; pictures (H, W, 3) uint8 of any size.
 
-    def _decoded(self, rgb: Array) -> Percept:
-        picture = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)
-        out = self.network(from_rgb(picture).contiguous(memory_format=torch.channels_last))[0].float()
+        Neighbours of one size are looked at together.
+        """
+        percepts: list[Percept] = []
+        for _, alike in groupby(inputs, key=np.shape):
+            while pictures := list(islice(alike, TOGETHER)):
+                rgb = torch.from_numpy(np.stack(pictures)).to(self.device)
+                x = from_rgb(rgb).contiguous(memory_format=torch.channels_last)
+                percepts += [self._decoded(out, rgb.shape[1:3]) for out in self.network(x).float()]
+        return percepts
+
+    def _decoded(self, out: Tensor, size: Sequence[int]) -> Percept:
+        """The boxes that the network's output (C + 4, h, w) for one picture of `size` (H, W) tells."""
         classes = len(self.classes)
         score = out[:classes].sigmoid()
         peak = functional.max_pool2d(score[None], 3, 1, 1)[0] == score
@@ -259,7 +269,7 @@ class DetectorModel:
         reach = reach_of(out[classes:].flatten(1)[:, cell].T).T  # (4, K)
         x, y = (cell % score.shape[2] + 0.5) * STRIDE, (cell // score.shape[2] + 0.5) * STRIDE
         boxes = torch.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], 1).cpu().numpy()
-        height, width = rgb.shape[:2]
+        height, width = size
         boxes = np.clip(boxes, 0, [width, height, width, height]).astype(np.float32)
         return Percept(
             origin="model",

@@ -136,12 +136,12 @@ def fitted(table: GameTable, found: Found, screen: Array) -> Found | None:
         return None
     colours = found.colours or table.classes[found.label]
     drawn = _marked(colours)[screen[window[1] : window[3], window[0] : window[2]]]
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    rows, columns = drawn.nonzero()  # row by row
     if not len(rows):
         return None
-    left, top = window[0] + int(columns[0]), window[1] + int(rows[0])
+    left, top = window[0] + int(columns.min()), window[1] + int(rows[0])
     top = max(table.area[1], top - table.crown.get(found.label, 0))
-    right, bottom = window[0] + int(columns[-1]) + 1, window[1] + int(rows[-1]) + 1
+    right, bottom = window[0] + int(columns.max()) + 1, window[1] + int(rows[-1]) + 1
     return Found(found.label, (left, top, right, bottom), found.colours)
 
 

@@ -7,6 +7,7 @@ with a second source that sees colours only.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 import numpy as np
@@ -38,6 +39,7 @@ class NoTruthError(RequestError, ValueError):
     """A game whose objects nobody has written down."""
 
 
+@cache
 def table(game: str) -> GameTable:
     """How one game's memory and picture are read.
 
@@ -106,4 +108,5 @@ def percept(game: str, ram: Array, screen: Array) -> Percept:
 
 def _integers(ram: Array) -> Ram:
     """Bytes as Python's integers: sums of numpy's uint8 wrap around."""
-    return [int(byte) for byte in ram]
+    integers: list[int] = np.asarray(ram).tolist()
+    return integers

@@ -7,18 +7,20 @@ set, no lives tricks, no random no-ops at the start, 108,000 frames at most. Obs
 endings and observations, to the last bit (`tests/sim/test_atari.py`).
 
 The C++ batch shows neither memory nor colours. With the key ``truth = true`` a batch is made of single
-games on one core instead, and tells what is in each picture (`sim.atari.truth`).
+games on one core instead, and tells what is in each picture (`sim.atari.truth`). With
+``observation = "ram"`` the console's memory is all that is observed, (128,) uint8: no picture is shrunk,
+which takes as long as the emulator itself.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ale_py
 import gymnasium
@@ -38,6 +40,7 @@ ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
 SCREEN = (84, 84)  # Mnih et al. 2015, Methods
 STACK = 4
+MEMORY = 128  # bytes
 Clone = tuple[Any, Array, Array, int, tuple[Array, Array]]  # opaque
 
 
@@ -51,6 +54,7 @@ class Atari:
     full_action_space: bool = False  # False: only the actions that do something in this game
     max_frames: int = 108_000  # 30 minutes at 60 frames/s
     truth: bool = False  # True: batches that know what is in each picture
+    observation: Literal["pixels", "ram"] = "pixels"
 
     def __post_init__(self) -> None:
         """Refuse values that the emulator would take silently.
@@ -82,6 +86,10 @@ class Atari:
         """Such as ``atari/pong``."""
         return f"atari/{self.game}"
 
+    def onlooked(self) -> Atari:
+        """The same game for those who look at its pictures, or ask for the truth, instead of observing."""
+        return replace(self, truth=True, observation="ram")
+
     def make(self, seed: int) -> AtariWorld:
         """One game that can be drawn, read and rewound."""
         return AtariWorld(self, seed)
@@ -89,8 +97,8 @@ class Atari:
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None
     ) -> AtariWorlds | TruthfulAtariWorlds:
-        """`num_envs` games stepped by `num_threads` threads (all cores, unless told; one, with truth)."""
-        if self.truth:
+        """`num_envs` games on `num_threads` threads (all cores, unless told; one, with truth or memory)."""
+        if self.truth or self.observation == "ram":
             return TruthfulAtariWorlds(self, num_envs, seed)
         return AtariWorlds(self, num_envs, seed, num_threads)
 
@@ -98,6 +106,7 @@ class Atari:
         """The rules that a score was made under."""
         return {
             "world": self.name,
+            **({"observation": "ram"} if self.observation == "ram" else {}),
             "repeat_action_probability": self.repeat_action_probability,
             "frame_skip": self.frame_skip,
             "action_set": "full" if self.full_action_space else "minimal",
@@ -156,15 +165,18 @@ class AtariWorlds(Worlds):
 
 
 class TruthfulAtariWorlds(EnvWorlds):
-    """A batch of one game that knows what is in each picture; otherwise as `AtariWorlds`, to the last bit."""
-
-    frame_stack = STACK
+    """A batch of one game that knows what is in each picture; it plays as `AtariWorlds`, to the last bit."""
 
     def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
         super().__init__(games, seed)
+        self.frame_stack = STACK if config.observation == "pixels" else 1
         self.action_names = self._game(0).action_names
-        self.classes = classes(config.game)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """See `AtariWorld.classes`."""
+        return self._game(0).classes
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
         """The television pictures (H, W, 3) uint8 of these worlds, of the same instant as their truth."""
@@ -204,7 +216,8 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._actions = self._ale.getLegalActionSet() if full else self._ale.getMinimalActionSet()
         self.action_names = tuple(action.name for action in self._actions)
         self.action_space = Discrete(len(self._actions))
-        self.observation_space = Box(0, 255, (STACK, *SCREEN), np.uint8)
+        self._pixels = config.observation == "pixels"
+        self.observation_space = Box(0, 255, (STACK, *SCREEN) if self._pixels else (MEMORY,), np.uint8)
         self._frames = np.zeros((2, *self._ale.getScreenDims()), np.uint8)  # grey; [0] the pooled one
         self._stack = np.zeros((STACK, *SCREEN), np.uint8)
         self._elapsed = 0  # emulator frames in this episode
@@ -229,9 +242,9 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._elapsed = 0
         self._stack[:] = 0
         self._frames[:] = 0
-        self._frames[0] = self._ale.getScreenGrayscale()
-        self._push()
-        return self._stack.copy(), self._info()
+        if self._pixels:
+            self._frames[0] = self._ale.getScreenGrayscale()
+        return self._observed(), self._info()
 
     def step(self, action: int | np.int64) -> tuple[Array, float, bool, bool, Info]:
         """Play `action` for `frame_skip` emulator frames.
@@ -253,11 +266,10 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
             ended = self._ale.game_over() or self._elapsed >= self.config.max_frames
             if ended:
                 break
-            if left <= 2:
+            if left <= 2 and self._pixels:
                 self._frames[left - 1] = self._ale.getScreenGrayscale()
-        self._push()
         terminated = bool(self._ale.game_over())
-        return self._stack.copy(), reward, terminated, ended and not terminated, self._info()
+        return self._observed(), reward, terminated, ended and not terminated, self._info()
 
     def render(self) -> Array:
         """The television picture, (210, 160, 3) uint8 for most games."""
@@ -298,22 +310,25 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         emulator, frames, stack, self._elapsed, self._screens = state
         self._ale.restoreState(emulator)  # all but the picture, which it draws with the next frame
         self._frames[:], self._stack[:] = frames, stack
-        return self._stack.copy()
+        return self._stack.copy() if self._pixels else self.ram()
 
     def _load(self, seed: int) -> None:
         """Start the console anew: only then does the emulator take up a seed."""
         self._ale.setInt("random_seed", seed)
         self._ale.loadROM(self._rom)
 
-    def _push(self) -> None:
-        """Max-pool the last two frames, shrink, and shift them into the stack.
+    def _observed(self) -> Array:
+        """The memory; or the stack, once the last two frames are max-pooled, shrunk and shifted into it.
 
         Pooling in place matters where an episode ends inside the frame skip: like ale-py's, the last
         observation then still holds the step before it.
         """
+        if not self._pixels:
+            return self.ram()
         np.maximum(self._frames[0], self._frames[1], out=self._frames[0])
         self._stack[:-1] = self._stack[1:]
         self._stack[-1] = self._resize(self._frames[0])
+        return self._stack.copy()
 
     def _info(self) -> Info:
         """The emulator's own counts; its frames include those in which it starts some games itself."""

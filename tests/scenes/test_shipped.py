@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from agents.evaluate import evaluate
-from scenes.build import build_policy, scene_agent, scene_world
+from scenes.build import build_policy, scene_agent
 from scenes.grading import grade_perception
+from scenes.living import lived_world
 from scenes.perceiving import trains_perception
 from scenes.schema import load_scene, shipped_scenes
 from scenes.stage import SceneShow
@@ -43,7 +44,7 @@ def test_a_scene_plays_twenty_steps(name):
 def test_a_checkpoint_reaches_its_cards_score(name):
     scene = load_scene(name)
     card = load_card(scene.resolve(scene.agent.checkpoint))
-    config = scene_world(scene)
+    config = lived_world(scene, "cpu")
     worlds = config.make_batch(1, scene.seed)
     policy, _ = build_policy(scene, worlds, config, "cpu")
     found = evaluate(policy, config, episodes=20, seed=scene.seed + 1, greedy=scene_agent(scene).greedy)

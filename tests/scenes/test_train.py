@@ -57,6 +57,7 @@ SMALL = {
         "agent.learning_starts=100", "agent.prioritized=true", "agent.target_frequency=200",
         "train.env_steps=1280",
     ],
+    "pong-seen": [*PONG, "world.max_frames=400", "perception.0.training_origin=noisy truth"],
     "walker": [*PONG, "agent.num_epochs=2"],
 }  # fmt: skip
 
@@ -90,6 +91,7 @@ def metrics(run: Path) -> list[dict]:
         ("pong", 100, 1),
         ("pong-pqn", 100, 1),
         ("pong-dqn", 100, 1),
+        ("pong-seen", 100, 1),
         ("walker", 100, 1),
         *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
     ],

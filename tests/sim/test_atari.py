@@ -302,3 +302,33 @@ def test_actions_carry_their_names():
     worlds = make_worlds("atari/pong")
     assert worlds.action_names == make_world("atari/pong").action_names
     worlds.close()
+
+
+def test_a_game_that_shows_its_memory_plays_as_the_one_that_shows_pixels():
+    fields = {"truth": True, "max_frames": 240}
+    pixels, memory = (make_worlds("atari/pong", 2, 5, observation=how, **fields) for how in ("pixels", "ram"))
+    assert (pixels.frame_stack, memory.frame_stack) == (4, 1)
+    pixels.reset()
+    obs, _ = memory.reset()
+    assert obs.shape == (2, 128) and obs.dtype == np.uint8
+    generator = np.random.default_rng(0)
+    for _ in range(70):  # both are cut after 60
+        actions = generator.integers(6, size=2)
+        wanted, found = pixels.step(actions), memory.step(actions)
+        for one, other in zip(wanted[1:4], found[1:4], strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(found[0], [env.ram() for env in pixels.envs])
+        for one, other in zip(pixels.truth([0, 1]), memory.truth([0, 1]), strict=True):
+            np.testing.assert_array_equal(one.boxes, other.boxes)
+    assert "observation" not in Atari("pong").protocol()
+    assert Atari("pong", observation="ram").protocol()["observation"] == "ram"
+
+
+def test_a_game_that_shows_its_memory_goes_back_to_a_cloned_state():
+    world = make_world("atari/pong", observation="ram")
+    world.reset()
+    for _ in range(30):
+        before = world.step(2)[0]
+    state = world.clone_state()
+    world.step(3)
+    np.testing.assert_array_equal(world.restore_state(state), before)

@@ -1,0 +1,252 @@
+"""Worlds as a perception sees them: an agent in them gets the vector of what is perceived, not the pixels.
+
+`Perceived` is a world like any other: batches that reset, score and resume as `sim.vector` promises, and
+single ones that draw themselves. What is perceived is the simulator's truth, a model's word or the truth with
+noise, and the three are interchangeable. Noise belongs to the episode: its seed gives the same noise again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from sim.protocols import Perception, WorldConfig
+from sim.records import Array, Origin, Percept, State
+from sim.vector import Info, Worlds
+from supervised.noise import MISSES, PIXELS, noisy
+from supervised.perceived import Layout, Tracks, followed, no_tracks, observed, placed
+
+NOISE = 7_919  # beside an episode's seed: its noise is not drawn from the numbers of its world
+
+
+class Onlooked(Protocol):
+    """What is looked at: worlds that draw themselves and know what they drew."""
+
+    def pictures(self, indices: Iterable[int]) -> Sequence[Array]:
+        """The newest pictures (H, W, 3) uint8 of some worlds."""
+
+    def truth(self, indices: Iterable[int]) -> list[Percept]:
+        """What is in them."""
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Who says what is in a picture.
+
+    Attributes:
+        perception: its name, for the stamp.
+        origin: the simulator, the model, or the simulator with noise.
+        model: who is asked where the origin is ``model``; all worlds at once.
+        kinds: what the simulator is asked for, where it knows several kinds of truth.
+        pixels: see `supervised.noise.noisy`.
+        misses: the same.
+    """
+
+    perception: str
+    origin: Origin
+    model: Perception | None = None
+    kinds: tuple[str, ...] = ()
+    pixels: float = PIXELS
+    misses: float = MISSES
+
+    def __post_init__(self) -> None:
+        """Refuse a model's word without a model.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if self.origin == "model" and self.model is None:
+            raise ValueError("origin model needs a model")
+
+    def look(
+        self, worlds: Onlooked, rows: Sequence[int], generators: Sequence[np.random.Generator]
+    ) -> list[Percept]:
+        """What the newest pictures of the worlds `rows` show; each has a generator for its noise."""
+        if self.origin == "model":
+            assert self.model is not None
+            return self.model.perceive(list(worlds.pictures(rows)))
+        more: dict[str, Any] = {"kinds": self.kinds} if self.kinds else {}
+        truths = worlds.truth(rows, **more)
+        if self.origin == "truth":
+            return truths
+        return [
+            noisy(truth, generators[row], pixels=self.pixels, misses=self.misses)
+            for row, truth in zip(rows, truths, strict=True)
+        ]
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """What a score depends on."""
+        said = {"feed": "agent", "perception": self.perception, "origin": self.origin}
+        noise = {"noise_pixels": self.pixels, "noise_misses": self.misses}
+        return said | (noise if self.origin == "noisy truth" else {})
+
+
+@dataclass(frozen=True)
+class Perceived:
+    """A world whose agent lives on percepts. Satisfies `sim.protocols.WorldConfig`.
+
+    Attributes:
+        world: what is looked at; its own observations reach nobody.
+        witness: who looks.
+        layout: how what is seen becomes an observation.
+        stamp: the rules of the world as the scene names it.
+    """
+
+    world: WorldConfig
+    witness: Witness
+    layout: Layout
+    stamp: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The world's own."""
+        return self.world.name
+
+    def make(self, seed: int) -> PerceivedWorld:
+        """One world that can be drawn."""
+        return PerceivedWorld(self, seed)
+
+    def make_batch(self, num_envs: int, seed: int) -> PerceivedWorlds:
+        """`num_envs` worlds; those that a model looks at, it looks at together."""
+        return PerceivedWorlds(self, num_envs, seed)
+
+    def protocol(self) -> dict[str, str | int | float | bool]:
+        """The world's rules, and who says what is in it."""
+        return (self.stamp or self.world.protocol()) | self.witness.protocol()
+
+
+class PerceivedWorlds(Worlds):
+    """A batch of N perceived worlds; observations (N, D) float32, see `supervised.perceived`."""
+
+    def __init__(self, config: Perceived, num_envs: int, seed: int) -> None:
+        self.world: Any = config.world.make_batch(num_envs, seed)
+        super().__init__(num_envs, config.layout.space, self.world.single_action_space, seed)
+        for name in ("action_names", "action_labels"):
+            if hasattr(self.world, name):
+                setattr(self, name, getattr(self.world, name))
+        self._witness, self._layout = config.witness, config.layout
+        self._tracks = no_tracks(config.layout, num_envs)
+        self._generators = [noise_of(seed + i) for i in range(num_envs)]
+        self._blind = False  # while `restore` plays again what was looked at before
+
+    def pictures(self, indices: Iterable[int]) -> Sequence[Array]:
+        """The newest pictures of some worlds, for the audience."""
+        found: Sequence[Array] = self.world.pictures(indices)
+        return found
+
+    def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
+        _, info = self.world._reset_rows(mask, seeds)
+        rows = np.flatnonzero(mask)
+        for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
+            self._generators[row] = noise_of(seed)
+        blank = no_tracks(self._layout, self.num_envs)
+        self._tracks = chosen(mask, blank, self._tracks)
+        self._look(mask)
+        return observed(self._layout, self._tracks), info
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        self.world._waiting = self._waiting
+        _, reward, terminated, truncated, info = self.world._step_rows(actions)
+        self._look(np.ones(self.num_envs, bool))
+        return observed(self._layout, self._tracks), reward, terminated, truncated, info
+
+    def _look(self, mask: Array) -> None:
+        """Look at the worlds where `mask` (N,) is True, and remember what is seen."""
+        if self._blind:
+            return
+        found = np.full((self.num_envs, self._layout.slots, 4), np.nan)
+        rows = np.flatnonzero(mask).tolist()
+        percepts = self._witness.look(self.world, rows, self._generators)
+        for row, percept in zip(rows, percepts, strict=True):
+            found[row] = placed(self._layout, percept, self._tracks, row)
+        self._tracks = chosen(mask, followed(self._tracks, found), self._tracks)
+
+    def _checked(self, actions: Array) -> Array:
+        checked: Array = self.world._checked(actions)
+        return checked
+
+    def state(self) -> State:
+        """The worlds', what is remembered of the things in them, and where their noise stands."""
+        noise = [generator.bit_generator.state for generator in self._generators]
+        return super().state() | vars(self._tracks) | {"noise": noise}
+
+    def restore(self, state: State) -> tuple[Array, Info]:
+        """Bring the batch to exactly where `state` was taken; nothing is looked at for that."""
+        self._blind = True
+        try:
+            _, info = super().restore(state)
+        finally:
+            self._blind = False
+        self._tracks = Tracks(**{name: np.array(state[name]) for name in vars(self._tracks)})
+        for generator, kept in zip(self._generators, state["noise"], strict=True):
+            generator.bit_generator.state = kept
+        return observed(self._layout, self._tracks), info
+
+    def close_extras(self, **kwargs: object) -> None:
+        """Close the worlds that are looked at."""
+        self.world.close()
+
+
+class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
+    """One perceived world, drawn as it is.
+
+    Attributes:
+        percept: what its agent is told of the newest picture.
+        witness: who tells it.
+        layout: how it becomes an observation.
+    """
+
+    percept: Percept
+
+    def __init__(self, config: Perceived, seed: int) -> None:
+        super().__init__(config.world.make(seed))
+        self.observation_space = config.layout.space
+        self.witness, self.layout = config.witness, config.layout
+        self._tracks = no_tracks(config.layout, 1)
+        self._generator = noise_of(seed)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
+        """Start an episode; its noise starts from the same seed."""
+        _, info = self.env.reset(seed=seed, options=options)
+        if seed is not None:
+            self._generator = noise_of(seed)
+        self._tracks = no_tracks(self.layout, 1)
+        return self._look(), info
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, Info]:
+        """Act, and look."""
+        _, reward, terminated, truncated, info = self.env.step(action)
+        return self._look(), float(reward), terminated, truncated, info
+
+    def pictures(self, indices: Iterable[int]) -> list[Array]:
+        """Its picture, as a batch of one gives it."""
+        return [np.asarray(self.env.render()) for _ in indices]
+
+    def truth(self, indices: Iterable[int], **kinds: Any) -> list[Percept]:
+        """What is in its picture, as a batch of one tells it."""
+        world: Any = self.env.unwrapped
+        return [world.truth(**kinds) for _ in indices]
+
+    def _look(self) -> Array:
+        (self.percept,) = self.witness.look(self, [0], [self._generator])
+        found = placed(self.layout, self.percept, self._tracks, 0)
+        self._tracks = followed(self._tracks, found[None])
+        return np.asarray(observed(self.layout, self._tracks)[0])
+
+
+def noise_of(seed: int) -> np.random.Generator:
+    """The generator of an episode's noise."""
+    return np.random.default_rng([seed, NOISE])
+
+
+def chosen(mask: Array, here: Tracks, elsewhere: Tracks) -> Tracks:
+    """The rows of `here` where `mask` (N,) is True, else those of `elsewhere`."""
+    return Tracks(
+        place=np.where(mask[:, None, None], here.place, elsewhere.place),
+        motion=np.where(mask[:, None, None], here.motion, elsewhere.motion),
+        unseen=np.where(mask[:, None], here.unseen, elsewhere.unseen),
+    )

@@ -1,0 +1,127 @@
+"""Perceived worlds keep every promise of worlds, and give what is seen by whoever looks."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sim.catalog import world_config
+from sim.conformance import check_world
+from sim.records import Percept
+from supervised.detector import Detector
+from supervised.noise import noisy
+from supervised.perceived import followed, layout_of, no_tracks, observed, placed
+from supervised.perceived_worlds import Perceived, Witness, noise_of
+
+PONG = layout_of(("ball", "player", "enemy"), (), {}, width=160, height=210)
+HOPPER = layout_of((), ("head", "hip", "knee", "ankle", "toe", "heel"), {}, width=64, height=64)
+SHORT = {"max_frames": 160}  # 40 steps, so that episodes end within a check
+
+
+def pong(witness, **fields):
+    world = world_config("atari/pong", {"truth": True, "observation": "ram"} | SHORT | fields)
+    return Perceived(world, witness, PONG)
+
+
+class Counting:
+    """A model that says what the brightest pixels say, and notes how many pictures it was given at once."""
+
+    reads = "rgb"
+
+    def __init__(self):
+        self.asked = []
+
+    def perceive(self, inputs):
+        self.asked.append(len(inputs))
+        return [self.told(rgb) for rgb in inputs]
+
+    def told(self, rgb):
+        field = rgb[34:194].sum(-1) == 3 * 236
+        rows, columns = np.nonzero(field)
+        boxes = np.zeros((0, 4))
+        if len(rows):
+            boxes = np.array([[columns.min(), rows.min() + 34, columns.max() + 1, rows.max() + 35]])
+        return Percept("model", boxes=boxes, labels=("ball",) * len(boxes))
+
+
+@pytest.mark.parametrize("origin", [pytest.param("truth", marks=pytest.mark.slow), "noisy truth"])
+def test_a_perceived_game_keeps_every_promise(origin):
+    check_world(pong(Witness("detector", origin)), steps=45)
+
+
+def test_a_perceived_walker_keeps_every_promise():
+    walker = world_config("walker/hopper", {"width": 64, "height": 64, "max_steps": 20})
+    check_world(Perceived(walker, Witness("pose", "noisy truth", kinds=("keypoints",)), HOPPER), steps=30)
+
+
+@pytest.mark.slow
+def test_a_game_that_a_model_looks_at_keeps_every_promise():
+    check_world(pong(Witness("bright", "model", Counting())), steps=45)
+
+
+def test_a_model_is_asked_once_a_step_for_all_worlds():
+    model = Counting()
+    worlds = pong(Witness("bright", "model", model)).make_batch(3, seed=0)
+    worlds.reset()
+    for _ in range(50):  # all three are cut after 40, and looked at again
+        worlds.step(np.zeros(3, int))
+    assert model.asked == [3] * 52
+    worlds.close()
+
+
+def test_the_agent_gets_the_numbers_of_what_was_seen():
+    world, bare = pong(Witness("detector", "noisy truth")).make(5), world_config("atari/pong", SHORT).make(5)
+    obs, _ = world.reset()
+    bare.reset()
+    generator, tracks = noise_of(5), no_tracks(PONG, 1)
+    for action in [2, 3, 3, 1, 2, 0] * 5:
+        percept = noisy(bare.truth(), generator)
+        tracks = followed(tracks, placed(PONG, percept, tracks, 0)[None])
+        np.testing.assert_array_equal(obs, observed(PONG, tracks)[0])
+        np.testing.assert_array_equal(world.percept.boxes, percept.boxes)
+        obs, *_ = world.step(action)
+        bare.step(action)
+    np.testing.assert_array_equal(world.render(), bare.render())
+
+
+def test_a_state_survives_json_and_nothing_is_looked_at_for_it():
+    model = Counting()
+    config = pong(Witness("bright", "model", model))
+    worlds = config.make_batch(2, seed=3)
+    worlds.reset()
+    for step in range(25):
+        obs, *_ = worlds.step(np.full(2, step % 6))
+    state = worlds.state()
+    state["noise"] = json.loads(json.dumps(state["noise"]))
+    asked = len(model.asked)
+    other = config.make_batch(2, seed=9)
+    again, _ = other.restore(state)
+    assert len(model.asked) == asked
+    np.testing.assert_array_equal(again, obs)
+
+
+def test_the_stamp_says_who_looks():
+    plain = world_config("atari/pong", {}).protocol()
+    truth = Perceived(world_config("atari/pong", {}), Witness("detector", "truth"), PONG, plain)
+    assert truth.protocol() == plain | {"feed": "agent", "perception": "detector", "origin": "truth"}
+    rough = Witness("detector", "noisy truth", pixels=4.0, misses=0.5).protocol()
+    assert (rough["noise_pixels"], rough["noise_misses"]) == (4.0, 0.5)
+
+
+def test_a_models_word_needs_a_model():
+    with pytest.raises(ValueError, match="needs a model"):
+        Witness("detector", "model")
+
+
+def test_a_detector_says_the_same_of_many_pictures_as_of_each():
+    generator = np.random.default_rng(0)
+    shapes = [(40, 48, 3)] * 3 + [(32, 32, 3)] * 2 + [(40, 48, 3)]
+    pictures = [generator.integers(0, 256, shape, np.uint8) for shape in shapes]
+    model = Detector(channels=4, threshold=1e-3, most=20).build(("ball", "brick"), seed=0)
+    together, alone = model.perceive(pictures), [model.perceive([rgb])[0] for rgb in pictures]
+    assert [len(percept.boxes) for percept in together] == [len(percept.boxes) for percept in alone]
+    assert sum(len(percept.boxes) for percept in together) > 0
+    for one, other in zip(together, alone, strict=True):
+        assert one.labels == other.labels
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
