@@ -1,0 +1,133 @@
+"""The page of a gallery: one HTML file with every picture inside it, that opens from disk with no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+from pathlib import Path
+from string import Template
+
+from generative.gallery.exhibits import Clip, Exhibit, Gallery, Strip
+from generative.gallery.pictures import png, strip_picture
+from sim.records import Array
+from sim.viewer.theme import PALETTE
+
+TEMPLATE = Path(__file__).with_name("page.html")
+COLOURS = ("ground", "panel", "raised", "line", "text", "muted", "accent", "positive", "negative")
+
+#: What each figure says to a person.
+MEANINGS = {
+    "frechet": "distance to unseen real examples; lower is better, the floor is as good as real",
+    "frechet_floor": "the same distance of as many real examples",
+    "kernel_distance": "unbiased; 0 for equal distributions",
+    "density": "how often samples lie where real ones do; about 1 is right",
+    "coverage": "share of what is real that appears; higher is better",
+    "sliced_wasserstein": "transport along random directions; lower is better",
+    "memorising": "0.5: as near to the training data as unseen real ones; 1: copies",
+    "truth": "share of samples that are what was asked for, or can be",
+    "nmi": "agreement of groups with classes; 1 is perfect",
+    "bits_per_dim": "of unseen real examples; lower is better",
+    "images_per_second": "samples made here",
+    "steps": "passes of the network for one sample",
+}
+
+
+def page(gallery: Gallery) -> str:
+    """The page: every picture inside it, so that it opens from disk with no network."""
+    colours = {name: "#{:02x}{:02x}{:02x}".format(*getattr(PALETTE, name)) for name in COLOURS}
+    return Template(TEMPLATE.read_text("utf-8")).substitute(
+        colours,
+        title=escape(gallery.title),
+        about=escape(gallery.about),
+        heading=f"{len(gallery.exhibits)} samples",
+        note=escape(gallery.note),
+        samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.exhibits, start=1)),
+        sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
+        table=_table(gallery),
+        command=escape(gallery.command),
+        protocol=escape(" · ".join(f"{name}: {value}" for name, value in gallery.protocol.items())),
+    )
+
+
+def _inline(picture: Array) -> str:
+    return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
+
+
+def _option(shown: Exhibit, number: int) -> str:
+    facts = escape(json.dumps(shown.facts(number)))
+    near = ""
+    if shown.nearest is not None:
+        near = f' data-nearest="{_inline(shown.nearest)}" data-distance="{escape(shown.distance)}"'
+    mark = ""
+    if shown.holds is not None:
+        mark = f'<span class="mark{"" if shown.holds else " no"}" aria-hidden="true"></span>'
+    alt = escape(shown.alt(number))
+    return (
+        f'<li class="sample" role="option" id="sample-{number}" aria-selected="false" tabindex="-1" '
+        f'aria-label="{alt}" data-facts="{facts}"{near}>'
+        f'<img src="{_inline(shown.picture)}" alt="{alt}">{mark}</li>'
+    )
+
+
+def _strip_section(strip: Strip) -> str:
+    picture, heading = strip_picture(strip), f"{strip.name}-heading"
+    caption = escape(strip.caption + (f" Rows: {', '.join(strip.rows)}." if strip.rows else ""))
+    size = f'width="{picture.shape[1]}" height="{picture.shape[0]}"'
+    return (
+        f'<section aria-labelledby="{heading}"><h2 id="{heading}">{escape(strip.heading)}</h2>'
+        f'<figure class="strip"><div class="scroll" tabindex="0" role="region" aria-labelledby="{heading}">'
+        f'<img src="{_inline(picture)}" {size} alt="{caption}"></div>'
+        f"<figcaption>{caption}</figcaption></figure></section>"
+    )
+
+
+def _clips_section(clips: tuple[Clip, ...]) -> str:
+    if not clips:
+        return ""
+    figures = "".join(
+        f'<figure><video src="{clip.name}.mp4" poster="{_inline(clip.frames[0])}" controls muted loop '
+        f'playsinline preload="metadata" aria-label="{escape(clip.caption)}"></video>'
+        f"<figcaption><strong>{escape(clip.heading)}.</strong> {escape(clip.caption)} "
+        f"Also as {clip.name}.gif.</figcaption></figure>"
+        for clip in clips
+    )
+    return (
+        f'<section aria-labelledby="clips-heading"><h2 id="clips-heading">In motion</h2>'
+        f'<div class="clips">{figures}</div></section>'
+    )
+
+
+def _table(gallery: Gallery) -> str:
+    headings = ["", "samples", "95 %", *gallery.columns, "what it says"]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in headings)
+    rows = []
+    for name, value in gallery.metrics.items():
+        if name == "frechet_floor" and gallery.columns:  # it stands in a column of its own
+            continue
+        ends = gallery.ci95.get(name)
+        cells = [f'<td class="ours">{said(value)}</td>', f"<td>{_interval(ends)}</td>"]
+        for figures in gallery.columns.values():
+            cells.append(f"<td>{said(figures[name]) if name in figures else ''}</td>")
+        cells.append(f'<td class="says">{escape(MEANINGS.get(name, ""))}</td>')
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
+    return (
+        f"<table><caption>{gallery.n:,} samples; intervals are over other samples of the same model</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _interval(ends: list[float] | None) -> str:
+    return f"{said(ends[0])} … {said(ends[1])}" if ends else ""
+
+
+def said(value: float) -> str:
+    """A figure for a person.
+
+    >>> said(0.0123), said(3.14159), said(250.4), said(10)
+    ('0.012', '3.14', '250', '10')
+    """
+    size = abs(value)
+    if size >= 100 or (size >= 1 and value == round(value)):
+        return f"{value:.0f}"
+    return f"{value:.2f}" if size >= 1 else f"{value:.3f}"

@@ -1,0 +1,54 @@
+"""Small pictures, put together and enlarged by whole factors so that each pixel can be seen."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from generative.gallery.exhibits import Strip
+from sim.records import Array
+from sim.viewer.theme import PALETTE
+
+LEAST = 256  # pixels on a side to which one picture is enlarged
+IN_A_GRID = 128  # the same among others
+GUTTER = 2  # pixels between the pictures of a grid, before enlarging
+
+
+def png(picture: Array) -> bytes:
+    """(H, W, 3) uint8 as the content of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def grid(pictures: Sequence[Array], columns: int | None = None) -> Array:
+    """All pictures (H, W, 3) in rows with gutters between, enlarged so that small ones can be seen.
+
+    >>> grid([np.zeros((64, 64, 3), np.uint8)] * 4).shape
+    (268, 268, 3)
+    """
+    across = columns or math.ceil(math.sqrt(len(pictures)))
+    down = math.ceil(len(pictures) / across)
+    height, width = pictures[0].shape[:2]
+    sheet = np.empty((down * (height + GUTTER) + GUTTER, across * (width + GUTTER) + GUTTER, 3), np.uint8)
+    sheet[:] = PALETTE.ground
+    for i, picture in enumerate(pictures):
+        top, left = GUTTER + i // across * (height + GUTTER), GUTTER + i % across * (width + GUTTER)
+        sheet[top : top + height, left : left + width] = picture
+    factor = max(1, min(enlarging((height, width)), IN_A_GRID // max(height, width)))
+    return sheet.repeat(factor, 0).repeat(factor, 1)
+
+
+def strip_picture(strip: Strip) -> Array:
+    """The pictures of a strip in their rows."""
+    rows, columns = strip.pictures.shape[:2]
+    return grid(list(strip.pictures.reshape(rows * columns, *strip.pictures.shape[2:])), columns)
+
+
+def enlarging(size: tuple[int, ...]) -> int:
+    """The whole factor that makes (H, W) at least `LEAST` on its longer side."""
+    return max(1, math.ceil(LEAST / max(size)))

@@ -1,0 +1,121 @@
+"""A gallery as files, one after another: each is complete or absent.
+
+Where the disk fills in the middle, what is finished stays and is named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pygame
+
+from generative.gallery.exhibits import Clip, Gallery, Strip
+from generative.gallery.page import page
+from generative.gallery.pictures import enlarging, grid, png, strip_picture
+from sim.files import SaveError, reason
+from sim.records import Array
+from sim.viewer.errors import ViewerError
+from sim.viewer.recorder import Recorder
+from sim.viewer.theme import canvas
+
+
+def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
+    """Write a gallery into the folder `out`, which is made if need be; files of the same names are replaced.
+
+    Returns:
+        The files, the page first.
+
+    Raises:
+        SaveError: if the disk is full or the place cannot be written; it names the files that are finished.
+    """
+    finished: list[Path] = []
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, write in _contents(gallery):
+            _write_whole(out / name, write)
+            finished.append(out / name)
+    except (OSError, ViewerError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        done = ", ".join(path.name for path in finished) or "nothing"
+        number = error.errno if isinstance(error, OSError) else None
+        raise SaveError(
+            number, f"could not finish the gallery in {out}: {why}; finished and kept: {done}"
+        ) from error
+    page = out / "index.html"
+    return [page, *(path for path in finished if path != page)]
+
+
+def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """Names of the files in the order of their worth, and what writes each."""
+    yield "metrics.json", partial(_write_text, text=json.dumps(_for_programs(gallery), indent=2) + "\n")
+    yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.exhibits]))
+    for strip in gallery.strips:
+        yield f"{strip.name}.png", partial(write_strip, strip=strip)
+    for clip in gallery.clips:
+        for suffix in ("mp4", "gif"):
+            yield f"{clip.name}.{suffix}", partial(_write_clip, clip=clip)
+    yield "index.html", partial(_write_text, text=page(gallery))
+
+
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Give a file its name when it is complete; nothing of it is left if it is not."""
+    temporary = path.with_name(f".new-{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def _write_png(path: Path, picture: Array) -> None:
+    path.write_bytes(png(picture))
+
+
+def write_strip(path: Path, strip: Strip) -> None:
+    """One strip as PNG."""
+    _write_png(path, strip_picture(strip))
+
+
+def _write_clip(path: Path, clip: Clip) -> None:
+    factor = enlarging(clip.frames.shape[1:3])
+    height, width = clip.frames.shape[1] * factor, clip.frames.shape[2] * factor
+    recorder = Recorder(path, (width, height), clip.fps)
+    surface = canvas((width, height))
+    for frame in clip.frames:
+        large = frame.repeat(factor, 0).repeat(factor, 1)
+        pygame.surfarray.blit_array(surface, large.swapaxes(0, 1))
+        recorder.add(surface)
+    recorder.close()
+
+
+def _for_programs(gallery: Gallery) -> dict[str, Any]:
+    return {
+        "title": gallery.title,
+        "n": gallery.n,
+        "metrics": dict(gallery.metrics),
+        "ci95": dict(gallery.ci95),
+        "beside": {name: dict(figures) for name, figures in gallery.columns.items()},
+        "protocol": dict(gallery.protocol),
+        "command": gallery.command,
+        "samples": [
+            {
+                "seed": shown.seed,
+                "condition": shown.condition,
+                "distance": shown.distance,
+                "truth": shown.truth,
+                "holds": shown.holds,
+            }
+            for shown in gallery.exhibits
+        ],
+    }

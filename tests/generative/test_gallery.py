@@ -1,0 +1,132 @@
+"""A gallery on disk: whole files, figures for programs, what a full disk leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+from base64 import b64decode
+from io import BytesIO
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from generative.gallery import Clip, Exhibit, Gallery, Strip, write_gallery
+from generative.gallery.pictures import GUTTER, grid
+from sim.files import SaveError
+from sim.viewer.theme import PALETTE
+
+
+def pictures(n, size=16, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), np.uint8)
+
+
+@pytest.fixture
+def gallery():
+    shown, real = pictures(5), pictures(5, seed=1)
+    return Gallery(
+        title='Dreams of <"games"> & boards',
+        about="a sampler",
+        exhibits=tuple(
+            Exhibit(shown[i], 7, "label pong", real[i], "0.40", 'pong; "ball" at 3', i != 2) for i in range(5)
+        ),
+        metrics={"frechet": 3.5, "frechet_floor": 1.25, "steps": 10},
+        columns={"real": {"frechet": 1.25}, "Gaussian": {"frechet": 12.0}},
+        ci95={"frechet": [3.0, 4.0]},
+        strips=(
+            Strip("between", pictures(6).reshape(2, 3, 16, 16, 3), "Between", "Left to right.", ("a", "b")),
+        ),
+        clips=(Clip("denoising", pictures(7), "Denoising", "From noise.", 10),),
+        protocol={"data": "frames"},
+        n=5,
+    )
+
+
+def test_all_files_are_written_and_named(tmp_path, gallery):
+    files = write_gallery(tmp_path / "a" / "b", gallery)
+    names = ["index.html", "metrics.json", "grid.png", "between.png", "denoising.mp4", "denoising.gif"]
+    assert [path.name for path in files] == names
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir()) == sorted(names)
+
+
+def test_figures_and_samples_are_there_for_programs(tmp_path, gallery):
+    write_gallery(tmp_path, gallery)
+    told = json.loads((tmp_path / "metrics.json").read_text())
+    assert told["metrics"] == {"frechet": 3.5, "frechet_floor": 1.25, "steps": 10}
+    assert told["beside"]["Gaussian"] == {"frechet": 12.0} and told["n"] == 5
+    assert [sample["holds"] for sample in told["samples"]] == [True, True, False, True, True]
+    assert {sample["seed"] for sample in told["samples"]} == {7}
+
+
+def test_the_grid_holds_every_sample_enlarged_by_a_whole_factor():
+    shown = pictures(3)
+    sheet = grid(list(shown))
+    factor = 8
+    assert sheet.shape == ((2 * (16 + GUTTER) + GUTTER) * factor,) * 2 + (3,)
+    small = sheet[::factor, ::factor]
+    np.testing.assert_array_equal(sheet, small.repeat(factor, 0).repeat(factor, 1))
+    np.testing.assert_array_equal(small[GUTTER : GUTTER + 16, GUTTER : GUTTER + 16], shown[0])
+    np.testing.assert_array_equal(small[2 * GUTTER + 16 : -GUTTER, GUTTER : GUTTER + 16], shown[2])
+    assert (small[GUTTER + 20 :, GUTTER + 20 :] == PALETTE.ground).all()
+
+
+def test_videos_play_every_frame(tmp_path, gallery):
+    write_gallery(tmp_path, gallery)
+    with av.open(str(tmp_path / "denoising.mp4")) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 7 and frames[0].shape == (256, 256, 3)
+    with Image.open(tmp_path / "denoising.gif") as animation:
+        assert animation.n_frames == 7
+        animation.seek(6)
+        last = np.asarray(animation.convert("RGB"))[8::16, 8::16]
+    # 128 colours cannot hold 256 random ones; still each is near its own and none another's.
+    assert np.abs(last.astype(int) - gallery.clips[0].frames[6]).mean() < 25
+
+
+def test_the_page_holds_its_pictures_exactly_and_reaches_for_no_network(tmp_path, gallery):
+    write_gallery(tmp_path, gallery)
+    text = (tmp_path / "index.html").read_text("utf-8")
+    found = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="sample', text)
+    for content, shown in zip(found, gallery.exhibits, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(b64decode(content)))), shown.picture)
+    assert "://" not in text.replace("http-equiv", "")
+    assert "$" not in text, "a hole of the template was left open"
+
+
+def test_words_are_escaped(tmp_path, gallery):
+    write_gallery(tmp_path, gallery)
+    text = (tmp_path / "index.html").read_text("utf-8")
+    assert "<h1>Dreams of &lt;&quot;games&quot;&gt; &amp; boards</h1>" in text
+
+
+def test_a_full_disk_keeps_what_is_finished_and_names_it(tmp_path, gallery, monkeypatch):
+    write_gallery(tmp_path, gallery)
+    before = (tmp_path / "between.png").read_bytes()
+
+    def full(path, strip):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("generative.gallery.writing.write_strip", full)
+    with pytest.raises(SaveError, match="the disk is full; finished and kept: metrics.json, grid.png"):
+        write_gallery(tmp_path, gallery)
+    assert (tmp_path / "between.png").read_bytes() == before, "an older file stays whole"
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+
+
+def test_a_video_that_cannot_be_written_is_told_as_unfinished_work(tmp_path, gallery, monkeypatch):
+    def fails(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("av.open", fails)
+    with pytest.raises(SaveError, match=r"finished and kept: metrics.json, grid.png, between.png"):
+        write_gallery(tmp_path, gallery)
+    assert not (tmp_path / "index.html").exists() and not list(tmp_path.glob(".*"))
+
+
+def test_a_place_that_is_a_file_is_refused(tmp_path, gallery):
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SaveError, match="could not finish"):
+        write_gallery(tmp_path / "taken", gallery)
+    assert (tmp_path / "taken").read_text() == "mine"
