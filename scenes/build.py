@@ -81,17 +81,18 @@ def build_policy(
     return policy, loaded.card
 
 
-def check_agent(scene: Scene, checkpoint: Checkpoint, worlds: Worlds, config: WorldConfig) -> None:
-    """Refuse a checkpoint of another agent, world or space.
+def check_agent(
+    scene: Scene, checkpoint: Checkpoint, worlds: Worlds, config: WorldConfig, *, any_agent: bool = False
+) -> None:
+    """Refuse a checkpoint of another world or space, or of another agent than the scene's unless any will do.
 
     Raises:
         CheckpointError: with every difference.
     """
-    assert scene.agent is not None
     check_fits(
         checkpoint,
         kind="agent",
-        name=scene.agent.use,
+        name=None if any_agent or scene.agent is None else scene.agent.use,
         world=config.name,
         observation_space=worlds.single_observation_space,
         action_space=worlds.single_action_space,

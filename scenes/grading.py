@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from scenes.build import chosen_device, scene_world
-from scenes.perceiving import build_perception, scene_views, truthful_worlds
+from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene
-from sim.records import Percept
-from supervised.metrics.detection import BoxTally
-from supervised.metrics.grading import grade, intervals
-from supervised.views import HELD_OUT, Views
+from scenes.viewing import Player, perception_config, scene_player, scene_views, scene_worlds
+from supervised.baselines import usual
+from supervised.metrics.breakdown import Rows, by_class, known
+from supervised.metrics.grading import grade, intervals, tally
+from supervised.views import HELD_OUT, Taking
+from supervised.wording import parse
 
 GRADED = 500  # pictures; below a minute on two cores
 EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
@@ -29,10 +31,10 @@ GRADED_APART = 2 * HELD_OUT
 def grade_perception(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Grade the scene's first perception, and the most common boxes beside it.
+    """Grade the scene's first perception, and beside it what one would tell without looking.
 
-    Half of the pictures show the scene's agent at play and half play by chance, all of seeds that training
-    never saw.
+    The pictures are of seeds that training never saw. In half of them an agent plays, the one of `graded_by`
+    if the scene names it, and in the other half chance.
 
     Args:
         scene: whose first perception.
@@ -46,71 +48,61 @@ def grade_perception(
     Raises:
         SceneError, FieldError, CheckpointError: if the request is wrong.
     """
-    worlds: Any = truthful_worlds(scene, 1, scene.seed)
-    classes = tuple(worlds.classes)
-    worlds.close()
-    model, card = build_perception(scene, 0, classes, chosen_device(device), checkpoint)
+    config, names = perception_config(scene), scene_vocabulary(scene)
+    kind = told_by(config)
+    model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
-    views = scene_views(scene, GRADED, scene.seed + GRADED_APART, device, every=EVERY)
+    player = scene_player(scene, device, graded=True)
+    taking = Taking(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
+    views = scene_views(scene, config, taking, player)
     begun = time.perf_counter()
     said = model.perceive(list(views.rgb))
     rate = len(views) / (time.perf_counter() - begun)
-    counted, once = BoxTally(said, views.truths), np.ones(len(views))
-    metrics = known(counted.score(once)) | {"images_per_second": round(rate, 1)}
+    counted = tally(kind, said, views.truths, parse=parse)
+    metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
+    metrics = known({"": metrics})[""]
     ci95 = {name: list(ends) for name, ends in intervals(counted, views.episodes.tolist(), RESAMPLES).items()}
-    usual = usual_boxes(scene_views(scene, GRADED, scene.seed, device, every=EVERY))
-    baseline = grade("boxes", [usual] * len(views), views.truths)
-    breakdown = {name: known(figures) for name, figures in counted.by_class(once).items()}
-    breakdown = {name: breakdown[name] for name in classes if breakdown.get(name)}
-    show_grades(scene, metrics, baseline, ci95, breakdown)
+    learned = scene_views(scene, config, Taking(kind, GRADED, scene.seed, EVERY), scene_player(scene, device))
+    blind = usual(kind, learned.truths, parse)
+    baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
+    breakdown = by_class(kind, counted, said, views.truths, names, parse)
+    show_grades(scene, len(views), metrics, baseline, ci95, breakdown)
     return {
         "metrics": metrics,
         "baseline": baseline,
         "breakdown": breakdown,
         "n": len(views),
         "ci95": ci95,
-        "protocol": scene_world(scene).protocol() | {"views": "half skilled play, half chance; unseen seeds"},
+        "protocol": protocol(scene, player),
     }
 
 
-def usual_boxes(views: Views) -> Percept:
-    """The baseline: one box of each class, the median of all in these views, whatever the picture.
-
-    Scores are the shares of pictures that hold such a thing.
-    """
-    boxes: dict[str, list[Any]] = {}
-    holding: dict[str, int] = {}
-    for truth in views.truths:
-        assert truth.boxes is not None
-        for name, box in zip(truth.labels, truth.boxes, strict=True):
-            boxes.setdefault(name, []).append(box)
-        for name in set(truth.labels):
-            holding[name] = holding.get(name, 0) + 1
-    names = sorted(boxes)
-    return Percept(
-        origin="model",
-        boxes=np.array([np.median(boxes[name], 0) for name in names], np.float32).reshape(-1, 4),
-        labels=tuple(names),
-        scores=np.array([holding[name] / len(views) for name in names]),
-    )
-
-
-def known(figures: Mapping[str, float]) -> dict[str, float]:
-    """The figures that have a meaning in these pictures."""
-    return {name: float(value) for name, value in figures.items() if not np.isnan(value)}
+def protocol(scene: Scene, player: Player) -> dict[str, Any]:
+    """What was looked at: worlds, rules, and who played."""
+    worlds = scene_worlds(scene, perception_config(scene))
+    if len(worlds) > 1 or player.policy is None:
+        views = "play by chance; unseen seeds"
+    else:
+        never = ", whom no picture that was learned from shows" if scene.perception[0].graded_by else ""
+        views = f"half play by {player.name}{never}; half chance; unseen seeds"
+    if worlds[0].name.partition("/")[0] == "chess":
+        views = "games of unseen seeds between built-in players, in colours that were not learned from"
+    stamp = scene_world(scene).protocol() | {"views": views}
+    return stamp if len(worlds) == 1 else stamp | {"world": ", ".join(world.name for world in worlds)}
 
 
 def show_grades(
     scene: Scene,
+    number: int,
     metrics: dict[str, float],
     baseline: dict[str, float],
     ci95: dict[str, list[float]],
-    breakdown: dict[str, dict[str, float]],
+    breakdown: Rows,
 ) -> None:
     """A table for a person."""
-    table = Table(title=f"{scene.title}: {GRADED} held-out pictures", box=None)
-    for heading in ("", "model", "95 %", "usual boxes"):
+    table = Table(title=f"{scene.title}: {number} held-out pictures", box=None)
+    for heading in ("", "model", "95 %", "without looking"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in metrics.items():
         ends = ci95.get(name)
@@ -118,5 +110,6 @@ def show_grades(
         plain = f"{baseline[name]:.3f}" if name in baseline else ""
         table.add_row(name, f"{value:.3f}" if value < 10 else f"{value:.0f}", interval, plain)
     for name, figures in breakdown.items():
-        table.add_row(f"  {name}: ap50", f"{figures.get('ap50', 0):.3f}", "", "")
+        figure = "ap50" if "ap50" in figures else next(iter(figures))
+        table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
     Console(stderr=True).print(table)

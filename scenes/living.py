@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from scenes.build import chosen_device, scene_world
-from scenes.perceiving import build_perception, perception_config
+from scenes.perceiving import build_perception, told_by
 from scenes.schema import Scene, SceneError
-from sim.protocols import Perception, PerceptionConfig, WorldConfig
+from scenes.viewing import perception_config
+from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
 from supervised.perceived import Layout, layout_of
 from supervised.perceived_worlds import Perceived, Witness
@@ -53,11 +54,6 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
         misses=table.noise_misses,
     )
     return Perceived(world, witness, layout, plain.protocol())
-
-
-def told_by(config: PerceptionConfig) -> str:
-    """What a perception says of a picture, by the name of a percept's field."""
-    return getattr(config, "tells", "boxes")
 
 
 def layout_in(world: WorldConfig, tells: str, counts: dict[str, Any], where: str) -> Layout:

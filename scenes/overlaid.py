@@ -9,11 +9,11 @@ import pygame
 from PIL import Image
 
 from sim.records import Array
-from sim.viewer.overlay import draw_captions, draw_seen
+from sim.viewer.overlay import draw_captions, draw_seen, speaks
 from sim.viewer.show import Seen
 from sim.viewer.theme import Ink
 
-CAPTION_ROOM = 56  # pixels under the picture where there is a caption
+CAPTION_ROOM = 56  # pixels under the picture where something is said in words
 
 
 def overlaid(rgb: Array, seen: Seen, factor: int) -> Array:
@@ -28,7 +28,7 @@ def overlaid(rgb: Array, seen: Seen, factor: int) -> Array:
         (factor · H, factor · W, 3) uint8, and a strip more below for a caption.
     """
     height, width = rgb.shape[0] * factor, rgb.shape[1] * factor
-    room = CAPTION_ROOM if seen.percept.caption else 0
+    room = CAPTION_ROOM if speaks((seen,)) else 0
     surface = pygame.Surface((width, height + room))
     large = rgb.repeat(factor, 0).repeat(factor, 1).swapaxes(0, 1)
     pygame.surfarray.blit_array(surface.subsurface((0, 0, width, height)), large)

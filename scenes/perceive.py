@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scenes.build import chosen_device
-from scenes.perceiving import build_perception, scene_views, truthful_worlds
+from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.pictures import read_pictures
 from scenes.schema import Scene, SceneError
+from scenes.viewing import perception_config, scene_player, scene_sight, scene_views
 from sim.catalog import mend
 from sim.errors import RequestError
 from sim.files import SaveError, reason
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.viewer.show import Seen
-from supervised.views import HELD_OUT
+from supervised.views import HELD_OUT, Taking
 
 FRAMES = 10  # of the scene's world, where nothing is given to look at
 EVERY = 97  # steps into the game
@@ -57,9 +58,8 @@ def perceive(
         from scenes.overlaid import overlaid, save_picture
     except ModuleNotFoundError as error:
         raise RequestError(f"drawing what is seen needs {mend(error.name or 'pygame')}") from error
-    worlds: Any = truthful_worlds(scene, 1, scene.seed)
-    classes = tuple(worlds.classes)
-    worlds.close()
+    config, classes = perception_config(scene), scene_vocabulary(scene)
+    bones = scene_sight(scene, config).bones()
     model, card = build_perception(scene, 0, classes, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: an untrained {scene.perception[0].use} looks")
@@ -71,10 +71,11 @@ def perceive(
             file = out / f"{file_name(name)}.seen.png"
             kept = written(percept, out / file_name(name))
             factor = max(1, SHOWN_ACROSS // rgb.shape[1])
-            save_picture(file, overlaid(rgb, Seen(scene.perception[0].use, percept, classes=classes), factor))
+            shown = Seen(scene.perception[0].use, percept, classes=classes, edges=bones)
+            save_picture(file, overlaid(rgb, shown, factor))
             rows.append(as_json(name, percept) | kept)
             files += [str(file), *kept.values()]
-            say(f"{name}: {in_words(percept)}")
+            say(f"{name}: {in_words(shown)}")
     except OSError as error:
         if isinstance(error, SaveError):
             raise
@@ -88,7 +89,9 @@ def inputs(scene: Scene, source: Path | None, device: str) -> Iterator[tuple[str
     if source is not None:
         yield from read_pictures(source)
         return
-    views = scene_views(scene, FRAMES, scene.seed + 3 * HELD_OUT, device, every=EVERY)
+    config = perception_config(scene)
+    taking = Taking(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
+    views = scene_views(scene, config, taking, scene_player(scene, device))
     for i, rgb in enumerate(views.rgb):
         yield f"{scene.name}-{i}", rgb
 
@@ -145,13 +148,12 @@ def file_name(source: str) -> str:
     return Path(source).name.replace("#", "-")
 
 
-def in_words(percept: Percept) -> str:
-    """What was seen, in one line."""
-    said: Mapping[str, Any] = as_json("", percept)
-    if "boxes" in said:
-        counts = {name: percept.labels.count(name) for name in sorted(set(percept.labels))}
-        return ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
-    for key in ("caption", "fen", "label"):
-        if key in said:
-            return str(said[key])
-    return "looked at"
+def in_words(shown: Seen) -> str:
+    """What was seen, in one line.
+
+    >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
+    'pong'
+    """
+    from sim.viewer.sees import words
+
+    return words(shown) or "nothing"

@@ -1,4 +1,4 @@
-"""A scene's perceptions: built, trained on what its own play shows, and set beside the truth."""
+"""A scene's perceptions: built, loaded, and trained on what its own play shows."""
 
 from __future__ import annotations
 
@@ -8,67 +8,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from scenes.build import build_policy, chosen_device, scene_world
-from scenes.schema import Perception, Scene, SceneError
-from sim.catalog import load, world_config
+from scenes.build import chosen_device, scene_world
+from scenes.schema import Perception, Scene
+from scenes.viewing import perception_config, scene_player, scene_sight, scene_views, scene_worlds
 from sim.checkpoints import Card, check_fits, load_checkpoint, make_card
-from sim.fields import construct
 from sim.protocols import PerceptionConfig, PerceptionModel
 from sim.records import Array, Budget, Progress, State
-from supervised.catalog import PERCEPTIONS
 from supervised.fit import Fit
-from supervised.views import HELD_OUT, TruthfulWorlds, Views, watched
+from supervised.metrics.grading import Kind
+from supervised.views import HELD_OUT, Taking
 
-WATCHED_WORLDS = 16  # photographed in turn
 VALIDATION_SHARE = 10  # one held-out view for so many that are learned from
 
 
-def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
-    """The keys of one of the scene's perceptions.
+def told_by(config: PerceptionConfig) -> Kind:
+    """What a perception tells."""
+    kind: Any = config.tells
+    return kind  # type: ignore[no-any-return]
+
+
+def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
+    """The names that one of the scene's perceptions chooses from; see `supervised.views.Sight`.
 
     Raises:
-        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+        SceneError, NoSightError: if its worlds do not know what it tells.
     """
-    table = scene.perception[number]
-    cls = load(PERCEPTIONS, table.use, "perception")
-    where = f"{scene.source.name}, [[perception]] number {number}"
-    config: PerceptionConfig = construct(cls, table.fields, where)
-    return config
-
-
-def truthful_worlds(scene: Scene, num_envs: int, seed: int) -> TruthfulWorlds:
-    """Worlds of the scene that know what is in their pictures.
-
-    Raises:
-        SceneError: if the scene has no world.
-        FieldError: if its world does not know the truth.
-    """
-    if scene.world is None:
-        raise SceneError(f"{scene.source.name} has no [world]: there is nothing to look at")
-    fields = {**scene.world.fields, "truth": True}
-    config = world_config(scene.world.use, fields, f"{scene.source.name}, [world]")
-    worlds: Any = config.make_batch(num_envs, seed)
-    return worlds  # type: ignore[no-any-return]
-
-
-def scene_views(scene: Scene, count: int, seed: int, device: str = "cpu", *, every: int = 7) -> Views:
-    """Pictures of the scene's worlds: in half of them its agent plays, if it has one, in the others chance.
-
-    Args:
-        scene: whose world, and whose agent where it has a trained one.
-        count: how many pictures.
-        seed: of worlds and play.
-        device: of the agent.
-        every: steps between two pictures of one world; more where few pictures are to show whole games.
-    """
-    worlds: Any = truthful_worlds(scene, min(WATCHED_WORLDS, count), seed)
-    try:
-        policy = None
-        if scene.agent is not None:
-            policy, _ = build_policy(scene, worlds, scene_world(scene), chosen_device(device))
-        return watched(worlds, count, seed=seed, policy=policy, every=every)
-    finally:
-        worlds.close()
+    config = perception_config(scene, number)
+    return scene_sight(scene, config).vocabulary(told_by(config))
 
 
 def build_perception(
@@ -126,9 +92,7 @@ class PerceptionTrainee:
         self._scene, self._device = scene, chosen_device(device)
         self._config = perception_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
-        worlds: Any = truthful_worlds(scene, 1, scene.seed)
-        self._classes = tuple(worlds.classes)
-        worlds.close()
+        self._classes = scene_vocabulary(scene)
         self.model = self._config.build(self._classes, seed=scene.seed, device=self._device)
         if start_from is not None:  # otherwise from nothing, whatever the scene ships with
             load_perception(self.model, scene.perception[0], self._classes, start_from)
@@ -136,10 +100,14 @@ class PerceptionTrainee:
     @cached_property
     def _fit(self) -> Fit:
         count, seed = self._config.views, self._scene.seed
-        train = scene_views(self._scene, count, seed, self._device)
-        held_out = max(1, count // VALIDATION_SHARE)
-        validation = scene_views(self._scene, held_out, seed + HELD_OUT, self._device)
-        fit: Fit = self.model.fit(train, validation, seed=seed)
+        kind = told_by(self._config)
+        player = scene_player(self._scene, self._device)
+        takings = (
+            Taking(kind, count, seed),
+            Taking(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),
+        )
+        views = [scene_views(self._scene, self._config, taking, player) for taking in takings]
+        fit: Fit = self.model.fit(*views, seed=seed)
         return fit
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
@@ -194,4 +162,5 @@ def perception_card(
         protocol=world.protocol(),
         scores=scores,
     )
-    return card | {"classes": list(classes)}
+    worlds = [world.name for world in scene_worlds(scene, config)]
+    return card | {"tells": config.tells, "worlds": worlds, "classes": list(classes)}

@@ -25,6 +25,8 @@ MOST_ENVS = (
     16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
 )
 
+PATHS = ("checkpoint", "graded_by")  # keys that hold a path
+
 
 class SceneError(RequestError, ValueError):
     """A scene that does not exist, cannot be read, or says something that cannot be."""
@@ -64,6 +66,8 @@ class Perception:
     Attributes:
         use: the catalogue entry.
         checkpoint: its weights.
+        graded_by: the checkpoint of an agent that plays in the graded pictures; None: the scene's own agent,
+            which also plays in those that are learned from.
         feed: for whom it looks: the audience, or the agent, which then gets no pixels.
         origin: who says what is there.
         training_origin: the same while the agent learns; None: `origin`.
@@ -74,6 +78,7 @@ class Perception:
 
     use: str
     checkpoint: str | None = None
+    graded_by: str | None = None
     feed: Literal["overlay", "agent"] = "overlay"
     origin: Origin = "model"
     training_origin: Origin | None = None
@@ -331,6 +336,6 @@ def _absolute(raw: dict[str, Any], scene: Scene) -> dict[str, Any]:
     def is_path(key: str, value: Any) -> bool:
         if not isinstance(value, str):
             return False
-        return key == "checkpoint" or (key == "data" and scene.resolve(value).is_dir())
+        return key in PATHS or (key == "data" and scene.resolve(value).is_dir())
 
     return {key: mapped(value) for key, value in raw.items()}

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from scenes.perceiving import build_perception
-from scenes.schema import Scene, SceneError
+from scenes.closeness import closeness
+from scenes.perceiving import build_perception, told_by
+from scenes.schema import Scene
+from scenes.viewing import perception_config, scene_sight
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
-from sim.viewer.show import Readout, Seen
-from supervised.metrics.detection import overlaps
+from sim.viewer.show import Seen
+from supervised.metrics.grading import Kind
 from supervised.noise import noisy
+from supervised.views import Sight
 
 ORIGINS: tuple[Origin, ...] = ("truth", "model", "noisy truth")
-HIT = 0.5  # IoU from which a box counts as found
+Frame = tuple[int, int, int, int]
 
 
 @dataclass
@@ -26,41 +29,59 @@ class Eye:
 
     name: str
     model: PerceptionModel
+    sight: Sight
+    kind: Kind
     classes: tuple[str, ...]
     origin: Origin
+
+
+class Boarded(Protocol):
+    """An easel on which a board lies; see `sim.chess.easel.ChessEasel`."""
+
+    @property
+    def board(self) -> Frame:
+        """x0, y0, x1, y1 of the board in the picture."""
+
+    def truth(self) -> Percept:
+        """What is on the board, in the board's own pixels."""
 
 
 class Eyes:
     """All perceptions of a scene that are for the audience, looking at one world."""
 
-    def __init__(self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None) -> None:
+    def __init__(
+        self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None, easel: Any = None
+    ) -> None:
         """Build the models.
 
         Args:
             scene: whose ``[[perception]]`` tables with ``feed = "overlay"`` look on.
-            world: gives ``truth()`` of its newest picture, and the ``classes`` of what is in it.
+            world: gives ``truth()`` of its newest picture.
             device: for the models.
             checkpoint: of the first perception, instead of the scene's own.
+            easel: what draws the world; one with a ``board`` shows more than the world does, and knows the
+                truth about that board.
 
         Raises:
-            SceneError: if a perception looks on a world that does not know the truth.
+            NoSightError: if a perception looks on a world that does not know the truth.
             CheckpointError: if a checkpoint does not fit.
         """
-        self._world = world.unwrapped
+        self._board: Boarded | None = easel if hasattr(easel, "board") else None
+        self._stage = self._board or world.unwrapped
         self._generator = np.random.default_rng(scene.seed)
-        overlays = [i for i, table in enumerate(scene.perception) if table.feed == "overlay"]
-        if overlays and not hasattr(self._world, "truth"):
-            raise SceneError(f"{scene.source.name}: {type(self._world).__name__} does not know the truth")
-        classes = tuple(self._world.classes) if overlays else ()
         self._eyes = [
-            Eye(
-                scene.perception[i].use,
-                build_perception(scene, i, classes, device, None if i else checkpoint)[0],
-                classes,
-                scene.perception[i].origin,
-            )
-            for i in overlays
+            self._eye(scene, number, device, None if number else checkpoint)
+            for number, table in enumerate(scene.perception)
+            if table.feed == "overlay"
         ]
+
+    @staticmethod
+    def _eye(scene: Scene, number: int, device: str, checkpoint: Path | None) -> Eye:
+        config, table = perception_config(scene, number), scene.perception[number]
+        sight, kind = scene_sight(scene, config), told_by(config)
+        classes = sight.vocabulary(kind)
+        model, _ = build_perception(scene, number, classes, device, checkpoint)
+        return Eye(table.use, model, sight, kind, classes, table.origin)
 
     def __len__(self) -> int:
         """How many look on."""
@@ -73,42 +94,32 @@ class Eyes:
 
     def look(self, picture: Array) -> tuple[Seen, ...]:
         """What each says about the world's newest picture (H, W, 3) uint8."""
-        if not self._eyes:
-            return ()
-        truth: Percept = self._world.truth()
-        return tuple(self._seen(eye, picture, truth) for eye in self._eyes)
+        return tuple(self._seen(eye, picture) for eye in self._eyes)
 
-    def _seen(self, eye: Eye, picture: Array, truth: Percept) -> Seen:
+    def _seen(self, eye: Eye, picture: Array) -> Seen:
+        truth = eye.sight.live(self._stage, eye.kind)
+        board = None if self._board is None else self._board.board
+        more: dict[str, Any] = {"classes": eye.classes, "edges": eye.sight.bones(), "board": board}
         if eye.origin == "truth":
-            return Seen(eye.name, truth, classes=eye.classes)
-        percept = eye.model.perceive([picture])[0] if eye.origin == "model" else noisy(truth, self._generator)
-        return Seen(eye.name, percept, truth, closeness(percept, truth), eye.classes)
+            return Seen(eye.name, laid(truth, board), **more)
+        if eye.origin == "noisy truth":
+            percept = noisy(truth, self._generator)
+        else:
+            percept = eye.model.perceive([cut(picture, board)])[0]
+        scores = closeness(eye.kind, percept, truth)
+        return Seen(eye.name, laid(percept, board), laid(truth, board), scores, **more)
 
 
-def closeness(percept: Percept, truth: Percept) -> tuple[Readout, ...]:
-    """How far from the truth the boxes of one picture are: the smallest thing first, then the share found.
-
-    >>> box = np.array([[10.0, 10.0, 12.0, 14.0]], np.float32)
-    >>> real = Percept("truth", boxes=box, labels=("ball",))
-    >>> closeness(Percept("model", boxes=box + np.float32(3), labels=("ball",)), real)[0]
-    Readout(label='ball', value=4.2, unit='px off')
-    """
-    if truth.boxes is None or percept.boxes is None or not len(truth.boxes):
-        return ()
-    sizes = (truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1)
-    smallest = int(sizes.argmin())
-    name = truth.labels[smallest]
-    same = [i for i, label in enumerate(percept.labels) if label == name]
-    off = centres(percept.boxes[same]) - centres(truth.boxes[smallest : smallest + 1])
-    distance = np.linalg.norm(off, axis=1)
-    first = Readout(name, round(float(distance.min()), 1), "px off") if same else Readout(name, "missed")
-    agree = np.array([[said == real for real in truth.labels] for said in percept.labels], bool)
-    found = 0
-    if len(percept.boxes):
-        found = int(((overlaps(percept.boxes, truth.boxes) >= HIT) & agree).any(0).sum())
-    return first, Readout("found", f"{found} of {len(truth.boxes)}")
+def cut(picture: Array, board: Frame | None) -> Array:
+    """The part of a picture (H, W, 3) where a board lies, or all of it."""
+    if board is None:
+        return picture
+    left, top, right, bottom = board
+    return picture[top:bottom, left:right]
 
 
-def centres(boxes: Array) -> Array:
-    """(K, 2) the middles of boxes (K, 4)."""
-    return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)
+def laid(percept: Percept, board: Frame | None) -> Percept:
+    """A percept in the pixels of the whole picture, whose boxes count from the board's corner."""
+    if board is None or percept.boxes is None:
+        return percept
+    return replace(percept, boxes=percept.boxes + np.array(board[:2] * 2, percept.boxes.dtype))

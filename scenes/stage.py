@@ -143,7 +143,7 @@ class SceneShow:
         if trains_perception(scene):  # then run and checkpoint are the perception's, and the agent its own
             saved = numbered(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
-        self._eyes = Eyes(scene, first, chosen_device(device), mine)
+        self._eyes = Eyes(scene, first, chosen_device(device), mine, self._easel)
         if len(self._eyes):
             self.offers = self.offers | {Offer.PERCEPTS, Offer.ORIGIN}
         if scene.agent is not None:

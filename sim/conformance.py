@@ -332,12 +332,16 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
         raise ConformanceError(f"{name} breaks a promise: {promise}")
 
 
-def check_perception(model: PerceptionModel, pictures: Sequence[Array]) -> None:
+def check_perception(
+    model: PerceptionModel, pictures: Sequence[Array], tells: str = "boxes", names: Sequence[str] = ()
+) -> None:
     """A perception keeps every promise of its seam on these pictures.
 
     Args:
         model: reads ``"rgb"``.
         pictures: (H, W, 3) uint8 each, of any sizes.
+        tells: the field of a percept that it fills.
+        names: that it was built for.
 
     Raises:
         ConformanceError: naming the model and the first promise that it breaks.
@@ -353,16 +357,41 @@ def check_perception(model: PerceptionModel, pictures: Sequence[Array]) -> None:
     for picture, percept, other in zip(pictures, percepts, alone, strict=True):
         height, width = picture.shape[:2]
         _require(percept.origin == "model", model, "a model says that it is one")
-        _require(percept.labels == other.labels, model, "an input is seen alike alone and among others")
+        for name in ("labels", "label", "fen", "caption"):
+            same = getattr(percept, name) == getattr(other, name)
+            _require(same, model, "an input is seen alike alone and among others")
+        told = getattr(percept, tells)
+        _require(told is not None and (tells != "keypoints" or bool(told)), model, f"it tells {tells}")
         if percept.boxes is not None:
             _check_boxes(model, percept, width, height)
-        for name in ("mask", "depth"):
-            seen = getattr(percept, name)
-            _require(seen is None or seen.shape == (height, width), model, f"{name} covers the picture")
+        _check_told(model, percept, (height, width), names)
     weights = model.weights()
     model.load_weights(weights)
     for name, array in model.weights().items():
         _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
+
+
+def _check_told(
+    model: PerceptionModel, percept: Percept, shape: tuple[int, int], names: Sequence[str]
+) -> None:
+    """Masks, depths, keypoints and labels have the shapes, ranges and names that `sim.records` promises."""
+    mask, depth = percept.mask, percept.depth
+    if mask is not None:
+        _require(mask.shape == shape, model, "a mask covers the picture")
+        known = np.issubdtype(mask.dtype, np.integer) and mask.min() >= 0 and mask.max() < len(names)
+        _require(bool(known), model, "a mask holds the numbers of its classes")
+    if depth is not None:
+        _require(depth.shape == shape, model, "a depth covers the picture")
+        _require(not (depth <= 0).any() and not np.isinf(depth).any(), model, "depths are metres or NaN")
+    if percept.keypoints:
+        _require(list(percept.keypoints) == list(names), model, "every keypoint is told, in order")
+        finite = np.isfinite(list(percept.keypoints.values())).all()
+        _require(bool(finite), model, "keypoints are finite")
+    if percept.label is not None:
+        scores = percept.scores
+        _require(percept.label in names, model, "a label is one of its classes")
+        sure = scores is not None and scores.shape == (1,) and bool(0 <= scores[0] <= 1)
+        _require(sure, model, "a label comes with its confidence")
 
 
 def _check_boxes(model: PerceptionModel, percept: Percept, width: int, height: int) -> None:

@@ -145,14 +145,28 @@ class PerceptionModel(Perception, Protocol):
 
 
 class PerceptionConfig(Protocol):
-    """A catalogue entry for perceptions: a dataclass whose fields are the scene's keys."""
+    """A catalogue entry for perceptions: a dataclass whose fields are the scene's keys.
+
+    One that learns from several worlds at once has a field ``worlds``, a tuple of their catalogue names.
+    """
+
+    @property
+    def tells(self) -> str:
+        """What it tells of a picture: boxes, mask, depth, keypoints, label, fen or caption."""
 
     @property
     def views(self) -> int:
         """How many pictures to learn from."""
 
     def build(self, classes: Sequence[str], *, seed: int, device: str) -> PerceptionModel:
-        """Make the model for things of these classes."""
+        """Make the model for these names.
+
+        Args:
+            classes: classes of boxes, parts of masks by number, keypoints, labels, or the words of captions;
+                none for depths and boards.
+            seed: of its first weights.
+            device: where it lives.
+        """
 
 
 class Sampler(Protocol):

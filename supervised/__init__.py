@@ -3,9 +3,10 @@
 In: pictures (H, W, 3) uint8, text, sound or graphs. Out: a `sim.records.Percept` for each input.
 Does not know: agents, generative models, scenes. A model owns its normalisation.
 
-Reading order: `views` (pictures with truths), `detector` (one model, top to bottom), `fit` (the one fitting
-loop of every model that is not reinforcement learning), `metrics` (percepts against the truth), `noise` (the
-truth made worse on purpose), `grammar` and `wording` (facts as sentences and back), `numerics` (number
+Reading order: `views` (pictures with truths), `sights` (of each family of worlds) and `keeping` (on disk);
+`detector` (one model, top to bottom), `fit` (the one fitting loop of every model that is not reinforcement
+learning); `metrics` (percepts against the truth), `baselines` (what one would tell without looking), `noise`
+(the truth made worse on purpose); `grammar` and `wording` (facts as sentences and back); `numerics` (number
 formats, tensors to arrays and back; agents use it too).
 
 To add a model: copy `detector.py` (config, network, loss, `fit`, `perceive`), add its line to

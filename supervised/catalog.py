@@ -1,5 +1,11 @@
-"""The perception models by name; see `sim.catalog` for how a name is looked up."""
+"""The perception models by name, and what each family of worlds shows them; see `sim.catalog`."""
 
 PERCEPTIONS = {
     "detector": "supervised.detector:Detector",
+}
+
+SIGHTS = {
+    "atari": "supervised.sights.atari:AtariSight",
+    "chess": "supervised.sights.chess:ChessSight",
+    "walker": "supervised.sights.walker:WalkerSight",
 }

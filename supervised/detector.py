@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
+from supervised.metrics.grading import Kind
 from supervised.numerics import Precision, from_arrays, to_arrays
 from supervised.views import Views
 
@@ -35,6 +37,8 @@ TOGETHER = 32  # pictures that the network looks at together
 @dataclass(frozen=True)
 class Detector:
     """The scene keys of ``detector``."""
+
+    tells: ClassVar[Kind] = "boxes"
 
     channels: int = 24  # at half size; twice and three times as many at a quarter and an eighth
     learning_rate: float = 3e-3

@@ -2,7 +2,7 @@
 
 The stream follows play: a policy acts, its worlds are photographed now and then, and the simulator says
 what is in each picture. Training and held-out views come from different seeds, so that no episode lies on
-both sides.
+both sides. How a family of worlds is photographed is its `Sight` (`supervised.sights`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,18 @@ import numpy as np
 
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from supervised.metrics.grading import Kind
+
+#: Kind → the fields of a percept that tell it; `facts` go with all of them.
+FIELDS: dict[Kind, tuple[str, ...]] = {
+    "boxes": ("boxes", "labels", "scores"),
+    "mask": ("mask",),
+    "depth": ("depth",),
+    "keypoints": ("keypoints", "places"),
+    "label": ("label",),
+    "fen": ("fen",),
+    "caption": ("caption",),
+}
 
 #: Held-out views are seeded this far from those that are learned from.
 HELD_OUT = 2_000_003
@@ -56,6 +68,59 @@ class Views:
     def __len__(self) -> int:
         """N."""
         return len(self.rgb)
+
+
+@dataclass(frozen=True)
+class Taking:
+    """Which views are taken.
+
+    Attributes:
+        kind: what is told of each picture.
+        count: how many, N.
+        seed: of worlds, play, viewpoints and colours.
+        every: steps from one picture of a world to its next; more where few pictures are to show whole games.
+        held_out: in colours that training never sees, where a world has such.
+    """
+
+    kind: Kind
+    count: int
+    seed: int
+    every: int = 7
+    held_out: bool = False
+
+
+class Sight(Protocol):
+    """What there is to see of one world, and how it is called; see `supervised.sights`."""
+
+    name: str  # the world's, in full
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The names that percepts of a kind choose from; empty for depths and boards.
+
+        Classes of boxes, parts of masks by number, keypoints, labels, or the words of captions.
+
+        Raises:
+            RequestError: if this world does not know that kind of truth.
+        """
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of keypoints that are joined."""
+
+    def views(self, taking: Taking, policy: Policy | None = None) -> Views:
+        """Pictures with their truths: in half of the episodes `policy` plays, in the others chance."""
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """What is in the newest picture of a single world, or of the easel that draws it."""
+
+
+def only(percept: Percept, kind: Kind) -> Percept:
+    """A percept without what other kinds tell.
+
+    >>> only(Percept("truth", label="pong", fen="8/8/8/8/8/8/8/8"), "label").fen is None
+    True
+    """
+    fields = {name: getattr(percept, name) for name in FIELDS[kind]}
+    return Percept(percept.origin, facts=percept.facts, **fields)
 
 
 class Fidgety:
@@ -118,7 +183,7 @@ def watched(
 
 def joined(parts: Sequence[Views]) -> Views:
     """Several views one after another; their episodes stay apart."""
-    episodes, first = [], 0
+    episodes, first = list[Array](), 0
     for part in parts:
         episodes.append(part.episodes + first)
         first = int(episodes[-1].max()) + 1

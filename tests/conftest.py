@@ -8,6 +8,12 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
+import tempfile  # noqa: E402
+
+#: Views taken by one test serve the next, and the user's own are left alone.
+_cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
+os.environ["PLAYFIELD_CACHE"] = _cache.name
+
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

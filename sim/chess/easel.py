@@ -14,7 +14,8 @@ import numpy as np
 
 from sim.chess.draw import SMALLEST, draw_board, draw_piece, square_at, square_corner
 from sim.chess.rules import WORTH, ChessGame
-from sim.records import Array
+from sim.chess.truth import Place, truth_of
+from sim.records import Array, Percept
 from sim.viewer.show import Answer, Gesture, Offer, Readout
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ class ChessEasel:
             Readout("move", str(board.fullmove_number), f"ply {self._moves}"),
             Readout("material", ahead, "pawns" if lead else ""),
         )
+
+    @property
+    def board(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 of the board in `draw()`'s picture, pixels."""
+        return 0, self._strip, self._board, self._strip + self._board
+
+    def truth(self) -> Percept:
+        """What is on the board as it lies here, in its own pixels; also when the game is over."""
+        assert self._game is not None
+        return truth_of(self._game.board, Place.flat(self._board), self._board, flipped=self._flipped)
 
     @property
     def _flipped(self) -> bool:

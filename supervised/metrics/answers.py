@@ -170,7 +170,7 @@ def caption_tally(predicted: Sequence[str], truth: Sequence[str], parse: Parser)
     Raises:
         ValueError: from the parser, for a true caption that it cannot read.
     """
-    pairs = [(_facts(said, parse), parse(true)) for said, true in zip(predicted, truth, strict=True)]
+    pairs = [(facts_of(said, parse), parse(true)) for said, true in zip(predicted, truth, strict=True)]
     exact = np.array([said == true for said, true in pairs])
     return ShareTally("state_exact", np.array([_equal_facts(*pair) for pair in pairs]), exact)
 
@@ -188,7 +188,7 @@ def _equal_squares(fen: str, truth: str) -> float:
     return sum(a == b for a, b in zip(said, truth, strict=True)) / len(truth)
 
 
-def _facts(caption: str, parse: Parser) -> Mapping[str, object] | None:
+def facts_of(caption: str, parse: Parser) -> Mapping[str, object] | None:
     """What a predicted caption says; None if it is no sentence of the language."""
     try:
         return parse(caption)

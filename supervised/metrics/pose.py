@@ -21,7 +21,7 @@ ALPHA = 0.1
 
 
 class PoseTally:
-    """Right, sized and all visible keypoints, and the sum of their errors, for each picture.
+    """Right, sized and all visible keypoints, and the sum of their errors, for each picture and keypoint.
 
     Args:
         predicted: P poses, name → (x, y, visible), pixels.
@@ -32,8 +32,12 @@ class PoseTally:
     """
 
     def __init__(self, predicted: Sequence[Points], truth: Sequence[Points]) -> None:
-        pairs = enumerate(zip(predicted, truth, strict=True))
-        self.rows = np.array([_counted(index, *pair) for index, pair in pairs])  # (P, 4)
+        self.names = tuple(dict.fromkeys(name for points in truth for name in points))
+        self.rows = np.zeros((len(truth), len(self.names), 4))  # (P, K, 4)
+        column = {name: k for k, name in enumerate(self.names)}
+        for index, (said, true) in enumerate(zip(predicted, truth, strict=True)):
+            names = [name for name, (_, _, visible) in true.items() if visible > 0.5]
+            self.rows[index, [column[name] for name in names]] = _counted(index, names, said, true)
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -41,16 +45,24 @@ class PoseTally:
 
     def score(self, weights: Array) -> dict[str, float]:
         """`pck_0.1` and `pixel_error` (mean, pixels); NaN where nothing is visible."""
-        right, sized, error, visible = (weights @ self.rows).tolist()
-        return {
-            "pck_0.1": right / sized if sized else np.nan,
-            "pixel_error": error / visible if visible else np.nan,
-        }
+        return _figures(weights @ self.rows.sum(1))
+
+    def by_class(self, weights: Array) -> dict[str, dict[str, float]]:
+        """Keypoint → the figures of `score`."""
+        sums = np.tensordot(weights, self.rows, axes=1)  # (K, 4)
+        return {name: _figures(row) for name, row in zip(self.names, sums, strict=True)}
 
 
-def _counted(index: int, predicted: Points, truth: Points) -> tuple[float, float, float, float]:
-    """Keypoints that are right, that have a size, the sum of their errors, and how many are visible."""
-    names = [name for name, (_, _, visible) in truth.items() if visible > 0.5]
+def _figures(sums: Array) -> dict[str, float]:
+    right, sized, error, visible = sums.tolist()
+    return {
+        "pck_0.1": right / sized if sized else np.nan,
+        "pixel_error": error / visible if visible else np.nan,
+    }
+
+
+def _counted(index: int, names: Sequence[str], predicted: Points, truth: Points) -> Array:
+    """(K, 4): whether each visible keypoint is right and has a size, how far off it is, and a 1."""
     for name in names:
         if name not in predicted or not np.isfinite(predicted[name][:2]).all():
             raise ValueError(f'the keypoint "{name}" of picture {index} is nowhere in the prediction')
@@ -58,5 +70,5 @@ def _counted(index: int, predicted: Points, truth: Points) -> tuple[float, float
     said = np.array([predicted[name][:2] for name in names], np.float64).reshape(-1, 2)
     distance = np.hypot(*(said - true).T)  # (K,)
     size = float(np.ptp(true, axis=0).max()) if len(names) else 0.0
-    right = float(np.sum(distance <= ALPHA * size)) if size else 0.0
-    return right, float(len(names)) if size else 0.0, float(distance.sum()), float(len(names))
+    sized = np.full(len(names), float(size > 0))
+    return np.stack([(distance <= ALPHA * size) * sized, sized, distance, np.ones(len(names))], axis=1)

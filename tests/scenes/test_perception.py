@@ -10,15 +10,14 @@ from PIL import Image
 
 from scenes import grading
 from scenes.cli import main
+from scenes.closeness import of_boxes
 from scenes.pictures import PictureError, read_pictures
 from scenes.schema import load_scene
-from scenes.seeing import closeness
 from scenes.stage import SceneShow
 from sim.checkpoints import load_checkpoint
 from sim.records import Percept
 from sim.viewer.show import Gesture, Offer
 from supervised.noise import noisy
-from supervised.views import Views
 
 SCENE = """
 title = "Pong, detected"
@@ -94,15 +93,6 @@ def test_evaluation_grades_by_class_beside_a_baseline(scene, trained, capsys, mo
     assert set(found["breakdown"]) <= {"ball", "player", "enemy"}
 
 
-def test_the_baseline_is_the_median_box_of_each_class():
-    boxes = [[0, 0, 4, 4], [2, 2, 6, 6], [10, 10, 14, 14]]
-    truths = [Percept("truth", boxes=np.float32([box]), labels=("ball",)) for box in boxes]
-    truths.append(Percept("truth", boxes=np.zeros((0, 4), np.float32)))
-    usual = grading.usual_boxes(Views(np.zeros((4, 20, 20, 3), np.uint8), tuple(truths), np.arange(4)))
-    assert usual.boxes.tolist() == [[2, 2, 6, 6]] and usual.labels == ("ball",)
-    assert usual.scores.tolist() == [0.75], "it is in three of four pictures"
-
-
 def test_another_games_checkpoint_is_refused(scene, trained, capsys):
     assert main(["evaluate", scene, "--checkpoint", str(trained), "--set", "world.use=atari/breakout"]) == 2
     assert "classes" in capsys.readouterr().err
@@ -137,9 +127,9 @@ def test_closeness_tells_of_the_smallest_thing_and_of_the_share_found():
     boxes = np.array([[0, 0, 10, 10], [20, 20, 22, 24]], np.float32)
     truth = Percept("truth", boxes=boxes, labels=("player", "ball"))
     nearly = Percept("model", boxes=boxes + np.float32([[1], [3]]), labels=("player", "ball"))
-    assert closeness(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
+    assert of_boxes(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
     blind = Percept("model", boxes=np.zeros((0, 4), np.float32))
-    assert closeness(blind, truth)[0] == ("ball", "missed", "")
+    assert of_boxes(blind, truth)[0] == ("ball", "missed", "")
 
 
 def test_noise_displaces_and_misses_as_much_as_it_says():

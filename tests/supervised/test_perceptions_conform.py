@@ -8,23 +8,39 @@ import pytest
 from sim.catalog import load
 from sim.conformance import check_perception
 from supervised.catalog import PERCEPTIONS
+from supervised.metrics.grading import KINDS
+from supervised.wording import GRAMMARS
 
-CLASSES = ("ball", "player", "enemy")
+#: Kind → names to build a model for.
+NAMES = {
+    "boxes": ("ball", "player", "enemy"),
+    "mask": ("background", "floor", "torso", "thigh"),
+    "depth": (),
+    "keypoints": ("head", "hip", "right knee", "left knee"),
+    "label": ("pong", "tennis", "skiing"),
+    "fen": (),
+    "caption": GRAMMARS["pong"].vocabulary,
+}
 SIZES = ((210, 160), (31, 47), (8, 8))
+
+
+def built(name, seed):
+    config = load(PERCEPTIONS, name, "perception")()
+    assert config.tells in KINDS and config.views > 0
+    return config.build(NAMES[config.tells], seed=seed, device="cpu"), config.tells
 
 
 @pytest.mark.parametrize("name", PERCEPTIONS)
 def test_perceptions_keep_every_promise(name):
     generator = np.random.default_rng(0)
     pictures = [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
-    config = load(PERCEPTIONS, name, "perception")()
     for seed in (0, 1):
-        check_perception(config.build(CLASSES, seed=seed, device="cpu"), pictures)
+        model, tells = built(name, seed)
+        check_perception(model, pictures, tells, NAMES[tells])
 
 
 @pytest.mark.parametrize("name", PERCEPTIONS)
 def test_the_same_seed_builds_the_same_model(name):
-    config = load(PERCEPTIONS, name, "perception")()
-    one, same, other = (config.build(CLASSES, seed=seed, device="cpu").weights() for seed in (0, 0, 1))
+    one, same, other = (built(name, seed)[0].weights() for seed in (0, 0, 1))
     assert all(np.array_equal(one[key], same[key]) for key in one)
     assert any(not np.array_equal(one[key], other[key]) for key in one)

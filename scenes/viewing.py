@@ -1,0 +1,140 @@
+"""What a scene's perception looks at: views of its worlds, taken while its agent plays, kept on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agents.catalog import AGENTS
+from scenes.build import build_policy, check_agent, chosen_device, scene_world
+from scenes.schema import Scene
+from sim.catalog import load, world_config
+from sim.checkpoints import CheckpointError, load_checkpoint
+from sim.fields import construct
+from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
+from supervised.catalog import PERCEPTIONS
+from supervised.keeping import kept
+from supervised.sights import SeveralSights, sight_of
+from supervised.views import Sight, Taking, Views
+
+
+@dataclass(frozen=True)
+class Player:
+    """Who plays in half of the pictures.
+
+    Attributes:
+        policy: None where chance plays in all of them.
+        name: for people, such as ``"pqn of checkpoints/pong-hour"``.
+        identity: plain values that tell it from any other.
+    """
+
+    policy: Policy | None
+    name: str
+    identity: dict[str, Any]
+
+
+CHANCE = Player(None, "chance", {})
+
+
+def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
+    """The keys of one of the scene's perceptions.
+
+    Raises:
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    table = scene.perception[number]
+    cls = load(PERCEPTIONS, table.use, "perception")
+    where = f"{scene.source.name}, [[perception]] number {number}"
+    config: PerceptionConfig = construct(cls, table.fields, where)
+    return config
+
+
+def scene_worlds(scene: Scene, config: PerceptionConfig) -> list[WorldConfig]:
+    """The worlds that a perception learns from: those that it names itself, else the scene's own.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    own = scene_world(scene)
+    names: tuple[str, ...] = getattr(config, "worlds", ())
+    where = f"{scene.source.name}, worlds"
+    return [world_config(name, {}, where) for name in names] or [own]
+
+
+def scene_sight(scene: Scene, config: PerceptionConfig) -> Sight:
+    """What a perception sees of them.
+
+    Raises:
+        SceneError: if the scene has no world.
+        NoSightError: if a world does not know the truth about its pictures.
+    """
+    sights = [sight_of(world) for world in scene_worlds(scene, config)]
+    return sights[0] if len(sights) == 1 else SeveralSights(sights)
+
+
+def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
+    """The scene's agent; for graded pictures the one of `graded_by`, where the perception names it.
+
+    Raises:
+        CheckpointError: if a checkpoint is damaged or made for something else.
+    """
+    other = scene.perception[0].graded_by if graded else None
+    if scene.agent is None and other is None:
+        return CHANCE
+    world = scene_world(scene)
+    worlds = world.make_batch(1, scene.seed)
+    try:
+        if other is not None:
+            return _player_of(scene, other, worlds, world, device)
+        assert scene.agent is not None
+        policy, card = build_policy(scene, worlds, world, chosen_device(device))
+        weights = None if card is None else card["weights"]["sha256"]
+        identity = {
+            "use": scene.agent.use,
+            "fields": scene.agent.fields,
+            "weights": weights,
+            "seed": scene.seed,
+        }
+        return Player(policy, f"the scene's {scene.agent.use}", identity)
+    finally:
+        worlds.close()
+
+
+def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device: str) -> Player:
+    """The agent of a checkpoint, built from its card."""
+    found = load_checkpoint(scene.resolve(path))
+    where = f"{scene.source.name}, graded_by"
+    agent: AgentConfig = construct(load(AGENTS, found.card["name"], "agent"), found.card["config"], where)
+    check_agent(scene, found, worlds, world, any_agent=True)
+    policy = agent.build(
+        worlds.single_observation_space,
+        worlds.single_action_space,
+        seed=scene.seed,
+        device=chosen_device(device),
+    )
+    if not isinstance(policy, Learner):
+        raise CheckpointError(f"{found.folder} holds an agent that has nothing to learn")
+    policy.load_weights(found.weights)
+    identity = {"use": found.card["name"], "weights": found.card["weights"]["sha256"]}
+    return Player(policy, f"{found.card['name']} of {found.folder.name}", identity)
+
+
+def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: Player) -> Views:
+    """Views of the scene's worlds, from disk where the same ones were taken before.
+
+    Args:
+        scene: whose worlds.
+        config: of the perception that is to look at them.
+        taking: which views.
+        player: who plays in half of them; where there are several worlds chance does, for no one fits all.
+    """
+    worlds = scene_worlds(scene, config)
+    if len(worlds) > 1:
+        player = CHANCE
+    taken = {
+        "worlds": [world.protocol() for world in worlds],
+        "taking": asdict(taking),
+        "player": player.identity,
+    }
+    families = sorted({world.name.partition("/")[0] for world in worlds})
+    return kept(taken, families, lambda: scene_sight(scene, config).views(taking, player.policy))

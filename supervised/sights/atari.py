@@ -1,0 +1,59 @@
+"""Games on the television screen: boxes around things, which game it is, a sentence about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from sim.atari.truth import classes
+from sim.protocols import Policy
+from sim.records import Percept
+from supervised.metrics.grading import Kind
+from supervised.sights import NoSightError
+from supervised.views import Taking, Views, only, watched
+from supervised.wording import GRAMMARS
+
+WORLDS = 16  # photographed in turn
+
+
+class AtariSight:
+    """One game; see `supervised.views.Sight`."""
+
+    def __init__(self, config: Any) -> None:
+        self._config = replace(config, truth=True)  # refuses games whose objects nobody knows
+        self._game: str = config.game
+        self.name: str = config.name
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The things of the game, its name, or the words for it."""
+        known = ("boxes", "label", *(("caption",) if self._game in GRAMMARS else ()))
+        NoSightError.check(self.name, kind, known)
+        if kind == "caption":
+            return GRAMMARS[self._game].vocabulary
+        return classes(self._game) if kind == "boxes" else (self._game,)
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """None."""
+        return ()
+
+    def views(self, taking: Taking, policy: Policy | None = None) -> Views:
+        """Of `WORLDS` games at once: the policy plays every second one, chance the others."""
+        self.vocabulary(taking.kind)
+        worlds = self._config.make_batch(min(WORLDS, taking.count), taking.seed)
+        try:
+            seen = watched(worlds, taking.count, seed=taking.seed, policy=policy, every=taking.every)
+        finally:
+            worlds.close()
+        generator = np.random.default_rng(taking.seed)
+        return replace(seen, truths=tuple(self._told(t, taking.kind, generator) for t in seen.truths))
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """What is in a game's newest picture; captions in the plainest words."""
+        return self._told(stage.truth(), kind, None)
+
+    def _told(self, percept: Percept, kind: Kind, generator: np.random.Generator | None) -> Percept:
+        if kind == "caption":
+            percept = replace(percept, caption=GRAMMARS[self._game].write(percept.facts, generator))
+        return only(percept, kind)

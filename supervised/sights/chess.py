@@ -1,0 +1,54 @@
+"""Chess boards, as pictures come: the pieces' boxes, or the whole board as FEN."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from sim.chess.album import album
+from sim.chess.themes import HELD_OUT, TRAINING, styles
+from sim.chess.truth import LABELS
+from sim.protocols import Policy
+from sim.records import Array, Percept
+from supervised.metrics.grading import Kind
+from supervised.sights import NoSightError
+from supervised.views import Taking, Views, only
+
+
+class ChessSight:
+    """Boards of seeded games; see `supervised.views.Sight`."""
+
+    def __init__(self, config: Any) -> None:
+        self.name: str = config.name
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The pieces by name, or nothing for whole boards."""
+        NoSightError.check(self.name, kind, ("boxes", "fen"))
+        return LABELS if kind == "boxes" else ()
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """None."""
+        return ()
+
+    def views(self, taking: Taking, policy: Policy | None = None) -> Views:
+        """Positions of seeded games between the built-in players, whatever `policy` is.
+
+        Held out are the three themes whose colours training never sees.
+        """
+        self.vocabulary(taking.kind)
+        looks = styles(HELD_OUT if taking.held_out else TRAINING)
+        pictures, truths, games = list[Array](), list[Percept](), list[int]()
+        for game, (rgb, percepts) in enumerate(album(count(taking.seed), looks)):
+            pictures.append(rgb)
+            truths += [only(percept, taking.kind) for percept in percepts]
+            games += [game] * len(percepts)
+            if len(truths) >= taking.count:
+                break
+        n = taking.count
+        return Views(np.concatenate(pictures)[:n], tuple(truths[:n]), np.array(games[:n]))
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """What is on a board on show."""
+        return only(stage.truth(), kind)

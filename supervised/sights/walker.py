@@ -1,0 +1,75 @@
+"""Walking robots, filmed from any side and in any light: parts, depth, joints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from sim.protocols import Policy
+from sim.records import Array, Percept
+from sim.walker.anatomy import Anatomy
+from sim.walker.footage import Batch, Filming, footage
+from sim.walker.reward import BODIES
+from sim.walker.simulation import load
+from sim.walker.truth import KINDS
+from supervised.metrics.grading import Kind
+from supervised.sights import NoSightError
+from supervised.views import Taking, Views, joined, only
+
+FRAMES = 32  # pictures of one episode at most
+HASTE = 4  # chance falls within some twenty steps: its pictures lie closer together, by this factor
+
+
+class WalkerSight:
+    """One body; see `supervised.views.Sight`."""
+
+    def __init__(self, config: Any) -> None:
+        self._body: str = config.body
+        self.name: str = config.name
+
+    @cached_property
+    def _anatomy(self) -> Anatomy:
+        return Anatomy(self._body, load(BODIES[self._body]))
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The parts that a mask numbers, the joints, or nothing for depth."""
+        NoSightError.check(self.name, kind, KINDS)
+        return {"mask": self._anatomy.classes, "keypoints": self._anatomy.keypoints}.get(kind, ())
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of joints."""
+        return self._anatomy.bones
+
+    def views(self, taking: Taking, policy: Policy | None = None) -> Views:
+        """As many pictures of the policy's episodes as of chance's, each episode from a seed of its own."""
+        self.vocabulary(taking.kind)
+        kinds = [kind for kind in KINDS if kind == taking.kind]
+        walking = Filming(frames=FRAMES, every=taking.every, kinds=kinds)
+        falling = Filming(frames=FRAMES, every=max(1, taking.every // HASTE), kinds=kinds)
+        chance = footage(self._body, count(taking.seed, 2), falling)
+        if policy is None:
+            return _first(taking.count, chance, taking.kind)
+        played = footage(self._body, count(taking.seed + 1, 2), walking, policy)
+        half = taking.count // 2
+        parts = [(half, played), (taking.count - half, chance)]
+        return joined([_first(number, films, taking.kind) for number, films in parts if number])
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """What is in the newest picture of a walker, from wherever its camera stands."""
+        return only(stage.truth((kind,)), kind)
+
+
+def _first(number: int, films: Iterator[Batch], kind: Kind) -> Views:
+    """The first `number` pictures of many episodes."""
+    pictures, truths, episodes = list[Array](), list[Percept](), list[int]()
+    for episode, (rgb, percepts) in enumerate(films):
+        pictures.append(rgb)
+        truths += [only(percept, kind) for percept in percepts]
+        episodes += [episode] * len(percepts)
+        if len(truths) >= number:
+            break
+    return Views(np.concatenate(pictures)[:number], tuple(truths[:number]), np.array(episodes[:number]))

@@ -1,0 +1,205 @@
+"""Sights: pictures with their truths of every family of worlds, kept on disk and refused when damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sim.catalog import world_config
+from sim.chess.themes import HELD_OUT, THEMES
+from sim.records import Percept
+from supervised import keeping
+from supervised.baselines import usual
+from supervised.catalog import SIGHTS
+from supervised.metrics.grading import grade
+from supervised.sights import NoSightError, SeveralSights, sight_of
+from supervised.views import FIELDS, Taking, Views
+from supervised.wording import parse
+
+#: Each family with all that it tells.
+WORLDS = {
+    "atari/pong": ("boxes", "label", "caption"),
+    "walker/walker2d": ("mask", "depth", "keypoints"),
+    "chess": ("boxes", "fen"),
+}
+TOLD = [(name, kind) for name, kinds in WORLDS.items() for kind in kinds]
+
+
+def sight(name):
+    return sight_of(world_config(name, {}))
+
+
+def test_every_family_is_checked_here():
+    assert {name.partition("/")[0] for name in WORLDS} == set(SIGHTS)
+
+
+@pytest.mark.parametrize(("name", "kind"), TOLD)
+def test_views_tell_their_kind_and_nothing_else(name, kind):
+    seen = sight(name)
+    views = seen.views(Taking(kind, 3, seed=3))
+    assert len(views) == len(views.truths) == len(views.episodes) == 3 and views.rgb.dtype == np.uint8
+    others = {field for told, fields in FIELDS.items() if told != kind for field in fields} - set(
+        FIELDS[kind]
+    )
+    vocabulary = seen.vocabulary(kind)
+    for truth in views.truths:
+        assert getattr(truth, kind) is not None
+        assert not any(np.size(getattr(truth, field) or ()) for field in others)
+        said = {"keypoints": list(truth.keypoints), "label": [truth.label], "boxes": truth.labels}.get(
+            kind, ()
+        )
+        assert set(said) <= set(vocabulary)
+    if kind == "mask":
+        assert max(truth.mask.max() for truth in views.truths) < len(vocabulary)
+    again, other = (seen.views(Taking(kind, 3, seed)) for seed in (3, 4))
+    assert np.array_equal(again.rgb, views.rgb) and not np.array_equal(other.rgb, views.rgb)
+
+
+def test_a_kind_that_a_world_does_not_tell_is_refused():
+    with pytest.raises(NoSightError, match='walker/ant does not know the truth about "fen"'):
+        sight("walker/ant").views(Taking("fen", 1, 0))
+    with pytest.raises(NoSightError, match="caption"):
+        sight("atari/tennis").vocabulary("caption")  # nobody has written its grammar
+    with pytest.raises(NoSightError, match="gym/CartPole-v1"):
+        sight("gym/CartPole-v1")
+
+
+def test_captions_vary_in_words_and_are_plain_on_show():
+    views = sight("atari/freeway").views(Taking("caption", 12, 0))
+    assert len({truth.caption for truth in views.truths}) > 1
+    assert all(parse(truth.caption)["game"] == "freeway" for truth in views.truths)
+
+
+def test_held_out_boards_have_colours_of_their_own():
+    seen = sight("chess")
+    learned, graded = (seen.views(Taking("fen", 24, 0, held_out=out)) for out in (False, True))
+    assert [truth.fen for truth in learned.truths] == [truth.fen for truth in graded.truths]
+
+    def distance(views, themes):
+        """From the picture's commonest colours to the nearest of these themes, in levels of 255."""
+        squares = np.array([THEMES[name].dark for name in themes], float)
+        middle = np.median(views.rgb.reshape(len(views), -1, 3), 1)
+        return np.abs(middle[:, None] - squares[None]).sum(-1).min(1).mean()
+
+    assert distance(graded, HELD_OUT) < distance(learned, HELD_OUT)
+
+
+def test_several_worlds_share_the_views_and_join_their_names():
+    both = SeveralSights([sight("atari/pong"), sight("atari/freeway")])
+    views = both.views(Taking("label", 7, 0))
+    assert [truth.label for truth in views.truths] == ["pong"] * 4 + ["freeway"] * 3
+    assert both.vocabulary("label") == ("pong", "freeway")
+    assert set(views.episodes[:4]).isdisjoint(views.episodes[4:])
+    words = both.vocabulary("caption")
+    assert len(words) == len(set(words)) and {"chicken", "ball"} <= set(words)
+
+
+@pytest.mark.parametrize(("name", "kind"), TOLD)
+def test_kept_views_come_back_as_they_were(name, kind):
+    views = sight(name).views(Taking(kind, 4, 0))
+    back = keeping.unpacked(keeping.packed(views))
+    assert np.array_equal(back.rgb, views.rgb) and np.array_equal(back.episodes, views.episodes)
+    for one, other in zip(back.truths, views.truths, strict=True):
+        for field in (*FIELDS[kind], "facts"):
+            kept, was = getattr(one, field), getattr(other, field)
+            if isinstance(was, np.ndarray):
+                assert kept.dtype == was.dtype and np.array_equal(kept, was, equal_nan=was.dtype.kind == "f")
+            else:
+                assert kept == was
+
+
+def label_views(count=3):
+    truths = tuple(Percept("truth", label="pong") for _ in range(count))
+    return Views(np.zeros((count, 2, 2, 3), np.uint8), truths, np.arange(count))
+
+
+def taker(taken):
+    def take():
+        taken.append(1)
+        return label_views()
+
+    return take
+
+
+def test_views_are_taken_once_and_again_when_the_file_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
+    taken = []
+    for _ in range(2):
+        views = keeping.kept({"seed": 0}, ["atari"], taker(taken))
+        assert len(views) == 3 and len(taken) == 1
+    (file,) = tmp_path.rglob("*.npz")
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    for damaged in (whole[:middle], b"", b"PK", whole[:middle] + bytes(64) + whole[middle + 64 :]):
+        file.write_bytes(damaged)
+        before = len(taken)
+        for _ in range(2):
+            views = keeping.kept({"seed": 0}, ["atari"], taker(taken))
+            assert np.array_equal(views.rgb, label_views().rgb) and len(taken) == before + 1
+    keeping.kept({"seed": 1}, ["atari"], taker(taken))
+    assert len(list(tmp_path.rglob("*.npz"))) == 2
+
+
+def test_another_source_is_another_picture(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
+    taken = []
+    keeping.kept({}, ["atari"], taker(taken))
+    assert keeping.digest("atari") != keeping.digest("chess")
+    monkeypatch.setattr(keeping, "digest", lambda family: "changed")
+    keeping.kept({}, ["atari"], taker(taken))
+    assert len(taken) == 2
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "file"))
+    assert len(keeping.kept({}, ["atari"], label_views)) == 3
+
+
+def test_the_folder_stays_small(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
+    monkeypatch.setattr(keeping, "MOST_BYTES", 2_500)
+    for seed in range(6):
+        keeping.kept({"seed": seed}, ["atari"], label_views)
+    files = list(tmp_path.rglob("*.npz"))
+    assert 1 <= len(files) < 6 and sum(file.stat().st_size for file in files) <= 2_500 + 2_000
+
+
+def percepts(**fields):
+    rows = [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+    return [Percept("truth", **row) for row in rows]
+
+
+def test_the_usual_boxes_are_the_median_of_each_class():
+    boxes = [[0, 0, 4, 4], [2, 2, 6, 6], [10, 10, 14, 14]]
+    truths = [Percept("truth", boxes=np.float32([box]), labels=("ball",)) for box in boxes]
+    blind = usual("boxes", [*truths, Percept("truth", boxes=np.zeros((0, 4), np.float32))])
+    assert blind.boxes.tolist() == [[2, 2, 6, 6]] and blind.labels == ("ball",)
+    assert blind.scores.tolist() == [0.75], "it is in three of four pictures"
+
+
+def test_what_one_would_tell_without_looking():
+    masks = [np.array([[part, 0]], np.uint8) for part in (1, 1, 2)]
+    assert usual("mask", percepts(mask=masks)).mask.tolist() == [[1, 0]]
+    depths = [
+        np.float32([[near, np.nan, sometimes]]) for near, sometimes in ((1, np.nan), (2, 4), (6, np.nan))
+    ]
+    assert usual("depth", percepts(depth=depths)).depth.tolist() == [[2, 3, 4]], (
+        "of all there the median is 3"
+    )
+    points = [{"knee": (float(x), 1.0, visible)} for x, visible in ((0, 1.0), (2, 1.0), (90, 0.0))]
+    assert usual("keypoints", percepts(keypoints=points)).keypoints["knee"] == (1.0, 1.0, 2 / 3)
+    assert usual("fen", percepts(fen=["a", "b", "b"])).fen == "b"
+    sentences = ["Ms pacman is low in the centre; 3 lives and 120 points."] * 2
+    sentences.append("Near the bottom in the middle runs ms pacman; 120 points and three lives.")
+    sentences += ["Ms pacman is high on the left; 3 lives and 0 points."] * 2
+    said = usual("caption", percepts(caption=sentences), parse).caption
+    assert parse(said) == parse(sentences[0]), "three of five say so, in different words"
+    with pytest.raises(ValueError, match="parser"):
+        usual("caption", percepts(caption=sentences))
+
+
+def test_the_usual_percept_is_better_than_any_other_of_its_kind():
+    truths = sight("walker/hopper").views(Taking("mask", 8, 0)).truths
+    blind = grade("mask", [usual("mask", truths)] * 8, truths)["miou"]
+    assert all(blind >= grade("mask", [other] * 8, truths)["miou"] - 0.05 for other in truths)
