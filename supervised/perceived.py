@@ -21,9 +21,11 @@ Pure functions of arrays; nothing here knows worlds, models or agents.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import gymnasium
 import numpy as np
@@ -35,6 +37,10 @@ MEMORY = 8  # pictures
 FASTEST = 1 / 8  # of the picture, from one picture to the next
 BOX = ("present", "x", "y", "width", "height", "dx", "dy")
 POINT = ("present", "x", "y", "dx", "dy")
+
+
+Place: TypeAlias = tuple[float, float, float, float]
+UNSEEN: Place = (math.nan, math.nan, math.nan, math.nan)
 
 
 class SlotError(RequestError, ValueError):
@@ -70,9 +76,12 @@ class Layout:
             raise SlotError("an agent needs at least one box or keypoint to live on")
 
     @cached_property
-    def slots_of(self) -> dict[str, Array]:
-        """Class of boxes → its slots, (S,) indices."""
-        return {name: np.flatnonzero(np.array(self.boxes) == name) for name in dict.fromkeys(self.boxes)}
+    def slots_of(self) -> dict[str, list[int]]:
+        """Class of boxes → the indices of its slots."""
+        return {
+            name: [slot for slot, box in enumerate(self.boxes) if box == name]
+            for name in dict.fromkeys(self.boxes)
+        }
 
     @property
     def slots(self) -> int:
@@ -177,40 +186,43 @@ def placed(layout: Layout, percept: Percept, tracks: Tracks, world: int) -> Arra
         tracks: the memory before it.
         world: whose row it is.
     """
-    found = np.full((layout.slots, 4), np.nan)
-    expected = tracks.place[world, :, :2] + tracks.motion[world]
-    known = tracks.remembered[world]
-    if percept.boxes is not None and len(percept.boxes):
-        things = middles(percept.boxes) / [layout.width, layout.height, layout.width, layout.height]
-        ranks = ranked(percept)
-        for name, slots in layout.slots_of.items():
-            mine = [i for i in ranks if percept.labels[i] == name][: len(slots)]
-            if mine:
-                taken = shared_out(things[mine][:, :2], expected[slots], known[slots])
-                found[slots[taken]] = things[mine]
+    found = [UNSEEN] * layout.slots
+    things = ranked(percept)
+    for name, slots in layout.slots_of.items():
+        mine = [shares(box, layout) for label, box in things if label == name][: len(slots)]
+        taken = slots
+        if mine and len(slots) > 1:
+            expected = tracks.place[world, slots, :2] + tracks.motion[world, slots]
+            known = tracks.unseen[world, slots] <= MEMORY
+            taken = [slots[i] for i in shared_out(np.array(mine)[:, :2], expected, known)]
+        for slot, place in zip(taken, mine, strict=False):
+            found[slot] = place
     for slot, name in enumerate(layout.points, len(layout.boxes)):
         x, y, visible = percept.keypoints.get(name, (0.0, 0.0, 0.0))
         if visible >= 0.5:
-            found[slot] = x / layout.width, y / layout.height, 0, 0
-    return found
+            found[slot] = x / layout.width, y / layout.height, 0.0, 0.0
+    return np.array(found)
 
 
-def middles(boxes: Array) -> Array:
-    """(M, 4) boxes as x, y of the middle, width and height.
+def ranked(percept: Percept) -> list[tuple[str, list[float]]]:
+    """A percept's boxes with their classes: likeliest first, then from left to right, from top to bottom.
 
-    >>> middles(np.array([[10, 20, 14, 30]]))
-    array([[12., 25.,  4., 10.]])
+    >>> ranked(Percept("truth", boxes=np.array([[7, 0, 9, 9], [0, 0, 2, 9]]), labels=("a", "b")))
+    [('b', [0, 0, 2, 9]), ('a', [7, 0, 9, 9])]
     """
-    first, last = np.asarray(boxes[:, :2], float), np.asarray(boxes[:, 2:], float)
-    return np.concatenate([(first + last) / 2, last - first], 1)
+    if percept.boxes is None:
+        return []
+    boxes = percept.boxes.tolist()
+    scores = [0.0] * len(boxes) if percept.scores is None else percept.scores.tolist()
+    known = sorted(zip([-score for score in scores], boxes, percept.labels, strict=True))
+    return [(label, box) for _, box, label in known]
 
 
-def ranked(percept: Percept) -> list[int]:
-    """The numbers of a percept's boxes: likeliest first, then from left to right, from top to bottom."""
-    boxes = np.asarray(percept.boxes, float)
-    unlikely = np.zeros(len(boxes)) if percept.scores is None else -np.asarray(percept.scores, float)
-    order: list[int] = np.lexsort((*boxes.T[::-1], unlikely)).tolist()
-    return order
+def shares(box: list[float], layout: Layout) -> Place:
+    """The x and y of a box's middle, its width and height, in shares of the picture."""
+    x0, y0, x1, y1 = box
+    width, height = layout.width, layout.height
+    return (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height
 
 
 def shared_out(things: Array, expected: Array, known: Array) -> list[int]:
@@ -224,8 +236,6 @@ def shared_out(things: Array, expected: Array, known: Array) -> list[int]:
     Returns:
         M different slots.
     """
-    if len(expected) == 1:
-        return [0]
     slots = np.full(len(things), -1)
     free = known.copy()
     distance = np.linalg.norm(things[:, None] - expected[None], axis=-1)
