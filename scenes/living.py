@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from scenes.build import chosen_device, scene_world
-from scenes.perceiving import build_perception, told_by
+from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene, SceneError
 from scenes.viewing import perception_config
 from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
-from supervised.perceived import Layout, layout_of
+from supervised.perceived import layout_of
 from supervised.perceived_worlds import Perceived, Witness
 
-LIVED_ON = {"boxes": (), "keypoints": ("keypoints",)}  # what a perception tells → the kinds of truth for it
+#: What a perception tells → the kinds of truth that go with it, where worlds know several.
+LIVED_ON: dict[str, tuple[str, ...]] = {"boxes": (), "keypoints": ("keypoints",)}
 
 
 def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -> WorldConfig:
@@ -27,7 +26,8 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
         training: whether the agent learns, which it may do from another origin than it plays on.
 
     Raises:
-        SceneError: if the scene has no world, or the agent cannot live on what is perceived.
+        SceneError, SlotError: if the scene has no world, or the agent cannot live on what is perceived.
+        NoSightError: if the world does not know what is in its pictures.
         FieldError, CheckpointError: if world or perception are not as the scene says.
     """
     feeding = [i for i, table in enumerate(scene.perception) if table.feed == "agent"]
@@ -43,12 +43,15 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
     if tells not in LIVED_ON:
         raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on boxes or keypoints')
     world: WorldConfig = plain.onlooked() if hasattr(plain, "onlooked") else plain
-    layout = layout_in(world, tells, table.slots, where)
+    names = scene_vocabulary(scene, number)
+    height, width = picture_size(world)
+    boxes, points = (names, ()) if tells == "boxes" else ((), names)
+    layout = layout_of(boxes, points, table.slots, width=width, height=height)
     origin: Origin = (table.training_origin if training else None) or table.origin
     witness = Witness(
         table.use,
         origin,
-        trained_model(scene, number, layout, device, where) if origin == "model" else None,
+        trained_model(scene, number, names, device, where) if origin == "model" else None,
         kinds=LIVED_ON[tells],
         pixels=table.noise_pixels,
         misses=table.noise_misses,
@@ -56,33 +59,24 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
     return Perceived(world, witness, layout, plain.protocol())
 
 
-def layout_in(world: WorldConfig, tells: str, counts: dict[str, Any], where: str) -> Layout:
-    """The slots for what there is to see in `world`, found by a look at it.
-
-    Raises:
-        SceneError: if the world does not know what is in its pictures.
-    """
+def picture_size(world: WorldConfig) -> tuple[int, int]:
+    """The height and width of its pictures, in pixels."""
     env = world.make(seed=0)
     try:
-        bare: Any = env.unwrapped
-        if not hasattr(bare, "truth"):
-            raise SceneError(f"{where}: {world.name} does not know what is in its pictures")
         env.reset()
-        percept = bare.truth(kinds=LIVED_ON[tells]) if LIVED_ON[tells] else bare.truth()
         height, width = np.asarray(env.render()).shape[:2]
-        classes = bare.classes if tells == "boxes" else ()
-        return layout_of(classes, tuple(percept.keypoints), counts, width=width, height=height)
+        return height, width
     finally:
         env.close()
 
 
-def trained_model(scene: Scene, number: int, layout: Layout, device: str, where: str) -> Perception:
+def trained_model(scene: Scene, number: int, names: tuple[str, ...], device: str, where: str) -> Perception:
     """The model of a perception, with its weights.
 
     Raises:
         SceneError: if it has none.
     """
-    model, card = build_perception(scene, number, tuple(layout.slots_of), chosen_device(device))
+    model, card = build_perception(scene, number, names, chosen_device(device))
     if card is None:
         raise SceneError(
             f'{where}: "{scene.perception[number].use}" is untrained, and an agent cannot live on it: '

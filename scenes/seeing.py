@@ -17,7 +17,8 @@ from sim.records import Array, Origin, Percept
 from sim.viewer.show import Seen
 from supervised.metrics.grading import Kind
 from supervised.noise import noisy
-from supervised.views import Sight
+from supervised.perceived_worlds import PerceivedWorld
+from supervised.views import Sight, only
 
 ORIGINS: tuple[Origin, ...] = ("truth", "model", "noisy truth")
 Frame = tuple[int, int, int, int]
@@ -35,6 +36,49 @@ class Eye:
     origin: Origin
 
 
+@dataclass
+class Feed:
+    """The perception that the agent lives on."""
+
+    name: str
+    world: PerceivedWorld
+    sight: Sight
+    kind: Kind
+
+    def seen(self, shape: tuple[int, ...]) -> Seen:
+        """What the agent was told of the newest moment, over the audience's picture of `shape`."""
+        percept = only(self.world.percept, self.kind)
+        more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
+        if percept.origin == "truth":
+            return Seen(self.name, self._moved(percept, shape), **more)
+        truth = only(self.world.told(), self.kind)
+        scores = closeness(self.kind, percept, truth)
+        return Seen(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
+
+    def _moved(self, percept: Percept, shape: tuple[int, ...]) -> Percept:
+        """A percept from where the agent's eye has it to where the audience's picture does.
+
+        The two may differ in size; once the audience has turned its camera, there is no such place.
+        """
+        eye, camera = self.world.eye, getattr(self.world.unwrapped, "camera", None)
+        if eye is None or camera is None:
+            return percept
+        if stand(camera) != stand(eye):
+            return replace(percept, keypoints={})
+        scale = shape[0] / eye.height
+        left = (shape[1] - scale * eye.width) / 2
+        points = {
+            name: (left + scale * x, scale * y, seen) for name, (x, y, seen) in percept.keypoints.items()
+        }
+        return replace(percept, keypoints=points)
+
+
+def stand(camera: Any) -> tuple[Any, ...]:
+    """Where a walker's camera stands, whatever the size of its pictures; see `sim.walker.easel.Tripod`."""
+    still = getattr(camera, "anchor", None) is not None
+    return camera.azimuth, camera.elevation, camera.distance, camera.look_height, still
+
+
 class Boarded(Protocol):
     """An easel on which a board lies; see `sim.chess.easel.ChessEasel`."""
 
@@ -47,7 +91,7 @@ class Boarded(Protocol):
 
 
 class Eyes:
-    """All perceptions of a scene that are for the audience, looking at one world."""
+    """All perceptions of a scene, looking at one world: the audience's, and the one that feeds the agent."""
 
     def __init__(
         self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None, easel: Any = None
@@ -56,7 +100,7 @@ class Eyes:
 
         Args:
             scene: whose ``[[perception]]`` tables with ``feed = "overlay"`` look on.
-            world: gives ``truth()`` of its newest picture.
+            world: gives ``truth()`` of its newest picture; a `PerceivedWorld` shows what its agent lives on.
             device: for the models.
             checkpoint: of the first perception, instead of the scene's own.
             easel: what draws the world; one with a ``board`` shows more than the world does, and knows the
@@ -69,6 +113,11 @@ class Eyes:
         self._board: Boarded | None = easel if hasattr(easel, "board") else None
         self._stage = self._board or world.unwrapped
         self._generator = np.random.default_rng(scene.seed)
+        self._feeds = [
+            Feed(table.use, world, scene_sight(scene, config), told_by(config))
+            for number, table in enumerate(scene.perception)
+            if table.feed == "agent" and (config := perception_config(scene, number))
+        ]
         self._eyes = [
             self._eye(scene, number, device, None if number else checkpoint)
             for number, table in enumerate(scene.perception)
@@ -84,8 +133,13 @@ class Eyes:
         return Eye(table.use, model, sight, kind, classes, table.origin)
 
     def __len__(self) -> int:
-        """How many look on."""
-        return len(self._eyes)
+        """How many look."""
+        return len(self._feeds) + len(self._eyes)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether `next_origin` changes anything: what an agent lives on is not the audience's to change."""
+        return bool(self._eyes)
 
     def next_origin(self) -> None:
         """Go on from the truth to what the model says, to the truth with noise, for all."""
@@ -94,7 +148,8 @@ class Eyes:
 
     def look(self, picture: Array) -> tuple[Seen, ...]:
         """What each says about the world's newest picture (H, W, 3) uint8."""
-        return tuple(self._seen(eye, picture) for eye in self._eyes)
+        lived_on = (feed.seen(picture.shape) for feed in self._feeds)
+        return (*lived_on, *(self._seen(eye, picture) for eye in self._eyes))
 
     def _seen(self, eye: Eye, picture: Array) -> Seen:
         truth = eye.sight.live(self._stage, eye.kind)

@@ -145,7 +145,9 @@ class SceneShow:
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
         self._eyes = Eyes(scene, first, chosen_device(device), mine, self._easel)
         if len(self._eyes):
-            self.offers = self.offers | {Offer.PERCEPTS, Offer.ORIGIN}
+            self.offers = (
+                self.offers | {Offer.PERCEPTS} | ({Offer.ORIGIN} if self._eyes.changeable else set())
+            )
         if scene.agent is not None:
             self.agent = scene.agent.use if scene.agent.use in PLAIN_WORDS else scene.agent.use.upper()
             agent = scene_agent(scene)

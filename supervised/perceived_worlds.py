@@ -7,7 +7,9 @@ noise, and the three are interchangeable. Noise belongs to the episode: its seed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,14 +71,18 @@ class Witness:
         if self.origin == "model":
             assert self.model is not None
             return self.model.perceive(list(worlds.pictures(rows)))
-        more: dict[str, Any] = {"kinds": self.kinds} if self.kinds else {}
-        truths = worlds.truth(rows, **more)
+        truths = self.truths(worlds, rows)
         if self.origin == "truth":
             return truths
         return [
             noisy(truth, generators[row], pixels=self.pixels, misses=self.misses)
             for row, truth in zip(rows, truths, strict=True)
         ]
+
+    def truths(self, worlds: Onlooked, rows: Sequence[int]) -> list[Percept]:
+        """What the simulator says of them."""
+        more: dict[str, Any] = {"kinds": self.kinds} if self.kinds else {}
+        return worlds.truth(rows, **more)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """What a score depends on."""
@@ -198,6 +204,7 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
         percept: what its agent is told of the newest picture.
         witness: who tells it.
         layout: how it becomes an observation.
+        eye: the camera that the agent sees by, where a world has one; the audience turns its own.
     """
 
     percept: Percept
@@ -208,6 +215,7 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
         self.witness, self.layout = config.witness, config.layout
         self._tracks = no_tracks(config.layout, 1)
         self._generator = noise_of(seed)
+        self.eye = copy(getattr(self.env.unwrapped, "camera", None))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
         """Start an episode; its noise starts from the same seed."""
@@ -224,12 +232,31 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
         """Its picture, as a batch of one gives it."""
-        return [np.asarray(self.env.render()) for _ in indices]
+        with self._own_eye():
+            return [np.asarray(self.env.render()) for _ in indices]
 
     def truth(self, indices: Iterable[int], **kinds: Any) -> list[Percept]:
         """What is in its picture, as a batch of one tells it."""
         world: Any = self.env.unwrapped
-        return [world.truth(**kinds) for _ in indices]
+        with self._own_eye():
+            return [world.truth(**kinds) for _ in indices]
+
+    def told(self) -> Percept:
+        """The truth about what `percept` is about."""
+        (truth,) = self.witness.truths(self, [0])
+        return truth
+
+    @contextmanager
+    def _own_eye(self) -> Iterator[None]:
+        world: Any = self.env.unwrapped
+        if self.eye is None:
+            yield
+            return
+        theirs, world.camera = world.camera, self.eye
+        try:
+            yield
+        finally:
+            world.camera = theirs
 
     def _look(self) -> Array:
         (self.percept,) = self.witness.look(self, [0], [self._generator])

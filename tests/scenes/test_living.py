@@ -11,6 +11,7 @@ import pytest
 from scenes.cli import main
 from scenes.living import lived_world
 from scenes.schema import load_scene
+from scenes.stage import SceneShow
 from sim.checkpoints import load_card
 
 SCENE = """
@@ -91,6 +92,20 @@ def test_runs_that_live_on_different_origins_are_not_compared(scene, run, tmp_pa
     assert rows[0]["differs"] == {}
 
 
+def test_the_audience_sees_the_picture_and_the_very_things_that_the_agent_lives_on(scene, run):
+    show = SceneShow(load_scene(scene), device="cpu", run=run, most_worlds=1)
+    moment = show.start(3)
+    for _ in range(20):
+        (seen,) = moment.seen
+        world = show._worlds.envs[0]
+        assert seen.percept.boxes is world.percept.boxes
+        assert (seen.percept.origin, seen.percept.labels) == ("noisy truth", world.percept.labels)
+        assert seen.truth is not None and seen.truth.origin == "truth"
+        assert moment.pictures[0].shape == (210, 160, 3)
+        moment = show.step(None)
+    show.close()
+
+
 def test_watching_and_recording_need_nothing_special(scene, run, tmp_path, capsys):
     film = tmp_path / "film.mp4"
     found = answer(
@@ -129,7 +144,7 @@ def test_a_models_word_is_the_models_word(scene, tmp_path):
         (["perception.0.origin=model"], '"detector" is untrained, and an agent cannot live on it'),
         (["perception.0.slots.bal=1"], 'no class "bal"; there are ball, player, enemy'),
         (["world.use=atari/tetris"], 'the objects in "tetris" are not known'),
-        (["world.use=gym/CartPole-v1"], "does not know what is in its pictures"),
+        (["world.use=gym/CartPole-v1"], "gym/CartPole-v1 does not know the truth about its pictures"),
         (["perception.0.noise_pixels=-1"], "noise_pixels must not be below 0"),
     ],
 )

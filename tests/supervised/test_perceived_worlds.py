@@ -125,3 +125,17 @@ def test_a_detector_says_the_same_of_many_pictures_as_of_each():
         assert one.labels == other.labels
         np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_an_agent_sees_by_its_own_camera_whatever_the_audience_does():
+    walker = world_config("walker/hopper", {"width": 64, "height": 64})
+    world = Perceived(walker, Witness("pose", "truth", kinds=("keypoints",)), HOPPER).make(0)
+    first, _ = world.reset()
+    bare = world.unwrapped
+    bare.camera.orbit(40, 10)
+    bare.camera.width = 200
+    again, _ = world.reset(seed=0)
+    np.testing.assert_array_equal(first, again)
+    assert world.render().shape[:2] == (64, 200)
+    assert world.told().keypoints == world.percept.keypoints != bare.truth(("keypoints",)).keypoints
+    world.close()
