@@ -4,8 +4,9 @@ In: pictures (H, W, 3) uint8, text, sound or graphs. Out: a `sim.records.Percept
 Does not know: agents, generative models, scenes. A model owns its normalisation.
 
 Reading order: `views` (pictures with truths), `sights` (of each family of worlds) and `keeping` (on disk);
-`detector` (one model, top to bottom), `fit` (the one fitting loop of every model that is not reinforcement
-learning); `metrics` (percepts against the truth), `baselines` (what one would tell without looking), `noise`
+`detector` (one model, top to bottom; `segmenter`, `depth` and `pose` share `dense`, and all of them `unet`),
+`classifier`, `fit` (the one fitting loop of every model that is not reinforcement learning);
+`metrics` (percepts against the truth), `baselines` (what one would tell without looking), `noise`
 (the truth made worse on purpose); `grammar` and `wording` (facts as sentences and back); `numerics` (number
 formats, tensors to arrays and back; agents use it too).
 

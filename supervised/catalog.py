@@ -1,7 +1,11 @@
 """The perception models by name, and what each family of worlds shows them; see `sim.catalog`."""
 
 PERCEPTIONS = {
+    "classifier": "supervised.classifier:Classifier",
+    "depth": "supervised.depth:Depth",
     "detector": "supervised.detector:Detector",
+    "pose": "supervised.pose:Pose",
+    "segmenter": "supervised.segmenter:Segmenter",
 }
 
 SIGHTS = {

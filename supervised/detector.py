@@ -24,6 +24,7 @@ from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.grading import Kind
 from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.unet import UNet, padded
 from supervised.views import Views
 
 STRIDE = 2  # pixels a cell
@@ -67,46 +68,17 @@ class Detector:
         return DetectorModel(self, tuple(classes), seed, device)
 
 
-class DetectorNetwork(nn.Module):
+class DetectorNetwork(UNet):
     """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and what `reach_of` reads."""
 
     def __init__(self, channels: int, classes: int) -> None:
-        super().__init__()
-        narrow, middle, wide = channels, 2 * channels, 3 * channels
-        self.to_half = nn.Sequential(conv(3, narrow, 2), conv(narrow, narrow))
-        self.to_quarter = nn.Sequential(conv(narrow, middle, 2), conv(middle, middle))
-        self.to_eighth = nn.Sequential(conv(middle, wide, 2), conv(wide, wide))
-        self.up_quarter = conv(wide + middle, middle)
-        self.up_half = conv(middle + narrow, narrow)
-        self.head = nn.Sequential(conv(narrow, middle), nn.Conv2d(middle, classes + 4, 1))
-        output = self.head[-1]
-        assert isinstance(output, nn.Conv2d) and output.bias is not None
-        nn.init.normal_(output.weight, std=0.01)
-        nn.init.constant_(output.bias[:classes], -4.6)  # at first 1 cell of 100 (Lin et al. 2017)
-        nn.init.zeros_(output.bias[classes : classes + 2])  # it is in the middle of its cell
-        nn.init.constant_(output.bias[classes + 2 :], 1.5)  # and 4.5 pixels wide and high
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class; H and W must be multiples of `DIVISOR`."""
-        half = self.to_half(x)
-        quarter = self.to_quarter(half)
-        eighth = self.to_eighth(quarter)
-        quarter = self.up_quarter(torch.cat([twice(eighth), quarter], 1))
-        half = self.up_half(torch.cat([twice(quarter), half], 1))
-        out: Tensor = self.head(half)
-        return out
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
-    )
-
-
-def twice(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, 2H, 2W), each cell four times."""
-    return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        super().__init__(3, channels, classes + 4, levels=3)
+        bias = self.last.bias
+        assert bias is not None
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.constant_(bias[:classes], -4.6)  # at first 1 cell of 100 (Lin et al. 2017)
+        nn.init.zeros_(bias[classes : classes + 2])  # it is in the middle of its cell
+        nn.init.constant_(bias[classes + 2 :], 1.5)  # and 4.5 pixels wide and high
 
 
 class Targets:
@@ -116,7 +88,7 @@ class Targets:
         self._views = views
         self._number = {name: i for i, name in enumerate(classes)}
         height, width = views.rgb.shape[1:3]
-        self._cells = padded(height) // STRIDE, padded(width) // STRIDE
+        self._cells = padded(height, DIVISOR) // STRIDE, padded(width, DIVISOR) // STRIDE
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -200,12 +172,7 @@ def from_rgb(rgb: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 → (N, 3, H', W') in [0, 1], channels last, padded with black at right and bottom."""
     height, width = rgb.shape[1:3]
     x = rgb.permute(0, 3, 1, 2).float() / 255
-    return functional.pad(x, (0, padded(width) - width, 0, padded(height) - height))
-
-
-def padded(size: int) -> int:
-    """`size` rounded up to what the network halves evenly."""
-    return -(-size // DIVISOR) * DIVISOR
+    return functional.pad(x, (0, padded(width, DIVISOR) - width, 0, padded(height, DIVISOR) - height))
 
 
 class DetectorModel:

@@ -1,0 +1,150 @@
+"""A U-Net that says something of every pixel: its keys, its pictures, its fit. What it says is the model's.
+
+Segmenter, depth and pose differ in what their maps mean, in their loss and in how they are read; all else is
+here. Pictures of any size are brought to the height that the network learned from, pixel by pixel as
+they are: an edge that was sharp stays so, as in the pictures that were learned from. Beside its colours every
+pixel says how high it lies (Liu et al. 2018, "CoordConv"): the ground is below, and the lower the nearer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sim.records import Array, Percept
+from supervised.fit import Fit, FitOptions, Loss
+from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.unet import UNet, padded
+from supervised.views import Views
+
+HEIGHT = 128  # pixels of the pictures that are learned from (`sim.walker.footage`)
+LEVELS = 5
+INPUTS = 4  # red, green, blue, height
+VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+
+#: The truths of one batch and whether each picture is mirrored → what every pixel should say, by name.
+Targets: TypeAlias = Callable[[Sequence[Percept], Array], dict[str, Array]]
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """The scene keys that these models share."""
+
+    channels: int = 16  # at half size; more below, see `supervised.unet`
+    learning_rate: float = 3e-3
+    batch_size: int = 16
+    views: int = 4_000  # pictures to learn from; a tenth as many more to validate
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("batch_size", "views"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.channels < 4 or self.channels % 4:
+            raise ValueError(f"channels must be a multiple of 4, not {self.channels}")
+        if not 0 < self.learning_rate:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+
+class Mirrored:
+    """Views as a fit draws them, every second one mirrored while learning.
+
+    A mirrored walker is one that faces the other way: its right limbs keep their warm colours.
+    """
+
+    def __init__(self, views: Views, targets: Targets, *, mirror: bool) -> None:
+        self._views, self._targets, self._mirror = views, targets, mirror
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self._views)
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """``rgb`` (B, H, W, 3) uint8, and what the targets add."""
+        mirrored = (generator.random(len(rows)) < 0.5) & self._mirror
+        rgb = self._views.rgb[rows]
+        rgb[mirrored] = rgb[mirrored, :, ::-1]
+        return {"rgb": rgb} | self._targets([self._views.truths[row] for row in rows], mirrored)
+
+
+class Dense:
+    """A network with `outputs` maps, that can be fitted and asked."""
+
+    def __init__(self, config: DenseConfig, outputs: int, seed: int, device: str) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = UNet(INPUTS, config.channels, outputs, LEVELS)
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def fit(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit to views."""
+        options = FitOptions(
+            learning_rate=self.config.learning_rate,
+            batch_size=self.config.batch_size,
+            precision=self.config.precision,
+            weight_decay=1e-4,
+            max_grad_norm=5.0,
+            validate_every=VALIDATE_EVERY,
+        )
+        examples = Mirrored(train, targets, mirror=True), Mirrored(validation, targets, mirror=False)
+        return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    @torch.no_grad()
+    def maps(self, rgb: Array) -> tuple[Tensor, tuple[int, int]]:
+        """The maps of one picture (H, W, 3) uint8 of any size.
+
+        Returns:
+            (1, outputs, h, w) float32, and how many pixels (height, width) the picture has at the network's
+            scale: h and w cover at least half of that, and what lies beyond means nothing.
+        """
+        height, width = rgb.shape[:2]
+        scaled = HEIGHT, max(1, round(width * HEIGHT / height))
+        rows = (np.arange(scaled[0]) * 2 + 1) * height // (2 * scaled[0])
+        columns = (np.arange(scaled[1]) * 2 + 1) * width // (2 * scaled[1])
+        picture = torch.from_numpy(np.ascontiguousarray(rgb[rows][:, columns]))[None].to(self.device)
+        return self.network(inputs_of(picture)).float(), scaled
+
+
+def inputs_of(rgb: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 → (N, 4, H', W'), channels last, padded with zeros at right and bottom.
+
+    Colours in [0, 1], and the height above the middle in [−1, 1].
+    """
+    count, height, width = rgb.shape[:3]
+    up = torch.linspace(1, -1, height, device=rgb.device).view(1, 1, height, 1)
+    x = torch.cat([rgb.permute(0, 3, 1, 2).float() / 255, up.expand(count, 1, height, width)], 1)
+    divisor = 2**LEVELS
+    x = functional.pad(x, (0, padded(width, divisor) - width, 0, padded(height, divisor) - height))
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def grown(x: Tensor, scaled: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    """Maps (1, C, h, w) at the network's scale as (1, C, H, W) of the picture, interpolated between."""
+    x = x[:, :, : scaled[0], : scaled[1]]
+    return x if scaled == shape else functional.interpolate(x, shape, mode="bilinear", align_corners=False)

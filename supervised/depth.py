@@ -1,0 +1,98 @@
+"""A depth estimator: how many metres away everything in a picture is, and what is sky.
+
+The network learns the logarithm of the depth, so that a tenth too far counts the same near and far, and
+apart from it where the sky is, which has no depth (Eigen et al. 2014, who also leave it out; no scale
+is fitted afterwards: the metres are the network's own). That is possible in worlds of known things: how
+large the body looks tells how far it is.
+
+Read from top to bottom: the keys, loss, the estimator that perceives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sim.records import Array, Percept
+from supervised.dense import Dense, DenseConfig, grown, inputs_of
+from supervised.fit import Batch, Fit
+from supervised.metrics.grading import Kind
+from supervised.unet import unfolded
+from supervised.views import Views
+
+MIDDLE = 1.3  # the logarithm of metres that an untrained network says: about where bodies are
+NEAREST, FARTHEST = 0.1, 1_000.0  # metres; what is said beyond is cut
+
+
+@dataclass(frozen=True)
+class Depth(DenseConfig):
+    """The scene keys of ``depth``; see also `supervised.dense.DenseConfig`."""
+
+    tells: ClassVar[Kind] = "depth"
+
+    def build(self, classes: Sequence[str] = (), *, seed: int, device: str = "cpu") -> DepthModel:
+        """A fresh estimator; there are no classes."""
+        return DepthModel(self, seed, device)
+
+
+def metres(truths: Sequence[Percept], mirrored: Array) -> dict[str, Array]:
+    """``depth`` (B, H, W) float32 metres, NaN in the sky."""
+    depth = np.stack([truth.depth for truth in truths if truth.depth is not None])
+    depth[mirrored] = depth[mirrored, :, ::-1]
+    return {"depth": depth}
+
+
+def depth_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean error of the logarithm, nearly the relative error; cross-entropy of what is sky."""
+    depth = batch["depth"]
+    height, width = depth.shape[1:]
+    said, sky = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width].unbind(1)
+    solid = depth.isfinite()
+    wanted = torch.where(solid, depth, 1.0).log() - MIDDLE
+    error = (said - wanted).abs()[solid].mean()
+    above = functional.binary_cross_entropy_with_logits(sky, (~solid).float())
+    return error + 0.3 * above, {"log_error": error, "sky": above}
+
+
+class DepthModel:
+    """Tells how far everything is. Satisfies `sim.protocols.PerceptionModel`."""
+
+    reads = "rgb"
+
+    def __init__(self, config: Depth, seed: int, device: str) -> None:
+        self.config = config
+        self._dense = Dense(config, 4 * 2, seed, device)
+
+    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit of this estimator to views."""
+        return self._dense.fit(depth_loss, metres, train, validation, seed=seed)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return self._dense.weights()
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        self._dense.load_weights(weights)
+
+    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+        """Depths (H, W) float32 in metres, NaN in the sky, of each picture (H, W, 3) uint8 of any size."""
+        return [Percept("model", depth=self._depth(rgb)) for rgb in inputs]
+
+    @torch.no_grad()
+    def _depth(self, rgb: Array) -> Array:
+        maps, scaled = self._dense.maps(rgb)
+        height, width = rgb.shape[:2]
+        said, sky = grown(unfolded(maps), scaled, (height, width))[0]
+        depth = (said + MIDDLE).exp().clamp(NEAREST, FARTHEST)
+        return torch.where(sky > 0, torch.nan, depth).cpu().numpy()

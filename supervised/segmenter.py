@@ -1,0 +1,95 @@
+"""A segmenter: which part of a body, or of what is around it, every pixel shows.
+
+A U-Net gives each pixel a logit for each class; the commonest mistakes are at edges a pixel wide, and
+limbs are four pixels wide, so beside the cross-entropy of pixels the overlap of each class counts (Dice;
+Milletari et al. 2016, "V-Net", equation 3).
+
+Read from top to bottom: the keys, loss, the segmenter that perceives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sim.records import Array, Percept
+from supervised.dense import Dense, DenseConfig, grown, inputs_of
+from supervised.fit import Batch, Fit
+from supervised.metrics.grading import Kind
+from supervised.unet import unfolded
+from supervised.views import Views
+
+
+@dataclass(frozen=True)
+class Segmenter(DenseConfig):
+    """The scene keys of ``segmenter``; see also `supervised.dense.DenseConfig`."""
+
+    tells: ClassVar[Kind] = "mask"
+
+    def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> SegmenterModel:
+        """A fresh segmenter for parts `classes`, by number."""
+        return SegmenterModel(self, tuple(classes), seed, device)
+
+
+def parts(truths: Sequence[Percept], mirrored: Array) -> dict[str, Array]:
+    """``mask`` (B, H, W) int64, the class of every pixel."""
+    mask = np.stack([truth.mask for truth in truths if truth.mask is not None]).astype(np.int64)
+    mask[mirrored] = mask[mirrored, :, ::-1]
+    return {"mask": mask}
+
+
+def segmentation_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of pixels, and 1 − Dice of the classes that are there."""
+    mask = batch["mask"]
+    height, width = mask.shape[1:]
+    logits = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width]
+    pixels = functional.cross_entropy(logits, mask)
+    said = logits.softmax(1)
+    true = functional.one_hot(mask, logits.shape[1]).permute(0, 3, 1, 2)
+    common, either = (said * true).sum((0, 2, 3)), (said + true).sum((0, 2, 3))
+    there = true.sum((0, 2, 3)) > 0
+    overlap = 1 - (2 * common / either.clamp(min=1e-6))[there].mean()
+    return pixels + overlap, {"pixels": pixels, "overlap": overlap}
+
+
+class SegmenterModel:
+    """Tells the part that every pixel shows. Satisfies `sim.protocols.PerceptionModel`."""
+
+    reads = "rgb"
+
+    def __init__(self, config: Segmenter, classes: tuple[str, ...], seed: int, device: str) -> None:
+        self.config, self.classes = config, classes
+        self._dense = Dense(config, 4 * len(classes), seed, device)
+
+    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit of this segmenter to views."""
+        return self._dense.fit(segmentation_loss, parts, train, validation, seed=seed)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return self._dense.weights()
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        self._dense.load_weights(weights)
+
+    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+        """A mask (H, W) uint8 of each picture (H, W, 3) uint8 of any size."""
+        return [Percept("model", mask=self._mask(rgb)) for rgb in inputs]
+
+    @torch.no_grad()
+    def _mask(self, rgb: Array) -> Array:
+        maps, scaled = self._dense.maps(rgb)
+        height, width = rgb.shape[:2]
+        mask = grown(unfolded(maps), scaled, (height, width))[0].argmax(0)
+        return mask.to(torch.uint8).cpu().numpy()
