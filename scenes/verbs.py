@@ -203,13 +203,18 @@ def newest_run(scene: Scene) -> Path:
 
 
 def evaluate(scene: Scene, *, device: str, episodes: int, seeds: int, checkpoint: Path | None) -> Answer:
-    """Score the scene's agent beside a random one, or grade its perception beside the usual boxes."""
+    """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline."""
     from scenes.perceiving import trains_perception
+    from scenes.sampling import trains_sampler
 
     if trains_perception(scene):
         from scenes.grading import grade_perception
 
         return grade_perception(scene, device=device, checkpoint=checkpoint, say=say)
+    if trains_sampler(scene):
+        from scenes.metric_board import grade_samplers
+
+        return grade_samplers(scene, device=device, checkpoint=checkpoint, say=say)
     from scenes.score import evaluate as work
 
     return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)

@@ -1,0 +1,184 @@
+"""What judges samples: unseen real examples, an encoder, and what the simulator or a perception says of each.
+
+One `Judge` belongs to one data set, so that several families can be put on one board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from generative.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
+from generative.metrics import Grade, Grader, as_they_are
+from generative.metrics.neighbours import Nearest, nearest
+from generative.metrics.truth import board_is_legal, sentence_holds
+from scenes.portraits import whole_poses
+from scenes.sampling import Examples
+from sim.records import Array, Condition, Percept
+from supervised.grammar import CaptionError
+from supervised.wording import GRAMMARS, parse
+
+MOST = 2_000  # training examples among which the nearest is sought
+VOTERS = 5  # nearest training examples that vote on a class
+UNSEEN = ("flight",)  # slots of a sentence that one picture does not show
+TOLD = 6  # numbers told of a sample, at most
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decoded of one sample.
+
+    Attributes:
+        text: in words.
+        holds: whether that is what was asked for, or can be; None where nobody says so.
+    """
+
+    text: str = ""
+    holds: bool | None = None
+
+
+class Judge:
+    """Judges samples of one data set.
+
+    Args:
+        data: its name.
+        examples: its training and held-out examples.
+        device: of the encoders.
+    """
+
+    def __init__(self, data: str, examples: Examples, device: str) -> None:
+        self.data, self.examples = data, examples
+        self._device = device
+        rows = np.random.default_rng(0).permutation(len(examples.train))[:MOST]
+        self._known = examples.train.take(np.sort(rows))
+
+    @cached_property
+    def encoder(self) -> PictureEncoder | None:
+        """The trained encoder; None for vectors."""
+        return shipped(self._device) if self.examples.spec.pictures else None
+
+    def stamp(self) -> dict[str, str | int]:
+        """What a protocol must say of it."""
+        space = {"encoder": "none: numbers in their own standard deviations"}
+        if self.encoder is not None:
+            space = self.encoder.stamp()
+        return {"data": self.data, "examples": len(self.examples.train), **space}
+
+    @cached_property
+    def _grader(self) -> Grader:
+        train, held_out = self.examples.train.values, self.examples.validation.values
+        return Grader(train, held_out, self._encode)
+
+    @cached_property
+    def _random_grader(self) -> Grader:
+        encoder = RandomEncoder(device=self._device)
+        return Grader(self.examples.train.values, self.examples.validation.values, encoder.encode)
+
+    def _encode(self, values: Array) -> Array:
+        return (
+            as_they_are(self.examples.train.values)(values)
+            if self.encoder is None
+            else self.encoder.encode(values)
+        )
+
+    def grade(self, samples: Array) -> Grade:
+        """All figures in the space of the trained encoder, or of the numbers themselves."""
+        return self._grader.grade(samples)
+
+    def grade_at_random(self, samples: Array) -> Grade | None:
+        """The same in the space of random filters; None for vectors."""
+        return self._random_grader.grade(samples) if self.examples.spec.pictures else None
+
+    @cached_property
+    def _features(self) -> tuple[Array, Array]:
+        """(K, D) of what may be nearest, and (M,) how near unseen real examples are."""
+        known = self._encode(self._known.values)
+        return known, np.sort(nearest(self._encode(self.examples.validation.values), known).distances)
+
+    def neighbours(self, samples: Array) -> tuple[Array, list[str]]:
+        """The nearest training example (n, …) of each sample, and how near it is, in words."""
+        known, usual = self._features
+        found: Nearest = nearest(self._encode(samples), known)
+        nearer = 1 - np.searchsorted(usual, found.distances, side="left") / len(usual)
+        words = [
+            f"at {distance:.2f}; {share:.0%} of unseen real examples are farther from theirs"
+            for distance, share in zip(found.distances, nearer, strict=True)
+        ]
+        return self._known.values[found.rows], words
+
+    def verdicts(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """What is true of each sample, as far as anybody can say."""
+        family, _, variant = self.data.partition("/")
+        if family == "boards":
+            return _of_boards(samples)
+        if family == "states" and not self.examples.train.truths:
+            return _of_poses(variant, samples)
+        if family == "frames" and isinstance(self.encoder, EncoderModel):
+            return [_of_frame(percept, condition) for percept in self.encoder.perceive(list(samples))]
+        if len(self.examples.spec.label_names) > 1:
+            return self._of_classes(samples, condition)
+        return [Verdict()] * len(samples)
+
+    def _of_classes(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """The class that the nearest training examples vote for."""
+        known, _ = self._features
+        features, names = self._encode(samples).astype(np.float64), self.examples.spec.label_names
+        verdicts = []
+        for row in features:
+            closest = np.square(known - row).sum(1).argsort()[:VOTERS]
+            name = names[int(np.bincount(self._known.labels[closest]).argmax())]
+            verdicts.append(Verdict(f"looks like {name}", _as_asked(name, condition)))
+        return verdicts
+
+
+def _as_asked(name: str, condition: Condition) -> bool | None:
+    return None if condition.label is None else name == condition.label
+
+
+def _of_boards(samples: Array) -> list[Verdict]:
+    from generative.data.boards import read_board
+
+    percepts = [read_board(rgb) for rgb in samples]
+    return [Verdict(f"{percept.fen}", board_is_legal(percept)) for percept in percepts]
+
+
+def _of_poses(body: str, samples: Array) -> list[Verdict]:
+    from sim.walker.poses import pose_faults
+
+    faults = pose_faults(body, whole_poses(body, samples))
+    return [Verdict(fault or "a possible pose", not fault) for fault in faults]
+
+
+def _of_frame(percept: Percept, condition: Condition) -> Verdict:
+    """The game that the encoder takes it for, and what it reads of it."""
+    assert percept.label is not None and percept.scores is not None
+    facts = [f"{name} {value}" for name, value in percept.facts.items() if "," not in name][:TOLD]
+    text = "; ".join([f"{percept.label} ({percept.scores[0]:.0%})", *facts])
+    holds = _as_asked(percept.label, condition)
+    if condition.text is not None:
+        holds = _says(percept, condition.text)
+    return Verdict(text, holds)
+
+
+def _says(percept: Percept, sentence: str) -> bool | None:
+    """Whether a sentence is true of a percept, in what one picture shows; None if nobody can parse it."""
+    try:
+        said = {slot: value for slot, value in parse(sentence).items() if slot not in UNSEEN}
+    except CaptionError:
+        return None
+
+    def read(seen: Percept) -> dict[str, object]:
+        assert seen.label is not None
+        moving = {"ball dx": 1, "ball dy": 1, "ball right": 1, "ball down": 1}  # what UNSEEN slots ask for
+        return {"game": seen.label, **GRAMMARS[seen.label].discretise({**seen.facts, **moving})}
+
+    return sentence_holds(said, read)(replace(percept, scores=None))
+
+
+def share_holding(verdicts: Sequence[Verdict]) -> float | None:
+    """The share of samples that hold, among those of which somebody says so; None if there are none."""
+    known = [verdict.holds for verdict in verdicts if verdict.holds is not None]
+    return sum(known) / len(known) if known else None

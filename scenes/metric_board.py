@@ -1,0 +1,227 @@
+"""`playfield evaluate` where the scene is about samplers: all of them on one board, by the same rules.
+
+Every sampler of the scene draws as many samples, which are set beside unseen real examples in the same space.
+Above them stands what as many real training examples reach (the floor), below them a Gaussian with the mean
+and covariance of the training data: a model that is not far below it has learned nothing but those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from generative.metrics import Grade
+from scenes.build import chosen_device
+from scenes.judging import Judge, share_holding
+from scenes.sampling import Examples, build_sampler, sampler_config, scene_examples
+from scenes.schema import Scene, SceneError
+from sim.checkpoints import Card
+from sim.protocols import Likely, SamplerConfig, SamplerModel, Traces
+from sim.records import Array, Condition, SampleOptions
+
+GRADED = 500  # samples of each; below a minute on two cores at ten steps of diffusion
+A_LABEL = 20  # samples of each class, where one can be asked for
+LIKELY = 200  # unseen real examples whose bits are counted
+REAL, GAUSSIAN = "real examples", "Gaussian"
+#: The lines of the table, and how many digits they have.
+FIGURES = {
+    "frechet": 2,
+    "kernel_distance": 3,
+    "density": 2,
+    "coverage": 2,
+    "sliced_wasserstein": 3,
+    "memorising": 2,
+    "truth": 2,
+    "bits_per_dim": 2,
+    "steps": 0,
+    "images_per_second": 0,
+    "training_seconds": 0,
+}
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sampler's place on the board.
+
+    Attributes:
+        name: of its checkpoint, else of its family.
+        metrics: figures by their fixed names, with ``training_seconds`` where the card tells them.
+        grade: all figures in the main space.
+        at_random: figures in the space of random filters; empty for vectors.
+        protocol: the rules.
+    """
+
+    name: str
+    metrics: Figures
+    grade: Grade
+    at_random: Figures = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+
+def grade_samplers(
+    scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None], n: int | None = None
+) -> dict[str, Any]:
+    """Grade all of the scene's samplers.
+
+    Args:
+        scene: with at least one sampler.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: instead of the first sampler's own.
+        say: takes lines for a person.
+        n: samples of each; `GRADED` unless told.
+
+    Returns:
+        What ``--json`` says: figures of the first sampler, of the Gaussian as ``baseline``, and of each
+        sampler and of real examples in ``breakdown``.
+
+    Raises:
+        SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
+    """
+    place = chosen_device(device)
+    judges: dict[tuple[str, int], Judge] = {}
+    rows: list[Row] = []
+    for number in range(len(scene.sampler)):
+        config = sampler_config(scene, number)
+        model, card = build_sampler(scene, number, place, checkpoint if number == 0 else None)
+        name = _name(scene, number, None if number else checkpoint)
+        if any(row.name == name for row in rows):
+            name = f"{name} {number + 1}"
+        if card is None:
+            say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
+        key = config.data, config.examples
+        if key not in judges:
+            judges[key] = Judge(config.data, _examples(scene, config, place, say), place)
+        _check_data(name, card, judges[key], scene.seed)
+        rows.append(graded(name, model, card, config, judges[key], scene.seed, n or GRADED))
+    show_board(scene, rows, say)
+    return answer(rows)
+
+
+def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
+    """What a row is called: as its checkpoint, for families may stand on a board twice."""
+    table = scene.sampler[number]
+    if checkpoint is not None:
+        return checkpoint.name
+    return Path(table.checkpoint).name if table.checkpoint else table.use
+
+
+def _examples(scene: Scene, config: SamplerConfig, device: str, say: Callable[[str], None]) -> Examples:
+    say(f"fetching {config.examples:,} examples of {config.data}; the first time they are played …")
+    return scene_examples(scene, config, device)
+
+
+def _check_data(name: str, card: Card | None, judge: Judge, seed: int) -> None:
+    """Refuse to grade a model by examples that it may have learned from.
+
+    Raises:
+        SceneError: naming the difference.
+    """
+    learned = {} if card is None else {**card.get("protocol", {}), "seed": card.get("seed", seed)}
+    for key, here in (("data", judge.data), ("examples", len(judge.examples.train)), ("seed", seed)):
+        if learned.get(key, here) != here:
+            raise SceneError(
+                f"{name} learned from other examples: its {key} is {learned[key]}, this scene's is {here}; "
+                "what is held out here may not have been held out there"
+            )
+
+
+def graded(
+    name: str, model: SamplerModel, card: Card | None, config: SamplerConfig, judge: Judge, seed: int, n: int
+) -> Row:
+    """Draw samples of one sampler and grade them."""
+    options = own_options(config)
+    begun = time.perf_counter()
+    samples = model.sample(n, Condition(), options, seed).values
+    metrics: Figures = {"images_per_second": round(n / (time.perf_counter() - begun), 1)}
+    metrics["steps"] = options.steps if isinstance(model, Traces) else 1
+    if isinstance(model, Likely):
+        unseen = judge.examples.validation.values[:LIKELY]
+        metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
+    true = truth_of(model, judge, samples, options, seed)
+    if true is not None:
+        metrics["truth"] = true
+    if card is not None and "seconds" in card.get("trained", {}):
+        metrics["training_seconds"] = float(card["trained"]["seconds"])
+    grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
+    rules = {"n": n, "references": grade.references, "steps": options.steps, "guidance": options.guidance}
+    return Row(
+        name,
+        grade.metrics | metrics,
+        grade,
+        {} if at_random is None else at_random.metrics,
+        judge.stamp() | rules | {"scheduler": options.scheduler or "its own"},
+    )
+
+
+def own_options(config: SamplerConfig) -> SampleOptions:
+    """How a sampler samples by its own keys."""
+    own = SampleOptions()
+    names = ("steps", "scheduler", "guidance")
+    return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
+
+
+def truth_of(
+    model: SamplerModel, judge: Judge, samples: Array, options: SampleOptions, seed: int
+) -> float | None:
+    """The share of samples that are what they should be; None if nobody can say so.
+
+    Boards are legal and poses possible whatever was asked for. Where a class can be asked for, as many
+    samples of each are drawn, and it is the share that show it.
+    """
+    free = share_holding(judge.verdicts(samples, Condition()))
+    names = judge.examples.spec.label_names
+    if free is not None or len(names) < 2:
+        return free
+    verdicts = []
+    for i, name in enumerate(names):
+        asked = Condition(label=name)
+        try:
+            drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
+        except ValueError:  # it cannot be asked for one
+            return None
+        verdicts += judge.verdicts(drawn, asked)
+    return share_holding(verdicts)
+
+
+def answer(rows: list[Row]) -> dict[str, Any]:
+    """The board for programs."""
+    first = rows[0]
+    breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
+    breakdown |= {f"{row.name}, random encoder": row.at_random for row in rows if row.at_random}
+    return {
+        "metrics": first.metrics,
+        "baseline": first.grade.baseline,
+        "breakdown": breakdown | {REAL: first.grade.copies},
+        "n": first.grade.n,
+        "ci95": first.grade.ci95,
+        "protocol": first.protocol,
+    }
+
+
+def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> None:
+    """The board for a person: real examples first, the Gaussian last, the samplers between them."""
+    first = rows[0].grade
+    columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
+    table = Table(title=f"{scene.title}: {first.n} samples beside {first.references} unseen ones", box=None)
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name.replace("-", " "), justify="right")
+    for name, digits in FIGURES.items():
+        if any(name in figures for figures in columns.values()):
+            cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
+            table.add_row(name, *cells)
+    Console(stderr=True).print(table)
+    for row in rows:
+        low, high = row.grade.ci95["frechet"]
+        beside = f"; in a random encoder {row.at_random['frechet']:.2f}" if row.at_random else ""
+        part = row.metrics["frechet"] / row.grade.baseline["frechet"]
+        say(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")

@@ -1,0 +1,147 @@
+"""Samplers on one board: graded by the same rules, beside the floor and a Gaussian; foreign data refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from scenes.cli import main
+from scenes.judging import Judge, Verdict, share_holding
+from scenes.metric_board import FIGURES, GAUSSIAN, REAL, grade_samplers
+from scenes.sampling import Examples, sampler_config, scene_examples
+from scenes.schema import load_scene
+from sim.checkpoints import load_checkpoint, save_checkpoint
+from sim.records import Condition
+
+SCENE = """
+title = "Digits"
+[[sampler]]
+use = "vae"
+data = "digits"
+examples = 600
+latents = 4
+channels = 16
+[[sampler]]
+use = "vae"
+data = "digits"
+examples = 600
+latents = 2
+channels = 16
+[train]
+updates = 20
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("board") / "digits.toml"
+    path.write_text(SCENE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def judge(file):
+    scene = load_scene(str(file))
+    return Judge("digits", scene_examples(scene, sampler_config(scene), "cpu"), "cpu")
+
+
+def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys):
+    lines = []
+    told = grade_samplers(load_scene(str(file)), device="cpu", checkpoint=None, say=lines.append, n=60)
+    assert told["n"] == 60 and told["protocol"]["references"] > 30
+    assert told["breakdown"][REAL]["frechet"] == told["metrics"]["frechet_floor"] < told["metrics"]["frechet"]
+    assert told["breakdown"][REAL]["memorising"] == 1.0
+    assert {"frechet", "kernel_distance", "density", "coverage", "sliced_wasserstein"} <= set(
+        told["baseline"]
+    )
+    assert set(told["metrics"]) >= {"bits_per_dim", "images_per_second", "steps", "truth"}
+    assert "sha256" in told["protocol"]["encoder"]
+    assert (
+        any("untrained" in line for line in lines) and sum("of the Gaussian's" in line for line in lines) == 2
+    )
+    board = capsys.readouterr().err
+    assert all(name in " ".join(board.split()) for name in (REAL, "vae", GAUSSIAN, "frechet", "truth"))
+    assert {"vae", "vae 2", REAL, "vae, random encoder", "vae 2, random encoder"} == set(told["breakdown"])
+    low, high = told["ci95"]["frechet"]
+    assert low < told["metrics"]["frechet"] < high
+
+
+def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
+    monkeypatch.setattr("scenes.metric_board.GRADED", 40)
+    assert main(["evaluate", str(file), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(told) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}
+    assert set(told["metrics"]) <= {*FIGURES, "frechet_floor"}
+
+
+def test_a_model_that_learned_from_other_data_is_refused(file, tmp_path, capsys):
+    assert main(["train", str(file), "--run", str(tmp_path / "run"), "--steps", "2"]) == 0
+    checkpoint = tmp_path / "run" / "checkpoints" / "2"
+    capsys.readouterr()
+    assert (
+        main(["evaluate", str(file), "--checkpoint", str(checkpoint), "--set", "sampler.0.examples=500"]) == 2
+    )
+    assert "learned from other examples" in capsys.readouterr().err
+    loaded = load_checkpoint(checkpoint)
+    save_checkpoint(tmp_path / "other", {**loaded.card, "seed": 5}, loaded.weights)
+    assert main(["evaluate", str(file), "--checkpoint", str(tmp_path / "other")]) == 2
+    assert "its seed is 5, this scene's is 0" in capsys.readouterr().err
+
+
+def test_real_digits_of_a_class_are_told_as_that_class(judge):
+    held_out = judge.examples.validation
+    names = held_out.label_names
+    right = [
+        judge.verdicts(held_out.take(np.array([row])).values, Condition(label=names[held_out.labels[row]]))[0]
+        for row in range(60)
+    ]
+    assert share_holding(right) > 0.8
+    assert judge.verdicts(held_out.values[:1], Condition())[0].holds is None
+
+
+def test_training_examples_are_their_own_neighbours(judge):
+    train = judge.examples.train.values[:10]
+    found, words = judge.neighbours(train)
+    np.testing.assert_array_equal(found, train)
+    assert all(word.startswith("at 0.00") for word in words)
+
+
+def test_shares_count_only_those_of_which_somebody_knows():
+    assert share_holding([Verdict("", True), Verdict("", None), Verdict("", False)]) == 0.5
+    assert share_holding([Verdict()]) is None
+
+
+def test_boards_and_poses_are_judged_whatever_was_asked_for():
+    from generative.data.catalog import collected
+
+    for name in ("boards", "states/hopper"):
+        whole = collected(name, 60)
+        train, held_out = whole.parted(0.3)
+        judge = Judge(name, Examples(train, held_out, whole.spec()), "cpu")
+        assert share_holding(judge.verdicts(held_out.values, Condition())) > 0.95
+        generator = np.random.default_rng(0)
+        if name == "boards":  # whole squares change places
+            squares = held_out.values.reshape(-1, 8, 8, 8, 8, 3).swapaxes(2, 3).reshape(-1, 64, 8, 8, 3)
+            moved = generator.permuted(squares.reshape(len(squares), 64, -1), axis=1).reshape(
+                -1, 8, 8, 8, 8, 3
+            )
+            spoilt = moved.swapaxes(2, 3).reshape(-1, 64, 64, 3)
+        else:
+            spoilt = held_out.values + 2 * generator.standard_normal(held_out.values.shape)
+        assert share_holding(judge.verdicts(spoilt, Condition())) < 0.5
+
+
+def test_the_encoder_is_made_by_one_command(tmp_path, monkeypatch):
+    from generative.data.catalog import collected
+    from generative.encoder import load_encoder
+    from scenes import encoding
+
+    monkeypatch.setattr(encoding, "encoder_examples", lambda device: collected("boards", 60))
+    lines = []
+    encoding.train_encoder(tmp_path / "encoder", updates=2, say=lines.append)
+    made = load_encoder(tmp_path / "encoder")
+    assert made.encode(collected("boards", 3).values).shape == (3, 64)
+    assert made.questions.labels == ("board",) and "board: white pawn, how many" in made.questions.numbers
+    assert "2 of 2" in lines[-1]
