@@ -7,6 +7,8 @@ looked at in a way of its own (a board, a camera) brings an `Easel`, and takes `
 
 It knows no world, no algorithm and no model: actions by their names, decisions as numbers.
 
+A sampler's examples are shown in `gallery`, a folder of its own, by the same loop.
+
 Reading order: show, view, packing, history, simulation, attribution, act, tour (what there is to see),
 theme, layout, charts, panels, actions, sees, learning, picture, overlay, boxes, squares, skeleton, depth,
 heat, hud, screen (how it is drawn), keymap, recorder, files, viewer, pointer, controls, window (its use).

@@ -124,7 +124,8 @@ class Act:
         """The keys that the newest picture asks for; none while the past is shown."""
         if self.cursor is not None or self.history.newest < 0:
             return ()
-        moment = self.history.view().moment if self.by_pointer else None
+        asked = self.by_pointer or "gallery" in self.facts.abilities
+        moment = self.history.view().moment if asked else None
         return moment.asks if moment is not None else ()
 
     def fit(self, size: tuple[int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pygame
 
+from sim.viewer.gallery.hand import Hand
 from sim.viewer.keymap import REPEATING, Command, command
 from sim.viewer.layout import title_of
 from sim.viewer.pointer import Pointer, key_name
@@ -19,6 +20,7 @@ class Controls:
         self._held: set[int] = set()  # keys that are down
         self._scrubbing = False
         self._pointer = Pointer(viewer)
+        self._hand = Hand(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
         """React to one event of pygame; `mouse_scale` is pixels a unit of its mouse positions."""
@@ -38,10 +40,12 @@ class Controls:
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             self._scrubbing = False
             self._pointer.release(_scaled(event.pos, mouse_scale))
+            self._hand.release(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.MOUSEMOTION:
             self._pointer.move(_scaled(event.pos, mouse_scale))
+            self._hand.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -51,8 +55,12 @@ class Controls:
         self._held.add(key)
         choices, found = self._viewer.choices, command(key, shift)
         folds = shift and found is not None and found[0] is Command.PANEL
-        if not choices.help and self._viewer.wants(key_name(key)):
-            self._viewer.tell(Gesture("key", name=key_name(key)))
+        name = key_name(key)
+        if not choices.help and self._viewer.wants(name):
+            if "gallery" in self._viewer.facts.abilities:
+                self._hand.press_key(name, shift=shift)
+            else:
+                self._viewer.tell(Gesture("key", name=name, on=shift))
         elif choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
             self._viewer.hold(self._held, tapped=not repeated)
         elif found is not None and (not repeated or found[0] in REPEATING):
@@ -72,10 +80,13 @@ class Controls:
             (layout.faster, Command.FASTER),
             (layout.who, Command.HANDOVER),
         )
+        in_gallery = "gallery" in viewer.facts.abilities
         for rect, clicked in buttons:
-            if rect.collidepoint(at):
+            if rect.collidepoint(at) and not (in_gallery and clicked is Command.HANDOVER):
                 viewer.do(clicked)
-        if layout.world.collidepoint(at):
+        if in_gallery:
+            self._hand.press(at)
+        elif layout.world.collidepoint(at):
             self._pointer.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):

@@ -46,6 +46,8 @@ def draw_bar(
     ink.write(surface, clock, place, color, align="center")
     ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
     who, color = ("AGENT" if facts.agent else "NOBODY"), PALETTE.text
+    if view.moment is not None and view.moment.sheet is not None:
+        who = view.moment.sheet.mode.upper()
     if choices.person:
         who, color = "YOU", PALETTE.on_accent
     ink.write(surface, who, layout.who.center, color, bold=True, align="center")
@@ -154,23 +156,28 @@ def draw_error(
 
     `elsewhere`: whether there are other scenes to go to.
     """
+    ways = "R starts it again, Tab goes on, Esc closes." if elsewhere else "R starts it again, Esc closes."
+    return draw_card(surface, ink, world, "The show has stopped", error, ways)
+
+
+def draw_card(surface: pygame.Surface, ink: Ink, world: Rect, title: str, text: str, ways: str) -> Rect:
+    """Draw a card about a failure in the middle of the world; returns its rectangle."""
     pad = ink.px(20)
     width = min(world.width, ink.px(520))
     room = max(1, (world.height - 2 * pad - ink.px(76)) // ink.px(20))
-    lines = ink.wrapped(error, width - 2 * pad - ink.px(4))[: min(6, room)]
+    lines = ink.wrapped(text, width - 2 * pad - ink.px(4))[: min(6, room)]
     card = Rect(0, 0, width, 2 * pad + ink.px(66) + len(lines) * ink.px(20))
     card.center = world.center
     ink.plate(surface, card, PALETTE.panel, radius=8)
     surface.fill(PALETTE.negative, Rect(card.left, card.top + ink.px(8), ink.px(4), card.height - ink.px(16)))
     left, y = card.left + pad, card.top + pad + ink.px(10)
-    title = ink.elided("The show has stopped", width - 2 * pad, TITLE, bold=True)
+    title = ink.elided(title, width - 2 * pad, TITLE, bold=True)
     ink.write(surface, title, (left, y), size=TITLE, bold=True)
     y += ink.px(30)
     for line in lines:
         ink.write(surface, line, (left, y))
         y += ink.px(20)
-    ways = "R starts it again, Tab goes on, Esc closes." if elsewhere else "R starts it again, Esc closes."
-    ink.write(surface, ways, (left, y + ink.px(8)), PALETTE.muted)
+    ink.write(surface, ink.elided(ways, width - 2 * pad), (left, y + ink.px(8)), PALETTE.muted)
     return card
 
 
@@ -182,7 +189,7 @@ def draw_help(
     veil = pygame.Surface(area.size, pygame.SRCALPHA)
     veil.fill((0, 0, 0, _VEIL))
     surface.blit(veil, (0, 0))
-    useful = [binding for binding in BINDINGS if not binding.needs or binding.needs in abilities]
+    useful = [binding for binding in BINDINGS if binding.useful(abilities)]
     rows = [*useful, *([Binding(game_keys, _PLAYING)] if game_keys else [])]
     pad, gap = ink.px(20), ink.px(20)
     row = min(ink.px(_ROW), (area.height - ink.px(16) - 2 * pad - ink.px(42)) // (len(rows) + 1))

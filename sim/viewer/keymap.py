@@ -51,21 +51,38 @@ class Command(enum.Enum):
 class Binding:
     """One line of the help: what happens, by which keys, and how with the mouse.
 
-    `needs` is the ability (`view.Facts`) without which the line means nothing; "" if it always does.
+    `needs` is the ability (`view.Facts`) without which the line means nothing, and `lacks` the one with
+    which it does not; "" if there is none.
     """
 
     does: str
     keys: str
     mouse: str = ""
     needs: str = ""
+    lacks: str = ""
+
+    def useful(self, abilities: Collection[str]) -> bool:
+        """Whether the line means something to a show of these abilities."""
+        return (not self.needs or self.needs in abilities) and not (self.lacks and self.lacks in abilities)
 
 
 BINDINGS = (
     Binding("Pause, go on", "Space  P", "pause button"),
-    Binding("One step on", "→", "right button"),
-    Binding("One step back; ten with Shift", "←", "left button, or drag the track"),
+    Binding("One step on", "→  .", "right button"),
+    Binding("One step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("You play, the agent plays", "M", "AGENT / YOU"),
+    Binding("You play, the agent plays", "M", "AGENT / YOU", lacks="gallery"),
+    Binding("Choose a picture", "arrows", "click it", "gallery"),
+    Binding("New samples, from a new seed", "N", "", "gallery"),
+    Binding("Ask for the next kind; the one before with Shift", "B", "click it", "wishes"),
+    Binding("From one picture to another", "Enter at each", "drag", "latents"),
+    Binding("Choose a slider; move it", "I  K;  J  L", "drag it", "latents"),
+    Binding("Walk through the latent space, stop", "W", "", "latents"),
+    Binding("Watch them come out of noise", "D", "", "trace"),
+    Binding("Paint over a part, to be filled in", "F  arrows  Enter", "drag over the picture", "fill"),
+    Binding("Take the paint away", "X", "", "fill"),
+    Binding("Real pictures, samples", "T", "", "gallery"),
+    Binding("Back to the pictures before", "Esc", "SAMPLES …", "gallery"),
     Binding("Pick a piece, and put it down", "arrows  Enter", "click twice, or drag", "point"),
     Binding("Turn the board round", "F", "", "flip"),
     Binding("Write the game down (PGN)", "X", "", "save"),
@@ -90,6 +107,8 @@ _COMMANDS = {
     pygame.K_p: Command.PAUSE,
     pygame.K_RIGHT: Command.FORWARD,
     pygame.K_LEFT: Command.BACK,
+    pygame.K_PERIOD: Command.FORWARD,
+    pygame.K_COMMA: Command.BACK,
     pygame.K_MINUS: Command.SLOWER,
     pygame.K_KP_MINUS: Command.SLOWER,
     pygame.K_EQUALS: Command.FASTER,

@@ -15,6 +15,7 @@ from pygame import Rect
 
 from sim.viewer import actions, charts, layout, learning, sees
 from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
+from sim.viewer.gallery import nearest, sliders, wishes
 from sim.viewer.layout import Need
 from sim.viewer.show import Exploration
 from sim.viewer.theme import BODY, PALETTE, TITLE, Ink
@@ -44,7 +45,7 @@ def draw_panel(
     number: int, surface: pygame.Surface, ink: Ink, facts: Facts, choices: Choices, view: View
 ) -> None:
     """Draw a whole card over `surface`: ground, title row and, unless folded, the content."""
-    panel = PANELS[number]
+    panel = book(facts)[number]
     area = surface.get_rect()
     surface.fill(PALETTE.ground)
     ink.plate(surface, area, PALETTE.panel, radius=8)
@@ -66,17 +67,35 @@ def draw_panel(
             if text and x - ink.width(text) >= free:
                 x = ink.write(surface, text, (x, middle), color, align="right").left - ink.px(6)
     if not folded:
-        inside = Rect(row.left, row.bottom, row.width, area.height - row.height - ink.px(BELOW))
+        inside = inside_of(area, ink)
         if not panel.title:
             inside.top, inside.height = inside.top - ink.px(18), inside.height + ink.px(18)
         panel.draw(surface, ink, inside, facts, choices, view)
 
 
+def inside_of(area: Rect, ink: Ink) -> Rect:
+    """The part of an open panel that lies under its title."""
+    pad, top = ink.px(PAD), area.top + ink.px(layout.TITLE_ROW)
+    return Rect(area.left + pad, top, area.width - 2 * pad, area.bottom - top - ink.px(BELOW))
+
+
+def book(facts: Facts) -> dict[int, Panel]:
+    """The panels of a world, or those of a gallery."""
+    return GALLERY if "gallery" in facts.abilities else PANELS
+
+
 def needs(facts: Facts, view: View) -> dict[int, Need]:
     """The heights of the panels there are: often nothing is perceived, and some agents judge nothing."""
-    found = {number: panel.need(facts) for number, panel in PANELS.items()}
+    found = {number: panel.need(facts) for number, panel in book(facts).items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
+    if "gallery" in facts.abilities:
+        lacking = {layout.SLIDERS: "latents", layout.WISHES: "wishes"}
+        return {
+            number: need
+            for number, need in found.items()
+            if number not in lacking or lacking[number] in facts.abilities
+        }
     if learning.of(view) is None:
         del found[layout.LEARNING]
     if view.lines:
@@ -262,4 +281,14 @@ PANELS: dict[int, Panel] = {
     layout.LEARNING: Panel(
         "Learning", lambda facts: Need(92, 132, 160), learning.key, learning.draw, learning.note
     ),
+}
+
+GALLERY: dict[int, Panel] = {
+    layout.HEADING: PANELS[layout.HEADING],
+    layout.SLIDERS: Panel("Latent axes", lambda facts: sliders.NEED, sliders.key, sliders.draw, sliders.note),
+    layout.NEAREST: Panel(
+        "Nearest real ones", lambda facts: nearest.NEED, nearest.key, nearest.draw, nearest.note
+    ),
+    layout.WISHES: Panel("Asked for", lambda facts: wishes.NEED, wishes.key, wishes.draw, wishes.note),
+    layout.SEES: PANELS[layout.SEES],
 }

@@ -39,7 +39,7 @@ def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, per
     assert view.moment is not None
     picture = view.moment.pictures[0]
     rect = place((picture.shape[1], picture.shape[0]), area)
-    _blit(surface, picture, rect, view.attributed)
+    blit(surface, picture, rect, view.attributed)
     if percepts:
         draw_seen(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
@@ -69,7 +69,7 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     for i, picture in enumerate(pictures):
         row, column = divmod(i, columns)
         rect = Rect(block.left + column * (size[0] + gap), block.top + row * (size[1] + caption + gap), *size)
-        _blit(surface, picture, place((picture.shape[1], picture.shape[0]), rect, whole=False))
+        blit(surface, picture, place((picture.shape[1], picture.shape[0]), rect, whole=False))
         text = ink.elided(f"{i + 1}", rect.width)
         ink.write(surface, text, (rect.left, rect.bottom + caption // 2), PALETTE.muted)
         score = number(float(view.moment.score[i]))
@@ -79,7 +79,7 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     return rects
 
 
-def _blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
+def blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
     """Draw a picture; one that is explained in grey, so that all colours are those of the maps."""
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")

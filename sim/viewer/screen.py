@@ -12,8 +12,9 @@ import pygame
 from pygame import Rect
 
 from sim.viewer import heat, hud, overlay, picture
+from sim.viewer.gallery import mosaic
 from sim.viewer.layout import Layout, arrange
-from sim.viewer.panels import PANELS, draw_panel, needs
+from sim.viewer.panels import book, draw_panel, needs
 from sim.viewer.theme import PALETTE, Ink, canvas
 from sim.viewer.view import Choices, Facts, View
 
@@ -42,6 +43,11 @@ class Screen:
     def scale(self) -> float:
         """Pixels a length of 1 takes."""
         return self._ink.scale
+
+    @property
+    def ink(self) -> Ink:
+        """What writes and measures."""
+        return self._ink
 
     def layout(self, size: tuple[int, int], choices: Choices, view: View) -> Layout:
         """Where everything is in a window of `size` pixels."""
@@ -74,7 +80,10 @@ class Screen:
 
     def _draw_world(self, area: Rect, choices: Choices, view: View) -> None:
         surface, ink = self._surface, self._ink
-        if view.moment is not None and choices.grid:
+        if view.moment is not None and view.moment.sheet is not None:
+            if not view.error:
+                mosaic.draw_sheet(surface, ink, area, view, choices.message)
+        elif view.moment is not None and choices.grid:
             picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
             picture.draw_world(surface, ink, area, view, percepts=choices.percepts)
@@ -87,6 +96,8 @@ class Screen:
     def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
         """What is said over the lower edge of the world, one line above the other."""
         lines, row = [choices.message], 0
+        if view.moment is not None and view.moment.sheet is not None and not view.error:
+            return
         if view.moment is not None and not view.error and not choices.grid:
             lines.append(view.moment.caption)
             if choices.percepts:
@@ -100,7 +111,7 @@ class Screen:
             row += 1
 
     def _card(self, number: int, rect: Rect, choices: Choices, view: View) -> pygame.Surface:
-        panel = PANELS[number]
+        panel = book(self._facts)[number]
         folded = number in choices.folded
         note = panel.note(self._facts, choices, view)
         key = (rect.size, folded, note, None if folded else panel.key(self._facts, choices, view))

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sim.records import Array, Decision, Episode, Percept
+from sim.viewer.gallery.sheet import Sheet
 
 
 class Choice(NamedTuple):
@@ -130,6 +131,7 @@ class Moment:
         asks: names of keys that answer what the first picture asks, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched while it learns.
         attribution: what moved the first world's decision, place by place; None if nobody can tell.
+        sheet: that the pictures lie on, if this is a gallery and no world.
     """
 
     pictures: tuple[Array, ...]
@@ -148,6 +150,7 @@ class Moment:
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None
+    sheet: Sheet | None = None
 
 
 class Show(Protocol):
@@ -187,6 +190,11 @@ class Offer(Enum):
     SALIENCY = "saliency"  # tell what moved a decision: moments have an `attribution`
     PERCEPTS = "percepts"  # tell what is in the picture: moments have something `seen`
     ORIGIN = "origin"  # see the truth, what a model says, or the truth with noise, in turn
+    GALLERY = "gallery"  # choose among pictures: moments have a `sheet`, and no world
+    LATENTS = "latents"  # move pictures through a latent space
+    FILL = "fill"  # paint over a part of a picture, to have it filled in
+    TRACE = "trace"  # watch pictures come out of noise
+    WISHES = "wishes"  # ask for pictures of one kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +206,25 @@ class Gesture:
     | press, move, release | pixels of the picture | the pointer |
     | orbit | right and down, in heights of the picture | a drag |
     | zoom | factor, – | above 1: nearer |
-    | key | – | `name` is one of those that the moment asks for |
+    | key | – | `name` is one of those that the moment asks for; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are looked at now, or only the first |
     | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
+    | news | – | something that the show does beside its steps has come to something: see `Working` |
+
+    What a person does in a gallery:
+
+    | kind | x, y | means |
+    |---|---|---|
+    | key | pictures in a row | as above |
+    | pick, aim | number of a picture | choose it; point at it while dragging, −1 at none |
+    | join | two numbers | go from one picture to the other |
+    | slide | number of a slider, its value | – |
+    | paint | pixels of the picture | with `on`: from the last place on |
+    | fill | – | fill in what is painted over |
+    | wish | number of a wish | – |
+    | leave | – | back to the sheet before |
     """
 
     kind: Literal[
@@ -219,6 +241,15 @@ class Gesture:
         "follow",
         "origin",
         "save",
+        "news",
+        "pick",
+        "aim",
+        "join",
+        "slide",
+        "paint",
+        "fill",
+        "wish",
+        "leave",
     ]
     x: float = 0.0
     y: float = 0.0
@@ -229,7 +260,7 @@ class Gesture:
         """One gesture that does as much as this and the `later` one, if there is one."""
         if self.kind != later.kind:
             return None
-        if self.kind in ("move", "resize"):
+        if self.kind in ("move", "resize", "news", "aim") or (self.kind == "slide" and self.x == later.x):
             return later
         if self.kind == "orbit":
             return Gesture("orbit", self.x + later.x, self.y + later.y)
@@ -270,6 +301,14 @@ class Interactive(Protocol):
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
+
+
+@runtime_checkable
+class Working(Protocol):
+    """What an `Interactive` show has as well if it works beside its steps, in a thread of its own."""
+
+    def listen(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the work has come to something: a gesture ``"news"`` will follow."""
 
 
 def interactive(show: object) -> Interactive | None:

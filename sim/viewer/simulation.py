@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from sim.viewer.history import History
-from sim.viewer.show import Answer, Gesture, Listing, Show, interactive
+from sim.viewer.show import Answer, Gesture, Listing, Show, Working, interactive
 
 _LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
 _SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
@@ -182,6 +182,8 @@ class Simulation:
             show = self._listing.make()
             self._history.set_rate(show.steps_per_second)
             self._show, self._hands = show, interactive(show)
+        if isinstance(self._show, Working):
+            self._show.listen(lambda: self.tell(Gesture("news")))
         self._touch()  # the first picture already has the right size
         self._history.append(self._show.start(self._seed))
         with self._wake:

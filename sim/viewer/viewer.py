@@ -21,10 +21,14 @@ from sim.viewer.layout import Layout
 from sim.viewer.recorder import Footage
 from sim.viewer.screen import Screen
 from sim.viewer.show import Answer, Gesture, Listing, Programme, Show
+from sim.viewer.theme import Ink
 from sim.viewer.tour import Tour
 from sim.viewer.view import WITHOUT, Choices, Facts, Overlay, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Gestures that would change what is shown.
+TOUCHING = {"press", "key", "orbit", "zoom", "flip", "follow", "origin", "pick", "slide", "paint", "wish"}
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
@@ -134,6 +138,11 @@ class Viewer:
     def scale(self) -> float:
         """Pixels a length of 1 takes."""
         return self._screen.scale
+
+    @property
+    def ink(self) -> Ink:
+        """What writes and measures."""
+        return self._screen.ink
 
     @property
     def awake(self) -> bool:
@@ -248,7 +257,7 @@ class Viewer:
         """Hand the show what was done to its picture; the past cannot be touched."""
         if self._act.cursor is None or gesture.kind == "save":
             self._act.simulation.tell(gesture)
-        elif gesture.kind in ("press", "key", "orbit", "zoom", "flip", "follow", "origin"):
+        elif gesture.kind in TOUCHING:
             self._say("this is the past; Space goes back to now")
 
     def wants(self, name: str) -> bool:
@@ -345,6 +354,9 @@ class Viewer:
         self.choices = self.choices.toggled(overlay)
 
     def _handover(self, number: int) -> None:
+        if "gallery" in self.facts.abilities:
+            self._say("nobody plays here; H tells what can be done")
+            return
         by_hand = self.keys.playable if self._headless else self._act.playable
         if not self.choices.person and not by_hand:
             self._say("no keys play this world: the agent goes on")

@@ -1,0 +1,403 @@
+"""What can be done in a gallery, whoever does it: a wish changes the sheet, or has another one made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from sim.records import Array
+from sim.viewer.gallery.mask import brush_radius, painted
+from sim.viewer.gallery.sheet import Mode, Sheet, Slider
+from sim.viewer.gallery.studio import About, Axis, Drawn, Studio
+from sim.viewer.gallery.tray import Tray
+from sim.viewer.gallery.worker import Worker
+
+SAMPLES = 24  # on a sheet: 6 × 4 at twice their size in a window of 1280 × 800, if they are 64 × 64
+FILLS = 6  # ways to fill in
+LEG = 30  # moments that a walk takes from one sample to the next
+CHUNK = 8  # examples on a path that are decoded together
+
+T = TypeVar("T")
+
+
+@dataclass
+class Page:
+    """One sheet in the making."""
+
+    mode: Mode
+    tray: Tray
+    total: int
+    chosen: int = 0
+    about: About = About()
+
+
+class Gallery:
+    """Sheets of a studio's examples.
+
+    Args:
+        studio: makes them.
+        threaded: whether heavy work has a thread of its own; if not, the worker's `turn` does it.
+        total: how many pictures are on a sheet.
+
+    Attributes:
+        worker: makes sheets.
+        scout: finds what there is to know about them, which may mean fetching all real examples first.
+        seed: of the samples.
+        wish: index of what is asked for.
+        slider: index of the chosen one.
+        start: the picture that a walk will begin at; −1 for none.
+        aim: the one that a drag would end at now; −1 for none.
+        steps: of a trace, so far.
+        walked: moments since a walk began; −1: nobody walks.
+        trouble: what has failed or cannot be, in words.
+        error: what was raised last.
+        fresh: whether the pictures have changed since it was last set to False.
+        seconds: that the last sheet of samples took.
+    """
+
+    def __init__(self, studio: Studio, *, threaded: bool = True, total: int = SAMPLES) -> None:
+        self.studio = studio
+        self.total = total
+        self._threaded = threaded
+        self.worker = Worker(self._failed, threaded=threaded)
+        self.scout = Worker(self._failed, threaded=threaded)
+        self.seed, self.wish = 0, 0
+        self.slider = 0
+        self.start = self.aim = -1
+        self.steps = 0
+        self.walked = -1
+        self.trouble = ""
+        self.error: Exception | None = None
+        self.fresh = False
+        self.seconds = 0.0
+        self.mask: Array = np.zeros(studio.size[::-1], bool)
+        self.brush = (studio.size[0] / 2, studio.size[1] / 2)
+        self._begun = 0.0  # time.perf_counter() when a sheet was asked for
+        self._page = Page("samples", Tray(studio), total)
+        self._before: list[Page] = []  # sheets to go back to
+        self._route: Array = np.zeros(0)  # (n, L) of a walk, in the order of the sheet it began on
+
+    @property
+    def mode(self) -> Mode:
+        """What the pictures are."""
+        return self._page.mode
+
+    @property
+    def tray(self) -> Tray:
+        """The examples on the sheet."""
+        return self._page.tray
+
+    @property
+    def chosen(self) -> int:
+        """Index of the chosen example."""
+        return min(self._page.chosen, max(0, len(self.tray) - 1))
+
+    @property
+    def returns(self) -> bool:
+        """Whether there is a sheet to go back to."""
+        return bool(self._before)
+
+    # Work
+
+    def listen(self, tell: Callable[[], None]) -> None:
+        """Call `tell`, from other threads, whenever there is something to take up."""
+        self.worker.listen(tell)
+        self.scout.listen(tell)
+
+    def deliver(self) -> bool:
+        """Take up what has come of the work; True if there was anything."""
+        made, found = self.worker.deliver(), self.scout.deliver()
+        return made or found
+
+    def turn(self) -> bool:
+        """Work a little in the calling thread; False if there is nothing to do."""
+        return self.worker.turn() or self.scout.turn()
+
+    def close(self) -> None:
+        """Stop working."""
+        self.worker.close()
+        self.scout.close()
+
+    # Sheets
+
+    def make(self) -> None:
+        """Samples, anew."""
+        self._before = []
+        self._turn_to("samples", "sampling", self.studio.make(self.total, self._wished, self.seed))
+
+    def denoise(self) -> None:
+        """The same samples, step by step from noise on."""
+        if not self.studio.traces:
+            self.trouble = f"a {self.agent} makes a sample in one step: there is nothing to watch"
+            return
+        self._before = []
+        self.steps = 0
+        work = self.studio.trace(self.total, self._wished, self.seed)
+        self._turn_to("noise", "denoising", work, take=self._lay_step, end=self._denoised)
+
+    def real(self) -> None:
+        """Real examples; from these, back to the samples."""
+        if self.mode == "real":
+            self.back()
+            return
+        self._keep()
+        self._turn_to("real", "fetching", self.studio.real(self.total, self._wished, self.seed))
+
+    def join(self, first: int, second: int) -> None:
+        """What lies between two examples."""
+        latents = self.tray.latents
+        if not 0 <= min(first, second) <= max(first, second) < len(latents):
+            self.trouble = f"a {self.agent} does not say where these lie: nothing is known between them"
+            return
+        shares = np.linspace(0, 1, self.total)
+        way = self.studio.between(latents[first], latents[second], shares)
+        self._keep()
+        self._turn_to("path", "going", self._decoded(way))
+
+    def open_fill(self) -> None:
+        """The chosen example alone, to be painted over; from there, back."""
+        if self.mode == "fill":
+            self.back()
+            return
+        if not self.studio.fills:
+            self.trouble = f"this {self.agent} fills nothing in"
+            return
+        if not len(self.tray):
+            return
+        one, about = self.tray.only(self.chosen), self._page.about
+        self._keep()
+        self.worker.drop("sheet")
+        self._page = Page("fill", one, 1 + FILLS, 0, about)
+        self._settle()
+        self.clear()
+
+    def back(self) -> None:
+        """To the sheet before."""
+        if self._before:
+            self.worker.drop("sheet")
+            self._page = self._before.pop()
+            self._settle()
+
+    def _keep(self) -> None:
+        """Remember the sheet to go back to; one in the making would stay half empty."""
+        if self.mode in ("samples", "real", "noise") and len(self.tray):
+            page = self._page
+            self._before = [*self._before, Page(page.mode, page.tray, len(page.tray), page.chosen)]
+
+    def _turn_to(
+        self,
+        mode: Mode,
+        words: str,
+        work: Iterator[Drawn],
+        take: Callable[[Drawn], None] | None = None,
+        end: Callable[[], None] | None = None,
+    ) -> None:
+        chosen = self._page.chosen if mode != "path" else 0
+        self._page = Page(mode, Tray(self.studio), self.total, chosen, About(axes=self.axes))
+        self._settle()
+        self._begun, self.seconds = time.perf_counter(), 0.0
+        self.worker.ask("sheet", words, work, take or self._lay, end or self._laid)
+
+    def _settle(self) -> None:
+        """Let go of what belonged to the sheet before."""
+        self.start = self.aim = self.walked = -1
+        self.trouble = ""
+        self.fresh = True
+        self.scout.drop("about")
+
+    def _lay(self, drawn: Drawn) -> None:
+        known = len(self.tray) > self._page.chosen
+        self.tray.lay(drawn)
+        self.fresh = True
+        if not known and len(self.tray) > self._page.chosen:
+            self._look_around()
+
+    def _laid(self) -> None:
+        self.seconds = time.perf_counter() - self._begun
+        self._page.total = max(1, len(self.tray)) if self.mode != "fill" else self._page.total
+
+    def _lay_step(self, drawn: Drawn) -> None:
+        self._page.tray = Tray(self.studio)
+        self._page.tray.lay(drawn)
+        self.steps += 1
+        self.fresh = True
+
+    def _denoised(self) -> None:
+        self._page.mode = "samples"
+        self._laid()
+        self._look_around()
+
+    def _decoded(self, way: Array) -> Iterator[Drawn]:
+        for first in range(0, len(way), CHUNK):
+            values = self.studio.decode(way[first : first + CHUNK])
+            yield Drawn(values, way[first : first + CHUNK], self.studio.notes(values))
+
+    # The chosen example
+
+    def pick(self, number: int) -> None:
+        """Choose an example."""
+        if self.mode != "fill" and 0 <= number < len(self.tray):
+            self._page.chosen = number
+            self.aim = -1
+            self._look_around()
+
+    def aim_at(self, number: int) -> None:
+        """Point at the example that a drag would end at; −1: at none."""
+        self.aim = number
+
+    def slide(self, number: int, value: float) -> None:
+        """Move the chosen example along an axis of the latent space."""
+        latents = self.tray.latents
+        if self.mode == "fill" or not (0 <= number < len(self.axes) and self.chosen < len(latents)):
+            return
+        self.walked, self.slider = -1, number
+        moved = self.axes[number].moved(latents[self.chosen], value)
+        self.tray.move([self.chosen], moved[None])
+        self._look_around()
+
+    def _look_around(self) -> None:
+        """Find out what there is to know of the chosen example."""
+        if self.mode == "fill" or not len(self.tray):
+            return
+        value, page = self.tray.values[self.chosen], self._page
+
+        def found(about: About) -> None:
+            page.about = about
+
+        self.scout.ask("about", "looking for real ones", once(lambda: self.studio.about(value)), found)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """The directions worth a slider at the chosen example."""
+        return self._page.about.axes
+
+    # Walking
+
+    def set_off(self) -> None:
+        """Begin a walk through the latent space."""
+        if len(self.tray.latents) < 2:
+            self.trouble = f"a {self.agent} does not say where these lie: there is no way to walk"
+            return
+        self.worker.drop("sheet")
+        self._route = np.stack(self.tray.latents)
+        self.walked, self.fresh = 0, True
+
+    def stop(self) -> None:
+        """End a walk."""
+        if self.walked >= 0:
+            self.walked = -1
+            self._look_around()
+
+    def walk(self) -> None:
+        """One moment of a walk: from example to example, the chosen one alone where a person waits for it."""
+        self.walked += 1
+        leg, step = divmod(self.walked, LEG)
+        share, count = np.array([step / LEG]), len(self._route)
+        numbers = [self.chosen] if self._threaded else list(range(count))
+        way = [
+            self.studio.between(self._route[(i + leg) % count], self._route[(i + leg + 1) % count], share)[0]
+            for i in numbers
+        ]
+        self.tray.move(numbers, np.stack(way))
+        self.fresh = True
+
+    # Filling in
+
+    def paint(self, x: float, y: float, *, stroke: bool) -> None:
+        """Paint over the picture at (x, y) in its pixels; with `stroke`, from the last place on."""
+        if self.mode != "fill":
+            return
+        self.worker.drop("sheet")
+        start = self.brush if stroke else (x, y)
+        self.mask = painted(self.mask, start, (x, y), brush_radius(self.studio.size))
+        self.brush = (x, y)
+        self._page.tray = self.tray.first(1)
+
+    def move_brush(self, right: float, down: float) -> None:
+        """Move the brush by so many pixels, not beyond the edge."""
+        width, height = self.studio.size
+        x, y = self.brush
+        self.brush = (min(max(x + right, 0.5), width - 0.5), min(max(y + down, 0.5), height - 0.5))
+
+    def clear(self) -> None:
+        """Take the paint away."""
+        self.mask = np.zeros(self.studio.size[::-1], bool)
+        self.brush = (self.studio.size[0] / 2, self.studio.size[1] / 2)
+        self.worker.drop("sheet")
+        self._page.tray = self.tray.first(1)
+
+    def fill(self) -> None:
+        """Fill in what is painted over."""
+        if self.mode != "fill" or not self.mask.any():
+            return
+        self._page.tray = self.tray.first(1)
+        value, mask, seed = self.tray.values[0], self.mask, self.seed
+        self.trouble = ""
+
+        def work() -> Drawn:
+            values = self.studio.fill(value, mask, FILLS, seed)
+            return Drawn(values, None, self.studio.notes(values))
+
+        self.worker.ask("sheet", "filling in", once(work), self._lay, self._laid)
+
+    # What there is to see
+
+    def _failed(self, words: str, error: Exception) -> None:
+        self.error = error
+        self.trouble = f"{words} failed: {error}" if str(error) else f"{words} failed: {type(error).__name__}"
+
+    @property
+    def agent(self) -> str:
+        """What makes the samples, in a word."""
+        return self.studio.sampler
+
+    @property
+    def _wished(self) -> str:
+        return self.studio.wishes[self.wish] if self.studio.wishes else ""
+
+    @property
+    def busy(self) -> str:
+        """What the worker is at, and how far."""
+        making = self.worker.busy
+        if making and 0 < len(self.tray) < self._page.total and self.mode != "fill":
+            return f"{making} … {len(self.tray)} of {self._page.total}"
+        words = making or self.scout.busy
+        return f"{words} …" if words else ""
+
+    def sliders(self) -> tuple[Slider, ...]:
+        """Where the chosen example lies."""
+        if self.chosen >= len(self.tray.latents):
+            return ()
+        latent = self.tray.latents[self.chosen]
+        return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
+
+    def sheet(self, line: str) -> Sheet:
+        """The sheet as it is now, with a line below."""
+        return Sheet(
+            mode=self.mode,
+            size=self.studio.size,
+            total=self._page.total,
+            chosen=self.chosen,
+            start=self.start,
+            aim=self.aim,
+            notes=tuple(self.tray.notes),
+            sliders=self.sliders(),
+            slider=min(self.slider, max(0, len(self.axes) - 1)),
+            neighbours=self._page.about.neighbours,
+            wishes=self.studio.wishes,
+            wish=self.wish,
+            mask=self.mask if self.mode == "fill" else None,
+            brush=(*self.brush, brush_radius(self.studio.size)),
+            line=line,
+            busy=self.busy,
+            trouble=self.trouble,
+        )
+
+
+def once(work: Callable[[], T]) -> Iterator[T]:
+    """One result, when it is wanted."""
+    yield work()

@@ -1,0 +1,245 @@
+"""The gallery as a show: keys and gestures go in, moments come out.
+
+Satisfies `sim.viewer.show.Show`, `Interactive` and `Working`. Attended, it waits for a person, and heavy work
+has threads of its own; unattended, as in a recording, it goes through everything by itself (`tour`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sim.viewer.gallery.gallery import SAMPLES, Gallery
+from sim.viewer.gallery.mask import brush_radius
+from sim.viewer.gallery.studio import Studio
+from sim.viewer.gallery.tour import tour
+from sim.viewer.show import Answer, Gesture, Moment, Offer, Readout
+
+RATE = 15.0  # moments a second of a walk
+NUDGE = 0.04  # of a slider's length that a key moves it
+
+_ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+_NOTHING = np.zeros(1)
+
+
+class GalleryShow:
+    """A studio on show.
+
+    Args:
+        studio: what makes the examples; it is closed with the show.
+        attended: whether a person is there.
+        total: how many pictures are on a sheet.
+    """
+
+    action_names: tuple[str, ...] = ()
+    action_labels: tuple[str, ...] = ()
+    action_limit = 1.0
+    num_worlds = 1
+    steps_per_second = RATE
+
+    def __init__(self, studio: Studio, *, attended: bool = True, total: int = SAMPLES) -> None:
+        self._gallery = Gallery(studio, threaded=attended, total=total)
+        self._studio = studio
+        self._attended = attended
+        self.title, self.agent = studio.title, studio.sampler
+        self.training, self.protocol = studio.training, studio.data
+        offers = {
+            Offer.GALLERY: True,
+            Offer.LATENTS: studio.decodes,
+            Offer.FILL: studio.fills,
+            Offer.TRACE: studio.traces,
+            Offer.WISHES: len(studio.wishes) > 1,
+        }
+        self.offers = frozenset(offer for offer, given in offers.items() if given)
+        self._length = 0
+        self._programme = tour(self._gallery)
+
+    # Show
+
+    def start(self, seed: int | None) -> Moment:
+        """Make samples anew; see `sim.viewer.show.Show`."""
+        gallery = self._gallery
+        gallery.seed = gallery.seed + 1 if seed is None else seed
+        self._length = 0
+        self._programme = tour(gallery)
+        gallery.make()
+        return self.look()
+
+    def step(self, person: int | None, *, drawn: bool = True) -> Moment:
+        """Go on: with a walk, with what has come of the work, or with the tour when nobody is there."""
+        gallery = self._gallery
+        self._length += 1
+        if self._attended:
+            gallery.deliver()
+            if gallery.walked >= 0:
+                gallery.walk()
+        elif gallery.turn():
+            gallery.deliver()
+            if gallery.error is not None:  # nobody is there to read about it
+                raise gallery.error
+        else:
+            next(self._programme)
+        return self.look()
+
+    def close(self) -> None:
+        """Stop working, and close the studio."""
+        self._gallery.close()
+        self._studio.close()
+
+    # Interactive, and Working
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing moves by itself; see `sim.viewer.show.Interactive`."""
+        return self._attended and self._gallery.walked < 0
+
+    def listen(self, tell: Callable[[], None]) -> None:
+        """See `sim.viewer.show.Working`."""
+        self._gallery.listen(tell)
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Take a gesture; see `sim.viewer.show.Interactive`."""
+        gallery, x, y = self._gallery, gesture.x, gesture.y
+        gallery.fresh = False
+        if gesture.kind == "news":
+            some = gallery.deliver()
+            return Answer(redraw=some and not gallery.fresh, go=gallery.fresh)
+        if gesture.kind == "key":
+            self._press(gesture.name, columns=int(x), shift=gesture.on)
+            return self._answer()
+        done: dict[str, Callable[[], None]] = {
+            "pick": lambda: gallery.pick(int(x)),
+            "aim": lambda: gallery.aim_at(int(x)),
+            "join": lambda: gallery.join(int(x), int(y)),
+            "slide": lambda: gallery.slide(int(x), y),
+            "paint": lambda: gallery.paint(x, y, stroke=gesture.on),
+            "fill": gallery.fill,
+            "wish": lambda: self._wish(int(x)),
+            "leave": gallery.back,
+        }
+        if gesture.kind not in done:
+            return Answer()
+        gallery.trouble = ""
+        done[gesture.kind]()
+        return self._answer()
+
+    def _answer(self) -> Answer:
+        """A new sheet is a moment of its own; a change on the present one is drawn over it."""
+        fresh = self._gallery.fresh
+        return Answer(redraw=not fresh, go=fresh)
+
+    def look(self) -> Moment:
+        """The gallery as it is now."""
+        gallery = self._gallery
+        return Moment(
+            pictures=tuple(gallery.tray.pictures),
+            reward=_NOTHING,
+            score=_NOTHING,
+            length=np.array([self._length]),
+            readouts=self._readouts(),
+            asks=self._asks(),
+            sheet=gallery.sheet(self._line()),
+        )
+
+    # Keys
+
+    def _asks(self) -> tuple[str, ...]:
+        gallery, studio = self._gallery, self._studio
+        keys = ["n", "return", "t", *_ARROWS]
+        keys += ["b"] * (len(studio.wishes) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
+        keys += ["w", "i", "k", "j", "l"] * studio.decodes
+        keys += ["x"] * (gallery.mode == "fill")
+        return (*keys, "escape") if gallery.returns or gallery.start >= 0 or gallery.walked >= 0 else (*keys,)
+
+    def _press(self, name: str, *, columns: int, shift: bool) -> None:
+        """Do what a key means."""
+        gallery = self._gallery
+        gallery.trouble = ""
+        if name in _ARROWS:
+            right, down = _ARROWS[name]
+            stride = brush_radius(self._studio.size)
+            gallery.move_brush(right * stride, down * stride)
+            gallery.pick(gallery.chosen + right + down * columns)
+        elif name in ("i", "k"):
+            count = max(1, len(gallery.axes))
+            gallery.slider = (gallery.slider + (-1 if name == "i" else 1)) % count
+        elif name in ("j", "l"):
+            self._nudge(-1 if name == "j" else 1)
+        elif name == "b":
+            self._wish(gallery.wish + (-1 if shift else 1))
+        elif name == "return":
+            self._enter()
+        elif name == "escape":
+            self._escape()
+        elif name == "w":
+            (gallery.stop if gallery.walked >= 0 else gallery.set_off)()
+        elif name == "n":
+            gallery.seed += 1
+            gallery.make()
+        else:
+            done = {"d": gallery.denoise, "f": gallery.open_fill, "t": gallery.real, "x": gallery.clear}
+            done[name]()
+
+    def _nudge(self, way: int) -> None:
+        gallery = self._gallery
+        sliders = gallery.sliders()
+        if gallery.slider < len(sliders):
+            slider = sliders[gallery.slider]
+            gallery.slide(gallery.slider, slider.value + way * NUDGE * (slider.high - slider.low))
+
+    def _wish(self, number: int) -> None:
+        if self._studio.wishes:
+            self._gallery.wish = number % len(self._studio.wishes)
+            self._gallery.make()
+
+    def _enter(self) -> None:
+        """Paint, or take the chosen picture for one end of a walk."""
+        gallery = self._gallery
+        if gallery.mode == "fill":
+            gallery.paint(*gallery.brush, stroke=False)
+            gallery.fill()
+        elif gallery.start < 0:
+            gallery.start = gallery.chosen
+        elif gallery.start != gallery.chosen:
+            gallery.join(gallery.start, gallery.chosen)
+
+    def _escape(self) -> None:
+        gallery = self._gallery
+        if gallery.walked >= 0:
+            gallery.stop()
+        elif gallery.start >= 0:
+            gallery.start = -1
+        else:
+            gallery.back()
+
+    # Words
+
+    def _line(self) -> str:
+        gallery, studio = self._gallery, self._studio
+        if gallery.start >= 0:
+            return f"from picture {gallery.start + 1}: choose another, then Enter · Esc lets go"
+        if gallery.mode == "fill":
+            return "paint what is to be filled in: drag, or arrows and Enter · X clears · Esc goes back"
+        if gallery.mode == "path":
+            return "what lies between the two · Esc goes back"
+        if gallery.mode == "real":
+            return "real ones, which it has not learned from · Esc goes back"
+        if gallery.mode == "noise":
+            return f"step {gallery.steps}, out of noise"
+        parts = ["N makes new ones", "drag from one to another" * studio.decodes, "F fills in" * studio.fills]
+        parts += ["D shows the steps" * studio.traces, "H tells all keys"]
+        return " · ".join(filter(None, parts))
+
+    def _readouts(self) -> tuple[Readout, ...]:
+        gallery = self._gallery
+        found = [Readout("seed", str(gallery.seed))]
+        if gallery.mode == "noise" or gallery.steps:
+            found.append(Readout("steps", str(gallery.steps)))
+        if gallery.mode == "path":
+            found.append(Readout("of the way", gallery.chosen / max(1, gallery.total - 1)))
+        if gallery.mode == "fill":
+            found.append(Readout("painted over", f"{100 * gallery.mask.mean():.0f}", "%"))
+        if self._attended and gallery.mode == "samples" and gallery.seconds:
+            found.append(Readout("made in", gallery.seconds, "s"))
+        return tuple(found)

@@ -1,0 +1,61 @@
+"""The examples that lie on a sheet: values, their pictures, and where they lie in the latent space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.records import Array
+from sim.viewer.gallery.studio import Drawn, Studio
+
+
+class Tray:
+    """Examples as far as they have come.
+
+    Attributes:
+        values: one an example.
+        pictures: (H, W, 3) uint8 each.
+        latents: (L,) each; empty if they have none.
+        notes: a few words each; empty if nothing is known.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.values: list[Array] = []
+        self.pictures: list[Array] = []
+        self.latents: list[Array] = []
+        self.notes: list[str] = []
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.values)
+
+    def lay(self, drawn: Drawn) -> None:
+        """Add examples."""
+        self.values += list(drawn.values)
+        self.pictures += list(self._studio.pictures(drawn.values))
+        self.latents += [] if drawn.latents is None else list(drawn.latents)
+        self.notes += drawn.notes
+
+    def first(self, count: int) -> Tray:
+        """A tray with the first `count` of them."""
+        few = Tray(self._studio)
+        few.values, few.pictures = self.values[:count], self.pictures[:count]
+        few.latents, few.notes = self.latents[:count], self.notes[:count]
+        return few
+
+    def only(self, number: int) -> Tray:
+        """A tray with one of them."""
+        one = Tray(self._studio)
+        one.values, one.pictures = [self.values[number]], [self.pictures[number]]
+        one.latents, one.notes = self.latents[number : number + 1], self.notes[number : number + 1]
+        return one
+
+    def move(self, numbers: list[int], latents: Array) -> None:
+        """Put examples at other points (K, L) of the latent space, at once."""
+        values = self._studio.decode(latents)
+        pictures, notes = self._studio.pictures(values), self._studio.notes(values)
+        for row, number in enumerate(numbers):
+            self.values[number], self.pictures[number] = values[row], pictures[row]
+            self.latents[number] = np.asarray(latents[row], np.float32)
+            if self.notes and notes:
+                self.notes[number] = notes[row]

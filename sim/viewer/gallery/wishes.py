@@ -1,0 +1,56 @@
+"""Panel 4 of a gallery: what can be asked for, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import pygame
+from pygame import Rect
+
+from sim.viewer.card import ROW, Note, height_of
+from sim.viewer.gallery.sheet import Sheet
+from sim.viewer.gallery.sliders import sheet_of
+from sim.viewer.layout import Need
+from sim.viewer.theme import PALETTE, Ink
+from sim.viewer.view import Choices, Facts, View
+
+NEED = Need(height_of(2), height_of(5), height_of(14))
+
+
+def note(facts: Facts, choices: Choices, view: View) -> Note:
+    """Which of how many."""
+    sheet = sheet_of(view)
+    return ("", f"{sheet.wish + 1} of {len(sheet.wishes)}") if sheet is not None else ("", "")
+
+
+def key(facts: Facts, choices: Choices, view: View) -> Hashable:
+    """All that `draw` depends on."""
+    sheet = sheet_of(view)
+    return None if sheet is None else (sheet.wishes, sheet.wish)
+
+
+def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
+    """The numbers of the wishes that find room, the chosen one among them."""
+    rows = max(1, inside.height // ink.px(ROW))
+    first = min(max(0, sheet.wish - rows // 2), max(0, len(sheet.wishes) - rows))
+    return range(first, min(first + rows, len(sheet.wishes)))
+
+
+def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
+    """Draw the inside of the panel."""
+    sheet = sheet_of(view)
+    if sheet is None:
+        return
+    for row, i in enumerate(shown(inside, ink, sheet)):
+        place = Rect(inside.left, inside.top + row * ink.px(ROW), inside.width, ink.px(ROW))
+        lit = i == sheet.wish
+        if lit:
+            ink.plate(surface, place.inflate(ink.px(12), -ink.px(2)), PALETTE.raised, radius=5)
+            surface.fill(
+                PALETTE.accent,
+                Rect(place.left - ink.px(6), place.top + ink.px(3), ink.px(3), place.height - ink.px(6)),
+            )
+        text = ink.elided(sheet.wishes[i], place.width - ink.px(6))
+        ink.write(
+            surface, text, (place.left + ink.px(4), place.centery), PALETTE.text if lit else PALETTE.muted
+        )

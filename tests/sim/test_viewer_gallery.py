@@ -1,0 +1,462 @@
+"""The gallery in the window: what hands and keys do to it, and that drawing never waits for sampling."""
+
+import threading
+import time
+
+import numpy as np
+import pygame
+import pytest
+from tiny_studio import AXES, TinyStudio, pictures_of
+from viewer_shows import Driver
+
+from sim.viewer import layout, panels
+from sim.viewer.gallery import mosaic, sliders, wishes
+from sim.viewer.gallery.mask import painted
+from sim.viewer.gallery.show import GalleryShow
+from sim.viewer.gallery.tray import Tray
+from sim.viewer.gallery.worker import Worker
+from sim.viewer.keymap import BINDINGS
+from sim.viewer.screen import Screen
+from sim.viewer.show import Gesture
+from sim.viewer.theme import TEXT_PAIRS, Ink
+from sim.viewer.view import Choices
+from sim.viewer.window import watch
+
+SIZES = [(480, 360), (640, 480), (1280, 800), (1920, 1080)]
+
+
+@pytest.fixture
+def drive(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.chdir(tmp_path)
+    pygame.display.init()
+    drivers = []
+
+    def start(studio, **options):
+        drivers.append(Driver(GalleryShow(studio), seed=7, **options))
+        driver = drivers[-1]
+        driver.studio = studio
+        if not studio.fails and not studio.delay:
+            driver.until(lambda: len(sheet(driver).neighbours) == 4 and not sheet(driver).busy)
+        return driver
+
+    yield start
+    for driver in drivers:
+        driver.viewer.close()
+    pygame.display.quit()
+
+
+def sheet(driver):
+    return driver.view.moment.sheet
+
+
+def pictures(driver):
+    return np.array(driver.view.moment.pictures)
+
+
+def places(driver):
+    return mosaic.places_of(driver.viewer.layout().world, driver.viewer.ink, sheet(driver))
+
+
+def drag(driver, start, *ends):
+    driver.post(pygame.MOUSEBUTTONDOWN, button=1, pos=start)
+    for end in ends:
+        driver.post(pygame.MOUSEMOTION, pos=end, rel=(0, 0), buttons=(1, 0, 0))
+    driver.post(pygame.MOUSEBUTTONUP, button=1, pos=ends[-1])
+
+
+def inside(driver, number):
+    return panels.inside_of(driver.viewer.layout().panels[number], driver.viewer.ink)
+
+
+# Places
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("picture", [(64, 64), (8, 8), (32, 48)])
+def test_pictures_are_as_large_as_whole_factors_allow_and_do_not_overlap(size, picture):
+    area = pygame.Rect((3, 5), size)
+    rects = mosaic.places(area, picture, 24, 8, 18)
+    factor = rects[0].width // picture[0]
+    assert len(rects) == 24 and factor >= 1 and rects[0].size == (picture[0] * factor, picture[1] * factor)
+    for i, rect in enumerate(rects):
+        assert area.contains(rect) and rect.inflate(15, 15).collidelist(rects[:i]) == -1
+
+    def fits(factor, columns):
+        rows = -(-24 // columns)
+        wide = columns * (picture[0] * factor + 8) - 8 <= size[0]
+        return wide and rows * (picture[1] * factor + 18 + 8) - 8 <= size[1]
+
+    assert not any(fits(factor + 1, columns) for columns in range(1, 25))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 800), (1920, 1080)])
+def test_every_sample_is_drawn_pixel_for_pixel(drive, size):
+    driver = drive(TinyStudio(), size=size)
+    surface = driver.viewer.draw()
+    rects = places(driver)
+    factor = rects[0].width // 16
+    for rect, picture in zip(rects, driver.view.moment.pictures, strict=True):
+        seen = pygame.surfarray.array3d(surface.subsurface(rect)).transpose(1, 0, 2)
+        np.testing.assert_array_equal(seen, picture.repeat(factor, 0).repeat(factor, 1))
+    assert rects[0].width >= 48
+
+
+@pytest.mark.parametrize("mode", ["samples", "path", "fill"])
+def test_all_that_is_written_can_be_read(drive, monkeypatch, mode):
+    written = set()
+    write = Ink.write
+
+    def spy(self, surface, text, at, color=(232, 235, 239), *rest, **named):
+        written.add(color)
+        return write(self, surface, text, at, color, *rest, **named)
+
+    monkeypatch.setattr(Ink, "write", spy)
+    driver = drive(TinyStudio(noted=True))
+    if mode != "samples":
+        driver.viewer.tell(Gesture("join", 0, 3) if mode == "path" else Gesture("key", name="f"))
+        driver.until(lambda: sheet(driver).mode == mode)
+    driver.viewer.draw()
+    assert written <= {text for text, _ in TEXT_PAIRS}
+
+
+# Samples
+
+
+def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
+    driver = drive(TinyStudio())
+    first = pictures(driver)
+    driver.press(pygame.K_n)
+    driver.until(lambda: ("seed", "8", "") in driver.view.moment.readouts and len(pictures(driver)) == 24)
+    assert (pictures(driver) != first).any()
+    driver.viewer.tell(Gesture("wish", 0))
+    driver.press(pygame.K_r)
+    driver.until(
+        lambda: ("seed", "7", "") in driver.view.moment.readouts and len(driver.view.moment.pictures) == 24
+    )
+    np.testing.assert_array_equal(pictures(driver), first)
+
+
+def test_samples_appear_as_they_come_and_nothing_waits_for_them(drive):
+    driver = drive(TinyStudio(delay=0.15))
+    assert sheet(driver).busy == "sampling …" and len(driver.view.moment.pictures) == 0
+    begun = time.monotonic()
+    driver.viewer.draw()
+    assert time.monotonic() - begun < 0.14
+    driver.until(lambda: sheet(driver).busy == "sampling … 8 of 24")
+    driver.press(pygame.K_RIGHT)
+    driver.until(lambda: sheet(driver).chosen == 1)
+    assert len(driver.view.moment.pictures) < 24
+    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not sheet(driver).busy)
+
+
+def test_new_samples_replace_those_still_in_the_making(drive):
+    driver = drive(TinyStudio(delay=0.05))
+    driver.until(lambda: len(driver.view.moment.pictures) == 8)
+    driver.press(pygame.K_n)
+    driver.until(lambda: len(driver.view.moment.pictures) == 24)
+    expected = pictures_of(driver.studio.latents(24, 8))
+    np.testing.assert_array_equal(pictures(driver), expected)
+
+
+def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
+    driver = drive(TinyStudio())
+    driver.press(pygame.K_b)
+    driver.until(lambda: sheet(driver).wish == 1)
+    driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
+    driver.until(lambda: sheet(driver).wish == 0)
+    area = inside(driver, layout.WISHES)
+    row = list(wishes.shown(area, driver.viewer.ink, sheet(driver))).index(2)
+    driver.click((area.centerx, area.top + 22 * row + 11))
+    driver.until(lambda: sheet(driver).wish == 2 and len(driver.view.moment.pictures) == 24)
+    assert ("make", "many", 7, 16) in driver.studio.asked
+
+
+# Failures
+
+
+def test_what_fails_is_shown_and_can_be_tried_again(drive):
+    studio = TinyStudio(fails=["make"])
+    driver = drive(studio)
+    driver.until(lambda: sheet(driver).trouble == "sampling failed: the paint is dry")
+    assert driver.viewer.error is None
+    studio.fails.clear()
+    driver.press(pygame.K_n)
+    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not sheet(driver).trouble)
+
+
+def test_unattended_a_failure_ends_the_recording_and_reaches_the_caller(tmp_path):
+    show = GalleryShow(TinyStudio(fails=["fill"]), attended=False)
+    with pytest.raises(RuntimeError, match="the paint is dry"):
+        watch(show, headless=True, frames=400, size=(480, 360))
+
+
+def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
+    driver = drive(TinyStudio(decodes=False, encodes=False, fills=False, traces=False, wishes=("anything",)))
+    assert not {"w", "j", "f", "d", "b"} & set(driver.view.moment.asks)
+    useful = [b.keys for b in BINDINGS if b.useful(driver.viewer.facts.abilities)]
+    assert "W" not in useful and "D" not in useful and "N" in useful and "M" not in useful
+    assert set(driver.viewer.layout().panels) == {1, layout.NEAREST, layout.SEES}
+    rects = places(driver)
+    drag(driver, rects[0].center, rects[5].center)
+    driver.until(lambda: "nothing is known between them" in sheet(driver).trouble)
+
+
+def test_keys_that_are_asked_for_are_all_understood(drive):
+    driver = drive(TinyStudio())
+    for name in driver.view.moment.asks:
+        driver.viewer.tell(Gesture("key", name=name))
+        driver.settle()
+    assert driver.viewer.error is None
+
+
+# Choosing, sliding, walking
+
+
+def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
+    driver = drive(TinyStudio())
+    rects = places(driver)
+    columns = sum(rect.top == rects[0].top for rect in rects)
+    driver.press(pygame.K_DOWN, pygame.K_RIGHT)
+    driver.until(lambda: sheet(driver).chosen == columns + 1)
+    driver.settle()
+    before = len([asked for asked in driver.studio.asked if asked[0] == "about"])
+    driver.click(rects[17].center)
+    driver.until(lambda: sheet(driver).chosen == 17)
+    driver.until(lambda: len([asked for asked in driver.studio.asked if asked[0] == "about"]) > before)
+    driver.press(pygame.K_UP)
+    driver.until(lambda: sheet(driver).chosen == 17 - columns)
+
+
+def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
+    driver = drive(TinyStudio())
+    before = pictures(driver)
+    area = inside(driver, layout.SLIDERS)
+    track = sliders.track(area, driver.viewer.ink, 2)
+    assert [slider.name for slider in sheet(driver).sliders] == list(AXES)
+    drag(driver, (track.left + 4, track.centery), (track.right + 50, track.centery))
+    driver.until(lambda: sheet(driver).sliders[2].value == pytest.approx(7.0))
+    after = pictures(driver)
+    assert after[0, 0, 0, 0] == 90 + 40 * 3
+    np.testing.assert_array_equal(after[1:], before[1:])
+    driver.press(pygame.K_j)
+    driver.until(lambda: sheet(driver).sliders[2].value == pytest.approx(7.0 - 0.04 * 12))
+    driver.press(pygame.K_k, pygame.K_l)
+    driver.until(lambda: sheet(driver).slider == 3)
+    latent = driver.studio.latents(24, 7)[0]
+    assert sheet(driver).sliders[0].value == pytest.approx(2 * latent[0] + 1)
+
+
+def test_sliding_is_live(drive):
+    """A hundred places of a slider, each decoded and drawn, in less than the two seconds of 50 a second."""
+    driver = drive(TinyStudio())
+    begun = time.process_time()
+    for i in range(100):
+        driver.viewer.tell(Gesture("slide", 0, -3 + i * 0.06))
+        driver.until(lambda i=i: sheet(driver).sliders[0].value == pytest.approx(-3 + i * 0.06))
+        driver.viewer.draw()
+    assert time.process_time() - begun < 100 / 15
+
+
+@pytest.mark.parametrize("by", ["mouse", "keys"])
+def test_from_one_picture_to_another_and_back(drive, by):
+    driver = drive(TinyStudio())
+    rects, before = places(driver), pictures(driver)
+    latents = driver.studio.latents(24, 7)
+    if by == "mouse":
+        drag(driver, rects[0].center, rects[1].center, rects[2].center)
+        ends = 0, 2
+    else:
+        driver.press(pygame.K_RETURN, pygame.K_RIGHT)
+        driver.until(lambda: sheet(driver).chosen == 1 and sheet(driver).start == 0)
+        driver.press(pygame.K_RETURN)
+        ends = 0, 1
+    driver.until(lambda: sheet(driver).mode == "path" and len(driver.view.moment.pictures) == 24)
+    way = driver.studio.between(*latents[list(ends)], np.linspace(0, 1, 24))
+    np.testing.assert_array_equal(pictures(driver), pictures_of(way))
+    driver.press(pygame.K_ESCAPE)
+    driver.until(lambda: sheet(driver).mode == "samples")
+    np.testing.assert_array_equal(pictures(driver), before)
+    assert not driver.viewer.done
+
+
+def test_a_drag_is_aimed_before_it_ends(drive):
+    driver = drive(TinyStudio())
+    rects = places(driver)
+    driver.post(pygame.MOUSEBUTTONDOWN, button=1, pos=rects[3].center)
+    driver.post(pygame.MOUSEMOTION, pos=rects[9].center, rel=(0, 0), buttons=(1, 0, 0))
+    driver.until(lambda: sheet(driver).aim == 9)
+    driver.post(pygame.MOUSEMOTION, pos=(1, 1), rel=(0, 0), buttons=(1, 0, 0))
+    driver.until(lambda: sheet(driver).aim == -1)
+    driver.post(pygame.MOUSEBUTTONUP, button=1, pos=(1, 1))
+    driver.settle()
+    assert sheet(driver).mode == "samples" and sheet(driver).chosen == 3
+
+
+def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
+    driver = drive(TinyStudio())
+    before, newest = pictures(driver), driver.view.newest
+    driver.press(pygame.K_w)
+    driver.until(lambda: driver.view.newest >= newest + 4)
+    assert (pictures(driver)[0] != before[0]).any()
+    np.testing.assert_array_equal(pictures(driver)[1:], before[1:])
+    driver.press(pygame.K_w)
+    driver.settle()
+    newest = driver.view.newest
+    time.sleep(0.2)
+    assert driver.view.newest == newest
+
+
+def test_real_pictures_come_and_go(drive):
+    driver = drive(TinyStudio())
+    before = pictures(driver)
+    driver.press(pygame.K_t)
+    driver.until(lambda: sheet(driver).mode == "real" and len(driver.view.moment.pictures) == 24)
+    assert sheet(driver).sliders[0].value == pytest.approx(2 * -1 + 1)
+    driver.press(pygame.K_t)
+    driver.until(lambda: sheet(driver).mode == "samples")
+    np.testing.assert_array_equal(pictures(driver), before)
+
+
+def test_denoising_is_remembered_step_by_step(drive):
+    driver = drive(TinyStudio())
+    driver.press(pygame.K_d)
+    driver.until(
+        lambda: ("steps", "5", "") in driver.view.moment.readouts and sheet(driver).mode == "samples"
+    )
+    made, newest = pictures(driver), driver.view.newest
+    np.testing.assert_array_equal(made, pictures_of(driver.studio.latents(24, 7)))
+    distances = []
+    for back in range(1, 6):
+        driver.press(pygame.K_COMMA)
+        driver.until(lambda back=back: driver.view.number == newest - back)
+        if len(driver.view.moment.pictures):
+            distances.append(np.abs(pictures(driver).astype(int) - made).mean())
+    assert len(distances) >= 4 and distances == sorted(distances) and distances[-1] > 20
+    driver.press(pygame.K_n)
+    assert "this is the past" not in driver.choices.message  # not asked for there, so not a wish
+    driver.press(pygame.K_SPACE)
+    driver.until(lambda: driver.view.number == driver.view.newest)
+
+
+# Filling in
+
+
+def test_a_stroke_covers_what_lies_within_its_radius():
+    mask = painted(np.zeros((20, 20), bool), (5, 10), (15, 10), 3)
+    rows, columns = np.indices(mask.shape)
+    x, y = columns + 0.5, rows + 0.5
+    gap = np.hypot(np.maximum(0, np.maximum(5 - x, x - 15)), y - 10)
+    np.testing.assert_array_equal(mask, gap <= 3)
+
+
+@pytest.mark.parametrize("by", ["mouse", "keys"])
+def test_what_is_painted_over_is_filled_in(drive, by):
+    driver = drive(TinyStudio())
+    driver.press(pygame.K_f)
+    driver.until(lambda: sheet(driver).mode == "fill")
+    rect = places(driver)[0]
+    if by == "mouse":
+        drag(driver, (rect.left + 3, rect.centery), (rect.right - 3, rect.centery))
+    else:
+        driver.press(pygame.K_LEFT, pygame.K_RETURN)
+    driver.until(lambda: len(driver.view.moment.pictures) == 7)
+    mask = sheet(driver).mask
+    assert mask[8].all() if by == "mouse" else 0 < mask.sum() < 12
+    filled = pictures(driver)
+    np.testing.assert_array_equal(filled[1:, ~mask], np.repeat(filled[:1, ~mask], 6, 0))
+    assert (filled[3][mask] == 80).all()
+    np.testing.assert_array_equal([a for a in driver.studio.asked if a[0] == "fill"][-1][1], mask)
+    driver.press(pygame.K_x)
+    driver.until(lambda: not sheet(driver).mask.any() and len(driver.view.moment.pictures) == 1)
+    driver.click(driver.viewer.layout().who.center)
+    driver.until(lambda: sheet(driver).mode == "samples")
+
+
+# The past, the worker, recordings
+
+
+def test_the_past_cannot_be_touched(drive):
+    driver = drive(TinyStudio())
+    driver.press(pygame.K_COMMA)
+    driver.until(lambda: driver.view.number < driver.view.newest)
+    driver.click(places(driver)[0].center)
+    assert "this is the past" in driver.choices.message
+
+
+def test_the_newest_job_comes_first_and_one_asked_for_again_is_dropped():
+    got, go = [], threading.Event()
+
+    def slow():
+        for i in range(3):
+            go.wait(5)
+            yield i
+
+    worker = Worker(lambda words, error: got.append((words, str(error))))
+    news = threading.Event()
+    worker.listen(news.set)
+    worker.ask("sheet", "old", slow(), lambda i: got.append(("old", i)))
+    worker.ask("sheet", "new", slow(), lambda i: got.append(("new", i)), lambda: got.append("end"))
+    worker.ask("near", "near", iter([9]), lambda i: got.append(("near", i)))
+    assert worker.busy == "near"
+    go.set()
+    end = time.monotonic() + 5
+    while "end" not in got and time.monotonic() < end:
+        news.wait(1)
+        worker.deliver()
+    worker.close()
+    assert [g for g in got if g[0] == "new"] == [("new", 0), ("new", 1), ("new", 2)]
+    assert ("near", 9) in got and not [g for g in got if g[0] == "old"]
+    assert got.index(("near", 9)) < got.index(("new", 1))
+    assert not worker.busy and not worker._thread.is_alive()
+
+
+def test_trays_keep_values_pictures_latents_and_notes_together():
+    studio = TinyStudio(noted=True)
+    tray = Tray(studio)
+    for drawn in studio.make(8, "anything", 1):
+        tray.lay(drawn)
+    moved = np.full((1, 4), 2.0, np.float32)
+    tray.move([3], moved)
+    np.testing.assert_array_equal(tray.pictures[3], pictures_of(moved)[0])
+    assert tray.notes[3] == "red 170" and len(tray.first(2)) == 2
+    assert tray.only(3).notes == ["red 170"] and (tray.only(3).latents[0] == 2).all()
+
+
+def test_unattended_it_goes_through_everything_by_itself_and_alike_each_time(tmp_path):
+    modes, stills = set(), []
+    for _ in range(2):
+        show = GalleryShow(TinyStudio(), attended=False)
+        moment = show.start(3)
+        seen = []
+        for _ in range(260):
+            modes.add(moment.sheet.mode)
+            seen.append(np.stack(moment.pictures).sum() if moment.pictures else 0)
+            moment = show.step(None)
+        stills.append(seen)
+        show.close()
+    assert modes == {"samples", "noise", "path", "fill"} and stills[0] == stills[1]
+    assert len(set(stills[0])) > 60
+
+
+def test_a_recording_has_a_picture_for_every_moment(tmp_path, monkeypatch):
+    drawn = []
+    draw = Screen.draw
+    monkeypatch.setattr(
+        Screen,
+        "draw",
+        lambda self, size, choices, view: drawn.append(view.number) or draw(self, size, choices, view),
+    )
+    show = GalleryShow(TinyStudio(), attended=False)
+    watched = watch(show, headless=True, frames=40, record=tmp_path / "a.mp4", size=(480, 360), seed=0)
+    assert watched.frames == 40 and watched.file.stat().st_size > 0 and watched.episodes == 0
+    assert drawn == list(range(40)) and show._studio.closed == 1
+
+
+def test_help_names_what_mouse_and_keys_do(drive):
+    driver = drive(TinyStudio())
+    screen = Screen(driver.viewer.facts)
+    assert screen.draw((640, 480), Choices(help=True), driver.view) is not None
+    for binding in BINDINGS:
+        if binding.mouse and binding.useful(driver.viewer.facts.abilities):
+            assert binding.keys

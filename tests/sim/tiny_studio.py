@@ -1,0 +1,100 @@
+"""A studio for the gallery's tests: pictures are computed from four latent numbers, exactly and at once."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from sim.viewer.gallery.studio import About, Axis, Drawn, Neighbour
+
+AXES = ("left", "down", "red", "round")
+
+
+def pictures_of(latents, size=16):
+    """(n, size, size, 3) uint8: a bright square, moved left and down, over a ground as red as the third."""
+    latents = np.asarray(latents, np.float32).reshape(-1, 4)
+    made = np.full((len(latents), size, size, 3), 30, np.uint8)
+    made[..., 0] = np.clip(90 + 40 * latents[:, 2], 0, 255).astype(np.uint8)[:, None, None]
+    for picture, (left, down, _, round_) in zip(made, latents, strict=True):
+        x, y = (int(np.clip(size / 2 + 2 * c, 0, size - 4)) for c in (left, down))
+        picture[y : y + 4, x : x + 4] = (240, 240, int(np.clip(128 + 60 * round_, 0, 255)))
+    return made
+
+
+class TinyStudio:
+    """Sampler "TINY"; each of its abilities can be taken away, and everything can be made slow or to fail."""
+
+    title, sampler, training, data = "Squares", "TINY", "9 updates", "squares · 300"
+    size = (16, 16)
+
+    def __init__(self, delay=0.0, fails=(), noted=False, chunk=8, wishes=("anything", "few", "many"), **can):
+        self.delay, self.fails, self.noted, self.chunk, self.wishes = delay, set(fails), noted, chunk, wishes
+        for ability in ("decodes", "encodes", "fills", "traces"):
+            setattr(self, ability, can.get(ability, True))
+        self.asked = []  # (what, …) of every call that makes something
+        self.closed = 0
+
+    def _work(self, what, *details):
+        self.asked.append((what, *details))
+        time.sleep(self.delay)
+        if what in self.fails:
+            raise RuntimeError("the paint is dry")
+
+    def _drawn(self, latents):
+        values = pictures_of(latents)
+        return Drawn(values, latents if self.decodes else None, self.notes(values))
+
+    def latents(self, n, seed):
+        return np.random.default_rng(seed).standard_normal((n, 4), np.float32)
+
+    def make(self, n, wish, seed):
+        latents = self.latents(n, seed)
+        for first in range(0, n, self.chunk):
+            self._work("make", wish, seed, first)
+            yield self._drawn(latents[first : first + self.chunk])
+
+    def trace(self, n, wish, seed):
+        noise = np.random.default_rng(seed).integers(0, 256, (n, *self.size, 3))
+        latents = self.latents(n, seed)
+        made = pictures_of(latents).astype(float)
+        for step in range(1, 6):
+            self._work("trace", wish, seed, step)
+            values = ((5 - step) * noise / 5 + step * made / 5).astype(np.uint8)
+            yield Drawn(values, latents if self.decodes else None)
+
+    def real(self, n, wish, seed):
+        self._work("real", n)
+        latents = np.linspace(-1, 1, n)[:, None] * np.ones(4, np.float32)
+        drawn = self._drawn(latents.astype(np.float32))
+        yield drawn if self.encodes else Drawn(drawn.values)
+
+    def decode(self, latents):
+        self._work("decode", len(latents))
+        return pictures_of(latents)
+
+    def between(self, first, second, shares):
+        shares = np.asarray(shares, np.float32)[:, None]
+        return (1 - shares) * first + shares * second
+
+    def about(self, value):
+        self._work("about")
+        eye = np.eye(4, dtype=np.float32)
+        axes = tuple(Axis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0) for i, name in enumerate(AXES))
+        near = tuple(Neighbour(pictures_of(np.full(4, d))[0], f"{d:.1f} away") for d in (0.1, 0.2, 0.4, 0.8))
+        return About(near, axes if self.decodes else ())
+
+    def fill(self, value, mask, n, seed):
+        self._work("fill", mask.copy(), n)
+        filled = np.repeat(value[None], n, 0)
+        filled[:, mask] = np.arange(n, dtype=np.uint8)[:, None, None] * 40
+        return filled
+
+    def pictures(self, values):
+        return np.asarray(values)
+
+    def notes(self, values):
+        return tuple(f"red {value[0, 0, 0]}" for value in values) if self.noted else ()
+
+    def close(self):
+        self.closed += 1
