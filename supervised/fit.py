@@ -13,7 +13,7 @@ averaged, so that the result does not depend on how many there are, but for roun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -56,6 +56,7 @@ class FitOptions:
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # AdamW (Loshchilov & Hutter 2019), on matrices and kernels only
+    betas: tuple[float, float] = (0.9, 0.999)  # how long it remembers gradients and their squares
     batch_size: int = 64
     warmup_updates: int = (
         100  # the learning rate rises in a straight line, then falls with a half cosine to 0
@@ -81,6 +82,8 @@ class FitOptions:
         for name in ("weight_decay", "warmup_updates", "patience"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be in [0, 1), not {self.betas}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), not {self.ema}")
 
@@ -125,6 +128,7 @@ class Fit:
             [p for p in network.parameters() if p.dim() > 1],
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
+            betas=options.betas,
             fused=True,
         )
         if plain:
@@ -206,6 +210,11 @@ class Fit:
         restore_optimizer(self._optimizer, state["optimizer"])
         self._best, self._since_best = float(state["best"]), int(state["since_best"])
         self._best_weights = state["best_weights"]
+
+    def forget(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Let the optimiser forget what it remembers of `parameters`, whose meaning has changed."""
+        for parameter in parameters:
+            self._optimizer.state.pop(parameter, None)
 
     def weights(self) -> dict[str, Array]:
         """The best validated weights where patience is set, else the newest; averaged where `ema` is."""

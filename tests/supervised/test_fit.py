@@ -134,7 +134,14 @@ def test_a_loss_that_is_not_finite_stops_it():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("learning_rate", 0.0), ("batch_size", 0), ("ema", 1.0), ("patience", -1), ("validate_every", 0)],
+    [
+        ("learning_rate", 0.0),
+        ("betas", (0.9, 1.0)),
+        ("batch_size", 0),
+        ("ema", 1.0),
+        ("patience", -1),
+        ("validate_every", 0),
+    ],
 )
 def test_options_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
@@ -171,3 +178,20 @@ def test_two_processes_learn_what_one_learns(tmp_path):
     ]
     found = [float(process.communicate(timeout=120)[0]) for process in processes]
     assert found[0] == found[1] == pytest.approx(alone.network.weight.item(), rel=1e-4)
+
+
+def test_what_is_forgotten_is_learned_as_if_anew():
+    """Adam's first step has the size of the learning rate, whatever the gradient; later ones have not."""
+    fitting = fit(learning_rate=0.01, warmup_updates=0, validate_every=1)
+    learning = fitting.learn(Budget(updates=1_000))
+    for _ in range(300):
+        next(learning)
+    steps = []
+    for forgotten in (False, True):
+        if forgotten:
+            fitting.forget([fitting.network.bias])
+        before, rate = fitting.network.bias.item(), fitting._rate(1_000)
+        next(learning)
+        steps.append(abs(fitting.network.bias.item() - before) / rate)
+    assert steps[0] < 0.5
+    assert steps[1] == pytest.approx(1, abs=0.01)
