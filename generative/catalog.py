@@ -2,4 +2,5 @@
 
 SAMPLERS = {
     "vae": "generative.vae:VAE",
+    "gan": "generative.gan:GAN",
 }
