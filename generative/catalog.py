@@ -3,4 +3,5 @@
 SAMPLERS = {
     "vae": "generative.vae:VAE",
     "gan": "generative.gan:GAN",
+    "flow": "generative.flow:Flow",
 }
