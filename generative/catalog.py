@@ -4,4 +4,5 @@ SAMPLERS = {
     "vae": "generative.vae:VAE",
     "gan": "generative.gan:GAN",
     "flow": "generative.flow:Flow",
+    "image-flow": "generative.image_flow:ImageFlow",
 }
