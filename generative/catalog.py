@@ -5,4 +5,5 @@ SAMPLERS = {
     "gan": "generative.gan:GAN",
     "flow": "generative.flow:Flow",
     "image-flow": "generative.image_flow:ImageFlow",
+    "deepcluster": "generative.deepcluster:DeepCluster",
 }

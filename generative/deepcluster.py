@@ -1,0 +1,400 @@
+"""DeepCluster: a network learns to see by telling apart groups that it forms itself (Caron et al. 2018).
+
+In turn: k-means groups the network's features of all pictures, and the network is trained to tell a picture's
+group from a disturbed view of it. No label is used. Features are whitened by principal components and scaled
+to length 1 before they are grouped; an empty group takes half of the largest; small groups weigh as much as
+large ones, without which one group would swallow all; the last layer starts anew with each grouping.
+
+It stands among the samplers because it learns a distribution from the same collections: it splits it into
+parts instead of making new examples. A sample is a picture that it remembers of a group. Groups are named
+after the fact, by the label that most of their pictures bear, so that they can be asked for.
+
+Read from top to bottom: the keys, the network, grouping, the loss, the fit in turns, the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from generative.collection import Collection, Spec
+from generative.conditions import ConditionError, check_condition
+from generative.metrics.clusters import normalized_mutual_information
+from sim.records import Array, Budget, Condition, Progress, SampleOptions, Samples, State
+from supervised.fit import Batch, Fit, FitOptions
+from supervised.numerics import Precision, from_arrays, to_arrays
+
+CHUNK = 256  # pictures that pass through the network at once, outside of fitting
+REMEMBERED = 6  # pictures of each group that are kept to show it
+TRIES = 3  # of k-means, from other beginnings
+ROUNDS = 30  # of each, at most
+LEAST_VARIANCE = 1e-4  # of a principal component, relative to the largest: what is less is noise
+
+
+@dataclass(frozen=True)
+class DeepCluster:
+    """The scene keys of ``deepcluster``."""
+
+    data: str = "frames"
+    examples: int = 6_000
+    clusters: int = 12  # more than there are classes: the paper takes ten times as many
+    channels: int = 24  # of the first layer; twice and four times as many in the next two
+    components: int = 8  # principal components that are grouped; more than matter are noise made loud
+    shift: int = 4  # pixels that a disturbed view may be moved in each direction
+    regroup_every: int = 50  # updates; the paper: an epoch. Also where a fit can be stopped and saved
+    learning_rate: float = 2e-3
+    batch_size: int = 64
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("examples", "channels", "components", "regroup_every", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.clusters < 2:
+            raise ValueError(f"clusters must be at least 2, not {self.clusters}")
+        if self.components > 4 * self.channels:
+            raise ValueError(f"components must be at most 4 × channels, not {self.components}")
+        if self.shift < 0:
+            raise ValueError(f"shift must not be below 0, not {self.shift}")
+
+    def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> DeepClusterModel:
+        """A fresh clustering of pictures of `spec`.
+
+        Raises:
+            ValueError: if `spec` is of vectors.
+        """
+        if not spec.pictures:
+            raise ValueError(f'deepcluster groups pictures, and "{self.data}" are vectors')
+        return DeepClusterModel(self, spec, seed, device)
+
+
+class ClusterNetwork(nn.Module):
+    """(B, 3, H, W) in [−1, 1] → (B, K) logits of groups; and what was measured of the features."""
+
+    middle: Tensor
+    whitening: Tensor
+    centroids: Tensor
+    names: Tensor
+    remembered: Tensor
+
+    def __init__(self, config: DeepCluster, spec: Spec) -> None:
+        super().__init__()
+        narrow, groups = config.channels, config.clusters
+        self.fold = max(1, min(spec.shape[:2]) // 32)  # pixels of a side that become channels
+        self.trunk = nn.Sequential(
+            conv(3 * self.fold**2, narrow, 1), conv(narrow, 2 * narrow, 2), conv(2 * narrow, 4 * narrow, 2)
+        )
+        self.head = nn.Linear(4 * narrow, groups)
+        self.register_buffer("middle", torch.zeros(4 * narrow))
+        self.register_buffer("whitening", torch.eye(4 * narrow, config.components))
+        self.register_buffer("centroids", functional.normalize(torch.randn(groups, config.components)))
+        self.register_buffer("names", torch.zeros(groups, dtype=torch.int64))
+        noise = torch.randint(0, 256, (groups, REMEMBERED, *spec.shape), dtype=torch.uint8)
+        self.register_buffer("remembered", noise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, F): the mean of each channel."""
+        folded = functional.pixel_unshuffle(x, self.fold)
+        found: Tensor = self.trunk(folded).mean((2, 3))
+        return found.float()
+
+    def whitened(self, features: Tensor) -> Tensor:
+        """(B, F) → (B, W) of length 1."""
+        return functional.normalize((features - self.middle) @ self.whitening)
+
+    def measure(self, features: Tensor) -> None:
+        """Take mean and principal components of features (N, F), each scaled to variance 1."""
+        self.middle.copy_(features.mean(0))
+        centred = (features - self.middle).double()
+        variances, directions = torch.linalg.eigh(centred.T @ centred / len(features))
+        variances, directions = variances.flip(0), directions.flip(1)
+        directions = directions * directions.sum(0).sign()  # eigenvectors are known but for their sign
+        floor = LEAST_VARIANCE * variances[0].clamp(min=1e-12)
+        scaled = directions / (variances.clamp(min=0) + floor).sqrt()
+        self.whitening.copy_(scaled[:, : self.whitening.shape[1]])
+
+
+def conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
+    )
+
+
+def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The tightest of some groupings by Lloyd's algorithm.
+
+    Args:
+        points: (N, W).
+        groups: K ≤ N.
+        generator: of the beginnings.
+
+    Returns:
+        (K, W) centroids, and (N,) the group of each point; no group is empty.
+    """
+    found = [lloyd(points, groups, generator) for _ in range(TRIES)]
+    spreads = [float((points - centroids[assigned]).square().sum()) for centroids, assigned in found]
+    return found[int(np.argmin(spreads))]
+
+
+def lloyd(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """One grouping from a well-spread beginning (Arthur & Vassilvitskii 2007, "k-means++")."""
+    centroids = points[[int(generator.integers(len(points)))]]
+    while len(centroids) < groups:
+        distance = torch.cdist(points, centroids).amin(1).square().double().cpu().numpy()
+        share = distance / distance.sum() if distance.sum() > 0 else None
+        centroids = torch.cat([centroids, points[[int(generator.choice(len(points), p=share))]]])
+    assigned = torch.full((len(points),), -1, device=points.device)
+    for _ in range(ROUNDS):
+        before, assigned = assigned, torch.cdist(points, centroids).argmin(1)
+        assigned = without_empty(assigned, groups)
+        if torch.equal(before, assigned):
+            break
+        centroids = means(points, assigned, groups)
+    return centroids, assigned
+
+
+def without_empty(assigned: Tensor, groups: int) -> Tensor:
+    """(N,) groups, of which each empty one has taken every second member of the largest."""
+    assigned = assigned.clone()
+    for group in range(groups):
+        counts = torch.bincount(assigned, minlength=groups)
+        if counts[group] == 0:
+            assigned[torch.nonzero(assigned == counts.argmax())[::2, 0]] = group
+    return assigned
+
+
+def means(points: Tensor, assigned: Tensor, groups: int) -> Tensor:
+    """(K, W) the mean of each group."""
+    sums = points.new_zeros(groups, points.shape[1]).index_add_(0, assigned, points)
+    return sums / torch.bincount(assigned, minlength=groups)[:, None]
+
+
+class Disturbed:
+    """A collection as a fit draws it: pictures moved, their colours exchanged, and the group of each.
+
+    Colours are exchanged so that shapes must be seen; the paper takes gradients of grey pictures instead.
+    """
+
+    def __init__(self, values: Array, shift: int) -> None:
+        self.values, self._shift = values, shift
+        self.groups = np.zeros(len(values), np.int64)
+        self.weights = np.ones(len(values), np.float32)
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.values)
+
+    def assign(self, groups: Array, count: int) -> None:
+        """Take the groups (N,) of a new grouping; each of the `count` weighs the same in all."""
+        self.groups = groups
+        sizes = np.bincount(groups, minlength=count)
+        self.weights = (len(groups) / (count * np.maximum(sizes, 1)))[groups].astype(np.float32)
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """``rgb`` (B, H, W, 3) uint8, ``group`` (B,) int64 and ``weight`` (B,) float32."""
+        rgb = disturbed(self.values[rows], self._shift, generator)
+        return {"rgb": rgb, "group": self.groups[rows], "weight": self.weights[rows]}
+
+
+def disturbed(values: Array, shift: int, generator: np.random.Generator) -> Array:
+    """Pictures (B, H, W, 3) uint8, each moved by up to `shift` pixels, its colours exchanged, darker.
+
+    What moves out at one side is gone; at the other the last line or column is repeated.
+    """
+    height, width = values.shape[1:3]
+    padded = np.pad(values, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+    out = np.empty_like(values)
+    moves = generator.integers(0, 2 * shift + 1, (len(values), 2))
+    for b, (down, right) in enumerate(moves):
+        moved = padded[b, down : down + height, right : right + width]
+        out[b] = moved[:, :, generator.permutation(3)] * generator.uniform(0.6, 1.0)
+    return out
+
+
+def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of the pictures' groups, each group weighing the same."""
+    logits = network(from_rgb(batch["rgb"])).float()
+    each = functional.cross_entropy(logits, batch["group"], reduction="none")
+    accuracy = (logits.argmax(1) == batch["group"]).float().mean()
+    return (each * batch["weight"]).mean(), {"accuracy": accuracy}
+
+
+def from_rgb(rgb: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]."""
+    return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+class TurnedFit:
+    """The one fitting loop, and a new grouping wherever it stops to validate. What a `Fit` offers."""
+
+    def __init__(self, model: DeepClusterModel, train: Collection, validation: Collection, seed: int) -> None:
+        self._model, self._labels, self._seed = model, (train.labels, validation.labels), seed
+        config = model.config
+        self._train = Disturbed(train.values, config.shift)
+        self._validation = Disturbed(validation.values, config.shift)
+        options = FitOptions(
+            learning_rate=config.learning_rate,
+            weight_decay=1e-4,
+            batch_size=config.batch_size,
+            validate_every=config.regroup_every,
+            precision=config.precision,
+        )
+        self._fit = Fit(
+            model.network,
+            cluster_loss,
+            self._train,
+            self._validation,
+            options,
+            seed=seed,
+            device=str(model.device),
+        )
+        self._updates = 0
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """Fit and group in turn until the budget is spent; see `Fit.learn`.
+
+        The metrics tell ``moved``, the share of agreement with the grouping before, as normalised mutual
+        information, and ``nmi``, that with the labels of validation pictures, which nothing is learned from.
+        """
+        if self._updates == 0:
+            self._group()
+        for progress in self._fit.learn(budget):
+            self._updates = progress.updates
+            before = self._train.groups
+            self._group()
+            metrics = dict(progress.metrics)
+            metrics["agreement_with_last"] = normalized_mutual_information(self._train.groups, before)
+            metrics["nmi"] = normalized_mutual_information(self._validation.groups, self._labels[1])
+            yield replace(progress, metrics=metrics)
+
+    def validate(self) -> dict[str, float]:
+        """The figures of `Fit.validate`."""
+        return self._fit.validate()
+
+    def state(self) -> State:
+        """That of the fit, and the groups that it is learning."""
+        groups = {"train": self._train.groups, "validation": self._validation.groups}
+        return {"fit": self._fit.state(), "groups": groups, "updates": self._updates}
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        self._fit.restore(state["fit"])
+        self._updates = int(state["updates"])
+        for part, name in ((self._train, "train"), (self._validation, "validation")):
+            part.assign(state["groups"][name], self._model.config.clusters)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters, and what was measured at the last grouping."""
+        return self._fit.weights()
+
+    def _group(self) -> None:
+        """Group all pictures by the features of now, and let the last layer start anew."""
+        network, count = self._model.network, self._model.config.clusters
+        generator = np.random.default_rng((self._seed, self._updates))
+        features = self._model.features(self._train.values)
+        network.measure(features)
+        centroids, assigned = k_means(network.whitened(features), count, generator)
+        network.centroids.copy_(centroids)
+        groups = assigned.cpu().numpy()
+        self._train.assign(groups, count)
+        self._validation.assign(self._model.assign(self._validation.values), count)
+        self._remember(groups, generator)
+        fresh = generator.normal(0, 0.01, network.head.weight.shape).astype(np.float32)
+        with torch.no_grad():
+            network.head.weight.copy_(torch.from_numpy(fresh))
+            network.head.bias.zero_()
+        self._fit.forget(network.head.parameters())
+
+    def _remember(self, groups: Array, generator: np.random.Generator) -> None:
+        """Keep some pictures of each group, and the label that most of its pictures bear."""
+        network = self._model.network
+        for group in range(self._model.config.clusters):
+            members = np.flatnonzero(groups == group)
+            kept = generator.choice(members, REMEMBERED, replace=len(members) < REMEMBERED)
+            network.remembered[group] = torch.from_numpy(self._train.values[kept])
+            network.names[group] = int(np.bincount(self._labels[0][members]).argmax())
+
+
+class DeepClusterModel:
+    """Groups pictures, and shows what is in a group. Satisfies `sim.protocols.SamplerModel`."""
+
+    def __init__(self, config: DeepCluster, spec: Spec, seed: int, device: str) -> None:
+        self.config, self.spec = config, spec
+        self.device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = ClusterNetwork(config, spec)
+        self.network = network.to(self.device)
+
+    def fit(self, train: Collection, validation: Collection, *, seed: int) -> TurnedFit:
+        """A fit of this clustering to pictures; labels only name the groups.
+
+        Raises:
+            ValueError: if there are fewer pictures than groups.
+        """
+        if len(train) < self.config.clusters:
+            raise ValueError(f"{len(train)} pictures cannot fill {self.config.clusters} clusters")
+        return TurnedFit(self, train, validation, seed)
+
+    def weights(self) -> dict[str, Array]:
+        """Parameters, centroids, names and remembered pictures by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up weights from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    def assign(self, values: Array) -> Array:
+        """(n,) int64: the group of each picture (n, H, W, 3) uint8."""
+        points = self.network.whitened(self.features(values))
+        return torch.cdist(points, self.network.centroids).argmin(1).cpu().numpy()
+
+    @torch.no_grad()
+    def features(self, values: Array) -> Tensor:
+        """(n, F) of pictures (n, H, W, 3) uint8, on the model's device."""
+        chunks = torch.split(torch.from_numpy(np.ascontiguousarray(values)), CHUNK)
+        return torch.cat([self.network.features(from_rgb(rgb.to(self.device))) for rgb in chunks])
+
+    def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
+        """`n` remembered pictures (n, H, W, 3) uint8 of groups drawn at random; each was learned from.
+
+        Args:
+            n: how many.
+            condition: a `label`: from the groups that are mostly that.
+            options: not needed.
+            seed: of the draw.
+
+        Raises:
+            ConditionError: for any other condition, and where no group bears the label.
+        """
+        check_condition(condition, self.spec, {"label"})
+        groups = np.arange(self.config.clusters)
+        if condition.label is not None:
+            names = self.network.names.cpu().numpy()
+            groups = np.flatnonzero(names == self.spec.label_names.index(condition.label))
+            if not len(groups):
+                raise ConditionError(f'no cluster is mostly of the label "{condition.label}"')
+        draws = np.random.default_rng(seed).random((n, 2))
+        group = groups[(draws[:, 0] * len(groups)).astype(int)]
+        which = (draws[:, 1] * REMEMBERED).astype(int)
+        return Samples(self.network.remembered.cpu().numpy()[group, which], seed, condition)

@@ -1,0 +1,147 @@
+"""DeepCluster: k-means by hand, empty groups, whitening, disturbing, learning in turns, exact resume."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from generative.collection import Collection
+from generative.deepcluster import DeepCluster, Disturbed, disturbed, k_means, without_empty
+from generative.metrics.clusters import nmi_beside_pixels
+from sim.records import Budget, Condition, SampleOptions
+
+FREE, OPTIONS = Condition(), SampleOptions()
+SMALL = {
+    "channels": 8,
+    "components": 4,
+    "shift": 2,
+    "regroup_every": 20,
+    "learning_rate": 1e-2,
+    "batch_size": 32,
+}
+
+
+def shapes(n, seed, side=16):
+    """Stripes that lie, stripes that stand, and chequers, moved and in any colours."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(3, size=n)
+    y, x = np.mgrid[:side, :side]
+    values = np.empty((n, side, side, 3), np.uint8)
+    for i, label in enumerate(labels):
+        a, b = (y + generator.integers(4)) // 2 % 2, (x + generator.integers(4)) // 2 % 2
+        light = (a, b, a ^ b)[label][..., None]
+        one, other = generator.integers(120, 256, 3), generator.integers(0, 80, 3)
+        values[i] = np.where(light, one, other)
+    return Collection(values, labels, ("lying", "standing", "chequered"), np.arange(n))
+
+
+def trained(updates, seed=0, clusters=3, n=240):
+    torch.set_num_threads(1)
+    data = shapes(n, 0)
+    model = DeepCluster(clusters=clusters, **SMALL).build(data.spec(), seed=seed)
+    fit = model.fit(data, shapes(60, 1), seed=0)
+    told = list(fit.learn(Budget(updates=updates)))
+    model.load_weights(fit.weights())
+    return model, fit, told
+
+
+def test_k_means_finds_groups_that_lie_apart():
+    generator = np.random.default_rng(0)
+    middles = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
+    points = torch.from_numpy((middles[:, None] + generator.uniform(-1, 1, (4, 25, 2))).reshape(100, 2))
+    centroids, assigned = k_means(points, 4, np.random.default_rng(1))
+    found = assigned.view(4, 25)
+    assert (found == found[:, :1]).all() and len(found[:, 0].unique()) == 4
+    assert torch.allclose(centroids[found[:, 0]], points.view(4, 25, 2).mean(1))
+
+
+def test_k_means_leaves_no_group_empty_even_where_points_are_equal():
+    _, assigned = k_means(torch.ones(10, 2), 3, np.random.default_rng(0))
+    assert sorted(assigned.unique().tolist()) == [0, 1, 2]
+
+
+def test_an_empty_group_takes_every_second_member_of_the_largest():
+    assert without_empty(torch.tensor([0, 2, 2, 2, 2, 0]), 3).tolist() == [0, 1, 2, 1, 2, 0]
+
+
+def test_whitened_features_have_no_correlation():
+    model = DeepCluster(clusters=2, **SMALL).build(shapes(4, 0).spec(), seed=0)
+    mixing = torch.randn(32, 32, generator=torch.Generator().manual_seed(0))
+    features = torch.randn(2_000, 32, generator=torch.Generator().manual_seed(1)) @ mixing + 5
+    model.network.measure(features)
+    scaled = (features - model.network.middle) @ model.network.whitening
+    assert torch.allclose(scaled.T @ scaled / 2_000, torch.eye(4), atol=0.01)
+    assert torch.allclose(model.network.whitened(features).norm(dim=1), torch.ones(2_000))
+
+
+def test_small_groups_weigh_as_much_as_large_ones():
+    examples = Disturbed(np.zeros((6, 4, 4, 3), np.uint8), 0)
+    examples.assign(np.array([0, 0, 0, 1, 2, 2]), 3)
+    batch = examples.batch(np.arange(6), np.random.default_rng(0))
+    totals = np.bincount(batch["group"], weights=batch["weight"])
+    assert totals == pytest.approx([2, 2, 2])
+
+
+def test_disturbing_moves_and_recolours_and_repeats_the_edge():
+    values = np.zeros((40, 8, 8, 3), np.uint8)
+    values[:, 3, 5] = (200, 100, 50)
+    views = disturbed(values, 2, np.random.default_rng(0))
+    places, colours = set(), set()
+    for view in views:
+        (place,) = np.argwhere(view.any(2))
+        places.add(tuple(place))
+        colours.add(tuple(np.argsort(view[tuple(place)])))
+        assert 120 <= view.max() <= 200
+    assert len(places) > 12 and len(colours) == 6
+    assert all(1 <= y <= 5 and 3 <= x <= 7 for y, x in places)
+    assert np.array_equal(views, disturbed(values, 2, np.random.default_rng(0)))
+
+
+def test_it_finds_shapes_that_pixels_do_not_tell():
+    model, _, told = trained(160)
+    unseen = shapes(200, 2)
+    mine, pixels = nmi_beside_pixels(model.assign, unseen.values, unseen.labels, 3, seed=0)
+    assert mine > max(0.55, pixels + 0.25), "four seeds ended at 0.62 … 1.0"
+    assert told[-1].metrics["nmi"] > 0.55
+    learned_from = shapes(240, 0)
+    for label in np.unique(model.network.names.numpy()):
+        made = model.sample(30, Condition(label=unseen.label_names[label]), OPTIONS, 0).values
+        rows = [np.flatnonzero((learned_from.values == picture).all((1, 2, 3)))[0] for picture in made]
+        assert (learned_from.labels[rows] == label).mean() > 0.5
+
+
+def test_samples_do_not_depend_on_how_many_are_asked_for():
+    model, _, _ = trained(20)
+    few, many = (model.sample(n, FREE, OPTIONS, 5).values for n in (3, 100))
+    assert np.array_equal(few, many[:3])
+
+
+def test_a_resumed_fit_ends_in_the_same_weights():
+    _, whole, _ = trained(60)
+    data = shapes(240, 0)
+    part, other = (
+        DeepCluster(clusters=3, **SMALL).build(data.spec(), seed=seed).fit(data, shapes(60, 1), seed=0)
+        for seed in (0, 7)
+    )
+    next(part.learn(Budget(updates=60)))
+    other.restore(part.state())
+    list(other.learn(Budget(updates=60)))
+    for name, array in whole.weights().items():
+        assert array.tobytes() == other.weights()[name].tobytes(), name
+
+
+def test_what_it_cannot_do_is_refused_by_name():
+    data = shapes(10, 0)
+    model = DeepCluster(clusters=3, **SMALL).build(data.spec(), seed=0)
+    with pytest.raises(ValueError, match='mostly of the label "standing"'):
+        model.sample(1, Condition(label="standing"), OPTIONS, 0)
+    with pytest.raises(ValueError, match="standng.*standing"):
+        model.sample(1, Condition(label="standng"), OPTIONS, 0)
+    with pytest.raises(ValueError, match="latent"):
+        model.sample(1, Condition(latent=np.zeros(8, np.float32)), OPTIONS, 0)
+    with pytest.raises(ValueError, match="cannot fill 12"):
+        DeepCluster().build(data.spec(), seed=0).fit(data, data, seed=0)
+    for field, value in (("clusters", 1), ("components", 100), ("shift", -1)):
+        with pytest.raises(ValueError, match=field):
+            DeepCluster(**{**SMALL, field: value})
