@@ -206,13 +206,15 @@ class Simulation:
         return now - self._pictured >= 1 / (_FEWEST_PICTURES if late else _PICTURES)
 
     def _touch(self) -> None:
-        """Hand over all gestures, and draw once."""
+        """Hand over all gestures, up to one that asks for a step, and draw once."""
         show, redraw = self._hands, False
         while (gesture := self._take_gesture()) is not None:
             if show is not None:
                 answer = show.touch(gesture)
                 redraw |= answer.redraw
                 self._heed(answer)
+                if answer.go:
+                    break
         if show is not None and redraw and self._history.newest >= 0:
             self._history.replace_newest(show.look())
 
@@ -247,7 +249,7 @@ class Simulation:
                     self._error = None
                     self._going = False
                     return _Task.START
-                if self._gestures and self._error is None:
+                if self._gestures and self._error is None and not self._going:
                     return _Task.TOUCH
                 wait = self._seconds_to_step()
                 if wait is not None and wait <= 0:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from sim.viewer.gallery.studio import About, Axis, Drawn, Neighbour
@@ -23,13 +21,13 @@ def pictures_of(latents, size=16):
 
 
 class TinyStudio:
-    """Sampler "TINY"; each of its abilities can be taken away, and everything can be made slow or to fail."""
+    """Sampler "TINY"; its abilities can be taken away, calls can fail, and `make` can wait for a gate."""
 
     title, sampler, training, data = "Squares", "TINY", "9 updates", "squares · 300"
     size = (16, 16)
 
-    def __init__(self, delay=0.0, fails=(), noted=False, chunk=8, wishes=("anything", "few", "many"), **can):
-        self.delay, self.fails, self.noted, self.chunk, self.wishes = delay, set(fails), noted, chunk, wishes
+    def __init__(self, gate=None, fails=(), noted=False, chunk=8, wishes=("anything", "few", "many"), **can):
+        self.gate, self.fails, self.noted, self.chunk, self.wishes = gate, set(fails), noted, chunk, wishes
         for ability in ("decodes", "encodes", "fills", "traces"):
             setattr(self, ability, can.get(ability, True))
         self.asked = []  # (what, …) of every call that makes something
@@ -37,7 +35,8 @@ class TinyStudio:
 
     def _work(self, what, *details):
         self.asked.append((what, *details))
-        time.sleep(self.delay)
+        if self.gate is not None and what == "make":
+            self.gate.acquire(timeout=10)
         if what in self.fails:
             raise RuntimeError("the paint is dry")
 

@@ -109,7 +109,7 @@ class Gallery:
         self.scout.listen(tell)
 
     def deliver(self) -> bool:
-        """Take up what has come of the work; True if there was anything."""
+        """Take up what has come of the work, one thing at a time, so that each can be seen."""
         made, found = self.worker.deliver(), self.scout.deliver()
         return made or found
 

@@ -71,7 +71,6 @@ class GalleryShow:
         gallery = self._gallery
         self._length += 1
         if self._attended:
-            gallery.deliver()
             if gallery.walked >= 0:
                 gallery.walk()
         elif gallery.turn():

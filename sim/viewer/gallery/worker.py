@@ -92,14 +92,15 @@ class Worker:
             self._asked.pop(kind, None)
 
     def deliver(self) -> bool:
-        """Take up what has come of the jobs; True if there was anything."""
-        some = False
+        """Take up the next thing that has come of the jobs; True if there was one."""
         while self._results:
             kind, job, take = self._results.popleft()
             if self._asked.get(kind) is job:
                 take()
-                some = True
-        return some
+                if self._results and self._tell is not None:
+                    self._tell()
+                return True
+        return False
 
     def turn(self) -> bool:
         """Do a little in the calling thread; False if there is nothing to do."""
