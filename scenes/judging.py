@@ -89,8 +89,8 @@ class Judge:
         return self._grader.grade(samples)
 
     def grade_at_random(self, samples: Array) -> Grade | None:
-        """The same in the space of random filters; None for vectors."""
-        return self._random_grader.grade(samples) if self.examples.spec.pictures else None
+        """The same in the space of random filters, without intervals; None for vectors."""
+        return self._random_grader.grade(samples, intervals=False) if self.examples.spec.pictures else None
 
     @cached_property
     def _features(self) -> tuple[Array, Array]:

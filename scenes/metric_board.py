@@ -18,17 +18,19 @@ from rich.console import Console
 from rich.table import Table
 
 from generative.metrics import Grade
+from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
 from scenes.sampling import Examples, build_sampler, sampler_config, scene_examples
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card
-from sim.protocols import Likely, SamplerConfig, SamplerModel, Traces
+from sim.protocols import Groups, Likely, SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 
 GRADED = 500  # samples of each; below a minute on two cores at ten steps of diffusion
 A_LABEL = 20  # samples of each class, where one can be asked for
 LIKELY = 200  # unseen real examples whose bits are counted
+GROUPED = 1_200  # unseen real examples that are parted into groups
 REAL, GAUSSIAN = "real examples", "Gaussian"
 #: The lines of the table, and how many digits they have.
 FIGURES = {
@@ -39,6 +41,7 @@ FIGURES = {
     "sliced_wasserstein": 3,
     "memorising": 2,
     "truth": 2,
+    "nmi": 3,
     "bits_per_dim": 2,
     "steps": 0,
     "images_per_second": 0,
@@ -56,6 +59,7 @@ class Row:
         name: of its checkpoint, else of its family.
         metrics: figures by their fixed names, with ``training_seconds`` where the card tells them.
         grade: all figures in the main space.
+        baseline: what is to be beaten: the Gaussian's figures, and k-means on pixels where there are groups.
         at_random: figures in the space of random filters; empty for vectors.
         protocol: the rules.
     """
@@ -63,6 +67,7 @@ class Row:
     name: str
     metrics: Figures
     grade: Grade
+    baseline: Figures
     at_random: Figures = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
@@ -151,12 +156,16 @@ def graded(
         metrics["truth"] = true
     if card is not None and "seconds" in card.get("trained", {}):
         metrics["training_seconds"] = float(card["trained"]["seconds"])
+    apart: Figures = {}
+    if isinstance(model, Groups):
+        metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
     grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
     rules = {"n": n, "references": grade.references, "steps": options.steps, "guidance": options.guidance}
     return Row(
         name,
         grade.metrics | metrics,
         grade,
+        grade.baseline | apart,
         {} if at_random is None else at_random.metrics,
         judge.stamp() | rules | {"scheduler": options.scheduler or "its own"},
     )
@@ -167,6 +176,15 @@ def own_options(config: SamplerConfig) -> SampleOptions:
     own = SampleOptions()
     names = ("steps", "scheduler", "guidance")
     return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
+
+
+def agreement(model: Groups, config: SamplerConfig, judge: Judge, seed: int) -> tuple[float, float]:
+    """Normalised mutual information of its groups with the classes, and that of k-means on pixels."""
+    unseen = judge.examples.validation
+    rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
+    groups = int(getattr(config, "clusters", len(unseen.label_names)))
+    values, labels = unseen.values[rows], unseen.labels[rows]
+    return nmi_beside_pixels(model.assign, values, labels, groups, seed=seed)
 
 
 def truth_of(
@@ -199,7 +217,7 @@ def answer(rows: list[Row]) -> dict[str, Any]:
     breakdown |= {f"{row.name}, random encoder": row.at_random for row in rows if row.at_random}
     return {
         "metrics": first.metrics,
-        "baseline": first.grade.baseline,
+        "baseline": first.baseline,
         "breakdown": breakdown | {REAL: first.grade.copies},
         "n": first.grade.n,
         "ci95": first.grade.ci95,
@@ -224,4 +242,6 @@ def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> Non
         low, high = row.grade.ci95["frechet"]
         beside = f"; in a random encoder {row.at_random['frechet']:.2f}" if row.at_random else ""
         part = row.metrics["frechet"] / row.grade.baseline["frechet"]
+        if "nmi" in row.metrics:
+            say(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
         say(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")

@@ -183,7 +183,7 @@ class Sampler(Protocol):
 class SamplerModel(Sampler, Protocol):
     """A sampler that is learned; what it makes looks like the examples that it was fitted to.
 
-    `Encodes`, `Traces` and `Likely` are offered by those that can.
+    `Encodes`, `Traces`, `Likely` and `Groups` are offered by those that can.
 
     Attributes:
         spec: what it knows of its data (`generative.collection.Spec`): the shape of an example, names.
@@ -246,6 +246,14 @@ class Likely(Protocol):
 
     def bits_per_dim(self, values: Array) -> Array:
         """(n,) float64: −log₂ p of each example, over the number of its values; some give an upper bound."""
+
+
+@runtime_checkable
+class Groups(Protocol):
+    """A sampler that parts examples into groups, which it was not told."""
+
+    def assign(self, values: Array) -> Array:
+        """(n, …) examples → (n,) int64, the number of each one's group."""
 
 
 class Game(Protocol):

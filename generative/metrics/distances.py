@@ -73,7 +73,8 @@ def _kernel_sum(a: Array, b: Array) -> float:
 
 
 def _cubed(products: Array, dimensions: int) -> Array:
-    cubed: Array = (products / dimensions + 1) ** 3
+    kernel = products / dimensions + 1
+    cubed: Array = kernel * kernel * kernel  # numpy's power of three is many times slower
     return cubed
 
 

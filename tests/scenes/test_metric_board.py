@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from scenes.cli import main
 from scenes.judging import Judge, Verdict, share_holding
-from scenes.metric_board import FIGURES, GAUSSIAN, REAL, grade_samplers
+from scenes.metric_board import FIGURES, GAUSSIAN, REAL, agreement, grade_samplers
 from scenes.sampling import Examples, sampler_config, scene_examples
 from scenes.schema import load_scene
 from sim.checkpoints import load_checkpoint, save_checkpoint
@@ -131,6 +132,26 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
         else:
             spoilt = held_out.values + 2 * generator.standard_normal(held_out.values.shape)
         assert share_holding(judge.verdicts(spoilt, Condition())) < 0.5
+
+
+def test_groups_are_set_beside_classes_and_k_means_on_pixels(judge):
+    class Teller:
+        """Knows the classes by heart."""
+
+        def assign(self, values):
+            held_out = judge.examples.validation
+            same = (held_out.values[None] == values[:, None]).all((2, 3, 4))
+            return held_out.labels[same.argmax(1)]
+
+    mine, theirs = agreement(Teller(), Digits(), judge, 0)
+    assert mine == pytest.approx(1.0) and 0.4 < theirs < 0.95
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Keys of a clustering."""
+
+    clusters: int = 10
 
 
 def test_the_encoder_is_made_by_one_command(tmp_path, monkeypatch):
