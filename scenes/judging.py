@@ -73,6 +73,13 @@ class Judge:
         return Grader(train, held_out, self._encode)
 
     @cached_property
+    def _familiar_grader(self) -> Grader:
+        """One half of the training examples against the other, whatever episodes they are of."""
+        values = self.examples.train.values
+        order = np.random.default_rng(1).permutation(len(values))
+        return Grader(values[order[::2]], values[order[1::2]], self._encode)
+
+    @cached_property
     def _random_grader(self) -> Grader:
         encoder = RandomEncoder(device=self._device)
         return Grader(self.examples.train.values, self.examples.validation.values, encoder.encode)
@@ -87,6 +94,14 @@ class Judge:
     def grade(self, samples: Array) -> Grade:
         """All figures in the space of the trained encoder, or of the numbers themselves."""
         return self._grader.grade(samples)
+
+    def grade_as_learned(self, samples: Array) -> Grade:
+        """The same beside training examples, without intervals.
+
+        Unseen episodes differ from those that were learned from, and no model can know how: this tells how
+        well one knows what it could.
+        """
+        return self._familiar_grader.grade(samples, intervals=False)
 
     def grade_at_random(self, samples: Array) -> Grade | None:
         """The same in the space of random filters, without intervals; None for vectors."""

@@ -60,6 +60,7 @@ class Row:
         metrics: figures by their fixed names, with ``training_seconds`` where the card tells them.
         grade: all figures in the main space.
         baseline: what is to be beaten: the Gaussian's figures, and k-means on pixels where there are groups.
+        as_learned: figures beside training instead of unseen examples.
         at_random: figures in the space of random filters; empty for vectors.
         protocol: the rules.
     """
@@ -68,6 +69,7 @@ class Row:
     metrics: Figures
     grade: Grade
     baseline: Figures
+    as_learned: Figures
     at_random: Figures = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
@@ -166,6 +168,7 @@ def graded(
         grade.metrics | metrics,
         grade,
         grade.baseline | apart,
+        judge.grade_as_learned(samples).metrics,
         {} if at_random is None else at_random.metrics,
         judge.stamp() | rules | {"scheduler": options.scheduler or "its own"},
     )
@@ -214,6 +217,7 @@ def answer(rows: list[Row]) -> dict[str, Any]:
     """The board for programs."""
     first = rows[0]
     breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
+    breakdown |= {f"{row.name}, beside training data": row.as_learned for row in rows}
     breakdown |= {f"{row.name}, random encoder": row.at_random for row in rows if row.at_random}
     return {
         "metrics": first.metrics,
@@ -240,7 +244,8 @@ def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> Non
     Console(stderr=True).print(table)
     for row in rows:
         low, high = row.grade.ci95["frechet"]
-        beside = f"; in a random encoder {row.at_random['frechet']:.2f}" if row.at_random else ""
+        learned = row.as_learned
+        beside = f"; to training data {learned['frechet']:.2f} (floor {learned['frechet_floor']:.2f})"
         part = row.metrics["frechet"] / row.grade.baseline["frechet"]
         if "nmi" in row.metrics:
             say(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
