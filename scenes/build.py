@@ -19,6 +19,8 @@ from sim.fields import construct
 from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
 from sim.vector import Worlds
 
+PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are"
+
 
 def scene_world(scene: Scene) -> WorldConfig:
     """The scene's world, not yet started.
@@ -118,7 +120,7 @@ def agent_card(
         world=config.name,
         observation_space=worlds.single_observation_space,
         action_space=worlds.single_action_space,
-        preprocessing="uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are",
+        preprocessing=getattr(config, "preprocessing", PREPROCESSING),
         protocol=config.protocol(),
         scores=scores,
     )

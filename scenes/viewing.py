@@ -75,11 +75,14 @@ def scene_sight(scene: Scene, config: PerceptionConfig) -> Sight:
 def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
     """The scene's agent; for graded pictures the one of `graded_by`, where the perception names it.
 
+    Chance plays where the agent lives on percepts: the worlds that are photographed show it none.
+
     Raises:
         CheckpointError: if a checkpoint is damaged or made for something else.
     """
     other = scene.perception[0].graded_by if graded else None
-    if scene.agent is None and other is None:
+    lives_on_percepts = any(table.feed == "agent" for table in scene.perception)
+    if other is None and (scene.agent is None or lives_on_percepts):
         return CHANCE
     world = scene_world(scene)
     worlds = world.make_batch(1, scene.seed)

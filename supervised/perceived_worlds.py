@@ -112,6 +112,11 @@ class Perceived:
         """The world's own."""
         return self.world.name
 
+    @property
+    def preprocessing(self) -> str:
+        """What an agent's card says of its observations."""
+        return "in this order: " + ", ".join(self.layout.names)
+
     def make(self, seed: int) -> PerceivedWorld:
         """One world that can be drawn."""
         return PerceivedWorld(self, seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,23 +11,26 @@ from scenes.cli import main
 from scenes.living import lived_world
 from scenes.schema import load_scene
 from scenes.stage import SceneShow
+from scenes.viewing import CHANCE, scene_player
 from sim.checkpoints import load_card
+from sim.viewer.show import Gesture
 
-SCENE = """
-title = "Pong, lived on objects"
+HOPPER = """
+title = "Hopper, lived on joints"
 [world]
-use = "atari/pong"
-max_frames = 200
+use = "walker/hopper"
+max_steps = 30
+width = 64
+height = 64
 num_envs = 2
 [agent]
 use = "ppo"
 network = "mlp"
-num_steps = 16
+num_steps = 32
 minibatch_size = 16
 num_epochs = 1
 [[perception]]
-use = "detector"
-channels = 4
+use = "pose"
 feed = "agent"
 origin = "noisy truth"
 training_origin = "truth"
@@ -36,18 +38,39 @@ training_origin = "truth"
 env_steps = 64
 """
 
+PONG = """
+title = "Pong, lived on objects"
+[world]
+use = "atari/pong"
+[agent]
+use = "ppo"
+network = "mlp"
+[[perception]]
+use = "detector"
+feed = "agent"
+"""
+
 
 @pytest.fixture
-def scene(tmp_path):
-    file = tmp_path / "lived.toml"
-    file.write_text(SCENE)
-    return str(file)
+def hopper(tmp_path):
+    (tmp_path / "lived.toml").write_text(HOPPER)
+    return str(tmp_path / "lived.toml")
 
 
 @pytest.fixture
-def run(scene, tmp_path):
-    assert main(["train", scene, "--run", str(tmp_path / "run")]) == 0
+def pong(tmp_path):
+    (tmp_path / "pong.toml").write_text(PONG)
+    return str(tmp_path / "pong.toml")
+
+
+@pytest.fixture
+def run(hopper, tmp_path):
+    assert main(["train", hopper, "--run", str(tmp_path / "run")]) == 0
     return tmp_path / "run"
+
+
+def newest(run):
+    return str(run / "checkpoints" / "64")
 
 
 def answer(capsys, *arguments):
@@ -62,20 +85,22 @@ def refusal(capsys, *arguments):
     return said
 
 
-def test_it_learns_from_one_origin_and_plays_on_another_and_stamps_say_which(scene, run, capsys):
+def test_it_learns_from_one_origin_and_plays_on_another_and_stamps_say_which(hopper, run, capsys):
     card = load_card(run / "checkpoints" / "64")
     assert (card["protocol"]["feed"], card["protocol"]["origin"]) == ("agent", "truth")
-    assert card["observation_space"].endswith("(21,), float32)")
-    evaluate = ["evaluate", scene, "--checkpoint", str(run / "checkpoints" / "64"), "--episodes", "2"]
+    assert card["observation_space"].endswith("(30,), float32)")
+    assert card["preprocessing"].startswith(
+        "in this order: head present, head x, head y, head dx, head dy, hip"
+    )
+    evaluate = ["evaluate", hopper, "--checkpoint", newest(run), "--episodes", "2"]
     stamp = answer(capsys, *evaluate)["protocol"]
-    assert (stamp["origin"], stamp["noise_pixels"], stamp["perception"]) == ("noisy truth", 2.0, "detector")
-    found = answer(capsys, *evaluate, "--set", "perception.0.origin=truth")
-    assert found["protocol"]["origin"] == "truth" and "noise_pixels" not in found["protocol"]
-    assert found["baseline"]["length"] == found["metrics"]["length"] == 50
+    assert (stamp["origin"], stamp["noise_pixels"], stamp["perception"]) == ("noisy truth", 2.0, "pose")
+    plain = answer(capsys, *evaluate, "--set", "perception.0.origin=truth")["protocol"]
+    assert plain["origin"] == "truth" and "noise_pixels" not in plain
 
 
-def test_noise_is_as_strong_as_the_scene_says(scene, run, capsys):
-    evaluate = ["evaluate", scene, "--checkpoint", str(run / "checkpoints" / "64"), "--episodes", "1"]
+def test_noise_is_as_strong_as_the_scene_says(hopper, run, capsys):
+    evaluate = ["evaluate", hopper, "--checkpoint", newest(run), "--episodes", "1"]
     rough = ["--set", "perception.0.noise_pixels=8", "--set", "perception.0.noise_misses=0.5"]
     stamp = answer(capsys, *evaluate, *rough)["protocol"]
     assert (stamp["noise_pixels"], stamp["noise_misses"]) == (8.0, 0.5)
@@ -83,52 +108,64 @@ def test_noise_is_as_strong_as_the_scene_says(scene, run, capsys):
     assert "noise_misses must be in [0, 1]" in said
 
 
-def test_runs_that_live_on_different_origins_are_not_compared(scene, run, tmp_path, capsys):
+def test_runs_that_live_on_different_origins_are_not_compared(hopper, run, tmp_path, capsys):
     change = ["--set", "perception.0.origin=truth"]
-    assert main(["train", scene, "--run", str(tmp_path / "other"), *change]) == 0
+    assert main(["train", hopper, "--run", str(tmp_path / "other"), *change]) == 0
     said = refusal(capsys, "compare", str(run), str(tmp_path / "other"), "--episodes", "2")
     assert "origin is noisy truth and truth" in said
     rows = answer(capsys, "compare", str(run), str(tmp_path / "other"), "--episodes", "2", *change)["rows"]
     assert rows[0]["differs"] == {}
 
 
-def test_the_audience_sees_the_picture_and_the_very_things_that_the_agent_lives_on(scene, run):
-    show = SceneShow(load_scene(scene), device="cpu", run=run, most_worlds=1)
+def test_the_audience_sees_the_very_things_that_the_agent_lives_on(hopper, run):
+    show = SceneShow(load_scene(hopper), device="cpu", run=run, most_worlds=1)
+    world = show._worlds.envs[0]
     moment = show.start(3)
     for _ in range(20):
         (seen,) = moment.seen
-        world = show._worlds.envs[0]
-        assert seen.percept.boxes is world.percept.boxes
-        assert (seen.percept.origin, seen.percept.labels) == ("noisy truth", world.percept.labels)
+        assert (seen.percept.origin, seen.percept.keypoints) == ("noisy truth", world.percept.keypoints)
         assert seen.truth is not None and seen.truth.origin == "truth"
-        assert moment.pictures[0].shape == (210, 160, 3)
         moment = show.step(None)
     show.close()
 
 
-def test_watching_and_recording_need_nothing_special(scene, run, tmp_path, capsys):
+def test_what_it_lives_on_lies_over_the_audiences_picture_until_that_is_turned(hopper, run):
+    show = SceneShow(load_scene(hopper, ["perception.0.origin=truth"]), device="cpu", run=run, most_worlds=1)
+    world = show._worlds.envs[0]
+    show.start(0)
+    show.touch(Gesture("resize", 300, 200))
+    moment = show.look()
+    assert moment.pictures[0].shape[:2] == (200, 300)
+    theirs = world.unwrapped.truth(("keypoints",)).keypoints
+    for name, place in moment.seen[0].percept.keypoints.items():
+        assert place == pytest.approx(theirs[name], abs=1e-6)
+    before = dict(world.percept.keypoints)
+    show.touch(Gesture("orbit", 0.2, 0.0))
+    assert show.look().seen[0].percept.keypoints == {}, "there is no such place in a turned picture"
+    assert world.told().keypoints == before, "and the agent sees as before"
+    show.close()
+
+
+def test_watching_and_recording_need_nothing_special(hopper, run, tmp_path, capsys):
     film = tmp_path / "film.mp4"
-    found = answer(
-        capsys, "watch", scene, "--run", str(run), "--headless", "--frames", "12", "--record", str(film)
-    )
+    filming = ["--headless", "--frames", "12", "--record", str(film)]
+    found = answer(capsys, "watch", hopper, "--run", str(run), *filming)
     assert found["frames"] == 12 and film.is_file()
-    found = answer(
-        capsys, "collect", scene, "--checkpoint", str(run / "checkpoints" / "64"), "--episodes", "1",
-        "--out", str(tmp_path / "lived-v0"),
-    )  # fmt: skip
-    assert (found["episodes"], found["steps"]) == (1, 50)
+    where = ["--episodes", "1", "--out", str(tmp_path / "lived-v0")]
+    found = answer(capsys, "collect", hopper, "--checkpoint", newest(run), *where)
+    assert found["episodes"] == 1 and 0 < found["steps"] <= 30
+    fed = load_scene(hopper, [f"agent.checkpoint={newest(run)}"])
+    assert scene_player(fed, "cpu") is CHANCE, "worlds that are photographed show it nothing to live on"
 
 
-def test_a_models_word_is_the_models_word(scene, tmp_path):
-    shipped = [
-        "perception.0.checkpoint=" + str(load_scene("pong-detector").resolve("checkpoints/pong-detector"))
-    ]
+def test_a_models_word_is_the_models_word(pong):
+    shipped = load_scene("pong-detector").resolve("checkpoints/pong-detector")
     told = {}
     for origin in ("truth", "model"):
-        wide = ["perception.0.channels=24", f"perception.0.origin={origin}"]
-        worlds = lived_world(load_scene(scene, [*shipped, *wide]), "cpu").make_batch(2, seed=0)
+        scene = load_scene(pong, [f"perception.0.checkpoint={shipped}", f"perception.0.origin={origin}"])
+        worlds = lived_world(scene, "cpu").make_batch(2, seed=0)
         worlds.reset()
-        for _ in range(25):
+        for _ in range(20):
             obs, *_ = worlds.step(np.array([2, 5]))
         told[origin] = obs
         worlds.close()
@@ -141,26 +178,33 @@ def test_a_models_word_is_the_models_word(scene, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["perception.0.origin=model"], '"detector" is untrained, and an agent cannot live on it'),
-        (["perception.0.slots.bal=1"], 'no class "bal"; there are ball, player, enemy'),
-        (["world.use=atari/tetris"], 'the objects in "tetris" are not known'),
-        (["world.use=gym/CartPole-v1"], "gym/CartPole-v1 does not know the truth about its pictures"),
+        (["perception.0.origin=model"], '"pose" is untrained, and an agent cannot live on it'),
+        (["perception.0.slots.toe=1"], 'there is no class "toe"'),
+        (["perception.0.use=segmenter"], '"segmenter" tells mask, and an agent lives on boxes or keypoints'),
+        (["perception.0.use=detector"], 'walker/hopper does not know the truth about "boxes"'),
         (["perception.0.noise_pixels=-1"], "noise_pixels must not be below 0"),
     ],
 )
-def test_what_an_agent_cannot_live_on_is_refused_by_name(scene, changes, words, capsys):
-    if "CartPole" in changes[0]:
-        Path(scene).write_text(SCENE.replace("max_frames = 200", ""))
-    assert words in refusal(capsys, "evaluate", scene, *[part for c in changes for part in ("--set", c)])
+def test_what_a_walker_cannot_live_on_is_refused_by_name(hopper, changes, words, capsys):
+    assert words in refusal(capsys, "evaluate", hopper, *[part for c in changes for part in ("--set", c)])
 
 
-def test_two_perceptions_cannot_feed_one_agent(scene, capsys):
-    table = '\n[[perception]]\nuse = "detector"\nfeed = "agent"\n'
-    with open(scene, "a") as file:
-        file.write(table)
-    assert "one perception can feed the agent, not 2" in refusal(capsys, "train", scene)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["perception.0.slots.bal=1"], 'no class "bal"; there are ball, player, enemy'),
+        (["world.use=atari/tetris"], 'the objects in "tetris" are not known'),
+        (["world.use=gym/CartPole-v1"], "gym/CartPole-v1 does not know the truth about its pictures"),
+        (["perception.0.origin=truth", "agent.checkpoint={pixels}"], "observation"),
+    ],
+)
+def test_what_a_player_cannot_live_on_is_refused_by_name(pong, changes, words, capsys):
+    pixels = load_scene("pong").resolve("checkpoints/pong-ppo")
+    sets = [part for change in changes for part in ("--set", change.format(pixels=pixels))]
+    assert words in refusal(capsys, "evaluate", pong, *sets)
 
 
-def test_an_agent_of_pixels_is_refused(scene, capsys):
-    pixels = str(load_scene("pong").resolve("checkpoints/pong-ppo"))
-    assert "observation" in refusal(capsys, "evaluate", scene, "--checkpoint", pixels)
+def test_two_perceptions_cannot_feed_one_agent(pong, capsys):
+    with open(pong, "a") as file:
+        file.write('[[perception]]\nuse = "detector"\nfeed = "agent"\n')
+    assert "one perception can feed the agent, not 2" in refusal(capsys, "evaluate", pong)
