@@ -52,6 +52,11 @@ def is_trained(scene: Scene) -> bool:
     """Whether everything in the scene that has weights ships with them."""
     parts = [part for part in (scene.agent, *scene.perception, *scene.sampler) if part is not None]
     paths = [part.checkpoint for part in parts if part.checkpoint]
+    fed = any(table.feed == "agent" for table in scene.perception)
+    if fed and (
+        scene.agent is None or not scene.agent.checkpoint
+    ):  # it is about an agent, not about its eyes
+        return False
     return bool(paths) and all((scene.resolve(path) / "card.toml").is_file() for path in paths)
 
 

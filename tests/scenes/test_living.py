@@ -11,6 +11,7 @@ from scenes.cli import main
 from scenes.living import lived_world
 from scenes.schema import load_scene
 from scenes.stage import SceneShow
+from scenes.verbs import is_trained
 from scenes.viewing import CHANCE, scene_player
 from sim.checkpoints import load_card
 from sim.viewer.show import Gesture
@@ -208,3 +209,11 @@ def test_two_perceptions_cannot_feed_one_agent(pong, capsys):
     with open(pong, "a") as file:
         file.write('[[perception]]\nuse = "detector"\nfeed = "agent"\n')
     assert "one perception can feed the agent, not 2" in refusal(capsys, "evaluate", pong)
+
+
+def test_a_scene_about_an_agent_is_trained_only_when_the_agent_is(pong):
+    shipped = load_scene("pong-detector").resolve("checkpoints/pong-detector")
+    pixels = load_scene("pong").resolve("checkpoints/pong-ppo")
+    eyes = f"perception.0.checkpoint={shipped}"
+    assert not is_trained(load_scene(pong, [eyes]))
+    assert is_trained(load_scene(pong, [eyes, f"agent.checkpoint={pixels}"]))
