@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.dense import Dense, DenseConfig, grown, inputs_of
+from supervised.dense import Dense, DenseConfig, Grid, grown, inputs_of
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.unet import unfolded
@@ -41,9 +41,9 @@ class Depth(DenseConfig):
         return DepthModel(self, seed, device)
 
 
-def metres(truths: Sequence[Percept], mirrored: Array) -> dict[str, Array]:
-    """``depth`` (B, H, W) float32 metres, NaN in the sky."""
-    depth = np.stack([truth.depth for truth in truths if truth.depth is not None])
+def metres(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
+    """``depth`` (B, h, w) float32 metres, NaN in the sky."""
+    depth = grid.taken(np.stack([truth.depth for truth in truths if truth.depth is not None]))
     depth[mirrored] = depth[mirrored, :, ::-1]
     return {"depth": depth}
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.dense import Dense, DenseConfig, inputs_of
+from supervised.dense import Dense, DenseConfig, Grid, inputs_of
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.views import Views
@@ -41,10 +41,13 @@ class Pose(DenseConfig):
         return PoseModel(self, tuple(classes), seed, device)
 
 
-def joints(truths: Sequence[Percept], mirrored: Array) -> dict[str, Array]:
-    """``points`` (B, K, 3) float32: x and y in pixels, NaN out of the picture's frame; 1 if visible."""
-    rows = [list(truth.keypoints.values()) for truth in truths]
-    return {"points": np.array(rows, np.float32), "mirrored": mirrored}
+def joints(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
+    """``points`` (B, K, 3) float32: x and y in the network's pixels, and 1 if the joint is visible."""
+    points = np.array([list(truth.keypoints.values()) for truth in truths], np.float32)
+    points[:, :, 0] *= grid.scaled[1] / grid.shape[1]
+    points[:, :, 1] *= grid.scaled[0] / grid.shape[0]
+    points[mirrored, :, 0] = grid.scaled[1] - points[mirrored, :, 0]
+    return {"points": points}
 
 
 def pose_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -52,7 +55,6 @@ def pose_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
     rgb, points = batch["rgb"], batch["points"]
     height, width = rgb.shape[1:3]
     x, y, visible = points.unbind(2)  # (B, K) each
-    x = torch.where(batch["mirrored"][:, None], width - x, x)
     where, shown = network(inputs_of(rgb)).float().chunk(2, 1)  # (B, K, h, w) each
     rows, columns = (torch.arange(n, device=rgb.device) + 0.5 for n in where.shape[2:])
     off_y = (rows - y[..., None] / STRIDE) / SPREAD

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.dense import Dense, DenseConfig, grown, inputs_of
+from supervised.dense import Dense, DenseConfig, Grid, grown, inputs_of
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.unet import unfolded
@@ -37,9 +37,10 @@ class Segmenter(DenseConfig):
         return SegmenterModel(self, tuple(classes), seed, device)
 
 
-def parts(truths: Sequence[Percept], mirrored: Array) -> dict[str, Array]:
-    """``mask`` (B, H, W) int64, the class of every pixel."""
-    mask = np.stack([truth.mask for truth in truths if truth.mask is not None]).astype(np.int64)
+def parts(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
+    """``mask`` (B, h, w) int64, the class of every pixel."""
+    masks = np.stack([truth.mask for truth in truths if truth.mask is not None])
+    mask = grid.taken(masks).astype(np.int64)
     mask[mirrored] = mask[mirrored, :, ::-1]
     return {"mask": mask}
 

@@ -10,7 +10,7 @@ import torch
 
 from sim.records import Budget, Percept
 from supervised import dense
-from supervised.dense import Mirrored, inputs_of
+from supervised.dense import Grid, Mirrored, inputs_of
 from supervised.depth import MIDDLE, Depth, depth_loss, metres
 from supervised.metrics.grading import grade
 from supervised.pose import Pose, joints, peaks, pose_loss
@@ -19,6 +19,7 @@ from supervised.unet import UNet, unfolded
 from supervised.views import Views
 
 SIDE = 32
+PLAIN = Grid((SIDE, SIDE), (SIDE, SIDE))
 
 
 class Said(torch.nn.Module):
@@ -86,15 +87,26 @@ def test_height_is_one_above_and_minus_one_below():
 
 def test_a_picture_twice_as_large_is_seen_alike():
     seer = dense.Dense(dense.DenseConfig(channels=4), 3, seed=0, device="cpu")
-    rgb = np.random.default_rng(0).integers(0, 256, (dense.HEIGHT, 96, 3), dtype=np.uint8)
+    rgb = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
     small, scaled = seer.maps(rgb)
     large, same = seer.maps(rgb.repeat(2, 0).repeat(2, 1))
-    assert torch.equal(small, large) and scaled == same == (dense.HEIGHT, 96)
+    assert torch.equal(small, large) and scaled == same == (128, 96)
+
+
+def test_a_coarser_look_has_truths_to_match():
+    views, rows = squares(8, 0), np.arange(8)
+    half = SIDE // 2
+    drawn = Mirrored(views, parts, half, mirror=False).batch(rows, np.random.default_rng(0))
+    assert drawn["rgb"].shape == (8, half, half, 3)
+    assert np.array_equal(drawn["rgb"].max(3) >= 150, drawn["mask"] == 1)
+    ends = Mirrored(views, joints, half, mirror=False).batch(rows, np.random.default_rng(0))["points"]
+    true = np.array([list(truth.keypoints.values()) for truth in views.truths])
+    assert np.allclose(ends[..., :2] * 2, true[..., :2]) and np.array_equal(ends[..., 2], true[..., 2])
 
 
 def test_joints_are_told_in_the_pictures_own_pixels():
     model = Pose(channels=4).build(("hip", "knee"), seed=0)
-    rgb = np.random.default_rng(0).integers(0, 256, (dense.HEIGHT, 96, 3), dtype=np.uint8)
+    rgb = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
     one, two = model.perceive([rgb, rgb.repeat(3, 0).repeat(3, 1)])
     for name, (x, y, visible) in one.keypoints.items():
         assert two.keypoints[name] == pytest.approx((3 * x, 3 * y, visible), abs=1e-3)
@@ -103,12 +115,12 @@ def test_joints_are_told_in_the_pictures_own_pixels():
 def test_every_second_picture_is_mirrored_with_its_truth():
     views = squares(64, 0)
     rows = np.arange(64)
-    drawn = Mirrored(views, parts, mirror=True).batch(rows, np.random.default_rng(0))
+    drawn = Mirrored(views, parts, SIDE, mirror=True).batch(rows, np.random.default_rng(0))
     turned = [not np.array_equal(a, b) for a, b in zip(drawn["rgb"], views.rgb, strict=True)]
     assert 16 < sum(turned) < 48
     bright = drawn["rgb"].max(3) >= 150
     assert np.array_equal(bright, drawn["mask"] == 1), "pictures and masks are turned together"
-    plain = Mirrored(views, parts, mirror=False).batch(rows, np.random.default_rng(0))
+    plain = Mirrored(views, parts, SIDE, mirror=False).batch(rows, np.random.default_rng(0))
     assert np.array_equal(plain["rgb"], views.rgb)
 
 
@@ -149,7 +161,7 @@ def test_pose_loss_is_least_at_the_truth_and_knows_mirrored_pictures():
     truth = [Percept("truth", keypoints={"knee": (9.0, 21.0, 1.0)})]
     losses = {}
     for mirrored in (False, True):
-        batch = joints(truth, np.array([mirrored]))
+        batch = joints(truth, np.array([mirrored]), PLAIN)
         batch = {"rgb": black(1)} | {name: torch.from_numpy(array) for name, array in batch.items()}
         for at in (9, SIDE - 9):
             maps = torch.full((1, 2, SIDE // 2, SIDE // 2), -5.0)
@@ -162,7 +174,7 @@ def test_pose_loss_is_least_at_the_truth_and_knows_mirrored_pictures():
 
 def test_a_joint_out_of_the_picture_is_not_looked_for():
     truth = [Percept("truth", keypoints={"knee": (9.0, 9.0, 1.0), "toe": (-30.0, 500.0, 0.0)})]
-    batch = {name: torch.from_numpy(array) for name, array in joints(truth, np.array([False])).items()}
+    batch = {name: torch.from_numpy(array) for name, array in joints(truth, np.array([False]), PLAIN).items()}
     maps = torch.zeros(1, 4, SIDE // 2, SIDE // 2, requires_grad=True)
     loss, _ = pose_loss(Said(maps), {"rgb": black(1)} | batch)
     loss.backward()
@@ -178,23 +190,22 @@ def learned(config, train, validation):
     return grade(config.tells, model.perceive(list(validation.rgb)), truths)
 
 
-def test_all_three_learn_squares(monkeypatch):
-    monkeypatch.setattr(dense, "HEIGHT", SIDE)
+def test_all_three_learn_squares():
     train, validation = squares(256, 0), squares(32, 1)
-    keys = {"channels": 8, "learning_rate": 5e-3, "batch_size": 8}
+    keys = {"height": SIDE, "channels": 8, "learning_rate": 5e-3, "batch_size": 8}
     assert learned(Segmenter(**keys), train, validation)["miou"] > 0.9
     assert learned(Depth(**keys), train, validation)["abs_rel"] < 0.12  # one depth for all: 0.4 and more
     assert learned(Pose(**keys), train, validation)["pixel_error"] < 1.5
 
 
 def test_bad_keys_are_refused():
-    for keys in ({"channels": 6}, {"views": 0}, {"batch_size": 0}, {"learning_rate": 0.0}):
+    for keys in ({"channels": 6}, {"views": 0}, {"batch_size": 0}, {"learning_rate": 0.0}, {"height": 8}):
         with pytest.raises(ValueError, match=next(iter(keys))):
             Segmenter(**keys)
 
 
 def test_depths_are_mirrored_with_their_pictures():
     views = squares(2, 3)
-    both = metres(views.truths, np.array([False, True]))["depth"]
+    both = metres(views.truths, np.array([False, True]), PLAIN)["depth"]
     assert np.array_equal(both[1], views.truths[1].depth[:, ::-1], equal_nan=True)
     assert np.array_equal(both[0], views.truths[0].depth, equal_nan=True)
