@@ -14,6 +14,7 @@ from sim.chess.opponents import action_masks, seat
 from sim.chess.rules import ChessGame, observations
 from sim.protocols import Policy
 from sim.records import Array, Percept, State
+from sim.starts import Starts
 from sim.vector import Info, Worlds
 
 if TYPE_CHECKING:
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
 class ChessWorlds(Worlds):
     """N games against one opponent; `sim.chess.world` says what comes in and goes out."""
 
-    def __init__(self, config: Chess, num_envs: int, seed: int, opponent: Policy | None = None) -> None:
+    def __init__(
+        self,
+        config: Chess,
+        num_envs: int,
+        seed: int,
+        opponent: Policy | None = None,
+        starts: Starts[str] | None = None,
+    ) -> None:
         self.config = config
         super().__init__(num_envs, config.observation_space(), Discrete(ACTIONS), seed)
         self._opponent = seat(opponent or config.opponent)
-        self._matches = [config.new_match() for _ in range(num_envs)]
+        self._matches = [config.new_match(starts) for _ in range(num_envs)]
 
     @property
     def games(self) -> tuple[ChessGame, ...]:

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, get_type_hints
 
@@ -45,11 +46,12 @@ from sim.chess.easel import ChessEasel
 from sim.chess.endgames import STANDARD, STARTS
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import action_masks, seat
-from sim.chess.rules import HISTORY, ChessGame, observations
+from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
 from sim.chess.starts import can_end, placed
 from sim.fields import checked_value, nearest
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from sim.starts import Starts
 from sim.vector import ActionError, Info
 
 SHAPING = 0.01  # of a pawn, beside a win of 1
@@ -104,13 +106,25 @@ class Chess:
         """``chess``, or such as ``chess/kqk``."""
         return "chess" if self.start == STANDARD else f"chess/{self.start}"
 
-    def make(self, seed: int, opponent: Policy | None = None) -> ChessWorld:
-        """One game that draws itself, against the named opponent or a policy in its place."""
-        return ChessWorld(self, seed, opponent)
+    def make(
+        self, seed: int, opponent: Policy | None = None, *, starts: Starts[str] | None = None
+    ) -> ChessWorld:
+        """One game that draws itself, against the named opponent or a policy in its place.
 
-    def make_batch(self, num_envs: int, seed: int, opponent: Policy | None = None) -> ChessWorlds:
+        It begins at the FENs that `starts` offers, where there can be a game.
+        """
+        return ChessWorld(self, seed, opponent, starts)
+
+    def make_batch(
+        self,
+        num_envs: int,
+        seed: int,
+        opponent: Policy | None = None,
+        *,
+        starts: Starts[str] | None = None,
+    ) -> ChessWorlds:
         """`num_envs` games; a policy in the opponent's place is asked for all of them at once."""
-        return ChessWorlds(self, num_envs, seed, opponent)
+        return ChessWorlds(self, num_envs, seed, opponent, starts)
 
     def against(self, policy: Policy, label: str) -> Against:
         """The same world with `policy` as opponent, which the protocol calls `label`."""
@@ -134,15 +148,32 @@ class Chess:
             "chess": version("chess"),
         }
 
-    def new_match(self) -> Match:
+    def new_match(self, starts: Starts[str] | None = None) -> Match:
         """A game that `sim.chess.match.open_games` can start."""
-        return Match(self._setup, self.colour, self.max_plies)
+        return Match(partial(self._setup, starts), self.colour, self.max_plies)
 
-    def _setup(self, generator: np.random.Generator, colour: chess.Color) -> ChessGame:
+    def _setup(
+        self, starts: Starts[str] | None, generator: np.random.Generator, colour: chess.Color
+    ) -> ChessGame:
+        if starts is not None:
+            offered = starts(int(generator.integers(2**31)), partial(self._fault, colour))
+            if offered is not None:
+                return ChessGame(offered, self.history)
         fen = self.fen or chess.STARTING_FEN
         if self.start != STANDARD:
             fen = placed(self.start, generator, agent_first=colour == chess.WHITE)
         return ChessGame(fen, self.history)
+
+    @staticmethod
+    def _fault(colour: chess.Color, fen: str) -> str:
+        """Why there is no game from here; "" if there is one."""
+        try:
+            game = ChessGame(fen)
+        except PositionError as error:
+            return str(error).rpartition(": ")[2]
+        if game.reason is not None:
+            return f"over: {game.reason}"
+        return "over before the agent moves" if game.turn != colour and can_end(game) else ""
 
     def observation_space(self) -> Box:
         """(14·history + 7, 8, 8) uint8, in 1/255."""
@@ -188,14 +219,21 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
 
     render_mode = "rgb_array"
 
-    def __init__(self, config: Chess, seed: int, opponent: Policy | None = None) -> None:
+    def __init__(
+        self,
+        config: Chess,
+        seed: int,
+        opponent: Policy | None = None,
+        starts: Starts[str] | None = None,
+    ) -> None:
         self.config = config
+        self._starts = starts
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # a step is two plies
         self.observation_space = config.observation_space()
         self.action_space = Discrete(encoding.ACTIONS)
         self._opponent = seat(opponent or config.opponent)
         self._opponent_name = "opponent" if opponent else config.opponent
-        self._match = config.new_match()
+        self._match = config.new_match(starts)
         self._seed: int | None = seed
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
@@ -244,7 +282,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
     @property
     def first(self) -> ChessGame:
         """The position that the game began from."""
-        match = self.config.new_match()
+        match = self.config.new_match(self._starts)
         match.start(self._episode_seed)
         return match.game
 

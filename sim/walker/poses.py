@@ -76,3 +76,33 @@ def _inside(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
         return ""
     name = model.body(model.geom_bodyid[part]).name.replace("_", " ")
     return f"{name} is {-deepest:.2f} m inside the ground"
+
+
+def whole_positions(body: str, shown: Array) -> Array:
+    """(N, nq) MuJoCo's positions of a body at the origin, from those that its observation shows.
+
+    Args:
+        body: a key of `BODIES`.
+        shown: (N, nq − `Body.hidden`) the others, in their order; quaternions of any length become units.
+
+    Raises:
+        ValueError: if the body is unknown, or has another number of positions.
+    """
+    if body not in BODIES:
+        raise ValueError(f"body must be one of {', '.join(BODIES)}, not {body!r}")
+    model, hidden = load(BODIES[body]), BODIES[body].hidden
+    if shown.ndim != 2 or shown.shape[1] != model.nq - hidden:
+        raise ValueError(f"shown positions of {body} are (N, {model.nq - hidden}), not {shown.shape}")
+    whole = np.concatenate([np.zeros((len(shown), hidden)), shown.astype(np.float64)], axis=1)
+    for joint in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE):
+        first = model.jnt_qposadr[joint] + 3
+        length = np.linalg.norm(whole[:, first : first + 4], axis=1, keepdims=True)
+        whole[:, first : first + 4] /= np.where(length > 0, length, 1.0)
+    return whole
+
+
+def kind_of_fault(model: mujoco.MjModel, pose: Array) -> str:
+    """What is wrong with one pose (nq,), in words that are the same for all such faults; "" if nothing is."""
+    if _bent(model, pose):
+        return "a joint beyond its range"
+    return "inside the ground" if _inside(model, mujoco.MjData(model), pose) else ""

@@ -10,8 +10,10 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from sim.records import Array, State
+from sim.starts import Starts
 from sim.vector import ActionError, Info
-from sim.walker.reward import Body, healthy, observe, reward_terms, starting, total
+from sim.walker.poses import kind_of_fault
+from sim.walker.reward import Body, Motion, healthy, observe, reward_terms, starting, total
 from sim.walker.simulation import Simulation
 
 REASONS = np.array(["", "unhealthy", "time limit", "unstable"])
@@ -29,11 +31,20 @@ class Walkers:
         num: N.
         max_steps: steps after which an episode is truncated.
         threads: how many simulate at once; None: one a processor.
+        starts: offers positions (nq,) and velocities (nv,) to begin from; None: as gymnasium begins.
     """
 
-    def __init__(self, body: Body, num: int, max_steps: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        num: int,
+        max_steps: int,
+        threads: int | None = None,
+        starts: Starts[tuple[Array, Array]] | None = None,
+    ) -> None:
         self.body = body
         self.max_steps = max_steps
+        self._starts = starts
         self.simulation = Simulation(body, num, threads)
         model = self.simulation.model
         obs = observe(body, self.simulation.motion())
@@ -55,8 +66,7 @@ class Walkers:
         """
         if len(rows) == 0:
             return self._obs.copy(), dict(self._info)
-        model = self.simulation.model
-        starts = [starting(self.body, model.qpos0, model.nv, generator) for generator in generators]
+        starts = [self._start(generator) for generator in generators]
         self.simulation.reset(rows, np.stack([s[0] for s in starts]), np.stack([s[1] for s in starts]))
         self._obs[rows] = observe(self.body, self.simulation.motion(rows))
         self._x[rows] = self.simulation.tracked(rows)
@@ -66,6 +76,23 @@ class Walkers:
             value[rows] = np.zeros(1, value.dtype)  # no reward yet, and an empty reason
         self._info["x_position"][rows] = self.simulation.qpos[rows, 0]
         return self._obs.copy(), dict(self._info)
+
+    def _start(self, generator: np.random.Generator) -> tuple[Array, Array]:
+        """Where an episode begins: as usual, unless something healthy is offered."""
+        model = self.simulation.model
+        usual = starting(self.body, model.qpos0, model.nv, generator)
+        if self._starts is None:
+            return usual
+        return self._starts(int(generator.integers(2**31)), self._fault) or usual
+
+    def _fault(self, state: tuple[Array, Array]) -> str:
+        """Why an episode cannot begin here; "" if it can."""
+        qpos, qvel = state
+        if not (np.isfinite(qpos).all() and np.isfinite(qvel).all()):
+            return "not finite"
+        if not healthy(self.body, Motion(qpos[None], qvel[None]))[0]:
+            return "unhealthy"
+        return kind_of_fault(self.simulation.model, qpos)
 
     def advance(self, actions: Array) -> Steps:
         """Step all N worlds under `actions` (N, motors) float32 from `checked`."""

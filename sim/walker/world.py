@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeAlias
 
 import gymnasium
 import mujoco
@@ -24,6 +24,7 @@ import numpy as np
 from gymnasium.utils import seeding
 
 from sim.records import Array, Percept, State
+from sim.starts import Starts
 from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.easel import WalkerEasel
@@ -31,6 +32,9 @@ from sim.walker.palette import STANDARD, Look
 from sim.walker.reward import BODIES
 from sim.walker.truth import KINDS, Kind, Onlooker
 from sim.walker.walkers import Walkers
+
+#: Positions (nq,) and velocities (nv,) to begin from.
+WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,15 @@ class Walker:
         """Such as ``walker/ant``."""
         return f"walker/{self.body}"
 
-    def make(self, seed: int) -> WalkerWorld:
-        """One walker that draws itself."""
-        return WalkerWorld(self, seed)
+    def make(self, seed: int, *, starts: WalkerStarts | None = None) -> WalkerWorld:
+        """One walker that draws itself; it begins where healthy `starts` say."""
+        return WalkerWorld(self, seed, starts)
 
-    def make_batch(self, num_envs: int, seed: int, num_threads: int | None = None) -> WalkerWorlds:
+    def make_batch(
+        self, num_envs: int, seed: int, num_threads: int | None = None, *, starts: WalkerStarts | None = None
+    ) -> WalkerWorlds:
         """`num_envs` walkers stepped by `num_threads` threads (all cores, unless told)."""
-        return WalkerWorlds(self, num_envs, seed, num_threads)
+        return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The rules that a score was made under."""
@@ -99,8 +105,15 @@ class WalkerWorlds(Worlds):
         looks: one a world, the colours and lights of its pictures.
     """
 
-    def __init__(self, config: Walker, num_envs: int, seed: int, num_threads: int | None = None) -> None:
-        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads)
+    def __init__(
+        self,
+        config: Walker,
+        num_envs: int,
+        seed: int,
+        num_threads: int | None = None,
+        starts: WalkerStarts | None = None,
+    ) -> None:
+        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
@@ -180,9 +193,9 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     render_mode = "rgb_array"
     action_names: tuple[str, ...] = ()
 
-    def __init__(self, config: Walker, seed: int) -> None:
+    def __init__(self, config: Walker, seed: int, starts: WalkerStarts | None = None) -> None:
         self.config = config
-        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, threads=1)
+        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts)
         self._simulation = self._walkers.simulation
         self.observation_space = self._walkers.observation_space
         self.action_space = self._walkers.action_space
