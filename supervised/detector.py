@@ -10,6 +10,7 @@ Read from top to bottom: the keys, the network, targets, loss, the detector that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -28,8 +29,9 @@ from supervised.unet import UNet, padded
 from supervised.views import Views
 
 STRIDE = 2  # pixels a cell
-#: The cells beside a centre, and last the centre itself, which so prevails.
-AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)) + ((0, 0),)
+PERIODS = (8, 16, 32, 64, 128, 256)  # pixels: of the waves that tell a cell where it lies
+#: (9, 2) lines and columns from a centre's cell to the cells around it and to itself.
+AROUND = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 DIVISOR = 8  # pictures are padded to a multiple of it
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 TOGETHER = 32  # pictures that the network looks at together
@@ -42,6 +44,7 @@ class Detector:
     tells: ClassVar[Kind] = "boxes"
 
     channels: int = 24  # at half size; twice and three times as many at a quarter and an eighth
+    positions: bool = False  # whether a cell is told where it lies: bricks of one colour show no borders
     learning_rate: float = 3e-3
     batch_size: int = 16
     views: int = 4_000  # pictures to learn from; a tenth as many more to validate
@@ -71,14 +74,35 @@ class Detector:
 class DetectorNetwork(UNet):
     """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and what `reach_of` reads."""
 
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(3, channels, classes + 4, levels=3)
+    def __init__(self, channels: int, classes: int, positions: bool = False) -> None:
+        super().__init__(3 + (4 * len(PERIODS) if positions else 0), channels, classes + 4, levels=3)
+        self.positions = positions
         bias = self.last.bias
         assert bias is not None
         nn.init.normal_(self.last.weight, std=0.01)
         nn.init.constant_(bias[:classes], -4.6)  # at first 1 cell of 100 (Lin et al. 2017)
         nn.init.zeros_(bias[classes : classes + 2])  # it is in the middle of its cell
         nn.init.constant_(bias[classes + 2 :], 1.5)  # and 4.5 pixels wide and high
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        if self.positions:
+            x = torch.cat([x, waves(x).expand(len(x), -1, -1, -1)], 1)
+        return super().forward(x)
+
+
+def waves(x: Tensor) -> Tensor:
+    """Where each pixel of pictures (N, C, H, W) lies, (1, 4 P, H, W): sines and cosines of P periods each way.
+
+    Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface there is no edge
+    to count from.
+    """
+    periods = torch.tensor(PERIODS, device=x.device)[:, None]
+    h, w = x.shape[2:]
+    down, across = (2 * math.pi * torch.arange(size, device=x.device) / periods for size in (h, w))
+    planes = [turn(down)[:, :, None].expand(-1, -1, w) for turn in (torch.sin, torch.cos)]
+    planes += [turn(across)[:, None, :].expand(-1, h, -1) for turn in (torch.sin, torch.cos)]
+    return torch.cat(planes)[None].to(x.dtype)
 
 
 class Targets:
@@ -108,16 +132,25 @@ class Targets:
             truth = self._views.truths[row]
             if truth.boxes is None or not len(truth.boxes):
                 continue
-            label = np.array([self._number[name] for name in truth.labels])
-            x0, y0, x1, y1 = truth.boxes.T
-            column = np.minimum((x0 + x1) / 2 // STRIDE, w - 1).astype(int)
-            line = np.minimum((y0 + y1) / 2 // STRIDE, h - 1).astype(int)
-            for dy, dx in AROUND:
-                near = np.clip(line + dy, 0, h - 1), np.clip(column + dx, 0, w - 1)
-                centre[b, label, *near] = 2 if (dy, dx) != (0, 0) else 1
-                x, y = STRIDE * (near[1] + 0.5), STRIDE * (near[0] + 0.5)
-                reach[b, :, *near] = np.stack([x - x0, y - y0, x1 - x, y1 - y], 1)
+            self._write(truth.boxes, truth.labels, centre[b], reach[b])
         return {"rgb": self._views.rgb[rows], "centre": centre, "reach": reach}
+
+    def _write(self, boxes: Array, labels: Sequence[str], centre: Array, reach: Array) -> None:
+        """Write one picture's K things into its ``centre`` (C, h, w) and ``reach`` (4, h, w)."""
+        h, w = self._cells
+        label = np.array([self._number[name] for name in labels])
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2  # (K, 2) x, y
+        own = np.minimum(middle[:, ::-1] // STRIDE, (h - 1, w - 1)).astype(int)  # (K, 2) line, column
+        near = np.clip(own[:, None] + AROUND, 0, (h - 1, w - 1))  # (K, 9, 2)
+        at = STRIDE * (near[:, :, ::-1] + 0.5)  # (K, 9, 2) x, y of the cells' middles
+        distance = np.linalg.norm(at - middle[:, None], axis=2)
+        distance[(near == own[:, None]).all(2)] = -1.0  # the cell of a centre is nobody else's
+        # The nearest thing is written last, and so prevails where several are close to one cell.
+        thing, beside = np.unravel_index(np.argsort(-distance, axis=None, kind="stable"), distance.shape)
+        lines, columns = near[thing, beside].T
+        centre[label[thing], lines, columns] = np.where(distance[thing, beside] < 0, 1, 2)
+        here = at[thing, beside]
+        reach[:, lines, columns] = np.concatenate([here - boxes[thing, :2], boxes[thing, 2:] - here], 1).T
 
 
 def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -185,7 +218,7 @@ class DetectorModel:
         self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = DetectorNetwork(config.channels, len(classes))
+            network = DetectorNetwork(config.channels, len(classes), config.positions)
         self.network = network.to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.detector import Detector, Targets, from_rgb, generalized_iou
+from supervised.detector import Detector, Targets, from_rgb, generalized_iou, waves
 from supervised.views import Views
 
 CLASSES = ("red", "green")
@@ -50,6 +50,40 @@ def test_targets_by_hand():
     assert reach[:, 6, 3].tolist() == [3.0, 3.0, 3.0, 1.0]  # from the cell's middle (7, 13)
     assert reach[:, 6, 4].tolist() == [5.0, 3.0, 1.0, 1.0], "the cell to the right knows the same box"
     assert np.count_nonzero(reach.any(0)) == 9
+
+
+def test_of_two_close_things_each_cell_knows_the_nearer():
+    """Centres (7, 9) and (11, 9) lie two cells apart."""
+    left, right = (5, 6, 9, 12), (9, 6, 13, 12)
+    for things in ((left, right), (right, left)):
+        batch = Targets(views([truth(*(("red", box) for box in things))]), CLASSES).batch(np.array([0]), None)
+        centre, reach = batch["centre"][0, 0], batch["reach"][0]
+        assert np.argwhere(centre == 1).tolist() == [[4, 3], [4, 5]], (
+            "a neighbour does not take a centre's cell"
+        )
+        for column, (x0, y0, x1, y1) in ((3, left), (5, right), (2, left), (6, right)):
+            x, y = 2 * column + 1, 9
+            assert reach[:, 4, column].tolist() == [x - x0, y - y0, x1 - x, y1 - y]
+    near = truth(("red", (5, 6, 9, 12)), ("red", (8, 6, 12, 12)))  # the second one's centre is (10, 9)
+    reach = Targets(views([near]), CLASSES).batch(np.array([0]), None)["reach"][0]
+    assert reach[:, 4, 4].tolist() == [1.0, 3.0, 3.0, 3.0], "the cell (9, 9) is nearer to the second"
+
+
+def test_waves_tell_pixels_apart():
+    told = waves(torch.zeros(1, 3, 40, 48))[0]  # (24, 40, 48)
+    each = told.flatten(1).T
+    assert torch.cdist(each, each).add(torch.eye(len(each))).min() > 0.1
+    assert told[:, 0, 0].tolist() == [0.0] * 6 + [1.0] * 6 + [0.0] * 6 + [1.0] * 6
+    assert torch.allclose(told[12, 0, ::8], torch.zeros(6), atol=1e-5), "a wave of 8 pixels"
+
+
+def test_in_the_middle_of_one_colour_only_positions_tell_cells_apart():
+    plain = torch.full((1, 256, 256, 3), 90, dtype=torch.uint8)
+    for positions, differ in ((False, False), (True, True)):
+        network = Detector(channels=4, positions=positions).build(CLASSES, seed=0).network
+        with torch.no_grad():
+            middle = network(from_rgb(plain))[0, :, 60:68, 60:68]
+        assert (middle.std((1, 2)).max().item() > 1e-4) == differ
 
 
 def test_a_picture_without_things_has_no_centres():
