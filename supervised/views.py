@@ -24,7 +24,7 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
     "depth": ("depth",),
     "keypoints": ("keypoints", "places"),
     "label": ("label",),
-    "fen": ("fen",),
+    "fen": ("fen", "keypoints"),
     "caption": ("caption",),
 }
 

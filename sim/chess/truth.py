@@ -1,4 +1,4 @@
-"""What is in a board's picture, told exactly: a box around each piece, the FEN, who sits at the bottom."""
+"""What is in a board's picture, told exactly: a box around each piece, the FEN, where the board lies."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from sim.records import Array, Percept
 LABELS = tuple(
     f"{side} {chess.PIECE_NAMES[kind]}" for side in ("white", "black") for kind in chess.PIECE_TYPES
 )
+#: The corners of a board from above left clockwise, as White sees them.
+CORNERS = ("a8", "h8", "h1", "a1")
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def truth_of(
 
     Returns:
         A `Percept` of origin ``"truth"``: a box around each piece's outline, cut off at the picture's edge,
-        in the order of squares a1, b1, … h8; names from `LABELS`; the board's `fen`;
-        ``facts["white_at_bottom"]``, 1 or 0.
+        in the order of squares a1, b1, … h8; names from `LABELS`; the board's `fen`; as keypoints its four
+        outer corners, named after the squares in them; ``facts["white_at_bottom"]``, 1 or 0.
 
     >>> percept = truth_of(chess.Board("8/8/8/8/8/8/8/k1K5 w - - 0 1"), Place.flat(480), 480)
     >>> percept.labels, percept.fen
@@ -95,9 +97,24 @@ def truth_of(
         origin="truth",
         boxes=boxes.astype(np.float32),
         labels=tuple(LABELS[piece.piece_type - 1 + (0 if piece.color else 6)] for _, piece in pieces),
+        keypoints=_corners(left, top, cell, place, size, flipped),
         fen=board.board_fen(),
         facts={"white_at_bottom": int(not flipped)},
     )
+
+
+def _corners(
+    left: int, top: int, cell: int, place: Place, size: int, flipped: bool
+) -> dict[str, tuple[float, float, float]]:
+    """The board's outer corners in the order of `CORNERS`; those beyond the edge are out of sight."""
+    square = np.array([[0, 0], [8, 0], [8, 8], [0, 8]]) * cell + (left, top)
+    points = place.turned(square - place.drawn / 2) + (place.x, place.y)
+    if flipped:
+        points = np.roll(points, 2, axis=0)
+    return {
+        name: (float(x), float(y), float(0 <= x <= size and 0 <= y <= size))
+        for name, (x, y) in zip(CORNERS, points, strict=True)
+    }
 
 
 def _edges(pieces: str, cell: int, place: Place) -> Array:

@@ -43,7 +43,7 @@ def words(seen: Seen) -> str:
     percept = seen.percept
     parts = [percept.caption or "", (percept.label or "") if is_whole(seen) else ""]
     if percept.fen is not None:
-        parts.append(f"{sum(map(bool, letters(percept.fen)))} pieces")
+        parts.append(f"{sum(map(bool, letters(percept.fen)))} pieces" if percept.fen else "no board")
     elif percept.boxes is not None:
         parts.append(_counted(percept, seen.classes))
     if percept.mask is not None:
@@ -52,7 +52,7 @@ def words(seen: Seen) -> str:
     if percept.depth is not None and np.isfinite(percept.depth).any():
         near, far = np.nanmin(percept.depth), np.nanmax(percept.depth)
         parts.append(f"{near:.1f} to {far:.{0 if far >= 10 else 1}f} m")
-    if percept.keypoints:
+    if percept.keypoints and percept.fen is None:  # the corners of a board go without saying
         visible = sum(point[2] >= VISIBLE for point in percept.keypoints.values())
         parts.append(f"{visible} of {len(percept.keypoints)} points")
     return " · ".join(part for part in parts if part)

@@ -14,7 +14,7 @@ from sim.chess.pictures import PLAIN, VARIED, Variation, picture  # noqa: E402
 from sim.chess.positions import positions  # noqa: E402
 from sim.chess.sets import PIECE_SETS  # noqa: E402
 from sim.chess.themes import HELD_OUT, THEMES, TRAINING, dressed, styles  # noqa: E402
-from sim.chess.truth import LABELS  # noqa: E402
+from sim.chess.truth import CORNERS, LABELS, Place, truth_of  # noqa: E402
 from sim.chess.world import Chess  # noqa: E402
 from sim.errors import RequestError  # noqa: E402
 
@@ -100,6 +100,28 @@ def test_boxes_hold_their_pieces_however_the_board_lies(pieces):
         drawn = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
         assert percept.boxes.dtype == np.float32
         np.testing.assert_allclose(percept.boxes[0], drawn, atol=1.6)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_boards_corners_lie_where_its_squares_end(flipped):
+    """Against pixels: a lone white square of the drawing, found again in the picture."""
+    board, lies = chess.Board(None), Variation(margin=0.1, degrees=8.0, shift=0.02, flipped=float(flipped))
+    for seed in range(4):
+        rgb, percept = picture(board, dressed("newsprint", "tokens"), rng(seed), 256, lies)
+        assert tuple(percept.keypoints) == CORNERS and percept.facts["white_at_bottom"] == (not flipped)
+        at = {name: np.array(point[:2]) for name, point in percept.keypoints.items()}
+        across, up = (at["h1"] - at["a1"]) / 8, (at["a8"] - at["a1"]) / 8
+        assert np.linalg.norm(across) == pytest.approx(np.linalg.norm(up), rel=1e-4)
+        for square in range(64):  # a1 is dark: the shade of each square's middle follows from the corners
+            middle = at["a1"] + across * ((square & 7) + 0.5) + up * ((square >> 3) + 0.5)
+            x, y = middle.astype(int)
+            assert (rgb[y, x].mean() > 220) == ((square + (square >> 3)) % 2 == 1)
+
+
+def test_corners_of_a_flat_board_are_those_of_the_picture():
+    corners = truth_of(chess.Board(), Place.flat(128), 128).keypoints
+    assert corners == {"a8": (0, 0, 1), "h8": (128, 0, 1), "h1": (128, 128, 1), "a1": (0, 128, 1)}
+    assert truth_of(chess.Board(), Place.flat(128), 128, flipped=True).keypoints["h1"] == (0, 0, 1)
 
 
 def test_a_boards_fen_goes_through_python_chess_and_back():
