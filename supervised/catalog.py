@@ -1,6 +1,8 @@
 """The perception models by name, and what each family of worlds shows them; see `sim.catalog`."""
 
 PERCEPTIONS = {
+    "board_reader": "supervised.board_reader:BoardReader",
+    "captioner": "supervised.captioner:Captioner",
     "classifier": "supervised.classifier:Classifier",
     "depth": "supervised.depth:Depth",
     "detector": "supervised.detector:Detector",

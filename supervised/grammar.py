@@ -129,10 +129,12 @@ class Clause:
         texts: ways to say it, the plainest first, in small letters, slots in braces: each text has all of the
             clause's slots, once.
         otherwise: ways to say that there is nothing to speak of, without slots; none if there always is.
+        still: ways to say what one picture shows, where it does not show all of the slots; none if it does.
     """
 
     texts: Sequence[str]
     otherwise: Sequence[str] = ()
+    still: Sequence[str] = ()
 
     @property
     def slots(self) -> list[str]:
@@ -221,6 +223,13 @@ class Grammar:
         return tuple(sorted(words | {";", "."}))
 
     @cached_property
+    def still(self) -> Grammar:
+        """The sentences about one picture, which does not show where things fly to."""
+        clauses = [Clause(clause.still or clause.texts, clause.otherwise) for clause in self.clauses]
+        spoken = [name for clause in clauses for name in clause.slots]
+        return Grammar({name: self.slots[name] for name in spoken}, clauses)
+
+    @cached_property
     def max_length(self) -> int:
         """How many tokens the longest sentence has."""
         longest = {name: max(map(len, slot.tokens())) for name, slot in self.slots.items()}
@@ -275,6 +284,16 @@ def split(sentence: str) -> list[str]:
     ['the', 'score', 'is', '3', 'to', '1', '2', '.']
     """
     return _TOKEN.findall(sentence.lower())
+
+
+def pieces(text: str) -> list[tuple[str, str]]:
+    """A clause's text in parts: literal words, each with the slot after it, or "" at the end.
+
+    >>> pieces("the score is {left} to {right}")
+    [('the score is ', 'left'), (' to ', 'right'), ('', '')]
+    """
+    parts = [*_HOLE.split(text), ""]
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def join(tokens: Sequence[str]) -> str:

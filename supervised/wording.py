@@ -126,6 +126,7 @@ PONG = Grammar(
                 "{ball height} {ball side} the ball {flight}",
             ),
             otherwise=("there is no ball", "no ball is in play"),
+            still=("the ball is {ball height} {ball side}", "{ball height} {ball side} is the ball"),
         ),
         Clause(
             (
@@ -164,6 +165,7 @@ BREAKOUT = Grammar(
                 "{ball height} {ball side} the ball {flight}",
             ),
             otherwise=("there is no ball", "no ball is in play"),
+            still=("the ball is {ball height} {ball side}", "{ball height} {ball side} is the ball"),
         ),
         Clause(("the paddle is {paddle}", "the paddle waits {paddle}")),
         Clause(("{bricks}",)),
@@ -214,10 +216,14 @@ GRAMMARS: dict[str, Grammar] = {
     "ms_pacman": MS_PACMAN,
     "pong": PONG,
 }
+#: The same for one picture by itself, which does not show where a ball flies to.
+STILLS: dict[str, Grammar] = {game: grammar.still for game, grammar in GRAMMARS.items()}
 
 
 def parse(sentence: str) -> State:
     """What a sentence about any game says, and of which ``"game"``; a parser for `supervised.metrics`.
+
+    Sentences about a still picture say less, and are read as well.
 
     Raises:
         CaptionError: for a sentence of no game.
@@ -225,7 +231,7 @@ def parse(sentence: str) -> State:
     >>> parse("Ms pacman is low in the centre; 3 lives and 120 points.")["side"]
     'middle'
     """
-    for game, grammar in GRAMMARS.items():
+    for game, grammar in (*GRAMMARS.items(), *STILLS.items()):
         try:
             return {"game": game} | grammar.parse(sentence)
         except CaptionError:

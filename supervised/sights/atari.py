@@ -13,7 +13,7 @@ from sim.records import Percept
 from supervised.metrics.grading import Kind
 from supervised.sights import NoSightError
 from supervised.views import Taking, Views, only, watched
-from supervised.wording import GRAMMARS
+from supervised.wording import STILLS
 
 WORLDS = 16  # photographed in turn
 
@@ -28,10 +28,10 @@ class AtariSight:
 
     def vocabulary(self, kind: Kind) -> tuple[str, ...]:
         """The things of the game, its name, or the words for it."""
-        known = ("boxes", "label", *(("caption",) if self._game in GRAMMARS else ()))
+        known = ("boxes", "label", *(("caption",) if self._game in STILLS else ()))
         NoSightError.check(self.name, kind, known)
         if kind == "caption":
-            return GRAMMARS[self._game].vocabulary
+            return STILLS[self._game].vocabulary
         return classes(self._game) if kind == "boxes" else (self._game,)
 
     def bones(self) -> tuple[tuple[str, str], ...]:
@@ -55,5 +55,5 @@ class AtariSight:
 
     def _told(self, percept: Percept, kind: Kind, generator: np.random.Generator | None) -> Percept:
         if kind == "caption":
-            percept = replace(percept, caption=GRAMMARS[self._game].write(percept.facts, generator))
+            percept = replace(percept, caption=STILLS[self._game].write(percept.facts, generator))
         return only(percept, kind)

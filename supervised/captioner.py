@@ -1,0 +1,240 @@
+"""A captioner: a picture of a game → a sentence about what it shows, in the words of `supervised.wording`.
+
+A convolutional encoder makes a map of the picture, 16 pixels a cell, each cell with its place written on it;
+a recurrent decoder speaks a token at a time, and before each looks at the cells that matter to it (Xu et al.
+2015, "Show, Attend and Tell"; several looks at once as in Vaswani et al. 2017, section 3.2.2). It says the
+likeliest of what `supervised.continuations` allows, and so never what nobody can read.
+
+One picture does not show motion: the sentences are those of `supervised.wording.STILLS`.
+
+Read from top to bottom: the keys, the network, examples, loss, the captioner that perceives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sim.records import Array, Percept
+from supervised.continuations import Continuations
+from supervised.fit import Batch, Fit, FitOptions
+from supervised.grammar import join, split
+from supervised.metrics.grading import Kind
+from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.views import Views
+from supervised.wording import STILLS, parse
+
+HEIGHT, WIDTH = 210, 160  # pixels of the television picture, which others are scaled to
+CELL = 16  # pixels
+ROWS, COLUMNS = -(-HEIGHT // CELL), WIDTH // CELL
+GLANCES = 4  # places looked at before each token
+VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+NOTHING = 0  # before the first token, and after the last one; words count from 1
+
+
+@dataclass(frozen=True)
+class Captioner:
+    """The scene keys of ``captioner``."""
+
+    tells: ClassVar[Kind] = "caption"
+
+    worlds: tuple[str, ...] = ()  # all that it is to speak of; none: the scene's own
+    channels: int = 16  # at half size; twice, four and six times as many further in
+    learning_rate: float = 2e-3
+    batch_size: int = 16
+    views: int = 6_000  # pictures to learn from; a tenth as many more to validate
+    precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("channels", "batch_size", "views"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.channels % 4:
+            raise ValueError(f"channels must be a multiple of 4, not {self.channels}")
+        if not 0 < self.learning_rate:
+            raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+
+    def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> CaptionerModel:
+        """A fresh captioner that speaks the words `classes`.
+
+        Raises:
+            ValueError: if no game can be spoken of in these words.
+        """
+        return CaptionerModel(self, tuple(classes), seed, device)
+
+
+class Speaker(nn.Module):
+    """(N, 3, HEIGHT, WIDTH) in [0, 1] and the tokens so far → logits of the next ones."""
+
+    def __init__(self, channels: int, words: int) -> None:
+        super().__init__()
+        wide = 6 * channels
+        self.encoder = nn.Sequential(
+            conv(3, channels, 2), conv(channels, 2 * channels, 2), conv(2 * channels, 4 * channels, 2),
+            conv(4 * channels, wide, 2), nn.Conv2d(wide, wide, 3, 1, 1),
+        )  # fmt: skip
+        self.rows = nn.Parameter(torch.randn(ROWS, 1, wide) / 2)
+        self.columns = nn.Parameter(torch.randn(1, COLUMNS, wide) / 2)
+        self.cell = nn.Linear(wide, 2 * wide)  # what is looked for in a cell, and what is seen in it
+        self.words = nn.Embedding(words + 1, wide)
+        self.memory = nn.GRUCell(2 * wide, wide)
+        self.question = nn.Linear(wide, wide)
+        self.answer = nn.Sequential(nn.Linear(2 * wide, 2 * wide), nn.ReLU(), nn.Linear(2 * wide, words + 1))
+
+    def looked(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What can be looked for in pictures (N, GLANCES, D, cells) and seen there (N, GLANCES, cells, D)."""
+        cells = self.encoder(x).permute(0, 2, 3, 1) + self.rows + self.columns  # (N, ROWS, COLUMNS, C)
+        keys, values = self.cell(functional.relu(cells.flatten(1, 2))).chunk(2, 2)
+        keys, values = (part.unflatten(2, (GLANCES, -1)).transpose(1, 2) for part in (keys, values))
+        return keys.transpose(2, 3), values
+
+    def begin(self, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """What is remembered and was seen last (N, C) before the first token: nothing."""
+        return (torch.zeros(n, self.question.in_features, device=device),) * 2
+
+    def step(
+        self, cells: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor], token: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """After `token` (N,): what the logits of the next one follow from (N, 2 C), and the new state."""
+        keys, values = cells
+        memory, seen = state
+        memory = self.memory(torch.cat([self.words(token), seen], 1), memory)
+        question = self.question(memory).unflatten(1, (GLANCES, 1, -1))
+        share = (question @ keys / question.shape[-1] ** 0.5).softmax(3)  # (N, GLANCES, 1, cells)
+        seen = (share @ values).flatten(1)
+        return torch.cat([memory, seen], 1), (memory, seen)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Logits (N, T, words + 1) of the tokens that follow each of `tokens` (N, T)."""
+        cells, state = self.looked(x), self.begin(len(x), x.device)
+        each = []
+        for token in tokens.unbind(1):
+            told, state = self.step(cells, state, token)
+            each.append(told)
+        logits: Tensor = self.answer(torch.stack(each, 1))
+        return logits
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
+    )
+
+
+class Captions:
+    """Views as a fit draws them: pictures and their sentences in numbers."""
+
+    def __init__(self, views: Views, words: Sequence[str]) -> None:
+        self._views = views
+        number = {word: i for i, word in enumerate(words, start=1)}
+        said = [[number[token] for token in split(truth.caption or "")] for truth in views.truths]
+        self._tokens = np.full((len(said), 1 + max(map(len, said))), NOTHING, np.int64)
+        for row, tokens in zip(self._tokens, said, strict=True):
+            row[1 : 1 + len(tokens)] = tokens
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self._views)
+
+    def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
+        """B pictures (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64 after and before `NOTHING`."""
+        return {"rgb": self._views.rgb[rows], "tokens": self._tokens[rows]}
+
+
+def caption_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross-entropy of each token after the true ones before it."""
+    tokens = batch["tokens"]
+    logits = network(from_rgb(batch["rgb"]), tokens[:, :-1]).float()
+    wanted = tokens[:, 1:]
+    loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=NOTHING)
+    right = (logits.argmax(2) == wanted) | (wanted == NOTHING)
+    return loss, {"tokens": right.float().mean(), "sentences": right.all(1).float().mean()}
+
+
+def from_rgb(rgb: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 of any size → (N, 3, HEIGHT, WIDTH) in [0, 1]."""
+    x = rgb.permute(0, 3, 1, 2).float() / 255
+    if x.shape[2:] != (HEIGHT, WIDTH):
+        x = functional.interpolate(x, (HEIGHT, WIDTH), mode="bilinear", antialias=True)
+    return x
+
+
+class CaptionerModel:
+    """Says what is in pictures. Satisfies `sim.protocols.Perception`."""
+
+    reads = "rgb"
+
+    def __init__(self, config: Captioner, words: tuple[str, ...], seed: int, device: str) -> None:
+        self.config, self.words = config, words
+        self.device = torch.device(device)
+        known = set(words)
+        self._ways = Continuations([one for one in STILLS.values() if known.issuperset(one.vocabulary)])
+        self._number = {word: i for i, word in enumerate(words, start=1)}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = Speaker(config.channels, len(words))
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit of this captioner to views."""
+        options = FitOptions(
+            learning_rate=self.config.learning_rate,
+            batch_size=self.config.batch_size,
+            precision=self.config.precision,
+            weight_decay=1e-3,
+            max_grad_norm=1.0,
+            validate_every=VALIDATE_EVERY,
+        )
+        examples = Captions(train, self.words), Captions(validation, self.words)
+        return Fit(self.network, caption_loss, *examples, options, seed=seed, device=str(self.device))
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    @torch.no_grad()
+    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+        """A caption, and as facts the numbers in it; pictures (H, W, 3) uint8 of any size."""
+        return [self._said(rgb) for rgb in inputs]
+
+    def _said(self, rgb: Array) -> Percept:
+        picture = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)
+        caption = join(self._spoken(from_rgb(picture)))
+        facts = {name: value for name, value in parse(caption).items() if isinstance(value, int)}
+        return Percept(origin="model", caption=caption, facts=facts)
+
+    def _spoken(self, picture: Tensor) -> list[str]:
+        """The tokens of the likeliest sentence about a picture (1, 3, HEIGHT, WIDTH), chosen one by one."""
+        network = self.network
+        cells, state = network.looked(picture), network.begin(1, self.device)
+        place, token, tokens = self._ways.start, NOTHING, list[str]()
+        while choices := self._ways.choices(place):
+            told, state = network.step(cells, state, torch.tensor([token], device=self.device))
+            word = choices[0]
+            if len(choices) > 1:  # otherwise there is nothing to ask
+                allowed = [self._number[choice] for choice in choices]
+                word = choices[int(network.answer(told)[0, allowed].argmax())]
+            tokens.append(word)
+            token, place = self._number[word], self._ways.after(place, word)
+        return tokens

@@ -1,0 +1,115 @@
+"""The captioner: sentences in numbers by hand, speech that stays in the language, learning to look."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sim.records import Budget, Percept
+from supervised.captioner import HEIGHT, NOTHING, WIDTH, Captioner, Captions, caption_loss, from_rgb
+from supervised.metrics import grade
+from supervised.views import Views
+from supervised.wording import STILLS, parse
+
+FREEWAY = STILLS["freeway"]
+WORDS = FREEWAY.vocabulary
+
+
+def roads(n, seed):
+    """Pictures with a bright stripe where the chicken is said to be; the counts are always 0 and 0."""
+    generator = np.random.default_rng(seed)
+    rgb = np.zeros((n, HEIGHT, WIDTH, 3), np.uint8)
+    truths = []
+    for picture in rgb:
+        y = int(generator.integers(3)) * 64 + 40
+        picture[y : y + 16] = (220, 220, 60)
+        facts = {"player y": y, "player score": 0, "enemy score": 0}
+        truths.append(Percept("truth", caption=FREEWAY.write(facts)))
+    return Views(rgb, tuple(truths), np.arange(n))
+
+
+def test_sentences_in_numbers_by_hand():
+    views = Views(
+        np.zeros((2, 8, 8, 3), np.uint8),
+        tuple(Percept("truth", caption=c) for c in ("B a 1.", "A.")),
+        np.arange(2),
+    )
+    batch = Captions(views, ("1", "a", "b", ".")).batch(np.array([1, 0]), np.random.default_rng(0))
+    assert batch["tokens"].tolist() == [[0, 2, 4, 0, 0], [0, 3, 2, 1, 4]]
+
+
+def test_the_loss_of_a_network_that_knows_nothing_is_that_of_a_guess():
+    model = Captioner(channels=4).build(WORDS, seed=0)
+    last = model.network.answer[-1]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    batch = Captions(roads(2, 0), WORDS).batch(np.arange(2), np.random.default_rng(0))
+    loss, figures = caption_loss(
+        model.network, {name: torch.from_numpy(value) for name, value in batch.items()}
+    )
+    assert loss.item() == pytest.approx(np.log(len(WORDS) + 1))
+    assert figures["sentences"].item() == 0
+
+
+def test_step_by_step_it_says_what_it_was_taught_at_once():
+    """Token by token it gives the logits of the whole sentence in one go, each from what came before."""
+    network = Captioner(channels=4).build(WORDS, seed=0).network
+    picture = from_rgb(torch.randint(0, 255, (1, HEIGHT, WIDTH, 3), dtype=torch.uint8))
+    tokens = torch.tensor([[NOTHING, 5, 2, 9, 4]])
+    with torch.no_grad():
+        together = network(picture, tokens)
+        cells, state = network.looked(picture), network.begin(1, torch.device("cpu"))
+        for i, token in enumerate(tokens[0]):
+            told, state = network.step(cells, state, token[None])
+            assert torch.allclose(network.answer(told), together[:, i], atol=1e-5)
+        part = network(picture, tokens[:, :3])
+    assert torch.allclose(part, together[:, :3], atol=1e-5), "nothing is known in advance"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (HEIGHT, WIDTH), (480, 640)])
+def test_whatever_it_sees_it_says_a_sentence(size):
+    words = tuple(sorted({word for grammar in STILLS.values() for word in grammar.vocabulary}))
+    generator = np.random.default_rng(0)
+    games = set()
+    for seed in range(4):
+        model = Captioner(channels=4).build(words, seed=seed)
+        percept = model.perceive([generator.integers(0, 256, (*size, 3), np.uint8)])[0]
+        state = parse(percept.caption)
+        games.add(state["game"])
+        assert percept.facts == {name: value for name, value in state.items() if isinstance(value, int)}
+    assert games <= set(STILLS)
+
+
+def test_it_speaks_of_the_games_that_it_has_words_for():
+    model = Captioner(channels=4).build(WORDS, seed=3)
+    assert parse(model.perceive([np.zeros((HEIGHT, WIDTH, 3), np.uint8)])[0].caption)["game"] == "freeway"
+    with pytest.raises(ValueError, match="grammar"):
+        Captioner().build(("hello", "world"), seed=0)
+
+
+def test_it_learns_to_say_where_things_are():
+    model = Captioner(channels=8, learning_rate=1e-2, batch_size=8).build(WORDS, seed=0)
+    fit = model.fit(roads(64, 1), roads(8, 2), seed=0)
+    for _ in fit.learn(Budget(updates=110)):
+        pass
+    held_out = roads(24, 3)
+    said = model.perceive(list(held_out.rgb))
+    assert grade("caption", said, held_out.truths, parse=parse)["state_exact"] > 0.9  # by chance a third
+    assert len({percept.caption for percept in said}) == 3
+
+
+def test_weights_are_given_and_taken():
+    one, other = (Captioner(channels=4).build(WORDS, seed=seed) for seed in (0, 1))
+    other.load_weights(one.weights())
+    assert all(
+        torch.equal(a, b) for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True)
+    )
+    with pytest.raises(ValueError, match="shape"):
+        Captioner(channels=8).build(WORDS, seed=0).load_weights(one.weights())
+
+
+@pytest.mark.parametrize(("field", "value"), [("channels", 6), ("batch_size", 0), ("learning_rate", 0.0)])
+def test_values_out_of_range_are_refused_by_name(field, value):
+    with pytest.raises(ValueError, match=field):
+        Captioner(**{field: value})
