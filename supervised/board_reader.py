@@ -43,7 +43,7 @@ NEAR = 0.9  # of a second look's width is board
 #: This share of a board's squares is lighter or darker than the middle of the two, as it should be. Of 2,000
 #: drawn boards 0.5 % are below, and of 1,000 pictures of noise and of blots none is above.
 ALTERNATING = 0.75
-VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+VALIDATE_EVERY = 250  # updates; also where a fit can be stopped and saved
 
 
 @dataclass(frozen=True)

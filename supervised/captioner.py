@@ -34,7 +34,7 @@ HEIGHT, WIDTH = 210, 160  # pixels of the television picture, which others are s
 CELL = 16  # pixels
 ROWS, COLUMNS = -(-HEIGHT // CELL), WIDTH // CELL
 GLANCES = 4  # places looked at before each token
-VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+VALIDATE_EVERY = 250  # updates; also where a fit can be stopped and saved
 NOTHING = 0  # before the first token, and after the last one; words count from 1
 
 
