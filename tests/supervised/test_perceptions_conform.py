@@ -9,7 +9,7 @@ from sim.catalog import load
 from sim.conformance import check_perception
 from supervised.catalog import PERCEPTIONS
 from supervised.metrics.grading import KINDS
-from supervised.wording import GRAMMARS
+from supervised.wording import STILLS
 
 #: Kind → names to build a model for.
 NAMES = {
@@ -19,7 +19,7 @@ NAMES = {
     "keypoints": ("head", "hip", "right knee", "left knee"),
     "label": ("pong", "tennis", "skiing"),
     "fen": (),
-    "caption": GRAMMARS["pong"].vocabulary,
+    "caption": STILLS["pong"].vocabulary,
 }
 SIZES = ((210, 160), (31, 47), (8, 8))
 
