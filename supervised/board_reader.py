@@ -32,6 +32,7 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.answers import squares
 from supervised.metrics.grading import Kind
 from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.unet import conv
 from supervised.views import Views
 
 PIECES = ".PNBRQKpnbrqk"  # what can be on a square
@@ -213,13 +214,6 @@ class GlyphReader(nn.Module):
         each = standard(quarters.transpose(1, 2).flatten(0, 1))  # (16 B, 3, GLYPH, GLYPH)
         logit: Tensor = self.head(self.body(each).unflatten(0, (-1, 16)).flatten(1))[:, 0]
         return logit
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
-    )
 
 
 def standard(x: Tensor) -> Tensor:

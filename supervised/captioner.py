@@ -27,6 +27,7 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.grammar import join, split
 from supervised.metrics.grading import Kind
 from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.unet import conv
 from supervised.views import Views
 from supervised.wording import STILLS, parse
 
@@ -124,13 +125,6 @@ class Speaker(nn.Module):
             each.append(told)
         logits: Tensor = self.answer(torch.stack(each, 1))
         return logits
-
-
-def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
-    )
 
 
 class Captions:

@@ -92,10 +92,10 @@ class DetectorNetwork(UNet):
 
 
 def waves(x: Tensor) -> Tensor:
-    """Where each pixel of pictures (N, C, H, W) lies, (1, 4 P, H, W): sines and cosines of P periods each way.
+    """Where each pixel of pictures (N, C, H, W) lies, (1, 4 P, H, W): sines and cosines of P periods.
 
-    Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface there is no edge
-    to count from.
+    Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface there is no
+    edge to count from.
     """
     periods = torch.tensor(PERIODS, device=x.device)[:, None]
     h, w = x.shape[2:]
