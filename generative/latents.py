@@ -1,0 +1,179 @@
+"""What lies between and along the points of a latent space: interpolation, traversal, named directions.
+
+A latent point z is (L,) float32. Directions are named by what in the truth they move: the simulator's facts
+of real pictures are regressed on the latents of these pictures, and the direction along which a fact changes
+most likely, E[z | fact], is Σw/(wᵀΣw) of the regression's weights w and the latents' covariance Σ. Models
+without an encoder get the principal directions of what they draw (after Härkönen et al. 2020, "GANSpace").
+Does not know: which model encodes and decodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from generative.collection import Collection
+from sim.records import Array
+
+#: (n, L) float32 → (n, …) examples.
+Decode: TypeAlias = Callable[[Array], Array]
+
+RIDGE = 1e-3  # of the mean variance of the latents
+LEAST = 40  # pictures from which a regression is worth anything
+PROBES = 512  # points whose drawings' principal directions are sought
+
+
+def linear(start: Array, end: Array, steps: int) -> Array:
+    """(`steps`, L) points on the straight line from one to the other, both included.
+
+    >>> linear(np.zeros(2), np.array([2.0, 4.0]), 3)[1]
+    array([1., 2.], dtype=float32)
+    """
+    along = np.linspace(0, 1, steps)[:, None]
+    return ((1 - along) * start + along * end).astype(np.float32)
+
+
+def spherical(start: Array, end: Array, steps: int) -> Array:
+    """(`steps`, L) points on the arc from one to the other, whose lengths change evenly (White 2016).
+
+    In many dimensions nearly all of a Gaussian lies on a sphere, and a straight line leaves it. Where the two
+    point the same way or opposite ways there is no one arc, and the line is taken.
+
+    >>> np.linalg.norm(spherical(np.array([1.0, 0.0]), np.array([0.0, 3.0]), 3), axis=1).round(4)
+    array([1., 2., 3.], dtype=float32)
+    """
+    lengths = float(np.linalg.norm(start)), float(np.linalg.norm(end))
+    if min(lengths) == 0:
+        return linear(start, end, steps)
+    one, other = start / lengths[0], end / lengths[1]
+    angle = float(np.arccos(np.clip(one @ other, -1, 1)))
+    if np.sin(angle) < 1e-4:
+        return linear(start, end, steps)
+    along = np.linspace(0, 1, steps)[:, None]
+    turned = (np.sin((1 - along) * angle) * one + np.sin(along * angle) * other) / np.sin(angle)
+    return np.asarray(turned * ((1 - along) * lengths[0] + along * lengths[1]), np.float32)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A direction of a latent space and what moves along it.
+
+    Attributes:
+        name: the fact that it moves, or the number of a principal direction.
+        direction: (L,) float32; adding it once raises the fact by 1, or goes one standard deviation.
+        weights: (L,) float32 and `offset`: the fact is about weights · z + offset.
+        offset: see there.
+        low: of the fact in what was learned from, its 5 % quantile.
+        high: the 95 % quantile.
+        r2: share of the fact's variance, in episodes left out of the regression, that the latents explain.
+    """
+
+    name: str
+    direction: Array
+    weights: Array
+    offset: float
+    low: float
+    high: float
+    r2: float
+
+    def walked(self, origin: Array, steps: int) -> tuple[Array, Array]:
+        """Points (`steps`, L) from `origin` (L,) where the fact goes from `low` to `high`, and its values."""
+        values = np.linspace(self.low, self.high, steps)
+        now = float(origin @ self.weights) + self.offset
+        return (origin + (values - now)[:, None] * self.direction).astype(np.float32), values
+
+
+def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axis]:
+    """A direction for each fact that the simulator tells of these examples, the best explained first.
+
+    Args:
+        latents: (N, L) of the examples.
+        truths: the N examples, of one class, with truths; those that do not tell every fact are left out.
+        seed: of the episodes that are left out to measure `Axis.r2`.
+
+    Returns:
+        None for facts that do not change, and none at all below `LEAST` examples.
+    """
+    rows, names, facts = told(truths)
+    if len(rows) < LEAST:
+        return []
+    z = np.asarray(latents[rows], np.float64)
+    covariance = np.cov(z.T) + RIDGE * np.trace(np.cov(z.T)) / z.shape[1] * np.eye(z.shape[1])
+    episodes = truths.episodes[rows]
+    unique = np.random.default_rng(seed).permutation(np.unique(episodes))
+    apart = np.isin(episodes, unique[: max(1, len(unique) // 4)])
+    axes = []
+    for name, fact in zip(names, facts.T, strict=True):
+        if fact.std() == 0:
+            continue
+        weights, offset = _regressed(z, fact)
+        direction = covariance @ weights / max(float(weights @ covariance @ weights), 1e-12)
+        low, high = (float(edge) for edge in np.quantile(fact, (0.05, 0.95)))
+        r2 = _explained(z, fact, apart)
+        axes.append(
+            Axis(name, direction.astype(np.float32), weights.astype(np.float32), offset, low, high, r2)
+        )
+    return sorted(axes, key=lambda axis: -axis.r2)
+
+
+def told(truths: Collection) -> tuple[Array, tuple[str, ...], Array]:
+    """The facts of a collection as a table: rows (K,) that tell all of them, names, values (K, F)."""
+    full = max((len(truth.facts) for truth in truths.truths), default=0)
+    rows = np.array([i for i, truth in enumerate(truths.truths) if len(truth.facts) == full], np.int64)
+    if not full or not len(rows):
+        return np.zeros(0, np.int64), (), np.zeros((0, 0))
+    names = tuple(truths.truths[int(rows[0])].facts)
+    values = [[truths.truths[row].facts[name] for name in names] for row in rows.tolist()]
+    return rows, names, np.array(values, np.float64)
+
+
+def _regressed(z: Array, fact: Array) -> tuple[Array, float]:
+    """Weights (L,) and offset of ridge regression."""
+    centre = z.mean(0)
+    moved = z - centre
+    gram = moved.T @ moved
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, moved.T @ (fact - fact.mean()))
+    return weights, float(fact.mean() - centre @ weights)
+
+
+def _explained(z: Array, fact: Array, apart: Array) -> float:
+    """R² on the examples `apart` (N,) bool of a regression on the others; not a number if either has none."""
+    if apart.all() or not apart.any() or fact[apart].std() == 0:
+        return float("nan")
+    weights, offset = _regressed(z[~apart], fact[~apart])
+    error = np.square(z[apart] @ weights + offset - fact[apart]).mean()
+    return float(1 - error / fact[apart].var())
+
+
+def principal_axes(decode: Decode, width: int, count: int, *, seed: int = 0) -> list[Axis]:
+    """Directions along which drawings differ most, the first most.
+
+    Points of a standard normal are drawn, the principal components of the drawings taken, and each
+    component's score regressed on the points.
+
+    Args:
+        decode: draws.
+        width: L.
+        count: how many directions.
+        seed: of the points.
+    """
+    z = np.random.default_rng(seed).standard_normal((max(PROBES, 4 * width), width))
+    drawn = decode(z.astype(np.float32)).reshape(len(z), -1).astype(np.float32)
+    drawn -= drawn.mean(0)
+    values, vectors = np.linalg.eigh((drawn @ drawn.T).astype(np.float64))
+    axes = []
+    for i in range(min(count, len(z))):
+        score = vectors[:, -1 - i] * np.sqrt(len(z))  # of mean 0 and variance 1
+        weights, offset = _regressed(z, score)
+        direction = weights / max(float(weights @ weights), 1e-12)
+        share = float(values[-1 - i] / values.sum())
+        name = f"component {i + 1}, {share:.0%} of the variance"
+        r2 = _explained(z, score, np.arange(len(z)) % 4 == 0)
+        axes.append(
+            Axis(name, direction.astype(np.float32), weights.astype(np.float32), offset, -2.0, 2.0, r2)
+        )
+    return axes
