@@ -29,6 +29,7 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.numerics import Precision, from_arrays, to_arrays
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+WARMUP = 30  # updates
 SMALLEST = 4  # pixels on a side of the coarsest map
 CHUNK = 64  # pictures that pass the network together, outside of fitting
 SHARPEST = -7.0  # least log of a logistic's scale, where a pixel's values span [−1, 1]: certain of one value
@@ -41,9 +42,9 @@ class VAE:
     data: str = "frames"
     examples: int = 12_000
     latents: int = 48
-    channels: int = 64  # at the finest map; half as many more at each coarser one
+    channels: int = 48  # at the finest map; half as many more at each coarser one
     beta: float = 1.0  # weight of the latent code's cost; 1: a bound on the likelihood (Higgins et al. 2017)
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     batch_size: int = 64
     ema: float = 0.995
     precision: Precision = "auto"
@@ -57,8 +58,8 @@ class VAE:
         for name in ("examples", "latents", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.channels < 8 or self.channels % 8:
-            raise ValueError(f"channels must be a multiple of 8, not {self.channels}")
+        if self.channels < 16 or self.channels % 16:
+            raise ValueError(f"channels must be a multiple of 16, not {self.channels}")
         if not 0 < self.beta <= 100:
             raise ValueError(f"beta must be above 0 and at most 100, not {self.beta}")
         if not 0 < self.learning_rate:
@@ -101,8 +102,9 @@ class VAENetwork(nn.Module):
             conv(steps[-1], steps[-1]), *map(doubling, steps[::-1], steps[-2::-1]), conv(steps[0], steps[0])
         )
         self.head = nn.Conv2d(steps[0], 2 * values, 3, 1, 1)
-        self.prior_mean = nn.Parameter(torch.randn(len(spec.label_names), config.latents))
-        self.prior_log_scale = nn.Parameter(torch.zeros(len(spec.label_names), config.latents))
+        classes = len(spec.label_names)
+        self.prior_mean = nn.Parameter(torch.randn(classes, config.latents))
+        self.prior_log_scale = nn.Parameter(torch.zeros(classes, config.latents))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in [−1, 1] → mean and log of the scale of q(z|x), (N, L) each."""
@@ -116,6 +118,10 @@ class VAENetwork(nn.Module):
         mean, log_scale = self.head(self.up(h)).float().chunk(2, 1)
         mean, log_scale = (functional.pixel_shuffle(part, self.fold) for part in (mean, log_scale))
         return mean.tanh(), (log_scale - 2).clamp(SHARPEST, 2)
+
+    def class_logs(self, z: Tensor) -> Tensor:
+        """(N, L) → (N, C) log density of each class's prior at z."""
+        return gaussian_log(z[:, None], self.prior_mean, self.prior_log_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) → the same, through the latent space."""
@@ -181,7 +187,7 @@ def gaussian_log(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
 def mixture_log(network: VAENetwork, z: Tensor) -> Tensor:
     """(N, L) → (N,) log of the prior: the mean of the classes' Gaussians."""
-    parts = gaussian_log(z[:, None], network.prior_mean, network.prior_log_scale)  # (N, C)
+    parts = network.class_logs(z)
     return parts.logsumexp(1) - math.log(parts.shape[1])
 
 
@@ -253,7 +259,8 @@ class VAEModel:
             ema=config.ema,
             precision=config.precision,
             weight_decay=1e-4,
-            max_grad_norm=5.0,
+            max_grad_norm=100.0,
+            warmup_updates=WARMUP,
             validate_every=VALIDATE_EVERY,
         )
         examples = Pictures(train, config.latents), Pictures(validation, config.latents)
@@ -277,18 +284,43 @@ class VAEModel:
 
         Args:
             n: how many.
-            condition: a `label`, whose Gaussian z comes from; or a `latent`, which is z.
-            options: not needed; it takes one step.
+            condition: a `label`, whose Gaussian z comes from; or a `latent`, which is z; or a `frame`, of
+                which z is drawn from q(z|x), and whose `mask` is filled in.
+            options: `steps` of filling in; without a mask it takes one.
             seed: of z.
 
         Raises:
             ConditionError: for any other condition.
         """
-        check_condition(condition, self.spec, {"label", "latent"})
+        check_condition(condition, self.spec, {"label", "latent", "frame", "mask"})
+        if condition.frame is not None:
+            return Samples(
+                self.filled(n, condition.frame, condition.mask, options.steps, seed), seed, condition
+            )
         latents = latents_of(condition, n, self.config.latents)
         if latents is None:
             latents = self.drawn(n, condition.label, seed)
         return Samples(self.decode(latents), seed, condition)
+
+    @torch.no_grad()
+    def filled(self, n: int, frame: Array, mask: Array | None, steps: int, seed: int) -> Array:
+        """`n` pictures like `frame` (H, W, 3) where `mask` (H, W) is False, and likely where it is True.
+
+        The masked part starts as the frame's mean colour and is drawn anew `steps` times, each time by
+        encoding the whole and decoding a draw of z (Rezende et al. 2014, appendix F).
+        """
+        generator = np.random.default_rng(seed)
+        known = np.zeros(frame.shape[:2], bool) if mask is None else ~mask
+        start = frame if mask is None else np.where(known[..., None], frame, frame[known].mean(0).round())
+        values = np.repeat(start[None], n, 0).astype(np.uint8)
+        for _ in range(1 if mask is None else steps):
+            drawn = []
+            for x in self._chunks(values):
+                mean, log_scale = self.network.encode(x)
+                noise = torch.from_numpy(generator.standard_normal(mean.shape, np.float32))
+                drawn.append(to_rgb(self.network.decode(mean + log_scale.exp() * noise.to(self.device))[0]))
+            values = np.where(known[..., None], frame, np.concatenate(drawn))
+        return values
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
         """(n, L) float32 points from the prior, of one class or of all alike."""

@@ -42,8 +42,7 @@ def kept(key: Mapping[str, Any], collect: Callable[[], Collection]) -> Collectio
         key: plain values that say which data set it is.
         collect: makes it.
     """
-    name = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:20]
-    path = cache_folder() / "collections" / f"{name}.npz"
+    path = _path(key)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
@@ -54,6 +53,17 @@ def kept(key: Mapping[str, Any], collect: Callable[[], Collection]) -> Collectio
             return found
     except OSError:  # read-only, full, or not ours
         return collect()
+
+
+def is_kept(key: Mapping[str, Any]) -> bool:
+    """Whether there is a file of this data set."""
+    return _path(key).is_file()
+
+
+def _path(key: Mapping[str, Any]) -> Path:
+    told = json.dumps({"format": FORMAT, **key}, sort_keys=True)
+    name = hashlib.sha256(told.encode()).hexdigest()[:20]
+    return cache_folder() / "collections" / f"{name}.npz"
 
 
 def _read(path: Path) -> Collection | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from generative.collection import Collection
-from generative.data.cache import kept
+from generative.data.cache import is_kept, kept
 from generative.data.wish import DataError, Player, Wish
 from sim.catalog import load
 from sim.fields import nearest
@@ -66,5 +66,19 @@ def collected(
     wish = Wish(count, seed, variant, dict(players or {}))
     if family not in KEPT:
         return collect(wish)
+    return kept(_key(name, wish), lambda: collect(wish))
+
+
+def at_hand(
+    name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
+) -> bool:
+    """Whether `collected` with these arguments only reads what is there, and plays nothing."""
+    if Path(name).is_dir() or name.partition("/")[0] not in KEPT:
+        return True
+    return is_kept(_key(name, Wish(count, seed, name.partition("/")[2], dict(players or {}))))
+
+
+def _key(name: str, wish: Wish) -> dict[str, Any]:
+    """What a data set on disk is known by."""
     cast = {world: [player.name for player in who] for world, who in wish.players.items()}
-    return kept({"name": name, "count": count, "seed": seed, "cast": cast}, lambda: collect(wish))
+    return {"name": name, "count": wish.count, "seed": wish.seed, "cast": cast}
