@@ -255,6 +255,41 @@ class Perceive(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sample(Common):
+    """Make new examples and hang them in a gallery: pictures, videos and a page to open."""
+
+    scene: SceneName
+    n: Annotated[int, arg(help="how many", metavar="N")] = 64
+    out: Annotated[Path, arg(help="the gallery's folder", metavar="DIR")] = Path("gallery")
+    condition: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="KEY=VALUE", help="label, text, board, frame or mask; repeatable"),
+    ] = ()
+    steps: Annotated[int | None, arg(help="of denoising [the sampler's]", metavar="N")] = None
+    scheduler: Annotated[str | None, arg(help="by name [the sampler's]", metavar="NAME")] = None
+    guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Files and metrics."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        answer = verbs.sample(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            out=self.out,
+            n=self.n,
+            conditions=self.condition,
+            steps=self.steps,
+            scheduler=self.scheduler,
+            guidance=self.guidance,
+            checkpoint=self.checkpoint,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """Say what is missing here, and the line that mends it."""
 
@@ -273,6 +308,7 @@ Verb = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Perceive, subcommand("perceive")]
+    | Annotated[Sample, subcommand("sample")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]

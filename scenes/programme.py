@@ -29,12 +29,20 @@ def programme(scene: Scene, *, device: str, run: Path | None = None) -> Programm
         older = [Listing(path.name, partial(here, path)) for path in found[:-1]]
         return older + [Listing(path.name, here) for path in found[-1:]]
 
-    names = shipped_scenes()
+    names = [name for name in shipped_scenes() if is_played(name)]
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
     listings = [Listing(scene.title, here) if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
     return Programme(listings, names.index(scene.name), checkpoints, label, follows=run is not None)
+
+
+def is_played(name: str) -> bool:
+    """Whether a shipped scene has a world to watch; one that cannot be read is told of when gone to."""
+    try:
+        return load_scene(name).world is not None
+    except SceneError:
+        return True
 
 
 def title_of(name: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from generative.catalog import SAMPLERS
 from generative.collection import Collection, Spec
-from generative.data.catalog import collected
+from generative.data.catalog import at_hand, collected
 from scenes.build import build_policy, chosen_device, scene_world
 from scenes.perceiving import trains_perception
 from scenes.schema import Sampler, Scene, SceneError, load_scene
@@ -23,6 +23,7 @@ from sim.records import Array, Budget, Progress, State
 from supervised.fit import Fit
 
 HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
+FEW = 600  # examples beside which a gallery hangs where no data set is at hand
 #: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
 CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
 
@@ -89,14 +90,31 @@ def scene_examples(scene: Scene, config: SamplerConfig, device: str) -> Examples
         DataError: if its data cannot be had.
         SceneError: if they are a single episode.
     """
-    folder = scene.resolve(config.data)
-    name = str(folder) if folder.is_dir() else config.data
-    whole = collected(name, config.examples, seed=scene.seed, players=players(device))
+    whole = collected(data_name(scene, config), config.examples, seed=scene.seed, players=players(device))
     try:
         train, validation = whole.parted(HELD_OUT_SHARE, scene.seed)
     except ValueError as error:
         raise SceneError(f'{scene.source.name}, data = "{config.data}": {error}') from error
     return Examples(train, validation, whole.spec())
+
+
+def data_name(scene: Scene, config: SamplerConfig) -> str:
+    """What its data are called: folders are relative to the scene file."""
+    folder = scene.resolve(config.data)
+    return str(folder) if folder.is_dir() else config.data
+
+
+def some_examples(scene: Scene, config: SamplerConfig, device: str, say: Callable[[str], None]) -> Examples:
+    """The examples of a sampler, or where they would first have to be played, fewer of them.
+
+    To hang a gallery nobody should wait for minutes of play.
+    """
+    cast = players(device)
+    if not at_hand(data_name(scene, config), config.examples, seed=scene.seed, players=cast):
+        count = min(FEW, config.examples)
+        say(f"{config.data} is not on this machine yet: playing {count:,} examples of it")
+        config = replace(config, examples=count)  # type: ignore[type-var]
+    return scene_examples(scene, config, device)
 
 
 def build_sampler(

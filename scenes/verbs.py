@@ -89,6 +89,10 @@ def watch(
     headless = headless or alone
     if run is not None:
         check_run(run, waits=not headless)
+    if scene.world is None and scene.sampler:
+        raise SceneError(
+            f"{scene.name} has no world to watch; see its samples: playfield sample {scene.name}"
+        )
     show = SceneShow(scene, device=device, run=run, most_worlds=1 if headless else MOST_WORLDS)
     if alone:
         where = f" to {record}" if record else ""
@@ -178,7 +182,7 @@ def train(
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
-    say(f"{done} in {result.folder}; watch it: {how_to_watch(name, result.folder)}")
+    say(f"{done} in {result.folder}; see it: {how_to_watch(name, result.folder)}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
         "run": str(result.folder),
@@ -192,6 +196,9 @@ def train(
 
 def how_to_watch(name: str, folder: Path) -> str:
     """The command that shows what a run has learned."""
+    if load_scene(name).world is None:
+        newest = numbered(folder / "checkpoints")[-1:]
+        return f"playfield sample {name}" + "".join(f" --checkpoint {path}" for path in newest)
     return f"playfield watch {name} --run {folder}"
 
 
@@ -230,6 +237,28 @@ def perceive(scene: Scene, *, device: str, source: Path | None, out: Path, check
     from scenes.perceive import perceive as work
 
     return work(scene, device=device, source=source, out=out, checkpoint=checkpoint, say=say)
+
+
+def sample(
+    scene: Scene,
+    *,
+    device: str,
+    out: Path,
+    n: int,
+    conditions: Sequence[str],
+    steps: int | None,
+    scheduler: str | None,
+    guidance: float | None,
+    checkpoint: Path | None,
+) -> Answer:
+    """Make new examples."""
+    try:
+        from scenes.sample import Wish
+        from scenes.sample import sample as work
+    except ModuleNotFoundError as error:
+        raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
+    wish = Wish(out, n, conditions, checkpoint, steps, scheduler, guidance)
+    return work(scene, wish, device=device, say=say)
 
 
 def compare(
