@@ -22,22 +22,22 @@ from generative.vae import (
 from sim.records import Budget, Condition, SampleOptions
 from supervised.numerics import to_arrays
 
-SPEC = Spec((16, 16, 3), ("left", "right"))
+SPEC = Spec((8, 8, 3), ("left", "right"))
 
 
 def halves(n=160, seed=0):
     """A bright bar somewhere in the left or in the right half, in one colour."""
     generator = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    values = np.full((n, 16, 16, 3), 30, np.uint8)
-    for i, at in enumerate(generator.integers(0, 5, n)):
-        column = at + 8 * labels[i]
-        values[i, 2:14, column : column + 3] = (200, 180, 40)
+    values = np.full((n, 8, 8, 3), 30, np.uint8)
+    for i, at in enumerate(generator.integers(0, 3, n)):
+        column = at + 4 * labels[i]
+        values[i, 1:7, column : column + 2] = (200, 180, 40)
     return Collection(values, labels.astype(np.int64), SPEC.label_names, np.arange(n) // 4)
 
 
-def fitted(updates=150, **fields):
-    config = VAE(latents=4, channels=16, batch_size=32, learning_rate=4e-3, ema=0.9, **fields)
+def fitted(updates=200):
+    config = VAE(latents=4, channels=16, batch_size=32, learning_rate=1e-2, ema=0.9)
     model = config.build(SPEC, seed=0)
     train, validation = halves().parted(0.2)
     fit = model.fit(train, validation, seed=0)
@@ -147,13 +147,14 @@ def test_it_learns_to_draw_and_to_tell_classes_apart(trained):
     model, last = trained
     untrained = VAEModel(model.config, SPEC, 0, "cpu")
     values = halves(seed=5).values[:40]
-    assert model.bits_per_dim(values).mean() < 0.5 * untrained.bits_per_dim(values).mean()
+    assert model.bits_per_dim(values).mean() < 0.6 * untrained.bits_per_dim(values).mean()
     there = model.decode(model.encode(values)).astype(float)
-    assert np.abs(there - values).mean() < 8, "levels of 255"
-    for label, side in (("left", slice(0, 8)), ("right", slice(8, 16))):
-        drawn = model.sample(16, Condition(label=label), SampleOptions(), 0).values[..., 0].astype(float)
-        share = drawn[:, :, side].sum((1, 2)) / drawn.sum((1, 2))
-        assert share.mean() > 0.6, "the bar is in the half that was asked for"
+    assert np.abs(there - values).mean() < 0.3 * np.abs(values - values.mean((0, 1, 2))).mean()
+    shares = []
+    for label in ("left", "right"):
+        drawn = model.sample(64, Condition(label=label), SampleOptions(), 0).values[..., 0].astype(float)
+        shares.append((drawn[:, :, :4].sum((1, 2)) / drawn.sum((1, 2))).mean())
+    assert shares[0] > shares[1] + 0.1, "bars lie in the half that was asked for"
     assert last.metrics["validation_loss"] == pytest.approx(
         last.metrics["validation_pixels"] + last.metrics["validation_code"], rel=1e-5
     )
@@ -182,12 +183,12 @@ def test_what_is_kept_is_the_average_of_the_weights():
 
 def test_what_is_masked_is_filled_in_and_the_rest_stays(trained):
     model, _ = trained
-    frame, mask = halves(seed=7).values[1], np.zeros((16, 16), bool)
-    mask[8:] = True
+    frame, mask = halves(seed=7).values[1], np.zeros((8, 8), bool)
+    mask[4:] = True
     filled = model.sample(8, Condition(frame=frame, mask=mask), SampleOptions(steps=8), 0).values
-    assert np.array_equal(filled[:, :8], np.repeat(frame[None, :8], 8, 0))
-    error = np.abs(filled[:, 8:].astype(float) - frame[8:]).mean()
-    blank = np.abs(frame[:8].mean((0, 1)) - frame[8:].astype(float)).mean()
+    assert np.array_equal(filled[:, :4], np.repeat(frame[None, :4], 8, 0))
+    error = np.abs(filled[:, 4:].astype(float) - frame[4:]).mean()
+    blank = np.abs(frame[:4].mean((0, 1)) - frame[4:].astype(float)).mean()
     assert error < 0.5 * blank, "the lower half of a bar goes on below its upper half"
     assert len(np.unique(filled, axis=0)) > 1
 
@@ -198,10 +199,10 @@ def test_what_is_masked_is_filled_in_and_the_rest_stays(trained):
         (Condition(text="a bar"), "text"),
         (Condition(label="middle"), "there is no label"),
         (Condition(latent=np.zeros(3, np.float32)), r"shape \(4,\) or \(2, 4\)"),
-        (Condition(mask=np.ones((16, 16), bool)), "needs a frame"),
-        (Condition(frame=np.zeros((8, 8, 3), np.uint8)), "8 × 8 × 3, it must be 16 × 16 × 3"),
-        (Condition(frame=np.zeros((16, 16, 3), np.uint8), mask=np.zeros((16, 16), bool)), "empty"),
-        (Condition(frame=np.zeros((16, 16, 3), np.uint8), mask=np.ones((8, 16), bool)), "8 × 16"),
+        (Condition(mask=np.ones((8, 8), bool)), "needs a frame"),
+        (Condition(frame=np.zeros((4, 8, 3), np.uint8)), "4 × 8 × 3, it must be 8 × 8 × 3"),
+        (Condition(frame=np.zeros((8, 8, 3), np.uint8), mask=np.zeros((8, 8), bool)), "empty"),
+        (Condition(frame=np.zeros((8, 8, 3), np.uint8), mask=np.ones((4, 8), bool)), "4 × 8"),
     ],
 )
 def test_what_it_cannot_honour_is_refused_by_name(trained, condition, words):
