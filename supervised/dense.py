@@ -156,15 +156,15 @@ class Dense:
 
     @torch.no_grad()
     def maps(self, rgb: Array) -> tuple[Tensor, tuple[int, int]]:
-        """The maps of one picture (H, W, 3) uint8 of any size.
+        """The maps of pictures (N, H, W, 3) uint8 of any one size.
 
         Returns:
-            (1, outputs, h, w) float32, and how many pixels (height, width) the picture has at the network's
+            (N, outputs, h, w) float32, and how many pixels (height, width) a picture has at the network's
             scale: h and w cover at least half of that, and what lies beyond means nothing.
         """
-        grid = Grid.of_height((rgb.shape[0], rgb.shape[1]), self.config.height)
-        picture = torch.from_numpy(grid.taken(rgb[None])).to(self.device)
-        return self.network(inputs_of(picture)).float(), grid.scaled
+        grid = Grid.of_height((rgb.shape[1], rgb.shape[2]), self.config.height)
+        pictures = torch.from_numpy(grid.taken(rgb)).to(self.device)
+        return self.network(inputs_of(pictures)).float(), grid.scaled
 
 
 def inputs_of(rgb: Tensor) -> Tensor:

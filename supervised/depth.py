@@ -91,7 +91,7 @@ class DepthModel:
 
     @torch.no_grad()
     def _depth(self, rgb: Array) -> Array:
-        maps, scaled = self._dense.maps(rgb)
+        maps, scaled = self._dense.maps(rgb[None])
         height, width = rgb.shape[:2]
         said, sky = grown(unfolded(maps), scaled, (height, width))[0]
         depth = (said + MIDDLE).exp().clamp(NEAREST, FARTHEST)

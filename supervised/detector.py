@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
 from typing import ClassVar
 
 import numpy as np
@@ -26,7 +25,7 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.grading import Kind
 from supervised.numerics import Precision, from_arrays, to_arrays
 from supervised.unet import UNet, padded
-from supervised.views import Views
+from supervised.views import Views, together
 
 STRIDE = 2  # pixels a cell
 PERIODS = (8, 16, 32, 64, 128, 256)  # pixels: of the waves that tell a cell where it lies
@@ -34,7 +33,6 @@ PERIODS = (8, 16, 32, 64, 128, 256)  # pixels: of the waves that tell a cell whe
 AROUND = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 DIVISOR = 8  # pictures are padded to a multiple of it
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
-TOGETHER = 32  # pictures that the network looks at together
 
 
 @dataclass(frozen=True)
@@ -254,11 +252,10 @@ class DetectorModel:
         Neighbours of one size are looked at together.
         """
         percepts: list[Percept] = []
-        for _, alike in groupby(inputs, key=np.shape):
-            while pictures := list(islice(alike, TOGETHER)):
-                rgb = torch.from_numpy(np.stack(pictures)).to(self.device)
-                x = from_rgb(rgb).contiguous(memory_format=torch.channels_last)
-                percepts += [self._decoded(out, rgb.shape[1:3]) for out in self.network(x).float()]
+        for pictures in together(inputs):
+            rgb = torch.from_numpy(pictures).to(self.device)
+            x = from_rgb(rgb).contiguous(memory_format=torch.channels_last)
+            percepts += [self._decoded(out, rgb.shape[1:3]) for out in self.network(x).float()]
         return percepts
 
     def _decoded(self, out: Tensor, size: Sequence[int]) -> Percept:

@@ -144,11 +144,6 @@ class PerceivedWorlds(Worlds):
         self._generators = [noise_of(seed + i) for i in range(num_envs)]
         self._blind = False  # while `restore` plays again what was looked at before
 
-    def pictures(self, indices: Iterable[int]) -> Sequence[Array]:
-        """The newest pictures of some worlds, for the audience."""
-        found: Sequence[Array] = self.world.pictures(indices)
-        return found
-
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         _, info = self.world._reset_rows(mask, seeds)
         rows = np.flatnonzero(mask)

@@ -23,7 +23,7 @@ from sim.records import Array, Percept
 from supervised.dense import Dense, DenseConfig, Grid, inputs_of
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
-from supervised.views import Views
+from supervised.views import Views, together
 
 STRIDE = 2  # pixels a cell
 SPREAD = 1.0  # cells; standard deviation of the wanted probabilities
@@ -95,18 +95,29 @@ class PoseModel:
         self._dense.load_weights(weights)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """The joints in each picture (H, W, 3) uint8 of any size, in its own pixels."""
-        return [Percept("model", keypoints=self._points(rgb)) for rgb in inputs]
+        """The joints in each picture (H, W, 3) uint8 of any size, in its own pixels.
+
+        Neighbours of one size are looked at together.
+        """
+        percepts: list[Percept] = []
+        for rgb in together(inputs):
+            maps, scaled = self._dense.maps(rgb)
+            size = rgb.shape[1], rgb.shape[2]
+            percepts += [Percept("model", keypoints=self._points(each, scaled, size)) for each in maps]
+        return percepts
 
     @torch.no_grad()
-    def _points(self, rgb: Array) -> dict[str, tuple[float, float, float]]:
-        maps, (height, width) = self._dense.maps(rgb)
+    def _points(
+        self, maps: Tensor, scaled: tuple[int, int], size: tuple[int, int]
+    ) -> dict[str, tuple[float, float, float]]:
+        """The joints that maps (2K, h, w) tell, in a picture of `size` that they show at `scaled`."""
+        height, width = scaled
         cells = -(-height // STRIDE), -(-width // STRIDE)
-        where, shown = maps[0, :, : cells[0], : cells[1]].chunk(2)  # (K, h, w) each
+        where, shown = maps[:, : cells[0], : cells[1]].chunk(2)  # (K, h, w) each
         likely = where.flatten(1).softmax(1).view_as(where)
         seen = (likely * shown).sum((1, 2)).sigmoid()
         places = STRIDE * peaks(likely)
-        scale = torch.tensor([rgb.shape[1] / width, rgb.shape[0] / height], device=places.device)
+        scale = torch.tensor([size[1] / width, size[0] / height], device=places.device)
         rows = torch.cat([places * scale, seen[:, None]], 1).cpu().tolist()
         return {name: (x, y, visible) for name, (x, y, visible) in zip(self.names, rows, strict=True)}
 

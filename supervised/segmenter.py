@@ -90,7 +90,7 @@ class SegmenterModel:
 
     @torch.no_grad()
     def _mask(self, rgb: Array) -> Array:
-        maps, scaled = self._dense.maps(rgb)
+        maps, scaled = self._dense.maps(rgb[None])
         height, width = rgb.shape[:2]
         mask = grown(unfolded(maps), scaled, (height, width))[0].argmax(0)
         return mask.to(torch.uint8).cpu().numpy()

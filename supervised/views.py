@@ -7,8 +7,9 @@ both sides. How a family of worlds is photographed is its `Sight` (`supervised.s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,7 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
 
 #: Held-out views are seeded this far from those that are learned from.
 HELD_OUT = 2_000_003
+TOGETHER = 32  # pictures that a network looks at in one go
 
 
 class TruthfulWorlds(Protocol):
@@ -179,6 +181,18 @@ def watched(
         truths += worlds.truth(indices)
         episodes += episode[: len(indices)].tolist()
     return Views(np.stack(rgb), tuple(truths), np.array(episodes, np.int64))
+
+
+def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]:
+    """Pictures (H, W, 3) in stacks (N, H, W, 3) of neighbours of one size, at most `most` in each.
+
+    >>> small, large = np.zeros((2, 2, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+    >>> [stack.shape for stack in together([small, small, small, large], most=2)]
+    [(2, 2, 2, 3), (1, 2, 2, 3), (1, 4, 4, 3)]
+    """
+    for _, alike in groupby(pictures, key=np.shape):
+        while stack := list(islice(alike, most)):
+            yield np.stack(stack)
 
 
 def joined(parts: Sequence[Views]) -> Views:

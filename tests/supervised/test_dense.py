@@ -88,8 +88,8 @@ def test_height_is_one_above_and_minus_one_below():
 def test_a_picture_twice_as_large_is_seen_alike():
     seer = dense.Dense(dense.DenseConfig(channels=4), 3, seed=0, device="cpu")
     rgb = np.random.default_rng(0).integers(0, 256, (128, 96, 3), dtype=np.uint8)
-    small, scaled = seer.maps(rgb)
-    large, same = seer.maps(rgb.repeat(2, 0).repeat(2, 1))
+    small, scaled = seer.maps(rgb[None])
+    large, same = seer.maps(rgb.repeat(2, 0).repeat(2, 1)[None])
     assert torch.equal(small, large) and scaled == same == (128, 96)
 
 

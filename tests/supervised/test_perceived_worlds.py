@@ -8,7 +8,6 @@ import pytest
 from sim.catalog import world_config
 from sim.conformance import check_world
 from sim.records import Percept
-from supervised.detector import Detector
 from supervised.noise import noisy
 from supervised.perceived import followed, layout_of, no_tracks, observed, placed
 from supervised.perceived_worlds import Perceived, Witness, noise_of
@@ -111,20 +110,6 @@ def test_the_stamp_says_who_looks():
 def test_a_models_word_needs_a_model():
     with pytest.raises(ValueError, match="needs a model"):
         Witness("detector", "model")
-
-
-def test_a_detector_says_the_same_of_many_pictures_as_of_each():
-    generator = np.random.default_rng(0)
-    shapes = [(40, 48, 3)] * 3 + [(32, 32, 3)] * 2 + [(40, 48, 3)]
-    pictures = [generator.integers(0, 256, shape, np.uint8) for shape in shapes]
-    model = Detector(channels=4, threshold=1e-3, most=20).build(("ball", "brick"), seed=0)
-    together, alone = model.perceive(pictures), [model.perceive([rgb])[0] for rgb in pictures]
-    assert [len(percept.boxes) for percept in together] == [len(percept.boxes) for percept in alone]
-    assert sum(len(percept.boxes) for percept in together) > 0
-    for one, other in zip(together, alone, strict=True):
-        assert one.labels == other.labels
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
-        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
 def test_an_agent_sees_by_its_own_camera_whatever_the_audience_does():

@@ -8,6 +8,7 @@ import pytest
 from sim.catalog import load
 from sim.conformance import check_perception
 from supervised.catalog import PERCEPTIONS
+from supervised.detector import Detector
 from supervised.metrics.grading import KINDS
 from supervised.wording import STILLS
 
@@ -44,3 +45,30 @@ def test_the_same_seed_builds_the_same_model(name):
     one, same, other = (built(name, seed)[0].weights() for seed in (0, 0, 1))
     assert all(np.array_equal(one[key], same[key]) for key in one)
     assert any(not np.array_equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", ["detector", "pose"])
+def test_what_an_agent_can_live_on_is_the_same_of_many_pictures_as_of_each(name):
+    generator = np.random.default_rng(0)
+    pictures = [
+        generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in (SIZES[1],) * 3 + SIZES[:1] * 2
+    ]
+    model, _ = built(name, 0)
+    for together, picture in zip(model.perceive(pictures), pictures, strict=True):
+        (alone,) = model.perceive([picture])
+        assert together.labels == alone.labels and together.keypoints.keys() == alone.keypoints.keys()
+        for one, other in zip(together.keypoints.values(), alone.keypoints.values(), strict=True):
+            assert one == pytest.approx(other, abs=1e-2)
+        if alone.boxes is not None:
+            np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-2)
+
+
+def test_a_detector_finds_the_same_boxes_in_many_pictures_as_in_each():
+    generator = np.random.default_rng(0)
+    pictures = [generator.integers(0, 256, (40, 48, 3), np.uint8) for _ in range(3)]
+    model = Detector(channels=4, threshold=1e-3, most=20).build(("ball", "brick"), seed=0)
+    for together, picture in zip(model.perceive(pictures), pictures, strict=True):
+        (alone,) = model.perceive([picture])
+        assert len(alone.boxes) > 0 and together.labels == alone.labels
+        np.testing.assert_allclose(together.boxes, alone.boxes, atol=1e-3)
+        np.testing.assert_allclose(together.scores, alone.scores, atol=1e-5)
