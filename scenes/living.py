@@ -7,6 +7,7 @@ import numpy as np
 from scenes.build import chosen_device, scene_world
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene, SceneError
+from scenes.starting import reset_sampler, started
 from scenes.viewing import perception_config
 from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
@@ -32,10 +33,12 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
     """
     feeding = [i for i, table in enumerate(scene.perception) if table.feed == "agent"]
     if not feeding:
-        return scene_world(scene)
+        return started(scene, scene_world(scene))
     where = f"{scene.source.name}, [[perception]] number {feeding[-1]}"
     if len(feeding) > 1:
         raise SceneError(f'{where}: one perception can feed the agent, not {len(feeding)}: "overlay" shows')
+    if reset_sampler(scene) is not None:
+        raise SceneError(f'{where}: where an agent lives on percepts, no sampler can have feed = "reset"')
     number = feeding[0]
     table, plain = scene.perception[number], scene_world(scene)
     config = perception_config(scene, number)

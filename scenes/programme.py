@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
-from scenes.stage import SceneShow
+from scenes.stage import MOST_WORLDS, SceneShow
 from sim.runs import numbered
-from sim.viewer.show import Listing, Programme
+from sim.viewer.show import Listing, Programme, Show
+
+
+def show_of(
+    scene: Scene,
+    *,
+    device: str,
+    checkpoint: Path | None = None,
+    run: Path | None = None,
+    attended: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> Show:
+    """What there is to watch of a scene: its world, or what its sampler makes, if it has no world.
+
+    Args:
+        scene: whichever.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: instead of the scene's own.
+        run: a training run whose newest checkpoint is shown, if no other is given.
+        attended: whether a person is there; if not, one world is enough, and a gallery goes by itself.
+        say: takes lines for a person.
+
+    Raises:
+        SceneError, CheckpointError: if there is nothing to watch, or it does not fit.
+    """
+    if scene.world is not None or not scene.sampler:
+        worlds = MOST_WORLDS if attended else 1
+        return SceneShow(
+            scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
+        )
+    from scenes.galleried import SamplerStudio
+    from sim.viewer.gallery.show import GalleryShow
+
+    saved = numbered(run / "checkpoints") if run is not None else []
+    newest = checkpoint or (saved[-1] if saved else None)
+    studio = SamplerStudio(scene, device=device, checkpoint=newest, say=say)
+    return GalleryShow(studio, attended=attended)
 
 
 def programme(scene: Scene, *, device: str, run: Path | None = None) -> Programme:
@@ -18,31 +55,23 @@ def programme(scene: Scene, *, device: str, run: Path | None = None) -> Programm
     loaded before a person goes there.
     """
 
-    def here(checkpoint: Path | None = None) -> SceneShow:
-        return SceneShow(scene, device=device, checkpoint=checkpoint, run=run)
+    def here(checkpoint: Path | None = None) -> Show:
+        return show_of(scene, device=device, checkpoint=checkpoint, run=run)
 
     def other(name: str) -> Listing:
-        return Listing(title_of(name), lambda: SceneShow(load_scene(name), device=device))
+        return Listing(title_of(name), lambda: show_of(load_scene(name), device=device))
 
     def checkpoints() -> list[Listing]:
         found = numbered(run / "checkpoints") if run else []
         older = [Listing(path.name, partial(here, path)) for path in found[:-1]]
         return older + [Listing(path.name, here) for path in found[-1:]]
 
-    names = [name for name in shipped_scenes() if is_played(name)]
+    names = shipped_scenes()
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
     listings = [Listing(scene.title, here) if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
     return Programme(listings, names.index(scene.name), checkpoints, label, follows=run is not None)
-
-
-def is_played(name: str) -> bool:
-    """Whether a shipped scene has a world to watch; one that cannot be read is told of when gone to."""
-    try:
-        return load_scene(name).world is not None
-    except SceneError:
-        return True
 
 
 def title_of(name: str) -> str:

@@ -18,6 +18,7 @@ import gymnasium
 import numpy as np
 
 from agents.saliency import Explainer, is_picture
+from scenes.beside import beside_of
 from scenes.build import build_policy, check_agent, chosen_device, scene_agent
 from scenes.following import Follower
 from scenes.living import lived_world
@@ -29,6 +30,7 @@ from sim.checkpoints import Checkpoint, CheckpointError
 from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConfig
 from sim.records import Array, Decision, Episode
 from sim.runs import numbered
+from sim.starts import Starts
 from sim.vector import EnvWorlds, Info, finished
 from sim.viewer.show import (
     Answer,
@@ -108,6 +110,7 @@ class SceneShow:
         checkpoint: Path | None = None,
         run: Path | None = None,
         most_worlds: int = MOST_WORLDS,
+        attended: bool = True,
     ) -> None:
         """Build worlds and agent.
 
@@ -118,6 +121,7 @@ class SceneShow:
             run: a training run whose newest checkpoint is played, from now on and as they land, or whose
                 `checkpoint` is, if one is given. A run that has none yet begins untrained.
             most_worlds: side by side.
+            attended: whether a person watches.
         """
         config = lived_world(scene, device)
         assert scene.world is not None
@@ -144,6 +148,8 @@ class SceneShow:
             saved = numbered(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
         self._eyes = Eyes(scene, first, chosen_device(device), mine, self._easel)
+        self._beside = beside_of(scene, device=device, attended=attended)
+        self._starts: Starts[Any] | None = getattr(config, "starts", None)
         if len(self._eyes):
             self.offers = (
                 self.offers | {Offer.PERCEPTS} | ({Offer.ORIGIN} if self._eyes.changeable else set())
@@ -237,6 +243,8 @@ class SceneShow:
         """Close the worlds, and only them; follow no longer."""
         if self._follower is not None:
             self._follower.close()
+        if self._beside is not None:
+            self._beside.close()
         for world in self._worlds.envs:
             for name in OWN_SURFACES & vars(world.unwrapped).keys():
                 setattr(world.unwrapped, name, None)
@@ -281,7 +289,15 @@ class SceneShow:
         learning = None if self._follower is None else self._follower.learning
         waiting = "" if learning is None or learning.checkpoint else WAITING
         caption = self._easel.caption or waiting
-        return {"asks": self._easel.asks, "caption": caption, "readouts": self._easel.readouts}
+        readouts = (*self._easel.readouts, *self._on_starts())
+        return {"asks": self._easel.asks, "caption": caption, "readouts": readouts}
+
+    def _on_starts(self) -> tuple[Readout, ...]:
+        """How many of the states that episodes might have begun from were legal, and why others were not."""
+        if self._starts is None:
+            return ()
+        legal, refused = self._starts.ledger.in_words()
+        return (Readout("starts", legal), *((Readout("refused", refused),) if refused else ()))
 
     # What is acted and what is seen
 
@@ -357,6 +373,7 @@ class SceneShow:
             exploration=exploration(self._policy, self._decision, self._info, greedy=self._greedy),
             learning=None if self._follower is None else self._follower.learning,
             attribution=self._attribution(),
+            hung=None if self._beside is None else self._beside.step(),
             **self._on_easel(),
         )
 

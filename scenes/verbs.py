@@ -75,8 +75,7 @@ def watch(
         from sim.viewer.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
-    from scenes.programme import programme
-    from scenes.stage import MOST_WORLDS, SceneShow
+    from scenes.programme import programme, show_of
 
     if frames is not None and frames < 1:
         raise RequestError(f"--frames must be at least 1, not {frames}")
@@ -89,11 +88,7 @@ def watch(
     headless = headless or alone
     if run is not None:
         check_run(run, waits=not headless)
-    if scene.world is None and scene.sampler:
-        raise SceneError(
-            f"{scene.name} has no world to watch; see its samples: playfield sample {scene.name}"
-        )
-    show = SceneShow(scene, device=device, run=run, most_worlds=1 if headless else MOST_WORLDS)
+    show = show_of(scene, device=device, run=run, attended=not headless, say=say)
     if alone:
         where = f" to {record}" if record else ""
         say(f"There is no display: recording {frames} frames{where} instead of opening a window.")
@@ -196,9 +191,6 @@ def train(
 
 def how_to_watch(name: str, folder: Path) -> str:
     """The command that shows what a run has learned."""
-    if load_scene(name).world is None:
-        newest = numbered(folder / "checkpoints")[-1:]
-        return f"playfield sample {name}" + "".join(f" --checkpoint {path}" for path in newest)
     return f"playfield watch {name} --run {folder}"
 
 

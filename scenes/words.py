@@ -61,6 +61,8 @@ def chip(protocol: Mapping[str, Any]) -> str:
         parts.append(f"sticky {protocol['repeat_action_probability']:g}")
     if "frame_skip" in protocol:
         parts.append(f"skip {protocol['frame_skip']}")
+    if "starts" in protocol:
+        parts.append("generated starts")
     return " · ".join(parts) or str(protocol["world"])
 
 

@@ -96,7 +96,7 @@ BINDINGS = (
     Binding("Next scene; the one before with Shift", "Tab", "", "scenes"),
     Binding("Checkpoint before, after", "[  ]", "", "checkpoints"),
     Binding("Start again; with a new seed", "R  Shift+R"),
-    Binding("Fold a panel", "1 … 7", "click its title"),
+    Binding("Fold a panel", "1 … 8", "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
     Binding("This help, close", "H  Esc", "click"),
@@ -191,7 +191,7 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if key in _NUMBERED:
         return _NUMBERED[key]
     digit = _DIGITS.get(key, 0)
-    if 1 <= digit <= 7:
+    if 1 <= digit <= 8:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
     if found is Command.RESET and shift:

@@ -15,7 +15,7 @@ from pygame import Rect
 
 from sim.viewer import actions, charts, layout, learning, sees
 from sim.viewer.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
-from sim.viewer.gallery import nearest, sliders, wishes
+from sim.viewer.gallery import beside, nearest, sliders, wishes
 from sim.viewer.layout import Need
 from sim.viewer.show import Exploration
 from sim.viewer.theme import BODY, PALETTE, TITLE, Ink
@@ -98,6 +98,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         }
     if learning.of(view) is None:
         del found[layout.LEARNING]
+    if beside.hung_of(view) is None:
+        del found[layout.HUNG]
     if view.lines:
         rows = min(view.lines, 6)
         seen = len(view.moment.seen) if view.moment else 0
@@ -281,6 +283,7 @@ PANELS: dict[int, Panel] = {
     layout.LEARNING: Panel(
         "Learning", lambda facts: Need(92, 132, 160), learning.key, learning.draw, learning.note
     ),
+    layout.HUNG: Panel("Samples", lambda facts: beside.NEED, beside.key, beside.draw, beside.note),
 }
 
 GALLERY: dict[int, Panel] = {

@@ -110,6 +110,21 @@ class Seen:
     board: tuple[float, float, float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Hung:
+    """Samples that hang beside a world.
+
+    Attributes:
+        name: of what makes them.
+        pictures: (H, W, 3) uint8 each; none before the first are made.
+        trouble: why there are none, or no newer ones, in words; "" if all is well.
+    """
+
+    name: str
+    pictures: tuple[Array, ...] = ()
+    trouble: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What there is to see after one step of N worlds.
@@ -132,6 +147,7 @@ class Moment:
         learning: the run that the agent comes from, if it is watched while it learns.
         attribution: what moved the first world's decision, place by place; None if nobody can tell.
         sheet: that the pictures lie on, if this is a gallery and no world.
+        hung: samples beside the world.
     """
 
     pictures: tuple[Array, ...]
@@ -151,6 +167,7 @@ class Moment:
     learning: Learning | None = None
     attribution: Attribution | None = None
     sheet: Sheet | None = None
+    hung: Hung | None = None
 
 
 class Show(Protocol):

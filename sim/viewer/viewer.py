@@ -384,7 +384,7 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            empty = number in (3, 5, 7)
+            empty = number in (3, 5, 7, 8)
             self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})

@@ -201,10 +201,6 @@ def test_an_out_that_is_a_file_is_refused(scene, trained, tmp_path, capsys):
     assert "is a file" in said
 
 
-def test_a_scene_without_a_world_says_where_its_samples_are(scene, capsys):
-    assert "playfield sample" in refusal(capsys, "watch", scene, "--headless", "--frames", "2")
-
-
 def test_samplers_are_listed():
     assert "vae" in list_all("samplers")["samplers"]
 

@@ -278,7 +278,7 @@ def test_from_one_picture_to_another_and_back(drive, by):
         driver.press(pygame.K_RETURN)
         ends = 0, 1
     driver.until(lambda: sheet(driver).mode == "path" and len(driver.view.moment.pictures) == 24)
-    way = driver.studio.between(*latents[list(ends)], np.linspace(0, 1, 24))
+    way = driver.studio.between(*latents[list(ends)], 24)
     np.testing.assert_array_equal(pictures(driver), pictures_of(way))
     driver.press(pygame.K_ESCAPE)
     driver.until(lambda: sheet(driver).mode == "samples")

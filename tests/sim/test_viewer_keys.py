@@ -70,7 +70,11 @@ def test_commands():
     assert command(pygame.K_r) == (Command.RESET, 1)
     assert command(pygame.K_r, shift=True) == (Command.NEW_SEED, 10)
     assert command(pygame.K_4) == (Command.PANEL, 4)
-    assert command(pygame.K_8) is None and command(pygame.K_z) is None
+    assert (
+        command(pygame.K_8) == (Command.PANEL, 8)
+        and command(pygame.K_9) is None
+        and command(pygame.K_z) is None
+    )
     assert command(pygame.K_F1) == command(pygame.K_h)
     assert all(binding.does and binding.keys for binding in BINDINGS)
 

@@ -72,8 +72,8 @@ class TinyStudio:
         self._work("decode", len(latents))
         return pictures_of(latents)
 
-    def between(self, first, second, shares):
-        shares = np.asarray(shares, np.float32)[:, None]
+    def between(self, first, second, steps):
+        shares = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return (1 - shares) * first + shares * second
 
     def about(self, value):

@@ -153,8 +153,7 @@ class Gallery:
         if not 0 <= min(first, second) <= max(first, second) < len(latents):
             self.trouble = f"a {self.agent} does not say where these lie: nothing is known between them"
             return
-        shares = np.linspace(0, 1, self.total)
-        way = self.studio.between(latents[first], latents[second], shares)
+        way = self.studio.between(latents[first], latents[second], self.total)
         self._keep()
         self._turn_to("path", "going", self._decoded(way))
 
@@ -296,12 +295,10 @@ class Gallery:
         """One moment of a walk: from example to example, the chosen one alone where a person waits for it."""
         self.walked += 1
         leg, step = divmod(self.walked, LEG)
-        share, count = np.array([step / LEG]), len(self._route)
+        count = len(self._route)
         numbers = [self.chosen] if self._threaded else list(range(count))
-        way = [
-            self.studio.between(self._route[(i + leg) % count], self._route[(i + leg + 1) % count], share)[0]
-            for i in numbers
-        ]
+        ends = [(self._route[(i + leg) % count], self._route[(i + leg + 1) % count]) for i in numbers]
+        way = [self.studio.between(start, end, LEG + 1)[step] for start, end in ends]
         self.tray.move(numbers, np.stack(way))
         self.fresh = True
 

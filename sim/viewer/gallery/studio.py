@@ -116,8 +116,8 @@ class Studio(Protocol):
     def decode(self, latents: Array) -> Array:
         """(n, L) → values (n, …); only if it `decodes`."""
 
-    def between(self, first: Array, second: Array, shares: Array) -> Array:
-        """(n, L) the latents at `shares` (n,) in [0, 1] of the way between two points (L,)."""
+    def between(self, first: Array, second: Array, steps: int) -> Array:
+        """(`steps`, L) latents on the way from one point (L,) to another, both included."""
 
     def about(self, value: Array) -> About:
         """What is known of one example."""

@@ -1,0 +1,58 @@
+"""Panel 8 of a world: samples that hang beside whoever plays."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable
+
+import pygame
+from pygame import Rect
+
+from sim.viewer.card import Note, say
+from sim.viewer.gallery.mosaic import places
+from sim.viewer.layout import Need
+from sim.viewer.picture import blit
+from sim.viewer.show import Hung
+from sim.viewer.theme import Ink
+from sim.viewer.view import Choices, Facts, View
+
+NEED = Need(104, 178, 300, urgent=True)
+
+_GAP = 4  # at scale 1
+
+
+def hung_of(view: View) -> Hung | None:
+    """What hangs there."""
+    return view.moment.hung if view.moment else None
+
+
+def note(facts: Facts, choices: Choices, view: View) -> Note:
+    """What made them."""
+    hung = hung_of(view)
+    return (hung.name, "") if hung is not None else ("", "")
+
+
+def key(facts: Facts, choices: Choices, view: View) -> Hashable:
+    """All that `draw` depends on."""
+    hung = hung_of(view)
+    if hung is None:
+        return None
+    return hung.trouble, tuple(zlib.crc32(picture.tobytes()) for picture in hung.pictures)
+
+
+def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
+    """Draw the inside of the panel: as many as find room in their own size."""
+    hung = hung_of(view)
+    if hung is None or (hung.trouble and not hung.pictures):
+        say(surface, ink, inside, hung.trouble if hung else "")
+        return
+    if not hung.pictures:
+        say(surface, ink, inside, "sampling …")
+        return
+    height, width = hung.pictures[0].shape[:2]
+    count = len(hung.pictures)
+    while count > 1 and places(inside, (width, height), count, ink.px(_GAP), 0)[0].width < width:
+        count -= 1
+    rects = places(inside, (width, height), count, ink.px(_GAP), 0)
+    for picture, rect in zip(hung.pictures, rects, strict=False):
+        blit(surface, picture, rect)
