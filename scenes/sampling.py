@@ -16,7 +16,16 @@ from scenes.build import build_policy, chosen_device, scene_world
 from scenes.perceiving import trains_perception
 from scenes.schema import Sampler, Scene, SceneError, load_scene
 from sim.catalog import load
-from sim.checkpoints import Card, CheckpointError, check_fits, load_card, load_checkpoint, make_card
+from sim.checkpoints import (
+    PLAIN,
+    Card,
+    CheckpointError,
+    Layout,
+    check_fits,
+    load_card,
+    load_checkpoint,
+    make_card,
+)
 from sim.fields import construct
 from sim.protocols import Policy, SamplerConfig, SamplerModel
 from sim.records import Array, Budget, Progress, State
@@ -224,6 +233,12 @@ class SamplerTrainee:
     def weights(self) -> dict[str, Array]:
         """See `Trainee`."""
         return self._fit.weights()
+
+    @property
+    def layout(self) -> Layout:
+        """In which files a checkpoint lies: the model's own way, or the usual one."""
+        laid_out: Callable[[], Layout] | None = getattr(self.model, "layout", None)
+        return PLAIN if laid_out is None else laid_out()
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""

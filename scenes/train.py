@@ -21,7 +21,7 @@ import numpy as np
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene, SceneError
 from scenes.trainees import Trainee, trainee_of
-from sim.checkpoints import save_checkpoint
+from sim.checkpoints import PLAIN, save_checkpoint
 from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.records import Budget, Progress, State
@@ -254,7 +254,8 @@ class Session:
         if self.recent:
             scores = {"training_return_mean": float(np.mean(self.recent)), "episodes": len(self.recent)}
         step, card = self._step(progress), self.trainee.card(trained, scores)
-        save_checkpoint(self.run.checkpoints / str(step), card, self.trainee.weights())
+        layout = getattr(self.trainee, "layout", PLAIN)
+        save_checkpoint(self.run.checkpoints / str(step), card, self.trainee.weights(), layout=layout)
         state: State = {
             "learner": self.trainee.state(),
             "recent": np.array(self.recent, np.float64),

@@ -3,6 +3,8 @@
 `model.safetensors` holds the arrays and `card.toml` everything that a reader needs to trust
 them: what made them, for which world and spaces, from which budget, and with which score. Loading
 refuses what does not fit and says how it differs. No pickle is read or written.
+
+The card names the weight files: a checkpoint may be laid out as another library wants it (`Layout`).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import platform
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +36,23 @@ WEIGHTS = "model.safetensors"
 CARD = "card.toml"
 
 Card = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a checkpoint's weights lie, and what else lies beside its card.
+
+    Attributes:
+        parts: beginning of the arrays' names → the file that holds them, without that beginning; every array
+            belongs to one part.
+        files: relative path → text, for readers of another library.
+    """
+
+    parts: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = Layout({"": WEIGHTS})
 
 
 class CheckpointError(RequestError, ValueError):
@@ -98,7 +117,9 @@ def make_card(
     return _without_none(card)
 
 
-def save_checkpoint(folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False) -> None:
+def save_checkpoint(
+    folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False, layout: Layout = PLAIN
+) -> None:
     """Write a checkpoint; an older one at `folder` goes only when this one is complete.
 
     Args:
@@ -106,16 +127,23 @@ def save_checkpoint(folder: Path, card: Card, weights: Mapping[str, Array], *, h
         card: from `make_card`.
         weights: arrays by name.
         half: store float32 arrays as float16.
+        layout: in which files.
 
     Raises:
         SaveError: if it cannot be written; what was there is untouched.
     """
-    arrays = {name: _storable(array, half) for name, array in weights.items()}
-    content = save_arrays(arrays)
-    card = card | {"weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()}}
+    contents: dict[str, bytes] = {path: text.encode() for path, text in layout.files.items()}
+    parts: list[dict[str, str]] = []
+    for prefix, file in layout.parts.items():
+        own = {name.removeprefix(prefix): a for name, a in weights.items() if name.startswith(prefix)}
+        contents[file] = save_arrays({name: _storable(array, half) for name, array in own.items()})
+        part = {"file": file, "sha256": hashlib.sha256(contents[file]).hexdigest()}
+        parts.append(part | ({"prefix": prefix} if prefix else {}))
+    contents[CARD] = tomli_w.dumps(card | {"weights": parts[0] if len(parts) == 1 else parts}).encode()
     with fresh_folder(folder) as temporary:
-        (temporary / WEIGHTS).write_bytes(content)
-        (temporary / CARD).write_bytes(tomli_w.dumps(card).encode())
+        for path, content in contents.items():
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_bytes(content)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -125,20 +153,36 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         CheckpointError: naming what is missing, cut short, changed or too new.
     """
     card = load_card(folder)
+    weights: dict[str, Array] = {}
+    for part in _parts(card):
+        arrays = _load_part(folder, part)
+        weights |= {part.get("prefix", "") + name: array for name, array in arrays.items()}
+    return Checkpoint(folder, card, weights)
+
+
+def _parts(card: Card) -> list[dict[str, str]]:
+    """The weight files that a card names: one table, or a list of them."""
+    parts: list[dict[str, str]] = card["weights"] if isinstance(card["weights"], list) else [card["weights"]]
+    return parts
+
+
+def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
+    """The arrays of one weight file; raises CheckpointError as `load_checkpoint`."""
+    file = part["file"]
     try:
-        content = (folder / card["weights"]["file"]).read_bytes()
+        content = (folder / file).read_bytes()
     except OSError as error:
         raise CheckpointError(f"{folder}: its weights cannot be read: {error.strerror}") from error
-    if hashlib.sha256(content).hexdigest() != card["weights"]["sha256"]:
+    if hashlib.sha256(content).hexdigest() != part["sha256"]:
         raise CheckpointError(
-            f"{folder}: {card['weights']['file']} is cut short or changed (its SHA-256 is not the card's); "
+            f"{folder}: {file} is cut short or changed (its SHA-256 is not the card's); "
             "copy it again or use another checkpoint"
         )
     try:
-        weights = load_arrays(content)
+        arrays: dict[str, Array] = load_arrays(content)
     except SafetensorError as error:
-        raise CheckpointError(f"{folder}: {card['weights']['file']} is damaged: {error}") from error
-    return Checkpoint(folder, card, weights)
+        raise CheckpointError(f"{folder}: {file} is damaged: {error}") from error
+    return arrays
 
 
 def load_card(folder: Path) -> Card:
@@ -162,7 +206,7 @@ def load_card(folder: Path) -> Card:
             f"{path} has format {card['format']}, this Playfield reads up to {FORMAT}: upgrade Playfield"
         )
     lacking = [key for key in ("kind", "name", "config", "weights") if key not in card]
-    if lacking or not isinstance(card["weights"], dict) or not {"file", "sha256"} <= set(card["weights"]):
+    if lacking or not all(isinstance(p, dict) and {"file", "sha256"} <= set(p) for p in _parts(card)):
         raise CheckpointError(f"{path} is damaged: it lacks {', '.join(lacking) or 'the weights file'}")
     return card
 

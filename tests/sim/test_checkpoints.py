@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from sim import files
 from sim.checkpoints import (
     CheckpointError,
+    Layout,
     check_fits,
     load_card,
     load_checkpoint,
@@ -296,3 +297,17 @@ def test_nothing_on_disk_is_a_pickle(saved):
     assert all(not path.read_bytes().startswith((b"\x80", b"PK")) for path in saved.iterdir())
     header = (saved / "model.safetensors").read_bytes()
     assert "plain.weight" in json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+
+
+def test_a_layout_spreads_weights_over_files_and_lays_texts_beside_them(tmp_path):
+    arrays = {"net.a": np.arange(3.0), "net.b": np.zeros((2, 2)), "text.a": np.ones(4)}
+    layout = Layout({"net.": "net/model.safetensors", "text.": "text.safetensors"}, {"net/config.json": "{}"})
+    save_checkpoint(tmp_path / "c", card(), arrays, layout=layout)
+    assert sorted(load_file(tmp_path / "c" / "net" / "model.safetensors")) == ["a", "b"]
+    assert (tmp_path / "c" / "net" / "config.json").read_text() == "{}"
+    loaded = load_checkpoint(tmp_path / "c").weights
+    assert loaded.keys() == arrays.keys()
+    assert all(np.array_equal(loaded[name], array) for name, array in arrays.items())
+    (tmp_path / "c" / "text.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="its weights cannot be read"):
+        load_checkpoint(tmp_path / "c")
