@@ -1,0 +1,120 @@
+"""From noise to sample, whatever the network: the walk of a solver, and filling in what a mask hides.
+
+A `Denoiser` is asked at x_t what there is without the noise, x_0, or how they part, v = α_t ε − σ_t x_0; a
+trained network answers, or in tests a formula. Each sample has generators of its own, so that it is
+the same in whatever company it is drawn.
+
+Does not know: pictures, networks, conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generative.noise import TIMESTEPS, Prediction, Scheduler, angles, takes_noise
+
+#: (x_t (n, …) of unit size, t ()) → x_0 or v (n, …)
+Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+RESAMPLINGS = 4  # how often a step of filling in is walked, so that both sides of the mask's edge agree
+
+
+def generators(seed: int, first: int, n: int) -> list[torch.Generator]:
+    """Generators of samples `first` to `first + n` of a seed: independent of each other and of `n`."""
+    made = []
+    for i in range(first, first + n):
+        state = np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)
+        made.append(torch.Generator().manual_seed(int(state[0])))
+    return made
+
+
+def drawn(shape: Sequence[int], each: Sequence[torch.Generator], device: torch.device) -> Tensor:
+    """(n, *shape) standard normal numbers, row i from generator i; drawn on the CPU, so alike everywhere."""
+    return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in each]).to(device)
+
+
+@torch.no_grad()
+def denoised(
+    denoiser: Denoiser, scheduler: Scheduler, noise: Tensor, each: Sequence[torch.Generator]
+) -> Iterator[Tensor]:
+    """Walk from noise to samples.
+
+    Args:
+        denoiser: see `Denoiser`.
+        scheduler: from `generative.noise.scheduler`, with its steps set; used up by the walk.
+        noise: (n, …) standard normal.
+        each: n generators, for solvers that draw noise on the way.
+
+    Yields:
+        (n, …) of unit size: the noise, then x after each step; the last is the sample.
+    """
+    yield noise
+    random = {"generator": list(each)} if takes_noise(scheduler) else {}
+    x = noise * scheduler.init_noise_sigma
+    times = scheduler.timesteps.to(noise.device)
+    for i, t in enumerate(times):
+        told = denoiser(scheduler.scale_model_input(x, t), t)
+        x = scheduler.step(told, t, x, **random).prev_sample
+        # Counted ahead, a solver's own scale is that of the next step; after the last there is no noise left.
+        yield x if i + 1 == len(times) else scheduler.scale_model_input(x, times[i + 1])
+
+
+@torch.no_grad()
+def filled(
+    denoiser: Denoiser,
+    known: Tensor,
+    hidden: Tensor,
+    steps: int,
+    each: Sequence[torch.Generator],
+    prediction: Prediction,
+    resamplings: int = RESAMPLINGS,
+) -> Iterator[Tensor]:
+    """Fill in what is hidden, as RePaint does (Lugmayr et al. 2022).
+
+    Each step is an ancestral one (Ho et al. 2020) after which what is known is set to itself with fresh noise
+    of that time; and each is walked several times, with noise put back in between, for what was just
+    drawn has not yet seen what it must agree with.
+
+    Args:
+        denoiser: see `Denoiser`.
+        known: (n, …) or (1, …) clean; what it says where hidden does not matter.
+        hidden: of the same shape, bool.
+        steps: from noise to picture.
+        each: n generators.
+        prediction: what the denoiser tells.
+        resamplings: how often each step is walked.
+
+    Yields:
+        (n, …) the noise, then x after each step; in the last, what is known is exactly as it was given.
+    """
+    phi = torch.from_numpy(angles())
+    times = torch.linspace(TIMESTEPS, 0, steps + 1).round().long() - 1  # the last, −1, is without noise
+
+    def fresh() -> Tensor:
+        return drawn(known.shape[1:], each, known.device)
+
+    def level(t: Tensor) -> tuple[float, float]:
+        return (float(phi[t].cos()), float(phi[t].sin())) if t >= 0 else (1.0, 0.0)
+
+    x = fresh()
+    yield x
+    for t, after in zip(times[:-1], times[1:], strict=True):
+        (alpha_t, sigma_t), (alpha_s, sigma_s) = level(t), level(after)
+        for walk in range(resamplings if after >= 0 else 1):
+            if walk:  # forward again, from the time after to t
+                ratio = alpha_t / alpha_s
+                x = ratio * x + (sigma_t**2 - (ratio * sigma_s) ** 2) ** 0.5 * fresh()
+            told = denoiser(x, t.to(known.device))
+            x_0 = told if prediction == "sample" else alpha_t * x - sigma_t * told
+            x_0 = torch.where(hidden, x_0, known)
+            epsilon = (x - alpha_t * x_0) / sigma_t
+            # Variance of the ancestral step, in the form of Song et al. 2020, equation 16 with η = 1.
+            spread = sigma_s / sigma_t * (1 - (alpha_t / alpha_s) ** 2) ** 0.5
+            x = alpha_s * x_0 + (sigma_s**2 - spread**2) ** 0.5 * epsilon + spread * fresh()
+            x = torch.where(hidden, x, alpha_s * known + sigma_s * fresh())
+        yield x
