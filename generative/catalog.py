@@ -1,6 +1,8 @@
 """The generative models by name; see `sim.catalog` for how a name is looked up."""
 
 SAMPLERS = {
+    "diffusion": "generative.diffusion:Diffusion",
+    "text_to_image": "generative.text_to_image:TextToImage",
     "vae": "generative.vae:VAE",
     "gan": "generative.gan:GAN",
     "flow": "generative.flow:Flow",

@@ -65,7 +65,7 @@ def check_text(text: str, spec: Spec) -> None:
         raise ConditionError(f'there is no word in the text "{text}"')
     for word in said:
         if word not in spec.words:
-            raise ConditionError(f'no caption has the word "{word}"; {nearest(word, spec.words)}')
+            raise ConditionError(f'text: no caption has the word "{word}"; {nearest(word, spec.words)}')
 
 
 def latents_of(condition: Condition, n: int, width: int) -> Array | None:

@@ -1,0 +1,123 @@
+"""Pictures from sentences: tokens and reader by hand, refusals by name, files, learning what words mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from generative.collection import Collection
+from generative.conditions import ConditionError
+from generative.text_to_image import LONGEST, NOTHING, Reader, TextToImage, tokens
+from sim.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
+from sim.records import Condition, SampleOptions
+
+TINY = {"channels": (32, 32), "fold": 2, "batch_size": 16, "width": 16, "depth": 1}
+PLACES = {(0, 0): "high on the left", (0, 1): "high on the right", (1, 0): "low on the left"}
+COLOURS = ("red", "green")
+
+
+def told_squares(n=96, seed=0):
+    """A bright square in one of three corners, red or green, and a sentence that says so."""
+    generator = np.random.default_rng(seed)
+    values, captions = np.full((n, 8, 8, 3), 30, np.uint8), []
+    places = list(PLACES)
+    for picture in values:
+        (row, column), colour = places[generator.integers(3)], int(generator.integers(2))
+        picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4, colour] = 220
+        captions.append(f"A {COLOURS[colour]} square is {PLACES[row, column]}.")
+    return Collection(values, np.zeros(n, np.int64), ("square",), np.arange(n), tuple(captions))
+
+
+def model(seed=0, **fields):
+    return TextToImage(**TINY | fields).build(told_squares(60).spec(), seed=seed)
+
+
+def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_order():
+    torch.manual_seed(0)
+    reader = Reader(9, 16, 2, 8).eval()
+    sentence = torch.from_numpy(tokens(["one two three", "one three two"], ["one", "three", "two"]))
+    with torch.no_grad():
+        before = reader(sentence)
+        reader.word.weight[NOTHING] = torch.randn(16)
+        torch.testing.assert_close(reader(sentence), before)
+        reader.word.weight[1] = torch.randn(16)
+        assert not torch.allclose(reader(sentence), before)
+    assert not torch.allclose(before[0], before[1])
+
+
+def test_unknown_words_are_refused_by_name_with_their_neighbours():
+    with pytest.raises(ConditionError, match='no caption has the word "sqare"; did you mean "square"'):
+        model().sample(1, Condition(text="a red sqare"), SampleOptions(steps=2), 0)
+    with pytest.raises(ConditionError, match=f"at most {LONGEST} are read"):
+        model().sample(1, Condition(text="red " * 60), SampleOptions(steps=2), 0)
+    with pytest.raises(ConditionError, match="cannot be asked for by label"):
+        model().sample(1, Condition(label="square"), SampleOptions(steps=2), 0)
+
+
+def test_data_without_captions_are_refused():
+    plain = Collection(np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.int64), ("all",), np.arange(2))
+    with pytest.raises(ValueError, match="have no captions"):
+        TextToImage().build(plain.spec(), seed=0)
+
+
+def test_guidance_of_one_is_what_the_sentence_says_and_none_is_what_no_sentence_says():
+    made, options = model(), SampleOptions(steps=3, guidance=1.0)
+    said = made.sample(2, Condition(text="a red square"), options, 0).values
+    unsaid = made.sample(2, Condition(), options, 0).values
+    zero = made.sample(2, Condition(text="a red square"), SampleOptions(steps=3, guidance=0.0), 0).values
+    assert np.abs(zero.astype(int) - unsaid).max() <= 1
+    assert not np.array_equal(said, unsaid)
+
+
+def test_a_checkpoint_lies_in_two_weight_files_and_the_unet_opens_in_diffusers(tmp_path):
+    from diffusers import UNet2DModel
+
+    made = model()
+    card = make_card("sampler", "text_to_image", {}, seed=0, trained={"updates": 0})
+    save_checkpoint(tmp_path / "c", card, made.weights(), layout=made.layout())
+    loaded = load_checkpoint(tmp_path / "c")
+    assert [part["prefix"] for part in loaded.card["weights"]] == ["unet.", "text."]
+    assert loaded.weights.keys() == made.weights().keys()
+    for name, array in made.weights().items():
+        assert np.array_equal(array, loaded.weights[name])
+    network = UNet2DModel.from_pretrained(tmp_path / "c", subfolder="unet")
+    assert np.array_equal(network.conv_in.weight.detach(), loaded.weights["unet.conv_in.weight"])
+    part = tmp_path / "c" / "text" / "model.safetensors"
+    part.write_bytes(part.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="text/model.safetensors is cut short or changed"):
+        load_checkpoint(tmp_path / "c")
+
+
+def learned(updates, **fields):
+    made = model(learning_rate=4e-3, ema=0.95, **fields)
+    fit = made.fit(told_squares(), told_squares(12, seed=1), seed=0)
+    for _ in range(updates):
+        fit._update(updates)
+    made.load_weights(fit.weights())
+    return made
+
+
+def brightest(made, text, n):
+    """(n,) row, column and colour of the brightest corner of pictures of a sentence."""
+    drawn = made.sample(n, Condition(text=text), SampleOptions(steps=6, guidance=2.0), 0).values
+    corners = drawn.reshape(n, 2, 4, 2, 4, 3).mean((2, 4))
+    return np.unravel_index(corners.reshape(n, -1).argmax(1), (2, 2, 3))
+
+
+@pytest.mark.slow
+def test_it_learns_the_words_for_colours():
+    made = learned(150)
+    for number, colour in enumerate(COLOURS):
+        colours = [brightest(made, f"A {colour} square is {place}.", 4)[2] for place in PLACES.values()]
+        assert np.mean(np.array(colours) == number) >= 0.9
+
+
+@pytest.mark.slow
+def test_it_learns_the_words_for_places_too():
+    made, right = learned(1_200, width=32), []
+    for (row, column), place in PLACES.items():
+        for number, colour in enumerate(COLOURS):
+            found = np.stack(brightest(made, f"A {colour} square is {place}.", 4))
+            right += (found.T == (row, column, number)).all(1).tolist()
+    assert np.mean(right) >= 0.9
