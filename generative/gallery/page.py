@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from generative.gallery.exhibits import Clip, Exhibit, Gallery, Strip
-from generative.gallery.pictures import png, strip_picture
+from generative.gallery.pictures import grid, png, strip_picture
 from sim.records import Array
 from sim.viewer.theme import PALETTE
 
@@ -71,15 +71,27 @@ def _option(shown: Exhibit, number: int) -> str:
 
 
 def _strip_section(strip: Strip) -> str:
-    picture, heading = strip_picture(strip), f"{strip.name}-heading"
-    caption = escape(strip.caption + (f" Rows: {', '.join(strip.rows)}." if strip.rows else ""))
-    size = f'width="{picture.shape[1]}" height="{picture.shape[0]}"'
+    """A strip as one picture, or where its rows have names as one picture a row, each under its name."""
+    heading, caption = f"{strip.name}-heading", escape(strip.caption)
+    if strip.rows:
+        rows = "".join(
+            f'<li><span class="row">{escape(name)}</span>{_wide(grid(list(row)), escape(name))}</li>'
+            for name, row in zip(strip.rows, strip.pictures, strict=True)
+        )
+        shown = f'<ul class="rows">{rows}</ul>'
+    else:
+        shown = _wide(strip_picture(strip), caption)
     return (
         f'<section aria-labelledby="{heading}"><h2 id="{heading}">{escape(strip.heading)}</h2>'
-        f'<figure class="strip"><div class="scroll" tabindex="0" role="region" aria-labelledby="{heading}">'
-        f'<img src="{_inline(picture)}" {size} alt="{caption}"></div>'
-        f"<figcaption>{caption}</figcaption></figure></section>"
+        f'<figure class="strip"><figcaption>{caption}</figcaption>'
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{heading}">{shown}</div>'
+        "</figure></section>"
     )
+
+
+def _wide(picture: Array, alt: str) -> str:
+    height, width = picture.shape[:2]
+    return f'<img src="{_inline(picture)}" width="{width}" height="{height}" alt="{alt}">'
 
 
 def _clips_section(clips: tuple[Clip, ...]) -> str:
@@ -88,7 +100,7 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
     figures = "".join(
         f'<figure><video src="{clip.name}.mp4" poster="{_inline(clip.frames[0])}" controls muted loop '
         f'playsinline preload="metadata" aria-label="{escape(clip.caption)}"></video>'
-        f"<figcaption><strong>{escape(clip.heading)}.</strong> {escape(clip.caption)} "
+        f"<figcaption><strong>{escape(clip.heading)}.</strong> {escape(clip.caption.rstrip('.'))}. "
         f"Also as {clip.name}.gif.</figcaption></figure>"
         for clip in clips
     )
@@ -130,4 +142,4 @@ def said(value: float) -> str:
     size = abs(value)
     if size >= 100 or (size >= 1 and value == round(value)):
         return f"{value:.0f}"
-    return f"{value:.2f}" if size >= 1 else f"{value:.3f}"
+    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3}f}"

@@ -14,8 +14,8 @@ from sim.records import Array
 from sim.viewer.theme import PALETTE
 
 LEAST = 256  # pixels on a side to which one picture is enlarged
-IN_A_GRID = 128  # the same among others
-GUTTER = 2  # pixels between the pictures of a grid, before enlarging
+IN_A_GRID = 128  # the same among others, at most
+GUTTER = 4  # pixels between the pictures of a grid
 
 
 def png(picture: Array) -> bytes:
@@ -26,21 +26,22 @@ def png(picture: Array) -> bytes:
 
 
 def grid(pictures: Sequence[Array], columns: int | None = None) -> Array:
-    """All pictures (H, W, 3) in rows with gutters between, enlarged so that small ones can be seen.
+    """All pictures (H, W, 3) in rows with gutters around, enlarged so that small ones can be seen.
 
     >>> grid([np.zeros((64, 64, 3), np.uint8)] * 4).shape
     (268, 268, 3)
     """
     across = columns or math.ceil(math.sqrt(len(pictures)))
     down = math.ceil(len(pictures) / across)
-    height, width = pictures[0].shape[:2]
+    longest = max(pictures[0].shape[:2])
+    factor = max(1, min(enlarging(pictures[0].shape[:2]), IN_A_GRID // longest))
+    height, width = pictures[0].shape[0] * factor, pictures[0].shape[1] * factor
     sheet = np.empty((down * (height + GUTTER) + GUTTER, across * (width + GUTTER) + GUTTER, 3), np.uint8)
     sheet[:] = PALETTE.ground
     for i, picture in enumerate(pictures):
         top, left = GUTTER + i // across * (height + GUTTER), GUTTER + i % across * (width + GUTTER)
-        sheet[top : top + height, left : left + width] = picture
-    factor = max(1, min(enlarging((height, width)), IN_A_GRID // max(height, width)))
-    return sheet.repeat(factor, 0).repeat(factor, 1)
+        sheet[top : top + height, left : left + width] = picture.repeat(factor, 0).repeat(factor, 1)
+    return sheet
 
 
 def strip_picture(strip: Strip) -> Array:

@@ -62,14 +62,14 @@ def test_figures_and_samples_are_there_for_programs(tmp_path, gallery):
 
 def test_the_grid_holds_every_sample_enlarged_by_a_whole_factor():
     shown = pictures(3)
-    sheet = grid(list(shown))
-    factor = 8
-    assert sheet.shape == ((2 * (16 + GUTTER) + GUTTER) * factor,) * 2 + (3,)
-    small = sheet[::factor, ::factor]
-    np.testing.assert_array_equal(sheet, small.repeat(factor, 0).repeat(factor, 1))
-    np.testing.assert_array_equal(small[GUTTER : GUTTER + 16, GUTTER : GUTTER + 16], shown[0])
-    np.testing.assert_array_equal(small[2 * GUTTER + 16 : -GUTTER, GUTTER : GUTTER + 16], shown[2])
-    assert (small[GUTTER + 20 :, GUTTER + 20 :] == PALETTE.ground).all()
+    sheet, side = grid(list(shown)), 8 * 16
+    assert sheet.shape == (2 * (side + GUTTER) + GUTTER, 2 * (side + GUTTER) + GUTTER, 3)
+    first = sheet[GUTTER : GUTTER + side, GUTTER : GUTTER + side]
+    np.testing.assert_array_equal(first, shown[0].repeat(8, 0).repeat(8, 1))
+    third = sheet[2 * GUTTER + side : -GUTTER, GUTTER : GUTTER + side]
+    np.testing.assert_array_equal(third[::8, ::8], shown[2])
+    assert (sheet[GUTTER + side :, GUTTER + side :] == PALETTE.ground).all()
+    assert (sheet[:GUTTER] == PALETTE.ground).all()
 
 
 def test_videos_play_every_frame(tmp_path, gallery):

@@ -10,6 +10,7 @@ import pytest
 from generative.gallery import Clip, Exhibit, Gallery, Strip, write_gallery
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE = 120_000  # ms, for busy machines
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: 
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="python -m pip install playwright")
     with playwright.sync_playwright() as engine:
-        started = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
         yield started
         started.close()
 
@@ -47,6 +48,7 @@ def address(tmp_path_factory):
 @pytest.fixture
 def page(browser, address):
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(PATIENCE)
     opened.troubles = []
     opened.on("console", lambda message: opened.troubles.append(message.text))
     opened.on("pageerror", lambda error: opened.troubles.append(str(error)))
