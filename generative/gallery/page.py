@@ -75,7 +75,8 @@ def _strip_section(strip: Strip) -> str:
     heading, caption = f"{strip.name}-heading", escape(strip.caption)
     if strip.rows:
         rows = "".join(
-            f'<li><span class="row">{escape(name)}</span>{_wide(grid(list(row)), escape(name))}</li>'
+            f'<li><span class="row">{escape(name)}</span>'
+            f"{_wide(grid(list(row), len(row)), escape(name))}</li>"
             for name, row in zip(strip.rows, strip.pictures, strict=True)
         )
         shown = f'<ul class="rows">{rows}</ul>'

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from generative.gallery import Clip, Exhibit, Gallery, Strip, write_gallery
+from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from sim.files import SaveError
 from sim.viewer.theme import PALETTE
@@ -93,6 +94,16 @@ def test_the_page_holds_its_pictures_exactly_and_reaches_for_no_network(tmp_path
         np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(b64decode(content)))), shown.picture)
     assert "://" not in text.replace("http-equiv", "")
     assert "$" not in text, "a hole of the template was left open"
+
+
+def test_rows_of_a_strip_stand_under_their_names(tmp_path, gallery):
+    text = page(gallery)
+    rows = re.findall(r'<li><span class="row">(\w)</span><img src="data:image/png;base64,([^"]+)"', text)
+    assert [name for name, _ in rows] == ["a", "b"]
+    for (_, content), row in zip(rows, gallery.strips[0].pictures, strict=True):
+        shown = np.asarray(Image.open(BytesIO(b64decode(content))))
+        np.testing.assert_array_equal(shown, grid(list(row), 3))
+        assert shown.shape[1] > 2 * shown.shape[0], "three pictures in one line"
 
 
 def test_words_are_escaped(tmp_path, gallery):
