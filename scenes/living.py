@@ -49,7 +49,7 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
     names = scene_vocabulary(scene, number)
     height, width = picture_size(world)
     boxes, points = (names, ()) if tells == "boxes" else ((), names)
-    layout = layout_of(boxes, points, table.slots, width=width, height=height)
+    layout = layout_of(boxes, points, table.slots, width=width, height=height, relations=table.relations)
     origin: Origin = (table.training_origin if training else None) or table.origin
     witness = Witness(
         table.use,

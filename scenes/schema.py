@@ -72,6 +72,7 @@ class Perception:
         origin: who says what is there.
         training_origin: the same while the agent learns; None: `origin`.
         slots: class → how many boxes of it the agent can know of; 1, unless told.
+        relations: whether the agent is told how boxes lie to each other, too.
         noise_pixels: how far ``noisy truth`` displaces, see `supervised.noise`.
         noise_misses: how often it misses.
     """
@@ -83,6 +84,7 @@ class Perception:
     origin: Origin = "model"
     training_origin: Origin | None = None
     slots: dict[str, Any] = field(default_factory=dict)
+    relations: bool = False
     noise_pixels: float = PIXELS
     noise_misses: float = MISSES
     fields: dict[str, Any] = field(default_factory=dict)

@@ -11,6 +11,10 @@ down, all four in [0, 1] of the picture; dx and dy say how far it moved since th
 [−1, 1], where 1 is an eighth of the picture (`FASTEST`). A thing that is missed goes on as it went for up to
 `MEMORY` pictures; then, and before it is first seen, its slot is all zeros.
 
+With relations, dx and dy follow for each pair of boxes: how far the second lies from the first, in [−1, 1],
+where 1 is an eighth of the picture (`NEAR`) or more; zeros unless both are remembered. What matters between
+two things is often much smaller than the picture, such as whether a ball will meet a paddle.
+
 Who gets which slot does not depend on the order in which things are told. Of each class the likeliest things
 are taken, equally likely ones from left to right and from top to bottom. Slots with a memory take what lies
 nearest to where they expect their thing, the closest pair first; what is left fills the empty slots in
@@ -25,6 +29,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import TypeAlias
 
 import gymnasium
@@ -35,6 +40,7 @@ from sim.records import Array, Percept
 
 MEMORY = 8  # pictures
 FASTEST = 1 / 8  # of the picture, from one picture to the next
+NEAR = 1 / 8  # of the picture; how far apart things are is told up to here
 BOX = ("present", "x", "y", "width", "height", "dx", "dy")
 POINT = ("present", "x", "y", "dx", "dy")
 
@@ -56,6 +62,7 @@ class Layout:
         points: the name of each slot for a keypoint.
         width: of the pictures, pixels.
         height: of the pictures, pixels.
+        relations: whether it is told how the boxes lie to each other, pair by pair.
 
     >>> Layout(("ball",), ("toe",), 160, 210).names[5:]
     ('ball 0 dx', 'ball 0 dy', 'toe present', 'toe x', 'toe y', 'toe dx', 'toe dy')
@@ -65,6 +72,7 @@ class Layout:
     points: tuple[str, ...]
     width: int
     height: int
+    relations: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a layout without slots.
@@ -88,12 +96,19 @@ class Layout:
         """K, how many slots there are."""
         return len(self.boxes) + len(self.points)
 
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """The slots of boxes whose relation is told."""
+        return list(combinations(range(len(self.boxes)), 2)) if self.relations else []
+
     @property
     def names(self) -> tuple[str, ...]:
         """What each number of an observation is."""
         numbered = [f"{name} {i}" for name, slots in self.slots_of.items() for i in range(len(slots))]
         boxes = [f"{thing} {number}" for thing in numbered for number in BOX]
-        return (*boxes, *(f"{thing} {number}" for thing in self.points for number in POINT))
+        points = [f"{thing} {number}" for thing in self.points for number in POINT]
+        between = [f"{numbered[j]} from {numbered[i]} {axis}" for i, j in self.pairs for axis in ("dx", "dy")]
+        return (*boxes, *points, *between)
 
     @property
     def space(self) -> gymnasium.spaces.Box:
@@ -103,7 +118,13 @@ class Layout:
 
 
 def layout_of(
-    classes: Sequence[str], points: Sequence[str], counts: Mapping[str, int], *, width: int, height: int
+    classes: Sequence[str],
+    points: Sequence[str],
+    counts: Mapping[str, int],
+    *,
+    width: int,
+    height: int,
+    relations: bool = False,
 ) -> Layout:
     """One slot for each class of boxes, or as many as `counts` says; one for each keypoint.
 
@@ -116,7 +137,7 @@ def layout_of(
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise SlotError(f"slots.{name} must be a whole number from 0 on, not {count}")
     boxes = [name for name in classes for _ in range(counts.get(name, 1))]
-    return Layout(tuple(boxes), tuple(points), width, height)
+    return Layout(tuple(boxes), tuple(points), width, height, relations)
 
 
 @dataclass(frozen=True)
@@ -174,7 +195,15 @@ def observed(layout: Layout, tracks: Tracks) -> Array:
     boxes, n = len(layout.boxes), len(place)
     whole = np.concatenate([present, place, motion], -1)[:, :boxes].reshape(n, -1)
     points = np.concatenate([present, place[..., :2], motion], -1)[:, boxes:].reshape(n, -1)
-    return np.concatenate([whole, points], 1).astype(np.float32)
+    return np.concatenate([whole, points, related(layout, tracks)], 1).astype(np.float32)
+
+
+def related(layout: Layout, tracks: Tracks) -> Array:
+    """(N, 2P) how the second of each of P pairs of boxes lies to the first, in x and y."""
+    first, second = np.array(layout.pairs, int).reshape(-1, 2).T
+    apart = (tracks.place[:, second, :2] - tracks.place[:, first, :2]) / NEAR
+    both = tracks.remembered[:, first] & tracks.remembered[:, second]
+    return np.asarray(np.where(both[..., None], np.clip(apart, -1, 1), 0).reshape(len(apart), -1))
 
 
 def placed(layout: Layout, percept: Percept, tracks: Tracks, world: int) -> Array:

@@ -7,6 +7,7 @@ from sim.records import Percept
 from supervised.perceived import (
     FASTEST,
     MEMORY,
+    NEAR,
     Layout,
     SlotError,
     followed,
@@ -194,3 +195,17 @@ def test_slots_are_one_a_class_unless_told():
 def test_slots_that_cannot_be_are_refused(counts, words):
     with pytest.raises(SlotError, match=words):
         layout_of(("ball",), (), counts, width=160, height=210)
+
+
+def test_relations_say_how_near_two_things_are():
+    near = Layout(("ball", "player"), (), 160, 200, relations=True)
+    pictures = [percept(("ball", 130, 90, 132, 94), ("player", 140, 92, 144, 112))]
+    row = named(near, seen(near, *pictures))
+    assert row["player 0 from ball 0 dx"] == pytest.approx((142 - 131) / 160 / NEAR)
+    assert row["player 0 from ball 0 dy"] == pytest.approx((102 - 92) / 200 / NEAR)
+    far = named(near, seen(near, percept(("ball", 10, 90, 12, 94), ("player", 140, 192, 144, 200))))
+    assert (far["player 0 from ball 0 dx"], far["player 0 from ball 0 dy"]) == (1, 1)
+    alone = seen(near, percept(("ball", 10, 90, 12, 94)))
+    assert not alone[-2:].any(), "nothing is near what is not there"
+    assert near.space.shape == (16,) and near.space.contains(alone)
+    assert len(Layout(("brick",) * 4, (), 9, 9, relations=True).pairs) == 6
