@@ -289,7 +289,7 @@ class SceneShow:
         learning = None if self._follower is None else self._follower.learning
         waiting = "" if learning is None or learning.checkpoint else WAITING
         caption = self._easel.caption or waiting
-        readouts = (*self._easel.readouts, *self._on_starts())
+        readouts = (*self._on_starts(), *self._easel.readouts)
         return {"asks": self._easel.asks, "caption": caption, "readouts": readouts}
 
     def _on_starts(self) -> tuple[Readout, ...]:

@@ -84,7 +84,7 @@ class Choices:
         person: whether the person plays the first world.
         saliency: whether what moved a decision is drawn over the world.
         percepts: whether what is seen is drawn over the world.
-        folded: numbers 1…7 of the panels that show only their title.
+        folded: numbers 1…8 of the panels that show only their title.
         message: one line shown for a while; "" for none.
     """
 
