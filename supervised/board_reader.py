@@ -1,12 +1,14 @@
 """A board reader: a picture of a chess board → what stands on its 64 squares, as FEN.
 
     picture ──► where the board lies ──► the board laid straight ──► 13 answers for each square
-                 (in three looks)          └──► letters and digits ──► who sits at the bottom
+            (two looks, then by hand)      └──► letters and digits ──► who sits at the bottom
 
-A small network tells where the board lies and looks again at what it found, each time from nearer (spatial
-transformers, Jaderberg et al. 2015; looking again, Lin & Lucey 2017). Then every square lies at the same
-place, and convolutions with a stride of a square answer for each. While it learns, the second part is given
-the true place, a little off, so that neither waits for the other.
+A small network tells where the board lies and looks again, from nearer, at what it found (spatial
+transformers, Jaderberg et al. 2015; looking again, Lin & Lucey 2017). It is right to half a square. From
+there the board is moved, turned and stretched until light and dark squares differ most, which needs no
+learning and is right to a twentieth. Then every square lies at the same place, and convolutions with a
+stride of a square answer for each. While it learns, the second part is given the true place, a little
+off, so that neither waits for the other.
 
 Turned hues stand in for colours that were never seen: what a piece is does not hang on them.
 
@@ -39,8 +41,9 @@ PIECES = ".PNBRQKpnbrqk"  # what can be on a square
 SIDE = 128  # pixels of the board laid straight
 GLANCE = 64  # pixels of a look for the board
 GLYPH = 16  # pixels of the quarter of a square that a letter or digit stands in
-LOOKS = 3
+LOOKS = 2
 NEAR = 0.9  # of a second look's width is board
+SLIDES = (0.05, 0.05, 0.04, 0.04, 0.03, 0.02, 0.01, 0.01)  # how far at most, in halves of the board
 #: This share of a board's squares is lighter or darker than the middle of the two, as it should be. Of 2,000
 #: drawn boards 0.5 % are below, and of 1,000 pictures of noise and of blots none is above.
 ALTERNATING = 0.75
@@ -81,6 +84,7 @@ class BoardReader:
 # A frame is where a square lies in a picture, as two complex numbers (…, 2): its middle, and what "one to the
 # right" becomes. Picture and square count from −1 to 1 over their widths; x is real, y is imaginary and down.
 WHOLE = np.array([0, 1], np.complex64)
+MOVES = np.array([[1, 0], [1j, 0], [0, 1], [0, 1j]], np.complex64)  # right, down, larger, clockwise
 ENDS = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j], np.complex64)  # its corners, from above left clockwise
 
 
@@ -316,6 +320,35 @@ def from_rgb(rgb: Tensor) -> Tensor:
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
+def slid(picture: Tensor, frame: Tensor) -> Tensor:
+    """The frame (1, 2) near `frame` at which a picture (1, 3, S, S) is most checkered.
+
+    Each time all four moves are tried both ways, and each is made as far as the parabola through its three
+    values says: for a board they do not hang together.
+    """
+    moves = torch.tensor(MOVES, device=frame.device)
+    for step in SLIDES:
+        tried = torch.cat([torch.zeros_like(moves[:1]), step * moves, -step * moves])
+        seen = checkered(picture.expand(len(tried), -1, -1, -1), nudged(frame, tried))
+        here, there, back = seen[0], seen[1:5], seen[5:]
+        bend = (2 * here - there - back).clamp(min=1e-6)
+        far = ((there - back) / (2 * bend)).clamp(-1, 1) * step
+        frame = nudged(frame, (far[:, None] * moves).sum(0, keepdim=True))
+    return frame
+
+
+def nudged(frame: Tensor, moves: Tensor) -> Tensor:
+    """A frame (1, 2) after each of some moves (K, 2), made in the frame's own size."""
+    return torch.stack([frame[:, 0] + frame[:, 1] * moves[:, 0], frame[:, 1] * (1 + moves[:, 1])], 1)
+
+
+def checkered(pictures: Tensor, frame: Tensor) -> Tensor:
+    """By how much light and dark squares differ in colour, (B,), if boards lie at `frame` (B, 2)."""
+    square = torch.arange(32, device=frame.device) // 4  # of 32 × 32 points
+    sign = 1 - 2 * ((square[:, None] + square) % 2).float()
+    return (looked(pictures, frame, raster(32).to(frame.device)) * sign).mean((2, 3)).norm(dim=1)
+
+
 def alternation(pictures: Tensor, frame: Tensor) -> Tensor:
     """How far the squares of boards at `frame` (B, 2) are light and dark in turn, (B,): 1 all, 0.5 none.
 
@@ -394,7 +427,7 @@ class BoardReaderModel:
 
     def _read(self, rgb: Array) -> Percept:
         picture, side = squared(torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device))
-        frame = self.network.found(picture)
+        frame = slid(picture, self.network.found(picture))
         if alternation(picture, frame)[0] < ALTERNATING:
             return Percept(origin="model", fen="")
         answers, _, turned = self.network(picture, frame)

@@ -152,13 +152,16 @@ class Targets:
 
 
 def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Focal loss of the centres (Lin et al. 2017, γ = 2) and generalised IoU of the boxes there."""
+    """Focal loss of the centres (Lin et al. 2017, γ = 2) and generalised IoU of the boxes there.
+
+    All classes count the same: among a hundred bricks one ball would not be worth finding.
+    """
     out = network(from_rgb(batch["rgb"])).float()
     centre, reach = batch["centre"], batch["reach"]
     classes = centre.shape[1]
     probability = out[:, :classes].sigmoid().clamp(1e-4, 1 - 1e-4)
     here, elsewhere = centre == 1, centre == 0
-    things = here.sum().clamp(min=1)
+    things = here.sum((0, 2, 3)).clamp(min=1)  # (C,)
     focal = -(1 - probability).square() * probability.log() * here
     focal = focal - probability.square() * (1 - probability).log() * elsewhere
     positive = (centre > 0).any(1)  # (B, h, w)
@@ -167,7 +170,10 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     # IoU alone is nearly flat once boxes overlap well, and a thing two pixels wide needs its edges exact.
     edges = functional.smooth_l1_loss(told, wanted, reduction="none").mean(1)
     boxes = 1 - generalized_iou(told, wanted) + edges
-    centre_loss, box_loss = focal.sum() / things, boxes.mean() if len(boxes) else boxes.sum()
+    thing = (centre > 0).permute(0, 2, 3, 1)[positive].float()  # (M, C)
+    weight = (thing / thing.sum(0).clamp(min=1)).sum(1)
+    centre_loss = (focal.sum((0, 2, 3)) / things).mean()
+    box_loss = (boxes * weight).sum() / weight.sum().clamp(min=1e-6)
     return centre_loss + 2 * box_loss, {"centre": centre_loss, "box": box_loss}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.detector import Detector, Targets, from_rgb, generalized_iou, waves
+from supervised.detector import Detector, Targets, detection_loss, from_rgb, generalized_iou, waves
 from supervised.views import Views
 
 CLASSES = ("red", "green")
@@ -89,6 +89,22 @@ def test_in_the_middle_of_one_colour_only_positions_tell_cells_apart():
 def test_a_picture_without_things_has_no_centres():
     batch = Targets(views([truth()]), CLASSES).batch(np.array([0]), None)
     assert not batch["centre"].any() and not batch["reach"].any()
+
+
+def test_a_lone_thing_counts_as_much_as_all_of_a_crowd():
+    """With one red thing or eight of the same, the green one's share of the gradient is the same."""
+    shares = []
+    for crowd in (1, 8):
+        red = [
+            ("red", (10 * (i % 4), 8 * (i // 4), 10 * (i % 4) + 4, 8 * (i // 4) + 4)) for i in range(crowd)
+        ]
+        batch = Targets(views([truth(*red, ("green", (20, 24, 26, 30)))]), CLASSES).batch(np.array([0]), None)
+        out = torch.zeros(1, 6, 16, 20, requires_grad=True)
+        tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+        loss, _ = detection_loss(lambda x, out=out: out, tensors)
+        (gradient,) = torch.autograd.grad(loss, out)
+        shares.append(gradient[0, 1, 13, 11].item())
+    assert shares[0] == pytest.approx(shares[1]) and shares[0] < 0
 
 
 def test_generalized_iou_by_hand():
