@@ -346,7 +346,8 @@ def checkered(pictures: Tensor, frame: Tensor) -> Tensor:
     """By how much light and dark squares differ in colour, (B,), if boards lie at `frame` (B, 2)."""
     square = torch.arange(32, device=frame.device) // 4  # of 32 × 32 points
     sign = 1 - 2 * ((square[:, None] + square) % 2).float()
-    return (looked(pictures, frame, raster(32).to(frame.device)) * sign).mean((2, 3)).norm(dim=1)
+    difference = (looked(pictures, frame, raster(32).to(frame.device)) * sign).mean((2, 3))  # (B, 3)
+    return difference.square().sum(1).sqrt()
 
 
 def alternation(pictures: Tensor, frame: Tensor) -> Tensor:
