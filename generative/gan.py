@@ -98,11 +98,16 @@ class GANNetwork(nn.Module):
             self.generator = VectorGenerator(spec.shape[0], config.channels, config.latents)
             self.critic = VectorCritic(spec.shape[0], config.channels, classes)
 
-    def measure(self, values: Tensor) -> None:
-        """Take mean and standard deviation of each number of vectors (N, D); pictures need none."""
-        if values.dim() == 2:
-            self.mean.copy_(values.mean(0))
-            self.scale.copy_(values.std(0, correction=0).clamp(min=1e-6))
+    def measure(self, values: Array, labels: Array) -> None:
+        """Take the mean picture of each class, or mean and deviation of each number of vectors (N, D)."""
+        if isinstance(self.generator, PictureGenerator):
+            for label in np.unique(labels):
+                mean = values[labels == label].mean(0, dtype=np.float64).astype(np.float32)
+                device = self.mean.device
+                self.generator.means[label] = self.scaled(torch.from_numpy(mean)[None].to(device))[0]
+        else:
+            self.mean.copy_(torch.from_numpy(values.mean(0)))
+            self.scale.copy_(torch.from_numpy(values.std(0)).clamp(min=1e-6))
 
     def scaled(self, values: Tensor) -> Tensor:
         """Pictures (B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]; vectors (B, D) → mean 0 and deviation 1."""
@@ -134,9 +139,10 @@ class Plan:
 
 
 class PictureGenerator(nn.Module):
-    """(B, L) → (B, 3, H, W), about [−1, 1]."""
+    """(B, L) → (B, 3, H, W), about [−1, 1]: the mean picture of the class, and a departure from it."""
 
     centres: Tensor
+    means: Tensor
 
     def __init__(self, plan: Plan, centres: Tensor) -> None:
         super().__init__()
@@ -145,17 +151,22 @@ class PictureGenerator(nn.Module):
         self.register_buffer("centres", centres, persistent=False)
         self.stem = nn.Linear(centres.shape[1], widths[0] * plan.coarsest[0] * plan.coarsest[1])
         self.steps = nn.Sequential(Residual(widths[0]), *map(Doubling, widths, widths[1:]))
-        # What a class always shows, a game's walls and lettering, need not come out of the latent point.
         self.ground = nn.Parameter(torch.zeros(len(centres), widths[-1], *plan.finest))
+        # What a class always shows, a game's walls and lettering, need not come out of the latent point.
+        sides = plan.finest[0] * plan.fold, plan.finest[1] * plan.fold
+        self.register_buffer("means", torch.zeros(len(centres), 3, *sides))
         self.finish = Residual(widths[-1])
         self.head = nn.Conv2d(widths[-1], plan.values, 1)
+        nn.init.normal_(self.head.weight, std=0.01)
 
     def forward(self, z: Tensor) -> Tensor:
         """See the class."""
         x = self.steps(self.stem(z).unflatten(1, (-1, *self.plan.coarsest)))
-        x = x + torch.einsum("bk,kchw->bchw", self.belonging(z), self.ground)
+        belonging = self.belonging(z)
+        x = x + torch.einsum("bk,kchw->bchw", belonging, self.ground)
         x = self.head(functional.leaky_relu(self.finish(x), SLOPE))
-        return functional.pixel_shuffle(x, self.plan.fold)
+        mean = torch.einsum("bk,kchw->bchw", belonging, self.means)
+        return mean + functional.pixel_shuffle(x, self.plan.fold)
 
     def belonging(self, z: Tensor) -> Tensor:
         """(B, K) how probable each class is, given the point: Bayes' rule for Gaussians of variance 1."""
@@ -361,7 +372,7 @@ class GANModel:
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of generator and critic to examples."""
-        self.network.measure(torch.from_numpy(train.values).to(self.device))
+        self.network.measure(train.values, train.labels)
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             betas=(0.0, 0.99),  # the other network moves the target: no momentum (Huang et al. 2024)
