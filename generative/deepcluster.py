@@ -90,7 +90,7 @@ class ClusterNetwork(nn.Module):
     def __init__(self, config: DeepCluster, spec: Spec) -> None:
         super().__init__()
         narrow, groups = config.channels, config.clusters
-        self.fold = max(1, min(spec.shape[:2]) // 32)  # pixels of a side that become channels
+        self.fold = max(1, min(spec.shape[:2]) // 16)  # pixels of a side that become channels
         self.trunk = nn.Sequential(
             conv(3 * self.fold**2, narrow, 1), conv(narrow, 2 * narrow, 2), conv(2 * narrow, 4 * narrow, 2)
         )
@@ -332,10 +332,10 @@ class TurnedFit:
 
 
 class DeepClusterModel:
-    """Groups pictures, and shows what is in a group. Satisfies `sim.protocols.SamplerModel`."""
+    """Groups pictures, and shows what is in a group. Satisfies `SamplerModel` and `Groups`."""
 
     def __init__(self, config: DeepCluster, spec: Spec, seed: int, device: str) -> None:
-        self.config, self.spec = config, spec
+        self.config, self.spec, self.groups = config, spec, config.clusters
         self.device = torch.device(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -167,3 +167,12 @@ def test_the_encoder_is_made_by_one_command(tmp_path, monkeypatch):
     assert made.encode(collected("boards", 3).values).shape == (3, 64)
     assert made.questions.labels == ("board",) and "board: white pawn, how many" in made.questions.numbers
     assert "2 of 2" in lines[-1]
+
+
+def test_groups_are_set_beside_k_means_on_pixels(tmp_path):
+    path = tmp_path / "groups.toml"
+    path.write_text(
+        'title = "Groups"\n[[sampler]]\nuse = "deepcluster"\ndata = "digits"\nexamples = 600\nclusters = 10\n'
+    )
+    told = grade_samplers(load_scene(str(path)), device="cpu", checkpoint=None, say=lambda line: None, n=60)
+    assert 0 < told["metrics"]["nmi"] < told["baseline"]["nmi"] < 1, "untrained, it is worse than pixels"
