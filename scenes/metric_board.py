@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,6 @@ def graded(
     if isinstance(model, Groups):
         metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
     grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
-    if isinstance(model, Groups):
-        metrics["nmi"], pixels = agreement(model, judge)
-        grade = replace(grade, baseline=grade.baseline | {"nmi": pixels})
     rules = {"n": n, "references": grade.references, "steps": options.steps, "guidance": options.guidance}
     return Row(
         name,
@@ -178,15 +175,6 @@ def graded(
         {} if at_random is None else at_random.metrics,
         judge.stamp() | rules | {"scheduler": options.scheduler or "its own"},
     )
-
-
-def agreement(model: Groups, judge: Judge) -> tuple[float, float]:
-    """How well groups of unseen real examples agree with their classes: the model's, and k-means' on pixels.
-
-    K-means makes as many groups, of the same examples.
-    """
-    unseen = judge.examples.validation
-    return nmi_beside_pixels(model.assign, unseen.values, unseen.labels, model.groups, seed=0)
 
 
 def own_options(config: SamplerConfig) -> SampleOptions:

@@ -241,16 +241,6 @@ class Traces(Protocol):
 
 
 @runtime_checkable
-class Groups(Protocol):
-    """A sampler that splits examples into groups; `groups` says into how many."""
-
-    groups: int
-
-    def assign(self, values: Array) -> Array:
-        """(n, …) examples → (n,) int64, the number of the group of each."""
-
-
-@runtime_checkable
 class Likely(Protocol):
     """A sampler that tells how likely an example is."""
 
