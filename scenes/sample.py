@@ -159,7 +159,8 @@ def hung(drawing: Drawing, judge: Judge) -> Gallery:
 
 def command(scene: Scene, wish: Wish) -> str:
     """The line that makes this gallery again."""
-    parts = ["playfield sample", scene.name, f"--n {wish.n}", f"--out {wish.out}"]
+    parts = ["playfield sample", scene.name, f"--n {wish.n}", f"--seed {scene.seed}", f"--out {wish.out}"]
+    parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
     parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
     for name in ("steps", "scheduler", "guidance"):
         if getattr(wish, name) is not None:
