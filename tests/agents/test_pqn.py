@@ -103,7 +103,7 @@ def test_it_learns_to_balance(seed):
     for _ in agent.learn(worlds, Budget(env_steps=40_000)):
         pass
     scores = evaluate(agent, world_config("gym/CartPole-v1", {}), episodes=10, seed=0, greedy=True)
-    # Random play: 22; greedy play of a fresh network: 9. Processors round differently, and seeds end at 65 … 360.
+    # Random play: 22, a fresh network: 9. Processors round differently, and seeds end at 65 … 360.
     assert np.mean(scores.returns) > 44, scores.returns
 
 
