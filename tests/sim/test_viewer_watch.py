@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import signal
 import threading
 import time
 
@@ -101,6 +102,7 @@ def _spy(draw, shown):
 
 
 def test_ctrl_c_ends_with_a_complete_video(tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     stopper = threading.Timer(0.4, _thread.interrupt_main)
     stopper.start()
     watched = watch(CountingShow(), headless=True, record=tmp_path / "a.mp4", size=(640, 480))
