@@ -49,15 +49,18 @@ def list_all(what: str | None) -> Answer:
 
 
 def is_trained(scene: Scene) -> bool:
-    """Whether everything in the scene that has weights ships with them."""
-    parts = [part for part in (scene.agent, *scene.perception, *scene.sampler) if part is not None]
-    paths = [part.checkpoint for part in parts if part.checkpoint]
-    fed = any(table.feed == "agent" for table in scene.perception)
-    if fed and (
-        scene.agent is None or not scene.agent.checkpoint
-    ):  # it is about an agent, not about its eyes
-        return False
-    return bool(paths) and all((scene.resolve(path) / "card.toml").is_file() for path in paths)
+    """Whether everything in the scene that has weights ships with them.
+
+    An agent without a checkpoint may be one that has nothing to learn; where it lives on percepts, though,
+    the scene is about that agent.
+    """
+    learned = [table.checkpoint for table in scene.perception if table.origin == "model"]
+    learned += [table.checkpoint for table in scene.sampler]
+    if scene.agent is not None:
+        fed = any(table.feed == "agent" for table in scene.perception)
+        learned += [scene.agent.checkpoint] if scene.agent.checkpoint or fed else []
+    paths = [scene.resolve(path) if path else None for path in learned]
+    return bool(paths) and all(path is not None and (path / "card.toml").is_file() for path in paths)
 
 
 def watch(
