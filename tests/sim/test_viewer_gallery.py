@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pygame
 import pytest
-from tiny_studio import AXES, TinyStudio, pictures_of
+from tiny_studio import AXES, TinyStudio, neighbour_of, pictures_of
 from viewer_shows import Driver
 
 from sim.viewer import layout, panels
@@ -223,15 +223,19 @@ def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
     driver = drive(TinyStudio())
     rects = places(driver)
     columns = sum(rect.top == rects[0].top for rect in rects)
-    driver.press(pygame.K_DOWN, pygame.K_RIGHT)
-    driver.until(lambda: sheet(driver).chosen == columns + 1)
-    driver.settle()
-    before = len([asked for asked in driver.studio.asked if asked[0] == "about"])
-    driver.click(rects[17].center)
-    driver.until(lambda: sheet(driver).chosen == 17)
-    driver.until(lambda: len([asked for asked in driver.studio.asked if asked[0] == "about"]) > before)
-    driver.press(pygame.K_UP)
-    driver.until(lambda: sheet(driver).chosen == 17 - columns)
+    shown = pictures(driver)
+
+    def choose(ask, wanted):
+        ask()
+        driver.until(lambda: sheet(driver).chosen == wanted and not sheet(driver).busy)
+        driver.settle()
+        assert sheet(driver).chosen == wanted
+        near = [neighbour.picture for neighbour in sheet(driver).neighbours]
+        np.testing.assert_array_equal(near, [neighbour_of(shown[wanted], k) for k in (1, 2, 4, 8)])
+
+    choose(lambda: driver.press(pygame.K_DOWN, pygame.K_RIGHT), columns + 1)
+    choose(lambda: driver.click(rects[17].center), 17)
+    choose(lambda: driver.press(pygame.K_UP), 17 - columns)
 
 
 def test_a_slider_moves_the_chosen_picture_and_no_other(drive):

@@ -20,6 +20,11 @@ def pictures_of(latents, size=16):
     return made
 
 
+def neighbour_of(picture, levels):
+    """A picture that lies `levels` away from `picture` in every pixel: no other picture has it."""
+    return np.where(picture < 128, picture + levels, picture - levels).astype(np.uint8)
+
+
 class TinyStudio:
     """Sampler "TINY"; its abilities can be taken away, calls can fail, and `make` can wait for a gate."""
 
@@ -80,7 +85,7 @@ class TinyStudio:
         self._work("about")
         eye = np.eye(4, dtype=np.float32)
         axes = tuple(Axis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0) for i, name in enumerate(AXES))
-        near = tuple(Neighbour(pictures_of(np.full(4, d))[0], f"{d:.1f} away") for d in (0.1, 0.2, 0.4, 0.8))
+        near = tuple(Neighbour(neighbour_of(value, k), f"{k:.1f} away") for k in (1, 2, 4, 8))
         return About(near, axes if self.decodes else ())
 
     def fill(self, value, mask, n, seed):
