@@ -225,13 +225,16 @@ def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
     columns = sum(rect.top == rects[0].top for rect in rects)
     shown = pictures(driver)
 
+    def near():
+        return np.array([neighbour.picture for neighbour in sheet(driver).neighbours])
+
     def choose(ask, wanted):
+        of_it = np.array([neighbour_of(shown[wanted], levels) for levels in (1, 2, 4, 8)])
         ask()
-        driver.until(lambda: sheet(driver).chosen == wanted and not sheet(driver).busy)
+        driver.until(lambda: sheet(driver).chosen == wanted and np.array_equal(near(), of_it))
         driver.settle()
         assert sheet(driver).chosen == wanted
-        near = [neighbour.picture for neighbour in sheet(driver).neighbours]
-        np.testing.assert_array_equal(near, [neighbour_of(shown[wanted], k) for k in (1, 2, 4, 8)])
+        np.testing.assert_array_equal(near(), of_it)
 
     choose(lambda: driver.press(pygame.K_DOWN, pygame.K_RIGHT), columns + 1)
     choose(lambda: driver.click(rects[17].center), 17)
