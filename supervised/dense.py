@@ -114,7 +114,9 @@ class Mirrored:
 
 
 class Dense:
-    """A network with `outputs` maps, that can be fitted and asked."""
+    """A model whose network has `outputs` maps. Segmenter, depth and pose add loss, targets and reading."""
+
+    reads = "rgb"
 
     def __init__(self, config: DenseConfig, outputs: int, seed: int, device: str) -> None:
         self.config = config
@@ -125,8 +127,8 @@ class Dense:
         self.network = network.to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def fit(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit to views."""
+    def fit_maps(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
+        """A fit of the maps to what `targets` make of views."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -147,7 +149,7 @@ class Dense:
         return to_arrays(self.network.state_dict())
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters.
+        """Take up parameters from a checkpoint.
 
         Raises:
             ValueError: if names or shapes differ from this network's.

@@ -10,7 +10,7 @@ Read from top to bottom: the keys, loss, the estimator that perceives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -60,30 +60,15 @@ def depth_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tens
     return error + 0.3 * above, {"log_error": error, "sky": above}
 
 
-class DepthModel:
+class DepthModel(Dense):
     """Tells how far everything is. Satisfies `sim.protocols.PerceptionModel`."""
 
-    reads = "rgb"
-
     def __init__(self, config: Depth, seed: int, device: str) -> None:
-        self.config = config
-        self._dense = Dense(config, 4 * 2, seed, device)
+        super().__init__(config, 4 * 2, seed, device)
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
         """A fit of this estimator to views."""
-        return self._dense.fit(depth_loss, metres, train, validation, seed=seed)
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return self._dense.weights()
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        self._dense.load_weights(weights)
+        return self.fit_maps(depth_loss, metres, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
         """Depths (H, W) float32 in metres, NaN in the sky, of each picture (H, W, 3) uint8 of any size."""
@@ -91,7 +76,7 @@ class DepthModel:
 
     @torch.no_grad()
     def _depth(self, rgb: Array) -> Array:
-        maps, scaled = self._dense.maps(rgb[None])
+        maps, scaled = self.maps(rgb[None])
         height, width = rgb.shape[:2]
         said, sky = grown(unfolded(maps), scaled, (height, width))[0]
         depth = (said + MIDDLE).exp().clamp(NEAREST, FARTHEST)

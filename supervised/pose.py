@@ -10,7 +10,7 @@ Read from top to bottom: the keys, targets, loss, the estimator that perceives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -69,30 +69,16 @@ def pose_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
     return place + 0.3 * sight, {"place": place, "sight": sight}
 
 
-class PoseModel:
+class PoseModel(Dense):
     """Tells where joints are. Satisfies `sim.protocols.PerceptionModel`."""
 
-    reads = "rgb"
-
     def __init__(self, config: Pose, names: tuple[str, ...], seed: int, device: str) -> None:
-        self.config, self.names = config, names
-        self._dense = Dense(config, 2 * len(names), seed, device)
+        super().__init__(config, 2 * len(names), seed, device)
+        self.names = names
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
         """A fit of this estimator to views."""
-        return self._dense.fit(pose_loss, joints, train, validation, seed=seed)
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return self._dense.weights()
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        self._dense.load_weights(weights)
+        return self.fit_maps(pose_loss, joints, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
         """The joints in each picture (H, W, 3) uint8 of any size, in its own pixels.
@@ -101,7 +87,7 @@ class PoseModel:
         """
         percepts: list[Percept] = []
         for rgb in together(inputs):
-            maps, scaled = self._dense.maps(rgb)
+            maps, scaled = self.maps(rgb)
             size = rgb.shape[1], rgb.shape[2]
             percepts += [Percept("model", keypoints=self._points(each, scaled, size)) for each in maps]
         return percepts

@@ -9,7 +9,7 @@ Read from top to bottom: the keys, loss, the segmenter that perceives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -59,30 +59,16 @@ def segmentation_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[st
     return pixels + overlap, {"pixels": pixels, "overlap": overlap}
 
 
-class SegmenterModel:
+class SegmenterModel(Dense):
     """Tells the part that every pixel shows. Satisfies `sim.protocols.PerceptionModel`."""
 
-    reads = "rgb"
-
     def __init__(self, config: Segmenter, classes: tuple[str, ...], seed: int, device: str) -> None:
-        self.config, self.classes = config, classes
-        self._dense = Dense(config, 4 * len(classes), seed, device)
+        super().__init__(config, 4 * len(classes), seed, device)
+        self.classes = classes
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
         """A fit of this segmenter to views."""
-        return self._dense.fit(segmentation_loss, parts, train, validation, seed=seed)
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return self._dense.weights()
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        self._dense.load_weights(weights)
+        return self.fit_maps(segmentation_loss, parts, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
         """A mask (H, W) uint8 of each picture (H, W, 3) uint8 of any size."""
@@ -90,7 +76,7 @@ class SegmenterModel:
 
     @torch.no_grad()
     def _mask(self, rgb: Array) -> Array:
-        maps, scaled = self._dense.maps(rgb[None])
+        maps, scaled = self.maps(rgb[None])
         height, width = rgb.shape[:2]
         mask = grown(unfolded(maps), scaled, (height, width))[0].argmax(0)
         return mask.to(torch.uint8).cpu().numpy()
