@@ -14,7 +14,7 @@ Read from top to bottom: the keys, the network, grouping, the loss, the fit in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,8 @@ from generative.conditions import ConditionError, check_condition
 from generative.metrics.clusters import normalized_mutual_information
 from sim.records import Array, Budget, Condition, Progress, SampleOptions, Samples, State
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 
 CHUNK = 256  # pictures that pass through the network at once, outside of fitting
 REMEMBERED = 6  # pictures of each group that are kept to show it
@@ -331,16 +332,12 @@ class TurnedFit:
             network.names[group] = int(np.bincount(self._labels[0][members]).argmax())
 
 
-class DeepClusterModel:
+class DeepClusterModel(Learned[ClusterNetwork]):
     """Groups pictures, and shows what is in a group. Satisfies `SamplerModel` and `Groups`."""
 
     def __init__(self, config: DeepCluster, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec, self.groups = config, spec, config.clusters
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = ClusterNetwork(config, spec)
-        self.network = network.to(self.device)
+        super().__init__(lambda: ClusterNetwork(config, spec), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> TurnedFit:
         """A fit of this clustering to pictures; labels only name the groups.
@@ -351,18 +348,6 @@ class DeepClusterModel:
         if len(train) < self.config.clusters:
             raise ValueError(f"{len(train)} pictures cannot fill {self.config.clusters} clusters")
         return TurnedFit(self, train, validation, seed)
-
-    def weights(self) -> dict[str, Array]:
-        """Parameters, centroids, names and remembered pictures by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def assign(self, values: Array) -> Array:
         """(n,) int64: the group of each picture (n, H, W, 3) uint8."""

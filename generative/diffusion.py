@@ -15,7 +15,7 @@ Read from top to bottom: the keys, the network, examples, the loss, the model th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,7 +32,8 @@ from generative.noise import TIMESTEPS, Prediction, angles, scheduler
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 GROUPS = 8  # of channels that are normalised together; divides every width
@@ -180,17 +181,18 @@ def fit_options(config: Diffusion) -> FitOptions:
     )
 
 
-class DiffusionModel:
+class DiffusionModel(Learned[nn.Module]):
     """Draws pictures out of noise. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
 
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = unet(config, self.canvas, num_class_embeds=len(spec.label_names) + 1)
-        self.network = network.to(self.device).eval()
+        super().__init__(
+            lambda: unet(config, self.canvas, num_class_embeds=len(spec.label_names) + 1),
+            seed=seed,
+            device=device,
+        )
+        self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures; what is kept are averaged weights."""
@@ -201,18 +203,6 @@ class DiffusionModel:
         )
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by the names that diffusers gives them."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures.

@@ -27,7 +27,8 @@ from generative.collection import Collection
 from sim.checkpoints import Card, check_fits, load_checkpoint, make_card
 from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 
 SIZE = 64  # pixels on a side; other pictures are scaled to it
 FEATURES = 64
@@ -220,21 +221,21 @@ def from_pictures(rgb: Tensor) -> Tensor:
     return x
 
 
-class EncoderModel:
+class EncoderModel(Learned[EncoderNetwork]):
     """Encodes pictures, and says what it takes them for. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
     def __init__(self, config: Encoder, questions: Questions, seed: int, device: str) -> None:
         self.config, self.questions = config, questions
-        self.device = torch.device(device)
         self.sha256 = ""  # of its weights' file, where they were loaded from one
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = EncoderNetwork(
+        super().__init__(
+            lambda: EncoderNetwork(
                 config.channels, config.features, len(questions.labels), len(questions.numbers)
-            )
-        self.network = network.to(self.device)
+            ),
+            seed=seed,
+            device=device,
+        )
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this encoder to pictures with truths."""
@@ -248,18 +249,6 @@ class EncoderModel:
         )
         examples = Answered(train, self.questions), Answered(validation, self.questions)
         return Fit(self.network, encoder_loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def encode(self, pictures: Array) -> Array:
         """(N, H, W, 3) uint8 → (N, F) float32."""

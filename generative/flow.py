@@ -11,7 +11,6 @@ Read from top to bottom: the keys, the network, the loss, the model that samples
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +25,7 @@ from generative.collection import Collection, Spec
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import from_arrays, to_arrays
+from supervised.learned import Learned
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 ROWS = 4096  # vectors that pass through the network at once
@@ -160,17 +159,13 @@ def flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
     return loss, {"bits_per_dim": loss}
 
 
-class FlowModel:
+class FlowModel(Learned[FlowNetwork]):
     """Samples vectors and tells their density. Satisfies `SamplerModel`, `Encodes` and `Likely`."""
 
     def __init__(self, config: Flow, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.device = torch.device(device)
         self._classes = len(spec.label_names) if config.conditional else 1
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = FlowNetwork(config, spec.shape[0], self._classes)
-        self.network = network.to(self.device)
+        super().__init__(lambda: FlowNetwork(config, spec.shape[0], self._classes), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this flow to vectors.
@@ -192,18 +187,6 @@ class FlowModel:
             precision="float32",
         )
         return Fit(self.network, flow_loss, *parts, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters and measures by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` vectors (n, D) float32.

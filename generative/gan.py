@@ -28,7 +28,8 @@ from generative.collection import Collection, Spec
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions, Loss
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 SMALLEST = 4  # pixels on a side of the coarsest map
@@ -359,16 +360,12 @@ def scored(critic: nn.Module, examples: Tensor, label: Tensor, few: int) -> tupl
     return torch.cat(parts, 1), penalties
 
 
-class GANModel:
+class GANModel(Learned[GANNetwork]):
     """Samples in one pass. Satisfies `sim.protocols.SamplerModel` and `Decodes`."""
 
     def __init__(self, config: GAN, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = GANNetwork(config, spec)
-        self.network = network.to(self.device)
+        super().__init__(lambda: GANNetwork(config, spec), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of generator and critic to examples."""
@@ -387,10 +384,6 @@ class GANModel:
         loss = gan_loss(self.config.gamma, self.config.penalised)
         return Fit(self.network, loss, *pairs, options, seed=seed, device=str(self.device))
 
-    def weights(self) -> dict[str, Array]:
-        """Parameters of both networks by name, and what scales the data."""
-        return to_arrays(self.network.state_dict())
-
     def load_weights(self, weights: Mapping[str, Array]) -> None:
         """Take up weights from a checkpoint; one without the critic samples as well.
 
@@ -400,7 +393,7 @@ class GANModel:
         if not any(name.startswith("critic.") for name in weights):
             own = {name: array for name, array in self.weights().items() if name.startswith("critic.")}
             weights = own | dict(weights)
-        from_arrays(self.network, weights)
+        super().load_weights(weights)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` examples.

@@ -15,7 +15,6 @@ Read from top to bottom: the keys, the network, the loss, the model that samples
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,7 @@ from generative.collection import Collection, Spec
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import from_arrays, to_arrays
+from supervised.learned import Learned
 
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 CHUNK = 64  # pictures that pass through the network at once, outside of fitting
@@ -269,16 +268,12 @@ def crowding(x: Tensor, noise: float) -> Tensor:
     return total - x[0].numel() * math.log(noise * math.sqrt(2 * math.pi))
 
 
-class ImageFlowModel:
+class ImageFlowModel(Learned[ImageFlowNetwork]):
     """Samples pictures and bounds their likelihood. Satisfies `SamplerModel` and `Likely`."""
 
     def __init__(self, config: ImageFlow, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = ImageFlowNetwork(config, spec)
-        self.network = network.to(self.device)
+        super().__init__(lambda: ImageFlowNetwork(config, spec), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this flow to pictures."""
@@ -293,18 +288,6 @@ class ImageFlowModel:
         )
         parts = NoisyPictures(train, self.config.noise), NoisyPictures(validation, self.config.noise)
         return Fit(self.network, image_flow_loss, *parts, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters and the mean pictures by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures (n, H, W, 3) uint8.

@@ -12,7 +12,7 @@ Read from top to bottom: the keys, tokens, the reader, the network, the model th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Fit
 from supervised.grammar import split
-from supervised.numerics import from_arrays, to_arrays
+from supervised.learned import Learned
 
 LONGEST = 48  # tokens of a sentence
 NOTHING = 0  # the token that fills the places behind a sentence
@@ -125,17 +125,14 @@ class TextNetwork(nn.Module):
         return self.unet(x, t, self.text(sentence))
 
 
-class TextToImageModel:
+class TextToImageModel(Learned[TextNetwork]):
     """Draws what a sentence says. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
 
     def __init__(self, config: TextToImage, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = TextNetwork(config, self.canvas, len(spec.words))
-        self.network = network.to(self.device).eval()
+        super().__init__(lambda: TextNetwork(config, self.canvas, len(spec.words)), seed=seed, device=device)
+        self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures and their captions; what is kept are averaged weights."""
@@ -158,18 +155,6 @@ class TextToImageModel:
         return Noised(
             collection.values, tokens(collection.captions, self.spec.words), silence, self.canvas, withheld
         )
-
-    def weights(self) -> dict[str, Array]:
-        """The parameters, ``unet.…`` by diffusers' names and ``text.…``."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def layout(self) -> Layout:
         """A checkpoint's files: the UNet and the scheduler as diffusers keeps them, the reader beside."""

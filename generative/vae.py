@@ -13,7 +13,6 @@ Read from top to bottom: the keys, the network, the loss, the model that samples
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +25,8 @@ from generative.collection import Collection, Spec
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 WARMUP = 30  # updates
@@ -237,16 +237,12 @@ def to_rgb(x: Tensor) -> Array:
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
 
-class VAEModel:
+class VAEModel(Learned[VAENetwork]):
     """Draws from a latent space. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
 
     def __init__(self, config: VAE, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = VAENetwork(config, spec)
-        self.network = network.to(self.device)
+        super().__init__(lambda: VAENetwork(config, spec), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()
 
@@ -266,18 +262,6 @@ class VAEModel:
         examples = Pictures(train, config.latents), Pictures(validation, config.latents)
         loss = partial(vae_loss, beta=config.beta)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures: the means of p(x|z), without the pixels' own noise; z from the prior.

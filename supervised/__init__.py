@@ -5,7 +5,8 @@ Does not know: agents, generative models, scenes. A model owns its normalisation
 
 Reading order: `views` (pictures with truths), `sights` (of each family of worlds) and `keeping` (on disk);
 `detector` (one model, top to bottom; `segmenter`, `depth` and `pose` share `dense`, and all of them `unet`),
-`classifier`, `fit` (the one fitting loop of every model that is not reinforcement learning);
+`classifier`, `board_reader`, `captioner`, `learned` (what all models have in common) and `fit` (the one
+fitting loop of every model that is not reinforcement learning); `perceived` (percepts as an agent's numbers);
 `metrics` (percepts against the truth), `baselines` (what one would tell without looking), `noise`
 (the truth made worse on purpose); `grammar` and `wording` (facts as sentences and back); `numerics` (number
 formats, tensors to arrays and back; agents use it too).

@@ -18,7 +18,7 @@ Read from top to bottom: the keys, frames, the networks, examples, loss, the rea
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import ClassVar
@@ -31,9 +31,10 @@ from torch.nn import functional
 from sim.chess.truth import CORNERS
 from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
+from supervised.learned import Learned
 from supervised.metrics.answers import squares
 from supervised.metrics.grading import Kind
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.numerics import Precision
 from supervised.unet import conv
 from supervised.views import Views
 
@@ -379,18 +380,14 @@ def fen_of(pieces: Sequence[str], turned: bool) -> str:
     return "/".join(runs)
 
 
-class BoardReaderModel:
+class BoardReaderModel(Learned[BoardNetwork]):
     """Tells the board in pictures. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
     def __init__(self, config: BoardReader, seed: int, device: str) -> None:
         self.config = config
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = BoardNetwork(config.channels)
-        self.network = network.to(self.device)
+        super().__init__(lambda: BoardNetwork(config.channels), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
@@ -405,18 +402,6 @@ class BoardReaderModel:
         )
         examples = Boards(train), Boards(validation)
         return Fit(self.network, reading_loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:

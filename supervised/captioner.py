@@ -12,7 +12,7 @@ Read from top to bottom: the keys, the network, examples, loss, the captioner th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,8 +25,9 @@ from sim.records import Array, Percept
 from supervised.continuations import Continuations
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.grammar import join, split
+from supervised.learned import Learned
 from supervised.metrics.grading import Kind
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.numerics import Precision
 from supervised.unet import conv
 from supervised.views import Views
 from supervised.wording import STILLS, parse
@@ -165,21 +166,17 @@ def from_rgb(rgb: Tensor) -> Tensor:
     return x
 
 
-class CaptionerModel:
+class CaptionerModel(Learned[Speaker]):
     """Says what is in pictures. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
     def __init__(self, config: Captioner, words: tuple[str, ...], seed: int, device: str) -> None:
         self.config, self.words = config, words
-        self.device = torch.device(device)
         known = set(words)
         self._ways = Continuations([one for one in STILLS.values() if known.issuperset(one.vocabulary)])
         self._number = {word: i for i, word in enumerate(words, start=1)}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = Speaker(config.channels, len(words))
-        self.network = network.to(self.device)
+        super().__init__(lambda: Speaker(config.channels, len(words)), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
@@ -194,18 +191,6 @@ class CaptionerModel:
         )
         examples = Captions(train, self.words), Captions(validation, self.words)
         return Fit(self.network, caption_loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:

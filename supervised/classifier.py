@@ -10,7 +10,7 @@ Read from top to bottom: the keys, the network, loss, the classifier that percei
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
+from supervised.learned import Learned
 from supervised.metrics.grading import Kind
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.numerics import Precision
 from supervised.unet import conv
 from supervised.views import Views
 
@@ -103,18 +104,14 @@ def shrunk(rgb: Tensor) -> Tensor:
     return functional.adaptive_avg_pool2d(rgb.permute(0, 3, 1, 2).float() / 255, SIDE)
 
 
-class ClassifierModel:
+class ClassifierModel(Learned[ClassifierNetwork]):
     """Tells what a picture shows. Satisfies `sim.protocols.PerceptionModel`."""
 
     reads = "rgb"
 
     def __init__(self, config: Classifier, classes: tuple[str, ...], seed: int, device: str) -> None:
         self.config, self.classes = config, classes
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = ClassifierNetwork(config.channels, len(classes))
-        self.network = network.to(self.device)
+        super().__init__(lambda: ClassifierNetwork(config.channels, len(classes)), seed=seed, device=device)
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
         """A fit of this classifier to views."""
@@ -134,18 +131,6 @@ class ClassifierModel:
         label = batch["label"]
         loss = functional.cross_entropy(logits, label, label_smoothing=self.config.smoothing)
         return loss, {"top1": (logits.argmax(1) == label).float().mean()}
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:

@@ -8,7 +8,7 @@ pixel says how high it lies (Liu et al. 2018, "CoordConv"): the ground is below,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.fit import Fit, FitOptions, Loss
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.learned import Learned
+from supervised.numerics import Precision
 from supervised.unet import UNet, padded
 from supervised.views import Views
 
@@ -113,18 +114,14 @@ class Mirrored:
         return {"rgb": rgb} | self._targets(truths, mirrored, self._grid)
 
 
-class Dense:
+class Dense(Learned[UNet]):
     """A model whose network has `outputs` maps. Segmenter, depth and pose add loss, targets and reading."""
 
     reads = "rgb"
 
     def __init__(self, config: DenseConfig, outputs: int, seed: int, device: str) -> None:
         self.config = config
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = UNet(INPUTS, config.channels, outputs, LEVELS)
-        self.network = network.to(self.device)
+        super().__init__(lambda: UNet(INPUTS, config.channels, outputs, LEVELS), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit_maps(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
@@ -143,18 +140,6 @@ class Dense:
             Mirrored(validation, targets, height, mirror=False),
         )
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     @torch.no_grad()
     def maps(self, rgb: Array) -> tuple[Tensor, tuple[int, int]]:

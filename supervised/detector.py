@@ -11,7 +11,7 @@ Read from top to bottom: the keys, the network, targets, loss, the detector that
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.fit import Batch, Fit, FitOptions
+from supervised.learned import Learned
 from supervised.metrics.grading import Kind
-from supervised.numerics import Precision, from_arrays, to_arrays
+from supervised.numerics import Precision
 from supervised.unet import UNet, padded
 from supervised.views import Views, together
 
@@ -212,18 +213,16 @@ def from_rgb(rgb: Tensor) -> Tensor:
     return functional.pad(x, (0, padded(width, DIVISOR) - width, 0, padded(height, DIVISOR) - height))
 
 
-class DetectorModel:
+class DetectorModel(Learned[DetectorNetwork]):
     """Tells the boxes in pictures. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
     def __init__(self, config: Detector, classes: tuple[str, ...], seed: int, device: str) -> None:
         self.config, self.classes = config, classes
-        self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = DetectorNetwork(config.channels, len(classes), config.positions)
-        self.network = network.to(self.device)
+        super().__init__(
+            lambda: DetectorNetwork(config.channels, len(classes), config.positions), seed=seed, device=device
+        )
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
@@ -238,18 +237,6 @@ class DetectorModel:
         )
         examples = Targets(train, self.classes), Targets(validation, self.classes)
         return Fit(self.network, detection_loss, *examples, options, seed=seed, device=str(self.device))
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:

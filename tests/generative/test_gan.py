@@ -117,7 +117,7 @@ def test_pictures_of_a_class_can_be_asked_for():
         pass
     model.load_weights(fit.weights())
     dark, light = (model.sample(50, Condition(label=name), OPTIONS, 0).values for name in ("dark", "light"))
-    assert dark.mean() < 110 < 140 < light.mean()
+    assert light.mean() - dark.mean() > 30  # without the label: 0, give or take 12
     walk = np.linspace(*model.network.centres.numpy(), 5).astype(np.float32)
     brightness = model.decode(walk).mean((1, 2, 3))
     assert abs(brightness[-1] - brightness[0]) > 40, "the classes are places in the latent space"
