@@ -2,6 +2,7 @@
 
 SAMPLERS = {
     "diffusion": "generative.diffusion:Diffusion",
+    "one-step": "generative.one_step:OneStep",
     "text_to_image": "generative.text_to_image:TextToImage",
     "vae": "generative.vae:VAE",
     "gan": "generative.gan:GAN",

@@ -27,11 +27,12 @@ from sim.checkpoints import (
     make_card,
 )
 from sim.fields import construct
-from sim.protocols import Policy, SamplerConfig, SamplerModel
+from sim.protocols import Policy, SamplerConfig, SamplerModel, Taught
 from sim.records import Array, Budget, Progress, State
 from supervised.fit import Fit
 
 HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
+TEACHER = "diffusion"  # what students learn from
 FEW = 600  # examples beside which a gallery hangs where no data set is at hand
 #: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
 CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
@@ -201,8 +202,25 @@ class SamplerTrainee:
         print(f"fetching {self._config.examples:,} examples of {self._config.data} …", file=sys.stderr)
         self._examples = scene_examples(scene, self._config, self._device)
         self.model = built(scene, self._config, self._examples.spec, self._device)
+        if isinstance(self.model, Taught):
+            self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
         if start_from is not None:  # otherwise from nothing, whatever the scene ships with
             self._start_from(start_from)
+
+    def _learn_from(self, folder: Path, student: Taught) -> None:
+        """Load the teacher that the scene names; at a resume too, for it is in no state.
+
+        Raises:
+            CheckpointError: if it is missing, damaged, or knows other data or another network.
+        """
+        loaded = load_checkpoint(folder)
+        check_fits(loaded, kind="sampler", name=TEACHER)
+        if Spec.of(loaded.card.get("spec", {})) != self._examples.spec:
+            raise CheckpointError(f"{folder} cannot teach: it was made for other data than {self._config.data}")
+        try:
+            student.learn_from(loaded.weights)
+        except ValueError as error:
+            raise CheckpointError(f"{folder} cannot teach: {error}") from error
 
     def _start_from(self, folder: Path) -> None:
         other, _ = load_sampler(self._scene, 0, self._device, folder)

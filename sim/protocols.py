@@ -217,6 +217,18 @@ class SamplerConfig(Protocol):
 
 
 @runtime_checkable
+class Taught(Protocol):
+    """A sampler that learns what another one knows; its config names that one's checkpoint as `teacher`."""
+
+    def learn_from(self, teacher: Mapping[str, Array]) -> None:
+        """Take a teacher's weights, before `fit`.
+
+        Raises:
+            ValueError: if they do not fit this sampler.
+        """
+
+
+@runtime_checkable
 class Decodes(Protocol):
     """A sampler that makes each example of one point of a latent space."""
 

@@ -9,6 +9,7 @@ from generative.catalog import SAMPLERS
 from generative.collection import Collection
 from sim.catalog import load
 from sim.conformance import check_sampler
+from sim.protocols import Taught
 from sim.records import Budget
 
 
@@ -48,6 +49,8 @@ def test_samplers_keep_every_promise(name):
     model, collection = fresh(name)
     check_sampler(model, collection.values)
     train, validation = collection.parted(0.2)
+    if isinstance(model, Taught):
+        model.learn_from(model.weights())
     fit = model.fit(train, validation, seed=0)
     *_, last = fit.learn(Budget(updates=2))
     assert last.updates == 2 and np.isfinite(last.metrics["train_loss"])
