@@ -1,10 +1,10 @@
 """One step: a student draws with one look of its network what a diffusion model draws with many.
 
-Song et al. 2023, "Consistency Models", algorithm 2: a teacher walks one short step from x_t to x_r, and the student
-must say at both ends the same picture. At the cleanest end that is the teacher's own, and from there agreement
-spreads to the noisiest, where walks begin. Student and teacher are the same network, and the student
-starts from the teacher's weights; of what the student says at x_r no gradient is taken, and errors are measured
-by a pseudo-Huber norm (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models").
+Song et al. 2023, "Consistency Models", algorithm 2: a teacher walks one short step from x_t to x_r, and the
+student must say the same picture at both ends. At the cleanest end that is the teacher's own, and from there
+agreement spreads to the noisiest, where walks begin. Student and teacher are the same network, and the student
+starts from the teacher's weights; of what it says at x_r no gradient is taken, and errors are measured by a
+pseudo-Huber norm (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models").
 
 A checkpoint is that of a diffusion model: diffusers opens it, and one step of its DDIM scheduler draws.
 
@@ -100,7 +100,7 @@ def one_step_loss(
 
 
 def walked(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor) -> Tensor:
-    """x_r from x_t (B, …) and the picture in it: a step of DDIM (Song et al. 2020, equation 12, without noise)."""
+    """x_r from x_t (B, …) and the picture in it: a step of DDIM (Song et al. 2020, equation 12, η = 0)."""
     phi = torch.from_numpy(angles()).to(x_t)
     phi_t, phi_r = (phi[time].view(-1, *[1] * (x_t.dim() - 1)) for time in (t, r))
     noise = (x_t - phi_t.cos() * picture) / phi_t.sin()
@@ -161,8 +161,8 @@ class OneStepModel(DiffusionModel):
 
         Args:
             n: how many.
-            condition: a `label`, or each sample draws its own; or a `latent` (H·W·3,) or (n, H·W·3), the noise
-                that becomes the picture.
+            condition: a `label`, or each sample draws its own; or a `latent` (H·W·3,) or (n, H·W·3), the
+                noise that becomes the picture.
             options: `guidance`; it takes one step.
             seed: of noise and labels; sample i depends on (seed, i) alone.
 

@@ -44,6 +44,7 @@ class VAE:
     latents: int = 48
     channels: int = 48  # at the finest map; half as many more at each coarser one
     beta: float = 1.0  # weight of the latent code's cost; 1: a bound on the likelihood (Higgins et al. 2017)
+    free_bits: float = 0.0  # nats that each latent may cost while learning as if it cost none; see `vae_loss`
     learning_rate: float = 5e-3
     batch_size: int = 64
     ema: float = 0.995
@@ -62,6 +63,8 @@ class VAE:
             raise ValueError(f"channels must be a multiple of 16, not {self.channels}")
         if not 0 < self.beta <= 100:
             raise ValueError(f"beta must be above 0 and at most 100, not {self.beta}")
+        if not 0 <= self.free_bits <= 10:
+            raise ValueError(f"free_bits must be in 0…10, not {self.free_bits}")
         if not 0 < self.learning_rate:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
@@ -172,10 +175,10 @@ def discretized_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def gaussian_divergence(mean: Tensor, log_scale: Tensor, to_mean: Tensor, to_log_scale: Tensor) -> Tensor:
-    """KL(q‖p) in nats between diagonal Gaussians (…, L), summed over L (ibid., appendix B)."""
+    """KL(q‖p) in nats between diagonal Gaussians (…, L), of each latent by itself (ibid., appendix B)."""
     ratio = (2 * (log_scale - to_log_scale)).exp()
     distance = (mean - to_mean).square() * (-2 * to_log_scale).exp()
-    return 0.5 * (ratio + distance - 1 - 2 * (log_scale - to_log_scale)).sum(-1)
+    return 0.5 * (ratio + distance - 1 - 2 * (log_scale - to_log_scale))
 
 
 def gaussian_log(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
@@ -207,11 +210,16 @@ class Pictures:
         return {"rgb": self._collection.values[rows], "label": self._collection.labels[rows], "noise": noise}
 
 
-def vae_loss(network: nn.Module, batch: Batch, beta: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
+def vae_loss(
+    network: nn.Module, batch: Batch, beta: float = 1.0, free_bits: float = 0.0
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Bits per dimension of pictures: what the pixels cost, and `beta` times what the code costs.
 
     The code's cost is the divergence from the Gaussian of the picture's own class, and the class; with
-    `beta` = 1 that is an upper bound on −log₂ p(x) over the number of values.
+    `beta` = 1 that is an upper bound on −log₂ p(x) over the number of values. Of a game nearly all pixels are
+    background, and a decoder learns that before the code says anything, and then it never does: below
+    `free_bits` nats, in the mean over the batch, a latent is not pushed to say less (Kingma et al. 2016,
+    "Improved Variational Inference with Inverse Autoregressive Flow", appendix C.8).
     """
     assert isinstance(network, VAENetwork)
     x = from_rgb(batch["rgb"])
@@ -219,11 +227,12 @@ def vae_loss(network: nn.Module, batch: Batch, beta: float = 1.0) -> tuple[Tenso
     z = mean + log_scale.exp() * batch["noise"]
     pixels = -discretized_logistic(x, *network.decode(z)).flatten(1).sum(1)
     label = batch["label"]
-    code = gaussian_divergence(mean, log_scale, network.prior_mean[label], network.prior_log_scale[label])
-    code = code + math.log(len(network.prior_mean))
+    prior = network.prior_mean[label], network.prior_log_scale[label]
+    each = gaussian_divergence(mean, log_scale, *prior).mean(0)  # (L,)
+    which = math.log(len(network.prior_mean))
     bits = 1 / (math.log(2) * x[0].numel())
-    loss = (pixels + beta * code).mean() * bits
-    return loss, {"pixels": pixels.mean() * bits, "code": code.mean() * bits}
+    loss = (pixels.mean() + beta * (each.clamp(min=free_bits).sum() + which)) * bits
+    return loss, {"pixels": pixels.mean() * bits, "code": (each.sum() + which) * bits}
 
 
 def from_rgb(rgb: Tensor) -> Tensor:
@@ -260,7 +269,7 @@ class VAEModel(Learned[VAENetwork]):
             validate_every=VALIDATE_EVERY,
         )
         examples = Pictures(train, config.latents), Pictures(validation, config.latents)
-        loss = partial(vae_loss, beta=config.beta)
+        loss = partial(vae_loss, beta=config.beta, free_bits=config.free_bits)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:

@@ -13,11 +13,13 @@ from generative.collection import Collection, Spec
 from generative.conditions import ConditionError
 from generative.vae import (
     VAE,
+    Pictures,
     VAEModel,
     discretized_logistic,
     gaussian_divergence,
     gaussian_log,
     mixture_log,
+    vae_loss,
 )
 from sim.records import Budget, Condition, SampleOptions
 from supervised.numerics import to_arrays
@@ -78,9 +80,9 @@ def test_the_divergence_of_gaussians_is_what_sampling_finds():
     to_mean, to_log_scale = torch.tensor([0.0, 0.5]), torch.tensor([0.1, -0.3])
     z = mean + log_scale.exp() * torch.randn(200_000, 2, generator=generator)
     sampled = (gaussian_log(z, mean, log_scale) - gaussian_log(z, to_mean, to_log_scale)).mean()
-    exact = gaussian_divergence(mean, log_scale, to_mean, to_log_scale)
+    exact = gaussian_divergence(mean, log_scale, to_mean, to_log_scale).sum()
     assert exact.item() == pytest.approx(sampled.item(), abs=0.03)
-    assert gaussian_divergence(mean, log_scale, mean, log_scale).item() == pytest.approx(0, abs=1e-6)
+    assert gaussian_divergence(mean, log_scale, mean, log_scale).abs().max() < 1e-6
 
 
 class LinearGaussian(nn.Module):
@@ -109,7 +111,7 @@ class LinearGaussian(nn.Module):
         expected = gaussian_log(x, mean @ self.weight.T + self.offset, noise)
         spread = (self.weight.square() @ (2 * log_scale).exp().T).T.sum(1) / (2 * self.scale**2)
         zeros = torch.zeros(2, dtype=torch.float64)
-        return expected - spread - gaussian_divergence(mean, log_scale, zeros, zeros)
+        return expected - spread - gaussian_divergence(mean, log_scale, zeros, zeros).sum(-1)
 
 
 def test_the_bound_lies_below_the_exact_likelihood_of_a_linear_gaussian_model():
@@ -179,6 +181,18 @@ def test_what_is_kept_is_the_average_of_the_weights():
     for name, array in fit.weights().items():
         assert np.allclose(array, average[name], atol=1e-6), name
     assert any(not np.allclose(fit.weights()[name], now[name], atol=1e-6) for name in before)
+
+
+def test_free_bits_are_the_least_that_each_latent_costs_while_it_learns():
+    model, batch = VAE(latents=4, channels=16).build(SPEC, seed=0), {}
+    data = Pictures(halves(8), 4).batch(np.arange(8), np.random.default_rng(0))
+    batch = {name: torch.from_numpy(array) for name, array in data.items()}
+    plain, figures = vae_loss(model.network, batch)
+    low, free = vae_loss(model.network, batch, free_bits=9.0)[0], 1 / (np.log(2) * 8 * 8 * 3)
+    assert plain.item() == pytest.approx((figures["pixels"] + figures["code"]).item(), rel=1e-6)
+    # All four cost less than 9 nats by themselves, and the class its log 2 on top.
+    assert low.item() == pytest.approx((figures["pixels"] + (4 * 9 + np.log(2)) * free).item(), rel=1e-6)
+    assert vae_loss(model.network, batch, free_bits=1e-9)[0].item() == pytest.approx(plain.item(), rel=1e-6)
 
 
 def test_what_is_masked_is_filled_in_and_the_rest_stays(trained):
