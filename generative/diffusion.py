@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from supervised.numerics import Precision
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 GROUPS = 8  # of channels that are normalised together; divides every width
 LEAST_NOISE = 0.1  # σ; the error of a picture with less is weighed as with this
+WEIGHTS = "diffusion_pytorch_model.safetensors"  # what diffusers calls them
 WITHHELD = 0.1  # the share of examples that are learned without their label
 
 
@@ -52,6 +53,7 @@ class Diffusion:
     fold: int = 2  # p × p pixels become one cell of the finest map
     prediction: Prediction = "sample"  # the network tells pictures, or velocities ("v_prediction")
     attention: bool = False  # at the coarsest map
+    backdrop: bool = False  # the network tells what differs from its class's mean picture
     learning_rate: float = 1e-3
     batch_size: int = 16
     ema: float = 0.998
@@ -72,6 +74,8 @@ class Diffusion:
             raise ValueError(f"channels must be multiples of {GROUPS}, not {list(self.channels)}")
         if not 0 < self.learning_rate:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if self.backdrop and self.prediction != "sample":
+            raise ValueError('a backdrop needs prediction = "sample": velocities have no mean picture')
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> DiffusionModel:
         """A fresh model for pictures of this kind.
@@ -106,6 +110,16 @@ def unet(config: Diffusion, canvas: Canvas, **condition: Any) -> nn.Module:
         **condition,
     )
     return network
+
+
+def labelled(config: Diffusion, canvas: Canvas, classes: int) -> nn.Module:
+    """`unet`, told one of `classes` or, by the number behind them, none; against a backdrop if so wished."""
+    network = unet(config, canvas, num_class_embeds=classes + 1)
+    if not config.backdrop:
+        return network
+    from generative.backdrop import AgainstBackdrop, Backdrop  # imports diffusers
+
+    return AgainstBackdrop(network, Backdrop(classes, [canvas.channels, *canvas.cells]))
 
 
 class Noised:
@@ -187,15 +201,13 @@ class DiffusionModel(Learned[nn.Module]):
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
-        super().__init__(
-            lambda: unet(config, self.canvas, num_class_embeds=len(spec.label_names) + 1),
-            seed=seed,
-            device=device,
-        )
+        classes = len(spec.label_names)
+        super().__init__(lambda: labelled(config, self.canvas, classes), seed=seed, device=device)
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures; what is kept are averaged weights."""
+        self.measure(train)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
         examples = (
             Noised(train.values, train.labels, none, canvas, WITHHELD),
@@ -203,6 +215,12 @@ class DiffusionModel(Learned[nn.Module]):
         )
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
+
+    def measure(self, train: Collection) -> None:
+        """Take the backdrop, if there is one, from what is learned from."""
+        if self.config.backdrop:
+            network: Any = self.network
+            network.backdrop.measure(train.values, train.labels, self.canvas)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures.
@@ -232,16 +250,20 @@ class DiffusionModel(Learned[nn.Module]):
         """A checkpoint's files: those of diffusers."""
         from generative.pipeline import PicturePipeline
 
-        solver = scheduler(self.config.prediction)
-        pipeline = PicturePipeline(self.network, solver, self.config.fold, self.spec.label_names)
-        return Layout(
-            {"": "unet/diffusion_pytorch_model.safetensors"},
-            {
-                "model_index.json": pipeline.to_json_string(),
-                "unet/config.json": pipeline.unet.to_json_string(),
-                "scheduler/scheduler_config.json": pipeline.scheduler.to_json_string(),
-            },
-        )
+        solver, network, backdrop = scheduler(self.config.prediction), cast(Any, self.network), None
+        files = {"": f"unet/{WEIGHTS}"}
+        if self.config.backdrop:
+            network, backdrop = network.unet, network.backdrop
+            files = {"unet.": f"unet/{WEIGHTS}", "backdrop.": f"backdrop/{WEIGHTS}"}
+        pipeline = PicturePipeline(network, solver, backdrop, self.config.fold, self.spec.label_names)
+        told = {
+            "model_index.json": pipeline.to_json_string(),
+            "unet/config.json": pipeline.unet.to_json_string(),
+            "scheduler/scheduler_config.json": pipeline.scheduler.to_json_string(),
+        }
+        if backdrop is not None:
+            told["backdrop/config.json"] = backdrop.to_json_string()
+        return Layout(files, told)
 
     def _denoisers(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> DenoiserOf:
         """Numbers of samples → what the network says of those."""

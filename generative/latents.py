@@ -101,7 +101,6 @@ def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axi
     if len(rows) < LEAST:
         return []
     z = np.asarray(latents[rows], np.float64)
-    covariance = np.cov(z.T) + RIDGE * np.trace(np.cov(z.T)) / z.shape[1] * np.eye(z.shape[1])
     episodes = truths.episodes[rows]
     unique = np.random.default_rng(seed).permutation(np.unique(episodes))
     apart = np.isin(episodes, unique[: max(1, len(unique) // 4)])
@@ -110,7 +109,8 @@ def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axi
         if fact.std() == 0:
             continue
         weights, offset = _regressed(z, fact)
-        direction = covariance @ weights / max(float(weights @ covariance @ weights), 1e-12)
+        along = _spread(z, weights)
+        direction = along / max(float(weights @ along), 1e-12)
         low, high = (float(edge) for edge in np.quantile(fact, (0.05, 0.95)))
         r2 = _explained(z, fact, apart)
         axes.append(
@@ -131,13 +131,26 @@ def told(truths: Collection) -> tuple[Array, tuple[str, ...], Array]:
 
 
 def _regressed(z: Array, fact: Array) -> tuple[Array, float]:
-    """Weights (L,) and offset of ridge regression."""
+    """Weights (L,) and offset of ridge regression, by the smaller of the two systems that give them."""
     centre = z.mean(0)
     moved = z - centre
-    gram = moved.T @ moved
-    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-    weights = np.linalg.solve(gram, moved.T @ (fact - fact.mean()))
+    few = moved if len(z) > z.shape[1] else moved.T
+    gram = few.T @ few
+    gram += RIDGE * np.square(moved).sum() / z.shape[1] * np.eye(len(gram))
+    wanted = fact - fact.mean()
+    if few is moved:
+        weights = np.linalg.solve(gram, moved.T @ wanted)
+    else:
+        weights = moved.T @ np.linalg.solve(gram, wanted)
     return weights, float(fact.mean() - centre @ weights)
+
+
+def _spread(z: Array, weights: Array) -> Array:
+    """(L,) the covariance of z (N, L), with a little more on its diagonal, times `weights`."""
+    moved = z - z.mean(0)
+    more = RIDGE * np.square(moved).sum() / z.shape[1] * weights
+    spread: Array = (moved.T @ (moved @ weights) + more) / (len(z) - 1)
+    return spread
 
 
 def _explained(z: Array, fact: Array, apart: Array) -> float:

@@ -2,9 +2,9 @@
 
 Song et al. 2023, "Consistency Models", algorithm 2: a teacher walks one short step from x_t to x_r, and the
 student must say the same picture at both ends. At the cleanest end that is the teacher's own, and from there
-agreement spreads to the noisiest, where walks begin. Student and teacher are the same network, and the student
-starts from the teacher's weights; of what it says at x_r no gradient is taken, and errors are measured by a
-pseudo-Huber norm (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models").
+agreement spreads to the noisiest, where walks begin. Both have the same network, and the student starts from
+the teacher's weights; of what it says at x_r no gradient is taken, and errors are measured by a pseudo-Huber
+norm (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models").
 
 A checkpoint is that of a diffusion model: diffusers opens it, and one step of its DDIM scheduler draws.
 
@@ -142,6 +142,7 @@ class OneStepModel(DiffusionModel):
         """
         if self._teacher is None:
             raise ValueError("a one-step sampler learns from a teacher: call learn_from first")
+        self.measure(train)
         none, config = np.array(len(self.spec.label_names)), self.config
         examples = (
             TaughtPictures(train.values, train.labels, none, self.canvas, WITHHELD),

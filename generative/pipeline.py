@@ -23,6 +23,7 @@ import torch
 from diffusers import DiffusionPipeline, ImagePipelineOutput
 from PIL import Image
 
+from generative.backdrop import AgainstBackdrop, Backdrop
 from generative.canvas import CHUNK, Canvas
 from generative.collection import Spec
 from generative.conditions import check_condition
@@ -38,15 +39,23 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
     Args:
         unet: `UNet2DModel` that denoises folded pictures, of each class and, last, of none.
         scheduler: any discrete one of diffusers; its ``prediction_type`` says what the network tells.
+        backdrop: what the network tells the difference from, if it does.
         fold: p × p pixels are one cell (`generative.canvas`).
         label_names: the classes.
     """
 
+    _optional_components = ["backdrop"]
+
     def __init__(
-        self, unet: Any, scheduler: Any, fold: int = 1, label_names: Sequence[str] = ("all",)
+        self,
+        unet: Any,
+        scheduler: Any,
+        backdrop: Backdrop | None = None,
+        fold: int = 1,
+        label_names: Sequence[str] = ("all",),
     ) -> None:
         super().__init__()
-        self.register_modules(unet=unet, scheduler=scheduler)
+        self.register_modules(unet=unet, scheduler=scheduler, backdrop=backdrop)
         self.register_to_config(fold=fold, label_names=list(label_names))
 
     @property
@@ -84,12 +93,13 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         canvas, names = self.canvas, tuple(self.config.label_names)
         check_condition(Condition(label=label), Spec(canvas.shape, names), {"label"})
         labels = torch.tensor(labels_of(names, label, batch_size, seed), device=self.device)
+        network = self.unet if self.backdrop is None else AgainstBackdrop(self.unet, self.backdrop)
         parts: list[Array] = []
         for first in range(0, batch_size, CHUNK):
             numbers = labels[first : first + CHUNK]
             each = generators(seed, first, len(numbers))
             none = torch.full_like(numbers, len(names))
-            denoiser = guided(self.unet, numbers, none, guidance_scale)
+            denoiser = guided(network, numbers, none, guidance_scale)
             with quiet():
                 self.scheduler.set_timesteps(num_inference_steps)
             noise = drawn((canvas.channels, *canvas.cells), each, self.device)

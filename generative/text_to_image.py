@@ -54,6 +54,8 @@ class TextToImage(Diffusion):
             ValueError: naming the field.
         """
         super().__post_init__()
+        if self.backdrop:
+            raise ValueError("backdrop is for classes: sentences have no mean picture")
         if self.width < HEADS or self.width % HEADS:
             raise ValueError(f"width must be a multiple of {HEADS}, not {self.width}")
         if self.depth < 1:

@@ -80,7 +80,13 @@ class VAE:
 
 
 class VAENetwork(nn.Module):
-    """Encoder, decoder and prior of pictures (H, W, 3) in C classes with L latents."""
+    """Encoder, decoder and prior of pictures (H, W, 3) in C classes with L latents.
+
+    The decoder tells how a picture differs from the mean picture of its class, or where z may belong to
+    several, from theirs, weighed by how probable each is.
+    """
+
+    means: Tensor
 
     def __init__(self, config: VAE, spec: Spec) -> None:
         super().__init__()
@@ -108,6 +114,13 @@ class VAENetwork(nn.Module):
         classes = len(spec.label_names)
         self.prior_mean = nn.Parameter(torch.randn(classes, config.latents))
         self.prior_log_scale = nn.Parameter(torch.zeros(classes, config.latents))
+        self.register_buffer("means", torch.zeros(classes, 3, height, width))
+
+    def measure(self, values: Array, labels: Array) -> None:
+        """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
+        for label in np.unique(labels):
+            mean = torch.from_numpy(values[labels == label].mean(0, dtype=np.float64)[None])
+            self.means[label] = from_rgb(mean)[0]
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in [−1, 1] → mean and log of the scale of q(z|x), (N, L) each."""
@@ -120,7 +133,9 @@ class VAENetwork(nn.Module):
         h = self.from_latent(z).unflatten(1, (-1, *self.coarse))
         mean, log_scale = self.head(self.up(h)).float().chunk(2, 1)
         mean, log_scale = (functional.pixel_shuffle(part, self.fold) for part in (mean, log_scale))
-        return mean.tanh(), (log_scale - 2).clamp(SHARPEST, 2)
+        of_class = self.class_logs(z).softmax(1)  # (N, C)
+        mean = mean + (of_class @ self.means.flatten(1)).view_as(mean)
+        return mean, (log_scale - 2).clamp(SHARPEST, 2)
 
     def class_logs(self, z: Tensor) -> Tensor:
         """(N, L) → (N, C) log density of each class's prior at z."""
@@ -257,6 +272,7 @@ class VAEModel(Learned[VAENetwork]):
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this autoencoder to pictures."""
+        self.network.measure(train.values, train.labels)
         config = self.config
         options = FitOptions(
             learning_rate=config.learning_rate,

@@ -216,7 +216,7 @@ class SamplerTrainee:
         loaded = load_checkpoint(folder)
         check_fits(loaded, kind="sampler", name=TEACHER)
         if Spec.of(loaded.card.get("spec", {})) != self._examples.spec:
-            raise CheckpointError(f"{folder} cannot teach: it was made for other data than {self._config.data}")
+            raise CheckpointError(f"{folder} cannot teach: it knows other data than {self._config.data}")
         try:
             student.learn_from(loaded.weights)
         except ValueError as error:

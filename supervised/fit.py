@@ -264,7 +264,10 @@ class Fit:
 
     def _batch(self, examples: Examples, rows: Array, seed: tuple[int, ...]) -> Batch:
         arrays = examples.batch(rows, np.random.default_rng(seed))
-        return {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        if self.device.type == "cuda":  # from pinned memory, so that the next update is prepared meanwhile
+            return {name: x.pin_memory().to(self.device, non_blocking=True) for name, x in tensors.items()}
+        return {name: x.to(self.device) for name, x in tensors.items()}
 
     def _share_gradients(self) -> None:
         """Under torchrun: the mean of all processes' gradients, in each of them."""

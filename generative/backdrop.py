@@ -1,0 +1,60 @@
+"""What stands still: the mean picture of each class, of which a diffusion network tells only what differs.
+
+Nearly all of a game's picture is the same in every frame. A small network that has to say it over and over
+has little left for what moves; against a backdrop it says next to nothing where nothing moves. Solvers do not
+know of it: what comes out is the whole picture.
+
+It is a component of diffusers, so that a checkpoint's folder still opens there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from torch import Tensor, nn
+
+from generative.canvas import Canvas
+from generative.noise import angles
+from sim.records import Array
+
+
+class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
+    """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures."""
+
+    pictures: Tensor
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(self, classes: int, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(classes + 1, *shape))
+
+    def measure(self, values: Array, labels: Array, canvas: Canvas) -> None:
+        """Take the means of pictures (N, H, W, 3) uint8 of classes (N,)."""
+        for row, chosen in enumerate([*(labels == k for k in range(len(self.pictures) - 1)), labels >= 0]):
+            if chosen.any():
+                mean = torch.from_numpy(values[chosen].mean(0, dtype=np.float64)[None])
+                self.pictures[row] = canvas.folded(mean)[0]
+
+    def forward(self, told: Tensor) -> Tensor:
+        """See the class."""
+        return self.pictures[told]
+
+
+class AgainstBackdrop(nn.Module):
+    """x_t (n, …), t, (n,) classes → ``.sample`` (n, …), a whole picture; `unet` tells what differs."""
+
+    def __init__(self, unet: nn.Module, backdrop: Backdrop) -> None:
+        super().__init__()
+        self.unet, self.backdrop = unet, backdrop
+
+    def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:
+        """See the class."""
+        behind = self.backdrop(told)
+        alpha = torch.from_numpy(np.cos(angles())).to(x)[t].view(-1, 1, 1, 1)
+        return SimpleNamespace(sample=self.unet(x - alpha * behind, t, told).sample + behind)
