@@ -25,7 +25,10 @@ from sim.records import Array
 
 
 class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures."""
+    """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures.
+
+    Where something else is told, floating-point numbers, all have that one behind them (1, *shape).
+    """
 
     pictures: Tensor
 
@@ -43,11 +46,11 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, told: Tensor) -> Tensor:
         """See the class."""
-        return self.pictures[told]
+        return self.pictures[-1:] if told.is_floating_point() else self.pictures[told]
 
 
 class AgainstBackdrop(nn.Module):
-    """x_t (n, …), t, (n,) classes → ``.sample`` (n, …), a whole picture; `unet` tells what differs."""
+    """x_t (n, …), t, what is told (n, …) → ``.sample`` (n, …), whole pictures; `unet` tells what differs."""
 
     def __init__(self, unet: nn.Module, backdrop: Backdrop) -> None:
         super().__init__()

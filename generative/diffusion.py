@@ -112,9 +112,8 @@ def unet(config: Diffusion, canvas: Canvas, **condition: Any) -> nn.Module:
     return network
 
 
-def labelled(config: Diffusion, canvas: Canvas, classes: int) -> nn.Module:
-    """`unet`, told one of `classes` or, by the number behind them, none; against a backdrop if so wished."""
-    network = unet(config, canvas, num_class_embeds=classes + 1)
+def before(config: Diffusion, network: nn.Module, canvas: Canvas, classes: int) -> nn.Module:
+    """A network against a backdrop for each of `classes`, if so wished."""
     if not config.backdrop:
         return network
     from generative.backdrop import AgainstBackdrop, Backdrop  # imports diffusers
@@ -201,8 +200,14 @@ class DiffusionModel(Learned[nn.Module]):
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
-        classes = len(spec.label_names)
-        super().__init__(lambda: labelled(config, self.canvas, classes), seed=seed, device=device)
+        classes = len(spec.label_names)  # and one number more, for none of them
+
+        def network() -> nn.Module:
+            return before(
+                config, unet(config, self.canvas, num_class_embeds=classes + 1), self.canvas, classes
+            )
+
+        super().__init__(network, seed=seed, device=device)
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:

@@ -24,7 +24,17 @@ from torch import Tensor, nn
 from generative.canvas import Canvas, DenoiserOf, canvas_of, sampled, trace
 from generative.collection import Collection, Spec
 from generative.conditions import ConditionError, check_condition
-from generative.diffusion import WITHHELD, Diffusion, Noised, diffusion_loss, fit_options, guided, unet
+from generative.diffusion import (
+    WEIGHTS,
+    WITHHELD,
+    Diffusion,
+    Noised,
+    before,
+    diffusion_loss,
+    fit_options,
+    guided,
+    unet,
+)
 from generative.noise import scheduler
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
@@ -54,8 +64,6 @@ class TextToImage(Diffusion):
             ValueError: naming the field.
         """
         super().__post_init__()
-        if self.backdrop:
-            raise ValueError("backdrop is for classes: sentences have no mean picture")
         if self.width < HEADS or self.width % HEADS:
             raise ValueError(f"width must be a multiple of {HEADS}, not {self.width}")
         if self.depth < 1:
@@ -118,7 +126,7 @@ class TextNetwork(nn.Module):
 
     def __init__(self, config: TextToImage, canvas: Canvas, words: int) -> None:
         super().__init__()
-        self.unet = unet(config, canvas, class_embed_type="identity")
+        self.unet = before(config, unet(config, canvas, class_embed_type="identity"), canvas, classes=0)
         # As wide as the time's embedding, which diffusers makes four times the first map's channels.
         self.text = Reader(words, config.width, config.depth, 4 * config.channels[0])
 
@@ -138,6 +146,9 @@ class TextToImageModel(Learned[TextNetwork]):
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures and their captions; what is kept are averaged weights."""
+        if self.config.backdrop:
+            drawing: Any = self.network.unet
+            drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
         validation_examples = self._examples(validation, 0.0)
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=self.canvas)
@@ -161,16 +172,14 @@ class TextToImageModel(Learned[TextNetwork]):
     def layout(self) -> Layout:
         """A checkpoint's files: the UNet and the scheduler as diffusers keeps them, the reader beside."""
         network: Any = self.network.unet
-        return Layout(
-            {
-                "unet.": "unet/diffusion_pytorch_model.safetensors",
-                "text.": "text/model.safetensors",
-            },
-            {
-                "unet/config.json": network.to_json_string(),
-                "scheduler/scheduler_config.json": scheduler(self.config.prediction).to_json_string(),
-            },
-        )
+        files = {"unet.": f"unet/{WEIGHTS}"}
+        told = {"scheduler/scheduler_config.json": scheduler(self.config.prediction).to_json_string()}
+        if self.config.backdrop:
+            files = {"unet.unet.": f"unet/{WEIGHTS}", "unet.backdrop.": f"backdrop/{WEIGHTS}"}
+            told["backdrop/config.json"] = network.backdrop.to_json_string()
+            network = network.unet
+        told["unet/config.json"] = network.to_json_string()
+        return Layout(files | {"text.": "text/model.safetensors"}, told)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures.

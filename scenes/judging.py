@@ -6,7 +6,7 @@ One `Judge` belongs to one data set, so that several families can be put on one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -14,17 +14,18 @@ import numpy as np
 from generative.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics import Grade, Grader, as_they_are
 from generative.metrics.neighbours import Nearest, nearest
-from generative.metrics.truth import board_is_legal, sentence_holds
+from generative.metrics.truth import board_is_legal, says_the_same
+from scenes.perceiving import build_perception, scene_vocabulary
 from scenes.portraits import whole_poses
 from scenes.sampling import Examples
+from scenes.schema import load_scene
+from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
-from supervised.grammar import CaptionError
-from supervised.wording import GRAMMARS, parse
 
 MOST = 2_000  # training examples among which the nearest is sought
 VOTERS = 5  # nearest training examples that vote on a class
-UNSEEN = ("flight",)  # slots of a sentence that one picture does not show
 TOLD = 6  # numbers told of a sample, at most
+READER = "narrator"  # the shipped scene whose perception says what pictures of its game show
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,18 @@ class Judge:
         space = {"encoder": "none: numbers in their own standard deviations"}
         if self.encoder is not None:
             space = self.encoder.stamp()
+        if self.reader is not None:
+            space |= {"reader": READER}
         return {"data": self.data, "examples": len(self.examples.train), **space}
+
+    @cached_property
+    def reader(self) -> PerceptionModel | None:
+        """What tells in a sentence what samples show; None where nothing does."""
+        scene = load_scene(READER)
+        assert scene.world is not None
+        if self.data != scene.world.use.replace("atari", "frames"):
+            return None
+        return build_perception(scene, 0, scene_vocabulary(scene), self._device)[0]
 
     @cached_property
     def _grader(self) -> Grader:
@@ -131,6 +143,8 @@ class Judge:
             return _of_boards(samples)
         if family == "states" and not self.examples.train.truths:
             return _of_poses(variant, samples)
+        if self.reader is not None:
+            return [_of_sentence(percept, condition) for percept in self.reader.perceive(list(samples))]
         if family == "frames" and isinstance(self.encoder, EncoderModel):
             return [_of_frame(percept, condition) for percept in self.encoder.perceive(list(samples))]
         if len(self.examples.spec.label_names) > 1:
@@ -172,25 +186,14 @@ def _of_frame(percept: Percept, condition: Condition) -> Verdict:
     assert percept.label is not None and percept.scores is not None
     facts = [f"{name} {value}" for name, value in percept.facts.items() if "," not in name][:TOLD]
     text = "; ".join([f"{percept.label} ({percept.scores[0]:.0%})", *facts])
-    holds = _as_asked(percept.label, condition)
-    if condition.text is not None:
-        holds = _says(percept, condition.text)
-    return Verdict(text, holds)
+    return Verdict(text, _as_asked(percept.label, condition))
 
 
-def _says(percept: Percept, sentence: str) -> bool | None:
-    """Whether a sentence is true of a percept, in what one picture shows; None if nobody can parse it."""
-    try:
-        said = {slot: value for slot, value in parse(sentence).items() if slot not in UNSEEN}
-    except CaptionError:
-        return None
-
-    def read(seen: Percept) -> dict[str, object]:
-        assert seen.label is not None
-        moving = {"ball dx": 1, "ball dy": 1, "ball right": 1, "ball down": 1}  # what UNSEEN slots ask for
-        return {"game": seen.label, **GRAMMARS[seen.label].discretise({**seen.facts, **moving})}
-
-    return sentence_holds(said, read)(replace(percept, scores=None))
+def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
+    """What the reader says of a picture, and whether that is what was asked for."""
+    assert percept.caption is not None
+    asked = condition.text
+    return Verdict(percept.caption, None if asked is None else says_the_same(asked, percept.caption))
 
 
 def share_holding(verdicts: Sequence[Verdict]) -> float | None:

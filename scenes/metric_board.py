@@ -29,6 +29,7 @@ from sim.records import Array, Condition, SampleOptions
 
 GRADED = 500  # samples of each; below a minute on two cores at ten steps of diffusion
 A_LABEL = 20  # samples of each class, where one can be asked for
+SENTENCES = 100  # unseen captions that are asked for, one sample each
 LIKELY = 200  # unseen real examples whose bits are counted
 GROUPED = 1_200  # unseen real examples that are parted into groups
 REAL, GAUSSIAN = "real examples", "Gaussian"
@@ -193,15 +194,31 @@ def agreement(model: Groups, config: SamplerConfig, judge: Judge, seed: int) -> 
     return nmi_beside_pixels(model.assign, values, labels, groups, seed=seed)
 
 
+def truth_of_sentences(model: SamplerModel, judge: Judge, options: SampleOptions, seed: int) -> float | None:
+    """The share of unseen captions that are true of the sample drawn for each; None if it takes none."""
+    captions = [caption for caption in judge.examples.validation.captions if caption]
+    rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
+    verdicts = []
+    for number, row in enumerate(rows.tolist()):
+        asked = Condition(text=captions[row])
+        try:
+            verdicts += judge.verdicts(model.sample(1, asked, options, seed + number).values, asked)
+        except ValueError:
+            return None
+    return share_holding(verdicts)
+
+
 def truth_of(
     model: SamplerModel, judge: Judge, samples: Array, options: SampleOptions, seed: int
 ) -> float | None:
     """The share of samples that are what they should be; None if nobody can say so.
 
     Boards are legal and poses possible whatever was asked for. Where a class can be asked for, as many
-    samples of each are drawn, and it is the share that show it.
+    samples of each are drawn, and it is the share that show it; for sentences see `truth_of_sentences`.
     """
     free = share_holding(judge.verdicts(samples, Condition()))
+    if judge.examples.spec.words and judge.reader is not None:
+        return truth_of_sentences(model, judge, options, seed)
     names = judge.examples.spec.label_names
     if free is not None or len(names) < 2:
         return free

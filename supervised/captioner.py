@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,6 +35,7 @@ from supervised.wording import STILLS, parse
 
 HEIGHT, WIDTH = 210, 160  # pixels of the television picture, which others are scaled to
 CELL = 16  # pixels
+SMALL = 64  # pixels on a side of what samplers draw
 ROWS, COLUMNS = -(-HEIGHT // CELL), WIDTH // CELL
 GLANCES = 4  # places looked at before each token
 VALIDATE_EVERY = 250  # updates; also where a fit can be stopped and saved
@@ -51,6 +53,7 @@ class Captioner:
     learning_rate: float = 2e-3
     batch_size: int = 16
     views: int = 6_000  # pictures to learn from; a tenth as many more to validate
+    shrunk: float = 0.0  # the share of them that is learned small, 64 × 64, as samplers draw them
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class Captioner:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.channels % 4:
             raise ValueError(f"channels must be a multiple of 4, not {self.channels}")
+        if not 0 <= self.shrunk <= 1:
+            raise ValueError(f"shrunk must be in [0, 1], not {self.shrunk}")
         if not 0 < self.learning_rate:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
@@ -129,10 +134,10 @@ class Speaker(nn.Module):
 
 
 class Captions:
-    """Views as a fit draws them: pictures and their sentences in numbers."""
+    """Views as a fit draws them: pictures, `shrunk` of them small, and their sentences in numbers."""
 
-    def __init__(self, views: Views, words: Sequence[str]) -> None:
-        self._views = views
+    def __init__(self, views: Views, words: Sequence[str], shrunk: float) -> None:
+        self._views, self._shrunk = views, shrunk
         number = {word: i for i, word in enumerate(words, start=1)}
         said = [[number[token] for token in split(truth.caption or "")] for truth in views.truths]
         self._tokens = np.full((len(said), 1 + max(map(len, said))), NOTHING, np.int64)
@@ -145,7 +150,16 @@ class Captions:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """B pictures (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64 after and before `NOTHING`."""
-        return {"rgb": self._views.rgb[rows], "tokens": self._tokens[rows]}
+        rgb = self._views.rgb[rows]
+        for i in np.flatnonzero(generator.random(len(rows)) < self._shrunk):
+            rgb[i] = blurred(rgb[i])
+        return {"rgb": rgb, "tokens": self._tokens[rows]}
+
+
+def blurred(rgb: Array) -> Array:
+    """(H, W, 3) uint8 → the same size, with what is left of it at 64 × 64."""
+    small = Image.fromarray(rgb).resize((SMALL, SMALL), Image.Resampling.BOX)
+    return np.asarray(small.resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BILINEAR))
 
 
 def caption_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -189,7 +203,8 @@ class CaptionerModel(Learned[Speaker]):
             max_grad_norm=1.0,
             validate_every=VALIDATE_EVERY,
         )
-        examples = Captions(train, self.words), Captions(validation, self.words)
+        shrunk = self.config.shrunk
+        examples = Captions(train, self.words, shrunk), Captions(validation, self.words, shrunk)
         return Fit(self.network, caption_loss, *examples, options, seed=seed, device=str(self.device))
 
     @torch.no_grad()

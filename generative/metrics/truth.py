@@ -1,77 +1,31 @@
-"""What is true of samples: a perception looks at each, and a rule says whether that was asked for, or can be.
+"""What is true of samples: whether a board could stand, and a sentence says what was asked for.
 
-A rule is any function from a percept to yes or no; `sentence_holds` and `board_is_legal` are two. Vectors
-need no perception: `poses_are_possible` asks the simulator itself. Every share is worth only as much as the
-same share of real examples, which stands beside it: perceptions err, and play is wilder than rules.
+Every share of true ones is worth only as much as the same share of real examples, which stands beside it:
+perceptions err, and play is wilder than rules. Of poses the simulator itself judges (`sim.walker.poses`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from sim.records import Percept
+from supervised.grammar import CaptionError
+from supervised.wording import parse
 
-import numpy as np
-
-from sim.protocols import Perception
-from sim.records import Array, Percept
-
-Rule: TypeAlias = Callable[[Percept], bool]
-#: (n, …) examples → (n,) bool.
-Verdict: TypeAlias = Callable[[Array], Array]
+UNSEEN = ("flight",)  # slots of a sentence that one picture does not show
 
 
-def seen(perception: Perception, rule: Rule | Sequence[Rule]) -> Verdict:
-    """The verdict of a perception and a rule, one for all samples or one for each.
+def says_the_same(asked: str, told: str) -> bool | None:
+    """Whether two sentences tell the same of one picture; None if either is of no game.
 
-    Raises:
-        ValueError: when the verdict is asked about another number of samples than there are rules.
-
-    >>> class Namer:
-    ...     reads = "rgb"
-    ...     def perceive(self, inputs):
-    ...         return [Percept("model", label="pong") for _ in inputs]
-    >>> seen(Namer(), lambda percept: percept.label == "pong")(np.zeros((2, 8, 8, 3), np.uint8)).tolist()
-    [True, True]
+    >>> told = "Low on the left is the ball; the left paddle is low and the right one high; it stands 1 to 2."
+    >>> asked = told.replace("Low on the left is the ball", "The ball is falling, low to the left")
+    >>> says_the_same(asked, told), says_the_same(asked, told.replace("1", "2"))
+    (True, False)
     """
-
-    def verdict(examples: Array) -> Array:
-        rules = [rule] * len(examples) if callable(rule) else list(rule)
-        if len(rules) != len(examples):
-            raise ValueError(f"{len(rules)} rules cannot judge {len(examples)} samples")
-        percepts = perception.perceive(list(examples))
-        return np.array([holds(percept) for holds, percept in zip(rules, percepts, strict=True)], bool)
-
-    return verdict
-
-
-def share_true(verdict: Verdict, examples: Array) -> float:
-    """The share of examples (n, …), at least one, that the verdict is yes on.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    if not len(examples):
-        raise ValueError("there are no examples to judge")
-    return float(verdict(examples).mean())
-
-
-def sentence_holds(said: Mapping[str, object], read: Callable[[Percept], Mapping[str, object]]) -> Rule:
-    """Whether all that a sentence says is what a percept says.
-
-    Args:
-        said: what the sentence says, by slot, as `supervised.grammar.Grammar.parse` gives it.
-        read: what a percept says by the same slots; those that it lacks are not held to be true. A ValueError
-            or KeyError of it means that there is nothing to read.
-    """
-
-    def rule(percept: Percept) -> bool:
-        try:
-            found = read(percept)
-        except (ValueError, KeyError):
-            return False
-        return all(found.get(slot) == value for slot, value in said.items())
-
-    return rule
+    try:
+        wanted, found = ({k: v for k, v in parse(text).items() if k not in UNSEEN} for text in (asked, told))
+    except CaptionError:
+        return None
+    return wanted == found
 
 
 def board_is_legal(percept: Percept) -> bool:
@@ -85,10 +39,3 @@ def board_is_legal(percept: Percept) -> bool:
             continue
         return percept.fen is not None
     return False
-
-
-def poses_are_possible(body: str) -> Verdict:
-    """Whether poses (n, nq) of a walker have joints within their ranges and nothing inside the ground."""
-    from sim.walker.poses import pose_faults
-
-    return lambda poses: np.array([not fault for fault in pose_faults(body, poses)], bool)

@@ -263,6 +263,54 @@ def test_a_checkpoint_in_half_precision_opens_in_diffusers_too(tmp_path):
     assert np.array_equal(theirs, made.sample(2, Condition(label="red"), SampleOptions(steps=5), 1).values)
 
 
+def backed(**fields):
+    """A model that says nothing yet, against the means of `squares`."""
+    made = model(backdrop=True, **fields)
+    made.measure(squares())
+    with torch.no_grad():
+        for parameter in made.network.parameters():
+            parameter.zero_()
+    return made
+
+
+def test_a_network_that_says_nothing_draws_its_backdrop():
+    made, real = backed(), squares()
+    for number, label in enumerate(("red", "green")):
+        drawn = made.sample(2, Condition(label=label), FEW, 0).values.astype(float)
+        np.testing.assert_allclose(drawn - real.values[real.labels == number].mean(0), 0, atol=1)
+    # Half of the way from no class to one of them.
+    between = made.sample(1, Condition(label="red"), SampleOptions(steps=4, guidance=0.5), 0).values[0]
+    wanted = (real.values[real.labels == 0].mean(0) + real.values.mean(0)) / 2
+    np.testing.assert_allclose(between - wanted, 0, atol=1)
+
+
+def test_against_a_backdrop_the_network_is_shown_what_differs():
+    made, shown = backed(), []
+    made.network.unet.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    canvas, told, t = made.canvas, torch.tensor([1, 0]), torch.tensor([200, 900])
+    x_0 = canvas.folded(torch.from_numpy(squares(2).values))
+    noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
+    made.network(noised(x_0, noise, t)[0], t, told)
+    difference = x_0 - made.network.backdrop(told)
+    assert torch.allclose(shown[0], noised(difference, noise, t)[0], atol=1e-6)
+
+
+def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(tmp_path):
+    from generative.pipeline import PicturePipeline
+
+    made = shaken(backdrop=True)
+    made.measure(squares())
+    card = make_card("sampler", "diffusion", {}, seed=0, trained={"updates": 0})
+    save_checkpoint(tmp_path / "c", card, made.weights(), layout=made.layout())
+    again = model(seed=3, backdrop=True)
+    again.load_weights(load_checkpoint(tmp_path / "c").weights)
+    pipeline = PicturePipeline.from_pretrained(tmp_path / "c")
+    for label, weight in ((None, 1.0), ("green", 2.5)):
+        ours = again.sample(3, Condition(label=label), SampleOptions(steps=5, guidance=weight), 7).values
+        theirs = pipeline(3, label, num_inference_steps=5, guidance_scale=weight, seed=7, output_type="np")
+        assert np.array_equal(theirs.images, ours)
+
+
 def test_it_learns_two_colours_and_draws_the_one_that_is_asked_for():
     made = model(learning_rate=5e-3, ema=0.95, channels=(32, 32), batch_size=16)
     fit = made.fit(squares(128), squares(16, seed=1), seed=0)

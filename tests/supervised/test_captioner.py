@@ -35,7 +35,7 @@ def test_sentences_in_numbers_by_hand():
         tuple(Percept("truth", caption=c) for c in ("B a 1.", "A.")),
         np.arange(2),
     )
-    batch = Captions(views, ("1", "a", "b", ".")).batch(np.array([1, 0]), np.random.default_rng(0))
+    batch = Captions(views, ("1", "a", "b", "."), 0.0).batch(np.array([1, 0]), np.random.default_rng(0))
     assert batch["tokens"].tolist() == [[0, 2, 4, 0, 0], [0, 3, 2, 1, 4]]
 
 
@@ -44,7 +44,7 @@ def test_the_loss_of_a_network_that_knows_nothing_is_that_of_a_guess():
     last = model.network.answer[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
-    batch = Captions(roads(2, 0), WORDS).batch(np.arange(2), np.random.default_rng(0))
+    batch = Captions(roads(2, 0), WORDS, 0.0).batch(np.arange(2), np.random.default_rng(0))
     loss, figures = caption_loss(
         model.network, {name: torch.from_numpy(value) for name, value in batch.items()}
     )
