@@ -96,15 +96,14 @@ def one_step_loss(
     bend = BEND * math.sqrt(x_0[0].numel())
     error = ((square + bend**2).sqrt() - bend) / math.sqrt(x_0[0].numel())
     first = t == TIMESTEPS - 1
-    return (error * importance(grid).to(error)[step]).mean(), {
-        "from_noise": (error * first).sum() / first.sum().clamp(min=1)
-    }
+    from_noise = (error * first).sum() / first.sum().clamp(min=1)
+    return (error * importance(grid).to(error)[step]).mean(), {"from_noise": from_noise}
 
 
 def importance(grid: int) -> Tensor:
-    """(grid,) what an error counts at each step, in the mean 1: the less the farther it goes (ibid., section 3.4).
+    """(grid,) what an error counts at each step, in the mean 1: the less the farther it goes.
 
-    How far is counted in σ/α: near the clean end, on which all others build, steps are short.
+    How far is counted in σ/α (ibid., section 3.4): near the clean end, on which all builds, steps are short.
     """
     far = np.diff(np.tan(angles()[stops(grid)]))
     return torch.from_numpy(grid / far / (1 / far).sum())

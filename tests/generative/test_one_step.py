@@ -46,12 +46,9 @@ def test_a_step_of_the_teacher_keeps_picture_and_noise():
 
 def test_a_step_counts_by_the_ratio_of_noise_that_it_passes():
     weights = importance(24).numpy()
-    assert weights.mean() == pytest.approx(1) and (np.diff(weights) < 0).all()
-    # From σ/α = tan(φ) at one stop to that at the next.
-    tangents = np.tan(np.linspace(np.arctan(0.01), np.arctan(80), 25))
-    np.testing.assert_allclose(
-        weights[0] / weights[5], np.diff(tangents)[5] / np.diff(tangents)[0], rtol=0.02
-    )
+    assert weights.mean() == pytest.approx(1)
+    passed = np.diff(np.tan(np.linspace(np.arctan(0.01), np.arctan(80), 25)))  # σ/α = tan(φ)
+    np.testing.assert_allclose(weights[0] / weights[:20], passed[:20] / passed[0], rtol=0.05)
 
 
 class Always(torch.nn.Module):
@@ -79,7 +76,7 @@ def test_the_loss_asks_both_ends_of_a_step_and_the_teacher_at_the_cleanest():
     loss, figures = one_step_loss(dark, batch, bright, canvas, grid=3, guidance=1.0)
     assert stops(3).tolist() == [0, 333, 666, 999]
     assert bright.asked == [[333, 999]] and dark.asked == [[0, 666], [333, 999]]
-    # At the cleanest step the goal is the teacher's picture, 2 away in each value, elsewhere the student's own.
+    # At the cleanest step the goal is the teacher's picture, 2 away in each value; elsewhere its own.
     assert figures["from_noise"].item() == pytest.approx(0, abs=1e-6)
     assert loss.item() == pytest.approx(importance(3)[0].item() * 2 / 2, rel=1e-3)
 
