@@ -83,7 +83,9 @@ class VAENetwork(nn.Module):
     """Encoder, decoder and prior of pictures (H, W, 3) in C classes with L latents.
 
     The decoder tells how a picture differs from the mean picture of its class, or where z may belong to
-    several, from theirs, weighed by how probable each is.
+    several, from theirs, weighed by how probable each is. How unsure it is is one number for all pixels
+    (Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders"): if it could be unsure
+    of some, it would rather be so wherever something may move than have the code tell where it is.
     """
 
     means: Tensor
@@ -110,7 +112,10 @@ class VAENetwork(nn.Module):
         self.up = nn.Sequential(
             conv(steps[-1], steps[-1]), *map(doubling, steps[::-1], steps[-2::-1]), conv(steps[0], steps[0])
         )
-        self.head = nn.Conv2d(steps[0], 2 * values, 3, 1, 1)
+        self.head = nn.Conv2d(steps[0], values, 3, 1, 1)
+        self.certainty = nn.Parameter(
+            torch.tensor(0.2)
+        )  # a tenth of −log of the pixels' scale: it has far to go
         classes = len(spec.label_names)
         self.prior_mean = nn.Parameter(torch.randn(classes, config.latents))
         self.prior_log_scale = nn.Parameter(torch.zeros(classes, config.latents))
@@ -129,13 +134,12 @@ class VAENetwork(nn.Module):
         return mean, log_scale.clamp(-6, 3)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, L) → mean and log of the scale of p(x|z), (N, 3, H, W) each."""
+        """(N, L) → mean (N, 3, H, W) and log of the scale () of p(x|z)."""
         h = self.from_latent(z).unflatten(1, (-1, *self.coarse))
-        mean, log_scale = self.head(self.up(h)).float().chunk(2, 1)
-        mean, log_scale = (functional.pixel_shuffle(part, self.fold) for part in (mean, log_scale))
+        mean = functional.pixel_shuffle(self.head(self.up(h)).float(), self.fold)
         of_class = self.class_logs(z).softmax(1)  # (N, C)
         mean = mean + (of_class @ self.means.flatten(1)).view_as(mean)
-        return mean, (log_scale - 2).clamp(SHARPEST, 2)
+        return mean, (-10 * self.certainty).clamp(SHARPEST, 2)
 
     def class_logs(self, z: Tensor) -> Tensor:
         """(N, L) → (N, C) log density of each class's prior at z."""

@@ -70,6 +70,7 @@ def checks() -> Iterator[Check]:
         "" if free >= SPACE_FOR_A_RUN else "free some disk space",
     )
     yield from _devices()
+    yield from _real_pictures()
     for name in shipped_scenes():
         scene = load_scene(name)
         if scene.agent and scene.agent.checkpoint:
@@ -94,6 +95,19 @@ def _one_pygame() -> Check:
         "both are installed" if both else "well",
         "python -m pip uninstall -y pygame pygame-ce && python -m pip install pygame-ce" if both else "",
     )
+
+
+def _real_pictures() -> Iterator[Check]:
+    """Data sets that a machine may or may not have: nothing is downloaded."""
+    if importlib.util.find_spec("PIL") is None:
+        return
+    from generative.data import emoji, stamps
+
+    for name, there, line in (
+        ("emoji", any(Path(place).is_file() for place in emoji.PLACES), emoji.MEND),
+        ("stamps", stamps.PLACE.is_dir(), stamps.MEND),
+    ):
+        yield Check(f"data set {name} (optional)", True, "installed" if there else f"not installed: {line}")
 
 
 def _devices() -> Iterator[Check]:
