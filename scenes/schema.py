@@ -25,7 +25,7 @@ MOST_ENVS = (
     16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
 )
 
-PATHS = ("checkpoint", "graded_by")  # keys that hold a path
+PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path
 
 
 class SceneError(RequestError, ValueError):

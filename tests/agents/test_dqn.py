@@ -18,6 +18,8 @@ from sim.catalog import make_worlds, world_config
 from sim.records import Budget, Segment
 from supervised.numerics import NonFiniteError
 
+#: Of learning: one by default, all with ``-m slow``.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 TINY = DQN(
     network="mlp", buffer_size=1000, batch_size=16, learning_starts=100, train_frequency=16,
     target_frequency=200, epsilon_steps=2000, clip_reward=False,
@@ -259,7 +261,7 @@ QUICK = DQN(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_learns_a_masked_world(seed, masked_world):
     config = DQN(**{**QUICK.__dict__, "gamma": 0.0, "n_step": 1, "train_frequency": 10})
     _, progress = run(config, make_worlds(masked_world, 8, seed), 3, seed)
@@ -272,7 +274,7 @@ def returns(progress):
     return [np.mean([e.score for e in p.episodes]) for p in progress]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_learns_cartpole(seed):
     _, progress = run(QUICK, make_worlds("gym/CartPole-v1", 8, seed), 5, seed)
     assert returns(progress)[0] < 40  # chance is about 22

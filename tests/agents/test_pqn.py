@@ -12,6 +12,8 @@ from agents.q_policy import best_values, falling
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 
+#: Of learning: one by default, all with ``-m slow``.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 NEVER = torch.zeros(3, 1, dtype=torch.bool)
 
 
@@ -87,7 +89,7 @@ def test_every_hidden_layer_is_normalised():
     assert torch.allclose(once, scaled, atol=1e-4)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_it_learns_to_balance(seed):
     config = PQN(
         network="mlp",

@@ -18,6 +18,8 @@ PROBABILITY = torch.tensor([0.5, 0.25, 0.25])
 REWARD = torch.tensor([9.0, 10.0, 13.0])
 EXPECTED_PULLS = torch.tensor([0, 0, 1, 2])
 
+#: Of learning: one by default, all with ``-m slow``.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 PLAIN = Reinforce(
     learning_rate=1e-30,  # the gradient is looked at, not followed
     baseline=False,
@@ -196,7 +198,7 @@ def test_values_out_of_range_are_refused_by_name(field):
         Reinforce(**{field: -1})
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
 def test_learns_cartpole(seed):
     worlds = make_worlds("gym/CartPole-v1", 8, seed=seed)
     _, progress = run(QUICK, worlds, 12, seed)

@@ -112,6 +112,30 @@ def test_training_starts_from_a_checkpoint_of_the_same_data_only(scene, trained,
     assert "other data" in said and not (tmp_path / "b").exists()
 
 
+def test_a_student_learns_from_a_checkpoint_of_its_own_data_only(trained, tmp_path, capsys):
+    small = 'data = "digits"\nexamples = 400\nchannels = [8, 8]\nfold = 1\nbatch_size = 4\n'
+    teacher, student = tmp_path / "teacher.toml", tmp_path / "student.toml"
+    teacher.write_text(f'title = "T"\n[[sampler]]\nuse = "diffusion"\n{small}[train]\nupdates = 1\n')
+    student.write_text(
+        f'title = "S"\n[[sampler]]\nuse = "one-step"\nteacher = "t/checkpoints/1"\n{small}'
+        "[train]\nupdates = 2\ncheckpoint_every = 1\n"
+    )
+
+    def train(scene, run, *more):
+        return main(["train", str(scene), "--run", str(tmp_path / run), *more])
+
+    assert train(student, "s") == 2
+    assert "t/checkpoints/1" in capsys.readouterr().err
+    assert train(teacher, "t") == 0
+    assert train(student, "s", "--set", f"sampler.0.teacher={trained}") == 2
+    assert "vae" in capsys.readouterr().err
+    assert train(student, "s", "--set", "sampler.0.examples=300") == 0, "as much of the same data will do"
+    assert train(student, "r") == 0
+    assert train(student, "r", "--resume") == 0
+    drawn = ["--checkpoint", str(tmp_path / "r/checkpoints/2"), "--n", "2", "--out", str(tmp_path / "g")]
+    assert main(["sample", str(student), *drawn]) == 0
+
+
 def test_a_run_on_a_folder_beside_the_scene_can_be_resumed(scene, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
