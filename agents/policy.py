@@ -15,18 +15,17 @@ from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
+from supervised.learned import WithWeights
 from supervised.numerics import (
     Precision,
-    from_arrays,
     in_half,
     on_device,
     optimizer_state,
     restore_optimizer,
-    to_arrays,
 )
 
 
-class ActorCriticPolicy:
+class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
     """Acts by sampling from a network's distribution. Satisfies `sim.protocols.Policy`."""
 
     def __init__(
@@ -77,18 +76,6 @@ class ActorCriticPolicy:
             probabilities=None if probabilities is None else probabilities.cpu().numpy(),
             value=value.cpu().numpy(),
         ), memory
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Arranged observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from agents.networks import MLP, NetworkError, QNetwork
 from sim.records import Array, Decision
-from supervised.numerics import Precision, from_arrays, in_half, on_device, to_arrays
+from supervised.learned import WithWeights
+from supervised.numerics import Precision, in_half, on_device
 
 
-class QPolicy:
+class QPolicy(WithWeights[QNetwork]):
     """Acts ε-greedily by its Q-values; masked actions are never chosen. Satisfies `sim.protocols.Policy`."""
 
     def __init__(
@@ -96,18 +97,6 @@ class QPolicy:
             keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions)), -1.0)
             anything = keys.argmax(1)
         return np.where(explore, anything, best)
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)
 
     def q_values(self, obs: Tensor) -> Tensor:
         """(N, …) → (N, A) expected discounted returns."""

@@ -20,6 +20,7 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
 from generative.canvas import Canvas
+from generative.collection import class_means
 from generative.noise import angles
 from sim.records import Array
 
@@ -39,10 +40,11 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def measure(self, values: Array, labels: Array, canvas: Canvas) -> None:
         """Take the means of pictures (N, H, W, 3) uint8 of classes (N,)."""
-        for row, chosen in enumerate([*(labels == k for k in range(len(self.pictures) - 1)), labels >= 0]):
-            if chosen.any():
-                mean = torch.from_numpy(values[chosen].mean(0, dtype=np.float64)[None])
-                self.pictures[row] = canvas.folded(mean)[0]
+        of_all = len(self.pictures) - 1
+        if of_all:
+            for label, mean in class_means(values, labels):
+                self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
+        self.pictures[of_all] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
 
     def forward(self, told: Tensor) -> Tensor:
         """See the class."""
@@ -52,12 +54,16 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 class AgainstBackdrop(nn.Module):
     """x_t (n, …), t, what is told (n, …) → ``.sample`` (n, …), whole pictures; `unet` tells what differs."""
 
+    alphas: Tensor  # (1000,)
+
     def __init__(self, unet: nn.Module, backdrop: Backdrop) -> None:
         super().__init__()
         self.unet, self.backdrop = unet, backdrop
+        alphas = torch.from_numpy(np.cos(angles())).float()
+        self.register_buffer("alphas", alphas, persistent=False)  # follows from the schedule
 
     def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:
         """See the class."""
         behind = self.backdrop(told)
-        alpha = torch.from_numpy(np.cos(angles())).to(x)[t].view(-1, 1, 1, 1)
+        alpha = self.alphas[t].view(-1, 1, 1, 1)
         return SimpleNamespace(sample=self.unet(x - alpha * behind, t, told).sample + behind)

@@ -6,7 +6,7 @@ compared. Does not know where examples come from (`generative.data`), nor models
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,6 +143,16 @@ class Collection:
         if not chosen.any() or chosen.all():
             raise ValueError("there is but one episode: nothing can be held out for validation")
         return self.take(np.flatnonzero(~chosen)), self.take(np.flatnonzero(chosen))
+
+
+def class_means(values: Array, labels: Array) -> Iterator[tuple[int, Array]]:
+    """Each class (N,) that there is and the mean (…) float64 of its examples (N, …).
+
+    >>> {label: mean.tolist() for label, mean in class_means(np.array([[1], [4], [2]]), np.array([3, 0, 3]))}
+    {0: [4.0], 3: [1.5]}
+    """
+    for label in np.unique(labels):
+        yield int(label), values[labels == label].mean(0, dtype=np.float64)
 
 
 def joined(parts: Sequence[Collection]) -> Collection:

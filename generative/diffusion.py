@@ -112,7 +112,7 @@ def unet(config: Diffusion, canvas: Canvas, **condition: Any) -> nn.Module:
     return network
 
 
-def before(config: Diffusion, network: nn.Module, canvas: Canvas, classes: int) -> nn.Module:
+def against_backdrop(config: Diffusion, network: nn.Module, canvas: Canvas, classes: int) -> nn.Module:
     """A network against a backdrop for each of `classes`, if so wished."""
     if not config.backdrop:
         return network
@@ -203,9 +203,8 @@ class DiffusionModel(Learned[nn.Module]):
         classes = len(spec.label_names)  # and one number more, for none of them
 
         def network() -> nn.Module:
-            return before(
-                config, unet(config, self.canvas, num_class_embeds=classes + 1), self.canvas, classes
-            )
+            told_classes = unet(config, self.canvas, num_class_embeds=classes + 1)
+            return against_backdrop(config, told_classes, self.canvas, classes)
 
         super().__init__(network, seed=seed, device=device)
         self.network.eval()

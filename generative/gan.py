@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from generative.collection import Collection, Spec
+from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions, Loss
@@ -102,10 +102,9 @@ class GANNetwork(nn.Module):
     def measure(self, values: Array, labels: Array) -> None:
         """Take the mean picture of each class, or mean and deviation of each number of vectors (N, D)."""
         if isinstance(self.generator, PictureGenerator):
-            for label in np.unique(labels):
-                mean = values[labels == label].mean(0, dtype=np.float64).astype(np.float32)
-                device = self.mean.device
-                self.generator.means[label] = self.scaled(torch.from_numpy(mean)[None].to(device))[0]
+            for label, mean in class_means(values, labels):
+                x = torch.from_numpy(mean.astype(np.float32))[None].to(self.mean.device)
+                self.generator.means[label] = self.scaled(x)[0]
         else:
             self.mean.copy_(torch.from_numpy(values.mean(0)))
             self.scale.copy_(torch.from_numpy(values.std(0)).clamp(min=1e-6))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generative.collection import Collection, Spec
+from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
@@ -181,9 +181,9 @@ class ImageFlowNetwork(nn.Module):
 
     def measure(self, values: Array, labels: Array) -> None:
         """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
-        for label in np.unique(labels):
-            mean = values[labels == label].mean(0, dtype=np.float64) / 127.5 - 1
-            self.means[label] = self.cut(torch.from_numpy(mean.astype(np.float32)).permute(2, 0, 1)[None])[0]
+        for label, mean in class_means(values, labels):
+            x = torch.from_numpy((mean / 127.5 - 1).astype(np.float32))
+            self.means[label] = self.cut(x.permute(2, 0, 1)[None])[0]
 
     def forward(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Noise (B, T, D) of pictures, and (B,) the logarithm of the Jacobian's determinant."""

@@ -29,7 +29,7 @@ from generative.diffusion import (
     WITHHELD,
     Diffusion,
     Noised,
-    before,
+    against_backdrop,
     diffusion_loss,
     fit_options,
     guided,
@@ -126,7 +126,8 @@ class TextNetwork(nn.Module):
 
     def __init__(self, config: TextToImage, canvas: Canvas, words: int) -> None:
         super().__init__()
-        self.unet = before(config, unet(config, canvas, class_embed_type="identity"), canvas, classes=0)
+        told_meaning = unet(config, canvas, class_embed_type="identity")
+        self.unet = against_backdrop(config, told_meaning, canvas, classes=0)
         # As wide as the time's embedding, which diffusers makes four times the first map's channels.
         self.text = Reader(words, config.width, config.depth, 4 * config.channels[0])
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generative.collection import Collection, Spec
+from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
@@ -113,9 +113,8 @@ class VAENetwork(nn.Module):
             conv(steps[-1], steps[-1]), *map(doubling, steps[::-1], steps[-2::-1]), conv(steps[0], steps[0])
         )
         self.head = nn.Conv2d(steps[0], values, 3, 1, 1)
-        self.certainty = nn.Parameter(
-            torch.tensor(0.2)
-        )  # a tenth of −log of the pixels' scale: it has far to go
+        # A tenth of −log of the pixels' scale, which has far to go.
+        self.certainty = nn.Parameter(torch.tensor(0.2))
         classes = len(spec.label_names)
         self.prior_mean = nn.Parameter(torch.randn(classes, config.latents))
         self.prior_log_scale = nn.Parameter(torch.zeros(classes, config.latents))
@@ -123,9 +122,8 @@ class VAENetwork(nn.Module):
 
     def measure(self, values: Array, labels: Array) -> None:
         """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
-        for label in np.unique(labels):
-            mean = torch.from_numpy(values[labels == label].mean(0, dtype=np.float64)[None])
-            self.means[label] = from_rgb(mean)[0]
+        for label, mean in class_means(values, labels):
+            self.means[label] = from_rgb(torch.from_numpy(mean)[None])[0]
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) in [−1, 1] → mean and log of the scale of q(z|x), (N, L) each."""

@@ -1,7 +1,8 @@
 """A model that is one network: drawn from a seed, put on a device, handed over as arrays.
 
 What every perception and every sampler has in common, and no more: keys, loss, fit and what the network is
-asked are the model's own, in its own file.
+asked are the model's own, in its own file. Agents draw their networks in their own ways, and hand them over
+in this one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,25 @@ from supervised.numerics import from_arrays, to_arrays
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class Learned(Generic[Network]):
+class WithWeights(Generic[Network]):
+    """Hands over the weights of its `network`."""
+
+    network: Network
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name: the content of a checkpoint."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+
+class Learned(WithWeights[Network]):
     """A model around one network.
 
     Attributes:
@@ -39,15 +58,3 @@ class Learned(Generic[Network]):
             torch.manual_seed(seed)
             network = make()
         self.network = network.to(self.device)
-
-    def weights(self) -> dict[str, Array]:
-        """The network's parameters by name: the content of a checkpoint."""
-        return to_arrays(self.network.state_dict())
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint.
-
-        Raises:
-            ValueError: if names or shapes differ from this network's.
-        """
-        from_arrays(self.network, weights)

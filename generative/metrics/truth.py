@@ -1,7 +1,7 @@
 """What is true of samples: whether a board could stand, and a sentence says what was asked for.
 
-Every share of true ones is worth only as much as the same share of real examples, which stands beside it:
-perceptions err, and play is wilder than rules. Of poses the simulator itself judges (`sim.walker.poses`).
+Every share of true ones is worth only as much as the same share of real examples: perceptions err, and play
+is wilder than rules. Of poses the simulator itself judges (`sim.walker.poses`).
 """
 
 from __future__ import annotations

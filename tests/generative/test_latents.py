@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from generative.collection import Collection
-from generative.latents import linear, named_axes, principal_axes, spherical, told
+from generative.latents import RIDGE, linear, named_axes, principal_axes, spherical, told
 from sim.records import Percept
 
 
@@ -75,6 +75,21 @@ def test_an_axis_is_named_by_the_fact_it_moves_and_moves_it_by_as_much_as_it_say
     # Along the data: z₂ goes with z₁ at their covariance, as E[z | place] says.
     wanted = np.array([20, 16, -20]) / (20**2 + 4 * 5**2)
     assert np.allclose(place.direction, wanted, atol=5e-3)
+
+
+def test_latents_of_more_numbers_than_examples_give_the_axes_of_the_large_system():
+    z, collection = examples(120)
+    wide = np.concatenate([z, np.random.default_rng(1).standard_normal((120, 300), np.float32)], 1)
+    axes = {axis.name: axis for axis in named_axes(wide, collection)}
+    fact = np.array([truth.facts["place"] for truth in collection.truths[1:]], float)
+    moved = wide[1:].astype(float) - wide[1:].mean(0, dtype=float)
+    gram = moved.T @ moved
+    gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    weights = np.linalg.solve(gram, moved.T @ (fact - fact.mean()))
+    covariance = np.cov(moved.T) + RIDGE * np.trace(np.cov(moved.T)) / len(gram) * np.eye(len(gram))
+    np.testing.assert_allclose(axes["place"].weights, weights, atol=1e-3 * np.abs(weights).max())
+    along = covariance @ weights / (weights @ covariance @ weights)
+    np.testing.assert_allclose(axes["place"].direction, along, atol=1e-3 * np.abs(along).max())
 
 
 def test_few_examples_name_no_axis():

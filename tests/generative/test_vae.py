@@ -38,8 +38,8 @@ def halves(n=160, seed=0):
     return Collection(values, labels.astype(np.int64), SPEC.label_names, np.arange(n) // 4)
 
 
-def fitted(updates=400):
-    config = VAE(latents=4, channels=16, batch_size=32, learning_rate=3e-3, ema=0.9, free_bits=0.5)
+def fitted(updates=200):
+    config = VAE(latents=4, channels=16, batch_size=32, learning_rate=1e-2, ema=0.9)
     model = config.build(SPEC, seed=0)
     train, validation = halves().parted(0.2)
     fit = model.fit(train, validation, seed=0)
@@ -151,7 +151,7 @@ def test_it_learns_to_draw_and_to_tell_classes_apart(trained):
     values = halves(seed=5).values[:40]
     assert model.bits_per_dim(values).mean() < 0.6 * untrained.bits_per_dim(values).mean()
     there = model.decode(model.encode(values)).astype(float)
-    assert np.abs(there - values).mean() < 0.4 * np.abs(values - values.mean((0, 1, 2))).mean()
+    assert np.abs(there - values).mean() < 0.3 * np.abs(values - values.mean((0, 1, 2))).mean()
     shares = []
     for label in ("left", "right"):
         drawn = model.sample(64, Condition(label=label), SampleOptions(), 0).values[..., 0].astype(float)

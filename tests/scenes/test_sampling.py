@@ -6,15 +6,21 @@ import json
 import multiprocessing
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from generative.collection import Collection
 from scenes.cli import main
+from scenes.judging import Judge
+from scenes.metric_board import truth_of_sentences
+from scenes.sampling import Examples
 from scenes.schema import load_scene, shipped_scenes
 from scenes.verbs import list_all
 from sim.checkpoints import load_checkpoint
+from sim.records import Percept, SampleOptions, Samples
 
 SCENE = """
 title = "Digits, dreamt"
@@ -29,6 +35,7 @@ batch_size = 16
 updates = 6
 checkpoint_every = 2
 """
+STATE = "the left paddle is low and the right one high; the score is 3 to 0."
 OFTEN = ["--set", "train.checkpoint_every=1"]
 
 
@@ -110,6 +117,25 @@ def test_training_starts_from_a_checkpoint_of_the_same_data_only(scene, trained,
     other = ["train", scene, "--run", str(tmp_path / "b"), "--from", str(trained)]
     said = refusal(capsys, *other, "--set", f"sampler.0.data={folder}")
     assert "other data" in said and not (tmp_path / "b").exists()
+
+
+class Obedient:
+    """Paints the number of asked-for words; its reader says the first caption of everything."""
+
+    def sample(self, n, condition, options, seed):
+        return Samples(np.full((n, 8, 8, 3), len(condition.text), np.uint8), seed, condition)
+
+
+def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():
+    low, high = (f"The ball is {h} on the left; {STATE}" for h in ("low", "high"))
+    data = Collection(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64), ("pong",), np.arange(4),
+                      captions=(low, high, low, ""))  # fmt: skip
+    judge = Judge("frames/pong", Examples(data, data, data.spec()), "cpu")
+    judge.__dict__["reader"] = SimpleNamespace(
+        perceive=lambda pictures: [Percept("model", caption=low) for _ in pictures]
+    )
+    share = truth_of_sentences(Obedient(), judge, SampleOptions(), 0)
+    assert share == pytest.approx(2 / 3), "of three that say something two are low"
 
 
 def test_a_student_learns_from_a_checkpoint_of_its_own_data_only(trained, tmp_path, capsys):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.captioner import HEIGHT, NOTHING, WIDTH, Captioner, Captions, caption_loss, from_rgb
+from supervised.captioner import HEIGHT, NOTHING, WIDTH, Captioner, Captions, blurred, caption_loss, from_rgb
 from supervised.metrics import grade
 from supervised.views import Views
 from supervised.wording import STILLS, parse
@@ -113,3 +113,18 @@ def test_weights_are_given_and_taken():
 def test_values_out_of_range_are_refused_by_name(field, value):
     with pytest.raises(ValueError, match=field):
         Captioner(**{field: value})
+
+
+def test_a_share_of_the_pictures_is_learned_as_small_as_samplers_draw():
+    views = roads(40, 0)
+    rows = np.arange(40)
+    none, half, all_ = (
+        Captions(views, WORDS, share).batch(rows, np.random.default_rng(0))["rgb"] for share in (0, 0.5, 1)
+    )
+    assert np.array_equal(none, views.rgb)
+    assert all(np.array_equal(rgb, blurred(was)) for rgb, was in zip(all_, views.rgb, strict=True))
+    changed = [not np.array_equal(rgb, was) for rgb, was in zip(half, views.rgb, strict=True)]
+    assert 10 <= sum(changed) <= 30
+    point = np.zeros((210, 160, 3), np.uint8)
+    point[100:104, 80:83] = 255
+    assert 0 < blurred(point).max() < 255
