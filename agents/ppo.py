@@ -29,7 +29,7 @@ from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Info, Worlds, finished
+from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.numerics import NonFiniteError, Precision, rounding_once
 
 #: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
@@ -57,6 +57,9 @@ class PPO:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
+    life_loss_ends: bool = (
+        False  # learn as if a lost life ended the game (the same); scores are of whole games
+    )
     normalize_observations: bool = False  # by running mean and deviation; for vectors
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
@@ -272,8 +275,11 @@ class PPOLearner(ActorCriticLearner):
             mask = self.mask(info)
             parameters, value = self.forward(seen)
             action, log_prob = self.head.sample(parameters, mask, self._generator)
+            before = info
             obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
             episodes += finished(info)
+            if self.config.life_loss_ends:
+                terminated = terminated | lives_lost(before, info)
             final_value = torch.zeros_like(value)
             if truncated.any():
                 rows = self.tensor(np.flatnonzero(truncated))

@@ -30,7 +30,7 @@ from agents.networks import NETWORKS
 from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Info, Worlds, finished
+from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer, rounding_once
 
 #: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
@@ -55,6 +55,7 @@ class PQN:
     epsilon_play: float = 0.001  # when watched and scored
     max_grad_norm: float = 10.0
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
+    life_loss_ends: bool = False  # learn as if a lost life ended the game; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
@@ -229,8 +230,11 @@ class PQNLearner(QPolicy):
             seen, mask = self.observe(obs), self.mask(info)
             q = self.q_values(seen)
             action = self.explore(best_actions(q, mask).cpu().numpy(), mask, epsilon, self._generator)
+            before = info
             obs, reward, terminated, truncated, info = worlds.step(action)
             episodes += finished(info)
+            if self.config.life_loss_ends:
+                terminated = terminated | lives_lost(before, info)
             value = best_values(q, mask)
             final_value = torch.zeros_like(value)
             if truncated.any():

@@ -83,6 +83,17 @@ def ended_episode(info: Info, world: int) -> Episode:
     )
 
 
+def lives_lost(before: Info, info: Info) -> Array:
+    """(N,) bool: which worlds lost a life between two infos; a new game, with all its lives, lost none.
+
+    Raises:
+        WorldError: if the worlds do not tell their lives.
+    """
+    if "lives" not in info:
+        raise WorldError("these worlds tell no lives: set agent.life_loss_ends to false")
+    return np.asarray(info["lives"] < before["lives"])
+
+
 class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
     """A batch of N worlds; see the module for what it promises."""
 

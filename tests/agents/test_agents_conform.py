@@ -140,3 +140,38 @@ def test_learners_give_and_take_weights(name, world):
     missing = next(iter(weights))
     with pytest.raises(ValueError, match=f"lack {missing}"):
         other.load_weights({key: a for key, a in weights.items() if key != missing})
+
+
+@pytest.mark.parametrize("name", ["ppo", "pqn"])
+def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
+    cls = load(AGENTS, name, "agent")
+    ends, lives, games = {}, [], {}
+    for wish in (False, True):
+        worlds = make_worlds("atari/breakout", 2, seed=3)
+        step = worlds.step
+
+        def noted(actions, step=step, wish=wish):
+            told = step(actions)
+            if wish:
+                lives.append(told[4]["lives"])
+            return told
+
+        worlds.step = noted
+        config = cls(network="small", num_steps=400, minibatch_size=32, life_loss_ends=wish)
+        agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+        given = (1.0,) if name == "pqn" else ()
+        obs, info = worlds.reset()
+        rollout, _, _, episodes = agent._collect(worlds, obs, info, *given)
+        ends[wish], games[wish] = rollout.terminated.numpy(), [episode.score for episode in episodes]
+    lost = np.diff(np.stack([info["lives"], *lives]), axis=0) < 0
+    assert games[True] == games[False] and len(games[True]) >= 2, "the same games are played to their ends"
+    assert lost.sum() >= 8
+    np.testing.assert_array_equal(ends[True], ends[False] | lost)
+
+
+def test_who_tells_no_lives_cannot_lose_one():
+    worlds = make_worlds(DISCRETE, 2, seed=0)
+    config = construct(load(AGENTS, "ppo", "agent"), {"network": "mlp", "life_loss_ends": True}, "ppo")
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    with pytest.raises(RequestError, match="tell no lives: set agent.life_loss_ends to false"):
+        next(agent.learn(worlds, Budget(updates=1)))

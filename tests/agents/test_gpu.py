@@ -17,7 +17,12 @@ from sim.records import Budget
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
-    pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning"),  # inductor's own imports
+    # Of PyTorch's own making: inductor's imports, its choice of a softmax, a first graph that only frees
+    # memory, and the check for waits, which is young.
+    pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:(?s).*Online softmax is disabled.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The CUDA Graph is empty.*:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode.*:UserWarning"),
 ]
 
 CONFIGS = {
@@ -88,8 +93,9 @@ def test_nothing_inside_an_update_waits_for_the_device(name, compile):
 
 
 @NAMES
-def test_losses_and_gradients_are_those_of_the_cpu(name):
-    """Of the same weights and transitions; the device's float32 convolutions may use TF32, 10 bits."""
+def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
+    """Of the same weights and transitions, without the device's shorter float32 (TF32, 10 bits)."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     worlds = worlds_of()
     cpu, cuda = (built(name, worlds, device, precision="float32") for device in ("cpu", "cuda"))
     if name == "dqn":
