@@ -16,6 +16,7 @@ from scenes.schema import Scene, SceneError
 from sim.catalog import load, world_config
 from sim.checkpoints import Card, Checkpoint, check_fits, load_checkpoint, make_card
 from sim.fields import construct
+from sim.machine import processors
 from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
 from sim.vector import Worlds
 
@@ -138,8 +139,7 @@ def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
     import torch
 
     if not os.environ.get("OMP_NUM_THREADS"):
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(1 if getattr(agent, "network", "").startswith("mlp") else cores)
+        torch.set_num_threads(1 if getattr(agent, "network", "").startswith("mlp") else processors())
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wish == "cuda" and not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What this machine has: how much memory a process may still take."""
+"""What this machine has: how many processors a process may use, and how much memory it may still take."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ GIB = 2**30
 
 class MemoryRefused(RequestError, ValueError):
     """More memory than there is was asked for; nothing was allocated."""
+
+
+def processors() -> int:
+    """How many processors this process may use, which in a container can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def free_memory() -> int | None:

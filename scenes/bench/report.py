@@ -13,18 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from scenes.bench.duel import Measured
+from sim.machine import processors
 
 QUIET = 0.5  # load for each core above which figures are not to be trusted
 PACKAGES = (
     "playfield", "numpy", "torch", "gymnasium", "ale-py", "mujoco", "chess", "stable-baselines3",
 )  # fmt: skip
-
-
-def cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load() -> float:
@@ -42,7 +36,7 @@ def machine(threads: int, device: str, load_before: float) -> dict[str, Any]:
             versions[name] = None
     facts: dict[str, Any] = {
         "cpu": processor(),
-        "cores": cores(),
+        "cores": processors(),
         "threads": threads,
         "device": device,
         "system": platform.platform(),
@@ -70,7 +64,7 @@ def processor() -> str:
 
 def busy(load_before: float) -> bool:
     """Whether something else keeps this machine from being measured."""
-    return load_before > QUIET * cores()
+    return load_before > QUIET * processors()
 
 
 def show(rows: Sequence[Measured], console: Console) -> None:

@@ -17,6 +17,7 @@ from scenes.build import chosen_device
 from scenes.progress import progress_bar
 from sim.catalog import MissingPackageError, mend
 from sim.errors import RequestError
+from sim.machine import processors
 
 
 def bench(
@@ -42,11 +43,11 @@ def bench(
     place = "cpu"
     if device == "cuda" or any(row.networks for row in rows.values()):
         place = chosen_device(device)
-    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or report.cores()
+    threads = threads or int(os.environ.get("OMP_NUM_THREADS") or 0) or processors()
     load_before = report.load()
     if report.busy(load_before):
         console.print(
-            f"This machine is busy (load {load_before:.1f} on {report.cores()} cores): the figures will be "
+            f"This machine is busy (load {load_before:.1f} on {processors()} cores): the figures will be "
             "wrong, and ratios too. Wait until it is quiet.",
             style="yellow",
             soft_wrap=True,

@@ -14,7 +14,6 @@ which takes as long as the emulator itself.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -33,6 +32,7 @@ from gymnasium.vector import AutoresetMode
 from sim.atari.resize import AreaResize
 from sim.atari.truth import classes, percept, table
 from sim.fields import nearest
+from sim.machine import processors
 from sim.records import Array, Percept
 from sim.vector import ActionError, EnvWorlds, Info, Worlds, checked_count
 
@@ -123,7 +123,7 @@ class AtariWorlds(Worlds):
     frame_stack = STACK
 
     def __init__(self, config: Atari, num_envs: int, seed: int, num_threads: int | None) -> None:
-        threads = min(checked_count(num_envs), num_threads or os.cpu_count() or 1)
+        threads = min(checked_count(num_envs), num_threads or processors())
         self._vector = AtariVectorEnv(
             config.game,
             num_envs,

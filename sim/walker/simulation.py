@@ -9,7 +9,6 @@ no such forces, and copying the solution out, which is what takes time, is left 
 from __future__ import annotations
 
 import logging
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch, SimulationError
 
+from sim.machine import processors
 from sim.records import Array, State
 from sim.walker.reward import Body, Motion, clipped
 
@@ -50,7 +50,7 @@ class Simulation:
         self.dt = self.model.opt.timestep * body.frame_skip  # s a step
         self._sees_contacts = body.contact_weight is not None
         self._batch = Batch(
-            self.model, num, min(num, threads or _processors()), persistent=self._sees_contacts
+            self.model, num, min(num, threads or processors()), persistent=self._sees_contacts
         )
         self.qpos, self.qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
         self.ctrl = self._batch.bind("ctrl")
@@ -149,12 +149,6 @@ class Simulation:
         mujoco.mj_comPos(self.model, self._scratch)
         mujoco.mj_camlight(self.model, self._scratch)
         return self._scratch
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _quieten() -> None:

@@ -18,6 +18,7 @@ from scenes.bench import report, verb, worker
 from scenes.bench.duel import Side, SideError, measure
 from scenes.bench.rows import ROWS, Row, chosen, missing
 from scenes.cli import main
+from sim.machine import processors
 
 SETTINGS = worker.Settings(seed=3, device="cpu", threads=1, torch_threads=1)
 SIDES = """
@@ -214,7 +215,7 @@ def test_the_command_measures_and_answers_in_json(capsys, monkeypatch):
 
 def test_a_busy_machine_is_told(capsys, monkeypatch):
     monkeypatch.setitem(ROWS, "pace", row("light", "light", note="equal"))
-    monkeypatch.setattr(report, "load", lambda: 0.5 * report.cores() + 0.1)
+    monkeypatch.setattr(report, "load", lambda: 0.5 * processors() + 0.1)
     assert main(["bench", "pace", "--rounds", "1", "--seconds", "0.01", "--json"]) == 0
     captured = capsys.readouterr()
     assert "busy" in captured.err and "wrong" in captured.err
