@@ -28,13 +28,14 @@ from sim.records import Array
 class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures.
 
-    Where something else is told, floating-point numbers, all have that one behind them (1, *shape).
+    `shift` is that of the noise schedule. Where something else is told, floating-point numbers, all have that
+    one behind them (1, *shape).
     """
 
     pictures: Tensor
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(self, classes: int, shape: Sequence[int]) -> None:
+    def __init__(self, classes: int, shape: Sequence[int], shift: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("pictures", torch.zeros(classes + 1, *shape))
 
@@ -59,7 +60,7 @@ class AgainstBackdrop(nn.Module):
     def __init__(self, unet: nn.Module, backdrop: Backdrop) -> None:
         super().__init__()
         self.unet, self.backdrop = unet, backdrop
-        alphas = torch.from_numpy(np.cos(angles())).float()
+        alphas = torch.from_numpy(np.cos(angles(backdrop.config.shift))).float()
         self.register_buffer("alphas", alphas, persistent=False)  # follows from the schedule
 
     def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:

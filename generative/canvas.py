@@ -40,11 +40,13 @@ class Canvas:
         shape: (H, W, 3).
         fold: p; it must divide H and W.
         prediction: what a network tells of a map.
+        shift: of the noise schedule, see `generative.noise`.
     """
 
     shape: tuple[int, ...]
     fold: int
     prediction: Prediction = "sample"
+    shift: float = 1.0
 
     @property
     def channels(self) -> int:
@@ -73,7 +75,7 @@ class Canvas:
         return functional.pixel_unshuffle(noise.permute(0, 3, 1, 2), self.fold)
 
 
-def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction) -> Canvas:
+def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction, shift: float = 1.0) -> Canvas:
     """The canvas for data of one kind.
 
     Args:
@@ -81,6 +83,7 @@ def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction) -> C
         fold: see `Canvas`.
         halvings: how often the network halves the map.
         prediction: see `Canvas`.
+        shift: see `Canvas`.
 
     Raises:
         ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
@@ -94,7 +97,7 @@ def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction) -> C
             f"pictures are {height} × {width}; fold {fold} and {halvings + 1} entries in channels need "
             f"multiples of {divisor}: set fold or channels"
         )
-    return Canvas(spec.shape, fold, prediction)
+    return Canvas(spec.shape, fold, prediction, shift)
 
 
 def trace(
@@ -148,12 +151,14 @@ def _walks(
         each, denoiser = generators(seed, first, len(rows)), denoiser_of(rows)
         if condition.frame is not None:
             known, hidden = _known(canvas, condition, device)
-            walks.append(filled(denoiser, known, hidden, options.steps, each, canvas.prediction))
+            walks.append(
+                filled(denoiser, known, hidden, options.steps, each, canvas.prediction, shift=canvas.shift)
+            )
             continue
         noise = drawn((canvas.channels, *canvas.cells), each, device)
         if latents is not None:
             noise = canvas.noise_of(latents[rows.start : rows.stop]).to(device)
-        solver = scheduler(canvas.prediction, options.scheduler, options.steps)
+        solver = scheduler(canvas.prediction, options.scheduler, options.steps, canvas.shift)
         walks.append(denoised(denoiser, solver, noise, each))
     return walks
 

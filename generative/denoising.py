@@ -73,6 +73,7 @@ def filled(
     each: Sequence[torch.Generator],
     prediction: Prediction,
     resamplings: int = RESAMPLINGS,
+    shift: float = 1.0,
 ) -> Iterator[Tensor]:
     """Fill in what is hidden, as RePaint does (Lugmayr et al. 2022).
 
@@ -88,11 +89,12 @@ def filled(
         each: n generators.
         prediction: what the denoiser tells.
         resamplings: how often each step is walked.
+        shift: of the noise schedule.
 
     Yields:
         (n, …) the noise, then x after each step; in the last, what is known is exactly as it was given.
     """
-    phi = torch.from_numpy(angles())
+    phi = torch.from_numpy(angles(shift))
     times = torch.linspace(TIMESTEPS, 0, steps + 1).round().long() - 1  # the last, −1, is without noise
 
     def fresh() -> Tensor:

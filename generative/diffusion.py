@@ -54,6 +54,7 @@ class Diffusion:
     prediction: Prediction = "sample"  # the network tells pictures, or velocities ("v_prediction")
     attention: bool = False  # at the coarsest map
     backdrop: bool = False  # the network tells what differs from its class's mean picture
+    shift: float = 1.0  # of the noise schedule; above 1, more of it in strong noise: see `generative.noise`
     learning_rate: float = 1e-3
     batch_size: int = 16
     ema: float = 0.998
@@ -74,6 +75,8 @@ class Diffusion:
             raise ValueError(f"channels must be multiples of {GROUPS}, not {list(self.channels)}")
         if not 0 < self.learning_rate:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not 0.1 <= self.shift <= 100:
+            raise ValueError(f"shift must be in 0.1…100, not {self.shift}")
         if self.backdrop and self.prediction != "sample":
             raise ValueError('a backdrop needs prediction = "sample": velocities have no mean picture')
 
@@ -118,7 +121,7 @@ def against_backdrop(config: Diffusion, network: nn.Module, canvas: Canvas, clas
         return network
     from generative.backdrop import AgainstBackdrop, Backdrop  # imports diffusers
 
-    return AgainstBackdrop(network, Backdrop(classes, [canvas.channels, *canvas.cells]))
+    return AgainstBackdrop(network, Backdrop(classes, [canvas.channels, *canvas.cells], canvas.shift))
 
 
 class Noised:
@@ -158,9 +161,9 @@ def times(n: int, generator: np.random.Generator) -> Array:
     return ((np.arange(n) + generator.random()) / n * TIMESTEPS).astype(np.int64)
 
 
-def noised(x_0: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """x_t and the velocity there, both (B, …) like `x_0`, at times t (B,)."""
-    phi = torch.from_numpy(angles()).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
+def noised(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
+    """x_t and the velocity there, both (B, …) like `x_0`, at times t (B,) of a schedule of that `shift`."""
+    phi = torch.from_numpy(angles(shift)).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
     alpha, sigma = phi.cos(), phi.sin()
     return alpha * x_0 + sigma * noise, alpha * noise - sigma * x_0
 
@@ -172,13 +175,13 @@ def diffusion_loss(network: nn.Module, batch: Batch, canvas: Canvas) -> tuple[Te
     where there is next to no noise it counts as if there were a little.
     """
     x_0, t = canvas.folded(batch["rgb"]), batch["t"]
-    x_t, velocity = noised(x_0, batch["noise"], t)
+    x_t, velocity = noised(x_0, batch["noise"], t, canvas.shift)
     said = network(x_t, t, batch["told"]).sample.float()
+    error = (said - (x_0 if canvas.prediction == "sample" else velocity)).square().flatten(1).mean(1)
     if canvas.prediction == "sample":
-        sigma = torch.from_numpy(np.sin(angles())).to(x_0)[t].clamp(min=LEAST_NOISE)
-        error = (said - x_0).square().flatten(1).mean(1) / sigma.square()
-    else:
-        error = (said - velocity).square().flatten(1).mean(1)
+        error = (
+            error / torch.from_numpy(np.sin(angles(canvas.shift))).to(x_0)[t].clamp(min=LEAST_NOISE).square()
+        )
     half = t < TIMESTEPS // 2
     return error.mean(), {"faint": error[half].mean(), "strong": error[~half].mean()}
 
@@ -199,7 +202,8 @@ class DiffusionModel(Learned[nn.Module]):
 
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
+        halvings = len(config.channels) - 1
+        self.canvas = canvas_of(spec, config.fold, halvings, config.prediction, config.shift)
         classes = len(spec.label_names)  # and one number more, for none of them
 
         def network() -> nn.Module:
@@ -254,7 +258,8 @@ class DiffusionModel(Learned[nn.Module]):
         """A checkpoint's files: those of diffusers."""
         from generative.pipeline import PicturePipeline
 
-        solver, network, backdrop = scheduler(self.config.prediction), cast(Any, self.network), None
+        solver = scheduler(self.config.prediction, shift=self.config.shift)
+        network, backdrop = cast(Any, self.network), None
         files = {"": f"unet/{WEIGHTS}"}
         if self.config.backdrop:
             network, backdrop = network.unet, network.backdrop

@@ -85,10 +85,10 @@ def one_step_loss(
     at = torch.from_numpy(stops(grid)).to(x_0.device)
     step = batch["t"] * grid // TIMESTEPS  # from stop `step + 1` to stop `step`
     t, r = at[step + 1], at[step]
-    x_t, _ = noised(x_0, batch["noise"], t)
+    x_t, _ = noised(x_0, batch["noise"], t, canvas.shift)
     with torch.no_grad():
         picture = guided(teacher, told, batch["untold"], guidance)(x_t, t).float()
-        x_r = walked(x_t, picture, t, r)
+        x_r = walked(x_t, picture, t, r, canvas.shift)
         further = network(x_r, r, told).sample.float()
         goal = torch.where((step == 0).view(-1, 1, 1, 1), picture, further)
     said = network(x_t, t, told).sample.float()
@@ -97,21 +97,21 @@ def one_step_loss(
     error = ((square + bend**2).sqrt() - bend) / math.sqrt(x_0[0].numel())
     first = t == TIMESTEPS - 1
     from_noise = (error * first).sum() / first.sum().clamp(min=1)
-    return (error * importance(grid).to(error)[step]).mean(), {"from_noise": from_noise}
+    return (error * importance(grid, canvas.shift).to(error)[step]).mean(), {"from_noise": from_noise}
 
 
-def importance(grid: int) -> Tensor:
+def importance(grid: int, shift: float = 1.0) -> Tensor:
     """(grid,) what an error counts at each step, in the mean 1: the less the farther it goes.
 
     How far is counted in σ/α (ibid., section 3.4): near the clean end, on which all builds, steps are short.
     """
-    far = np.diff(np.tan(angles()[stops(grid)]))
+    far = np.diff(np.tan(angles(shift)[stops(grid)]))
     return torch.from_numpy(grid / far / (1 / far).sum())
 
 
-def walked(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor) -> Tensor:
+def walked(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor, shift: float = 1.0) -> Tensor:
     """x_r from x_t (B, …) and the picture in it: a step of DDIM (Song et al. 2020, equation 12, η = 0)."""
-    phi = torch.from_numpy(angles()).to(x_t)
+    phi = torch.from_numpy(angles(shift)).to(x_t)
     phi_t, phi_r = (phi[time].view(-1, *[1] * (x_t.dim() - 1)) for time in (t, r))
     noise = (x_t - phi_t.cos() * picture) / phi_t.sin()
     return phi_r.cos() * picture + phi_r.sin() * noise

@@ -1,8 +1,11 @@
 """Pictures from sentences: diffusion that is told what a caption says.
 
-A small transformer (Vaswani et al. 2017) reads the sentence, in words of its own captions, and its answer
-joins the time in every block of the network (as classes do in Dhariwal & Nichol 2021). Guidance works as
-with classes: in one example of ten the sentence is withheld, and an empty one stands for none.
+A small transformer (Vaswani et al. 2017) reads the sentence, in words of its own captions. On all but its
+finest map the network attends to every word (Rombach et al. 2022), and the meaning of the whole joins the
+time in every block (as classes do in Dhariwal & Nichol 2021). Beside the noise it is shown where each cell
+lies (Liu et al. 2018, "CoordConv"): without that a convolution knows of "high on the left" only what seeps in
+from the edges. Guidance works as with classes: in one example of ten the sentence is withheld, and an empty
+one stands for none.
 
 Sentences come from a grammar (`supervised.wording`), so that what a picture shows can be held to what
 was asked for. A word that no caption has is refused by name.
@@ -12,6 +15,7 @@ Read from top to bottom: the keys, tokens, the reader, the network, the model th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +29,7 @@ from generative.canvas import Canvas, DenoiserOf, canvas_of, sampled, trace
 from generative.collection import Collection, Spec
 from generative.conditions import ConditionError, check_condition
 from generative.diffusion import (
+    GROUPS,
     WEIGHTS,
     WITHHELD,
     Diffusion,
@@ -33,7 +38,6 @@ from generative.diffusion import (
     diffusion_loss,
     fit_options,
     guided,
-    unet,
 )
 from generative.noise import scheduler
 from sim.checkpoints import Layout
@@ -45,6 +49,7 @@ from supervised.learned import Learned
 LONGEST = 48  # tokens of a sentence
 NOTHING = 0  # the token that fills the places behind a sentence
 HEADS = 4
+LEAST_VARIANCE = 0.01  # of a pixel in [−2, 2]; Pong's ball gives those of the field about a tenth of it
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ class TextToImage(Diffusion):
     data: str = "frames/pong"
     channels: tuple[int, ...] = (48, 64, 64)
     fold: int = 4
-    width: int = 128  # of the reader
-    depth: int = 2  # its layers
+    attention: bool = False  # to words on the finest map too; on the coarser ones always
+    width: int = 64  # of the reader and of the time's embedding
+    depth: int = 2  # layers of the reader
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -100,9 +106,9 @@ def tokens(sentences: Sequence[str], words: Sequence[str]) -> Array:
 
 
 class Reader(nn.Module):
-    """(n, 48) tokens → (n, `out`): what a sentence says."""
+    """(n, 48) tokens → (n, 49, `width`): what a sentence says, whole and at each word; silence is zeros."""
 
-    def __init__(self, words: int, width: int, depth: int, out: int) -> None:
+    def __init__(self, words: int, width: int, depth: int) -> None:
         super().__init__()
         self.word = nn.Embedding(words + 1, width)
         self.place = nn.Parameter(0.02 * torch.randn(LONGEST + 1, width))
@@ -111,29 +117,78 @@ class Reader(nn.Module):
             width, HEADS, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, out))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
 
     def forward(self, sentence: Tensor) -> Tensor:
         """See the class."""
         x = torch.cat([self.whole.expand(len(sentence), -1, -1), self.word(sentence)], 1) + self.place
         silent = nn.functional.pad(sentence == NOTHING, (1, 0))  # never the place that reads along
-        meaning: Tensor = self.out(self.layers(x, src_key_padding_mask=silent)[:, 0])
-        return meaning
+        read: Tensor = self.out(self.layers(x, src_key_padding_mask=silent))
+        return read.masked_fill(silent[..., None], 0.0)
+
+
+def attentive_unet(config: TextToImage, canvas: Canvas) -> nn.Module:
+    """The `UNet2DConditionModel` of diffusers: words are attended to on all maps, or all but the finest."""
+    from diffusers import UNet2DConditionModel  # seconds of imports that listing and refusing do without
+
+    coarser = len(config.channels) - 1
+    finest = "CrossAttn" if config.attention else ""
+    network: Any = UNet2DConditionModel(
+        sample_size=canvas.cells,
+        in_channels=canvas.channels + len(coordinates(*canvas.cells)),
+        out_channels=canvas.channels,
+        block_out_channels=config.channels,
+        down_block_types=(f"{finest}DownBlock2D", *["CrossAttnDownBlock2D"] * coarser),
+        up_block_types=(*["CrossAttnUpBlock2D"] * coarser, f"{finest}UpBlock2D"),
+        layers_per_block=config.layers,
+        norm_num_groups=GROUPS,
+        resnet_time_scale_shift="scale_shift",
+        cross_attention_dim=config.width,
+        attention_head_dim=HEADS,  # diffusers means their number
+        time_embedding_dim=config.width,
+        class_embed_type="identity",  # the meaning of the whole, just added to the time
+    )
+    network.set_default_attn_processor()  # on a CPU, PyTorch's fused attention learns maps this small slowly
+    attentive: nn.Module = network
+    return attentive
+
+
+def coordinates(height: int, width: int) -> Tensor:
+    """(14, `height`, `width`): y and x from −1 to 1, and sines and cosines of a half, one and two turns."""
+    y, x = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"))
+    turns = torch.cat([math.pi * k * at for k in (0.5, 1, 2)])
+    return torch.cat([at, turns.sin(), turns.cos()])
+
+
+class Placed(nn.Module):
+    """x (n, 3p², h, w), t, what was read (n, 49, width) → ``.sample`` (n, 3p², h, w); `unet` sees places."""
+
+    places: Tensor  # (14, h, w)
+
+    def __init__(self, unet: nn.Module, cells: tuple[int, int]) -> None:
+        super().__init__()
+        self.unet = unet
+        self.register_buffer("places", coordinates(*cells), persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor, read: Tensor) -> Any:
+        """See the class."""
+        x = torch.cat([x, self.places.to(x).expand(len(x), -1, -1, -1)], 1)
+        return self.unet(x, t, read, class_labels=read[:, 0], encoder_attention_mask=read.any(-1))
 
 
 class TextNetwork(nn.Module):
-    """The reader beside diffusers' UNet: (n, 3p², h, w), t, (n, 48) tokens → ``.sample`` (n, 3p², h, w)."""
+    """The reader beside the UNet: (n, 3p², h, w), t, (n, 48) tokens → ``.sample`` (n, 3p², h, w)."""
 
     def __init__(self, config: TextToImage, canvas: Canvas, words: int) -> None:
         super().__init__()
-        told_meaning = unet(config, canvas, class_embed_type="identity")
-        self.unet = against_backdrop(config, told_meaning, canvas, classes=0)
-        # As wide as the time's embedding, which diffusers makes four times the first map's channels.
-        self.text = Reader(words, config.width, config.depth, 4 * config.channels[0])
+        placed = Placed(attentive_unet(config, canvas), canvas.cells)
+        self.drawing = against_backdrop(config, placed, canvas, classes=0)
+        self.text = Reader(words, config.width, config.depth)
 
     def forward(self, x: Tensor, t: Tensor, sentence: Tensor) -> Any:
         """See the class."""
-        return self.unet(x, t, self.text(sentence))
+        return self.drawing(x, t, self.text(sentence))
 
 
 class TextToImageModel(Learned[TextNetwork]):
@@ -141,24 +196,24 @@ class TextToImageModel(Learned[TextNetwork]):
 
     def __init__(self, config: TextToImage, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        self.canvas = canvas_of(spec, config.fold, len(config.channels) - 1, config.prediction)
+        halvings = len(config.channels) - 1
+        self.canvas = canvas_of(spec, config.fold, halvings, config.prediction, config.shift)
         super().__init__(lambda: TextNetwork(config, self.canvas, len(spec.words)), seed=seed, device=device)
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures and their captions; what is kept are averaged weights."""
         if self.config.backdrop:
-            drawing: Any = self.network.unet
+            drawing: Any = self.network.drawing
             drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
         validation_examples = self._examples(validation, 0.0)
-        options, loss = fit_options(self.config), partial(diffusion_loss, canvas=self.canvas)
         return Fit(
             self.network,
-            loss,
+            partial(diffusion_loss, canvas=self.canvas),
             train_examples,
             validation_examples,
-            options,
+            fit_options(self.config),
             seed=seed,
             device=str(self.device),
         )
@@ -172,15 +227,20 @@ class TextToImageModel(Learned[TextNetwork]):
 
     def layout(self) -> Layout:
         """A checkpoint's files: the UNet and the scheduler as diffusers keeps them, the reader beside."""
-        network: Any = self.network.unet
-        files = {"unet.": f"unet/{WEIGHTS}"}
-        told = {"scheduler/scheduler_config.json": scheduler(self.config.prediction).to_json_string()}
+        drawing: Any = self.network.drawing
+        inside, files = "drawing.", {}
+        told = {
+            "scheduler/scheduler_config.json": scheduler(
+                self.config.prediction, shift=self.config.shift
+            ).to_json_string()
+        }
         if self.config.backdrop:
-            files = {"unet.unet.": f"unet/{WEIGHTS}", "unet.backdrop.": f"backdrop/{WEIGHTS}"}
-            told["backdrop/config.json"] = network.backdrop.to_json_string()
-            network = network.unet
-        told["unet/config.json"] = network.to_json_string()
-        return Layout(files | {"text.": "text/model.safetensors"}, told)
+            inside, files = "drawing.unet.", {"drawing.backdrop.": f"backdrop/{WEIGHTS}"}
+            told["backdrop/config.json"] = drawing.backdrop.to_json_string()
+            drawing = drawing.unet
+        told["unet/config.json"] = drawing.unet.to_json_string()
+        files = {f"{inside}unet.": f"unet/{WEIGHTS}"} | files | {"text.": "text/model.safetensors"}
+        return Layout(files, told)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` pictures.
@@ -209,11 +269,12 @@ class TextToImageModel(Learned[TextNetwork]):
     def _denoisers(self, condition: Condition, options: SampleOptions) -> DenoiserOf:
         """Numbers of samples → what the network says of those; the sentence is read once."""
         check_condition(condition, self.spec, {"text", "frame", "mask", "latent"})
-        both = torch.from_numpy(tokens([condition.text or "", ""], self.spec.words)).to(self.device)
-        told, untold = self.network.text(both).split(1)
+        sentences = torch.from_numpy(tokens([condition.text or "", ""], self.spec.words)).to(self.device)
+        told, untold = self.network.text(sentences).split(1)
 
         def of(rows: range) -> Any:
             n = len(rows)
-            return guided(self.network.unet, told.expand(n, -1), untold.expand(n, -1), options.guidance)
+            both = told.expand(n, -1, -1), untold.expand(n, -1, -1)
+            return guided(self.network.drawing, *both, options.guidance)
 
         return of

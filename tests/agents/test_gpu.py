@@ -113,6 +113,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
     found = []
     for agent in (cpu, cuda):
         there = [g.to(agent.device) if isinstance(g, torch.Tensor) else moved(g, agent.device) for g in given]
+        agent._optimizer.zero_grad()  # of the update before, if there was one
         loss, figures, *_ = agent.loss(*there)
         torch.autograd.backward(loss)
         gradient = torch.cat([p.grad.flatten().cpu() for p in agent.network.parameters()])

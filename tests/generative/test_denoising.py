@@ -14,9 +14,9 @@ N = 4_000
 DETERMINISTIC = [name for name in SCHEDULERS if name not in ("sde-dpmsolver++", "ddpm")]
 
 
-def exact_picture(x, t):
+def exact_picture(x, t, shift=1.0):
     """E[x_0 | x_t] where x_0 ~ N(MEAN, DEVIATION²), by the rule for Gaussians."""
-    phi = torch.tensor(np.interp(float(t), np.arange(1000), angles()))
+    phi = torch.tensor(np.interp(float(t), np.arange(1000), angles(shift)))
     alpha, sigma = phi.cos(), phi.sin()
     return MEAN + alpha * DEVIATION**2 * (x - alpha * MEAN) / ((alpha * DEVIATION) ** 2 + sigma**2)
 
@@ -49,6 +49,24 @@ def test_the_schedule_is_a_turning_angle():
     np.testing.assert_allclose(kept, np.cos(angles()) ** 2, rtol=1e-9)
     assert (np.diff(angles()) > 0).all() and np.ptp(np.diff(angles())) < 1e-12
     np.testing.assert_allclose(np.tan(angles()[[0, -1]]), [0.01, 80])
+
+
+@pytest.mark.parametrize("shift", [0.5, 4.0, 10.0])
+def test_a_shift_multiplies_the_noise_between_the_same_ends(shift):
+    shifted, middle = angles(shift), np.tan(angles(shift)[500])
+    assert (np.diff(shifted) > 0).all()
+    np.testing.assert_allclose(np.tan(shifted[[0, -1]]), [0.01, 80])
+    assert middle == pytest.approx(shift, rel=0.15), "half of the walk lies in noise stronger than that"
+    made = scheduler("sample", shift=shift)
+    assert made.config.trained_betas == betas(shift) != betas()
+
+
+@pytest.mark.parametrize("name", DETERMINISTIC)
+def test_a_shifted_walk_leads_to_the_same_quantiles(name):
+    noise = torch.randn(1, N, generator=torch.Generator().manual_seed(0))
+    shifted = scheduler("sample", name, 100, shift=4.0)
+    *_, samples = denoised(lambda x, t: exact_picture(x, t, 4.0), shifted, noise, generators(0, 0, 1))
+    torch.testing.assert_close(samples[0].double(), exact_end(noise[0].double()), rtol=0.05, atol=0.05)
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
