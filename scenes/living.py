@@ -49,7 +49,15 @@ def lived_world(scene: Scene, device: str = "auto", *, training: bool = False) -
     names = scene_vocabulary(scene, number)
     height, width = picture_size(world)
     boxes, points = (names, ()) if tells == "boxes" else ((), names)
-    layout = layout_of(boxes, points, table.slots, width=width, height=height, relations=table.relations)
+    layout = layout_of(
+        boxes,
+        points,
+        table.slots,
+        width=width,
+        height=height,
+        relations=table.relations,
+        smoothing=table.smoothing,
+    )
     origin: Origin = (table.training_origin if training else None) or table.origin
     witness = Witness(
         table.use,

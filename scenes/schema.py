@@ -73,6 +73,7 @@ class Perception:
         training_origin: the same while the agent learns; None: `origin`.
         slots: class → how many boxes of it the agent can know of; 1, unless told.
         relations: whether the agent is told how boxes lie to each other, too.
+        smoothing: how much of the past counts in where things are and how they move, in [0, 1).
         noise_pixels: how far ``noisy truth`` displaces, see `supervised.noise`.
         noise_misses: how often it misses.
     """
@@ -85,6 +86,7 @@ class Perception:
     training_origin: Origin | None = None
     slots: dict[str, Any] = field(default_factory=dict)
     relations: bool = False
+    smoothing: float = 0.0
     noise_pixels: float = PIXELS
     noise_misses: float = MISSES
     fields: dict[str, Any] = field(default_factory=dict)

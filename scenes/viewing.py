@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from agents.catalog import AGENTS
@@ -134,6 +134,7 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
     worlds = scene_worlds(scene, config)
     if len(worlds) > 1:
         player = CHANCE
+    taking = replace(taking, as_watched=getattr(config, "as_watched", False))
     taken = {
         "worlds": [world.protocol() for world in worlds],
         "taking": asdict(taking),

@@ -71,6 +71,7 @@ class DenseConfig:
     learning_rate: float = 3e-3
     batch_size: int = 16
     views: int = 4_000  # pictures to learn from; a tenth as many more to validate
+    as_watched: bool = False  # only from where, and in the colours in which, people watch
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:

@@ -11,6 +11,9 @@ down, all four in [0, 1] of the picture; dx and dy say how far it moved since th
 [−1, 1], where 1 is an eighth of the picture (`FASTEST`). A thing that is missed goes on as it went for up to
 `MEMORY` pictures; then, and before it is first seen, its slot is all zeros.
 
+What errs from picture to picture may be smoothed: place and motion then follow what is seen as a straight
+line that is fitted to the past with weights 1, θ, θ², … would (`gains`).
+
 With relations, dx and dy follow for each pair of boxes: how far the second lies from the first, in [−1, 1],
 where 1 is an eighth of the picture (`NEAR`) or more; zeros unless both are remembered. What matters between
 two things is often much smaller than the picture, such as whether a ball will meet a paddle.
@@ -63,6 +66,7 @@ class Layout:
         width: of the pictures, pixels.
         height: of the pictures, pixels.
         relations: whether it is told how the boxes lie to each other, pair by pair.
+        smoothing: θ in [0, 1), how much of the past counts; 0: the newest picture alone.
 
     >>> Layout(("ball",), ("toe",), 160, 210).names[5:]
     ('ball 0 dx', 'ball 0 dy', 'toe present', 'toe x', 'toe y', 'toe dx', 'toe dy')
@@ -73,13 +77,16 @@ class Layout:
     width: int
     height: int
     relations: bool = False
+    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a layout without slots.
+        """Refuse a layout without slots, and smoothing that never moves.
 
         Raises:
-            SlotError: if nothing is to be seen.
+            SlotError: if nothing is to be seen, or `smoothing` is out of its range.
         """
+        if not 0 <= self.smoothing < 1:
+            raise SlotError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
         if not self.boxes and not self.points:
             raise SlotError("an agent needs at least one box or keypoint to live on")
 
@@ -125,6 +132,7 @@ def layout_of(
     width: int,
     height: int,
     relations: bool = False,
+    smoothing: float = 0.0,
 ) -> Layout:
     """One slot for each class of boxes, or as many as `counts` says; one for each keypoint.
 
@@ -137,7 +145,7 @@ def layout_of(
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
             raise SlotError(f"slots.{name} must be a whole number from 0 on, not {count}")
     boxes = [name for name in classes for _ in range(counts.get(name, 1))]
-    return Layout(tuple(boxes), tuple(points), width, height, relations)
+    return Layout(tuple(boxes), tuple(points), width, height, relations, smoothing)
 
 
 @dataclass(frozen=True)
@@ -167,24 +175,38 @@ def no_tracks(layout: Layout, num: int) -> Tracks:
     return Tracks(np.zeros((*shape, 4), np.float32), np.zeros((*shape, 2), np.float32), unseen)
 
 
-def followed(tracks: Tracks, found: Array) -> Tracks:
+def followed(tracks: Tracks, found: Array, smoothing: float = 0.0) -> Tracks:
     """The memory after one picture more.
 
     Args:
         tracks: before it.
         found: (N, K, 4) where things are, NaN in slots whose thing is not seen; see `placed`.
+        smoothing: see `Layout`.
     """
     seen = ~np.isnan(found[..., 0])
-    since = tracks.unseen[..., None] + 1
-    first = tracks.place[..., :2] - tracks.motion * tracks.unseen[..., None]  # where it was last seen
-    measured = np.where(tracks.remembered[..., None], (found[..., :2] - first) / since, 0)
+    unseen = np.where(seen, 0, np.minimum(tracks.unseen + 1, MEMORY + 1))
     expected = tracks.place.copy()
     expected[..., :2] += tracks.motion
-    unseen = np.where(seen, 0, np.minimum(tracks.unseen + 1, MEMORY + 1))
+    since = tracks.unseen[..., None] + 1
+    known = tracks.remembered[..., None]
+    of_place, of_motion = gains(smoothing, since)
+    error = np.where(seen[..., None], found - expected, 0)
+    place = np.where(known, expected + of_place * error, found)
+    motion = np.where(known, tracks.motion + of_motion / since * error[..., :2], 0)
     gone = (unseen > MEMORY)[..., None]
-    place = np.where(gone, 0, np.where(seen[..., None], found, expected))
-    motion = np.where(gone, 0, np.where(seen[..., None], measured, tracks.motion))
+    place, motion = np.where(gone, 0, place), np.where(gone, 0, motion)
     return Tracks(place.astype(np.float32), motion.astype(np.float32), unseen)
+
+
+def gains(smoothing: float, since: Array) -> tuple[Array, Array]:
+    """How far place and motion follow what is seen after `since` pictures: all the way, unless smoothed.
+
+    The critically damped g-h filter: 1 − θ² and (1 − θ)², with θ to the power of `since`, are what fits a
+    straight line to the past with weights that fade by θ a picture (Brookner 1998, "Tracking and
+    Kalman Filtering Made Easy", section 1.2.6).
+    """
+    theta = smoothing**since
+    return 1 - theta**2, (1 - theta) ** 2
 
 
 def observed(layout: Layout, tracks: Tracks) -> Array:

@@ -169,7 +169,7 @@ class PerceivedWorlds(Worlds):
         percepts = self._witness.look(self.world, rows, self._generators)
         for row, percept in zip(rows, percepts, strict=True):
             found[row] = placed(self._layout, percept, self._tracks, row)
-        self._tracks = chosen(mask, followed(self._tracks, found), self._tracks)
+        self._tracks = chosen(mask, followed(self._tracks, found, self._layout.smoothing), self._tracks)
 
     def _checked(self, actions: Array) -> Array:
         checked: Array = self.world._checked(actions)
@@ -261,7 +261,7 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
     def _look(self) -> Array:
         (self.percept,) = self.witness.look(self, [0], [self._generator])
         found = placed(self.layout, self.percept, self._tracks, 0)
-        self._tracks = followed(self._tracks, found[None])
+        self._tracks = followed(self._tracks, found[None], self.layout.smoothing)
         return np.asarray(observed(self.layout, self._tracks)[0])
 
 

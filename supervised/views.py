@@ -82,6 +82,8 @@ class Taking:
         seed: of worlds, play, viewpoints and colours.
         every: steps from one picture of a world to its next; more where few pictures are to show whole games.
         held_out: in colours that training never sees, where a world has such.
+        as_watched: from where, and in the colours in which, the world shows itself; else walkers are filmed
+            from any side and in any colours.
     """
 
     kind: Kind
@@ -89,6 +91,7 @@ class Taking:
     seed: int
     every: int = 7
     held_out: bool = False
+    as_watched: bool = False
 
 
 class Sight(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -49,7 +50,9 @@ class WalkerSight:
         self.vocabulary(taking.kind)
         kinds = [kind for kind in KINDS if kind == taking.kind]
         walking = Filming(frames=FRAMES, every=taking.every, kinds=kinds)
-        falling = Filming(frames=FRAMES, every=max(1, taking.every // HASTE), kinds=kinds)
+        if taking.as_watched:
+            walking = replace(walking, viewpoints=None, vary_look=False)
+        falling = replace(walking, every=max(1, taking.every // HASTE))
         chance = footage(self._body, count(taking.seed, 2), falling)
         if policy is None:
             return _first(taking.count, chance, taking.kind)

@@ -1,5 +1,7 @@
 """What an agent gets of what is seen: known numbers, and what may not change them."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -209,3 +211,40 @@ def test_relations_say_how_near_two_things_are():
     assert not alone[-2:].any(), "nothing is near what is not there"
     assert near.space.shape == (16,) and near.space.contains(alone)
     assert len(Layout(("brick",) * 4, (), 9, 9, relations=True).pairs) == 6
+
+
+def test_smoothed_they_follow_the_line_that_fits_the_fading_past_best():
+    theta, pictures = 0.6, 120
+    x = 0.2 + 0.004 * np.arange(pictures) + np.random.default_rng(0).normal(0, 0.01, pictures)
+    tracks = no_tracks(LIMB, 1)
+    for place in x:
+        found = np.full((1, 2, 4), np.nan)
+        found[0, 0] = place, 0.5, 0.0, 0.0
+        tracks = followed(tracks, found, theta)
+    age = np.arange(pictures)[::-1]
+    slope, here = np.polyfit(-age, x, 1, w=theta ** (age / 2))  # polyfit squares its weights
+    assert tracks.motion[0, 0, 0] == pytest.approx(slope, rel=1e-4)
+    assert tracks.place[0, 0, 0] == pytest.approx(here, rel=1e-4)
+
+
+def test_smoothed_motion_errs_less_and_unsmoothed_says_what_was_seen():
+    generator = np.random.default_rng(1)
+    x = 0.3 + 0.002 * np.arange(200) + generator.normal(0, 0.01, 200)
+    off = {}
+    for theta in (0.0, 0.5, 0.8):
+        tracks, motions = no_tracks(LIMB, 1), []
+        for place in x:
+            found = np.full((1, 2, 4), np.nan)
+            found[0, 0] = place, 0.5, 0.0, 0.0
+            tracks = followed(tracks, found, theta)
+            motions.append(tracks.motion[0, 0, 0])
+            if theta == 0:
+                assert tracks.place[0, 0, 0] == np.float32(place)
+        off[theta] = np.abs(np.array(motions[50:]) - 0.002).mean()
+    assert off[0.5] < 0.3 * off[0.0] and off[0.8] < 0.3 * off[0.5]
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_smoothing_that_never_moves_is_refused(smoothing):
+    with pytest.raises(SlotError, match="smoothing must be at least 0 and below 1"):
+        Layout((), ("toe",), 10, 10, smoothing=smoothing)

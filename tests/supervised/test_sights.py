@@ -8,6 +8,7 @@ import pytest
 from sim.catalog import world_config
 from sim.chess.themes import HELD_OUT, THEMES
 from sim.records import Percept
+from sim.walker.world import Walker
 from supervised import keeping
 from supervised.baselines import usual
 from supervised.catalog import SIGHTS
@@ -203,3 +204,17 @@ def test_the_usual_percept_is_better_than_any_other_of_its_kind():
     truths = sight("walker/hopper").views(Taking("mask", 8, 0)).truths
     blind = grade("mask", [usual("mask", truths)] * 8, truths)["miou"]
     assert all(blind >= grade("mask", [other] * 8, truths)["miou"] - 0.05 for other in truths)
+
+
+def test_as_watched_a_walker_is_seen_by_its_own_camera_in_its_own_colours():
+    seen = sight("walker/walker2d")
+    watched, varied = (seen.views(Taking("keypoints", 6, 3, as_watched=wish)) for wish in (True, False))
+    own = Walker("walker2d", width=128, height=128).make(seed=0)
+    own.reset()
+    shown, truth = own.render(), own.truth(("keypoints",))
+    own.close()
+    sky = np.s_[:8]  # rows that no walker reaches
+    assert all(np.array_equal(rgb[sky], shown[sky]) for rgb in watched.rgb)
+    assert not any(np.array_equal(rgb[sky], shown[sky]) for rgb in varied.rgb)
+    for told in watched.truths[:1]:  # the start of an episode, which differs from another by millimetres
+        assert np.allclose(told.keypoints["hip"][:2], truth.keypoints["hip"][:2], atol=1.5)
