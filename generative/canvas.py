@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -41,12 +41,14 @@ class Canvas:
         fold: p; it must divide H and W.
         prediction: what a network tells of a map.
         shift: of the noise schedule, see `generative.noise`.
+        scheduler: which solver walks unless told otherwise, by its name there.
     """
 
     shape: tuple[int, ...]
     fold: int
     prediction: Prediction = "sample"
     shift: float = 1.0
+    scheduler: str = DEFAULT
 
     @property
     def channels(self) -> int:
@@ -75,15 +77,14 @@ class Canvas:
         return functional.pixel_unshuffle(noise.permute(0, 3, 1, 2), self.fold)
 
 
-def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction, shift: float = 1.0) -> Canvas:
+def canvas_of(spec: Spec, fold: int, halvings: int, **more: Any) -> Canvas:
     """The canvas for data of one kind.
 
     Args:
         spec: of the data.
         fold: see `Canvas`.
         halvings: how often the network halves the map.
-        prediction: see `Canvas`.
-        shift: see `Canvas`.
+        more: the rest of a `Canvas`.
 
     Raises:
         ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
@@ -97,7 +98,7 @@ def canvas_of(spec: Spec, fold: int, halvings: int, prediction: Prediction, shif
             f"pictures are {height} × {width}; fold {fold} and {halvings + 1} entries in channels need "
             f"multiples of {divisor}: set fold or channels"
         )
-    return Canvas(spec.shape, fold, prediction, shift)
+    return Canvas(spec.shape, fold, **more)
 
 
 def trace(
@@ -158,7 +159,9 @@ def _walks(
         noise = drawn((canvas.channels, *canvas.cells), each, device)
         if latents is not None:
             noise = canvas.noise_of(latents[rows.start : rows.stop]).to(device)
-        solver = scheduler(canvas.prediction, options.scheduler, options.steps, canvas.shift)
+        solver = scheduler(
+            canvas.prediction, options.scheduler or canvas.scheduler, options.steps, canvas.shift
+        )
         walks.append(denoised(denoiser, solver, noise, each))
     return walks
 

@@ -28,7 +28,15 @@ from generative.canvas import Canvas, DenoiserOf, canvas_of, sampled, trace
 from generative.collection import Collection, Spec
 from generative.conditions import check_condition
 from generative.denoising import Denoiser
-from generative.noise import TIMESTEPS, Prediction, angles, scheduler
+from generative.noise import (
+    DEFAULT,
+    TIMESTEPS,
+    Prediction,
+    Scheduler,
+    angles,
+    check_scheduler,
+    scheduler,
+)
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
@@ -61,6 +69,7 @@ class Diffusion:
     precision: Precision = "auto"
     steps: int = 10  # of sampling, unless told otherwise
     guidance: float = 1.0  # likewise; 1: none
+    scheduler: str = DEFAULT  # likewise; one of generative.noise.SCHEDULERS
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -77,8 +86,28 @@ class Diffusion:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
         if not 0.1 <= self.shift <= 100:
             raise ValueError(f"shift must be in 0.1…100, not {self.shift}")
+        check_scheduler(self.scheduler)
         if self.backdrop and self.prediction != "sample":
             raise ValueError('a backdrop needs prediction = "sample": velocities have no mean picture')
+
+    def canvas(self, spec: Spec) -> Canvas:
+        """What a model of these keys draws on.
+
+        Raises:
+            ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
+        """
+        return canvas_of(
+            spec,
+            self.fold,
+            len(self.channels) - 1,
+            prediction=self.prediction,
+            shift=self.shift,
+            scheduler=self.scheduler,
+        )
+
+    def solver(self) -> Scheduler:
+        """The scheduler that a checkpoint's folder names."""
+        return scheduler(self.prediction, self.scheduler, shift=self.shift)
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> DiffusionModel:
         """A fresh model for pictures of this kind.
@@ -202,8 +231,7 @@ class DiffusionModel(Learned[nn.Module]):
 
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        halvings = len(config.channels) - 1
-        self.canvas = canvas_of(spec, config.fold, halvings, config.prediction, config.shift)
+        self.canvas = config.canvas(spec)
         classes = len(spec.label_names)  # and one number more, for none of them
 
         def network() -> nn.Module:
@@ -258,7 +286,7 @@ class DiffusionModel(Learned[nn.Module]):
         """A checkpoint's files: those of diffusers."""
         from generative.pipeline import PicturePipeline
 
-        solver = scheduler(self.config.prediction, shift=self.config.shift)
+        solver = self.config.solver()
         network, backdrop = cast(Any, self.network), None
         files = {"": f"unet/{WEIGHTS}"}
         if self.config.backdrop:

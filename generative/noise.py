@@ -108,8 +108,7 @@ def scheduler(
             more than there are times.
     """
     name = name or DEFAULT
-    if name not in SCHEDULERS:
-        raise ValueError(f'there is no scheduler "{name}"; {nearest(name, SCHEDULERS)}')
+    check_scheduler(name)
     cls, options = SCHEDULERS[name]
     if steps is not None and not 1 <= steps <= TIMESTEPS:
         raise ValueError(f"steps must be from 1 to {TIMESTEPS}, not {steps}")
@@ -124,6 +123,16 @@ def scheduler(
         if steps is not None:
             made.set_timesteps(steps)
     return made
+
+
+def check_scheduler(name: str) -> None:
+    """Refuse names that are not in the list.
+
+    Raises:
+        ValueError: with the nearest ones.
+    """
+    if name not in SCHEDULERS:
+        raise ValueError(f'there is no scheduler "{name}"; {nearest(name, SCHEDULERS)}')
 
 
 @contextmanager

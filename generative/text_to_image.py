@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from generative.canvas import Canvas, DenoiserOf, canvas_of, sampled, trace
+from generative.canvas import Canvas, DenoiserOf, sampled, trace
 from generative.collection import Collection, Spec
 from generative.conditions import ConditionError, check_condition
 from generative.diffusion import (
@@ -39,7 +39,6 @@ from generative.diffusion import (
     fit_options,
     guided,
 )
-from generative.noise import scheduler
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Fit
@@ -196,8 +195,7 @@ class TextToImageModel(Learned[TextNetwork]):
 
     def __init__(self, config: TextToImage, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
-        halvings = len(config.channels) - 1
-        self.canvas = canvas_of(spec, config.fold, halvings, config.prediction, config.shift)
+        self.canvas = config.canvas(spec)
         super().__init__(lambda: TextNetwork(config, self.canvas, len(spec.words)), seed=seed, device=device)
         self.network.eval()
 
@@ -229,11 +227,7 @@ class TextToImageModel(Learned[TextNetwork]):
         """A checkpoint's files: the UNet and the scheduler as diffusers keeps them, the reader beside."""
         drawing: Any = self.network.drawing
         inside, files = "drawing.", {}
-        told = {
-            "scheduler/scheduler_config.json": scheduler(
-                self.config.prediction, shift=self.config.shift
-            ).to_json_string()
-        }
+        told = {"scheduler/scheduler_config.json": self.config.solver().to_json_string()}
         if self.config.backdrop:
             inside, files = "drawing.unet.", {"drawing.backdrop.": f"backdrop/{WEIGHTS}"}
             told["backdrop/config.json"] = drawing.backdrop.to_json_string()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -324,3 +326,23 @@ def test_it_learns_two_colours_and_draws_the_one_that_is_asked_for():
         real = squares(128).values[squares(128).labels == number]
         nearest = np.abs(drawn[:, None] - real[None]).mean((2, 3, 4)).min(1)
         assert nearest.mean() < 15, "they look like the examples, in levels of 255"
+
+
+def test_the_keys_scheduler_walks_unless_told_otherwise_and_is_the_folders():
+    made = shaken(scheduler="unipc")
+    plain = SampleOptions(steps=4)
+    own = made.sample(2, Condition(), plain, 0).values
+    told = made.sample(2, Condition(), SampleOptions(steps=4, scheduler="unipc"), 0).values
+    other = made.sample(2, Condition(), SampleOptions(steps=4, scheduler="euler"), 0).values
+    np.testing.assert_array_equal(own, told)
+    assert not np.array_equal(own, other)
+    assert json.loads(made.layout().files["scheduler/scheduler_config.json"])["_class_name"].startswith(
+        "UniPC"
+    )
+    filling = Condition(frame=squares().values[0], mask=np.eye(8, dtype=bool))
+    assert made.sample(1, filling, plain, 0).values.shape == (1, 8, 8, 3), "filling in walks in its own way"
+
+
+def test_an_unknown_scheduler_is_refused_by_name():
+    with pytest.raises(ValueError, match='there is no scheduler "unipx"; did you mean "unipc"'):
+        Diffusion(scheduler="unipx")
