@@ -276,6 +276,7 @@ def show_list(answer: Answer) -> None:
     """The names for a person; long lists in columns."""
     from rich.columns import Columns
     from rich.console import Console
+    from rich.table import Table
 
     console = Console()
     trained = set(answer.get("trained", []))
@@ -284,9 +285,11 @@ def show_list(answer: Answer) -> None:
             continue
         console.print(f"[bold]{kind}[/bold] ({len(answer[kind])})")
         if kind == "scenes":
+            table = Table.grid(padding=(0, 2))
             for name in answer[kind]:
-                mark = "trained" if name in trained else ""
-                console.print(f"  {name:<22}{load_scene(name).title:<44}[green]{mark}[/green]")
+                mark = "[green]trained[/green]" if name in trained else ""
+                table.add_row("", name, load_scene(name).title, mark)
+            console.print(table)
         else:
             console.print(Columns([f"  {name}" for name in answer[kind]], column_first=True))
         console.print()
