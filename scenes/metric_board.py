@@ -174,14 +174,14 @@ def graded(
         grade.baseline | apart,
         judge.grade_as_learned(samples).metrics,
         {} if at_random is None else at_random.metrics,
-        judge.stamp() | rules | {"scheduler": options.scheduler or "its own"},
+        judge.stamp() | rules | {"scheduler": getattr(config, "scheduler", "its own")},
     )
 
 
 def own_options(config: SamplerConfig) -> SampleOptions:
     """How a sampler samples by its own keys."""
     own = SampleOptions()
-    names = ("steps", "scheduler", "guidance")
+    names = ("steps", "guidance")  # its scheduler it knows itself
     return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
 
 

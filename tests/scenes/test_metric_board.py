@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from generative.diffusion import Diffusion
 from scenes.cli import main
 from scenes.judging import Judge, Verdict, share_holding
-from scenes.metric_board import FIGURES, GAUSSIAN, REAL, agreement, grade_samplers
+from scenes.metric_board import FIGURES, GAUSSIAN, REAL, agreement, grade_samplers, own_options
 from scenes.sampling import Examples, sampler_config, scene_examples
 from scenes.schema import load_scene
 from sim.checkpoints import load_checkpoint, save_checkpoint
-from sim.records import Condition
+from sim.records import Condition, SampleOptions
 
 SCENE = """
 title = "Digits"
@@ -176,3 +177,8 @@ def test_groups_are_set_beside_k_means_on_pixels(tmp_path):
     )
     told = grade_samplers(load_scene(str(path)), device="cpu", checkpoint=None, say=lambda line: None, n=60)
     assert 0 < told["metrics"]["nmi"] < told["baseline"]["nmi"] < 1, "untrained, it is worse than pixels"
+
+
+def test_how_a_sampler_samples_is_its_keys_but_its_scheduler_it_knows_itself():
+    own = own_options(Diffusion(steps=7, guidance=1.5, scheduler="unipc"))
+    assert own == SampleOptions(steps=7, guidance=1.5), "with a scheduler by name nothing could be filled in"
