@@ -57,9 +57,7 @@ class PPO:
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
-    life_loss_ends: bool = (
-        False  # learn as if a lost life ended the game (the same); scores are of whole games
-    )
+    life_loss_ends: bool = False  # learn as if a lost life ended the game; scores are of whole games
     normalize_observations: bool = False  # by running mean and deviation; for vectors
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"

@@ -206,11 +206,11 @@ def diffusion_loss(network: nn.Module, batch: Batch, canvas: Canvas) -> tuple[Te
     x_0, t = canvas.folded(batch["rgb"]), batch["t"]
     x_t, velocity = noised(x_0, batch["noise"], t, canvas.shift)
     said = network(x_t, t, batch["told"]).sample.float()
-    error = (said - (x_0 if canvas.prediction == "sample" else velocity)).square().flatten(1).mean(1)
     if canvas.prediction == "sample":
-        error = (
-            error / torch.from_numpy(np.sin(angles(canvas.shift))).to(x_0)[t].clamp(min=LEAST_NOISE).square()
-        )
+        sigma = torch.from_numpy(np.sin(angles(canvas.shift))).to(x_0)[t].clamp(min=LEAST_NOISE)
+        error = (said - x_0).square().flatten(1).mean(1) / sigma.square()
+    else:
+        error = (said - velocity).square().flatten(1).mean(1)
     half = t < TIMESTEPS // 2
     return error.mean(), {"faint": error[half].mean(), "strong": error[~half].mean()}
 

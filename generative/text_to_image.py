@@ -48,7 +48,6 @@ from supervised.learned import Learned
 LONGEST = 48  # tokens of a sentence
 NOTHING = 0  # the token that fills the places behind a sentence
 HEADS = 4
-LEAST_VARIANCE = 0.01  # of a pixel in [−2, 2]; Pong's ball gives those of the field about a tenth of it
 
 
 @dataclass(frozen=True)

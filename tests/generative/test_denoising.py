@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -150,26 +152,28 @@ def test_only_solvers_that_draw_take_generators():
 CORRELATION = 0.9
 
 
-def pair_picture(x, t):
+def pair_picture(x, t, shift=1.0):
     """E[x_0 | x_t] where x_0 are two standard normal numbers that correlate by 0.9."""
-    phi = torch.tensor(angles()[int(t)], dtype=torch.float64)
+    phi = torch.tensor(angles(shift)[int(t)], dtype=torch.float64)
     alpha, sigma = phi.cos(), phi.sin()
     covariance = torch.tensor([[1, CORRELATION], [CORRELATION, 1]], dtype=torch.float64)
     gain = alpha * covariance @ torch.linalg.inv(alpha**2 * covariance + sigma**2 * torch.eye(2))
     return (x.double() @ gain.T).float()
 
 
-def fill(known, steps, resamplings, n=2_000):
+def fill(known, steps, resamplings, n=2_000, shift=1.0):
     """(n, 2) samples; the second number is hidden."""
     pair = torch.tensor([known, 0.0]).expand(1, n, 2)
     hidden = torch.tensor([False, True]).expand(1, n, 2)
-    *_, samples = filled(pair_picture, pair, hidden, steps, generators(0, 0, 1), "sample", resamplings)
+    picture, own = partial(pair_picture, shift=shift), generators(0, 0, 1)
+    *_, samples = filled(picture, pair, hidden, steps, own, "sample", resamplings, shift)
     return samples[0]
 
 
-def test_filling_in_follows_what_is_known_and_keeps_its_spread():
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+def test_filling_in_follows_what_is_known_and_keeps_its_spread(shift):
     """Given the first of two correlated numbers, the second is N(0.9 x, 1 − 0.9²)."""
-    samples = fill(1.5, steps=100, resamplings=10)
+    samples = fill(1.5, steps=100, resamplings=10, shift=shift)
     assert (samples[:, 0] == 1.5).all(), "what is known stays exactly as it was"
     assert samples[:, 1].mean().item() == pytest.approx(CORRELATION * 1.5, abs=0.06)
     assert samples[:, 1].std().item() == pytest.approx(np.sqrt(1 - CORRELATION**2), rel=0.15)

@@ -286,25 +286,27 @@ def test_a_network_that_says_nothing_draws_its_backdrop():
     np.testing.assert_allclose(between - wanted, 0, atol=1)
 
 
-def test_against_a_backdrop_the_network_is_shown_what_differs():
-    made, shown = backed(), []
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+def test_against_a_backdrop_the_network_is_shown_what_differs(shift):
+    made, shown = backed(shift=shift), []
     made.network.unet.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
     canvas, told, t = made.canvas, torch.tensor([1, 0]), torch.tensor([200, 900])
     x_0 = canvas.folded(torch.from_numpy(squares(2).values))
     noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
-    made.network(noised(x_0, noise, t)[0], t, told)
+    made.network(noised(x_0, noise, t, shift)[0], t, told)
     difference = x_0 - made.network.backdrop(told)
-    assert torch.allclose(shown[0], noised(difference, noise, t)[0], atol=1e-6)
+    assert torch.allclose(shown[0], noised(difference, noise, t, shift)[0], atol=1e-6)
 
 
-def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(tmp_path):
+@pytest.mark.parametrize("shift", [1.0, 4.0])
+def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(shift, tmp_path):
     from generative.pipeline import PicturePipeline
 
-    made = shaken(backdrop=True)
+    made = shaken(backdrop=True, shift=shift)
     made.measure(squares())
     card = make_card("sampler", "diffusion", {}, seed=0, trained={"updates": 0})
     save_checkpoint(tmp_path / "c", card, made.weights(), layout=made.layout())
-    again = model(seed=3, backdrop=True)
+    again = model(seed=3, backdrop=True, shift=shift)
     again.load_weights(load_checkpoint(tmp_path / "c").weights)
     pipeline = PicturePipeline.from_pretrained(tmp_path / "c")
     for label, weight in ((None, 1.0), ("green", 2.5)):

@@ -61,7 +61,10 @@ def test_list_gives_names_by_kind(capsys):
     worlds = answer(capsys, "list", "worlds")["worlds"]
     assert {"atari/pong", "atari/breakout", "gym/CartPole-v1"} <= set(worlds)
     main(["list"])
-    assert "CartPole" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "CartPole" in said
+    rows = [line.split() for line in said.splitlines() if line.rstrip().endswith("trained")]
+    assert all(row[-1] == "trained" for row in rows), "a long title does not run into what stands behind it"
 
 
 def test_train_writes_a_run_that_evaluate_and_watch_use(capsys):

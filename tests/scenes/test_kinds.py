@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from scenes import grading, perceive
+from scenes.build import scene_world
 from scenes.cli import main
 from scenes.perceiving import scene_vocabulary
 from scenes.schema import load_scene
 from scenes.stage import SceneShow
-from scenes.viewing import perception_config, scene_player, scene_views
+from scenes.viewing import CHANCE, perception_config, scene_player, scene_views
 from sim.checkpoints import load_checkpoint
 from sim.viewer.show import Gesture
 from supervised.catalog import PERCEPTIONS
@@ -120,6 +121,19 @@ def test_another_agent_plays_in_graded_pictures(tmp_path):
     one, two = (scene_views(scene, config, taking, player) for taking, player in takings)
     differ = [not np.array_equal(a, b) for a, b in zip(one.rgb, two.rgb, strict=True)]
     assert any(differ[::2]) and not any(differ[1::2]), "it plays in every second world, chance in the others"
+
+
+def test_a_scene_says_whether_walkers_are_seen_as_people_watch_them():
+    scene = load_scene("walker-eye")
+    own = scene_world(scene).make(seed=0)
+    own.camera.width = own.camera.height = 128
+    own.reset()
+    sky = own.render()[:8]  # rows that no walker reaches
+    own.close()
+    for change, alike in (([], True), (["perception.0.as_watched=false"], False)):
+        scene = load_scene("walker-eye", change)
+        views = scene_views(scene, perception_config(scene), Taking("keypoints", 3, 5), CHANCE)
+        assert all(np.array_equal(rgb[:8], sky) == alike for rgb in views.rgb)
 
 
 def test_a_checkpoint_of_another_world_does_not_grade(tmp_path, capsys):

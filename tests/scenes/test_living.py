@@ -109,6 +109,18 @@ def test_noise_is_as_strong_as_the_scene_says(hopper, run, capsys):
     assert "noise_misses must be in [0, 1]" in said
 
 
+def test_what_is_seen_is_as_smooth_as_the_scene_says(hopper):
+    told = []
+    for change in ([], ["perception.0.smoothing=0.9"]):
+        world = lived_world(load_scene(hopper, change), "cpu").make(seed=0)
+        seen = [world.reset(seed=0)[0]]
+        seen += [world.step(np.zeros(3, np.float32))[0] for _ in range(12)]
+        told.append(np.stack(seen))
+        world.close()
+    rough, smooth = (np.abs(np.diff(each[:, 1::5], axis=0)).mean() for each in told)  # x of every joint
+    assert smooth < 0.5 * rough, "the same noise, steadied"
+
+
 def test_runs_that_live_on_different_origins_are_not_compared(hopper, run, tmp_path, capsys):
     change = ["--set", "perception.0.origin=truth"]
     assert main(["train", hopper, "--run", str(tmp_path / "other"), *change]) == 0

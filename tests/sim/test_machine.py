@@ -1,9 +1,9 @@
-"""How much memory there is: the smallest of what kernel and container say."""
+"""How many processors and how much memory there are: the fewest and the least that anything says."""
 
 import pytest
 
 from sim.errors import RequestError
-from sim.machine import check_memory, free_memory
+from sim.machine import check_memory, free_memory, processors
 
 MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:    5000000 kB\n"
 
@@ -47,3 +47,11 @@ def test_what_does_not_fit_is_refused_with_both_numbers(machine):
     check_memory(5_000_000 * 1024, "a replay", "set a smaller agent.buffer_size")
     with pytest.raises(RequestError, match="a replay needs 4.8 GiB of memory, 1.0 GiB are free: set"):
         check_memory(5_000_000 * 1024, "a replay", "set a smaller agent.buffer_size", free=2**30)
+
+
+def test_processors_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 5, 9}, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    assert processors() == 3
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert processors() == 64
