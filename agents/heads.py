@@ -24,10 +24,11 @@ class Head(Protocol):
 
     outputs: int
 
-    def sample(
-        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Actions and their log-probabilities (N,)."""
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, outputs) what chance has to say, on the generator's device."""
+
+    def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Actions and their log-probabilities (N,): sampled by `noise`, or without it the likeliest."""
 
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N,) of given actions, and entropies (N,)."""
@@ -59,15 +60,18 @@ class CategoricalHead(nn.Module):
         super().__init__()
         self.outputs = actions
 
-    def sample(
-        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """Actions (N,) int64 and their log-probabilities (N,)."""
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, A) exponentially distributed, mean 1."""
+        return torch.empty(n, self.outputs, device=generator.device).exponential_(generator=generator)
+
+    def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Actions (N,) int64 and their log-probabilities (N,).
+
+        Of exponential clocks with rates p, each rings first with probability p. Unlike `torch.multinomial`,
+        which draws in the same way, this asks the device nothing back.
+        """
         log_probs = self._log_probs(parameters, mask)
-        if greedy:
-            action = log_probs.argmax(-1)
-        else:
-            action = torch.multinomial(log_probs.exp(), 1, generator=generator).squeeze(-1)
+        action = (log_probs if noise is None else log_probs.exp() / noise).argmax(-1)
         return action, log_probs.gather(-1, action[:, None]).squeeze(-1)
 
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,12 +109,13 @@ class GaussianHead(nn.Module):
         self.log_std = nn.Parameter(torch.zeros(self.outputs))
         self._low, self._high = space.low, space.high
 
-    def sample(
-        self, parameters: Tensor, mask: Tensor | None, generator: torch.Generator, *, greedy: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, D) standard normal."""
+        return torch.randn(n, self.outputs, generator=generator, device=generator.device)
+
+    def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Actions (N, D), unclipped, and their log-densities (N,)."""
-        noise = torch.randn(parameters.shape, generator=generator, device=parameters.device)
-        action = parameters if greedy else parameters + self.log_std.exp() * noise
+        action = parameters if noise is None else parameters + self.log_std.exp() * noise
         return action, self.evaluate(parameters, mask, action)[0]
 
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:

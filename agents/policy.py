@@ -65,11 +65,13 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
         """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
-        parameters, value = self.forward(self.observe(obs))
+        seen = self.observe(obs)
+        parameters, value = self.forward(seen)
         if self.return_scale is not None:
             value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
-        action, _ = self.head.sample(parameters, mask, self._acting, greedy=greedy)
+        noise = None if greedy else self.head.noise(len(seen), self._acting)
+        action, _ = self.head.choose(parameters, mask, noise)
         probabilities = self.head.probabilities(parameters, mask)
         return Decision(
             actions=self.head.to_world(action),

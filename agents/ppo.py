@@ -269,10 +269,10 @@ class PPOLearner(ActorCriticLearner):
         episodes: list[Episode] = []
         masks: list[Tensor] = []
         for _ in range(self.config.num_steps):
-            seen = self.observe(obs)
-            mask = self.mask(info)
+            seen, mask = self.observe(obs), self.mask(info)
             parameters, value = self.forward(seen)
-            action, log_prob = self.head.sample(parameters, mask, self._generator)
+            noise = self.head.noise(worlds.num_envs, self._generator)
+            action, log_prob = self.head.choose(parameters, mask, noise)
             before = info
             obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
             episodes += finished(info)

@@ -153,7 +153,8 @@ class ReinforceLearner(ActorCriticLearner):
         episodes: list[Episode] = []
         while alive.any() and len(rows) < self.config.max_steps:
             seen, mask = self.observe(obs), self.mask(info)
-            action, _ = self.head.sample(self.forward(seen)[0], mask, self._generator)
+            noise = self.head.noise(worlds.num_envs, self._generator)
+            action, _ = self.head.choose(self.forward(seen)[0], mask, noise)
             obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
             rows.append((seen, action, reward * alive, alive.copy()))
             if mask is not None:

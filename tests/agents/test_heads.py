@@ -15,13 +15,22 @@ def test_a_masked_action_has_probability_zero_and_is_never_sampled():
     head = CategoricalHead(4)
     logits = torch.tensor([[9.0, 1.0, 0.0, -1.0]]).repeat(500, 1)
     mask = torch.tensor([[False, True, True, False]]).repeat(500, 1)
-    action, log_prob = head.sample(logits, mask, torch.Generator().manual_seed(0))
+    action, log_prob = head.choose(logits, mask, head.noise(500, torch.Generator().manual_seed(0)))
     assert set(action.tolist()) == {1, 2}
     assert head.probabilities(logits, mask)[0, [0, 3]].tolist() == [0.0, 0.0]
     e = math.e
     expected = torch.tensor([math.log(e / (e + 1)), math.log(1 / (e + 1))])[action - 1]
     assert torch.allclose(log_prob, expected, atol=1e-6)
-    assert head.sample(logits, mask, torch.Generator(), greedy=True)[0].unique().tolist() == [1]
+    assert head.choose(logits, mask, None)[0].unique().tolist() == [1]
+
+
+def test_sampling_by_noise_is_what_multinomial_does():
+    head, logits = CategoricalHead(5), torch.randn(200, 5, generator=torch.Generator().manual_seed(2))
+    mask = torch.rand(200, 5, generator=torch.Generator().manual_seed(3)) < 0.7
+    mask[:, 0] = True
+    action, _ = head.choose(logits, mask, head.noise(200, torch.Generator().manual_seed(1)))
+    drawn = torch.multinomial(head.probabilities(logits, mask), 1, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(action, drawn[:, 0])
 
 
 def test_entropy_of_a_masked_uniform_and_its_gradient():
@@ -39,7 +48,7 @@ def test_gaussian_density_and_entropy_match_torch():
     with torch.no_grad():
         head.log_std.copy_(torch.tensor([-1.0, 0.0, 0.5]))
     mean = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    action, log_prob = head.sample(mean, None, torch.Generator().manual_seed(1))
+    action, log_prob = head.choose(mean, None, head.noise(5, torch.Generator().manual_seed(1)))
     normal = torch.distributions.Normal(mean, head.log_std.exp())
     assert torch.allclose(log_prob, normal.log_prob(action).sum(-1), atol=1e-5)
     assert torch.allclose(head.evaluate(mean, None, action)[1], normal.entropy().sum(-1), atol=1e-5)
