@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -138,6 +139,8 @@ class Fit:
         self._average = (
             AveragedModel(network, multi_avg_fn=averaging, use_buffers=True) if options.ema else None
         )
+        self._drawing = ThreadPoolExecutor(1)
+        self._ahead: tuple[int, Future[Mapping[str, Array]]] | None = None  # an update's number and examples
         self._updates = 0
         self._best = math.inf
         self._best_weights: dict[str, Array] | None = None
@@ -160,6 +163,7 @@ class Fit:
         total, every = budget.updates, self.options.validate_every
         while self._updates < total and not self.out_of_patience:
             figures: list[dict[str, Tensor]] = []
+            self._ahead = None  # while it was out, the examples may have changed
             for _ in range(min(every - self._updates % every, total - self._updates)):
                 figures.append(self._update(total))
             metrics = {f"train_{name}": value for name, value in _means(figures).items()}
@@ -184,7 +188,8 @@ class Fit:
         figures, counts = [], []
         for start in range(0, len(self._validation), size):
             rows = np.arange(start, min(start + size, len(self._validation)))
-            figures.append(self._figures(network, self._batch(self._validation, rows, (self._seed, start))))
+            arrays = self._validation.batch(rows, np.random.default_rng((self._seed, start)))
+            figures.append(self._figures(network, self._moved(arrays)))
             counts.append(float(len(rows)))
         self.network.train()
         return _means(figures, counts)
@@ -225,8 +230,7 @@ class Fit:
         self.network.train()
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(total)
-        rows = self._rows(self._updates)
-        figures = self._figures(self.network, self._batch(self._train, rows, (self._seed, self._updates)))
+        figures = self._figures(self.network, self._next_batch())
         self._optimizer.zero_grad()
         torch.autograd.backward(figures["loss"])
         self._share_gradients()
@@ -262,8 +266,21 @@ class Fit:
             rows = np.array_split(rows, distributed.get_world_size())[distributed.get_rank()]
         return rows
 
-    def _batch(self, examples: Examples, rows: Array, seed: tuple[int, ...]) -> Batch:
-        arrays = examples.batch(rows, np.random.default_rng(seed))
+    def _drawn(self, update: int) -> Mapping[str, Array]:
+        """The examples of one update; they depend on its number alone."""
+        return self._train.batch(self._rows(update), np.random.default_rng((self._seed, update)))
+
+    def _next_batch(self) -> Batch:
+        """What this update learns from; on CUDA a thread draws ahead, as noise takes longer than learning."""
+        if self.device.type != "cuda":
+            return self._moved(self._drawn(self._updates))
+        if self._ahead is None or self._ahead[0] != self._updates:  # the first, or restored
+            self._ahead = self._updates, self._drawing.submit(self._drawn, self._updates)
+        arrays = self._ahead[1].result()
+        self._ahead = self._updates + 1, self._drawing.submit(self._drawn, self._updates + 1)
+        return self._moved(arrays)
+
+    def _moved(self, arrays: Mapping[str, Array]) -> Batch:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         if self.device.type == "cuda":  # from pinned memory, so that the next update is prepared meanwhile
             return {name: x.pin_memory().to(self.device, non_blocking=True) for name, x in tensors.items()}
