@@ -13,6 +13,7 @@ import numpy as np
 
 from generative.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics import Grade, Grader, as_they_are
+from generative.metrics.distances import kernel_distance
 from generative.metrics.neighbours import Nearest, nearest
 from generative.metrics.truth import board_is_legal, says_the_same
 from scenes.perceiving import build_perception, scene_vocabulary
@@ -23,6 +24,7 @@ from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
 
 MOST = 2_000  # training examples among which the nearest is sought
+MOST_OF_A_CLASS = 300  # unseen examples that samples of one class are set beside
 VOTERS = 5  # nearest training examples that vote on a class
 TOLD = 6  # numbers told of a sample, at most
 READER = "narrator"  # the shipped scene whose perception says what pictures of its game show
@@ -118,6 +120,17 @@ class Judge:
     def grade_at_random(self, samples: Array) -> Grade | None:
         """The same in the space of random filters, without intervals; None for vectors."""
         return self._random_grader.grade(samples, intervals=False) if self.examples.spec.pictures else None
+
+    def distance_in_class(self, samples: Array, name: str) -> float | None:
+        """The kernel distance of samples of one class from its unseen real ones; None if there are too few.
+
+        It has no bias, however few the samples; the Fréchet distance would be far too large.
+        """
+        unseen = self.examples.validation
+        real = unseen.values[unseen.labels == self.examples.spec.label_names.index(name)][:MOST_OF_A_CLASS]
+        if min(len(samples), len(real)) < 2:
+            return None
+        return kernel_distance(self._encode(samples), self._encode(real))
 
     @cached_property
     def _features(self) -> tuple[Array, Array]:

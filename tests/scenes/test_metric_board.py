@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,11 +11,19 @@ import pytest
 from generative.diffusion import Diffusion
 from scenes.cli import main
 from scenes.judging import Judge, Verdict, share_holding
-from scenes.metric_board import FIGURES, GAUSSIAN, REAL, agreement, grade_samplers, own_options
+from scenes.metric_board import (
+    FIGURES,
+    GAUSSIAN,
+    REAL,
+    agreement,
+    grade_samplers,
+    of_classes,
+    own_options,
+)
 from scenes.sampling import Examples, sampler_config, scene_examples
 from scenes.schema import load_scene
 from sim.checkpoints import load_checkpoint, save_checkpoint
-from sim.records import Condition, SampleOptions
+from sim.records import Condition, SampleOptions, Samples
 
 SCENE = """
 title = "Digits"
@@ -65,10 +73,36 @@ def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys)
     )
     board = capsys.readouterr().err
     assert all(name in " ".join(board.split()) for name in (REAL, "vae", GAUSSIAN, "frechet", "truth"))
-    kinds = ("", ", beside training data", ", random encoder")
+    kinds = ("", ", beside training data", ", random encoder", *(f", {digit}" for digit in range(10)))
     assert set(told["breakdown"]) == {REAL, *(name + kind for name in ("vae", "vae 2") for kind in kinds)}
     low, high = told["ci95"]["frechet"]
     assert low < told["metrics"]["frechet"] < high
+
+
+class Copier:
+    """Hands out unseen real examples of the class that it is asked for; of a 3 those of a 5."""
+
+    def __init__(self, unseen):
+        self.unseen = unseen
+
+    def sample(self, n, condition, options, seed):
+        label = 5 if condition.label == "3" else int(condition.label)
+        return Samples(self.unseen.values[self.unseen.labels == label][:n], seed, condition)
+
+
+def test_each_class_is_set_beside_real_ones_of_its_own(judge):
+    found = of_classes(Copier(judge.examples.validation), judge, SampleOptions(), 0)
+    wrong = found.pop("3")
+    assert len(found) == 9 and max(f["kernel_distance"] for f in found.values()) < wrong["kernel_distance"]
+    assert wrong["truth"] < 0.3 < 0.5 < min(f["truth"] for f in found.values())
+    assert of_classes(Copier(None), one_class(judge), SampleOptions(), 0) == {}
+
+
+def one_class(judge):
+    """The same judge of zeros alone."""
+    zeros = judge.examples.train.take(np.flatnonzero(judge.examples.train.labels == 0))
+    zeros = replace(zeros, label_names=("0",))
+    return Judge("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
 
 
 def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
