@@ -28,8 +28,7 @@ from sim.records import Array
 class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures.
 
-    `shift` is that of the noise schedule. Where something else is told, floating-point numbers, all have that
-    one behind them (1, *shape).
+    `shift` is that of the noise schedule.
     """
 
     pictures: Tensor
@@ -41,15 +40,13 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def measure(self, values: Array, labels: Array, canvas: Canvas) -> None:
         """Take the means of pictures (N, H, W, 3) uint8 of classes (N,)."""
-        of_all = len(self.pictures) - 1
-        if of_all:
-            for label, mean in class_means(values, labels):
-                self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
-        self.pictures[of_all] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
+        for label, mean in class_means(values, labels):
+            self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
+        self.pictures[-1] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
 
     def forward(self, told: Tensor) -> Tensor:
         """See the class."""
-        return self.pictures[-1:] if told.is_floating_point() else self.pictures[told]
+        return self.pictures[told]
 
 
 class AgainstBackdrop(nn.Module):

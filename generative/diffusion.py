@@ -118,8 +118,10 @@ class Diffusion:
         return DiffusionModel(self, spec, seed, device)
 
 
-def unet(config: Diffusion, canvas: Canvas, **condition: Any) -> nn.Module:
+def unet(config: Diffusion, canvas: Canvas, beside: int = 0, **condition: Any) -> nn.Module:
     """The `UNet2DModel` of diffusers; `condition` says in its words what it is told beside the time.
+
+    With `beside`, it is shown as many more channels behind those of the picture.
 
     (n, 3p², h, w), t, (n, …) → ``.sample`` (n, 3p², h, w). Time is told in sines ("positional"): diffusers'
     "fourier" embedding takes a logarithm of it, and time 0 has none.
@@ -129,7 +131,7 @@ def unet(config: Diffusion, canvas: Canvas, **condition: Any) -> nn.Module:
     levels = len(config.channels)
     network: nn.Module = UNet2DModel(
         sample_size=canvas.cells,
-        in_channels=canvas.channels,
+        in_channels=canvas.channels + beside,
         out_channels=canvas.channels,
         time_embedding_type="positional",
         block_out_channels=config.channels,
@@ -334,7 +336,9 @@ def guided(network: nn.Module, told: Tensor, untold: Tensor, weight: float) -> D
         if weight == 1.0:
             said: Tensor = network(x, t, told).sample
             return said
-        knowing, guessing = network(torch.cat([x, x]), t, torch.cat([told, untold])).sample.chunk(2)
+        times = t if t.dim() == 0 else torch.cat([t, t])
+        both = network(torch.cat([x, x]), times, torch.cat([told, untold])).sample
+        knowing, guessing = both.chunk(2)
         further: Tensor = guessing + weight * (knowing - guessing)
         return further
 

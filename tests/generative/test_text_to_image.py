@@ -8,13 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import pixel_shuffle
 
 from generative.collection import Collection
 from generative.conditions import ConditionError
 from generative.noise import angles
 from generative.text_to_image import (
-    FAINTEST,
     LONGEST,
     NOTHING,
     Reader,
@@ -46,6 +44,20 @@ def told_squares(n=96, seed=0):
 
 def model(seed=0, **fields):
     return TextToImage(**TINY | fields).build(told_squares(60).spec(), seed=seed)
+
+
+def learned(updates, **fields):
+    made = model(learning_rate=4e-3, ema=0.95, shift=4.0, **fields)
+    fit = made.fit(told_squares(), told_squares(12, seed=1), seed=0)
+    for _ in range(updates):
+        fit._update(updates)
+    made.load_weights(fit.weights())
+    return made
+
+
+@pytest.fixture(scope="module")
+def taught():
+    return learned(300, width=32)
 
 
 def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_order():
@@ -90,30 +102,14 @@ def test_a_network_that_tells_no_difference_draws_the_sketch_and_is_shown_what_d
     torch.testing.assert_close(seen[0], torch.cat(wanted, 1))
 
 
-def test_an_error_counts_by_the_deviation_of_its_place_and_all_in_all_as_much():
-    made, pictures = model(), np.full((4, 8, 8, 3), 100, np.uint8)
-    pictures[:, 0, 0, 0] = 80, 120, 80, 120  # deviation 20
-    pictures[:, 5, 4, 1] = 95, 105, 95, 105  # deviation 5
-    made.network.measure(pictures, made.canvas)
-    weights = pixel_shuffle(made.network.importance, 2)
-    great, small, none = weights[0, 0, 0].item(), weights[1, 5, 4].item(), weights[2, 7, 7].item()
-    unit = 4 / 255  # of a pixel's 256 levels, in [-2, 2]
-    assert small / great == pytest.approx((20 * unit + FAINTEST) / (5 * unit + FAINTEST), rel=1e-4)
-    assert none / great == pytest.approx((20 * unit + FAINTEST) / FAINTEST, rel=1e-4)
-    assert 400 * great + 25 * small == pytest.approx(425, rel=1e-4)
-    mean = pixel_shuffle(made.network.drawing.mean, 2)
-    assert mean.numpy() == pytest.approx(100 * unit - 2, abs=1e-5)
-
-
-def test_the_best_sketch_is_the_mean_picture_of_what_the_sentence_fits():
-    made = learned(300, width=32)
+def test_the_best_sketch_is_the_mean_picture_of_what_the_sentence_fits(taught):
     train = told_squares()
     texts = [f"A {colour} square is {place}." for colour in COLOURS for place in PLACES.values()]
     with torch.no_grad():
-        told = made.network.sketched(torch.from_numpy(tokens(texts, made.spec.words)))
+        told = taught.network.sketched(torch.from_numpy(tokens(texts, taught.spec.words)))
     for text, sketch in zip(texts, told, strict=True):
         fitting = train.values[[caption == text for caption in train.captions]]
-        error = made.canvas.unfolded((made.network.drawing.mean + sketch)[None])[0] - fitting.mean(0)
+        error = taught.canvas.unfolded((taught.network.drawing.mean + sketch)[None])[0] - fitting.mean(0)
         assert np.abs(error).mean() < 5 < np.abs(train.values.mean(0) - fitting.mean(0)).mean()
 
 
@@ -177,15 +173,6 @@ def test_a_checkpoint_lies_in_several_weight_files_and_the_unet_opens_in_diffuse
         load_checkpoint(tmp_path / "c")
 
 
-def learned(updates, **fields):
-    made = model(learning_rate=4e-3, ema=0.95, shift=4.0, **fields)
-    fit = made.fit(told_squares(), told_squares(12, seed=1), seed=0)
-    for _ in range(updates):
-        fit._update(updates)
-    made.load_weights(fit.weights())
-    return made
-
-
 def brightest(made, text, n):
     """(n,) row, column and colour of the brightest corner of pictures of a sentence."""
     drawn = made.sample(n, Condition(text=text), SampleOptions(steps=6, guidance=2.0), 0).values
@@ -201,11 +188,11 @@ def test_it_learns_the_words_for_colours():
         assert np.mean(np.array(colours) == number) >= 0.9
 
 
-def test_it_learns_the_words_for_places_too():
-    made, right = learned(300, width=32), []
+def test_it_learns_the_words_for_places_too(taught):
+    right = []
     for (row, column), place in PLACES.items():
         for number, colour in enumerate(COLOURS):
-            found = np.stack(brightest(made, f"A {colour} square is {place}.", 4))
+            found = np.stack(brightest(taught, f"A {colour} square is {place}.", 4))
             right += (found.T == (row, column, number)).all(1).tolist()
     assert np.mean(right) >= 0.9
 
@@ -222,8 +209,8 @@ def thirds(n, seed):
 
 
 @pytest.mark.slow
-def test_what_a_shift_is_worth():
-    """Share of 72 samples whose square lies where the sentence says, after 500 updates; by chance 0.11."""
+def test_small_things_lie_where_the_sentence_says_whatever_the_shift():
+    """Share of 72 samples whose square does, after 500 updates; by chance 0.11."""
     right = {}
     for shift in (1.0, 4.0, 10.0):
         train = thirds(600, 0)
@@ -241,4 +228,4 @@ def test_what_a_shift_is_worth():
             found += ((y // 4 == i) & (x // 4 == j)).tolist()
         right[shift] = np.mean(found)
     print(right)
-    assert right[1.0] < 0.3 < 0.5 < right[4.0] < right[10.0]
+    assert min(right.values()) > 0.6
