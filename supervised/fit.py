@@ -163,7 +163,6 @@ class Fit:
         total, every = budget.updates, self.options.validate_every
         while self._updates < total and not self.out_of_patience:
             figures: list[dict[str, Tensor]] = []
-            self._ahead = None  # while it was out, the examples may have changed
             for _ in range(min(every - self._updates % every, total - self._updates)):
                 figures.append(self._update(total))
             metrics = {f"train_{name}": value for name, value in _means(figures).items()}
@@ -230,7 +229,7 @@ class Fit:
         self.network.train()
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(total)
-        figures = self._figures(self.network, self._next_batch())
+        figures = self._figures(self.network, self._next_batch(total))
         self._optimizer.zero_grad()
         torch.autograd.backward(figures["loss"])
         self._share_gradients()
@@ -270,14 +269,16 @@ class Fit:
         """The examples of one update; they depend on its number alone."""
         return self._train.batch(self._rows(update), np.random.default_rng((self._seed, update)))
 
-    def _next_batch(self) -> Batch:
-        """What this update learns from; on CUDA a thread draws ahead, as noise takes longer than learning."""
-        if self.device.type != "cuda":
-            return self._moved(self._drawn(self._updates))
-        if self._ahead is None or self._ahead[0] != self._updates:  # the first, or restored
-            self._ahead = self._updates, self._drawing.submit(self._drawn, self._updates)
-        arrays = self._ahead[1].result()
-        self._ahead = self._updates + 1, self._drawing.submit(self._drawn, self._updates + 1)
+    def _next_batch(self, total: int) -> Batch:
+        """What this update learns from; a thread draws the next one meanwhile: on CUDA noise takes longest.
+
+        Not beyond the next validation, where the examples may change.
+        """
+        update, ahead = self._updates, self._ahead
+        arrays = ahead[1].result() if ahead is not None and ahead[0] == update else self._drawn(update)
+        update += 1
+        more = update < total and update % self.options.validate_every
+        self._ahead = (update, self._drawing.submit(self._drawn, update)) if more else None
         return self._moved(arrays)
 
     def _moved(self, arrays: Mapping[str, Array]) -> Batch:
