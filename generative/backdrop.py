@@ -40,9 +40,11 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def measure(self, values: Array, labels: Array, canvas: Canvas) -> None:
         """Take the means of pictures (N, H, W, 3) uint8 of classes (N,)."""
-        for label, mean in class_means(values, labels):
-            self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
-        self.pictures[-1] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
+        of_all = len(self.pictures) - 1
+        if of_all:
+            for label, mean in class_means(values, labels):
+                self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
+        self.pictures[of_all] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
 
     def forward(self, told: Tensor) -> Tensor:
         """See the class."""

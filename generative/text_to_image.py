@@ -175,19 +175,20 @@ class AgainstSketch(nn.Module):
 
     alphas: Tensor  # (1000,)
     places: Tensor  # (14, h, w)
-    mean: Tensor  # (c, h, w), of all pictures
 
     def __init__(self, unet: nn.Module, canvas: Canvas) -> None:
+        from generative.backdrop import Backdrop  # imports diffusers
+
         super().__init__()
         self.unet = unet
         alphas = torch.from_numpy(np.cos(angles(canvas.shift))).float()
         self.register_buffer("alphas", alphas, persistent=False)  # follows from the schedule
         self.register_buffer("places", coordinates(*canvas.cells), persistent=False)
-        self.register_buffer("mean", torch.zeros(canvas.channels, *canvas.cells))
+        self.backdrop = Backdrop(0, [canvas.channels, *canvas.cells], canvas.shift)
 
     def forward(self, x: Tensor, t: Tensor, sketch: Tensor) -> Any:
         """See the class."""
-        behind = self.mean + sketch
+        behind = self.backdrop.pictures + sketch
         differs = x - self.alphas[t].view(-1, 1, 1, 1) * behind
         seen = torch.cat([differs, sketch, self.places.to(x).expand(len(x), -1, -1, -1)], 1)
         return SimpleNamespace(sample=self.unet(seen, t).sample + behind)
@@ -221,7 +222,7 @@ def text_loss(network: TextNetwork, batch: Batch, canvas: Canvas) -> tuple[Tenso
     """The velocity's error, as `diffusion_loss`, and the sketch's: what has the least is the mean picture."""
     sketch = network.sketched(batch["told"])
     loss, figures = diffusion_loss(network.drawing, {**batch, "told": sketch.detach()}, canvas)
-    error = (network.drawing.mean + sketch.float() - canvas.folded(batch["rgb"])).square().mean()
+    error = (network.drawing.backdrop.pictures + sketch.float() - canvas.folded(batch["rgb"])).square().mean()
     return loss + error, figures | {"sketch": error}
 
 
@@ -236,8 +237,7 @@ class TextToImageModel(Learned[TextNetwork]):
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures and their captions; what is kept are averaged weights."""
-        mean = torch.from_numpy(train.values.mean(0, dtype=np.float64))
-        self.network.drawing.mean.copy_(self.canvas.folded(mean[None])[0])
+        self.network.drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
         validation_examples = self._examples(validation, 0.0)
         return Fit(
@@ -262,11 +262,12 @@ class TextToImageModel(Learned[TextNetwork]):
         network: Any = self.network.drawing.unet
         files = {
             "drawing.unet.": f"unet/{WEIGHTS}",
-            "drawing.": "backdrop/model.safetensors",
+            "drawing.backdrop.": f"backdrop/{WEIGHTS}",
             "text.": "text/model.safetensors",
         }
         told = {
             "unet/config.json": network.to_json_string(),
+            "backdrop/config.json": self.network.drawing.backdrop.to_json_string(),
             "scheduler/scheduler_config.json": self.config.solver().to_json_string(),
         }
         return Layout(files, told)

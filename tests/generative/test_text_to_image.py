@@ -93,9 +93,9 @@ def test_a_network_that_tells_no_difference_draws_the_sketch_and_is_shown_what_d
             return SimpleNamespace(sample=torch.zeros(2, 12, 4, 4))
 
     drawing.unet = Silent()
-    drawing.mean.normal_()
+    drawing.backdrop.pictures.normal_()
     sketch = torch.randn(2, 12, 4, 4)
-    behind = drawing.mean + sketch
+    behind = drawing.backdrop.pictures + sketch
     torch.testing.assert_close(drawing(x, t, sketch).sample, behind)
     alpha = torch.from_numpy(np.cos(angles(4.0))).float()[t].view(2, 1, 1, 1)
     wanted = [x - alpha * behind, sketch, coordinates(4, 4).expand(2, -1, -1, -1)]
@@ -109,7 +109,7 @@ def test_the_best_sketch_is_the_mean_picture_of_what_the_sentence_fits(taught):
         told = taught.network.sketched(torch.from_numpy(tokens(texts, taught.spec.words)))
     for text, sketch in zip(texts, told, strict=True):
         fitting = train.values[[caption == text for caption in train.captions]]
-        error = taught.canvas.unfolded((taught.network.drawing.mean + sketch)[None])[0] - fitting.mean(0)
+        error = taught.canvas.unfolded(taught.network.drawing.backdrop.pictures + sketch)[0] - fitting.mean(0)
         assert np.abs(error).mean() < 5 < np.abs(train.values.mean(0) - fitting.mean(0)).mean()
 
 
@@ -159,7 +159,7 @@ def test_a_checkpoint_lies_in_several_weight_files_and_the_unet_opens_in_diffuse
     card = make_card("sampler", "text_to_image", {}, seed=0, trained={"updates": 0})
     save_checkpoint(tmp_path / "c", card, made.weights(), layout=made.layout())
     loaded = load_checkpoint(tmp_path / "c")
-    assert [part["prefix"] for part in loaded.card["weights"]] == [inside, "drawing.", "text."]
+    assert [part["prefix"] for part in loaded.card["weights"]] == [inside, "drawing.backdrop.", "text."]
     assert loaded.weights.keys() == made.weights().keys()
     for name, array in made.weights().items():
         assert np.array_equal(array, loaded.weights[name])
