@@ -9,6 +9,7 @@ It is a component of diffusers, so that a checkpoint's folder still opens there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -65,5 +66,37 @@ class AgainstBackdrop(nn.Module):
     def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:
         """See the class."""
         behind = self.backdrop(told)
-        alpha = self.alphas[t].view(-1, 1, 1, 1)
-        return SimpleNamespace(sample=self.unet(x - alpha * behind, t, told).sample + behind)
+        return SimpleNamespace(sample=self.unet(self.differing(x, t, behind), t, told).sample + behind)
+
+    def differing(self, x: Tensor, t: Tensor, behind: Tensor) -> Tensor:
+        """What of x_t is neither noise nor `behind`, and the noise."""
+        return x - self.alphas[t].view(-1, 1, 1, 1) * behind
+
+
+def coordinates(height: int, width: int) -> Tensor:
+    """(14, `height`, `width`): y and x from −1 to 1, and sines and cosines of a half, one and two turns."""
+    y, x = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"))
+    turns = torch.cat([math.pi * k * at for k in (0.5, 1, 2)])
+    return torch.cat([at, turns.sin(), turns.cos()])
+
+
+class AgainstSketch(AgainstBackdrop):
+    """x_t (n, c, h, w), t, sketches (n, c, h, w) → ``.sample`` (n, c, h, w), whole pictures.
+
+    A sketch lies on the mean of all pictures: it tells how it differs from that. `unet` is shown what differs
+    from both, the sketch and the places, and tells what differs.
+    """
+
+    places: Tensor  # (14, h, w)
+
+    def __init__(self, unet: nn.Module, canvas: Canvas) -> None:
+        super().__init__(unet, Backdrop(0, [canvas.channels, *canvas.cells], canvas.shift))
+        self.register_buffer("places", coordinates(*canvas.cells), persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:
+        """See the class."""
+        behind = self.backdrop.pictures + told
+        places = self.places.to(x).expand(len(x), -1, -1, -1)
+        seen = torch.cat([self.differing(x, t, behind), told, places], 1)
+        return SimpleNamespace(sample=self.unet(seen, t).sample + behind)

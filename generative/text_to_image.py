@@ -27,7 +27,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,6 @@ from generative.diffusion import (
     guided,
     unet,
 )
-from generative.noise import angles
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit
@@ -158,46 +156,12 @@ class Sketch(nn.Module):
         return differs[..., :height, :width]  # where doubling went beyond
 
 
-def coordinates(height: int, width: int) -> Tensor:
-    """(14, `height`, `width`): y and x from −1 to 1, and sines and cosines of a half, one and two turns."""
-    y, x = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
-    at = torch.stack(torch.meshgrid(y, x, indexing="ij"))
-    turns = torch.cat([math.pi * k * at for k in (0.5, 1, 2)])
-    return torch.cat([at, turns.sin(), turns.cos()])
-
-
-class AgainstSketch(nn.Module):
-    """x_t (n, c, h, w), t, sketches (n, c, h, w) → ``.sample`` (n, c, h, w), whole pictures.
-
-    `unet` is shown what differs from the mean picture and the sketch together, the sketch and the places, and
-    tells what differs.
-    """
-
-    alphas: Tensor  # (1000,)
-    places: Tensor  # (14, h, w)
-
-    def __init__(self, unet: nn.Module, canvas: Canvas) -> None:
-        from generative.backdrop import Backdrop  # imports diffusers
-
-        super().__init__()
-        self.unet = unet
-        alphas = torch.from_numpy(np.cos(angles(canvas.shift))).float()
-        self.register_buffer("alphas", alphas, persistent=False)  # follows from the schedule
-        self.register_buffer("places", coordinates(*canvas.cells), persistent=False)
-        self.backdrop = Backdrop(0, [canvas.channels, *canvas.cells], canvas.shift)
-
-    def forward(self, x: Tensor, t: Tensor, sketch: Tensor) -> Any:
-        """See the class."""
-        behind = self.backdrop.pictures + sketch
-        differs = x - self.alphas[t].view(-1, 1, 1, 1) * behind
-        seen = torch.cat([differs, sketch, self.places.to(x).expand(len(x), -1, -1, -1)], 1)
-        return SimpleNamespace(sample=self.unet(seen, t).sample + behind)
-
-
 class TextNetwork(nn.Module):
     """Reader, sketch and UNet: (n, c, h, w), t, (n, 48) tokens → ``.sample`` (n, c, h, w)."""
 
     def __init__(self, config: TextToImage, canvas: Canvas, words: int) -> None:
+        from generative.backdrop import AgainstSketch, coordinates  # imports diffusers
+
         super().__init__()
         beside = canvas.channels + len(coordinates(*canvas.cells))
         self.drawing = AgainstSketch(unet(config, canvas, beside=beside), canvas)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sim.records import Array, State
 
 PINNED = 1_000_000  # bytes; to pin fewer takes longer than to wait for them (PPO with 8 Ataris: by a third)
+
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 

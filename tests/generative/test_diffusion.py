@@ -120,6 +120,17 @@ def test_guidance_of_one_is_the_conditional_network_and_more_goes_further():
         torch.testing.assert_close(guided(network, labels, none, 3.0)(x, t), untold + 3 * (told - untold))
 
 
+def test_each_example_may_be_guided_at_a_time_of_its_own():
+    network = shaken().network
+    x, times = torch.randn(2, 12, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([100, 900])
+    labels, none = torch.tensor([0, 1]), torch.tensor([2, 2])
+    with torch.no_grad():
+        together = guided(network, labels, none, 3.0)(x, times)
+        for i, t in enumerate(times):
+            alone = guided(network, labels[i : i + 1], none[i : i + 1], 3.0)(x[i : i + 1], t)
+            torch.testing.assert_close(together[i : i + 1], alone)
+
+
 def test_samples_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     made = shaken()
     together = made.sample(7, Condition(), FEW, 3).values.astype(int)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from generative.backdrop import coordinates
 from generative.collection import Collection
 from generative.conditions import ConditionError
 from generative.noise import angles
@@ -17,7 +18,6 @@ from generative.text_to_image import (
     NOTHING,
     Reader,
     TextToImage,
-    coordinates,
     tokens,
 )
 from sim.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
