@@ -93,7 +93,7 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
 
     def tensor(self, array: Array) -> Tensor:
         """An array on this policy's device."""
-        return on_device(array, self.device)
+        return on_device(array, self.device, at_once=True)  # of what the worlds, which wait, have shown
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

@@ -31,7 +31,14 @@ from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
-from supervised.numerics import NonFiniteError, Precision, optimizer_state, restore_optimizer, rounding_once
+from supervised.numerics import (
+    NonFiniteError,
+    Precision,
+    on_device,
+    optimizer_state,
+    restore_optimizer,
+    rounding_once,
+)
 
 #: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")
@@ -271,7 +278,7 @@ class PQNLearner(QPolicy):
         target = rollout.targets(config.gamma, config.q_lambda).flatten()
         figures = []
         for _ in range(config.num_epochs):
-            order = self.tensor(self._generator.permutation(len(target)))
+            order = on_device(self._generator.permutation(len(target)), self.device)
             for start in range(0, len(order), config.minibatch_size):
                 rows = order[start : start + config.minibatch_size]
                 figures.append(self._step(take(obs, rows), action[rows], target[rows])[0])

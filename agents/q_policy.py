@@ -114,7 +114,7 @@ class QPolicy(WithWeights[QNetwork]):
 
     def tensor(self, array: Array) -> Tensor:
         """An array on this policy's device."""
-        return on_device(array, self.device)
+        return on_device(array, self.device, at_once=True)  # of what the worlds, which wait, have shown
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sim.records import Array, State
 
-PINNED = 1_000_000  # bytes; to pin fewer takes longer than to wait for them (PPO with 8 Ataris: by a third)
+LITTLE = 1_000_000  # bytes; to pin fewer takes longer than to wait for them (PPO with 8 Ataris: by a third)
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
@@ -28,14 +28,19 @@ class NonFiniteError(ArithmeticError):
             raise cls(f"{', '.join(bad)} not finite in update {update}")
 
 
-def on_device(array: Array, device: torch.device) -> Tensor:
+def on_device(array: Array, device: torch.device, *, at_once: bool = False) -> Tensor:
     """An array on `device`.
 
-    What is large goes to CUDA through pinned memory, and the caller does not wait for it: PyTorch keeps that
-    memory until the copy is done. On the CPU the tensor shares the array's memory where it is contiguous.
+    It goes to CUDA through pinned memory, and the caller does not wait for it: PyTorch keeps that memory
+    until the copy is done. On the CPU the tensor shares the array's memory where it is contiguous.
+
+    Args:
+        array: of any shape.
+        device: where to.
+        at_once: the caller has nothing else to do meanwhile; what is little is then waited for, not pinned.
     """
     tensor = torch.from_numpy(np.ascontiguousarray(array))
-    if device.type == "cuda" and tensor.nbytes >= PINNED:
+    if device.type == "cuda" and not (at_once and tensor.nbytes < LITTLE):
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
