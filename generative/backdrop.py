@@ -82,10 +82,11 @@ def coordinates(height: int, width: int) -> Tensor:
 
 
 class AgainstSketch(AgainstBackdrop):
-    """x_t (n, c, h, w), t, sketches (n, c, h, w) → ``.sample`` (n, c, h, w), whole pictures.
+    """x_t (n, c, h, w), t, sketches (n, c + k, h, w) → ``.sample`` (n, c, h, w), whole pictures.
 
-    A sketch lies on the mean of all pictures: it tells how it differs from that. `unet` is shown what differs
-    from both, the sketch and the places, and tells what differs.
+    A sketch lies on the mean of all pictures: its first c channels tell how it differs from that, and k more
+    are for the network alone. `unet` is shown what differs from both, the sketch and the places, and tells
+    what differs.
     """
 
     places: Tensor  # (14, h, w)
@@ -96,7 +97,7 @@ class AgainstSketch(AgainstBackdrop):
 
     def forward(self, x: Tensor, t: Tensor, told: Tensor) -> Any:
         """See the class."""
-        behind = self.backdrop.pictures + told
+        behind = self.backdrop.pictures + told[:, : x.shape[1]]
         places = self.places.to(x).expand(len(x), -1, -1, -1)
         seen = torch.cat([self.differing(x, t, behind), told, places], 1)
         return SimpleNamespace(sample=self.unet(seen, t).sample + behind)

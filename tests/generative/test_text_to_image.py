@@ -18,6 +18,7 @@ from generative.text_to_image import (
     NOTHING,
     Reader,
     TextToImage,
+    standing_out,
     tokens,
 )
 from sim.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
@@ -94,8 +95,8 @@ def test_a_network_that_tells_no_difference_draws_the_sketch_and_is_shown_what_d
 
     drawing.unet = Silent()
     drawing.backdrop.pictures.normal_()
-    sketch = torch.randn(2, 12, 4, 4)
-    behind = drawing.backdrop.pictures + sketch
+    sketch = torch.randn(2, 12 + 3, 4, 4)
+    behind = drawing.backdrop.pictures + sketch[:, :12]
     torch.testing.assert_close(drawing(x, t, sketch).sample, behind)
     alpha = torch.from_numpy(np.cos(angles(4.0))).float()[t].view(2, 1, 1, 1)
     wanted = [x - alpha * behind, sketch, coordinates(4, 4).expand(2, -1, -1, -1)]
@@ -109,8 +110,32 @@ def test_the_best_sketch_is_the_mean_picture_of_what_the_sentence_fits(taught):
         told = taught.network.sketched(torch.from_numpy(tokens(texts, taught.spec.words)))
     for text, sketch in zip(texts, told, strict=True):
         fitting = train.values[[caption == text for caption in train.captions]]
-        error = taught.canvas.unfolded(taught.network.drawing.backdrop.pictures + sketch)[0] - fitting.mean(0)
+        mean = taught.network.drawing.backdrop.pictures + sketch[:12]
+        error = taught.canvas.unfolded(mean)[0] - fitting.mean(0)
         assert np.abs(error).mean() < 5 < np.abs(train.values.mean(0) - fitting.mean(0)).mean()
+
+
+def test_what_stands_out_is_the_most_that_a_pixel_of_a_neighbourhood_differs():
+    differs = torch.zeros(1, 2, 6, 12)
+    differs[0, 1, 1, 3], differs[0, 0, 5, 11] = -0.5, 0.25
+    two, four, eight = standing_out(differs)[0]
+    assert two.nonzero().tolist() == [[r, c] for r in (0, 1) for c in (2, 3)] + [
+        [r, c] for r in (4, 5) for c in (10, 11)
+    ]
+    assert (four[:4, :4] == 0.5).all() and (four[4:, 8:] == 0.25).all() and four.count_nonzero() == 16 + 8
+    assert (eight[:, :8] == 0.5).all() and (eight[:, 8:] == 0.25).all()
+
+
+def test_beside_its_mean_picture_a_sentence_tells_how_much_stands_out_near_each_cell(taught):
+    train = told_squares()
+    texts = [f"A red square is {place}." for place in PLACES.values()]
+    differs = taught.canvas.folded(torch.from_numpy(train.values)) - taught.network.drawing.backdrop.pictures
+    stands = standing_out(differs)
+    with torch.no_grad():
+        told = taught.network.sketched(torch.from_numpy(tokens(texts, taught.spec.words)))[:, 12:]
+    for text, near in zip(texts, told, strict=True):
+        fitting = stands[[caption == text for caption in train.captions]].mean(0)
+        assert (near - fitting).abs().mean() < 0.1 < (stands.mean(0) - fitting).abs().mean()
 
 
 def test_the_sentence_is_read_once_a_call(monkeypatch):
