@@ -48,6 +48,7 @@ from generative.diffusion import (
     fit_options,
     guided,
     unet,
+    watched,
 )
 from sim.checkpoints import Layout
 from sim.records import Array, Condition, SampleOptions, Samples
@@ -228,7 +229,7 @@ class TextToImageModel(Learned[TextNetwork]):
         """A fit of this model to pictures and their captions; what is kept are averaged weights."""
         self.network.drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
-        validation_examples = self._examples(validation, 0.0)
+        validation_examples = self._examples(watched(validation), 0.0)
         return Fit(
             self.network,
             partial(text_loss, canvas=self.canvas),
