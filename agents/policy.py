@@ -92,8 +92,8 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         return self.actor_critic.trunk.arrange(self.tensor(obs))
 
     def tensor(self, array: Array) -> Tensor:
-        """An array on this policy's device."""
-        return on_device(array, self.device, at_once=True)  # of what the worlds, which wait, have shown
+        """An array on this policy's device, for acting: worlds wait meanwhile. Not for inside an update."""
+        return on_device(array, self.device, at_once=True)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """(N, A) bool of the actions that may be chosen, or None where all may."""

@@ -44,10 +44,10 @@ from supervised.learned import Learned
 from supervised.numerics import Precision
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
+VALIDATE_ON = 400  # examples: all of many would take as long as the learning between
 GROUPS = 8  # of channels that are normalised together; divides every width
 LEAST_NOISE = 0.1  # σ; the error of a picture with less is weighed as with this
 WEIGHTS = "diffusion_pytorch_model.safetensors"  # what diffusers calls them
-WATCHED = 400  # unseen examples whose error is told, at most
 WITHHELD = 0.1  # the share of examples that are learned without their label
 
 
@@ -226,12 +226,8 @@ def fit_options(config: Diffusion) -> FitOptions:
         ema=config.ema,
         precision=config.precision,
         validate_every=VALIDATE_EVERY,
+        validate_on=VALIDATE_ON,
     )
-
-
-def watched(validation: Collection) -> Collection:
-    """At most 400 of the examples, evenly spread: all of many would take as long as the learning between."""
-    return validation.take(np.arange(len(validation))[:: -(-len(validation) // WATCHED)])
 
 
 class DiffusionModel(Learned[nn.Module]):
@@ -252,7 +248,6 @@ class DiffusionModel(Learned[nn.Module]):
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
         """A fit of this model to pictures; what is kept are averaged weights."""
         self.measure(train)
-        validation = watched(validation)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
         examples = (
             Noised(train.values, train.labels, none, canvas, WITHHELD),

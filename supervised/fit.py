@@ -65,6 +65,7 @@ class FitOptions:
     max_grad_norm: float = 1.0
     ema: float = 0.0  # decay of the averaged weights that are kept; 0: none
     validate_every: int = 200  # updates
+    validate_on: int = 0  # examples at most, evenly spread; 0: all
     patience: int = 0  # validations without a new best loss before it stops; 0: never
     precision: Precision = "auto"
 
@@ -80,7 +81,7 @@ class FitOptions:
         for name in ("batch_size", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("weight_decay", "warmup_updates", "patience"):
+        for name in ("weight_decay", "warmup_updates", "patience", "validate_on"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -181,12 +182,14 @@ class Fit:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The mean loss and figures of the kept network over all validation examples."""
+        """The mean loss and figures of the kept network over the validation examples, or `validate_on`."""
         network = self.kept.eval()
         size = self.options.batch_size
         figures, counts = [], []
-        for start in range(0, len(self._validation), size):
-            rows = np.arange(start, min(start + size, len(self._validation)))
+        most = self.options.validate_on or len(self._validation)
+        spread = np.arange(0, len(self._validation), -(-len(self._validation) // most))
+        for start in range(0, len(spread), size):
+            rows = spread[start : start + size]
             arrays = self._validation.batch(rows, np.random.default_rng((self._seed, start)))
             figures.append(self._figures(network, self._moved(arrays)))
             counts.append(float(len(rows)))

@@ -75,6 +75,14 @@ def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_or
     assert not torch.allclose(before[0], before[1])
 
 
+def test_the_reader_reads_in_float32_where_the_rest_is_in_bfloat16():
+    network, read = model().network, []
+    network.text["reader"].register_forward_hook(lambda _, __, out: read.append(out.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        network.sketched(torch.from_numpy(tokens(["a red square"], model().spec.words)))
+    assert read == [torch.float32]
+
+
 def test_each_cell_is_told_where_it_lies():
     places = coordinates(3, 5)
     assert places.shape == (14, 3, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +217,14 @@ def test_groups_are_set_beside_k_means_on_pixels(tmp_path):
 def test_how_a_sampler_samples_is_its_keys_but_its_scheduler_it_knows_itself():
     own = own_options(Diffusion(steps=7, guidance=1.5, scheduler="unipc"))
     assert own == SampleOptions(steps=7, guidance=1.5), "with a scheduler by name nothing could be filled in"
+
+
+def test_the_board_shows_each_family_as_its_own_scene_builds_it_and_draws_from_it():
+    board = load_scene("metric-board")
+    for number, table in enumerate(board.sampler):
+        own = load_scene(Path(table.checkpoint).name)
+        shown, wanted = vars(sampler_config(board, number)), vars(sampler_config(own))
+        learning = {"learning_rate", "batch_size", "ema", "free_bits", "gamma"}  # nothing is learned here
+        assert {k: v for k, v in shown.items() if k not in learning} == {
+            k: v for k, v in wanted.items() if k not in learning
+        }

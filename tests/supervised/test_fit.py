@@ -67,6 +67,18 @@ def test_it_finds_the_line():
     assert weights["bias"].item() == pytest.approx(-1, abs=0.02)
 
 
+def test_validation_may_be_on_some_examples_evenly_spread(monkeypatch):
+    seen, validation = [], Line(20, 2)
+    batch = validation.batch
+    monkeypatch.setattr(validation, "batch", lambda rows, random: seen.extend(rows) or batch(rows, random))
+    some, every = fit(validation=validation, validate_on=7), fit(validation=validation)
+    some.validate()
+    assert seen == [0, 3, 6, 9, 12, 15, 18]
+    seen.clear()
+    every.validate()
+    assert seen == list(range(20))
+
+
 def test_every_example_is_seen_once_an_epoch_and_each_epoch_in_another_order():
     train = Line(37, 1)
     run(fit(train, batch_size=10), 37)  # ten whole epochs
@@ -141,6 +153,7 @@ def test_a_loss_that_is_not_finite_stops_it():
         ("ema", 1.0),
         ("patience", -1),
         ("validate_every", 0),
+        ("validate_on", -1),
     ],
 )
 def test_options_out_of_range_are_refused_by_name(field, value):
