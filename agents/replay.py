@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -222,17 +223,22 @@ class Replay:
             for number in range(max(0, head - self.slots) // SEGMENT, -(-head // SEGMENT)):
                 first = number * SEGMENT
                 rows = world * self.slots + first % self.slots
-                part = {name: c[rows : rows + SEGMENT].cpu().numpy() for name, c in self._columns.items()}
                 if first + SEGMENT <= head:
-                    segments[f"{world}-{number}"] = Segment(f"replay-{world}-{number}", part)
+                    read = partial(self._part, rows, SEGMENT)
+                    segments[f"{world}-{number}"] = Segment(f"replay-{world}-{number}", read)
                 else:
-                    tails[f"{world}-{number}"] = {k: v[: head - first].copy() for k, v in part.items()}
+                    rest = self._part(rows, head - first)
+                    tails[f"{world}-{number}"] = {name: array.copy() for name, array in rest.items()}
         return {"segments": segments, "tails": tails, "head": self._head.copy(), "age": self._age.copy()}
+
+    def _part(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """Rows from `first` of all columns, on the host."""
+        return {name: c[first : first + count].cpu().numpy() for name, c in self._columns.items()}
 
     def restore(self, state: State) -> None:
         """Take up a state from `state`."""
         self._head[:], self._age[:] = state["head"], state["age"]
-        parts = {name: segment.arrays for name, segment in state["segments"].items()} | state["tails"]
+        parts = {name: segment.read() for name, segment in state["segments"].items()} | state["tails"]
         for name, part in parts.items():
             world, number = map(int, name.split("-"))
             rows = world * self.slots + number * SEGMENT % self.slots

@@ -23,6 +23,7 @@ from generative.collection import Spec
 from generative.conditions import ConditionError, latents_of
 from generative.denoising import Denoiser, denoised, drawn, filled, generators
 from generative.noise import DEFAULT, Prediction, scheduler
+from generative.pictures import from_rgb, to_rgb
 from sim.records import Array, Condition, SampleOptions
 
 SIGMA_DATA = 0.5  # of pictures in [−1, 1]
@@ -62,14 +63,11 @@ class Canvas:
 
     def folded(self, rgb: Tensor) -> Tensor:
         """(n, H, W, 3) uint8 → (n, 3p², H/p, W/p) in [−2, 2]."""
-        x = rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
-        return functional.pixel_unshuffle(x / SIGMA_DATA, self.fold)
+        return functional.pixel_unshuffle(from_rgb(rgb) / SIGMA_DATA, self.fold)
 
     def unfolded(self, x: Tensor) -> Array:
         """(n, 3p², H/p, W/p) → (n, H, W, 3) uint8."""
-        rgb = (functional.pixel_shuffle(x, self.fold) * SIGMA_DATA + 1) * 127.5
-        levels = rgb.round().clamp(0, 255).to(torch.uint8)
-        return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+        return to_rgb(functional.pixel_shuffle(x, self.fold) * SIGMA_DATA)
 
     def noise_of(self, latents: Array) -> Tensor:
         """(n, H·W·3) float32, standard normal in the order of pixels → the noise of a walk, a map."""

@@ -25,6 +25,7 @@ from torch.nn import functional
 from generative.collection import Collection, Spec
 from generative.conditions import ConditionError, check_condition
 from generative.metrics.clusters import normalized_mutual_information
+from generative.pictures import from_rgb
 from sim.records import Array, Budget, Condition, Progress, SampleOptions, Samples, State
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
@@ -236,11 +237,6 @@ def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
     return (each * batch["weight"]).mean(), {"accuracy": accuracy}
 
 
-def from_rgb(rgb: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]."""
-    return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 class TurnedFit:
     """The one fitting loop, and a new grouping wherever it stops to validate. What a `Fit` offers."""
 
@@ -266,11 +262,12 @@ class TurnedFit:
             device=str(model.device),
         )
         self._updates = 0
+        self._found: dict[str, float] = {}  # by the last validation
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """Fit and group in turn until the budget is spent; see `Fit.learn`.
 
-        The metrics tell ``moved``, the share of agreement with the grouping before, as normalised mutual
+        The metrics tell ``agreement_with_last``, with the grouping before, as normalised mutual
         information, and ``nmi``, that with the labels of validation pictures, which nothing is learned from.
         """
         if self._updates == 0:
@@ -282,11 +279,13 @@ class TurnedFit:
             metrics = dict(progress.metrics)
             metrics["agreement_with_last"] = normalized_mutual_information(self._train.groups, before)
             metrics["nmi"] = normalized_mutual_information(self._validation.groups, self._labels[1])
+            told = (name.partition("validation_")[2] for name in progress.metrics)
+            self._found = {name: progress.metrics[f"validation_{name}"] for name in told if name}
             yield replace(progress, metrics=metrics)
 
     def validate(self) -> dict[str, float]:
-        """The figures of `Fit.validate`."""
-        return self._fit.validate()
+        """The figures of `Fit.validate`; of before the last grouping, which began the last layer anew."""
+        return self._found or self._fit.validate()
 
     def state(self) -> State:
         """That of the fit, and the groups that it is learning."""

@@ -68,8 +68,9 @@ class Questions:
 
     Attributes:
         labels: the classes of whole pictures.
-        numbers: names of the numbers asked for, such as ``pong: ball x``; each is about one class of
-        pictures. mean: (Q,) of each number where it has one. scale: (Q,) its standard deviation there.
+        numbers: Q names of the numbers asked for, such as ``pong: ball x``; each is about one class of pictures.
+        mean: (Q,) of each number, over the pictures that have it.
+        scale: (Q,) its standard deviation there.
     """
 
     labels: tuple[str, ...]

@@ -280,7 +280,7 @@ class FlowModel(Learned[FlowNetwork]):
         return collection.labels if self.config.conditional else np.zeros_like(collection.labels)
 
     def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)
 
 
 def _chunks(rows: Tensor) -> tuple[Tensor, ...]:

@@ -91,13 +91,23 @@ class GANNetwork(nn.Module):
         self.register_buffer("centres", torch.randn(classes, config.latents) * (classes > 1))
         self.register_buffer("mean", torch.full((size,), 127.5))
         self.register_buffer("scale", torch.full((size,), 127.5))
+        self.pictures = spec.pictures
         if spec.pictures:
             plan = Plan(spec.shape, config.channels, config.widest)
-            self.generator: nn.Module = PictureGenerator(plan, self.centres)
+            self.generator: nn.Module = PictureGenerator(plan, classes, config.latents)
             self.critic: nn.Module = PictureCritic(plan, classes)
         else:
             self.generator = VectorGenerator(spec.shape[0], config.channels, config.latents)
             self.critic = VectorCritic(spec.shape[0], config.channels, classes)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(B, L) → what the generator makes of points of the latent space."""
+        made: Tensor = self.generator(z, self.belonging(z)) if self.pictures else self.generator(z)
+        return made
+
+    def belonging(self, z: Tensor) -> Tensor:
+        """(B, K) how probable each class is, given the point: Bayes' rule for Gaussians of variance 1."""
+        return (z @ self.centres.T - self.centres.square().sum(1) / 2).softmax(1)
 
     def measure(self, values: Array, labels: Array) -> None:
         """Take the mean picture of each class, or mean and deviation of each number of vectors (N, D)."""
@@ -141,36 +151,29 @@ class Plan:
 class PictureGenerator(nn.Module):
     """(B, L) → (B, 3, H, W), about [−1, 1]: the mean picture of the class, and a departure from it."""
 
-    centres: Tensor
     means: Tensor
 
-    def __init__(self, plan: Plan, centres: Tensor) -> None:
+    def __init__(self, plan: Plan, classes: int, latents: int) -> None:
         super().__init__()
         widths = plan.widths[::-1]
         self.plan = plan
-        self.register_buffer("centres", centres, persistent=False)
-        self.stem = nn.Linear(centres.shape[1], widths[0] * plan.coarsest[0] * plan.coarsest[1])
+        self.stem = nn.Linear(latents, widths[0] * plan.coarsest[0] * plan.coarsest[1])
         self.steps = nn.Sequential(Residual(widths[0]), *map(Doubling, widths, widths[1:]))
-        self.ground = nn.Parameter(torch.zeros(len(centres), widths[-1], *plan.finest))
+        self.ground = nn.Parameter(torch.zeros(classes, widths[-1], *plan.finest))
         # What a class always shows, a game's walls and lettering, need not come out of the latent point.
         sides = plan.finest[0] * plan.fold, plan.finest[1] * plan.fold
-        self.register_buffer("means", torch.zeros(len(centres), 3, *sides))
+        self.register_buffer("means", torch.zeros(classes, 3, *sides))
         self.finish = Residual(widths[-1])
         self.head = nn.Conv2d(widths[-1], plan.values, 1)
         nn.init.normal_(self.head.weight, std=0.01)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, z: Tensor, belonging: Tensor) -> Tensor:
+        """See the class; `belonging` (B, K) says how probable each class is."""
         x = self.steps(self.stem(z).unflatten(1, (-1, *self.plan.coarsest)))
-        belonging = self.belonging(z)
         x = x + torch.einsum("bk,kchw->bchw", belonging, self.ground)
         x = self.head(functional.leaky_relu(self.finish(x), SLOPE))
         mean = torch.einsum("bk,kchw->bchw", belonging, self.means)
         return mean + functional.pixel_shuffle(x, self.plan.fold)
-
-    def belonging(self, z: Tensor) -> Tensor:
-        """(B, K) how probable each class is, given the point: Bayes' rule for Gaussians of variance 1."""
-        return (z @ self.centres.T - self.centres.square().sum(1) / 2).softmax(1)
 
 
 class PictureCritic(nn.Module):
@@ -311,7 +314,7 @@ def gan_loss(gamma: float, penalised: float) -> Loss:
     def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         assert isinstance(network, GANNetwork)
         label, real = batch["label"], network.scaled(batch["real"])
-        made = network.generator(batch["z"]).float()
+        made = network(batch["z"]).float()
         few = max(1, round(penalised * len(label))) if network.training else 0
         scores, slopes = scored(network.critic, torch.stack([real, made.detach()]), label, few)
         critic_loss = pairing(scores[0], scores[1])
@@ -426,5 +429,5 @@ class GANModel(Learned[GANNetwork]):
     def decode(self, latents: Array) -> Array:
         """(n, L) float32 → pictures (n, H, W, 3) uint8, or vectors (n, D) float32."""
         z = torch.from_numpy(np.array(latents, np.float32)).to(self.device)
-        made = [self.network.unscaled(self.network.generator(part)).cpu() for part in torch.split(z, CHUNK)]
+        made = [self.network.unscaled(self.network(part)).cpu() for part in torch.split(z, CHUNK)]
         return torch.cat(made).numpy()

@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
+from generative.pictures import from_rgb, to_rgb
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
@@ -243,17 +244,6 @@ def image_flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str,
     return bits.mean(), {"bits_per_dim": bits.mean()}
 
 
-def from_rgb(rgb: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]."""
-    return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_rgb(x: Tensor) -> Array:
-    """The inverse, rounded and cut to what a pixel holds."""
-    levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
-
-
 def crowding(x: Tensor, noise: float) -> Tensor:
     """(B,) nats: Σ log Σₖ N(x; level k, noise²) over all values of noisy pictures (B, …).
 
@@ -376,4 +366,4 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
         return (x + self.config.noise**2 * slope).detach()
 
     def _tensor(self, array: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)

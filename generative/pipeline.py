@@ -93,7 +93,9 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         canvas, names = self.canvas, tuple(self.config.label_names)
         check_condition(Condition(label=label), Spec(canvas.shape, names), {"label"})
         labels = torch.tensor(labels_of(names, label, batch_size, seed), device=self.device)
-        network = self.unet if self.backdrop is None else AgainstBackdrop(self.unet, self.backdrop)
+        network = self.unet
+        if self.backdrop is not None:
+            network = AgainstBackdrop(self.unet, self.backdrop).to(self.device)
         parts: list[Array] = []
         for first in range(0, batch_size, CHUNK):
             numbers = labels[first : first + CHUNK]

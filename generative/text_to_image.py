@@ -276,25 +276,38 @@ class TextToImageModel(Learned[TextNetwork]):
             ConditionError: for a condition that it cannot honour, such as a word that no caption has.
             ValueError: for an unknown scheduler.
         """
-        denoisers = self._denoisers(condition, options)
+        denoisers = self._denoisers(condition, [condition.text or ""], options)
         drawn = sampled(self.canvas, denoisers, n, condition, options, seed, self.device)
         return Samples(drawn, seed, condition)
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
         """The same pictures (n, H, W, 3) uint8 in the making: the noise, then one yield a step."""
-        denoisers = self._denoisers(condition, options)
+        denoisers = self._denoisers(condition, [condition.text or ""], options)
         return trace(self.canvas, denoisers, n, condition, options, seed, self.device)
 
+    def illustrate(self, texts: Sequence[str], options: SampleOptions, seed: int) -> Array:
+        """A picture (H, W, 3) uint8 of each of n sentences; of one it is the first that `sample` gives.
+
+        Raises:
+            ConditionError: for a word that no caption has.
+        """
+        for text in texts:
+            check_condition(Condition(text=text), self.spec, {"text"})
+        denoisers = self._denoisers(Condition(), texts, options)
+        return sampled(self.canvas, denoisers, len(texts), Condition(), options, seed, self.device)
+
     @torch.no_grad()
-    def _denoisers(self, condition: Condition, options: SampleOptions) -> DenoiserOf:
-        """Numbers of samples → what the network says of those; the sentence is read once."""
+    def _denoisers(self, condition: Condition, texts: Sequence[str], options: SampleOptions) -> DenoiserOf:
+        """Numbers of samples → what the network says of those, which are told one text each, or all the one.
+
+        Texts are read once.
+        """
         check_condition(condition, self.spec, {"text", "frame", "mask", "latent"})
-        sentences = torch.from_numpy(tokens([condition.text or "", ""], self.spec.words)).to(self.device)
-        told, untold = self.network.sketched(sentences)[:, None]
+        sentences = torch.from_numpy(tokens([*texts, ""], self.spec.words)).to(self.device)
+        told, untold = torch.split(self.network.sketched(sentences), [len(texts), 1])
 
         def of(rows: range) -> Any:
-            n = len(rows)
-            both = told.expand(n, -1, -1, -1), untold.expand(n, -1, -1, -1)
-            return guided(self.network.drawing, *both, options.guidance)
+            own = told[rows.start : rows.stop] if len(texts) > 1 else told.expand(len(rows), -1, -1, -1)
+            return guided(self.network.drawing, own, untold.expand(len(rows), -1, -1, -1), options.guidance)
 
         return of

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
+from generative.pictures import from_rgb, to_rgb
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
@@ -252,17 +253,6 @@ def vae_loss(
     return loss, {"pixels": pixels.mean() * bits, "code": (each.sum() + which) * bits}
 
 
-def from_rgb(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) in [−1, 1]."""
-    return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_rgb(x: Tensor) -> Array:
-    """(N, 3, H, W) in [−1, 1] → (N, H, W, 3) uint8."""
-    levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
-
-
 class VAEModel(Learned[VAENetwork]):
     """Draws from a latent space. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
 
@@ -318,10 +308,13 @@ class VAEModel(Learned[VAENetwork]):
         """`n` pictures like `frame` (H, W, 3) where `mask` (H, W) is False, and likely where it is True.
 
         The masked part starts as the frame's mean colour and is drawn anew `steps` times, each time by
-        encoding the whole and decoding a draw of z (Rezende et al. 2014, appendix F).
+        encoding the whole and decoding a draw of z (Rezende et al. 2014, appendix F). Where all is masked,
+        these are samples.
         """
         generator = np.random.default_rng(seed)
         known = np.zeros(frame.shape[:2], bool) if mask is None else ~mask
+        if mask is not None and not known.any():
+            return self.decode(self.drawn(n, None, seed))
         start = frame if mask is None else np.where(known[..., None], frame, frame[known].mean(0).round())
         values = np.repeat(start[None], n, 0).astype(np.uint8)
         for _ in range(1 if mask is None else steps):

@@ -80,7 +80,7 @@ def build_policy(
     check_agent(scene, loaded, worlds, config)
     if not isinstance(policy, Learner):
         raise SceneError(f'agent "{scene.agent.use}" has nothing to learn and takes no checkpoint')
-    policy.load_weights(loaded.weights)
+    loaded.give(policy)
     return policy, loaded.card
 
 

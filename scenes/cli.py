@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -334,10 +336,19 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped at once; what had been saved is safe", file=sys.stderr)
         return INTERRUPTED
     if verb.json:
-        print(json.dumps(answer))
+        print(json.dumps(plain(answer), allow_nan=False))
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     return code
+
+
+def plain(answer: Any) -> Any:
+    """An answer with null for numbers that are not finite, which JSON has not (RFC 8259, section 6)."""
+    if isinstance(answer, Mapping):
+        return {key: plain(value) for key, value in answer.items()}
+    if isinstance(answer, list | tuple):
+        return [plain(value) for value in answer]
+    return None if isinstance(answer, float) and not math.isfinite(answer) else answer
 
 
 def _told(error: Exception, code: int) -> int:

@@ -16,7 +16,7 @@ from generative.latents import named_axes, principal_axes, spherical
 from scenes.build import chosen_device
 from scenes.likeness import Likeness
 from scenes.portraits import portraits, whole_poses
-from scenes.sampling import Examples, build_sampler, sampler_config, some_examples
+from scenes.sampling import Examples, build_sampler, own_options, sampler_config, some_examples
 from scenes.schema import Scene
 from scenes.words import in_words
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
@@ -68,6 +68,7 @@ class SamplerStudio:
             SceneError, CheckpointError, DataError: if the request is wrong.
         """
         self._scene, self._config, self._say = scene, sampler_config(scene, number), say
+        self._options = own_options(self._config)
         self._device = chosen_device(device)
         self.model, card = build_sampler(scene, number, self._device, checkpoint)
         model, name = self.model, scene.sampler[number].use
@@ -107,13 +108,13 @@ class SamplerStudio:
                 values = model.decode(latents[first : first + CHUNK])
                 yield Drawn(values, latents[first : first + CHUNK], self.notes(values))
         else:
-            values = model.sample(n, condition, SampleOptions(), seed).values
+            values = model.sample(n, condition, self._options, seed).values
             yield Drawn(values, self._latents(values), self.notes(values))
 
     def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
         """See `Studio`."""
         assert isinstance(self.model, Traces)
-        for values in self.model.trace(n, self._condition(wish), SampleOptions(), seed):
+        for values in self.model.trace(n, self._condition(wish), self._options, seed):
             yield Drawn(values)
 
     def decode(self, latents: Array) -> Array:
@@ -127,7 +128,7 @@ class SamplerStudio:
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
         """See `Studio`."""
-        return self.model.sample(n, Condition(frame=value, mask=mask), SampleOptions(), seed).values
+        return self.model.sample(n, Condition(frame=value, mask=mask), self._options, seed).values
 
     def _condition(self, wish: str) -> Condition:
         if wish == ANYTHING:
@@ -207,7 +208,7 @@ class SamplerStudio:
         condition = self._condition(label if label in self.wishes else ANYTHING)
         if isinstance(self.model, Draws):
             return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
-        latents = self._latents(self.model.sample(64, condition, SampleOptions(), 0).values)
+        latents = self._latents(self.model.sample(64, condition, self._options, 0).values)
         assert latents is not None
         return np.asarray(latents.mean(0), np.float32)
 

@@ -21,13 +21,14 @@ from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
-from scenes.sampling import Examples, build_sampler, sampler_config, scene_examples
+from scenes.sampling import Examples, build_sampler, own_options, sampler_config, scene_examples
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card
-from sim.protocols import Groups, Likely, SamplerConfig, SamplerModel, Traces
+from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 
-GRADED = 500  # samples of each; below a minute on two cores at ten steps of diffusion
+GRADED = 500  # samples of each
+PASSES = 24_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
 A_LABEL = 20  # samples of each class, where one can be asked for
 SENTENCES = 100  # unseen captions that are asked for, one sample each
 LIKELY = 200  # unseen real examples whose bits are counted
@@ -87,7 +88,7 @@ def grade_samplers(
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the first sampler's own.
         say: takes lines for a person.
-        n: samples of each; `GRADED` unless told.
+        n: samples of each; `affordable`, unless told.
 
     Returns:
         What ``--json`` says: figures of the first sampler, of the Gaussian as ``baseline``, and of each
@@ -111,7 +112,8 @@ def grade_samplers(
         if key not in judges:
             judges[key] = Judge(config.data, _examples(scene, config, place, say), place)
         _check_data(name, card, judges[key], scene.seed)
-        rows.append(graded(name, model, card, config, judges[key], scene.seed, n or GRADED))
+        count = n or affordable(model, config)
+        rows.append(graded(name, model, card, config, judges[key], scene.seed, count))
     show_board(scene, rows, say)
     return answer(rows)
 
@@ -142,6 +144,13 @@ def _check_data(name: str, card: Card | None, judge: Judge, seed: int) -> None:
                 f"{name} learned from other examples: its {key} is {learned[key]}, this scene's is {here}; "
                 "what is held out here may not have been held out there"
             )
+
+
+def affordable(model: SamplerModel, config: SamplerConfig) -> int:
+    """How many samples are graded: `GRADED`, or fewer of a model that works in many steps."""
+    options = own_options(config)
+    passes = options.steps * (1 if options.guidance == 1 else 2) if isinstance(model, Traces) else 1
+    return min(GRADED, max(1, PASSES // passes))
 
 
 def graded(
@@ -182,13 +191,6 @@ def graded(
     )
 
 
-def own_options(config: SamplerConfig) -> SampleOptions:
-    """How a sampler samples by its own keys."""
-    own = SampleOptions()
-    names = ("steps", "guidance")  # its scheduler it knows itself
-    return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
-
-
 def agreement(model: Groups, config: SamplerConfig, judge: Judge, seed: int) -> tuple[float, float]:
     """Normalised mutual information of its groups with the classes, and that of k-means on pixels."""
     unseen = judge.examples.validation
@@ -201,14 +203,15 @@ def agreement(model: Groups, config: SamplerConfig, judge: Judge, seed: int) -> 
 def truth_of_sentences(model: SamplerModel, judge: Judge, options: SampleOptions, seed: int) -> float | None:
     """The share of unseen captions that are true of the sample drawn for each; None if it takes none."""
     captions = [caption for caption in judge.examples.validation.captions if caption]
+    if not isinstance(model, Illustrates):
+        return None
     rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
-    verdicts = []
-    for number, row in enumerate(rows.tolist()):
-        asked = Condition(text=captions[row])
-        try:
-            verdicts += judge.verdicts(model.sample(1, asked, options, seed + number).values, asked)
-        except ValueError:
-            return None
+    asked = [captions[row] for row in rows.tolist()]
+    drawn = model.illustrate(asked, options, seed)
+    verdicts = [
+        judge.verdicts(values[None], Condition(text=text))[0]
+        for values, text in zip(drawn, asked, strict=True)
+    ]
     return share_holding(verdicts)
 
 

@@ -14,7 +14,7 @@ from scenes.viewing import perception_config, scene_player, scene_sight, scene_v
 from sim.checkpoints import Card, check_fits, load_checkpoint, make_card
 from sim.protocols import PerceptionConfig, PerceptionModel
 from sim.records import Array, Budget, Progress, State
-from supervised.fit import Fit
+from supervised.fit import Fit, fits_exactly
 from supervised.metrics.grading import Kind
 from supervised.views import HELD_OUT, Taking
 
@@ -64,7 +64,7 @@ def load_perception(
     """
     loaded = load_checkpoint(folder)
     check_fits(loaded, kind="perception", name=table.use, classes=list(classes))
-    model.load_weights(loaded.weights)
+    loaded.give(model)
     return loaded.card
 
 
@@ -80,7 +80,6 @@ class PerceptionTrainee:
     """The scene's first perception, learning from what its play shows; see `scenes.trainees.Trainee`."""
 
     unit = "updates"
-    resumes_exactly = True
     learning_rate_key = "perception.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
@@ -90,6 +89,7 @@ class PerceptionTrainee:
             SceneError, FieldError, CheckpointError: if the request is wrong.
         """
         self._scene, self._device = scene, chosen_device(device)
+        self.resumes_exactly = fits_exactly(self._device)
         self._config = perception_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
         self._classes = scene_vocabulary(scene)

@@ -13,8 +13,7 @@ from generative.gallery import Gallery, write_gallery
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
-from scenes.metric_board import own_options
-from scenes.sampling import build_sampler, sampler_config, some_examples
+from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
 from scenes.schema import Scene
 from scenes.studio import Studio, filling_errors
 from scenes.words import in_words as budget_in_words
@@ -159,7 +158,7 @@ def hung(drawing: Drawing, judge: Judge) -> Gallery:
 
 def command(scene: Scene, wish: Wish) -> str:
     """The line that makes this gallery again."""
-    parts = ["playfield sample", scene.name, f"--n {wish.n}", f"--seed {scene.seed}", f"--out {wish.out}"]
+    parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}", f"--out {wish.out}"]
     parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
     parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
     for name in ("steps", "scheduler", "guidance"):

@@ -28,8 +28,8 @@ from sim.checkpoints import (
 )
 from sim.fields import construct
 from sim.protocols import Policy, SamplerConfig, SamplerModel, Taught
-from sim.records import Array, Budget, Progress, State
-from supervised.fit import Fit
+from sim.records import Array, Budget, Progress, SampleOptions, State
+from supervised.fit import Fit, fits_exactly
 
 HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
 TEACHER = "diffusion"  # what students learn from
@@ -82,6 +82,13 @@ def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
     cls = load(SAMPLERS, table.use, "sampler")
     config: SamplerConfig = construct(cls, table.fields, f"{scene.source.name}, [[sampler]] number {number}")
     return config
+
+
+def own_options(config: SamplerConfig) -> SampleOptions:
+    """How a sampler samples by its own keys."""
+    own = SampleOptions()
+    names = ("steps", "guidance")  # its scheduler it knows itself
+    return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
 
 
 @dataclass(frozen=True)
@@ -165,9 +172,9 @@ def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[
     check_fits(loaded, kind="sampler", name=table.use)
     try:
         model = config.build(Spec.of(loaded.card.get("spec", {})), seed=scene.seed, device=device)
-        model.load_weights(loaded.weights)
     except ValueError as error:
         raise CheckpointError(f"{folder} does not fit: {error}") from error
+    loaded.give(model)
     return model, loaded.card
 
 
@@ -187,7 +194,6 @@ class SamplerTrainee:
     """The scene's first sampler, learning from its data set; see `scenes.trainees.Trainee`."""
 
     unit = "updates"
-    resumes_exactly = True
     learning_rate_key = "sampler.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
@@ -197,6 +203,7 @@ class SamplerTrainee:
             SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
         """
         self._scene, self._device = scene, chosen_device(device)
+        self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
         print(f"fetching {self._config.examples:,} examples of {self._config.data} …", file=sys.stderr)

@@ -7,9 +7,10 @@ once the entry is imported. Here everything else is checked, so that `playfield 
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,18 +110,18 @@ class Sampler:
 
     use: str
     checkpoint: str | None = None
-    feed: Literal["gallery", "world", "reset"] = "gallery"
+    feed: Literal["gallery", "reset"] = "gallery"
     fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Train:
-    """``[train]``: `checkpoint_every` and `evaluate_every` count what the budget counts; 0 is never."""
+    """``[train]``: `checkpoint_every` and `evaluate_every` count what the budget counts."""
 
     env_steps: int | None = None
     updates: int | None = None
     checkpoint_every: int | None = None  # a twentieth of the budget, unless set
-    evaluate_every: int = 0
+    evaluate_every: int = 0  # never
     target_return: float | None = None  # stop when the last 100 training episodes reach it
 
     def __post_init__(self) -> None:
@@ -158,7 +159,8 @@ class View:
 class Scene:
     """One scene file, checked but not built.
 
-    `name` is the file's name without ending; `source` is the file; relative paths start from its folder.
+    `name` is the file's name without ending; `source` is the file; relative paths start from its folder;
+    `typed` and `changes` are what a person called it and changed.
     """
 
     title: str
@@ -172,6 +174,13 @@ class Scene:
     train: Train = Train()
     view: View = View()
     raw: dict[str, Any] = field(default_factory=dict)
+    typed: str = ""
+    changes: tuple[str, ...] = ()
+
+    def asked(self) -> str:
+        """The scene and its changes as they stand in a command."""
+        changes = (f"--set {shlex.quote(change)}" for change in self.changes)
+        return " ".join([shlex.quote(self.typed or self.name), *changes])
 
     def resolve(self, path: str) -> Path:
         """A path of the scene, absolute."""
@@ -199,7 +208,8 @@ def load_scene(name_or_path: str, changes: Sequence[str] = (), seed: int | None 
         SceneError: naming file, key and the nearest valid name.
     """
     path = find_scene(name_or_path)
-    return make_scene(_read(path), path, changes, seed)
+    scene = make_scene(_read(path), path, changes, seed)
+    return replace(scene, typed=name_or_path, changes=tuple(changes))
 
 
 def make_scene(

@@ -143,6 +143,7 @@ class SceneShow:
         self._weights: Mapping[str, Array] = {}  # what plays, for those who look on
         self._explainer: Explainer | None = None
         self._follower: Follower | None = None
+        self._moment: Moment | None = None
         mine = None
         if trains_perception(scene):  # then run and checkpoint are the perception's, and the agent its own
             saved = numbered(run / "checkpoints") if run is not None else []
@@ -175,7 +176,6 @@ class SceneShow:
         self._person = self._grid = False
         self._ended = False  # the end of a game is on show, and the next one has begun behind it
         self._drawing_seconds = 0.0
-        self._moment: Moment | None = None
 
     def _open(self, config: WorldConfig, seed: int) -> StagedWorlds:
         worlds = StagedWorlds([lambda: config.make(seed) for _ in range(self.num_worlds)], seed)
@@ -308,12 +308,12 @@ class SceneShow:
             return
         before = self._weights or self._policy.weights()
         try:
-            self._policy.load_weights(taken.weights)
-        except ValueError as error:
+            taken.give(self._policy)
+        except CheckpointError as error:
             if self._moment is None:
-                raise CheckpointError(f"{taken.folder} does not fit: {error}") from error
+                raise
             self._policy.load_weights(before)
-            self._follower.say(f"checkpoint {taken.folder.name} does not fit: {error}")
+            self._follower.say(str(error))
         else:
             self._weights = taken.weights
             self._follower.plays(taken)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scenes.sampling import build_sampler, sampler_config
+from scenes.sampling import build_sampler, own_options, sampler_config
 from scenes.schema import Scene, SceneError
 from sim.protocols import SamplerModel, WorldConfig
 from sim.records import Array, Condition, SampleOptions
@@ -34,11 +34,11 @@ def started(scene: Scene, config: WorldConfig) -> WorldConfig:
     number = reset_sampler(scene)
     if number is None:
         return config
-    data = sampler_config(scene, number).data
+    sampler = sampler_config(scene, number)
     model, _ = build_sampler(scene, number, "cpu")
-    propose = proposer(model, data, config.name)
+    propose = proposer(model, sampler.data, config.name, own_options(sampler))
     if propose is None:
-        made = f'sampler "{scene.sampler[number].use}" of data "{data}"'
+        made = f'sampler "{scene.sampler[number].use}" of data "{sampler.data}"'
         raise SceneError(
             f"{scene.source.name}: {config.name} cannot begin from what {made} makes; "
             f"chess takes boards, walker/<body> takes states/<body>"
@@ -47,36 +47,38 @@ def started(scene: Scene, config: WorldConfig) -> WorldConfig:
     return Started(kept, Starts(propose, scene.sampler[number].use))
 
 
-def proposer(model: SamplerModel, data: str, world: str) -> Callable[[int], Iterable[Any]] | None:
+def proposer(
+    model: SamplerModel, data: str, world: str, options: SampleOptions
+) -> Callable[[int], Iterable[Any]] | None:
     """What proposes states of a world for a seed; None if the sampler makes none."""
     family, _, variant = data.partition("/")
     if family == "states" and world == f"walker/{variant}":
-        return lambda seed: poses(model, variant, seed)
+        return lambda seed: poses(variant, sampled(model, options, seed), seed)
     if family == "boards" and world == "chess":
-        return lambda seed: positions(model, seed)
+        return lambda seed: positions(sampled(model, options, seed))
     return None
 
 
-def sampled(model: SamplerModel, seed: int) -> Array:
+def sampled(model: SamplerModel, options: SampleOptions, seed: int) -> Array:
     """(PROPOSED, …) samples."""
-    return model.sample(PROPOSED, Condition(), SampleOptions(), seed).values
+    return model.sample(PROPOSED, Condition(), options, seed).values
 
 
-def poses(model: SamplerModel, body: str, seed: int) -> Iterable[tuple[Array, Array]]:
-    """Positions (nq,) and small random velocities (nv,)."""
+def poses(body: str, values: Array, seed: int) -> Iterable[tuple[Array, Array]]:
+    """Positions (nq,) of samples, and small random velocities (nv,)."""
     from sim.walker.poses import whole_positions
     from sim.walker.reward import BODIES
     from sim.walker.simulation import load
 
     generator = np.random.default_rng(seed)
     width = load(BODIES[body]).nv
-    for pose in whole_positions(body, sampled(model, seed)):
+    for pose in whole_positions(body, values):
         yield pose, VELOCITY * generator.standard_normal(width)
 
 
-def positions(model: SamplerModel, seed: int) -> Iterable[str]:
-    """FENs of the boards that the pictures show, White to move."""
+def positions(values: Array) -> Iterable[str]:
+    """FENs of the boards that pictures show, White to move."""
     from generative.data.boards import read_board
 
-    for rgb in sampled(model, seed):
+    for rgb in values:
         yield f"{read_board(rgb).fen} w - - 0 1"

@@ -151,6 +151,9 @@ class Session:
         if steps_done >= (self.budget.env_steps or self.budget.updates or 0):
             self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
             return self.result
+        if self._on_target():
+            self.say(f"{self.run.folder} is finished: {self._reached()}; with another target it goes on")
+            return self.result
         before = self.result.updates
         try:
             self._announce()
@@ -221,12 +224,16 @@ class Session:
         self.result.metrics = {k: v for k, v in row.items() if k not in ("env_steps", "updates", "episodes")}
 
     def _why_stop(self, interrupted: bool) -> str | None:
-        target = self.scene.train.target_return
         if interrupted:
             return "interrupted"
-        if target is not None and len(self.recent) == RECENT and np.mean(self.recent) >= target:
-            return f"the last {RECENT} episodes reached target_return {target:g}"
-        return None
+        return self._reached() if self._on_target() else None
+
+    def _on_target(self) -> bool:
+        target = self.scene.train.target_return
+        return target is not None and len(self.recent) == RECENT and bool(np.mean(self.recent) >= target)
+
+    def _reached(self) -> str:
+        return f"the last {RECENT} episodes reached target_return {self.scene.train.target_return:g}"
 
     @staticmethod
     def _step(done: Progress | Trained) -> int:
@@ -268,7 +275,7 @@ class Session:
     def _how_to_go_on(self, error: BaseException | None = None) -> str:
         """What is safe, and the line that goes on; after `error` with a change that may avoid it."""
         states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
-        line = f"playfield train {self.scene.name} --run {self.run.folder} --resume"
+        line = f"playfield train {self.scene.asked()} --run {self.run.folder} --resume"
         rate = self.trainee.learning_rate
         if isinstance(error, NonFiniteError) and rate:  # unchanged it would end there again, bit for bit
             line += f" --set {self.trainee.learning_rate_key}={rate / 2:g}"

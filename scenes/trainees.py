@@ -107,7 +107,7 @@ class AgentTrainee:
         if start_from is not None:
             checkpoint = load_checkpoint(start_from)
             check_agent(scene, checkpoint, self._worlds, self._config)
-            self._learner.load_weights(checkpoint.weights)
+            checkpoint.give(self._learner)
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """See `Trainee`."""

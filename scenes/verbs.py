@@ -166,7 +166,7 @@ def train(
         kept = run / "scene.toml"
         if not kept.is_file():
             raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
-        scene = replace(load_scene(str(kept), changes, seed), name=scene.name)
+        scene = replace(load_scene(str(kept), changes, seed), name=scene.name, typed=scene.typed)
     if steps is not None:
         unit = "updates" if scene.train.updates is not None else "env_steps"
         if steps < 1:

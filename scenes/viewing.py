@@ -117,7 +117,7 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device:
     )
     if not isinstance(policy, Learner):
         raise CheckpointError(f"{found.folder} holds an agent that has nothing to learn")
-    policy.load_weights(found.weights)
+    found.give(policy)
     identity = {"use": found.card["name"], "weights": found.card["weights"]["sha256"]}
     return Player(policy, f"{found.card['name']} of {found.folder.name}", identity)
 

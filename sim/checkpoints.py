@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -59,6 +59,13 @@ class CheckpointError(RequestError, ValueError):
     """A checkpoint that is damaged, or made for something else."""
 
 
+class TakesWeights(Protocol):
+    """Whatever can be given the weights of a checkpoint."""
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take them up; ValueError if they do not fit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What was read from `folder`."""
@@ -66,6 +73,17 @@ class Checkpoint:
     folder: Path
     card: Card
     weights: dict[str, Array]
+
+    def give(self, model: TakesWeights) -> None:
+        """Give the weights to a model.
+
+        Raises:
+            CheckpointError: if it is a model of other keys, so that they do not fit.
+        """
+        try:
+            model.load_weights(self.weights)
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder} does not fit: {error}") from error
 
 
 def make_card(

@@ -253,6 +253,14 @@ class Traces(Protocol):
 
 
 @runtime_checkable
+class Illustrates(Protocol):
+    """A sampler that takes sentences, and many of them at once."""
+
+    def illustrate(self, texts: Sequence[str], options: SampleOptions, seed: int) -> Array:
+        """(n, …) an example of each of n sentences."""
+
+
+@runtime_checkable
 class Likely(Protocol):
     """A sampler that tells how likely an example is."""
 

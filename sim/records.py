@@ -5,7 +5,7 @@ Nothing here acts, learns or draws; every other module hands these around.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -24,11 +24,11 @@ class Segment:
 
     Attributes:
         name: unique in the run; two segments of one name are the same.
-        arrays: the content.
+        read: gives the content; asked only where it has to be written, for it may lie on a GPU.
     """
 
     name: str
-    arrays: dict[str, Array]
+    read: Callable[[], dict[str, Array]]
 
 
 #: Where a percept comes from: the simulator itself, a model, or the truth with noise added.

@@ -82,7 +82,7 @@ def _write_segment(segment: Segment, segments: Path) -> None:
     segments.mkdir(exist_ok=True)
     temporary = target.with_suffix(f".new-{os.getpid()}")
     try:
-        contiguous = {name: np.ascontiguousarray(array) for name, array in segment.arrays.items()}
+        contiguous = {name: np.ascontiguousarray(array) for name, array in segment.read().items()}
         temporary.write_bytes(save_arrays(contiguous))
         flush_to_disk(temporary)
         temporary.rename(target)
@@ -112,7 +112,8 @@ def _put_together(node: Any, arrays: Mapping[str, Array], segments: Path) -> Any
         if set(node) == {ARRAY}:
             return arrays[node[ARRAY]]
         if set(node) == {SEGMENT}:
-            return Segment(node[SEGMENT], load_file(segments / f"{node[SEGMENT]}{SUFFIX}"))
+            content = load_file(segments / f"{node[SEGMENT]}{SUFFIX}")
+            return Segment(node[SEGMENT], lambda: content)
         return {key: _put_together(value, arrays, segments) for key, value in node.items()}
     if isinstance(node, list):
         return [_put_together(value, arrays, segments) for value in node]

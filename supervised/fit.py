@@ -6,8 +6,9 @@ does not know what is being learned, nor of files, progress bars and signals: li
 it yields between two safe points, and its caller saves, shows and stops.
 
 Batches are a function of (seed, update) alone, so a resumed fit sees the very examples that the fit never
-stopped would have seen. Under ``torchrun`` every process takes its share of each batch and gradients are
-averaged, so that the result does not depend on how many there are, but for rounding.
+stopped would have seen. Under ``torchrun`` every process draws the whole batch, noise and all, and learns
+from its share of it; gradients are averaged, so that the result does not depend on how many there are, but
+for rounding.
 """
 
 from __future__ import annotations
@@ -116,8 +117,14 @@ class Fit:
             device: where the network lives.
 
         Raises:
-            ValueError: if there are no examples.
+            ValueError: if there are no examples, or a batch cannot be shared evenly by the processes.
         """
+        rank, processes = _place()
+        if options.batch_size % processes:
+            raise ValueError(
+                f"batch_size {options.batch_size} cannot be shared evenly by {processes} processes"
+            )
+        self._share = slice(rank, None, processes)
         for name, examples in (("train", train), ("validation", validation)):
             if not len(examples):
                 raise ValueError(f"there are no {name} examples")
@@ -169,6 +176,7 @@ class Fit:
             metrics = {f"train_{name}": value for name, value in _means(figures).items()}
             NonFiniteError.check(metrics, self._updates)
             metrics |= {f"validation_{name}": value for name, value in self.validate().items()}
+            NonFiniteError.check(metrics, self._updates)
             self._judge(metrics["validation_loss"])
             metrics["learning_rate"] = self._rate(total)
             yield Progress(0, self._updates, total, metrics)
@@ -256,7 +264,7 @@ class Fit:
         return options.learning_rate * rising * falling
 
     def _rows(self, update: int) -> Array:
-        """The examples of one update, this process's share of them: whole epochs, each in its own order."""
+        """The examples of one update: whole epochs, each in its own order."""
         size, n = self.options.batch_size, len(self._train)
         at = np.arange(update * size, (update + 1) * size)
         rows = np.empty(size, np.int64)
@@ -264,13 +272,12 @@ class Fit:
             order = np.random.default_rng((self._seed, int(epoch))).permutation(n)
             inside = at // n == epoch
             rows[inside] = order[at[inside] % n]
-        if distributed.is_available() and distributed.is_initialized():
-            rows = np.array_split(rows, distributed.get_world_size())[distributed.get_rank()]
         return rows
 
     def _drawn(self, update: int) -> Mapping[str, Array]:
-        """The examples of one update; they depend on its number alone."""
-        return self._train.batch(self._rows(update), np.random.default_rng((self._seed, update)))
+        """This process's share of the examples of one update; they depend on its number alone."""
+        whole = self._train.batch(self._rows(update), np.random.default_rng((self._seed, update)))
+        return {name: array[self._share] for name, array in whole.items()}
 
     def _next_batch(self, total: int) -> Batch:
         """What this update learns from; a thread draws the next one meanwhile: on CUDA noise takes longest.
@@ -292,12 +299,13 @@ class Fit:
 
     def _share_gradients(self) -> None:
         """Under torchrun: the mean of all processes' gradients, in each of them."""
-        if not (distributed.is_available() and distributed.is_initialized()):
+        _, processes = _place()
+        if processes == 1:
             return
         for parameter in self.network.parameters():
             if parameter.grad is not None:
                 distributed.all_reduce(parameter.grad)
-                parameter.grad /= distributed.get_world_size()
+                parameter.grad /= processes
 
     def _judge(self, loss: float) -> None:
         """Remember the best validation loss, and with patience its weights."""
@@ -307,6 +315,18 @@ class Fit:
                 self._best_weights = to_arrays(self.kept.state_dict())
         else:
             self._since_best += 1
+
+
+def fits_exactly(device: str) -> bool:
+    """Whether a resumed fit is bit for bit what it would have been: on CUDA some sums come in any order."""
+    return torch.device(device).type == "cpu"
+
+
+def _place() -> tuple[int, int]:
+    """This process's number under ``torchrun``, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def _means(figures: list[dict[str, Tensor]], weights: list[float] | None = None) -> dict[str, float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -112,7 +113,7 @@ def replay_state(buffer: ReplayBuffer, written: int) -> State:
         start = first % rows
         part = {name: getattr(buffer, name)[start : start + SEGMENT] for name in COLUMNS}
         if first + SEGMENT <= written:
-            segments[str(number)] = Segment(f"sb3-replay-{number}", part)
+            segments[str(number)] = Segment(f"sb3-replay-{number}", partial(dict, part))
         else:
             tail = {name: column[: written - first].copy() for name, column in part.items()}
     return {"segments": segments, "tail": tail}
@@ -121,7 +122,7 @@ def replay_state(buffer: ReplayBuffer, written: int) -> State:
 def restore_replay(buffer: ReplayBuffer, state: State, written: int) -> None:
     """Give back what `replay_state` took."""
     rows = buffer.buffer_size
-    parts = [(int(number), segment.arrays) for number, segment in state["segments"].items()]
+    parts = [(int(number), segment.read()) for number, segment in state["segments"].items()]
     if state["tail"] is not None:
         parts.append((written // SEGMENT, state["tail"]))
     for number, part in sorted(parts, key=lambda item: item[0]):

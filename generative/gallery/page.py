@@ -29,7 +29,7 @@ MEANINGS = {
     "nmi": "agreement of groups with classes; 1 is perfect",
     "bits_per_dim": "of unseen real examples; lower is better",
     "images_per_second": "samples made here",
-    "steps": "passes of the network for one sample",
+    "steps": "from noise to a sample; 1 where there are none",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -225,8 +226,10 @@ def test_a_segment_of_one_name_never_changes_where_it_is_still_read():
             continue
         state = replay.state()
         for segment in state["segments"].values():
-            disk.setdefault(segment.name, {k: v.copy() for k, v in segment.arrays.items()})
-        state["segments"] = {k: Segment(s.name, disk[s.name]) for k, s in state["segments"].items()}
+            disk.setdefault(segment.name, {k: v.copy() for k, v in segment.read().items()})
+        state["segments"] = {
+            k: Segment(s.name, partial(dict, disk[s.name])) for k, s in state["segments"].items()
+        }
         other, _ = playing(4, 1, False)
         other.restore(state)
         rows = all_rows(replay)

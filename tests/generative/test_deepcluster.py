@@ -145,3 +145,12 @@ def test_what_it_cannot_do_is_refused_by_name():
     for field, value in (("clusters", 1), ("components", 100), ("shift", -1)):
         with pytest.raises(ValueError, match=field):
             DeepCluster(**{**SMALL, field: value})
+
+
+def test_validation_tells_what_the_last_layer_knew_before_it_began_anew():
+    data = shapes(60, 0)
+    model = DeepCluster(clusters=3, **SMALL | {"regroup_every": 5}).build(data.spec(), seed=0)
+    fit = model.fit(data, shapes(30, 1), seed=0)
+    for progress in fit.learn(Budget(updates=10)):
+        told = {name: value for name, value in progress.metrics.items() if name.startswith("validation_")}
+        assert {f"validation_{name}": value for name, value in fit.validate().items()} == told

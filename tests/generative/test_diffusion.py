@@ -359,3 +359,16 @@ def test_the_keys_scheduler_walks_unless_told_otherwise_and_is_the_folders():
 def test_an_unknown_scheduler_is_refused_by_name():
     with pytest.raises(ValueError, match='there is no scheduler "unipx"; did you mean "unipc"'):
         Diffusion(scheduler="unipx")
+
+
+def test_the_loss_of_few_examples_has_figures_too():
+    fresh, known = model(), squares()
+    examples = Noised(known.values, known.labels, np.array(2), fresh.canvas, 0.0)
+    drawn = examples.batch(np.array([0]), np.random.default_rng(0))
+    batch = {name: torch.from_numpy(array) for name, array in drawn.items()}
+    for t in (10, 990):
+        batch["t"] = torch.tensor([t])
+        loss, figures = diffusion_loss(fresh.network, batch, fresh.canvas)
+        assert {name: value.item() for name, value in figures.items()} == pytest.approx(
+            {"faint": 2 * loss.item() * (t < 500), "strong": 2 * loss.item() * (t > 500)}
+        )

@@ -136,3 +136,11 @@ def test_what_it_cannot_do_is_refused_by_name():
         model.fit(still, still, seed=0)
     with pytest.raises(ValueError, match="kind"):
         Flow(kind="glow")
+
+
+def test_one_latent_gives_one_example_as_often_as_asked_for(of_moons):
+    model = of_moons
+    latent = model.encode(moons(1, 3).values)[0]
+    made = model.sample(3, Condition(latent=latent), SampleOptions(), 0).values
+    assert made.shape == (3, 2)
+    assert (made == made[:1]).all()

@@ -117,6 +117,13 @@ def test_it_learns_and_samples_by_label(fitted):
     assert made.std((1, 2)).mean() < 8, "each picture is nearly plain, and noise of 6 is taken away"
 
 
+def test_one_latent_gives_one_picture_as_often_as_asked_for(fitted):
+    latent = fitted.encode(pictures(1, 2).values)[0]
+    made = fitted.sample(3, Condition(latent=latent), OPTIONS, 0).values
+    assert made.shape == (3, 4, 4, 3)
+    assert (made == made[:1]).all()
+
+
 def test_samples_do_not_depend_on_how_many_are_asked_for(fitted):
     few, many = (fitted.sample(n, FREE, OPTIONS, 5).values.astype(int) for n in (3, 100))
     assert np.abs(few - many[:3]).max() <= 1

@@ -262,3 +262,14 @@ def test_small_things_lie_where_the_sentence_says_whatever_the_shift():
         right[shift] = np.mean(found)
     print(right)
     assert min(right.values()) > 0.6
+
+
+def test_many_sentences_are_drawn_at_once_each_as_if_it_were_alone(taught):
+    texts = [f"A {colour} square is {place}." for colour in COLOURS for place in PLACES.values()]
+    drawn = taught.illustrate(texts, SampleOptions(guidance=2.0), 4)
+    assert drawn.shape == (6, 8, 8, 3)
+    for i, text in enumerate(texts):
+        each = taught.sample(6, Condition(text=text), SampleOptions(guidance=2.0), 4).values
+        assert np.abs(each[i].astype(int) - drawn[i]).max() <= 1, text
+    with pytest.raises(ConditionError, match="sqare"):
+        taught.illustrate(["A red sqare."], SampleOptions(), 0)

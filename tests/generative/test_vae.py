@@ -235,3 +235,10 @@ def test_vectors_and_uneven_pictures_are_refused():
 def test_keys_out_of_range_are_refused(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         VAE(**fields)
+
+
+def test_where_all_is_masked_what_fills_it_in_are_samples(trained):
+    model, _ = trained
+    wish = Condition(frame=halves(1).values[0], mask=np.ones((8, 8), bool))
+    filled = model.sample(5, wish, SampleOptions(), 3).values
+    np.testing.assert_array_equal(filled, model.sample(5, Condition(), SampleOptions(), 3).values)

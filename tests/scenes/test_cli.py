@@ -13,7 +13,8 @@ from pathlib import Path
 import av
 import pytest
 
-from scenes.cli import main
+from scenes.cli import main, plain
+from scenes.schema import load_scene
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
 CHEAP = ["--set", "world.num_envs=2", "--set", "agent.num_steps=16", "--set", "agent.minibatch_size=32"]
@@ -189,3 +190,23 @@ def test_ctrl_c_saves_and_exits_130(tmp_path):
     steps = json.loads(out.splitlines()[-1])["env_steps"]
     assert (tmp_path / "r" / "checkpoints" / str(steps) / "card.toml").is_file()
     assert (tmp_path / "r" / "state" / str(steps) / "state.json").is_file()
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(capsys):
+    other = ["--set", "agent.network=mlp256"]
+    assert "does not fit" in refusal(capsys, "evaluate", "cartpole", *other)
+    scene = load_scene("cartpole")
+    trained = str(scene.resolve(scene.agent.checkpoint))
+    assert "does not fit" in refusal(capsys, "train", "cartpole", *other, "--from", trained)
+    assert "does not fit" in refusal(capsys, "perceive", "pong-detector", "--set", "perception.0.channels=16")
+    answer(capsys, "train", "cartpole", *other, "--run", "r", "--steps", "600")
+    assert "does not fit" in refusal(capsys, "watch", "cartpole", "--run", "r", "--headless", "--frames", "5")
+
+
+def test_numbers_that_json_has_not_are_null():
+    told = plain({"a": [1.5, float("nan")], "b": {"c": float("inf"), "d": "nan"}, "e": None})
+    assert json.loads(json.dumps(told, allow_nan=False)) == {
+        "a": [1.5, None],
+        "b": {"c": None, "d": "nan"},
+        "e": None,
+    }

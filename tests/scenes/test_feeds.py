@@ -10,7 +10,7 @@ from scenes.beside import Beside
 from scenes.living import lived_world
 from scenes.schema import SceneError, load_scene
 from scenes.stage import SceneShow
-from sim.records import Samples
+from sim.records import SampleOptions, Samples
 from sim.viewer import layout, panels
 from sim.viewer.history import History
 from sim.viewer.screen import Screen
@@ -135,10 +135,11 @@ def test_games_begin_from_boards_that_are_read():
 
     class Boards:
         def sample(self, n, condition, options, seed):
+            assert options.steps == 3, "as the scene's sampler is told"
             return Samples(np.stack([drawn(chess.Board(fen)) for fen in FENS]), seed, condition)
 
     FENS = ("8/8/8/8/8/8/8/K7 w - - 0 1", "8/8/8/3k4/8/8/1Q6/K7 w - - 0 1")
-    proposed = list(starting.proposer(Boards(), "boards", "chess")(0))
+    proposed = list(starting.proposer(Boards(), "boards", "chess", SampleOptions(steps=3))(0))
     assert proposed == [f"{fen.split()[0]} w - - 0 1" for fen in FENS]
 
 

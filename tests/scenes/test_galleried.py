@@ -48,6 +48,25 @@ def test_what_it_makes_is_what_the_sampler_samples(studio):
         np.testing.assert_array_equal(studio.decode(latents), expected)
 
 
+def test_it_samples_by_the_keys_of_its_scene(tmp_path):
+    """As `playfield sample` does: with the steps, guidance and solver that were chosen for it."""
+    file = tmp_path / "guided.toml"
+    keys = 'channels = [16, 16]\nguidance = 3.0\nsteps = 4\nscheduler = "euler"'
+    file.write_text(SCENE.replace('"vae"', '"diffusion"').replace("latents = 4\nchannels = 16", keys))
+    guided = SamplerStudio(load_scene(str(file)), device="cpu")
+    options = SampleOptions(steps=4, guidance=3.0)
+    expected = guided.model.sample(3, Condition(label="7"), options, 5).values
+    (drawn,) = guided.make(3, "7", 5)
+    np.testing.assert_array_equal(drawn.values, expected)
+    *walk, last = guided.trace(3, "7", 5)
+    assert len(walk) == 4, "the noise and three pictures on the way"
+    np.testing.assert_array_equal(last.values, expected)
+    frame, mask = expected[0], np.arange(64).reshape(8, 8) % 2 == 0
+    wish = Condition(frame=frame, mask=mask)
+    filled = guided.model.sample(2, wish, options, 1).values
+    np.testing.assert_array_equal(guided.fill(frame, mask, 2, 1), filled)
+
+
 def test_it_says_what_the_sampler_can(studio):
     assert studio.wishes == (ANYTHING, *"0123456789")
     assert studio.decodes and studio.encodes and not studio.traces

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from scenes.metric_board import (
     FIGURES,
     GAUSSIAN,
     REAL,
+    affordable,
     agreement,
     grade_samplers,
     of_classes,
-    own_options,
 )
-from scenes.sampling import Examples, sampler_config, scene_examples
+from scenes.sampling import Examples, own_options, sampler_config, scene_examples
 from scenes.schema import load_scene
 from sim.checkpoints import load_checkpoint, save_checkpoint
 from sim.records import Condition, SampleOptions, Samples
@@ -228,3 +229,13 @@ def test_the_board_shows_each_family_as_its_own_scene_builds_it_and_draws_from_i
         assert {k: v for k, v in shown.items() if k not in learning} == {
             k: v for k, v in wanted.items() if k not in learning
         }
+
+
+def test_slow_samplers_are_graded_by_fewer_samples():
+    scene = load_scene("frames-from-text", ["sampler.0.steps=60", "sampler.0.guidance=2"])
+    config = sampler_config(scene)
+    model = SimpleNamespace(trace=print)
+    assert affordable(model, config) == 200
+    assert affordable(model, replace(config, steps=100_000)) == 1
+    assert affordable(model, replace(config, steps=10)) == 500
+    assert affordable(SimpleNamespace(), config) == 500, "what takes one step whatever it is told"

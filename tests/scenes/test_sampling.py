@@ -20,7 +20,7 @@ from scenes.sampling import Examples
 from scenes.schema import load_scene, shipped_scenes
 from scenes.verbs import list_all
 from sim.checkpoints import load_checkpoint
-from sim.records import Percept, SampleOptions, Samples
+from sim.records import Percept, SampleOptions
 
 SCENE = """
 title = "Digits, dreamt"
@@ -122,8 +122,8 @@ def test_training_starts_from_a_checkpoint_of_the_same_data_only(scene, trained,
 class Obedient:
     """Paints the number of asked-for words; its reader says the first caption of everything."""
 
-    def sample(self, n, condition, options, seed):
-        return Samples(np.full((n, 8, 8, 3), len(condition.text), np.uint8), seed, condition)
+    def illustrate(self, texts, options, seed):
+        return np.stack([np.full((8, 8, 3), len(text), np.uint8) for text in texts])
 
 
 def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from scenes.build import scene_agent, scene_world
@@ -141,3 +143,11 @@ def test_unknown_scenes_name_the_nearest():
 def test_shipped_scenes_are_found_by_name():
     assert {"pong", "breakout", "cartpole"} <= set(shipped_scenes())
     assert load_scene("pong").name == "pong"
+
+
+def test_it_knows_how_it_was_asked_for(tmp_path):
+    file = tmp_path / "my own.toml"
+    file.write_text('title = "Mine"\n[world]\nuse = "cartpole"\n')
+    assert load_scene("cartpole").asked() == "cartpole"
+    own = load_scene(str(file), ["agent.use=random", "title=A b"])
+    assert shlex.split(own.asked()) == [str(file), "--set", "agent.use=random", "--set", "title=A b"]

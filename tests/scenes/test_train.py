@@ -144,6 +144,13 @@ def test_a_target_return_ends_training_early(tmp_path):
     assert result.stopped == "the last 100 episodes reached target_return 5"
     assert result.env_steps < 25_000
     assert (tmp_path / "r" / "checkpoints" / str(result.env_steps)).is_dir()
+    said = []
+    again = train(small(*changes), tmp_path / "r", device="cpu", resume=True, say=said.append)
+    assert again.env_steps == result.env_steps
+    assert "finished: the last 100 episodes reached target_return 5" in said[-1]
+    changes[0] = "train.target_return=150"
+    further = train(small(*changes), tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert further.env_steps > result.env_steps, "with another target it goes on"
 
 
 def test_scores_on_the_way_are_logged_and_change_nothing(tmp_path):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -341,7 +342,7 @@ def test_opening_a_run_sweeps_what_a_killed_save_left(run):
 
 def test_segments_are_written_once_shared_and_deleted_with_the_last_state_that_holds_them(tmp_path):
     run = Run(tmp_path / "r", resume=False)
-    parts = [Segment(f"part-{i}", {"x": np.arange(5) + i}) for i in range(5)]
+    parts = [Segment(f"part-{i}", partial(dict, x=np.arange(5) + i)) for i in range(5)]
     run.save_state(1, {"memory": {"a": parts[0], "b": parts[1]}})
     first = (run.segments / "part-1.safetensors").stat()
     run.save_state(2, {"memory": {"a": parts[1], "b": parts[2]}})
@@ -350,7 +351,7 @@ def test_segments_are_written_once_shared_and_deleted_with_the_last_state_that_h
     assert sorted(path.stem for path in run.segments.iterdir()) == ["part-1", "part-2", "part-3"]
     step, state = run.newest_state()
     assert step == 3
-    assert state["memory"]["b"].arrays["x"].tolist() == [3, 4, 5, 6, 7]
+    assert state["memory"]["b"].read()["x"].tolist() == [3, 4, 5, 6, 7]
     (run.segments / "orphan.safetensors").write_bytes(b"of a killed process")
     run.close()
     again = Run(tmp_path / "r", resume=True)
@@ -361,7 +362,7 @@ def test_segments_are_written_once_shared_and_deleted_with_the_last_state_that_h
 def test_a_state_whose_segment_is_gone_gives_way_to_the_older_one(tmp_path):
     run = Run(tmp_path / "r", resume=False)
     for step in (1, 2):
-        run.save_state(step, {"memory": Segment(f"part-{step}", {"x": np.arange(step)})})
+        run.save_state(step, {"memory": Segment(f"part-{step}", partial(dict, x=np.arange(step)))})
     (run.segments / "part-2.safetensors").unlink()
     assert run.newest_state()[0] == 1
     run.close()

@@ -14,6 +14,7 @@ from torch import nn
 
 from sim.records import Budget
 from sim.states import read_state, write_state
+from supervised import fit as fitting_loop
 from supervised.fit import Fit, FitOptions
 from supervised.numerics import NonFiniteError
 
@@ -208,3 +209,36 @@ def test_what_is_forgotten_is_learned_as_if_anew():
         steps.append(abs(fitting.network.bias.item() - before) / rate)
     assert steps[0] < 0.5
     assert steps[1] == pytest.approx(1, abs=0.01)
+
+
+class Drawn(Line):
+    """Examples with noise, as diffusion draws them."""
+
+    def batch(self, rows, generator):
+        return super().batch(rows, generator) | {"noise": generator.standard_normal(len(rows))}
+
+
+def test_processes_share_one_drawing_of_a_batch(monkeypatch):
+    alone = fit(train=Drawn(50, 0))._drawn(3)
+    shares = []
+    for rank in range(2):
+        monkeypatch.setattr(fitting_loop, "_place", lambda rank=rank: (rank, 2))
+        shares.append(fit(train=Drawn(50, 0))._drawn(3))
+    for name, whole in alone.items():
+        both = np.stack([share[name] for share in shares], 1).reshape(whole.shape)
+        np.testing.assert_array_equal(both, whole)
+    monkeypatch.setattr(fitting_loop, "_place", lambda: (0, 3))
+    with pytest.raises(ValueError, match="batch_size 8 cannot be shared evenly by 3 processes"):
+        fit()
+
+
+def test_a_validation_that_is_no_number_stops_the_fit():
+    with pytest.raises(NonFiniteError, match="validation_loss"):
+        run(fit(validation=Broken(10, 1)), 40)
+
+
+class Broken(Line):
+    """Examples of which one is not a number."""
+
+    def batch(self, rows, generator):
+        return {name: array * np.float32(np.nan) for name, array in super().batch(rows, generator).items()}
