@@ -68,7 +68,7 @@ class Questions:
 
     Attributes:
         labels: the classes of whole pictures.
-        numbers: Q names of the numbers asked for, such as ``pong: ball x``; each is about one class of pictures.
+        numbers: Q names of the numbers asked for, such as ``pong: ball x``; each is about one class.
         mean: (Q,) of each number, over the pictures that have it.
         scale: (Q,) its standard deviation there.
     """

@@ -49,7 +49,8 @@ class Learned(WithWeights[Network]):
         """Draw the network.
 
         Args:
-            make: gives a fresh network; called once, under `seed`, and no one else's random numbers on the CPU move on.
+            make: gives a fresh network; called once, under `seed`; on the CPU nobody else's random numbers
+                move on.
             seed: of its first weights.
             device: such as ``cpu`` or ``cuda``.
         """
