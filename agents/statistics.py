@@ -12,6 +12,7 @@ interval of a probability of 0 or 1 is a point, however few scores there are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,10 +94,12 @@ def bootstrap_interval(strata: Sequence[Array], statistic: Callable[..., Any]) -
         statistic: of values along ``axis=``.
 
     Returns:
-        Low and high; a point where there is nothing to resample: one value, or all equal.
+        Low and high: nan of one value, which tells nothing of others; a point where all are equal.
     """
     pooled = np.concatenate(strata)
-    if len(pooled) < 2 or np.ptp(pooled) == 0:
+    if len(pooled) < 2:
+        return math.nan, math.nan
+    if np.ptp(pooled) == 0:
         point = float(statistic(pooled, axis=-1))
         return point, point
     return _interval(strata, lambda *drawn, axis: statistic(np.concatenate(drawn, axis=axis), axis=axis))

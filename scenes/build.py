@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.catalog import AGENTS
-from scenes.schema import Scene, SceneError
+from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import Card, Checkpoint, check_fits, load_checkpoint, make_card
 from sim.fields import construct
@@ -32,7 +32,8 @@ def scene_world(scene: Scene) -> WorldConfig:
     """
     if scene.world is None:
         raise SceneError(f"{scene.source.name} has no [world]")
-    return world_config(scene.world.use, scene.world.fields, f"{scene.source.name}, [world]")
+    where = f"{scene.source.name}, [world]"
+    return world_config(scene.world.use, scene.world.fields, where, own_keys(scene.world))
 
 
 def scene_agent(scene: Scene) -> AgentConfig:
@@ -45,7 +46,8 @@ def scene_agent(scene: Scene) -> AgentConfig:
     if scene.agent is None:
         raise SceneError(f"{scene.source.name} has no [agent]")
     cls = load(AGENTS, scene.agent.use, "agent")
-    config: AgentConfig = construct(cls, scene.agent.fields, f"{scene.source.name}, [agent]")
+    where = f"{scene.source.name}, [agent]"
+    config: AgentConfig = construct(cls, scene.agent.fields, where, own_keys(scene.agent))
     return config
 
 

@@ -6,9 +6,10 @@ Nothing heavy is imported before a verb needs it, so that ``playfield --help`` i
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,9 +125,12 @@ class Evaluate(Common):
     """Score the scene over whole episodes, beside a baseline."""
 
     scene: SceneName
-    episodes: Annotated[int, arg(help="how many, from each seed", metavar="N")] = 20
+    episodes: Annotated[int | None, arg(help="how many, from each seed [20]", metavar="N")] = None
     seeds: Annotated[int, arg(help="how many seeds, --seed the first; each is a stratum", metavar="N")] = 1
-    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    checkpoint: Annotated[
+        Path | None,
+        arg(help="instead of the scene's own; a run stands for its newest", metavar="DIR"),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Metrics, baseline and intervals."""
@@ -299,7 +303,10 @@ class Doctor(Common):
         """All checks."""
         from scenes import verbs
 
-        return verbs.doctor(), DONE
+        answer = verbs.doctor()
+        if not self.json:
+            verbs.show_checks(answer)
+        return answer, DONE
 
 
 Verb = (
@@ -337,8 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     if verb.json:
         print(json.dumps(plain(answer), allow_nan=False))
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
+    sys.stdout.flush()
     return code
 
 
@@ -358,4 +364,16 @@ def _told(error: Exception, code: int) -> int:
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has had enough
+        code = DONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        code = _told(error, FAILED)
+    else:
+        sys.exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python writes the rest, and complains
+    sys.exit(code)

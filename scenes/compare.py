@@ -246,11 +246,13 @@ def _show(
     table.caption = stamp(shared) + (f"; by different rules: {', '.join(sorted(apart))}" if apart else "")
     console.print(table)
     table = Table(Column("", no_wrap=True), title="is the first better than the second?")
-    for heading in ("P(better)", "95 %", "IQM difference", "95 %", ""):
+    for heading in ("P(better)", "95 %", "IQM gain", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, j, result in results:
         p, difference = result.probability_of_improvement, result.iqm_difference
-        verdict = {True: "better", False: "worse", None: "open"}[result.improves]
-        cells = [f"{p[0]:.2f}", shown(p[1]), f"{difference[0]:+.1f}", shown(difference[1], 1), verdict]
+        cells = [f"{p[0]:.2f}", shown(p[1]), f"{difference[0]:+.1f}", shown(difference[1], 1)]
         table.add_row(f"{i + 1} against {j + 1}", *cells)
     console.print(table)
+    for i, j, result in results:
+        words = {True: "is better than", False: "is worse than", None: "may be better or worse than"}
+        console.print(f"{i + 1} {words[result.improves]} {j + 1}")

@@ -63,11 +63,13 @@ def perceive(
     model, card = build_perception(scene, 0, classes, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: an untrained {scene.perception[0].use} looks")
+    if out.exists() and not out.is_dir():
+        raise SceneError(f"{out} is a file: name a folder with --out")
     rows: list[dict[str, Any]] = []
     files: list[str] = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name, rgb, percept in seen(model, inputs(scene, source, device)):
+            out.mkdir(parents=True, exist_ok=True)
             file = out / f"{file_name(name)}.seen.png"
             kept = written(percept, out / file_name(name))
             factor = max(1, SHOWN_ACROSS // rgb.shape[1])

@@ -14,7 +14,7 @@ from generative.collection import Collection, Spec
 from generative.data.catalog import at_hand, collected
 from scenes.build import build_policy, chosen_device, scene_world
 from scenes.perceiving import trains_perception
-from scenes.schema import Sampler, Scene, SceneError, load_scene
+from scenes.schema import Sampler, Scene, SceneError, load_scene, own_keys
 from sim.catalog import load
 from sim.checkpoints import (
     PLAIN,
@@ -80,7 +80,8 @@ def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
         raise SceneError(f"{scene.source.name} has no [[sampler]]")
     table = scene.sampler[number]
     cls = load(SAMPLERS, table.use, "sampler")
-    config: SamplerConfig = construct(cls, table.fields, f"{scene.source.name}, [[sampler]] number {number}")
+    where = f"{scene.source.name}, [[sampler]] number {number}"
+    config: SamplerConfig = construct(cls, table.fields, where, own_keys(table))
     return config
 
 
@@ -126,10 +127,11 @@ def some_examples(scene: Scene, config: SamplerConfig, device: str, say: Callabl
 
     To hang a gallery nobody should wait for minutes of play.
     """
-    cast = players(device)
-    if not at_hand(data_name(scene, config), config.examples, seed=scene.seed, players=cast):
+    cast, data = players(device), data_name(scene, config)
+    if not at_hand(data, config.examples, seed=scene.seed, players=cast):
         count = min(FEW, config.examples)
-        say(f"{config.data} is not on this machine yet: playing {count:,} examples of it")
+        if not at_hand(data, count, seed=scene.seed, players=cast):
+            say(f"{config.data} is not on this machine yet: playing {count:,} examples of it")
         config = replace(config, examples=count)  # type: ignore[type-var]
     return scene_examples(scene, config, device)
 

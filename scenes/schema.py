@@ -26,6 +26,8 @@ MOST_ENVS = (
     16_384  # Atari observations of so many worlds fill 0.5 GB a step; a slip of the pen fills any memory
 )
 
+LARGEST_SEED = 2**31 - 1  # that the Atari emulator takes
+
 PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path
 
 
@@ -153,6 +155,11 @@ class View:
         """
         if not 1 <= self.fps <= 1000:
             raise ValueError(f"fps must be in 1…1000, not {self.fps}")
+
+
+def own_keys(table: Any) -> list[str]:
+    """The keys that a table has whatever it uses: the others are those of its catalogue entry."""
+    return [key for key in table.__dataclass_fields__ if key != "fields"]
 
 
 @dataclass(frozen=True)
@@ -323,15 +330,15 @@ class _Top:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed must not be below 0, not {self.seed}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must be in 0…{LARGEST_SEED:,}, not {self.seed}")
 
 
 def _table(cls: type[Any], value: Any, where: str) -> Any:
     """A table whose keys are `cls`'s own or, where it has a catalogue entry, that entry's."""
     if not isinstance(value, Mapping):
         raise SceneError(f"{where} must be a table")
-    own = set(cls.__dataclass_fields__) - {"fields"}
+    own = own_keys(cls)
     if "fields" not in cls.__dataclass_fields__:
         return construct(cls, value, where)
     entry = {key: v for key, v in value.items() if key not in own}

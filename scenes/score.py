@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,13 +142,14 @@ def _show_scores(
 ) -> None:
     """A table for a person."""
     seeds = f"seed {scene.seed}" if found.seeds == 1 else f"{found.seeds} seeds from {scene.seed} on"
-    table = Table(title=f"{scene.title}: {len(found.episodes)} whole episodes, {seeds}")
+    games = f"{len(found.episodes)} whole episode{'s' if len(found.episodes) > 1 else ''}"
+    table = Table(title=f"{scene.title}: {games}, {seeds}")
     table.add_column("")
     for heading in ("mean", "95 % interval", "random agent"):
         table.add_column(heading, justify="right")
     for name, value in found.metrics().items():
         interval = shown(intervals[name]) if name in intervals else ""
-        table.add_row(name.replace("_", " "), f"{value:.2f}", interval, f"{baseline.get(name, 0.0):.2f}")
+        table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
     table.caption = stamp(found.protocol)
     Console(stderr=True).print(table)
 
@@ -155,11 +157,21 @@ def _show_scores(
 def shown(interval: Interval, decimals: int = 2) -> str:
     """An interval for people.
 
-    >>> shown((1.0, 2.5))
-    '1.00 … 2.50'
+    >>> shown((1.0, 2.5)), shown((math.nan, math.nan))
+    ('1.00 … 2.50', '–')
     """
     low, high = interval
-    return f"{low:.{decimals}f} … {high:.{decimals}f}"
+    return "–" if math.isnan(low) else f"{figure(low, decimals)} … {figure(high, decimals)}"
+
+
+def figure(value: float, decimals: int = 2) -> str:
+    """A number for people.
+
+    >>> figure(1.005), figure(-0.004)
+    ('1.00', '0.00')
+    """
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
 
 
 def stamp(protocol: dict[str, Any]) -> str:

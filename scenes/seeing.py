@@ -10,13 +10,13 @@ import numpy as np
 
 from scenes.closeness import closeness
 from scenes.perceiving import build_perception, told_by
-from scenes.schema import Scene
+from scenes.schema import Scene, SceneError
 from scenes.viewing import perception_config, scene_sight
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.show import Seen
 from supervised.metrics.grading import Kind
-from supervised.noise import noisy
+from supervised.noise import MOVED, noisy
 from supervised.perceived_worlds import PerceivedWorld
 from supervised.views import Sight, only
 
@@ -34,6 +34,13 @@ class Eye:
     kind: Kind
     classes: tuple[str, ...]
     origin: Origin
+    pixels: float  # of noise, as `misses`: see `supervised.noise.noisy`
+    misses: float
+
+    @property
+    def asked(self) -> Origin:
+        """Who says what is there; the truth alone where noise would change nothing of it."""
+        return self.origin if self.origin != "noisy truth" or self.kind in MOVED else "truth"
 
 
 @dataclass
@@ -107,6 +114,7 @@ class Eyes:
                 truth about that board.
 
         Raises:
+            SceneError: if a perception is to have noise in what noise does not change.
             NoSightError: if a perception looks on a world that does not know the truth.
             CheckpointError: if a checkpoint does not fit.
         """
@@ -127,10 +135,17 @@ class Eyes:
     @staticmethod
     def _eye(scene: Scene, number: int, device: str, checkpoint: Path | None) -> Eye:
         config, table = perception_config(scene, number), scene.perception[number]
-        sight, kind = scene_sight(scene, config), told_by(config)
+        kind = told_by(config)
+        if table.origin == "noisy truth" and kind not in MOVED:
+            raise SceneError(
+                f'{scene.source.name}, [[perception]] number {number}: "{table.use}" tells {kind}, and noise '
+                f'moves {" and ".join(MOVED)} only: origin can be "model" or "truth"'
+            )
+        sight = scene_sight(scene, config)
         classes = sight.vocabulary(kind)
         model, _ = build_perception(scene, number, classes, device, checkpoint)
-        return Eye(table.use, model, sight, kind, classes, table.origin)
+        noise = table.noise_pixels, table.noise_misses
+        return Eye(table.use, model, sight, kind, classes, table.origin, *noise)
 
     def __len__(self) -> int:
         """How many look."""
@@ -142,9 +157,14 @@ class Eyes:
         return bool(self._eyes)
 
     def next_origin(self) -> None:
-        """Go on from the truth to what the model says, to the truth with noise, for all."""
+        """Go on from the truth to what the model says, and to the truth with noise where some have that.
+
+        All go on together: those that noise does not change keep to the truth meanwhile.
+        """
+        noise = any(eye.kind in MOVED for eye in self._eyes)
+        stops = ORIGINS if noise else tuple(origin for origin in ORIGINS if origin != "noisy truth")
         for eye in self._eyes:
-            eye.origin = ORIGINS[(ORIGINS.index(eye.origin) + 1) % len(ORIGINS)]
+            eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
 
     def look(self, picture: Array) -> tuple[Seen, ...]:
         """What each says about the world's newest picture (H, W, 3) uint8."""
@@ -155,10 +175,10 @@ class Eyes:
         truth = eye.sight.live(self._stage, eye.kind)
         board = None if self._board is None else self._board.board
         more: dict[str, Any] = {"classes": eye.classes, "edges": eye.sight.bones(), "board": board}
-        if eye.origin == "truth":
+        if eye.asked == "truth":
             return Seen(eye.name, laid(truth, board), **more)
-        if eye.origin == "noisy truth":
-            percept = noisy(truth, self._generator)
+        if eye.asked == "noisy truth":
+            percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
         else:
             percept = eye.model.perceive([cut(picture, board)])[0]
         scores = closeness(eye.kind, percept, truth)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+import tomllib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from sim.checkpoints import PLAIN, save_checkpoint
 from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.records import Budget, Progress, State
-from sim.runs import Run
+from sim.runs import Run, RunError, numbered
 from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
@@ -130,6 +131,12 @@ class Session:
     def take_up(self) -> None:
         """Restore the newest state of the run, if it has one."""
         found = self.run.newest_state()
+        saved = numbered(self.run.checkpoints)
+        if found is None and len(saved) > 1:  # one alone may have been on its way when the process was killed
+            raise RunError(
+                f"{self.run.folder} has checkpoints but no state to go on from: "
+                f"begin another run with --from {saved[-1]}"
+            )
         if found is None:
             self.say(f"{self.run.folder} holds no state yet: starting from the beginning")
             return
@@ -154,6 +161,7 @@ class Session:
         if self._on_target():
             self.say(f"{self.run.folder} is finished: {self._reached()}; with another target it goes on")
             return self.result
+        self._keep_changes(steps_done)
         before = self.result.updates
         try:
             self._announce()
@@ -168,6 +176,20 @@ class Session:
             self.say(f"training broke down; {self._how_to_go_on()}")
             raise
         return self.result
+
+    def _keep_changes(self, steps_done: int) -> None:
+        """Say what is changed where a run goes on, and keep it: the scene beside it is what it goes on by."""
+        path, scene = self.run.folder / "scene.toml", self.scene.toml()
+        before = path.read_text("utf-8") if path.is_file() else scene
+        changed = differences(tomllib.loads(before), tomllib.loads(scene))
+        if not changed:
+            return
+        line = f"from step {steps_done:,} on: {', '.join(changed)}"
+        self.say(line)
+        history = [line for line in before.splitlines() if line.startswith("#")]
+        whole = path.with_suffix(".new")
+        whole.write_text("\n".join([*history, f"# {line}", scene]), "utf-8")
+        whole.replace(path)
 
     def _learn(self) -> None:
         """Take what the learner yields, and save, log, score and stop in between."""
@@ -286,6 +308,22 @@ class Session:
     def _status(self, progress: Progress) -> tuple[float, float, str]:
         score = f"return {np.mean(self.recent):.1f}" if self.recent else "no episode has ended yet"
         return progress.updates, progress.total_updates, f"{self.result.rate:,.0f} steps/s · {score}"
+
+
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """What differs between two scenes as they stand in their files, key by key.
+
+    >>> differences({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3, "c": 2}, "d": [1], "e": "x"})
+    ['a.b = 3 (was 1)', "e = 'x' (was None)"]
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [*before, *(name for name in after if name not in before)]
+        parts = [(name, before.get(name), after.get(name)) for name in keys]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        parts = [(str(i), *pair) for i, pair in enumerate(zip(before, after, strict=True))]
+    else:
+        return [] if before == after else [f"{key} = {after!r} (was {before!r})"]
+    return [line for name, a, b in parts for line in differences(a, b, f"{key}.{name}".lstrip("."))]
 
 
 def duration(seconds: float) -> str:

@@ -20,6 +20,7 @@ from sim.runs import numbered
 Answer = dict[str, Any]
 
 FRAMES_WITHOUT_DISPLAY = 600
+EPISODES = 20  # that an agent is scored by
 
 
 def say(line: str = "") -> None:
@@ -85,6 +86,8 @@ def watch(
     if headless and frames is None:
         raise RequestError("--headless needs --frames N: nobody could close the window")
     alone = not headless and not has_display()
+    if alone and person:
+        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
     if alone and frames is None:
         frames = FRAMES_WITHOUT_DISPLAY
         record = record or Path(f"{scene.name}.mp4")
@@ -93,8 +96,8 @@ def watch(
         check_run(run, waits=not headless)
     show = show_of(scene, device=device, run=run, attended=not headless, say=say)
     if alone:
-        where = f" to {record}" if record else ""
-        say(f"There is no display: recording {frames} frames{where} instead of opening a window.")
+        done = f"recording {frames} frames to {record}" if record else f"drawing {frames} frames unseen"
+        say(f"There is no display: {done} instead of opening a window.")
     watched = open_window(
         show,
         fps=scene.view.fps,
@@ -163,10 +166,7 @@ def train(
     scene = load_scene(name, changes, seed)
     if resume:
         run = run or newest_run(scene)
-        kept = run / "scene.toml"
-        if not kept.is_file():
-            raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
-        scene = replace(load_scene(str(kept), changes, seed), name=scene.name, typed=scene.typed)
+        scene = resumed(scene, run, changes, seed)
     if steps is not None:
         unit = "updates" if scene.train.updates is not None else "env_steps"
         if steps < 1:
@@ -181,6 +181,7 @@ def train(
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
     say(f"{done} in {result.folder}; see it: {how_to_watch(name, result.folder)}")
+    say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
         "run": str(result.folder),
@@ -190,6 +191,34 @@ def train(
         "steps_per_second": round(result.rate, 1),
         "metrics": result.metrics,
     }, result.stopped == "interrupted"
+
+
+def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
+    """The scene that a run goes on by: its own, with what is changed now.
+
+    Raises:
+        SceneError: if it is no run, a run of something else, or begun with another seed.
+    """
+    file = run / "scene.toml"
+    if not file.is_file():
+        raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
+    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
+    mine, other = uses(kept), uses(asked)
+    if mine != other:
+        raise SceneError(
+            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} ({", ".join(other)})'
+        )
+    if scene.seed != kept.seed:
+        raise SceneError(
+            f"{run} began with seed {kept.seed} and keeps it: for seed {scene.seed} begin another run"
+        )
+    return replace(scene, name=asked.name, typed=asked.typed)
+
+
+def uses(scene: Scene) -> list[str]:
+    """The catalogue names of all that a scene consists of."""
+    tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
+    return [table.use for table in tables if table is not None]
 
 
 def how_to_watch(name: str, folder: Path) -> str:
@@ -209,11 +238,15 @@ def newest_run(scene: Scene) -> Path:
     return found[-1].parent
 
 
-def evaluate(scene: Scene, *, device: str, episodes: int, seeds: int, checkpoint: Path | None) -> Answer:
+def evaluate(
+    scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
+) -> Answer:
     """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline."""
     from scenes.perceiving import trains_perception
     from scenes.sampling import trains_sampler
 
+    if episodes is not None and (trains_perception(scene) or trains_sampler(scene)):
+        say("--episodes counts games, and no agent is scored here: it changes nothing")
     if trains_perception(scene):
         from scenes.grading import grade_perception
 
@@ -224,6 +257,7 @@ def evaluate(scene: Scene, *, device: str, episodes: int, seeds: int, checkpoint
         return grade_samplers(scene, device=device, checkpoint=checkpoint, say=say)
     from scenes.score import evaluate as work
 
+    episodes = EPISODES if episodes is None else episodes
     return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
 
 
@@ -296,20 +330,23 @@ def show_list(answer: Answer) -> None:
 
 
 def doctor() -> Answer:
-    """Every check of `scenes.doctor`, said and returned."""
-    from rich.console import Console
-    from rich.table import Table
-
+    """Every check of `scenes.doctor`."""
     from scenes.doctor import checks
 
-    found = list(checks())
-    table = Table("", "what", "found", "what mends it", box=None)
-    for check in found:
-        table.add_row(
-            "[green]ok[/green]" if check.ok else "[red]no[/red]", check.name, check.found, check.mend
-        )
-    Console(stderr=True).print(table)
-    return {"checks": [asdict(check) for check in found]}
+    return {"checks": [asdict(check) for check in checks()]}
+
+
+def show_checks(answer: Answer) -> None:
+    """The checks for a person; nothing is cut off, for lines are to be copied."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    columns = (Column(name, overflow="fold") for name in ("what", "found", "what mends it"))
+    table = Table("", *columns, box=None)
+    for check in answer["checks"]:
+        mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
+        table.add_row(mark, check["name"], check["found"], check["mend"])
+    Console().print(table)
 
 
 def collect(

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.catalog import AGENTS
 from scenes.build import build_policy, check_agent, chosen_device, scene_world
-from scenes.schema import Scene
+from scenes.schema import Scene, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
 from sim.fields import construct
@@ -45,7 +45,7 @@ def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
     table = scene.perception[number]
     cls = load(PERCEPTIONS, table.use, "perception")
     where = f"{scene.source.name}, [[perception]] number {number}"
-    config: PerceptionConfig = construct(cls, table.fields, where)
+    config: PerceptionConfig = construct(cls, table.fields, where, own_keys(table))
     return config
 
 

@@ -108,17 +108,27 @@ def world_names() -> list[str]:
         names += ["chess", *(f"chess/{start}" for start in STARTS)]
     if importlib.util.find_spec("mujoco") is not None:
         names += [f"walker/{body}" for body in BODIES]
-    mine = "playfield/"
-    names += [f"gym/{name}" for name in sorted(gymnasium.registry) if not name.startswith(mine)]
-    return names
+    return names + [f"gym/{name}" for name in sorted(installed_names())]
 
 
-def world_config(name: str, fields: Mapping[str, Any], where: str | None = None) -> WorldConfig:
+def installed_names() -> list[str]:
+    """What is registered with gymnasium, but not our own worlds, nor those that have moved elsewhere.
+
+    Of the latter gymnasium keeps the names, with functions that only say where they are now.
+    """
+    entries = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
+    gone = {name for name, entry in entries.items() if getattr(entry, "__name__", "").startswith("_raise_")}
+    return [name for name in entries if name not in gone and not name.startswith("playfield/")]
+
+
+def world_config(
+    name: str, fields: Mapping[str, Any], where: str | None = None, beside: Iterable[str] = ()
+) -> WorldConfig:
     """The configuration of one world; nothing is started yet.
 
     Raises:
         CatalogError: for an unknown family or variant.
-        FieldError: for an unknown key or a wrong value.
+        FieldError: for an unknown key or a wrong value; it knows of the keys `beside` them.
         MissingPackageError: if the family's package is not installed.
     """
     family, slash, variant = name.partition("/")
@@ -130,7 +140,7 @@ def world_config(name: str, fields: Mapping[str, Any], where: str | None = None)
             offers = [f"{family}/{v}" for v in variants]
             raise CatalogError(f'there is no world "{name}"; {nearest(name, offers)}')
         values[dataclasses.fields(cls)[0].name] = variant
-    return cast(WorldConfig, construct(cls, values, where or f'world "{name}"'))
+    return cast(WorldConfig, construct(cls, values, where or f'world "{name}"', beside))
 
 
 def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> Worlds:

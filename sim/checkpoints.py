@@ -167,15 +167,25 @@ def save_checkpoint(
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Read a checkpoint and check that it is whole.
 
+    Args:
+        folder: of the checkpoint, or of a run, whose newest one is meant.
+
     Raises:
         CheckpointError: naming what is missing, cut short, changed or too new.
     """
+    folder = meant(folder)
     card = load_card(folder)
     weights: dict[str, Array] = {}
     for part in _parts(card):
         arrays = _load_part(folder, part)
         weights |= {part.get("prefix", "") + name: array for name, array in arrays.items()}
     return Checkpoint(folder, card, weights)
+
+
+def meant(folder: Path) -> Path:
+    """The checkpoint that a folder stands for: of a run folder its newest, of any other the folder itself."""
+    saved = [path for path in (folder / "checkpoints").glob("*") if path.name.isdecimal()]
+    return max(saved, key=lambda path: int(path.name), default=folder)
 
 
 def _parts(card: Card) -> list[dict[str, str]]:
@@ -204,17 +214,24 @@ def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
 
 
 def load_card(folder: Path) -> Card:
-    """The card alone.
+    """The card alone, of a checkpoint's folder or of a run's, whose newest checkpoint is meant.
 
     Raises:
         CheckpointError: if there is none, or it is damaged or of a newer format.
     """
-    path = folder / CARD
+    path = meant(folder) / CARD
+    if folder.is_file():
+        raise CheckpointError(f"{folder} is not a checkpoint: it is a file, not a folder")
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} does not exist: there is no {CARD} in it")
     if not path.is_file():
-        what = "is not a checkpoint" if folder.is_dir() else "does not exist"
-        raise CheckpointError(f"{folder} {what}: there is no {CARD} in it")
+        raise CheckpointError(
+            f"{folder} is not a checkpoint, nor a run that has one: there is no {CARD} in it"
+        )
     try:
         card = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     if not isinstance(card.get("format"), int):

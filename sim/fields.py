@@ -17,6 +17,8 @@ from sim.errors import RequestError
 
 T = TypeVar("T")
 
+MANY = 64  # names; fewer are all told
+
 
 class FieldError(RequestError, ValueError):
     """A key that does not exist, or a value that it cannot have."""
@@ -34,18 +36,19 @@ def nearest(name: str, names: Iterable[str]) -> str:
         close = [n for n in names if name.lower() in n.lower()][:3]
     if close:
         return "did you mean " + " or ".join(f'"{n}"' for n in close) + "?"
-    if len(names) <= 16:
+    if len(names) <= MANY:
         return "there are " + ", ".join(f'"{n}"' for n in names) if names else "there are none"
     return f"there are {len(names)}; `playfield list` shows them"
 
 
-def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
+def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Iterable[str] = ()) -> T:
     """An instance of dataclass `cls` from `values`.
 
     Args:
         cls: a dataclass; its annotations say what each value must be.
         values: keys are field names.
         where: what the user would look for, such as ``pong.toml, [agent]``.
+        beside: keys that may stand there, too, and have been taken out of `values`.
 
     Raises:
         FieldError: for unknown or missing keys, wrong types, and whatever `cls` itself refuses.
@@ -54,7 +57,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
-            raise FieldError(f'{where}: unknown key "{key}"; {nearest(key, fields)}')
+            raise FieldError(f'{where}: unknown key "{key}"; {nearest(key, [*fields, *beside])}')
     checked = {key: checked_value(value, hints[key], f"{where}: {key}") for key, value in values.items()}
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING

@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, installed_names, mend
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
 
@@ -36,7 +36,7 @@ class Installed:
     @staticmethod
     def variants() -> list[str]:
         """Every registered environment but Playfield's own."""
-        return [name for name in gymnasium.registry if not name.startswith("playfield/")]
+        return installed_names()
 
     @property
     def name(self) -> str:
@@ -72,8 +72,9 @@ class Installed:
         except ModuleNotFoundError as error:
             needs = mend(error.name) if error.name else str(error)
             raise MissingPackageError(f"{self.name} needs {needs}") from error
-        except gymnasium.error.DependencyNotInstalled as error:
-            raise MissingPackageError(f"{self.name}: {error}") from error
+        except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+            words = " ".join(str(error).split())  # of environments that have moved to other packages
+            raise MissingPackageError(f"{self.name}: {words}") from error
 
 
 class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):

@@ -60,16 +60,19 @@ class Run:
         except OSError as error:
             raise SaveError(error.errno, f"could not make {folder}: {reason(error)}") from error
         self._lock = FileLock(folder / "lock")
+        self._metrics_path = folder / "metrics.jsonl"
         try:
             self._lock.acquire(timeout=0)
+            for part in (self.checkpoints, self.states):
+                sweep(part)
+            prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
+            self._metrics = self._metrics_path.open("ab")
+            self._events = EventFileWriter(str(folder))
         except Timeout as error:
             raise RunError(f"{folder} is in use by another process; wait, or choose another --run") from error
-        for part in (self.checkpoints, self.states):
-            sweep(part)
-        prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
-        self._metrics_path = folder / "metrics.jsonl"
-        self._metrics = self._metrics_path.open("ab")
-        self._events = EventFileWriter(str(folder))
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"{folder} cannot be written: {reason(error)}; choose another --run") from error
 
     @property
     def checkpoints(self) -> Path:

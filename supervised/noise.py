@@ -10,6 +10,7 @@ from sim.records import Percept
 
 PIXELS = 2.0  # standard deviation of how far a box or a point is displaced
 MISSES = 0.1  # the chance that a thing is not seen
+MOVED = ("boxes", "keypoints")  # the kinds of answer that noise changes, of `metrics.grading.KINDS`
 
 
 def noisy(

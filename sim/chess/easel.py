@@ -7,6 +7,7 @@ A `sim.viewer.show.Easel`.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import chess
@@ -21,7 +22,8 @@ from sim.viewer.show import Answer, Gesture, Offer, Readout
 if TYPE_CHECKING:
     from sim.chess.world import ChessWorld
 
-GROUND = (17, 20, 24)  # above and below the board, where the captured pieces stand
+GROUND = (17, 20, 24)  # above and below the board
+TRAY = (138, 147, 133)  # under the captured pieces: as far from black ones as from white ones
 CURSOR = (230, 159, 0)
 PLATE = (250, 248, 243)  # under the pieces that a pawn may become
 
@@ -182,11 +184,15 @@ class ChessEasel:
         for taker in chess.COLORS:
             bottom = taker != self._flipped
             y = picture.shape[0] - cell / 2 if bottom else cell / 2
-            x = cell / 2
             kinds = captured(self._first.board, self._game.board, not taker)
-            for i, kind in enumerate(kinds):
+            if not kinds:
+                continue
+            steps = [cell * (_OVERLAP if one == other else 0.85) for one, other in pairwise(kinds)]
+            middles = cell / 2 + np.cumsum([0, *steps])
+            top = round(y - cell / 2)
+            picture[top : top + cell, : round(middles[-1] + cell / 2)] = TRAY
+            for kind, x in zip(kinds, middles, strict=True):
                 draw_piece(picture, chess.Piece(kind, not taker), x, y, cell)
-                x += cell * (_OVERLAP if kinds[i + 1 : i + 2] == [kind] else 0.85)
 
     def _draw_choice(self, board: Array, move: Move) -> None:
         """The four pieces, from the pawn's goal inwards, over a dimmed board."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pygame
 
 from sim.viewer.gallery.hand import Hand
-from sim.viewer.keymap import REPEATING, Command, command
+from sim.viewer.keymap import REPEATING, Command, command, key_name
 from sim.viewer.layout import title_of
-from sim.viewer.pointer import Pointer, key_name
+from sim.viewer.pointer import Pointer
 from sim.viewer.show import Gesture
 from sim.viewer.viewer import Viewer
 

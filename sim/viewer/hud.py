@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.viewer.keymap import BINDINGS, Binding
+from sim.viewer.keymap import Binding
 from sim.viewer.layout import Layout
 from sim.viewer.theme import BODY, PALETTE, TITLE, Color, Ink
 from sim.viewer.view import Choices, Facts, View
 
 _ROW = 26
-_PLAYING = "You play with"
 _VEIL = 150  # darkness of what lies behind the help, of 255
 
 
@@ -181,20 +182,16 @@ def draw_card(surface: pygame.Surface, ink: Ink, world: Rect, title: str, text: 
     return card
 
 
-def draw_help(
-    surface: pygame.Surface, ink: Ink, game_keys: str, abilities: frozenset[str] = frozenset()
-) -> Rect:
-    """Draw every key that has a use here and its counterpart on the mouse; returns the card's rectangle."""
+def draw_help(surface: pygame.Surface, ink: Ink, rows: Sequence[Binding]) -> Rect:
+    """Draw what keys do, and their counterparts on the mouse; returns the card's rectangle."""
     area = surface.get_rect()
     veil = pygame.Surface(area.size, pygame.SRCALPHA)
     veil.fill((0, 0, 0, _VEIL))
     surface.blit(veil, (0, 0))
-    useful = [binding for binding in BINDINGS if binding.useful(abilities)]
-    rows = [*useful, *([Binding(game_keys, _PLAYING)] if game_keys else [])]
     pad, gap = ink.px(20), ink.px(20)
     row = min(ink.px(_ROW), (area.height - ink.px(16) - 2 * pad - ink.px(42)) // (len(rows) + 1))
     keys = max(ink.width(b.keys, bold=True) for b in rows)
-    does = max(ink.width(b.does) for b in useful)
+    does = max(ink.width(b.does) for b in rows)
     mouse = max(ink.width(b.mouse) for b in rows)
     width = min(area.width - ink.px(16), max(keys + does + mouse + 2 * gap, ink.px(480)) + 2 * pad)
     card = Rect(0, 0, width, 2 * pad + ink.px(36) + row * (len(rows) + 1))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import pygame
 
@@ -47,6 +47,9 @@ class Command(enum.Enum):
     QUIT = enum.auto()
 
 
+_PANELS = "1 … 8"
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """One line of the help: what happens, by which keys, and how with the mouse.
@@ -64,6 +67,12 @@ class Binding:
     def useful(self, abilities: Collection[str]) -> bool:
         """Whether the line means something to a show of these abilities."""
         return (not self.needs or self.needs in abilities) and not (self.lacks and self.lacks in abilities)
+
+    def with_keys(self, free: Callable[[str], bool]) -> Binding:
+        """The same by those of its keys that are `free`; a digit that is not folds a panel with Shift."""
+        if self.keys == _PANELS:
+            return self if free("1") else replace(self, keys=f"Shift+{_PANELS}")
+        return replace(self, keys="  ".join(name for name in self.keys.split("  ") if free(name)))
 
 
 BINDINGS = (
@@ -91,12 +100,12 @@ BINDINGS = (
     Binding("Follow, stand still", "C", "", "follow"),
     Binding("What moves the action, and the value", "E", "", "saliency"),
     Binding("What is seen, over the picture", "O", "", "percepts"),
-    Binding("Seen by the truth, a model, with noise", "T", "", "origin"),
+    Binding("Seen by truth or model; boxes, points with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
     Binding("Next scene; the one before with Shift", "Tab", "", "scenes"),
     Binding("Checkpoint before, after", "[  ]", "", "checkpoints"),
     Binding("Start again; with a new seed", "R  Shift+R"),
-    Binding("Fold a panel", "1 … 8", "click its title"),
+    Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
     Binding("This help, close", "H  Esc", "click"),
@@ -182,6 +191,23 @@ _DIGITS = {pygame.K_0 + digit: digit for digit in range(10)} | {
     )
 }
 
+#: What the help calls a key that is not called by its letter.
+_CALLED = {"Space": pygame.K_SPACE, "→": pygame.K_RIGHT, "←": pygame.K_LEFT}
+
+#: What a show calls a key that it does not call by its letter.
+_NAMES = {
+    pygame.K_RETURN: "return",
+    pygame.K_KP_ENTER: "return",
+    pygame.K_ESCAPE: "escape",
+    pygame.K_UP: "up",
+    pygame.K_DOWN: "down",
+    pygame.K_LEFT: "left",
+    pygame.K_RIGHT: "right",
+}
+
+#: The abilities whose lines are about keys that the picture itself asks for.
+_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "wishes", "point"})
+
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})
 
@@ -199,6 +225,39 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if found is Command.NEXT_SCENE and shift:
         found = Command.PREVIOUS_SCENE
     return None if found is None else (found, 10 if shift else 1)
+
+
+def key_name(key: int) -> str:
+    """What a show calls a key; both Enter keys are ``"return"``.
+
+    >>> key_name(pygame.K_KP_ENTER), key_name(pygame.K_q)
+    ('return', 'q')
+    """
+    return _NAMES.get(key) or (chr(key) if ord("a") <= key <= ord("z") else "")
+
+
+def help_lines(
+    keys: GameKeys, abilities: Collection[str], *, playing: bool = False, asks: Collection[str] = ()
+) -> list[Binding]:
+    """The lines of the help that mean something now, each with those of its keys that do it now.
+
+    Args:
+        keys: that play the world.
+        abilities: see `view.Facts`.
+        playing: whether a person plays and the world goes on, so that these keys are no commands.
+        asks: names of keys that the picture asks for, which are no commands either.
+    """
+
+    def free(name: str) -> bool:
+        name = name.removeprefix("Shift+")
+        key = _CALLED.get(name) or (ord(name.lower()) if len(name) == 1 else 0)
+        return not (playing and keys.owns(key)) and key_name(key) not in asks
+
+    useful = [binding for binding in BINDINGS if binding.useful(abilities)]
+    lines = [b if b.needs in _ON_THE_PICTURE else b.with_keys(free) for b in useful]
+    lines = [line for line in lines if line.keys or line.mouse]
+    played = keys.described()
+    return [*lines, Binding(played, "You play with")] if played else lines
 
 
 class GameKeys:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pygame
 from pygame import Rect
 
 from sim.viewer import picture
@@ -83,23 +82,3 @@ class Pointer:
             return None
         height, width = moment.pictures[0].shape[:2]
         return (width, height), picture.place((width, height), self._viewer.layout().world)
-
-
-def key_name(key: int) -> str:
-    """What a show calls a key; both Enter keys are ``"return"``.
-
-    >>> key_name(pygame.K_KP_ENTER), key_name(pygame.K_q)
-    ('return', 'q')
-    """
-    return _NAMES.get(key) or (chr(key) if ord("a") <= key <= ord("z") else "")
-
-
-_NAMES = {
-    pygame.K_RETURN: "return",
-    pygame.K_KP_ENTER: "return",
-    pygame.K_ESCAPE: "escape",
-    pygame.K_UP: "up",
-    pygame.K_DOWN: "down",
-    pygame.K_LEFT: "left",
-    pygame.K_RIGHT: "right",
-}

@@ -19,7 +19,7 @@ import numpy as np
 import pygame
 
 from sim.records import Array
-from sim.viewer.errors import ViewerError
+from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.theme import canvas
 
 SUFFIXES = (".mp4", ".gif")
@@ -91,7 +91,7 @@ class Recorder:
             index: its place in time, in 1/fps seconds and above the last one's; None: right after it.
 
         Raises:
-            ViewerError: if encoding has failed, for example because the disk is full.
+            RecordingFailed: if encoding has failed, for example because the disk is full.
         """
         self._raise_failure()
         fitted = _fitted(picture, self._size)
@@ -105,7 +105,7 @@ class Recorder:
         """Complete the file and give it its name; None, and no file, if it has no picture.
 
         Raises:
-            ViewerError: if encoding has failed; nothing is left behind then.
+            RecordingFailed: if encoding has failed; nothing is left behind then.
         """
         self._queue.put(None)
         self._thread.join()
@@ -118,7 +118,7 @@ class Recorder:
 
     def _raise_failure(self) -> None:
         if self._error is not None:
-            raise ViewerError(
+            raise RecordingFailed(
                 f"recording {self.path} failed: {self._error}; free some space or choose another folder"
             ) from self._error
 

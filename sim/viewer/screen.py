@@ -13,6 +13,7 @@ from pygame import Rect
 
 from sim.viewer import heat, hud, overlay, picture
 from sim.viewer.gallery import mosaic
+from sim.viewer.keymap import Binding, GameKeys, help_lines
 from sim.viewer.layout import Layout, arrange
 from sim.viewer.panels import book, draw_panel, needs
 from sim.viewer.theme import PALETTE, Ink, canvas
@@ -25,15 +26,14 @@ class Screen:
     Args:
         facts: of the show.
         scale: pixels a length of 1 takes; text is 13, 16 and 22 times that.
-        game_keys: how a person plays, in words, for the help.
 
     Attributes:
         room: size in pixels that the world had in the last drawing.
     """
 
-    def __init__(self, facts: Facts, scale: float = 1.0, game_keys: str = "") -> None:
+    def __init__(self, facts: Facts, scale: float = 1.0) -> None:
         self._facts = facts
-        self._game_keys = game_keys
+        self._keys = GameKeys(facts.action_names)
         self._ink = Ink(scale)
         self._surface = canvas((1, 1))
         self.room = (0, 0)
@@ -75,8 +75,14 @@ class Screen:
         under = Rect(world.left, world.top, world.width, world.height + layout.foot)
         self._draw_lines(under, choices, view)
         if choices.help:
-            hud.draw_help(surface, ink, self._game_keys, self._facts.abilities)
+            hud.draw_help(surface, ink, self._help(choices, view))
         return surface
+
+    def _help(self, choices: Choices, view: View) -> list[Binding]:
+        """What keys do now: the past asks for none, and while a game is paused none of them plays."""
+        asks = view.moment.asks if view.moment is not None and view.number == view.newest else ()
+        playing = choices.person and not choices.paused
+        return help_lines(self._keys, self._facts.abilities, playing=playing, asks=asks)
 
     def _draw_world(self, area: Rect, choices: Choices, view: View) -> None:
         surface, ink = self._surface, self._ink

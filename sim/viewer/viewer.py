@@ -15,7 +15,7 @@ import pygame
 
 from sim.viewer import files, hud
 from sim.viewer.act import Act
-from sim.viewer.errors import ViewerError
+from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
 from sim.viewer.layout import Layout
 from sim.viewer.recorder import Footage
@@ -68,7 +68,7 @@ class Viewer:
         self._tour = Tour(programme or Programme())
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Act(show, self._tour, seed=self._seed, headless=self._headless)
-        self._screen = Screen(self.facts, scale, self.keys.described())
+        self._screen = Screen(self.facts, scale)
         self._footage: Footage | None = None  # while recording
         self._held: frozenset[int] = frozenset()  # keys that are down
         self._last_action = 0
@@ -101,7 +101,7 @@ class Viewer:
         """Stop the simulation and complete a recording in progress; returns the last one's file.
 
         Raises:
-            ViewerError: if the recording failed.
+            RecordingFailed: if the recording failed.
         """
         self._act.close()
         return self._finish_recording()
@@ -113,13 +113,13 @@ class Viewer:
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
         self._act = Act(show, self._tour, seed=self._seed, headless=self._headless)
-        self._screen = Screen(self.facts, self.scale, "")
+        self._screen = Screen(self.facts, self.scale)
         self._act.take_up(self.choices)
         self.open()
 
     def _settle_in(self) -> None:
         """Take up the facts of a show that has loaded."""
-        self._screen = Screen(self.facts, self.scale, self.keys.described())
+        self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
         self._take_seat()
@@ -202,7 +202,7 @@ class Viewer:
     def _record_picture(self, footage: Footage, surface: pygame.Surface, view: View) -> None:
         try:
             footage.add(surface, view.number)
-        except ViewerError as error:
+        except RecordingFailed as error:
             if self._headless:
                 raise
             self._footage = None
@@ -227,7 +227,7 @@ class Viewer:
         """Draw at another size in pixels, or for another display."""
         self._size = size
         if scale != self._screen.scale:
-            self._screen = Screen(self.facts, scale, self.keys.described())
+            self._screen = Screen(self.facts, scale)
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
@@ -405,7 +405,7 @@ class Viewer:
             else:
                 file = self._finish_recording()
                 self._say(f"saved {file.name}" if file else "nothing was recorded")
-        except ViewerError as error:
+        except (ViewerError, RecordingFailed) as error:
             self._say(str(error), 2 * _MESSAGE_SECONDS)
 
     def _choose_help(self) -> None:

@@ -62,7 +62,6 @@ def test_strata_that_are_alike_change_little():
 
 def test_equal_returns_have_a_point_as_interval():
     assert bootstrap_interval([np.full(5, 21.0)], interquartile_mean) == (21.0, 21.0)
-    assert bootstrap_interval([np.array([3.0])], np.mean) == (3.0, 3.0)
 
 
 @pytest.mark.parametrize(("shift", "verdict"), [(3.0, True), (-3.0, False), (0.0, None)])
@@ -83,3 +82,8 @@ def test_all_equal_is_no_improvement():
 def test_one_score_is_too_few():
     with pytest.raises(ValueError, match="at least 2 scores of each, not 5 and 1"):
         compare(X, np.ones(1))
+
+
+def test_one_value_tells_nothing_of_others():
+    assert all(map(math.isnan, bootstrap_interval([np.array([3.0])], np.mean)))
+    assert bootstrap_interval([np.array([3.0, 3.0])], np.mean) == (3.0, 3.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from scenes.cli import main, plain
 from scenes.schema import load_scene
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+ENTRY = "from scenes.cli import entry; entry()"
 CHEAP = ["--set", "world.num_envs=2", "--set", "agent.num_steps=16", "--set", "agent.minibatch_size=32"]
 
 
@@ -158,6 +160,84 @@ def test_resuming_a_finished_run_does_nothing_and_says_so(capsys):
     captured = capsys.readouterr()
     assert "finished" in captured.err
     assert json.loads(captured.out)["env_steps"] == first["env_steps"]
+
+
+def test_a_run_goes_on_as_what_it_is_and_says_what_is_changed(capsys):
+    answer(capsys, "train", "cartpole", "--run", "r", "--steps", "32", *CHEAP)
+    said = refusal(capsys, "train", "pong", "--run", "r", "--resume")
+    assert 'is a run of "CartPole' in said and "not of pong (atari/pong" in said
+    assert "keeps it" in refusal(capsys, "train", "cartpole", "--run", "r", "--resume", "--seed", "5")
+    further = ["train", "cartpole", "--run", "r", "--resume", "--steps"]
+    assert main([*further, "64", "--set", "agent.gamma=0.9"]) == 0
+    assert main([*further, "96"]) == 0
+    said = capsys.readouterr().err
+    changes = "from step 32 on: agent.gamma = 0.9"
+    assert changes in said
+    lines = Path("r/scene.toml").read_text().splitlines()
+    assert lines[0].startswith(f"# {changes}")
+    assert lines[1].startswith("# from step 64 on: train.env_steps = 96 (was 64)")
+    assert load_scene("r/scene.toml").agent.fields["gamma"] == 0.9, "it stays changed"
+
+
+def test_a_run_stands_for_its_newest_checkpoint(capsys):
+    run = answer(capsys, "train", "cartpole", "--run", "r", "--steps", "96", *CHEAP)
+    newest = str(Path("r/checkpoints") / str(run["env_steps"]))
+    scores = [
+        answer(capsys, "evaluate", "cartpole", "--episodes", "2", "--checkpoint", folder)["metrics"]
+        for folder in ("r", newest)
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_checkpoints_without_a_state_are_not_trained_over(capsys):
+    often = ["--set", "train.checkpoint_every=32"]
+    answer(capsys, "train", "cartpole", "--run", "r", "--steps", "96", *often, *CHEAP)
+    shutil.rmtree("r/state")
+    said = refusal(capsys, "train", "cartpole", "--run", "r", "--resume", "--steps", "128")
+    assert "--from r/checkpoints/96" in said
+
+
+def test_one_game_has_no_interval(capsys):
+    found = answer(capsys, "evaluate", "cartpole", "--episodes", "1")
+    assert found["ci95"]["return_mean"] == [None, None] and found["n"] == 1
+
+
+def test_nobody_plays_where_there_is_no_display(capsys):
+    assert "there must be a display" in refusal(capsys, "play", "cartpole", "--frames", "3")
+
+
+def test_what_cannot_be_written_or_read_is_named(capsys, monkeypatch):
+    Path("afile").write_text("")
+    assert "afile is a file" in refusal(capsys, "perceive", "pong-detector", "--out", "afile")
+    assert "it is a file" in refusal(capsys, "evaluate", "cartpole", "--checkpoint", "afile")
+    answer(capsys, "train", "cartpole", "--run", "r", "--steps", "32", *CHEAP)
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sim.runs.FileLock.acquire", forbidden)
+        assert "r cannot be written" in refusal(capsys, "train", "cartpole", "--run", "r", "--resume")
+    with monkeypatch.context() as patch:
+        patch.setattr("sim.checkpoints.tomllib.loads", forbidden)
+        assert "cannot be read: Permission" in refusal(capsys, "evaluate", "cartpole", "--checkpoint", "r")
+
+
+def test_whoever_reads_may_stop_reading():
+    for verb in ("--help", "list"):
+        command = [sys.executable, "-c", ENTRY, verb]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process.stdout.close()
+        assert "Traceback" not in process.communicate(timeout=60)[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_an_answer_that_cannot_be_written_is_a_failure():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", ENTRY, "list", "scenes", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["playfield: [Errno 28] No space left on device"]
 
 
 def test_a_missing_package_is_named_with_its_line(capsys, monkeypatch):

@@ -178,3 +178,10 @@ def test_a_single_world_uses_its_seed_once():
     assert make_world("gym/FrozenLake-v1").action_names == ("LEFT", "DOWN", "RIGHT", "UP")
     assert make_world("gym/tests/Masked-v0").action_names == tuple(f"ACTION {i}" for i in range(5))
     assert make_world("gym/Pendulum-v1").action_names == ()
+
+
+def test_names_that_gymnasium_keeps_of_what_has_moved_are_no_worlds():
+    assert "Humanoid-v2" in gymnasium.registry
+    assert "gym/Humanoid-v2" not in world_names() and "gym/Humanoid-v5" in world_names()
+    with pytest.raises(CatalogError, match="Humanoid-v5"):
+        world_config("gym/Humanoid-v2", {})

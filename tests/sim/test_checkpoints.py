@@ -162,7 +162,7 @@ DAMAGES = {
     "weights garbled": (vouch_for(b"abc"), "model.safetensors is damaged"),
     "card missing": (
         lambda f: (f / "card.toml").unlink(),
-        "is not a checkpoint: there is no card.toml in it",
+        "is not a checkpoint, nor a run that has one: there is no card.toml in it",
     ),
     "card cut short": (cut_card, "card.toml is damaged"),
     "card not UTF-8": (garble_card, "card.toml is damaged"),

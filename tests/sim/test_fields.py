@@ -101,7 +101,7 @@ def test_only_a_dataclass_s_own_refusals_are_requests():
         ("PONG", ["x/pong_plus_plus_and_more", "chess"], 'did you mean "x/pong_plus_plus_and_more"?'),
         ("zzz", ["b", "a"], 'there are "a", "b"'),
         ("zzz", [], "there are none"),
-        ("zzz", map(str, range(100, 150)), "there are 50; `playfield list` shows them"),
+        ("zzz", map(str, range(100, 200)), "there are 100; `playfield list` shows them"),
         ("gama", ["gamma", "gamma_2", "beta"], 'did you mean "gamma" or "gamma_2"?'),
     ],
 )
@@ -112,3 +112,8 @@ def test_the_nearest_names_are_offered(name, names, sentence):
 def test_values_are_shown_as_they_were_written():
     assert [shown(v) for v in (True, "a", 1.5, [1])] == ["true", '"a"', "1.5", "[1]"]
     assert checked_value([1, 2], list[float], "x") == [1.0, 2.0]
+
+
+def test_keys_that_were_taken_out_before_are_offered_too():
+    with pytest.raises(FieldError, match='unknown key "num_env"; did you mean "num_envs"'):
+        construct(Recipe, {"num_env": 4}, "a.toml, [world]", ["use", "num_envs"])

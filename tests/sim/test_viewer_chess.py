@@ -11,9 +11,10 @@ import pytest
 from viewer_shows import BoardShow
 from viewer_shows import Driver as AnyDriver
 
-from sim.chess.draw import square_corner
-from sim.chess.easel import captured
+from sim.chess.draw import STYLES, square_corner
+from sim.chess.easel import GROUND, TRAY, captured
 from sim.viewer import picture
+from sim.viewer.theme import contrast
 
 PROMOTION = "1n5k/P7/8/8/8/8/8/K7 w - - 0 1"
 
@@ -217,6 +218,32 @@ def test_captured_pieces_are_counted_by_side():
     assert captured(first, now, chess.WHITE) == [chess.PAWN, chess.PAWN]
     promoted = chess.Board("rnbqkbnr/pppp1ppp/8/8/8/8/1PPP1PPP/RNBQKBNQ w - - 0 1")  # a queen for a rook
     assert captured(first, promoted, chess.WHITE) == [chess.ROOK, chess.PAWN]
+
+
+def test_captured_pieces_stand_out_from_what_they_stand_on(sit):
+    """WCAG 2.2, 1.4.11, wants a contrast of 3 for what is no text."""
+    assert contrast(STYLES["sage"].black.fill, TRAY) >= 3
+    assert contrast(STYLES["sage"].white.fill, TRAY) >= 3
+    driver = sit(replies=("d7d5", "d8d5", "d5d2"))
+    driver.play("e2", "e4")
+    driver.play("e4", "d5")
+    driver.play("h2", "h3")
+    rgb = driver.view.moment.pictures[0]
+    strip = (rgb.shape[0] - rgb.shape[1]) // 2
+    for row, colour, count in ((rgb[:strip], chess.WHITE, 2), (rgb[-strip:], chess.BLACK, 1)):
+        tray = (row == TRAY).all(axis=2)
+        fill = STYLES["sage"].inks(colour).fill
+        ends = np.flatnonzero(tray.any(axis=0))
+        assert ends[0] == 0 and ends[-1] + 1 == round(strip * (1 + 0.55 * (count - 1)))
+        surface = np.abs(row.astype(int) - fill).max(axis=2) <= 16  # shaded on one side
+        assert surface.sum() > 2 * strip, "in its own colour"
+        assert (row[:, ends[-1] + 1 :] == GROUND).all()
+
+
+def test_no_tray_lies_there_before_anything_is_captured(sit):
+    rgb = sit().view.moment.pictures[0]
+    strip = (rgb.shape[0] - rgb.shape[1]) // 2
+    assert (rgb[:strip] == GROUND).all() and (rgb[-strip:] == GROUND).all()
 
 
 def test_a_piece_is_drawn_where_it_is_held_and_cut_at_the_edges():

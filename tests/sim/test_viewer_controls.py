@@ -8,6 +8,7 @@ import pytest
 from viewer_shows import CountingShow, Driver
 
 from sim.viewer.history import FEWEST_MOMENTS
+from sim.viewer.theme import Ink
 from sim.viewer.viewer import SPEEDS
 
 SIZE = (1280, 800)
@@ -210,6 +211,34 @@ def test_help_opens_and_escape_closes_it_before_the_window(drive):
     assert not driver.choices.help
     driver.press(pygame.K_ESCAPE)
     assert driver.viewer.done
+
+
+def test_the_help_names_the_keys_that_work_while_a_person_plays(drive, monkeypatch):
+    written = []
+    write = Ink.write
+
+    def spy(self, surface, text, *rest, **named):
+        written.append(text)
+        return write(self, surface, text, *rest, **named)
+
+    monkeypatch.setattr(Ink, "write", spy)
+    driver = drive()
+    driver.press(pygame.K_h)
+
+    def shown():
+        written.clear()
+        driver.viewer.draw()
+        return {"Space  P", "→  .", "S  F12", "P", ".", "F12"} & set(written)
+
+    assert shown() == {"Space  P", "→  .", "S  F12"}
+    driver.press(pygame.K_m)
+    assert driver.choices.person and shown() == {"P", ".", "F12"}
+    driver.press(pygame.K_SPACE)
+    assert not driver.choices.paused, "Space fires"
+    driver.press(pygame.K_p)
+    assert driver.choices.paused and shown() == {"Space  P", "→  .", "S  F12"}
+    driver.press(pygame.K_SPACE)
+    assert not driver.choices.paused, "Space goes on"
 
 
 @pytest.mark.parametrize("kind", [pygame.QUIT, pygame.WINDOWCLOSE])

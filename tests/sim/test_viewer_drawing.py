@@ -9,9 +9,10 @@ from sim.records import Decision
 from sim.viewer import charts, hud, layout, panels, picture
 from sim.viewer.actions import chosen_action
 from sim.viewer.history import FEWEST_MOMENTS, History
+from sim.viewer.keymap import GameKeys, help_lines
 from sim.viewer.layout import Need, arrange
 from sim.viewer.screen import Screen
-from sim.viewer.show import Moment
+from sim.viewer.show import Moment, Offer
 from sim.viewer.theme import PALETTE, TEXT_PAIRS, Ink, canvas, contrast
 from sim.viewer.view import Choices, Facts
 
@@ -69,7 +70,7 @@ def test_every_text_is_drawn_in_a_pair_that_is_tested(monkeypatch):
 
     monkeypatch.setattr(Ink, "write", spy)
     history = history_of(CountingShow(num_worlds=4), 120)
-    screen = Screen(Facts.of(CountingShow(num_worlds=4)), game_keys="arrows")
+    screen = Screen(Facts.of(CountingShow(num_worlds=4)))
     for choices in (Choices(), Choices(grid=True, person=True, paused=True, help=True, message="hello")):
         screen.draw((1280, 800), choices, history.view(error="ValueError: no"))
     assert written <= {text for text, _ in TEXT_PAIRS}
@@ -204,7 +205,8 @@ def test_empty_and_error_states_show_different_pictures_at_every_size():
 @pytest.mark.parametrize("size", [(480, 360), (640, 480), (1920, 1080)])
 def test_the_cards_of_help_and_error_lie_inside(size):
     surface = canvas(size)
-    assert surface.get_rect().contains(hud.draw_help(surface, Ink(), "arrows or W A S D, Space fires"))
+    lines = help_lines(GameKeys(CountingShow.action_names), {offer.value for offer in Offer})
+    assert surface.get_rect().contains(hud.draw_help(surface, Ink(), lines))
     world = arrange(size, 1, panels.needs(facts(), view_of())).world
     assert world.contains(hud.draw_error(surface, Ink(), world, "RuntimeError: " + "bad news " * 60))
 

@@ -320,6 +320,35 @@ def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
     assert driver.view.newest == newest
 
 
+def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypatch):
+    written = []
+    write = Ink.write
+
+    def spy(self, surface, text, *rest, **named):
+        written.append(text)
+        return write(self, surface, text, *rest, **named)
+
+    monkeypatch.setattr(Ink, "write", spy)
+    driver = drive(TinyStudio())
+    before, names = driver.view.newest, [slider.name for slider in sheet(driver).sliders]
+    driver.viewer.draw()
+    assert "1.0 away" in written and "walking …" not in written
+    driver.press(pygame.K_w)
+    driver.until(lambda: sheet(driver).walking and driver.view.newest >= before + 3)
+    assert sheet(driver).neighbours == () and [s.name for s in sheet(driver).sliders] == names
+    written.clear()
+    driver.viewer.draw()
+    assert "walking …" in written and "1.0 away" not in written
+    driver.press(pygame.K_RIGHT)  # another one walks on, and nobody looks around meanwhile
+    driver.until(lambda: sheet(driver).chosen == 1 and not sheet(driver).busy)
+    assert sheet(driver).neighbours == ()
+    driver.press(pygame.K_w)
+    driver.until(lambda: not sheet(driver).walking and len(sheet(driver).neighbours) == 4)
+    near = [neighbour.picture for neighbour in sheet(driver).neighbours]
+    of_it = [neighbour_of(pictures(driver)[1], levels) for levels in (1, 2, 4, 8)]
+    np.testing.assert_array_equal(near, of_it)
+
+
 def test_real_pictures_come_and_go(drive):
     driver = drive(TinyStudio())
     before = pictures(driver)

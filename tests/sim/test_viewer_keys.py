@@ -6,7 +6,7 @@ from pathlib import Path
 import pygame
 import pytest
 
-from sim.viewer.keymap import BINDINGS, Command, GameKeys, command
+from sim.viewer.keymap import BINDINGS, Command, GameKeys, command, help_lines
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
 FULL = (
@@ -77,6 +77,49 @@ def test_commands():
     )
     assert command(pygame.K_F1) == command(pygame.K_h)
     assert all(binding.does and binding.keys for binding in BINDINGS)
+
+
+def helped(names=(), abilities=(), **now):
+    """What the help says now: the keys of each line."""
+    return {line.does: line.keys for line in help_lines(GameKeys(names), abilities, **now)}
+
+
+def test_while_a_person_plays_the_help_names_no_key_that_plays():
+    played = ("You play with", "arrows or W A S D, Space fires")
+    for names in (PONG, FULL):
+        before, now = helped(names), helped(names, playing=True)
+        assert before["Pause, go on"] == "Space  P" and now["Pause, go on"] == "P"
+        assert before["One step on"] == "→  ." and now["One step on"] == "."
+        assert now["One step back; ten with Shift"] == ","
+        assert before["Screenshot"] == "S  F12" and now["Screenshot"] == "F12"
+        assert played[::-1] in before.items() and played[::-1] in now.items()
+        changed = {does for does in before if before[does] != now[does]}
+        assert len(before) == len(now) and len(changed) == 4, "nothing else plays"
+    steered = helped(("LEFT", "RIGHT"), playing=True)
+    assert steered["Pause, go on"] == "Space  P", "where nothing fires, Space pauses"
+
+
+def test_digits_that_play_fold_panels_with_shift():
+    assert helped(("a", "b", "c"), playing=True)["Fold a panel"] == "Shift+1 … 8"
+    assert helped(("a", "b", "c"))["Fold a panel"] == helped(PONG, playing=True)["Fold a panel"] == "1 … 8"
+
+
+def test_the_help_leaves_keys_to_a_picture_that_asks_for_them():
+    board = helped((), {"point"}, asks=("up", "down", "left", "right", "return"))
+    assert board["One step on"] == "." and board["Pick a piece, and put it down"] == "arrows  Enter"
+    choice = helped((), {"point"}, asks=("q", "r", "b", "n", "escape"))
+    assert "Start again; with a new seed" not in choice and choice["This help, close"] == "H  Esc"
+    gallery = helped((), {"gallery", "latents"}, asks=("left", "right", "w", "t", "escape"))
+    assert gallery["One step on"] == "." and gallery["Walk through the latent space, stop"] == "W"
+
+
+@pytest.mark.parametrize("names", [PONG, FULL, ("a", "b", "c")])
+def test_no_line_of_the_help_while_a_person_plays_has_a_key_of_the_game(names):
+    keys = GameKeys(names)
+    pressed = {"Space": pygame.K_SPACE, "→": pygame.K_RIGHT, "←": pygame.K_LEFT, "1 … 8": pygame.K_1}
+    for does, said in helped(names, {"orbit", "flip", "save", "follow", "scenes"}, playing=True).items():
+        for name in said.split("  ") if said != "You play with" else ():
+            assert not keys.owns(pressed.get(name) or (ord(name.lower()) if len(name) == 1 else 0)), does
 
 
 def test_the_readme_lists_the_same_keys():

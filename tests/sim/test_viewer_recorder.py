@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sim.viewer.errors import ViewerError
+from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.recorder import Recorder, check_target
 from sim.viewer.theme import canvas
 
@@ -94,7 +94,7 @@ def test_a_failing_encoder_keeps_the_older_file_and_never_hangs(tmp_path, monkey
 
     monkeypatch.setattr(Recorder, "_encode_mp4", full)
     recorder = Recorder(tmp_path / "a.mp4", (64, 48), 30)
-    with pytest.raises(ViewerError, match="No space left on device.*free some space"):
+    with pytest.raises(RecordingFailed, match="No space left on device.*free some space"):
         for _ in range(100):
             recorder.add(canvas((64, 48)))
         recorder.close()

@@ -180,6 +180,7 @@ class Gallery:
             self.worker.drop("sheet")
             self._page = self._before.pop()
             self._settle()
+            self._look_around()
 
     def _keep(self) -> None:
         """Remember the sheet to go back to; one in the making would stay half empty."""
@@ -265,7 +266,7 @@ class Gallery:
         value, page = self.tray.values[self.chosen], self._page
 
         def found(about: About) -> None:
-            page.about = about
+            page.about = about if self.walked < 0 else About(axes=about.axes)
 
         self.scout.ask("about", "looking for real ones", once(lambda: self.studio.about(value)), found)
 
@@ -277,11 +278,12 @@ class Gallery:
     # Walking
 
     def set_off(self) -> None:
-        """Begin a walk through the latent space."""
+        """Begin a walk through the latent space; nobody looks for what is near until it ends."""
         if len(self.tray.latents) < 2:
             self.trouble = f"a {self.agent} does not say where these lie: there is no way to walk"
             return
         self.worker.drop("sheet")
+        self._page.about = About(axes=self.axes)
         self._route = np.stack(self.tray.latents)
         self.walked, self.fresh = 0, True
 
@@ -385,6 +387,7 @@ class Gallery:
             sliders=self.sliders(),
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,
+            walking=self.walked >= 0,
             wishes=self.studio.wishes,
             wish=self.wish,
             mask=self.mask if self.mode == "fill" else None,

@@ -32,14 +32,16 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     sheet = sheet_of(view)
     if sheet is None:
         return None
-    return tuple((zlib.crc32(one.picture.tobytes()), one.words) for one in sheet.neighbours)
+    near = tuple((zlib.crc32(one.picture.tobytes()), one.words) for one in sheet.neighbours)
+    return sheet.walking, near
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
     """Draw the inside of the panel: the nearest one first, as many as find room at a whole factor."""
     sheet = sheet_of(view)
     if sheet is None or not sheet.neighbours:
-        say(surface, ink, inside, "none known yet")
+        walking = sheet is not None and sheet.walking
+        say(surface, ink, inside, "walking …" if walking else "none known yet")
         return
     height, width = sheet.neighbours[0].picture.shape[:2]
     gap, words = ink.px(6), ink.px(_WORDS)

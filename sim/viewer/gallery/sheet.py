@@ -37,7 +37,8 @@ class Sheet:
         notes: a few words under each picture; empty for none.
         sliders: of the chosen picture.
         slider: index of the chosen one.
-        neighbours: real examples near the chosen picture, the nearest first.
+        neighbours: real examples near the chosen picture, the nearest first; none while it walks.
+        walking: whether it does.
         wishes: what can be asked for.
         wish: index of what was.
         mask: (H, W) bool, True where the first picture is painted over.
@@ -57,6 +58,7 @@ class Sheet:
     sliders: tuple[Slider, ...] = ()
     slider: int = 0
     neighbours: tuple[Neighbour, ...] = ()
+    walking: bool = False
     wishes: tuple[str, ...] = ()
     wish: int = 0
     mask: Array | None = None
