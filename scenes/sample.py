@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generative.gallery import Gallery, write_gallery
+from generative.conditions import ConditionError
+from generative.gallery import Gallery, Grades, write_gallery
+from generative.noise import TIMESTEPS
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
@@ -23,6 +26,7 @@ from sim.protocols import SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 
 MOST = 4_096  # samples in one gallery
+OPTIONS = ("steps", "scheduler", "guidance")  # of sampling
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,63 @@ class Wish:
         Raises:
             RequestError: for a number out of range.
         """
-        wishes = {name: getattr(self, name) for name in ("steps", "scheduler", "guidance")}
+        wishes = {name: getattr(self, name) for name in OPTIONS}
         options = replace(own_options(config), **{k: v for k, v in wishes.items() if v is not None})
-        if options.steps < 1:
-            raise RequestError(f"--steps must be at least 1, not {options.steps}")
+        if not 1 <= options.steps <= TIMESTEPS:
+            raise RequestError(f"--steps must be from 1 to {TIMESTEPS:,}, not {options.steps}")
         if not 0 <= options.guidance <= 100:
             raise RequestError(f"--guidance must be from 0 to 100, not {options.guidance:g}")
         return options
+
+    def check_options(self, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> None:
+        """Refuse what the sampler does not know, and what would change nothing.
+
+        Args:
+            use: what the sampler is called.
+            config: its keys.
+            model: the sampler.
+            filling: whether something is to be filled in.
+
+        Raises:
+            RequestError: naming the option.
+        """
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            why = idle(name, use, config, model, filling) or refusal(config, name, value)
+            if why:
+                raise RequestError(f"--{name} {value}: {why}")
+
+
+def idle(name: str, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> str:
+    """Why an option changes nothing that this sampler makes; empty where it does.
+
+    Args:
+        name: of `OPTIONS`.
+        use: what the sampler is called.
+        config: its keys.
+        model: the sampler.
+        filling: whether something is to be filled in, which takes steps in every family.
+    """
+    if not (isinstance(model, Traces) or hasattr(config, name) or (filling and name == "steps")):
+        return f'the sampler "{use}" has no {name}'
+    if name == "scheduler" and filling:
+        return "filling in walks as ddpm does, so leave the scheduler out"
+    if name == "scheduler" and refusal(config, "steps", 2):
+        return f'the sampler "{use}" takes one step, so it has no scheduler'
+    return ""
+
+
+def refusal(config: SamplerConfig, name: str, value: Any) -> str:
+    """Why a sampler's keys do not allow a value; empty where they do, or where there is no such key."""
+    if not hasattr(config, name):
+        return ""
+    try:
+        replace(config, **{name: value})  # type: ignore[type-var]
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]) -> dict[str, Any]:
@@ -75,13 +129,19 @@ def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None])
     drawing, judge = _draw(scene, wish, chosen_device(device), say)
     gallery = hung(drawing, judge)
     files = write_gallery(wish.out, gallery)
-    say(f"{wish.n} samples at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
+    count = f"{wish.n} sample{'s' * (wish.n > 1)}"
+    say(f"{count} at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
     return {"files": [str(path) for path in files], "metrics": drawing.metrics}
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Samples (n, …) and how they came about."""
+    """Samples (n, …) and how they came about.
+
+    Attributes:
+        metrics: what was measured of these samples, and of no others.
+        protocol: the options that counted.
+    """
 
     scene: Scene
     wish: Wish
@@ -91,6 +151,7 @@ class Drawing:
     options: SampleOptions
     values: Array
     metrics: dict[str, float]
+    protocol: dict[str, Any]
 
 
 def _draw(scene: Scene, wish: Wish, device: str, say: Callable[[str], None]) -> tuple[Drawing, Judge]:
@@ -99,33 +160,40 @@ def _draw(scene: Scene, wish: Wish, device: str, say: Callable[[str], None]) -> 
     model, card = build_sampler(scene, 0, device, wish.checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
-    examples = some_examples(scene, config, device, say)
-    condition = asked(wish.conditions, model.spec, lambda: examples.validation)
+    examples = functools.cache(lambda: some_examples(scene, config, device, say))
+    condition = asked(wish.conditions, model.spec, lambda: examples().validation)
+    use, filling = scene.sampler[0].use, condition.mask is not None
+    wish.check_options(use, config, model, filling)
     begun = time.perf_counter()
     values = drawn(model, wish.n, condition, options, scene.seed)
     metrics = {"images_per_second": round(wish.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps
-    drawing = Drawing(scene, wish, model, card, condition, options, values, metrics)
-    return drawing, Judge(config.data, examples, device)
+    used = {name for name in OPTIONS if not idle(name, use, config, model, filling)}
+    named = {"scheduler": options.scheduler or getattr(config, "scheduler", "its own")}
+    protocol = {name: value for name, value in (asdict(options) | named).items() if name in used}
+    drawing = Drawing(scene, wish, model, card, condition, options, values, metrics, protocol)
+    return drawing, Judge(config.data, examples(), device)
 
 
 def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int) -> Array:
     """(n, …) samples.
 
     Raises:
-        AskingError: if the sampler cannot honour the condition or the options.
+        AskingError: if the sampler cannot honour the condition, or the options beside it.
     """
     try:
         return model.sample(n, condition, options, seed).values
-    except ValueError as error:
+    except ConditionError as error:
         raise AskingError(f"--condition: {error}") from error
+    except ValueError as error:
+        raise AskingError(str(error)) from error
 
 
 def hung(drawing: Drawing, judge: Judge) -> Gallery:
     """The gallery of these samples; puts what is found out about them into their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
-    studio = Studio(drawing.model, judge, scene.seed)
+    studio = Studio(drawing.model, judge, scene.seed, condition)
     verdicts = judge.verdicts(values, condition)
     true = share_holding(verdicts)
     if true is not None:
@@ -133,27 +201,32 @@ def hung(drawing: Drawing, judge: Judge) -> Gallery:
     strips = studio.strips()
     columns: dict[str, dict[str, float]] = {}
     if condition.mask is not None and condition.frame is not None:
-        strips.insert(0, studio.filled(condition, values))
+        strips.insert(0, studio.filled(values))
         metrics["rmse"], beside = filling_errors(condition, values, judge.examples.train)
         columns["nearest real filling"] = {"rmse": beside}
-    card = drawing.card or {}
-    scores = card.get("scores", {})
-    graded = {name: value for name, value in scores.items() if isinstance(value, float)}
-    budget = budget_in_words(card["trained"]) if card else "untrained"
+    budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
     return Gallery(
         title=scene.title,
         about=f"{scene.sampler[0].use} on {judge.data}, {budget}",
-        exhibits=studio.exhibits(values, condition, verdicts),
-        metrics=graded | metrics,
+        exhibits=studio.exhibits(values, verdicts),
+        metrics=metrics,
         columns=columns,
-        ci95=scores.get("ci95", {}),
+        checkpoint=grades_of(drawing.card or {}),
         strips=tuple(strips),
-        clips=tuple(studio.clips(drawing.options)),
+        clips=tuple(studio.clips(len(values), drawing.options)),
         command=command(scene, drawing.wish),
-        protocol=scores.get("protocol", {}),
-        n=int(scores.get("n", len(values))),
+        protocol=drawing.protocol,
         note=f"nearest among {len(judge.examples.train):,} real examples that it may have learned from",
     )
+
+
+def grades_of(card: Card) -> Grades | None:
+    """What a card says of samples that were graded; None if it says nothing."""
+    scores = card.get("scores", {})
+    metrics = {name: value for name, value in scores.items() if isinstance(value, float)}
+    if not metrics:
+        return None
+    return Grades(metrics, scores.get("ci95", {}), int(scores.get("n", 0)), scores.get("protocol", {}))
 
 
 def command(scene: Scene, wish: Wish) -> str:
@@ -161,7 +234,7 @@ def command(scene: Scene, wish: Wish) -> str:
     parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}", f"--out {wish.out}"]
     parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
     parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
-    for name in ("steps", "scheduler", "guidance"):
+    for name in OPTIONS:
         if getattr(wish, name) is not None:
             parts.append(f"--{name} {getattr(wish, name)}")
     return " ".join(parts)

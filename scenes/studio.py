@@ -6,17 +6,21 @@ one it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from generative.collection import Collection
+from generative.encoder import EncoderModel
 from generative.gallery import Clip, Exhibit, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
 from scenes.asking import in_words
-from scenes.judging import Judge, Verdict
+from scenes.galleried import Draws
+from scenes.judging import READER, Judge, Verdict
 from scenes.portraits import portraits
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
@@ -26,8 +30,12 @@ ROWS = 6  # of a strip
 A_LEG = 16  # frames of a clip from one picture to the next
 STOPS = 4  # pictures that a clip passes
 REGRESSED = 500  # examples of a class, about, from which it is learned what moves what
-TRACED = 16  # samples whose making is shown
+TRACED = 16  # samples whose making is shown, at most
+PROBED = 64  # samples of a class whose middle is where a traversal begins
 FILLED = 5  # fillings side by side
+
+#: Where a row of a traversal begins, (L,), its direction, and the class that it is in, for its name.
+Walk: TypeAlias = tuple[Array, Axis, str]
 
 
 class Studio:
@@ -37,19 +45,18 @@ class Studio:
         model: the sampler.
         judge: of its data.
         seed: of everything that is drawn.
+        condition: what was asked for; all that is shown keeps to its label, if it has one.
     """
 
-    def __init__(self, model: SamplerModel, judge: Judge, seed: int) -> None:
-        self.model, self.judge, self.seed = model, judge, seed
+    def __init__(self, model: SamplerModel, judge: Judge, seed: int, condition: Condition) -> None:
+        self.model, self.judge, self.seed, self.condition = model, judge, seed, condition
         self.examples = judge.examples
 
-    def exhibits(
-        self, values: Array, condition: Condition, verdicts: Sequence[Verdict]
-    ) -> tuple[Exhibit, ...]:
+    def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
         """Every sample (n, …) beside the training example nearest to it."""
         found, distances = self.judge.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
-        words = in_words(condition)
+        words, reading = in_words(self.condition), self._reading()
         return tuple(
             Exhibit(
                 picture=pictures[i],
@@ -59,9 +66,21 @@ class Studio:
                 distance=distances[i],
                 truth=verdicts[i].text,
                 holds=verdicts[i].holds,
+                reading=reading,
             )
             for i in range(len(values))
         )
+
+    def _reading(self) -> str:
+        """How it is known what a sample shows: see `Judge.verdicts`."""
+        family, judge = self.judge.data.partition("/")[0], self.judge
+        if family == "boards" or (family == "states" and not self.examples.train.truths):
+            return "decoded truth"
+        if judge.reader is not None:
+            return f"as the {READER} reads it"
+        if family == "frames" and isinstance(judge.encoder, EncoderModel):
+            return "as the encoder reads it"
+        return "by the nearest real ones"
 
     def strips(self) -> list[Strip]:
         """What the sampler's latent space looks like, if it has one."""
@@ -72,22 +91,24 @@ class Studio:
             strips += self._traversals()
         return strips
 
-    def clips(self, options: SampleOptions) -> list[Clip]:
-        """Moving pictures: from one example to the next, and from noise to samples."""
+    def clips(self, n: int, options: SampleOptions) -> list[Clip]:
+        """Moving pictures: from one example to the next, and from noise to the first of the `n` samples."""
         clips = []
         if isinstance(self.model, Decodes):
             clips.append(self._tour())
         if isinstance(self.model, Traces):
-            steps = list(self.model.trace(TRACED, Condition(), options, self.seed))
-            frames = np.stack([_tiled(self._pictures(np.asarray(step))) for step in steps])
+            shown = min(n, TRACED)
+            walk = self.model.trace(shown, self.condition, options, self.seed)
+            frames = np.stack([_tiled(self._pictures(np.asarray(values))) for values in walk])
             held = np.concatenate([frames, frames[-1:].repeat(max(1, len(frames) // 2), 0)])
-            words = f"{TRACED} samples from noise to picture in {len(steps)} steps"
-            clips.append(Clip("denoising", held, "Denoising", words, fps=max(2.0, len(steps) / 4)))
+            which = "the first " * (shown < n) + f"{shown} sample{'s' * (shown > 1)}"
+            words = f"{which} from noise to picture in {options.steps} step{'s' * (options.steps > 1)}"
+            clips.append(Clip("denoising", held, "Denoising", words, fps=max(2.0, len(frames) / 4)))
         return clips
 
-    def filled(self, condition: Condition, values: Array) -> Strip:
+    def filled(self, values: Array) -> Strip:
         """A frame with a mask: as it was, what was left of it, fillings, their mean and their spread."""
-        frame, mask = np.asarray(condition.frame), np.asarray(condition.mask)
+        frame, mask = np.asarray(self.condition.frame), np.asarray(self.condition.mask)
         left = np.where(mask[..., None] if frame.ndim == 3 else mask, 0, frame).astype(frame.dtype)
         mean, spread = values.astype(np.float64).mean(0), values.astype(np.float64).std(0)
         shown = [frame, left, *values[:FILLED], mean.astype(frame.dtype)]
@@ -99,11 +120,12 @@ class Studio:
 
     @cached_property
     def _pairs(self) -> tuple[Array, Array]:
-        """Two rows of held-out examples, one from every class as long as there are classes left."""
+        """Two rows of held-out examples of the class asked for, else one from every class in turn."""
         held, generator = self.examples.validation, np.random.default_rng(self.seed)
         pairs = []
         for row in range(ROWS):
-            own = np.flatnonzero(held.labels == row % len(held.label_names))
+            name = self.condition.label or held.label_names[row % len(held.label_names)]
+            own = np.flatnonzero(held.labels == held.label_names.index(name))
             pairs.append(generator.choice(own if len(own) > 1 else np.arange(len(held)), 2))
         rows = np.array(pairs)
         return held.values[rows[:, 0]], held.values[rows[:, 1]]
@@ -123,28 +145,32 @@ class Studio:
         return Strip(f"interpolation-{kind}", np.stack(rows), f"Interpolation, {kind}", words)
 
     def _traversals(self) -> list[Strip]:
-        """Along the directions that move something: by name with an encoder, by size without."""
+        """Along the directions that move something: by name where they can be named, else by size."""
+        walks = self._named_walks()
+        after = ", r² {:.2f}"
+        told = "named by what it moves; r² is how well it tells that of unseen pictures, at best 1"
+        if not walks:
+            walks, after = self._unnamed_walks(), " standard deviations"
+            told = "in the order of how much samples differ along it; none could be named by what it moves"
         rows, names = [], []
-        for origin, axis, label in self._walks():
+        for origin, axis, label in walks:
             assert isinstance(self.model, Decodes)
             path, values = axis.walked(origin, ACROSS)
             rows.append(self._pictures(self.model.decode(path)))
-            r2 = "" if np.isnan(axis.r2) else f", r² {axis.r2:.2f}"
-            names.append(f"{label}{axis.name}, {values[0]:g} to {values[-1]:g}{r2}")
+            names.append(f"{label}{axis.name}, {values[0]:g} to {values[-1]:g}{after.format(axis.r2)}")
         if not rows:
             return []
-        told = "one direction of the latent space a row, named by what it moves: " + "; ".join(names)
+        told = f"one direction of the latent space a row, {told}"
         return [Strip("traversal", np.stack(rows), "Traversal", told, tuple(names))]
 
-    def _walks(self) -> list[tuple[Array, Axis, str]]:
-        """Where each row of a traversal begins, its direction, and the class that it is in."""
+    def _named_walks(self) -> list[Walk]:
+        """Along what the simulator tells of pictures that an encoder knows; none without either."""
+        train, found = self.examples.train, list[Walk]()
         if not isinstance(self.model, Encodes):
-            assert isinstance(self.model, Decodes)
-            width = int(self.model.config.latents)  # type: ignore[attr-defined]
-            return [(np.zeros(width, np.float32), axis, "") for axis in self._principal(width)]
-        found: list[tuple[Array, Axis, str]] = []
-        train = self.examples.train
+            return found
         for number, name in enumerate(train.label_names):
+            if name != (self.condition.label or name):
+                continue
             rows = np.flatnonzero(train.labels == number)
             own = train.take(rows[:: max(1, len(rows) // REGRESSED)])
             if not len(own) or not own.truths:
@@ -155,15 +181,30 @@ class Studio:
             found += [(middle, axis, label) for axis in named_axes(latents, own) if axis.r2 > 0]
         return sorted(found, key=lambda walk: -walk[1].r2)[: 2 * ROWS]
 
-    def _principal(self, width: int) -> list[Axis]:
+    def _unnamed_walks(self) -> list[Walk]:
+        """Along what changes most, from where the samples lie; none for vectors that an encoder knows."""
+        if isinstance(self.model, Encodes) and not self.examples.spec.pictures:
+            return []
         assert isinstance(self.model, Decodes)
-        return principal_axes(self.model.decode, width, ROWS, seed=self.seed)
+        middle, label, decode = self._middle(), self.condition.label, self.model.decode
+        axes = principal_axes(lambda points: decode(middle + points), len(middle), ROWS, seed=self.seed)
+        moved = [replace(axis, offset=axis.offset - float(middle @ axis.weights)) for axis in axes]
+        return [(middle, axis, f"{label}: " if label else "") for axis in moved]
+
+    def _middle(self) -> Array:
+        """(L,) where the samples of the class asked for lie, or without one the middle of all."""
+        model: Any = self.model
+        if self.condition.label is None or not isinstance(model, Draws):
+            return np.zeros(int(model.config.latents), np.float32)
+        return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
 
     def _tour(self) -> Clip:
         """Through a few held-out examples, or draws where there is no encoder, and back to the first."""
         model: Any = self.model
         if isinstance(self.model, Encodes):
             stops = self.model.encode(self._pairs[0][:STOPS])
+        elif isinstance(model, Draws):
+            stops = model.drawn(STOPS, self.condition.label, self.seed)
         else:
             width = int(model.config.latents)
             stops = np.random.default_rng(self.seed).standard_normal((STOPS, width)).astype(np.float32)
@@ -193,8 +234,11 @@ def filling_errors(condition: Condition, values: Array, train: Collection) -> tu
 
 
 def _tiled(pictures: Array) -> Array:
-    """(n, H, W, 3), n a square number, as one picture."""
-    side = int(np.sqrt(len(pictures)))
-    _, height, width, _ = pictures.shape
-    rows = pictures[: side * side].reshape(side, side, height, width, 3).swapaxes(1, 2)
-    return np.ascontiguousarray(rows.reshape(side * height, side * width, 3))
+    """(n, H, W, 3) as one picture, about as high as wide; black where no picture is left."""
+    n, height, width, _ = pictures.shape
+    across = math.ceil(math.sqrt(n))
+    down = math.ceil(n / across)
+    sheet = np.zeros((down * across, height, width, 3), np.uint8)
+    sheet[:n] = pictures
+    rows = sheet.reshape(down, across, height, width, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(rows.reshape(down * height, across * width, 3))

@@ -19,8 +19,9 @@ class Exhibit:
         condition: what was asked for, in words; empty if nothing was.
         nearest: the real training example nearest to it, (H', W', 3) uint8, if there is one.
         distance: how far that is, in words.
-        truth: what was decoded of it, in words; empty if nothing was.
+        truth: what it shows, in words; empty if nobody says so.
         holds: whether that is what was asked for, or can be; None where nobody says so.
+        reading: how `truth` is known: decoded exactly, or as a model reads it, which may be wrong.
     """
 
     picture: Array
@@ -30,6 +31,7 @@ class Exhibit:
     distance: str = ""
     truth: str = ""
     holds: bool | None = None
+    reading: str = "decoded truth"
 
     def facts(self, number: int) -> list[tuple[str, str]]:
         """What the page says of it, by name; `number` counts from 1."""
@@ -37,7 +39,7 @@ class Exhibit:
         if self.distance:
             said.append(("nearest real", self.distance))
         if self.truth:
-            said.append(("decoded truth", self.truth))
+            said.append((self.reading, self.truth))
         if self.holds is not None:
             said.append(("holds", "yes" if self.holds else "no"))
         return said
@@ -86,6 +88,23 @@ class Clip:
 
 
 @dataclass(frozen=True)
+class Grades:
+    """What a checkpoint's card says of it: figures of other samples than those on show.
+
+    Attributes:
+        metrics: figures by their fixed names.
+        ci95: low and high, by figure.
+        n: samples that the figures are of; 0 if the card does not say.
+        protocol: under what rules the figures were made.
+    """
+
+    metrics: Mapping[str, float]
+    ci95: Mapping[str, list[float]] = field(default_factory=dict)
+    n: int = 0
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Gallery:
     """All that is shown.
 
@@ -93,14 +112,13 @@ class Gallery:
         title: of the page.
         about: what made the samples, in one line.
         exhibits: at least one.
-        metrics: figures by their fixed names.
-        columns: other figures beside them, by heading: the floor, baselines.
-        ci95: low and high, by figure.
+        metrics: figures of these samples, by their fixed names.
+        columns: other figures beside them, by heading: baselines.
+        checkpoint: what is known of the model that made them, if anything is.
         strips: pictures of several samples.
         clips: pictures in time.
         command: that made it.
-        protocol: under what rules the figures were made.
-        n: samples that the figures are of.
+        protocol: under what rules these samples were made.
         note: under the heading of the samples.
     """
 
@@ -109,10 +127,9 @@ class Gallery:
     exhibits: tuple[Exhibit, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    ci95: Mapping[str, list[float]] = field(default_factory=dict)
+    checkpoint: Grades | None = None
     strips: tuple[Strip, ...] = ()
     clips: tuple[Clip, ...] = ()
     command: str = "playfield sample"
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    n: int = 0
     note: str = ""

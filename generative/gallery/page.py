@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
-from generative.gallery.exhibits import Clip, Exhibit, Gallery, Strip
+from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
 from generative.gallery.pictures import grid, png, strip_picture
 from sim.records import Array
 from sim.viewer.theme import PALETTE
@@ -29,6 +31,7 @@ MEANINGS = {
     "nmi": "agreement of groups with classes; 1 is perfect",
     "bits_per_dim": "of unseen real examples; lower is better",
     "images_per_second": "samples made here",
+    "rmse": "root mean square error of what was filled in; lower is better",
     "steps": "from noise to a sample; 1 where there are none",
 }
 
@@ -44,9 +47,9 @@ def page(gallery: Gallery) -> str:
         note=escape(gallery.note),
         samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.exhibits, start=1)),
         sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
-        table=_table(gallery),
+        figures="\n".join([_figures(gallery), _grades(gallery.checkpoint)]),
         command=escape(gallery.command),
-        protocol=escape(" · ".join(f"{name}: {value}" for name, value in gallery.protocol.items())),
+        protocol=_rules(gallery.protocol),
     )
 
 
@@ -111,27 +114,53 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
     )
 
 
-def _table(gallery: Gallery) -> str:
-    headings = ["", "samples", "95 %", *gallery.columns, "what it says"]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in headings)
-    rows = []
-    for name, value in gallery.metrics.items():
-        if name == "frechet_floor" and gallery.columns:  # it stands in a column of its own
-            continue
-        ends = gallery.ci95.get(name)
-        cells = [f'<td class="ours">{said(value)}</td>', f"<td>{_interval(ends)}</td>"]
-        for figures in gallery.columns.values():
-            cells.append(f"<td>{said(figures[name]) if name in figures else ''}</td>")
-        cells.append(f'<td class="says">{escape(MEANINGS.get(name, ""))}</td>')
-        rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
+def _figures(gallery: Gallery) -> str:
+    """What was measured on the samples that are shown."""
+    count = len(gallery.exhibits)
+    these = f"the {count:,} samples" if count > 1 else "the sample"
+    columns = {"measured": {name: said(value) for name, value in gallery.metrics.items()}}
+    for name, figures in gallery.columns.items():
+        columns[name] = {figure: said(value) for figure, value in figures.items()}
+    return _table_section("figures", "Figures", f"Measured here, on {these} above.", columns)
+
+
+def _grades(grades: Grades | None) -> str:
+    """What the card of the checkpoint says, apart from what was measured here."""
+    if grades is None:
+        return ""
+    of = f"{grades.n:,} other samples" if grades.n else "other samples"
+    caption = f"From its card: of {of} of this model, not of those above."
+    columns = {"on its card": {name: said(value) for name, value in grades.metrics.items()}}
+    if grades.ci95:
+        columns["95 %"] = {name: _interval(ends) for name, ends in grades.ci95.items()}
+        caption += " Intervals are over other such samples."
+    rules = f" Made under these rules: {_rules(grades.protocol)}." if grades.protocol else ""
+    return _table_section("grades", "The checkpoint's grades", caption + rules, columns)
+
+
+def _table_section(name: str, heading: str, caption: str, columns: Mapping[str, Mapping[str, str]]) -> str:
+    """A table of figures by heading; its rows are those of the first column, and what each of them means."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ["", *columns, "what it says"])
+    first, rows = next(iter(columns.values())), []
+    for figure in first:
+        cells = [f"<td>{escape(cell.get(figure, ''))}</td>" for cell in columns.values()]
+        cells[0] = f'<td class="ours">{escape(first[figure])}</td>'
+        cells.append(f'<td class="says">{escape(MEANINGS.get(figure, ""))}</td>')
+        rows.append(f'<tr><th scope="row">{escape(figure)}</th>{"".join(cells)}</tr>')
     return (
-        f"<table><caption>{gallery.n:,} samples; intervals are over other samples of the same model</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<section aria-labelledby="{name}-heading"><h2 id="{name}-heading">{escape(heading)}</h2>'
+        f'<div class="scroll" tabindex="0" role="region" aria-labelledby="{name}-heading">'
+        f"<table><caption><span>{caption}</span></caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 
 
-def _interval(ends: list[float] | None) -> str:
-    return f"{said(ends[0])} … {said(ends[1])}" if ends else ""
+def _interval(ends: list[float]) -> str:
+    return f"{said(ends[0])} … {said(ends[1])}"
+
+
+def _rules(protocol: Mapping[str, Any]) -> str:
+    return escape(" · ".join(f"{name}: {value}" for name, value in protocol.items()))
 
 
 def said(value: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,28 @@ from generative.gallery.page import page
 from generative.gallery.pictures import enlarging, grid, png, strip_picture
 from sim.files import SaveError, reason
 from sim.records import Array
-from sim.viewer.errors import ViewerError
+from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.recorder import Recorder
 from sim.viewer.theme import canvas
+
+#: Files that some galleries have and others lack; those of an earlier gallery would speak of another model.
+SOMETIMES = (
+    "interpolation-linear.png",
+    "interpolation-spherical.png",
+    "traversal.png",
+    "filled-in.png",
+    "interpolation.mp4",
+    "interpolation.gif",
+    "denoising.mp4",
+    "denoising.gif",
+)
 
 
 def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
     """Write a gallery into the folder `out`, which is made if need be; files of the same names are replaced.
+
+    Where an earlier gallery lies there, those of its files that this one has not (`SOMETIMES`) are removed,
+    after everything is written. No other file is touched.
 
     Returns:
         The files, the page first.
@@ -36,10 +52,14 @@ def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
     finished: list[Path] = []
     try:
         out.mkdir(parents=True, exist_ok=True)
+        again = _holds_gallery(out)
         for name, write in _contents(gallery):
             _write_whole(out / name, write)
             finished.append(out / name)
-    except (OSError, ViewerError) as error:
+        for leftover in (out / name for name in SOMETIMES if again):
+            if leftover not in finished and leftover.is_file():
+                leftover.unlink()
+    except (OSError, ViewerError, RecordingFailed) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         done = ", ".join(path.name for path in finished) or "nothing"
         number = error.errno if isinstance(error, OSError) else None
@@ -48,6 +68,15 @@ def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
         ) from error
     page = out / "index.html"
     return [page, *(path for path in finished if path != page)]
+
+
+def _holds_gallery(out: Path) -> bool:
+    """Whether an earlier gallery lies in this folder: the figures, which are written first, tell."""
+    try:
+        told = json.loads((out / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and {"title", "metrics", "samples", "command"} <= set(told)
 
 
 def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -100,13 +129,14 @@ def _write_clip(path: Path, clip: Clip) -> None:
 
 
 def _for_programs(gallery: Gallery) -> dict[str, Any]:
+    grades = gallery.checkpoint
     return {
         "title": gallery.title,
-        "n": gallery.n,
+        "n": len(gallery.exhibits),
         "metrics": dict(gallery.metrics),
-        "ci95": dict(gallery.ci95),
         "beside": {name: dict(figures) for name, figures in gallery.columns.items()},
         "protocol": dict(gallery.protocol),
+        **({} if grades is None else {"checkpoint": asdict(grades)}),
         "command": gallery.command,
         "samples": [
             {
@@ -114,6 +144,7 @@ def _for_programs(gallery: Gallery) -> dict[str, Any]:
                 "condition": shown.condition,
                 "distance": shown.distance,
                 "truth": shown.truth,
+                "reading": shown.reading if shown.truth else "",
                 "holds": shown.holds,
             }
             for shown in gallery.exhibits

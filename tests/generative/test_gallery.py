@@ -6,6 +6,7 @@ import errno
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
 
 import av
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.gallery import Clip, Exhibit, Gallery, Strip, write_gallery
+from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from sim.files import SaveError
@@ -33,15 +34,16 @@ def gallery():
         exhibits=tuple(
             Exhibit(shown[i], 7, "label pong", real[i], "0.40", 'pong; "ball" at 3', i != 2) for i in range(5)
         ),
-        metrics={"frechet": 3.5, "frechet_floor": 1.25, "steps": 10},
-        columns={"real": {"frechet": 1.25}, "Gaussian": {"frechet": 12.0}},
-        ci95={"frechet": [3.0, 4.0]},
+        metrics={"rmse": 3.5, "steps": 10},
+        columns={"nearest": {"rmse": 12.0}},
+        checkpoint=Grades(
+            {"frechet": 41.5}, {"frechet": [36.01, 47.5]}, 500, {"steps": 60, "data": "<frames>"}
+        ),
         strips=(
             Strip("between", pictures(6).reshape(2, 3, 16, 16, 3), "Between", "Left to right.", ("a", "b")),
         ),
         clips=(Clip("denoising", pictures(7), "Denoising", "From noise.", 10),),
-        protocol={"data": "frames"},
-        n=5,
+        protocol={"steps": 10},
     )
 
 
@@ -55,10 +57,61 @@ def test_all_files_are_written_and_named(tmp_path, gallery):
 def test_figures_and_samples_are_there_for_programs(tmp_path, gallery):
     write_gallery(tmp_path, gallery)
     told = json.loads((tmp_path / "metrics.json").read_text())
-    assert told["metrics"] == {"frechet": 3.5, "frechet_floor": 1.25, "steps": 10}
-    assert told["beside"]["Gaussian"] == {"frechet": 12.0} and told["n"] == 5
+    assert told["metrics"] == {"rmse": 3.5, "steps": 10} and told["protocol"] == {"steps": 10}
+    assert told["beside"]["nearest"] == {"rmse": 12.0} and told["n"] == 5
     assert [sample["holds"] for sample in told["samples"]] == [True, True, False, True, True]
     assert {sample["seed"] for sample in told["samples"]} == {7}
+    assert {sample["reading"] for sample in told["samples"]} == {"decoded truth"}
+
+
+def test_what_the_card_says_stands_apart_from_what_was_measured(tmp_path, gallery):
+    write_gallery(tmp_path, gallery)
+    assert json.loads((tmp_path / "metrics.json").read_text())["checkpoint"] == {
+        "metrics": {"frechet": 41.5},
+        "ci95": {"frechet": [36.01, 47.5]},
+        "n": 500,
+        "protocol": {"steps": 60, "data": "<frames>"},
+    }
+    measured, graded = page(gallery).split("<table>")[1:]
+    assert "the 5 samples above" in measured and "41.5" not in measured and "500" not in measured
+    assert "500 other samples" in graded and "steps: 60 · data: &lt;frames&gt;" in graded
+    assert "36.0 … 47.5" in graded and "rmse" not in graded
+    write_gallery(tmp_path, replace(gallery, checkpoint=None))
+    assert "checkpoint" not in json.loads((tmp_path / "metrics.json").read_text())
+    assert "500" not in re.sub('"data:[^"]*"', "", (tmp_path / "index.html").read_text("utf-8"))
+
+
+def test_a_models_reading_is_not_called_truth(gallery):
+    read = replace(gallery.exhibits[0], reading="as the narrator reads it")
+    assert ("as the narrator reads it", read.truth) in read.facts(1)
+    assert "decoded truth" not in read.alt(1) and "decoded truth" in gallery.exhibits[0].alt(1)
+
+
+def test_another_gallery_leaves_nothing_of_the_one_before(tmp_path, gallery):
+    (tmp_path / "traversal.png").write_text("mine")
+    (tmp_path / "metrics.json").write_text('{"loss": 1}')
+    write_gallery(tmp_path, gallery)
+    assert (tmp_path / "traversal.png").exists(), "no gallery was here before"
+    mine = [tmp_path / "between.png.txt", tmp_path / "mine.png"]
+    for file in mine:
+        file.write_text("mine")
+    (tmp_path / "interpolation.gif").mkdir()
+    fewer = replace(gallery, strips=(), clips=())
+    files = write_gallery(tmp_path, fewer)
+    left = {tmp_path / name for name in ("between.png", "interpolation.gif")}
+    assert set(tmp_path.iterdir()) == {*files, *mine, *left}, "known names alone are removed, and no folders"
+
+
+def test_a_gallery_that_cannot_be_finished_takes_nothing_away(tmp_path, gallery, monkeypatch):
+    write_gallery(tmp_path, gallery)
+
+    def full(path, strip):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("generative.gallery.writing.write_strip", full)
+    with pytest.raises(SaveError):
+        write_gallery(tmp_path, replace(gallery, clips=()))
+    assert (tmp_path / "denoising.gif").exists()
 
 
 def test_the_grid_holds_every_sample_enlarged_by_a_whole_factor():

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from generative.gallery import Clip, Exhibit, Gallery, Strip, write_gallery
+from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gallery
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 120_000  # ms, for busy machines
@@ -33,14 +33,13 @@ def address(tmp_path_factory):
             Exhibit(pictures[i], 7, f"label {i}", pictures[-1 - i], f"0.{i}", "pong", i % 2 == 0)
             for i in range(20)
         ),
-        metrics={"frechet": 3.5, "frechet_floor": 1.25, "images_per_second": 80.0},
-        columns={"real": {"frechet": 1.25}, "Gaussian": {"frechet": 12.0}},
-        ci95={"frechet": [3.0, 4.0]},
+        metrics={"rmse": 3.5, "images_per_second": 80.0},
+        columns={"nearest real filling": {"rmse": 12.0}},
+        checkpoint=Grades({"frechet": 41.5}, {"frechet": [36.01, 47.5]}, 500, {"encoder": "trained " * 20}),
         strips=(
             Strip("between", pictures[:20].reshape(1, 20, 16, 16, 3), "Between", "From one to another."),
         ),
         clips=(Clip("denoising", pictures[:8], "Denoising", "From noise.", 10),),
-        n=20,
     )
     return write_gallery(tmp_path_factory.mktemp("gallery"), gallery)[0].as_uri()
 
@@ -114,7 +113,11 @@ def test_a_screen_reader_is_told_everything(page):
     assert 'listbox "20 samples"' in told
     assert "sample 3, seed 7, condition label 2, nearest real 0.2, decoded truth pong, holds yes" in told
     assert page.locator("img:not([alt])").count() == 0
-    assert page.locator("table th[scope=row]").all_inner_texts() == ["frechet", "images_per_second"]
+    measured, graded = (page.get_by_role("table").nth(i).aria_snapshot() for i in (0, 1))
+    assert 'row "rmse 3.50 12' in measured and "caption: Measured here, on the 20 samples above." in measured
+    assert 'row "frechet 41.5 36.0 … 47.5' in graded and 'caption: "From its card: of 500 other' in graded
+    regions = [page.get_by_role("region", name=name) for name in ("Figures", "The checkpoint's grades")]
+    assert [region.locator("[tabindex='0'] table").count() for region in regions] == [1, 1]
     assert page.locator("video").get_attribute("aria-label") == "From noise."
 
 
@@ -126,3 +129,6 @@ def test_nothing_hangs_over_the_edge(page, width):
     page.locator("#sample-18").click()
     box = page.locator(".detail").bounding_box()
     assert 0 <= box["y"] < 800 and box["height"] < 420, "the chosen sample stays in sight"
+    for caption in page.locator("caption span").all():
+        words = caption.bounding_box()
+        assert 0 <= words["x"] and words["x"] + words["width"] <= width, "read without scrolling sideways"

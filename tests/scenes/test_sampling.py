@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,14 +14,16 @@ import pytest
 from PIL import Image
 
 from generative.collection import Collection
+from generative.gallery.writing import SOMETIMES
 from scenes.cli import main
-from scenes.judging import Judge
+from scenes.judging import Judge, Verdict
 from scenes.metric_board import truth_of_sentences
 from scenes.sampling import Examples
 from scenes.schema import load_scene, shipped_scenes
+from scenes.studio import Studio
 from scenes.verbs import list_all
 from sim.checkpoints import load_checkpoint
-from sim.records import Percept, SampleOptions
+from sim.records import Condition, Percept, SampleOptions
 
 SCENE = """
 title = "Digits, dreamt"
@@ -34,6 +37,17 @@ batch_size = 16
 [train]
 updates = 6
 checkpoint_every = 2
+"""
+STEPS = """
+title = "Digits, out of noise"
+[[sampler]]
+use = "diffusion"
+data = "digits"
+examples = 400
+channels = [8, 8]
+fold = 1
+[train]
+updates = 1
 """
 STATE = "the left paddle is low and the right one high; the score is 3 to 0."
 OFTEN = ["--set", "train.checkpoint_every=1"]
@@ -187,9 +201,124 @@ def test_a_gallery_is_written_and_the_same_seed_gives_it_again(scene, trained, t
 
 
 def test_what_is_masked_is_filled_in_and_measured(scene, trained, tmp_path, capsys):
-    wish = ["sample", scene, "--checkpoint", str(trained), "--n", "4", "--out", str(tmp_path / "hung")]
+    out = tmp_path / "hung"
+    wish = ["sample", scene, "--checkpoint", str(trained), "--n", "4", "--out", str(out), "--steps", "3"]
     found = answer(capsys, *wish, "--condition", "frame=1", "--condition", "mask=0,0,8,4")
-    assert 0 < found["metrics"]["rmse"] < 255 and (tmp_path / "hung" / "filled-in.png").is_file()
+    assert 0 < found["metrics"]["rmse"] < 255 and (out / "filled-in.png").is_file()
+    assert json.loads((out / "metrics.json").read_text())["protocol"] == {"steps": 3}, "it fills in by steps"
+    answer(capsys, "sample", scene, "--checkpoint", str(trained), "--n", "4", "--out", str(out))
+    assert not (out / "filled-in.png").exists(), "that was of the gallery before"
+
+
+def test_a_gallery_tells_its_own_figures_from_those_of_the_card(tmp_path, capsys):
+    wish = ["sample", "digits-gan", "--n", "3", "--condition", "label=3", "--out", str(tmp_path)]
+    found = answer(capsys, *wish)
+    told = json.loads((tmp_path / "metrics.json").read_text())
+    assert told["metrics"] == found["metrics"] and set(found["metrics"]) == {"images_per_second", "truth"}
+    scores = load_checkpoint(load_scene("digits-gan").resolve("checkpoints/digits-gan")).card["scores"]
+    graded = told["checkpoint"]
+    assert told["n"] == 3 and graded["n"] == scores["n"] and graded["protocol"] == scores["protocol"]
+    assert graded["metrics"]["frechet"] == scores["frechet"] and graded["ci95"] == scores["ci95"]
+    assert "baseline" not in graded["metrics"] and told["protocol"] == {}
+    assert {sample["reading"] for sample in told["samples"]} == {"by the nearest real ones"}
+    extra = {Path(name).name for name in found["files"]} - {"index.html", "metrics.json", "grid.png"}
+    assert extra == {"traversal.png", "interpolation.mp4", "interpolation.gif"} and extra <= set(SOMETIMES)
+    page = (tmp_path / "index.html").read_text("utf-8")
+    assert "r²" not in page and page.count("3: component 1,") == 2, (
+        "its name, and the picture's for the blind"
+    )
+    assert page.count("could be named") == 1
+
+
+@pytest.fixture
+def diffusing(tmp_path):
+    """A scene whose sampler works in steps, untrained."""
+    file = tmp_path / "steps.toml"
+    file.write_text(STEPS)
+    return str(file)
+
+
+def test_a_denoising_shows_the_samples_of_the_gallery_and_says_how_many(diffusing, tmp_path, capsys):
+    found = answer(capsys, "sample", diffusing, "--n", "5", "--steps", "3", "--out", str(tmp_path / "g"))
+    told = json.loads((tmp_path / "g" / "metrics.json").read_text())
+    assert found["metrics"]["steps"] == 3 and "checkpoint" not in told
+    assert told["protocol"] == {"steps": 3, "scheduler": "dpmsolver++", "guidance": 1.0}
+    page = (tmp_path / "g" / "index.html").read_text("utf-8")
+    assert "5 samples from noise to picture in 3 steps" in page
+    assert {Path(name).name for name in found["files"][3:]} <= set(SOMETIMES)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--scheduler", "dimm"], '--scheduler dimm: there is no scheduler "dimm"; did you mean "ddim"'),
+        (["--steps", "1001"], "--steps must be from 1 to 1,000"),
+        (
+            ["--scheduler", "euler", "--condition", "frame=0", "--condition", "mask=0,0,4,4"],
+            "--scheduler euler: filling in walks as ddpm does",
+        ),
+        (["--condition", "frame=0"], "--condition: a frame needs a mask"),
+    ],
+)
+def test_the_option_that_is_wrong_is_named(diffusing, tmp_path, capsys, more, words):
+    assert words in refusal(capsys, "sample", diffusing, "--out", str(tmp_path / "g"), *more)
+    assert not (tmp_path / "g").exists()
+
+
+def test_what_takes_one_step_takes_no_other_number_and_no_scheduler(diffusing, tmp_path, capsys):
+    one = Path(diffusing).with_name("one.toml")
+    one.write_text(STEPS.replace('"diffusion"', '"one-step"'))
+    said = refusal(capsys, "sample", str(one), "--out", str(tmp_path / "g"), "--steps", "4")
+    assert "--steps 4: steps must be 1" in said
+    said = refusal(capsys, "sample", str(one), "--out", str(tmp_path / "g"), "--scheduler", "ddim")
+    assert "--scheduler ddim" in said and "takes one step" in said
+    assert not (tmp_path / "g").exists()
+
+
+class Painter:
+    """Paints all pixels alike: as bright as its first latent number, which is 100 for "b" and 0 for "a"."""
+
+    spec = Collection(np.zeros((2, 2, 2, 3), np.uint8), np.arange(2), ("a", "b"), np.arange(2)).spec()
+
+    def drawn(self, n, label, seed):
+        return np.array([[100.0 if label == "b" else 0.0, 0.0]], np.float32).repeat(n, 0)
+
+    def decode(self, latents):
+        return np.clip(latents[:, :1, None, None] * np.ones((2, 2, 3)), 0, 255).astype(np.uint8)
+
+
+def test_a_traversal_passes_through_the_class_that_is_asked_for():
+    data = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
+    judge = Judge("paint", Examples(data, data, data.spec()), "cpu")
+    studio = Studio(Painter(), judge, 0, Condition(label="b"))
+    (strip,) = studio.strips()
+    assert np.abs(strip.pictures[0, 4].astype(int) - 100).max() <= 1, (
+        "the middle of a row is that of its class"
+    )
+    assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
+    (clip,) = studio.clips(4, SampleOptions())
+    assert np.abs(clip.frames.astype(int) - 100).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("data", "readers", "words"),
+    [
+        ("boards", {}, "decoded truth"),
+        ("states/walker2d", {}, "decoded truth"),
+        ("frames/pong", {"reader": "any"}, "as the narrator reads it"),
+        ("frames", {"reader": None}, "as the encoder reads it"),
+        ("paint", {"reader": None, "encoder": None}, "by the nearest real ones"),
+    ],
+)
+def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
+    examples = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
+    judge = Judge(data, Examples(examples, examples, examples.spec()), "cpu")
+    judge.__dict__.update(readers)
+    judge.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
+    (shown,) = Studio(Painter(), judge, 0, Condition()).exhibits(
+        np.zeros((1, 2, 2, 3), np.uint8), [Verdict("x")]
+    )
+    assert (words, "x") in shown.facts(1)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +334,9 @@ def test_what_is_masked_is_filled_in_and_measured(scene, trained, tmp_path, caps
         (["--n", "1000000"], "--n must be"),
         (["--steps", "0"], "--steps must be"),
         (["--guidance", "-1"], "--guidance must be"),
+        (["--steps", "4"], '--steps 4: the sampler "vae" has no steps'),
+        (["--scheduler", "nonsense"], '--scheduler nonsense: the sampler "vae" has no scheduler'),
+        (["--guidance", "3"], '--guidance 3.0: the sampler "vae" has no guidance'),
         (["--checkpoint", "nowhere"], "nowhere does not exist"),
     ],
 )
