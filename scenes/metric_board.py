@@ -178,7 +178,9 @@ def graded(
     if isinstance(model, Groups):
         metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
     grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
-    rules = {"n": n, "references": grade.references, "steps": options.steps, "guidance": options.guidance}
+    rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
+    if isinstance(model, Traces):
+        rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
     return Row(
         name,
         grade.metrics | metrics,
@@ -187,7 +189,7 @@ def graded(
         judge.grade_as_learned(samples).metrics,
         {} if at_random is None else at_random.metrics,
         classes,
-        judge.stamp() | rules | {"scheduler": getattr(config, "scheduler", "its own")},
+        judge.stamp() | rules,
     )
 
 
