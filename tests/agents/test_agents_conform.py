@@ -119,7 +119,7 @@ def plain(node):
     if isinstance(node, list | tuple):
         return [plain(value) for value in node]
     if isinstance(node, Segment):
-        return node.name, plain(node.arrays)
+        return node.name, plain(node.read())
     if isinstance(node, np.ndarray):
         return node.dtype.str, node.shape, node.tobytes()
     return node

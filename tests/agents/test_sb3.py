@@ -70,7 +70,7 @@ def same(first, second):
     if isinstance(first, list | tuple):
         return len(first) == len(second) and all(map(same, first, second))
     if isinstance(first, Segment):
-        return first.name == second.name and same(first.arrays, second.arrays)
+        return first.name == second.name and same(first.read(), second.read())
     if isinstance(first, np.ndarray):
         return np.array_equal(first, second)
     return first == second
