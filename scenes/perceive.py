@@ -82,6 +82,10 @@ def perceive(
         if isinstance(error, SaveError):
             raise
         raise SaveError(error.errno, f"could not write to {out}: {reason(error)}") from error
+    most = getattr(config, "most", None)
+    full = sum(len(row.get("boxes", ())) == most for row in rows)
+    if full:
+        say(f"{full} pictures with {most} boxes, as many as it tells: does it know pictures of this kind?")
     say(f"{len(rows)} pictures looked at; what was seen is drawn in {out}")
     return {"percepts": rows, "files": files}
 

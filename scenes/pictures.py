@@ -91,7 +91,7 @@ def _frames(file: Path) -> Iterator[tuple[str, Array]]:
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
-                raise PictureError(f"{file} holds no pictures, only sound")
+                raise PictureError(f"{file} holds no pictures: it is only sound, or was cut short")
             stream = container.streams.video[0]
             _refuse_huge(file, stream.width, stream.height)
             for i, frame in enumerate(container.decode(stream)):
