@@ -28,7 +28,7 @@ from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerMod
 from sim.records import Array, Condition, SampleOptions
 
 GRADED = 500  # samples of each
-PASSES = 24_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
+PASSES = 12_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
 A_LABEL = 20  # samples of each class, where one can be asked for
 SENTENCES = 100  # unseen captions that are asked for, one sample each
 LIKELY = 200  # unseen real examples whose bits are counted
