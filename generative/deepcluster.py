@@ -279,8 +279,8 @@ class TurnedFit:
             metrics = dict(progress.metrics)
             metrics["agreement_with_last"] = normalized_mutual_information(self._train.groups, before)
             metrics["nmi"] = normalized_mutual_information(self._validation.groups, self._labels[1])
-            told = (name.partition("validation_")[2] for name in progress.metrics)
-            self._found = {name: progress.metrics[f"validation_{name}"] for name in told if name}
+            told, mark = progress.metrics, "validation_"
+            self._found = {name.removeprefix(mark): told[name] for name in told if name.startswith(mark)}
             yield replace(progress, metrics=metrics)
 
     def validate(self) -> dict[str, float]:

@@ -214,7 +214,8 @@ def diffusion_loss(network: nn.Module, batch: Batch, canvas: Canvas) -> tuple[Te
         error = (said - x_0).square().flatten(1).mean(1) / sigma.square()
     else:
         error = (said - velocity).square().flatten(1).mean(1)
-    half = t < TIMESTEPS // 2  # of all times, for they are spread evenly; so nothing is divided by 0
+    # Half of all times are in each half: twice its share is its mean, also where a batch has none of it.
+    half = t < TIMESTEPS // 2
     return error.mean(), {"faint": 2 * (error * half).mean(), "strong": 2 * (error * ~half).mean()}
 
 

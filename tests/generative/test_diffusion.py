@@ -309,6 +309,20 @@ def test_against_a_backdrop_the_network_is_shown_what_differs(shift):
     assert torch.allclose(shown[0], noised(difference, noise, t, shift)[0], atol=1e-6)
 
 
+def test_a_pipeline_takes_its_backdrop_to_its_own_device(monkeypatch):
+    from generative.backdrop import AgainstBackdrop
+    from generative.pipeline import PicturePipeline
+
+    moved = []
+    to = AgainstBackdrop.to
+    made = shaken(backdrop=True)
+    network = made.network
+    pipeline = PicturePipeline(network.unet, made.config.solver(), network.backdrop, 2, ("red", "green"))
+    monkeypatch.setattr(AgainstBackdrop, "to", lambda self, place: moved.append(place) or to(self, place))
+    pipeline(1, num_inference_steps=1, output_type="np")
+    assert moved == [pipeline.device], "what stands beside the weights, the noise schedule, is not there yet"
+
+
 @pytest.mark.parametrize("shift", [1.0, 4.0])
 def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(shift, tmp_path):
     from generative.pipeline import PicturePipeline

@@ -15,6 +15,7 @@ from PIL import Image
 
 from generative.collection import Collection
 from generative.gallery.writing import SOMETIMES
+from scenes import sampling
 from scenes.cli import main
 from scenes.judging import Judge, Verdict
 from scenes.metric_board import truth_of_sentences
@@ -402,3 +403,15 @@ def test_shipped_samplers_draw_what_their_cards_tell_of(name):
     model, card = build_sampler(scene, 0, chosen_device("cpu"))
     made = model.sample(2, Condition(), SampleOptions(steps=2), 0).values
     assert made.shape == (2, *card["spec"]["shape"]) and made.std() > 0
+
+
+def test_a_hanging_says_that_it_plays_only_where_it_does(scene, monkeypatch):
+    at_home, said = {600}, []
+    monkeypatch.setattr(sampling, "at_hand", lambda data, count, **_: count in at_home)
+    monkeypatch.setattr(sampling, "scene_examples", lambda scene, config, device: config.examples)
+    loaded = load_scene(scene, ["sampler.0.examples=12000"])
+    config = sampling.sampler_config(loaded)
+    assert sampling.some_examples(loaded, config, "cpu", said.append) == 600 and said == []
+    at_home.clear()
+    assert sampling.some_examples(loaded, config, "cpu", said.append) == 600
+    assert "playing 600 examples" in said[0]

@@ -5,10 +5,9 @@ import time
 import av
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver
+from viewer_shows import CountingShow, Driver, writing
 
 from sim.viewer.history import FEWEST_MOMENTS
-from sim.viewer.theme import Ink
 from sim.viewer.viewer import SPEEDS
 
 SIZE = (1280, 800)
@@ -214,14 +213,7 @@ def test_help_opens_and_escape_closes_it_before_the_window(drive):
 
 
 def test_the_help_names_the_keys_that_work_while_a_person_plays(drive, monkeypatch):
-    written = []
-    write = Ink.write
-
-    def spy(self, surface, text, *rest, **named):
-        written.append(text)
-        return write(self, surface, text, *rest, **named)
-
-    monkeypatch.setattr(Ink, "write", spy)
+    written = writing(monkeypatch)
     driver = drive()
     driver.press(pygame.K_h)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pygame
 import pytest
 from tiny_studio import AXES, TinyStudio, neighbour_of, pictures_of
-from viewer_shows import Driver
+from viewer_shows import Driver, writing
 
 from sim.viewer import layout, panels
 from sim.viewer.gallery import mosaic, sliders, wishes
@@ -290,6 +290,7 @@ def test_from_one_picture_to_another_and_back(drive, by):
     driver.press(pygame.K_ESCAPE)
     driver.until(lambda: sheet(driver).mode == "samples")
     np.testing.assert_array_equal(pictures(driver), before)
+    driver.until(lambda: len(sheet(driver).neighbours) == 4)
     assert not driver.viewer.done
 
 
@@ -321,14 +322,7 @@ def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
 
 
 def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypatch):
-    written = []
-    write = Ink.write
-
-    def spy(self, surface, text, *rest, **named):
-        written.append(text)
-        return write(self, surface, text, *rest, **named)
-
-    monkeypatch.setattr(Ink, "write", spy)
+    written = writing(monkeypatch)
     driver = drive(TinyStudio())
     before, names = driver.view.newest, [slider.name for slider in sheet(driver).sliders]
     driver.viewer.draw()

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver
+from viewer_shows import CountingShow, Driver, writing
 
 from sim.viewer import layout, learning, panels
 from sim.viewer.history import History
@@ -45,13 +45,7 @@ def drive(monkeypatch, tmp_path):
 
 def written(monkeypatch, number, show):
     """The words in a panel."""
-    found = []
-    write = Ink.write
-    monkeypatch.setattr(
-        Ink,
-        "write",
-        lambda self, surface, text, *a, **k: found.append(text) or write(self, surface, text, *a, **k),
-    )
+    found = writing(monkeypatch)
     history = History()
     history.append(show.start(0))
     panels.draw_panel(number, canvas((300, 150)), Ink(1.0), Facts.of(show), Choices(), history.view())

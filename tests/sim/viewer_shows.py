@@ -16,9 +16,23 @@ from sim.viewer import panels
 from sim.viewer.controls import Controls
 from sim.viewer.layout import arrange
 from sim.viewer.show import Moment
+from sim.viewer.theme import Ink
 from sim.viewer.viewer import Viewer
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
+
+
+def writing(monkeypatch):
+    """Every text that is written from now on, in order."""
+    written = []
+    write = Ink.write
+
+    def spy(self, surface, text, *rest, **named):
+        written.append(text)
+        return write(self, surface, text, *rest, **named)
+
+    monkeypatch.setattr(Ink, "write", spy)
+    return written
 
 
 class CountingShow:

@@ -15,7 +15,7 @@ from torch import nn
 from sim.records import Budget
 from sim.states import read_state, write_state
 from supervised import fit as fitting_loop
-from supervised.fit import Fit, FitOptions
+from supervised.fit import Fit, FitOptions, fits_exactly
 from supervised.numerics import NonFiniteError
 
 
@@ -209,6 +209,10 @@ def test_what_is_forgotten_is_learned_as_if_anew():
         steps.append(abs(fitting.network.bias.item() - before) / rate)
     assert steps[0] < 0.5
     assert steps[1] == pytest.approx(1, abs=0.01)
+
+
+def test_only_a_processor_adds_in_one_order():
+    assert fits_exactly("cpu") and not fits_exactly("cuda") and not fits_exactly("cuda:1")
 
 
 class Drawn(Line):
