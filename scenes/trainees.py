@@ -20,6 +20,7 @@ from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card, load_checkpoint
 from sim.protocols import LearnerConfig
 from sim.records import Array, Budget, Progress, State
+from sim.vector import Worlds
 
 PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
 EVALUATION_EPISODES = 20
@@ -94,7 +95,7 @@ class AgentTrainee:
             raise SceneError(f'agent "{scene.agent.use}" does not learn')
         self._scene, self._agent = scene, agent
         self._device = chosen_device(device, agent)
-        self._worlds = self._config.make_batch(scene.world.num_envs, scene.seed)
+        self._worlds = self._new_worlds(scene.world.num_envs)
         self._learner = agent.build(
             self._worlds.single_observation_space,
             self._worlds.single_action_space,
@@ -142,7 +143,7 @@ class AgentTrainee:
     def estimated_rate(self, budget: Budget) -> float | None:
         """Steps a second, from a throw-away learner."""
         assert self._scene.world is not None
-        worlds = self._config.make_batch(self._scene.world.num_envs, self._scene.seed)
+        worlds = self._new_worlds(self._scene.world.num_envs)
         try:
             probe = self._agent.probe().build(
                 worlds.single_observation_space,
@@ -163,3 +164,8 @@ class AgentTrainee:
     def close(self) -> None:
         """See `Trainee`."""
         self._worlds.close()
+
+    def _new_worlds(self, num_envs: int) -> Worlds:
+        worlds: Worlds = self._config.make_batch(num_envs, self._scene.seed)
+        worlds.seed_rarely()
+        return worlds

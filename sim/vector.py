@@ -4,10 +4,10 @@
 
 * ``AutoresetMode.SAME_STEP``, and ``info["final_obs"]`` is one dense array (N, …).
 * World i starts its first episode from ``seed + i`` and each later one from a seed derived from
-  (seed, world, episode): no episode depends on how another one went.
+  (seed, world, episode): no episode depends on how another one went, unless `seed_rarely` gave that up.
 * ``info["episode"]`` holds the unclipped return ``"r"`` and length ``"l"`` of the episodes that
   ended, where ``info["_episode"]`` is True.
-* `state()` holds the seeds and the actions of the episodes in progress, and `restore` plays them
+* `state()` holds the seeds and the actions since each world was seeded, and `restore` plays them
   again. That is exact for every deterministic simulator, also one whose memory cannot be read.
 
 A backend supplies `_reset_rows` and `_step_rows`; `EnvWorlds` does so for any gymnasium environment.
@@ -28,6 +28,9 @@ from sim.errors import RequestError
 from sim.records import Array, Episode, State
 
 Info = dict[str, Any]
+
+#: In place of a seed: the world goes on with its own generator.
+UNSEEDED = -1
 
 
 class WorldError(RequestError, ValueError):
@@ -117,7 +120,9 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         self._episode_seed = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs, np.float64)
         self._length = np.zeros(num_envs, np.int64)
-        self._start = np.zeros(num_envs, np.int64)  # row of _played where the episode in progress starts
+        #: Steps after which a world's next episode has a seed of its own; before, it goes on `UNSEEDED`.
+        self.seed_every = 0
+        self._start = np.zeros(num_envs, np.int64)  # row of _played where the world was seeded last
         self._played: list[Array] = []  # actions (N, …), oldest first
         self._waiting = np.zeros(num_envs, bool)  # only in `restore`: rows whose actions are not theirs
 
@@ -131,10 +136,15 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         """(N,) the steps so far of each episode in progress."""
         return self._length.copy()
 
+    def seed_rarely(self) -> None:
+        """Raise `seed_every` where to seed a world takes long: training would wait for each new episode."""
+        return
+
     @abc.abstractmethod
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         """Start new episodes where `mask` (N,) is True, from `seeds` (mask.sum(),).
 
+        Where a seed is `UNSEEDED` an episode has just ended, and the world goes on with its own generator.
         Returns the observations (N, …) and info of all N worlds.
         """
 
@@ -171,7 +181,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             self._episode_seed[mask] = seed
         else:
             self._episode_seed[mask] = self._next_seeds(mask)
-        return self._begin(mask)
+        return self._begin(mask, mask)
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         """Step all worlds; the ended ones have already begun their next episode in what comes back.
@@ -196,8 +206,9 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             final_obs, final_info = obs.copy(), info
             episode = {"r": self._score.copy(), "l": self._length.copy()}
             self._episode[ended] += 1
-            self._episode_seed[ended] = self._next_seeds(ended)
-            obs, info = self._begin(ended)
+            seeded = ended & (len(self._played) - self._start >= self.seed_every)
+            self._episode_seed[seeded] = self._next_seeds(seeded)
+            obs, info = self._begin(ended, seeded)
             info = info | {
                 "final_obs": final_obs,
                 "_final_obs": ended,
@@ -209,7 +220,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         return obs, reward, terminated, truncated, info
 
     def state(self) -> State:
-        """The seeds of the episodes in progress and the actions since: what `restore` plays again."""
+        """The seeds that the worlds had last and the actions since: what `restore` plays again."""
         oldest = int(self._start.min())
         shape = (0, *self.action_space.shape) if self.action_space.shape else (0, self.num_envs)
         played = np.stack(self._played[oldest:]) if self._played[oldest:] else np.zeros(shape)
@@ -237,7 +248,10 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             if beginning.any():
                 self._reset_rows(beginning, self._episode_seed[beginning])
             self._waiting = start > row
-            obs, _, _, _, info = self._step_rows(actions)
+            obs, _, terminated, truncated, info = self._step_rows(actions)
+            ended = (terminated | truncated) & ~self._waiting
+            if ended.any():
+                obs, info = self._reset_rows(ended, np.full(ended.sum(), UNSEEDED))
         self._waiting = ~everywhere
         beginning = (start == len(played)) & (len(played) > 0)
         if beginning.any():
@@ -251,16 +265,16 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         rows = np.flatnonzero(mask)
         return np.array([episode_seed(self._seed, int(i), int(self._episode[i])) for i in rows])
 
-    def _begin(self, mask: Array) -> tuple[Array, Info]:
-        """Reset the masked worlds from their episode seeds and forget what no episode needs."""
+    def _begin(self, mask: Array, seeded: Array) -> tuple[Array, Info]:
+        """Reset the masked worlds, some from their episode seeds, and forget actions that none needs."""
         self._score[mask] = 0.0
         self._length[mask] = 0
-        self._start[mask] = len(self._played)
+        self._start[seeded] = len(self._played)
         oldest = int(self._start.min())
         if oldest > 0:
             del self._played[:oldest]
             self._start -= oldest
-        return self._reset_rows(mask, self._episode_seed[mask])
+        return self._reset_rows(mask, np.where(seeded, self._episode_seed, UNSEEDED)[mask])
 
     def _stored_dtype(self) -> np.dtype[Any]:
         space = self.single_action_space
@@ -316,7 +330,8 @@ class EnvWorlds(Worlds):
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         for i, seed in zip(np.flatnonzero(mask), seeds, strict=True):
-            self._obs[i], self._infos[i] = self.envs[i].reset(seed=int(seed))
+            given = None if seed == UNSEEDED else int(seed)
+            self._obs[i], self._infos[i] = self.envs[i].reset(seed=given)
         return self._obs.copy(), self._gathered()
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from sim.protocols import Perception, WorldConfig
 from sim.records import Array, Origin, Percept, State
-from sim.vector import Info, Worlds
+from sim.vector import UNSEEDED, Info, Worlds
 from supervised.noise import MISSES, PIXELS, noisy
 from supervised.perceived import Layout, Tracks, followed, no_tracks, observed, placed
 
@@ -144,11 +144,17 @@ class PerceivedWorlds(Worlds):
         self._generators = [noise_of(seed + i) for i in range(num_envs)]
         self._blind = False  # while `restore` plays again what was looked at before
 
+    def seed_rarely(self) -> None:
+        """As rarely as the worlds that are looked at."""
+        self.world.seed_rarely()
+        self.seed_every = self.world.seed_every
+
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         _, info = self.world._reset_rows(mask, seeds)
         rows = np.flatnonzero(mask)
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
-            self._generators[row] = noise_of(seed)
+            if seed != UNSEEDED:
+                self._generators[row] = noise_of(seed)
         blank = no_tracks(self._layout, self.num_envs)
         self._tracks = chosen(mask, blank, self._tracks)
         self._look(mask)

@@ -34,18 +34,14 @@ def learned(learner: Learner, worlds: Worlds, sign: str) -> Work:
 
 def our_ppo(settings: Settings) -> Work:
     """Our PPO on Pong."""
-    from sim.atari.world import Atari
-
-    worlds = Atari("pong").make_batch(8, settings.seed, settings.threads)
+    worlds = pongs(8, settings)
     config = PPO(network="nature", num_steps=128, num_epochs=4, minibatch_size=256)  # defaults: the zoo's
     return learned(built(config, worlds, settings), worlds, "policy_loss")
 
 
 def our_dqn(settings: Settings) -> Work:
     """Our DQN on Pong: the same samples for each env step, in fewer and larger gradient steps."""
-    from sim.atari.world import Atari
-
-    worlds = Atari("pong").make_batch(WORLDS, settings.seed, settings.threads)
+    worlds = pongs(WORLDS, settings)
     config = DQN(
         network="nature",
         learning_rate=1e-4,
@@ -60,9 +56,7 @@ def our_dqn(settings: Settings) -> Work:
 
 def our_pqn(settings: Settings) -> Work:
     """Our PQN on Pong."""
-    from sim.atari.world import Atari
-
-    worlds = Atari("pong").make_batch(64, settings.seed, settings.threads)
+    worlds = pongs(64, settings)
     config = PQN(network="nature", num_steps=32, num_epochs=2, minibatch_size=256)
     return learned(built(config, worlds, settings), worlds, "loss")
 
@@ -85,6 +79,15 @@ def our_ppo_walker(settings: Settings) -> Work:
         ent_coef=0.0,
     )
     return learned(built(config, worlds, settings), worlds, "policy_loss")
+
+
+def pongs(num_envs: int, settings: Settings) -> Worlds:
+    """Pongs to train on, as `playfield train` makes them."""
+    from sim.atari.world import Atari
+
+    worlds = Atari("pong").make_batch(num_envs, settings.seed, settings.threads)
+    worlds.seed_rarely()
+    return worlds
 
 
 def built(config: PPO | DQN | PQN, worlds: Worlds, settings: Settings) -> Learner:

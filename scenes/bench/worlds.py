@@ -39,10 +39,12 @@ def random_actions(space: gymnasium.Space[Any], num_envs: int, seed: int) -> Arr
 
 
 def our_atari(settings: Settings) -> Work:
-    """Our batch of Pongs."""
+    """Our batch of Pongs, as for training: like the peer's, not each game has a seed of its own."""
     from sim.atari.world import Atari
 
-    return played(Atari("pong").make_batch(GAMES, settings.seed, settings.threads), settings.seed)
+    worlds = Atari("pong").make_batch(GAMES, settings.seed, settings.threads)
+    worlds.seed_rarely()
+    return played(worlds, settings.seed)
 
 
 def gymnasium_atari(settings: Settings) -> Work:

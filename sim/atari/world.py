@@ -34,7 +34,7 @@ from sim.atari.truth import classes, percept, table
 from sim.fields import nearest
 from sim.machine import processors
 from sim.records import Array, Percept
-from sim.vector import ActionError, EnvWorlds, Info, Worlds, checked_count
+from sim.vector import UNSEEDED, ActionError, EnvWorlds, Info, Worlds, checked_count
 
 ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
 
@@ -141,10 +141,19 @@ class AtariWorlds(Worlds):
             num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
         )
         self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
+        self._begun: tuple[Array, Info]  # after a step in which episodes ended: what their next ones show
+
+    def seed_rarely(self) -> None:
+        """See `seed_every`."""
+        self.seed_every = seed_every(self.num_envs)
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
-        options = None if mask.all() else {"reset_mask": mask}
-        obs, info = self._vector.reset(seed=seeds.astype(np.int64), options=options)
+        seeded = mask.copy()
+        seeded[mask] = seeds != UNSEEDED
+        if not seeded.any():
+            return self._begun
+        options = None if seeded.all() else {"reset_mask": seeded}
+        obs, info = self._vector.reset(seed=seeds[seeds != UNSEEDED].astype(np.int64), options=options)
         return obs, _kept(info)
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
@@ -153,7 +162,8 @@ class AtariWorlds(Worlds):
         ended = terminated | truncated
         if not ended.any():
             return obs, reward, terminated, truncated, _kept(info)
-        # ale-py fills only the ended rows of final_obs, and its info already belongs to the next episode.
+        # ale-py has begun their next episodes. It fills only the ended rows of final_obs.
+        self._begun = obs, _kept(info)
         obs = np.where(ended[:, None, None, None], info["final_obs"], obs)
         # What was known at the end: a game that is over has no lives left, of one that was cut nobody tells.
         told = {} if truncated.any() else {"lives": np.zeros(self.num_envs, np.int32)}
@@ -172,6 +182,10 @@ class TruthfulAtariWorlds(EnvWorlds):
         super().__init__(games, seed)
         self.frame_stack = STACK if config.observation == "pixels" else 1
         self.action_names = self._game(0).action_names
+
+    def seed_rarely(self) -> None:
+        """See `seed_every`."""
+        self.seed_every = seed_every(self.num_envs)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -193,6 +207,18 @@ class TruthfulAtariWorlds(EnvWorlds):
         game = self.envs[i]
         assert isinstance(game, AtariWorld)
         return game
+
+
+def seed_every(num_envs: int) -> int:
+    """How many steps apart to seed `num_envs` consoles: each seeding loads its game anew, which takes 80 ms.
+
+    That is what a hundred steps take. What was played since must be played again by a resume, though: this
+    many steps are half a minute for a batch, and less for few worlds.
+
+    >>> [seed_every(num_envs) for num_envs in (1, 32, 64)]
+    [4000, 4000, 2000]
+    """
+    return min(4_000, 128_000 // num_envs)
 
 
 def _kept(info: Info) -> Info:
@@ -221,7 +247,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._frames = np.zeros((2, *self._ale.getScreenDims()), np.uint8)  # grey; [0] the pooled one
         self._stack = np.zeros((STACK, *SCREEN), np.uint8)
         self._elapsed = 0  # emulator frames in this episode
-        self._unseeded = True
+        self._fresh = True  # the console has the constructor's seed and has not played
         self._screens: tuple[Array, Array] | None = None  # RGB and palette, from `restore_state` to a step
 
     @cached_property
@@ -229,14 +255,11 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         return AreaResize(self._frames.shape[1:], SCREEN)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
-        """Start an episode; without a seed the first uses the constructor's, later ones draw theirs."""
-        if seed is None and self._unseeded:
-            seed = self._seed
+        """Start an episode; without a seed the first has the constructor's, later ones go on from there."""
         super().reset(seed=seed)
-        episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
-        if not (self._unseeded and episode_seed == self._seed):  # loading takes 80 ms, and is done then
-            self._load(episode_seed)
-        self._unseeded = False
+        if seed is not None and not (self._fresh and seed == self._seed):  # loading takes 80 ms
+            self._load(seed)
+        self._fresh = False
         self._screens = None
         self._ale.reset_game()
         self._elapsed = 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim.atari.resize import AreaResize
-from sim.atari.world import Atari
+from sim.atari.world import Atari, AtariWorld
 from sim.catalog import CatalogError, make_world, make_worlds, world_names
 from sim.fields import FieldError
 from sim.vector import ActionError
@@ -215,6 +215,66 @@ def test_later_episodes_are_reproducible_and_differ():
     np.testing.assert_array_equal(later, rams(two))
     assert (first != later).any(), "sticky actions fall differently"
     np.testing.assert_array_equal(rams(one, seed=8), first)
+
+
+def test_rarely_seeded_batches_load_seldom_agree_and_resume_exactly(monkeypatch):
+    loads = []
+    load = AtariWorld._load
+    monkeypatch.setattr(AtariWorld, "_load", lambda world, seed: (loads.append(seed), load(world, seed)))
+    config = Atari("breakout")
+    batches = [
+        config.make_batch(3, 5, num_threads=1), Atari("breakout", truth=True).make_batch(3, 5),
+        config.make_batch(3, 99, num_threads=2),
+    ]  # fmt: skip
+    for worlds in batches:
+        worlds.seed_rarely()
+        assert worlds.seed_every == 4_000
+        worlds.seed_every = 500
+    fast, truthful, other = batches
+    start, _ = fast.reset()
+    np.testing.assert_array_equal(truthful.reset()[0], start)
+    generator, episodes = np.random.default_rng(0), 0
+    for step in range(1_200):
+        actions = generator.integers(4, size=3)
+        *arrays, info = fast.step(actions)
+        *truths, true_info = truthful.step(actions)
+        ended = arrays[2] | arrays[3]
+        episodes += int(ended.sum())
+        if ended.any():
+            np.testing.assert_array_equal(info["final_obs"], true_info["final_obs"])
+        assert info["lives"].tolist() == true_info["lives"].tolist()
+        compared = zip(arrays, truths, strict=True)
+        if step == 700:
+            other.restore(fast.state())
+        elif step > 700:
+            compared = zip(2 * arrays, [*truths, *other.step(actions)[:4]], strict=True)
+        for found, wanted in compared:
+            np.testing.assert_array_equal(found, wanted)
+    assert episodes >= 15, "there is something to go on from"
+    assert len(loads) <= 3 + 6, "three when they were made, and no more than two of each in 1,200 steps"
+    for worlds in batches:
+        worlds.close()
+
+
+def test_a_single_world_goes_on_with_its_own_chances_where_no_seed_is_given():
+    first, second = make_world("atari/breakout", seed=3), make_world("atari/breakout", seed=8)
+    second.reset(seed=8)
+    started = [first.reset()[0], second.reset(seed=3)[0]]
+    endings = []
+    for world in (first, second):
+        scores = []
+        for _ in range(3):
+            generator, ended, score = np.random.default_rng(0), False, []
+            while not ended:
+                _, reward, over, cut, _ = world.step(generator.integers(4))
+                score.append(reward)
+                ended = over or cut
+            scores.append(score)
+            world.reset()
+        endings.append(scores)
+    np.testing.assert_array_equal(*started)
+    assert endings[0] == endings[1], "the seed of the first episode settles those that follow"
+    assert endings[0][0] != endings[0][1], "which differ"
 
 
 def test_threads_change_nothing():

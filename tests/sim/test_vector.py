@@ -25,7 +25,7 @@ class Counter(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.seen = np.array([seed, 0.0, 0.0])
+        self.seen = np.array([np.nan if seed is None else seed, 0.0, 0.0])
         return self.seen, {"steps": 0, "note": "not a number"}
 
     def step(self, action):
@@ -70,6 +70,35 @@ def test_a_world_s_seed_does_not_depend_on_how_others_went():
         for _ in range(5):
             obs, *_ = worlds.step(NOTHING)
         assert obs[0].tolist() == [episode_seed(7, 0, 2), 1, 0]
+
+
+def test_a_rarely_seeded_world_goes_on_unseeded_until_its_next_seed_is_due():
+    worlds = Counters(ends=(2, 3)).make(7)
+    worlds.seed_every = 5
+    worlds.reset()
+    begun = ([], [])  # the seeds of the episodes that follow the first
+    for _ in range(12):
+        obs, _, terminated, _, _ = worlds.step(NOTHING)
+        for world in np.flatnonzero(terminated):
+            begun[world].append(obs[world, 0])
+    nan = np.nan
+    np.testing.assert_equal(begun[0], [nan, nan, episode_seed(7, 0, 3), nan, nan, episode_seed(7, 0, 6)])
+    np.testing.assert_equal(begun[1], [nan, episode_seed(7, 1, 2), nan, episode_seed(7, 1, 4)])
+    assert len(worlds.state()["played"]) == 0, "both were seeded just now"
+
+
+@pytest.mark.parametrize("moment", range(13))
+def test_a_rarely_seeded_batch_is_restored_through_its_unseeded_episodes(moment):
+    worlds, other = Counters(ends=(2, 3)).make(7), Counters(ends=(2, 3)).make(1)
+    worlds.seed_every = other.seed_every = 5
+    obs, _ = worlds.reset()
+    for step in range(moment):
+        obs, *_ = worlds.step(np.array([step % 3, 1]))
+    np.testing.assert_equal(other.restore(worlds.state())[0], obs)
+    assert other.length.tolist() == worlds.length.tolist()
+    for _ in range(7):
+        for found, wanted in zip(other.step(NOTHING)[:4], worlds.step(NOTHING)[:4], strict=True):
+            np.testing.assert_equal(found, wanted)
 
 
 def test_an_ending_resets_in_the_same_step_and_keeps_what_ended():

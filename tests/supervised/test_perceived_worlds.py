@@ -99,6 +99,25 @@ def test_a_state_survives_json_and_nothing_is_looked_at_for_it():
     np.testing.assert_array_equal(again, obs)
 
 
+def test_rarely_seeded_worlds_are_restored_with_their_noise_through_several_episodes():
+    config = pong(Witness("detector", "noisy truth"))
+    batches = worlds, other = config.make_batch(2, seed=3), config.make_batch(2, seed=9)
+    for batch in batches:
+        batch.seed_rarely()
+        assert batch.seed_every == batch.world.seed_every == 4_000
+        batch.reset()
+    for step in range(130):  # each is cut after 40
+        worlds.step(np.full(2, step % 6))
+    assert len(worlds.state()["played"]) == 130, "none was seeded again"
+    other.restore(worlds.state())
+    for step in range(50):
+        for found, wanted in zip(
+            other.step(np.full(2, step % 6)), worlds.step(np.full(2, step % 6)), strict=True
+        ):
+            np.testing.assert_equal(found, wanted)
+        assert other.length.tolist() == worlds.length.tolist()
+
+
 def test_the_stamp_says_who_looks():
     plain = world_config("atari/pong", {}).protocol()
     truth = Perceived(world_config("atari/pong", {}), Witness("detector", "truth"), PONG, plain)
