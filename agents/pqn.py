@@ -8,6 +8,10 @@ shows for deep networks. The targets look several steps ahead: Peng's Q(λ), wit
 
 which is the λ-return of a state value V(s) = max_a Q(s, a): so PPO's `generalized_advantage` computes it.
 
+Two updates apart the policy may play quite differently, and which one is the last is luck. With ``ema`` the
+weights that are kept, watched and scored are an average over updates (Polyak & Juditsky 1992), as a decaying
+one; the newest ones go on playing and learning, for to learn from the average's play would be to lag behind.
+
 Read from top to bottom: the keys, the rollout, the learner's loop. Masked actions are never chosen, neither
 in play nor in the bootstrap; an episode that was cut off still bootstraps from its final observation.
 """
@@ -15,7 +19,7 @@ in play nor in the bootstrap; an episode that was cut off still bootstraps from 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,10 +38,12 @@ from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.numerics import (
     NonFiniteError,
     Precision,
+    from_arrays,
     on_device,
     optimizer_state,
     restore_optimizer,
     rounding_once,
+    to_arrays,
 )
 
 #: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
@@ -61,6 +67,7 @@ class PQN:
     epsilon_share: float = 0.1  # of the budget, over which ε falls in a straight line
     epsilon_play: float = 0.001  # when watched and scored
     max_grad_norm: float = 10.0
+    ema: float = 0.0  # decay, per update, of the averaged weights that are kept; 0: the newest are kept
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     life_loss_ends: bool = False  # learn as if a lost life ended the game; scores are of whole games
     precision: Precision = "auto"
@@ -84,6 +91,8 @@ class PQN:
         ):  # fmt: skip
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
         if not 0 <= self.learning_rate_end < math.inf:
             raise ValueError(f"learning_rate_end must not be below 0, not {self.learning_rate_end}")
         if self.network not in NETWORKS:
@@ -167,7 +176,8 @@ class PQNLearner(QPolicy):
             layer_norm=True,
         )
         self.config = config
-        self._optimizer = radam(self.network.parameters(), config.learning_rate)
+        self.newest = self.new_network() if config.ema else self.network
+        self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
@@ -206,12 +216,13 @@ class PQNLearner(QPolicy):
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
-        """Network, optimiser, generator, counters and worlds."""
+        """Network, averaged and as it learns, optimiser, generator, counters and worlds."""
         assert self._worlds is not None, "there is nothing to resume before learn() has begun"
         return {
             "env_steps": self._env_steps,
             "updates": self._updates,
             "network": self.weights(),
+            **({"newest": to_arrays(self.newest.state_dict())} if self.config.ema else {}),
             "optimizer": optimizer_state(self._optimizer),
             "generator": self._generator.bit_generator.state,
             "worlds": self._worlds.state(),
@@ -221,9 +232,15 @@ class PQNLearner(QPolicy):
         """Take up a state from `state`; `learn` goes on from there."""
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
         self.load_weights(state["network"])
+        from_arrays(self.newest, state["newest"] if "newest" in state else state["network"])
         restore_optimizer(self._optimizer, state["optimizer"])
         self._generator.bit_generator.state = state["generator"]
         self._worlds_state = state["worlds"]
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Take up parameters from a checkpoint, to learn on as well; see `QPolicy`."""
+        super().load_weights(weights)
+        from_arrays(self.newest, weights)
 
     @torch.no_grad()
     def _collect(
@@ -235,7 +252,7 @@ class PQNLearner(QPolicy):
         episodes: list[Episode] = []
         for _ in range(self.config.num_steps):
             seen, mask = self.observe(obs), self.mask(info)
-            q = self.q_values(seen)
+            q = self._newest_values(seen)
             action = self.explore(best_actions(q, mask).cpu().numpy(), mask, epsilon, self._generator)
             before = info
             obs, reward, terminated, truncated, info = worlds.step(action)
@@ -245,7 +262,7 @@ class PQNLearner(QPolicy):
             value = best_values(q, mask)
             final_value = torch.zeros_like(value)
             if truncated.any():
-                final_q = self.q_values(self.observe(info["final_obs"]))
+                final_q = self._newest_values(self.observe(info["final_obs"]))
                 final_value = best_values(final_q, self.mask(info["final_info"]))
             steps.append({"obs": seen, "value": value, "next_value": final_value})
             told.append((action, reward, terminated, truncated))
@@ -256,7 +273,7 @@ class PQNLearner(QPolicy):
             columns[name] = self.tensor(np.stack(column))
         rollout = Rollout(**columns)
         rollout.reward = rollout.reward.float()
-        last = best_values(self.q_values(self.observe(obs)), self.mask(info))
+        last = best_values(self._newest_values(self.observe(obs)), self.mask(info))
         following = torch.cat([rollout.value[1:], last[None]])
         rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
         if self.config.clip_reward:
@@ -269,7 +286,19 @@ class PQNLearner(QPolicy):
         *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
         NonFiniteError.check(metrics, self._updates + 1)
+        self._average()
         return metrics | {"explained_variance": explained}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the weights that are kept towards the newest; at first faster, away from chance."""
+        if self.config.ema:
+            decay = min(self.config.ema, self._updates / (10 + self._updates))
+            torch._foreach_lerp_(list(self.network.parameters()), list(self.newest.parameters()), 1 - decay)
+
+    def _newest_values(self, obs: Tensor) -> Tensor:
+        """(N, …) → (N, A) by the weights that learn."""
+        return self.quantiles(self.newest, obs).mean(2)
 
     def _epochs(self, rollout: Rollout) -> Tensor:
         """(4,) the means of the `FIGURES` over all minibatches and the variance explained before them."""
@@ -287,7 +316,7 @@ class PQNLearner(QPolicy):
 
     def loss(self, obs: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Of one minibatch, B transitions: the loss () and the `FIGURES` but the last, (2,)."""
-        q = self.quantiles(self.network, obs).squeeze(2)  # (B, A)
+        q = self.quantiles(self.newest, obs).squeeze(2)  # (B, A)
         chosen = q.gather(1, action[:, None]).squeeze(1)
         loss = 0.5 * (chosen - target).square().mean()
         return loss, torch.stack([loss, chosen.mean()])

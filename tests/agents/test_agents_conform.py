@@ -40,7 +40,7 @@ REFUSALS = [(name, world) for name, worlds in PLAYS.items() for world in sorted(
 #: Short updates; a key that an agent does not have is left out.
 SHORT = {
     "network": "mlp", "num_steps": 16, "minibatch_size": 16, "buffer_size": 1000, "batch_size": 8,
-    "learning_starts": 20, "train_frequency": 20, "max_steps": 30, "quantiles": 5,
+    "learning_starts": 20, "train_frequency": 20, "max_steps": 30, "quantiles": 5, "ema": 0.9,
 }  # fmt: skip
 
 

@@ -89,6 +89,44 @@ def test_every_hidden_layer_is_normalised():
     assert torch.allclose(once, scaled, atol=1e-4)
 
 
+def balancing(ema):
+    worlds = make_worlds("gym/CartPole-v1", 4)
+    config = PQN(network="mlp", learning_rate=1e-2, num_steps=8, minibatch_size=16, ema=ema)
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    return agent, agent.learn(worlds, Budget(updates=4))
+
+
+def test_the_kept_weights_are_a_decaying_average_of_those_that_learn():
+    (plain, learning), (agent, averaging) = balancing(0.0), balancing(0.1)
+    expected = None
+    for decay in (0, 1 / 11, 0.1, 0.1):  # update / (10 + update), until that is more than ema
+        newest = {name: w.copy() for name, w in plain.weights().items()} if next(learning) else {}
+        next(averaging)
+        for name, weight in agent.newest.state_dict().items():
+            np.testing.assert_array_equal(weight.numpy(), newest[name], err_msg="the newest play and learn")
+        before = expected or newest
+        expected = {name: decay * before[name] + (1 - decay) * newest[name] for name in newest}
+        for name, weight in agent.weights().items():
+            np.testing.assert_allclose(weight, expected[name], rtol=1e-4, atol=1e-6)
+    assert plain.newest is plain.network
+    obs = make_worlds("gym/CartPole-v1", 4).reset(seed=1)[0]
+    kept = agent.act(obs, {}, greedy=True)[0].q_values
+    agent.load_weights(expected)
+    np.testing.assert_allclose(agent.act(obs, {}, greedy=True)[0].q_values, kept, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_may_begin_or_cease_to_average_when_it_is_resumed():
+    (plain, learning), (agent, averaging) = balancing(0.0), balancing(0.5)
+    for _ in range(2):
+        next(learning), next(averaging)
+    begun, ceased = balancing(0.5)[0], balancing(0.0)[0]
+    begun.restore(plain.state())
+    ceased.restore(agent.state())
+    for name, weight in plain.weights().items():
+        for network in (begun.network, begun.newest, ceased.network):
+            np.testing.assert_array_equal(network.state_dict()[name].numpy(), weight)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_it_learns_to_balance(seed):
     config = PQN(
@@ -117,6 +155,7 @@ def test_it_learns_to_balance(seed):
         ("epsilon_share", -0.1),
         ("learning_rate", 0.0),
         ("network", "huge"),
+        ("ema", 1.0),
     ],
 )
 def test_values_out_of_range_are_refused_by_name(field, value):
