@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from agents.catalog import AGENTS
 from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load, world_config
-from sim.checkpoints import Card, Checkpoint, check_fits, load_checkpoint, make_card
+from sim.checkpoints import Card, Checkpoint, CheckpointError, check_fits, load_checkpoint, make_card
 from sim.fields import construct
 from sim.machine import processors
 from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
 from sim.vector import Worlds
 
 PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are"
+#: What an agent's network is made by; where weights are given, their card has the say.
+SHAPE = ("network", "dueling", "quantiles")
 
 
 def scene_world(scene: Scene) -> WorldConfig:
@@ -71,19 +73,38 @@ def build_policy(
     """
     agent = scene_agent(scene)
     assert scene.agent is not None
+    if checkpoint is None and scene.agent.checkpoint:
+        checkpoint = scene.resolve(scene.agent.checkpoint)
+    loaded = None if checkpoint is None else load_checkpoint(checkpoint)
+    if loaded is not None:
+        check_agent(scene, loaded, worlds, config)
+        agent = shaped(scene, agent, loaded)
     policy = agent.build(
         worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
     )
-    if checkpoint is None and scene.agent.checkpoint:
-        checkpoint = scene.resolve(scene.agent.checkpoint)
-    if checkpoint is None:
+    if loaded is None:
         return policy, None
-    loaded = load_checkpoint(checkpoint)
-    check_agent(scene, loaded, worlds, config)
     if not isinstance(policy, Learner):
         raise SceneError(f'agent "{scene.agent.use}" has nothing to learn and takes no checkpoint')
     loaded.give(policy)
     return policy, loaded.card
+
+
+def shaped(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentConfig:
+    """`agent` with the network that the checkpoint's weights belong to: the scene's recipe may have moved on.
+
+    What a person set by hand stays as it was set, and does not fit then.
+
+    Raises:
+        CheckpointError: if the card tells of a network that there is not.
+    """
+    cls, told = type(agent), checkpoint.card["config"]
+    by_hand = {change.partition("=")[0].strip() for change in scene.changes}
+    keys = [key for key in SHAPE if hasattr(cls, key) and f"agent.{key}" not in by_hand]
+    try:
+        return replace(agent, **{key: told.get(key, getattr(cls, key)) for key in keys})  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.folder / 'card.toml'}: {error}") from error
 
 
 def check_agent(

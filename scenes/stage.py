@@ -198,7 +198,8 @@ class SceneShow:
         spaces = self._worlds.single_observation_space, self._worlds.single_action_space
         if isinstance(agent, LearnerConfig) and isinstance(self._policy, Learner) and is_picture(spaces[0]):
             # Differences between nearly equal outputs would drown in the rounding of half precision.
-            exact: Any = replace(agent, precision="float32") if hasattr(agent, "precision") else agent  # type: ignore[type-var]
+            made: Any = getattr(self._policy, "config", agent)  # its weights' network, not the recipe's
+            exact = replace(made, precision="float32") if hasattr(made, "precision") else made
             self._explainer = Explainer(lambda: exact.build(*spaces, seed=seed, device=device))
             self._weights = self._weights or self._policy.weights()
             self.offers = self.offers | {Offer.SALIENCY}

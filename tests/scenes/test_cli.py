@@ -281,6 +281,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(capsys):
     assert "does not fit" in refusal(capsys, "perceive", "pong-detector", "--set", "perception.0.channels=16")
     answer(capsys, "train", "cartpole", *other, "--run", "r", "--steps", "600")
     assert "does not fit" in refusal(capsys, "watch", "cartpole", "--run", "r", "--headless", "--frames", "5")
+    answer(capsys, "evaluate", "cartpole", "--checkpoint", "r", "--episodes", "2")  # its own network plays
 
 
 def test_numbers_that_json_has_not_are_null():
