@@ -55,9 +55,7 @@ class PQN:
     """The scene keys of ``pqn``; the defaults are Gallici et al. 2024's for Atari."""
 
     network: str = "nature"  # see agents.networks; always with layer normalisation
-    dueling: bool = (
-        False  # Wang et al. 2016: Q = V + A − mean A, so that what is not played is not left behind
-    )
+    dueling: bool = False  # Wang et al. 2016: Q = V + A − mean A
     learning_rate: float = 2.5e-4
     learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
     num_steps: int = 32  # per environment and update

@@ -178,7 +178,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
             seed = np.asarray(seed, np.int64)
             if seed.shape != (int(mask.sum()),):
                 raise ValueError(f"seed must have shape {(int(mask.sum()),)}, not {seed.shape}")
-            self._episode_seed[mask] = seed
+            self._episode_seed[mask] = [_checked_seed(one) for one in seed]
         else:
             self._episode_seed[mask] = self._next_seeds(mask)
         return self._begin(mask, mask)

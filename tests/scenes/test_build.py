@@ -9,6 +9,7 @@ import pytest
 from scenes.build import build_policy, scene_agent, scene_world, shaped
 from scenes.schema import load_scene
 from scenes.stage import SceneShow
+from scenes.trainees import AgentTrainee
 from sim.checkpoints import CheckpointError, load_checkpoint
 
 
@@ -47,3 +48,11 @@ def test_a_card_that_tells_of_no_network_is_refused_by_its_name(scene):
     odd = replace(whole, card={**whole.card, "config": {"network": "huge"}})
     with pytest.raises(CheckpointError, match=r'pong-hour/card\.toml: network must be one of .* not "huge"'):
         shaped(scene, scene_agent(scene), odd)
+
+
+def test_only_training_seeds_its_consoles_rarely(scene):
+    trainee = AgentTrainee(scene, "cpu", None)
+    own = scene_world(scene).make_batch(1, 0)
+    assert (trainee._worlds.seed_every, own.seed_every) == (4_000, 0)
+    trainee.close()
+    own.close()

@@ -228,6 +228,8 @@ def test_a_negative_seed_is_refused_at_once(seed):
     worlds = make_worlds("gym/CartPole-v1", seed=1)
     with pytest.raises(RequestError, match="from 0 on"):
         worlds.reset(seed=seed)
+    with pytest.raises(RequestError, match="from 0 on"):
+        worlds.reset(seed=np.array([seed]))
 
 
 def test_observations_that_are_no_array_are_refused():
