@@ -293,3 +293,6 @@ class Game(Protocol):
 
     def planes(self) -> Array:
         """(C, H, W) float32, from the mover's side."""
+
+    def observe(self, games: Sequence[Any]) -> Array:
+        """(N, C, H, W) uint8 of N positions, each from its mover's side, as a world shows them."""

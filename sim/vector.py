@@ -31,6 +31,7 @@ Info = dict[str, Any]
 
 #: In place of a seed: the world goes on with its own generator.
 UNSEEDED = -1
+GAMES = "games"  # in info: of each world the `sim.protocols.Game` on its board
 
 
 class WorldError(RequestError, ValueError):
@@ -344,13 +345,15 @@ class EnvWorlds(Worlds):
         return self._obs.copy(), reward, terminated, truncated, self._gathered()
 
     def _gathered(self) -> Info:
-        """Infos that every world has, as arrays: masks stacked, numbers as vectors."""
+        """Infos that every world has: masks stacked, numbers as vectors, games side by side."""
         info: Info = {}
         for key in set.intersection(*(set(i) for i in self._infos)):
             values = [i[key] for i in self._infos]
             if all(isinstance(v, int | float | bool | np.generic | np.ndarray) for v in values):
                 if len({np.shape(v) for v in values}) == 1:
                     info[key] = np.stack([np.asarray(v) for v in values])
+            elif key == GAMES:
+                info[key] = tuple(game for value in values for game in value)
         return info
 
     def render(self) -> tuple[Any, ...]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from sim.chess.encoding import ACTIONS
+from sim.chess.encoding import ACTIONS, symmetries
+from sim.chess.endgames import STARTS
 from sim.chess.match import open_games, step_games
 from sim.chess.opponents import action_masks, seat
 from sim.chess.rules import ChessGame, observations
@@ -41,6 +42,22 @@ class ChessWorlds(Worlds):
     def games(self) -> tuple[ChessGame, ...]:
         """The N positions on the boards."""
         return tuple(match.game for match in self._matches)
+
+    @property
+    def max_plies(self) -> int:
+        """Moves of both sides after which a game is cut."""
+        return self.config.max_plies
+
+    @property
+    def symmetries(self) -> tuple[Array, Array]:
+        """What may be done to a position and its moves and change nothing; see `encoding.symmetries`.
+
+        Only the first, which leaves all in its place, where there may be pawns or castling.
+        """
+        squares, actions = symmetries()
+        pieces = STARTS.get(self.config.start, ("P",))
+        count = 1 if any("P" in side for side in pieces) else len(squares)
+        return squares[:count], actions[:count]
 
     def state(self) -> State:
         """The moves of both sides and the generators: exact whatever the opponent is."""
@@ -104,4 +121,5 @@ class ChessWorlds(Worlds):
         packed = [game.packed(match.colour) for game, match in zip(shown, self._matches, strict=True)]
         facts = [match.facts() for match in self._matches]
         columns = {key: np.array([row[key] for row in facts]) for key in facts[0]}
-        return observations(packed, shown), {"action_mask": action_masks(shown), **columns}
+        told = {"action_mask": action_masks(shown), "games": tuple(shown), **columns}
+        return observations(packed, shown), told

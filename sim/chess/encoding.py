@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import chess
@@ -101,6 +102,27 @@ _WHITE_PLAIN, _WHITE_UNDER, _MOVES = _tables()
 _FLIPPED = [(key ^ (56 << 6) ^ 56) for key in range(4096)]
 _PLAIN = ([_WHITE_PLAIN[key] for key in _FLIPPED], _WHITE_PLAIN)  # by colour, from·64 + to as they are
 _UNDER = ([_WHITE_UNDER[(key & ~4095) | _FLIPPED[key & 4095]] for key in range(4096 * 8)], _WHITE_UNDER)
+
+
+@lru_cache
+def symmetries() -> tuple[Array, Array]:
+    """The eight ways to turn and mirror a board; without pawns and castling they change nothing.
+
+    Returns:
+        (8, 64) which square each square takes its pieces from, and (8, 4672) what each action becomes; the
+        first of them leave everything in its place.
+    """
+    rows, columns = np.divmod(np.arange(64), 8)
+    moved = []  # where each square goes
+    for k in range(8):
+        x, y = (7 - columns if k & 1 else columns), (7 - rows if k & 2 else rows)
+        moved.append(8 * x + y if k & 4 else 8 * y + x)
+    actions = np.tile(np.arange(ACTIONS), (8, 1))
+    for squares, row in zip(moved, actions, strict=True):
+        for action, entry in enumerate(_MOVES):
+            if entry is not None and entry[2] is None:
+                row[action] = _WHITE_PLAIN[64 * squares[entry[0]] + squares[entry[1]]]
+    return np.argsort(moved, axis=1), actions
 
 
 def action_of(move: chess.Move, turn: chess.Color) -> int:

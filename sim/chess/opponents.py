@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from sim.chess.encoding import ACTIONS
-from sim.chess.rules import ChessGame, observations
+from sim.chess.rules import ChessGame
+from sim.chess.tablebase import solved
 from sim.errors import WorkError
 from sim.protocols import Policy
 from sim.records import Array
@@ -50,7 +51,27 @@ def greedy_move(game: ChessGame, generator: np.random.Generator) -> int:
     return best[int(generator.integers(len(best)))]
 
 
+def perfect_move(game: ChessGame, generator: np.random.Generator) -> int:
+    """One of the best moves, with equal chances: mates soonest, or is mated latest and drawn if it can be.
+
+    Raises:
+        ValueError: for pieces that are not in `sim.chess.tablebase`.
+    """
+    board = game.board
+    table = solved("r" if board.rooks else "q")
+    actions = game.legal_actions()
+    plies = [table.plies(game.play(int(action)).board) for action in actions]
+    delays = np.array([np.inf if left is None else left for left in plies])
+    winning = table.plies(board) is not None and bool(board.occupied_co[board.turn] & ~board.kings)
+    best = actions[delays == (delays.min() if winning else delays.max())]
+    return int(best[generator.integers(len(best))])
+
+
+#: Who plays any position.
 OPPONENTS: dict[str, Player] = {"random": random_move, "greedy": greedy_move}
+#: Who plays where everything is known, and the starts where it is.
+SOLVERS: dict[str, Player] = {"perfect": perfect_move}
+SOLVED = ("kqk", "krk")
 
 
 class PlayerOpponent:
@@ -81,7 +102,7 @@ class PolicyOpponent:
     ) -> Sequence[int | None]:
         """See `Opponent`."""
         self._policy.seed(int(generators[0].integers(2**31)))
-        obs = observations([game.packed(game.turn) for game in games], list(games))
+        obs = ChessGame.observe(games)
         info: dict[str, Any] = {"action_mask": action_masks(games), "games": tuple(games)}
         decision, _ = self._policy.act(obs, info)
         actions: Any = None if decision is None else decision.actions
@@ -107,7 +128,7 @@ def action_masks(games: Sequence[ChessGame]) -> Array:
 
 
 def seat(opponent: str | Policy) -> Opponent:
-    """The opponent of a name in `OPPONENTS`, or a policy in its place."""
+    """The opponent of a name in `OPPONENTS` or `SOLVERS`, or a policy in its place."""
     if isinstance(opponent, str):
-        return PlayerOpponent(OPPONENTS[opponent])
+        return PlayerOpponent((OPPONENTS | SOLVERS)[opponent])
     return PolicyOpponent(opponent)

@@ -11,7 +11,7 @@ The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and non
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -131,6 +131,11 @@ class ChessGame:
         planes: Array = bits[0].astype(np.float32) / np.float32(255)
         return planes
 
+    @staticmethod
+    def observe(games: Sequence[ChessGame]) -> Array:
+        """(N, C, 8, 8) uint8 planes of N positions, each from its mover's side."""
+        return observations([game.packed(game.turn) for game in games], games)
+
     def packed(self, view: chess.Color) -> bytes:
         """The planes seen from the side `view`, as bits for `observations`."""
         return encoding.packed_planes(self._history, self._board, view, self._length)
@@ -212,7 +217,7 @@ class ChessGame:
         return THREEFOLD if self._keys.count(self._keys[-1]) >= 3 else ""
 
 
-def observations(packed: list[bytes], games: list[ChessGame]) -> Array:
+def observations(packed: Sequence[bytes], games: Sequence[ChessGame]) -> Array:
     """(N, C, 8, 8) uint8 planes of N games from their `ChessGame.packed` bits, in one go."""
     return encoding.unpacked(packed, [game._board for game in games])
 

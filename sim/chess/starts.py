@@ -7,6 +7,7 @@ import numpy as np
 
 from sim.chess.endgames import STARTS
 from sim.chess.rules import ChessGame
+from sim.chess.tablebase import solved
 
 
 def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
@@ -30,6 +31,24 @@ def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> 
             continue
         game = ChessGame(board.fen())
         if game.reason is None and (agent_first or not can_end(game)):
+            return game.fen
+
+
+def placed_by_distance(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
+    """The same for starts that are solved, with every distance to mate equally likely instead.
+
+    Most placements are far from the end, where who learns from nothing rarely comes: this is a curriculum.
+    """
+    letter = STARTS[start][0][1]
+    table = solved(letter.lower())
+    men = [chess.Piece.from_symbol(letter) for letter in ("K", letter, "k")]
+    while True:
+        choices = table.won_in(1 + 2 * int(generator.integers((table.white.max() + 1) // 2)))
+        squares = choices[generator.integers(len(choices))].tolist()
+        board = chess.Board(None)
+        board.set_piece_map(dict(zip(squares, men, strict=True)))
+        game = ChessGame(board.fen())
+        if agent_first or not can_end(game):
             return game.fen
 
 

@@ -12,6 +12,7 @@ A step is the agent's move and the opponent's reply. Observations are the planes
 | outcome | str | (N,) str | for the agent "win", "draw", "loss"; "" while it goes on, and if it was cut |
 | mate | bool | (N,) bool | whether the game ended by checkmate, either side's |
 | reason | str | (N,) str | how it ended, "" while it goes on |
+| games | a `ChessGame` | N of them | as a tuple: the positions, for searches and engines |
 
 In a batch the end of a game stands in ``info["final_info"]``.
 
@@ -45,9 +46,9 @@ from sim.chess.batch import ChessWorlds
 from sim.chess.easel import ChessEasel
 from sim.chess.endgames import STANDARD, STARTS
 from sim.chess.match import Match, open_games, step_games
-from sim.chess.opponents import action_masks, seat
+from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, seat
 from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
-from sim.chess.starts import can_end, placed
+from sim.chess.starts import can_end, placed, placed_by_distance
 from sim.fields import checked_value, nearest
 from sim.protocols import Policy
 from sim.records import Array, Percept
@@ -63,9 +64,10 @@ class Chess:
 
     start: str = STANDARD  # or a name in `sim.chess.endgames.STARTS`: White has the winning pieces and moves
     colour: Literal["white", "black", "random"] = "white"  # the agent's side
-    opponent: Literal["random", "greedy"] = "random"
+    opponent: Literal["random", "greedy", "perfect"] = "random"  # perfect: kqk and krk only, which are solved
     reward: Literal["outcome", "capture", "shaped"] = "outcome"
     fen: str | None = None  # begin here instead
+    by_distance: bool = False  # kqk and krk: each distance to mate is equally likely, not each placement
     history: int = HISTORY  # positions in an observation
     max_plies: int = 512  # moves of both sides; Silver et al. 2018
 
@@ -84,6 +86,15 @@ class Chess:
             raise ValueError(f"history must be in 1…64, not {self.history}")
         if self.max_plies < 1:
             raise ValueError(f"max_plies must be at least 1, not {self.max_plies}")
+        if self.opponent in SOLVERS and self.start not in SOLVED:
+            solved = " and ".join(f"chess/{start}" for start in SOLVED)
+            raise ValueError(
+                f'opponent "{self.opponent}" plays {solved} only, which are solved; this is {self.name}'
+            )
+        if self.by_distance and self.start not in SOLVED:
+            raise ValueError(
+                f"by_distance needs a start that is solved, such as chess/kqk; this is {self.name}"
+            )
         if self.fen is not None:
             if self.start != STANDARD:
                 raise ValueError(f'give either fen or the start "{self.start}", not both')
@@ -132,13 +143,14 @@ class Chess:
 
     def rivals(self) -> dict[str, Chess]:
         """The same world against each built-in opponent, by name: what a score is broken down by."""
-        return {name: replace(self, opponent=name) for name in ("random", "greedy")}
+        names: Any = [*OPPONENTS, *(SOLVERS if self.start in SOLVED else ())]
+        return {name: replace(self, opponent=name) for name in names}
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The rules that a score was made under."""
         return {
             "world": self.name,
-            "fen": self.fen or ("random placement" if self.start != STANDARD else chess.STARTING_FEN),
+            "fen": self.fen or (self._placement() if self.start != STANDARD else chess.STARTING_FEN),
             "opponent": self.opponent,
             "reward": self.reward,
             "colour": self.colour,
@@ -147,6 +159,9 @@ class Chess:
             "history": self.history,
             "chess": version("chess"),
         }
+
+    def _placement(self) -> str:
+        return "random distance to mate" if self.by_distance else "random placement"
 
     def new_match(self, starts: Starts[str] | None = None) -> Match:
         """A game that `sim.chess.match.open_games` can start."""
@@ -161,7 +176,8 @@ class Chess:
                 return ChessGame(offered, self.history)
         fen = self.fen or chess.STARTING_FEN
         if self.start != STANDARD:
-            fen = placed(self.start, generator, agent_first=colour == chess.WHITE)
+            place = placed_by_distance if self.by_distance else placed
+            fen = place(self.start, generator, agent_first=colour == chess.WHITE)
         return ChessGame(fen, self.history)
 
     @staticmethod
@@ -332,4 +348,5 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
     def _seen(self) -> tuple[Array, Info]:
         shown = self._match.shown
         obs = observations([shown.packed(self._match.colour)], [shown])[0]
-        return obs, {"action_mask": action_masks([shown])[0], **self._match.facts()}
+        told = {"action_mask": action_masks([shown])[0], "games": (shown,), **self._match.facts()}
+        return obs, told

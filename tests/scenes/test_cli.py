@@ -91,7 +91,7 @@ def test_a_game_is_scored_by_outcome_and_by_opponent(capsys):
         'title = "KQK"\n[world]\nuse = "chess/kqk"\nmax_plies = 30\n[agent]\nuse = "random"\n'
     )
     scored = answer(capsys, "evaluate", "kqk.toml", "--episodes", "4")
-    assert set(scored["breakdown"]) == {"random", "greedy"}
+    assert set(scored["breakdown"]) == {"random", "greedy", "perfect"}
     assert scored["breakdown"]["random"] == scored["metrics"]
     assert {"win", "draw", "loss", "mates"} <= set(scored["metrics"])
     assert {"win", "draw", "loss", "mates"} <= set(scored["ci95"])

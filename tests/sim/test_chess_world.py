@@ -330,6 +330,8 @@ def test_a_batch_is_its_single_worlds_step_for_step():
             one, gained, over, cut, single_info = single.step(int(actions[i]))
             np.testing.assert_array_equal(obs[i], one)
             assert (reward[i], terminated[i], truncated[i]) == (gained, over, cut)
+            (game,) = single_info.pop("games")
+            assert info["games"][i].fen == game.fen
             assert all(np.array_equal(info[key][i], single_info[key]) for key in single_info)
     assert info["ply"].max() > 30
 
