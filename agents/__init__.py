@@ -4,9 +4,9 @@ In: observations (N, …) and info of a batch of worlds. Out: a `Decision` with 
 Does not know: scenes, windows, run folders, generative models. A learner yields its progress and
 leaves saving, scoring and stopping to its caller (`scenes.train`).
 
-Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`,
-`networks`, `heads`, `policy`, `normalize`, `layout`; `reinforce`; `pqn`, and `dqn`
-with its `replay`, both acting by `q_policy`; `random` and `greedy` (baselines), `saliency` (what moves a
+Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`, `networks`,
+`heads`, `policy`, `normalize`, `layout`; `reinforce`; `pqn`, and `dqn` with its `replay`, both acting by
+`q_policy`; `alphazero/`, which searches; `random` and `greedy` (baselines), `saliency` (what moves a
 decision), `evaluate` (scores) with `statistics` and `human` (the published scale); `sb3/`
 (Stable-Baselines3's algorithms through one adapter).
 

@@ -1,6 +1,7 @@
 """The agents by name; see `sim.catalog` for how a name is looked up."""
 
 AGENTS = {
+    "alphazero": "agents.alphazero.train:AlphaZero",
     "dqn": "agents.dqn:DQN",
     "greedy": "agents.greedy:Greedy",
     "ppo": "agents.ppo:PPO",

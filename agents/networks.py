@@ -5,6 +5,7 @@
     mlp      64, 64 with tanh, one for the policy and one for the value
     mlp256   256, 256, the same
     board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
+    board32  the same of 32 channels, a third of the work
 
 Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogonal
 (Saxe et al. 2014; gain √2 in the trunk).
@@ -32,8 +33,9 @@ CONVOLUTIONS = {  # channels, kernel, stride
 }
 HIDDEN = {"nature": 512, "small": 256}
 MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
-BOARD_CHANNELS, BOARD_BLOCKS = 64, 4
-NETWORKS = (*CONVOLUTIONS, *MLP, "board")
+BOARD = {"board": 64, "board32": 32}  # channels
+BOARD_BLOCKS = 4
+NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
 
 
 class NetworkError(RequestError, ValueError):
@@ -113,16 +115,17 @@ class Vector(nn.Module):
 class Board(nn.Module):
     """(N, C, 8, 8) uint8 planes → (N, features): the last residual block's maps, flattened."""
 
-    def __init__(self, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
+    def __init__(self, name: str, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
         super().__init__()
-        self.features = BOARD_CHANNELS * 64
-        self.stem = orthogonal(nn.Conv2d(planes, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
+        self.channels = channels = BOARD[name]
+        self.features = channels * 64
+        self.stem = orthogonal(nn.Conv2d(planes, channels, 3, padding=1), 2**0.5, generator)
         self.blocks = nn.ModuleList()
         for _ in range(BOARD_BLOCKS):
-            first = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 2**0.5, generator)
+            first = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 2**0.5, generator)
             # A block that starts near nothing lets the signal through: depth without batch norm.
-            second = orthogonal(nn.Conv2d(BOARD_CHANNELS, BOARD_CHANNELS, 3, padding=1), 0.1, generator)
-            between = nn.Sequential(nn.GroupNorm(1, BOARD_CHANNELS), nn.ReLU()) if layer_norm else nn.ReLU()
+            second = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 0.1, generator)
+            between = nn.Sequential(nn.GroupNorm(1, channels), nn.ReLU()) if layer_norm else nn.ReLU()
             self.blocks.append(nn.Sequential(first, between, second))
         keep_channels_last(self)
 
@@ -141,13 +144,14 @@ class Board(nn.Module):
 class Planes(nn.Module):
     """A 1×1 convolution from board features to planes of moves: (N, features) → (N, 64 · planes)."""
 
-    def __init__(self, planes: int, gain: float, generator: torch.Generator) -> None:
+    def __init__(self, channels: int, planes: int, gain: float, generator: torch.Generator) -> None:
         super().__init__()
-        self.moves = orthogonal(nn.Conv2d(BOARD_CHANNELS, planes, 1), gain, generator)
+        self.channels = channels
+        self.moves = orthogonal(nn.Conv2d(channels, planes, 1), gain, generator)
 
     def forward(self, features: Tensor) -> Tensor:
         """Plane by plane, square by square, as `sim.chess.encoding` numbers moves."""
-        moves: Tensor = self.moves(features.view(-1, BOARD_CHANNELS, 8, 8))
+        moves: Tensor = self.moves(features.view(-1, self.channels, 8, 8))
         return moves.flatten(1)
 
 
@@ -192,12 +196,12 @@ def trunk_for(
                 f'{space}; use network = "{better}"'
             )
         return Pixels(name, shape, generator, layer_norm)
-    if name == "board":
+    if name in BOARD:
         if not pictures or shape[1:] != (8, 8):
             raise NetworkError(
-                f'network "board" looks at planes (C, 8, 8) uint8, but the world gives {space}'
+                f'network "{name}" looks at planes (C, 8, 8) uint8, but the world gives {space}'
             )
-        return Board(shape[0], generator, layer_norm)
+        return Board(name, shape[0], generator, layer_norm)
     if name not in MLP:
         raise NetworkError(f'there is no network "{name}"; there are {", ".join(NETWORKS)}')
     if isinstance(space, Discrete):
@@ -210,7 +214,7 @@ def trunk_for(
 def output_layer(trunk: Trunk, outputs: int, gain: float, generator: torch.Generator) -> nn.Module:
     """From a trunk's features to `outputs` numbers; a board's moves come plane by plane."""
     if isinstance(trunk, Board) and outputs % 64 == 0:
-        return Planes(outputs // 64, gain, generator)
+        return Planes(trunk.channels, outputs // 64, gain, generator)
     return orthogonal(nn.Linear(trunk.features, outputs), gain, generator)
 
 

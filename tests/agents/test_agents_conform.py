@@ -19,6 +19,7 @@ EVERYWHERE = {DISCRETE, MASKED, CONTINUOUS}
 
 #: Where each agent plays; it must refuse the other two.
 PLAYS = {
+    "alphazero": {"chess/kqk"},
     "dqn": {DISCRETE, MASKED},
     "greedy": {"chess"},
     "ppo": EVERYWHERE,
@@ -41,6 +42,7 @@ REFUSALS = [(name, world) for name, worlds in PLAYS.items() for world in sorted(
 SHORT = {
     "network": "mlp", "num_steps": 16, "minibatch_size": 16, "buffer_size": 1000, "batch_size": 8,
     "learning_starts": 20, "train_frequency": 20, "max_steps": 30, "quantiles": 5, "ema": 0.9,
+    "num_simulations": 4,
 }  # fmt: skip
 
 

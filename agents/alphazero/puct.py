@@ -1,0 +1,77 @@
+"""AlphaZero's own search (Silver et al. 2018, Methods): predictor and upper confidence bound in one.
+
+    a = argmax Q(s, a) + c(s) · P(s, a) · √N(s) / (1 + N(s, a))
+    c(s) = log((1 + N(s) + c_base) / c_base) + c_init
+
+In self-play the root's prior is mixed with Dirichlet noise, and the action is drawn by visits; the network
+learns the visits' shares. It needs more simulations than there are legal moves to teach anything: see
+`gumbel` for fewer.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from agents.alphazero.tree import Node
+from sim.records import Array
+
+
+class PUCTTree:
+    """One PUCT search; a `agents.alphazero.tree.Tree`."""
+
+    def __init__(
+        self,
+        root: Node,
+        c_init: float,
+        c_base: float,
+        generator: np.random.Generator | None,
+        alpha: float = 0.3,
+        fraction: float = 0.25,
+    ) -> None:
+        """Mix noise into the root's prior.
+
+        Args:
+            root: the position.
+            c_init: see the module.
+            c_base: see the module.
+            generator: of noise and choice; None to play greedily.
+            alpha: of the Dirichlet noise; about 10 over the usual number of legal moves.
+            fraction: the noise's share.
+        """
+        self.root, self._c_init, self._c_base, self._generator = root, c_init, c_base, generator
+        self._prior = root.prior
+        if generator is not None:
+            noise = generator.dirichlet(np.full(len(root.actions), alpha))
+            self._prior = (1 - fraction) * self._prior + fraction * noise
+
+    def at_root(self) -> int:
+        """The action of the greatest bound."""
+        return self._best(self.root, self._prior)
+
+    def below(self, node: Node) -> int:
+        """The same, without noise."""
+        return self._best(node, node.prior)
+
+    def policy(self) -> Array:
+        """(K,) the share of each action's visits; the prior before the first simulation."""
+        total = self.root.visits.sum()
+        return self.root.visits / total if total else self._prior
+
+    def value(self) -> float:
+        """The mean of the simulations, the root's own first look among them."""
+        return float((self.root.value + self.root.totals.sum()) / (1 + self.root.visits.sum()))
+
+    def choice(self) -> int:
+        """The action visited most, or in self-play one by its share of the visits."""
+        if self._generator is None:
+            return int(self.policy().argmax())
+        return int(self._generator.choice(len(self.root.actions), p=self.policy()))
+
+    def _best(self, node: Node, prior: Array) -> int:
+        total = node.visits.sum()
+        c_puct = math.log((1 + total + self._c_base) / self._c_base) + self._c_init
+        bound = node.q_values + c_puct * prior * math.sqrt(total) / (1 + node.visits)
+        # Before the first visit every bound is 0: the likeliest action goes first.
+        return int(bound.argmax() if total else prior.argmax())

@@ -1,0 +1,331 @@
+"""AlphaZero: a player that searches by its network, and a network that learns from what the search finds.
+
+Every update plays some plies of all games in progress, the same player on both sides, and then takes
+gradient steps on positions of the newest finished games (Silver et al. 2018, Methods):
+
+    loss = −π′ · log p  +  vf_coef · (z − v)²
+
+with the search's policy π′, the network's p over the legal moves and v = tanh of its value, and z what the
+game came to. Differences from the paper: Gumbel search by default, which also learns from few simulations
+(Danihelka et al. 2022); a mate counts `gamma` times less a ply further away, so that won games are also
+ended; no weight decay.
+
+The worlds say where games begin and how long they may last, and their opponent plays no part: both sides
+are the player's. What it scores against an opponent is `evaluate`'s business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Discrete
+from torch import Tensor
+
+from agents.alphazero.gumbel import GumbelTree, Sigma
+from agents.alphazero.puct import PUCTTree
+from agents.alphazero.selfplay import Boards, Chapter, Memory, Move, Positions, SelfPlay
+from agents.alphazero.tree import Node, Tree, grow, planted
+from agents.gradient import GradientStep
+from agents.networks import NETWORKS
+from agents.policy import ActorCriticLearner
+from agents.q_policy import falling
+from sim.errors import RequestError
+from sim.protocols import Game
+from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.vector import Worlds
+from supervised.numerics import NonFiniteError, Precision
+
+#: What every gradient step reports: nats, squared error, nats, the gradient's norm.
+FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
+
+FIRST_VALUE = 0.1  # how large the value begins
+
+
+class SearchError(RequestError, ValueError):
+    """A world that cannot be searched."""
+
+
+@dataclass(frozen=True)
+class AlphaZero:
+    """The scene keys of ``alphazero``."""
+
+    network: str = "board"  # see agents.networks
+    search: Literal["gumbel", "puct"] = "gumbel"
+    num_simulations: int = 32  # a move
+    num_considered: int = 16  # gumbel: actions considered at the root
+    c_visit: float = 50.0  # gumbel: Danihelka et al. 2022, for Go and chess
+    c_scale: float = 1.0
+    c_puct_init: float = 1.25  # puct: Silver et al. 2018, pseudocode
+    c_puct_base: float = 19_652.0
+    dirichlet_alpha: float = 0.3  # puct: for chess
+    dirichlet_fraction: float = 0.25
+    sampled_plies: int = 30  # of a game of self-play; later plies are played greedily
+    learning_rate: float = 1e-3
+    learning_rate_end: float = 1e-4  # reached in a straight line when the budget is spent
+    num_steps: int = 16  # plies per game and update
+    num_epochs: float = 2.0  # how often a position is learned from, on average
+    minibatch_size: int = 256
+    buffer_size: int = 50_000  # positions of the newest finished games
+    gamma: float = 1.0  # a ply
+    td_lambda: float = 1.0  # of value targets; 1: what the game came to, below also what searches expected
+    vf_coef: float = 1.0
+    max_grad_norm: float = 1.0
+    precision: Precision = "auto"
+    compile: bool = False  # loss and gradient by torch.compile; see agents.gradient
+    greedy: bool = True  # when watched and scored: without the noise of self-play
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        for name in ("num_simulations", "num_considered", "num_steps", "minibatch_size", "buffer_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in (
+            "learning_rate", "max_grad_norm", "num_epochs", "c_puct_base", "dirichlet_alpha",
+        ):  # fmt: skip
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("gamma", "td_lambda", "dirichlet_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        for name in (
+            "c_visit", "c_scale", "c_puct_init", "sampled_plies", "learning_rate_end", "vf_coef",
+        ):  # fmt: skip
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
+        if self.network not in NETWORKS:
+            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
+
+    def probe(self) -> AlphaZero:
+        """The same work a ply in shorter updates, to estimate how long training will take."""
+        return replace(self, num_steps=min(self.num_steps, 4))
+
+    def build(
+        self,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+    ) -> AlphaZeroLearner:
+        """A fresh learner for one world's spaces.
+
+        Raises:
+            SearchError: where actions are not the moves of a game.
+        """
+        if not isinstance(action_space, Discrete):
+            raise SearchError(f"alphazero plays games of moves, such as chess; this world has {action_space}")
+        return AlphaZeroLearner(self, observation_space, action_space, seed, device)
+
+    def tree(self, root: Node, generator: np.random.Generator | None) -> Tree:
+        """A search from `root`; without a generator it has no noise."""
+        if self.search == "gumbel":
+            sigma = Sigma(self.c_visit, self.c_scale)
+            return GumbelTree(root, self.num_simulations, self.num_considered, sigma, generator)
+        noise = self.dirichlet_alpha, self.dirichlet_fraction
+        return PUCTTree(root, self.c_puct_init, self.c_puct_base, generator, *noise)
+
+
+class AlphaZeroLearner(ActorCriticLearner):
+    """Acts by search, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+
+    def __init__(
+        self,
+        config: AlphaZero,
+        observation_space: gymnasium.Space[Any],
+        action_space: Discrete,
+        seed: int,
+        device: str,
+    ) -> None:
+        super().__init__(
+            config.network,
+            config.precision,
+            observation_space,
+            action_space,
+            seed=seed,
+            device=device,
+            learning_rate=config.learning_rate,
+        )
+        with torch.no_grad():  # a value that starts near 0, or the first searches follow mere noise
+            self.actor_critic.value.weight.mul_(FIRST_VALUE)
+        self.config = config
+        self._actions = int(action_space.n)
+        self._gradient_step = GradientStep(
+            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+        )
+        self._memory = Memory(config.buffer_size)
+        self._playing: list[SelfPlay] = []
+        self._resumed: State | None = None
+
+    def act(
+        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
+    ) -> tuple[Decision, Any]:
+        """Search N positions, ``info["games"]``; see `sim.protocols.Policy`.
+
+        Raises:
+            SearchError: if the world does not show its positions.
+        """
+        if "games" not in info:
+            raise SearchError('alphazero searches positions: the world\'s info has no "games"; chess has')
+        generator = None if greedy else self._numbers(self._acting)
+        trees = self.searched(info["games"], [generator] * len(obs))
+        probabilities = np.zeros((len(obs), self._actions), np.float32)
+        visits = np.zeros((len(obs), self._actions), np.int64)
+        for i, tree in enumerate(trees):
+            probabilities[i, tree.root.actions] = tree.policy()
+            visits[i, tree.root.actions] = tree.root.visits
+        return Decision(
+            actions=np.array([tree.root.actions[tree.choice()] for tree in trees], np.int64),
+            probabilities=probabilities,
+            value=np.array([tree.value() for tree in trees], np.float32),
+            visits=visits,
+        ), memory
+
+    def searched(self, games: Sequence[Game], generators: Sequence[np.random.Generator | None]) -> list[Tree]:
+        """A finished search of each of N positions in which the game goes on; see `AlphaZero.tree`."""
+        roots = planted(games, self.evaluate)
+        trees = [self.config.tree(*pair) for pair in zip(roots, generators, strict=True)]
+        grow(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
+        return trees
+
+    def think(self, game: Game, only: Sequence[int] = ()) -> Iterator[Tree]:
+        """Search one position as long as it is asked; yields the tree after each simulation.
+
+        Args:
+            game: a position in which the game goes on.
+            only: the actions to choose from; none for all.
+        """
+        (root,) = planted([game], self.evaluate)
+        if only:
+            root.only(only)
+        tree = self.config.tree(root, None)
+        while True:
+            grow([tree], self.evaluate, 1, self.config.gamma)
+            yield tree
+
+    @torch.no_grad()
+    def evaluate(self, games: Sequence[Game]) -> tuple[list[Array], Array]:
+        """What the network says of N positions; an `agents.alphazero.tree.Evaluate`."""
+        logits, value = self.forward(self.observe(games[0].observe(games)))
+        rows, values = logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
+        return [row[game.legal_actions()] for row, game in zip(rows, games, strict=True)], values
+
+    def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Play and learn in turn until the budget is spent; yields after each update. A ply is an env step.
+
+        Raises:
+            SearchError: if the worlds do not show their positions.
+            CompileError: if there is nothing to compile with.
+            NonFiniteError: if a loss or gradient is not finite.
+        """
+        self._gradient_step.prepare()
+        config = self.config
+        plies = config.num_steps * worlds.num_envs
+        total = budget.in_updates(plies)
+        boards = self._begin(worlds)
+        while self._updates < total:
+            ended: list[SelfPlay] = []
+            for _ in range(config.num_steps):
+                ended += self._ply(worlds, boards)
+            self._updates += 1
+            self._env_steps += plies
+            if ended:
+                self._memory.add(Chapter.of(f"games-{self._updates}", ended, config.gamma, config.td_lambda))
+            metrics = {"positions": float(len(self._memory))}
+            if len(self._memory) >= config.minibatch_size:
+                share = (self._updates - 1) / total
+                rate = falling(config.learning_rate, config.learning_rate_end, share)
+                metrics |= self._update(
+                    boards, rate, round(plies * config.num_epochs / config.minibatch_size)
+                )
+            episodes: list[Episode] = [game.episode() for game in ended]
+            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+
+    def state(self) -> State:
+        """Also the games in progress and those remembered; see `ActorCriticLearner`."""
+        return super().state() | {
+            "playing": [game.state() for game in self._playing],
+            "memory": self._memory.state(),
+        }
+
+    def restore(self, state: State) -> None:
+        """Take up a state from `state`; `learn` goes on from there."""
+        super().restore(state)
+        self._memory.restore(state["memory"])
+        self._resumed = state
+
+    def _begin(self, worlds: Worlds) -> Boards:
+        """Start games in all worlds, or take them up from a restored state."""
+        if not hasattr(type(worlds), "games"):
+            raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
+        self._worlds = worlds
+        boards: Boards = worlds  # type: ignore[assignment]
+        if self._resumed is None:
+            worlds.reset()
+        else:
+            worlds.restore(self._resumed["worlds"])
+        self._playing = [SelfPlay(game, boards.max_plies) for game in boards.games]
+        if self._resumed is not None:
+            for game, moves in zip(self._playing, self._resumed["playing"], strict=True):
+                game.restore(moves)
+            self._resumed = None  # it holds the whole memory
+        return boards
+
+    def _ply(self, worlds: Worlds, boards: Boards) -> list[SelfPlay]:
+        """One ply in every game; returns those that ended, in whose places new ones begin."""
+        generator, sampled = self._numbers(self._generator), self.config.sampled_plies
+        noise = [generator if len(game.moves) < sampled else None for game in self._playing]
+        positions = [game.game for game in self._playing]
+        obs = positions[0].observe(positions)
+        for game, seen, tree in zip(self._playing, obs, self.searched(positions, noise), strict=True):
+            root, policy = tree.root, tree.policy().astype(np.float32)
+            action = int(root.actions[tree.choice()])
+            game.play(Move(seen, root.actions, policy, tree.value(), action))
+        over = np.array([game.over for game in self._playing])
+        ended = [game for game in self._playing if game.over]
+        if ended:
+            worlds.reset(options={"reset_mask": over})
+            for i in np.flatnonzero(over):
+                self._playing[i] = SelfPlay(boards.games[int(i)], boards.max_plies)
+        return ended
+
+    def _update(self, boards: Boards, learning_rate: float, steps: int) -> dict[str, float]:
+        """Gradient steps on positions drawn anew each time."""
+        self._gradient_step.set_learning_rate(learning_rate)
+        generator = self._numbers(self._generator)
+        figures = []
+        for _ in range(max(1, steps)):
+            positions = self._memory.sample(
+                self.config.minibatch_size, boards.symmetries, generator, self.device
+            )
+            figures.append(self._gradient_step(positions)[0])
+        means = torch.stack(figures).mean(0).tolist()
+        metrics = dict(zip(FIGURES, means, strict=True)) | {"learning_rate": learning_rate}
+        NonFiniteError.check(metrics, self._updates)
+        return metrics
+
+    def loss(self, positions: Positions) -> tuple[Tensor, Tensor]:
+        """Of B positions: the loss (), and all of `FIGURES` but the last (3,)."""
+        logits, value = self.forward(self.actor_critic.trunk.arrange(positions.obs))
+        legal = logits.gather(1, positions.legal).masked_fill(~positions.mask, -torch.inf)
+        log_policy = legal.log_softmax(1).masked_fill(~positions.mask, 0.0)
+        policy_loss = -(positions.policy * log_policy).sum(1).mean()
+        value_loss = (torch.tanh(value) - positions.value).square().mean()
+        entropy = -(log_policy.exp() * log_policy).sum(1).mean()
+        loss = policy_loss + self.config.vf_coef * value_loss
+        return loss, torch.stack([policy_loss, value_loss, entropy])
+
+    @staticmethod
+    def _numbers(generator: torch.Generator) -> np.random.Generator:
+        """A numpy generator for one search, from the one whose state is kept."""
+        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+        return np.random.default_rng(int(seed))

@@ -1,0 +1,413 @@
+"""AlphaZero: its searches by hand and by theory, its games, and that it learns from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import chess
+import numpy as np
+import pytest
+import torch
+
+from agents.alphazero.gumbel import GumbelTree, Sigma, completed_q, halving
+from agents.alphazero.puct import PUCTTree
+from agents.alphazero.selfplay import Chapter, Memory, Move, SelfPlay
+from agents.alphazero.train import AlphaZero, SearchError
+from agents.alphazero.tree import Node, grow, planted, softmax
+from sim.catalog import make_world, make_worlds
+from sim.chess.rules import ChessGame
+from sim.records import Budget, Decision
+from sim.vector import EnvWorlds
+
+MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
+MATE_IN_TWO = "7k/8/8/8/8/8/R7/1R5K w - - 0 1"  # a rook to the seventh, the other to the eighth
+
+
+@dataclass(frozen=True)
+class Nim:
+    """Take one to three from a heap; who takes the last wins. Heaps of 4, 8, 12, … are lost for the mover."""
+
+    heap: int
+    turn: int = 0
+
+    def legal_actions(self):
+        return np.arange(min(3, self.heap))
+
+    def play(self, action):
+        return Nim(self.heap - 1 - action, 1 - self.turn)
+
+    def outcome(self):
+        return None if self.heap else -1.0
+
+    def to_play(self):
+        return self.turn
+
+    def observe(self, games):
+        return np.array([[game.heap] for game in games], np.uint8)
+
+
+def ignorant(games):
+    """A network that knows nothing."""
+    return [np.zeros(len(game.legal_actions())) for game in games], np.zeros(len(games))
+
+
+def node(logits, visits, totals, value=0.0):
+    found = Node(Nim(9))
+    found.actions, found.logits = np.arange(len(logits)), np.array(logits, float)
+    found.visits, found.totals, found.value = np.array(visits, float), np.array(totals, float), value
+    found.children = [None] * len(logits)
+    return found
+
+
+def searched(game, tree, simulations, gamma=1.0, evaluate=ignorant):
+    (root,) = planted([game], evaluate)
+    grown = tree(root)
+    grow([grown], evaluate, simulations, gamma)
+    return grown
+
+
+def gumbel(simulations, generator=None, considered=16):
+    return lambda root: GumbelTree(root, simulations, considered, Sigma(), generator)
+
+
+def puct(generator=None):
+    return lambda root: PUCTTree(root, 1.25, 19_652.0, generator)
+
+
+def test_every_simulation_is_shared_out_and_the_best_half_gets_as_many_again():
+    # 32 simulations in four rounds: 8 for each of 16 is less than one visit, so all get one; then 1, 2 a move
+    assert halving(16, 32) == (0,) * 16 + (1,) * 8 + (2,) * 4 + (3,) * 4
+    for considered in range(1, 20):
+        for simulations in range(1, 70):
+            levels = halving(considered, simulations)
+            assert len(levels) == simulations
+            visits = dict.fromkeys(range(considered), 0)
+            for level in levels:  # there is always an action with so many visits
+                which = next(i for i, count in visits.items() if count == level)
+                visits[which] += 1
+            assert sum(visits.values()) == simulations
+
+
+def test_completed_q_values_by_hand():
+    # prior ¼, ½, ¼; the first came to 1 in two visits, the second to −1 in one; the network says 0.2
+    tree = node(np.log([1, 2, 1]), [2, 1, 0], [2.0, -1.0, 0.0], value=0.2)
+    mean = (0.25 * 1 + 0.5 * -1) / 0.75
+    mixed = (0.2 + 3 * mean) / 4
+    np.testing.assert_allclose(completed_q(tree), [1, -1, mixed])
+    np.testing.assert_allclose(completed_q(node([0, 0], [0, 0], [0, 0], value=0.3)), [0.3, 0.3])
+    np.testing.assert_allclose(
+        Sigma(50, 0.1).improved(tree) - tree.logits, 52 * 0.1 * (completed_q(tree) + 1) / 2
+    )
+
+
+def test_puct_by_hand():
+    tree = node(np.log([1, 2, 1]), [3, 1, 0], [1.5, -1.0, 0.0])
+    c_puct = np.log((1 + 4 + 19_652) / 19_652) + 1.25
+    bounds = [0.5 + c_puct * 0.25 * 2 / 4, -1 + c_puct * 0.5 * 2 / 2, c_puct * 0.25 * 2 / 1]
+    assert int(np.argmax(bounds)) == 0
+    assert PUCTTree(tree, 1.25, 19_652.0, None).at_root() == 0
+    tree.totals[0] = 1.0  # worse: now the one that nobody tried
+    assert PUCTTree(tree, 1.25, 19_652.0, None).at_root() == 2
+    untouched = node(np.log([1, 2, 1]), [0, 0, 0], [0, 0, 0])
+    assert PUCTTree(untouched, 1.25, 19_652.0, None).at_root() == 1
+
+
+def test_values_change_sides_and_fade_on_the_way_up():
+    tree = searched(Nim(1), gumbel(4), 4, gamma=0.5)  # one move, and it wins
+    assert tree.root.q_values.tolist() == [0.5]
+    tree = searched(Nim(4), gumbel(300), 300, gamma=0.5)  # whatever is taken, the rest is taken next
+    np.testing.assert_allclose(tree.root.q_values[tree.root.visits.argmax()], -0.25, atol=0.15)
+
+
+@pytest.mark.parametrize("tree", [gumbel(400), puct()])
+@pytest.mark.parametrize("heap", [5, 6, 7, 9, 10, 11])
+def test_a_search_that_knows_nothing_but_the_rules_wins_at_nim(tree, heap):
+    found = searched(Nim(heap), tree, 400)
+    assert found.root.actions[found.choice()] == heap % 4 - 1
+    assert found.policy().argmax() == found.choice()
+    assert found.root.visits.sum() == 400
+    assert found.value() > 0.4
+
+
+@pytest.mark.parametrize("simulations", [1, 2, 5, 16])
+def test_the_improved_policy_is_better_whatever_the_number_of_simulations(simulations):
+    # Danihelka et al. 2022, section 3: E[q(action)] is at least the policy's own, if Q-values are right.
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        logits, q = generator.normal(size=6), generator.uniform(-1, 1, 6)
+        root = node(logits, np.zeros(6), np.zeros(6), value=float(softmax(logits) @ q))
+        tree = GumbelTree(root, simulations, 4, Sigma(), None)
+        for _ in range(simulations):
+            index = tree.at_root()
+            root.visits[index] += 1
+            root.totals[index] += q[index]
+        completed = completed_q(root)
+        assert tree.policy() @ completed >= softmax(logits) @ completed - 1e-12
+        assert q[tree.choice()] == max(q[root.visits > 0]) or simulations < 4 or root.visits.max() > 1
+
+
+def test_without_simulations_to_tell_them_apart_gumbel_noise_samples_the_policy():
+    generator = np.random.default_rng(1)
+    root = node(np.log([1, 2, 5]), [0, 0, 0], [0, 0, 0])
+    drawn = [GumbelTree(root, 1, 1, Sigma(), generator).at_root() for _ in range(4000)]
+    np.testing.assert_allclose(np.bincount(drawn) / 4000, [1 / 8, 2 / 8, 5 / 8], atol=0.03)
+
+
+def test_dirichlet_noise_mixes_into_the_root_alone_and_self_play_draws_by_visits():
+    generator = np.random.default_rng(2)
+    policies = [
+        PUCTTree(node(np.log([1, 3]), [0, 0], [0, 0]), 1.25, 1e4, generator).policy() for _ in range(500)
+    ]
+    np.testing.assert_allclose(np.mean(policies, 0), [0.75 / 4 + 0.125, 0.75 * 0.75 + 0.125], atol=0.02)
+    assert np.std(policies, 0).min() > 0.05
+    tree = PUCTTree(node([0, 0], [1, 3], [0, 0]), 1.25, 1e4, generator)
+    np.testing.assert_allclose(np.mean([tree.choice() for _ in range(2000)]), 0.75, atol=0.03)
+
+
+def test_trees_that_grow_side_by_side_are_the_trees_that_grow_alone():
+    asked = []
+
+    def knowing(games):
+        asked.append(len(games))
+        logits = [np.linspace(0, 1, len(game.legal_actions())) for game in games]
+        return logits, np.array([0.1 * (game.heap % 4 - 1.5) for game in games])
+
+    heaps = (5, 6, 11)
+    roots = planted([Nim(heap) for heap in heaps], knowing)
+    together = [gumbel(32)(root) for root in roots]
+    grow(together, knowing, 32, 0.9)
+    assert max(asked) == 3 and len(asked) <= 33
+    for tree, heap in zip(together, heaps, strict=True):
+        alone = searched(Nim(heap), gumbel(32), 32, 0.9, knowing)
+        assert tree.root.visits.tolist() == alone.root.visits.tolist()
+        np.testing.assert_allclose(tree.root.totals, alone.root.totals)
+
+
+def played(heap, actions, values=None, max_plies=99):
+    game = SelfPlay(Nim(heap), max_plies)
+    for i, action in enumerate(actions):
+        legal = game.game.legal_actions()
+        policy = np.full(len(legal), 1 / len(legal), np.float32)
+        value = values[i] if values else 0.0
+        game.play(Move(game.game.observe([game.game])[0], legal, policy, value, action))
+    return game
+
+
+def test_what_a_game_came_to_belongs_to_each_plys_mover():
+    game = played(5, [0, 1, 1])  # 5 → 4 → 2 → 0: who moved first took the last
+    assert game.over and game.episode().score == 1 and game.episode().outcome == "win"
+    np.testing.assert_allclose(game.targets(1.0, 1.0), [1, -1, 1])
+    np.testing.assert_allclose(game.targets(0.5, 1.0), [0.125, -0.25, 0.5])
+    lost = played(5, [1, 2])
+    assert lost.over and lost.episode().outcome == "loss" and not lost.episode().mate
+    np.testing.assert_allclose(lost.targets(1.0, 1.0), [-1, 1])
+
+
+def test_lambda_returns_by_hand():
+    game = played(5, [0, 1, 1], values=[0.5, -0.25, 0.75])
+    last = 0.5  # −γ · −1
+    middle = -0.5 * (0.25 * 0.75 + 0.75 * last)
+    np.testing.assert_allclose(game.targets(0.5, 0.75), [-0.5 * (0.25 * -0.25 + 0.75 * middle), middle, last])
+    np.testing.assert_allclose(game.targets(0.5, 0.0), [0.125, -0.375, 0.5])
+
+
+def test_a_game_that_was_cut_bootstraps_from_its_last_search():
+    game = played(9, [0, 0], values=[0.1, 0.4], max_plies=2)
+    assert game.over and game.episode().outcome == "" and game.episode().score == 0
+    np.testing.assert_allclose(game.targets(0.5, 1.0), [-0.2, 0.4])
+
+
+def test_a_game_in_progress_is_told_and_taken_up_again():
+    start = ChessGame(MATE_IN_TWO)
+    game = SelfPlay(start, 50)
+    for uci in ("a2a7", "h8g8"):
+        now = game.game
+        legal = now.legal_actions()
+        policy = softmax(np.arange(len(legal), dtype=np.float32))
+        game.play(Move(now.observe([now])[0], legal, policy, 0.25, now.action(uci)))
+    again = SelfPlay(start, 50)
+    again.restore(game.state())
+    assert again.game.fen == game.game.fen
+    for one, other in zip(again.moves, game.moves, strict=True):
+        assert one.action == other.action and one.value == other.value
+        for key in ("obs", "legal", "policy"):
+            np.testing.assert_array_equal(getattr(one, key), getattr(other, key))
+
+
+def test_the_newest_games_are_remembered_and_drawn_evenly():
+    memory = Memory(10)
+    for number in range(6):
+        memory.add(Chapter.of(f"games-{number}", [played(7 + number, [2, 2, 0])], 1.0, 1.0))
+    assert len(memory) == 12, "four games of three plies: the fewest that are at least ten"
+    positions = memory.sample(6000, None, np.random.default_rng(0), torch.device("cpu"))
+    heaps, counts = np.unique(positions.obs.numpy(), return_counts=True)
+    expected_heaps = [heap for number in range(2, 6) for heap in (7 + number, 4 + number, 1 + number)]
+    assert sorted(set(expected_heaps)) == heaps.tolist()
+    shares = [expected_heaps.count(heap) * 500 for heap in heaps]
+    np.testing.assert_allclose(counts, shares, rtol=0.2)
+    assert positions.mask.shape == (6000, 3)
+    np.testing.assert_allclose(positions.policy.sum(1), 1, rtol=1e-6)
+    other = Memory(10)
+    other.restore(memory.state())
+    again = other.sample(6000, None, np.random.default_rng(0), torch.device("cpu"))
+    assert torch.equal(again.obs, positions.obs) and torch.equal(again.value, positions.value)
+
+
+def test_a_turned_board_has_the_turned_moves():
+    game = ChessGame("8/8/2k5/8/8/4K3/8/6Q1 w - - 0 1", 1)
+    squares, actions = make_worlds("chess/kqk", 1, history=1).symmetries
+    assert squares.shape == (8, 64) and len({row.tobytes() for row in squares}) == 8
+    assert len(make_worlds("chess/kpk", 1).symmetries[0]) == len(make_worlds("chess", 1).symmetries[0]) == 1
+    for to, moves in zip(squares, actions, strict=True):
+        board = chess.Board.empty()
+        for square, source in enumerate(to):
+            board.set_piece_at(square, game.board.piece_at(int(source)))
+        turned = ChessGame(board.fen(), 1)
+        assert turned.legal_actions().tolist() == sorted(moves[game.legal_actions()].tolist())
+        memory = Memory(1)
+        one = SelfPlay(game, 1)
+        legal = game.legal_actions()
+        one.play(Move(game.observe([game])[0], legal, softmax(legal / 1000.0), 0.5, int(legal[0])))
+        memory.add(Chapter.of("one", [one], 1.0, 1.0))
+        only = (to[None], moves[None])
+        drawn = memory.sample(1, only, np.random.default_rng(0), torch.device("cpu"))
+        np.testing.assert_array_equal(drawn.obs[0], turned.observe([turned])[0])
+        assert drawn.legal[0].tolist() == moves[legal].tolist()
+
+
+def agent_for(worlds, **fields):
+    config = AlphaZero(**{"network": "board32", "precision": "float32"} | fields)
+    return config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+
+
+def test_the_loss_is_over_legal_moves_alone():
+    worlds = make_worlds("chess", 1, fen=MATE_IN_ONE, history=1)
+    agent = agent_for(worlds)
+    game = ChessGame(MATE_IN_ONE, 1)
+    legal = game.legal_actions()
+    policy = np.zeros(len(legal), np.float32)
+    policy[3], policy[5] = 0.25, 0.75
+    other = SelfPlay(game, 1)
+    other.play(Move(game.observe([game])[0], legal, policy, 0.5, int(legal[3])))
+    memory = Memory(1)
+    memory.add(Chapter.of("one", [other], 1.0, 1.0))
+    with torch.no_grad():
+        loss, figures = agent.loss(memory.sample(2, None, np.random.default_rng(0), torch.device("cpu")))
+    (logits,), value = agent.evaluate([game])
+    log_policy = np.log(softmax(logits.astype(np.float64)))
+    by_hand = [-(policy @ log_policy), (value[0] - 0.5) ** 2, -(np.exp(log_policy) @ log_policy)]
+    np.testing.assert_allclose(figures, by_hand, rtol=1e-4)
+    np.testing.assert_allclose(loss, by_hand[0] + by_hand[1], rtol=1e-4)
+
+
+def mates_in_two(game):
+    """The moves after which every reply allows a mate."""
+
+    def mated(position):
+        return position.outcome() == -1
+
+    def mates(position):
+        return any(mated(position.play(action)) for action in position.moves)
+
+    after = {game.san(action): game.play(action) for action in game.moves}
+    return {
+        san for san, now in after.items() if now.moves and all(mates(now.play(reply)) for reply in now.moves)
+    }
+
+
+@pytest.mark.parametrize("search", ["gumbel", "puct"])
+def test_an_untrained_player_finds_a_mate_in_one_and_in_two(search):
+    worlds = make_worlds("chess", 2, fen=MATE_IN_ONE, history=1)
+    fields = {"search": search, "num_considered": 64, "gamma": 0.9}
+    agent = agent_for(worlds, num_simulations=200, **fields)
+    obs, info = worlds.reset()
+    decision, _ = agent.act(obs, info, greedy=True)
+    assert info["games"][0].san(int(decision.actions[0])) == "Ra8#"
+    assert decision.visits.sum(1).tolist() == [200, 200]
+    worlds = make_worlds("chess", 1, fen=MATE_IN_TWO, history=1)
+    agent = agent_for(worlds, num_simulations=1500, **fields)
+    obs, info = worlds.reset()
+    (action,) = agent.act(obs, info, greedy=True)[0].actions
+    assert 1 < len(mates_in_two(info["games"][0])) < 8
+    assert info["games"][0].san(int(action)) in mates_in_two(info["games"][0])
+
+
+def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
+    worlds = make_worlds("chess", 16, fen=MATE_IN_ONE, history=1, max_plies=6)
+    agent = agent_for(
+        worlds, num_simulations=16, num_steps=4, minibatch_size=32, learning_rate=2e-3, num_epochs=4
+    )
+    game = ChessGame(MATE_IN_ONE, 1)
+    mating = game.legal_actions().tolist().index(game.action("a1a8"))
+    (before,), value_before = agent.evaluate([game])
+    progress = list(agent.learn(worlds, Budget(updates=12)))
+    (after,), value_after = agent.evaluate([game])
+    assert softmax(before)[mating] < 0.2 and softmax(after)[mating] > 0.7
+    assert abs(value_before[0]) < 0.6 and value_after[0] > 0.7
+    assert [p.env_steps for p in progress] == [64 * (i + 1) for i in range(12)]
+    last = progress[-1].episodes
+    assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
+
+
+def test_playing_does_not_change_what_is_learned():
+    finals = []
+    for watched in (False, True):
+        worlds = make_worlds("chess/kqk", 2, seed=3, history=1)
+        agent = agent_for(worlds, num_simulations=4, num_steps=12, minibatch_size=8)
+        for _ in agent.learn(worlds, Budget(updates=3)):
+            if watched:
+                agent.seed(5)
+                agent.act(*make_worlds("chess/kqk", 2, history=1).reset())
+        finals.append(agent.weights())
+    assert all(np.array_equal(finals[0][key], finals[1][key]) for key in finals[0])
+
+
+def test_it_plays_in_single_worlds_side_by_side():
+    made = [make_world("chess/kqk", seed=seed, history=1) for seed in range(3)]
+    worlds = EnvWorlds([lambda world=world: world for world in made], seed=0)
+    obs, info = worlds.reset()
+    assert [game.fen for game in info["games"]] == [world.game.fen for world in made]
+    actions = agent_for(worlds, num_simulations=4).act(obs, info)[0].actions
+    worlds.step(actions)
+    assert [world.plies for world in made] == [2, 2, 2]
+
+
+def test_it_plays_for_the_other_side_too():
+    worlds = make_worlds("chess/kqk", 2, seed=0, history=1)
+    player = agent_for(worlds, num_simulations=4)
+    config = worlds.config.against(player, "alphazero")
+    games = config.make_batch(2, seed=1)
+    obs, info = games.reset()
+    for _ in range(3):
+        legal = [np.flatnonzero(mask)[0] for mask in info["action_mask"]]
+        obs, _, _, truncated, info = games.step(np.array(legal))
+        assert not truncated.any(), info
+
+
+def test_worlds_without_positions_are_refused_by_name():
+    worlds = make_worlds("gym/CartPole-v1", 1)
+    agent = agent_for(worlds, network="mlp")
+    with pytest.raises(SearchError, match="alphazero searches positions, which .* does not show; chess does"):
+        next(agent.learn(worlds, Budget(updates=1)))
+    with pytest.raises(SearchError, match='info has no "games"'):
+        agent.act(*worlds.reset())
+    box = make_worlds("gym/Pendulum-v1", 1)
+    with pytest.raises(SearchError, match="alphazero plays games of moves"):
+        agent_for(box, network="mlp")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("num_simulations", 0), ("gamma", 1.5), ("learning_rate", 0.0), ("c_visit", -1.0), ("network", "bord")],
+)
+def test_values_out_of_range_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"^{field} must"):
+        AlphaZero(**{field: value})
+
+
+def test_a_decision_is_whole():
+    worlds = make_worlds("chess", 2, history=1, seed=0)
+    decision, _ = agent_for(worlds, num_simulations=8).act(*worlds.reset())
+    assert isinstance(decision, Decision)
+    np.testing.assert_allclose(decision.probabilities.sum(1), 1, rtol=1e-5)
+    assert (np.abs(decision.value) <= 1).all()
