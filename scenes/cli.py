@@ -296,6 +296,22 @@ class Sample(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Uci(Common):
+    """Serve the scene's chess agent as a UCI engine, on stdin and stdout."""
+
+    scene: SceneName
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Nothing: all was said by the protocol."""
+        from scenes import verbs
+        from scenes.schema import load_scene
+
+        verbs.uci(load_scene(self.scene, self.set, self.seed), device=self.device, checkpoint=self.checkpoint)
+        return {}, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Doctor(Common):
     """Say what is missing here, and the line that mends it."""
 
@@ -320,6 +336,7 @@ Verb = (
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Bench, subcommand("bench")]
+    | Annotated[Uci, subcommand("uci")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

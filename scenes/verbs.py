@@ -329,6 +329,15 @@ def show_list(answer: Answer) -> None:
         console.print()
 
 
+def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
+    """Serve as a chess engine."""
+    try:
+        from scenes.uci import serve
+    except ModuleNotFoundError as error:
+        raise RequestError(f"an engine needs {mend(error.name or 'chess')}") from error
+    serve(scene, device=device, checkpoint=checkpoint)
+
+
 def doctor() -> Answer:
     """Every check of `scenes.doctor`."""
     from scenes.doctor import checks

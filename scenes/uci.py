@@ -1,0 +1,346 @@
+"""`playfield uci`: a scene's chess agent as an engine that any chess program can use.
+
+The protocol is UCI (Stefan Meyer-Kahlen, April 2006): lines on stdin and stdout. A search runs in a thread
+of its own, so that `stop` is heard at once; an agent that does not search answers with its first look. What
+cannot be understood is told in an ``info string`` line and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from agents.alphazero.train import AlphaZeroLearner
+from agents.alphazero.tree import Tree, likeliest_line
+from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.schema import Scene, SceneError
+from sim.chess.opponents import action_masks
+from sim.chess.rules import FIFTY, THREEFOLD, ChessGame
+from sim.protocols import Policy
+
+MOST_SIMULATIONS = 1_000_000  # then the tree has grown large enough, and waits to be stopped
+TELL_EVERY = 0.5  # seconds between two lines about a search
+SAFETY = 0.05  # seconds of the clock that are left alone
+MOVES_LEFT = 30  # that the clock is shared out over, where the program does not say
+#: What a `go` command may hold, and those that numbers follow.
+NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "depth", "nodes", "mate", "movetime")
+GO = (*NUMBERS, "searchmoves", "ponder", "infinite")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a search: whichever comes first; with none of them the agent's own number of simulations.
+
+    Attributes:
+        nodes: simulations.
+        seconds: of the clock on the wall.
+        depth: plies of the line that was visited most.
+        only: actions to choose from; none for all.
+    """
+
+    nodes: int | None = None
+    seconds: float | None = None
+    depth: int | None = None
+    only: tuple[int, ...] = ()
+
+
+@dataclass
+class Search:
+    """A search in progress.
+
+    Attributes:
+        stop: set when it is to end.
+        patient: whether it answers only once it is stopped: `go infinite`, and `go ponder` until `ponderhit`.
+        began: when its limits began to count, in seconds of `time.monotonic`.
+    """
+
+    limits: Limits
+    patient: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+    thread: threading.Thread | None = None
+
+
+def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable[str] | None = None) -> None:
+    """Answer on stdout until `quit` or the end of stdin.
+
+    Raises:
+        SceneError: if the scene is not about chess.
+        CheckpointError: if its weights do not fit.
+    """
+    config = scene_world(scene)
+    if not config.name.split("/")[0] == "chess":
+        raise SceneError(f"{scene.source.name}: a UCI engine plays chess, and this scene plays {config.name}")
+    worlds = config.make_batch(1, scene.seed)
+    agent = scene_agent(scene)
+    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+    assert scene.agent is not None
+    trained = "" if card or scene.agent.use in ("random", "greedy") else ", untrained"
+    engine = Engine(policy, f"{scene.title} ({scene.agent.use}{trained})", history=config.history)  # type: ignore[attr-defined]
+    engine.run(sys.stdin if lines is None else lines)
+
+
+class Engine:
+    """Reads commands, keeps the position and runs at most one search at a time."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        name: str,
+        *,
+        history: int,
+        say: Callable[[str], None] = lambda line: print(line, flush=True),
+    ) -> None:
+        self._policy, self._name, self._history, self._say = policy, name, history, say
+        self._game = ChessGame(history=history)
+        self._search: Search | None = None
+        self._commands: dict[str, Callable[[Sequence[str]], None]] = {
+            "uci": self._introduce,
+            "isready": lambda words: self._say("readyok"),
+            "setoption": self._set_option,
+            "ucinewgame": lambda words: self._stop(),
+            "position": self._set_position,
+            "go": self._go,
+            "stop": lambda words: self._stop(),
+            "ponderhit": self._ponder_hit,
+            "debug": lambda words: None,
+            "register": lambda words: None,
+        }
+
+    def run(self, lines: Iterable[str]) -> None:
+        """Obey until `quit`."""
+        for line in lines:
+            # As the protocol has it, unknown words before a command are skipped.
+            words = line.split()
+            while words and words[0] not in (*self._commands, "quit"):
+                del words[0]
+            if not words:
+                if line.strip():
+                    self._complain(f"unknown command: {line.strip()}")
+                continue
+            if words[0] == "quit":
+                break
+            try:
+                self._commands[words[0]](words[1:])
+            except ValueError as error:
+                self._complain(f"{words[0]}: {error}")
+        self._stop()
+
+    def _introduce(self, words: Sequence[str]) -> None:
+        self._say(f"id name Playfield {version('playfield')}: {self._name}")
+        self._say("id author the Playfield authors")
+        self._say("option name Ponder type check default false")
+        if isinstance(self._policy, AlphaZeroLearner):
+            default = self._policy.config.num_simulations
+            self._say(f"option name Simulations type spin default {default} min 1 max {MOST_SIMULATIONS}")
+        self._say("uciok")
+
+    def _set_option(self, words: Sequence[str]) -> None:
+        name, _, value = " ".join(words).removeprefix("name ").partition(" value ")
+        searches = isinstance(self._policy, AlphaZeroLearner)
+        if name.lower() == "simulations" and isinstance(self._policy, AlphaZeroLearner):
+            self._stop()
+            amount = whole(value, name)
+            if not 1 <= amount <= MOST_SIMULATIONS:
+                raise ValueError(f"Simulations must be in 1…{MOST_SIMULATIONS}, not {amount}")
+            self._policy.config = replace(self._policy.config, num_simulations=amount)
+        elif name.lower() != "ponder":
+            raise ValueError(f'there is no option "{name}"; there is {"Simulations and " * searches}Ponder')
+
+    def _set_position(self, words: Sequence[str]) -> None:
+        """``startpos`` or ``fen …``, then ``moves …``; what is wrong leaves the position as it was."""
+        self._stop()
+        at = words.index("moves") if "moves" in words else len(words)
+        kind, fen = (words[0] if words else ""), " ".join(words[1:at])
+        if kind not in ("startpos", "fen"):
+            raise ValueError("startpos or fen is missing")
+        game = ChessGame(fen, self._history) if kind == "fen" else ChessGame(history=self._history)
+        for text in words[at + 1 :]:
+            game = continued(game, self._history)
+            action = game.action(text)
+            if action not in game.moves:
+                raise ValueError(f"{text} is not legal in {game.fen}")
+            game = game.play(action)
+        self._game = continued(game, self._history)
+
+    def _go(self, words: Sequence[str]) -> None:
+        self._stop()
+        game = self._game
+        if not game.moves:  # mate and stalemate; in dead positions a program may play on
+            legal = [move.uci() for move in game.board.legal_moves]
+            self._say(f"bestmove {legal[0] if legal else '0000'}")
+            return
+        told = numbers(words)
+        only = [game.action(word) for word in after(words, "searchmoves")]
+        strange = [action for action in only if action not in game.moves]
+        if strange:
+            raise ValueError(game.refusal(strange[0]))
+        limits = Limits(told.get("nodes"), seconds(told, game.to_play()), told.get("depth"), tuple(only))
+        search = Search(limits, patient="infinite" in words or "ponder" in words)
+        search.thread = threading.Thread(target=self._answer, args=(search, game), daemon=True)
+        self._search = search
+        search.thread.start()
+
+    def _ponder_hit(self, words: Sequence[str]) -> None:
+        if self._search is not None:
+            self._search.began = time.monotonic()
+            self._search.patient = False
+
+    def _stop(self) -> None:
+        """End the search, if there is one; its answer is on the way before this returns."""
+        if self._search is not None and self._search.thread is not None:
+            self._search.stop.set()
+            self._search.thread.join()
+        self._search = None
+
+    def _answer(self, search: Search, game: ChessGame) -> None:
+        """Find a move and say it; runs in a thread."""
+        try:
+            line = self._look(search, game)
+        except Exception as error:  # whatever it is, the program must get its move
+            self._complain(f"the search failed: {type(error).__name__}: {error}")
+            line = [int(game.legal_actions()[0])]
+        while search.patient and not search.stop.wait(0.01):
+            pass
+        moves = written(game, line[:2])
+        self._say(f"bestmove {moves[0]}" + (f" ponder {moves[1]}" if len(moves) > 1 else ""))
+
+    def _look(self, search: Search, game: ChessGame) -> list[int]:
+        """The actions from here on that the agent expects, its own first."""
+        limits = search.limits
+        if not isinstance(self._policy, AlphaZeroLearner):
+            mask = action_masks([game])
+            if limits.only:
+                mask &= np.isin(np.arange(mask.shape[1]), limits.only)
+            info = {"action_mask": mask, "games": (game,)}
+            decision, _ = self._policy.act(ChessGame.observe([game]), info, greedy=True)
+            action = int(decision.actions[0])
+            if decision.value is not None:
+                self._tell(game, [action], float(decision.value[0]), 1, search)
+            return [action]
+        nodes, told = 0, time.monotonic()
+        for tree in self._policy.think(game, limits.only):
+            nodes += 1
+            now = time.monotonic()
+            over = search.stop.is_set() or nodes >= MOST_SIMULATIONS
+            over |= not search.patient and self._spent(tree, nodes, now - search.began, limits)
+            if over or now - told > TELL_EVERY:
+                told = now
+                self._tell(game, chosen_line(tree), tree.value(), nodes, search)
+            if over:
+                break
+        return chosen_line(tree)
+
+    def _spent(self, tree: Tree, nodes: int, time_used: float, limits: Limits) -> bool:
+        assert isinstance(self._policy, AlphaZeroLearner)
+        if limits.nodes is None and limits.seconds is None and limits.depth is None:
+            return nodes >= self._policy.config.num_simulations
+        return (
+            (limits.nodes is not None and nodes >= limits.nodes)
+            or (limits.seconds is not None and time_used >= limits.seconds)
+            or (limits.depth is not None and len(chosen_line(tree)) >= limits.depth)
+        )
+
+    def _tell(self, game: ChessGame, line: Sequence[int], value: float, nodes: int, search: Search) -> None:
+        used = max(time.monotonic() - search.began, 1e-3)
+        moves = " ".join(written(game, line))
+        self._say(
+            f"info depth {len(line)} nodes {nodes} nps {nodes / used:.0f} time {1000 * used:.0f} "
+            f"score cp {centipawns(value)} pv {moves}"
+        )
+
+    def _complain(self, words: str) -> None:
+        self._say(f"info string {words}")
+
+
+def continued(game: ChessGame, history: int) -> ChessGame:
+    """The game, going on after a draw by repetition or fifty moves: by UCI it may be played on."""
+    if game.reason not in (THREEFOLD, FIFTY):
+        return game
+    board = game.board
+    board.halfmove_clock = 0
+    return ChessGame(board.fen(), history)
+
+
+def chosen_line(tree: Tree) -> list[int]:
+    """The action to play, and what was visited most behind it."""
+    index = tree.choice()
+    child = tree.root.children[index]
+    return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
+
+
+def written(game: ChessGame, line: Sequence[int]) -> list[str]:
+    """Actions one after the other, in UCI."""
+    moves = []
+    for action in line:
+        moves.append(game.moves[action].uci())
+        game = game.play(action)
+    return moves
+
+
+def centipawns(value: float) -> int:
+    """A value in [−1, 1] on Lc0's scale of centipawns.
+
+    >>> centipawns(0.0), centipawns(0.5), centipawns(-0.5)
+    (0, 89, -89)
+    """
+    return round(90 * math.tan(1.5637541897 * max(-0.9999, min(0.9999, value))))
+
+
+def numbers(words: Sequence[str]) -> dict[str, int]:
+    """The numbers of a `go` command by name.
+
+    >>> numbers("wtime 1000 btime 900 nodes 5 infinite".split())
+    {'wtime': 1000, 'btime': 900, 'nodes': 5}
+    """
+    told = {}
+    for name in NUMBERS:
+        if name in words:
+            found = after(words, name)
+            told[name] = whole(found[0] if found else "", name)
+    return told
+
+
+def after(words: Sequence[str], name: str) -> list[str]:
+    """What follows `name` up to the next word that is a name itself."""
+    if name not in words:
+        return []
+    rest = list(words[list(words).index(name) + 1 :])
+    end = next((i for i, word in enumerate(rest) if word in GO), len(rest))
+    return rest[:end]
+
+
+def whole(text: str, name: str) -> int:
+    """A whole number.
+
+    Raises:
+        ValueError: naming what it should have been.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f'{name} wants a whole number, not "{text}"') from None
+
+
+def seconds(told: dict[str, int], to_play: int) -> float | None:
+    """How long to think, from a `go` command's milliseconds; None where it sets no time.
+
+    >>> seconds({"movetime": 500}, 0), seconds({"wtime": 60_000, "winc": 1000}, 0), seconds({"nodes": 3}, 0)
+    (0.45, 2.75, None)
+    """
+    if "movetime" in told:
+        return max(0.01, told["movetime"] / 1000 - SAFETY)
+    clock, increment = ("wtime", "winc") if to_play == 0 else ("btime", "binc")
+    if clock not in told:
+        return None
+    left, more = told[clock] / 1000, told.get(increment, 0) / 1000
+    share = left / max(1, told.get("movestogo", MOVES_LEFT)) + 0.8 * more
+    return max(0.01, min(share, left) - SAFETY)

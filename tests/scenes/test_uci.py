@@ -1,0 +1,185 @@
+"""The UCI engine: a real chess program's client, and every command by hand."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import chess
+import chess.engine
+import pytest
+
+from agents.alphazero.train import AlphaZero
+from agents.random import Random
+from scenes.cli import main
+from scenes.uci import Engine, centipawns, seconds
+from sim.catalog import make_worlds
+
+PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The engine as a chess program sees it."""
+    command = [*PLAYFIELD, "uci", "chess-kqk", "--device", "cpu", "--set", "agent.num_considered=64"]
+    with chess.engine.SimpleEngine.popen_uci(command, timeout=120) as engine:
+        yield engine
+
+
+def test_a_chess_program_plays_a_game_with_it(program):
+    board = chess.Board(MATE_IN_ONE)
+    result = program.play(board, chess.engine.Limit(nodes=200), info=chess.engine.INFO_ALL)
+    assert board.san(result.move) == "Ra8#"
+    assert result.info["nodes"] == 200 and result.info["score"].white().score() > 0
+    assert result.info["pv"][0] == result.move
+    board = chess.Board()
+    for _ in range(6):
+        board.push(program.play(board, chess.engine.Limit(nodes=4)).move)  # raises for an illegal move
+    assert program.id["name"].startswith("Playfield ") and "alphazero" in program.id["name"]
+
+
+def test_movetime_is_kept_and_an_endless_search_ends_when_it_is_told_to(program):
+    began = time.monotonic()
+    program.play(chess.Board(), chess.engine.Limit(time=0.5))
+    assert 0.2 < time.monotonic() - began < 3
+    with program.analysis(chess.Board()) as analysis:
+        assert next(info["nodes"] for info in analysis if "nodes" in info) > 1
+        began = time.monotonic()
+        analysis.stop()
+        best = analysis.wait()
+    assert best.move in chess.Board().legal_moves and time.monotonic() - began < 1
+
+
+def test_only_the_moves_that_are_asked_for_are_searched(program):
+    board = chess.Board(MATE_IN_ONE)
+    only = [chess.Move.from_uci("h1g1"), chess.Move.from_uci("h1g2")]
+    for nodes in (1, 60):
+        assert program.play(board, chess.engine.Limit(nodes=nodes), root_moves=only).move in only
+
+
+def test_the_number_of_simulations_is_an_option(program):
+    program.configure({"Simulations": 7})
+    with program.analysis(chess.Board(), chess.engine.Limit(mate=1)) as analysis:
+        analysis.wait()
+    assert analysis.info["nodes"] == 7
+
+
+class Told(list):
+    """What an engine says, line by line."""
+
+    def moves(self):
+        return [line.split()[1] for line in self if line.startswith("bestmove")]
+
+
+def answers(*lines, agent=None):
+    told = Told()
+    worlds = make_worlds("chess", 1, history=1)
+    config = agent or AlphaZero(network="board32", num_simulations=8)
+    policy = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    Engine(policy, "test", history=1, say=told.append).run(lines)
+    return told
+
+
+def test_it_introduces_itself_and_is_ready():
+    told = answers("uci", "isready")
+    assert told[0].startswith("id name Playfield") and told[-2:] == ["uciok", "readyok"]
+    assert "option name Simulations type spin default 8 min 1 max 1000000" in told
+
+
+def test_a_game_is_followed_move_by_move():
+    told = answers("position startpos moves f2f3 e7e5 g2g4", "go nodes 64")
+    (move,) = told.moves()
+    board = chess.Board()
+    for uci in ("f2f3", "e7e5", "g2g4", move):
+        board.push_uci(uci)  # raises for an illegal one
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("position startpos moves e2e5", "position: e2e5 is not legal in"),
+        ("position startpos moves nonsense", "position: "),
+        ("position fen 8/8/8/8/8/8/8/8 w - - 0 1", "is no legal position"),
+        ("position", "startpos or fen is missing"),
+        ("go nodes many", 'nodes wants a whole number, not "many"'),
+        ("go searchmoves e2e5", "is not legal here"),
+        ("setoption name Hash value 64", 'there is no option "Hash"; there is Simulations and Ponder'),
+        ("setoption name Simulations value 0", "Simulations must be in 1…1000000, not 0"),
+        ("castle", "unknown command: castle"),
+    ],
+)
+def test_what_is_wrong_is_told_and_changes_nothing(line, words):
+    told = answers(f"position fen {MATE_IN_ONE}", line, "go searchmoves a1a8")
+    assert [text for text in told if text.startswith("info string") and words in text], told
+    assert told.moves() == ["a1a8"]
+
+
+def test_unknown_words_before_a_command_are_skipped():
+    assert answers("joho isready") == ["readyok"]
+
+
+def test_an_ended_game_has_no_move_and_a_drawn_one_goes_on():
+    assert answers("position fen R5k1/5ppp/8/8/8/8/8/7K b - - 0 1", "go").moves() == ["0000"]
+    shuffle = " ".join(["g1f3", "g8f6", "f3g1", "f6g8"] * 3)
+    assert answers(f"position startpos moves {shuffle}", "go").moves() != ["0000"]
+    fifty = "7k/8/8/8/8/8/R7/1R5K w - - 120 90"
+    assert answers(f"position fen {fifty}", "go").moves() != ["0000"]
+    dead = "7k/8/8/8/8/8/8/7K w - - 0 1"
+    assert (
+        chess.Move.from_uci(answers(f"position fen {dead}", "go").moves()[0]) in chess.Board(dead).legal_moves
+    )
+
+
+def test_it_ponders_until_the_move_is_played():
+    def lines():
+        yield f"position fen {MATE_IN_ONE}"
+        yield "go ponder nodes 5"
+        time.sleep(0.3)
+        seen.append(len(told.moves()))
+        yield "ponderhit"
+        time.sleep(0.5)
+        seen.append(len(told.moves()))
+
+    told, seen = Told(), []
+    worlds = make_worlds("chess", 1, history=1)
+    policy = AlphaZero(network="board32", num_simulations=8).build(
+        worlds.single_observation_space, worlds.single_action_space, seed=0
+    )
+    Engine(policy, "test", history=1, say=told.append).run(lines())
+    assert seen == [0, 1]
+
+
+def test_an_agent_that_does_not_search_answers_too():
+    told = answers("uci", "go", agent=Random())
+    assert chess.Move.from_uci(told.moves()[0]) in chess.Board().legal_moves
+    assert not any("Simulations" in line for line in told)
+    only = answers("go searchmoves e2e4", agent=Random())
+    assert only.moves() == ["e2e4"]
+
+
+def test_a_search_that_breaks_down_still_answers():
+    class Broken:
+        def act(self, *_, **__):
+            raise RuntimeError("no idea")
+
+    told = Told()
+    Engine(Broken(), "test", history=1, say=told.append).run(["go"])
+    assert "info string the search failed: RuntimeError: no idea" in told
+    assert len(told.moves()) == 1
+
+
+def test_clocks_are_shared_out():
+    assert seconds({"movetime": 10}, 0) == 0.01
+    assert seconds({"wtime": 100}, 0) == 0.01
+    assert seconds({"wtime": 1, "btime": 60_000, "movestogo": 10}, 1) == pytest.approx(5.95)
+    assert seconds({"btime": 500, "binc": 5000}, 1) == pytest.approx(0.45), "no more than is left"
+
+
+def test_values_that_are_certain_have_a_finite_score():
+    assert 10_000 < centipawns(1.0) == -centipawns(-1.0)
+
+
+def test_a_scene_without_chess_is_refused(capsys):
+    assert main(["uci", "cartpole"]) == 2
+    assert "a UCI engine plays chess, and this scene plays gym/CartPole-v1" in capsys.readouterr().err
