@@ -15,15 +15,15 @@ from torch import Tensor
 from sim.protocols import Game
 from sim.records import Array, Episode, Segment, State
 
+WIDTH = 32  # legal actions
+
 
 class Boards(Protocol):
     """Worlds that tell where games begin; only their first positions are used."""
 
-    num_envs: int
-
     @property
-    def games(self) -> Sequence[Game]:
-        """The N positions on the boards."""
+    def starts(self) -> Sequence[Game]:
+        """The N positions that games begin from."""
 
     @property
     def max_plies(self) -> int:
@@ -76,9 +76,9 @@ class SelfPlay:
         return self.game.outcome() is not None or len(self.moves) >= self._max_plies
 
     def episode(self) -> Episode:
-        """The game as it went for who moved first; without an outcome where it was cut."""
+        """The game as it went for player 0, in chess White; without an outcome where it was cut."""
         outcome = self.game.outcome()
-        score = self._signed(outcome or 0.0, self.game)
+        score = (outcome or 0.0) * (1 if self.game.to_play() == 0 else -1) + 0.0  # no −0
         word = "" if outcome is None else {1.0: "win", 0.0: "draw", -1.0: "loss"}[score]
         return Episode(score, len(self.moves), word, score > 0)
 
@@ -96,10 +96,6 @@ class SelfPlay:
         for t in range(len(values) - 2, -1, -1):
             targets[t] = -gamma * ((1 - td_lambda) * values[t + 1] + td_lambda * targets[t + 1])
         return targets.astype(np.float32)
-
-    def _signed(self, value: float, game: Game) -> float:
-        """A value for who moves in `game`, as one for who moved first."""
-        return value if game.to_play() == self.start.to_play() or not value else -value
 
     def state(self) -> State:
         """The plies so far; the position follows from them and from where the game began."""
@@ -215,7 +211,8 @@ class Memory:
             self._chapters[int(k)].row(int(i - ends[k] + len(self._chapters[int(k)])))
             for k, i in zip(which, drawn, strict=True)
         ]
-        width = max(len(legal) for _, legal, _, _ in rows)
+        # Whole multiples: a loss that is compiled for each width must not meet a new one every time.
+        width = -(-max(len(legal) for _, legal, _, _ in rows) // WIDTH) * WIDTH
         legal, policy = np.zeros((batch_size, width), np.int64), np.zeros((batch_size, width), np.float32)
         mask = np.zeros((batch_size, width), bool)
         for i, (_, actions, shares, _) in enumerate(rows):

@@ -65,6 +65,7 @@ class AlphaZero:
     c_puct_base: float = 19_652.0
     dirichlet_alpha: float = 0.3  # puct: for chess
     dirichlet_fraction: float = 0.25
+    cut_after: int = 512  # plies of a game of self-play, or sooner if the world cuts it
     sampled_plies: int = 30  # of a game of self-play; later plies are played greedily
     learning_rate: float = 1e-3
     learning_rate_end: float = 1e-4  # reached in a straight line when the budget is spent
@@ -86,7 +87,9 @@ class AlphaZero:
         Raises:
             ValueError: naming the field.
         """
-        for name in ("num_simulations", "num_considered", "num_steps", "minibatch_size", "buffer_size"):
+        for name in (
+            "num_simulations", "num_considered", "num_steps", "minibatch_size", "buffer_size", "cut_after",
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in (
@@ -265,7 +268,7 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     def _begin(self, worlds: Worlds) -> Boards:
         """Start games in all worlds, or take them up from a restored state."""
-        if not hasattr(type(worlds), "games"):
+        if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
         self._worlds = worlds
         boards: Boards = worlds  # type: ignore[assignment]
@@ -273,12 +276,15 @@ class AlphaZeroLearner(ActorCriticLearner):
             worlds.reset()
         else:
             worlds.restore(self._resumed["worlds"])
-        self._playing = [SelfPlay(game, boards.max_plies) for game in boards.games]
+        self._playing = [self._begun(boards, i) for i in range(worlds.num_envs)]
         if self._resumed is not None:
             for game, moves in zip(self._playing, self._resumed["playing"], strict=True):
                 game.restore(moves)
             self._resumed = None  # it holds the whole memory
         return boards
+
+    def _begun(self, boards: Boards, world: int) -> SelfPlay:
+        return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after))
 
     def _ply(self, worlds: Worlds, boards: Boards) -> list[SelfPlay]:
         """One ply in every game; returns those that ended, in whose places new ones begin."""
@@ -295,7 +301,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         if ended:
             worlds.reset(options={"reset_mask": over})
             for i in np.flatnonzero(over):
-                self._playing[i] = SelfPlay(boards.games[int(i)], boards.max_plies)
+                self._playing[i] = self._begun(boards, int(i))
         return ended
 
     def _update(self, boards: Boards, learning_rate: float, steps: int) -> dict[str, float]:

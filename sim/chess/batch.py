@@ -44,6 +44,11 @@ class ChessWorlds(Worlds):
         return tuple(match.game for match in self._matches)
 
     @property
+    def starts(self) -> tuple[ChessGame, ...]:
+        """The N positions that the games in progress began from, before anyone moved."""
+        return tuple(match.first for match in self._matches)
+
+    @property
     def max_plies(self) -> int:
         """Moves of both sides after which a game is cut."""
         return self.config.max_plies

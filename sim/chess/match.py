@@ -28,6 +28,7 @@ class Match:
 
     Attributes:
         game: the position on the board.
+        first: the position that the game began from.
         colour: the agent's side.
         actions: every action so far, both sides'.
         generator: draws the colour, the placement and the opponent's choices.
@@ -46,7 +47,7 @@ class Match:
         self.generator = np.random.default_rng(seed)
         draw = bool(self.generator.integers(2)) if self._wanted == "random" else False
         self.colour = {"white": chess.WHITE, "black": chess.BLACK}.get(self._wanted, draw)
-        self.game = self._setup(self.generator, self.colour)
+        self.game = self.first = self._setup(self.generator, self.colour)
         self.actions: list[int] = []
         self._cut = ""
         self.captured = 0

@@ -34,21 +34,29 @@ def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> 
             return game.fen
 
 
-def placed_by_distance(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
-    """The same for starts that are solved, with every distance to mate equally likely instead.
+def placed_by_distance(start: str, generator: np.random.Generator, colour: chess.Color) -> str:
+    """The FEN of a position of a start that is solved, with every distance to mate equally likely.
 
-    Most placements are far from the end, where who learns from nothing rarely comes: this is a curriculum.
+    White moves where it is an odd number of plies, else Black. Most placements are far from the end, and who
+    learns from nothing rarely comes near it: this is a curriculum.
+
+    Args:
+        start: a name in `sim.chess.opponents.SOLVED`.
+        generator: draws distance and position.
+        colour: the agent's; whoever else moves first cannot end the game at once.
     """
     letter = STARTS[start][0][1]
     table = solved(letter.lower())
     men = [chess.Piece.from_symbol(letter) for letter in ("K", letter, "k")]
     while True:
-        choices = table.won_in(1 + 2 * int(generator.integers((table.white.max() + 1) // 2)))
+        plies = int(generator.integers(1, table.black.max() + 1))
+        choices = table.won_in(plies)
         squares = choices[generator.integers(len(choices))].tolist()
         board = chess.Board(None)
         board.set_piece_map(dict(zip(squares, men, strict=True)))
+        board.turn = plies % 2 == 1
         game = ChessGame(board.fen())
-        if agent_first or not can_end(game):
+        if board.turn == colour or not can_end(game):
             return game.fen
 
 

@@ -62,8 +62,8 @@ class Tablebase:
         return None if found == DRAWN else found
 
     def won_in(self, plies: int) -> Array:
-        """(M, 3) white king, white piece, black king wherever White, to move, mates in `plies`."""
-        return np.argwhere(self.white == plies)
+        """(M, 3) white king, white piece, black king wherever a mate is `plies` off; if odd, White moves."""
+        return np.argwhere((self.white if plies % 2 else self.black) == plies)
 
 
 @lru_cache

@@ -67,7 +67,7 @@ class Chess:
     opponent: Literal["random", "greedy", "perfect"] = "random"  # perfect: kqk and krk only, which are solved
     reward: Literal["outcome", "capture", "shaped"] = "outcome"
     fen: str | None = None  # begin here instead
-    by_distance: bool = False  # kqk and krk: each distance to mate is equally likely, not each placement
+    by_distance: bool = False  # kqk and krk: each distance to mate in plies is equally likely
     history: int = HISTORY  # positions in an observation
     max_plies: int = 512  # moves of both sides; Silver et al. 2018
 
@@ -176,8 +176,10 @@ class Chess:
                 return ChessGame(offered, self.history)
         fen = self.fen or chess.STARTING_FEN
         if self.start != STANDARD:
-            place = placed_by_distance if self.by_distance else placed
-            fen = place(self.start, generator, agent_first=colour == chess.WHITE)
+            if self.by_distance:
+                fen = placed_by_distance(self.start, generator, colour)
+            else:
+                fen = placed(self.start, generator, agent_first=colour == chess.WHITE)
         return ChessGame(fen, self.history)
 
     @staticmethod
@@ -260,7 +262,6 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         super().reset(seed=seed)
         episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
         open_games([self._match], [episode_seed], self._opponent)
-        self._episode_seed = episode_seed
         return self._seen()
 
     def step(self, action: int | np.int64) -> tuple[Array, float, bool, bool, Info]:
@@ -298,9 +299,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
     @property
     def first(self) -> ChessGame:
         """The position that the game began from."""
-        match = self.config.new_match(self._starts)
-        match.start(self._episode_seed)
-        return match.game
+        return self._match.first
 
     @property
     def plies(self) -> int:

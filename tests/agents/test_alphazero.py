@@ -237,15 +237,15 @@ def test_a_game_in_progress_is_told_and_taken_up_again():
 def test_the_newest_games_are_remembered_and_drawn_evenly():
     memory = Memory(10)
     for number in range(6):
-        memory.add(Chapter.of(f"games-{number}", [played(7 + number, [2, 2, 0])], 1.0, 1.0))
+        memory.add(Chapter.of(f"games-{number}", [played(12 - number, [2, 2, 0])], 1.0, 1.0))
     assert len(memory) == 12, "four games of three plies: the fewest that are at least ten"
     positions = memory.sample(6000, None, np.random.default_rng(0), torch.device("cpu"))
     heaps, counts = np.unique(positions.obs.numpy(), return_counts=True)
-    expected_heaps = [heap for number in range(2, 6) for heap in (7 + number, 4 + number, 1 + number)]
+    expected_heaps = [heap for number in range(2, 6) for heap in (12 - number, 9 - number, 6 - number)]
     assert sorted(set(expected_heaps)) == heaps.tolist()
     shares = [expected_heaps.count(heap) * 500 for heap in heaps]
     np.testing.assert_allclose(counts, shares, rtol=0.2)
-    assert positions.mask.shape == (6000, 3)
+    assert positions.mask.sum(1).unique().tolist() == [1, 2, 3] and not positions.mask[:, 3:].any()
     np.testing.assert_allclose(positions.policy.sum(1), 1, rtol=1e-6)
     other = Memory(10)
     other.restore(memory.state())
@@ -272,7 +272,7 @@ def test_a_turned_board_has_the_turned_moves():
         only = (to[None], moves[None])
         drawn = memory.sample(1, only, np.random.default_rng(0), torch.device("cpu"))
         np.testing.assert_array_equal(drawn.obs[0], turned.observe([turned])[0])
-        assert drawn.legal[0].tolist() == moves[legal].tolist()
+        assert drawn.legal[drawn.mask].tolist() == moves[legal].tolist()
 
 
 def agent_for(worlds, **fields):
@@ -347,6 +347,17 @@ def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
     assert [p.env_steps for p in progress] == [64 * (i + 1) for i in range(12)]
     last = progress[-1].episodes
     assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
+
+
+def test_games_begin_before_anyone_has_moved_and_are_cut_after_so_many_plies():
+    worlds = make_worlds("chess", 3, seed=0, history=1, colour="black", max_plies=7)
+    for cut_after, longest in ((4, 4), (9, 7)):
+        agent = agent_for(worlds, num_simulations=2, num_steps=longest, cut_after=cut_after)
+        (progress,) = agent.learn(worlds, Budget(updates=1))
+        assert [episode.length for episode in progress.episodes] == [longest] * 3
+        positions = agent._memory.sample(50, None, np.random.default_rng(0), torch.device("cpu"))
+        first = ChessGame(history=1).observe([ChessGame(history=1)])[0]
+        assert (positions.obs.numpy() == first).all((1, 2, 3)).any(), "White's first move is learned too"
 
 
 def test_playing_does_not_change_what_is_learned():

@@ -57,14 +57,14 @@ def test_every_position_is_one_ply_from_its_best_successor(start):
 @pytest.mark.parametrize("start", ["kqk", "krk"])
 def test_starts_by_distance_have_every_distance_equally_often(start):
     table, generator = solved(start[1]), np.random.default_rng(0)
-    found = [
-        table.plies(chess.Board(placed_by_distance(start, generator, agent_first=True))) for _ in range(1000)
-    ]
+    boards = [chess.Board(placed_by_distance(start, generator, chess.WHITE)) for _ in range(1000)]
+    found = [table.plies(board) for board in boards]
+    assert all(board.turn == (left % 2 == 1) for board, left in zip(boards, found, strict=True))
     plies, counts = np.unique(found, return_counts=True)
-    assert plies.tolist() == list(range(1, table.white.max() + 1, 2))
-    assert counts.min() > 0.5 * 1000 / len(plies) and counts.max() < 1.6 * 1000 / len(plies)
-    second = [placed_by_distance(start, generator, agent_first=False) for _ in range(30)]
-    assert not any(can_end(ChessGame(fen)) for fen in second)
+    assert plies.tolist() == list(range(1, table.black.max() + 1))
+    assert counts.min() > 0.4 * 1000 / len(plies) and counts.max() < 1.8 * 1000 / len(plies)
+    for fen in (placed_by_distance(start, generator, chess.BLACK) for _ in range(60)):
+        assert chess.Board(fen).turn == chess.BLACK or not can_end(ChessGame(fen))
     config = world_config(f"chess/{start}", {"by_distance": True})
     assert config.protocol()["fen"] == "random distance to mate"
     with pytest.raises(FieldError, match="by_distance needs a start that is solved"):
