@@ -24,6 +24,7 @@ from scenes.build import build_policy, chosen_device, scene_agent, scene_world
 from scenes.schema import Scene, SceneError
 from sim.chess.opponents import action_masks
 from sim.chess.rules import FIFTY, THREEFOLD, ChessGame
+from sim.chess.world import Chess
 from sim.protocols import Policy
 
 MOST_SIMULATIONS = 1_000_000  # then the tree has grown large enough, and waits to be stopped
@@ -77,14 +78,16 @@ def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable
         CheckpointError: if its weights do not fit.
     """
     config = scene_world(scene)
-    if not config.name.split("/")[0] == "chess":
+    if not isinstance(config, Chess):
         raise SceneError(f"{scene.source.name}: a UCI engine plays chess, and this scene plays {config.name}")
     worlds = config.make_batch(1, scene.seed)
     agent = scene_agent(scene)
     policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
     assert scene.agent is not None
     trained = "" if card or scene.agent.use in ("random", "greedy") else ", untrained"
-    engine = Engine(policy, f"{scene.title} ({scene.agent.use}{trained})", history=config.history)  # type: ignore[attr-defined]
+    score = pawns if config.reward == "capture" and not isinstance(policy, AlphaZeroLearner) else centipawns
+    name = f"{scene.title} ({scene.agent.use}{trained})"
+    engine = Engine(policy, name, history=config.history, score=score)
     engine.run(sys.stdin if lines is None else lines)
 
 
@@ -97,9 +100,11 @@ class Engine:
         name: str,
         *,
         history: int,
+        score: Callable[[float], int] | None = None,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
         self._policy, self._name, self._history, self._say = policy, name, history, say
+        self._score = score or centipawns
         self._game = ChessGame(history=history)
         self._search: Search | None = None
         self._commands: dict[str, Callable[[Sequence[str]], None]] = {
@@ -254,7 +259,7 @@ class Engine:
         moves = " ".join(written(game, line))
         self._say(
             f"info depth {len(line)} nodes {nodes} nps {nodes / used:.0f} time {1000 * used:.0f} "
-            f"score cp {centipawns(value)} pv {moves}"
+            f"score cp {self._score(value)} pv {moves}"
         )
 
     def _complain(self, words: str) -> None:
@@ -293,6 +298,15 @@ def centipawns(value: float) -> int:
     (0, 89, -89)
     """
     return round(90 * math.tan(1.5637541897 * max(-0.9999, min(0.9999, value))))
+
+
+def pawns(value: float) -> int:
+    """The value of an agent that learned from captures, which is in pawns, in centipawns.
+
+    >>> pawns(1.5)
+    150
+    """
+    return round(100 * value)
 
 
 def numbers(words: Sequence[str]) -> dict[str, int]:

@@ -12,7 +12,8 @@ import pytest
 from agents.alphazero.train import AlphaZero
 from agents.random import Random
 from scenes.cli import main
-from scenes.uci import Engine, centipawns, seconds
+from scenes.schema import load_scene
+from scenes.uci import Engine, centipawns, seconds, serve
 from sim.catalog import make_worlds
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
@@ -183,3 +184,10 @@ def test_values_that_are_certain_have_a_finite_score():
 def test_a_scene_without_chess_is_refused(capsys):
     assert main(["uci", "cartpole"]) == 2
     assert "a UCI engine plays chess, and this scene plays gym/CartPole-v1" in capsys.readouterr().err
+
+
+def test_an_agent_that_learned_from_captures_tells_pawns(capsys):
+    lines = ["position fen 4k3/8/8/8/8/8/8/QQQQKQQQ w - - 0 1", "go"]
+    serve(load_scene("chess"), device="cpu", checkpoint=None, lines=lines)
+    told = capsys.readouterr().out
+    assert 0 < abs(int(told.split(" cp ")[1].split()[0])) < 5000
