@@ -52,6 +52,16 @@ class Limits:
     depth: int | None = None
     only: tuple[int, ...] = ()
 
+    def spent(self, tree: Tree, nodes: int, time_used: float, own_nodes: int) -> bool:
+        """Whether a search has come to its end; `own_nodes` where nothing limits it."""
+        if self.nodes is None and self.seconds is None and self.depth is None:
+            return nodes >= own_nodes
+        return (
+            (self.nodes is not None and nodes >= self.nodes)
+            or (self.seconds is not None and time_used >= self.seconds)
+            or (self.depth is not None and len(chosen_line(tree)) >= self.depth)
+        )
+
 
 @dataclass
 class Search:
@@ -104,6 +114,7 @@ class Engine:
         say: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
         self._policy, self._name, self._history, self._say = policy, name, history, say
+        self._searcher = policy if isinstance(policy, AlphaZeroLearner) else None
         self._score = score or centipawns
         self._game = ChessGame(history=history)
         self._search: Search | None = None
@@ -143,22 +154,22 @@ class Engine:
         self._say(f"id name Playfield {version('playfield')}: {self._name}")
         self._say("id author the Playfield authors")
         self._say("option name Ponder type check default false")
-        if isinstance(self._policy, AlphaZeroLearner):
-            default = self._policy.config.num_simulations
+        if self._searcher is not None:
+            default = self._searcher.config.num_simulations
             self._say(f"option name Simulations type spin default {default} min 1 max {MOST_SIMULATIONS}")
         self._say("uciok")
 
     def _set_option(self, words: Sequence[str]) -> None:
         name, _, value = " ".join(words).removeprefix("name ").partition(" value ")
-        searches = isinstance(self._policy, AlphaZeroLearner)
-        if name.lower() == "simulations" and isinstance(self._policy, AlphaZeroLearner):
+        if name.lower() == "simulations" and self._searcher is not None:
             self._stop()
             amount = whole(value, name)
             if not 1 <= amount <= MOST_SIMULATIONS:
                 raise ValueError(f"Simulations must be in 1…{MOST_SIMULATIONS}, not {amount}")
-            self._policy.config = replace(self._policy.config, num_simulations=amount)
+            self._searcher.config = replace(self._searcher.config, num_simulations=amount)
         elif name.lower() != "ponder":
-            raise ValueError(f'there is no option "{name}"; there is {"Simulations and " * searches}Ponder')
+            known = "Ponder" if self._searcher is None else "Simulations and Ponder"
+            raise ValueError(f'there is no option "{name}"; there is {known}')
 
     def _set_position(self, words: Sequence[str]) -> None:
         """``startpos`` or ``fen …``, then ``moves …``; what is wrong leaves the position as it was."""
@@ -220,23 +231,15 @@ class Engine:
 
     def _look(self, search: Search, game: ChessGame) -> list[int]:
         """The actions from here on that the agent expects, its own first."""
-        limits = search.limits
-        if not isinstance(self._policy, AlphaZeroLearner):
-            mask = action_masks([game])
-            if limits.only:
-                mask &= np.isin(np.arange(mask.shape[1]), limits.only)
-            info = {"action_mask": mask, "games": (game,)}
-            decision, _ = self._policy.act(ChessGame.observe([game]), info, greedy=True)
-            action = int(decision.actions[0])
-            if decision.value is not None:
-                self._tell(game, [action], float(decision.value[0]), 1, search)
-            return [action]
-        nodes, told = 0, time.monotonic()
-        for tree in self._policy.think(game, limits.only):
+        if self._searcher is None:
+            return self._first_look(search, game)
+        config, nodes, told = self._searcher.config, 0, time.monotonic()
+        for tree in self._searcher.think(game, search.limits.only):
             nodes += 1
             now = time.monotonic()
             over = search.stop.is_set() or nodes >= MOST_SIMULATIONS
-            over |= not search.patient and self._spent(tree, nodes, now - search.began, limits)
+            if not search.patient:
+                over |= search.limits.spent(tree, nodes, now - search.began, config.num_simulations)
             if over or now - told > TELL_EVERY:
                 told = now
                 self._tell(game, chosen_line(tree), tree.value(), nodes, search)
@@ -244,15 +247,17 @@ class Engine:
                 break
         return chosen_line(tree)
 
-    def _spent(self, tree: Tree, nodes: int, time_used: float, limits: Limits) -> bool:
-        assert isinstance(self._policy, AlphaZeroLearner)
-        if limits.nodes is None and limits.seconds is None and limits.depth is None:
-            return nodes >= self._policy.config.num_simulations
-        return (
-            (limits.nodes is not None and nodes >= limits.nodes)
-            or (limits.seconds is not None and time_used >= limits.seconds)
-            or (limits.depth is not None and len(chosen_line(tree)) >= limits.depth)
-        )
+    def _first_look(self, search: Search, game: ChessGame) -> list[int]:
+        """What an agent plays that does not search."""
+        mask, only = action_masks([game]), search.limits.only
+        if only:
+            mask &= np.isin(np.arange(mask.shape[1]), only)
+        info = {"action_mask": mask, "games": (game,)}
+        decision, _ = self._policy.act(ChessGame.observe([game]), info, greedy=True)
+        action = int(decision.actions[0])
+        if decision.value is not None:
+            self._tell(game, [action], float(decision.value[0]), 1, search)
+        return [action]
 
     def _tell(self, game: ChessGame, line: Sequence[int], value: float, nodes: int, search: Search) -> None:
         used = max(time.monotonic() - search.began, 1e-3)

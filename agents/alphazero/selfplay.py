@@ -15,7 +15,7 @@ from torch import Tensor
 from sim.protocols import Game
 from sim.records import Array, Episode, Segment, State
 
-WIDTH = 32  # legal actions
+WIDTH = 32  # minibatches have room for a multiple of so many legal actions
 
 
 class Boards(Protocol):
@@ -128,7 +128,7 @@ class Positions:
 
     Attributes:
         obs: (B, C, H, W) uint8.
-        legal: (B, K) int64 legal actions, filled up with 0.
+        legal: (B, K) int64 legal actions, and any action where `mask` is False.
         mask: (B, K) bool, which of them are real.
         policy: (B, K) float32, 0 where there is none.
         value: (B,) float32.
@@ -199,7 +199,7 @@ class Memory:
     def sample(
         self,
         batch_size: int,
-        symmetries: Symmetries | None,
+        symmetries: Symmetries,
         generator: np.random.Generator,
         device: torch.device,
     ) -> Positions:
@@ -220,12 +220,11 @@ class Memory:
             mask[i, : len(actions)] = True
         obs = np.stack([row[0] for row in rows])
         value = np.array([row[3] for row in rows], np.float32)
-        if symmetries is not None:
-            squares, actions = symmetries
-            turn = generator.integers(len(squares), size=batch_size)
-            flat = obs.reshape(*obs.shape[:2], -1)
-            obs = np.take_along_axis(flat, squares[turn][:, None], 2).reshape(obs.shape)
-            legal = actions[turn[:, None], legal]
+        squares, becomes = symmetries
+        turn = generator.integers(len(squares), size=batch_size)
+        flat = obs.reshape(*obs.shape[:2], -1)
+        obs = np.take_along_axis(flat, squares[turn][:, None], 2).reshape(obs.shape)
+        legal = becomes[turn[:, None], legal]
         return Positions(*(torch.from_numpy(a).to(device) for a in (obs, legal, mask, policy, value)))
 
     def state(self) -> State:

@@ -216,11 +216,10 @@ class AlphaZeroLearner(ActorCriticLearner):
             yield tree
 
     @torch.no_grad()
-    def evaluate(self, games: Sequence[Game]) -> tuple[list[Array], Array]:
+    def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
         """What the network says of N positions; an `agents.alphazero.tree.Evaluate`."""
         logits, value = self.forward(self.observe(games[0].observe(games)))
-        rows, values = logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
-        return [row[game.legal_actions()] for row, game in zip(rows, games, strict=True)], values
+        return logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Play and learn in turn until the budget is spent; yields after each update. A ply is an env step.

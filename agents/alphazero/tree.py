@@ -16,8 +16,8 @@ import numpy as np
 from sim.protocols import Game
 from sim.records import Array
 
-#: Of N positions: the logits (K,) of each one's legal actions, and (N,) values in [−1, 1] for the mover.
-Evaluate: TypeAlias = Callable[[Sequence[Game]], tuple[Sequence[Array], Array]]
+#: Of N positions: (N, A) logits of all actions, legal or not, and (N,) values in [−1, 1] for the mover.
+Evaluate: TypeAlias = Callable[[Sequence[Game]], tuple[Array, Array]]
 
 
 class Node:
@@ -45,9 +45,9 @@ class Node:
         self.logits: Array = np.zeros(0)
 
     def expand(self, logits: Array, value: float) -> None:
-        """Take up what the network says; `logits` (K,) in the order of the legal actions."""
+        """Take up what the network says; `logits` (A,) of all actions, legal or not."""
         self.actions = self.game.legal_actions()
-        self.logits = logits.astype(np.float64)
+        self.logits = logits[self.actions].astype(np.float64)
         self.value = float(value)
         self.visits = np.zeros(len(self.actions))
         self.totals = np.zeros(len(self.actions))

@@ -245,7 +245,6 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         starts: Starts[str] | None = None,
     ) -> None:
         self.config = config
-        self._starts = starts
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # a step is two plies
         self.observation_space = config.observation_space()
         self.action_space = Discrete(encoding.ACTIONS)

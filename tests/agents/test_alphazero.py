@@ -46,9 +46,12 @@ class Nim:
         return np.array([[game.heap] for game in games], np.uint8)
 
 
+STILL = np.zeros((1, 1), int), np.arange(3)[None]  # the symmetries of a heap: none but to leave it
+
+
 def ignorant(games):
     """A network that knows nothing."""
-    return [np.zeros(len(game.legal_actions())) for game in games], np.zeros(len(games))
+    return np.zeros((len(games), 3)), np.zeros(len(games))
 
 
 def node(logits, visits, totals, value=0.0):
@@ -143,7 +146,21 @@ def test_the_improved_policy_is_better_whatever_the_number_of_simulations(simula
             root.totals[index] += q[index]
         completed = completed_q(root)
         assert tree.policy() @ completed >= softmax(logits) @ completed - 1e-12
-        assert q[tree.choice()] == max(q[root.visits > 0]) or simulations < 4 or root.visits.max() > 1
+
+
+@pytest.mark.parametrize("simulations", [1, 3, 5, 16])
+def test_where_the_network_has_no_opinion_the_best_of_what_was_tried_is_played(simulations):
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        q = generator.uniform(-1, 1, 6)
+        root = node(np.zeros(6), np.zeros(6), np.zeros(6))
+        tree = GumbelTree(root, simulations, 4, Sigma(), None)
+        for _ in range(simulations):
+            index = tree.at_root()
+            root.visits[index] += 1
+            root.totals[index] += q[index]
+        assert (root.visits > 0).sum() == min(simulations, 4)
+        assert q[tree.choice()] == q[root.visits > 0].max()
 
 
 def test_without_simulations_to_tell_them_apart_gumbel_noise_samples_the_policy():
@@ -169,7 +186,7 @@ def test_trees_that_grow_side_by_side_are_the_trees_that_grow_alone():
 
     def knowing(games):
         asked.append(len(games))
-        logits = [np.linspace(0, 1, len(game.legal_actions())) for game in games]
+        logits = np.tile(np.linspace(0, 1, 3), (len(games), 1))
         return logits, np.array([0.1 * (game.heap % 4 - 1.5) for game in games])
 
     heaps = (5, 6, 11)
@@ -239,7 +256,7 @@ def test_the_newest_games_are_remembered_and_drawn_evenly():
     for number in range(6):
         memory.add(Chapter.of(f"games-{number}", [played(12 - number, [2, 2, 0])], 1.0, 1.0))
     assert len(memory) == 12, "four games of three plies: the fewest that are at least ten"
-    positions = memory.sample(6000, None, np.random.default_rng(0), torch.device("cpu"))
+    positions = memory.sample(6000, STILL, np.random.default_rng(0), torch.device("cpu"))
     heaps, counts = np.unique(positions.obs.numpy(), return_counts=True)
     expected_heaps = [heap for number in range(2, 6) for heap in (12 - number, 9 - number, 6 - number)]
     assert sorted(set(expected_heaps)) == heaps.tolist()
@@ -249,7 +266,7 @@ def test_the_newest_games_are_remembered_and_drawn_evenly():
     np.testing.assert_allclose(positions.policy.sum(1), 1, rtol=1e-6)
     other = Memory(10)
     other.restore(memory.state())
-    again = other.sample(6000, None, np.random.default_rng(0), torch.device("cpu"))
+    again = other.sample(6000, STILL, np.random.default_rng(0), torch.device("cpu"))
     assert torch.equal(again.obs, positions.obs) and torch.equal(again.value, positions.value)
 
 
@@ -292,9 +309,11 @@ def test_the_loss_is_over_legal_moves_alone():
     memory = Memory(1)
     memory.add(Chapter.of("one", [other], 1.0, 1.0))
     with torch.no_grad():
-        loss, figures = agent.loss(memory.sample(2, None, np.random.default_rng(0), torch.device("cpu")))
+        loss, figures = agent.loss(
+            memory.sample(2, worlds.symmetries, np.random.default_rng(0), torch.device("cpu"))
+        )
     (logits,), value = agent.evaluate([game])
-    log_policy = np.log(softmax(logits.astype(np.float64)))
+    log_policy = np.log(softmax(logits[legal].astype(np.float64)))
     by_hand = [-(policy @ log_policy), (value[0] - 0.5) ** 2, -(np.exp(log_policy) @ log_policy)]
     np.testing.assert_allclose(figures, by_hand, rtol=1e-4)
     np.testing.assert_allclose(loss, by_hand[0] + by_hand[1], rtol=1e-4)
@@ -338,15 +357,33 @@ def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
         worlds, num_simulations=16, num_steps=4, minibatch_size=32, learning_rate=2e-3, num_epochs=4
     )
     game = ChessGame(MATE_IN_ONE, 1)
-    mating = game.legal_actions().tolist().index(game.action("a1a8"))
+    legal = game.legal_actions()
+    mating = legal.tolist().index(game.action("a1a8"))
     (before,), value_before = agent.evaluate([game])
     progress = list(agent.learn(worlds, Budget(updates=12)))
     (after,), value_after = agent.evaluate([game])
-    assert softmax(before)[mating] < 0.2 and softmax(after)[mating] > 0.7
+    assert softmax(before[legal])[mating] < 0.2 and softmax(after[legal])[mating] > 0.7
     assert abs(value_before[0]) < 0.6 and value_after[0] > 0.7
     assert [p.env_steps for p in progress] == [64 * (i + 1) for i in range(12)]
     last = progress[-1].episodes
     assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
+
+
+def test_a_traced_loss_teaches_the_same_and_is_traced_once(monkeypatch):
+    monkeypatch.setattr("agents.gradient.BACKEND", "eager")
+    traced = torch._dynamo.utils.counters["stats"]
+    before, learned = traced["unique_graphs"], []
+    for compiled in (False, True):
+        worlds = make_worlds("chess/kpk", 4, seed=0, history=1)  # never more than 32 moves
+        agent = agent_for(
+            worlds, num_simulations=2, num_steps=12, minibatch_size=16, cut_after=6, compile=compiled
+        )
+        *_, progress = agent.learn(worlds, Budget(updates=3))
+        learned.append(agent.weights())
+    assert progress.metrics["policy_loss"] > 0
+    assert traced["unique_graphs"] - before == 1 and not torch._dynamo.utils.counters["graph_break"]
+    for name, weight in learned[0].items():
+        np.testing.assert_allclose(learned[1][name], weight, rtol=1e-5, atol=1e-6)
 
 
 def test_games_begin_before_anyone_has_moved_and_are_cut_after_so_many_plies():
@@ -355,7 +392,7 @@ def test_games_begin_before_anyone_has_moved_and_are_cut_after_so_many_plies():
         agent = agent_for(worlds, num_simulations=2, num_steps=longest, cut_after=cut_after)
         (progress,) = agent.learn(worlds, Budget(updates=1))
         assert [episode.length for episode in progress.episodes] == [longest] * 3
-        positions = agent._memory.sample(50, None, np.random.default_rng(0), torch.device("cpu"))
+        positions = agent._memory.sample(50, worlds.symmetries, np.random.default_rng(0), torch.device("cpu"))
         first = ChessGame(history=1).observe([ChessGame(history=1)])[0]
         assert (positions.obs.numpy() == first).all((1, 2, 3)).any(), "White's first move is learned too"
 

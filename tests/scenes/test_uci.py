@@ -74,11 +74,19 @@ class Told(list):
 
 
 def answers(*lines, agent=None):
+    """What it says to `lines`; stdin stays open until the last search has ended by itself."""
+
+    def kept_open():
+        yield from lines
+        if engine._search is not None:
+            engine._search.thread.join(30)
+
     told = Told()
     worlds = make_worlds("chess", 1, history=1)
     config = agent or AlphaZero(network="board32", num_simulations=8)
     policy = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-    Engine(policy, "test", history=1, say=told.append).run(lines)
+    engine = Engine(policy, "test", history=1, say=told.append)
+    engine.run(kept_open())
     return told
 
 
@@ -89,11 +97,10 @@ def test_it_introduces_itself_and_is_ready():
 
 
 def test_a_game_is_followed_move_by_move():
-    told = answers("position startpos moves f2f3 e7e5 g2g4", "go nodes 64")
-    (move,) = told.moves()
-    board = chess.Board()
-    for uci in ("f2f3", "e7e5", "g2g4", move):
-        board.push_uci(uci)  # raises for an illegal one
+    looks_everywhere = AlphaZero(network="board32", num_simulations=64, num_considered=64)
+    told = answers("position startpos moves f2f3 e7e5 g2g4", "go", agent=looks_everywhere)
+    assert told.moves() == ["d8h4"], "fool's mate, which is there after these three moves alone"
+    assert answers("position startpos moves f2f3 e7e5", "go searchmoves g2g4").moves() == ["g2g4"]
 
 
 @pytest.mark.parametrize(
