@@ -1,4 +1,4 @@
-"""The worlds by name, and how any catalogue is looked up.
+"""Catalogue of worlds by name, and the lookup that all catalogues share.
 
 A name is a family, or a family and a variant: ``atari/pong``, ``gym/CartPole-v1``. The families
 are imported only when one of their worlds is asked for, so a missing extra hurts only itself.
@@ -40,11 +40,11 @@ class CatalogError(RequestError, ValueError):
 
 
 class MissingPackageError(RequestError, ImportError):
-    """Something needs a package that is not installed; the message holds the line that mends it."""
+    """A required package is not installed; the message holds the pip line that installs it."""
 
 
 def load(catalog: Mapping[str, str], name: str, kind: str) -> Any:
-    """What ``"module:factory"`` stands under `name` for.
+    """Import the object that `catalog` lists under `name` as ``"module:attribute"``.
 
     Raises:
         CatalogError: if there is no such name, with the nearest ones.
@@ -112,9 +112,9 @@ def world_names() -> list[str]:
 
 
 def installed_names() -> list[str]:
-    """What is registered with gymnasium, but not our own worlds, nor those that have moved elsewhere.
+    """IDs of the environments registered with gymnasium, without Playfield's own and those that have moved.
 
-    Of the latter gymnasium keeps the names, with functions that only say where they are now.
+    Gymnasium keeps the IDs of environments that moved to other packages, with functions that only raise.
     """
     entries = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
     gone = {name for name, entry in entries.items() if getattr(entry, "__name__", "").startswith("_raise_")}
@@ -144,7 +144,7 @@ def world_config(
 
 
 def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> Worlds:
-    """A batch of `num_envs` worlds; world i equals ``make_world(name, seed=seed + i)``.
+    """Make a batch of `num_envs` worlds; world i equals ``make_world(name, seed=seed + i)``.
 
     >>> worlds = make_worlds("gym/CartPole-v1", num_envs=2, seed=7)
     >>> obs, info = worlds.reset()
@@ -155,7 +155,7 @@ def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> W
 
 
 def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, Any]:
-    """One world that can draw itself; its first ``reset()`` uses `seed`.
+    """Make one world that can be rendered; its first ``reset()`` uses `seed`.
 
     >>> world = make_world("gym/CartPole-v1", seed=7)
     >>> world.reset()[0].shape
@@ -165,7 +165,7 @@ def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, An
 
 
 def _register() -> None:
-    """Offer every world of our own to ``gymnasium.make``; installed ones are there already."""
+    """Register every world of Playfield's own with gymnasium; installed ones are registered already."""
     for name in world_names():
         family, _, variant = name.partition("/")
         if family != "gym":

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with weights and a card that says what they are.
+"""Checkpoints: folders with safetensors weights and a model card, ``card.toml``.
 
 `model.safetensors` holds the arrays and `card.toml` everything that a reader needs to trust
 them: what made them, for which world and spaces, from which budget, and with which score. Loading
@@ -40,10 +40,10 @@ Card = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a checkpoint's weights lie, and what else lies beside its card.
+    """File layout of a checkpoint: which weight file holds which arrays, and other files beside the card.
 
     Attributes:
-        parts: beginning of the arrays' names → the file that holds them, without that beginning; every array
+        parts: prefix of the arrays' names → the file that holds them, without that prefix; every array
             belongs to one part.
         files: relative path → text, for readers of another library.
     """
@@ -60,25 +60,25 @@ class CheckpointError(RequestError, ValueError):
 
 
 class TakesWeights(Protocol):
-    """Whatever can be given the weights of a checkpoint."""
+    """A model that can load the weights of a checkpoint."""
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take them up; ValueError if they do not fit."""
+        """Load them; ValueError if they do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was read from `folder`."""
+    """A checkpoint in memory: its folder, model card, and weights by name."""
 
     folder: Path
     card: Card
     weights: dict[str, Array]
 
     def give(self, model: TakesWeights) -> None:
-        """Give the weights to a model.
+        """Load the weights into a model.
 
         Raises:
-            CheckpointError: if it is a model of other keys, so that they do not fit.
+            CheckpointError: if the model has another configuration, so that they do not fit.
         """
         try:
             model.load_weights(self.weights)
@@ -100,7 +100,7 @@ def make_card(
     protocol: Mapping[str, Any] | None = None,
     scores: Mapping[str, Any] | None = None,
 ) -> Card:
-    """The card of a model.
+    """Make a checkpoint's model card: what was trained, on what, for how long, with which scores.
 
     Args:
         kind: ``agent``, ``perception`` or ``sampler``.
@@ -109,9 +109,9 @@ def make_card(
         seed: of the run.
         trained: the budget that it has had, such as ``{"env_steps": 4_000_000, "seconds": 3600}``.
         world: the world's catalogue name.
-        observation_space: what it looks at, without the batch.
-        action_space: what it answers with, without the batch.
-        preprocessing: what happens to an input inside the model, in words.
+        observation_space: of one world, without the batch.
+        action_space: of one world, without the batch.
+        preprocessing: of an input inside the model, in words.
         protocol: the rules it was trained under.
         scores: metrics with N, interval and protocol, as `playfield evaluate` gives them.
     """
@@ -138,7 +138,7 @@ def make_card(
 def save_checkpoint(
     folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False, layout: Layout = PLAIN
 ) -> None:
-    """Write a checkpoint; an older one at `folder` goes only when this one is complete.
+    """Write a checkpoint; an older one at `folder` is replaced only when this one is complete.
 
     Args:
         folder: where to.
@@ -165,7 +165,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint and check that it is whole.
+    """Read a checkpoint and check that it is complete.
 
     Args:
         folder: of the checkpoint, or of a run, whose newest one is meant.
@@ -183,7 +183,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def meant(folder: Path) -> Path:
-    """The checkpoint that a folder stands for: of a run folder its newest, of any other the folder itself."""
+    """The checkpoint of a folder: of a run folder its newest checkpoint, of any other the folder itself."""
     saved = [path for path in (folder / "checkpoints").glob("*") if path.name.isdecimal()]
     return max(saved, key=lambda path: int(path.name), default=folder)
 
@@ -214,7 +214,7 @@ def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
 
 
 def load_card(folder: Path) -> Card:
-    """The card alone, of a checkpoint's folder or of a run's, whose newest checkpoint is meant.
+    """Read the model card alone, of a checkpoint folder or of a run folder's newest checkpoint.
 
     Raises:
         CheckpointError: if there is none, or it is damaged or of a newer format.
@@ -247,7 +247,7 @@ def load_card(folder: Path) -> Card:
 
 
 def check_fits(checkpoint: Checkpoint, **expected: object) -> None:
-    """Refuse a checkpoint whose card says otherwise than `expected`.
+    """Refuse a checkpoint whose card differs from `expected`.
 
     Raises:
         CheckpointError: with every difference.

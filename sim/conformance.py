@@ -1,9 +1,9 @@
-"""What worlds, policies, perceptions and samplers promise, checked promise by promise.
+"""Conformance tests of the interfaces of worlds, policies, perceptions and samplers.
 
 `check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
 `check_perception` takes a model and pictures, `check_sampler` a model and examples. All raise
-`ConformanceError` with the culprit and the promise that it breaks. Tests call them for every catalogue
-entry; whoever writes a new one calls them first. Knows no torch and no pytest.
+`ConformanceError` with the culprit and the rule that it breaks. Tests call them for every catalogue
+entry; call them first when you write a new one. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ Step = tuple[Array, Array, Array, Array, Array, Info]  # actions, then what `ste
 
 
 class ConformanceError(AssertionError):
-    """A world or a policy breaks a promise; the message names both."""
+    """A world, policy, perception or sampler breaks a rule of its interface; the message names both."""
 
 
 @dataclass
 class Recording:
-    """Random legal play: what `reset` gave, every step, and some states by the number of steps before."""
+    """Recorded random legal play: what `reset` gave, every step, and some states by the steps before them."""
 
     obs: Array
     info: Info
@@ -43,7 +43,7 @@ class Recording:
 
 
 def check_world(world: str | WorldConfig, *, steps: int = 200, **fields: Any) -> None:
-    """Play a world and check that it keeps every promise of `sim.vector` and `sim.protocols`.
+    """Play a world and check it against every rule of `sim.vector` and `sim.protocols`.
 
     Args:
         world: a catalogue name, or a configuration.
@@ -51,7 +51,7 @@ def check_world(world: str | WorldConfig, *, steps: int = 200, **fields: Any) ->
         **fields: the world's own keys, such as a limit that makes its episodes short.
 
     Raises:
-        ConformanceError: naming the world and the first promise that it breaks.
+        ConformanceError: naming the world and the first rule that it breaks.
 
     >>> check_world("gym/CartPole-v1", steps=60)
     """
@@ -75,7 +75,7 @@ def check_world(world: str | WorldConfig, *, steps: int = 200, **fields: Any) ->
 
 
 def check_spaces(config: WorldConfig, worlds: Worlds, single: gymnasium.Env[Any, Any]) -> None:
-    """Single and batch agree on spaces; actions have names; the rules are plain and name the world."""
+    """Check that single and batch have equal spaces, actions have names, and `protocol` is plain data."""
     space = single.action_space
     _require(single.observation_space == worlds.single_observation_space, config, "one observation space")
     _require(space == worlds.single_action_space, config, "one action space")
@@ -89,7 +89,7 @@ def check_spaces(config: WorldConfig, worlds: Worlds, single: gymnasium.Env[Any,
 
 
 def record(config: WorldConfig, worlds: Worlds, steps: int) -> Recording:
-    """Play random legal actions, checking types and ranges on the way."""
+    """Play random legal actions and record them, checking types and ranges on the way."""
     obs, info = worlds.reset()
     recording = Recording(obs, info, states={0: worlds.state()})
     generator = np.random.default_rng(SEED)
@@ -118,7 +118,7 @@ def record(config: WorldConfig, worlds: Worlds, steps: int) -> Recording:
 
 
 def check_singles(config: WorldConfig, recording: Recording, singles: list[gymnasium.Env[Any, Any]]) -> None:
-    """World i is the single world with its episodes' seeds, step for step, endings and masks included."""
+    """Check that world i of a batch equals the single world with the same seeds, step for step."""
     for i, single in enumerate(singles):
         start, start_info = single.reset()
         _same(config, recording.obs[i], start, f"world {i} starts as the single world with seed + {i}")
@@ -160,7 +160,7 @@ def _same_info(config: WorldConfig, info: Info, single: Info, i: int) -> None:
 
 
 def check_resume(config: WorldConfig, recording: Recording, other: Worlds, end: State) -> None:
-    """`restore` goes on exactly, in a batch with another seed, from any moment, right after an end too."""
+    """Check that `restore` resumes exactly in a batch with another seed, also right after an episode ends."""
     for moment, state in recording.states.items():
         before = recording.steps[moment - 1] if moment else None
         obs, info = (before[1], before[5]) if before else (recording.obs, recording.info)
@@ -175,14 +175,14 @@ def check_resume(config: WorldConfig, recording: Recording, other: Worlds, end: 
 
 
 def check_reproducible(config: WorldConfig, recording: Recording, other: Worlds) -> None:
-    """`reset(seed=...)` starts any batch over: the same seed and actions give the same again."""
+    """Check that ``reset(seed=...)`` starts a batch over: the same seed and actions repeat the same steps."""
     obs, _ = other.reset(seed=SEED)
     _same(config, obs, recording.obs, "reset(seed=...) starts the batch over")
     _replay(config, other, recording.steps, "the same seed gives the same")
 
 
 def check_bad_actions(config: WorldConfig, worlds: Worlds) -> None:
-    """Wrong values, shapes and types are refused with `ActionError`, and nothing has moved then."""
+    """Check that actions of wrong value, shape or type raise `ActionError` and change nothing."""
     obs, info = worlds.reset()
     good = _legal(worlds, info, np.random.default_rng(0))
     space = worlds.single_action_space
@@ -215,7 +215,7 @@ def _refusal(worlds: Worlds, actions: Array) -> str | None:
 def check_partial_reset(
     config: WorldConfig, recording: Recording, worlds: Worlds, single: gymnasium.Env[Any, Any]
 ) -> None:
-    """`reset_mask` starts the next episode of the masked worlds and leaves the others alone."""
+    """Check that `reset_mask` starts the next episode of the masked worlds and leaves the others alone."""
     worlds.reset(seed=SEED)
     first, later = recording.steps[:3], recording.steps[3:10]
     _replay(config, worlds, first, "the same seed gives the same")
@@ -236,7 +236,7 @@ def check_partial_reset(
 
 
 def check_picture(config: WorldConfig, single: gymnasium.Env[Any, Any]) -> None:
-    """A single world draws itself, uint8 (H, W, 3)."""
+    """Check that ``render()`` of a single world gives (H, W, 3) uint8."""
     picture: Any = single.render()
     fits = isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3
     _require(fits and picture.shape[2] == 3, config, "render() gives uint8 (H, W, 3)")
@@ -244,7 +244,7 @@ def check_picture(config: WorldConfig, single: gymnasium.Env[Any, Any]) -> None:
 
 
 def check_policy(policy: Policy, worlds: Worlds, *, seed: int = SEED, steps: int = 20) -> None:
-    """Let a policy act, sampling and greedily, and check what it decides.
+    """Let a policy act, sampling and greedily, and check its decisions.
 
     Args:
         policy: anything with `sim.protocols.Policy`'s methods.
@@ -253,7 +253,7 @@ def check_policy(policy: Policy, worlds: Worlds, *, seed: int = SEED, steps: int
         steps: how many times it acts in each mode.
 
     Raises:
-        ConformanceError: naming the policy and the first promise that it breaks.
+        ConformanceError: naming the policy and the first rule that it breaks.
     """
     for greedy in (False, True):
         chosen = _act(policy, worlds, seed, steps, greedy)
@@ -279,7 +279,7 @@ def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) ->
 
 
 def check_decision(policy: Policy, decision: Decision, worlds: Worlds, info: Info) -> None:
-    """Shapes, types and ranges of one decision; masked actions are neither chosen nor likely."""
+    """Check shapes, types and ranges of one decision; masked actions are neither chosen nor likely."""
     space, n, actions = worlds.single_action_space, worlds.num_envs, decision.actions
     whole = isinstance(space, Discrete)
     kind = np.dtype(np.int64 if whole else np.float32)
@@ -335,16 +335,16 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
 def check_perception(
     model: PerceptionModel, pictures: Sequence[Array], tells: str = "boxes", names: Sequence[str] = ()
 ) -> None:
-    """A perception keeps every promise of its seam on these pictures.
+    """Check a perception against its interface on these pictures.
 
     Args:
         model: reads ``"rgb"``.
         pictures: (H, W, 3) uint8 each, of any sizes.
         tells: the field of a percept that it fills.
-        names: that it was built for.
+        names: the class names that it was built for.
 
     Raises:
-        ConformanceError: naming the model and the first promise that it breaks.
+        ConformanceError: naming the model and the first rule that it breaks.
     """
     _require(model.reads == "rgb", model, "it says what it reads")
     before = [picture.copy() for picture in pictures]
@@ -374,7 +374,7 @@ def check_perception(
 def _check_told(
     model: PerceptionModel, percept: Percept, shape: tuple[int, int], names: Sequence[str]
 ) -> None:
-    """Masks, depths, keypoints and labels have the shapes, ranges and names that `sim.records` promises."""
+    """Check shapes, ranges and names of masks, depths, keypoints and labels against `sim.records`."""
     mask, depth = percept.mask, percept.depth
     if mask is not None:
         _require(mask.shape == shape, model, "a mask covers the picture")
@@ -407,7 +407,7 @@ def _check_boxes(model: PerceptionModel, percept: Percept, width: int, height: i
 
 
 def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | None = None) -> None:
-    """A sampler keeps every promise of its seam.
+    """Check a sampler against its interface.
 
     Args:
         model: fitted or fresh.
@@ -415,7 +415,7 @@ def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | N
         options: how it samples; few steps are enough.
 
     Raises:
-        ConformanceError: naming the model and the first promise that it breaks.
+        ConformanceError: naming the model and the first rule that it breaks.
     """
     options = options or SampleOptions(steps=2)
     free = Condition()
@@ -441,7 +441,7 @@ def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | N
 
 
 def _check_abilities(model: SamplerModel, values: Array, made: Array, options: SampleOptions) -> None:
-    """What only some samplers can."""
+    """Check the optional interfaces, of the samplers that have them."""
     before = values.copy()
     if isinstance(model, Traces):
         *_, last = model.trace(len(made), Condition(), options, SEED)
@@ -463,7 +463,7 @@ def _check_abilities(model: SamplerModel, values: Array, made: Array, options: S
 
 
 def _latents(model: Any) -> int:
-    """How many latents a decoder takes: it says so in its configuration."""
+    """The dimension of a decoder's latent space, from its configuration."""
     return int(model.config.latents)
 
 
@@ -476,7 +476,7 @@ def _check_made(model: SamplerModel, made: Array, n: int) -> None:
 
 
 def _refused(model: SamplerModel, condition: Condition, options: SampleOptions) -> str:
-    """What a sampler says when it refuses a condition; empty if it does not."""
+    """The error message of a sampler that refuses a condition; empty if it does not refuse."""
     try:
         model.sample(1, condition, options, SEED)
     except ValueError as error:

@@ -1,15 +1,15 @@
-"""The one distinction that a user's exit code makes: the request was wrong, or the work failed."""
+"""Base exceptions by exit code: `RequestError` (2, an invalid request) and `WorkError` (1, failed work)."""
 
 
 class RequestError(Exception):
-    """What was asked for cannot be; nothing was started or changed.
+    """An invalid request; nothing was started or changed.
 
     The message is one line that names the culprit and the mend. The command line exits with 2.
     """
 
 
 class WorkError(Exception):
-    """The request was fine but the work failed; the message says what was saved and how to go on.
+    """A valid request whose work failed; the message says what was saved and how to go on.
 
     The command line exits with 1.
     """

@@ -1,4 +1,4 @@
-"""Strict construction of dataclasses from what a user wrote.
+"""Strict construction of configuration dataclasses from user input such as TOML keys.
 
 A scene's keys, ``--set`` and the keyword arguments of `sim.catalog.make_worlds` all pass through
 here: an unknown key names its nearest neighbour, a wrong type or range names the key.
@@ -17,7 +17,7 @@ from sim.errors import RequestError
 
 T = TypeVar("T")
 
-MANY = 64  # names; fewer are all told
+MANY = 64  # names; fewer are all listed
 
 
 class FieldError(RequestError, ValueError):
@@ -25,7 +25,7 @@ class FieldError(RequestError, ValueError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """A sentence that helps someone who wrote `name` but meant one of `names`.
+    """A hint for a misspelt name: the closest of `names`, or all of them.
 
     >>> nearest("learning_rat", ["gamma", "learning_rate"])
     'did you mean "learning_rate"?'
@@ -47,7 +47,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
     Args:
         cls: a dataclass; its annotations say what each value must be.
         values: keys are field names.
-        where: what the user would look for, such as ``pong.toml, [agent]``.
+        where: the place in the user's input, for messages, such as ``pong.toml, [agent]``.
         beside: keys that may stand there, too, and have been taken out of `values`.
 
     Raises:
@@ -70,7 +70,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
 
 
 def checked_value(value: Any, hint: Any, where: str) -> Any:
-    """`value` as `hint` wants it: whole numbers pass for floats, lists for tuples; nothing else is bent.
+    """Check `value` against a type hint; integers pass for floats, lists for tuples, and nothing else.
 
     Raises:
         FieldError: naming `where`, what was expected and what was given.
@@ -125,7 +125,7 @@ def _plain(value: Any, kind: type, where: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """`value` as its writer would know it again.
+    """A value as the user would write it in TOML, for error messages.
 
     >>> shown("abc"), shown(True), shown(3)
     ('"abc"', 'true', '3')

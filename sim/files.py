@@ -1,4 +1,4 @@
-"""Writing so that a kill, a full disk or a power cut leaves either the old thing or the new one."""
+"""Atomic writing of folders: a kill, a full disk or a power cut leaves either the old one or the new one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SaveError(WorkError, OSError):
 
 @contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block ends well.
+    """Context manager of a temporary folder that becomes `target` when the block ends without an error.
 
     Everything in it is flushed to disk before the rename. An older `target` is moved aside only
     when the new one is complete, and deleted last.
@@ -68,14 +68,14 @@ def flush_to_disk(path: Path) -> None:
 
 
 def reason(error: OSError) -> str:
-    """What went wrong, in words for a person."""
+    """The cause of an OSError in words, for messages."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     return (error.strerror or str(error)).lower()
 
 
 def sweep(folder: Path) -> None:
-    """Delete what a killed process left half-written in `folder`; bring back what it had moved aside."""
+    """Delete what a killed process left half-written in `folder`; restore what it had moved aside."""
     for path in folder.glob(".*.old-*"):
         target = folder / path.name[1:].rpartition(".old-")[0]
         if not target.exists():

@@ -1,4 +1,4 @@
-"""``gym/<id>``: any gymnasium environment that is installed, as it is."""
+"""Gymnasium environments as worlds: ``gym/<id>`` is any installed environment, unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACTION_NAMES = {
 
 @dataclass(frozen=True)
 class Installed:
-    """The scene keys of ``gym/<id>``."""
+    """Configuration of the worlds ``gym/<id>``; its fields are the scene's keys."""
 
     id: str
     kwargs: dict[str, Any] = field(default_factory=dict)  # for the environment's own constructor
@@ -44,7 +44,7 @@ class Installed:
         return f"gym/{self.id}"
 
     def make(self, seed: int) -> gymnasium.Env[Any, Any]:
-        """One environment that draws itself if it can."""
+        """Make one environment, with ``render_mode="rgb_array"`` if it can be rendered."""
         try:
             env = self._made(render_mode="rgb_array")
         except TypeError:  # an environment without pictures takes no render_mode
@@ -57,7 +57,7 @@ class Installed:
         return worlds
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The rules that a score was made under."""
+        """The evaluation rules that go with a score."""
         values = {f"kwargs.{key}": str(value) for key, value in self.kwargs.items()}
         return {"world": self.name, **values, "gymnasium": version("gymnasium")}
 
@@ -78,7 +78,7 @@ class Installed:
 
 
 class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Uses a given seed for the first reset that brings none."""
+    """Gymnasium wrapper that uses a given seed for the first reset without one, and names the actions."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], seed: int) -> None:
         super().__init__(env)

@@ -1,4 +1,4 @@
-"""What this machine has: how many processors a process may use, and how much memory it may still take."""
+"""Hardware limits of this process: usable processors, and memory that it can still allocate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIB = 2**30
 
 
 class MemoryRefused(RequestError, ValueError):
-    """More memory than there is was asked for; nothing was allocated."""
+    """A request for more memory than is free; nothing was allocated."""
 
 
 def processors() -> int:
@@ -24,7 +24,7 @@ def processors() -> int:
 
 
 def free_memory() -> int | None:
-    """Bytes that can be allocated without pushing anything out; None where the system does not tell.
+    """Bytes that can be allocated without swapping; None where the system does not say.
 
     Linux: what the kernel calls available, within the container's limit. Elsewhere: all that is installed,
     which catches what could never fit.
@@ -34,14 +34,14 @@ def free_memory() -> int | None:
 
 
 def check_memory(wanted: int, what: str, mend: str, free: int | None = None) -> None:
-    """Refuse what does not fit, with both numbers, before anything is allocated.
+    """Refuse an allocation that does not fit into free memory, with both numbers, before it is made.
 
     An operating system grants zeroed memory that it does not have and kills the process hours later, when
     it is written to.
 
     Args:
         wanted: bytes.
-        what: needs them, such as ``a replay of 1,000,000 transitions``.
+        what: what needs them, such as ``a replay of 1,000,000 transitions``.
         mend: what to do about it.
         free: bytes there are; `free_memory`, unless told: of a GPU, say.
 

@@ -1,7 +1,7 @@
-"""What is played in a window, noted on the way and recorded afterwards.
+"""Recording of episodes played in the window: logged as seeds and actions, then replayed into a data set.
 
-A show is wrapped by `recorded` while it is watched; `replay` then plays the noted episodes again, checks them
-step by step and writes them with `sim.recording`.
+A show is wrapped by `recorded` while it is watched; `replay` then plays the logged episodes again, checks
+them step by step and writes them with `sim.recording`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class ReplayError(WorkError):
-    """An episode that did not come out again as it had been played."""
+    """An episode whose replay differs from what was played."""
 
 
 @dataclass
 class Played:
-    """What it takes to play one episode again: its seed, and what was done and earned at each step."""
+    """Log of one episode, enough to replay it: its seed, and action, reward and player of each step."""
 
     seed: int
     actions: list[Array] = field(default_factory=list)
@@ -36,13 +36,13 @@ class Played:
 
 
 class RecordingShow:
-    """A `sim.viewer.show.Show` of one world that notes all whole episodes while another show is watched.
+    """A `sim.viewer.show.Show` of one world that wraps another show and logs its complete episodes.
 
-    Noting costs nothing while a person plays: only seeds, actions and rewards are kept, and `replay` gives
-    the rest afterwards. It relies on what `sim.vector.Worlds` promises of seeds, and `replay` checks it.
+    Logging costs nothing while a person plays: only seeds, actions and rewards are kept, and `replay` gives
+    the rest afterwards. It relies on the seeding rules of `sim.vector.Worlds`, and `replay` checks them.
 
     Attributes:
-        played: the whole episodes, in order.
+        played: the complete episodes, in order.
     """
 
     def __init__(self, show: Show, seed: int) -> None:
@@ -63,7 +63,7 @@ class RecordingShow:
         return getattr(self._show, name)
 
     def start(self, seed: int | None) -> Moment:
-        """Begin anew; the episode in progress is given up."""
+        """Start the show again; the episode in progress is dropped."""
         moment = self._show.start(seed)
         if seed is not None:
             self._run_seed, self._episode = seed, -1
@@ -71,7 +71,7 @@ class RecordingShow:
         return moment
 
     def step(self, person: int | None, **how: bool) -> Moment:
-        """Step the show, and note it; `how` is for the show."""
+        """Step the show and log the step; `how` is passed to the show."""
         moment = self._show.step(person, **how)
         if moment.actions is None:  # nothing was done
             return moment
@@ -90,7 +90,7 @@ class RecordingShow:
 
 
 class RecordingInteractiveShow(RecordingShow):
-    """The same for a show that takes gestures.
+    """A `RecordingShow` for a show that takes gestures.
 
     `isinstance(…, sim.viewer.show.Interactive)` does not see what `__getattr__` gives.
     """
@@ -99,7 +99,7 @@ class RecordingInteractiveShow(RecordingShow):
 
     @property
     def offers(self) -> Any:
-        """What it takes from a person."""
+        """The wrapped show's `Offer`s."""
         return self._show.offers
 
     @property
@@ -108,7 +108,7 @@ class RecordingInteractiveShow(RecordingShow):
         return bool(self._show.waits)
 
     def touch(self, gesture: Any) -> Any:
-        """Hand a gesture on: it changes no world before it comes back as a step."""
+        """Pass a gesture on; it changes no world until it comes back as a step."""
         return self._show.touch(gesture)
 
     def look(self) -> Moment:
@@ -118,15 +118,15 @@ class RecordingInteractiveShow(RecordingShow):
 
 
 def recorded(show: Show, seed: int) -> RecordingShow:
-    """`show`, noted; its worlds were made with `seed`."""
+    """Wrap `show` so that its episodes are logged; its worlds were made with `seed`."""
     return (RecordingInteractiveShow if hasattr(show, "touch") else RecordingShow)(show, seed)
 
 
 def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: Dataset) -> None:
-    """Play a noted episode again and write it.
+    """Replay a logged episode and write it to a data set.
 
     Raises:
-        ReplayError: if it goes another way than it went.
+        ReplayError: if rewards or the end differ from those logged.
         OSError: if the disk is full.
     """
     obs, info = world.reset(seed=played.seed)

@@ -1,7 +1,7 @@
-"""The seams: what a world, an agent, a perception model, a sampler and a game must offer.
+"""Interfaces (`typing.Protocol`) of worlds, policies, learners, perceptions, samplers and games.
 
 All of them are structural (`typing.Protocol`): nothing inherits from them, and
-`sim.conformance` checks that every catalogue entry keeps them. Arrays cross seams, tensors do not.
+`sim.conformance` checks that every catalogue entry keeps them. Arguments and results are arrays, not tensors.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class WorldConfig(Protocol):
         """The world's full catalogue name, such as ``atari/pong``."""
 
     def make(self, seed: int) -> gymnasium.Env[Any, Any]:
-        """One world that can draw itself (``render()`` gives RGB); its first reset uses `seed`."""
+        """Make one world whose ``render()`` gives RGB; its first reset uses `seed`."""
 
     def make_batch(self, num_envs: int, seed: int) -> Worlds:
-        """`num_envs` worlds that step together."""
+        """Make a batch of `num_envs` worlds that step together."""
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The rules that a score was made under; equal rules compare equal."""
+        """The evaluation rules that go with a score; equal rules compare equal."""
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Acts in N worlds at once."""
+    """A policy: chooses actions for N worlds at once."""
 
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
@@ -64,22 +64,22 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Learner(Policy, Protocol):
-    """A policy that also learns, and whose learning can be stopped and taken up again exactly."""
+    """A policy that also learns, and whose training can be stopped and resumed exactly."""
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
-        """Learn until the budget is spent, yielding where it is safe to stop."""
+        """Train until the budget is spent, yielding where it is safe to stop."""
 
     def state(self) -> State:
         """Everything that an exact resume needs, the worlds included."""
 
     def restore(self, state: State) -> None:
-        """Take up `state`; the next `learn` goes on from there."""
+        """Load `state`; the next `learn` goes on from there."""
 
     def weights(self) -> dict[str, Array]:
-        """What acting needs, and no more: the content of a checkpoint."""
+        """The arrays that acting needs, and no more: the content of a checkpoint."""
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint."""
+        """Load weights from a checkpoint."""
 
 
 class AgentConfig(Protocol):
@@ -87,7 +87,7 @@ class AgentConfig(Protocol):
 
     @property
     def greedy(self) -> bool:
-        """Whether the agent plays its best action, or samples, when watched and scored."""
+        """Whether the agent plays greedily or samples when watched and evaluated."""
 
     def build(
         self,
@@ -102,7 +102,7 @@ class AgentConfig(Protocol):
 
 @runtime_checkable
 class LearnerConfig(Protocol):
-    """A catalogue entry for agents that learn: an `AgentConfig` with two promises more."""
+    """A catalogue entry for agents that learn: an `AgentConfig` that builds a `Learner` and has a `probe`."""
 
     @property
     def greedy(self) -> bool:
@@ -119,11 +119,11 @@ class LearnerConfig(Protocol):
         """Make a fresh learner for one world's spaces."""
 
     def probe(self) -> LearnerConfig:
-        """The same work a step in shorter updates, to estimate how long training will take."""
+        """A configuration with the same work a step in shorter updates, to estimate the training time."""
 
 
 class Perception(Protocol):
-    """Looks at inputs of one kind and says what is there."""
+    """A perception: maps inputs of one kind to percepts, such as boxes or masks."""
 
     reads: str
 
@@ -132,16 +132,16 @@ class Perception(Protocol):
 
 
 class PerceptionModel(Perception, Protocol):
-    """A perception that is learned."""
+    """A trainable perception."""
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """A fit of this model (`supervised.fit.Fit`) to pictures with their truths (`supervised.views`)."""
+        """Training (`supervised.fit.Fit`) of this model on pictures with truths (`supervised.views`)."""
 
     def weights(self) -> dict[str, Array]:
-        """What perceiving needs: the content of a checkpoint."""
+        """The arrays that `perceive` needs: the content of a checkpoint."""
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint."""
+        """Load weights from a checkpoint."""
 
 
 class PerceptionConfig(Protocol):
@@ -152,11 +152,11 @@ class PerceptionConfig(Protocol):
 
     @property
     def tells(self) -> str:
-        """What it tells of a picture: boxes, mask, depth, keypoints, label, fen or caption."""
+        """The percept field that it predicts: boxes, mask, depth, keypoints, label, fen or caption."""
 
     @property
     def views(self) -> int:
-        """How many pictures to learn from."""
+        """How many pictures to train on."""
 
     def build(self, classes: Sequence[str], *, seed: int, device: str) -> PerceptionModel:
         """Make the model for these names.
@@ -165,12 +165,12 @@ class PerceptionConfig(Protocol):
             classes: classes of boxes, parts of masks by number, keypoints, labels, or the words of captions;
                 none for depths and boards.
             seed: of its first weights.
-            device: where it lives.
+            device: of the model, such as ``cpu`` or ``cuda``.
         """
 
 
 class Sampler(Protocol):
-    """Makes new examples."""
+    """A generative sampler: draws new examples, conditioned or not."""
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` examples; the same seed gives the same ones.
@@ -181,24 +181,24 @@ class Sampler(Protocol):
 
 
 class SamplerModel(Sampler, Protocol):
-    """A sampler that is learned; what it makes looks like the examples that it was fitted to.
+    """A trainable sampler of the distribution of the examples that it is fitted to.
 
-    `Encodes`, `Traces`, `Likely` and `Groups` are offered by those that can.
+    `Encodes`, `Traces`, `Likely` and `Groups` are optional.
 
     Attributes:
-        spec: what it knows of its data (`generative.collection.Spec`): the shape of an example, names.
+        spec: of its data (`generative.collection.Spec`): the shape of an example, names of labels.
     """
 
     spec: Any
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """A fit of this model (`supervised.fit.Fit`) to examples (`generative.collection.Collection`)."""
+        """Training (`supervised.fit.Fit`) of this model on examples (`generative.collection.Collection`)."""
 
     def weights(self) -> dict[str, Array]:
-        """What sampling needs: the content of a checkpoint."""
+        """The arrays that `sample` needs: the content of a checkpoint."""
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint."""
+        """Load weights from a checkpoint."""
 
 
 class SamplerConfig(Protocol):
@@ -206,11 +206,11 @@ class SamplerConfig(Protocol):
 
     @property
     def data(self) -> str:
-        """What it learns from: a name of `generative.data.catalog`, or a folder."""
+        """The training data: a name of `generative.data.catalog`, or a folder."""
 
     @property
     def examples(self) -> int:
-        """How many examples to learn from."""
+        """How many examples to train on."""
 
     def build(self, spec: Any, *, seed: int, device: str) -> SamplerModel:
         """Make the model for data of this `generative.collection.Spec`."""
@@ -218,10 +218,10 @@ class SamplerConfig(Protocol):
 
 @runtime_checkable
 class Taught(Protocol):
-    """A sampler that learns what another one knows; its config names that one's checkpoint as `teacher`."""
+    """A sampler distilled from another one; its config names that one's checkpoint as `teacher`."""
 
     def learn_from(self, teacher: Mapping[str, Array]) -> None:
-        """Take a teacher's weights, before `fit`.
+        """Load a teacher's weights, before `fit`.
 
         Raises:
             ValueError: if they do not fit this sampler.
@@ -230,7 +230,7 @@ class Taught(Protocol):
 
 @runtime_checkable
 class Decodes(Protocol):
-    """A sampler that makes each example of one point of a latent space."""
+    """A sampler with a decoder from points of a latent space to examples."""
 
     def decode(self, latents: Array) -> Array:
         """(n, L) float32 → (n, …) examples."""
@@ -238,7 +238,7 @@ class Decodes(Protocol):
 
 @runtime_checkable
 class Encodes(Decodes, Protocol):
-    """A sampler that finds the latent point of a given example, too."""
+    """A sampler that also has an encoder from examples to latent points."""
 
     def encode(self, values: Array) -> Array:
         """(n, …) examples → (n, L) float32."""
@@ -246,7 +246,7 @@ class Encodes(Decodes, Protocol):
 
 @runtime_checkable
 class Traces(Protocol):
-    """A sampler that works in steps, and shows them."""
+    """A sampler that works in steps, such as denoising steps, and gives the examples after each."""
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
         """(n, …) examples from noise to what `sample` returns, one after each step."""
@@ -254,15 +254,15 @@ class Traces(Protocol):
 
 @runtime_checkable
 class Illustrates(Protocol):
-    """A sampler that takes sentences, and many of them at once."""
+    """A text-conditional sampler that takes a batch of sentences."""
 
     def illustrate(self, texts: Sequence[str], options: SampleOptions, seed: int) -> Array:
-        """(n, …) an example of each of n sentences."""
+        """(n, …) one example for each of n sentences."""
 
 
 @runtime_checkable
 class Likely(Protocol):
-    """A sampler that tells how likely an example is."""
+    """A sampler with a likelihood, exact or as a bound."""
 
     def bits_per_dim(self, values: Array) -> Array:
         """(n,) float64: −log₂ p of each example, over the number of its values; some give an upper bound."""
@@ -270,14 +270,14 @@ class Likely(Protocol):
 
 @runtime_checkable
 class Groups(Protocol):
-    """A sampler that parts examples into groups, which it was not told."""
+    """A sampler that clusters examples without labels."""
 
     def assign(self, values: Array) -> Array:
-        """(n, …) examples → (n,) int64, the number of each one's group."""
+        """(n, …) examples → (n,) int64, the index of each one's cluster."""
 
 
 class Game(Protocol):
-    """An immutable position of a two-player game: what search searches."""
+    """An immutable position of a two-player game, for tree search."""
 
     def legal_actions(self) -> Array:
         """(K,) int64 indices of the legal actions."""

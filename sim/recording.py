@@ -16,7 +16,7 @@ MINARI_DATASETS_PATH is the folder above. An episode of T steps holds:
 | rewards | (T,) float64 | unclipped |
 | terminations, truncations | (T,) bool | False but for the last step, where at least one is True |
 | infos | (T + 1, …) each | what the world's first info has: numbers, masks, strings (read back as bytes) |
-| infos/rgb | (T + 1, H, W, 3) uint8 | if asked for: the picture that people see |
+| infos/rgb | (T + 1, H, W, 3) uint8 | if asked for: the rendered picture |
 | infos/person | (T + 1,) bool | if a person could play: whether the step that led here was a person's |
 | seed | int | `world.reset(seed=seed)` and the actions give the episode again |
 
@@ -62,7 +62,7 @@ class RecordingError(RequestError, ValueError):
 
 
 class Column:
-    """Rows of one shape and type, compressed as they come: a long episode of pictures stays small in memory.
+    """A growing HDF5 column: rows of one shape and type, compressed as they come to keep memory small.
 
     Full chunks are kept as the very bytes that the HDF5 file will hold, so nothing is compressed twice.
     """
@@ -83,7 +83,7 @@ class Column:
 
     @property
     def nbytes(self) -> int:
-        """What it takes on disk, at most."""
+        """Bytes on disk, at most."""
         return sum(map(len, self._chunks)) + sum(row.nbytes for row in self._tail)
 
     @property
@@ -122,7 +122,7 @@ def holdable(info: Mapping[str, Any]) -> dict[str, Array]:
 
 
 class Take:
-    """One episode of one world while it is played.
+    """Buffer of one episode of one world while it is played.
 
     Args:
         seed: gives the episode again.
@@ -151,7 +151,7 @@ class Take:
         obs: Array,
         info: Mapping[str, Array],
     ) -> None:
-        """Take down one step: what was done, and what came of it."""
+        """Append one step: the action, and its reward, ends, observation and info."""
         self.actions.append(np.array(action))
         self.rewards.append(float(reward))
         self.terminations.append(bool(terminated))
@@ -168,7 +168,7 @@ class Take:
 
     @property
     def nbytes(self) -> int:
-        """What it takes on disk, at most."""
+        """Bytes on disk, at most."""
         columns = (self.observations, *self.columns.values())
         scalars = sum(value.nbytes + 16 for values in self.scalars.values() for value in values)
         steps = sum(action.nbytes + 16 for action in self.actions)
@@ -277,7 +277,7 @@ def new_dataset(
     algorithm: str | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Iterator[Dataset]:
-    """A data set that stands at `target` when the block ends well, if there is an episode in it by then.
+    """Context manager of a data set that stands at `target` when the block ends well with an episode in it.
 
     Args:
         target: a folder that does not exist yet.
@@ -327,7 +327,7 @@ def _check_space(what: str, space: gymnasium.Space[Any]) -> None:
 
 
 def dataset_id(name: str) -> str:
-    """The folder's name where it is one of Minari's; else the nearest: they end in a version.
+    """Minari's dataset id for a folder name: the name itself if it is valid, else the nearest with a version.
 
     >>> dataset_id("pong-expert-v2"), dataset_id("my episodes")
     ('pong-expert-v2', 'my-episodes-v0')
@@ -338,7 +338,7 @@ def dataset_id(name: str) -> str:
 
 
 class Pictured(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Puts the picture that people see into ``info["rgb"]``, the one at the end of an episode included.
+    """Gymnasium wrapper that puts the rendered picture into ``info["rgb"]``, at the end of an episode too.
 
     Strings become numpy's, so that `sim.vector.EnvWorlds` gathers them.
     """
@@ -368,7 +368,7 @@ def record(
     episodes: int | None = None,
     steps: int | None = None,
 ) -> Iterator[int]:
-    """Play whole episodes in all worlds at once and write each as it ends.
+    """Play complete episodes in all worlds at once and write each as it ends.
 
     Each world plays a share fixed beforehand: taking the first episodes to end would favour short ones.
     Yields how many steps have been played after each step of the worlds; it is safe to stop there, which

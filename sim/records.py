@@ -1,6 +1,6 @@
-"""The values that cross the seams: plain frozen records of numpy arrays and numbers.
+"""Frozen records of numpy arrays and numbers: decisions, episodes, budgets, percepts, conditions, samples.
 
-Nothing here acts, learns or draws; every other module hands these around.
+Nothing here acts, learns or draws; every other module passes these around.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ State: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a `State` that never changes once it exists, so that it is written to disk only once.
+    """An immutable part of a `State`, which is therefore written to disk only once.
 
     Attributes:
         name: unique in the run; two segments of one name are the same.
@@ -37,7 +37,7 @@ Origin: TypeAlias = Literal["truth", "model", "noisy truth"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a policy does in N worlds, and what an audience may see of why.
+    """A policy's decision in N worlds: actions, and the probabilities, values or visit counts behind them.
 
     Attributes:
         actions: (N,) int64 for discrete worlds, (N, D) float32 for continuous ones.
@@ -74,7 +74,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How long to learn: exactly one of the two is set, both counted from the start of the run."""
+    """Training budget in steps or seconds: exactly one is set, counted from the start of the run."""
 
     env_steps: int | None = None
     updates: int | None = None
@@ -99,7 +99,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One safe point to stop, between two updates of a learner.
+    """Training progress at a safe stopping point, between two updates of a learner.
 
     Attributes:
         env_steps: agent steps in all worlds together since the start of the run.
@@ -118,10 +118,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Percept:
-    """What is seen in one input; only the fields that apply are set.
+    """Percept of one input: boxes, mask, depth, keypoints, label or caption; only fields that apply are set.
 
     Attributes:
-        origin: who says so.
+        origin: where it comes from: the simulator, a model, or the truth with noise.
         boxes: (K, 4) float32 x0, y0, x1, y1, half-open, in the input's own pixels.
         labels: K class names, one a box.
         scores: (K,) confidences in [0, 1]; None where the origin is the truth.
@@ -151,7 +151,7 @@ class Percept:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a sampler is asked for; unset fields leave it free."""
+    """Condition of a sampler; unset fields are unconditioned."""
 
     label: str | None = None
     text: str | None = None
@@ -162,7 +162,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """How a sampler works: denoising steps, scheduler by name, guidance weight (1: none)."""
+    """Sampling options: denoising steps, scheduler by name, guidance weight (1: none)."""
 
     steps: int = 10
     scheduler: str | None = None

@@ -1,6 +1,6 @@
-"""Batches of worlds that all reset, seed, score and resume the same way.
+"""Vector environments: batches of worlds that all reset, seed, score and resume the same way.
 
-`Worlds` is a `gymnasium.vector.VectorEnv` with four promises on top:
+`Worlds` is a `gymnasium.vector.VectorEnv` with four guarantees on top:
 
 * ``AutoresetMode.SAME_STEP``, and ``info["final_obs"]`` is one dense array (N, …).
 * World i starts its first episode from ``seed + i`` and each later one from a seed derived from
@@ -99,7 +99,7 @@ def lives_lost(before: Info, info: Info) -> Array:
 
 
 class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
-    """A batch of N worlds; see the module for what it promises."""
+    """Vector environment of N worlds with uniform seeding, scoring and exact resume; see the module."""
 
     frame_stack = 1  # how many frames an observation stacks along its first axis, the newest last
 
@@ -138,7 +138,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         return self._length.copy()
 
     def seed_rarely(self) -> None:
-        """Raise `seed_every` where to seed a world takes long: training would wait for each new episode."""
+        """Raise `seed_every` where seeding a world is slow: training would wait for each new episode."""
         return
 
     @abc.abstractmethod
@@ -151,7 +151,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
 
     @abc.abstractmethod
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        """Step all N worlds, without caring for ended ones: they are reset before the next call.
+        """Step all N worlds, whether or not an episode ended: ended ones are reset before the next call.
 
         The `_waiting` worlds may be left alone or stepped: they are reset when their turn comes.
         """

@@ -1,10 +1,10 @@
-"""What a table of one game's objects is made of: boxes from memory, fitted to the picture's own colours.
+"""Format of a game's object table: boxes read from memory, then fitted to pixels of the object's colours.
 
-The console's memory says what there is and where, as the game's program believes; the picture shows
-what was drawn of it. Some games draw before they move, so that their memory is a frame ahead, and
-some draw their objects in turn, every second frame or more rarely. A table therefore names each
-object from memory and hands over the colours that it is drawn in; `fitted` looks for these around
-the remembered place, and gives the exact box, or nothing where nothing was drawn.
+The console's memory holds the game's own record of its objects and where they are; the picture shows
+which of them were drawn. Some games draw before they move, so that their memory is a frame ahead, and
+some draw their objects in turn, every second frame or more rarely. A table therefore reads each
+object from memory and names the colours that it is drawn in; `fitted` looks for these around the
+place in memory, and gives the exact box, or nothing where nothing was drawn.
 
 Everything here is counted in whole pixels and Python's own integers: memory bytes are uint8, and
 numpy's would wrap around.
@@ -30,11 +30,11 @@ Box = tuple[int, int, int, int]
 
 
 class Found(NamedTuple):
-    """One object.
+    """A detected object: class label, bounding box and, where its class has several, its own colours.
 
     Attributes:
         label: its class.
-        box: where it is; what memory says may reach out of the picture.
+        box: where it is; a box from memory may reach out of the picture.
         colours: the palette indices of this one object, if its class has more.
     """
 
@@ -46,7 +46,7 @@ class Found(NamedTuple):
 def sized(
     label: str, x: int, y: int, width: int, height: int, colours: frozenset[int] | None = None
 ) -> Found:
-    """An object by its upper left corner and its size.
+    """Make an object from its upper left corner and its size.
 
     >>> sized("ball", 10, 20, 2, 4).box
     (10, 20, 12, 24)
@@ -60,12 +60,12 @@ def drawn_in(*colours: int) -> frozenset[int]:
 
 
 def anything_but(*colours: int) -> frozenset[int]:
-    """All palette indices but those of the ground that a class of many colours stands on."""
+    """All palette indices but `colours`, for a class of many colours on a known background."""
     return frozenset(range(256)) - frozenset(colours)
 
 
 def decimal(*digits: int) -> int:
-    """The number in bytes of two decimal digits each, the highest first, as consoles keep scores.
+    """Decode binary-coded decimal: bytes of two digits each, the highest first, as games store scores.
 
     >>> decimal(0x01, 0x23)
     123
@@ -77,7 +77,7 @@ def decimal(*digits: int) -> int:
 
 
 def signed(byte: int) -> int:
-    """A byte as a number from −128 to 127, as consoles keep velocities.
+    """Decode a two's-complement byte, −128 to 127, as games store velocities.
 
     >>> signed(255)
     -1
@@ -87,11 +87,11 @@ def signed(byte: int) -> int:
 
 @dataclass(frozen=True)
 class GameTable:
-    """How one game's memory and picture are read.
+    """Object table of one game: its classes with their colours, and functions that read its memory.
 
     Attributes:
         classes: class → the palette indices that it is drawn in.
-        find: the objects that the memory knows of, in a fixed order.
+        find: the objects in memory, in a fixed order.
         facts: numbers by name: scores, lives, positions in pixels.
         area: where objects are drawn; scores and frames around it are not objects.
         reach: class → how many pixels around its remembered box it may be drawn, (across, down);
@@ -122,7 +122,7 @@ def clipped(box: Box, area: Box) -> Box | None:
 
 
 def fitted(table: GameTable, found: Found, screen: Array) -> Found | None:
-    """The object with the box of what was drawn of it near the remembered one, or None if nothing was.
+    """Fit an object's box to the pixels of its colours near its place in memory; None if there are none.
 
     Args:
         table: the game's.

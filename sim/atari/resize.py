@@ -1,4 +1,4 @@
-"""Shrinking a grey picture by averaging areas, to the last bit as ale-py does it.
+"""Area-averaging resize of greyscale pictures, bit for bit as in ale-py (OpenCV's INTER_AREA).
 
 ale-py shrinks with OpenCV's INTER_AREA. Playfield needs no OpenCV for it: the arithmetic is
 float32, rows after columns, taps added from left to right without fused multiply-add, and the sum
@@ -15,7 +15,7 @@ from sim.records import Array
 
 
 class AreaResize:
-    """Shrinks (H, W) uint8 pictures to a fixed (h, w); tables are made once.
+    """Downscales (H, W) uint8 pictures to a fixed (h, w) by area averaging; its tables are made once.
 
     >>> AreaResize((2, 4), (1, 2))(np.array([[0, 2, 8, 8], [0, 2, 8, 8]], np.uint8))
     array([[1, 8]], dtype=uint8)

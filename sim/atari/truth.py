@@ -1,4 +1,4 @@
-"""What is in an Atari picture, exactly: boxes with classes, and numbers about the state of the game.
+"""Ground truth of Atari pictures: object boxes with classes, and facts such as scores, lives and positions.
 
 `objects` reads the console's memory and its palette screen, which must be of one frame: `AtariWorld`
 hands out such a pair after every reset, step and undo. `docs/perception.md` says how well it agrees
@@ -36,12 +36,12 @@ GAMES: dict[str, str] = {
 
 
 class NoTruthError(RequestError, ValueError):
-    """A game whose objects nobody has written down."""
+    """A game without an object table, and so without ground truth."""
 
 
 @cache
 def table(game: str) -> GameTable:
-    """How one game's memory and picture are read.
+    """The object table of one game.
 
     Raises:
         NoTruthError: naming the games that have a table.
@@ -90,12 +90,12 @@ def objects(game: str, ram: Array, screen: Array | None = None) -> list[Found]:
 
 
 def facts(game: str, ram: Array) -> dict[str, int]:
-    """Scores, lives and positions (pixels, of the middle) by name, as the game's own program counts them."""
+    """Facts by name: scores, lives and positions (pixels, of the middle), as the game's memory holds them."""
     return table(game).facts(_integers(ram))
 
 
 def percept(game: str, ram: Array, screen: Array) -> Percept:
-    """`objects` and `facts` of one frame as a record; its label is the game."""
+    """Ground-truth percept of one frame: `objects` and `facts`; its label is the game."""
     found = objects(game, ram, screen)
     return Percept(
         "truth",

@@ -1,4 +1,4 @@
-"""Atari 2600 games: one at a time with picture, memory and undo, or batched in C++.
+"""Atari 2600 environments: single, with picture, memory and state cloning, or batched in C++.
 
 Both backends play by the protocol of Machado et al. 2018, "Revisiting the Arcade Learning
 Environment": sticky actions 0.25, frame skip 4, the last two frames max-pooled, the minimal action
@@ -6,8 +6,8 @@ set, no lives tricks, no random no-ops at the start, 108,000 frames at most. Obs
 (4, 84, 84) uint8, the newest frame last. For the same seed and actions both give the same rewards,
 endings and observations, to the last bit (`tests/sim/test_atari.py`).
 
-The C++ batch shows neither memory nor colours. With the key ``truth = true`` a batch is made of single
-games on one core instead, and tells what is in each picture (`sim.atari.truth`). With
+The C++ batch gives neither memory nor colours. With the key ``truth = true`` a batch is made of single
+games on one core instead, with the ground truth of each picture (`sim.atari.truth`). With
 ``observation = "ram"`` the console's memory is all that is observed, (128,) uint8: no picture is shrunk,
 which takes as long as the emulator itself.
 """
@@ -46,18 +46,18 @@ Clone = tuple[Any, Array, Array, int, tuple[Array, Array]]  # opaque
 
 @dataclass(frozen=True)
 class Atari:
-    """The scene keys of ``atari/<game>``."""
+    """Configuration of the worlds ``atari/<game>``; its fields are the scene's keys."""
 
     game: str
     repeat_action_probability: float = 0.25  # Machado et al. 2018, section 5
     frame_skip: int = 4
     full_action_space: bool = False  # False: only the actions that do something in this game
     max_frames: int = 108_000  # 30 minutes at 60 frames/s
-    truth: bool = False  # True: batches that know what is in each picture
+    truth: bool = False  # True: batches with the ground truth of each picture
     observation: Literal["pixels", "ram"] = "pixels"
 
     def __post_init__(self) -> None:
-        """Refuse values that the emulator would take silently.
+        """Refuse values that the emulator would accept silently.
 
         Raises:
             ValueError: naming the field.
@@ -87,11 +87,11 @@ class Atari:
         return f"atari/{self.game}"
 
     def onlooked(self) -> Atari:
-        """The same game for those who look at its pictures, or ask for the truth, instead of observing."""
+        """The same game with ground truth and RAM observations, for callers that use its pictures instead."""
         return replace(self, truth=True, observation="ram")
 
     def make(self, seed: int) -> AtariWorld:
-        """One game that can be drawn, read and rewound."""
+        """Make one game with picture, memory and state cloning."""
         return AtariWorld(self, seed)
 
     def make_batch(
@@ -103,7 +103,7 @@ class Atari:
         return AtariWorlds(self, num_envs, seed, num_threads)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The rules that a score was made under."""
+        """The evaluation rules that go with a score."""
         return {
             "world": self.name,
             **({"observation": "ram"} if self.observation == "ram" else {}),
@@ -141,7 +141,7 @@ class AtariWorlds(Worlds):
             num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
         )
         self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
-        self._begun: tuple[Array, Info]  # after a step in which episodes ended: what their next ones show
+        self._begun: tuple[Array, Info]  # after a step in which episodes ended: of the next ones
 
     def seed_rarely(self) -> None:
         """See `seed_every`."""
@@ -165,7 +165,7 @@ class AtariWorlds(Worlds):
         # ale-py has begun their next episodes. It fills only the ended rows of final_obs.
         self._begun = obs, _kept(info)
         obs = np.where(ended[:, None, None, None], info["final_obs"], obs)
-        # What was known at the end: a game that is over has no lives left, of one that was cut nobody tells.
+        # Info at the end: a game that is over has no lives left; of a truncated one ale-py gives none.
         told = {} if truncated.any() else {"lives": np.zeros(self.num_envs, np.int32)}
         return obs, reward, terminated, truncated, told
 
@@ -175,7 +175,7 @@ class AtariWorlds(Worlds):
 
 
 class TruthfulAtariWorlds(EnvWorlds):
-    """A batch of one game that knows what is in each picture; it plays as `AtariWorlds`, to the last bit."""
+    """A batch of one game with the ground truth of each picture; bit for bit equal to `AtariWorlds`."""
 
     def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
@@ -197,7 +197,7 @@ class TruthfulAtariWorlds(EnvWorlds):
         return [self._game(int(i)).render() for i in indices]
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
-        """What is in the pictures of these worlds, as they stand after the last reset or step.
+        """Ground truth of the pictures of these worlds, as they stand after the last reset or step.
 
         Where an episode has just ended, that is the first picture of the next one, as in the observations.
         """
@@ -210,10 +210,10 @@ class TruthfulAtariWorlds(EnvWorlds):
 
 
 def seed_every(num_envs: int) -> int:
-    """How many steps apart to seed `num_envs` consoles: each seeding loads its game anew, which takes 80 ms.
+    """Steps between two seedings of a console in a batch: each reloads the ROM, which takes 80 ms.
 
-    That is what a hundred steps take. What was played since must be played again by a resume, though: this
-    many steps are half a minute for a batch, and less for few worlds.
+    That is as long as a hundred steps. But a resume must replay all steps since the last seeding: this many
+    take half a minute in a batch, and less with few worlds.
 
     >>> [seed_every(num_envs) for num_envs in (1, 32, 64)]
     [4000, 4000, 2000]
@@ -226,7 +226,7 @@ def _kept(info: Info) -> Info:
 
 
 class AtariWorld(gymnasium.Env[Array, np.int64]):
-    """One game on `ALEInterface`: picture, memory and undo as well as observations."""
+    """One game on `ALEInterface`, with picture, memory and state cloning as well as observations."""
 
     render_mode = "rgb_array"
 
@@ -308,7 +308,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of what `truth` tells apart, in a fixed order.
+        """The class names of `truth`'s objects, in a fixed order.
 
         Raises:
             NoTruthError: naming the games whose objects are known.
@@ -324,7 +324,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         return percept(self.config.game, self.ram(), self.palette_screen())
 
     def clone_state(self) -> Clone:
-        """A copy of everything, the generator of sticky actions and the picture included."""
+        """A copy of the whole state, the generator of sticky actions and the picture included."""
         emulator, screens = self._ale.cloneState(include_rng=True), (self.render(), self.palette_screen())
         return emulator, self._frames.copy(), self._stack.copy(), self._elapsed, screens
 
@@ -336,7 +336,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         return self._stack.copy() if self._pixels else self.ram()
 
     def _load(self, seed: int) -> None:
-        """Start the console anew: only then does the emulator take up a seed."""
+        """Reload the ROM: only then does the emulator use a new seed."""
         self._ale.setInt("random_seed", seed)
         self._ale.loadROM(self._rom)
 

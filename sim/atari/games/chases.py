@@ -1,7 +1,7 @@
-"""Streets, mazes and gardens: what to reach, what to catch, what to flee from.
+"""Object tables of Freeway, Ms. Pac-Man, Asterix, Gopher and Frostbite.
 
-Which byte of memory holds what is said in each function's docstring; all but what another docstring
-excepts was compared with the pictures of random play.
+Each function's docstring lists its bytes of memory by index; all were compared with the pictures of random
+play, except where a docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _frostbite(ram: Ram) -> Iterator[Found]:
 
 
 def _animal(code: int) -> str:
-    """Birds were checked; the others, and the bear, live in later levels than random play reaches."""
+    """The class of a kind code. Only birds were checked: random play never meets the others, or the bear."""
     return "bird" if code < 30 else "crab" if code < 60 else "clam" if code < 100 else "fish"
 
 

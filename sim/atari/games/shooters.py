@@ -1,7 +1,7 @@
-"""Cannons, submarines and what they shoot at.
+"""Object tables of Space Invaders and Seaquest.
 
-Which byte of memory holds what is said in each function's docstring; all of it was compared with the
-pictures of random play.
+Each function's docstring lists its bytes of memory by index; all were compared with the pictures of random
+play.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Ball games, boxing and skiing.
+"""Object tables of Pong, Breakout, Tennis, Boxing, Bowling, Ice Hockey and Skiing.
 
-Which byte of memory holds what is said in each function's docstring; all of it was compared with the
-pictures of random play.
+Each function's docstring lists its bytes of memory by index; all were compared with the pictures of random
+play.
 """
 
 from __future__ import annotations
