@@ -1,7 +1,7 @@
-"""Boards to learn from: pictures of games in every style, as many as are asked for, with the truth.
+"""Training data for board perception: augmented pictures of games in every style, with ground truth.
 
-Each seed is one game, seen from ever new sides, in ever new colours and light, and depends on nothing
-but that seed: split by seed, and no game of one part is in another.
+Each seed is one game; every picture of it has its own style, place and light, which depend on nothing but
+that seed. A split by seed keeps each game in one part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def album(
     a_game: int = 16,
     variation: Variation = VARIED,
 ) -> Iterator[Batch]:
-    """Pictures of one game for each of `seeds`.
+    """Generate pictures and ground truth of one game for each of `seeds`.
 
     Args:
         seeds: of the games; each also draws its styles, viewpoints and lights.

@@ -1,4 +1,4 @@
-"""A batch of chess games against one opponent, which is asked for all of them at once."""
+"""Vector environment of chess games against one opponent, which replies in all of them at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ChessWorlds(Worlds):
-    """N games against one opponent; `sim.chess.world` says what comes in and goes out."""
+    """Vector environment of N chess games; `sim.chess.world` has the actions, observations and infos."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class ChessWorlds(Worlds):
 
     @property
     def max_plies(self) -> int:
-        """Moves of both sides after which a game is cut."""
+        """Moves of both sides after which a game is truncated."""
         return self.config.max_plies
 
     @property
     def symmetries(self) -> tuple[Array, Array]:
-        """What may be done to a position and its moves and change nothing; see `encoding.symmetries`.
+        """Board symmetries that leave the game unchanged; see `encoding.symmetries`.
 
-        Only the first, which leaves all in its place, where there may be pawns or castling.
+        Only the identity where there may be pawns or castling.
         """
         squares, actions = symmetries()
         pieces = STARTS.get(self.config.start, ("P",))
@@ -100,7 +100,7 @@ class ChessWorlds(Worlds):
         return tuple(match.picture() for match in self._matches)
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
-        """What is in the pictures of these games: pieces, FEN, and who sits at the bottom."""
+        """Ground truth of the pictures of these games: pieces, FEN, and which side is at the bottom."""
         return [self._matches[int(i)].truth() for i in indices]
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:

@@ -1,7 +1,7 @@
-"""Draws a chess board as RGB: pieces, coordinates, last move, check, and dots where a piece may go.
+"""Chess board rendering as RGB: pieces, coordinates, last move, check, and dots where a piece may go.
 
-Pictures are plain arrays, so the same board serves the window, recordings and models that look at
-it. Everything that does not move is drawn once per size and kept.
+Pictures are plain arrays, so the same board serves the window, recordings and perception models.
+Everything that does not move is drawn once per size and cached.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from sim.chess.pieces import Color, Inks, glyph, sprite
 from sim.chess.shapes import coverage, grid
 from sim.records import Array
 
-SMALLEST = 64  # pixels: below, a piece is no longer told from another
+SMALLEST = 64  # pixels: below, pieces cannot be told apart
 
 
 @dataclass(frozen=True)
 class BoardStyle:
-    """What a board looks like: colours, and the name of a piece set in `sim.chess.sets`."""
+    """Style of a board: colours, and the name of a piece set in `sim.chess.sets`."""
 
     light: Color = (236, 229, 214)
     dark: Color = (142, 158, 134)
@@ -55,7 +55,7 @@ def draw_board(
     check: bool = True,
     style: BoardStyle = STYLES["sage"],
 ) -> Array:
-    """A picture of `board`, (size, size, 3) uint8.
+    """Draw `board` as a picture, (size, size, 3) uint8.
 
     Args:
         board: the position.
@@ -72,7 +72,7 @@ def draw_board(
     """
     if size < SMALLEST:
         raise ValueError(f"a board needs at least {SMALLEST} pixels, not {size}")
-    # Bare boards are kept whatever stands on them.
+    # Empty boards are cached whatever the piece set.
     picture = _empty_board(size, flipped, replace(style, pieces="")).copy()
     cell, _ = _cells(size)
     if last_move:
@@ -164,7 +164,7 @@ def _tint(part: Array, color: Color, opacity: float | Array) -> None:
 
 @lru_cache(maxsize=2048)  # at 16 pixels a square, as in pictures to learn from, 12 MB
 def _layer(pieces: str, inks: Inks, kind: int, cell: int) -> tuple[Array, Array]:
-    """What a piece leaves of the picture under it, and what it adds; (cell, cell, 3) each.
+    """Compositing of a piece: the factor on the picture under it, and the summand; (cell, cell, 3) each.
 
     Spelled out for every channel: numpy multiplies arrays of one shape several times faster.
     """

@@ -1,4 +1,4 @@
-"""A chess world on the table: drawn for people at any size, and played by pointer or keys.
+"""Interactive chess board for the window: drawn at any size, played by mouse or keys.
 
 Pieces are moved by two clicks, by dragging, or with the arrows and Enter; only legal moves come out.
 A `sim.viewer.show.Easel`.
@@ -38,7 +38,7 @@ Move = tuple[chess.Square, chess.Square]
 
 
 class ChessEasel:
-    """One `ChessWorld` under a person's hands."""
+    """Interactive renderer of one `ChessWorld`: draws its board and turns gestures into legal moves."""
 
     offers = frozenset({Offer.POINT, Offer.FLIP, Offer.SAVE})
     turns = True
@@ -60,10 +60,10 @@ class ChessEasel:
         self._promoting: Move | None = None
         self._cursor: chess.Square | None = None
 
-    # What there is to see
+    # Drawing
 
     def note(self) -> None:
-        """Take note of the position; see `sim.viewer.show.Easel`."""
+        """Copy the position and result from the world; see `sim.viewer.show.Easel`."""
         self._game = self._world.game
         self._colour = self._world.colour
         self._ending = self._world.ending
@@ -74,7 +74,7 @@ class ChessEasel:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """The keys that play now; none unless a person does."""
+        """The keys that play now; none unless a person plays."""
         if not self._person:
             return ()
         if self._ending:
@@ -85,7 +85,7 @@ class ChessEasel:
 
     @property
     def caption(self) -> str:
-        """How the game ended, or what a pawn may become."""
+        """How the game ended, or the keys that choose a promotion."""
         if self._promoting:
             return "Q R B N or a click chooses, Esc takes back"
         if not self._ending:
@@ -99,7 +99,7 @@ class ChessEasel:
 
     @property
     def readouts(self) -> tuple[Readout, ...]:
-        """Who moves, how far the game is, and who has more."""
+        """Side to move, number of the move, and material balance."""
         assert self._game is not None
         board = self._game.board
         lead = sum(
@@ -119,7 +119,7 @@ class ChessEasel:
         return 0, self._strip, self._board, self._strip + self._board
 
     def truth(self) -> Percept:
-        """What is on the board as it lies here, in its own pixels; also when the game is over."""
+        """Ground truth of the board in `draw()`'s picture, in the board's own pixels; also after the end."""
         assert self._game is not None
         return truth_of(self._game.board, Place.flat(self._board), self._board, flipped=self._flipped)
 
@@ -148,7 +148,7 @@ class ChessEasel:
         return picture
 
     def _still(self) -> Array:
-        """All that does not follow the pointer, drawn once."""
+        """The picture without what follows the pointer, cached until the position or selection changes."""
         assert self._game is not None
         held = self._picked if self._held_at is not None or self._promoting else None
         key = (self._game, self._board, self._flipped, self._picked, held, self._promoting)
@@ -178,7 +178,7 @@ class ChessEasel:
         return part
 
     def _draw_captured(self, picture: Array) -> None:
-        """What each side has taken stands on its own side of the board, the most valuable first."""
+        """Draw the pieces that each side has captured, on its side of the board, the most valuable first."""
         assert self._game is not None
         cell = self._strip
         for taker in chess.COLORS:
@@ -195,7 +195,7 @@ class ChessEasel:
                 draw_piece(picture, chess.Piece(kind, not taker), x, y, cell)
 
     def _draw_choice(self, board: Array, move: Move) -> None:
-        """The four pieces, from the pawn's goal inwards, over a dimmed board."""
+        """Draw the four promotion pieces, from the pawn's goal inwards, over a dimmed board."""
         board[:] = board * _DIM
         for kind, square in self._choice(move):
             left, top, cell = square_corner(square, self._board, self._flipped)
@@ -206,10 +206,10 @@ class ChessEasel:
         inwards = -8 if chess.square_rank(move[1]) == 7 else 8
         return [(kind, move[1] + i * inwards) for i, kind in enumerate(_PROMOTIONS.values())]
 
-    # What a person does
+    # Input
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Take a gesture; see `sim.viewer.show.Interactive`."""
+        """Handle a gesture; see `sim.viewer.show.Interactive`."""
         if gesture.kind == "resize":
             return self._resize(int(gesture.x), int(gesture.y))
         if gesture.kind == "flip":
@@ -226,7 +226,7 @@ class ChessEasel:
         return Answer(redraw=True)
 
     def _resize(self, width: int, height: int) -> Answer:
-        """Fill the room with whole pixels a square."""
+        """Fit the board into the room with whole pixels a square."""
         cell = min(width // 8, int(height / (8 + 2 * _STRIP)))
         self._board = max(SMALLEST, 8 * cell)
         self._strip = round(self._board // 8 * _STRIP)

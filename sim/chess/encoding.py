@@ -1,4 +1,4 @@
-"""Moves as 4,672 actions, positions as planes; both from the mover's side of the board.
+"""AlphaZero's encoding of chess: moves as 4,672 actions, positions as planes, both from the mover's side.
 
 The encoding is that of Silver et al. 2018, "A general reinforcement learning algorithm that masters
 chess, shogi, and Go through self-play", tables S1 and S2. Squares count from the mover's own left
@@ -60,14 +60,14 @@ _REPETITIONS = (_NONE + _NONE, _ONES + _NONE, _ONES + _ONES)
 
 
 class Snapshot(NamedTuple):
-    """One position as bits: 14 planes of 8 bytes a side, one byte a row, the a-file in the lowest bit."""
+    """Bit-packed planes of a position: 14 × 8 bytes a side, one byte a row, the a-file in the lowest bit."""
 
     black: bytes  # as Black sees it; indexed by chess.BLACK == False
     white: bytes
 
 
 def plane_count(history: int) -> int:
-    """How many planes an observation with `history` positions has.
+    """Number of planes of an observation with `history` positions.
 
     >>> plane_count(8)
     119
@@ -106,11 +106,11 @@ _UNDER = ([_WHITE_UNDER[(key & ~4095) | _FLIPPED[key & 4095]] for key in range(4
 
 @lru_cache
 def symmetries() -> tuple[Array, Array]:
-    """The eight ways to turn and mirror a board; without pawns and castling they change nothing.
+    """The eight symmetries of the board, which leave the game unchanged without pawns and castling.
 
     Returns:
         (8, 64) which square each square takes its pieces from, and (8, 4672) what each action becomes; the
-        first of them leave everything in its place.
+        first of them is the identity.
     """
     rows, columns = np.divmod(np.arange(64), 8)
     moved = []  # where each square goes
@@ -166,7 +166,7 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
 
 
 def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
-    """Every legal move by its action, in no order that means anything."""
+    """The legal moves by action, in no particular order."""
     turn = board.turn
     moves = list(board.generate_legal_moves())
     last_but_one = chess.BB_RANK_7 if turn else chess.BB_RANK_2
@@ -177,7 +177,7 @@ def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
 
 
 def snapshot(board: chess.Board, occurred: int) -> Snapshot:
-    """The 14 planes of a position that occurred `occurred` times before, from both sides."""
+    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
     white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
     p, n, b = board.pawns, board.knights, board.bishops
     r, q, k = board.rooks, board.queens, board.kings
@@ -189,7 +189,7 @@ def snapshot(board: chess.Board, occurred: int) -> Snapshot:
 
 
 def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.Color, length: int) -> bytes:
-    """The observation of one position as bits, 8 bytes a plane; `unpacked` makes planes of them.
+    """Bit-packed observation of one position, 8 bytes a plane; `unpacked` expands it.
 
     Args:
         history: the positions so far, oldest first, the present one last.
@@ -214,7 +214,7 @@ def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.C
 
 
 def unpacked(packed: Sequence[bytes], boards: Sequence[chess.Board]) -> Array:
-    """Observations (N, C, 8, 8) uint8 in 1/255 of N positions from `packed_planes`."""
+    """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
     for plane, board in zip(planes, boards, strict=True):

@@ -1,4 +1,4 @@
-"""The names of starts. Imports nothing: the catalogue lists them also where python-chess is missing."""
+"""Named endgames with their pieces. Imports nothing: the catalogue lists them also without python-chess."""
 
 STANDARD = "standard"
 

@@ -1,4 +1,4 @@
-"""One game in progress between the agent and an opponent: whose turn, what was won, how it ended."""
+"""State of one game between the agent and an opponent: position, side to move, captures, result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_PLIES, RESIGNED = "max_plies", "opponent resigned"
 
 
 class Match:
-    """One game; `start` begins the next, from its own seed.
+    """One game between the agent and an opponent; `start` begins the next, from its own seed.
 
     Attributes:
         game: the position on the board.
@@ -76,11 +76,11 @@ class Match:
             raise ActionError(f"{where}{self.game.refusal(action)}")
 
     def cut(self, reason: str) -> None:
-        """End the game from outside the rules."""
+        """Truncate the game for `reason`."""
         self._cut = reason
 
     def cut_if_long(self) -> None:
-        """Cut the game at the ply limit; asked when the agent would move, so that its value is its own."""
+        """Truncate at the ply limit; called when the agent would move, so that the value is for its turn."""
         if self.agent_to_move and not self.over and len(self.actions) >= self._max_plies:
             self.cut(MAX_PLIES)
 
@@ -101,18 +101,18 @@ class Match:
 
     @property
     def truncated(self) -> bool:
-        """Whether it was cut before the rules ended it."""
+        """Whether it was truncated before the rules ended it."""
         return bool(self._cut) and not self.terminated
 
     @property
     def result(self) -> float:
-        """For the agent: +1 win, −1 loss, 0 for a draw, and while the game goes on or when it was cut."""
+        """For the agent: +1 win, −1 loss; 0 for a draw, while the game goes on, and if it was truncated."""
         value = self.game.outcome() or 0.0
         return value if self.agent_to_move or not value else -value
 
     @property
     def outcome(self) -> str:
-        """For the agent: ``"win"``, ``"draw"``, ``"loss"``, or "" while it goes on and when it was cut."""
+        """For the agent: ``"win"``, ``"draw"``, ``"loss"``; "" while it goes on and if it was truncated."""
         return OUTCOMES[self.result] if self.terminated else ""
 
     @property
@@ -126,12 +126,12 @@ class Match:
         return draw_board(self.game.board, size, flipped=flipped, last_move=self.game.last_move)
 
     def truth(self, size: int = PICTURE) -> Percept:
-        """What is in `picture`."""
+        """Ground truth of `picture`."""
         flipped = self.colour == chess.BLACK
         return truth_of(self.game.board, Place.flat(size), size, flipped=flipped)
 
     def facts(self) -> dict[str, Any]:
-        """What info says about it, but for the mask; `sim.chess.world` has the table."""
+        """The game's info without the action mask; `sim.chess.world` has the table."""
         return {
             "fen": self.game.fen,
             "ply": len(self.actions),
@@ -152,9 +152,9 @@ def step_games(matches: Sequence[Match], actions: Sequence[int], opponent: Oppon
 
 
 def answer(matches: Iterable[Match], opponent: Opponent) -> None:
-    """Let `opponent` move wherever it is its turn; resigning, failing or cheating cuts the game.
+    """Let `opponent` move where it is its turn; resigning, raising or an illegal move truncates the game.
 
-    Any exception counts: a foreign player's fault must cost its game, never the run.
+    Any exception counts: an error of a foreign player must end its game, never the run.
     """
     waiting = [match for match in matches if not match.over and not match.agent_to_move]
     if not waiting:

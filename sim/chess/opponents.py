@@ -1,6 +1,6 @@
-"""Who sits on the other side: players of our own, or any `sim.protocols.Policy`.
+"""Chess opponents: built-in players (random, greedy, perfect), or any `sim.protocols.Policy`.
 
-The players of our own are functions of a position and a generator; each game brings its own
+The built-in players are functions of a position and a generator; each game brings its own
 generator, so a game goes the same way alone and in a batch. A policy is asked for all games that
 wait for a move at once, without memory, and is seeded anew before each answer from the generator of
 the first of them: what it plays depends on nothing that a saved state would lack.
@@ -24,11 +24,11 @@ Player = Callable[[ChessGame, np.random.Generator], int]
 
 
 class OpponentError(WorkError, RuntimeError):
-    """An opponent that resigned or failed before the agent's first move: there is no game to cut."""
+    """An opponent that resigned or failed before the agent's first move: there is no game to truncate."""
 
 
 class Opponent(Protocol):
-    """Answers in several games at once."""
+    """An opponent in several games at once."""
 
     def reply(
         self, games: Sequence[ChessGame], generators: Sequence[np.random.Generator]
@@ -37,13 +37,13 @@ class Opponent(Protocol):
 
 
 def random_move(game: ChessGame, generator: np.random.Generator) -> int:
-    """Every legal move with equal chances."""
+    """Pick a legal move uniformly at random."""
     actions = game.legal_actions()
     return int(actions[generator.integers(len(actions))])
 
 
 def greedy_move(game: ChessGame, generator: np.random.Generator) -> int:
-    """One of the moves that capture the most pawns' worth, with equal chances; promotions do not count."""
+    """Pick one of the moves that capture the most material, uniformly; promotions do not count."""
     actions = sorted(game.moves)
     worth = [game.taken(action) for action in actions]
     most = max(worth)
@@ -52,7 +52,7 @@ def greedy_move(game: ChessGame, generator: np.random.Generator) -> int:
 
 
 def perfect_move(game: ChessGame, generator: np.random.Generator) -> int:
-    """One of the best moves, with equal chances: mates soonest, or is mated latest and drawn if it can be.
+    """Pick one of the tablebase's best moves, uniformly: mates soonest, or draws, else is mated latest.
 
     Raises:
         ValueError: for pieces that are not in `sim.chess.tablebase`.
@@ -67,15 +67,15 @@ def perfect_move(game: ChessGame, generator: np.random.Generator) -> int:
     return int(best[generator.integers(len(best))])
 
 
-#: Who plays any position.
+#: Players for any position.
 OPPONENTS: dict[str, Player] = {"random": random_move, "greedy": greedy_move}
-#: Who plays where everything is known, and the starts where it is.
+#: Players for solved endgames only, and the starts that are solved.
 SOLVERS: dict[str, Player] = {"perfect": perfect_move}
 SOLVED = ("kqk", "krk")
 
 
 class PlayerOpponent:
-    """Asks a player of our own in one game after the other."""
+    """An `Opponent` that is a built-in player, asked in one game after the other."""
 
     def __init__(self, player: Player) -> None:
         self._player = player
@@ -88,7 +88,7 @@ class PlayerOpponent:
 
 
 class PolicyOpponent:
-    """Asks a policy, which sees the same planes and mask as the agent would in its place.
+    """An `Opponent` that is a policy, which gets the planes and mask that the agent would get in its place.
 
     Its ``info`` also holds ``"games"``, the K positions themselves, for searches and engines. It resigns by
     a decision of None, without actions, or with None or a negative number among them.
@@ -128,7 +128,7 @@ def action_masks(games: Sequence[ChessGame]) -> Array:
 
 
 def seat(opponent: str | Policy) -> Opponent:
-    """The opponent of a name in `OPPONENTS` or `SOLVERS`, or a policy in its place."""
+    """Make the opponent of a name in `OPPONENTS` or `SOLVERS`, or of a policy."""
     if isinstance(opponent, str):
         return PlayerOpponent((OPPONENTS | SOLVERS)[opponent])
     return PolicyOpponent(opponent)

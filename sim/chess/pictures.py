@@ -1,11 +1,11 @@
-"""Pictures of chess boards as they come, with the truth about them: askew, blurred, noisy, in any light.
+"""Augmented pictures of chess boards with ground truth: rotation, scale, blur, lighting and noise.
 
 A pure function: position, style and generator give the picture and its truth, bit for bit.
 
     board ── draw_board ──► a flat drawing ── turn, shrink, shift ──► blur ── light, noise ──► rgb
 
-A board that Black sits at always shows its coordinates. Without them nothing tells which way round a
-board is once the pieces have left home, and the truth is what can be read off the picture.
+A board with Black at the bottom always shows its coordinates. Without them its orientation is ambiguous
+once the pieces have left home, and the ground truth must be what can be read off the picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GREY = 128.0  # that contrast leaves alone
 
 @dataclass(frozen=True)
 class Variation:
-    """How far a picture may be from the plain drawing, which zeros give. All are drawn uniformly.
+    """Augmentation ranges of a board picture, all sampled uniformly; zeros give the plain drawing.
 
     Attributes:
         margin: ground at each side of the board at most, of the picture's side; it may lie anywhere on that.
@@ -56,7 +56,7 @@ class Variation:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no share, or leaves no board.
+        """Refuse values outside [0, 1] where they are shares, and those that leave no board.
 
         Raises:
             ValueError: naming the field.
@@ -99,17 +99,17 @@ def picture(
     size: int = 128,
     variation: Variation = VARIED,
 ) -> tuple[Array, Percept]:
-    """A picture of `board` and what is on it.
+    """Draw an augmented picture of `board`, with its ground truth.
 
     Args:
         board: the position; the last move of its `move_stack` may be marked.
         style: colours and piece set.
-        generator: draws all that varies, always as many numbers.
+        generator: draws all that varies, always the same count of numbers.
         size: pixels of a side S, at least 64.
         variation: how far from the plain drawing.
 
     Returns:
-        (S, S, 3) uint8, and what is in it; see `sim.chess.truth.truth_of`.
+        (S, S, 3) uint8, and its ground truth; see `sim.chess.truth.truth_of`.
 
     Raises:
         ValueError: for a size below 64.

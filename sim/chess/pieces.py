@@ -1,4 +1,4 @@
-"""Chess pieces and board letters as pictures, from plain shapes; nothing is copied from a font.
+"""Sprites of chess pieces and board coordinates, rasterised from signed-distance shapes without a font.
 
 A piece is a silhouette and the lines on it, on a square from (0, 0) to (1, 1), y down; the tables are in
 `sim.chess.sets`. `sprite` makes a picture of one; what does not depend on colours is kept.
@@ -31,7 +31,7 @@ class Inks:
 
 
 def sprite(pieces: str, kind: int, inks: Inks, size: int) -> Array:
-    """A piece on a transparent square: (size, size, 4) float32, colours times opacity in [0, 255].
+    """Sprite of a piece on a transparent square: (size, size, 4) float32, premultiplied by its opacity.
 
     Args:
         pieces: a name in `sim.chess.sets.PIECE_SETS`.
@@ -51,7 +51,7 @@ def sprite(pieces: str, kind: int, inks: Inks, size: int) -> Array:
 
 @lru_cache(maxsize=512)
 def _opacities(pieces: str, kind: int, size: int) -> tuple[Array, ...]:
-    """What a piece is painted with, in turn: shadow, outline, surface, shade, lines; each (size, size)."""
+    """Opacities of a piece's layers, in order: shadow, outline, surface, shade, lines; each (size, size)."""
     figure, finish = PIECE_SETS[pieces].figures[kind], PIECE_SETS[pieces].finish
     at = grid(size)
     edge = 1.0 / size
@@ -106,7 +106,7 @@ GLYPHS = _glyphs()
 
 @lru_cache(maxsize=256)
 def glyph(character: str, size: int) -> Array:
-    """How much of each pixel a letter a–h or digit 1–8 covers: (1.5·size, size) in [0, 1].
+    """Coverage mask of a letter a–h or digit 1–8: (1.5·size, size) in [0, 1].
 
     `size` is the height of a digit in pixels; there is room for a descender and a small margin around.
     """

@@ -1,7 +1,7 @@
-"""Positions to look at, from games that are played: one seed is one game, and depends on nothing else.
+"""Chess positions sampled from simulated games, for perception data; one seed is one game.
 
-Split by seed, and no position of one part comes from a game of another (openings are shared all the
-same, as they are between people's games).
+A split by seed keeps each game in one part (openings are shared all the same, as they are between
+people's games).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ LONGEST = 160  # plies
 
 
 def positions(seed: int, count: int = 16) -> list[chess.Board]:
-    """Positions of one game, in order.
+    """Sample positions of one simulated game, in order.
 
-    Who plays is drawn for each side from `sim.chess.opponents.OPPONENTS`, and when the game is broken off;
-    which positions are taken, too.
+    The seed draws each side's player from `sim.chess.opponents.OPPONENTS`, when the game is broken off, and
+    which positions are taken.
 
     Args:
         seed: of the game.

@@ -1,4 +1,4 @@
-"""A chess position that never changes: what a world steps through and what search searches.
+"""Immutable chess positions with the rules of play and of draws, for worlds and for tree search.
 
 The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and none has to be claimed:
 
@@ -41,11 +41,11 @@ class IllegalMoveError(ValueError):
 
 
 class PositionError(RequestError, ValueError):
-    """A FEN that stands for no position from which chess can go on."""
+    """A FEN that cannot be read or is no legal position."""
 
 
 class ChessGame:
-    """An immutable position with what the rules need of its past; a `sim.protocols.Game`.
+    """An immutable chess position with the history that the rules need; a `sim.protocols.Game`.
 
     >>> game = ChessGame()
     >>> len(game.legal_actions()), game.to_play(), game.planes().shape
@@ -190,7 +190,7 @@ class ChessGame:
         return f"{rows} {'w' if turn else 'b'} {_fen_castling(rights)} {target} {clocks}"
 
     def passed(self) -> ChessGame:
-        """The same position with the other side to move; nobody plays it, a cut game is valued by it."""
+        """The same position with the other side to move; only for the value of a truncated game."""
         board = self._board.copy(stack=False)
         board.push(chess.Move.null())
         after: ChessGame = object.__new__(ChessGame)
@@ -218,12 +218,12 @@ class ChessGame:
 
 
 def observations(packed: Sequence[bytes], games: Sequence[ChessGame]) -> Array:
-    """(N, C, 8, 8) uint8 planes of N games from their `ChessGame.packed` bits, in one go."""
+    """(N, C, 8, 8) uint8 planes of N games from their `ChessGame.packed` bits, in one call."""
     return encoding.unpacked(packed, [game._board for game in games])
 
 
 def checked_board(fen: str) -> chess.Board:
-    """The board of a FEN from which chess can go on.
+    """Parse a FEN into a board, checked to be a legal position.
 
     Raises:
         PositionError: naming what is wrong.

@@ -1,4 +1,4 @@
-"""Flat shapes as signed distances: negative inside, in units of the picture's side.
+"""2D shapes as signed distance functions: negative inside, in units of the picture's side.
 
 A shape is a function of a `Grid`. Distances make antialiasing, outlines and soft shadows one
 formula each, at any size, and need neither a font nor a drawing library.
@@ -19,14 +19,14 @@ Shape: TypeAlias = Callable[[Grid], Array]
 
 
 def grid(size: int) -> Grid:
-    """The centres of `size` × `size` pixels."""
+    """Coordinates of the centres of `size` × `size` pixels."""
     centres = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(centres, centres)
     return x, y
 
 
 def coverage(distance: Array, softness: float) -> Array:
-    """How much of each pixel a shape covers, in [0, 1], with an edge `softness` wide."""
+    """Antialiased coverage of each pixel by a shape, in [0, 1], with an edge `softness` wide."""
     covered: Array = np.clip(0.5 - distance / softness, 0.0, 1.0)
     return covered
 
@@ -72,34 +72,34 @@ def polygon(points: Sequence[Point], rounding: float = 0.0) -> Shape:
 
 
 def union(*shapes: Shape) -> Shape:
-    """What any of the shapes covers."""
+    """The union of the shapes."""
     return lambda at: np.minimum.reduce([shape(at) for shape in shapes])
 
 
 def both(*shapes: Shape) -> Shape:
-    """What all of the shapes cover."""
+    """The intersection of the shapes."""
     return lambda at: np.maximum.reduce([shape(at) for shape in shapes])
 
 
 def moved(shape: Shape, dx: float, dy: float) -> Shape:
-    """The shape, shifted right and down."""
+    """The shape, translated right and down."""
     return lambda at: shape((at[0] - dx, at[1] - dy))
 
 
 def turned(profile: Sequence[Point]) -> list[Point]:
-    """The outline of what a lathe makes of (half-width, y) points, around x = 0.5."""
+    """Outline of a solid of revolution around x = 0.5, from its profile of (half-width, y) points."""
     right = [(0.5 + half, y) for half, y in profile]
     left = [(0.5 - half, y) for half, y in reversed(profile)]
     return right + left
 
 
 def mirrored(points: Sequence[Point]) -> list[Point]:
-    """The points on the other side of x = 0.5."""
+    """The points, mirrored at x = 0.5."""
     return [(1 - x, y) for x, y in points]
 
 
 def curve(points: Sequence[Point], steps: int = 6) -> list[Point]:
-    """A smooth line through `points`: Catmull and Rom's cubic spline, `steps` pieces a span."""
+    """Catmull–Rom spline through `points`, with `steps` pieces a span."""
     knots = np.array([points[0], *points, points[-1]])
     t = (np.arange(steps) / steps)[:, None]
     found: list[Point] = []

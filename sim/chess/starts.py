@@ -1,4 +1,4 @@
-"""Where the named endgames begin: random placements of their pieces."""
+"""Starting positions of the named endgames: random placements of their pieces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.chess.tablebase import solved
 def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
     """The FEN of a random legal placement of the pieces of `start`, White to move.
 
-    Every legal placement is equally likely, but for those that are no game: draws for lack of material
+    Every legal placement is equally likely, except those without a game: draws for lack of material
     (two bishops on one colour), and, where the agent moves second, positions that the first move can end.
 
     Args:
@@ -35,15 +35,15 @@ def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> 
 
 
 def placed_by_distance(start: str, generator: np.random.Generator, colour: chess.Color) -> str:
-    """The FEN of a position of a start that is solved, with every distance to mate equally likely.
+    """The FEN of a random position of a solved endgame, with every distance to mate equally likely.
 
-    White moves where it is an odd number of plies, else Black. Most placements are far from the end, and who
-    learns from nothing rarely comes near it: this is a curriculum.
+    White moves where it is an odd number of plies, else Black. Most placements are far from mate, which an
+    untrained agent rarely reaches: this is a curriculum.
 
     Args:
         start: a name in `sim.chess.opponents.SOLVED`.
         generator: draws distance and position.
-        colour: the agent's; whoever else moves first cannot end the game at once.
+        colour: the agent's; where the opponent moves first, it cannot end the game at once.
     """
     letter = STARTS[start][0][1]
     table = solved(letter.lower())

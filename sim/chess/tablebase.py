@@ -1,4 +1,4 @@
-"""King and queen or rook against the bare king, solved: how many plies to mate with best play.
+"""Endgame tablebase of king and queen or rook against king: plies to mate with best play.
 
 All 2 · 64³ positions are solved backwards from the mates (retrograde analysis, Ströhlein 1970), in about a
 second and without any file. Black plays as long as it can, and takes the piece where it may: that is a draw.
@@ -30,12 +30,12 @@ NAMES = {"q": chess.QUEEN, "r": chess.ROOK}
 
 @dataclass(frozen=True)
 class Tablebase:
-    """Plies to mate by white king, white piece and black king, each a square 0…63.
+    """Distance to mate in plies, indexed by white king, white piece and black king, each a square 0…63.
 
     Attributes:
         white: (64, 64, 64) int16 with White to move; `DRAWN` where it cannot win or none may stand.
         black: the same with Black to move; 0 where it is mated.
-        legal: (64, 64, 64) bool, the positions that there are with Black to move.
+        legal: (64, 64, 64) bool, the legal positions with Black to move.
         piece: ``"q"`` or ``"r"``.
     """
 
@@ -62,13 +62,13 @@ class Tablebase:
         return None if found == DRAWN else found
 
     def won_in(self, plies: int) -> Array:
-        """(M, 3) white king, white piece, black king wherever a mate is `plies` off; if odd, White moves."""
+        """(M, 3) white king, white piece, black king of positions `plies` from mate; White moves if odd."""
         return np.argwhere((self.white if plies % 2 else self.black) == plies)
 
 
 @lru_cache
 def solved(piece: str) -> Tablebase:
-    """The table of king and ``"q"`` or ``"r"`` against king."""
+    """Compute the tablebase of king and ``"q"`` or ``"r"`` against king; cached."""
     king, other, bare = np.meshgrid(*[np.arange(64)] * 3, indexing="ij")
     near = _near()
     apart = (king != other) & (other != bare) & (king != bare) & ~near[king, bare]

@@ -1,6 +1,6 @@
-"""Colours of boards and pieces, by name; some are kept from training, to see what a reader really learned.
+"""Colour themes of boards and pieces, by name; some are held out of training to measure generalisation.
 
-`sim.chess.draw.BoardStyle` says what a theme holds. Any theme goes with any piece set: `dressed`.
+A theme is a `sim.chess.draw.BoardStyle`. Any theme goes with any piece set: `dressed`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ TRAINING = tuple(name for name in THEMES if name not in HELD_OUT)
 
 
 def dressed(theme: str, pieces: str) -> BoardStyle:
-    """A theme's colours on a piece set.
+    """The `BoardStyle` of a theme's colours with a piece set.
 
     Args:
         theme: a name in `THEMES`.
@@ -138,5 +138,5 @@ def dressed(theme: str, pieces: str) -> BoardStyle:
 
 
 def styles(themes: Sequence[str] = TRAINING, sets: Sequence[str] = tuple(PIECE_SETS)) -> list[BoardStyle]:
-    """Every theme on every piece set, in order of the two."""
+    """Every theme with every piece set, in order of the two."""
     return [dressed(theme, pieces) for theme in themes for pieces in sets]

@@ -1,4 +1,4 @@
-"""What is in a board's picture, told exactly: a box around each piece, the FEN, where the board lies."""
+"""Ground truth of a board's picture: a box around each piece, the FEN, and the board's corners."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CORNERS = ("a8", "h8", "h1", "a1")
 
 @dataclass(frozen=True)
 class Place:
-    """How a drawing of a board lies in a picture: turned about its middle, scaled, and moved.
+    """Transform of a board's drawing into a picture: rotation about its middle, scale, and translation.
 
     Attributes:
         drawn: side of the drawing in its own pixels.
         scale: pixels of the picture for one of the drawing.
-        radians: turned clockwise by.
+        radians: clockwise rotation.
         x: of the drawing's middle, in pixels of the picture from its left.
         y: the same from its top.
     """
@@ -43,12 +43,12 @@ class Place:
 
     @classmethod
     def flat(cls, size: int) -> Place:
-        """The drawing is the picture."""
+        """The identity: the drawing is the picture."""
         return cls(size, 1.0, 0.0, size / 2, size / 2)
 
     @property
     def moves(self) -> bool:
-        """Whether the picture is anything but the drawing."""
+        """Whether it is anything but the identity."""
         return self != Place.flat(self.drawn)
 
     def turned(self, points: Array) -> Array:
@@ -65,14 +65,14 @@ def truth_of(
     flipped: bool = False,
     style: BoardStyle = STYLES["sage"],
 ) -> Percept:
-    """What is in a picture of `board`.
+    """Ground truth of a picture of `board`.
 
     Args:
         board: the position.
-        place: how the board lies.
+        place: of the board in the picture.
         size: pixels on a side of the picture.
         flipped: whether Black sits at the bottom.
-        style: with which piece set it was drawn.
+        style: that it was drawn in; only the piece set matters.
 
     Returns:
         A `Percept` of origin ``"truth"``: a box around each piece's outline, cut off at the picture's edge,

@@ -1,4 +1,4 @@
-"""The chess world: one game against an opponent, or a batch of games against one.
+"""Chess environment: one game against an opponent, or a batch of games against one.
 
 A step is the agent's move and the opponent's reply. Observations are the planes of
 `sim.chess.encoding` from the agent's side, actions its 4,672 moves; only those that
@@ -60,7 +60,7 @@ SHAPING = 0.01  # of a pawn, beside a win of 1
 
 @dataclass(frozen=True)
 class Chess:
-    """The scene keys of ``chess`` and ``chess/<start>``."""
+    """Configuration of the worlds ``chess`` and ``chess/<start>``; its fields are the scene's keys."""
 
     start: str = STANDARD  # or a name in `sim.chess.endgames.STARTS`: White has the winning pieces and moves
     colour: Literal["white", "black", "random"] = "white"  # the agent's side
@@ -120,7 +120,7 @@ class Chess:
     def make(
         self, seed: int, opponent: Policy | None = None, *, starts: Starts[str] | None = None
     ) -> ChessWorld:
-        """One game that draws itself, against the named opponent or a policy in its place.
+        """Make one game, against the named opponent or a policy in its place.
 
         It begins at the FENs that `starts` offers, where there can be a game.
         """
@@ -134,20 +134,20 @@ class Chess:
         *,
         starts: Starts[str] | None = None,
     ) -> ChessWorlds:
-        """`num_envs` games; a policy in the opponent's place is asked for all of them at once."""
+        """Make `num_envs` games; a policy in the opponent's place is asked for all of them at once."""
         return ChessWorlds(self, num_envs, seed, opponent, starts)
 
     def against(self, policy: Policy, label: str) -> Against:
-        """The same world with `policy` as opponent, which the protocol calls `label`."""
+        """The same world with `policy` as opponent, named `label` in the protocol."""
         return Against(self, policy, label)
 
     def rivals(self) -> dict[str, Chess]:
-        """The same world against each built-in opponent, by name: what a score is broken down by."""
+        """The same world against each built-in opponent, by name, for scores broken down by opponent."""
         names: Any = [*OPPONENTS, *(SOLVERS if self.start in SOLVED else ())]
         return {name: replace(self, opponent=name) for name in names}
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The rules that a score was made under."""
+        """The evaluation rules that go with a score."""
         return {
             "world": self.name,
             "fen": self.fen or (self._placement() if self.start != STANDARD else chess.STARTING_FEN),
@@ -198,7 +198,7 @@ class Chess:
         return Box(0, 255, (encoding.plane_count(self.history), 8, 8), np.uint8)
 
     def rewards(self, matches: Sequence[Match]) -> Array:
-        """(N,) what the step that was just taken earned."""
+        """(N,) rewards of the step that was just taken."""
         captured = np.array([match.captured for match in matches], np.float64)
         if self.reward == "capture":
             return captured
@@ -208,7 +208,7 @@ class Chess:
 
 @dataclass(frozen=True)
 class Against:
-    """A chess world whose opponent is a policy; a `sim.protocols.WorldConfig`."""
+    """Configuration of a chess world whose opponent is a policy; a `sim.protocols.WorldConfig`."""
 
     config: Chess
     policy: Policy
@@ -216,7 +216,7 @@ class Against:
 
     @property
     def name(self) -> str:
-        """The name of the world, whoever plays."""
+        """The name of the world, whatever the opponent."""
         return self.config.name
 
     def make(self, seed: int) -> ChessWorld:
@@ -228,12 +228,12 @@ class Against:
         return self.config.make_batch(num_envs, seed, self.policy)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The world's, with the label as opponent."""
+        """The world's protocol, with the label as opponent."""
         return self.config.protocol() | {"opponent": self.label}
 
 
 class ChessWorld(gymnasium.Env[Array, np.int64]):
-    """One game against an opponent; see the module."""
+    """Chess environment of one game against an opponent; see the module."""
 
     render_mode = "rgb_array"
 
@@ -282,7 +282,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         return self._match.picture()
 
     def truth(self) -> Percept:
-        """What is in `render()`'s picture: pieces, FEN, and who sits at the bottom."""
+        """Ground truth of `render()`'s picture: pieces, FEN, and which side is at the bottom."""
         return self._match.truth()
 
     @property
@@ -333,11 +333,11 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         return {0: "1/2-1/2", 1: "1-0", -1: "0-1"}[int(match.result) * (1 if self.colour else -1)]
 
     def easel(self) -> ChessEasel:
-        """The board for the window."""
+        """The interactive board for the window."""
         return ChessEasel(self)
 
     def action_name(self, action: int) -> str:
-        """What `action` would be now: ``"Nf3"`` if it is legal, else UCI; "–" if it leaves the board."""
+        """The move of `action` now: ``"Nf3"`` if it is legal, else UCI; "–" if it leaves the board."""
         if action in self.game.moves:
             return self.game.san(action)
         move = encoding.move_of(action, self.game.board)

@@ -1,12 +1,12 @@
-"""Piece sets, all drawn by us from plain shapes: a table of six silhouettes each.
+"""Piece sets as vector shapes: a table of six silhouettes each.
 
-In: nothing. Out: `PIECE_SETS`, name → `figure.PieceSet`; `sim.chess.pieces` makes pictures of them.
+In: nothing. Out: `PIECE_SETS`, name → `figure.PieceSet`; `sim.chess.pieces` rasterises them.
 Does not know: colours, sizes, boards.
 
-Reading order: `figure` (what a set is), `staunton` (turned wood), `diagram` (line art as in print),
+Reading order: `figure` (the types of a set), `staunton` (turned wood), `diagram` (line art as in print),
 `tokens` (letters on discs), `moves` (abstract: the shape is how the piece moves).
-To add a set: copy `tokens.py`, add its line here; `tests/sim/test_chess_pictures.py` holds its twelve
-pieces apart from then on, in every theme.
+To add a set: copy `tokens.py`, add its line here; `tests/sim/test_chess_pictures.py` checks from then on
+that its twelve pieces can be told apart in every theme.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Line art as in printed chess diagrams: broad figures that stand low, thick contours, no shadow."""
+"""Piece set "diagram": line art as in printed diagrams, broad low figures, thick contours, no shadow."""
 
 from __future__ import annotations
 

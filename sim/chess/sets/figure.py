@@ -1,4 +1,4 @@
-"""What a piece set is made of: silhouettes with lines on them, and how they are inked."""
+"""Types of a piece set: silhouettes with lines on them, and their outline, shading and shadow."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finish:
-    """How a set is inked.
+    """Line widths, shading and shadow of a piece set.
 
     Attributes:
         outline: width of the line around a piece, in squares.
         line: width of the lines on it, in squares.
         shade: how much darker the side away from the light is, in [0, 1].
-        shadow: opacity of what a piece throws on the board, in [0, 1].
+        shadow: opacity of a piece's shadow on the board, in [0, 1].
     """
 
     outline: float

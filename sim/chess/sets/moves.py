@@ -1,4 +1,4 @@
-"""Abstract solids whose shape is how the piece moves, an idea of Josef Hartwig's Bauhaus set of 1924.
+"""Piece set "moves": abstract shapes that show how a piece moves, after Josef Hartwig's Bauhaus set of 1924.
 
 A rook is an upright cross, a bishop a diagonal one, a queen both at once, a knight the corner that it
 jumps around, a king a block that reaches one step to all sides, a pawn a small disc.

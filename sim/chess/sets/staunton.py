@@ -1,4 +1,4 @@
-"""Turned wood, after the set that tournaments play with: what people see in the window."""
+"""Piece set "staunton": turned wood, after the tournament standard; the default of `BoardStyle`."""
 
 from __future__ import annotations
 

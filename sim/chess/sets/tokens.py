@@ -1,4 +1,4 @@
-"""Letters on discs, as players of draughts would make themselves a chess set; a pawn's disc is small."""
+"""Piece set "tokens": letters on discs; a pawn's disc is small."""
 
 from __future__ import annotations
 
