@@ -1,14 +1,14 @@
-"""Walkers: five bodies that learn to walk, on MuJoCo, with pictures that need no graphics card.
+"""MuJoCo locomotion: gymnasium's Walker2d, Hopper, HalfCheetah, Ant and Humanoid, rendered without a GPU.
 
 In: actions (N, motors) float32 within bounds, in units of the motors' gear (N·m). Out: observations
 (N, D) float64 in m, rad, m/s, rad/s, N and N·m; rewards (N,) and endings as in gymnasium's v5;
 pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
-Reading order: `reward` (what is seen and paid, pure arrays), `simulation` (MuJoCo, batched),
+Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched),
 `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
 `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
-`anatomy` (parts and keypoints by name) and `truth` (what is in a picture), `footage` (pictures with their
-truth, to train on); and `easel`, the camera in the window.
+`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `footage` (pictures with
+ground truth, to train on); and `easel`, the camera in the window.
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
 `palette.LIMBS`, its parts, keypoints and bones in `anatomy`; `tests/sim/test_walker.py` compares it with

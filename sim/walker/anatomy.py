@@ -1,7 +1,7 @@
-"""What the five bodies are made of, in one set of words: parts for masks, keypoints and bones for poses.
+"""Part classes for segmentation masks, and keypoints and bones for poses, of the five bodies.
 
-A part says what a limb is, not on which side: a thigh is a thigh. An ant has no feet: its thighs reach
-from the torso to the knee, its legs from there to the toe. Keypoints say the side as well; a cheetah's are
+A part names the kind of limb, not its side: both thighs are "thigh". An ant has no feet: its thighs reach
+from the torso to the knee, its legs from there to the toe. Keypoints name the side as well; a cheetah's are
 rear and front.
 Pure tables and geometry; nothing here draws.
 """
@@ -51,7 +51,7 @@ END_ON = 2.0  # 1 / sin 30°: so much farther than from the side is it from a li
 
 @dataclass(frozen=True)
 class End:
-    """A point of a geom: +1 and −1 are the middles of a capsule's two round ends, 0 its own middle."""
+    """A point on a geom: +1 and −1 are the middles of a capsule's two round ends, 0 its own middle."""
 
     geom: str
     side: int
@@ -166,7 +166,7 @@ def keypoint_names(body: str) -> tuple[str, ...]:
 
 
 def bones(body: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of keypoints that a skeleton joins.
+    """Bones of the skeleton: pairs of joined keypoints.
 
     >>> bones("hopper")[-1]
     ('ankle', 'heel')
@@ -175,7 +175,7 @@ def bones(body: str) -> tuple[tuple[str, str], ...]:
 
 
 class Anatomy:
-    """The parts and keypoints of one body's model.
+    """Parts and keypoints of one body's MuJoCo model.
 
     Attributes:
         classes: the names that its masks may hold; a mask's value is the index.
@@ -225,7 +225,7 @@ class Anatomy:
         A keypoint lies inside limbs, so it counts as seen where the first surface on the way to it is
         theirs, or anyone's that is no farther in front of it than theirs can be where they are seen from
         the side. Seen end on, from within 30° of its axis, a limb hides what is behind its nearer end.
-        Rays tell, so that no picture is needed.
+        Found by ray casting, so that no picture is needed.
         """
         rays = places - origin
         distance = np.linalg.norm(rays, axis=1)

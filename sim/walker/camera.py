@@ -1,4 +1,4 @@
-"""Where a walker is looked at from, and where that puts points of the world in the picture.
+"""Pinhole camera that follows a walker: viewpoint, orbit and zoom, and projection of points to pixels.
 
 The software drawing and MuJoCo's own pictures share this camera, so a projected point lies in the
 same place in both. It never rolls: the horizon stays level.
@@ -73,7 +73,7 @@ class View:
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where a camera stands, whatever the size of its picture.
+    """Viewpoint of a camera, whatever the size of its picture.
 
     Attributes:
         azimuth: degrees about the vertical; 90 looks along +y, so that +x is to the right.
@@ -100,7 +100,7 @@ class Viewpoint:
 
 @dataclass(frozen=True)
 class Viewpoints:
-    """Ranges, low and high, that viewpoints are drawn from with equal chances.
+    """Ranges, low and high, that viewpoints are drawn from uniformly.
 
     Attributes:
         azimuth: degrees.
@@ -130,7 +130,7 @@ class Viewpoints:
             raise ValueError(f"elevation must be within ±89, not {self.elevation}")
 
     def draw(self, body: str, generator: np.random.Generator) -> Viewpoint:
-        """One viewpoint on `body`.
+        """Draw one viewpoint on `body`.
 
         >>> level = Viewpoints(azimuth=(90, 90), elevation=(0, 0), distance=(2, 2), look_height=(0, 0))
         >>> level.draw("hopper", np.random.default_rng(0))
@@ -147,7 +147,7 @@ class Viewpoints:
 
 @dataclass
 class Camera:
-    """What a viewer turns: a viewpoint, and the size of the picture.
+    """A camera that can be turned: a viewpoint and the size of the picture.
 
     It follows the torso over the ground but keeps its own height.
 

@@ -1,4 +1,4 @@
-"""A walker drawn in numpy, for machines without OpenGL: shaded capsules on a chequered ground.
+"""Software renderer of walkers in numpy, for machines without OpenGL: shaded capsules on a chequered ground.
 
 Every limb is a capsule, two spheres and what lies between, and perspective turns it into two discs
 and their common tangents. The signed distance to that outline gives smooth edges without drawing
@@ -33,7 +33,7 @@ class Capsules:
 
 
 class Drawing:
-    """Draws the capsules and spheres of `model`; other shapes as the capsule that fits inside."""
+    """Software renderer of `model`: capsules and spheres; other shapes as the capsule that fits inside."""
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
@@ -53,7 +53,7 @@ class Drawing:
 
 
 def picture(capsules: Capsules, view: View, look: Look = STANDARD) -> Array:
-    """(view.height, view.width, 3) uint8: sky, ground, shadows and capsules."""
+    """Render sky, ground, shadows and capsules, (view.height, view.width, 3) uint8."""
     canvas = _sky_and_ground(view, capsules, look)
     depth = np.full(canvas.shape[:2], np.inf, np.float32)
     start, start_depth = view.project(capsules.start)

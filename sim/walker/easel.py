@@ -1,4 +1,4 @@
-"""A walker for the window: a camera that a person turns, and the figures that a coach would read.
+"""Interactive walker for the window: a camera turned by mouse or keys, and read-outs of speed and power.
 
 A `sim.viewer.show.Easel`.
 """
@@ -23,7 +23,7 @@ SMALLEST, LARGEST = 16, 4096  # pixels of a side
 
 @dataclass
 class Tripod(Camera):
-    """A camera that can also stand still: it then looks at `anchor` (3,) m, wherever the torso is."""
+    """A camera that can also stand still: it then looks at the fixed point `anchor` (3,) m."""
 
     anchor: Array | None = None
 
@@ -33,7 +33,7 @@ class Tripod(Camera):
 
 
 class WalkerEasel:
-    """One `WalkerWorld` before a person's eyes."""
+    """Interactive renderer of one `WalkerWorld`: its camera and read-outs."""
 
     offers = frozenset({Offer.ORBIT, Offer.FOLLOW})
     turns = False

@@ -1,7 +1,7 @@
-"""Pictures of walkers with the truth about them, to train perception on: as many as are asked for.
+"""Training data for walker perception: pictures of episodes with ground truth.
 
-Each seed is one episode, filmed from ever new viewpoints and in ever new colours, and depends on nothing
-but that seed: split by seed, and no frame of one part is a neighbour of a frame of another.
+Each seed is one episode, every picture with its own viewpoint and colours, and depends on nothing but that
+seed: a split by seed keeps neighbouring frames in one part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Batch: TypeAlias = tuple[Array, list[Percept]]
 
 @dataclass(frozen=True)
 class Filming:
-    """How an episode is filmed.
+    """Options of filming an episode: size, frames, viewpoints, colours and kinds of ground truth.
 
     Attributes:
         size: pixels of a side, S.
@@ -33,7 +33,7 @@ class Filming:
         every: steps from one picture to the next; the first is of the start.
         viewpoints: where from, drawn anew for each picture; None: always from where it shows the body well.
         vary_look: whether colours and lights are drawn anew for each picture.
-        kinds: which truth is told.
+        kinds: of ground truth.
     """
 
     size: int = 128
@@ -44,7 +44,7 @@ class Filming:
     kinds: Collection[Kind] = KINDS
 
     def __post_init__(self) -> None:
-        """Refuse what films nothing.
+        """Refuse values that give no pictures.
 
         Raises:
             ValueError: naming the field.

@@ -1,4 +1,4 @@
-"""MuJoCo's own pictures through OpenGL, with what is slow on a processor left out; and what is in them.
+"""OpenGL renderer of MuJoCo models, fast on processors too, with segmentation and depth.
 
 On Linux a window-less EGL context is used whichever way `mujoco` was imported before, or OSMesa if
 ``MUJOCO_GL`` says so; ``MUJOCO_GL=disable`` means none. Shadows, reflections and multi-sampling are
@@ -32,23 +32,23 @@ OFF = ("disable", "disabled", "off", "false", "0")  # as `mujoco` itself underst
 
 
 class OpenGLError(RuntimeError):
-    """There is no OpenGL here, or not enough of it."""
+    """OpenGL is missing on this machine, or lacks what is needed."""
 
 
 class Context(Protocol):
-    """What `mujoco` offers for each way to get at OpenGL."""
+    """An OpenGL context of `mujoco`'s: EGL, OSMesa, or the platform's own."""
 
     def as_current(self) -> AbstractContextManager[None]:
         """Use this context on this thread until the end of the block."""
 
     def free(self) -> None:
-        """Give it back."""
+        """Release the context."""
 
 
 class OpenGLDrawing:
-    """Draws `model`; the context is current only inside its calls, so any one thread may make them.
+    """OpenGL renderer of `model`; its context is current only inside calls, so any one thread may make them.
 
-    The model is dressed for that, so it must be a copy that nothing else uses.
+    It changes the model's colours and sizes, so the model must be a copy that nothing else uses.
 
     Raises:
         OpenGLError: if there is no OpenGL, with the reason.
@@ -82,7 +82,7 @@ class OpenGLDrawing:
         return np.ascontiguousarray(picture[::-1])
 
     def survey(self, data: mujoco.MjData, camera: Camera) -> tuple[Array, Array]:
-        """What `draw` shows at each pixel, by MuJoCo's rule that a pixel is what its middle meets first.
+        """Segmentation and depth of what `draw` shows; a pixel is the geom that its middle meets first.
 
         Returns:
             (H, W) int16 number of the geom, or `SKY`; and (H, W) float32 depth in m along the camera's
@@ -199,7 +199,7 @@ def _untangle(model: mujoco.MjModel) -> None:
 
 @cache
 def refusal() -> str:
-    """Why there is no OpenGL on this machine; empty if there is. Found out once, by trying."""
+    """The reason why this machine has no OpenGL, empty if it has; found once, by trying."""
     try:
         OpenGLDrawing(mujoco.MjModel.from_xml_string("<mujoco/>")).close()
     except OpenGLError as error:

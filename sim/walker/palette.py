@@ -1,7 +1,7 @@
-"""The colours and lights of pictures, the same in software and in OpenGL.
+"""Colours and lights of walker pictures, the same in software and in OpenGL.
 
-`STANDARD` is what people watch: a neutral ground, limbs told apart. `varied` draws others, so that a
-model trained on them does not lean on one colour.
+`STANDARD` is for people: a neutral ground, limbs told apart. `varied` draws others at random, so that a
+model trained on them does not rely on one colour.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HAZE = 25.0  # m at which the ground has faded into the horizon by 1 − 1/e
 
 @dataclass(frozen=True)
 class Look:
-    """How everything is coloured and lit. Colours are 0 to 255.
+    """Colours and lights of a picture. Colours are 0 to 255.
 
     Attributes:
         torso: the colour of what is in the middle.
@@ -68,9 +68,9 @@ LIMBS = {
 
 
 def varied(generator: np.random.Generator) -> Look:
-    """Any colours and lights, but the right limbs stay warm and the left ones cool.
+    """Random colours and lights, for domain randomisation; right limbs stay warm and left ones cool.
 
-    In bodies that move in a plane nothing else tells left from right.
+    In bodies that move in a plane nothing else distinguishes left from right.
     """
     tile = generator.uniform(0.12, 0.7)
     contrast = generator.uniform(0.04, 0.25) * (1 if tile < 0.4 else -1)
@@ -110,12 +110,12 @@ def geom_colors(model: mujoco.MjModel, look: Look = STANDARD) -> Array:
 
 
 def dress(model: mujoco.MjModel, textures: Array, look: Look) -> None:
-    """Give a model that is only drawn, never stepped, these colours and lights instead of any before.
+    """Set the colours and lights of a model that is only drawn, never stepped.
 
     Args:
         model: changed in place.
         textures: the `tex_data` that it came with.
-        look: what to wear.
+        look: to apply.
     """
     bodies = model.geom_bodyid > 0
     model.geom_matid[bodies] = -1

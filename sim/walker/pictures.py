@@ -1,4 +1,4 @@
-"""Pictures of a walker: MuJoCo's own where OpenGL works, else the software drawing; decided once."""
+"""Renderer of walkers: OpenGL where it works, else the software renderer; decided once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MEND = "sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (or libosmesa6
 
 
 class NoOpenGLError(RequestError, RuntimeError):
-    """Something was asked for that only OpenGL knows; the message names the packages that bring it."""
+    """A request that needs OpenGL where there is none; the message names the packages that bring it."""
 
 
 class Pictures:
-    """Draws one body's worlds. All calls must come from one thread at a time.
+    """Renderer of one body's worlds. All calls must come from one thread at a time.
 
     Attributes:
         backend: ``"opengl"`` or ``"software"``.

@@ -1,8 +1,8 @@
-"""Which poses a body can take: joints within their ranges, nothing inside the ground.
+"""Validity of poses: joints within their ranges, nothing inside the ground.
 
-A pose may come from anywhere, such as a generative model; it is judged by the simulator's own geometry, and
-no time passes. MuJoCo's limits and contacts are soft, so bodies at play exceed them a little: as much is
-allowed.
+A pose may come from anywhere, such as a generative model; it is checked by the simulator's own geometry,
+without a simulation step. MuJoCo's limits and contacts are soft, so simulated bodies exceed them a little: as
+much is allowed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from sim.records import Array
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 
-#: What random play, the wildest there is, exceeds the limits by in one walker's pose of a thousand; the other
-#: bodies keep within half of it, save an ant's joints in one pose of fifty.
+#: Tolerances on the limits: random play exceeds them in one of a thousand poses of the walker; the other
+#: bodies keep within half of them, save an ant's joints in one pose of fifty.
 OVERBENT = 0.35  # rad
 SUNK = 0.05  # m
 
 
 def pose_faults(body: str, positions: Array) -> list[str]:
-    """What is wrong with each pose; empty where it is possible.
+    """Describe what is wrong with each pose; empty where it is possible.
 
     Args:
         body: a key of `BODIES`.
@@ -51,7 +51,7 @@ def _fault(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
 
 
 def _bent(model: mujoco.MjModel, pose: Array) -> str:
-    """A joint beyond its range."""
+    """Describe a joint beyond its range, or ""."""
     for joint in np.flatnonzero(model.jnt_limited):
         angle = pose[model.jnt_qposadr[joint]]
         low, high = model.jnt_range[joint]
@@ -62,7 +62,7 @@ def _bent(model: mujoco.MjModel, pose: Array) -> str:
 
 
 def _inside(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
-    """A part in the ground."""
+    """Describe a part in the ground, or ""."""
     data.qpos[:] = pose
     mujoco.mj_kinematics(model, data)
     mujoco.mj_collision(model, data)
@@ -79,7 +79,7 @@ def _inside(model: mujoco.MjModel, data: mujoco.MjData, pose: Array) -> str:
 
 
 def whole_positions(body: str, shown: Array) -> Array:
-    """(N, nq) MuJoCo's positions of a body at the origin, from those that its observation shows.
+    """Complete the observed positions of a body at the origin to MuJoCo's (N, nq) positions.
 
     Args:
         body: a key of `BODIES`.
@@ -102,7 +102,7 @@ def whole_positions(body: str, shown: Array) -> Array:
 
 
 def kind_of_fault(model: mujoco.MjModel, pose: Array) -> str:
-    """What is wrong with one pose (nq,), in words that are the same for all such faults; "" if nothing is."""
+    """The kind of fault of one pose (nq,), without its numbers, for counting; "" if there is none."""
     if _bent(model, pose):
         return "a joint beyond its range"
     return "inside the ground" if _inside(model, mujoco.MjData(model), pose) else ""

@@ -1,4 +1,4 @@
-"""What the five walkers observe, what they are paid, and when they have fallen: gymnasium's v5.
+"""Observations, rewards and termination of the five walkers, as in gymnasium's v5 environments.
 
 Pure functions of batched arrays; nothing here steps or draws. Every constant is the default of the
 environment that `Body.id` names, in `gymnasium.envs.mujoco`, where each is also explained:
@@ -21,14 +21,14 @@ from sim.records import Array
 
 @dataclass(frozen=True)
 class Body:
-    """The constants of one walker.
+    """Constants of one walker's observations, rewards and termination.
 
     Attributes:
         id: the gymnasium environment that it equals.
         model: the MuJoCo model's file inside the gymnasium package.
         frame_skip: simulation steps in one step of the world.
-        hidden: how many leading positions (m) the observation leaves out, so that walking on looks alike.
-        tracked: the point whose x velocity is paid for.
+        hidden: how many leading positions (m) the observation leaves out, to be independent of place.
+        tracked: the point whose x velocity is rewarded.
         forward_weight: reward for each m/s.
         ctrl_weight: cost of each squared unit of control.
         noise: half width (m, rad) of the uniform noise on the starting positions.
@@ -40,8 +40,8 @@ class Body:
         healthy_angle: rad, of the torso; None: any.
         healthy_state: bound on the size of all positions and velocities but the first two; None: any.
         velocity_clip: bound on observed velocities (m/s, rad/s); None: unbounded.
-        contact_weight: cost of each squared unit of contact force; None: forces are neither seen nor paid.
-        contact_clip: bound on each observed and paid contact force; None: unbounded.
+        contact_weight: cost of each squared unit of contact force; None: neither observed nor penalised.
+        contact_clip: bound on each observed and penalised contact force; None: unbounded.
         contact_cost_max: most that contacts cost in one step.
         sees_dynamics: whether inertias, body velocities and joint torques are observed.
     """
@@ -147,7 +147,7 @@ BODIES = {
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """What MuJoCo knows about N equal bodies after a step; B counts the model's bodies, the ground first.
+    """Physics state of N equal bodies after a step; B counts the model's bodies, the ground first.
 
     Attributes:
         qpos: (N, nq) positions, m and rad; free joints turn by unit quaternions.
@@ -168,7 +168,7 @@ class Motion:
 
 
 def clipped(body: Body, contacts: Array) -> Array:
-    """(N, B, 6) contact forces as they are observed and paid for."""
+    """(N, B, 6) contact forces, clipped as they are observed and penalised."""
     if body.contact_clip is None:
         return contacts
     return np.asarray(np.minimum(np.maximum(contacts, -body.contact_clip), body.contact_clip))
@@ -196,7 +196,7 @@ def observe(body: Body, motion: Motion) -> Array:
 
 
 def healthy(body: Body, motion: Motion) -> Array:
-    """(N,) bool: still up and sane, by the body's own bounds; not a number counts as a fall."""
+    """(N,) bool: whether the body is within its healthy bounds; not a number counts as a fall."""
     if body.healthy_height is None:
         return np.ones(len(motion.qpos), bool)
     height = motion.qpos[:, body.height]
@@ -237,13 +237,13 @@ def reward_terms(
 
 
 def total(terms: Mapping[str, Array]) -> Array:
-    """(N,) the reward: what was earned and what was spent, added in gymnasium's order to the last bit."""
+    """(N,) the reward: the sum of its terms, added in gymnasium's order to the last bit."""
     earned = terms["reward_forward"] + terms.get("reward_survive", 0.0)
     return np.asarray(earned + (terms["reward_ctrl"] + terms.get("reward_contact", 0.0)))
 
 
 def starting(body: Body, qpos: Array, nv: int, generator: np.random.Generator) -> tuple[Array, Array]:
-    """Positions (nq,) and velocities (nv,) for a new episode, drawn in gymnasium's order."""
+    """Draw initial positions (nq,) and velocities (nv,) of an episode, in gymnasium's order."""
     positions = qpos + generator.uniform(-body.noise, body.noise, len(qpos))
     if body.normal_velocity:
         return positions, body.noise * generator.standard_normal(nv)

@@ -1,4 +1,4 @@
-"""N equal bodies in MuJoCo, stepped together by threads; knows physics, no rewards and no episodes.
+"""Batched MuJoCo simulation of N equal bodies on threads; knows no rewards and no episodes.
 
 `mujoco.batch` gives, at any number of threads, the same bits as one simulation at a time. It does
 not compute the forces that contacts put on bodies; `mj_rnePostConstraint` does, world by world,
@@ -27,7 +27,7 @@ ALL = slice(None)  # worlds
 
 
 def load(body: Body) -> mujoco.MjModel:
-    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+    """Load the body's MuJoCo model from the file that ships inside gymnasium."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
@@ -35,7 +35,7 @@ def load(body: Body) -> mujoco.MjModel:
 
 
 class Simulation:
-    """N worlds of one body.
+    """Batched MuJoCo simulation of N worlds of one body.
 
     Args:
         body: which one.
@@ -106,13 +106,13 @@ class Simulation:
             self._contacts[i] = forces
 
     def motion(self, rows: Array | slice = ALL) -> Motion:
-        """What the worlds `rows` are at; of all of them, live arrays, good until the next step."""
+        """Physics state of the worlds `rows`; for all of them live arrays, valid until the next step."""
         contacts = clipped(self.body, self._contacts[rows]) if self._sees_contacts else None
         dynamics = {name: values[rows] for name, values in self._dynamics.items()}
         return Motion(self.qpos[rows], self.qvel[rows], contacts, **dynamics)
 
     def tracked(self, rows: Array | slice = ALL) -> Array:
-        """(K,) x (m) of the point whose advance is paid for: root, torso or centre of mass.
+        """(K,) x (m) of the point whose advance is rewarded: root, torso or centre of mass.
 
         Torso and centre of mass are, as in gymnasium, those of the integrator's last evaluation.
         """
@@ -143,7 +143,7 @@ class Simulation:
         self._contacts[:] = state["contacts"]
 
     def data(self, world: int) -> mujoco.MjData:
-        """World `world` with its places in space up to date, to be drawn; good until the next call."""
+        """MuJoCo data of one world after forward kinematics, to be drawn; valid until the next call."""
         self._batch.get_data(world, self._scratch)
         mujoco.mj_kinematics(self.model, self._scratch)
         mujoco.mj_comPos(self.model, self._scratch)

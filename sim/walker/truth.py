@@ -1,7 +1,7 @@
-"""What is in a walker's picture, exactly: which part each pixel shows, how far it is, where the joints are.
+"""Ground truth of walker pictures: part segmentation, depth, and keypoints of the joints.
 
 `Onlooker` reads the simulation that it draws, at the same instant and by the same camera. It changes
-nothing in it: with or without truth, walkers go the same way to the last bit.
+nothing in it: with or without ground truth, trajectories are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Points: TypeAlias = dict[str, tuple[float, float, float]]
 
 
 class TruthError(RequestError, ValueError):
-    """A kind of truth that no walker knows."""
+    """An unknown kind of ground truth."""
 
 
 class Onlooker:
-    """Draws the worlds of one body and says what is in the pictures.
+    """Renders the worlds of one body, with the ground truth of the pictures.
 
     Nothing is opened before the first picture, and then by the thread that asks for it.
 
@@ -44,7 +44,7 @@ class Onlooker:
 
     @cached_property
     def pictures(self) -> Pictures:
-        """What draws."""
+        """The renderer."""
         return Pictures(self._model)
 
     @cached_property
@@ -57,7 +57,7 @@ class Onlooker:
         return self.pictures.draw(data, camera, look)
 
     def truth(self, data: mujoco.MjData, camera: Camera, kinds: Collection[Kind] = KINDS) -> Percept:
-        """The truth about what `draw` shows of the same world; its label is the body.
+        """Ground truth of `draw`'s picture of the same world; its label is the body.
 
         Args:
             data: one world, its places in space up to date.

@@ -1,4 +1,4 @@
-"""N walkers on their way: begun, advanced and judged together; neither seeds nor automatic resets.
+"""Batched walkers without seeding or autoreset: N bodies reset, stepped and rewarded together.
 
 `world` wraps this twice, as a batch and as a single environment, so that both are one simulation.
 """
@@ -24,7 +24,7 @@ Steps = tuple[Array, Array, Array, Array, Info]
 
 
 class Walkers:
-    """N walkers of one body.
+    """N walkers of one body: simulation, observations, rewards and ends of episodes.
 
     Args:
         body: which one.
@@ -138,7 +138,7 @@ class Walkers:
         return np.asarray(within, np.float32)
 
     def state(self) -> State:
-        """Where all worlds are; `restore` goes on from there to the last bit."""
+        """State of all worlds; `restore` goes on from there to the last bit."""
         return {
             **self.simulation.state(),
             "obs": self._obs.copy(),
@@ -161,6 +161,6 @@ class Walkers:
 
 
 def joint_names(model: mujoco.MjModel) -> tuple[str, ...]:
-    """The joint that each motor drives, in words: ``thigh_left_joint`` is ``thigh left``."""
+    """Name of the joint that each motor drives: ``thigh_left_joint`` is ``thigh left``."""
     joints = [model.joint(int(joint)).name for joint in model.actuator_trnid[:, 0]]
     return tuple(name.removesuffix("_joint").replace("_", " ") for name in joints)

@@ -1,4 +1,4 @@
-"""Walkers: `Walker` (a scene's keys), batched on `mujoco.batch`, or one at a time with pictures.
+"""Walker environments: batched on `mujoco.batch`, or single with pictures; `Walker` is their configuration.
 
 Observations, rewards and endings are gymnasium's v5, step for step (`reward`). Three things differ
 from gymnasium, where it would go on with nonsense:
@@ -8,7 +8,7 @@ from gymnasium, where it would go on with nonsense:
 * A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
 * ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
 
-Both give pictures, and the truth about them: parts, depth and joints (`sim.walker.truth`).
+Both give pictures, and their ground truth: parts, depth and joints (`sim.walker.truth`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Walker:
-    """The scene keys of ``walker/<body>``."""
+    """Configuration of the worlds ``walker/<body>``; its fields are the scene's keys."""
 
     body: str = "walker2d"
     max_steps: int = 1000  # gymnasium's TimeLimit for all five
@@ -70,17 +70,17 @@ class Walker:
         return f"walker/{self.body}"
 
     def make(self, seed: int, *, starts: WalkerStarts | None = None) -> WalkerWorld:
-        """One walker that draws itself; it begins where healthy `starts` say."""
+        """Make one walker with pictures; its episodes begin in healthy states of `starts`, if given."""
         return WalkerWorld(self, seed, starts)
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None, *, starts: WalkerStarts | None = None
     ) -> WalkerWorlds:
-        """`num_envs` walkers stepped by `num_threads` threads (all cores, unless told)."""
+        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The rules that a score was made under."""
+        """The evaluation rules that go with a score."""
         body = BODIES[self.body]
         return {
             "world": self.name,
@@ -93,7 +93,7 @@ class Walker:
 
 
 class WalkerWorlds(Worlds):
-    """A batch of N walkers; observations (N, D) float64, actions (N, motors) float32.
+    """Vector environment of N walkers; observations (N, D) float64, actions (N, motors) float32.
 
     ``info`` holds, (N,) each, ``x_position`` (m), ``x_velocity`` (m/s), the terms of the reward by
     gymnasium's names, and ``reason``, which is empty while the episode goes on.
@@ -134,7 +134,7 @@ class WalkerWorlds(Worlds):
         return np.stack(drawn) if drawn else np.empty(shape, np.uint8)
 
     def truth(self, indices: Iterable[int], kinds: Collection[Kind] = KINDS) -> list[Percept]:
-        """What is in the `pictures` of these worlds; see `Onlooker.truth`.
+        """Ground truth of the `pictures` of these worlds; see `Onlooker.truth`.
 
         >>> worlds = Walker("hopper").make_batch(2, seed=0)
         >>> _ = worlds.reset()
@@ -175,13 +175,13 @@ class WalkerWorlds(Worlds):
         return self.walkers.restore(state)
 
     def close_extras(self, **kwargs: object) -> None:
-        """Drop the simulation, its threads and what draws."""
+        """Release the simulation, its threads and the renderer."""
         self._onlooker.close()
         del self.walkers
 
 
 class WalkerWorld(gymnasium.Env[Array, Array]):
-    """One walker with its picture; what a viewer may read and turn stands in its attributes.
+    """Environment of one walker with pictures; its camera, colours and read-outs are attributes.
 
     Attributes:
         camera: azimuth, elevation (degrees), distance (m) and size of the picture; set them at any time.
@@ -236,7 +236,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
 
     def easel(self) -> WalkerEasel:
-        """The camera for the window."""
+        """The interactive camera for the window."""
         return WalkerEasel(self)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
@@ -268,7 +268,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         return self._onlooker.draw(self._simulation.data(0), self.camera, self.look)
 
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
-        """What is in `render()`'s picture; see `Onlooker.truth`."""
+        """Ground truth of `render()`'s picture; see `Onlooker.truth`."""
         return self._onlooker.truth(self._simulation.data(0), self.camera, kinds)
 
     def close(self) -> None:
