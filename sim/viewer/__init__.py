@@ -1,9 +1,9 @@
-"""The window: `sim.viewer.window.watch(show)` lets a person, or a video file, watch anything that acts.
+"""Viewer: `sim.viewer.window.watch(show)` shows a running agent in a window, or records it to a video.
 
 In goes a `Show` (`show.py`), whose every step gives a `Moment`: pictures (H, W, 3) uint8, rewards
-and returns of N worlds, and what was decided and perceived. Out come pictures, on a display or in
-an mp4 or GIF, and a `Watched` with the returns of the episodes that ended. A world that is played or
-looked at in a way of its own (a board, a camera) brings an `Easel`, and takes `Gesture`s by it.
+and returns of N worlds, decisions and percepts. Out come pictures, on a display or in an mp4 or GIF,
+and a `Watched` with the returns of the episodes that ended. A world with a renderer and controls of its
+own (a board, a camera) brings an `Easel`, which takes `Gesture`s.
 
 It knows no world, no algorithm and no model: actions by their names, decisions as numbers.
 

@@ -1,4 +1,4 @@
-"""One show on the stage: its facts, its past, the thread that steps it, and the moment that is shown."""
+"""Session of one show in the viewer: its facts, history, simulation thread, and the moment on display."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _STALE_SECONDS = 2.0  # how old what is drawn over a running show may be
 
 
 class Act:
-    """A show from its loading to its end.
+    """Viewer session of one show, from loading to closing.
 
     Args:
-        show: what to watch, or a listing that is made in the simulation's thread.
-        tour: where it stands among others.
+        show: to watch, or a listing that is made in the simulation's thread.
+        tour: its position among other scenes and checkpoints.
         seed: of the first start.
         headless: see `viewer.Viewer`.
     """
@@ -55,7 +55,7 @@ class Act:
         self.keys = GameKeys(facts.action_names)
 
     def has_loaded(self) -> bool:
-        """True once, when a listing has become a show, whose facts are then known."""
+        """True once, when a listing has been made into a show, whose facts are then known."""
         if not self.facts.loading or self.simulation.show is None:
             return False
         self._adopt(Facts.of(self.simulation.show, self._around, self.facts.place))
@@ -68,32 +68,32 @@ class Act:
 
     @property
     def by_pointer(self) -> bool:
-        """Whether a person plays on the picture."""
+        """Whether a person plays with the mouse on the picture."""
         return "point" in self.facts.abilities
 
     @property
     def number(self) -> int:
-        """Of the moment shown; −1 while there is none."""
+        """Number of the moment shown; −1 while there is none."""
         return self.history.newest if self.cursor is None else self.cursor
 
     @property
     def view(self) -> View:
-        """What is to be shown now."""
+        """The moment to show now, with the history that led to it."""
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
         return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
 
     @property
     def stamp(self) -> Hashable:
-        """What the view depends on."""
+        """Cache key: all that the view depends on."""
         explained = self._attributor.done
         past = self.number, self.history.newest, self.history.revision
         return *past, repr(self.simulation.error), -1 if explained is None else explained.number
 
     def explained(self, view: View, choices: Choices) -> View:
-        """The view with what moved its decision, where a person wants to see it, as far as it is known.
+        """The view with saliency maps of its decision, if they are switched on, as far as they are computed.
 
-        While the show goes on, that of a moment before will do; of a picture that stands still only its own.
+        While the show runs, maps of a recent moment are used; for a paused picture only its own.
         """
         if not choices.saliency or view.moment is None or view.moment.attribution is None:
             return view
@@ -105,7 +105,7 @@ class Act:
         return replace(view, attributed=done if known else Attributed(view.number, None))
 
     def news(self) -> str:
-        """What is new of the run that is followed, in words, once; "" if nothing is."""
+        """The latest message about the followed run, once; "" if there is no new one."""
         learning = self.history.learning
         if learning is None or (learning.checkpoint, learning.message) == self._told:
             return ""
@@ -115,7 +115,7 @@ class Act:
         return learning.message
 
     def close(self, *, wait: bool = True) -> None:
-        """Stop the show, and what explains it."""
+        """Stop the show and the attribution thread."""
         self._attributor.close(wait=wait)
         self.simulation.close(wait=wait)
 
@@ -129,25 +129,25 @@ class Act:
         return moment.asks if moment is not None else ()
 
     def fit(self, size: tuple[int, int]) -> None:
-        """Tell the show how much room its picture has, where that has changed."""
+        """Tell the show the size of its picture's area, where that has changed."""
         if size != self._told_size:
             self._told_size = size
             self.simulation.tell(Gesture("resize", *size))
 
     def go_to(self, number: int) -> None:
-        """Show a remembered moment; the newest follows what happens."""
+        """Show a remembered moment; the newest keeps following the simulation."""
         number = max(number, self.history.oldest)
         self.cursor = None if number >= self.history.newest else number
 
     def take_up(self, choices: Choices) -> None:
-        """Go on as the person has chosen before this show began."""
+        """Apply speed, pause and grid as chosen before this show began."""
         self.simulation.set_speed(choices.speed)
         self.simulation.pause(choices.paused)
         if choices.grid:
             self.simulation.tell(Gesture("grid", on=True))
 
     def answers(self) -> list[Answer]:
-        """What the show has said since the last call."""
+        """The show's answers since the last call."""
         found = []
         while (answer := self.simulation.take_answer()) is not None:
             found.append(answer)

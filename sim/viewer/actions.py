@@ -1,4 +1,4 @@
-"""Panel 2: one bar an action, by name, the chosen one lit.
+"""Actions panel (2): a bar for each action's probability, Q-value or visit count, the chosen one lit.
 
 Bars show probabilities or Q-values or search visits, whichever the decision has; for continuous
 actions, one bar a dimension from −1 to 1.
@@ -40,7 +40,7 @@ def chosen_action(view: View) -> Array | None:
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """What the bars show."""
+    """Title note: the quantity that the bars show."""
     options = _options(view)
     if options is not None:
         return (options.measure, f"{len(options.shown) + options.rest} legal") if options.shown else ("", "")
@@ -52,13 +52,13 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
 
 
 def need(facts: Facts) -> Need:
-    """The panel's height: a line an action, up to 18."""
+    """Height of the panel: a line an action, up to 18."""
     rows = min(18, len(facts.action_names or facts.action_labels) or 9)
     return Need(height_of(min(rows, 6)), height_of(rows), height_of(rows))
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on."""
+    """Cache key: all that `draw` depends on."""
     values, chosen = measured(_decision(view))[1], chosen_action(view)
     return (
         None if values is None else np.asarray(values).tobytes(),
@@ -87,7 +87,7 @@ def _draw_discrete(
     kind, values = measured(_decision(view))
     shown = list(range(len(names)))
     rows = max(1, inside.height // ink.px(18))
-    if len(names) > rows:  # the most telling ones first, so that the list's order means something
+    if len(names) > rows:  # the highest ones first, so that the list's order means something
         weight = values if values is not None else np.arange(len(names)) == chosen
         shown = np.argsort(-np.asarray(weight, float), kind="stable")[: rows - 1].tolist()
     low, high = 0.0, 1.0
@@ -128,7 +128,7 @@ def _draw_options(surface: pygame.Surface, ink: Ink, inside: Rect, options: Opti
 
 
 def _span(options: Options) -> tuple[float, float]:
-    """What the bars span: from 0 to 1, or all Q-values so that the lowest still has a bar."""
+    """Range of the bars: from 0 to 1, or that of all Q-values, so that the lowest still has a bar."""
     values = [choice.value for choice in options.shown if choice.value is not None]
     if options.measure != "Q-value" or not values:
         return 0.0, 1.0

@@ -1,7 +1,7 @@
-"""The attribution thread: finds what moved a decision, so that finding it never blocks drawing.
+"""Attribution thread: computes saliency maps of decisions without blocking drawing.
 
-It works at one moment at a time. Asked about others meanwhile, it remembers only the last: the newest
-is explained, and what it could not serve in time is dropped.
+It works on one moment at a time. Of the moments asked for meanwhile it keeps only the last: the newest
+is explained, and older requests are dropped.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _REST = 1.0  # seconds of rest a second of work, while the show goes on: others 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attributed:
-    """What moved the decision of moment `number`.
+    """Saliency maps of the decision at moment `number`.
 
     Attributes:
-        maps: (2, h, w) float, at least 0: what moved the action, and what moved the value; None while
-            nobody knows, or if that has failed.
+        maps: (2, h, w) float, at least 0: saliency for the action, and for the value; None until they are
+            computed, or if that has failed.
         error: why it has failed, in words; "" if it has not.
     """
 
@@ -33,7 +33,7 @@ class Attributed:
 
 
 class Attributor:
-    """Explains moments in a thread that starts when the first is asked for."""
+    """Computes saliency maps in a thread that starts with the first request."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
@@ -46,11 +46,11 @@ class Attributor:
 
     @property
     def done(self) -> Attributed | None:
-        """The last finished explanation."""
+        """The last finished saliency maps."""
         return self._done
 
     def ask(self, number: int, explain: Attribution, *, hurried: bool = False) -> None:
-        """Explain moment `number` next, instead of any other that has not begun.
+        """Compute the maps of moment `number` next, instead of any other that has not begun.
 
         `hurried`: without a rest before, because the show stands still until then.
         """

@@ -1,4 +1,4 @@
-"""Boxes over the world: what is seen in solid frames, the truth dashed around them, and their names.
+"""Bounding-box overlay: predicted boxes in solid frames, true ones dashed around them, and class names.
 
 A frame lies around its pixels, never over them. Of a class with more than a dozen boxes, such as the
 bricks of a wall, only thin outlines are drawn, no names, and of its truth only what was missed.
@@ -26,7 +26,7 @@ _DASH = 4
 
 
 class Tag(NamedTuple):
-    """A name to write beside a frame."""
+    """A class name to write beside a box."""
 
     text: str
     color: Color
@@ -34,9 +34,9 @@ class Tag(NamedTuple):
 
 
 def draw_boxes(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> list[Tag]:
-    """Draw one perception's frames over `picture`, shown `factor` times as large; returns their names."""
+    """Draw one percept's boxes over `picture`, shown `factor` times as large; returns their names."""
     percept = seen.percept
-    if percept.boxes is None or percept.fen is not None:  # pieces on a board speak for themselves
+    if percept.boxes is None or percept.fen is not None:  # of a board, `squares` marks the errors
         return []
     truth = seen.truth if seen.truth is not None and seen.truth.boxes is not None else None
     crowds = crowded(percept.labels) | (crowded(truth.labels) if truth else set())
@@ -52,7 +52,7 @@ def draw_boxes(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, 
         tags.append(Tag(f"{label}{score}", color, outer))
     if truth is not None and truth.boxes is not None:
         lost = missed(percept, truth)
-        around = 2 * (ink.px(_LINE) + ink.px(_EDGE) + max(1, ink.px(1)))  # a right box lies in the middle
+        around = 2 * (ink.px(_LINE) + ink.px(_EDGE) + max(1, ink.px(1)))  # outside a correct box's frame
         for k, frame in _frames(truth.boxes, picture, factor):
             if lost[k] or truth.labels[k] not in crowds:
                 _draw_dashes(surface, ink, frame.inflate(around, around))
@@ -60,7 +60,7 @@ def draw_boxes(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, 
 
 
 def share(score: float) -> str:
-    """A number in [0, 1] in as few characters as it can be read in.
+    """Format a number in [0, 1] with two decimals in as few characters as possible.
 
     >>> share(0.714), share(1.0)
     ('.71', '1.00')
@@ -69,12 +69,12 @@ def share(score: float) -> str:
 
 
 def crowded(labels: Sequence[str]) -> set[str]:
-    """The classes with more boxes than can be named one by one."""
+    """The classes with more boxes than are named one by one."""
     return {label for label, count in Counter(labels).items() if count > CROWD}
 
 
 def missed(percept: Percept, truth: Percept) -> Array:
-    """(K,) bool: the true boxes that no box of their class covers by an IoU of `MISSED`."""
+    """(K,) bool: false negatives, true boxes that no box of their class overlaps by an IoU of `MISSED`."""
     assert percept.boxes is not None and truth.boxes is not None
     same = np.array(truth.labels, object)[:, None] == np.array(percept.labels, object)[None]
     found: Array = ((_iou(truth.boxes, percept.boxes) >= MISSED) & same).any(axis=1)
@@ -91,7 +91,7 @@ def _iou(first: Array, second: Array) -> Array:
 
 
 def _frames(boxes: Array, picture: Rect, factor: float) -> list[tuple[int, Rect]]:
-    """The boxes that are finite in pixels of the window, by number."""
+    """The finite boxes in pixels of the window, by number."""
     scaled = np.clip(np.round(boxes * factor), -1e6, 1e6)
     found = []
     for k in np.flatnonzero(np.isfinite(scaled).all(axis=1)):

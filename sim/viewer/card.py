@@ -1,4 +1,4 @@
-"""What the panels share: the measures of a card, and a quiet line where there is nothing to draw."""
+"""Common layout of the panels: lengths of a card, and the muted text of an empty one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Note: TypeAlias = tuple[str, str]
 
 
 def height_of(rows: int) -> int:
-    """The height of a card with so many lines, at scale 1."""
+    """Height of a card with `rows` lines, at scale 1."""
     return TITLE_ROW + rows * ROW + BELOW
 
 
 def say(surface: pygame.Surface, ink: Ink, inside: Rect, text: str) -> None:
-    """Write a quiet line where there is nothing to draw."""
+    """Write a muted line in a panel that has nothing to draw."""
     at = (inside.left, inside.top + ink.px(ROW) // 2)
     ink.write(surface, ink.elided(text, inside.width), at, PALETTE.muted)

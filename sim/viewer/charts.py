@@ -1,4 +1,4 @@
-"""Line charts and bars: from numbers to pixels."""
+"""Line charts, bars and axis ticks, drawn with pygame."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ticks(low: float, high: float, most: int = 3) -> list[float]:
 
 
 def number(value: float) -> str:
-    """A number as short as it can be told: three digits or so, a true minus sign.
+    """Format a number shortly: about three digits, a true minus sign.
 
     >>> number(-0.04), number(1234.5), number(21.0)
     ('−0.04', '1,234', '21')
@@ -49,7 +49,7 @@ def number(value: float) -> str:
 
 
 def tick_texts(marks: list[float]) -> list[str]:
-    """The marks of one axis, all with as many decimals as the one that needs most.
+    """Labels of one axis's ticks, all with as many decimals as the one that needs most.
 
     >>> tick_texts([0.0, 0.5, 1.0])
     ['0.0', '0.5', '1.0']
@@ -61,7 +61,7 @@ def tick_texts(marks: list[float]) -> list[str]:
 
 
 def limits(values: Array, least_span: float = 0.1) -> tuple[float, float]:
-    """A range that holds all finite values, with some air; never narrower than `least_span`."""
+    """Axis range that holds all finite values, with a margin; never narrower than `least_span`."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0
@@ -71,7 +71,7 @@ def limits(values: Array, least_span: float = 0.1) -> tuple[float, float]:
 
 
 def thinned(values: Array, columns: int) -> tuple[Array, Array]:
-    """At most two points a column, its lowest and highest, so that no peak is lost.
+    """Downsample a series to at most two points a column, its minimum and maximum, so that no peak is lost.
 
     Returns positions in [0, 1] and values, both (P,); the last value stands at 1.
     """
@@ -110,8 +110,8 @@ def line_chart(
         color: of the line.
         filled: how much of the width the values take, in [0, 1], from the right.
         labels: the ends of the time axis.
-        least_span: what the value axis spans at least, so that noise does not look like news.
-        stand: where on the time axis, in [0, 1], an upright line stands; None for nowhere.
+        least_span: of the value axis, so that noise does not look like a trend.
+        stand: position of a vertical line on the time axis, in [0, 1]; None for none.
     """
     plot = Rect(rect.left, rect.top + ink.px(4), rect.width, rect.height - ink.px(4 + 18))
     low, high = limits(values, least_span)

@@ -1,4 +1,4 @@
-"""From pygame's events to the viewer's commands: keyboard, mouse, and the window's own wishes."""
+"""Event handling: pygame's keyboard, mouse and window events become commands of the viewer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.viewer.viewer import Viewer
 
 
 class Controls:
-    """A person's hands at one viewer."""
+    """Keyboard and mouse input of one viewer."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -23,7 +23,7 @@ class Controls:
         self._hand = Hand(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
-        """React to one event of pygame; `mouse_scale` is pixels a unit of its mouse positions."""
+        """Handle one pygame event; `mouse_scale` is pixels a unit of its mouse positions."""
         self._viewer.touch(redraw=event.type == pygame.WINDOWEXPOSED)
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             self._viewer.done = True
@@ -50,7 +50,7 @@ class Controls:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
     def _press(self, key: int, shift: bool) -> None:
-        """While a person plays, the game's keys are the game's, but digits with Shift the window's."""
+        """Handle a key: when a person plays, the game's keys are its own, but Shift+digit is the window's."""
         repeated = key in self._held
         self._held.add(key)
         choices, found = self._viewer.choices, command(key, shift)

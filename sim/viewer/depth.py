@@ -1,4 +1,4 @@
-"""How far everything is: an inset with a colour for each distance, near and far in metres on its axis.
+"""Depth-map inset: a colour for each distance, with near and far in metres on its axis.
 
 The colours lie at even steps on a straight line through Oklab, from yellow (near) to dark blue (far), and
 depths on a logarithmic scale, since the ground reaches the horizon: equal ratios of depth look equally
@@ -42,14 +42,14 @@ _LEAST = 76  # width of a map
 
 
 class Span(NamedTuple):
-    """Metres from near to far, and whether something is still farther."""
+    """Depth range of the colour scale in metres, and whether something is still farther."""
 
     near: float
     far: float
     more: bool
 
     def share(self, metres: Array) -> Array:
-        """0 at the near end and below, 1 at the far end and beyond; NaN stays."""
+        """Position on the log scale: 0 at the near end and below, 1 at the far end and beyond; NaN stays."""
         ratio = np.maximum(metres, self.near) / self.near
         return np.asarray(np.minimum(np.log(ratio) / np.log(self.far / self.near), 1.0))
 
@@ -60,14 +60,14 @@ class Span(NamedTuple):
 
 
 def oklab(rgb: Array) -> Array:
-    """(…, 3) sRGB in 0…255 → (…, 3) lightness, green to red, blue to yellow."""
+    """Convert sRGB (…, 3) in 0…255 to Oklab (…, 3): lightness, green to red, blue to yellow."""
     share = np.asarray(rgb, np.float64) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     return np.asarray(np.cbrt(linear @ _TO_CONES.T) @ _TO_LAB.T)
 
 
 def scale_colors(count: int = 256) -> Array:
-    """(count, 3) uint8 sRGB from near to far."""
+    """Colour scale from near to far, (count, 3) uint8 sRGB."""
     weight = np.linspace(0.0, 1.0, count)[:, None]
     lab = oklab(np.array(NEAR)) * (1 - weight) + oklab(np.array(FAR)) * weight
     linear = (lab @ np.linalg.inv(_TO_LAB).T) ** 3 @ np.linalg.inv(_TO_CONES).T
@@ -80,7 +80,7 @@ _COLORS = np.concatenate([scale_colors(255), [PALETTE.raised]]).astype(np.uint8)
 
 
 def span(maps: list[Array]) -> Span | None:
-    """From the nearest to where nearly all lies, so that a strip of horizon does not flatten the rest.
+    """Depth range from the nearest pixel to the 95th percentile: the horizon must not flatten the rest.
 
     None where nothing has a depth: (H, W) metres, NaN in the sky.
     """
@@ -96,21 +96,21 @@ def span(maps: list[Array]) -> Span | None:
 
 
 def tinted(depth: Array, metres: Span) -> Array:
-    """(H, W) metres → (H, W, 3) uint8; what has no depth is the colour of the ground."""
+    """Colour a depth map: (H, W) metres → (H, W, 3) uint8; pixels without depth are grey."""
     known = np.isfinite(depth)
     level = np.where(known, 254 * metres.share(np.where(known, depth, metres.far)), 255)
     return np.asarray(_COLORS[level.astype(np.uint8)])
 
 
 def nearest(values: Array, size: tuple[int, int]) -> Array:
-    """(H, W) → (height, width) for a `size` of (width, height), each from the place that it covers."""
+    """Nearest-neighbour resize: (H, W) → (height, width) for a `size` of (width, height)."""
     rows = (np.arange(size[1]) * values.shape[0]) // size[1]
     columns = (np.arange(size[0]) * values.shape[1]) // size[0]
     return np.asarray(values.take(rows, axis=0).take(columns, axis=1))
 
 
 def inset_size(ink: Ink, seen: Seen, area: Rect, picture: Rect) -> tuple[int, int]:
-    """The size of the inset, one map over the other: beside `picture` if `area` leaves room, else small."""
+    """Size of the inset, one map over the other: beside `picture` if `area` leaves room, else small."""
     maps, pad = _maps(seen), ink.px(_PAD)
     beside = (area.width - picture.width) // 2 - 3 * pad
     width = min(beside, ink.px(200)) if beside >= ink.px(_LEAST) else max(picture.width // 5, ink.px(_LEAST))
@@ -119,7 +119,7 @@ def inset_size(ink: Ink, seen: Seen, area: Rect, picture: Rect) -> tuple[int, in
 
 
 def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: Seen) -> None:
-    """Draw the depths seen, and the true ones under them, on one scale."""
+    """Draw the predicted depth map, and the true one under it, on one colour scale."""
     maps, pad = _maps(seen), ink.px(_PAD)
     ink.plate(surface, place, PALETTE.panel, radius=6)
     metres = span([depth for _, depth in maps])
@@ -142,7 +142,7 @@ def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: Seen) -> No
 
 
 def _draw_axis(surface: pygame.Surface, ink: Ink, bar: Rect, metres: Span) -> None:
-    """The colours from near to far, and how far that is."""
+    """Draw the colour bar from near to far, with metres."""
     bar = Rect(bar.left, bar.top + ink.px(4), bar.width, bar.height - ink.px(2))
     colors = scale_colors(bar.width)[None].repeat(bar.height, axis=0)
     surface.blit(pygame.image.frombuffer(colors.tobytes(), bar.size, "RGB"), bar)
@@ -160,6 +160,6 @@ def _metres(depth: float) -> str:
 
 
 def _maps(seen: Seen) -> list[tuple[str, Array]]:
-    """What has a depth, by who says so."""
+    """Depth maps of the percept and the truth, with their origins as names."""
     both = (seen.percept, *([] if seen.truth is None else [seen.truth]))
     return [(percept.origin, percept.depth) for percept in both if percept.depth is not None]

@@ -1,4 +1,4 @@
-"""The files that a person asks for while watching: pictures of the window, and what a show writes down."""
+"""Files saved on request while watching: screenshots of the window, and documents of a show such as PGN."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pygame
 
 
 def stem(title: str) -> str:
-    """A name for a file about `title` now, such as ``pong-20260501-174502-118``."""
+    """File name from a title and the present time, such as ``pong-20260501-174502-118``."""
     words = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or "playfield"
     return f"{words}-{datetime.now():%Y%m%d-%H%M%S-%f}"[:-3]
 

@@ -1,4 +1,4 @@
-"""What moved a decision, drawn over the world: blue where the action, red where the value."""
+"""Saliency overlay on the world's picture: blue where pixels move the action, red where the value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LEGEND_ROW = 26  # height of the legend at scale 1
 
 
 def draw_heat(picture: pygame.Surface, attributed: Attributed) -> None:
-    """Draw both maps over a whole picture, whatever its shape: they cover the same view."""
+    """Draw both saliency maps over a whole picture, whatever its shape: they cover the same view."""
     if attributed.maps is not None:
         tint = tinted(attributed.maps)
         height, width = tint.shape[:2]
@@ -29,10 +29,10 @@ def draw_heat(picture: pygame.Surface, attributed: Attributed) -> None:
 
 
 def tinted(maps: Array) -> Array:
-    """(2, h, w) what moved action and value → (h, w, 4) uint8 RGBA.
+    """Colour saliency maps: (2, h, w) of action and value → (h, w, 4) uint8 RGBA.
 
-    Each map is measured by its own strongest place: action and value have different units. Square
-    roots, so that the weaker half is not lost: the maps hold squares.
+    Each map is divided by its own maximum: action and value have different units. Square roots, so that
+    the weaker half is not lost: the maps hold squares.
     """
     most = maps.max(axis=(1, 2), keepdims=True)
     share = np.sqrt(np.divide(maps, most, out=np.zeros_like(maps), where=most > 0))
@@ -45,7 +45,7 @@ def tinted(maps: Array) -> Array:
 
 
 def draw_legend(surface: pygame.Surface, ink: Ink, world: Rect, attributed: Attributed, number: int) -> None:
-    """Draw what the colours mean, how far the value moves, and how old the maps are at moment `number`."""
+    """Draw the legend: what the colours mean, the largest change of value, and the maps' age at `number`."""
     pad, swatch, gap = ink.px(12), ink.px(10), ink.px(6)
     for entries in _wordings(attributed, number):  # the longest that fits
         widths = [ink.width(text) + (swatch + gap if color else 0) for color, text in entries]
@@ -66,7 +66,7 @@ def draw_legend(surface: pygame.Surface, ink: Ink, world: Rect, attributed: Attr
 
 
 def _wordings(attributed: Attributed, number: int) -> list[list[tuple[Color | None, str]]]:
-    """The legend's entries, in more and in fewer words."""
+    """The legend's entries, from the longest wording to the shortest."""
     if attributed.maps is None:
         failed = f"no saliency: {attributed.error}"
         return [[(None, text)] for text in ((failed, "no saliency") if attributed.error else ("looking …",))]

@@ -1,4 +1,4 @@
-"""The remembered past: whole moments for a while, their numbers for much longer.
+"""History of a show: whole moments for a while, their numbers (value, return, reward) for much longer.
 
 Written by the simulation thread and read by the window's; one lock keeps them apart, and it is
 never held while anything is stepped, packed or drawn.
@@ -29,7 +29,7 @@ _LISTED = 64  # episodes in a view: more than any panel has rows
 
 
 class History:
-    """The last moments of a show, and the numbers that the charts need."""
+    """Buffer of a show's last moments, and of the numbers that the charts need."""
 
     def __init__(self, steps_per_second: float = 1.0, capacity: int = MOMENTS, memory: int = MEMORY) -> None:
         self._capacity = capacity
@@ -51,12 +51,12 @@ class History:
         self._lock = threading.Lock()
 
     def set_rate(self, steps_per_second: float) -> None:
-        """Say how many steps a second has, before the first moment."""
+        """Set the steps a second, before the first moment."""
         self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
 
     @property
     def revision(self) -> int:
-        """How often the newest moment has been drawn again."""
+        """How often the newest moment has been replaced."""
         return self._revision
 
     @property
@@ -79,7 +79,7 @@ class History:
         return self._newest + 1 - len(self._moments)
 
     def append(self, moment: Moment) -> None:
-        """Remember one more moment, and forget the oldest where there is no room."""
+        """Append a moment, and drop the oldest where there is no room."""
         last = self._moments[-1] if self._moments else None
         packed = self._pack(last) if isinstance(last, Moment) else None
         with self._lock:
@@ -96,7 +96,7 @@ class History:
             self._note(moment)
 
     def replace_newest(self, moment: Moment) -> None:
-        """Remember the newest moment as it looks now; its numbers stay."""
+        """Replace the newest moment by how it looks now; its numbers stay."""
         with self._lock:
             if self._moments:
                 self._bytes += size_of(moment) - size_of(self._moments[-1])
@@ -132,7 +132,7 @@ class History:
         self._lines = max(self._lines, len(moment.seen) + len(moment.readouts))
 
     def view(self, number: int | None = None, error: str = "", *, newest: int | None = None) -> View:
-        """The past as it was at moment `number`, clipped to those remembered; None: the newest.
+        """The history as it was at moment `number`, clipped to those remembered; None: the newest.
 
         `newest` hides all later moments, for a drawing that follows the simulation step by step.
         """

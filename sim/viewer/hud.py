@@ -1,4 +1,4 @@
-"""What lies under and over the world: the transport bar, the help, messages, empty and error states."""
+"""Transport bar below the world, and what is drawn over it: help, messages, empty and error states."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def draw_bar(
 
 
 def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) -> None:
-    """The track's right end is now; what is remembered is bright, rewards are ticks over and under."""
+    """Draw the track: its right end is now, remembered moments are bright, rewards are ticks."""
     if rect.width < 2:
         return
     middle, thick = rect.centery, ink.px(4)
@@ -83,13 +83,13 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
 
 
 def x_of(track: Rect, number: int, view: View) -> int:
-    """Where a moment stands on the track, in pixels."""
+    """Position of a moment on the track, in pixels."""
     behind = (view.newest - number) / max(1, view.capacity - 1)
     return round(track.right - 1 - min(1.0, behind) * (track.width - 1))
 
 
 def number_at(track: Rect, x: int, view: View) -> int:
-    """The moment at a place on the track, clipped to those remembered; the inverse of `x_of`."""
+    """The moment at a position on the track, clipped to those remembered; the inverse of `x_of`."""
     behind = (track.right - 1 - x) / max(1, track.width - 1) * (view.capacity - 1)
     return min(max(view.newest - round(behind), view.oldest), view.newest)
 
@@ -133,7 +133,7 @@ def _draw_sign(surface: pygame.Surface, ink: Ink, rect: Rect, *, plus: bool) -> 
 
 
 def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, row: int = 0) -> None:
-    """Draw a line over the lower edge of the world, or so many rows above it."""
+    """Draw a line of text over the lower edge of the world, or `row` rows above it."""
     text = ink.elided(message, world.width - ink.px(28))
     box = Rect(0, 0, ink.width(text) + ink.px(28), ink.px(32))
     box.midbottom = (world.centerx, world.bottom - ink.px(8 + 40 * row))
@@ -142,7 +142,7 @@ def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, r
 
 
 def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> None:
-    """Draw what there is to see before the first moment."""
+    """Draw the loading state, shown before the first moment."""
     x, y = world.center
     title = ink.elided(facts.title or "The world", world.width, TITLE, bold=True)
     ink.write(surface, title, (x, y - ink.px(16)), size=TITLE, bold=True, align="center")
@@ -153,7 +153,7 @@ def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> 
 def draw_error(
     surface: pygame.Surface, ink: Ink, world: Rect, error: str, *, elsewhere: bool = False
 ) -> Rect:
-    """Draw what went wrong and what can be done; returns the card's rectangle.
+    """Draw an error with the keys that help; returns the card's rectangle.
 
     `elsewhere`: whether there are other scenes to go to.
     """
@@ -183,7 +183,7 @@ def draw_card(surface: pygame.Surface, ink: Ink, world: Rect, title: str, text: 
 
 
 def draw_help(surface: pygame.Surface, ink: Ink, rows: Sequence[Binding]) -> Rect:
-    """Draw what keys do, and their counterparts on the mouse; returns the card's rectangle."""
+    """Draw the help: keys, what they do, and the same with the mouse; returns the card's rectangle."""
     area = surface.get_rect()
     veil = pygame.Surface(area.size, pygame.SRCALPHA)
     veil.fill((0, 0, 0, _VEIL))

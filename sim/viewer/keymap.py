@@ -1,6 +1,6 @@
-"""Which key does what: commands for the window, and actions for a person who plays.
+"""Key bindings: commands of the window, and actions for a person who plays.
 
-A world is known by its action names only: names made of directions and FIRE, such as UPRIGHTFIRE or
+A world's keys follow from its action names: names made of directions and FIRE, such as UPRIGHTFIRE or
 "push left", are played with arrows or W A S D and Space; all others with the digit keys.
 """
 
@@ -17,7 +17,7 @@ from sim.viewer.show import Gesture
 
 
 class Command(enum.Enum):
-    """What the window can be told to do."""
+    """Commands of the window."""
 
     PAUSE = enum.auto()
     FORWARD = enum.auto()
@@ -52,7 +52,7 @@ _PANELS = "1 … 8"
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One line of the help: what happens, by which keys, and how with the mouse.
+    """One line of the help: what it does, its keys, and the same with the mouse.
 
     `needs` is the ability (`view.Facts`) without which the line means nothing, and `lacks` the one with
     which it does not; "" if there is none.
@@ -65,11 +65,11 @@ class Binding:
     lacks: str = ""
 
     def useful(self, abilities: Collection[str]) -> bool:
-        """Whether the line means something to a show of these abilities."""
+        """Whether the line applies to a show with these abilities."""
         return (not self.needs or self.needs in abilities) and not (self.lacks and self.lacks in abilities)
 
     def with_keys(self, free: Callable[[str], bool]) -> Binding:
-        """The same by those of its keys that are `free`; a digit that is not folds a panel with Shift."""
+        """The binding with only the keys that are `free`; digits that are not fold a panel with Shift."""
         if self.keys == _PANELS:
             return self if free("1") else replace(self, keys=f"Shift+{_PANELS}")
         return replace(self, keys="  ".join(name for name in self.keys.split("  ") if free(name)))
@@ -191,10 +191,10 @@ _DIGITS = {pygame.K_0 + digit: digit for digit in range(10)} | {
     )
 }
 
-#: What the help calls a key that is not called by its letter.
+#: Keys that the help names otherwise than by their letter.
 _CALLED = {"Space": pygame.K_SPACE, "→": pygame.K_RIGHT, "←": pygame.K_LEFT}
 
-#: What a show calls a key that it does not call by its letter.
+#: Keys that a show names otherwise than by their letter.
 _NAMES = {
     pygame.K_RETURN: "return",
     pygame.K_KP_ENTER: "return",
@@ -228,7 +228,7 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
 
 
 def key_name(key: int) -> str:
-    """What a show calls a key; both Enter keys are ``"return"``.
+    """A show's name of a key; both Enter keys are ``"return"``.
 
     >>> key_name(pygame.K_KP_ENTER), key_name(pygame.K_q)
     ('return', 'q')
@@ -239,13 +239,13 @@ def key_name(key: int) -> str:
 def help_lines(
     keys: GameKeys, abilities: Collection[str], *, playing: bool = False, asks: Collection[str] = ()
 ) -> list[Binding]:
-    """The lines of the help that mean something now, each with those of its keys that do it now.
+    """The lines of the help that apply now, each with those of its keys that work now.
 
     Args:
         keys: that play the world.
         abilities: see `view.Facts`.
         playing: whether a person plays and the world goes on, so that these keys are no commands.
-        asks: names of keys that the picture asks for, which are no commands either.
+        asks: names of keys that the picture takes, which are no commands either.
     """
 
     def free(name: str) -> bool:
@@ -261,7 +261,7 @@ def help_lines(
 
 
 class GameKeys:
-    """Turns the keys that a person holds into one of a world's actions.
+    """Maps the held keys to one of a world's actions.
 
     >>> keys = GameKeys(["NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE"])
     >>> keys.action({pygame.K_RIGHT, pygame.K_SPACE}, last=0)
@@ -283,7 +283,7 @@ class GameKeys:
         self._digits = {k: d for k, d in _DIGITS.items() if digits_needed and d < len(self._tokens)}
 
     def owns(self, key: int) -> bool:
-        """Whether `key` plays, and so is no command of the window while a person plays."""
+        """Whether `key` plays the world, and so is no command of the window while a person plays."""
         return key in self._keys or key in self._digits
 
     @property
@@ -292,7 +292,7 @@ class GameKeys:
         return bool(self._keys or self._digits)
 
     def action(self, held: Collection[int], last: int) -> int:
-        """The action that the held keys mean.
+        """The action of the held keys.
 
         A combination that the world lacks falls back to the action that uses most of it. With no key
         held it is the world's own idle action, or `last` where there is none.
@@ -318,7 +318,7 @@ class GameKeys:
         return ", ".join(parts)
 
     def _meaning(self, token: str) -> str:
-        """Let both axes steer a world that has only one, whichever way its names call it."""
+        """Map both pairs of arrows to the axis of a world that has only one."""
         if self._sideways:
             return {"UP": "RIGHT", "DOWN": "LEFT"}.get(token, token)
         if self._upright:

@@ -1,7 +1,7 @@
-"""Where everything is: rectangles computed from the window's size, and nothing else.
+"""Window layout: rectangles of the world, the panels and the transport bar, from the window's size.
 
 Lengths are for a display of scale 1 and multiplied by the scale. Panels that find no room are left
-out, the least telling first, so that nothing ever overlaps.
+out, the least important first, so that nothing ever overlaps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _IMPORTANCE = (HEADING, ACTIONS, LEARNING, HUNG, VALUE, RETURN, SEES, EPISODES)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The height of an open panel: least, natural, and at most.
+    """Height of an open panel: least, natural, and at most.
 
     Attributes:
         urgent: whether it comes before all others but the heading and the actions.
@@ -43,13 +43,13 @@ class Need:
 
 @dataclass(frozen=True)
 class Layout:
-    """Disjoint rectangles in pixels.
+    """Rectangles of the window's parts in pixels; they never overlap.
 
     Attributes:
         panels: number → rectangle, top down; folded panels are TITLE_ROW high.
         scrubber: the track of remembered moments.
-        clock: how far back the shown moment is.
-        who: who plays.
+        clock: of the text that says how far back the shown moment is.
+        who: of the button that says who plays.
         foot: height of what is kept free under the world, for sentences.
     """
 
@@ -82,7 +82,7 @@ class Layout:
 
 
 def title_of(panel: Rect, scale: float) -> Rect:
-    """The part of a panel's rectangle that folds it."""
+    """Title row of a panel's rectangle, where a click folds it."""
     return Rect(panel.left, panel.top, panel.width, min(panel.height, round(TITLE_ROW * scale)))
 
 

@@ -1,4 +1,4 @@
-"""Panel 7: how the run learns whose agent plays; and the heading's chip: whether it is followed."""
+"""Training panel (7): the learning curve of the agent's run; and the heading's chip with its status."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sim.viewer.view import Choices, Facts, View
 
 
 def of(view: View) -> Learning | None:
-    """The run that the agent shown comes from."""
+    """The training run of the agent shown."""
     return view.moment.learning if view.moment else None
 
 
 def chip(learning: Learning | None) -> tuple[str, Color]:
-    """What the heading says about the run, and the colour of its dot."""
+    """Status of the run for the heading's chip, and the colour of its dot."""
     if learning is None:
         return "", PALETTE.muted
     if not learning.following:
@@ -30,7 +30,7 @@ def chip(learning: Learning | None) -> tuple[str, Color]:
 
 
 def steps(count: int) -> str:
-    """A number of steps, short enough for an axis.
+    """Format a number of steps for an axis.
 
     >>> steps(2_400_000), steps(51_200), steps(640)
     ('2.4 M', '51 k', '640')
@@ -41,7 +41,7 @@ def steps(count: int) -> str:
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """The newest figure of the curve."""
+    """Title note: the latest value of the learning curve."""
     learning = of(view)
     curve = None if learning is None else learning.curve
     if curve is None or not np.isfinite(curve).any():
@@ -50,12 +50,12 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on; a `Learning` is only equal to itself."""
+    """Cache key: all that `draw` depends on; a `Learning` is only equal to itself."""
     return of(view)
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
-    """Draw the curve, and a line where the agent that plays was saved."""
+    """Draw the learning curve, and a line where the checkpoint that plays was saved."""
     learning = of(view)
     if learning is None or learning.curve is None or not np.isfinite(learning.curve).any():
         say(surface, ink, inside, "no episode of the run has ended yet")

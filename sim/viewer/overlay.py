@@ -1,4 +1,4 @@
-"""What is perceived, drawn over the world's picture: tints below, frames and bones over them, names on top.
+"""Perception overlay on the world's picture: masks below, boxes and skeletons over them, names on top.
 
 Legends, chips and insets stand beside the picture where there is room, else in its upper corners.
 """
@@ -26,7 +26,7 @@ FOOT = 94  # height kept under the picture for two sentences, where that takes n
 
 
 class Corners:
-    """Places for legends: from the top down at either side, beside `picture` where that fits in `area`."""
+    """Placement of legends: from the top down at either side, beside `picture` where that fits in `area`."""
 
     def __init__(self, ink: Ink, area: Rect, picture: Rect) -> None:
         self._area, self._picture, self._gap = area, picture, ink.px(_GAP)
@@ -52,7 +52,7 @@ class Corners:
 def draw_seen(
     surface: pygame.Surface, ink: Ink, area: Rect, picture: Rect, factor: float, seen: Sequence[Seen]
 ) -> None:
-    """Draw all that is seen in `picture`, shown `factor` times as large, and nothing outside `area`."""
+    """Draw all percepts over `picture`, shown `factor` times as large, and nothing outside `area`."""
     surface.set_clip(area)
     corners, tags = Corners(ink, area, picture), list[boxes.Tag]()
     for one in seen:
@@ -76,7 +76,7 @@ def draw_seen(
 
 
 def is_whole(seen: Seen) -> bool:
-    """Whether the perception names the whole picture, and places nothing in it."""
+    """Whether the percept only classifies or describes the whole picture, and locates nothing in it."""
     percept = seen.percept
     return (
         percept.boxes is None
@@ -88,7 +88,7 @@ def is_whole(seen: Seen) -> bool:
 
 
 def _draw_mask(surface: pygame.Surface, picture: Rect, seen: Seen) -> None:
-    """Tint every class but 0, the background, and dash the edges of what is true."""
+    """Draw a segmentation mask: tint every class but 0, the background, and dash the edges of the truth."""
     mask = seen.percept.mask
     assert mask is not None
     tint = _paletted(mask.astype(np.uint8), picture.size)
@@ -118,19 +118,19 @@ def _paletted(numbers: Array, size: tuple[int, int]) -> pygame.Surface:
 
 
 def _mask_color(seen: Seen, index: int) -> Color:
-    """Of a class by number; the background, 0, has none."""
+    """Colour of a mask's class by number; the background, 0, has none."""
     names = seen.classes[1:] if 0 < index < len(seen.classes) else ()
     return class_color(names[index - 1] if names else str(index), names)
 
 
 def classes_in(seen: Seen) -> list[int]:
-    """The numbers of the mask's classes that are there, without the background."""
+    """Numbers of the classes that occur in the mask, without the background."""
     assert seen.percept.mask is not None
     return [int(index) for index in np.flatnonzero(np.bincount(seen.percept.mask.ravel())) if index]
 
 
 def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
-    """A swatch and a name for each class, in two columns where one is too high."""
+    """Draw a swatch and a name for each class, in two columns where one is too high."""
     names = [(i, seen.classes[i] if i < len(seen.classes) else f"class {i}") for i in classes_in(seen)]
     if not names:
         return
@@ -147,7 +147,7 @@ def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen
 
 
 def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
-    """What the whole picture is, how sure that is, and below it what is true instead."""
+    """Draw the predicted label of the whole picture, its score, and the true label if it differs."""
     label, scores, truth = seen.percept.label or "", seen.percept.scores, seen.truth
     score = "" if scores is None or not len(scores) else boxes.share(scores[0])
     wrong = truth is not None and truth.label not in (None, label)
@@ -167,12 +167,12 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen)
 
 
 def speaks(seen: Sequence[Seen]) -> bool:
-    """Whether anything is said in sentences."""
+    """Whether any percept has a caption or a FEN."""
     return any(one.percept.caption or one.percept.fen for one in seen)
 
 
 def draw_captions(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence[Seen]) -> int:
-    """Write sentences and boards along the lower edge of `area`, and what is true where that differs.
+    """Write captions and FENs along the lower edge of `area`, and the true captions where they differ.
 
     Returns the height that they take.
     """

@@ -1,4 +1,4 @@
-"""Remembered moments made small: pictures, masks and depths compressed, and read back bit for bit."""
+"""Lossless compression of remembered moments: their pictures, masks and depth maps."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Blob(NamedTuple):
 
     @classmethod
     def of(cls, array: Array) -> Blob:
-        """Compress; quickly rather than well."""
+        """Compress, for speed rather than size."""
         return cls(array.shape, array.dtype.str, zlib.compress(np.ascontiguousarray(array).data, 1))
 
     def array(self) -> Array:
-        """Read it back; it cannot be written to."""
+        """Decompress; the array is read-only."""
         return np.frombuffer(zlib.decompress(self.content), self.dtype).reshape(self.shape)
 
 
@@ -37,7 +37,7 @@ class Packed:
         moment: without pictures; its masks and depths are empty arrays.
         pictures: in their order.
         maps: masks and depths, in the order of `maps_of`.
-        nbytes: that forgetting it sets free; without the pictures if those are also another moment's.
+        nbytes: freed by forgetting it; without the pictures if those are also another moment's.
     """
 
     moment: Moment
@@ -61,7 +61,7 @@ class Packed:
 
 
 def maps_of(moment: Moment) -> list[Array]:
-    """The masks and depths of all that is seen, and of the truth beside it."""
+    """Masks and depth maps of all percepts of a moment, and of their truths."""
     percepts = [percept for one in moment.seen for percept in (one.percept, one.truth) if percept]
     maps = [array for percept in percepts for array in (percept.mask, percept.depth)]
     return [array for array in maps if array is not None]
@@ -84,7 +84,7 @@ def _with_maps(moment: Moment, maps: list[Array]) -> Moment:
 
 
 def size_of(kept: Moment | Packed) -> int:
-    """Bytes that forgetting a moment sets free."""
+    """Bytes freed by forgetting a moment."""
     if isinstance(kept, Packed):
         return kept.nbytes
     return sum(array.nbytes for array in (*kept.pictures, *maps_of(kept)))

@@ -1,7 +1,7 @@
-"""The panels beside the world; those of actions, of what is seen and of learning have modules of their own.
+"""Panels beside the world: their registry, and the heading, value, return and episodes panels.
 
-Each panel is a function that draws the inside of a card, and a key: what its picture depends on.
-`screen` draws a panel again only when its key has changed.
+Each panel is a function that draws the inside of a card, and a cache key of what its picture depends on:
+`screen` draws a panel again only when its key has changed. The other panels have modules of their own.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sim.viewer.view import Choices, Facts, View
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What is drawn where, and when anew.
+    """A panel: title, height, cache key and drawing function.
 
     Attributes:
         title: of the card; "" if the content is its own title.
         need: its height, from the facts.
         key: everything that `draw` depends on.
         draw: draws into a rectangle below the title.
-        note: at the right of the title: a few words, left out where narrow, and a figure.
+        note: at the right of the title: a few words, left out where narrow, and a number.
     """
 
     title: str
@@ -74,18 +74,18 @@ def draw_panel(
 
 
 def inside_of(area: Rect, ink: Ink) -> Rect:
-    """The part of an open panel that lies under its title."""
+    """Content area of an open panel, under its title."""
     pad, top = ink.px(PAD), area.top + ink.px(layout.TITLE_ROW)
     return Rect(area.left + pad, top, area.width - 2 * pad, area.bottom - top - ink.px(BELOW))
 
 
 def book(facts: Facts) -> dict[int, Panel]:
-    """The panels of a world, or those of a gallery."""
+    """The panels by number: those of a world, or those of a gallery."""
     return GALLERY if "gallery" in facts.abilities else PANELS
 
 
 def needs(facts: Facts, view: View) -> dict[int, Need]:
-    """The heights of the panels there are: often nothing is perceived, and some agents judge nothing."""
+    """Heights of the panels to show; those without content, such as percepts or values, are left out."""
     found = {number: panel.need(facts) for number, panel in book(facts).items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
@@ -109,7 +109,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.SEES]
     if view.moment is not None and not np.isfinite(view.value).any():
         found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
-        if view.lines:  # figures of the world say more than that the agent has none
+        if view.lines:  # read-outs of the world need the room more than a panel without values
             del found[layout.VALUE]
     return found
 
@@ -198,7 +198,7 @@ def _draw_return(
 
 
 def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration: Exploration) -> None:
-    """One bar from always the best guess to anything goes."""
+    """Draw the exploration measure as a bar from 0, greedy play, to its maximum."""
     name, value, most, unit = exploration
     y, gap = row.centery + ink.px(2), ink.px(8)
     left = ink.write(surface, f"explores: {name}", (row.left, y), PALETTE.muted).right + gap

@@ -1,4 +1,4 @@
-"""The world's own picture, with what is perceived drawn over it; or all worlds side by side."""
+"""Drawing of the world's picture with the perception overlay, or of all worlds in a grid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GRID_GAP = 10
 
 
 def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
-    """Where a picture of `size` goes: centred, at the largest (whole) factor that fits, else shrunk.
+    """Rectangle of a picture of `size`: centred, at the largest (whole) factor that fits, else shrunk.
 
     >>> place((160, 210), Rect(0, 0, 500, 500))
     Rect(90, 40, 320, 420)
@@ -35,7 +35,7 @@ def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
 
 
 def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, percepts: bool = True) -> Rect:
-    """Draw the first world and, with `percepts`, what is seen in it; returns the rectangle of its picture."""
+    """Draw the first world and, with `percepts`, its perception overlay; returns its picture's rectangle."""
     assert view.moment is not None
     picture = view.moment.pictures[0]
     rect = place((picture.shape[1], picture.shape[0]), area)
@@ -80,7 +80,7 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
 
 
 def blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
-    """Draw a picture; one that is explained in grey, so that all colours are those of the maps."""
+    """Draw a picture; with saliency maps in grey, so that all colours are those of the maps."""
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
     if rect.size == (width, height) and attributed is None:

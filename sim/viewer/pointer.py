@@ -1,4 +1,4 @@
-"""The mouse on the world's picture: from pixels of the window to gestures of the show."""
+"""Mouse input on the world's picture: pixels of the window become gestures of the show."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHEEL = 1.15  # zoom a notch
 
 
 class Pointer:
-    """The mouse over one viewer's world: plays where the show is played by pointer, else turns or clicks."""
+    """The mouse over one viewer's world: plays a show that is played by pointer, else orbits or clicks."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer

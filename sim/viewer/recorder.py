@@ -1,4 +1,4 @@
-"""Writes pictures of the window to a video: H.264 in mp4 through PyAV, or GIF through Pillow.
+"""Video recording of the window: H.264 in mp4 through PyAV, or GIF through Pillow.
 
 Encoding has a thread of its own behind a short queue, so that drawing goes on meanwhile. The file
 has a temporary name until it is complete.
@@ -58,7 +58,7 @@ def check_target(path: Path) -> Path:
 
 
 class Recorder:
-    """One video in the making; every picture given to `add` becomes one frame of an mp4.
+    """Encoder of one video file; every picture given to `add` becomes one frame of an mp4.
 
     Args:
         path: an .mp4 or .gif file; an existing one is replaced when the new one is complete.

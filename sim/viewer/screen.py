@@ -1,4 +1,4 @@
-"""Draws the whole window: a pure function of facts, choices, view and size, made fast by memory.
+"""Drawing of the whole window: a pure function of facts, choices, view and size, with cached panels.
 
 `Screen.draw` gives the same picture whatever was drawn before; it only skips panels whose content
 is the same as last time.
@@ -21,7 +21,7 @@ from sim.viewer.view import Choices, Facts, View
 
 
 class Screen:
-    """The drawing of one show at one display scale.
+    """Renderer of the window for one show at one display scale.
 
     Args:
         facts: of the show.
@@ -46,11 +46,11 @@ class Screen:
 
     @property
     def ink(self) -> Ink:
-        """What writes and measures."""
+        """Text and shapes at this scale."""
         return self._ink
 
     def layout(self, size: tuple[int, int], choices: Choices, view: View) -> Layout:
-        """Where everything is in a window of `size` pixels."""
+        """Layout of a window of `size` pixels."""
         found = arrange(size, self.scale, needs(self._facts, view), choices.folded)
         moment = view.moment
         if moment is None or choices.grid or not (choices.percepts and overlay.speaks(moment.seen)):
@@ -79,7 +79,7 @@ class Screen:
         return surface
 
     def _help(self, choices: Choices, view: View) -> list[Binding]:
-        """What keys do now: the past asks for none, and while a game is paused none of them plays."""
+        """Lines of the help: a past moment takes no keys, and while a game is paused none of them plays."""
         asks = view.moment.asks if view.moment is not None and view.number == view.newest else ()
         playing = choices.person and not choices.paused
         return help_lines(self._keys, self._facts.abilities, playing=playing, asks=asks)
@@ -100,7 +100,7 @@ class Screen:
             hud.draw_error(surface, ink, area, view.error, elsewhere=elsewhere)
 
     def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
-        """What is said over the lower edge of the world, one line above the other."""
+        """Draw the lines of text over the lower edge of the world, one above the other."""
         lines, row = [choices.message], 0
         if view.moment is not None and view.moment.sheet is not None and not view.error:
             return

@@ -1,4 +1,4 @@
-"""Panel 5: a line for each perception, who says what and how far off, and figures about the world."""
+"""Perception panel (5): a line for each percept with origin and live metrics, and the world's read-outs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sim.viewer.view import Choices, Facts, View
 
 
 class Line(NamedTuple):
-    """What one perception says: by whom, in words, and its figures against the truth."""
+    """Text of one percept: its origin, a summary, and its metrics against the truth."""
 
     origin: Origin
     words: str
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 
 def line(seen: Seen) -> Line:
-    """A perception in one line.
+    """Format a percept as a line of the panel.
 
     >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
@@ -39,7 +39,7 @@ def line(seen: Seen) -> Line:
 
 
 def words(seen: Seen) -> str:
-    """What is said, in a few words: what there is, and how much of it."""
+    """Summarise a percept in a few words: caption, label, counts of classes, range of depths."""
     percept = seen.percept
     parts = [percept.caption or "", (percept.label or "") if is_whole(seen) else ""]
     if percept.fen is not None:
@@ -52,21 +52,21 @@ def words(seen: Seen) -> str:
     if percept.depth is not None and np.isfinite(percept.depth).any():
         near, far = np.nanmin(percept.depth), np.nanmax(percept.depth)
         parts.append(f"{near:.1f} to {far:.{0 if far >= 10 else 1}f} m")
-    if percept.keypoints and percept.fen is None:  # the corners of a board go without saying
+    if percept.keypoints and percept.fen is None:  # a board's keypoints are only its corners
         visible = sum(point[2] >= VISIBLE for point in percept.keypoints.values())
         parts.append(f"{visible} of {len(percept.keypoints)} points")
     return " · ".join(part for part in parts if part)
 
 
 def _counted(percept: Percept, classes: tuple[str, ...]) -> str:
-    """What is in the boxes, in the order of `classes`."""
+    """Counts of the boxes' classes in words, in the order of `classes`."""
     counts = Counter(percept.labels)
     names = [name for name in classes if name in counts] + [name for name in counts if name not in classes]
     return ", ".join(f"{counts[name]} × {name}" if counts[name] > 1 else name for name in names)
 
 
 def scored(score: Readout) -> str:
-    """A live figure in words; shares are written as on the bars.
+    """Format a live metric; numbers in [0, 1] are written as on the bars.
 
     >>> scored(Readout("ball", 3.0, "px off"))
     'ball 3.0 px off'
@@ -84,26 +84,26 @@ def scored(score: Readout) -> str:
 
 
 def figure(value: float) -> str:
-    """A figure that keeps its digits while it changes, so that it can be read."""
+    """Format a number with a steady count of digits, so that it can be read while it changes."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}".replace("-", "−")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on: words, since what is seen is only equal to itself."""
+    """Cache key: all that `draw` depends on; lines of text, since a percept is only equal to itself."""
     if view.moment is None:
         return None
     return view.moment.readouts, tuple(line(one) for one in view.moment.seen)
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """The name of the perception, if there is one only."""
+    """Title note: the name of the perception, if there is one only."""
     seen = view.moment.seen if view.moment else ()
     return (seen[0].name, "") if len(seen) == 1 else ("", "")
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
-    """Draw the perceptions, and below them the figures: where room is scarce, these are left out."""
+    """Draw the lines of the percepts, and below them, where there is room, the read-outs."""
     readouts = view.moment.readouts if view.moment else ()
     lines = [line(one) for one in view.moment.seen] if view.moment else []
     rows = inside.height // ink.px(ROW)
@@ -120,7 +120,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
 
 
 def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Line, chips: int) -> None:
-    """Who says it on a chip `chips` wide, what, and at the right as many figures as leave room for that."""
+    """Draw the origin on a chip `chips` wide, the summary, and at the right as many metrics as fit."""
     chip = Rect(inside.left, y - ink.px(9), chips, ink.px(18))
     ink.plate(surface, chip, PALETTE.raised, radius=9)
     ink.write(surface, line.origin, chip.center, PALETTE.muted, align="center")
@@ -139,7 +139,7 @@ def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Li
 def _draw_readout(
     surface: pygame.Surface, ink: Ink, inside: Rect, y: int, readout: Readout, units: int
 ) -> None:
-    """What it is on the left; figures end, and units begin, in one column each, `units` wide."""
+    """Draw the label on the left; numbers end, and units begin, in one column each, `units` wide."""
     label, value, unit = readout
     ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
     column = inside.right - units

@@ -1,8 +1,8 @@
-"""What the window shows: a `Show` is stepped, and every step gives a `Moment`.
+"""Interface between the viewer and what it shows: a `Show` is stepped, and every step gives a `Moment`.
 
 The viewer knows nothing else of worlds, agents or models; `scenes.stage` makes shows from scenes.
-A world that people look at or play in a way of its own (a board, a camera) brings an `Easel`, which
-a show may hand the pointer and the window's size to.
+A world with a renderer and controls of its own (a board, a camera) brings an `Easel`, to which a show may
+pass the pointer and the window's size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sim.viewer.gallery.sheet import Sheet
 
 
 class Choice(NamedTuple):
-    """One action among many: its name, what the agent thinks of it, and whether it was chosen."""
+    """One action among many: its name, its probability or value, and whether it was chosen."""
 
     name: str
     value: float | None
@@ -25,10 +25,10 @@ class Choice(NamedTuple):
 
 
 class Options(NamedTuple):
-    """The most telling actions of a world that has more than a panel can list, best first.
+    """The highest-ranked actions of a world that has more than a panel can list, best first.
 
     Attributes:
-        measure: what the values are: ``"probability"``, ``"Q-value"``, ``"visits"`` or "".
+        measure: of the values: ``"probability"``, ``"Q-value"``, ``"visits"`` or "".
         shown: the best ones.
         rest: how many more could be chosen.
     """
@@ -39,7 +39,7 @@ class Options(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """One line about the world: ``("speed", 1.52, "m/s")``."""
+    """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
 
     label: str
     value: float | str
@@ -47,7 +47,7 @@ class Readout(NamedTuple):
 
 
 class Exploration(NamedTuple):
-    """How far from its best guess the agent strays: ``("entropy", 0.52, 1.79, "nats")``."""
+    """Exploration measure, its value, maximum and unit, such as ``("entropy", 0.52, 1.79, "nats")``."""
 
     name: str
     value: float
@@ -55,8 +55,8 @@ class Exploration(NamedTuple):
     unit: str = ""
 
 
-#: Makes (2, h, w) float: how much each place of what the agent saw moved its action, and its value. It may
-#: take long, and is called from a thread of its own.
+#: Computes saliency maps (2, h, w) float: how much each place of the observation moved the action, and the
+#: value. It may take long, and is called from a thread of its own.
 Attribution: TypeAlias = Callable[[], Array]
 
 
@@ -67,9 +67,9 @@ class Learning:
     Attributes:
         checkpoint: label of the one that plays; "" before there is one.
         training: its budget in words, "2.4 M steps".
-        following: whether a newer one is taken up as it lands.
-        env_steps: how far the run is.
-        played: where between 0 and there the one that plays was saved, in [0, 1]; None before there is one.
+        following: whether newer checkpoints are loaded as they are saved.
+        env_steps: of the run so far.
+        played: share of these at which the checkpoint that plays was saved, in [0, 1]; None without one.
         curve: (K,) the run's mean return at evenly spaced steps from 0 to `env_steps`; NaN where unknown.
         message: the last news in words; "" for none.
     """
@@ -85,19 +85,19 @@ class Learning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What one perception says about the first picture, and what is true.
+    """One perception's percept of the first world's picture, and the ground truth.
 
     Boxes and points are in that picture's own pixels; masks and depths cover all of it, at any size.
     Of a board, which is what has a `fen`, the squares that are misread are marked, and no boxes.
 
     Attributes:
         name: of the perception, such as ``"pong-detector"``.
-        percept: what it says.
-        truth: to set it beside; None where nobody knows it, and where `percept` is the truth.
-        scores: live figures against the truth, the most telling first: ``("ball", 3.0, "px off")``.
+        percept: what it gives.
+        truth: to compare with; None where it is unknown, and where `percept` is the truth.
+        scores: live metrics against the truth, the most important first: ``("ball", 3.0, "px off")``.
         classes: names of the classes in a fixed order, which their colours follow; those of a mask by number.
         edges: pairs of names of keypoints that are joined.
-        board: x0, y0, x1, y1 of a board's squares; None without one. Who sits at the bottom is the
+        board: x0, y0, x1, y1 of a board's squares; None without one. The side at the bottom is the
             truth's ``facts["white_at_bottom"]``.
     """
 
@@ -112,12 +112,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hung:
-    """Samples that hang beside a world.
+    """Generated samples shown beside a world.
 
     Attributes:
-        name: of what makes them.
+        name: of the sampler.
         pictures: (H, W, 3) uint8 each; none before the first are made.
-        trouble: why there are none, or no newer ones, in words; "" if all is well.
+        trouble: why there are none, or no newer ones, in words; "" without an error.
     """
 
     name: str
@@ -127,26 +127,26 @@ class Hung:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What there is to see after one step of N worlds.
+    """State of a show after one step of N worlds: pictures, decision, rewards, percepts.
 
     Attributes:
         pictures: N pictures (H, W, 3) uint8.
-        decision: what was decided on the pictures shown here, or None if nobody decides.
+        decision: of the policy on the pictures shown here; None without one.
         actions: (N,) or (N, D), the actions that led here; None after a start.
         person: whether a person chose the action of the first world.
         reward: (N,) of this step, unclipped.
         score: (N,) the running return of each episode in progress.
         length: (N,) steps of each episode in progress.
-        seen: what perceptions say about the first picture; empty without any.
+        seen: percepts of the first picture; empty without any.
         episodes: those that ended with this step, in any world.
-        options: what could be chosen now, where the actions are too many or not always legal.
-        readouts: figures about the first world.
-        exploration: of the decision in the first world; None if nothing is known of it.
+        options: the actions to choose from now, where they are too many or not always legal.
+        readouts: of the first world.
+        exploration: of the decision in the first world; None if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
-        asks: names of keys that answer what the first picture asks, such as ``"q"`` or ``"return"``.
-        learning: the run that the agent comes from, if it is watched while it learns.
-        attribution: what moved the first world's decision, place by place; None if nobody can tell.
-        sheet: that the pictures lie on, if this is a gallery and no world.
+        asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
+        learning: the run that the agent comes from, if it is watched during training.
+        attribution: computes saliency maps of the first world's decision; None if there are none.
+        sheet: the page of the pictures, if this is a gallery and no world.
         hung: samples beside the world.
     """
 
@@ -171,10 +171,10 @@ class Moment:
 
 
 class Show(Protocol):
-    """Something to watch. Called from one thread only, which need not be the window's."""
+    """A simulation that can be watched. Called from one thread only, which need not be the window's."""
 
     title: str  # "Pong"
-    agent: str  # "PPO", "random", …; "" if nobody acts
+    agent: str  # "PPO", "random", …; "" without one
     training: str  # the agent's training budget in words, "4.0 M steps"; "" if untrained
     protocol: str  # the rules in a few words, "sticky 0.25 · skip 4"
     action_names: tuple[str, ...]  # () for continuous actions, and where `Moment.options` names them
@@ -184,12 +184,12 @@ class Show(Protocol):
     steps_per_second: float  # the world's natural rate
 
     def start(self, seed: int | None) -> Moment:
-        """Begin anew: with a seed from that seed, without one with the next episode."""
+        """Start again: with a seed from that seed, without one with the next episode."""
 
     def step(self, person: int | None, *, drawn: bool = True) -> Moment:
         """Step all worlds once; `person`, where given, is the first world's action.
 
-        Unless `drawn`, nobody will look: the pictures of the moment before may be given again.
+        Unless `drawn`, the moment will not be shown: the pictures of the one before may be given again.
         """
 
     def close(self) -> None:
@@ -197,51 +197,51 @@ class Show(Protocol):
 
 
 class Offer(Enum):
-    """What a show takes from a person beside actions, or tells beside pictures."""
+    """Optional abilities of a show: input that it takes beside actions, output beside pictures."""
 
-    POINT = "point"  # the pointer on the picture, and keys that it asks for: a person plays by it
-    FLIP = "flip"  # turn the picture round
-    SAVE = "save"  # write down what has happened
-    ORBIT = "orbit"  # go around, and nearer
-    FOLLOW = "follow"  # keep to what moves, or stand still
-    SALIENCY = "saliency"  # tell what moved a decision: moments have an `attribution`
-    PERCEPTS = "percepts"  # tell what is in the picture: moments have something `seen`
-    ORIGIN = "origin"  # see the truth, what a model says, or the truth with noise, in turn
-    GALLERY = "gallery"  # choose among pictures: moments have a `sheet`, and no world
-    LATENTS = "latents"  # move pictures through a latent space
-    FILL = "fill"  # paint over a part of a picture, to have it filled in
-    TRACE = "trace"  # watch pictures come out of noise
-    WISHES = "wishes"  # ask for pictures of one kind
+    POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
+    FLIP = "flip"  # flip the board
+    SAVE = "save"  # save a record of the game
+    ORBIT = "orbit"  # orbit and zoom the camera
+    FOLLOW = "follow"  # the camera follows, or stands still
+    SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
+    PERCEPTS = "percepts"  # percepts: moments have something `seen`
+    ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
+    GALLERY = "gallery"  # choose among samples: moments have a `sheet`, and no world
+    LATENTS = "latents"  # move samples through a latent space
+    FILL = "fill"  # inpainting: paint over a part of a picture
+    TRACE = "trace"  # watch the denoising steps
+    WISHES = "wishes"  # conditional samples
 
 
 @dataclass(frozen=True, slots=True)
 class Gesture:
-    """Something that a person did to the first world's picture, or to the window around it.
+    """User input on the first world's picture, or on the window around it.
 
     | kind | x, y | means |
     |---|---|---|
     | press, move, release | pixels of the picture | the pointer |
     | orbit | right and down, in heights of the picture | a drag |
     | zoom | factor, – | above 1: nearer |
-    | key | – | `name` is one of those that the moment asks for; `on`: with Shift |
+    | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
-    | grid | – | `on`: all worlds are looked at now, or only the first |
+    | grid | – | `on`: all worlds are shown now, or only the first |
     | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
-    | news | – | something that the show does beside its steps has come to something: see `Working` |
+    | news | – | the show's background work has a result: see `Working` |
 
-    What a person does in a gallery:
+    In a gallery:
 
     | kind | x, y | means |
     |---|---|---|
     | key | pictures in a row | as above |
     | pick, aim | number of a picture | choose it; point at it while dragging, −1 at none |
-    | join | two numbers | go from one picture to the other |
+    | join | two numbers | interpolate from one picture to the other |
     | slide | number of a slider, its value | – |
     | paint | pixels of the picture | with `on`: from the last place on |
-    | fill | – | fill in what is painted over |
-    | wish | number of a wish | – |
-    | leave | – | back to the sheet before |
+    | fill | – | inpaint the painted mask |
+    | wish | number of a condition | – |
+    | leave | – | back to the previous page |
     """
 
     kind: Literal[
@@ -274,7 +274,7 @@ class Gesture:
     on: bool = False
 
     def merged(self, later: Gesture) -> Gesture | None:
-        """One gesture that does as much as this and the `later` one, if there is one."""
+        """One gesture with the effect of this and the `later` one, or None if there is none."""
         if self.kind != later.kind:
             return None
         if self.kind in ("move", "resize", "news", "aim") or (self.kind == "slide" and self.x == later.x):
@@ -286,7 +286,7 @@ class Gesture:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a gesture.
+    """Response of a show to a gesture.
 
     Attributes:
         redraw: whether the pictures have changed.
@@ -305,7 +305,7 @@ class Answer:
 
 @runtime_checkable
 class Interactive(Protocol):
-    """What a `Show` has as well if it takes gestures; called from the same thread."""
+    """A `Show` that takes gestures; called from the same thread."""
 
     offers: frozenset[Offer]
 
@@ -314,7 +314,7 @@ class Interactive(Protocol):
         """Whether no step makes sense before a gesture's answer says so."""
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Take a gesture; those that mean nothing here change nothing."""
+        """Handle a gesture; those that do not apply change nothing."""
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
@@ -322,22 +322,22 @@ class Interactive(Protocol):
 
 @runtime_checkable
 class Working(Protocol):
-    """What an `Interactive` show has as well if it works beside its steps, in a thread of its own."""
+    """An `Interactive` show with background work in a thread of its own."""
 
     def listen(self, tell: Callable[[], None]) -> None:
-        """Call `tell` whenever the work has come to something: a gesture ``"news"`` will follow."""
+        """Call `tell` whenever the work has a result: a gesture ``"news"`` will follow."""
 
 
 def interactive(show: object) -> Interactive | None:
-    """The show, if it takes gestures."""
+    """The show if it is `Interactive`, else None."""
     return show if isinstance(show, Interactive) else None
 
 
 class Easel(Protocol):
-    """Draws one world for people and takes their gestures; `scenes.stage` asks a world's ``easel()`` for it.
+    """Interactive renderer of one world: draws it and takes gestures; made by a world's ``easel()``.
 
     Attributes:
-        offers: what it takes.
+        offers: its abilities.
         turns: whether the world waits for whoever is to move.
     """
 
@@ -357,7 +357,7 @@ class Easel(Protocol):
         """See `Moment`."""
 
     def note(self) -> None:
-        """Take note of where the world is now; an ended episode is drawn until the next note."""
+        """Copy the world's present state; an ended episode is drawn until the next call."""
 
     def draw(self) -> Array:
         """(H, W, 3) uint8."""
@@ -368,7 +368,7 @@ class Easel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A show that can be made when it is wanted."""
+    """A show's label, and the function that makes it when it is chosen."""
 
     label: str
     make: Callable[[], Show]
@@ -376,12 +376,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """What else there is to watch: other scenes, and the present one's checkpoints.
+    """Playlist of the viewer: other scenes, and the present one's checkpoints.
 
     Attributes:
         scenes: in the order of Tab.
         scene: index of the present one.
-        checkpoints: of the first scene shown, oldest first; asked for whenever it matters, so that a
+        checkpoints: of the first scene shown, oldest first; called anew whenever they are used, so that a
             run in progress can be followed.
         checkpoint: label of the one shown first.
         follows: whether these are of a run in progress, and the newest is followed.
@@ -395,7 +395,7 @@ class Programme:
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:
-    """What the agent thinks of the first world's actions: the measure's name, and (A,) values."""
+    """Name of the measure (probability, Q-value or visits), and (A,) values of the first world's actions."""
     if decision is None:
         return "", None
     if decision.probabilities is not None:

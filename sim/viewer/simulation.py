@@ -1,6 +1,6 @@
-"""The simulation thread: steps a show at its own rate, so that acting never blocks drawing.
+"""Simulation thread: steps a show at its own rate, so that acting never blocks drawing.
 
-The window's thread only sets wishes (pause, speed, one step, start again, a person's action) and
+The window's thread only makes requests (pause, speed, one step, restart, a person's action) and
 reads the history. Whatever the show raises is kept for the window to show and the caller to raise.
 """
 
@@ -17,7 +17,7 @@ from sim.viewer.show import Answer, Gesture, Listing, Show, Working, interactive
 _LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
 _SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
 _PICTURES = 65.0  # a second that a capped simulation asks its show for, at most
-_LATE = 0.05  # seconds behind its rate after which it asks for no more than it must
+_LATE = 0.05  # seconds behind its rate after which it asks for the fewest pictures
 _FEWEST_PICTURES = 10.0  # a second, however late it is
 _PATIENCE = 2.0  # seconds that closing waits for a step in progress
 
@@ -91,7 +91,7 @@ class Simulation:
             self._thread.join(_PATIENCE)
 
     def pause(self, paused: bool) -> None:
-        """Hold still, or go on."""
+        """Pause, or resume."""
         with self._wake:
             self._paused = paused
             self._single_steps = 0
@@ -123,7 +123,7 @@ class Simulation:
                 self._tapped = action
 
     def tell(self, gesture: Gesture) -> None:
-        """Hand the show a gesture; shows that take none ignore it."""
+        """Pass a gesture to the show; shows that take none ignore it."""
         with self._wake:
             merged = self._gestures[-1].merged(gesture) if self._gestures else None
             if merged is not None:
@@ -133,7 +133,7 @@ class Simulation:
             self._wake.notify_all()
 
     def take_answer(self) -> Answer | None:
-        """The oldest answer that says something, once."""
+        """The oldest pending answer, once; None if there is none."""
         return self._answers.popleft() if self._answers else None
 
     def restart(self, seed: int | None) -> None:

@@ -1,7 +1,6 @@
-"""Keypoints over the world, joined by bones; hidden ones are hollow, the true skeleton is a thin light line.
+"""Skeleton overlay: keypoints joined by bones; hidden ones are hollow, the true skeleton a thin light line.
 
-Left is yellow and right is blue, by the words in a point's name: they are what a pose estimator
-confuses first.
+Left is yellow and right is blue, by the words in a point's name: pose estimators confuse them most often.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _SIDES = {"left": PALETTE.series[2], "right": PALETTE.series[0]}
 
 
 def draw_skeleton(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> None:
-    """Draw one perception's keypoints over `picture`, `factor` its pixels a pixel seen, and the true ones."""
+    """Draw one percept's keypoints, and the true ones, over `picture`, shown `factor` times as large."""
     if not seen.percept.keypoints:
         return
     points = placed(seen.percept, picture, factor)
@@ -52,7 +51,7 @@ def _draw_truth(
 
 
 def placed(percept: Percept, picture: Rect, factor: float) -> dict[str, tuple[int, int]]:
-    """The keypoints that are finite, in pixels of the window."""
+    """The finite keypoints by name, in pixels of the window."""
     return {
         name: (picture.left + round(x * factor), picture.top + round(y * factor))
         for name, (x, y, _) in percept.keypoints.items()
@@ -61,7 +60,7 @@ def placed(percept: Percept, picture: Rect, factor: float) -> dict[str, tuple[in
 
 
 def side_color(name: str) -> Color:
-    """The colour of a point's side of the body; one of its own for what is in the middle.
+    """Colour of a keypoint by its side of the body; a third one for those in the middle.
 
     >>> side_color("left knee") == PALETTE.series[2]
     True

@@ -1,7 +1,7 @@
-"""A board that was read: the squares of which something else is said than is true, outlined.
+"""Chess-board overlay: outlines the squares whose predicted piece differs from the ground truth.
 
-What is said is the first field of Forsyth–Edwards notation, rank 8 first; a square that is read wrong
-has the letter on it that was read, or a dash for nothing.
+The prediction is the first field of Forsyth–Edwards notation, rank 8 first; a wrong square shows the
+predicted letter, or a dash for an empty one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIDE = 8
 
 
 def letters(fen: str) -> list[str]:
-    """The letter on every square, a8, b8, … h1, and "" on an empty one.
+    """FEN letters of the squares a8, b8, … h1; "" for an empty one.
 
     >>> letters("8/8/8/8/8/8/8/k1K5")[-8:]
     ['k', '', 'K', '', '', '', '', '']
@@ -30,9 +30,9 @@ def letters(fen: str) -> list[str]:
 
 
 def misread(seen: Seen) -> dict[int, str]:
-    """Squares by number, a8 is 0, that are read otherwise than they are, and what is read there.
+    """The wrongly predicted squares by number, a8 is 0, with the piece predicted there.
 
-    Empty where nobody knows the truth, or where what is said is not about 64 squares.
+    Empty where the truth is unknown, or where the prediction does not have 64 squares.
     """
     if seen.percept.fen is None or seen.truth is None or seen.truth.fen is None:
         return {}
@@ -43,7 +43,7 @@ def misread(seen: Seen) -> dict[int, str]:
 
 
 def draw_squares(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> None:
-    """Outline what is misread in `picture`, shown `factor` times as large, if the board's place is known."""
+    """Outline the misread squares in `picture`, shown `factor` times as large, if the board is located."""
     if seen.board is None or seen.truth is None:
         return
     left, top, right, bottom = (edge * factor for edge in seen.board)

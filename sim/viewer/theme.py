@@ -1,4 +1,4 @@
-"""The look of the window: one palette, one type scale, and text and shapes that are drawn once and kept.
+"""Visual theme of the window: palette, type scale, and cached drawing of text and shapes.
 
 The series colours are those of Okabe and Ito 2008, "Color Universal Design", which people with any
 common colour vision can tell apart.
@@ -29,7 +29,7 @@ _OVERSAMPLE = 4  # pygame's rounded corners are jagged: draw them larger, then s
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours, by what they are for; each is RGB in 0…255."""
+    """Colours by purpose; each is RGB in 0…255."""
 
     ground: Color = (17, 20, 24)
     panel: Color = (26, 30, 36)
@@ -37,7 +37,7 @@ class Palette:
     line: Color = (66, 74, 86)  # grid lines and outlines, never text
     text: Color = (232, 235, 239)
     muted: Color = (163, 172, 184)
-    accent: Color = (230, 159, 0)  # Okabe–Ito orange: chosen, now, under your hand
+    accent: Color = (230, 159, 0)  # Okabe–Ito orange: chosen, now, under the mouse
     on_accent: Color = (17, 20, 24)
     positive: Color = (0, 158, 115)  # Okabe–Ito bluish green
     negative: Color = (213, 94, 0)  # Okabe–Ito vermilion
@@ -71,7 +71,7 @@ TEXT_PAIRS: tuple[tuple[Color, Color], ...] = (
 
 
 def class_color(name: str, classes: Sequence[str] = ()) -> Color:
-    """The colour of a class: by its place among `classes`, else by its name; the same in every run."""
+    """Colour of a class: by its index in `classes`, else by its name; the same in every run."""
     place = classes.index(name) if name in classes else zlib.crc32(name.encode())
     again, place = divmod(place, len(CLASS_COLORS)) if name in classes else (0, place % len(CLASS_COLORS))
     pale = 1 - 0.5 ** min(again, 2)  # the second and third time round, nearer to white
@@ -100,7 +100,7 @@ def canvas(size: tuple[int, int]) -> pygame.Surface:
 
 
 class Ink:
-    """Text and rounded shapes at one display scale; equal ones are drawn once."""
+    """Draws text and rounded shapes at one display scale, with a cache."""
 
     def __init__(self, scale: float = 1.0) -> None:
         if not pygame.font.get_init():

@@ -1,4 +1,4 @@
-"""Where the window stands among scenes and checkpoints, and which show is next."""
+"""Navigation among the scenes and checkpoints of the window."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sim.viewer.show import Listing, Programme
 
 
 class Tour:
-    """A walk through a programme."""
+    """Position in a `Programme` of scenes and checkpoints."""
 
     def __init__(self, programme: Programme) -> None:
         self._programme = programme
@@ -23,7 +23,7 @@ class Tour:
 
     @property
     def place(self) -> str:
-        """Where the present show stands on the timeline, such as ``"checkpoint 3 of 12"``."""
+        """Position on the timeline of checkpoints in words, such as ``"checkpoint 3 of 12"``."""
         labels = [listing.label for listing in self._checkpoints()]
         if self._checkpoint not in labels or (self._programme.follows and not self._held):
             return ""
@@ -37,11 +37,11 @@ class Tour:
         return list(self._programme.checkpoints()) if self._at_home else []
 
     def arrived(self, checkpoint: str) -> None:
-        """Stand at a checkpoint that the show has taken up by itself."""
+        """Move to a checkpoint that the show has loaded by itself."""
         self._checkpoint = checkpoint or self._checkpoint
 
     def to_scene(self, by: int) -> Listing | str:
-        """Go to a scene so many places on, around the end; words if there is no other."""
+        """Go on by `by` scenes, wrapping around; a message if there is no other."""
         scenes = self._programme.scenes
         if len(scenes) < 2:
             return "no other scenes"
@@ -51,7 +51,7 @@ class Tour:
         return scenes[self._scene]
 
     def to_checkpoint(self, by: int) -> Listing | str:
-        """Go along the timeline, not around its ends; words where there is nothing that way."""
+        """Go along the timeline by `by`, without wrapping around; a message where it ends."""
         timeline = self._checkpoints()
         labels = [listing.label for listing in timeline]
         here = labels.index(self._checkpoint) if self._checkpoint in labels else len(labels)

@@ -1,4 +1,4 @@
-"""What a picture of the window is made of: facts of the show, choices of the person, a view of the past.
+"""Inputs of drawing the window: facts of the show, choices of the user, and a view of the history.
 
 All three are frozen, and drawing reads nothing else: equal values give equal pictures.
 """
@@ -15,7 +15,7 @@ from sim.viewer.show import Interactive, Moment, Show
 #: What can be drawn over the world: also the `show.Offer` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts"]
 
-#: What is said where there is none.
+#: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
     "saliency": "nothing to explain here: that takes an agent that looks at pictures",
     "percepts": "nothing is seen here: that takes a perception",
@@ -24,13 +24,13 @@ WITHOUT: dict[Overlay, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What does not change while a show is on.
+    """Constants of a show: titles, names, rates and abilities.
 
     Attributes:
         abilities: values of the `show.Offer`s there are, and "scenes", "checkpoints", "worlds" where
             there are several; a line of the help that needs one is shown only then.
-        place: where the show stands among several, such as "checkpoint 3 of 12"; "" if nowhere.
-        loading: whether the show is not there yet, and only its title is known.
+        place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
+        loading: whether the show is still being made, and only its title is known.
         others as in `show.Show`.
     """
 
@@ -49,12 +49,12 @@ class Facts:
 
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
-        """Of a show that is still loading."""
+        """Facts of a show that is still loading."""
         return cls(title, "", "", "", (), 1, 1.0, abilities=abilities, place=place, loading=True)
 
     @classmethod
     def of(cls, show: Show, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
-        """Read them from a show; `abilities` are those that it does not know of."""
+        """Facts of a show; `abilities` are those that do not come from itself."""
         if isinstance(show, Interactive):
             abilities |= {offer.value for offer in show.offers}
         if show.num_worlds > 1:
@@ -76,14 +76,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person at the window has chosen.
+    """Settings that the user has chosen: pause, speed, grid, overlays, folded panels.
 
     Attributes:
         speed: times the show's natural rate.
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
-        saliency: whether what moved a decision is drawn over the world.
-        percepts: whether what is seen is drawn over the world.
+        saliency: whether saliency maps are drawn over the world.
+        percepts: whether percepts are drawn over the world.
         folded: numbers 1…8 of the panels that show only their title.
         message: one line shown for a while; "" for none.
     """
@@ -100,19 +100,19 @@ class Choices:
     message: str = ""
 
     def toggled(self, overlay: Overlay) -> Choices:
-        """With what is drawn over the world, or without."""
+        """The choices with an overlay switched on or off."""
         if overlay == "saliency":
             return replace(self, saliency=not self.saliency)
         return replace(self, percepts=not self.percepts)
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
-        """Those that a show of these facts leaves."""
+        """The choices that are possible in a show with these facts."""
         return replace(self, person=self.person and playable, grid=self.grid and facts.num_worlds > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One remembered moment and the past that led to it.
+    """One remembered moment and the history that led to it.
 
     Moments are numbered from 0, the first start.
 
@@ -128,10 +128,10 @@ class View:
         episodes: the last episodes that had ended by `number`, newest last.
         episodes_ended: how many had ended by `number`.
         mean_score: the mean score of those; NaN if none.
-        perceives: whether any moment so far said what is seen.
-        lines: the most lines that any moment so far had about what is seen and read.
-        error: what the show raised, in words; "" if all is well.
-        attributed: what moved a decision, this moment's or one a little older; None if nobody asked.
+        perceives: whether any moment so far had percepts.
+        lines: the most lines of percepts and read-outs that any moment so far had.
+        error: what the show raised, in words; "" if nothing.
+        attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
 
     moment: Moment | None

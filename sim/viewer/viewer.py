@@ -1,4 +1,4 @@
-"""The viewer without its window: commands change choices, and choices and history become a picture.
+"""Viewer without its window: commands change choices, and choices and history become a picture.
 
 It needs no display, so tests and headless recordings drive the same object as the window does.
 """
@@ -35,17 +35,17 @@ _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
 class Viewer:
-    """One show being watched, and others to go to.
+    """Viewer of one show, which can switch to the others of a programme.
 
     Args:
-        show: what to watch; from `open` on it belongs to the simulation thread.
+        show: to watch; from `open` on it belongs to the simulation thread.
         size: of the picture in pixels; `resize` changes it.
         scale: pixels a length of 1 takes.
         seed: of the first start.
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
         hint: a first message.
-        programme: what else there is to watch.
+        programme: other scenes and checkpoints.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Viewer:
 
     @property
     def facts(self) -> Facts:
-        """What does not change while the show is on."""
+        """Constants of the show."""
         return self._act.facts
 
     @property
@@ -118,7 +118,7 @@ class Viewer:
         self.open()
 
     def _settle_in(self) -> None:
-        """Take up the facts of a show that has loaded."""
+        """Use the facts of a show that has loaded."""
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
@@ -131,7 +131,7 @@ class Viewer:
 
     @property
     def view(self) -> View:
-        """What is to be shown now."""
+        """The moment to show now, with the history that led to it."""
         return self._act.view
 
     @property
@@ -141,7 +141,7 @@ class Viewer:
 
     @property
     def ink(self) -> Ink:
-        """What writes and measures."""
+        """Text and shapes at this scale."""
         return self._screen.ink
 
     @property
@@ -151,7 +151,7 @@ class Viewer:
         return running or bool(self.choices.message) or time.monotonic() - self._changed < _AWAKE_SECONDS
 
     def advance(self) -> bool:
-        """Take note of what has happened; True if there is something new to draw.
+        """Update from the simulation; True if there is something new to draw.
 
         Headless, wait for the next moment and go to it, so that none is left out.
         """
@@ -221,7 +221,7 @@ class Viewer:
         self.choices = replace(self.choices, message=message)
         self._message_until = time.monotonic() + seconds
 
-    # What the controls need
+    # Interface for the controls
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size in pixels, or for another display."""
@@ -236,16 +236,16 @@ class Viewer:
             self._drawn = None
 
     def layout(self) -> Layout:
-        """Where everything is now."""
+        """The present layout."""
         return self._screen.layout(self._size, self.choices, self.view)
 
     def scrub(self, x: int) -> None:
-        """Pause, and go to the moment that stands at `x` pixels on the track."""
+        """Pause, and go to the moment at `x` pixels on the track."""
         self._set_paused(True)
         self._act.go_to(hud.number_at(self.layout().scrubber, x, self.view))
 
     def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
-        """Play what the keys held now mean, if a person plays; `tapped`: at least for one step."""
+        """Play the action of the held keys, if a person plays; `tapped`: at least for one step."""
         self._held = frozenset(keys)
         if self.choices.person and self.keys.playable:
             self._last_action = self.keys.action(self._held, self._last_action)
@@ -254,18 +254,18 @@ class Viewer:
             self._act.simulation.set_person(None)
 
     def tell(self, gesture: Gesture) -> None:
-        """Hand the show what was done to its picture; the past cannot be touched."""
+        """Pass a gesture to the show; those that would change a past moment are refused."""
         if self._act.cursor is None or gesture.kind == "save":
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
             self._say("this is the past; Space goes back to now")
 
     def wants(self, name: str) -> bool:
-        """Whether the picture asks for a key of this name."""
+        """Whether the picture takes the key of this name."""
         return bool(name) and name in self._act.asks
 
     def _heed(self, answer: Answer) -> None:
-        """Say what the show says, and write what it hands over."""
+        """Show an answer's message, and write its document."""
         if answer.message:
             self._say(answer.message)
         if answer.document is not None:
@@ -274,7 +274,7 @@ class Viewer:
     # Commands
 
     def do(self, wanted: Command, number: int = 1) -> None:
-        """Obey a command; `number` is the panel's, or how many steps."""
+        """Execute a command; `number` is the panel's, or how many steps."""
         if wanted is Command.QUIT and not self.choices.help:
             self.done = True
             return

@@ -1,6 +1,6 @@
-"""The one loop of the viewer, on a display or off it: `watch` shows a `Show`.
+"""Main loop of the viewer, in a window or off-screen: `watch` runs a `Show`.
 
-In a window the picture follows the simulation at up to 60 Hz, and dozes while nothing changes.
+In a window the picture follows the simulation at up to 60 Hz, and the loop sleeps while nothing changes.
 Headless, it is drawn once for every step, as fast as both can go.
 """
 
@@ -35,7 +35,7 @@ _DESKTOP_HEIGHT = 1080  # the height that scale 1 is made for
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What has been watched.
+    """Result of `watch`: frames drawn, episodes and their returns, and the recording.
 
     Attributes:
         frames: pictures drawn; headless, one per world step, the start included.
@@ -67,10 +67,10 @@ def watch(
     scale: float | None = None,
     programme: Programme | None = None,
 ) -> Watched:
-    """Show a show until it is closed, or for a number of pictures.
+    """Run a show in the viewer until it is closed, or for a number of pictures.
 
     Args:
-        show: what to watch; it is used from another thread, and closed.
+        show: to watch; it is used from another thread, and closed.
         size: of the window, or of the pictures if headless; None: 1280×800, or 960×600 if headless.
         fps: pictures a second at most, in a window.
         frames: pictures after which to end; None: never.
@@ -131,7 +131,7 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
 
 
 class _Output(Protocol):
-    """Where pictures go and events come from."""
+    """Sink of pictures and source of events: a window, or none."""
 
     size: tuple[int, int]
     scale: float
@@ -144,7 +144,7 @@ class _Output(Protocol):
 
 
 class _Offscreen:
-    """Nowhere: the recorder has the pictures already."""
+    """Output without a window: the recorder has the pictures already."""
 
     def __init__(self, size: tuple[int, int], scale: float) -> None:
         self.size, self.scale = size, scale
@@ -179,7 +179,7 @@ class _Window:
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
-        """Wait until the next picture is due or, dozing, until something happens."""
+        """Wait until the next picture is due or, while nothing changes, until the next event."""
         while True:
             left = self._presented + self._period - time.perf_counter()
             wait = max(1, round(1000 * left)) if viewer.awake else _DOZE_MS
