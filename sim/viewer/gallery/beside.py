@@ -1,4 +1,4 @@
-"""Panel 8 of a world: samples that hang beside whoever plays."""
+"""Samples panel (8) of a world: generated samples shown beside it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _GAP = 4  # at scale 1
 
 
 def hung_of(view: View) -> Hung | None:
-    """What hangs there."""
+    """The samples beside the world, or None."""
     return view.moment.hung if view.moment else None
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """What made them."""
+    """Title note: the name of the sampler."""
     hung = hung_of(view)
     return (hung.name, "") if hung is not None else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on."""
+    """Cache key: all that `draw` depends on."""
     hung = hung_of(view)
     if hung is None:
         return None

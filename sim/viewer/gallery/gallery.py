@@ -1,4 +1,4 @@
-"""What can be done in a gallery, whoever does it: a wish changes the sheet, or has another one made."""
+"""Operations of a sample gallery: sampling, denoising, interpolation, latent walks and inpainting."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sim.viewer.gallery.studio import About, Axis, Drawn, Studio
 from sim.viewer.gallery.tray import Tray
 from sim.viewer.gallery.worker import Worker
 
-SAMPLES = 24  # on a sheet: 6 × 4 at twice their size in a window of 1280 × 800, if they are 64 × 64
-FILLS = 6  # ways to fill in
-LEG = 30  # moments that a walk takes from one sample to the next
+SAMPLES = 24  # on a page: 6 × 4 at twice their size in a window of 1280 × 800, if they are 64 × 64
+FILLS = 6  # inpainted variants
+LEG = 30  # moments that a latent walk takes from one sample to the next
 CHUNK = 8  # examples on a path that are decoded together
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass
 class Page:
-    """One sheet in the making."""
+    """One page of examples, as far as they have been made."""
 
     mode: Mode
     tray: Tray
@@ -36,27 +36,27 @@ class Page:
 
 
 class Gallery:
-    """Sheets of a studio's examples.
+    """Pages of a sampler's examples, and the operations on them.
 
     Args:
-        studio: makes them.
+        studio: makes the examples.
         threaded: whether heavy work has a thread of its own; if not, the worker's `turn` does it.
-        total: how many pictures are on a sheet.
+        total: how many pictures are on a page.
 
     Attributes:
-        worker: makes sheets.
-        scout: finds what there is to know about them, which may mean fetching all real examples first.
+        worker: makes the pages.
+        scout: finds neighbours and axes of the chosen example, which may need all real examples first.
         seed: of the samples.
-        wish: index of what is asked for.
+        wish: index of the chosen condition.
         slider: index of the chosen one.
-        start: the picture that a walk will begin at; −1 for none.
-        aim: the one that a drag would end at now; −1 for none.
-        steps: of a trace, so far.
-        walked: moments since a walk began; −1: nobody walks.
-        trouble: what has failed or cannot be, in words.
+        start: index of the picture where an interpolation will begin; −1 for none.
+        aim: of the one where a drag would end now; −1 for none.
+        steps: of denoising, so far.
+        walked: moments since a latent walk began; −1: none.
+        trouble: what has failed or is impossible, in words.
         error: what was raised last.
         fresh: whether the pictures have changed since it was last set to False.
-        seconds: that the last sheet of samples took.
+        seconds: that the last page of samples took.
     """
 
     def __init__(self, studio: Studio, *, threaded: bool = True, total: int = SAMPLES) -> None:
@@ -76,19 +76,19 @@ class Gallery:
         self.seconds = 0.0
         self.mask: Array = np.zeros(studio.size[::-1], bool)
         self.brush = (studio.size[0] / 2, studio.size[1] / 2)
-        self._begun = 0.0  # time.perf_counter() when a sheet was asked for
+        self._begun = 0.0  # time.perf_counter() when a page was asked for
         self._page = Page("samples", Tray(studio), total)
-        self._before: list[Page] = []  # sheets to go back to
-        self._route: Array = np.zeros(0)  # (n, L) of a walk, in the order of the sheet it began on
+        self._before: list[Page] = []  # pages to go back to
+        self._route: Array = np.zeros(0)  # (n, L) of a latent walk, in the order of the page it began on
 
     @property
     def mode(self) -> Mode:
-        """What the pictures are."""
+        """The kind of pictures on the page."""
         return self._page.mode
 
     @property
     def tray(self) -> Tray:
-        """The examples on the sheet."""
+        """The examples on the page."""
         return self._page.tray
 
     @property
@@ -98,18 +98,18 @@ class Gallery:
 
     @property
     def returns(self) -> bool:
-        """Whether there is a sheet to go back to."""
+        """Whether there is a page to go back to."""
         return bool(self._before)
 
-    # Work
+    # Background work
 
     def listen(self, tell: Callable[[], None]) -> None:
-        """Call `tell`, from other threads, whenever there is something to take up."""
+        """Call `tell`, from other threads, whenever there is a result."""
         self.worker.listen(tell)
         self.scout.listen(tell)
 
     def deliver(self) -> bool:
-        """Take up what has come of the work, one thing at a time, so that each can be seen."""
+        """Apply finished results of the work, one at a time, so that each can be seen."""
         made, found = self.worker.deliver(), self.scout.deliver()
         return made or found
 
@@ -122,15 +122,15 @@ class Gallery:
         self.worker.close()
         self.scout.close()
 
-    # Sheets
+    # Pages
 
     def make(self) -> None:
-        """Samples, anew."""
+        """Draw new samples."""
         self._before = []
         self._turn_to("samples", "sampling", self.studio.make(self.total, self._wished, self.seed))
 
     def denoise(self) -> None:
-        """The same samples, step by step from noise on."""
+        """Show the denoising of the same samples, step by step."""
         if not self.studio.traces:
             self.trouble = f"a {self.agent} makes a sample in one step: there is nothing to watch"
             return
@@ -140,7 +140,7 @@ class Gallery:
         self._turn_to("noise", "denoising", work, take=self._lay_step, end=self._denoised)
 
     def real(self) -> None:
-        """Real examples; from these, back to the samples."""
+        """Show real examples; from these, go back to the samples."""
         if self.mode == "real":
             self.back()
             return
@@ -148,7 +148,7 @@ class Gallery:
         self._turn_to("real", "fetching", self.studio.real(self.total, self._wished, self.seed))
 
     def join(self, first: int, second: int) -> None:
-        """What lies between two examples."""
+        """Interpolate in the latent space between two examples."""
         latents = self.tray.latents
         if not 0 <= min(first, second) <= max(first, second) < len(latents):
             self.trouble = f"a {self.agent} does not say where these lie: nothing is known between them"
@@ -158,7 +158,7 @@ class Gallery:
         self._turn_to("path", "going", self._decoded(way))
 
     def open_fill(self) -> None:
-        """The chosen example alone, to be painted over; from there, back."""
+        """Open the chosen example for inpainting; from there, go back."""
         if self.mode == "fill":
             self.back()
             return
@@ -175,7 +175,7 @@ class Gallery:
         self.clear()
 
     def back(self) -> None:
-        """To the sheet before."""
+        """Go back to the previous page."""
         if self._before:
             self.worker.drop("sheet")
             self._page = self._before.pop()
@@ -183,7 +183,7 @@ class Gallery:
             self._look_around()
 
     def _keep(self) -> None:
-        """Remember the sheet to go back to; one in the making would stay half empty."""
+        """Remember the page to go back to, cut to the examples that it has: no more are made for it."""
         if self.mode in ("samples", "real", "noise") and len(self.tray):
             page = self._page
             self._before = [*self._before, Page(page.mode, page.tray, len(page.tray), page.chosen)]
@@ -203,7 +203,7 @@ class Gallery:
         self.worker.ask("sheet", words, work, take or self._lay, end or self._laid)
 
     def _settle(self) -> None:
-        """Let go of what belonged to the sheet before."""
+        """Reset what belonged to the previous page."""
         self.start = self.aim = self.walked = -1
         self.trouble = ""
         self.fresh = True
@@ -246,7 +246,7 @@ class Gallery:
             self._look_around()
 
     def aim_at(self, number: int) -> None:
-        """Point at the example that a drag would end at; −1: at none."""
+        """Mark the example where a drag would end; −1: none."""
         self.aim = number
 
     def slide(self, number: int, value: float) -> None:
@@ -260,7 +260,7 @@ class Gallery:
         self._look_around()
 
     def _look_around(self) -> None:
-        """Find out what there is to know of the chosen example."""
+        """Find neighbours and latent axes of the chosen example."""
         if self.mode == "fill" or not len(self.tray):
             return
         value, page = self.tray.values[self.chosen], self._page
@@ -272,13 +272,13 @@ class Gallery:
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """The directions worth a slider at the chosen example."""
+        """The latent axes with a slider at the chosen example."""
         return self._page.about.axes
 
-    # Walking
+    # Latent walks
 
     def set_off(self) -> None:
-        """Begin a walk through the latent space; nobody looks for what is near until it ends."""
+        """Begin a walk through the latent space; neighbours are not searched until it ends."""
         if len(self.tray.latents) < 2:
             self.trouble = f"a {self.agent} does not say where these lie: there is no way to walk"
             return
@@ -294,7 +294,7 @@ class Gallery:
             self._look_around()
 
     def walk(self) -> None:
-        """One moment of a walk: from example to example, the chosen one alone where a person waits for it."""
+        """Go one moment on: from example to example, only the chosen one where a person waits for it."""
         self.walked += 1
         leg, step = divmod(self.walked, LEG)
         count = len(self._route)
@@ -304,10 +304,10 @@ class Gallery:
         self.tray.move(numbers, np.stack(way))
         self.fresh = True
 
-    # Filling in
+    # Inpainting
 
     def paint(self, x: float, y: float, *, stroke: bool) -> None:
-        """Paint over the picture at (x, y) in its pixels; with `stroke`, from the last place on."""
+        """Paint the mask at (x, y) in the picture's pixels; with `stroke`, from the last place on."""
         if self.mode != "fill":
             return
         self.worker.drop("sheet")
@@ -323,14 +323,14 @@ class Gallery:
         self.brush = (min(max(x + right, 0.5), width - 0.5), min(max(y + down, 0.5), height - 0.5))
 
     def clear(self) -> None:
-        """Take the paint away."""
+        """Clear the mask."""
         self.mask = np.zeros(self.studio.size[::-1], bool)
         self.brush = (self.studio.size[0] / 2, self.studio.size[1] / 2)
         self.worker.drop("sheet")
         self._page.tray = self.tray.first(1)
 
     def fill(self) -> None:
-        """Fill in what is painted over."""
+        """Inpaint the mask."""
         if self.mode != "fill" or not self.mask.any():
             return
         self._page.tray = self.tray.first(1)
@@ -343,7 +343,7 @@ class Gallery:
 
         self.worker.ask("sheet", "filling in", once(work), self._lay, self._laid)
 
-    # What there is to see
+    # Output
 
     def _failed(self, words: str, error: Exception) -> None:
         self.error = error
@@ -351,7 +351,7 @@ class Gallery:
 
     @property
     def agent(self) -> str:
-        """What makes the samples, in a word."""
+        """The sampler's family in a word."""
         return self.studio.sampler
 
     @property
@@ -360,7 +360,7 @@ class Gallery:
 
     @property
     def busy(self) -> str:
-        """What the worker is at, and how far."""
+        """Work in progress, in words."""
         making = self.worker.busy
         if making and 0 < len(self.tray) < self._page.total and self.mode != "fill":
             return f"{making} … {len(self.tray)} of {self._page.total}"
@@ -368,14 +368,14 @@ class Gallery:
         return f"{words} …" if words else ""
 
     def sliders(self) -> tuple[Slider, ...]:
-        """Where the chosen example lies."""
+        """Values of the latent axes at the chosen example."""
         if self.chosen >= len(self.tray.latents):
             return ()
         latent = self.tray.latents[self.chosen]
         return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
 
     def sheet(self, line: str) -> Sheet:
-        """The sheet as it is now, with a line below."""
+        """The page as it is now, with a line of text below."""
         return Sheet(
             mode=self.mode,
             size=self.studio.size,
@@ -399,5 +399,5 @@ class Gallery:
 
 
 def once(work: Callable[[], T]) -> Iterator[T]:
-    """One result, when it is wanted."""
+    """Iterator of one result, computed when it is asked for."""
     yield work()

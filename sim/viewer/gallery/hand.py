@@ -1,4 +1,4 @@
-"""Mouse and arrows in a gallery: from pixels of the window to gestures of the show."""
+"""Mouse and keyboard input of a gallery: pixels of the window become gestures of the show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Point = tuple[int, int]
 
 
 class Hand:
-    """A person's hand over one viewer's gallery."""
+    """Mouse and keyboard input of one viewer's gallery."""
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -91,7 +91,7 @@ class Hand:
         self._painting = False
 
     def press_key(self, name: str, *, shift: bool) -> None:
-        """A key that the gallery asks for; up and down depend on how many pictures are in a row."""
+        """Handle a key that the gallery takes; up and down depend on how many pictures are in a row."""
         sheet = self._sheet
         if sheet is not None:
             rects = self._rects(sheet)

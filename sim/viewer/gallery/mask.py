@@ -1,4 +1,4 @@
-"""A mask that is painted: where a picture is to be filled in."""
+"""Inpainting mask, painted with a round brush."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHARE = 0.09  # radius of the brush, of the picture's shorter side
 
 
 def brush_radius(size: tuple[int, int]) -> float:
-    """In pixels of a picture of `size`, and at least one of them."""
+    """Radius of the brush in pixels of a picture of `size`, at least one."""
     return max(0.75, _SHARE * min(size))
 
 

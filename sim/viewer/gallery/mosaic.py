@@ -1,4 +1,4 @@
-"""The sheet in the place of the world: pictures side by side, as large as whole pixels allow."""
+"""Grid of a gallery's pictures in the place of the world, as large as whole pixels allow."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sim.viewer.view import View
 
 GAP = 8  # between pictures; all lengths are those at scale 1
 NOTE = 18  # height of the words under a picture
-FOOT = 20  # height of a line below the sheet
-WIDE = 600  # a narrower sheet has two lines there
+FOOT = 20  # height of a line below the grid
+WIDE = 600  # a narrower grid has two lines there
 
 _LEGIBLE = 44  # a narrower picture has no words under it
 _LARGE = 0.62  # share of the room that a picture has which is painted over
@@ -27,14 +27,14 @@ _PAINT = 0.8  # how much the paint covers
 
 
 def room(area: Rect, ink: Ink) -> tuple[Rect, Rect]:
-    """What is for the pictures, and what for the lines below them."""
+    """Split an area into the grid of pictures and the lines of text below it."""
     foot = ink.px(FOOT) * (1 if area.width >= ink.px(WIDE) else 2) + ink.px(6)
     above = Rect(area.left, area.top, area.width, max(1, area.height - foot))
     return above, Rect(area.left, above.bottom, area.width, foot)
 
 
 def places(area: Rect, size: tuple[int, int], total: int, gap: int, note: int) -> list[Rect]:
-    """Where `total` pictures of `size` go: in rows, at the largest whole factor for which all find room.
+    """Rectangles of `total` pictures of `size`: in rows, at the largest whole factor for which all find room.
 
     Args:
         area: to be filled.
@@ -73,7 +73,7 @@ def places(area: Rect, size: tuple[int, int], total: int, gap: int, note: int) -
 
 
 def places_of(area: Rect, ink: Ink, sheet: Sheet) -> list[Rect]:
-    """Where the pictures of a sheet go in the world's `area`."""
+    """Rectangles of a page's pictures in the world's `area`."""
     above, _ = room(area, ink)
     gap = ink.px(GAP)
     if sheet.mode != "fill":
@@ -94,7 +94,7 @@ def places_of(area: Rect, ink: Ink, sheet: Sheet) -> list[Rect]:
 
 
 def draw_sheet(surface: pygame.Surface, ink: Ink, area: Rect, view: View, message: str = "") -> None:
-    """Draw the sheet of the view's moment, and below it `message` or what there is to say."""
+    """Draw the page of the view's moment, and below it `message` or the page's own line."""
     assert view.moment is not None and view.moment.sheet is not None
     sheet, pictures = view.moment.sheet, view.moment.pictures
     above, foot = room(area, ink)
@@ -119,7 +119,7 @@ def draw_sheet(surface: pygame.Surface, ink: Ink, area: Rect, view: View, messag
 
 
 def over(picture: Array, mask: Array) -> Array:
-    """The picture (H, W, 3) with what is painted over in two shades of the accent, like a chessboard."""
+    """The picture (H, W, 3) with the mask over it, chequered in two shades of the accent."""
     rows, columns = np.indices(mask.shape)
     shade = np.where((rows + columns) % 2, 1.0, 0.72)[..., None]
     paint = shade * np.array(PALETTE.accent)
@@ -147,7 +147,7 @@ def _draw_notes(surface: pygame.Surface, ink: Ink, rects: Sequence[Rect], notes:
 
 
 def _draw_choice(surface: pygame.Surface, ink: Ink, rects: Sequence[Rect], sheet: Sheet, count: int) -> None:
-    """Frames around what is chosen, where a walk begins, and where a drag would end."""
+    """Draw frames around the chosen picture, the start of an interpolation, and the end of a drag."""
     if sheet.chosen >= count:
         return
     if 0 <= sheet.start < count:
@@ -167,7 +167,7 @@ def _frame(surface: pygame.Surface, ink: Ink, rect: Rect, color: Color) -> None:
 
 
 def _draw_foot(surface: pygame.Surface, ink: Ink, area: Rect, sheet: Sheet, message: str) -> None:
-    """What has just happened, or has failed, or is being worked at, or what can be done."""
+    """Write the message, error, work in progress or help, whichever is first."""
     text, dot = message or sheet.line, None
     if message:
         dot = PALETTE.series[0]

@@ -1,4 +1,4 @@
-"""Panel 3 of a gallery: the real examples that the chosen picture resembles most."""
+"""Nearest-neighbours panel (3) of a gallery: the real examples closest to the chosen picture."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _WORDS = 18  # height of the words under a picture, at scale 1
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """What they are near to."""
+    """Title note: that they are those of the chosen picture."""
     sheet = sheet_of(view)
     return ("to the chosen picture", "") if sheet is not None and sheet.neighbours else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on."""
+    """Cache key: all that `draw` depends on."""
     sheet = sheet_of(view)
     if sheet is None:
         return None

@@ -1,4 +1,4 @@
-"""What a gallery shows beside its pictures: the sheet of a moment. Frozen; drawing reads nothing else."""
+"""Frozen state of a gallery page at one moment; drawing reads nothing else but the pictures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple, TypeAlias
 from sim.records import Array
 from sim.viewer.gallery.studio import Neighbour
 
-#: What the pictures are: made by the sampler; coming out of noise; real ones; on the way from one to another;
-#: one with a part painted over, and ways to fill that in.
+#: Kind of the pictures: samples; samples being denoised; real examples; an interpolation; one with a painted
+#: mask, and its inpainted variants.
 Mode: TypeAlias = Literal["samples", "noise", "real", "path", "fill"]
 
 
 class Slider(NamedTuple):
-    """How far a picture lies along one axis of the latent space."""
+    """Value of a picture along one axis of the latent space, with the axis's range."""
 
     name: str
     value: float
@@ -24,28 +24,28 @@ class Slider(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sheet:
-    """A sheet of pictures, which are those of its moment.
+    """State of a gallery page, whose pictures are those of its moment.
 
-    In mode ``"fill"`` the first picture is the one that is painted over, the others fill it in.
+    In mode ``"fill"`` the first picture is the one with the mask, the others are its inpainted variants.
 
     Attributes:
         size: width and height of a picture.
         total: how many pictures there will be; those that are still to come have empty places.
         chosen: index of the chosen picture.
-        start: of the picture that a walk will begin at; −1 for none.
-        aim: of the one that a drag would end at now; −1 for none.
+        start: of the picture where an interpolation will begin; −1 for none.
+        aim: of the one where a drag would end now; −1 for none.
         notes: a few words under each picture; empty for none.
         sliders: of the chosen picture.
         slider: index of the chosen one.
-        neighbours: real examples near the chosen picture, the nearest first; none while it walks.
-        walking: whether it does.
-        wishes: what can be asked for.
-        wish: index of what was.
-        mask: (H, W) bool, True where the first picture is painted over.
+        neighbours: real examples near the chosen picture, the nearest first; none during a latent walk.
+        walking: whether a latent walk is in progress.
+        wishes: names of the conditions.
+        wish: index of the chosen condition.
+        mask: (H, W) bool, True where the first picture is to be inpainted.
         brush: x, y and radius of the brush in pixels of the picture.
-        line: what there is to know or to do, below the pictures.
-        busy: what is being worked at, in words; "" if nothing is.
-        trouble: what has failed, in words; "" if nothing has.
+        line: status or help, below the pictures.
+        busy: work in progress, in words; "" for none.
+        trouble: what has failed, in words; "" for nothing.
     """
 
     mode: Mode

@@ -1,7 +1,7 @@
-"""The gallery as a show: keys and gestures go in, moments come out.
+"""Gallery as a `Show`: takes keys and gestures, and gives moments.
 
 Satisfies `sim.viewer.show.Show`, `Interactive` and `Working`. Attended, it waits for a person, and heavy work
-has threads of its own; unattended, as in a recording, it goes through everything by itself (`tour`).
+has threads of its own; unattended, as in a recording, it runs through all operations by itself (`tour`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sim.viewer.gallery.studio import Studio
 from sim.viewer.gallery.tour import tour
 from sim.viewer.show import Answer, Gesture, Moment, Offer, Readout
 
-RATE = 15.0  # moments a second of a walk
+RATE = 15.0  # moments a second of a latent walk
 NUDGE = 0.04  # of a slider's length that a key moves it
 
 _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -24,12 +24,12 @@ _NOTHING = np.zeros(1)
 
 
 class GalleryShow:
-    """A studio on show.
+    """A `Show` of the examples of a `Studio`.
 
     Args:
-        studio: what makes the examples; it is closed with the show.
+        studio: makes the examples; it is closed with the show.
         attended: whether a person is there.
-        total: how many pictures are on a sheet.
+        total: how many pictures are on a page.
     """
 
     action_names: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class GalleryShow:
     # Show
 
     def start(self, seed: int | None) -> Moment:
-        """Make samples anew; see `sim.viewer.show.Show`."""
+        """Draw new samples; see `sim.viewer.show.Show`."""
         gallery = self._gallery
         gallery.seed = gallery.seed + 1 if seed is None else seed
         self._length = 0
@@ -67,7 +67,7 @@ class GalleryShow:
         return self.look()
 
     def step(self, person: int | None, *, drawn: bool = True) -> Moment:
-        """Go on: with a walk, with what has come of the work, or with the tour when nobody is there."""
+        """Go on with a latent walk or, unattended, with the work in progress and then the tour."""
         gallery = self._gallery
         self._length += 1
         if self._attended:
@@ -98,7 +98,7 @@ class GalleryShow:
         self._gallery.listen(tell)
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Take a gesture; see `sim.viewer.show.Interactive`."""
+        """Handle a gesture; see `sim.viewer.show.Interactive`."""
         gallery, x, y = self._gallery, gesture.x, gesture.y
         gallery.fresh = False
         if gesture.kind == "news":
@@ -124,7 +124,7 @@ class GalleryShow:
         return self._answer()
 
     def _answer(self) -> Answer:
-        """A new sheet is a moment of its own; a change on the present one is drawn over it."""
+        """Answer a gesture: new pictures make a new moment, other changes are drawn over the present one."""
         fresh = self._gallery.fresh
         return Answer(redraw=not fresh, go=fresh)
 
@@ -152,7 +152,7 @@ class GalleryShow:
         return (*keys, "escape") if gallery.returns or gallery.start >= 0 or gallery.walked >= 0 else (*keys,)
 
     def _press(self, name: str, *, columns: int, shift: bool) -> None:
-        """Do what a key means."""
+        """Handle a key."""
         gallery = self._gallery
         gallery.trouble = ""
         if name in _ARROWS:
@@ -193,7 +193,7 @@ class GalleryShow:
             self._gallery.make()
 
     def _enter(self) -> None:
-        """Paint, or take the chosen picture for one end of a walk."""
+        """Paint the mask and inpaint, or take the chosen picture for one end of an interpolation."""
         gallery = self._gallery
         if gallery.mode == "fill":
             gallery.paint(*gallery.brush, stroke=False)

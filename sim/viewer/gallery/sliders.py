@@ -1,4 +1,4 @@
-"""Panel 2 of a gallery: a slider for each direction of the latent space, named by what it moves."""
+"""Latent-axes panel (2) of a gallery: a slider for each direction of the latent space."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ _VALUE = 40  # width of a value, at scale 1
 
 
 def sheet_of(view: View) -> Sheet | None:
-    """The sheet on show."""
+    """The page of the moment shown, or None."""
     return view.moment.sheet if view.moment else None
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """Whose place it is."""
+    """Title note: that the values are those of the chosen picture."""
     sheet = sheet_of(view)
     return ("of the chosen picture", "") if sheet is not None and sheet.sliders else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on."""
+    """Cache key: all that `draw` depends on."""
     sheet = sheet_of(view)
     return None if sheet is None else (sheet.sliders, sheet.slider)
 
 
 def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
-    """The numbers of the sliders that find room, the chosen one among them."""
+    """Numbers of the sliders that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
     first = min(max(0, sheet.slider - rows + 1), max(0, len(sheet.sliders) - rows))
     return range(first, min(first + rows, len(sheet.sliders)))
 
 
 def track(inside: Rect, ink: Ink, row: int) -> Rect:
-    """Where the knob of a row can be."""
+    """Rectangle of a row's track, where its knob can be."""
     left = inside.left + round(_NAME * inside.width)
     top = inside.top + row * ink.px(ROW)
     return Rect(left, top, max(1, inside.right - ink.px(_VALUE) - ink.px(8) - left), ink.px(ROW))
 
 
 def value_at(slider: Slider, rect: Rect, x: int) -> float:
-    """What a knob at `x` pixels means, within the slider's ends."""
+    """Value of a knob at `x` pixels, within the slider's ends."""
     share = min(max((x - rect.left) / rect.width, 0.0), 1.0)
     return slider.low + share * (slider.high - slider.low)
 

@@ -1,4 +1,4 @@
-"""What a gallery needs of a sampler: the seam between the window and whatever makes examples."""
+"""Interface between the gallery and a sampler: samples, real examples, latents, neighbours, inpainting."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sim.records import Array
 
 
 class Axis(NamedTuple):
-    """A direction in the latent space, and what it moves.
+    """A direction in the latent space, and the quantity that changes along it.
 
     Attributes:
-        name: of what changes along it, such as ``"ball y"``.
+        name: of the quantity, such as ``"ball y"``.
         direction: (L,) float32; adding it once raises that by 1.
         weights: (L,) float32: at a point z it is about z · weights + offset.
         offset: see there.
@@ -31,17 +31,17 @@ class Axis(NamedTuple):
     high: float
 
     def value(self, latent: Array) -> float:
-        """What it is at a point (L,)."""
+        """The quantity at a point (L,)."""
         return float(latent @ self.weights) + self.offset
 
     def moved(self, latent: Array, value: float) -> Array:
-        """The point (L,) float32 where it is `value`, within the slider's ends."""
+        """Move a point along the axis to where the quantity is `value`, within the slider's ends."""
         value = min(max(value, self.low), self.high)
         return np.asarray(latent + (value - self.value(latent)) * self.direction, np.float32)
 
 
 class Neighbour(NamedTuple):
-    """A real example that resembles a sample: as a picture (H, W, 3) uint8, and how far off it is."""
+    """A real example near a sample: its picture (H, W, 3) uint8, and its label and distance in words."""
 
     picture: Array
     words: str
@@ -49,12 +49,12 @@ class Neighbour(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """Examples as a studio makes them.
+    """Examples from a `Studio`: values, latents and notes.
 
     Attributes:
-        values: (n, …), what the studio draws pictures of.
-        latents: (n, L) float32 where they came from; None if the studio cannot decode.
-        notes: what is known of each, in a few words; empty if nothing is.
+        values: (n, …), which the studio can draw as pictures.
+        latents: (n, L) float32 that they were decoded from; None if the studio cannot decode.
+        notes: a few words on each; empty for none.
     """
 
     values: Array
@@ -63,11 +63,11 @@ class Drawn:
 
 
 class About(NamedTuple):
-    """What there is to know of one example.
+    """Neighbours and latent axes of one example.
 
     Attributes:
         neighbours: the real examples nearest to it, the nearest first.
-        axes: the directions worth a slider there, the most telling first; none without a latent space.
+        axes: the directions with a slider there, the most important first; none without a latent space.
     """
 
     neighbours: tuple[Neighbour, ...] = ()
@@ -75,7 +75,7 @@ class About(NamedTuple):
 
 
 class Studio(Protocol):
-    """Makes examples, and knows the real ones.
+    """A sampler and its data as the gallery uses them.
 
     Every method may take long, and may raise: what it raises is shown. `decode`, `between`, `pictures` and
     `notes` may be called while another method is under way in another thread.
@@ -84,12 +84,12 @@ class Studio(Protocol):
         title: of the scene.
         sampler: the family in a word, ``"VAE"``.
         training: its budget in words; "" if untrained.
-        data: what it learned from, in a few words.
+        data: its training data, in a few words.
         size: width and height of a picture in pixels.
-        wishes: what can be asked for, by name; the first is anything at all.
-        decodes: whether examples have points in a latent space: then `Drawn.latents` are given.
-        encodes: whether real examples have such points, too.
-        fills: whether a part of a picture can be filled in.
+        wishes: names of the conditions; the first is unconditional.
+        decodes: whether it has a decoder from a latent space: then `Drawn.latents` are given.
+        encodes: whether it has an encoder of real examples, too.
+        fills: whether it can inpaint.
         traces: whether it works in steps that can be watched.
     """
 
@@ -105,25 +105,25 @@ class Studio(Protocol):
     traces: bool
 
     def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
-        """`n` examples, some at a time."""
+        """Draw `n` examples under a condition, some at a time."""
 
     def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
-        """The `n` examples of `make` after each step, from noise on; only if it `traces`."""
+        """The `n` examples of `make` after each denoising step; only if it `traces`."""
 
     def real(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
-        """`n` real examples, held out of training where it can be; latents if it `encodes`."""
+        """`n` real examples, held out of training where possible; latents if it `encodes`."""
 
     def decode(self, latents: Array) -> Array:
         """(n, L) → values (n, …); only if it `decodes`."""
 
     def between(self, first: Array, second: Array, steps: int) -> Array:
-        """(`steps`, L) latents on the way from one point (L,) to another, both included."""
+        """Interpolate: (`steps`, L) latents from one point (L,) to another, both included."""
 
     def about(self, value: Array) -> About:
-        """What is known of one example."""
+        """Neighbours and latent axes of one example."""
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
-        """(n, …) ways to fill in where `mask` (H, W) is True; only if it `fills`."""
+        """(n, …) inpainted variants, new where `mask` (H, W) is True; only if it `fills`."""
 
     def pictures(self, values: Array) -> Array:
         """(n, H, W, 3) uint8 of values (n, …)."""
@@ -132,4 +132,4 @@ class Studio(Protocol):
         """See `Drawn`."""
 
     def close(self) -> None:
-        """Give up what it holds."""
+        """Release its resources."""

@@ -1,4 +1,4 @@
-"""What a gallery shows when nobody is there: everything it can do, in turn, for a recording."""
+"""Unattended tour of a gallery, for recordings: all of its operations in turn."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from sim.viewer.gallery.gallery import LEG, Gallery
 
-DWELL = 12  # moments that a sheet stays
+DWELL = 12  # moments that a page stays
 
 
 def tour(gallery: Gallery) -> Iterator[None]:
-    """Go through it, a moment at a time; whoever asks for the next one lets the worker finish before."""
+    """Run through all operations, a moment at a time; the caller lets the worker finish before each."""
     studio = gallery.studio
     while True:
         gallery.pick(gallery.seed % gallery.total)
@@ -40,12 +40,12 @@ def tour(gallery: Gallery) -> Iterator[None]:
 
 
 def dwell() -> Iterator[None]:
-    """Hold still for a while."""
+    """Stay at the page for `DWELL` moments."""
     yield from [None] * DWELL
 
 
 def scribble(gallery: Gallery) -> Iterator[None]:
-    """Paint over the middle, from the left to the right."""
+    """Paint a stroke of the mask over the middle, from left to right."""
     width, height = gallery.studio.size
     steps = 8
     for step in range(steps + 1):

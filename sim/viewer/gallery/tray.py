@@ -1,4 +1,4 @@
-"""The examples that lie on a sheet: values, their pictures, and where they lie in the latent space."""
+"""Examples on a gallery page: values, their pictures, and their points in the latent space."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sim.viewer.gallery.studio import Drawn, Studio
 
 
 class Tray:
-    """Examples as far as they have come.
+    """The examples of a page that have been made so far.
 
     Attributes:
         values: one an example.
         pictures: (H, W, 3) uint8 each.
         latents: (L,) each; empty if they have none.
-        notes: a few words each; empty if nothing is known.
+        notes: a few words each; empty for none.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -51,7 +51,7 @@ class Tray:
         return one
 
     def move(self, numbers: list[int], latents: Array) -> None:
-        """Put examples at other points (K, L) of the latent space, at once."""
+        """Move examples to other points (K, L) of the latent space, and decode them together."""
         values = self._studio.decode(latents)
         pictures, notes = self._studio.pictures(values), self._studio.notes(values)
         for row, number in enumerate(numbers):

@@ -1,4 +1,4 @@
-"""Panel 4 of a gallery: what can be asked for, and what was."""
+"""Condition panel (4) of a gallery: the conditions that can be sampled, and the chosen one."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ NEED = Need(height_of(2), height_of(5), height_of(14))
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """Which of how many."""
+    """Title note: number of the chosen condition, and how many there are."""
     sheet = sheet_of(view)
     return ("", f"{sheet.wish + 1} of {len(sheet.wishes)}") if sheet is not None else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
-    """All that `draw` depends on."""
+    """Cache key: all that `draw` depends on."""
     sheet = sheet_of(view)
     return None if sheet is None else (sheet.wishes, sheet.wish)
 
 
 def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
-    """The numbers of the wishes that find room, the chosen one among them."""
+    """Numbers of the conditions that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
     first = min(max(0, sheet.wish - rows // 2), max(0, len(sheet.wishes) - rows))
     return range(first, min(first + rows, len(sheet.wishes)))

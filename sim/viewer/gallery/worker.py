@@ -1,7 +1,7 @@
-"""The worker thread: heavy work, some at a time, so that neither drawing nor a person's hands wait for it.
+"""Worker thread of the gallery: heavy work in parts, so that neither drawing nor input waits for it.
 
 A job is an iterator; between two of its results the newest job comes first, and one that has been asked for
-again is dropped. What came of it is taken up by the thread that asked.
+again is dropped. Results are applied by the thread that asked.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _PATIENCE = 2.0  # seconds that closing waits for the work in progress
 
 
 def _nothing() -> None:
-    """Nothing is done when a job ends."""
+    """Do nothing when a job ends."""
 
 
 class Job:
-    """One thing to do.
+    """A unit of background work, which gives its results one after another.
 
     Args:
-        words: what it is, for people.
-        work: gives its results one after another.
-        take: takes up a result, in the thread that asked.
+        words: its description, for people.
+        work: gives the results.
+        take: applies a result, in the thread that asked.
         end: is called there when there are no more.
     """
 
@@ -41,10 +41,10 @@ class Job:
 
 
 class Worker:
-    """Does jobs in a thread of its own, or in the caller's.
+    """Runs jobs in a thread of its own, or in the caller's.
 
     Args:
-        failed: takes the words of a job and what it raised, in the thread that asked.
+        failed: called with the words of a job and what it raised, in the thread that asked.
         threaded: whether there is a thread; if not, each `turn` does a little.
     """
 
@@ -65,7 +65,7 @@ class Worker:
 
     @property
     def busy(self) -> str:
-        """What the job that was asked for last is; "" if all are done."""
+        """Words of the job that was asked for last; "" if all are done."""
         with self._wake:
             return next(reversed(self._jobs.values())).words if self._jobs else ""
 
@@ -77,7 +77,7 @@ class Worker:
         take: Callable[[T], None],
         end: Callable[[], None] = _nothing,
     ) -> None:
-        """Do this next, instead of any other job of its `kind`; see `Job`."""
+        """Run a job next, instead of any other of its `kind`; see `Job`."""
         with self._wake:
             self._jobs.pop(kind, None)
             self._jobs[kind] = self._asked[kind] = Job(words, work, take, end)
@@ -86,13 +86,13 @@ class Worker:
             self._wake.notify_all()
 
     def drop(self, kind: str) -> None:
-        """Forget the job of a kind, and what has come of it since the last `deliver`."""
+        """Drop the job of a kind, and its results since the last `deliver`."""
         with self._wake:
             self._jobs.pop(kind, None)
             self._asked.pop(kind, None)
 
     def deliver(self) -> bool:
-        """Take up the next thing that has come of the jobs; True if there was one."""
+        """Apply the next result of the jobs; True if there was one."""
         while self._results:
             kind, job, take = self._results.popleft()
             if self._asked.get(kind) is job:
