@@ -74,7 +74,7 @@ class Episode:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Training budget in steps or seconds: exactly one is set, counted from the start of the run."""
+    """Training budget in agent steps or updates: exactly one is set, counted from the start of the run."""
 
     env_steps: int | None = None
     updates: int | None = None

@@ -100,7 +100,7 @@ def _color(hue: float, saturation: float, value: float) -> Color:
 
 
 def geom_colors(model: mujoco.MjModel, look: Look = STANDARD) -> Array:
-    """(geoms, 3) in [0, 255], by the limb that each belongs to."""
+    """Colours of the geoms, (geoms, 3) in [0, 255], by the limb that each belongs to."""
     of_body = [look.torso] * model.nbody
     for body in range(1, model.nbody):
         side = LIMBS.get(model.body(body).name)

@@ -196,7 +196,7 @@ def observe(body: Body, motion: Motion) -> Array:
 
 
 def healthy(body: Body, motion: Motion) -> Array:
-    """(N,) bool: whether the body is within its healthy bounds; not a number counts as a fall."""
+    """(N,) bool: whether the body is within its healthy bounds; NaN counts as a fall."""
     if body.healthy_height is None:
         return np.ones(len(motion.qpos), bool)
     height = motion.qpos[:, body.height]
