@@ -69,14 +69,16 @@ def _wordings(attributed: Attributed, number: int) -> list[list[tuple[Color | No
     """The legend's entries, from the longest wording to the shortest."""
     if attributed.maps is None:
         failed = f"no saliency: {attributed.error}"
-        return [[(None, text)] for text in ((failed, "no saliency") if attributed.error else ("looking …",))]
+        return [
+            [(None, text)] for text in ((failed, "no saliency") if attributed.error else ("computing …",))
+        ]
     value = charts.number(float(np.sqrt(2 * attributed.maps[1].max())))  # S = ½ d²
     behind = number - attributed.number
     age: list[tuple[Color | None, str]] = (
         [(None, f"{behind} frame{'s' * (behind > 1)} ago")] if behind else []
     )
     return [
-        [(ACTION, "moves the action"), (VALUE, f"moves the value, by up to {value}"), *age],
-        [(ACTION, "moves action"), (VALUE, "moves value"), *age],
+        [(ACTION, "action saliency"), (VALUE, f"value saliency, change up to {value}"), *age],
+        [(ACTION, "action saliency"), (VALUE, "value saliency"), *age],
         [(ACTION, "action"), (VALUE, "value"), *age],
     ]

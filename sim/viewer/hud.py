@@ -46,7 +46,7 @@ def draw_bar(
         pygame.draw.aacircle(surface, PALETTE.negative, (place[0] - ink.px(21), place[1]), ink.px(5))
     ink.write(surface, clock, place, color, align="center")
     ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
-    who, color = ("AGENT" if facts.agent else "NOBODY"), PALETTE.text
+    who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
     if view.moment is not None and view.moment.sheet is not None:
         who = view.moment.sheet.mode.upper()
     if choices.person:
@@ -157,8 +157,8 @@ def draw_error(
 
     `elsewhere`: whether there are other scenes to go to.
     """
-    ways = "R starts it again, Tab goes on, Esc closes." if elsewhere else "R starts it again, Esc closes."
-    return draw_card(surface, ink, world, "The show has stopped", error, ways)
+    ways = "R restarts, Tab goes to the next scene, Esc closes." if elsewhere else "R restarts, Esc closes."
+    return draw_card(surface, ink, world, "The simulation has stopped", error, ways)
 
 
 def draw_card(surface: pygame.Surface, ink: Ink, world: Rect, title: str, text: str, ways: str) -> Rect:

@@ -46,7 +46,7 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
     curve = None if learning is None else learning.curve
     if curve is None or not np.isfinite(curve).any():
         return "", ""
-    return "mean return in training", charts.number(float(curve[np.isfinite(curve)][-1]))
+    return "mean return", charts.number(float(curve[np.isfinite(curve)][-1]))
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:

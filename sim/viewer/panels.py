@@ -127,7 +127,7 @@ def _draw_heading(
     run = learning.of(view)
     training = facts.training if run is None else run.training
     line = " · ".join(part for part in (facts.agent, training, facts.place) if part)
-    line = line or ("loading …" if facts.loading else "nobody acts")
+    line = line or ("loading …" if facts.loading else "no agent")
     ink.write(surface, ink.elided(line, inside.width, BODY), (inside.left, y), size=BODY)
     y += ink.px(26)
     right, (state, color) = inside.right, learning.chip(run)
@@ -156,14 +156,14 @@ def _draw_chip(surface: pygame.Surface, ink: Ink, rect: Rect, text: str, indent:
 
 def _value_note(facts: Facts, choices: Choices, view: View) -> Note:
     last = view.value[-1] if len(view.value) else np.nan
-    return ("discounted return ahead", charts.number(float(last))) if np.isfinite(last) else ("", "")
+    return ("expected discounted return", charts.number(float(last))) if np.isfinite(last) else ("", "")
 
 
 def _draw_value(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
     if not np.isfinite(view.value).any():
-        say(surface, ink, inside, "the agent gives no value" if view.moment else "")
+        say(surface, ink, inside, "the agent has no value estimate" if view.moment else "")
         return
     window = max(2, round(10 * facts.steps_per_second) + 1)
     filled = min(1.0, (len(view.value) - 1) / (window - 1))
@@ -201,7 +201,7 @@ def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration:
     """Draw the exploration measure as a bar from 0, greedy play, to its maximum."""
     name, value, most, unit = exploration
     y, gap = row.centery + ink.px(2), ink.px(8)
-    left = ink.write(surface, f"explores: {name}", (row.left, y), PALETTE.muted).right + gap
+    left = ink.write(surface, name, (row.left, y), PALETTE.muted).right + gap
     number = f"{value:.2f} {unit}".rstrip()
     right = ink.write(surface, number, (row.right, y), align="right").left - gap
     if right - left >= ink.px(24):
@@ -228,7 +228,7 @@ def _draw_episodes(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
     if not view.episodes:
-        say(surface, ink, inside, "none has ended yet")
+        say(surface, ink, inside, "no episode has ended yet")
         return
     first = inside.left + ink.width("episode")
     columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
@@ -267,7 +267,7 @@ PANELS: dict[int, Panel] = {
     layout.VALUE: Panel("Value", lambda facts: Need(92, 132, 200), _by_number, _draw_value, _value_note),
     layout.RETURN: Panel("Return", lambda facts: Need(92, 132, 200), _by_number, _draw_return, _return_note),
     layout.SEES: Panel(
-        "Sees",
+        "Perception",
         lambda facts: Need(height_of(1), height_of(3), height_of(3)),
         sees.key,
         sees.draw,
@@ -281,7 +281,7 @@ PANELS: dict[int, Panel] = {
         _episodes_note,
     ),
     layout.LEARNING: Panel(
-        "Learning", lambda facts: Need(92, 132, 160), learning.key, learning.draw, learning.note
+        "Training", lambda facts: Need(92, 132, 160), learning.key, learning.draw, learning.note
     ),
     layout.HUNG: Panel("Samples", lambda facts: beside.NEED, beside.key, beside.draw, beside.note),
 }
@@ -290,8 +290,8 @@ GALLERY: dict[int, Panel] = {
     layout.HEADING: PANELS[layout.HEADING],
     layout.SLIDERS: Panel("Latent axes", lambda facts: sliders.NEED, sliders.key, sliders.draw, sliders.note),
     layout.NEAREST: Panel(
-        "Nearest real ones", lambda facts: nearest.NEED, nearest.key, nearest.draw, nearest.note
+        "Nearest training examples", lambda facts: nearest.NEED, nearest.key, nearest.draw, nearest.note
     ),
-    layout.WISHES: Panel("Asked for", lambda facts: wishes.NEED, wishes.key, wishes.draw, wishes.note),
+    layout.WISHES: Panel("Condition", lambda facts: wishes.NEED, wishes.key, wishes.draw, wishes.note),
     layout.SEES: PANELS[layout.SEES],
 }

@@ -35,7 +35,7 @@ def line(seen: Seen) -> Line:
     >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
-    return Line(seen.percept.origin, words(seen) or "nothing in sight", tuple(map(scored, seen.scores)))
+    return Line(seen.percept.origin, words(seen) or "nothing detected", tuple(map(scored, seen.scores)))
 
 
 def words(seen: Seen) -> str:
@@ -116,7 +116,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         else:
             _draw_readout(surface, ink, inside, y, readouts[row - len(lines)], units)
     if not lines and not readouts:
-        say(surface, ink, inside, "nothing in sight")
+        say(surface, ink, inside, "nothing detected")
 
 
 def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Line, chips: int) -> None:

@@ -47,7 +47,7 @@ class Readout(NamedTuple):
 
 
 class Exploration(NamedTuple):
-    """Exploration measure, its value, maximum and unit, such as ``("entropy", 0.52, 1.79, "nats")``."""
+    """Exploration measure, its value, maximum and unit, such as ``("policy entropy", 0.5, 1.8, "nats")``."""
 
     name: str
     value: float

@@ -17,8 +17,8 @@ Overlay: TypeAlias = Literal["saliency", "percepts"]
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
-    "saliency": "nothing to explain here: that takes an agent that looks at pictures",
-    "percepts": "nothing is seen here: that takes a perception",
+    "saliency": "no saliency map: it takes an agent with image observations",
+    "percepts": "no percepts: the scene has no perception",
 }
 
 

@@ -355,11 +355,11 @@ class Viewer:
 
     def _handover(self, number: int) -> None:
         if "gallery" in self.facts.abilities:
-            self._say("nobody plays here; H tells what can be done")
+            self._say("a gallery has no player; H shows all keys")
             return
         by_hand = self.keys.playable if self._headless else self._act.playable
         if not self.choices.person and not by_hand:
-            self._say("no keys play this world: the agent goes on")
+            self._say("this world's actions have no keys: the agent goes on")
             return
         self.choices = replace(self.choices, person=not self.choices.person)
         self._take_seat()

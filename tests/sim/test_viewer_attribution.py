@@ -186,7 +186,7 @@ def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, draw
 def test_where_nothing_can_be_explained_the_key_says_so(drive):
     driver = drive(CountingShow())
     driver.press(pygame.K_e)
-    assert "an agent that looks at pictures" in driver.choices.message and not driver.choices.saliency
+    assert "an agent with image observations" in driver.choices.message and not driver.choices.saliency
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
@@ -231,4 +231,4 @@ def test_each_map_is_tinted_by_its_own_strongest_place():
 
 def test_the_legend_says_how_far_the_value_moves():
     words = [text for _, text in _wordings(Attributed(3, maps((1, 1), (2, 2))), 4)[0]]
-    assert words == ["moves the action", "moves the value, by up to 2.83", "1 frame ago"]
+    assert words == ["action saliency", "value saliency, change up to 2.83", "1 frame ago"]

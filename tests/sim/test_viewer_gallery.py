@@ -205,7 +205,7 @@ def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
     assert set(driver.viewer.layout().panels) == {1, layout.NEAREST, layout.SEES}
     rects = places(driver)
     drag(driver, rects[0].center, rects[5].center)
-    driver.until(lambda: "nothing is known between them" in sheet(driver).trouble)
+    driver.until(lambda: "they cannot be interpolated" in sheet(driver).trouble)
 
 
 def test_keys_that_are_asked_for_are_all_understood(drive):
@@ -326,13 +326,13 @@ def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypat
     driver = drive(TinyStudio())
     before, names = driver.view.newest, [slider.name for slider in sheet(driver).sliders]
     driver.viewer.draw()
-    assert "1.0 away" in written and "walking …" not in written
+    assert "1.0 away" in written and "not computed during a latent walk" not in written
     driver.press(pygame.K_w)
     driver.until(lambda: sheet(driver).walking and driver.view.newest >= before + 3)
     assert sheet(driver).neighbours == () and [s.name for s in sheet(driver).sliders] == names
     written.clear()
     driver.viewer.draw()
-    assert "walking …" in written and "1.0 away" not in written
+    assert "not computed during a latent walk" in written and "1.0 away" not in written
     driver.press(pygame.K_RIGHT)  # another one walks on, and nobody looks around meanwhile
     driver.until(lambda: sheet(driver).chosen == 1 and not sheet(driver).busy)
     assert sheet(driver).neighbours == ()

@@ -163,7 +163,7 @@ def test_an_empty_or_infinite_perception_is_no_error():
     odd = model(("ball", np.nan, 0, 4, 4), ("ball", 0, 0, np.inf, 4))
     assert boxes.missed(model(), truth).all()
     assert drawn(Seen("finder", model(), truth)).any() and drawn(Seen("finder", odd, truth)).any()
-    assert sees.line(Seen("finder", model())).words == "nothing in sight"
+    assert sees.line(Seen("finder", model())).words == "nothing detected"
 
 
 @pytest.mark.parametrize(("white_at_bottom", "corner"), [(1, (0, 0)), (0, (70, 70))])
@@ -341,7 +341,7 @@ def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(driver):
 def test_where_nothing_is_seen_the_key_says_so(driver):
     hands = driver(CountingShow())
     hands.press(pygame.K_o)
-    assert hands.choices.percepts and "takes a perception" in hands.choices.message
+    assert hands.choices.percepts and "no perception" in hands.choices.message
 
 
 def test_remembered_maps_count_and_come_back_bit_for_bit():

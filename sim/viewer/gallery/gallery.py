@@ -132,7 +132,7 @@ class Gallery:
     def denoise(self) -> None:
         """Show the denoising of the same samples, step by step."""
         if not self.studio.traces:
-            self.trouble = f"a {self.agent} makes a sample in one step: there is nothing to watch"
+            self.trouble = f"a {self.agent} samples in one step: there are no denoising steps"
             return
         self._before = []
         self.steps = 0
@@ -145,17 +145,17 @@ class Gallery:
             self.back()
             return
         self._keep()
-        self._turn_to("real", "fetching", self.studio.real(self.total, self._wished, self.seed))
+        self._turn_to("real", "loading real examples", self.studio.real(self.total, self._wished, self.seed))
 
     def join(self, first: int, second: int) -> None:
         """Interpolate in the latent space between two examples."""
         latents = self.tray.latents
         if not 0 <= min(first, second) <= max(first, second) < len(latents):
-            self.trouble = f"a {self.agent} does not say where these lie: nothing is known between them"
+            self.trouble = f"a {self.agent} has no latents of these pictures: they cannot be interpolated"
             return
         way = self.studio.between(latents[first], latents[second], self.total)
         self._keep()
-        self._turn_to("path", "going", self._decoded(way))
+        self._turn_to("path", "interpolating", self._decoded(way))
 
     def open_fill(self) -> None:
         """Open the chosen example for inpainting; from there, go back."""
@@ -163,7 +163,7 @@ class Gallery:
             self.back()
             return
         if not self.studio.fills:
-            self.trouble = f"this {self.agent} fills nothing in"
+            self.trouble = f"a {self.agent} cannot inpaint"
             return
         if not len(self.tray):
             return
@@ -268,7 +268,7 @@ class Gallery:
         def found(about: About) -> None:
             page.about = about if self.walked < 0 else About(axes=about.axes)
 
-        self.scout.ask("about", "looking for real ones", once(lambda: self.studio.about(value)), found)
+        self.scout.ask("about", "finding neighbours", once(lambda: self.studio.about(value)), found)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -280,7 +280,7 @@ class Gallery:
     def set_off(self) -> None:
         """Begin a walk through the latent space; neighbours are not searched until it ends."""
         if len(self.tray.latents) < 2:
-            self.trouble = f"a {self.agent} does not say where these lie: there is no way to walk"
+            self.trouble = f"a {self.agent} has no latents of these pictures: no walk is possible"
             return
         self.worker.drop("sheet")
         self._page.about = About(axes=self.axes)
@@ -341,7 +341,7 @@ class Gallery:
             values = self.studio.fill(value, mask, FILLS, seed)
             return Drawn(values, None, self.studio.notes(values))
 
-        self.worker.ask("sheet", "filling in", once(work), self._lay, self._laid)
+        self.worker.ask("sheet", "inpainting", once(work), self._lay, self._laid)
 
     # Output
 

@@ -101,7 +101,7 @@ def draw_sheet(surface: pygame.Surface, ink: Ink, area: Rect, view: View, messag
     _draw_foot(surface, ink, foot, sheet, message)
     if sheet.trouble and not pictures:
         ways = "N tries again, Esc closes."
-        hud.draw_card(surface, ink, above, "There is nothing to see", sheet.trouble, ways)
+        hud.draw_card(surface, ink, above, "No samples", sheet.trouble, ways)
         return
     rects = places_of(area, ink, sheet)
     for i, rect in enumerate(rects):

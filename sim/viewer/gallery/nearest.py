@@ -24,7 +24,7 @@ _WORDS = 18  # height of the words under a picture, at scale 1
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: that they are those of the chosen picture."""
     sheet = sheet_of(view)
-    return ("to the chosen picture", "") if sheet is not None and sheet.neighbours else ("", "")
+    return ("of the chosen picture", "") if sheet is not None and sheet.neighbours else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
@@ -41,7 +41,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     sheet = sheet_of(view)
     if sheet is None or not sheet.neighbours:
         walking = sheet is not None and sheet.walking
-        say(surface, ink, inside, "walking …" if walking else "none known yet")
+        say(surface, ink, inside, "not computed during a latent walk" if walking else "not computed yet")
         return
     height, width = sheet.neighbours[0].picture.shape[:2]
     gap, words = ink.px(6), ink.px(_WORDS)

@@ -217,17 +217,17 @@ class GalleryShow:
     def _line(self) -> str:
         gallery, studio = self._gallery, self._studio
         if gallery.start >= 0:
-            return f"from picture {gallery.start + 1}: choose another, then Enter · Esc lets go"
+            return f"interpolate from picture {gallery.start + 1}: choose another, then Enter · Esc cancels"
         if gallery.mode == "fill":
-            return "paint what is to be filled in: drag, or arrows and Enter · X clears · Esc goes back"
+            return "inpainting: paint a mask by dragging, or arrows and Enter · X clears · Esc goes back"
         if gallery.mode == "path":
-            return "what lies between the two · Esc goes back"
+            return "interpolation in the latent space · Esc goes back"
         if gallery.mode == "real":
-            return "real ones, which it has not learned from · Esc goes back"
+            return "real examples, held out of training · Esc goes back"
         if gallery.mode == "noise":
-            return f"step {gallery.steps}, out of noise"
-        parts = ["N makes new ones", "drag from one to another" * studio.decodes, "F fills in" * studio.fills]
-        parts += ["D shows the steps" * studio.traces, "H tells all keys"]
+            return f"denoising step {gallery.steps}"
+        parts = ["N: new samples", "drag: interpolate" * studio.decodes, "F: inpaint" * studio.fills]
+        parts += ["D: denoising steps" * studio.traces, "H: all keys"]
         return " · ".join(filter(None, parts))
 
     def _readouts(self) -> tuple[Readout, ...]:
@@ -236,9 +236,9 @@ class GalleryShow:
         if gallery.mode == "noise" or gallery.steps:
             found.append(Readout("steps", str(gallery.steps)))
         if gallery.mode == "path":
-            found.append(Readout("of the way", gallery.chosen / max(1, gallery.total - 1)))
+            found.append(Readout("interpolation", gallery.chosen / max(1, gallery.total - 1)))
         if gallery.mode == "fill":
-            found.append(Readout("painted over", f"{100 * gallery.mask.mean():.0f}", "%"))
+            found.append(Readout("mask area", f"{100 * gallery.mask.mean():.0f}", "%"))
         if self._attended and gallery.mode == "samples" and gallery.seconds:
-            found.append(Readout("made in", gallery.seconds, "s"))
+            found.append(Readout("sampling time", gallery.seconds, "s"))
         return tuple(found)

@@ -62,7 +62,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     sheet = sheet_of(view)
     if sheet is None or not sheet.sliders:
         nowhere = sheet is not None and bool(view.moment and view.moment.pictures) and not sheet.busy
-        say(surface, ink, inside, "nobody knows where these lie" if nowhere else "not yet known")
+        say(surface, ink, inside, "no latents of these pictures" if nowhere else "not computed yet")
         return
     for row, i in enumerate(shown(inside, ink, sheet)):
         _draw_slider(surface, ink, inside, row, sheet.sliders[i], lit=i == sheet.slider)
