@@ -1,4 +1,4 @@
-"""Nearest-neighbours panel (3) of a gallery: the real examples closest to the chosen picture."""
+"""Nearest-neighbours panel (3) of a gallery: the training examples closest to the chosen picture."""
 
 from __future__ import annotations
 

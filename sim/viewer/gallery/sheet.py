@@ -37,7 +37,7 @@ class Sheet:
         notes: a few words under each picture; empty for none.
         sliders: of the chosen picture.
         slider: index of the chosen one.
-        neighbours: real examples near the chosen picture, the nearest first; none during a latent walk.
+        neighbours: training examples near the chosen picture, the nearest first; none during a latent walk.
         walking: whether a latent walk is in progress.
         wishes: names of the conditions.
         wish: index of the chosen condition.

@@ -41,7 +41,7 @@ class Axis(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A real example near a sample: its picture (H, W, 3) uint8, and its label and distance in words."""
+    """A training example near a sample: its picture (H, W, 3) uint8, and its label and distance in words."""
 
     picture: Array
     words: str
@@ -66,7 +66,7 @@ class About(NamedTuple):
     """Neighbours and latent axes of one example.
 
     Attributes:
-        neighbours: the real examples nearest to it, the nearest first.
+        neighbours: the training examples nearest to it, the nearest first.
         axes: the directions with a slider there, the most important first; none without a latent space.
     """
 
