@@ -144,7 +144,7 @@ def world_config(
 
 
 def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> Worlds:
-    """Make a batch of `num_envs` worlds; world i equals ``make_world(name, seed=seed + i)``.
+    """A batch of `num_envs` worlds; world i equals ``make_world(name, seed=seed + i)``.
 
     >>> worlds = make_worlds("gym/CartPole-v1", num_envs=2, seed=7)
     >>> obs, info = worlds.reset()

@@ -138,5 +138,5 @@ def dressed(theme: str, pieces: str) -> BoardStyle:
 
 
 def styles(themes: Sequence[str] = TRAINING, sets: Sequence[str] = tuple(PIECE_SETS)) -> list[BoardStyle]:
-    """Every theme with every piece set, in order of the two."""
+    """Every theme on every piece set, in order of the two."""
     return [dressed(theme, pieces) for theme in themes for pieces in sets]

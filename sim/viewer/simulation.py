@@ -1,4 +1,4 @@
-"""Simulation thread: steps a show at its own rate, so that acting never blocks drawing.
+"""The simulation thread: steps a show at its own rate, so that acting never blocks drawing.
 
 The window's thread only makes requests (pause, speed, one step, restart, a person's action) and
 reads the history. Whatever the show raises is kept for the window to show and the caller to raise.

@@ -1,4 +1,4 @@
-"""Viewer without its window: commands change choices, and choices and history become a picture.
+"""The viewer without its window: commands change choices, and choices and history become a picture.
 
 It needs no display, so tests and headless recordings drive the same object as the window does.
 """

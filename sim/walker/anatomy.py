@@ -51,7 +51,7 @@ END_ON = 2.0  # 1 / sin 30°: so much farther than from the side is it from a li
 
 @dataclass(frozen=True)
 class End:
-    """A point on a geom: +1 and −1 are the middles of a capsule's two round ends, 0 its own middle."""
+    """A point of a geom: +1 and −1 are the middles of a capsule's two round ends, 0 its own middle."""
 
     geom: str
     side: int

@@ -27,7 +27,7 @@ ALL = slice(None)  # worlds
 
 
 def load(body: Body) -> mujoco.MjModel:
-    """Load the body's MuJoCo model from the file that ships inside gymnasium."""
+    """The body's MuJoCo model, from the file that ships inside gymnasium."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
