@@ -35,7 +35,9 @@ def exploration(
     if decision.probabilities is not None:
         mask = info.get("action_mask")
         legal = len(decision.probabilities[0]) if mask is None else int(mask[0].sum())
-        return Exploration("entropy", entropy(decision.probabilities[0]), math.log(max(1, legal)), "nats")
+        return Exploration(
+            "policy entropy", entropy(decision.probabilities[0]), math.log(max(1, legal)), "nats"
+        )
     epsilon = getattr(getattr(policy, "config", None), "epsilon_play", None)
     if decision.q_values is None or epsilon is None:
         return None

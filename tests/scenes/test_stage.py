@@ -35,7 +35,9 @@ def test_entropy_is_minus_the_sum_of_p_log_p():
     assert entropy(p[0]) == pytest.approx(1.5 * np.log(2))
     decision = Decision(np.array([0]), p)
     found = exploration(None, decision, {"action_mask": np.array([[1, 1, 1, 0]], bool)}, greedy=False)
-    assert found == Exploration("entropy", pytest.approx(1.0397, abs=1e-4), pytest.approx(np.log(3)), "nats")
+    assert found == Exploration(
+        "policy entropy", pytest.approx(1.0397, abs=1e-4), pytest.approx(np.log(3)), "nats"
+    )
     assert exploration(None, Decision(np.array([0])), {}, greedy=False) is None
 
 

@@ -88,15 +88,15 @@ def test_while_a_person_plays_the_help_names_no_key_that_plays():
     played = ("You play with", "arrows or W A S D, Space fires")
     for names in (PONG, FULL):
         before, now = helped(names), helped(names, playing=True)
-        assert before["Pause, go on"] == "Space  P" and now["Pause, go on"] == "P"
-        assert before["One step on"] == "→  ." and now["One step on"] == "."
-        assert now["One step back; ten with Shift"] == ","
+        assert before["Pause, resume"] == "Space  P" and now["Pause, resume"] == "P"
+        assert before["Step forward"] == "→  ." and now["Step forward"] == "."
+        assert now["Step back; ten with Shift"] == ","
         assert before["Screenshot"] == "S  F12" and now["Screenshot"] == "F12"
         assert played[::-1] in before.items() and played[::-1] in now.items()
         changed = {does for does in before if before[does] != now[does]}
         assert len(before) == len(now) and len(changed) == 4, "nothing else plays"
     steered = helped(("LEFT", "RIGHT"), playing=True)
-    assert steered["Pause, go on"] == "Space  P", "where nothing fires, Space pauses"
+    assert steered["Pause, resume"] == "Space  P", "where nothing fires, Space pauses"
 
 
 def test_digits_that_play_fold_panels_with_shift():
@@ -106,11 +106,11 @@ def test_digits_that_play_fold_panels_with_shift():
 
 def test_the_help_leaves_keys_to_a_picture_that_asks_for_them():
     board = helped((), {"point"}, asks=("up", "down", "left", "right", "return"))
-    assert board["One step on"] == "." and board["Pick a piece, and put it down"] == "arrows  Enter"
+    assert board["Step forward"] == "." and board["Move a piece"] == "arrows  Enter"
     choice = helped((), {"point"}, asks=("q", "r", "b", "n", "escape"))
-    assert "Start again; with a new seed" not in choice and choice["This help, close"] == "H  Esc"
+    assert "Restart; with a new seed" not in choice and choice["Help, close"] == "H  Esc"
     gallery = helped((), {"gallery", "latents"}, asks=("left", "right", "w", "t", "escape"))
-    assert gallery["One step on"] == "." and gallery["Walk through the latent space, stop"] == "W"
+    assert gallery["Step forward"] == "." and gallery["Latent-space walk, stop"] == "W"
 
 
 @pytest.mark.parametrize("names", [PONG, FULL, ("a", "b", "c")])
