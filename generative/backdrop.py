@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from generative.canvas import Canvas
 from generative.collection import class_means
-from generative.noise import angles
+from generative.noise import alpha_at, angles
 from sim.records import Array
 
 
@@ -70,7 +70,7 @@ class AgainstBackdrop(nn.Module):
 
     def differing(self, x: Tensor, t: Tensor, behind: Tensor) -> Tensor:
         """What of x_t is neither noise nor `behind`, and the noise."""
-        return x - self.alphas[t].view(-1, 1, 1, 1) * behind
+        return x - alpha_at(t, self.alphas).view(-1, 1, 1, 1) * behind
 
 
 def coordinates(height: int, width: int) -> Tensor:

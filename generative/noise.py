@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sim.fields import nearest
@@ -79,6 +80,27 @@ def angles(shift: float = 1.0) -> Array:
     """
     straight = np.linspace(np.arctan(CLEANEST / shift), np.arctan(NOISIEST / shift), TIMESTEPS)
     return straight if shift == 1.0 else np.arctan(shift * np.tan(straight))
+
+
+def alpha_at(t: Tensor, alphas: Tensor) -> Tensor:
+    """α of a schedule at times t, whole or between two, where log σ/α runs straight from one to the next.
+
+    That is how diffusers' schedulers name the time at which they stand if their steps are counted in σ/α and
+    end between two times (``_sigma_to_t``, after Karras et al. 2022).
+
+    Args:
+        t: of any shape and type, from 0 to 999.
+        alphas: (1000,) α at each whole time, of a floating type.
+
+    Returns:
+        Of the shape of `t` and the type of `alphas`.
+    """
+    if not t.is_floating_point():
+        return alphas[t]
+    t = t.to(alphas.dtype)
+    log_ratio = 0.5 * (alphas**-2 - 1).log()  # of σ/α
+    between = torch.lerp(log_ratio[t.floor().long()], log_ratio[t.ceil().long()], t.frac())
+    return torch.where(t.frac() == 0, alphas[t.long()], (1 + (2 * between).exp()).rsqrt())
 
 
 def betas(shift: float = 1.0) -> list[float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,12 +12,13 @@ import torch
 
 from generative import canvas as canvas_module
 from generative import diffusion as diffusion_module
+from generative.backdrop import AgainstBackdrop, Backdrop
 from generative.canvas import Canvas
 from generative.collection import Collection
 from generative.conditions import ConditionError
-from generative.denoising import generators
+from generative.denoising import denoised, generators
 from generative.diffusion import Diffusion, Noised, diffusion_loss, guided, labels_of, noised, times
-from generative.noise import SCHEDULERS, angles
+from generative.noise import SCHEDULERS, alpha_at, angles, quiet, scheduler
 from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.records import Budget, Condition, SampleOptions
 
@@ -142,9 +145,17 @@ def test_samples_do_not_depend_on_how_many_are_drawn_at_once(monkeypatch):
     assert np.abs(together[0] - together[1]).max() > 1
 
 
+KINDS = {
+    "plain": {},
+    "velocity": {"prediction": "v_prediction"},
+    "backdrop": {"backdrop": True, "shift": 4.0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_every_scheduler_draws_pictures_and_the_same_ones_again(name):
-    made = shaken()
+def test_every_scheduler_draws_pictures_and_the_same_ones_again(name, kind):
+    made = shaken(**KINDS[kind])
     options = SampleOptions(steps=4, scheduler=name, guidance=2.0)
     one, same = (made.sample(2, Condition(label="red"), options, 0).values for _ in range(2))
     assert np.array_equal(one, same) and one.std() > 0
@@ -286,13 +297,14 @@ def backed(**fields):
     return made
 
 
-def test_a_network_that_says_nothing_draws_its_backdrop():
-    made, real = backed(), squares()
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_network_that_says_nothing_draws_its_backdrop(name):
+    made, real, few = backed(), squares(), replace(FEW, scheduler=name)
     for number, label in enumerate(("red", "green")):
-        drawn = made.sample(2, Condition(label=label), FEW, 0).values.astype(float)
+        drawn = made.sample(2, Condition(label=label), few, 0).values.astype(float)
         np.testing.assert_allclose(drawn - real.values[real.labels == number].mean(0), 0, atol=1)
     # Half of the way from no class to one of them.
-    between = made.sample(1, Condition(label="red"), SampleOptions(steps=4, guidance=0.5), 0).values[0]
+    between = made.sample(1, Condition(label="red"), replace(few, guidance=0.5), 0).values[0]
     wanted = (real.values[real.labels == 0].mean(0) + real.values.mean(0)) / 2
     np.testing.assert_allclose(between - wanted, 0, atol=1)
 
@@ -309,8 +321,56 @@ def test_against_a_backdrop_the_network_is_shown_what_differs(shift):
     assert torch.allclose(shown[0], noised(difference, noise, t, shift)[0], atol=1e-6)
 
 
+class ExactDifference(torch.nn.Module):
+    """E[x_0 | x_t] where x_0 ~ N(0, 0.3²): what a perfect network tells against the mean of N(μ, 0.3²)."""
+
+    def __init__(self, alphas):
+        super().__init__()
+        self.alphas = alphas
+
+    def forward(self, x, t, told):
+        alpha = alpha_at(t, self.alphas)
+        return SimpleNamespace(sample=alpha * 0.09 * x / (alpha**2 * 0.09 + 1 - alpha**2))
+
+
+BETWEEN = ("euler", "heun", "lms")  # with Karras' spacing their steps end between two times
+
+
+@pytest.mark.parametrize(
+    ("name", "karras"), [(name, False) for name in SCHEDULERS] + [(name, True) for name in BETWEEN]
+)
+def test_against_a_backdrop_a_perfect_network_draws_the_gaussian_around_it(name, karras):
+    backdrop = Backdrop(0, [1, 1, 2_000], shift=4.0)
+    backdrop.pictures.fill_(0.6)
+    network = AgainstBackdrop(torch.nn.Identity(), backdrop)
+    network.unet = ExactDifference(network.alphas)
+    solver = scheduler("sample", name, shift=4.0)
+    with quiet():
+        if karras:
+            solver = type(solver).from_config(solver.config, use_karras_sigmas=True)
+        solver.set_timesteps(100)
+    assert karras == bool((solver.timesteps != solver.timesteps.round()).any())
+    noise = torch.randn(1, 1, 1, 2_000, generator=torch.Generator().manual_seed(0))
+    told = torch.tensor([0])
+    *_, x = denoised(guided(network, told, told, 1.0), solver, noise, generators(0, 0, 1))
+    assert x.mean().item() == pytest.approx(0.6, abs=0.03)
+    first_order = name in ("euler", "ddim", "ddpm", "sde-dpmsolver++")  # those narrow or widen the spread
+    assert x.std().item() == pytest.approx(0.3, rel=0.15 if first_order else 0.04)
+
+
+def test_between_two_times_alpha_is_that_of_the_solvers_own_noise():
+    alphas = torch.from_numpy(np.cos(angles(4.0))).float()
+    solver = scheduler("sample", "euler", shift=4.0)
+    with quiet():
+        solver = type(solver).from_config(solver.config, use_karras_sigmas=True)
+        solver.set_timesteps(9)
+    torch.testing.assert_close(alpha_at(solver.timesteps, alphas), (1 + solver.sigmas[:-1] ** 2).rsqrt())
+    whole = torch.arange(1000)
+    assert torch.equal(alpha_at(whole, alphas), alphas)
+    assert torch.equal(alpha_at(whole.double(), alphas), alphas)
+
+
 def test_a_pipeline_takes_its_backdrop_to_its_own_device(monkeypatch):
-    from generative.backdrop import AgainstBackdrop
     from generative.pipeline import PicturePipeline
 
     moved = []

@@ -12,7 +12,7 @@ import torch
 from generative.backdrop import coordinates
 from generative.collection import Collection
 from generative.conditions import ConditionError
-from generative.noise import angles
+from generative.noise import SCHEDULERS, angles
 from generative.text_to_image import (
     LONGEST,
     NOTHING,
@@ -183,6 +183,22 @@ def test_guidance_of_one_is_what_the_sentence_says_and_none_is_what_no_sentence_
     zero = made.sample(2, Condition(text="a red square"), SampleOptions(steps=3, guidance=0.0), 0).values
     assert np.abs(zero.astype(int) - unsaid).max() <= 1
     assert not np.array_equal(said, unsaid)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_whatever_the_scheduler_a_network_that_tells_no_difference_draws_its_sketch(name):
+    made = model(shift=4.0)
+    made.network.drawing.backdrop.pictures.uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in made.network.drawing.unet.parameters():
+            parameter.zero_()
+        sentence = torch.from_numpy(tokens(["a red square"], made.spec.words))
+        sketch = made.network.drawing.backdrop.pictures + made.network.sketched(sentence)[:, :12]
+    options = SampleOptions(steps=4, scheduler=name, guidance=2.0)
+    untold = made.network.drawing.backdrop.pictures + made.network.sketched(0 * sentence)[:, :12]
+    drawn = made.sample(2, Condition(text="a red square"), options, 0).values.astype(int)
+    wanted = made.canvas.unfolded(untold + 2.0 * (sketch - untold))
+    assert np.abs(drawn - wanted).max() <= 1 and wanted.std() > 10
 
 
 def test_a_checkpoint_lies_in_several_weight_files_and_the_unet_opens_in_diffusers(tmp_path):
