@@ -32,6 +32,7 @@ from supervised.learned import Learned
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 CHUNK = 64  # pictures that pass through the network at once, outside of fitting
 LEVELS = 256  # values of a pixel
+PER_UNIT = (LEVELS - 1) / 2  # how many of them to a unit of [−1, 1], which the first and the last end
 STEEPEST = 4.0  # largest absolute logarithm of what one block divides by
 
 
@@ -183,7 +184,7 @@ class ImageFlowNetwork(nn.Module):
     def measure(self, values: Array, labels: Array) -> None:
         """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
         for label, mean in class_means(values, labels):
-            x = torch.from_numpy((mean / 127.5 - 1).astype(np.float32))
+            x = torch.from_numpy((mean / PER_UNIT - 1).astype(np.float32))
             self.means[label] = self.cut(x.permute(2, 0, 1)[None])[0]
 
     def forward(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -240,7 +241,7 @@ def image_flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str,
     """Bits per dimension of noisy pictures, as if the noise had spread each value over its own interval."""
     assert isinstance(network, ImageFlowNetwork)
     x = from_rgb(batch["rgb"]) + batch["noise"]
-    bits = -network.log_prob(x, batch["label"]) / (x[0].numel() * math.log(2)) + math.log2(LEVELS / 2)
+    bits = -network.log_prob(x, batch["label"]) / (x[0].numel() * math.log(2)) + math.log2(PER_UNIT)
     return bits.mean(), {"bits_per_dim": bits.mean()}
 
 
@@ -250,7 +251,7 @@ def crowding(x: Tensor, noise: float) -> Tensor:
     Any level may have become x; of those the true one has the share N(x; level, noise²) / Σₖ. Therefore
     log P(picture) ≥ E[log p(x) − this], whatever the density p: the noise's own density cancels.
     """
-    levels = torch.arange(LEVELS, device=x.device) / 127.5 - 1
+    levels = torch.arange(LEVELS, device=x.device) / PER_UNIT - 1
     total = x.new_zeros(len(x), dtype=torch.float64)
     for i, picture in enumerate(x):
         exponents = -0.5 * ((picture.flatten()[:, None] - levels) / noise).square()

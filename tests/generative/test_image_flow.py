@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from generative.collection import Collection, Spec
-from generative.image_flow import ImageFlow, crowding, from_rgb
+from generative.image_flow import ImageFlow, crowding, from_rgb, image_flow_loss
 from sim.records import Budget, Condition, SampleOptions
 
 FREE, OPTIONS = Condition(), SampleOptions()
@@ -96,13 +96,28 @@ def test_its_bound_is_what_the_noise_costs_and_a_little(fitted):
     assert fitted.bits_per_dim(scrambled).min() > 8, "no picture of the kind"
 
 
+def gaussian(mean):
+    """The flow that is N(mean, 0.1²) in each value: x minus its mean, over σ; and σ."""
+    model = ImageFlow(**TINY, noise=0.1).build(SPEC, seed=0)
+    with torch.no_grad():
+        model.network.means.fill_(mean)
+        model.network.blocks[0].leave.bias[12:] = 4 * math.atanh(math.log(0.1) / 4)
+    return model, 0.1
+
+
+def test_the_loss_counts_the_bits_of_a_value_in_intervals_of_one_in_127_and_a_half():
+    (model, sigma), level = gaussian(0.25), 150
+    rgb, noise = torch.full((2, 4, 4, 3), level, dtype=torch.uint8), torch.zeros(2, 3, 4, 4)
+    _, figures = image_flow_loss(model.network, {"rgb": rgb, "label": torch.tensor([0, 1]), "noise": noise})
+    probability = np.exp(-0.5 * ((level / 127.5 - 1 - 0.25) / sigma) ** 2) / (
+        sigma * math.sqrt(2 * math.pi) * 127.5
+    )
+    assert figures["bits_per_dim"].item() == pytest.approx(-math.log2(probability), abs=1e-4)
+
+
 def test_one_step_along_the_slope_takes_the_noise_away():
     """Of one picture alone with Gaussian noise the density is known, and with it every step."""
-    model = ImageFlow(**TINY, noise=0.1).build(SPEC, seed=0)
-    sigma = model.config.noise
-    with torch.no_grad():  # the flow of that very density: x minus its mean, over σ
-        model.network.means.fill_(0.25)
-        model.network.blocks[0].leave.bias[12:] = 4 * math.atanh(math.log(sigma) / 4)
+    model, sigma = gaussian(0.25)
     noisy = 0.25 + sigma * torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     cleaned = model._cleaned(noisy, torch.zeros(6, dtype=torch.int64))
     assert torch.allclose(cleaned, torch.full_like(cleaned, 0.25), atol=1e-5)
