@@ -69,6 +69,7 @@ PACKAGES = {
     "av": "av",
     "pygame": "pygame-ce",
     "PIL": "pillow",
+    "Box2D": "box2d",
     "cv2": "opencv-python-headless",
     "sklearn": "scikit-learn",
 }  # where they differ

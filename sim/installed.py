@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import warnings
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -49,6 +51,8 @@ class Installed:
             env = self._made(render_mode="rgb_array")
         except TypeError:  # an environment without pictures takes no render_mode
             env = self._made()
+        if hasattr(env.unwrapped, "mujoco_renderer"):
+            env = DrawnByMujoco(env, self.name)
         return SeededFirst(env, seed)
 
     def make_batch(self, num_envs: int, seed: int) -> EnvWorlds:
@@ -69,12 +73,48 @@ class Installed:
     def _made(self, **more: Any) -> gymnasium.Env[Any, Any]:
         try:
             return gymnasium.make(self.id, **more, **self.kwargs)
-        except ModuleNotFoundError as error:
-            needs = mend(error.name) if error.name else str(error)
-            raise MissingPackageError(f"{self.name} needs {needs}") from error
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-            words = " ".join(str(error).split())  # of environments that have moved to other packages
-            raise MissingPackageError(f"{self.name}: {words}") from error
+            raise MissingPackageError(f"{self.name}: {lack(error)}") from error
+        except (RuntimeError, AttributeError, OSError):
+            if importlib.util.find_spec("mujoco") is not None:
+                importlib.import_module("sim.walker.engine")  # which refuses a MUJOCO_GL that cannot be had
+            raise
+
+
+def lack(error: Exception) -> str:
+    """What an environment needs, with the pip line, wherever in the chain of causes the module is named."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            return f"it needs {mend(cause.name)}"
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split())  # of environments that have moved to other packages
+
+
+class DrawnByMujoco(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Draws one of gymnasium's MuJoCo environments without a window, and beside others of its kind."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
+        super().__init__(env)
+        self._name = name
+
+    def render(self) -> Any:
+        """The picture (H, W, 3) uint8.
+
+        Raises:
+            NoOpenGLError: if there is no OpenGL, with the reason and the line that mends it.
+        """
+        from sim.walker.engine import NoOpenGLError, offscreen_platform
+        from sim.walker.opengl import refusal
+
+        if refusal():
+            raise NoOpenGLError.of(f"pictures of {self._name}", refusal())
+        unwrapped: Any = self.env.unwrapped
+        viewer = unwrapped.mujoco_renderer.viewer
+        if viewer is not None:  # another environment's context may be current, and would be drawn into
+            viewer.make_context_current()
+        with offscreen_platform():
+            return self.env.render()
 
 
 class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -97,3 +137,15 @@ class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
             seed = self._first_seed
         self._first_seed = None
         return self.env.reset(seed=seed, options=options)
+
+    def render(self) -> Any:
+        """The picture; environments look for what draws it only now.
+
+        Raises:
+            MissingPackageError: if that is not installed, with the line that mends it.
+        """
+        try:
+            return self.env.render()
+        except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
+            name = self.env.spec.id if self.env.spec else "the environment"
+            raise MissingPackageError(f"pictures of gym/{name}: {lack(error)}") from error

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
 from sim.records import Array
+from sim.walker.engine import mujoco
 
 #: Class of a pixel → its name, the same for all bodies; each body has a first few of them.
 CLASSES = (

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import mujoco
 import numpy as np
 
 from sim.records import Array
 from sim.walker.camera import Camera, View
+from sim.walker.engine import mujoco
 from sim.walker.palette import HAZE, STANDARD, TILE, Look, geom_colors
 
 NEAR = 0.05  # m; what is nearer to the lens is not drawn

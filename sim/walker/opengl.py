@@ -10,17 +10,16 @@ which geom each pixel shows, and the depth buffer beside it how far away that is
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Protocol, cast
 
-import mujoco
 import numpy as np
 
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
+from sim.walker.engine import OFF, mujoco, wanted
 from sim.walker.palette import STANDARD, Look, dress
 
 MOST_GEOMS = 200
@@ -28,7 +27,6 @@ SKY = -1  # where no geom is
 # Share of its radius by which a limb differs from the next: more than the facets of capsules are off, which
 # 28 slices and 16 stacks put together, 1 − cos(π/28) + 1 − cos(π/32).
 SLIMMER = 0.012
-OFF = ("disable", "disabled", "off", "false", "0")  # as `mujoco` itself understands MUJOCO_GL
 
 
 class OpenGLError(RuntimeError):
@@ -172,6 +170,9 @@ class OpenGLDrawing:
                 self._renderer = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
                 self._renderer.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR.value
                 mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._renderer)
+        except OpenGLError:
+            self.close()
+            raise
         # Every missing library and driver fails in a way of its own; all mean the same here.
         except Exception as error:
             self.close()
@@ -212,12 +213,12 @@ def _context(width: int, height: int) -> Context:
 
     GLFW is never used on Linux: without a display it hands out contexts that crash MuJoCo.
     """
-    wanted = os.environ.get("MUJOCO_GL", "").lower().strip()
-    if wanted in OFF:
-        raise OpenGLError(f"MUJOCO_GL={wanted}")
+    named = wanted()
+    if named in OFF:
+        raise OpenGLError(f"MUJOCO_GL={named}")
     if sys.platform != "linux":
         return cast(Context, mujoco.GLContext(width, height))
-    if wanted == "osmesa":
+    if named == "osmesa":
         from mujoco.osmesa import GLContext as OSMesaContext
 
         return cast(Context, OSMesaContext(width, height))

@@ -10,10 +10,10 @@ import colorsys
 import math
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
 from sim.records import Array
+from sim.walker.engine import mujoco
 
 Color = tuple[int, int, int]
 

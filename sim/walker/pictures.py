@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import copy
 
-import mujoco
-
-from sim.errors import RequestError
 from sim.records import Array
 from sim.walker.camera import Camera
 from sim.walker.draw import Drawing
+from sim.walker.engine import NoOpenGLError, mujoco
 from sim.walker.opengl import OpenGLDrawing, refusal
 from sim.walker.palette import STANDARD, Look
-
-MEND = "sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (or libosmesa6, and MUJOCO_GL=osmesa)"
-
-
-class NoOpenGLError(RequestError, RuntimeError):
-    """A request that needs OpenGL where there is none; the message names the packages that bring it."""
 
 
 class Pictures:
@@ -51,8 +43,7 @@ class Pictures:
             NoOpenGLError: if there is no OpenGL.
         """
         if self._opengl is None:
-            mend = "unset MUJOCO_GL" if self.reason.startswith("MUJOCO_GL=") else MEND
-            raise NoOpenGLError(f"depth and masks need OpenGL, and here is none ({self.reason}): {mend}")
+            raise NoOpenGLError.of("depth and masks", self.reason)
         return self._opengl.survey(data, camera)
 
     def close(self) -> None:

@@ -7,10 +7,10 @@ much is allowed.
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from sim.records import Array
+from sim.walker.engine import mujoco
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 

@@ -12,12 +12,11 @@ import logging
 from importlib.util import find_spec
 from pathlib import Path
 
-import mujoco
 import numpy as np
-from mujoco.batch import Batch, SimulationError
 
 from sim.machine import processors
 from sim.records import Array, State
+from sim.walker.engine import Batch, SimulationError, mujoco
 from sim.walker.reward import Body, Motion, clipped
 
 #: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the

@@ -10,12 +10,11 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
-import mujoco
-
 from sim.errors import RequestError
 from sim.records import Array, Percept
 from sim.walker.anatomy import Anatomy
 from sim.walker.camera import Camera
+from sim.walker.engine import mujoco
 from sim.walker.palette import STANDARD, Look
 from sim.walker.pictures import Pictures
 

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 from gymnasium.spaces import Box
 
 from sim.records import Array, State
 from sim.starts import Starts
 from sim.vector import ActionError, Info
+from sim.walker.engine import mujoco
 from sim.walker.poses import kind_of_fault
 from sim.walker.reward import Body, Motion, healthy, observe, reward_terms, starting, total
 from sim.walker.simulation import Simulation

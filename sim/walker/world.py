@@ -19,7 +19,6 @@ from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import gymnasium
-import mujoco
 import numpy as np
 from gymnasium.utils import seeding
 
@@ -28,6 +27,7 @@ from sim.starts import Starts
 from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.easel import WalkerEasel
+from sim.walker.engine import mujoco
 from sim.walker.palette import STANDARD, Look
 from sim.walker.reward import BODIES
 from sim.walker.truth import KINDS, Kind, Onlooker

@@ -133,13 +133,54 @@ def test_an_environment_that_lacks_a_package_says_so():
     gymnasium.register("tests/Undressed-v0", entry_point=undressed)
     for make in (make_world, make_worlds):
         with pytest.raises(
-            MissingPackageError, match='gym/tests/Incomplete-v0 needs .*pip install "tests_catalog_'
+            MissingPackageError, match='gym/tests/Incomplete-v0: it needs .*pip install "tests_catalog_'
         ):
             make("gym/tests/Incomplete-v0")
         with pytest.raises(MissingPackageError, match="gym/tests/Undressed-v0: .*pip install box2d"):
             make("gym/tests/Undressed-v0")
     for name in ("tests/Incomplete-v0", "tests/Undressed-v0"):
         del gymnasium.registry[name]
+
+
+def test_what_an_environment_lacks_is_named_by_its_package_wherever_in_the_chain():
+    class Undrawn(gymnasium.Env):
+        metadata = {"render_modes": ["rgb_array"]}
+        observation_space = action_space = gymnasium.spaces.Discrete(2)
+
+        def __init__(self, render_mode=None):
+            self.render_mode = render_mode
+
+        def render(self):
+            try:
+                import tests_catalog_absent  # noqa: F401
+            except ImportError as error:
+                raise gymnasium.error.DependencyNotInstalled("run `pip install something[else]`") from error
+
+    gymnasium.register("tests/Undrawn-v0", Undrawn, order_enforce=False, disable_env_checker=True)
+    with pytest.raises(MissingPackageError) as caught:
+        make_world("gym/tests/Undrawn-v0").render()
+    needed = 'the package tests_catalog_absent: python -m pip install "tests_catalog_absent"'
+    assert str(caught.value) == f"pictures of gym/tests/Undrawn-v0: it needs {needed}"
+    del gymnasium.registry["tests/Undrawn-v0"]
+
+
+def test_mujoco_environments_draw_without_a_window_and_beside_each_other(monkeypatch):
+    from sim.walker.opengl import refusal
+
+    monkeypatch.delenv("DISPLAY", raising=False)
+    if refusal():
+        with pytest.raises(RequestError, match="need OpenGL, and here is none"):
+            make_world("gym/Hopper-v5").render()
+        return
+
+    names = ("InvertedPendulum-v5", "InvertedDoublePendulum-v5")
+    worlds = [make_world(f"gym/{name}", kwargs={"width": 64, "height": 64}) for name in names]
+    for world in worlds:
+        world.reset(seed=0)
+    first = [world.render() for world in worlds]
+    assert all(rgb.shape == (64, 64, 3) and len(np.unique(rgb)) > 20 for rgb in first)
+    for world, rgb in zip(worlds, first, strict=True):
+        np.testing.assert_array_equal(world.render(), rgb)
 
 
 @pytest.mark.parametrize("name", ["playfield/atari-pong", "sim.catalog:playfield/atari-pong"])

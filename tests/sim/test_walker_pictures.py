@@ -1,5 +1,7 @@
 """Walkers are drawn where they are, with OpenGL and without, from wherever the camera stands."""
 
+import os
+import subprocess
 import sys
 import threading
 
@@ -8,9 +10,10 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from sim.walker import pictures  # noqa: E402
+from sim.walker import engine, pictures  # noqa: E402
 from sim.walker.camera import Camera  # noqa: E402
 from sim.walker.draw import Capsules, picture  # noqa: E402
+from sim.walker.engine import NoOpenGLError  # noqa: E402
 from sim.walker.opengl import refusal  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
@@ -139,8 +142,39 @@ def test_without_opengl_the_software_drawing_is_used_quietly(monkeypatch, capfd)
 def test_opengl_can_be_switched_off(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "disable")
     refusal.cache_clear()
-    assert "MUJOCO_GL" in refusal()
-    refusal.cache_clear()
+    try:
+        assert refusal() == "MUJOCO_GL=disable"
+        with pytest.raises(NoOpenGLError, match=r"none \(MUJOCO_GL=disable\): unset MUJOCO_GL$"):
+            walker("hopper").truth(("depth",))
+    finally:
+        refusal.cache_clear()
+
+
+def test_a_platform_that_mujoco_cannot_be_imported_with_is_refused_in_one_line():
+    code = """
+from sim.catalog import make_world
+from sim.errors import RequestError
+for name in ("walker/hopper", "gym/Hopper-v5", "walker/hopper"):
+    try:
+        make_world(name)
+    except RequestError as error:
+        print(error)
+"""
+    environment = os.environ | {"MUJOCO_GL": "bogus"}
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=60)
+    line = 'MUJOCO_GL="bogus" is no OpenGL platform: unset it, or set egl, osmesa or disable'
+    assert answer.stdout.decode().splitlines() == [line] * 3, answer.stderr.decode()
+
+
+def test_a_platform_without_its_library_names_the_package(monkeypatch):
+    for platform, package in (("osmesa", "libosmesa6"), ("egl", "libegl1")):
+        monkeypatch.setenv("MUJOCO_GL", platform)
+        told = engine.import_refusal(AttributeError("'NoneType' object has no attribute 'glGetError'"))
+        assert told == (
+            f"MUJOCO_GL={platform} needs its library: sudo apt-get install {package}, or unset MUJOCO_GL"
+        )
+    monkeypatch.delenv("MUJOCO_GL")
+    assert "AttributeError: odd" in engine.import_refusal(AttributeError("odd"))
 
 
 def test_the_camera_moves_the_picture(software):

@@ -13,10 +13,10 @@ mujoco = pytest.importorskip("mujoco")
 from sim.walker import opengl, pictures  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
+from sim.walker.engine import NoOpenGLError  # noqa: E402
 from sim.walker.footage import Filming, footage  # noqa: E402
 from sim.walker.opengl import refusal  # noqa: E402
 from sim.walker.palette import STANDARD, varied  # noqa: E402
-from sim.walker.pictures import NoOpenGLError  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402

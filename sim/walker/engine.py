@@ -1,0 +1,74 @@
+"""MuJoCo itself, and the OpenGL platform that its pictures come from; every module of walkers takes it here.
+
+Importing `mujoco` loads the platform that ``MUJOCO_GL`` names, and fails in a way of its own for a name that
+it does not know and for each library that is not there. Here that is one line, which says what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sim.errors import RequestError
+
+OFF = ("disable", "disabled", "off", "false", "0")  # as `mujoco` itself understands MUJOCO_GL
+MEND = "sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (or libosmesa6, and MUJOCO_GL=osmesa)"
+LIBRARIES = {"egl": "libegl1", "osmesa": "libosmesa6"}  # Debian's packages
+
+
+class NoOpenGLError(RequestError, RuntimeError):
+    """Something was asked for that only OpenGL gives; the message names what brings it."""
+
+    @classmethod
+    def of(cls, what: str, reason: str) -> NoOpenGLError:
+        """That `what` need OpenGL, which is not there for the `reason` that `sim.walker.opengl` gives."""
+        mended = "unset MUJOCO_GL" if reason.startswith("MUJOCO_GL=") else MEND
+        return cls(f"{what} need OpenGL, and here is none ({reason}): {mended}")
+
+
+def wanted() -> str:
+    """What ``MUJOCO_GL`` says, in small letters; empty where it says nothing."""
+    return os.environ.get("MUJOCO_GL", "").lower().strip()
+
+
+def import_refusal(error: Exception) -> str:
+    """The line for somebody whose ``MUJOCO_GL`` keeps `mujoco` from being imported."""
+    named = wanted()
+    if named in LIBRARIES:
+        package = LIBRARIES[named]
+        return f"MUJOCO_GL={named} needs its library: sudo apt-get install {package}, or unset MUJOCO_GL"
+    if isinstance(error, RuntimeError) and named:
+        return f'MUJOCO_GL="{named}" is no OpenGL platform: unset it, or set egl, osmesa or disable'
+    return f"MuJoCo cannot be imported ({type(error).__name__}: {error})"
+
+
+@contextmanager
+def offscreen_platform() -> Iterator[None]:
+    """A block in which gymnasium's MuJoCo environments open the platform that walkers draw with, too.
+
+    Left alone on Linux they begin with GLFW, which without a display hands out contexts that crash MuJoCo.
+    """
+    before = os.environ.get("MUJOCO_GL")
+    if sys.platform == "linux":
+        os.environ["MUJOCO_GL"] = "osmesa" if wanted() == "osmesa" else "egl"
+    try:
+        yield
+    finally:
+        os.environ.pop("MUJOCO_GL", None)
+        if before is not None:
+            os.environ["MUJOCO_GL"] = before
+
+
+try:
+    import mujoco
+    from mujoco.batch import Batch, SimulationError
+except ImportError:
+    raise
+except (
+    Exception
+) as error:  # RuntimeError for an unknown name, AttributeError or OSError for a missing library
+    raise NoOpenGLError(import_refusal(error)) from error
+
+__all__ = ["Batch", "NoOpenGLError", "SimulationError", "mujoco"]
