@@ -22,7 +22,7 @@ from gymnasium.envs.registration import register
 
 from sim.chess.endgames import STARTS
 from sim.errors import RequestError
-from sim.fields import construct, nearest
+from sim.fields import FieldError, construct, nearest
 from sim.protocols import WorldConfig
 from sim.vector import Worlds
 from sim.walker.reward import BODIES
@@ -165,6 +165,25 @@ def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, An
     return world_config(name, fields).make(seed)
 
 
+def registered_world(
+    name: str, render_mode: str | None = "rgb_array", **fields: Any
+) -> gymnasium.Env[Any, Any]:
+    """`make_world` as `gymnasium.make` calls it, which keeps its own keywords but for `render_mode`.
+
+    Raises:
+        FieldError: for another `render_mode`; for ``"human"`` gymnasium opens a window of its own.
+    """
+    if render_mode not in (None, "rgb_array"):
+        raise FieldError(f'world "{name}": render_mode must be "rgb_array" or "human", not "{render_mode}"')
+    world = make_world(name, **fields)
+    world.render_mode = render_mode
+    return world
+
+
+#: Where gymnasium looks before anything is made; for ``"human"`` it then shows the pictures in a window.
+registered_world.metadata = {"render_modes": ["rgb_array"]}  # type: ignore[attr-defined]
+
+
 def _register() -> None:
     """Register every world of Playfield's own with gymnasium; installed ones are registered already."""
     for name in world_names():
@@ -174,7 +193,7 @@ def _register() -> None:
             if identifier not in gymnasium.registry:
                 register(
                     identifier,
-                    entry_point="sim.catalog:make_world",
+                    entry_point="sim.catalog:registered_world",
                     kwargs={"name": name},
                     disable_env_checker=True,
                     order_enforce=False,

@@ -20,6 +20,9 @@ Setup = Callable[[np.random.Generator, chess.Color], ChessGame]
 
 PICTURE = 480  # pixels on a side
 OUTCOMES = {1.0: "win", 0.0: "draw", -1.0: "loss"}
+MASKS = (
+    'only what info["action_mask"] marks can be played: learn with masks, as by sb3-contrib\'s MaskablePPO'
+)
 MAX_PLIES, RESIGNED = "max_plies", "opponent resigned"
 
 
@@ -73,7 +76,7 @@ class Match:
         if self._cut:
             raise ActionError(f"{where}action {action} in a game that is off ({self._cut}): reset first")
         if action not in self.game.moves:
-            raise ActionError(f"{where}{self.game.refusal(action)}")
+            raise ActionError(f"{where}{self.game.refusal(action)}; {MASKS}")
 
     def cut(self, reason: str) -> None:
         """Truncate the game for `reason`."""

@@ -285,6 +285,11 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         """Ground truth of `render()`'s picture: pieces, FEN, and which side is at the bottom."""
         return self._match.truth()
 
+    def action_masks(self) -> Array:
+        """(4672,) bool, info's ``action_mask`` by the name under which sb3-contrib asks for it."""
+        mask: Array = action_masks([self._match.shown])[0]
+        return mask
+
     @property
     def game(self) -> ChessGame:
         """The position on the board."""

@@ -9,7 +9,9 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+import sb3_contrib
 import torch
+from stable_baselines3.common.env_checker import check_env
 
 from agents import sb3
 from agents.catalog import AGENTS
@@ -20,7 +22,7 @@ from sim.catalog import load, make_worlds
 from sim.conformance import check_policy
 from sim.fields import FieldError, construct
 from sim.records import Budget, Segment
-from sim.vector import EnvWorlds
+from sim.vector import ActionError, EnvWorlds
 from supervised.numerics import NonFiniteError
 
 CARTPOLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
@@ -448,3 +450,28 @@ def test_ppo_learns_cartpole():
     returns = [np.mean([e.score for e in p.episodes]) for p in progress if p.episodes]
     assert returns[0] < 40
     assert np.mean(returns[-3:]) > 70
+
+
+@pytest.mark.parametrize("name", ["playfield/atari-pong", "playfield/walker-hopper"])
+def test_registered_worlds_without_a_mask_pass_stable_baselines3s_own_checker(name):
+    env = gymnasium.make(name, render_mode="rgb_array", max_episode_steps=20)
+    check_env(env.unwrapped, skip_render_check=False)
+    check_env(env, warn=False)
+    env.close()
+
+
+def test_the_registered_chess_world_tells_maskable_ppo_its_masks_and_others_that_they_need_them():
+    env = gymnasium.make("playfield/chess-kqk", max_episode_steps=3, history=1)
+    flat = gymnasium.wrappers.FlattenObservation(env)  # or planes are taken for a picture
+    with pytest.raises(ActionError, match="sb3-contrib's MaskablePPO"):
+        check_env(env.unwrapped, warn=False)
+    learner = sb3_contrib.MaskablePPO(
+        "MlpPolicy",
+        flat,
+        n_steps=4,
+        batch_size=4,
+        policy_kwargs={"net_arch": [4], "ortho_init": False},
+        device="cpu",
+    )
+    learner.learn(8)
+    assert learner.num_timesteps == 8

@@ -7,6 +7,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 from sim.catalog import (
     WORLDS,
@@ -22,6 +23,7 @@ from sim.catalog import (
 from sim.errors import RequestError
 from sim.fields import FieldError
 from sim.installed import Installed
+from sim.vector import ActionError
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,63 @@ def test_every_world_is_registered_with_gymnasium(name):
         assert rest == wanted_rest
     assert env.render().shape == (210, 160, 3)
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("atari-pong", {"frame_skip": 2}),
+        pytest.param("atari-breakout", {"observation": "ram"}, marks=pytest.mark.slow),
+        ("walker-hopper", {"width": 64, "height": 48}),
+        pytest.param("walker-humanoid", {}, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*A Box observation space m.*infinity")  # as gymnasium's own walkers
+def test_worlds_without_a_mask_pass_gymnasiums_own_checker(name, fields):
+    env = gymnasium.make(f"playfield/{name}", render_mode="rgb_array", disable_env_checker=True, **fields)
+    check_env(env.unwrapped)
+    env.close()
+
+
+def test_gymnasiums_keywords_are_its_own():
+    env = gymnasium.make("playfield/chess", render_mode="rgb_array", max_episode_steps=2, colour="white")
+    assert env.render_mode == "rgb_array"
+    _, info = env.reset(seed=1)
+    assert env.render().shape == (480, 480, 3) and env.render().dtype == np.uint8
+    cut = []
+    for _ in range(2):
+        *_, truncated, info = env.step(int(np.flatnonzero(info["action_mask"])[0]))
+        cut.append(truncated)
+    assert cut == [False, True], "a time limit of gymnasium's"
+    env = gymnasium.make("playfield/chess", render_mode=None, disable_env_checker=False)
+    assert env.render_mode is None and isinstance(env, gymnasium.wrappers.PassiveEnvChecker)
+    with (
+        pytest.warns(UserWarning, match="not in the possible render_modes"),
+        pytest.raises(FieldError, match='render_mode must be "rgb_array" or "human", not "ansi"'),
+    ):
+        gymnasium.make("playfield/chess", render_mode="ansi")
+    with pytest.warns(UserWarning, match="HumanRendering wrapper is being applied"):
+        env = gymnasium.make("playfield/chess", render_mode="human")
+    assert isinstance(env, gymnasium.wrappers.HumanRendering)
+    with pytest.raises(FieldError, match='unknown key "color"; did you mean "colour"'):
+        gymnasium.make("playfield/chess", color="white")
+
+
+def test_gymnasium_batches_the_registered_worlds():
+    batch = gymnasium.make_vec("playfield/chess-kqk", num_envs=2, render_mode="rgb_array", max_plies=9)
+    obs, info = batch.reset(seed=5)
+    for i in range(2):
+        wanted, told = make_world("chess/kqk", max_plies=9).reset(seed=5 + i)
+        np.testing.assert_array_equal(obs[i], wanted)
+        np.testing.assert_array_equal(info["action_mask"][i], told["action_mask"])
+    assert [rgb.shape for rgb in batch.render()] == [(480, 480, 3)] * 2
+
+
+def test_a_world_with_masks_names_them_where_a_checker_plays_blindly():
+    env = gymnasium.make("playfield/chess", disable_env_checker=True)
+    env.action_space.seed(0)
+    with pytest.raises(ActionError, match=r'info\["action_mask"\] .* sb3-contrib\'s MaskablePPO'):
+        check_env(env.unwrapped)
 
 
 def test_the_names_are_found_without_importing_the_simulators():
