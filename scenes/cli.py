@@ -174,6 +174,35 @@ class Compare(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plot(Common):
+    """Draw the learning curves of runs, by steps and by the clock, as PNG and CSV."""
+
+    runs: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN …", help="run folders; one that holds seed-<n> runs is one curve, their mean"),
+    ]
+    out: Annotated[
+        Path | None, arg(help="the picture; the table goes beside it [RUN.png]", metavar="FILE.png")
+    ] = None
+    metric: Annotated[
+        str | None, arg(help="by its name in metrics.jsonl [return_mean, or the loss]", metavar="NAME")
+    ] = None
+    x: Annotated[Literal["steps", "time"] | None, arg(help="one panel alone [both]")] = None
+    overwrite: Annotated[bool, arg(help="replace --out where it exists")] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Files, and a row a curve."""
+        from scenes import verbs
+
+        if self.set:
+            raise RequestError("--set changes a key of a scene, and plot has none")
+        answer = verbs.plot(self.runs, out=self.out, metric=self.metric, x=self.x, overwrite=self.overwrite)
+        if not self.json:
+            verbs.show_curves(answer)
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Collect(Common):
     """Record whole episodes as a Minari data set."""
 
@@ -332,6 +361,7 @@ Verb = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
+    | Annotated[Plot, subcommand("plot")]
     | Annotated[Perceive, subcommand("perceive")]
     | Annotated[Sample, subcommand("sample")]
     | Annotated[Collect, subcommand("collect")]

@@ -306,6 +306,32 @@ def compare(
     return {"rows": rows}
 
 
+def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, overwrite: bool) -> Answer:
+    """Draw learning curves."""
+    from scenes.plot import Wish
+    from scenes.plot import plot as work
+
+    return work(Wish(runs, out, metric, x, overwrite), say=say)
+
+
+def show_curves(answer: Answer) -> None:
+    """The curves in numbers for a person, and where they are drawn."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    console = Console()
+    table = Table(Column("run", overflow="fold"), box=None, pad_edge=False)
+    headings = ("seeds", "steps", "minutes", f"last {answer['rows'][0]['metric']}", "best")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in answer["rows"]:
+        cells = ["–" if row[key] is None else f"{row[key]:.4g}" for key in ("last", "best")]
+        table.add_row(row["run"], str(row["seeds"]), f"{row['steps']:,}", f"{row['minutes']:,.1f}", *cells)
+    console.print(table)
+    for file in answer["files"]:
+        console.print(file, soft_wrap=True, highlight=False, markup=False)
+
+
 def show_list(answer: Answer) -> None:
     """The names for a person; long lists in columns."""
     from rich.columns import Columns
