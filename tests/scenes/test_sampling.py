@@ -15,11 +15,12 @@ from PIL import Image
 
 from generative.collection import Collection
 from generative.gallery.writing import SOMETIMES
+from generative.noise import SCHEDULERS
 from scenes import sampling
 from scenes.cli import main
 from scenes.judging import Judge, Verdict
 from scenes.metric_board import truth_of_sentences
-from scenes.sampling import Examples
+from scenes.sampling import Examples, load_sampler
 from scenes.schema import load_scene, shipped_scenes
 from scenes.studio import Studio
 from scenes.verbs import list_all
@@ -415,3 +416,18 @@ def test_a_hanging_says_that_it_plays_only_where_it_does(scene, monkeypatch):
     at_home.clear()
     assert sampling.some_examples(loaded, config, "cpu", said.append) == 600
     assert "playing 600 examples" in said[0]
+
+
+DIFFUSION = ("boards-diffusion", "digits-diffusion", "frames-diffusion", "frames-from-text")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIFFUSION)
+def test_every_scheduler_draws_what_a_shipped_diffusion_model_has_learned(name):
+    scene = load_scene(name)
+    model, _ = load_sampler(scene, 0, "cpu", scene.resolve(scene.sampler[0].checkpoint))
+    brightness = {
+        scheduler: model.sample(8, Condition(), SampleOptions(steps=20, scheduler=scheduler), 0).values.mean()
+        for scheduler in SCHEDULERS
+    }
+    assert np.ptp(list(brightness.values())) < 15, brightness
