@@ -8,6 +8,9 @@
                 segments/           parts of states that never change, such as a full stretch of replay memory
                 lock                held while a process writes here
 
+A training of several seeds is a folder of run folders, ``runs/<name>/seed-<n>/``, beside the scene.toml that
+they have in common; `seed_runs` lists them.
+
 States are plain arrays and JSON, never pickle (`sim.states`). The two newest are kept; killed at
 any instant, the newest complete one loads.
 """
@@ -33,6 +36,7 @@ from sim.records import State
 from sim.states import StateError, prune_segments, read_state, write_state
 
 STATES_KEPT = 2
+SEED = "seed-"  # begins the name of a seed's run folder
 
 
 class RunError(RequestError, ValueError):
@@ -158,6 +162,21 @@ class Run:
             self._events.close()
         finally:
             self._lock.release()
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """The run folder of one seed in a training of several, ``<folder>/seed-<n>``."""
+    return folder / f"{SEED}{seed}"
+
+
+def seed_runs(folder: Path) -> list[Path]:
+    """The run folders of a training of several seeds, lowest seed first; of an ordinary run itself alone."""
+    found = [
+        path.parent
+        for path in folder.glob(f"{SEED}*/scene.toml")
+        if path.parent.name.removeprefix(SEED).isdecimal()
+    ]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(SEED))) or [folder]
 
 
 def numbered(folder: Path) -> list[Path]:

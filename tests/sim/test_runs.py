@@ -16,7 +16,7 @@ from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.errors import RequestError
 from sim.files import SaveError
 from sim.records import Segment
-from sim.runs import Run, RunError, numbered
+from sim.runs import Run, RunError, numbered, seed_folder, seed_runs
 from sim.states import read_state, write_state
 
 
@@ -366,3 +366,15 @@ def test_a_state_whose_segment_is_gone_gives_way_to_the_older_one(tmp_path):
     (run.segments / "part-2.safetensors").unlink()
     assert run.newest_state()[0] == 1
     run.close()
+
+
+def test_a_training_of_several_seeds_is_its_seeds_runs_in_order(tmp_path):
+    for seed in (10, 9, 0):
+        Run(seed_folder(tmp_path / "r", seed), resume=False).close()
+        (tmp_path / "r" / f"seed-{seed}" / "scene.toml").write_text("")
+    for name in ("seed-11", "seed-x", "checkpoints"):  # not begun, not ours, not a seed
+        (tmp_path / "r" / name).mkdir()
+    (tmp_path / "r" / "seed-x" / "scene.toml").write_text("")
+    assert [path.name for path in seed_runs(tmp_path / "r")] == ["seed-0", "seed-9", "seed-10"]
+    assert seed_runs(tmp_path / "r" / "seed-9") == [tmp_path / "r" / "seed-9"]
+    assert seed_runs(tmp_path / "nowhere") == [tmp_path / "nowhere"]
