@@ -206,23 +206,24 @@ class DQNLearner(QPolicy):
         self._gradient_step.prepare()
         config, n = self.config, worlds.num_envs
         per_yield = max(1, YIELD_EVERY // n)  # steps of the whole batch between two yields
-        total = budget.in_updates(per_yield * n)
         obs, info = self._begin(worlds)
         assert self._replay is not None
         done = self._env_steps // (per_yield * n)
-        while done < total:
+        in_steps = budget.env_steps or budget.amount * per_yield * n
+        while not budget.spent(self._env_steps, done):
             episodes: list[Episode] = []
             figures: list[Tensor] = []
             for _ in range(per_yield):
                 before = self._env_steps
-                obs, info, ended = self._step(worlds, obs, info, total * per_yield * n)
+                obs, info, ended = self._step(worlds, obs, info)
                 episodes += ended
                 for _ in range(self._crossings(before, config.train_frequency)):
                     if self._env_steps > config.learning_starts and len(self._replay) >= config.batch_size:
-                        figures.append(self._update(self._env_steps / (total * per_yield * n)))
+                        figures.append(self._update(self._env_steps / in_steps))
                 if self._crossings(before, config.target_frequency):
                     self.target.load_state_dict(self.network.state_dict())
             done += 1
+            total = budget.total_updates(self._env_steps, done, per_yield * n)
             yield Progress(self._env_steps, done, total, self._metrics(figures), tuple(episodes))
 
     def state(self) -> State:
@@ -279,7 +280,7 @@ class DQNLearner(QPolicy):
         return obs, info
 
     @torch.no_grad()
-    def _step(self, worlds: Worlds, obs: Array, info: Info, budget: int) -> tuple[Array, Info, list[Episode]]:
+    def _step(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Array, Info, list[Episode]]:
         """One step of all worlds, remembered."""
         seen, mask = self.observe(obs), self.mask(info)
         if self._env_steps < self.config.learning_starts:

@@ -222,15 +222,14 @@ class PPOLearner(ActorCriticLearner):
         self.config.check_rollout(worlds.num_envs)
         self._step.prepare()
         steps_per_update = self.config.num_steps * worlds.num_envs
-        total = budget.in_updates(steps_per_update)
         self._worlds = worlds
         if self._worlds_state is None:
             obs, info = worlds.reset()
             self._running_return = self._running_return.new_zeros(worlds.num_envs)
         else:
             obs, info = worlds.restore(self._worlds_state)
-        while self._updates < total:
-            rates = self._schedule(total)
+        while not budget.spent(self._env_steps, self._updates):
+            rates = self._schedule(budget.share(self._env_steps, self._updates))
             with rounding_once(self.device, self._half):
                 rollout, obs, info, episodes = self._collect(worlds, obs, info)
             metrics = self._update(rollout, **rates) | rates
@@ -238,6 +237,7 @@ class PPOLearner(ActorCriticLearner):
                 self.moments.update(rollout.obs.flatten(0, 1))
             self._env_steps += steps_per_update
             self._updates += 1
+            total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
@@ -249,17 +249,17 @@ class PPOLearner(ActorCriticLearner):
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
 
-    def _schedule(self, total: int) -> dict[str, float]:
-        """What falls, or rises, in a straight line with the budget of `total` updates: its values now."""
-        config, share = self.config, self._updates / total
+    def _schedule(self, share: float) -> dict[str, float]:
+        """What falls, or rises, in a straight line: its values once so much of the budget is spent."""
+        config = self.config
         return {
-            "learning_rate": self._learning_rate(total),
+            "learning_rate": self._learning_rate(share),
             "clip_coef": straight(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": straight(config.ent_coef, config.ent_coef_end, share),
         }
 
-    def _learning_rate(self, total: int) -> float:
-        return straight(self.config.learning_rate, self.config.learning_rate_end, self._updates / total)
+    def _learning_rate(self, share: float) -> float:
+        return straight(self.config.learning_rate, self.config.learning_rate_end, share)
 
     @torch.no_grad()
     def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:

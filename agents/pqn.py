@@ -199,12 +199,11 @@ class PQNLearner(QPolicy):
         config.check_rollout(worlds.num_envs)
         self._step.prepare()
         steps_per_update = config.num_steps * worlds.num_envs
-        total = budget.in_updates(steps_per_update)
         self._worlds = worlds
         state = self._worlds_state
         obs, info = worlds.reset() if state is None else worlds.restore(state)
-        while self._updates < total:
-            share = self._updates / total
+        while not budget.spent(self._env_steps, self._updates):
+            share = budget.share(self._env_steps, self._updates)
             epsilon = falling(
                 config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
             )
@@ -215,6 +214,7 @@ class PQNLearner(QPolicy):
             self._env_steps += steps_per_update
             self._updates += 1
             metrics |= {"epsilon": epsilon, "learning_rate": rate}
+            total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:

@@ -125,22 +125,14 @@ class ReinforceLearner(ActorCriticLearner):
         self._worlds = worlds
         if self._worlds_state is not None:
             worlds.restore(self._worlds_state)
-        while not self._spent(budget):
+        while not budget.spent(self._env_steps, self._updates):
             played, episodes, steps = self._play(worlds)
             metrics = self._update(played)
             self._env_steps += steps
             self._updates += 1
-            share = self._updates / (budget.updates or 1)
-            if budget.env_steps is not None:
-                share = self._env_steps / budget.env_steps
+            share = budget.share(self._env_steps, self._updates)
             total = max(self._updates, round(self._updates / share))
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
-
-    def _spent(self, budget: Budget) -> bool:
-        if budget.updates is not None:
-            return self._updates >= budget.updates
-        assert budget.env_steps is not None
-        return self._env_steps >= budget.env_steps
 
     @torch.no_grad()
     def _play(self, worlds: Worlds) -> tuple[Episodes, list[Episode], int]:

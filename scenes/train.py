@@ -125,8 +125,8 @@ class Session:
         self.seconds_before = 0.0
         self.result = Trained(run.folder)
         self._before = 0  # what the budget counts, at the yield before this one
-        total = budget.env_steps or budget.updates or 1
-        self.checkpoint_every = scene.train.checkpoint_every or max(1, total // CHECKPOINTS_IN_A_RUN)
+        usual = max(1, budget.amount // CHECKPOINTS_IN_A_RUN)
+        self.checkpoint_every = scene.train.checkpoint_every or usual
 
     def take_up(self) -> None:
         """Restore the newest state of the run, if it has one."""
@@ -155,7 +155,7 @@ class Session:
     def go(self) -> Trained:
         """Learn until the budget, the target or an interruption."""
         steps_done = self._counted(self.result.env_steps, self.result.updates)
-        if steps_done >= (self.budget.env_steps or self.budget.updates or 0):
+        if self.budget.spent(self.result.env_steps, self.result.updates):
             self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
             return self.result
         if self._on_target():
@@ -221,7 +221,7 @@ class Session:
 
     def _announce(self) -> None:
         """Say what is about to be done and how long that will take."""
-        total = self.budget.in_updates(1)
+        total = self.budget.amount
         line = f"{self.scene.title}: {total:,} {self.trainee.unit} in {self.run.folder}"
         rate = self.trainee.estimated_rate(self.budget)
         if rate:

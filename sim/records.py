@@ -89,12 +89,31 @@ class Budget:
         if len(given) != 1 or given[0] <= 0:
             raise ValueError("a budget is a positive number of either env_steps or updates")
 
-    def in_updates(self, env_steps_per_update: int) -> int:
-        """The budget in whole updates, rounded up."""
-        if self.updates is not None:
-            return self.updates
-        assert self.env_steps is not None
-        return -(-self.env_steps // env_steps_per_update)
+    @property
+    def amount(self) -> int:
+        """How many of whichever of the two is set."""
+        return self.env_steps or self.updates or 0
+
+    def share(self, env_steps: int, updates: int) -> float:
+        """How much of it so many env steps and updates have spent; above 1 once they went beyond.
+
+        >>> Budget(env_steps=1000).share(250, updates=2), Budget(updates=8).share(250, updates=2)
+        (0.25, 0.25)
+        """
+        return (updates if self.env_steps is None else env_steps) / self.amount
+
+    def spent(self, env_steps: int, updates: int) -> bool:
+        """Whether so many env steps and updates have used it up."""
+        return (updates if self.env_steps is None else env_steps) >= self.amount
+
+    def total_updates(self, env_steps: int, updates: int, env_steps_per_update: int) -> int:
+        """How many updates there will have been in the end: those so far, and whole ones for the rest.
+
+        What an update is may have changed on the way, at a resume, so it is not counted from the start.
+        """
+        if self.env_steps is None:
+            return self.amount
+        return updates - min(0, env_steps - self.env_steps) // env_steps_per_update
 
 
 @dataclass(frozen=True, slots=True)

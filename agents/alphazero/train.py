@@ -232,9 +232,9 @@ class AlphaZeroLearner(ActorCriticLearner):
         self._gradient_step.prepare()
         config = self.config
         plies = config.num_steps * worlds.num_envs
-        total = budget.in_updates(plies)
         boards = self._begin(worlds)
-        while self._updates < total:
+        while not budget.spent(self._env_steps, self._updates):
+            share = budget.share(self._env_steps, self._updates)
             ended: list[SelfPlay] = []
             for _ in range(config.num_steps):
                 ended += self._ply(worlds, boards)
@@ -244,12 +244,12 @@ class AlphaZeroLearner(ActorCriticLearner):
                 self._memory.add(Chapter.of(f"games-{self._updates}", ended, config.gamma, config.td_lambda))
             metrics = {"positions": float(len(self._memory))}
             if len(self._memory) >= config.minibatch_size:
-                share = (self._updates - 1) / total
                 rate = falling(config.learning_rate, config.learning_rate_end, share)
                 metrics |= self._update(
                     boards, rate, round(plies * config.num_epochs / config.minibatch_size)
                 )
             episodes: list[Episode] = [game.episode() for game in ended]
+            total = budget.total_updates(self._env_steps, self._updates, plies)
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:

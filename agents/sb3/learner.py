@@ -118,15 +118,15 @@ class SB3Learner:
             NonFiniteError: if a figure or weight is not finite.
         """
         block = self._steps_per_update(worlds.num_envs)
-        total = budget.in_updates(block)
         env = WorldsVecEnv(worlds, self._action_space, self._look, self.config.clip_reward)
-        model, callback = self._begin(env, total * block)
-        while self._updates < total:
+        model, callback, total_steps = self._begin(env, budget, block)
+        while not budget.spent(model.num_timesteps, self._updates):
             with self._generators.lent():
-                metrics = self._update(model, env, callback, total * block)
+                metrics = self._update(model, env, callback, total_steps)
             self._updates += 1
             NonFiniteError.check(metrics, self._updates)
             episodes, env.episodes = tuple(env.episodes), []
+            total = budget.total_updates(model.num_timesteps, self._updates, block)
             yield Progress(model.num_timesteps, self._updates, total, metrics, episodes)
 
     def state(self) -> State:
@@ -155,8 +155,11 @@ class SB3Learner:
             return self.config.num_steps * num_envs
         return max(1, YIELD_EVERY // num_envs) * num_envs
 
-    def _begin(self, env: WorldsVecEnv, total_steps: int) -> tuple[Any, BaseCallback]:
-        """Their algorithm at the start of `env`, or where the restored state was taken."""
+    def _begin(self, env: WorldsVecEnv, budget: Budget, block: int) -> tuple[Any, BaseCallback, int]:
+        """Their algorithm at the start of `env`, or where the restored state was taken.
+
+        With the env steps that the whole budget comes to, in updates of `block` env steps from here on.
+        """
         config, state = self.config, self._resumed
         obs, info = env.worlds.reset() if state is None else env.worlds.restore(state["worlds"])
         config.check_worlds(env.num_envs, "action_mask" in info)
@@ -170,6 +173,8 @@ class SB3Learner:
             restore_model(model, state["model"])
             self._generators.restore(state["generators"])
             self._action_space.np_random.bit_generator.state = state["action_space"]
+        left = budget.total_updates(model.num_timesteps, self._updates, block) - self._updates
+        total_steps = budget.env_steps or model.num_timesteps + left * block
         if isinstance(config, DQN):
             share = max(config.epsilon_steps, 1) / total_steps
             model.exploration_schedule = LinearSchedule(config.epsilon_start, config.epsilon_end, share)
@@ -179,7 +184,7 @@ class SB3Learner:
         model._update_current_progress_remaining(model.num_timesteps, total_steps)
         if isinstance(config, DQN):
             model.exploration_rate = model.exploration_schedule(model._current_progress_remaining)
-        return model, callback
+        return model, callback, total_steps
 
     def _make(self, env: WorldsVecEnv) -> Any:
         """Their algorithm around the present policy's weights."""

@@ -52,18 +52,18 @@ def short_updates(monkeypatch):
         monkeypatch.setattr(f"{module}.YIELD_EVERY", 60)
 
 
-def config_for(name):
+def config_for(name, **changes):
     cls = load(AGENTS, name, "agent")
     fields = cls.__dataclass_fields__
-    values = {key: value for key, value in SHORT.items() if key in fields}
+    values = {key: value for key, value in (SHORT | changes).items() if key in fields}
     if name == "dqn":
         del values["quantiles"]
     return construct(cls, values, name)
 
 
-def built(name, worlds, seed=0):
+def built(name, worlds, seed=0, **changes):
     spaces = (worlds.single_observation_space, worlds.single_action_space)
-    return config_for(name).build(*spaces, seed=seed, device="cpu")
+    return config_for(name, **changes).build(*spaces, seed=seed, device="cpu")
 
 
 def test_every_agent_of_the_catalogue_is_in_the_table():
@@ -112,6 +112,21 @@ def test_learners_go_on_from_a_state_that_was_on_disk_exactly(name, world, tmp_p
     *_, again = other.learn(worlds, Budget(updates=4))
     assert (again.env_steps, again.updates) == (progress.env_steps, progress.updates)
     assert plain(agent.state()) == plain(other.state())
+
+
+@pytest.mark.parametrize(("name", "world"), dict(LEARNERS).items())
+def test_a_budget_of_env_steps_is_met_whatever_an_update_was_before_a_resume(name, world):
+    agent = built(name, worlds := make_worlds(world, 2, seed=1), num_epochs=1)
+    for progress in agent.learn(worlds, Budget(env_steps=130)):
+        if progress.updates == 2:
+            break
+    other = built(name, worlds, num_steps=24, num_epochs=1)
+    other.restore(agent.state())
+    *_, before, last = [progress, *other.learn(worlds, Budget(env_steps=130))]
+    assert before.env_steps < 130 <= last.env_steps
+    assert before.updates + 1 == last.updates == last.total_updates
+    if "num_steps" in config_for(name).__dataclass_fields__:
+        assert last.env_steps == 2 * 16 * 2 + 2 * 24 * 2
 
 
 def plain(node):
