@@ -3,9 +3,9 @@
     a = argmax Q(s, a) + c(s) · P(s, a) · √N(s) / (1 + N(s, a))
     c(s) = log((1 + N(s) + c_base) / c_base) + c_init
 
-In self-play the root's prior is mixed with Dirichlet noise, and the action is drawn by visits; the network
-learns the visits' shares. It needs more simulations than there are legal moves to teach anything: see
-`gumbel` for fewer.
+In self-play the root's prior is mixed with Dirichlet noise at every move, and the action is drawn by visits
+in the opening and then the most visited one; the network learns the visits' shares. It needs more
+simulations than there are legal moves to teach anything: see `gumbel` for fewer.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class PUCTTree:
         generator: np.random.Generator | None,
         alpha: float = 0.3,
         fraction: float = 0.25,
+        *,
+        sampled: bool = True,
     ) -> None:
         """Mix noise into the root's prior.
 
@@ -36,11 +38,14 @@ class PUCTTree:
             root: the position.
             c_init: see the module.
             c_base: see the module.
-            generator: of noise and choice; None to play greedily.
+            generator: of noise and choice; None to play greedily and without noise.
             alpha: of the Dirichlet noise; about 10 over the usual number of legal moves.
             fraction: the noise's share.
+            sampled: draw the action by its share of the visits (temperature 1), or take the most visited
+                one (temperature 0) in spite of the noise.
         """
-        self.root, self._c_init, self._c_base, self._generator = root, c_init, c_base, generator
+        self.root, self._c_init, self._c_base = root, c_init, c_base
+        self._choosing = generator if sampled else None
         self._prior = root.prior
         if generator is not None:
             noise = generator.dirichlet(np.full(len(root.actions), alpha))
@@ -64,10 +69,10 @@ class PUCTTree:
         return float((self.root.value + self.root.totals.sum()) / (1 + self.root.visits.sum()))
 
     def choice(self) -> int:
-        """The action visited most, or in self-play one by its share of the visits."""
-        if self._generator is None:
+        """The action visited most, or where it is sampled one by its share of the visits."""
+        if self._choosing is None:
             return int(self.policy().argmax())
-        return int(self._generator.choice(len(self.root.actions), p=self.policy()))
+        return int(self._choosing.choice(len(self.root.actions), p=self.policy()))
 
     def _best(self, node: Node, prior: Array) -> int:
         total = node.visits.sum()

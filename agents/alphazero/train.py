@@ -66,7 +66,7 @@ class AlphaZero:
     dirichlet_alpha: float = 0.3  # puct: for chess
     dirichlet_fraction: float = 0.25
     cut_after: int = 512  # plies of a game of self-play, or sooner if the world cuts it
-    sampled_plies: int = 30  # of a game of self-play; later plies are played greedily
+    sampled_plies: int = 30  # of a game of self-play; of later plies the best is played
     learning_rate: float = 1e-3
     learning_rate_end: float = 1e-4  # reached in a straight line when the budget is spent
     num_steps: int = 16  # plies per game and update
@@ -129,13 +129,28 @@ class AlphaZero:
             raise SearchError(f"alphazero plays games of moves, such as chess; this world has {action_space}")
         return AlphaZeroLearner(self, observation_space, action_space, seed, device)
 
-    def tree(self, root: Node, generator: np.random.Generator | None) -> Tree:
-        """A search from `root`; without a generator it has no noise."""
+    def tree(self, root: Node, generator: np.random.Generator | None, *, sampled: bool = True) -> Tree:
+        """A search from `root`.
+
+        Args:
+            root: the position.
+            generator: of the root's noise and of the choice; None for neither.
+            sampled: choose the action by chance, not the best. PUCT's noise stays either way: in Silver et
+                al. 2018 every move of self-play has it. Gumbel's noise is what it samples by.
+        """
         if self.search == "gumbel":
             sigma = Sigma(self.c_visit, self.c_scale)
-            return GumbelTree(root, self.num_simulations, self.num_considered, sigma, generator)
-        noise = self.dirichlet_alpha, self.dirichlet_fraction
-        return PUCTTree(root, self.c_puct_init, self.c_puct_base, generator, *noise)
+            noise = generator if sampled else None
+            return GumbelTree(root, self.num_simulations, self.num_considered, sigma, noise)
+        return PUCTTree(
+            root,
+            self.c_puct_init,
+            self.c_puct_base,
+            generator,
+            self.dirichlet_alpha,
+            self.dirichlet_fraction,
+            sampled=sampled,
+        )
 
 
 class AlphaZeroLearner(ActorCriticLearner):
@@ -180,7 +195,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         if "games" not in info:
             raise SearchError('alphazero searches positions: the world\'s info has no "games"; chess has')
         generator = None if greedy else self._numbers(self._acting)
-        trees = self.searched(info["games"], [generator] * len(obs))
+        trees = self.searched(info["games"], generator)
         probabilities = np.zeros((len(obs), self._actions), np.float32)
         visits = np.zeros((len(obs), self._actions), np.int64)
         for i, tree in enumerate(trees):
@@ -193,10 +208,19 @@ class AlphaZeroLearner(ActorCriticLearner):
             visits=visits,
         ), memory
 
-    def searched(self, games: Sequence[Game], generators: Sequence[np.random.Generator | None]) -> list[Tree]:
+    def searched(
+        self,
+        games: Sequence[Game],
+        generator: np.random.Generator | None,
+        sampled: Sequence[bool] | None = None,
+    ) -> list[Tree]:
         """A finished search of each of N positions in which the game goes on; see `AlphaZero.tree`."""
         roots = planted(games, self.evaluate)
-        trees = [self.config.tree(*pair) for pair in zip(roots, generators, strict=True)]
+        sampled = [True] * len(games) if sampled is None else sampled
+        trees = [
+            self.config.tree(root, generator, sampled=chance)
+            for root, chance in zip(roots, sampled, strict=True)
+        ]
         grow(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
         return trees
 
@@ -287,11 +311,11 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     def _ply(self, worlds: Worlds, boards: Boards) -> list[SelfPlay]:
         """One ply in every game; returns those that ended, in whose places new ones begin."""
-        generator, sampled = self._numbers(self._generator), self.config.sampled_plies
-        noise = [generator if len(game.moves) < sampled else None for game in self._playing]
+        sampled = [len(game.moves) < self.config.sampled_plies for game in self._playing]
         positions = [game.game for game in self._playing]
         obs = positions[0].observe(positions)
-        for game, seen, tree in zip(self._playing, obs, self.searched(positions, noise), strict=True):
+        trees = self.searched(positions, self._numbers(self._generator), sampled)
+        for game, seen, tree in zip(self._playing, obs, trees, strict=True):
             root, policy = tree.root, tree.policy().astype(np.float32)
             action = int(root.actions[tree.choice()])
             game.play(Move(seen, root.actions, policy, tree.value(), action))

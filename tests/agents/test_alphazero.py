@@ -181,6 +181,28 @@ def test_dirichlet_noise_mixes_into_the_root_alone_and_self_play_draws_by_visits
     np.testing.assert_allclose(np.mean([tree.choice() for _ in range(2000)]), 0.75, atol=0.03)
 
 
+def test_of_later_plies_of_self_play_the_best_is_played_and_the_root_has_noise_all_the_same():
+    tree = PUCTTree(
+        node([0, 0], [1, 3], [0, 0]), 1.25, 1e4, np.random.default_rng(2), 0.3, 0.25, sampled=False
+    )
+    assert {tree.choice() for _ in range(50)} == {1}
+    worlds = make_worlds("chess/kqk", 2, seed=3, history=1)
+    agent = agent_for(worlds, search="puct", num_simulations=2, num_steps=3, sampled_plies=1)
+    trees, make = [], agent.config.tree
+
+    def noted(root, generator, **more):
+        trees.append(make(root, generator, **more))
+        return trees[-1]
+
+    object.__setattr__(agent.config, "tree", noted)
+    next(agent.learn(worlds, Budget(updates=1)))
+    assert len(trees) == 3 * 2
+    for tree in trees:
+        mixed = (tree._prior - 0.75 * tree.root.prior) / 0.25
+        assert mixed.min() >= 0 and mixed.sum() == pytest.approx(1) and mixed.max() > 2 / len(mixed)
+    assert all(tree.choice() == tree.policy().argmax() for tree in trees[2:])
+
+
 def test_trees_that_grow_side_by_side_are_the_trees_that_grow_alone():
     asked = []
 
