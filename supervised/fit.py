@@ -42,6 +42,10 @@ Batch: TypeAlias = dict[str, Tensor]
 Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
 
 
+#: What generators are for, beside the order of epochs: one for update 3 is no other thing's generator 3.
+AUGMENTATION, VALIDATION = 1, 2
+
+
 class Examples(Protocol):
     """What can be learned from: numbered examples."""
 
@@ -147,7 +151,7 @@ class Fit:
         self._average = (
             AveragedModel(network, multi_avg_fn=averaging, use_buffers=True) if options.ema else None
         )
-        self._drawing = ThreadPoolExecutor(1)
+        self._drawing: ThreadPoolExecutor | None = None  # while it learns
         self._ahead: tuple[int, Future[Mapping[str, Array]]] | None = None  # an update's number and examples
         self._updates = 0
         self._best = math.inf
@@ -168,7 +172,13 @@ class Fit:
         """
         if budget.updates is None:
             raise ValueError("a fit counts updates: set updates in [train], not env_steps")
-        total, every = budget.updates, self.options.validate_every
+        with ThreadPoolExecutor(1, "examples") as self._drawing:
+            yield from self._learn(budget.updates)
+        if self._best_weights is not None:
+            from_arrays(self.kept, self._best_weights)
+
+    def _learn(self, total: int) -> Iterator[Progress]:
+        every = self.options.validate_every
         while self._updates < total and not self.out_of_patience:
             figures: list[dict[str, Tensor]] = []
             for _ in range(min(every - self._updates % every, total - self._updates)):
@@ -180,8 +190,6 @@ class Fit:
             self._judge(metrics["validation_loss"])
             metrics["learning_rate"] = self._rate(total)
             yield Progress(0, self._updates, total, metrics)
-        if self._best_weights is not None:
-            from_arrays(self.kept, self._best_weights)
 
     @property
     def out_of_patience(self) -> bool:
@@ -198,7 +206,7 @@ class Fit:
         spread = np.arange(0, len(self._validation), -(-len(self._validation) // most))
         for start in range(0, len(spread), size):
             rows = spread[start : start + size]
-            arrays = self._validation.batch(rows, np.random.default_rng((self._seed, start)))
+            arrays = self._validation.batch(rows, np.random.default_rng((self._seed, start, VALIDATION)))
             figures.append(self._figures(network, self._moved(arrays)))
             counts.append(float(len(rows)))
         self.network.train()
@@ -276,7 +284,8 @@ class Fit:
 
     def _drawn(self, update: int) -> Mapping[str, Array]:
         """This process's share of the examples of one update; they depend on its number alone."""
-        whole = self._train.batch(self._rows(update), np.random.default_rng((self._seed, update)))
+        generator = np.random.default_rng((self._seed, update, AUGMENTATION))
+        whole = self._train.batch(self._rows(update), generator)
         return {name: array[self._share] for name, array in whole.items()}
 
     def _next_batch(self, total: int) -> Batch:
@@ -288,7 +297,8 @@ class Fit:
         arrays = ahead[1].result() if ahead is not None and ahead[0] == update else self._drawn(update)
         update += 1
         more = update < total and update % self.options.validate_every
-        self._ahead = (update, self._drawing.submit(self._drawn, update)) if more else None
+        drawing = self._drawing if more else None
+        self._ahead = None if drawing is None else (update, drawing.submit(self._drawn, update))
         return self._moved(arrays)
 
     def _moved(self, arrays: Mapping[str, Array]) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,24 @@ class Broken(Line):
 
     def batch(self, rows, generator):
         return {name: array * np.float32(np.nan) for name, array in super().batch(rows, generator).items()}
+
+
+def test_order_augmentation_and_validation_draw_from_generators_of_their_own(monkeypatch):
+    made, numbers = [], np.random.default_rng
+    fitting = fit(train=Line(8, 1), validation=Line(8, 2), seed=3, batch_size=2, validate_every=5)
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: made.append(seed) or numbers(seed))
+    run(fitting, 10)
+    drawn = {tuple(np.random.SeedSequence(seed).generate_state(4)) for seed in made}
+    epochs, updates, validated = 3, 10, 4  # three in which 20 examples lie; four batches are validated on
+    assert len(drawn) == epochs + updates + validated
+
+
+def test_the_thread_that_draws_ahead_ends_with_the_fit():
+    before = threading.active_count()
+    whole, part = fit(), fit()
+    run(whole, 20)
+    learning = part.learn(Budget(updates=40))
+    next(learning)
+    assert threading.active_count() == before + 1
+    learning.close()
+    assert threading.active_count() == before
