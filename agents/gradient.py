@@ -80,7 +80,7 @@ class GradientStep:
             if BACKEND == "inductor":
                 check_compiler(self._device)
             mode = "reduce-overhead" if self._graphs else None
-            # The last minibatch of an epoch may be shorter: two sizes are two compilations, no more.
+            # Minibatches may differ by one row: two sizes are two compilations, no more.
             self._loss = torch.compile(self._loss, backend=BACKEND, mode=mode, dynamic=False)
         if self._device.type == "cuda":  # cuDNN would otherwise pick sums whose order changes from run to run
             torch.backends.cudnn.deterministic = True
@@ -128,6 +128,18 @@ def radam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.opt
     return torch.optim.RAdam(
         parameters, lr=torch.tensor(learning_rate, device=device), capturable=device.type == "cuda"
     )
+
+
+def minibatches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Rows `order` (B,) in minibatches of at most `size`, as few and as equal as can be.
+
+    A last one of a few left-over rows would count as much as a whole one, and normalising their advantages,
+    which is done in each minibatch (Huang et al. 2022, detail 7), would make ±0.7 of any two.
+
+    >>> [len(part) for part in minibatches(torch.arange(10), 4)], minibatches(torch.arange(4), 2)
+    ([4, 3, 3], (tensor([0, 1]), tensor([2, 3])))
+    """
+    return torch.tensor_split(order, -(-len(order) // size))
 
 
 def check_minibatch(minibatch_size: int, num_steps: int, num_envs: int) -> None:

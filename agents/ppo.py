@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.gradient import GradientStep, check_minibatch
+from agents.gradient import GradientStep, check_minibatch, minibatches
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.normalize import ReturnScale
@@ -47,7 +47,7 @@ class PPO:
     learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
     num_steps: int = 128  # per environment and update
     num_epochs: int = 4
-    minibatch_size: int = 256
+    minibatch_size: int = 256  # at most: a rollout is shared out as evenly as can be
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_coef: float = 0.1
@@ -336,8 +336,7 @@ class PPOLearner(ActorCriticLearner):
         figures = []
         for _ in range(config.num_epochs):
             order = torch.randperm(len(batch.target), generator=self._generator, device=self.device)
-            for start in range(0, len(order), config.minibatch_size):
-                rows = order[start : start + config.minibatch_size]
+            for rows in minibatches(order, config.minibatch_size):
                 figures.append(self._step(batch.rows(rows))[0])
         explained = explained_variance(batch.target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])

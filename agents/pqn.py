@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.gradient import GradientStep, check_minibatch, radam
+from agents.gradient import GradientStep, check_minibatch, minibatches, radam
 from agents.layout import stack, take
 from agents.networks import NETWORKS
 from agents.q_policy import QPolicy, best_actions, best_values, falling
@@ -60,7 +60,7 @@ class PQN:
     learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
     num_steps: int = 32  # per environment and update
     num_epochs: int = 2
-    minibatch_size: int = 128
+    minibatch_size: int = 128  # at most: a rollout is shared out as evenly as can be
     gamma: float = 0.99
     q_lambda: float = 0.65
     epsilon_start: float = 1.0
@@ -310,8 +310,7 @@ class PQNLearner(QPolicy):
         figures = []
         for _ in range(config.num_epochs):
             order = on_device(self._generator.permutation(len(target)), self.device)
-            for start in range(0, len(order), config.minibatch_size):
-                rows = order[start : start + config.minibatch_size]
+            for rows in minibatches(order, config.minibatch_size):
                 figures.append(self._step(take(obs, rows), action[rows], target[rows])[0])
         explained = explained_variance(target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])

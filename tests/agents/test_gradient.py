@@ -18,9 +18,9 @@ from sim.records import Budget
 POLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
 CONFIGS = {
     "ppo": PPO(
-        network="mlp", num_steps=12, num_epochs=2, minibatch_size=16, clip_coef_end=0.0, ent_coef_end=0.0
+        network="mlp", num_steps=17, num_epochs=2, minibatch_size=16, clip_coef_end=0.0, ent_coef_end=0.0
     ),
-    "pqn": PQN(network="mlp", num_steps=12, minibatch_size=16),
+    "pqn": PQN(network="mlp", num_steps=17, minibatch_size=16),
     "dqn": DQN(
         network="mlp", buffer_size=500, batch_size=16, learning_starts=20, train_frequency=8,
         target_frequency=40, double=True, dueling=True, n_step=3, prioritized=True, quantiles=3,
@@ -63,7 +63,7 @@ def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_a
     traced = torch._dynamo.utils.counters["stats"]
     before = traced["unique_graphs"]
     assert_taught_alike(CONFIGS[name], world, 1e-6)
-    # 24 steps are minibatches of 16 and 8; a replay's batches are all of one size.
+    # 34 steps are minibatches of 12, 11 and 11; a replay's batches are all of one size.
     assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
     assert not torch._dynamo.utils.counters["graph_break"]
 
@@ -191,3 +191,13 @@ def test_a_new_learning_rate_counts_from_the_next_step_on(optimizer):
     step.set_learning_rate(0.01)
     step()
     assert weight.item() == pytest.approx(-0.11)
+
+
+@pytest.mark.parametrize("kind", [PPO, PQN])
+def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(kind):
+    worlds = make_worlds(POLE, 2, seed=1)
+    agent = built(kind(network="mlp", num_steps=17, num_epochs=2, minibatch_size=32), worlds)
+    sizes, step = [], agent._step
+    agent._step = lambda *batch: sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
+    agent._epochs(agent._collect(worlds, *worlds.reset(), *((0.5,) if kind is PQN else ()))[0])
+    assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"
