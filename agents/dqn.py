@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from agents.gradient import GradientStep, adam
-from agents.networks import NETWORKS
+from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, falling
 from agents.replay import Batch, Priorities, Replay
 from sim.records import Array, Budget, Episode, Progress, State
@@ -48,7 +48,11 @@ YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds c
 class DQN:
     """The scene keys of ``dqn``; the defaults are Mnih et al. 2015's where a CPU can bear them."""
 
-    network: str = "nature"  # see agents.networks
+    fixed_at_resume: ClassVar[tuple[str, ...]] = (
+        "network", "dueling", "layer_norm", "quantiles", "buffer_size", "n_step", "prioritized",
+    )  # fmt: skip
+
+    network: str | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: float = 1e-4
     buffer_size: int = 100_000  # transitions; 1 M in the paper
     batch_size: int = 32
@@ -106,7 +110,7 @@ class DQN:
         for name in ("learning_starts", "epsilon_steps"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network not in NETWORKS:
+        if self.network is not None and self.network not in NETWORKS:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> DQN:
@@ -114,6 +118,10 @@ class DQN:
         return replace(
             self, learning_starts=min(self.learning_starts, 100), buffer_size=max(1000, self.batch_size)
         )
+
+    def for_observations(self, space: gymnasium.Space[Any]) -> DQN:
+        """This config with the network that suits observations of `space`, where it names none."""
+        return self if self.network else replace(self, network=network_for(space))
 
     def build(
         self,
@@ -128,7 +136,8 @@ class DQN:
         Raises:
             NetworkError: unless actions are Discrete from 0.
         """
-        return DQNLearner(self, observation_space, action_space, seed, device)
+        config = self.for_observations(observation_space)
+        return DQNLearner(config, observation_space, action_space, seed, device)
 
 
 def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
@@ -166,7 +175,7 @@ class DQNLearner(QPolicy):
     ) -> None:
         super().__init__(
             "dqn",
-            config.network,
+            config.network or network_for(observation_space),
             config.precision,
             observation_space,
             action_space,

@@ -7,6 +7,7 @@
     board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
     board32  the same of 32 channels, a third of the work
 
+Where a scene names none it is ``nature`` for pictures, ``board`` for planes of 8×8 and ``mlp`` for vectors.
 Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogonal
 (Saxe et al. 2014; gain √2 in the trunk).
 """
@@ -31,6 +32,7 @@ CONVOLUTIONS = {  # channels, kernel, stride
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
     "small": ((16, 8, 4), (32, 4, 2)),
 }
+SMALLEST = 36  # pixels a side that the convolutions leave something of
 HIDDEN = {"nature": 512, "small": 256}
 MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
 BOARD = {"board": 64, "board32": 32}  # channels
@@ -189,11 +191,10 @@ def trunk_for(
     pictures = isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
     shape = space.shape or ()
     if name in CONVOLUTIONS:
-        if not pictures or min(shape[1:]) < 36:
-            better = "board" if pictures and shape[1:] == (8, 8) else "mlp"
+        if not pictures or min(shape[1:]) < SMALLEST:
             raise NetworkError(
-                f'network "{name}" looks at pictures (C, H, W) uint8 of at least 36×36, but the world gives '
-                f'{space}; use network = "{better}"'
+                f'network "{name}" looks at pictures (C, H, W) uint8 of at least {SMALLEST}×{SMALLEST}, but '
+                f'the world gives {space}; use network = "{network_for(space)}"'
             )
         return Pixels(name, shape, generator, layer_norm)
     if name in BOARD:
@@ -209,6 +210,21 @@ def trunk_for(
     if isinstance(space, Box | MultiBinary) and space.shape is not None:
         return Vector(name, int(torch.Size(space.shape).numel()), False, generator, layer_norm)
     raise NetworkError(f'network "mlp" cannot read observations of {space}')
+
+
+def network_for(space: gymnasium.Space[object]) -> str:
+    """The network that suits observations of `space`, for a scene that names none.
+
+    >>> network_for(Box(0, 255, (4, 84, 84), "uint8")), network_for(Box(-1, 1, (17,)))
+    ('nature', 'mlp')
+    """
+    shape = space.shape or ()
+    if isinstance(space, Box) and len(shape) == 3 and space.dtype == "uint8":
+        if shape[1:] == (8, 8):
+            return "board"
+        if min(shape[1:]) >= SMALLEST:
+            return "nature"
+    return "mlp"
 
 
 def output_layer(trunk: Trunk, outputs: int, gain: float, generator: torch.Generator) -> nn.Module:

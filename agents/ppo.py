@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -24,7 +24,7 @@ from torch import Tensor
 
 from agents.gradient import GradientStep, check_minibatch, minibatches
 from agents.layout import stack, take
-from agents.networks import NETWORKS
+from agents.networks import NETWORKS, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
@@ -42,7 +42,9 @@ TOLD = ("reward", "terminated", "truncated")  # what worlds say of a step beside
 class PPO:
     """The scene keys of ``ppo``; the defaults are Schulman et al. 2017's for Atari."""
 
-    network: str = "nature"  # see agents.networks
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
+
+    network: str | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: float = 2.5e-4
     learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
     num_steps: int = 128  # per environment and update
@@ -85,7 +87,7 @@ class PPO:
             value = getattr(self, name)
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must not be below 0, not {value}")
-        if self.network not in NETWORKS:
+        if self.network is not None and self.network not in NETWORKS:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PPO:
@@ -100,6 +102,10 @@ class PPO:
         """
         check_minibatch(self.minibatch_size, self.num_steps, num_envs)
 
+    def for_observations(self, space: gymnasium.Space[Any]) -> PPO:
+        """This config with the network that suits observations of `space`, where it names none."""
+        return self if self.network else replace(self, network=network_for(space))
+
     def build(
         self,
         observation_space: gymnasium.Space[Any],
@@ -109,7 +115,8 @@ class PPO:
         device: str = "cpu",
     ) -> PPOLearner:
         """A fresh learner for one world's spaces."""
-        return PPOLearner(self, observation_space, action_space, seed, device)
+        config = self.for_observations(observation_space)
+        return PPOLearner(config, observation_space, action_space, seed, device)
 
 
 class PPOProbe(PPO):
@@ -193,7 +200,7 @@ class PPOLearner(ActorCriticLearner):
         device: str,
     ) -> None:
         super().__init__(
-            config.network,
+            config.network or network_for(observation_space),
             config.precision,
             observation_space,
             action_space,

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from agents.gradient import GradientStep, check_minibatch, minibatches, radam
 from agents.layout import stack, take
-from agents.networks import NETWORKS
+from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
 from sim.records import Array, Budget, Episode, Progress, State
@@ -54,7 +54,10 @@ FIGURES = ("loss", "q_value", "grad_norm")
 class PQN:
     """The scene keys of ``pqn``; the defaults are Gallici et al. 2024's for Atari."""
 
-    network: str = "nature"  # see agents.networks; always with layer normalisation
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
+
+    network: str | None = None  # see agents.networks; unless set, by what is observed; always with
+    # layer normalisation
     dueling: bool = False  # Wang et al. 2016: Q = V + A − mean A
     learning_rate: float = 2.5e-4
     learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
@@ -96,7 +99,7 @@ class PQN:
             raise ValueError(f"ema must be in [0, 1), not {self.ema}")
         if not 0 <= self.learning_rate_end < math.inf:
             raise ValueError(f"learning_rate_end must not be below 0, not {self.learning_rate_end}")
-        if self.network not in NETWORKS:
+        if self.network is not None and self.network not in NETWORKS:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PQN:
@@ -111,6 +114,10 @@ class PQN:
         """
         check_minibatch(self.minibatch_size, self.num_steps, num_envs)
 
+    def for_observations(self, space: gymnasium.Space[Any]) -> PQN:
+        """This config with the network that suits observations of `space`, where it names none."""
+        return self if self.network else replace(self, network=network_for(space))
+
     def build(
         self,
         observation_space: gymnasium.Space[Any],
@@ -124,7 +131,8 @@ class PQN:
         Raises:
             NetworkError: unless actions are Discrete from 0.
         """
-        return PQNLearner(self, observation_space, action_space, seed, device)
+        config = self.for_observations(observation_space)
+        return PQNLearner(config, observation_space, action_space, seed, device)
 
 
 class PQNProbe(PQN):
@@ -167,7 +175,7 @@ class PQNLearner(QPolicy):
     ) -> None:
         super().__init__(
             "pqn",
-            config.network,
+            config.network or network_for(observation_space),
             config.precision,
             observation_space,
             action_space,

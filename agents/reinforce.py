@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.networks import NETWORKS
+from agents.networks import NETWORKS, network_for
 from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
 from sim.records import Array, Budget, Episode, Progress
@@ -34,7 +34,9 @@ from supervised.numerics import NonFiniteError, Precision
 class Reinforce:
     """The scene keys of ``reinforce``."""
 
-    network: str = "mlp"  # see agents.networks
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
+
+    network: str | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: float = 3e-3
     gamma: float = 0.99
     baseline: bool = True  # subtract a learned value from each return
@@ -60,12 +62,16 @@ class Reinforce:
         for name in ("ent_coef", "vf_coef"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network not in NETWORKS:
+        if self.network is not None and self.network not in NETWORKS:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> Reinforce:
         """Itself: an update is one episode a world, and early episodes are short."""
         return self
+
+    def for_observations(self, space: gymnasium.Space[Any]) -> Reinforce:
+        """This config with the network that suits observations of `space`, where it names none."""
+        return self if self.network else replace(self, network=network_for(space))
 
     def build(
         self,
@@ -76,7 +82,8 @@ class Reinforce:
         device: str = "cpu",
     ) -> ReinforceLearner:
         """A fresh learner for one world's spaces."""
-        return ReinforceLearner(self, observation_space, action_space, seed, device)
+        config = self.for_observations(observation_space)
+        return ReinforceLearner(config, observation_space, action_space, seed, device)
 
 
 @dataclass
@@ -103,7 +110,7 @@ class ReinforceLearner(ActorCriticLearner):
         device: str,
     ) -> None:
         super().__init__(
-            config.network,
+            config.network or network_for(observation_space),
             config.precision,
             observation_space,
             action_space,

@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+
 from agents.catalog import AGENTS
 from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load, world_config
@@ -53,6 +55,16 @@ def scene_agent(scene: Scene) -> AgentConfig:
     return config
 
 
+def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
+    """The scene with the network of its agent named, by what is observed where the scene is silent."""
+    agent: Any = scene_agent(scene)
+    if scene.agent is None or getattr(agent, "network", "") is not None:
+        return scene
+    chosen = {"network": agent.for_observations(observation_space).network}
+    raw = scene.raw | {"agent": scene.raw.get("agent", {}) | chosen}
+    return replace(scene, agent=replace(scene.agent, fields=scene.agent.fields | chosen), raw=raw)
+
+
 def build_policy(
     scene: Scene, worlds: Worlds, config: WorldConfig, device: str, checkpoint: Path | None = None
 ) -> tuple[Policy, Card | None]:
@@ -71,6 +83,8 @@ def build_policy(
     Raises:
         CheckpointError: if the checkpoint is damaged or made for something else.
     """
+    silent = getattr(scene_agent(scene), "network", "") is None
+    scene = settled(scene, worlds.single_observation_space)
     agent = scene_agent(scene)
     assert scene.agent is not None
     if checkpoint is None and scene.agent.checkpoint:
@@ -79,6 +93,8 @@ def build_policy(
     if loaded is not None:
         check_agent(scene, loaded, worlds, config)
         agent = shaped(scene, agent, loaded)
+    if silent:  # when the device was chosen nobody knew the network yet
+        use_threads(agent)
     policy = agent.build(
         worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
     )
@@ -151,20 +167,29 @@ def agent_card(
 
 
 def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
-    """``auto`` becomes ``cuda`` where there is one, else ``cpu``; torch then uses every core.
-
-    An agent whose network is an ``mlp`` gets one thread: handing such small products to a second one costs
-    more than it saves. OMP_NUM_THREADS, where it is set, is obeyed.
+    """``auto`` becomes ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
 
     Raises:
         SceneError: if a GPU is asked for and there is none.
     """
     import torch
 
-    if not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(1 if getattr(agent, "network", "").startswith("mlp") else processors())
+    use_threads(agent)
     if wish == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wish == "cuda" and not torch.cuda.is_available():
         raise SceneError("--device cuda: torch sees no GPU here; use --device cpu")
     return wish
+
+
+def use_threads(agent: AgentConfig | None = None) -> None:
+    """Let torch use every core, or one thread for an agent whose network is an ``mlp``.
+
+    Handing such small products to a second thread costs more than it saves. OMP_NUM_THREADS, where it is
+    set, is obeyed.
+    """
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS"):
+        small = (getattr(agent, "network", None) or "").startswith("mlp")
+        torch.set_num_threads(1 if small else processors())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.evaluate import evaluate
-from scenes.build import agent_card, check_agent, chosen_device, scene_agent
+from scenes.build import agent_card, check_agent, chosen_device, scene_agent, settled
 from scenes.living import lived_world
 from scenes.perceiving import PerceptionTrainee, trains_perception
 from scenes.sampling import SamplerTrainee, trains_sampler
@@ -29,6 +29,7 @@ EVALUATION_EPISODES = 20
 class Trainee(Protocol):
     """Something that learns under a session."""
 
+    scene: Scene  # with what it was silent about and the world decides
     unit: str  # what its budget counts: "env steps" or "updates"
     resumes_exactly: bool
     learning_rate: float | None  # to name a smaller one where numbers exploded
@@ -78,6 +79,20 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
     return AgentTrainee(scene, device, start_from)
 
 
+def learner_config(scene: Scene) -> LearnerConfig:
+    """The scene's agent, which learns.
+
+    Raises:
+        SceneError: if it has none that does.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    agent = scene_agent(scene)
+    if not isinstance(agent, LearnerConfig):
+        assert scene.agent is not None
+        raise SceneError(f'agent "{scene.agent.use}" does not learn')
+    return agent
+
+
 class AgentTrainee:
     """The scene's agent in its worlds."""
 
@@ -89,13 +104,16 @@ class AgentTrainee:
         Raises:
             SceneError, CheckpointError: if the request is wrong.
         """
-        agent, self._config = scene_agent(scene), lived_world(scene, device, training=True)
-        assert scene.world is not None and scene.agent is not None
-        if not isinstance(agent, LearnerConfig):
-            raise SceneError(f'agent "{scene.agent.use}" does not learn')
-        self._scene, self._agent = scene, agent
+        learner_config(scene)
+        self._config = lived_world(scene, device, training=True)
+        assert scene.world is not None
+        # Scored on the way it plays as `evaluate` lets it play, whatever it learns from.
+        self._scored = lived_world(scene, device) if scene.train.evaluate_every else self._config
+        self._seed, self._num_envs = scene.seed, scene.world.num_envs
+        self._worlds = self._new_worlds()
+        self.scene = settled(scene, self._worlds.single_observation_space)
+        agent = self._agent = learner_config(self.scene)
         self._device = chosen_device(device, agent)
-        self._worlds = self._new_worlds(scene.world.num_envs)
         self._learner = agent.build(
             self._worlds.single_observation_space,
             self._worlds.single_action_space,
@@ -128,27 +146,26 @@ class AgentTrainee:
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
-        return agent_card(self._scene, self._agent, self._config, self._worlds, trained, scores)
+        return agent_card(self.scene, self._agent, self._config, self._worlds, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
         """Whole games in fresh worlds."""
         return evaluate(
             self._learner,
-            self._config,
+            self._scored,
             episodes=EVALUATION_EPISODES,
-            seed=self._scene.seed,
+            seed=self._seed,
             greedy=self._agent.greedy,
         ).metrics()
 
     def estimated_rate(self, budget: Budget) -> float | None:
         """Steps a second, from a throw-away learner."""
-        assert self._scene.world is not None
-        worlds = self._new_worlds(self._scene.world.num_envs)
+        worlds = self._new_worlds()
         try:
             probe = self._agent.probe().build(
                 worlds.single_observation_space,
                 worlds.single_action_space,
-                seed=self._scene.seed,
+                seed=self._seed,
                 device=self._device,
             )
             if budget.env_steps is None or budget.env_steps < PROBE_PAYS:
@@ -165,7 +182,7 @@ class AgentTrainee:
         """See `Trainee`."""
         self._worlds.close()
 
-    def _new_worlds(self, num_envs: int) -> Worlds:
-        worlds: Worlds = self._config.make_batch(num_envs, self._scene.seed)
+    def _new_worlds(self) -> Worlds:
+        worlds: Worlds = self._config.make_batch(self._num_envs, self._seed)
         worlds.seed_rarely()
         return worlds

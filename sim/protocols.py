@@ -7,7 +7,7 @@ All of them are structural (`typing.Protocol`): nothing inherits from them, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import gymnasium
 
@@ -102,7 +102,14 @@ class AgentConfig(Protocol):
 
 @runtime_checkable
 class LearnerConfig(Protocol):
-    """A catalogue entry for agents that learn: an `AgentConfig` that builds a `Learner` and has a `probe`."""
+    """A catalogue entry for agents that learn: an `AgentConfig` that builds a `Learner` and has a `probe`.
+
+    Attributes:
+        fixed_at_resume: the fields that give a state its shape (networks, memories), which a resume cannot
+            change.
+    """
+
+    fixed_at_resume: ClassVar[tuple[str, ...]]
 
     @property
     def greedy(self) -> bool:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import gymnasium
 import numpy as np
@@ -54,6 +54,8 @@ class SearchError(RequestError, ValueError):
 @dataclass(frozen=True)
 class AlphaZero:
     """The scene keys of ``alphazero``."""
+
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
     network: str = "board"  # see agents.networks
     search: Literal["gumbel", "puct"] = "gumbel"

@@ -6,7 +6,7 @@ so refused by name.
 
 | here | there | |
 |---|---|---|
-| network | policy | ``nature`` is CnnPolicy, ``mlp`` MlpPolicy |
+| network | policy | ``nature`` is CnnPolicy, ``mlp`` MlpPolicy; unless set, by what is observed |
 | num_steps, num_epochs, minibatch_size, clip_coef | n_steps, n_epochs, batch_size, clip_range | |
 | train_frequency | train_freq, gradient_steps | env steps per gradient step, whatever the number of worlds |
 | target_frequency | target_update_interval | env steps |
@@ -31,7 +31,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
 from agents.sb3.memory import ring_rows
-from agents.sb3.worlds import Look
+from agents.sb3.worlds import Look, policy_for
 from sim.errors import RequestError
 from sim.machine import check_memory
 
@@ -66,8 +66,9 @@ class Algorithm:
     act: ClassVar[Act]
     spaces: ClassVar[tuple[type, ...]]  # of actions
     masks: ClassVar[bool] = False
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
-    network: str = "mlp"
+    network: str | None = None
     learning_rate: float = 3e-4
     gamma: float = 0.99
     clip_reward: bool = False  # learn from the sign of the reward; scores stay unclipped
@@ -84,7 +85,7 @@ class Algorithm:
             for name in mine.intersection(names):
                 if not allowed(getattr(self, name)):
                     raise ValueError(f"{name} {words}, not {getattr(self, name)}")
-        if self.network not in POLICIES:
+        if self.network is not None and self.network not in POLICIES:
             raise ValueError(f'network must be one of {", ".join(POLICIES)}, not "{self.network}"')
 
     @property
@@ -117,6 +118,10 @@ class Algorithm:
         }
         return replace(self, **shorter)
 
+    def for_observations(self, space: gymnasium.Space[Any]) -> Self:
+        """This config with the network that suits observations of `space`, where it names none."""
+        return self if self.network else replace(self, network=policy_for(space))
+
     def build(
         self,
         observation_space: gymnasium.Space[Any],
@@ -134,7 +139,9 @@ class Algorithm:
         from agents.sb3.learner import SB3Learner  # which knows the algorithms below
 
         self.check_actions(action_space)
-        return SB3Learner(self, Look(self.network, observation_space), action_space, seed, device)
+        config = self.for_observations(observation_space)
+        look = Look(config.network or policy_for(observation_space), observation_space)
+        return SB3Learner(config, look, action_space, seed, device)
 
     def check_actions(self, space: gymnasium.Space[Any]) -> None:
         """Refuse actions that the algorithm does not take, with those that do.
@@ -238,6 +245,8 @@ class MaskablePPO(PPO):
 class OffPolicy(Algorithm):
     """What the algorithms with a replay share."""
 
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size")
+
     buffer_size: int = 1_000_000  # transitions; rounded up to whole segments
     batch_size: int = 256
     learning_starts: int = 100  # env steps of random actions before the first gradient step
@@ -308,6 +317,7 @@ class QRDQN(DQN):
     """The scene keys of ``sb3/qrdqn`` (Dabney et al. 2018)."""
 
     algorithm: ClassVar[Any] = sb3_contrib.QRDQN
+    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size", "quantiles")
 
     learning_rate: float = 5e-5
     epsilon_end: float = 0.01

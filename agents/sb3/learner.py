@@ -60,7 +60,8 @@ class SB3Learner:
         self._action_space = copy.deepcopy(action_space)
         self._action_space.seed(seed)
         self._generators = Generators(seed, self.device)
-        alias = config.algorithm.policy_aliases[POLICIES[config.network]]
+        self._network = POLICIES[config.network or "mlp"]
+        alias = config.algorithm.policy_aliases[self._network]
         more = config.policy_arguments()
         with self._generators.lent():
             # The policy alone: an algorithm of theirs needs its worlds, and reserves its memory at once.
@@ -193,7 +194,7 @@ class SB3Learner:
         with self._generators.lent(), warnings.catch_warnings():
             # A last, smaller minibatch is what our own PPO does too.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
-            model = config.algorithm(POLICIES[config.network], env, device=self.device, **arguments)
+            model = config.algorithm(self._network, env, device=self.device, **arguments)
         model.policy.load_state_dict(self.policy.state_dict())
         self.policy = model.policy
         return model

@@ -51,6 +51,11 @@ class Look:
         return flat.astype(np.float32) if flat.dtype == np.float64 else flat
 
 
+def policy_for(space: Space[Any]) -> str:
+    """The network of theirs that suits observations of `space`, for a scene that names none."""
+    return "nature" if is_picture(space) and small_channels_first(space) else "mlp"
+
+
 def is_picture(space: Space[Any]) -> bool:
     """Whether a space holds uint8 pictures with three axes."""
     return isinstance(space, Box) and len(space.shape) == 3 and space.dtype == np.uint8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 from agents.catalog import AGENTS
 from sim.catalog import load, make_worlds
@@ -56,7 +57,7 @@ def config_for(name, **changes):
     cls = load(AGENTS, name, "agent")
     fields = cls.__dataclass_fields__
     values = {key: value for key, value in (SHORT | changes).items() if key in fields}
-    if name == "dqn":
+    if name == "dqn" and "quantiles" not in changes:
         del values["quantiles"]
     return construct(cls, values, name)
 
@@ -127,6 +128,66 @@ def test_a_budget_of_env_steps_is_met_whatever_an_update_was_before_a_resume(nam
     assert before.updates + 1 == last.updates == last.total_updates
     if "num_steps" in config_for(name).__dataclass_fields__:
         assert last.env_steps == 2 * 16 * 2 + 2 * 24 * 2
+
+
+def another(value):
+    """Another value of the same kind, that most fields take."""
+    if isinstance(value, bool):
+        return not value
+    return max(1, value // 2) if isinstance(value, int) else value / 2
+
+
+@pytest.mark.parametrize(("name", "world"), dict(LEARNERS).items())
+def test_a_state_is_taken_up_by_a_config_that_differs_in_all_that_is_not_fixed(name, world):
+    agent = built(name, worlds := make_worlds(world, 2, seed=1))
+    learning = agent.learn(worlds, Budget(updates=2))
+    next(learning)
+    config = agent.config
+    left_out = {"compile", "life_loss_ends", *config.fixed_at_resume}
+    numbers = {key: v for key, v in vars(config).items() if isinstance(v, int | float)}
+    changes = {key: another(v) for key, v in numbers.items() if key not in left_out}
+    other = construct(type(config), vars(config) | changes, name)
+    other = other.build(worlds.single_observation_space, worlds.single_action_space, seed=9, device="cpu")
+    other.restore(agent.state())
+    *_, last = other.learn(worlds, Budget(updates=2))
+    assert last.updates == 2
+    assert set(config.fixed_at_resume) <= set(type(config).__dataclass_fields__)
+
+
+def test_what_is_said_to_be_fixed_is_what_states_do_not_fit():
+    worlds = make_worlds(DISCRETE, 2, seed=1)
+    fixed = {"network": "mlp256", "dueling": True, "layer_norm": True, "quantiles": 3}
+    state = run_once(built("dqn", worlds), worlds)
+    for key, value in fixed.items():
+        with pytest.raises(ValueError, match="weights|shape"):
+            built("dqn", worlds, **{key: value}).restore(state)
+
+
+def run_once(agent, worlds):
+    next(agent.learn(worlds, Budget(updates=1)))
+    return agent.state()
+
+
+SILENT = [
+    (name, world)
+    for name, world in dict(LEARNERS).items()
+    if load(AGENTS, name, "agent").__dataclass_fields__["network"].default is None
+]
+
+
+@pytest.mark.parametrize(("name", "world"), SILENT)
+def test_a_network_is_chosen_by_what_is_observed_where_none_is_named(name, world):
+    config, worlds = load(AGENTS, name, "agent")(), make_worlds(world, 1)
+    assert config.for_observations(Box(0, 255, (4, 84, 84), np.uint8)).network == "nature"
+    spaces = (worlds.single_observation_space, worlds.single_action_space)
+    named = construct(type(config), {"network": "mlp"}, name).build(*spaces, seed=0, device="cpu")
+    chosen = config.build(*spaces, seed=0, device="cpu")
+    assert plain(named.weights()) == plain(chosen.weights())
+    assert chosen.config.network == "mlp"
+
+
+def test_all_who_have_the_key_choose_but_who_plays_boards_alone():
+    assert {name for name, _ in LEARNERS} - {name for name, _ in SILENT} == {"alphazero"}
 
 
 def plain(node):

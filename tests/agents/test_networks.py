@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import ActorCritic, NetworkError
+from agents.networks import ActorCritic, NetworkError, network_for
 
 PIXELS = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 
@@ -60,3 +60,19 @@ def test_discrete_observations_become_one_hot():
 def test_what_does_not_fit_is_refused(name: str, space: gymnasium.Space, words: str):
     with pytest.raises(NetworkError, match=words):
         network(name, space)
+
+
+@pytest.mark.parametrize(
+    ("space", "name"),
+    [
+        (PIXELS, "nature"),
+        (gymnasium.spaces.Box(0, 255, (3, 35, 200), np.uint8), "mlp"),  # too small for the convolutions
+        (gymnasium.spaces.Box(0, 255, (19, 8, 8), np.uint8), "board"),
+        (gymnasium.spaces.Box(-1, 1, (4, 84, 84)), "mlp"),  # not pixels
+        (gymnasium.spaces.Discrete(3), "mlp"),
+        (gymnasium.spaces.MultiBinary(5), "mlp"),
+    ],
+)
+def test_the_network_that_suits_an_observation_can_read_it(space, name):
+    assert network_for(space) == name
+    network(name, space)
