@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from scenes.progress import FAULTS, interruption, progress_bar, told
-from scenes.schema import Scene, SceneError
+from scenes.resume import check_resume
+from scenes.schema import Scene, SceneError, load_scene
 from scenes.trainees import Trainee, trainee_of
 from sim.checkpoints import PLAIN, save_checkpoint
 from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.records import Budget, Progress, State
-from sim.runs import Run, RunError, numbered
+from sim.runs import Run, RunError, new_folder, numbered
 from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
@@ -72,7 +73,7 @@ def budget_of(scene: Scene) -> Budget:
 
 def train(
     scene: Scene,
-    folder: Path,
+    folder: Path | None,
     *,
     device: str = "auto",
     resume: bool = False,
@@ -83,7 +84,7 @@ def train(
 
     Args:
         scene: what to train.
-        folder: the run folder; new unless `resume`.
+        folder: the run folder; new unless `resume`; None for a new one of the usual name.
         device: ``auto``, ``cpu`` or ``cuda``.
         resume: go on from the newest state in the folder.
         start_from: a checkpoint whose weights to start with.
@@ -94,8 +95,16 @@ def train(
         RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
     budget = budget_of(scene)
+    if folder is not None and resume and numbered(folder / "state"):
+        check_resume(load_scene(str(folder / "scene.toml")), scene)
     trainee = trainee_of(scene, device, start_from)
-    run = Run(folder, resume=resume)
+    try:
+        folder = folder or new_folder(default_folder(scene))
+        run = Run(folder, resume=resume)
+    except BaseException:
+        trainee.close()
+        raise
+    scene = trainee.scene
     session = Session(scene, trainee, budget, run, say)
     refused = False
     try:
@@ -124,6 +133,7 @@ class Session:
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.seconds_before = 0.0
         self.result = Trained(run.folder)
+        self._changed: str | None = None  # the scene that the run goes on by, until a state of it is kept
         self._before = 0  # what the budget counts, at the yield before this one
         usual = max(1, budget.amount // CHECKPOINTS_IN_A_RUN)
         self.checkpoint_every = scene.train.checkpoint_every or usual
@@ -138,10 +148,18 @@ class Session:
                 f"begin another run with --from {saved[-1]}"
             )
         if found is None:
+            self.run.forget_later()
             self.say(f"{self.run.folder} holds no state yet: starting from the beginning")
             return
         step, state = found
-        self.trainee.restore(state["learner"])
+        try:
+            self.trainee.restore(state["learner"])
+        except FAULTS as error:
+            raise RunError(
+                f"the state of step {step:,} in {self.run.folder} does not fit this scene: {told(error)}; "
+                f"leave the scene as it was, or begin another run with --from {saved[-1]}"
+            ) from error
+        self.run.forget_later()
         self.recent.extend(state["recent"].tolist())
         self.seconds_before = float(state["seconds"])
         self.result.env_steps, self.result.updates = int(state["env_steps"]), int(state["updates"])
@@ -161,7 +179,7 @@ class Session:
         if self._on_target():
             self.say(f"{self.run.folder} is finished: {self._reached()}; with another target it goes on")
             return self.result
-        self._keep_changes(steps_done)
+        self._announce_changes(steps_done)
         before = self.result.updates
         try:
             self._announce()
@@ -177,8 +195,8 @@ class Session:
             raise
         return self.result
 
-    def _keep_changes(self, steps_done: int) -> None:
-        """Say what is changed where a run goes on, and keep it: the scene beside it is what it goes on by."""
+    def _announce_changes(self, steps_done: int) -> None:
+        """Say what is changed where a run goes on; `_save` keeps it with the first state that it led to."""
         path, scene = self.run.folder / "scene.toml", self.scene.toml()
         before = path.read_text("utf-8") if path.is_file() else scene
         changed = differences(tomllib.loads(before), tomllib.loads(scene))
@@ -187,9 +205,16 @@ class Session:
         line = f"from step {steps_done:,} on: {', '.join(changed)}"
         self.say(line)
         history = [line for line in before.splitlines() if line.startswith("#")]
-        whole = path.with_suffix(".new")
-        whole.write_text("\n".join([*history, f"# {line}", scene]), "utf-8")
-        whole.replace(path)
+        self._changed = "\n".join([*history, f"# {line}", scene])
+
+    def _keep_changes(self) -> None:
+        """Replace the scene beside the run by the one that it goes on by."""
+        if self._changed is not None:
+            path = self.run.folder / "scene.toml"
+            whole = path.with_suffix(".new")
+            whole.write_text(self._changed, "utf-8")
+            whole.replace(path)
+            self._changed = None
 
     def _learn(self) -> None:
         """Take what the learner yields, and save, log, score and stop in between."""
@@ -293,6 +318,7 @@ class Session:
             "updates": progress.updates,
         }
         self.run.save_state(step, state)
+        self._keep_changes()
 
     def _how_to_go_on(self, error: BaseException | None = None) -> str:
         """What is safe, and the line that goes on; after `error` with a change that may avoid it."""

@@ -160,7 +160,6 @@ def train(
     """Train; the second value tells whether a person stopped it."""
     from scenes.perceiving import trains_perception
     from scenes.sampling import trains_sampler
-    from scenes.train import default_folder
     from scenes.train import train as work
 
     scene = load_scene(name, changes, seed)
@@ -173,9 +172,7 @@ def train(
             raise SceneError(f"--steps must be at least 1, not {steps}")
         scene = replace(scene, train=replace(scene.train, **{unit: steps}))
         scene.raw.setdefault("train", {})[unit] = steps
-    result = work(
-        scene, run or default_folder(scene), device=device, resume=resume, start_from=start_from, say=say
-    )
+    result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
     if result.stopped:
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
@@ -206,7 +203,8 @@ def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -
     mine, other = uses(kept), uses(asked)
     if mine != other:
         raise SceneError(
-            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} ({", ".join(other)})'
+            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} '
+            f"({', '.join(other)}): begin another run for that"
         )
     if scene.seed != kept.seed:
         raise SceneError(

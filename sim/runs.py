@@ -22,6 +22,7 @@ import math
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ class Run:
                 sweep(part)
             prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
             self._metrics = self._metrics_path.open("ab")
+            self._length = self._metrics.tell()
             self._events = EventFileWriter(str(folder))
         except Timeout as error:
             raise RunError(f"{folder} is in use by another process; wait, or choose another --run") from error
@@ -129,7 +131,7 @@ class Run:
         return folder
 
     def newest_state(self) -> tuple[int, State] | None:
-        """The newest state that loads, with its step; metrics written after it are cut off.
+        """The newest state that loads, with its step; `forget_later` then goes back to it.
 
         Raises:
             RunError: if there are states but none of them loads.
@@ -145,14 +147,17 @@ class Run:
             if "metrics_bytes" not in state:
                 damaged.append(f"{folder} is damaged: it does not say how long metrics.jsonl was")
                 continue
-            length = int(state.pop("metrics_bytes"))
-            self._metrics.truncate(length)
-            self._metrics.seek(length)
+            self._length = int(state.pop("metrics_bytes"))
             return int(folder.name), state
         if damaged:
             raise RunError("no state of this run loads: " + "; ".join(damaged))
-        self._metrics.truncate(0)
+        self._length = 0
         return None
+
+    def forget_later(self) -> None:
+        """Cut off the metrics that were written after the state that `newest_state` found."""
+        self._metrics.truncate(self._length)
+        self._metrics.seek(self._length)
 
     def close(self) -> None:
         """Flush, close and unlock, also when the disk is full."""
@@ -162,6 +167,26 @@ class Run:
             self._events.close()
         finally:
             self._lock.release()
+
+
+def new_folder(folder: Path) -> Path:
+    """Make `folder`, or where there is one the first of ``…-2``, ``…-3`` and so on that is free.
+
+    Two processes that ask for the same name at the same time get two.
+
+    Raises:
+        SaveError: if it cannot be made.
+    """
+    names = (folder.name if number == 1 else f"{folder.name}-{number}" for number in count(1))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for free in map(folder.with_name, names):
+            with suppress(FileExistsError):
+                free.mkdir()
+                return free
+    except OSError as error:
+        raise SaveError(error.errno, f"could not make {folder}: {reason(error)}") from error
+    raise AssertionError("there is always a free name")
 
 
 def seed_folder(folder: Path, seed: int) -> Path:

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -20,9 +21,12 @@ import numpy as np
 import pytest
 
 import agents.dqn
+from agents.evaluate import Scores
 from scenes.cli import main
-from scenes.schema import load_scene
+from scenes.resume import check_resume
+from scenes.schema import SceneError, load_scene
 from scenes.train import TrainingFailed, duration, train
+from scenes.trainees import trainee_of
 from sim.checkpoints import load_checkpoint
 from sim.errors import RequestError
 from sim.runs import RunError
@@ -356,3 +360,150 @@ def test_a_learner_that_finds_its_worlds_unfit_leaves_no_run_behind(tmp_path):
     with pytest.raises(RequestError, match="maskableppo"):
         train(load_scene(str(own)), tmp_path / "r", device="cpu", say=quiet)
     assert not (tmp_path / "r").exists()
+
+
+def contents(run: Path) -> dict[str, str]:
+    """Every file of a run by its hash, but its lock, which is empty."""
+    files = (path for path in run.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A run of 384 steps, of which tests take copies."""
+    folder = tmp_path_factory.mktemp("begun") / "r"
+    train(small("train.env_steps=384", "train.checkpoint_every=128"), folder, device="cpu", say=quiet)
+    return folder
+
+
+FIXED = [
+    ("world.num_envs=8", "world.num_envs = 8 (was 2)"),
+    ("world.kwargs.sutton_barto_reward=true", "world.kwargs = {'sutton_barto_reward': True} (was {})"),
+    ("agent.network=mlp256", "agent.network = 'mlp256' (was 'mlp')"),
+    ("agent.normalize_returns=true", "agent.normalize_returns = True (was False)"),
+    ("agent.use=dqn", "begin another run for that"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), FIXED)
+def test_what_a_resume_cannot_change_is_refused_before_anything_is_written(
+    begun, tmp_path, capsys, change, words
+):
+    run = tmp_path / "r"
+    shutil.copytree(begun, run)
+    before = contents(run)
+    command = ["train", "cartpole", "--run", str(run), "--resume", "--device", "cpu", "--steps", "512"]
+    assert main([*command, "--set", change]) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) == 1
+    assert contents(run) == before
+    assert main(command) == 0, "plainly it goes on"
+
+
+def test_what_a_resume_can_change_is_taken_and_the_budget_is_met(begun, tmp_path):
+    run = tmp_path / "r"
+    shutil.copytree(begun, run)
+    changes = [
+        "agent.num_steps=48",
+        "agent.minibatch_size=32",
+        "agent.learning_rate=1e-4",
+        "agent.network=mlp",
+    ]
+    command = ["train", "cartpole", "--run", str(run), "--resume", "--device", "cpu", "--steps", "900"]
+    assert main([*command, *sets(*changes)]) == 0
+    assert [row["env_steps"] for row in metrics(run)][-2:] == [864, 960], "the first whole update from 900 on"
+    assert load_scene(str(run / "scene.toml")).agent.fields["num_steps"] == 48
+
+
+def test_a_runs_scene_stays_until_an_update_by_the_new_one_is_saved(tmp_path, mortal, monkeypatch):
+    train(mortal, tmp_path / "whole", device="cpu", say=quiet)
+    monkeypatch.setattr(Mortal, "fault", RuntimeError("the emulator died"))
+    monkeypatch.setattr(Mortal, "left", 180)
+    with pytest.raises(TrainingFailed):
+        train(mortal, tmp_path / "r", device="cpu", say=quiet)
+    kept = (tmp_path / "r" / "scene.toml").read_text()
+    faster = load_scene(str(mortal.source), ["agent.learning_rate=0.1"])
+    with pytest.raises(TrainingFailed, match="the state of step 128 is safe"):
+        train(faster, tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert (tmp_path / "r" / "scene.toml").read_text() == kept
+    monkeypatch.setattr(Mortal, "fault", None)
+    train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
+
+
+def test_a_state_that_does_not_fit_is_refused_with_nothing_written(begun, tmp_path, monkeypatch):
+    run = tmp_path / "r"
+    shutil.copytree(begun, run)
+    before = contents(run)
+    monkeypatch.setattr("scenes.train.check_resume", lambda kept, scene: None)
+    with pytest.raises(RunError, match="state of step 384 in .* does not fit this scene.*--from .*384"):
+        train(small("agent.network=mlp256"), run, device="cpu", resume=True, say=quiet)
+    after = {path: found for path, found in contents(run).items() if "tfevents" not in path}
+    assert after.items() <= before.items() and len(after) + 1 == len(before)
+
+
+@pytest.mark.parametrize(
+    ("scene", "fixed", "free"),
+    [
+        ("frames-vae", "sampler.0.examples=100", "sampler.0.learning_rate=1e-5"),
+        ("frames-vae", "sampler.0.data=frames/breakout", "sampler.0.batch_size=3"),
+        ("pong-detector", "perception.0.views=100", "perception.0.learning_rate=1e-5"),
+        ("pong-detector", "agent.checkpoint=elsewhere", "view.fps=30"),
+        ("pong-seen", "perception.0.relations=false", "agent.learning_rate=1e-5"),
+        ("pong-seen", "perception.0.smoothing=0.9", "train.evaluate_every=1000"),
+        ("pong-dqn", "agent.buffer_size=7000", "agent.batch_size=7"),
+    ],
+)
+def test_states_fit_the_data_and_models_that_they_were_taken_of(scene, fixed, free):
+    kept = load_scene(scene)
+    check_resume(kept, load_scene(scene, [free]))
+    with pytest.raises(SceneError, match=rf"cannot go on with {re.escape(fixed.partition('=')[0])} = "):
+        check_resume(kept, load_scene(scene, [fixed]))
+
+
+def test_two_trainings_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("scenes.train.default_folder", lambda scene: Path("runs") / f"{scene.name}-now")
+    found = [train(small("train.env_steps=64"), None, device="cpu", say=quiet).folder for _ in range(2)]
+    assert found == [Path("runs/cartpole-now"), Path("runs/cartpole-now-2")]
+    assert weights_hash(found[0]) == weights_hash(found[1])
+
+
+SILENT = """title = "Silent"
+[world]
+use = "gym/CartPole-v1"
+num_envs = 2
+[agent]
+use = "ppo"
+num_steps = 16
+minibatch_size = 32
+[train]
+env_steps = 64
+"""
+
+
+def test_a_scene_that_names_no_network_trains_and_is_played_by_the_one_that_was_chosen(tmp_path, capsys):
+    own, run = tmp_path / "own.toml", str(tmp_path / "r")
+    own.write_text(SILENT)
+    assert main(["train", str(own), "--run", run, "--device", "cpu"]) == 0
+    assert main(["train", str(own), "--run", run, "--device", "cpu", "--resume", "--steps", "128"]) == 0
+    assert load_checkpoint(tmp_path / "r").card["config"]["network"] == "mlp"
+    assert load_scene(f"{run}/scene.toml").agent.fields["network"] == "mlp"
+    assert main(["evaluate", str(own), "--checkpoint", run, "--device", "cpu", "--episodes", "1"]) == 0
+    assert "does not fit" not in capsys.readouterr().err
+
+
+def test_scores_on_the_way_are_of_what_evaluate_plays(tmp_path, monkeypatch):
+    played = []
+    monkeypatch.setattr(
+        "scenes.trainees.evaluate", lambda learner, config, **more: played.append(config) or Scores((), {})
+    )
+    monkeypatch.setattr(Scores, "metrics", lambda self: {})
+    scene = small("train.evaluate_every=64", "perception.0.training_origin=truth",
+        "perception.0.origin=noisy truth", scene="pong-seen",
+    )  # fmt: skip
+    trainee = trainee_of(scene, "cpu", None)
+    trainee.evaluate()
+    trainee.close()
+    assert [config.witness.origin for config in played] == ["noisy truth"]
+    assert trainee._config.witness.origin == "truth"

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.errors import RequestError
 from sim.files import SaveError
 from sim.records import Segment
-from sim.runs import Run, RunError, numbered, seed_folder, seed_runs
+from sim.runs import Run, RunError, new_folder, numbered, seed_folder, seed_runs
 from sim.states import read_state, write_state
 
 
@@ -201,11 +202,14 @@ def test_metrics_are_cut_back_to_the_state_that_is_resumed(run):
         killed.write(b'{"loss": 4.')  # a line that a kill cut short
     again = reopened(run)
     assert again.newest_state()[0] == 20
+    assert len((again.folder / "metrics.jsonl").read_bytes().splitlines()) == 4, "looking changes nothing"
+    again.forget_later()
     again.log(3, {"loss": 3.5})
     assert metrics(again) == [{"loss": 1.0, "name": "pong"}, {"loss": 2.0}, {"loss": 3.5}]
     cut(again.states / "20" / "arrays.safetensors")
     again = reopened(again)
     assert again.newest_state()[0] == 10
+    again.forget_later()
     assert metrics(again) == [{"loss": 1.0, "name": "pong"}]
     again.close()
 
@@ -214,6 +218,7 @@ def test_a_run_without_a_state_starts_its_metrics_over(run):
     run.log(1, {"loss": 1.0})
     again = reopened(run)
     assert again.newest_state() is None
+    again.forget_later()
     again.log(1, {"loss": 2.0})
     assert metrics(again) == [{"loss": 2.0}]
     again.close()
@@ -318,6 +323,7 @@ def test_killed_at_any_moment_of_a_save_the_newest_complete_state_loads(tmp_path
         run = Run(run_folder, resume=True)
         step, found = run.newest_state()
         same(found, {"step": step, "w": np.full(9, step)})
+        run.forget_later()
         assert not list(run_folder.glob("*/.*")), "what was half-written is swept"
         for path in numbered(run.checkpoints):
             assert load_checkpoint(path).weights["w"].tolist() == [int(path.name)] * 9
@@ -378,3 +384,21 @@ def test_a_training_of_several_seeds_is_its_seeds_runs_in_order(tmp_path):
     assert [path.name for path in seed_runs(tmp_path / "r")] == ["seed-0", "seed-9", "seed-10"]
     assert seed_runs(tmp_path / "r" / "seed-9") == [tmp_path / "r" / "seed-9"]
     assert seed_runs(tmp_path / "nowhere") == [tmp_path / "nowhere"]
+
+
+def test_who_asks_for_the_same_name_at_the_same_time_gets_another_one(tmp_path):
+    start, got = threading.Barrier(8), []
+
+    def ask():
+        start.wait()
+        got.append(new_folder(tmp_path / "runs" / "pong-1"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(path.name for path in got) == ["pong-1", *(f"pong-1-{i}" for i in range(2, 9))]
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SaveError, match="could not make .*inside: not a directory"):
+        new_folder(tmp_path / "file" / "inside")
