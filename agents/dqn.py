@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from agents.gradient import GradientStep, adam
+from agents.memory import check_batch
 from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, falling
 from agents.replay import Batch, Priorities, Replay
@@ -209,6 +210,7 @@ class DQNLearner(QPolicy):
         """Play and learn in turn until the budget is spent; yields about every thousand env steps.
 
         Raises:
+            MemoryRefused: if the replay or a batch does not fit into memory.
             CompileError: if there is nothing to compile with.
             NonFiniteError: if the loss is not finite.
         """
@@ -266,6 +268,7 @@ class DQNLearner(QPolicy):
         """Reserve the replay, or take it and the worlds up from a restored state."""
         config = self.config
         self._worlds = worlds
+        check_batch("agent.batch_size", config.batch_size, worlds.single_observation_space, self.device)
         resumed = self._resumed
         obs, info = worlds.reset() if resumed is None else worlds.restore(resumed["worlds"])
         self._replay = Replay(

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from agents.gradient import GradientStep, check_minibatch, minibatches
 from agents.layout import stack, take
+from agents.memory import check_rollout
 from agents.networks import NETWORKS, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
@@ -223,10 +224,12 @@ class PPOLearner(ActorCriticLearner):
 
         Raises:
             MinibatchError: if a minibatch is larger than a rollout.
+            MemoryRefused: if a rollout does not fit into memory.
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
         self.config.check_rollout(worlds.num_envs)
+        check_rollout(self.config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self._step.prepare()
         steps_per_update = self.config.num_steps * worlds.num_envs
         self._worlds = worlds

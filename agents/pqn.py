@@ -30,6 +30,7 @@ from torch import Tensor
 
 from agents.gradient import GradientStep, check_minibatch, minibatches, radam
 from agents.layout import stack, take
+from agents.memory import check_rollout
 from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
@@ -200,11 +201,13 @@ class PQNLearner(QPolicy):
 
         Raises:
             MinibatchError: if a minibatch is larger than a rollout.
+            MemoryRefused: if a rollout does not fit into memory.
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
         config = self.config
         config.check_rollout(worlds.num_envs)
+        check_rollout(config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self._step.prepare()
         steps_per_update = config.num_steps * worlds.num_envs
         self._worlds = worlds

@@ -12,18 +12,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agents.evaluate import evaluate
+from agents.memory import observation_bytes
 from scenes.build import agent_card, check_agent, chosen_device, scene_agent, settled
 from scenes.living import lived_world
 from scenes.perceiving import PerceptionTrainee, trains_perception
 from scenes.sampling import SamplerTrainee, trains_sampler
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card, load_checkpoint
+from sim.machine import check_memory
 from sim.protocols import LearnerConfig
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
 
 PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
 EVALUATION_EPISODES = 20
+MANY_ENVS = 256  # from which on it is asked whether memory holds them
+OBSERVATIONS = 4  # of each world at once: as it has them, as they were handed out, final ones, the learner's
 
 
 class Trainee(Protocol):
@@ -110,6 +114,7 @@ class AgentTrainee:
         # Scored on the way it plays as `evaluate` lets it play, whatever it learns from.
         self._scored = lived_world(scene, device) if scene.train.evaluate_every else self._config
         self._seed, self._num_envs = scene.seed, scene.world.num_envs
+        self._check_memory(self._num_envs)
         self._worlds = self._new_worlds()
         self.scene = settled(scene, self._worlds.single_observation_space)
         agent = self._agent = learner_config(self.scene)
@@ -181,6 +186,22 @@ class AgentTrainee:
     def close(self) -> None:
         """See `Trainee`."""
         self._worlds.close()
+
+    def _check_memory(self, num_envs: int) -> None:
+        """Refuse more worlds than memory holds the observations of.
+
+        Raises:
+            MemoryRefused: naming the key and the GiB.
+        """
+        if num_envs < MANY_ENVS:
+            return
+        one = self._config.make_batch(1, self._seed)
+        one.close()
+        check_memory(
+            OBSERVATIONS * num_envs * observation_bytes(one.single_observation_space),
+            f"a batch of {num_envs:,} worlds",
+            "set a smaller world.num_envs",
+        )
 
     def _new_worlds(self) -> Worlds:
         worlds: Worlds = self._config.make_batch(self._num_envs, self._seed)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sim.machine import check_memory
 from sim.records import Array, Budget, Progress, State
 from supervised.numerics import (
     NonFiniteError,
@@ -44,6 +45,8 @@ Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
 
 #: What generators are for, beside the order of epochs: one for update 3 is no other thing's generator 3.
 AUGMENTATION, VALIDATION = 1, 2
+
+LARGE = 10_000  # examples of a batch from which on it is asked whether memory holds it
 
 
 class Examples(Protocol):
@@ -122,6 +125,7 @@ class Fit:
 
         Raises:
             ValueError: if there are no examples, or a batch cannot be shared evenly by the processes.
+            MemoryRefused: if a batch does not fit into memory.
         """
         rank, processes = _place()
         if options.batch_size % processes:
@@ -132,6 +136,7 @@ class Fit:
         for name, examples in (("train", train), ("validation", validation)):
             if not len(examples):
                 raise ValueError(f"there are no {name} examples")
+        _check_batch(options.batch_size, train)
         self.device = torch.device(device)
         self.network = network.to(self.device)
         self.options = options
@@ -325,6 +330,18 @@ class Fit:
                 self._best_weights = to_arrays(self.kept.state_dict())
         else:
             self._since_best += 1
+
+
+def _check_batch(size: int, examples: Examples) -> None:
+    """Refuse batches that no memory holds, two of them: one is drawn while another is learned from."""
+    if size < LARGE:
+        return
+    one = examples.batch(np.zeros(1, np.int64), np.random.default_rng(0))
+    check_memory(
+        2 * size * sum(array.nbytes for array in one.values()),
+        f"a batch of {size:,} examples, with the next one drawn ahead,",
+        "set a smaller batch_size",
+    )
 
 
 def fits_exactly(device: str) -> bool:

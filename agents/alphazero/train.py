@@ -32,10 +32,12 @@ from agents.alphazero.puct import PUCTTree
 from agents.alphazero.selfplay import Boards, Chapter, Memory, Move, Positions, SelfPlay
 from agents.alphazero.tree import Node, Tree, grow, planted
 from agents.gradient import GradientStep
+from agents.memory import check_batch, check_search, observation_bytes
 from agents.networks import NETWORKS
 from agents.policy import ActorCriticLearner
 from agents.q_policy import falling
 from sim.errors import RequestError
+from sim.machine import check_memory
 from sim.protocols import Game
 from sim.records import Array, Budget, Decision, Episode, Progress, State
 from sim.vector import Worlds
@@ -126,7 +128,9 @@ class AlphaZero:
 
         Raises:
             SearchError: where actions are not the moves of a game.
+            MemoryRefused: if a search does not fit into memory.
         """
+        check_search(self.num_simulations)
         if not isinstance(action_space, Discrete):
             raise SearchError(f"alphazero plays games of moves, such as chess; this world has {action_space}")
         return AlphaZeroLearner(self, observation_space, action_space, seed, device)
@@ -252,6 +256,7 @@ class AlphaZeroLearner(ActorCriticLearner):
 
         Raises:
             SearchError: if the worlds do not show their positions.
+            MemoryRefused: if searches, games or batches do not fit into memory.
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
@@ -295,6 +300,14 @@ class AlphaZeroLearner(ActorCriticLearner):
         """Start games in all worlds, or take them up from a restored state."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
+        config, space = self.config, worlds.single_observation_space
+        check_search(config.num_simulations, worlds.num_envs)
+        check_memory(
+            config.buffer_size * observation_bytes(space),
+            f"a memory of {config.buffer_size:,} positions",
+            "set a smaller agent.buffer_size",
+        )
+        check_batch("agent.minibatch_size", config.minibatch_size, space, self.device)
         self._worlds = worlds
         boards: Boards = worlds  # type: ignore[assignment]
         if self._resumed is None:

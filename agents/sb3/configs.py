@@ -29,6 +29,7 @@ from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.memory import check_batch, check_rollout
 from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
 from agents.sb3.memory import ring_rows
 from agents.sb3.worlds import Look, policy_for
@@ -190,7 +191,12 @@ class A2C(Algorithm):
     max_grad_norm: float = 0.5
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """See `Algorithm`."""
+        """See `Algorithm`.
+
+        Raises:
+            MemoryRefused: if their rollout does not fit.
+        """
+        check_rollout(self.num_steps, env.num_envs, env.observation_space)
         return super().arguments(env) | {
             "n_steps": self.num_steps,
             "gae_lambda": self.gae_lambda,
@@ -277,6 +283,7 @@ class OffPolicy(Algorithm):
             f"a replay of {rows:,} transitions, two whole observations each,",
             "set a smaller agent.buffer_size",
         )
+        check_batch("agent.batch_size", self.batch_size, space)
         return super().arguments(env) | {
             "buffer_size": rows,
             "batch_size": self.batch_size,

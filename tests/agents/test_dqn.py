@@ -15,6 +15,7 @@ from agents.networks import NetworkError, QNetwork
 from agents.q_policy import best_actions
 from agents.replay import Batch
 from sim.catalog import make_worlds, world_config
+from sim.machine import MemoryRefused
 from sim.records import Budget, Segment
 from supervised.numerics import NonFiniteError
 
@@ -291,3 +292,12 @@ def test_learns_cartpole_well(seed, fields):
     world = world_config("gym/CartPole-v1", {})
     trained = evaluate(agent, world, episodes=10, seed=seed, greedy=True)
     assert trained.metrics()["return_mean"] > 150
+
+
+def test_a_batch_that_no_memory_holds_is_refused_by_its_key(monkeypatch):
+    worlds = make_worlds("gym/CartPole-v1", 2)
+    config = DQN(buffer_size=1000, batch_size=1000, learning_starts=0)
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    monkeypatch.setattr("sim.machine.free_memory", lambda: 31_999)  # a thousand times two of four float32
+    with pytest.raises(MemoryRefused, match=r"1,000 transitions needs .* smaller agent\.batch_size"):
+        next(agent.learn(worlds, Budget(updates=1)))

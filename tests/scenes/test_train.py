@@ -29,6 +29,7 @@ from scenes.train import TrainingFailed, duration, train
 from scenes.trainees import trainee_of
 from sim.checkpoints import load_checkpoint
 from sim.errors import RequestError
+from sim.machine import MemoryRefused
 from sim.runs import RunError
 
 #: Processes that start at once, because what is slow to import was imported by the one that they fork from.
@@ -322,6 +323,32 @@ def test_what_cannot_be_is_refused_before_there_is_a_run(tmp_path, capsys, chang
     assert main(["train", "cartpole", "--run", str(tmp_path / "r"), "--set", change]) == 2
     said = capsys.readouterr().err
     assert words in said and len(said.splitlines()) == 1
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("scene", "change", "words"),
+    [
+        ("cartpole", "agent.num_steps=10000000000", "set a smaller agent.num_steps or world.num_envs"),
+        ("pong-pqn", "agent.num_steps=10000000000", "set a smaller agent.num_steps"),
+        ("pong-sb3", "agent.num_steps=10000000000", "set a smaller agent.num_steps"),
+        ("pong-dqn", "agent.buffer_size=10000000000", "set a smaller agent.buffer_size"),
+        ("chess-kqk", "agent.num_simulations=10000000000", "set a smaller agent.num_simulations"),
+        ("chess-kqk", "agent.buffer_size=10000000000", "set a smaller agent.buffer_size"),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_played(tmp_path, capsys, scene, change, words):
+    few = ["--set", "world.num_envs=2", "--steps", "64"]
+    assert main(["train", scene, "--run", str(tmp_path / "r"), "--set", change, *few]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert words in said and re.search(r"needs [\d,.]+ GiB of memory, [\d,.]+ GiB are free", said)
+    assert not (tmp_path / "r").exists()
+
+
+def test_more_worlds_than_memory_holds_are_refused_before_they_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("sim.machine.free_memory", lambda: 4 * 300 * 16 - 1)  # CartPole: four float32
+    with pytest.raises(MemoryRefused, match="a batch of 300 worlds needs .* smaller world.num_envs"):
+        train(small("world.num_envs=300"), tmp_path / "r", device="cpu", say=quiet)
     assert not (tmp_path / "r").exists()
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from sim.machine import MemoryRefused
 from sim.records import Budget
 from sim.states import read_state, write_state
 from supervised import fit as fitting_loop
@@ -268,3 +269,8 @@ def test_the_thread_that_draws_ahead_ends_with_the_fit():
     assert threading.active_count() == before + 1
     learning.close()
     assert threading.active_count() == before
+
+
+def test_a_batch_that_no_memory_holds_is_refused_before_it_is_drawn():
+    with pytest.raises(MemoryRefused, match="a batch of 10,000,000,000,000 examples, .* smaller batch_size"):
+        fit(batch_size=10**13)
