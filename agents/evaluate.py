@@ -9,7 +9,7 @@ one stratum of the intervals: what a seed contributes to the score is fixed befo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,12 @@ class Scores:
             for name in ("win", "draw", "loss")
         }
         return shares | {"mates": np.array([float(episode.mate) for episode in self.episodes])}
+
+
+def pooled(scores: Sequence[Scores]) -> Scores:
+    """The scores of several policies as one: of each seed of a training; each is a stratum, or several."""
+    episodes = tuple(episode for each in scores for episode in each.episodes)
+    return Scores(episodes, scores[0].protocol, sum(each.seeds for each in scores))
 
 
 def evaluate(

@@ -46,21 +46,36 @@ class Comparison:
         return True if low > 0.5 else False if high < 0.5 else None
 
 
-def compare(x: Array, y: Array) -> Comparison:
+def compare(x: Array, y: Array, x_strata: int = 1, y_strata: int = 1) -> Comparison:
     """Compare two independent samples of scores, (N,) and (M,).
 
+    Args:
+        x: scores X.
+        y: scores Y.
+        x_strata: of how many equal strata, one after another, `x` consists; see the module.
+        y_strata: the same of `y`.
+
     Raises:
-        ValueError: if either has fewer than two.
+        ValueError: if either has fewer than two, or a stratum has.
 
     >>> found = compare(np.array([3.0, 4.0, 5.0]), np.array([1.0, 2.0, 3.0]))
     >>> round(found.probability_of_improvement[0], 3), found.iqm_difference[0], found.improves
     (0.944, 2.0, True)
     """
-    if min(len(x), len(y)) < 2:
+    strata = [*np.split(x, x_strata), *np.split(y, y_strata)]
+    if min(map(len, strata)) < 2:
         raise ValueError(f"a comparison needs at least 2 scores of each, not {len(x)} and {len(y)}")
+
+    def interval(statistic: Callable[..., Any]) -> Interval:
+        def of_both(*drawn: Array, axis: int) -> Any:
+            sides = drawn[:x_strata], drawn[x_strata:]
+            return statistic(*(np.concatenate(side, axis=axis) for side in sides), axis=axis)
+
+        return _interval(strata, of_both)
+
     return Comparison(
-        (float(probability_of_improvement(x, y)), _interval((x, y), probability_of_improvement)),
-        (float(_iqm_difference(x, y)), _interval((x, y), _iqm_difference)),
+        (float(probability_of_improvement(x, y)), interval(probability_of_improvement)),
+        (float(_iqm_difference(x, y)), interval(_iqm_difference)),
     )
 
 
@@ -84,6 +99,21 @@ def probability_of_improvement(x: Array, y: Array, axis: int = -1) -> Any:
     ):  # where all are equal: of a p-value that nobody asks for
         u = stats.mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic
     return u / (x.shape[axis] * y.shape[axis])
+
+
+def mean_interval(values: Array) -> Interval:
+    """Student's 95 % interval of the mean of a few independent values (N,), such as a score of each seed.
+
+    Low and high: nan of one value.
+
+    >>> [round(end, 3) for end in mean_interval(np.array([1.0, 2.0, 3.0]))]  # 2 ± 4.303 · 1 / √3
+    [-0.484, 4.484]
+    """
+    if len(values) < 2:
+        return math.nan, math.nan
+    mean = float(values.mean())
+    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
+    return mean - half, mean + half
 
 
 def bootstrap_interval(strata: Sequence[Array], statistic: Callable[..., Any]) -> Interval:

@@ -102,6 +102,7 @@ class Train(Common):
     steps: Annotated[int | None, arg(help="instead of the scene's budget", metavar="N")] = None
     resume: Annotated[bool, arg(help="go on, exactly where --run or the newest run stopped")] = False
     start_from: Annotated[Path | None, arg(name="from", help="start with a checkpoint", metavar="DIR")] = None
+    seeds: Annotated[int, arg(help="how many, each into RUN/seed-<n>", metavar="K")] = 1
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """The run and its figures."""
@@ -116,6 +117,7 @@ class Train(Common):
             steps=self.steps,
             resume=self.resume,
             start_from=self.start_from,
+            seeds=self.seeds,
         )
         return answer, INTERRUPTED if interrupted else DONE
 

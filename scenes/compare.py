@@ -1,6 +1,7 @@
 """`playfield compare RUN RUN …`: which of several runs is better, and how sure that is.
 
-A RUN is a run folder, which stands for its newest checkpoint, or a checkpoint folder. Each plays the same
+A RUN is a run folder, which stands for its newest checkpoint, or a checkpoint folder, or the folder of a
+training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same
 number of whole games afresh, in worlds from the same seeds: scores in cards may be of other seeds, episodes
 and packages. Every pair is then compared by `agents.statistics.compare`, in the order that was given.
 
@@ -19,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from agents.evaluate import Scores
+from agents.evaluate import Scores, pooled
 from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
@@ -30,7 +31,7 @@ from sim.catalog import world_config
 from sim.checkpoints import CARD, Card, load_card
 from sim.errors import RequestError
 from sim.protocols import Policy, WorldConfig
-from sim.runs import numbered
+from sim.runs import numbered, seed_runs
 
 VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # in a stamp: what plays now, whatever played then
 
@@ -43,13 +44,14 @@ class CompareError(RequestError, ValueError):
 class Contender:
     """One of the runs, ready to play.
 
-    `name` is what the user wrote; `trained` is the budget that its card tells.
+    `name` is what the user wrote; `trained` is the budget that its card tells. A training of several seeds is
+    one contender, with a policy of each seed.
     """
 
     name: str
-    checkpoint: Path
+    checkpoints: tuple[Path, ...]
     config: WorldConfig
-    policy: Policy
+    policies: tuple[Policy, ...]
     greedy: bool
     trained: dict[str, Any]
 
@@ -91,22 +93,22 @@ def compare(
         raise CompareError("compare needs two runs or more: playfield compare runs/a runs/b")
     if episodes < 2:
         raise CompareError(f"--episodes must be at least 2, not {episodes}: one game has no interval")
-    checkpoints = [newest(run) for run in runs]
-    for (run, path), (again, same) in combinations(zip(runs, checkpoints, strict=True), 2):
-        if path.resolve() == same.resolve():
-            raise CompareError(f"{run} and {again} are the same checkpoint, {path}: name another")
-    contenders = [_contender(run, path, changes, device) for run, path in zip(runs, checkpoints, strict=True)]
+    checkpoints = [tuple(newest(each) for each in seed_runs(run)) for run in runs]
+    for (run, paths), (again, others) in combinations(zip(runs, checkpoints, strict=True), 2):
+        for path in paths:
+            if path.resolve() in [other.resolve() for other in others]:
+                raise CompareError(f"{run} and {again} are the same checkpoint, {path}: name another")
+    contenders = [
+        _contender(run, paths, changes, device) for run, paths in zip(runs, checkpoints, strict=True)
+    ]
     for one, other in combinations(contenders, 2):
         _check_stamps(one, other, across_protocols)
-    scores = [
-        played(each.policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy)
-        for each in contenders
-    ]
+    scores = [_scored(each, episodes, seed) for each in contenders]
     sides = [_side(each, found) for each, found in zip(contenders, scores, strict=True)]
     rows = []
     results = []
     for i, j in combinations(range(len(runs)), 2):
-        found = compared(scores[i].returns, scores[j].returns)
+        found = compared(scores[i].returns, scores[j].returns, scores[i].seeds, scores[j].seeds)
         results.append((i, j, found))
         rows.append(
             {
@@ -145,7 +147,8 @@ def newest(run: Path) -> Path:
     return found[-1]
 
 
-def _contender(run: Path, checkpoint: Path, changes: Sequence[str], device: str) -> Contender:
+def _contender(run: Path, checkpoints: tuple[Path, ...], changes: Sequence[str], device: str) -> Contender:
+    checkpoint = checkpoints[0]
     card = load_card(checkpoint)
     kept = checkpoint.parent.parent / "scene.toml"
     if checkpoint.parent.name == "checkpoints" and kept.is_file():
@@ -155,10 +158,21 @@ def _contender(run: Path, checkpoint: Path, changes: Sequence[str], device: str)
     config, agent = lived_world(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     try:
-        policy, _ = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+        place = chosen_device(device, agent)
+        policies = tuple(build_policy(scene, worlds, config, place, path)[0] for path in checkpoints)
     finally:
         worlds.close()
-    return Contender(str(run), checkpoint, config, policy, agent.greedy, card.get("trained", {}))
+    return Contender(str(run), checkpoints, config, policies, agent.greedy, card.get("trained", {}))
+
+
+def _scored(each: Contender, episodes: int, seed: int) -> Scores:
+    """Fresh scores; those of several seeds of a training pooled, each a stratum."""
+    return pooled(
+        [
+            played(policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy)
+            for policy in each.policies
+        ]
+    )
 
 
 def scene_of(checkpoint: Path, card: Card, changes: Sequence[str] = ()) -> Scene:
@@ -214,7 +228,7 @@ def _differences(one: Contender, other: Contender) -> dict[str, list[Any]]:
 def _side(contender: Contender, scores: Scores) -> dict[str, Any]:
     return {
         "run": contender.name,
-        "checkpoint": str(contender.checkpoint),
+        "checkpoint": str(contender.checkpoints[0] if len(contender.checkpoints) == 1 else contender.name),
         "trained": contender.trained,
         "metrics": scores.metrics(),
         "n": len(scores.episodes),
@@ -231,7 +245,7 @@ def _show(
 ) -> None:
     """Two tables for a person: the runs by number, and every pair of numbers."""
     console = Console(stderr=True)
-    games = f"{len(scores[0].episodes)} whole episodes each, seed {seed}"
+    games = f"{len(scores[0].episodes) // scores[0].seeds} whole episodes each, seed {seed}"
     table = Table("", Column("run", overflow="fold"), title=f"{contenders[0].config.name}: {games}")
     for heading in ("env steps", "mean", "95 %", "IQM", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""What a resume may change of a run's scene, and what it cannot.
+"""Resumes: the run that goes on, and what may change of its scene.
 
 A state fits the worlds, network, memory and data that it was taken of. Everything else may change from the
 step on at which a run goes on: rates, coefficients, lengths of updates, the budget.
@@ -7,20 +7,65 @@ step on at which a run goes on: rates, coefficients, lengths of updates, the bud
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from scenes.build import scene_agent, scene_world
 from scenes.perceiving import trains_perception
 from scenes.sampling import sampler_config, trains_sampler
-from scenes.schema import Scene, SceneError, make_scene, own_keys
+from scenes.schema import Scene, SceneError, load_scene, make_scene, own_keys
 from scenes.viewing import perception_config
 from sim.protocols import LearnerConfig
 from supervised.fit import FitOptions
 
 #: How a fit goes on, which any update may do differently; an average of weights is there or is not.
 FITTING = {field.name for field in fields(FitOptions)} - {"ema"}
+
+
+def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
+    """The scene that a run goes on by: its own, with what is changed now.
+
+    Raises:
+        SceneError: if it is no run, a run of something else, or begun with another seed.
+    """
+    file = run / "scene.toml"
+    if not file.is_file():
+        raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
+    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
+    mine, other = uses(kept), uses(asked)
+    if mine != other:
+        raise SceneError(
+            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} '
+            f"({', '.join(other)}): begin another run for that"
+        )
+    if scene.seed != kept.seed:
+        raise SceneError(
+            f"{run} began with seed {kept.seed} and keeps it: for seed {scene.seed} begin another run"
+        )
+    return replace(scene, name=asked.name, typed=asked.typed)
+
+
+def uses(scene: Scene) -> list[str]:
+    """The catalogue names of all that a scene consists of."""
+    tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
+    return [table.use for table in tables if table is not None]
+
+
+def newest_run(scene: Scene) -> Path:
+    """The run of this scene that was started last.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    found = sorted(Path("runs").glob(f"{scene.name}-*/scene.toml"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(found):  # pong-dqn's begin with "pong-" as well
+        with suppress(SceneError):
+            if uses(load_scene(str(path))) == uses(scene):
+                return path.parent
+    raise SceneError(f"there is no run of {scene.name} in runs/ to resume; name one with --run")
 
 
 def check_resume(kept: Scene, scene: Scene) -> None:

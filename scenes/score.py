@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from agents.evaluate import SEED_OFFSET, Scores
+from agents.evaluate import SEED_OFFSET, Scores, pooled
 from agents.evaluate import evaluate as play
 from agents.random import Random
 from agents.statistics import Interval
@@ -22,6 +22,7 @@ from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
 from sim.protocols import Policy, WorldConfig
 from sim.records import Episode
+from sim.runs import seed_runs
 
 
 class ScoringFailed(WorkError):
@@ -44,7 +45,7 @@ def evaluate(
         device: ``auto``, ``cpu`` or ``cuda``.
         episodes: from each seed.
         seeds: how many, the scene's own first.
-        checkpoint: instead of the scene's own.
+        checkpoint: instead of the scene's own; of a training of several seeds (`sim.runs.seed_runs`), all.
         say: takes lines for a person.
 
     Returns:
@@ -57,32 +58,44 @@ def evaluate(
     if episodes < 1 or seeds < 1:
         option, amount = ("--episodes", episodes) if episodes < 1 else ("--seeds", seeds)
         raise SceneError(f"{option} must be at least 1, not {amount}")
-    if seeds > 1 and episodes < 2:
-        raise SceneError(f"--seeds {seeds} needs --episodes 2 or more: each seed is resampled by itself")
+    runs: Sequence[Path | None] = [None] if checkpoint is None else seed_runs(checkpoint)
+    if seeds * len(runs) > 1 and episodes < 2:
+        many = f"--seeds {seeds}" if seeds > 1 else f"{checkpoint}, of {len(runs)} seeds,"
+        raise SceneError(f"{many} needs --episodes 2 or more: each seed is resampled by itself")
     config, agent = lived_world(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     spaces = worlds.single_observation_space, worlds.single_action_space
-    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+    place = chosen_device(device, agent)
+    names = [scene.name] if len(runs) == 1 else [run.name for run in runs if run]
+    built = {
+        name: build_policy(scene, worlds, config, place, run) for name, run in zip(names, runs, strict=True)
+    }
     worlds.close()
-    if card is None and scene.agent and scene.agent.use != "random":
+    if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
         say(f"{scene.name} has no checkpoint: this scores an untrained agent")
     games = {"episodes": episodes, "seed": scene.seed, "seeds": seeds}
-    found = played(policy, config, scene.name, greedy=agent.greedy, **games)
+
+    def scored(world: WorldConfig, against: str = "") -> dict[str, Scores]:
+        return {
+            name: played(policy, world, against or name, greedy=agent.greedy, **games)
+            for name, (policy, _) in built.items()
+        }
+
+    parts = scored(config)
+    found = pooled(list(parts.values()))
     random = Random().build(*spaces, seed=scene.seed)
     blind = scene_world(scene)  # the random agent looks at nothing, and need not wait for a model
     chance = played(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
-    breakdown = {config.name: metrics}
+    breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
     if hasattr(config, "rivals"):
-        breakdown = {
-            name: metrics
-            if rival == config
-            else played(policy, rival, f"against {name}", greedy=agent.greedy, **games).metrics()
-            for name, rival in config.rivals().items()
-        }
-    _show_scores(scene, found, baseline, intervals)
+        for name, rival in config.rivals().items():
+            others = {} if rival == config else scored(rival, f"against {name}")
+            breakdown[name] = pooled(list(others.values())).metrics() if others else metrics
+    breakdown = breakdown or {config.name: metrics}
+    _show_scores(scene, found, baseline, intervals, len(parts))
     if len(breakdown) > 1:
-        _show_breakdown(breakdown)
+        _show_breakdown(breakdown, "by opponent" if len(parts) == 1 else "by seed")
     return {
         "metrics": metrics,
         "baseline": baseline,
@@ -138,10 +151,12 @@ def played(
 
 
 def _show_scores(
-    scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval]
+    scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval], trained: int
 ) -> None:
     """A table for a person."""
-    seeds = f"seed {scene.seed}" if found.seeds == 1 else f"{found.seeds} seeds from {scene.seed} on"
+    each = found.seeds // trained  # seeds of evaluation
+    seeds = f"seed {scene.seed}" if each == 1 else f"{each} seeds from {scene.seed} on"
+    seeds += f", {trained} seeds of training" if trained > 1 else ""
     games = f"{len(found.episodes)} whole episode{'s' if len(found.episodes) > 1 else ''}"
     table = Table(title=f"{scene.title}: {games}, {seeds}")
     table.add_column("")
@@ -179,10 +194,10 @@ def stamp(protocol: dict[str, Any]) -> str:
     return " · ".join(f"{key} {value}" for key, value in protocol.items())
 
 
-def _show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
-    """The same metrics by opponent, for a person."""
+def _show_breakdown(breakdown: dict[str, dict[str, float]], title: str) -> None:
+    """The same metrics by opponent or by seed of a training, for a person."""
     names = list(next(iter(breakdown.values())))
-    table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
+    table = Table("", *(name.replace("_", " ") for name in names), title=title)
     for label, metrics in breakdown.items():
         table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
     Console(stderr=True).print(table)

@@ -79,6 +79,7 @@ def train(
     resume: bool = False,
     start_from: Path | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+    going_on: str | None = None,
 ) -> Trained:
     """Train what the scene is about in a run folder.
 
@@ -89,6 +90,7 @@ def train(
         resume: go on from the newest state in the folder.
         start_from: a checkpoint whose weights to start with.
         say: takes lines for a person.
+        going_on: the options by which it goes on, where that is not this run alone.
 
     Raises:
         TrainingFailed: if it could not go on; what had been saved stays.
@@ -105,13 +107,13 @@ def train(
         trainee.close()
         raise
     scene = trainee.scene
-    session = Session(scene, trainee, budget, run, say)
+    session = Session(scene, trainee, budget, run, say, going_on or f"--run {folder} --resume")
     refused = False
     try:
+        if not (folder / "scene.toml").is_file():
+            (folder / "scene.toml").write_text(scene.toml(), "utf-8")
         if resume:
             session.take_up()
-        else:
-            (folder / "scene.toml").write_text(scene.toml(), "utf-8")
         return session.go()
     except RequestError:
         refused = not resume and session.result.updates == 0
@@ -127,8 +129,15 @@ class Session:
     """One sitting of a training run, from its start or from a resume to its end or an interruption."""
 
     def __init__(
-        self, scene: Scene, trainee: Trainee, budget: Budget, run: Run, say: Callable[[str], None]
+        self,
+        scene: Scene,
+        trainee: Trainee,
+        budget: Budget,
+        run: Run,
+        say: Callable[[str], None],
+        going_on: str,
     ) -> None:
+        self.going_on = going_on
         self.scene, self.trainee, self.budget, self.run, self.say = scene, trainee, budget, run, say
         self.recent: deque[float] = deque(maxlen=RECENT)
         self.seconds_before = 0.0
@@ -197,8 +206,8 @@ class Session:
 
     def _announce_changes(self, steps_done: int) -> None:
         """Say what is changed where a run goes on; `_save` keeps it with the first state that it led to."""
-        path, scene = self.run.folder / "scene.toml", self.scene.toml()
-        before = path.read_text("utf-8") if path.is_file() else scene
+        scene = self.scene.toml()
+        before = (self.run.folder / "scene.toml").read_text("utf-8")
         changed = differences(tomllib.loads(before), tomllib.loads(scene))
         if not changed:
             return
@@ -323,7 +332,7 @@ class Session:
     def _how_to_go_on(self, error: BaseException | None = None) -> str:
         """What is safe, and the line that goes on; after `error` with a change that may avoid it."""
         states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
-        line = f"playfield train {self.scene.asked()} --run {self.run.folder} --resume"
+        line = f"playfield train {self.scene.asked()} {self.going_on}"
         rate = self.trainee.learning_rate
         if isinstance(error, NonFiniteError) and rate:  # unchanged it would end there again, bit for bit
             line += f" --set {self.trainee.learning_rate_key}={rate / 2:g}"

@@ -15,7 +15,7 @@ from typing import Any
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
 from sim.catalog import mend, world_names
 from sim.errors import RequestError
-from sim.runs import numbered
+from sim.runs import numbered, seed_runs
 
 Answer = dict[str, Any]
 
@@ -140,6 +140,8 @@ def check_run(run: Path, *, waits: bool) -> None:
         return
     if not run.is_dir():
         raise SceneError(f"{run} holds no checkpoint: there is no such folder")
+    if (seeds := seed_runs(run)) != [run]:
+        raise SceneError(f"{run} holds the runs of {len(seeds)} seeds: name one, such as {seeds[0]}")
     if not (run / "scene.toml").is_file():
         raise SceneError(f"{run} holds no checkpoint: it is not a run folder, there is no scene.toml in it")
     if not waits:
@@ -156,10 +158,13 @@ def train(
     steps: int | None,
     resume: bool,
     start_from: Path | None,
+    seeds: int = 1,
 ) -> tuple[Answer, bool]:
     """Train; the second value tells whether a person stopped it."""
     from scenes.perceiving import trains_perception
+    from scenes.resume import newest_run, resumed
     from scenes.sampling import trains_sampler
+    from scenes.seeds import check_seeds, train_seeds
     from scenes.train import train as work
 
     scene = load_scene(name, changes, seed)
@@ -172,12 +177,17 @@ def train(
             raise SceneError(f"--steps must be at least 1, not {steps}")
         scene = replace(scene, train=replace(scene.train, **{unit: steps}))
         scene.raw.setdefault("train", {})[unit] = steps
-    result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
+    check_seeds(scene, run, seeds, resume=resume)
+    if seeds > 1:
+        result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
+    else:
+        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
+        runs = [result.folder]
     if result.stopped:
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
-    say(f"{done} in {result.folder}; see it: {how_to_watch(name, result.folder)}")
+    say(f"{done} in {result.folder}; see it: {how_to_watch(name, runs[-1])}")
     say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
@@ -187,53 +197,13 @@ def train(
         "seconds": round(result.seconds, 3),
         "steps_per_second": round(result.rate, 1),
         "metrics": result.metrics,
+        **({"runs": [str(folder) for folder in runs]} if seeds > 1 else {}),
     }, result.stopped == "interrupted"
-
-
-def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
-    """The scene that a run goes on by: its own, with what is changed now.
-
-    Raises:
-        SceneError: if it is no run, a run of something else, or begun with another seed.
-    """
-    file = run / "scene.toml"
-    if not file.is_file():
-        raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
-    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
-    mine, other = uses(kept), uses(asked)
-    if mine != other:
-        raise SceneError(
-            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} '
-            f"({', '.join(other)}): begin another run for that"
-        )
-    if scene.seed != kept.seed:
-        raise SceneError(
-            f"{run} began with seed {kept.seed} and keeps it: for seed {scene.seed} begin another run"
-        )
-    return replace(scene, name=asked.name, typed=asked.typed)
-
-
-def uses(scene: Scene) -> list[str]:
-    """The catalogue names of all that a scene consists of."""
-    tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
-    return [table.use for table in tables if table is not None]
 
 
 def how_to_watch(name: str, folder: Path) -> str:
     """The command that shows what a run has learned."""
     return f"playfield watch {name} --run {folder}"
-
-
-def newest_run(scene: Scene) -> Path:
-    """The run of this scene that was started last.
-
-    Raises:
-        SceneError: if there is none.
-    """
-    found = sorted(Path("runs").glob(f"{scene.name}-*/scene.toml"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise SceneError(f"there is no run of {scene.name} in runs/ to resume; name one with --run")
-    return found[-1].parent
 
 
 def evaluate(
@@ -245,18 +215,28 @@ def evaluate(
 
     if episodes is not None and (trains_perception(scene) or trains_sampler(scene)):
         say("--episodes counts games, and no agent is scored here: it changes nothing")
-    if trains_perception(scene):
-        from scenes.grading import grade_perception
-
-        return grade_perception(scene, device=device, checkpoint=checkpoint, say=say)
-    if trains_sampler(scene):
-        from scenes.metric_board import grade_samplers
-
-        return grade_samplers(scene, device=device, checkpoint=checkpoint, say=say)
+    if trains_perception(scene) or trains_sampler(scene):
+        return grade(scene, device=device, checkpoint=checkpoint)
     from scenes.score import evaluate as work
 
     episodes = EPISODES if episodes is None else episodes
     return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+
+
+def grade(scene: Scene, *, device: str, checkpoint: Path | None) -> Answer:
+    """Grade the scene's perception or samplers; of a training of several seeds, all of them."""
+    from scenes.perceiving import trains_perception
+
+    if trains_perception(scene):
+        from scenes.grading import grade_perception as work
+    else:
+        from scenes.metric_board import grade_samplers as work
+    runs = [] if checkpoint is None else seed_runs(checkpoint)
+    if runs in ([], [checkpoint]):
+        return work(scene, device=device, checkpoint=checkpoint, say=say)
+    from scenes.seeds import grade_seeds
+
+    return grade_seeds(lambda each, run: work(each, device=device, checkpoint=run, say=say), scene, runs)
 
 
 def perceive(scene: Scene, *, device: str, source: Path | None, out: Path, checkpoint: Path | None) -> Answer:

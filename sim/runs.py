@@ -194,6 +194,11 @@ def seed_folder(folder: Path, seed: int) -> Path:
     return folder / f"{SEED}{seed}"
 
 
+def seed_of(run: Path) -> int:
+    """The seed of a run folder of `seed_runs`."""
+    return int(run.name.removeprefix(SEED))
+
+
 def seed_runs(folder: Path) -> list[Path]:
     """The run folders of a training of several seeds, lowest seed first; of an ordinary run itself alone."""
     found = [
@@ -201,7 +206,7 @@ def seed_runs(folder: Path) -> list[Path]:
         for path in folder.glob(f"{SEED}*/scene.toml")
         if path.parent.name.removeprefix(SEED).isdecimal()
     ]
-    return sorted(found, key=lambda path: int(path.name.removeprefix(SEED))) or [folder]
+    return sorted(found, key=seed_of) or [folder]
 
 
 def numbered(folder: Path) -> list[Path]:
