@@ -21,6 +21,7 @@ from generative.conditions import check_condition
 from scenes.pictures import read_pictures
 from sim.errors import RequestError
 from sim.fields import nearest
+from sim.files import oddity
 from sim.records import Array, Condition
 
 KEYS = ("label", "text", "board", "frame", "mask")
@@ -139,6 +140,8 @@ def _axes(value: str, spec: Spec) -> Array:
 def _picture(key: str, value: str) -> Array:
     """The first picture of a file."""
     path = Path(value)
+    if odd := oddity(path):
+        raise AskingError(f"--condition {key}={value} is {odd}, not a picture")
     if not path.is_file():
         raise AskingError(f"--condition {key}={value}: there is no such file")
     return next(rgb for _, rgb in read_pictures(path))

@@ -18,6 +18,7 @@ import tomli_w
 
 from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
+from sim.files import oddity
 from sim.records import Origin
 from supervised.noise import MISSES, PIXELS
 
@@ -248,6 +249,8 @@ def find_scene(name_or_path: str) -> Path:
     """
     path = Path(name_or_path)
     if path.suffix == ".toml" or "/" in name_or_path or "\\" in name_or_path:
+        if odd := oddity(path):
+            raise SceneError(f"{path} is {odd}, not a scene file")
         if not path.is_file():
             raise SceneError(f"there is no scene file {path}")
         return path.resolve()

@@ -28,7 +28,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from sim.errors import RequestError
-from sim.files import fresh_folder
+from sim.files import fresh_folder, oddity, regular
 from sim.records import Array
 
 FORMAT = 1
@@ -144,7 +144,7 @@ def save_checkpoint(
         folder: where to.
         card: from `make_card`.
         weights: arrays by name.
-        half: store float32 arrays as float16.
+        half: store float32 arrays as float16, but for those with a number that float16 cannot hold.
         layout: in which files.
 
     Raises:
@@ -171,7 +171,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         folder: of the checkpoint, or of a run, whose newest one is meant.
 
     Raises:
-        CheckpointError: naming what is missing, cut short, changed or too new.
+        CheckpointError: naming what is missing, cut short, changed, too new or not a finite number.
     """
     folder = meant(folder)
     card = load_card(folder)
@@ -179,7 +179,24 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     for part in _parts(card):
         arrays = _load_part(folder, part)
         weights |= {part.get("prefix", "") + name: array for name, array in arrays.items()}
+    _check_finite(folder, weights)
     return Checkpoint(folder, card, weights)
+
+
+def _check_finite(folder: Path, weights: Mapping[str, Array]) -> None:
+    """Refuse NaN and infinity: a network that holds them still acts, and scores like one that knows nothing.
+
+    Raises:
+        CheckpointError: naming the first such tensor and how many more there are.
+    """
+    bad = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if bad:
+        share = np.mean(~np.isfinite(weights[bad[0]]))
+        others = f", and in {len(bad) - 1} more of {len(weights)} tensors" if len(bad) > 1 else ""
+        raise CheckpointError(
+            f"{folder} holds NaN or infinity: in {share:.0%} of {bad[0]}{others}; "
+            "its training had diverged or the file was changed: use an earlier checkpoint"
+        )
 
 
 def meant(folder: Path) -> Path:
@@ -198,7 +215,7 @@ def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
     """The arrays of one weight file; raises CheckpointError as `load_checkpoint`."""
     file = part["file"]
     try:
-        content = (folder / file).read_bytes()
+        content = regular(folder / file).read_bytes()
     except OSError as error:
         raise CheckpointError(f"{folder}: its weights cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != part["sha256"]:
@@ -220,10 +237,13 @@ def load_card(folder: Path) -> Card:
         CheckpointError: if there is none, or it is damaged or of a newer format.
     """
     path = meant(folder) / CARD
-    if folder.is_file():
-        raise CheckpointError(f"{folder} is not a checkpoint: it is a file, not a folder")
-    if not folder.is_dir():
+    if not folder.exists():
         raise CheckpointError(f"{folder} does not exist: there is no {CARD} in it")
+    if not folder.is_dir():
+        stands = oddity(folder) or "a file"
+        raise CheckpointError(f"{folder} is not a checkpoint: it is {stands}, not a folder")
+    if odd := oddity(path):
+        raise CheckpointError(f"{folder} is not a checkpoint: its {CARD} is {odd}, not a file")
     if not path.is_file():
         raise CheckpointError(
             f"{folder} is not a checkpoint, nor a run that has one: there is no {CARD} in it"
@@ -274,7 +294,8 @@ def _without_none(table: Mapping[str, Any]) -> Card:
 
 def _storable(array: Array, half: bool) -> Array:
     """Contiguous, because safetensors garbles what is not."""
-    kept = array.astype(np.float16) if half and array.dtype == np.float32 else array
+    fits = half and array.dtype == np.float32 and np.abs(array).max(initial=0) <= np.finfo(np.float16).max
+    kept = array.astype(np.float16) if fits else array
     return np.ascontiguousarray(kept).reshape(array.shape)
 
 

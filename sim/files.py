@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,39 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+#: What may stand where a file is meant; opening a named pipe waits for ever, and a device may never end.
+_ODDITIES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def oddity(path: Path) -> str:
+    """What stands at `path` in place of a file, in words; empty for a file and for nothing at all.
+
+    >>> oddity(Path("/")), oddity(Path("/dev/zero")), oddity(Path("no such file"))
+    ('a folder', 'a device', '')
+    """
+    try:
+        return _ODDITIES.get(stat.S_IFMT(path.stat().st_mode), "")
+    except (OSError, ValueError):
+        return ""
+
+
+def regular(path: Path) -> Path:
+    """`path`, to be opened without the danger of waiting for ever.
+
+    Raises:
+        OSError: if something that is no file stands there; where nothing does, opening it will tell.
+    """
+    if odd := oddity(path):
+        raise OSError(errno.EINVAL, f"{path.name} is {odd}, not a file", str(path))
+    return path
 
 
 def reason(error: OSError) -> str:

@@ -74,6 +74,8 @@ def test_a_board_says_what_is_there_and_what_is_to_be_filled_in():
         (["text=!?"], FRAMES, "no word"),
         (["text=hello"], BOARDS, "no captions"),
         (["frame=2"], FRAMES, "0 to 1"),
+        (["frame=/dev/zero"], FRAMES, "frame=/dev/zero is a device, not a picture"),
+        (["mask=/tmp"], FRAMES, "mask=/tmp is a folder, not a picture"),
         (["frame=missing.png"], FRAMES, "missing.png: there is no such file"),
         (["mask=0,0,8,8"], FRAMES, "needs a frame"),
         (["frame=0", "mask=missing.png"], FRAMES, "no such file"),

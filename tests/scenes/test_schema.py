@@ -137,8 +137,10 @@ def test_unknown_scenes_name_the_nearest():
         load_scene("pnog")
     with pytest.raises(SceneError, match="there is no scene file nowhere.toml"):
         load_scene("nowhere.toml")
-    with pytest.raises(SceneError, match="there is no scene file"):
+    with pytest.raises(SceneError, match="/ is a folder, not a scene file"):
         load_scene("/")
+    with pytest.raises(SceneError, match="/dev/zero is a device, not a scene file"):
+        load_scene("/dev/zero")
 
 
 def test_shipped_scenes_are_found_by_name():

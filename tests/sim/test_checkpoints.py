@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def weights(seed=0):
     generator = np.random.default_rng(seed)
     square = generator.standard_normal((6, 8)).astype(np.float32)
     pictures = generator.standard_normal((2, 5, 7, 3)).astype(np.float32)
-    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-42], np.float32)
+    special = np.array([0.0, -0.0, 65504, -65504, 1e-42], np.float32)
     return {
         "plain.weight": square,
         "transposed": square.T,
@@ -179,6 +180,66 @@ DAMAGES = {
     ),
     "not there": (lambda f: f.rename(f.with_name("moved")), "does not exist: there is no card.toml"),
 }
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_weights_that_are_not_finite_are_refused_by_the_name_of_the_tensor(tmp_path, number, dtype):
+    spoilt = weights() | {"head.bias": np.array([0.0, number, 1.0, 2.0], dtype)}
+    save_checkpoint(tmp_path / "c", card(), spoilt)
+    with pytest.raises(CheckpointError, match="c holds NaN or infinity: in 25% of head.bias;"):
+        load_checkpoint(tmp_path / "c")
+    also = spoilt | {"scalar": np.array(number, dtype)}
+    save_checkpoint(tmp_path / "c", card(), also, layout=Layout({"head.": "h", "": "model.safetensors"}))
+    with pytest.raises(CheckpointError, match="in 25% of head.bias, and in 1 more of 12 tensors"):
+        load_checkpoint(tmp_path / "c")
+
+
+def test_half_precision_leaves_what_it_cannot_hold(tmp_path):
+    large = {"fits": np.array([65504.0], np.float32), "does not": np.array([1.0, -65536.0], np.float32)}
+    save_checkpoint(tmp_path / "half", card(), large, half=True)
+    found = load_checkpoint(tmp_path / "half").weights
+    assert (found["fits"].dtype, found["does not"].dtype) == (np.float16, np.float32)
+
+
+def replaced_by(name, make):
+    """A damage: something that is no file takes the place of `name`."""
+
+    def edit(folder):
+        (folder / name).unlink()
+        make(folder / name)
+
+    return edit
+
+
+def a_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(path))  # the whole path may be too long for a socket
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "card.toml"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (os.mkfifo, "a named pipe"),
+        (Path.mkdir, "a folder"),
+        (a_socket, "a socket"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once(saved, monkeypatch, name, make, words):
+    monkeypatch.chdir(saved)
+    replaced_by(name, make)(saved)
+    with pytest.raises(CheckpointError, match=f"{name} is {words}, not a file"):
+        load_checkpoint(saved)
+
+
+def test_a_checkpoint_path_that_is_no_folder_says_what_it_is(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    for name, words in {"pipe": "a named pipe", "file": "a file"}.items():
+        with pytest.raises(CheckpointError, match=f"{name} is not a checkpoint: it is {words}, not a folder"):
+            load_checkpoint(tmp_path / name)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

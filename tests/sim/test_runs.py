@@ -164,6 +164,11 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-3])
 
 
+def piped(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 DAMAGES = {
     "arrays cut": lambda folder: cut(folder / "arrays.safetensors"),
     "arrays gone": lambda folder: (folder / "arrays.safetensors").unlink(),
@@ -172,6 +177,8 @@ DAMAGES = {
     "json empty": lambda folder: (folder / "state.json").write_text("{}"),
     "json of another kind": lambda folder: (folder / "state.json").write_text("[1]"),
     "json not UTF-8": lambda folder: (folder / "state.json").write_bytes(b"\xff"),
+    "arrays a named pipe": lambda folder: piped(folder / "arrays.safetensors"),
+    "json a named pipe": lambda folder: piped(folder / "state.json"),
     "empty folder": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 
