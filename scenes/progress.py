@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import gymnasium
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from scenes.signals import Termination
 
 #: What a world, an opponent or a model raises when it breaks down. Anything else is a mistake in a program,
 #: whose traceback somebody needs to see.
@@ -42,19 +44,24 @@ def told(error: BaseException) -> str:
 def interruption(promise: str) -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C or SIGTERM into a question to ask where it is safe to stop.
 
-    A second one is obeyed at once.
+    A second one is obeyed at once, but for the echo of a SIGTERM (`scenes.signals.Termination`).
 
     Args:
         promise: what the first one leads to, such as ``stopping after this update``.
     """
     asked = False
+    around = signal.getsignal(signal.SIGTERM)
+    termination = around if isinstance(around, Termination) else Termination()  # which hears late echoes
 
     def ask(number: int, frame: FrameType | None) -> None:
         nonlocal asked
+        if number == signal.SIGTERM and termination.is_echo():
+            return
         if asked:
             raise KeyboardInterrupt
         asked = True
-        print(f"\n{promise}; press Ctrl-C again to stop at once", file=sys.stderr)
+        with suppress(OSError, RuntimeError):  # stderr is gone, or was being written to just now
+            print(f"\n{promise}; press Ctrl-C again to stop at once", file=sys.stderr)
 
     signals = [signal.SIGINT, signal.SIGTERM]
     try:

@@ -1,0 +1,58 @@
+"""SIGTERM as Ctrl-C: what Slurm, timeout(1), systemd and containers send ends a verb as a person would.
+
+Imports the standard library alone, so that the command line can use it before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ECHO = 1.0  # seconds within which a second SIGTERM is the first one once more
+
+
+class Termination:
+    """Handler of SIGTERM that raises KeyboardInterrupt in the main thread.
+
+    A second one within `ECHO` seconds is ignored: timeout(1) signals its child and then the child's whole
+    process group, and to take that for "stop at once" would throw away what the first one is saving.
+    """
+
+    def __init__(self) -> None:
+        self._heard = -math.inf
+
+    def is_echo(self) -> bool:
+        """Whether the SIGTERM that has just come is the same as the last one; otherwise it is noted."""
+        now = time.monotonic()
+        if now - self._heard < ECHO:
+            return True
+        self._heard = now
+        return False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """What Python calls between two instructions of the main thread."""
+        if not self.is_echo():
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Within it SIGTERM raises KeyboardInterrupt, unless `scenes.progress.interruption` has taken it over.
+
+    A process that was started to ignore SIGTERM goes on ignoring it. It must be entered before SDL opens a
+    display: SDL makes SIGTERM an event of its own, but only where nobody handles it.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before in (signal.SIG_IGN, None) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, Termination())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
