@@ -19,11 +19,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
+from scenes.signals import sigterm_as_ctrl_c
 from sim.errors import RequestError, WorkError
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
 
 SceneName = Annotated[Positional[str], arg(metavar="SCENE", help="a shipped scene, or a scene file's path")]
+Overwrite = Annotated[bool, arg(help="replace files that are there already")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,7 @@ class Watch(Common):
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
+    overwrite: Overwrite = False
 
     person: ClassVar[bool] = False
 
@@ -82,6 +85,7 @@ class Watch(Common):
             headless=self.headless,
             frames=self.frames,
             record=self.record,
+            overwrite=self.overwrite,
         )
         return answer, INTERRUPTED if interrupted else DONE
 
@@ -217,6 +221,7 @@ class Collect(Common):
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     frames: Annotated[bool, arg(help="store the picture that people see, too")] = False
     play: Annotated[bool, arg(help="open the window and record what you play")] = False
+    overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Episodes, steps and path."""
@@ -232,6 +237,7 @@ class Collect(Common):
             checkpoint=self.checkpoint,
             frames=self.frames,
             play=self.play,
+            overwrite=self.overwrite,
         )
         return answer, INTERRUPTED if interrupted else DONE
 
@@ -276,8 +282,11 @@ class Perceive(Common):
         Path | None,
         arg(help="a picture, a video or a folder of them [frames of the scene's world]", metavar="FILE"),
     ] = None
-    out: Annotated[Path, arg(help="where pictures with what was seen go", metavar="DIR")] = Path("perceived")
+    out: Annotated[
+        Path | None, arg(help="where pictures with what was seen go [perceived]", metavar="DIR")
+    ] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Percepts and files."""
@@ -285,10 +294,17 @@ class Perceive(Common):
         from scenes.schema import load_scene
 
         scene = load_scene(self.scene, self.set, self.seed)
-        answer = verbs.perceive(
-            scene, device=self.device, source=self.input, out=self.out, checkpoint=self.checkpoint
+        answer, interrupted = verbs.perceive(
+            scene,
+            device=self.device,
+            source=self.input,
+            out=self.out,
+            checkpoint=self.checkpoint,
+            overwrite=self.overwrite,
         )
-        return answer, DONE
+        if interrupted:
+            return answer, INTERRUPTED
+        return answer, FAILED if answer["failed"] else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +313,7 @@ class Sample(Common):
 
     scene: SceneName
     n: Annotated[int, arg(help="how many", metavar="N")] = 64
-    out: Annotated[Path, arg(help="the gallery's folder", metavar="DIR")] = Path("gallery")
+    out: Annotated[Path | None, arg(help="the gallery's folder [gallery]", metavar="DIR")] = None
     condition: Annotated[
         UseAppendAction[tuple[str, ...]],
         arg(metavar="KEY=VALUE", help="label, text, board, frame or mask; repeatable"),
@@ -306,13 +322,14 @@ class Sample(Common):
     scheduler: Annotated[str | None, arg(help="by name [the sampler's]", metavar="NAME")] = None
     guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Files and metrics."""
         from scenes import verbs
         from scenes.schema import load_scene
 
-        answer = verbs.sample(
+        answer, interrupted = verbs.sample(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
             out=self.out,
@@ -322,8 +339,9 @@ class Sample(Common):
             scheduler=self.scheduler,
             guidance=self.guidance,
             checkpoint=self.checkpoint,
+            overwrite=self.overwrite,
         )
-        return answer, DONE
+        return answer, INTERRUPTED if interrupted else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,6 +391,7 @@ Verb = (
 )
 
 
+@sigterm_as_ctrl_c()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     verb = tyro.cli(

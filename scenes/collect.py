@@ -7,10 +7,8 @@ rules. Splitting into training and test is up to readers, by episode: each one's
 from __future__ import annotations
 
 import copy
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
 from importlib.metadata import version
@@ -31,7 +29,7 @@ from sim.errors import WorkError
 from sim.files import SaveError
 from sim.played import recorded, replay
 from sim.protocols import WorldConfig
-from sim.recording import Dataset, Pictured, RecordingError, new_dataset, record
+from sim.recording import Dataset, Pictured, RecordingError, check_free, new_dataset, record
 from sim.vector import EnvWorlds, Worlds
 from supervised.perceived_worlds import Perceived
 
@@ -54,6 +52,7 @@ class Wish:
     steps: int | None = None
     checkpoint: Path | None = None
     frames: bool = False
+    overwrite: bool = False
 
 
 @dataclass
@@ -85,6 +84,7 @@ def collect(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]
             episodes so far are.
         RecordingError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
+    check_free(wish.out, overwrite=wish.overwrite)
     config, agent = lived_world(scene, device), scene_agent(scene)
     assert scene.world is not None and scene.agent is not None
     tell_of_leftovers(wish.out, say)
@@ -102,7 +102,14 @@ def collect(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]
         }
         spaces = worlds.single_observation_space, worlds.single_action_space
         spec = scene_spec(scene, config)
-        with new_dataset(wish.out, *spaces, spec=spec, algorithm=scene.agent.use, facts=facts) as dataset:
+        with new_dataset(
+            wish.out,
+            *spaces,
+            spec=spec,
+            algorithm=scene.agent.use,
+            facts=facts,
+            overwrite=wish.overwrite,
+        ) as dataset:
             playing = record(
                 policy,
                 worlds,
@@ -134,13 +141,11 @@ def collect_played(scene: Scene, wish: Wish, *, device: str, say: Callable[[str]
 
     config = lived_world(scene, device)
     assert scene.world is not None
-    if wish.out.exists():  # before an hour is played in vain
-        raise RecordingError(f"{wish.out} exists: choose another --out, or delete it first")
+    check_free(wish.out, overwrite=wish.overwrite)  # before an hour is played in vain
     tell_of_leftovers(wish.out, say)
     world = config.make(scene.seed)
     show = recorded(SceneShow(scene, device=device, checkpoint=wish.checkpoint, most_worlds=1), scene.seed)
-    with ending_like_ctrl_c():
-        watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
+    watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
     played = show.played[: wish.episodes]
     agent = None
     if scene.agent is not None:
@@ -150,7 +155,9 @@ def collect_played(scene: Scene, wish: Wish, *, device: str, say: Callable[[str]
     spec = scene_spec(scene, config)
     spaces = world.observation_space, world.action_space
     try:
-        with new_dataset(wish.out, *spaces, spec=spec, algorithm="person", facts=facts) as dataset:
+        with new_dataset(
+            wish.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=wish.overwrite
+        ) as dataset:
             sitting = Sitting(wish, dataset, watched.interrupted)
             replays = _replays(played, Pictured(world) if wish.frames else world, dataset)
             sitting.go(replays, len(played))
@@ -297,17 +304,3 @@ class Sitting:
             raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
         say("; ".join(part for part in ("interrupted" * self.interrupted, kept, how) if part))
         return Collected(path if count else None, self.dataset.returns, steps, self.seconds, self.interrupted)
-
-
-@contextmanager
-def ending_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM closes the window as Ctrl-C does, so that what was played is kept."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    except ValueError:  # not in the main thread: nobody signals here
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

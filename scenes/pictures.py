@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.catalog import mend
 from sim.errors import RequestError
+from sim.files import oddity
 from sim.records import Array
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
@@ -22,29 +23,60 @@ class PictureError(RequestError, ValueError):
     """A file that cannot be looked at."""
 
 
-def read_pictures(path: Path) -> Iterator[tuple[str, Array]]:
+#: Told of what cannot be looked at: its name, as of a picture, and why.
+Failed = Callable[[str, PictureError], None]
+
+
+def read_pictures(path: Path, failed: Failed | None = None) -> Iterator[tuple[str, Array]]:
     """Pictures by name, in order of name: (source, (H, W, 3) uint8).
 
     A folder gives all the pictures and videos in it; an animation or a video each of its frames, as
     ``clip.mp4#12``, up to `MOST_FRAMES`. Transparency is laid on black, 16 bits are cut to 8, CMYK, grey and
     palettes become RGB, and a camera's rotation is undone.
 
+    Args:
+        path: a picture, a video or a folder.
+        failed: told of each file or frame that is damaged, and reading goes on with the next.
+
     Raises:
-        PictureError: naming the file and what is wrong with it.
+        PictureError: if there is no picture at all; without `failed` also for the first that is damaged.
+    """
+    for file in picture_files(path):
+        try:
+            _check_readable(file)
+            yield from _frames(file, failed) if file.suffix.lower() in VIDEOS else _stills(file)
+        except PictureError as error:
+            if failed is None:
+                raise
+            failed(str(file), error)
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The file `path`, or the pictures and videos in a folder of that name.
+
+    Raises:
+        PictureError: if there is none.
     """
     if not path.exists():
         raise PictureError(f"--input {path}: there is no such file or folder")
-    if path.is_dir():
-        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES | VIDEOS]
-        if not files:
-            kinds = ", ".join(sorted(PICTURES | VIDEOS))
-            raise PictureError(f"--input {path}: there is no picture in this folder ({kinds})")
-    else:
-        files = [path]
-    for file in files:
-        if file.stat().st_size == 0:
-            raise PictureError(f"{file} is empty")
-        yield from _frames(file) if file.suffix.lower() in VIDEOS else _stills(file)
+    if not path.is_dir():
+        return [path]
+    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES | VIDEOS]
+    if not files:
+        kinds = ", ".join(sorted(PICTURES | VIDEOS))
+        raise PictureError(f"--input {path}: there is no picture in this folder ({kinds})")
+    return files
+
+
+def _check_readable(file: Path) -> None:
+    if odd := oddity(file):
+        raise PictureError(f"{file} is {odd}, not a picture")
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise PictureError(f"{file} cannot be read: {error.strerror}") from error
+    if size == 0:
+        raise PictureError(f"{file} is empty")
 
 
 def _stills(file: Path) -> Iterator[tuple[str, Array]]:
@@ -62,8 +94,10 @@ def _stills(file: Path) -> Iterator[tuple[str, Array]]:
                 yield f"{file}#{i}" if several else str(file), _rgb(ImageOps.exif_transpose(frame))
     except UnidentifiedImageError as error:
         raise PictureError(f"{file} is not a picture in a format that is known here") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{file} cannot be read: {error}") from error
+    except PictureError:
+        raise
+    except Exception as error:  # damaged bytes make Pillow's decoders raise nearly anything
+        raise PictureError(f"{file} cannot be read: {error or type(error).__name__}") from error
 
 
 def _rgb(image: Any) -> Array:
@@ -83,21 +117,32 @@ def _rgb(image: Any) -> Array:
     return np.array(image.convert("RGB"))
 
 
-def _frames(file: Path) -> Iterator[tuple[str, Array]]:
+def _frames(file: Path, failed: Failed | None) -> Iterator[tuple[str, Array]]:
     try:
         import av
     except ModuleNotFoundError as error:
         raise PictureError(f"reading videos needs {mend('av')}") from error
+    number = 0
     try:
         with av.open(str(file)) as container:
             if not container.streams.video:
                 raise PictureError(f"{file} holds no pictures: it is only sound, or was cut short")
             stream = container.streams.video[0]
             _refuse_huge(file, stream.width, stream.height)
-            for i, frame in enumerate(container.decode(stream)):
-                if i == MOST_FRAMES:
-                    break
-                yield f"{file}#{i}", frame.to_ndarray(format="rgb24")
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError as error:
+                    frames = []
+                    if failed is None:
+                        raise
+                    failed(f"{file}#{number}", PictureError(f"{file}#{number} cannot be read: {error}"))
+                    number += 1
+                for frame in frames:
+                    if number >= MOST_FRAMES:
+                        return
+                    yield f"{file}#{number}", frame.to_ndarray(format="rgb24")
+                    number += 1
     except (av.FFmpegError, OSError) as error:
         raise PictureError(f"{file} cannot be read as a video: {error}") from error
 

@@ -6,40 +6,68 @@ import functools
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from generative.conditions import ConditionError
-from generative.gallery import Gallery, Grades, write_gallery
+from generative.gallery import Gallery, Grades, gallery_files, write_gallery
 from generative.noise import TIMESTEPS
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
+from scenes.progress import interruption
 from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
 from scenes.schema import Scene
 from scenes.studio import Studio, filling_errors
 from scenes.words import in_words as budget_in_words
 from sim.checkpoints import Card
 from sim.errors import RequestError
+from sim.files import new_folder
 from sim.protocols import SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 
 MOST = 4_096  # samples in one gallery
+FOLDER = Path("gallery")  # where none is asked for
+PROMISE = "stopping: the finished files of the gallery are kept"
 OPTIONS = ("steps", "scheduler", "guidance")  # of sampling
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for; None leaves it to the sampler's own keys."""
+    """What is asked for; None leaves it to the sampler's own keys, and the folder to what is free."""
 
-    out: Path
+    out: Path | None
     n: int = 64
     conditions: Sequence[str] = ()
     checkpoint: Path | None = None
     steps: int | None = None
     scheduler: str | None = None
     guidance: float | None = None
+    overwrite: bool = False
+
+    def check_folder(self) -> None:
+        """Refuse a folder that a gallery would not leave as it is.
+
+        Raises:
+            RequestError: naming what would be lost.
+        """
+        if self.out is None:
+            return
+        if self.out.exists() and not self.out.is_dir():
+            raise RequestError(f"--out {self.out} is a file: name a folder")
+        taken = gallery_files(self.out)
+        if taken and not self.overwrite:
+            others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+            raise RequestError(
+                f"--out {self.out}: {taken[0]}{others} would be overwritten; name another folder, "
+                "or add --overwrite"
+            )
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """Where the gallery goes: as asked, else a folder of its own."""
+        return new_folder(FOLDER) if self.out is None else nullcontext(self.out)
 
     def options(self, config: SamplerConfig) -> SampleOptions:
         """How to sample: as asked, else as the sampler's keys of these names say.
@@ -106,7 +134,9 @@ def refusal(config: SamplerConfig, name: str, value: Any) -> str:
     return ""
 
 
-def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]) -> dict[str, Any]:
+def sample(
+    scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None]
+) -> tuple[dict[str, Any], bool]:
     """Draw samples and write the gallery.
 
     Args:
@@ -116,7 +146,7 @@ def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None])
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says.
+        What ``--json`` says, and whether Ctrl-C or SIGTERM came while the gallery was written.
 
     Raises:
         RequestError: if the request is wrong; nothing was written.
@@ -124,14 +154,20 @@ def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None])
     """
     if not 1 <= wish.n <= MOST:
         raise RequestError(f"--n must be from 1 to {MOST:,}, not {wish.n}")
-    if wish.out.exists() and not wish.out.is_dir():
-        raise RequestError(f"--out {wish.out} is a file: name a folder")
+    wish.check_folder()
     drawing, judge = _draw(scene, wish, chosen_device(device), say)
     gallery = hung(drawing, judge)
-    files = write_gallery(wish.out, gallery)
+    with wish.folder() as out, interruption(PROMISE) as interrupted:
+        if wish.out is None and out != FOLDER:
+            say(f"{FOLDER} exists: writing to {out}")
+        files = write_gallery(out, gallery, interrupted)
+        stopped = interrupted()
     count = f"{wish.n} sample{'s' * (wish.n > 1)}"
-    say(f"{count} at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
-    return {"files": [str(path) for path in files], "metrics": drawing.metrics}
+    if files[0].name != "index.html":
+        say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
+    else:
+        say(f"{count} at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
+    return {"files": [str(path) for path in files], "metrics": drawing.metrics}, stopped
 
 
 @dataclass(frozen=True)
@@ -231,7 +267,8 @@ def grades_of(card: Card) -> Grades | None:
 
 def command(scene: Scene, wish: Wish) -> str:
     """The line that makes this gallery again."""
-    parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}", f"--out {wish.out}"]
+    parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}"]
+    parts += [f"--out {wish.out}"] if wish.out else []
     parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
     parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
     for name in OPTIONS:

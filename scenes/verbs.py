@@ -15,6 +15,7 @@ from typing import Any
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
 from sim.catalog import mend, world_names
 from sim.errors import RequestError
+from sim.files import next_free
 from sim.runs import numbered, seed_runs
 
 Answer = dict[str, Any]
@@ -73,9 +74,11 @@ def watch(
     headless: bool,
     frames: int | None,
     record: Path | None,
+    overwrite: bool,
 ) -> tuple[Answer, bool]:
     """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
     try:
+        from sim.viewer.recorder import check_target
         from sim.viewer.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
@@ -90,7 +93,9 @@ def watch(
         raise RequestError("to play there must be a display, and there is none: watch the agent instead")
     if alone and frames is None:
         frames = FRAMES_WITHOUT_DISPLAY
-        record = record or Path(f"{scene.name}.mp4")
+        record = record or next_free(Path(f"{scene.name}.mp4"))
+    if record is not None:
+        check_target(record, overwrite=overwrite)
     headless = headless or alone
     if run is not None:
         check_run(run, waits=not headless)
@@ -107,6 +112,7 @@ def watch(
         person=person,
         seed=scene.seed,
         programme=None if headless else programme(scene, device=device, run=run),
+        overwrite=overwrite,
     )
     if watched.file:
         say(f"{watched.frames} frames in {watched.file}")
@@ -239,32 +245,43 @@ def grade(scene: Scene, *, device: str, checkpoint: Path | None) -> Answer:
     return grade_seeds(lambda each, run: work(each, device=device, checkpoint=run, say=say), scene, runs)
 
 
-def perceive(scene: Scene, *, device: str, source: Path | None, out: Path, checkpoint: Path | None) -> Answer:
-    """Look at pictures."""
+def perceive(
+    scene: Scene,
+    *,
+    device: str,
+    source: Path | None,
+    out: Path | None,
+    checkpoint: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Look at pictures; the second value tells whether Ctrl-C ended it."""
+    from scenes.perceive import Wish
     from scenes.perceive import perceive as work
 
-    return work(scene, device=device, source=source, out=out, checkpoint=checkpoint, say=say)
+    looked = work(scene, Wish(source, out, checkpoint, overwrite), device=device, say=say)
+    return looked.answer(), looked.interrupted
 
 
 def sample(
     scene: Scene,
     *,
     device: str,
-    out: Path,
+    out: Path | None,
     n: int,
     conditions: Sequence[str],
     steps: int | None,
     scheduler: str | None,
     guidance: float | None,
     checkpoint: Path | None,
-) -> Answer:
-    """Make new examples."""
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Make new examples; the second value tells whether Ctrl-C ended it."""
     try:
         from scenes.sample import Wish
         from scenes.sample import sample as work
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
-    wish = Wish(out, n, conditions, checkpoint, steps, scheduler, guidance)
+    wish = Wish(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
     return work(scene, wish, device=device, say=say)
 
 
@@ -372,6 +389,7 @@ def collect(
     checkpoint: Path | None,
     frames: bool,
     play: bool,
+    overwrite: bool,
 ) -> tuple[Answer, bool]:
     """Record episodes; the second value tells whether Ctrl-C ended it."""
     try:
@@ -383,7 +401,7 @@ def collect(
             raise SceneError(f"{option} must be at least 1, not {amount}")
     if play and not has_display():
         raise SceneError("--play needs a display, and there is none: leave it out, and the agent plays")
-    wish = recording.Wish(out, episodes, steps, checkpoint, frames)
+    wish = recording.Wish(out, episodes, steps, checkpoint, frames, overwrite)
     work = recording.collect_played if play else recording.collect
     result = work(scene, wish, device=device, say=say)
     return result.answer(), result.interrupted

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sim.errors import WorkError
@@ -55,6 +56,82 @@ def fresh_folder(target: Path) -> Iterator[Path]:
             old.rename(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], None], *, overwrite: bool = True) -> Path:
+    """Write one file so that it is complete or absent.
+
+    Args:
+        path: its name; an older one is replaced when the new one is complete.
+        write: writes the file that it is given, which has another name and the same folder.
+        overwrite: False: what stands at `path` by then stays, and the next free name is taken.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        OSError: whatever `write` raises; nothing of the file is left then.
+    """
+    temporary = path.with_name(f".new-{os.getpid()}-{path.name}")
+    try:
+        write(temporary)
+        flush_to_disk(temporary)
+        return put_in_place(temporary, path, overwrite=overwrite)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> Path:
+    """Give a finished file its name; without `overwrite` the next free one where something stands there.
+
+    Two processes that come at the same time get a name each: a link, unlike a rename, replaces nothing.
+    """
+    if overwrite:
+        os.replace(temporary, target)
+        return target
+    while True:
+        name = next_free(target)
+        try:
+            os.link(temporary, name)
+        except FileExistsError:
+            continue
+        except (AttributeError, OSError):  # a file system without links
+            os.replace(temporary, name)
+        temporary.unlink(missing_ok=True)
+        return name
+
+
+def next_free(path: Path) -> Path:
+    """`path`, or where something stands there, the first of ``name-2``, ``name-3``, … that is free.
+
+    >>> next_free(Path("pong.mp4")).name
+    'pong.mp4'
+    """
+    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([path], names) if not os.path.lexists(name))
+
+
+@contextmanager
+def new_folder(wanted: Path) -> Iterator[Path]:
+    """A folder that nobody else has, `wanted` or the next free name; gone at the end if it is empty.
+
+    Raises:
+        SaveError: if it cannot be made.
+    """
+    while True:
+        folder = next_free(wanted)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # another process was quicker
+            continue
+        except OSError as error:
+            raise SaveError(error.errno, f"could not make {folder}: {reason(error)}") from error
+        break
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def flush_to_disk(path: Path) -> None:

@@ -276,22 +276,24 @@ def new_dataset(
     spec: EnvSpec | None = None,
     algorithm: str | None = None,
     facts: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Iterator[Dataset]:
     """Context manager of a data set that stands at `target` when the block ends well with an episode in it.
 
     Args:
-        target: a folder that does not exist yet.
+        target: a folder that does not exist yet, or is empty.
         observation_space: of one world.
         action_space: of one world.
         spec: from which ``recover_environment()`` makes the world again.
         algorithm: Minari's ``algorithm_name``.
         facts: what else readers should know, plain values; ``metadata["playfield"]``.
+        overwrite: a data set that stands at `target` goes when the new one is complete.
 
     Raises:
-        RecordingError: if `target` exists, or Minari cannot hold a space.
+        RecordingError: if `target` is taken (`check_free`), or Minari cannot hold a space.
         SaveError: if the disk is full or the place cannot be written; nothing is left there.
     """
-    _check_free(target)
+    check_free(target, overwrite=overwrite)
     for what, space in (("observations", observation_space), ("actions", action_space)):
         _check_space(what, space)
     metadata: dict[str, Any] = {"dataset_id": dataset_id(target.name), "playfield": dict(facts or {})}
@@ -307,16 +309,34 @@ def new_dataset(
         with suppress(OSError):  # where there are no links, DIR/data opens all the same
             for name in (MAIN, METADATA):
                 (folder / name).symlink_to(Path("data") / name)
-        _check_free(target)  # again: `fresh_folder` would put ours in the place of another's
+        check_free(
+            target, overwrite=overwrite
+        )  # again: `fresh_folder` would put ours in the place of another's
 
 
 class _EmptyError(Exception):
     """There is no episode to keep."""
 
 
-def _check_free(target: Path) -> None:
-    if target.exists() or target.is_symlink():
-        raise RecordingError(f"{target} exists: choose another --out, or delete it first")
+def check_free(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a place where a data set would take something away.
+
+    Raises:
+        RecordingError: if something stands there, but for an empty folder and, with `overwrite`, a data set
+            with nothing else in it.
+    """
+    if not os.path.lexists(target):
+        return
+    if target.is_symlink() or not target.is_dir():
+        raise RecordingError(f"{target} exists and is no folder: choose another --out")
+    inside = {str(path.relative_to(target)) for path in target.rglob("*")}
+    strange = sorted(inside - {"data", MAIN, METADATA, f"data/{MAIN}", f"data/{METADATA}"})
+    if inside and not overwrite:
+        raise RecordingError(f"{target} exists: choose another --out, or add --overwrite")
+    if strange:
+        raise RecordingError(
+            f"{target} holds {strange[0]}, which is no part of a data set: choose another --out"
+        )
 
 
 def _check_space(what: str, space: gymnasium.Space[Any]) -> None:

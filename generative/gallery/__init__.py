@@ -12,6 +12,6 @@ In: a `Gallery` of pictures and words. Out: files. Reading order: `exhibits` (wh
 """
 
 from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
-from generative.gallery.writing import write_gallery
+from generative.gallery.writing import gallery_files, write_gallery
 
-__all__ = ["Clip", "Exhibit", "Gallery", "Grades", "Strip", "write_gallery"]
+__all__ = ["Clip", "Exhibit", "Gallery", "Grades", "Strip", "gallery_files", "write_gallery"]

@@ -18,12 +18,13 @@ import pygame
 from generative.gallery.exhibits import Clip, Gallery, Strip
 from generative.gallery.page import page
 from generative.gallery.pictures import enlarging, grid, png, strip_picture
-from sim.files import SaveError, reason
+from sim.files import SaveError, reason, write_whole
 from sim.records import Array
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.recorder import Recorder
 from sim.viewer.theme import canvas
 
+ALWAYS = ("metrics.json", "grid.png", "index.html")
 #: Files that some galleries have and others lack; those of an earlier gallery would speak of another model.
 SOMETIMES = (
     "interpolation-linear.png",
@@ -37,14 +38,24 @@ SOMETIMES = (
 )
 
 
-def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
+def gallery_files(out: Path) -> list[Path]:
+    """What stands in the folder `out` under a name that `write_gallery` may write or remove."""
+    return [out / name for name in (*ALWAYS, *SOMETIMES) if os.path.lexists(out / name)]
+
+
+def write_gallery(out: Path, gallery: Gallery, stopped: Callable[[], bool] = lambda: False) -> list[Path]:
     """Write a gallery into the folder `out`, which is made if need be; files of the same names are replaced.
 
     Where an earlier gallery lies there, those of its files that this one has not (`SOMETIMES`) are removed,
     after everything is written. No other file is touched.
 
+    Args:
+        out: the folder.
+        gallery: what is written.
+        stopped: asked after each file whether to end there.
+
     Returns:
-        The files, the page first.
+        The files, the page first; where it was stopped, those that are finished.
 
     Raises:
         SaveError: if the disk is full or the place cannot be written; it names the files that are finished.
@@ -54,11 +65,13 @@ def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
         again = _holds_gallery(out)
         for name, write in _contents(gallery):
-            _write_whole(out / name, write)
+            write_whole(out / name, write)
             finished.append(out / name)
-        for leftover in (out / name for name in SOMETIMES if again):
-            if leftover not in finished and leftover.is_file():
-                leftover.unlink()
+            if stopped():
+                break
+        else:
+            if again:
+                _remove_leftovers(out, finished)
     except (OSError, ViewerError, RecordingFailed) as error:
         why = reason(error) if isinstance(error, OSError) else str(error)
         done = ", ".join(path.name for path in finished) or "nothing"
@@ -66,8 +79,13 @@ def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
         raise SaveError(
             number, f"could not finish the gallery in {out}: {why}; finished and kept: {done}"
         ) from error
-    page = out / "index.html"
-    return [page, *(path for path in finished if path != page)]
+    return sorted(finished, key=lambda path: path.name != "index.html")
+
+
+def _remove_leftovers(out: Path, finished: list[Path]) -> None:
+    for leftover in (out / name for name in SOMETIMES):
+        if leftover not in finished and leftover.is_file():
+            leftover.unlink()
 
 
 def _holds_gallery(out: Path) -> bool:
@@ -91,18 +109,6 @@ def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "index.html", partial(_write_text, text=page(gallery))
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Give a file its name when it is complete; nothing of it is left if it is not."""
-    temporary = path.with_name(f".new-{os.getpid()}-{path.name}")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
@@ -121,11 +127,15 @@ def _write_clip(path: Path, clip: Clip) -> None:
     height, width = clip.frames.shape[1] * factor, clip.frames.shape[2] * factor
     recorder = Recorder(path, (width, height), clip.fps)
     surface = canvas((width, height))
-    for frame in clip.frames:
-        large = frame.repeat(factor, 0).repeat(factor, 1)
-        pygame.surfarray.blit_array(surface, large.swapaxes(0, 1))
-        recorder.add(surface)
-    recorder.close()
+    try:
+        for frame in clip.frames:
+            large = frame.repeat(factor, 0).repeat(factor, 1)
+            pygame.surfarray.blit_array(surface, large.swapaxes(0, 1))
+            recorder.add(surface)
+        recorder.close()
+    except BaseException:
+        recorder.discard()
+        raise
 
 
 def _for_programs(gallery: Gallery) -> dict[str, Any]:

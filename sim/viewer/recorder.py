@@ -10,6 +10,7 @@ import math
 import os
 import queue
 import threading
+import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pygame
 
+from sim.files import oddity, put_in_place, reason
 from sim.records import Array
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.theme import canvas
@@ -31,19 +33,22 @@ _GIF_FPS = 25  # browsers play nothing faster reliably
 _X264 = {"preset": "superfast", "crf": "20", "x264-params": "bframes=0:subme=0"}
 
 
-def check_target(path: Path) -> Path:
+def check_target(path: Path, *, overwrite: bool = False) -> Path:
     """Refuse a file that could not be written, before any work is done for it.
 
     Returns the path, absolute.
 
     Raises:
-        ViewerError: for an unknown suffix, a missing or unwritable folder, or a missing library.
+        ViewerError: for a file that exists unless `overwrite`, an unknown suffix, a missing or unwritable
+            folder, or a missing library.
     """
     path = Path(path).expanduser().absolute()
     if path.suffix.lower() not in SUFFIXES:
         raise ViewerError(f"cannot record to {path.name}: name a file that ends in .mp4 or .gif")
-    if path.is_dir():
-        raise ViewerError(f"cannot record to {path}: it is a folder; name a file")
+    if odd := oddity(path):
+        raise ViewerError(f"cannot record to {path}: it is {odd}; name a file")
+    if os.path.lexists(path) and not overwrite:
+        raise ViewerError(f"cannot record to {path}: it exists; name another file, or add --overwrite")
     if not path.parent.is_dir():
         raise ViewerError(f"cannot record to {path}: there is no folder {path.parent}; create it first")
     try:
@@ -61,18 +66,21 @@ class Recorder:
     """Encoder of one video file; every picture given to `add` becomes one frame of an mp4.
 
     Args:
-        path: an .mp4 or .gif file; an existing one is replaced when the new one is complete.
+        path: an .mp4 or .gif file.
         size: (width, height) in pixels; pictures of other sizes are fitted in. Odd lengths are
             rounded down to even ones, which H.264 with 4:2:0 colours needs.
         fps: pictures a second.
+        overwrite: replace a file of that name when the new one is complete. Otherwise one that has come
+            meanwhile stays, and the video takes the next free name.
 
     Raises:
         ViewerError: as `check_target`.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float) -> None:
-        self.path = check_target(path)
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, *, overwrite: bool = False) -> None:
+        self.path = check_target(path, overwrite=overwrite)
         self.frames = 0
+        self._overwrite = overwrite
         self._size = (max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2))
         self._fps = Fraction(fps).limit_denominator(1000)
         self._queue: queue.Queue[tuple[int, Array] | None] = queue.Queue()
@@ -80,6 +88,8 @@ class Recorder:
         for _ in range(_QUEUED):
             self._free.put(np.empty((self._size[1], self._size[0]), np.uint32))
         self._error: Exception | None = None
+        # Whatever ends the process before `close`, short of a SIGKILL, leaves no part of a video behind.
+        weakref.finalize(self, _partial(self.path).unlink, missing_ok=True)
         self._thread = threading.Thread(target=self._encode, name="recorder", daemon=True)
         self._thread.start()
 
@@ -104,17 +114,30 @@ class Recorder:
     def close(self) -> Path | None:
         """Complete the file and give it its name; None, and no file, if it has no picture.
 
+        It may be called again where an exception, such as Ctrl-C, has struck in it.
+
         Raises:
             RecordingFailed: if encoding has failed; nothing is left behind then.
         """
-        self._queue.put(None)
-        self._thread.join()
+        self._end()
         self._raise_failure()
         if self.frames == 0:
             _partial(self.path).unlink(missing_ok=True)
-            return None
-        os.replace(_partial(self.path), self.path)
-        return self.path
+        elif _partial(self.path).exists():
+            try:
+                self.path = put_in_place(_partial(self.path), self.path, overwrite=self._overwrite)
+            except OSError as error:
+                raise RecordingFailed(f"recording {self.path} failed: {reason(error)}") from error
+        return self.path if self.frames else None
+
+    def discard(self) -> None:
+        """End without a file."""
+        self._end()
+        _partial(self.path).unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
 
     def _raise_failure(self) -> None:
         if self._error is not None:
@@ -194,10 +217,13 @@ class Footage:
         size: of the pictures.
         fps: moments a second.
         first: number of the moment that the recording begins with.
+        overwrite: as for `Recorder`.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float, first: int) -> None:
-        self._recorder = Recorder(path, size, fps)
+    def __init__(
+        self, path: Path, size: tuple[int, int], fps: float, first: int, *, overwrite: bool = False
+    ) -> None:
+        self._recorder = Recorder(path, size, fps, overwrite=overwrite)
         self._first, self._last = first, -1
 
     def add(self, picture: pygame.Surface, number: int) -> None:
@@ -212,7 +238,8 @@ class Footage:
 
 
 def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
+    """Its name until it is complete; two processes may record to one name."""
+    return path.with_name(f".{path.name}.part-{os.getpid()}")
 
 
 def _import_encoder(path: Path) -> None:

@@ -100,6 +100,8 @@ class Viewer:
     def close(self) -> Path | None:
         """Stop the simulation and complete a recording in progress; returns the last one's file.
 
+        It may be called again where Ctrl-C has struck in it.
+
         Raises:
             RecordingFailed: if the recording failed.
         """
@@ -189,13 +191,14 @@ class Viewer:
         """The scores of all episodes that ended by the moment shown."""
         return self._past_returns + self._act.history.returns(self._act.number)
 
-    def record(self, path: Path) -> None:
+    def record(self, path: Path, *, overwrite: bool = False) -> None:
         """Record every new moment that is drawn from now on.
 
         Raises:
-            ViewerError: if `path` cannot be written.
+            ViewerError: if `path` cannot be written, or exists and `overwrite` is False.
         """
-        self._footage = Footage(path, self._size, self.facts.steps_per_second, max(0, self.view.number))
+        rate, first = self.facts.steps_per_second, max(0, self.view.number)
+        self._footage = Footage(path, self._size, rate, first, overwrite=overwrite)
         if not self._headless:
             self.choices = replace(self.choices, recording=True)
 
@@ -210,9 +213,16 @@ class Viewer:
             self._say(str(error), 2 * _MESSAGE_SECONDS)
 
     def _finish_recording(self) -> Path | None:
-        footage, self._footage = self._footage, None
         self.choices = replace(self.choices, recording=False)
-        return None if footage is None else footage.close()
+        if self._footage is None:
+            return None
+        try:
+            file = self._footage.close()
+        except RecordingFailed:
+            self._footage = None
+            raise
+        self._footage = None
+        return file
 
     def _stamp(self) -> Hashable:
         return self._act.stamp, self.facts, self.choices, self._size

@@ -66,6 +66,7 @@ def watch(
     seed: int | None = None,
     scale: float | None = None,
     programme: Programme | None = None,
+    overwrite: bool = False,
 ) -> Watched:
     """Run a show in the viewer until it is closed, or for a number of pictures.
 
@@ -80,12 +81,13 @@ def watch(
         seed: of the first start; None: whatever the show starts with.
         scale: pixels a length of 1 takes; None: as the display asks for.
         programme: other scenes and checkpoints, made when a person goes to them.
+        overwrite: replace a file that stands at `record`.
 
     Raises:
-        ViewerError: if there is no display, or `record` cannot be written.
+        ViewerError: if there is no display, or `record` cannot be written or exists.
         Exception: what the show raised, after the recording is complete.
     """
-    target = None if record is None else check_target(Path(record))
+    target = None if record is None else check_target(Path(record), overwrite=overwrite)
     with _opened(size, scale, headless, show.title, fps) as output:
         first_launch = not headless and _is_first_launch()
         viewer = Viewer(
@@ -99,7 +101,7 @@ def watch(
             programme=programme,
         )
         if target is not None:
-            viewer.record(target)
+            viewer.record(target, overwrite=overwrite)
         return _run(viewer, output, frames)
 
 
@@ -122,7 +124,13 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
         interrupted = True
     finally:
         returns = viewer.ended()
-        file = viewer.close()
+        try:
+            file = viewer.close()
+        except KeyboardInterrupt:  # the first one still gets its video; a second one means at once
+            if interrupted:
+                raise
+            interrupted = True
+            file = viewer.close()
     seconds = time.perf_counter() - first
     if viewer.error is not None:
         raise viewer.error

@@ -173,7 +173,9 @@ def test_a_full_disk_fails_cleanly(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["cartpole", "--out", "taken"], "taken exists: choose another --out"),
+        (["cartpole", "--out", "taken"], "taken exists: choose another --out, or add --overwrite"),
+        (["cartpole", "--out", "taken", "--overwrite"], "taken holds thesis.tex, which is no part of a data"),
+        (["cartpole", "--out", "own.toml", "--overwrite"], "own.toml exists and is no folder"),
         (["cartpole", "--out", "x", "--episodes", "0"], "--episodes must be at least 1, not 0"),
         (["cartpole", "--out", "x", "--steps", "-3"], "--steps must be at least 1, not -3"),
         (["cartpole", "--out", "x", "--checkpoint", "y"], "y does not exist"),
@@ -183,11 +185,23 @@ def test_a_full_disk_fails_cleanly(capsys, monkeypatch):
 )
 def test_wrong_requests_are_refused_in_one_line(capsys, arguments, words):
     Path("taken").mkdir()
+    Path("taken", "thesis.tex").touch()
     assert main(["collect", *arguments]) == 2
     captured = capsys.readouterr()
     assert words in captured.err and captured.out == ""
     assert len([line for line in captured.err.splitlines() if "untrained" not in line]) == 1
-    assert not Path("x").exists() and list(Path("taken").iterdir()) == []
+    assert not Path("x").exists() and list(Path("taken").iterdir()) == [Path("taken", "thesis.tex")]
+
+
+def test_a_data_set_is_replaced_where_that_is_asked_for(capsys):
+    Path("x").mkdir()  # as a job script may have made it
+    collect(capsys, "own.toml", "--episodes", "2", "--out", "x")
+    assert main(["collect", "own.toml", "--episodes", "1", "--out", "x"]) == 2
+    assert "x exists: choose another --out, or add --overwrite" in capsys.readouterr().err
+    assert minari.MinariDataset("x").total_episodes == 2
+    collect(capsys, "own.toml", "--episodes", "1", "--out", "x", "--overwrite")
+    assert minari.MinariDataset("x").total_episodes == 1
+    assert {path.name for path in Path().iterdir()} == {"own.toml", "x"}
 
 
 def test_a_persons_episodes_are_recorded(capsys, monkeypatch):

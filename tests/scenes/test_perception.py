@@ -153,7 +153,15 @@ def test_frames_of_the_world_are_looked_at_where_nothing_is_given(scene, trained
 
 def test_as_many_boxes_as_it_tells_are_pointed_out(tmp_path, capsys):
     """The shipped detector finds several things in any picture of its game."""
-    one = ["perceive", "pong-detector", "--out", str(tmp_path / "out"), "--set", "perception.0.most="]
+    one = [
+        "perceive",
+        "pong-detector",
+        "--overwrite",
+        "--out",
+        str(tmp_path / "out"),
+        "--set",
+        "perception.0.most=",
+    ]
     for most, told in ((1, True), (100, False)):
         assert main([*one[:-1], f"{one[-1]}{most}"]) == 0
         assert ("as many as it tells" in capsys.readouterr().err) == told

@@ -198,7 +198,7 @@ def test_a_gallery_is_written_and_the_same_seed_gives_it_again(scene, trained, t
     assert found["metrics"]["images_per_second"] > 0 and "frechet" not in found["metrics"]
     first = np.asarray(Image.open(out / "grid.png"))
     for seed, same in (("0", True), ("1", False)):
-        answer(capsys, *wish, "--out", str(out), "--condition", "label=3", "--seed", seed)
+        answer(capsys, *wish, "--out", str(out), "--condition", "label=3", "--seed", seed, "--overwrite")
         assert np.array_equal(first, np.asarray(Image.open(out / "grid.png"))) == same
 
 
@@ -208,7 +208,8 @@ def test_what_is_masked_is_filled_in_and_measured(scene, trained, tmp_path, caps
     found = answer(capsys, *wish, "--condition", "frame=1", "--condition", "mask=0,0,8,4")
     assert 0 < found["metrics"]["rmse"] < 255 and (out / "filled-in.png").is_file()
     assert json.loads((out / "metrics.json").read_text())["protocol"] == {"steps": 3}, "it fills in by steps"
-    answer(capsys, "sample", scene, "--checkpoint", str(trained), "--n", "4", "--out", str(out))
+    more = [*wish[: wish.index("--steps")], "--overwrite"]
+    answer(capsys, *more)
     assert not (out / "filled-in.png").exists(), "that was of the gallery before"
 
 

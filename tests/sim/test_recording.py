@@ -166,6 +166,7 @@ def test_long_columns_come_back_whole_and_small(tmp_path):
 
 def test_nothing_is_written_over(tmp_path):
     (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "mine").touch()
     with pytest.raises(RecordingError, match="x exists: choose another --out"):
         with new_dataset(tmp_path / "x", *SPACES):
             pass

@@ -1,5 +1,7 @@
 """Recordings: every picture arrives, and nothing is left half done."""
 
+import os
+
 import av
 import numpy as np
 import pytest
@@ -10,8 +12,8 @@ from sim.viewer.recorder import Recorder, check_target
 from sim.viewer.theme import canvas
 
 
-def record(path, count, size=(64, 48), fps=30):
-    recorder = Recorder(path, size, fps)
+def record(path, count, size=(64, 48), fps=30, overwrite=False):
+    recorder = Recorder(path, size, fps, overwrite=overwrite)
     picture = canvas(size)
     for i in range(count):
         picture.fill((255, 0, 0) if i % 2 else (0, 0, 255))
@@ -68,6 +70,38 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     with pytest.raises(ViewerError, match="is a folder"):
         check_target(tmp_path / "folder.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(ViewerError, match="is a named pipe; name a file"):
+        check_target(tmp_path / "pipe.mp4", overwrite=True)
+
+
+def test_a_persons_video_is_replaced_only_where_that_is_asked_for(tmp_path):
+    film = tmp_path / "a.mp4"
+    film.write_text("mine")
+    with pytest.raises(ViewerError, match="a.mp4: it exists; name another file, or add --overwrite"):
+        check_target(film)
+    assert film.read_text() == "mine" and list(tmp_path.iterdir()) == [film]
+    assert record(film, 1, overwrite=True) == film
+    assert film.read_bytes() != b"mine"
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path):
+    """Two windows record to the name that was free for both."""
+    one, other = (Recorder(tmp_path / "a.mp4", (64, 48), 30) for _ in range(2))
+    one.add(canvas((64, 48)))
+    assert one.close() == tmp_path / "a.mp4"
+    first = (tmp_path / "a.mp4").read_bytes()
+    other.add(canvas((64, 48)))
+    assert other.close() == tmp_path / "a-2.mp4"
+    assert (tmp_path / "a.mp4").read_bytes() == first
+    assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "a-2.mp4"}
+
+
+def test_a_recording_that_is_given_up_leaves_nothing(tmp_path):
+    recorder = Recorder(tmp_path / "a.mp4", (64, 48), 30)
+    recorder.add(canvas((64, 48)))
+    recorder.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unwritable_folder_is_refused_at_once(tmp_path, monkeypatch):
@@ -93,7 +127,7 @@ def test_a_failing_encoder_keeps_the_older_file_and_never_hangs(tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Recorder, "_encode_mp4", full)
-    recorder = Recorder(tmp_path / "a.mp4", (64, 48), 30)
+    recorder = Recorder(tmp_path / "a.mp4", (64, 48), 30, overwrite=True)
     with pytest.raises(RecordingFailed, match="No space left on device.*free some space"):
         for _ in range(100):
             recorder.add(canvas((64, 48)))

@@ -15,6 +15,7 @@ from viewer_shows import CountingShow
 from sim.viewer import window
 from sim.viewer.errors import ViewerError
 from sim.viewer.history import History
+from sim.viewer.recorder import Recorder
 from sim.viewer.simulation import Simulation
 from sim.viewer.window import watch
 
@@ -108,6 +109,29 @@ def test_ctrl_c_ends_with_a_complete_video(tmp_path):
     watched = watch(CountingShow(), headless=True, record=tmp_path / "a.mp4", size=(640, 480))
     assert watched.interrupted
     assert 0 < watched.frames - len(decoded(watched.file)) + 1 <= 2  # it may strike between draw and count
+
+
+def test_ctrl_c_while_the_video_is_completed_does_not_cost_it(tmp_path, monkeypatch):
+    close = Recorder.close
+
+    def interrupted(recorder):
+        monkeypatch.setattr(Recorder, "close", close)
+        recorder._queue.put(None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "close", interrupted)
+    watched = watch(CountingShow(), headless=True, frames=7, record=tmp_path / "a.mp4", size=(640, 480))
+    assert watched.interrupted and len(decoded(watched.file)) == watched.frames == 7
+
+
+def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path, monkeypatch):
+    def interrupted(recorder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        watch(CountingShow(), headless=True, frames=3, record=tmp_path / "a.mp4", size=(640, 480))
+    assert not (tmp_path / "a.mp4").exists()
 
 
 def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch):
