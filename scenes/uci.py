@@ -2,7 +2,8 @@
 
 The protocol is UCI (Stefan Meyer-Kahlen, April 2006): lines on stdin and stdout. A search runs in a thread
 of its own, so that `stop` is heard at once; an agent that does not search answers with its first look. What
-cannot be understood is told in an ``info string`` line and changes nothing.
+cannot be understood is told in an ``info string`` line and left out, as the protocol has it. Each `go` gets
+its `bestmove`, or a program would wait for ever: the null move ``0000`` where there is none to choose.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,7 @@ MOST_SIMULATIONS = 1_000_000  # then the tree has grown large enough, and waits 
 TELL_EVERY = 0.5  # seconds between two lines about a search
 SAFETY = 0.05  # seconds of the clock that are left alone
 MOVES_LEFT = 30  # that the clock is shared out over, where the program does not say
+NULL_MOVE = "0000"  # what an engine sends where it has no move
 #: What a `go` command may hold, and those that numbers follow.
 NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "depth", "nodes", "mate", "movetime")
 GO = (*NUMBERS, "searchmoves", "ponder", "infinite")
@@ -70,11 +73,13 @@ class Search:
     Attributes:
         stop: set when it is to end.
         patient: whether it answers only once it is stopped: `go infinite`, and `go ponder` until `ponderhit`.
+        forced: the move to answer with, without a look.
         began: when its limits began to count, in seconds of `time.monotonic`.
     """
 
     limits: Limits
     patient: bool
+    forced: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
     thread: threading.Thread | None = None
@@ -98,7 +103,14 @@ def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable
     score = pawns if config.reward == "capture" and not isinstance(policy, AlphaZeroLearner) else centipawns
     name = f"{scene.title} ({scene.agent.use}{trained})"
     engine = Engine(policy, name, history=config.history, score=score)
-    engine.run(sys.stdin if lines is None else lines)
+    engine.run(stdin_lines() if lines is None else lines)
+
+
+def stdin_lines() -> Iterable[str]:
+    """What a program sends: nothing where stdin is closed; bytes that are no text are replaced."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin or ()
 
 
 class Engine:
@@ -113,10 +125,11 @@ class Engine:
         score: Callable[[float], int] | None = None,
         say: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
-        self._policy, self._name, self._history, self._say = policy, name, history, say
+        self._policy, self._name, self._history, self._print = policy, name, history, say
+        self._deserted = False  # whether nobody reads any more
         self._searcher = policy if isinstance(policy, AlphaZeroLearner) else None
         self._score = score or centipawns
-        self._game = ChessGame(history=history)
+        self._game: ChessGame | None = ChessGame(history=history)  # None: the program's is not known
         self._search: Search | None = None
         self._commands: dict[str, Callable[[Sequence[str]], None]] = {
             "uci": self._introduce,
@@ -132,8 +145,16 @@ class Engine:
         }
 
     def run(self, lines: Iterable[str]) -> None:
-        """Obey until `quit`."""
+        """Obey until `quit`, the end of `lines`, or until nobody reads the answers any more."""
+        try:
+            self._obey(lines)
+        finally:  # a thread that still speaks while Python ends would crash it
+            self._stop()
+
+    def _obey(self, lines: Iterable[str]) -> None:
         for line in lines:
+            if self._deserted:
+                break
             # As the protocol has it, unknown words before a command are skipped.
             words = line.split()
             while words and words[0] not in (*self._commands, "quit"):
@@ -148,7 +169,15 @@ class Engine:
                 self._commands[words[0]](words[1:])
             except ValueError as error:
                 self._complain(f"{words[0]}: {error}")
-        self._stop()
+
+    def _say(self, line: str) -> None:
+        """A line for the program; once it has gone away, as when it crashed, nothing."""
+        if self._deserted:
+            return
+        try:
+            self._print(line)
+        except (OSError, ValueError):  # a broken pipe, a full disk, a closed file
+            self._deserted = True
 
     def _introduce(self, words: Sequence[str]) -> None:
         self._say(f"id name Playfield {version('playfield')}: {self._name}")
@@ -172,8 +201,13 @@ class Engine:
             raise ValueError(f'there is no option "{name}"; there is {known}')
 
     def _set_position(self, words: Sequence[str]) -> None:
-        """``startpos`` or ``fen …``, then ``moves …``; what is wrong leaves the position as it was."""
+        """``startpos`` or ``fen …``, then ``moves …``.
+
+        After one that is refused no position is known: the program has another one before it than the last
+        that was understood, so that a move from there would most likely be illegal to it.
+        """
         self._stop()
+        self._game = None
         at = words.index("moves") if "moves" in words else len(words)
         kind, fen = (words[0] if words else ""), " ".join(words[1:at])
         if kind not in ("startpos", "fen"):
@@ -190,20 +224,32 @@ class Engine:
     def _go(self, words: Sequence[str]) -> None:
         self._stop()
         game = self._game
-        if not game.moves:  # mate and stalemate; in dead positions a program may play on
-            legal = [move.uci() for move in game.board.legal_moves]
-            self._say(f"bestmove {legal[0] if legal else '0000'}")
-            return
-        told = numbers(words)
-        only = [game.action(word) for word in after(words, "searchmoves")]
-        strange = [action for action in only if action not in game.moves]
-        if strange:
-            raise ValueError(game.refusal(strange[0]))
-        limits = Limits(told.get("nodes"), seconds(told, game.to_play()), told.get("depth"), tuple(only))
-        search = Search(limits, patient="infinite" in words or "ponder" in words)
+        told = numbers(words, self._complain)
+        to_play = game.to_play() if game is not None else 0
+        only, forced = self._chosen_from(game, after(words, "searchmoves"))
+        limits = Limits(told.get("nodes"), seconds(told, to_play), told.get("depth"), only)
+        search = Search(limits, patient="infinite" in words or "ponder" in words, forced=forced)
         search.thread = threading.Thread(target=self._answer, args=(search, game), daemon=True)
         self._search = search
         search.thread.start()
+
+    def _chosen_from(self, game: ChessGame | None, asked: Sequence[str]) -> tuple[tuple[int, ...], str]:
+        """The actions to choose from, none for all, and the move that there is no choice about, or ""."""
+        if game is None:
+            self._complain("go: the position is not known: the last one was refused")
+            return (), NULL_MOVE
+        if not game.moves:  # mate and stalemate; in dead positions a program may play on
+            return (), next((move.uci() for move in game.board.legal_moves), NULL_MOVE)
+        only = []
+        for text in asked:
+            try:
+                action = game.action(text)
+                if action not in game.moves:
+                    raise ValueError(game.refusal(action))
+                only.append(action)
+            except ValueError as error:
+                self._complain(f"go: {error}")
+        return tuple(only), NULL_MOVE if asked and not only else ""
 
     def _ponder_hit(self, words: Sequence[str]) -> None:
         if self._search is not None:
@@ -217,17 +263,21 @@ class Engine:
             self._search.thread.join()
         self._search = None
 
-    def _answer(self, search: Search, game: ChessGame) -> None:
+    def _answer(self, search: Search, game: ChessGame | None) -> None:
         """Find a move and say it; runs in a thread."""
+        moves = [search.forced] if game is None or search.forced else self._moves(search, game)
+        while search.patient and not self._deserted and not search.stop.wait(0.01):
+            pass
+        self._say(f"bestmove {moves[0]}" + (f" ponder {moves[1]}" if len(moves) > 1 else ""))
+
+    def _moves(self, search: Search, game: ChessGame) -> list[str]:
+        """The move to play, and the answer that is expected where there is one."""
         try:
             line = self._look(search, game)
         except Exception as error:  # whatever it is, the program must get its move
             self._complain(f"the search failed: {type(error).__name__}: {error}")
             line = [int(game.legal_actions()[0])]
-        while search.patient and not search.stop.wait(0.01):
-            pass
-        moves = written(game, line[:2])
-        self._say(f"bestmove {moves[0]}" + (f" ponder {moves[1]}" if len(moves) > 1 else ""))
+        return written(game, line[:2])
 
     def _look(self, search: Search, game: ChessGame) -> list[int]:
         """The actions from here on that the agent expects, its own first."""
@@ -237,7 +287,7 @@ class Engine:
         for tree in self._searcher.think(game, search.limits.only):
             nodes += 1
             now = time.monotonic()
-            over = search.stop.is_set() or nodes >= MOST_SIMULATIONS
+            over = search.stop.is_set() or nodes >= MOST_SIMULATIONS or self._deserted
             if not search.patient:
                 over |= search.limits.spent(tree, nodes, now - search.began, config.num_simulations)
             if over or now - told > TELL_EVERY:
@@ -314,17 +364,21 @@ def pawns(value: float) -> int:
     return round(100 * value)
 
 
-def numbers(words: Sequence[str]) -> dict[str, int]:
-    """The numbers of a `go` command by name.
+def numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, int]:
+    """The numbers of a `go` command by name; what is no number is complained of and left out.
 
-    >>> numbers("wtime 1000 btime 900 nodes 5 infinite".split())
+    >>> numbers("wtime 1000 btime 900 nodes 5 depth deep infinite".split(), print)
+    go: depth wants a whole number, not "deep"
     {'wtime': 1000, 'btime': 900, 'nodes': 5}
     """
     told = {}
     for name in NUMBERS:
         if name in words:
             found = after(words, name)
-            told[name] = whole(found[0] if found else "", name)
+            try:
+                told[name] = whole(found[0] if found else "", name)
+            except ValueError as error:
+                complain(f"go: {error}")
     return told
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
+from io import StringIO
 
 import chess
 import chess.engine
@@ -11,12 +14,15 @@ import pytest
 
 from agents.alphazero.train import AlphaZero
 from agents.random import Random
-from scenes.cli import main
+from scenes.cli import entry, main
 from scenes.schema import load_scene
+from scenes.signals import sigterm_as_ctrl_c
 from scenes.uci import Engine, centipawns, seconds, serve
 from sim.catalog import make_worlds
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+WORLDS = make_worlds("chess", 1, history=1)
+SPACES = WORLDS.single_observation_space, WORLDS.single_action_space
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
 
 
@@ -106,12 +112,6 @@ def test_a_game_is_followed_move_by_move():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("position startpos moves e2e5", "position: e2e5 is not legal in"),
-        ("position startpos moves nonsense", "position: "),
-        ("position fen 8/8/8/8/8/8/8/8 w - - 0 1", "is no legal position"),
-        ("position", "startpos or fen is missing"),
-        ("go nodes many", 'nodes wants a whole number, not "many"'),
-        ("go searchmoves e2e5", "is not legal here"),
         ("setoption name Hash value 64", 'there is no option "Hash"; there is Simulations and Ponder'),
         ("setoption name Simulations value 0", "Simulations must be in 1…1000000, not 0"),
         ("castle", "unknown command: castle"),
@@ -121,6 +121,117 @@ def test_what_is_wrong_is_told_and_changes_nothing(line, words):
     told = answers(f"position fen {MATE_IN_ONE}", line, "go searchmoves a1a8")
     assert [text for text in told if text.startswith("info string") and words in text], told
     assert told.moves() == ["a1a8"]
+
+
+@pytest.mark.parametrize("agent", [None, Random()])
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("position startpos moves e2e5", "position: e2e5 is not legal in"),
+        ("position startpos moves e2e4 nonsense", "position: "),
+        ("position fen 8/8/8/8/8/8/8/8 w - - 0 1", "is no legal position"),
+        ("position", "startpos or fen is missing"),
+    ],
+)
+def test_after_a_refused_position_there_is_no_move_until_one_is_understood(line, words, agent):
+    """A move from the position before, or from half of this one, would be illegal to the program."""
+    told = answers(
+        f"position fen {MATE_IN_ONE}", line, "go searchmoves a1a8", "go nodes 3", "position startpos", "go",
+        agent=agent,
+    )  # fmt: skip
+    assert [text for text in told if text.startswith("info string") and words in text], told
+    assert told.moves()[:2] == ["0000", "0000"]
+    assert chess.Move.from_uci(told.moves()[2]) in chess.Board().legal_moves
+    assert "info string go: the position is not known: the last one was refused" in told
+
+
+@pytest.mark.parametrize("agent", [None, Random()])
+@pytest.mark.parametrize(
+    ("line", "words", "moves"),
+    [
+        ("go nodes many searchmoves a1a8", 'nodes wants a whole number, not "many"', ["a1a8"]),
+        ("go nodes 3 searchmoves e2e5 a1a8 nonsense", "is not legal here", ["a1a8"]),
+        ("go searchmoves e2e5", "is not legal here", ["0000"]),
+    ],
+)
+def test_every_go_is_answered_and_what_is_wrong_in_it_left_out(line, words, moves, agent):
+    told = answers(f"position fen {MATE_IN_ONE}", line, agent=agent)
+    assert [text for text in told if text.startswith("info string go: ") and words in text], told
+    assert told.moves() == moves
+
+
+@pytest.mark.parametrize("fen", ["R5k1/5ppp/8/8/8/8/8/7K b - - 0 1", "7k/8/8/8/8/8/8/7K w - - 0 1"])
+def test_an_endless_search_of_an_ended_game_waits_to_be_stopped(fen):
+    def lines():
+        yield f"position fen {fen}"
+        yield "go infinite"
+        engine._search.thread.join(0.05)
+        before.extend(told.moves())
+        yield "stop"
+
+    told, before = Told(), []
+    engine = Engine(Random().build(*SPACES, seed=0), "test", history=1, say=told.append)
+    engine.run(lines())
+    assert before == [] and len(told.moves()) == 1
+
+
+def broken_pipe(after):
+    """A program that goes away after so many lines."""
+    said = []
+
+    def say(line):
+        if len(said) == after:
+            raise BrokenPipeError
+        said.append(line)
+
+    return say, said
+
+
+@pytest.mark.parametrize(
+    ("agent", "command"),
+    [
+        (AlphaZero(network="board32", num_simulations=8), "go"),
+        (AlphaZero(network="board32"), "go infinite"),
+        (AlphaZero(network="board32"), "go nodes 1000000"),
+        (Random(), "go"),
+    ],
+)
+def test_a_program_that_dies_in_a_search_ends_it_without_a_word(agent, command):
+    def lines():
+        yield command
+        engine._search.thread.join(30)
+        assert not engine._search.thread.is_alive(), "it does not search for nobody"
+        yield "go"
+        raise AssertionError("it reads on")
+
+    say, said = broken_pipe(after=0)
+    engine = Engine(agent.build(*SPACES, seed=0), "test", history=1, say=say)
+    engine.run(lines())
+    assert said == []
+
+
+def test_a_program_that_dies_leaves_no_traceback(monkeypatch, capfd):
+    """What the engine still has to say goes into a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "argv", ["playfield", "uci", "chess-kqk", "--device", "cpu"])
+    monkeypatch.setattr(sys, "stdin", StringIO("position startpos\ngo nodes 1000000\n"))
+    with os.fdopen(writing, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as ended:
+            entry()
+    assert ended.value.code == 0 and capfd.readouterr().err == ""
+
+
+def test_sigterm_ends_a_search(capsys):
+    def lines():
+        yield "position startpos"
+        yield "go infinite"
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        serve(load_scene("chess-kqk"), device="cpu", checkpoint=None, lines=lines())
+    assert capsys.readouterr().out.splitlines()[-1].startswith("bestmove ")
 
 
 def test_unknown_words_before_a_command_are_skipped():
