@@ -18,6 +18,7 @@ from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gall
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from sim.files import SaveError
+from sim.viewer.recorder import Recorder
 from sim.viewer.theme import PALETTE
 
 
@@ -177,6 +178,19 @@ def test_a_full_disk_keeps_what_is_finished_and_names_it(tmp_path, gallery, monk
         write_gallery(tmp_path, gallery)
     assert (tmp_path / "between.png").read_bytes() == before, "an older file stays whole"
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+
+
+def test_a_second_ctrl_c_leaves_no_part_of_a_video(tmp_path, gallery, monkeypatch):
+    add = Recorder.add
+
+    def interrupted(recorder, picture):
+        add(recorder, picture)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_gallery(tmp_path, gallery)
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "grid.png", "between.png"}
 
 
 def test_a_video_that_cannot_be_written_is_told_as_unfinished_work(tmp_path, gallery, monkeypatch):

@@ -18,6 +18,7 @@ from scenes.bench import report, verb, worker
 from scenes.bench.duel import Side, SideError, measure
 from scenes.bench.rows import ROWS, Row, chosen, missing
 from scenes.cli import main
+from scenes.signals import sigterm_as_ctrl_c
 from sim.machine import processors
 
 SETTINGS = worker.Settings(seed=3, device="cpu", threads=1, torch_threads=1)
@@ -189,6 +190,19 @@ def test_a_killed_side_is_reported():
         os.kill(side._process.pid, signal.SIGKILL)
         with pytest.raises(SideError, match="code -9"):
             side.lap()
+
+
+def test_sigterm_leaves_no_side_behind(monkeypatch):
+    before, lap = alive("scenes.bench.worker"), Side.lap
+
+    def interrupted(side):
+        signal.raise_signal(signal.SIGTERM)
+        return lap(side)
+
+    monkeypatch.setattr(Side, "lap", interrupted)
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        measure("a", row("light", "light"), SETTINGS, rounds=1, seconds=0.01)
+    assert alive("scenes.bench.worker") == before
 
 
 def test_names_may_be_rows_or_families_and_none_means_the_quick_ones():

@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from scenes.cli import main, plain
 from scenes.schema import load_scene
+from sim.checkpoints import load_checkpoint, save_checkpoint
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
 ENTRY = "from scenes.cli import entry; entry()"
@@ -117,6 +119,22 @@ def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch
     captured = capsys.readouterr()
     assert Path(json.loads(captured.out)["file"]).samefile("own.mp4")
     assert "no display" in captured.err and "own.mp4" in captured.err
+    first = Path("own.mp4").read_bytes()
+    assert main(["watch", random_scene(), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert Path(json.loads(captured.out)["file"]).samefile("own-2.mp4") and "to own-2.mp4" in captured.err
+    assert Path("own.mp4").read_bytes() == first
+
+
+def test_a_persons_video_is_replaced_only_where_that_is_asked_for(capsys, monkeypatch):
+    Path("c.mp4").write_text("mine")
+    watched = ["watch", random_scene(), "--headless", "--frames", "3", "--record", "c.mp4"]
+    with monkeypatch.context() as patch:
+        patch.setattr("scenes.programme.show_of", None)  # no work is done first
+        assert "c.mp4: it exists; name another file, or add --overwrite" in refusal(capsys, *watched)
+    assert Path("c.mp4").read_text() == "mine"
+    assert answer(capsys, *watched, "--overwrite")["frames"] == 3
+    assert Path("c.mp4").stat().st_size > 4 and {p.name for p in Path().iterdir()} == {"c.mp4", "own.toml"}
 
 
 @pytest.mark.parametrize(
@@ -270,6 +288,17 @@ def test_ctrl_c_saves_and_exits_130(tmp_path):
     steps = json.loads(out.splitlines()[-1])["env_steps"]
     assert (tmp_path / "r" / "checkpoints" / str(steps) / "card.toml").is_file()
     assert (tmp_path / "r" / "state" / str(steps) / "state.json").is_file()
+
+
+def test_a_checkpoint_of_nan_is_refused_by_the_name_of_the_tensor(capsys):
+    kept = load_checkpoint(load_scene("cartpole").resolve("checkpoints/cartpole-ppo"))
+    bias = "actor_critic.policy.bias"
+    spoilt = kept.weights | {bias: np.full_like(kept.weights[bias], np.nan)}
+    save_checkpoint(Path("nan"), {k: v for k, v in kept.card.items() if k != "weights"}, spoilt)
+    for verb in (["evaluate"], ["collect", "--out", "x"], ["watch", "--set", "agent.checkpoint=/nan"]):
+        words = [word.replace("/nan", str(Path("nan").absolute())) for word in verb[1:]]
+        words += ["--headless", "--frames", "3"] if verb[0] == "watch" else ["--checkpoint", "nan"]
+        assert f"nan holds NaN or infinity: in 100% of {bias}" in refusal(capsys, verb[0], "cartpole", *words)
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(capsys):

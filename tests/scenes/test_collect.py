@@ -101,13 +101,14 @@ def test_steps_alone_record_as_many_episodes_as_it_takes(capsys):
     assert minari.MinariDataset("x").total_steps == found["steps"]
 
 
-def test_ctrl_c_keeps_the_whole_episodes_so_far(capsys, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_whole_episodes_so_far(capsys, monkeypatch, number):
     add = Dataset.add
 
     def interrupted_at_the_third(dataset, take):
         add(dataset, take)
         if dataset.episodes == 3:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(Dataset, "add", interrupted_at_the_third)
     found, said = collect(capsys, "own.toml", "--episodes", "50", "--out", "x", code=130)

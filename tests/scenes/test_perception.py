@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from scenes import grading
+from scenes import grading, overlaid
 from scenes.cli import main
 from scenes.closeness import of_boxes
 from scenes.pictures import PictureError, read_pictures
@@ -17,6 +24,7 @@ from scenes.stage import SceneShow
 from sim.checkpoints import load_checkpoint
 from sim.records import Percept
 from sim.viewer.show import Gesture, Offer
+from supervised.detector import DetectorModel
 from supervised.noise import noisy
 
 SCENE = """
@@ -207,6 +215,135 @@ def test_what_is_no_picture_is_refused_by_name(scene, tmp_path, capsys, name, co
     with pytest.raises(PictureError, match=words):
         list(read_pictures(file))
     assert name in capsys.readouterr().err
+
+
+@pytest.fixture
+def album(tmp_path):
+    """A folder of which four files can be looked at, one of them only in part, and six cannot."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    rgb = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for name in ("a.png", "m.png", "z.png"):
+        Image.fromarray(rgb).save(folder / name)
+    whole = (folder / "a.png").read_bytes()
+    (folder / "b.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "c.png").write_bytes(b"")
+    (folder / "d.mp4").write_bytes(b"no video")
+    os.mkfifo(folder / "e.png")
+    (folder / "f.png").symlink_to("nowhere")
+    (folder / "g.png").mkdir()
+    return folder
+
+
+def test_what_is_damaged_is_left_out_named_and_counted(scene, album, tmp_path, capsys):
+    assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out"), "--json"]) == 1
+    captured = capsys.readouterr()
+    told = json.loads(captured.out.splitlines()[-1])
+    assert [Path(row["source"]).name for row in told["percepts"]] == ["a.png", "m.png", "z.png"]
+    bad = {
+        "b.png": "cannot be read",
+        "c.png": "is empty",
+        "d.mp4": "cannot be read as a video",
+        "e.png": "is a named pipe",
+        "f.png": "cannot be read: No such file",
+        "g.png": "is a folder",
+    }
+    assert [Path(row["source"]).name for row in told["failed"]] == list(bad)
+    for name, words in bad.items():
+        assert any(f"{name} {words}" in line for line in captured.err.splitlines()), name
+    assert "3 pictures looked at" in captured.err and "6 pictures could not be looked at" in captured.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}.png.seen.png" for n in "amz"}
+
+
+def test_the_frames_after_a_damaged_one_are_looked_at(tmp_path, monkeypatch):
+    """A stand-in for PyAV: of real files the decoder mends most of what is damaged."""
+    frame = SimpleNamespace(to_ndarray=lambda format: np.zeros((4, 4, 3), np.uint8))
+
+    def broken():
+        raise av.error.InvalidDataError(1, "invalid data")
+
+    packets = [SimpleNamespace(decode=lambda: [frame]), SimpleNamespace(decode=broken)]
+    stream = SimpleNamespace(width=4, height=4)
+    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=lambda stream: packets * 2)
+    monkeypatch.setattr("av.open", lambda path: nullcontext(container))
+    file, failed = tmp_path / "clip.mp4", []
+    file.write_bytes(b"anything")
+    found = read_pictures(file, lambda name, error: failed.append((name, str(error))))
+    assert [name for name, _ in found] == [f"{file}#0", f"{file}#2"]
+    assert [name for name, _ in failed] == [f"{file}#1", f"{file}#3"]
+    with pytest.raises(PictureError, match="clip.mp4 cannot be read as a video"):
+        list(read_pictures(file))
+
+
+def test_a_picture_that_the_model_breaks_down_at_is_left_out(scene, album, tmp_path, capsys, monkeypatch):
+    perceive = DetectorModel.perceive
+
+    def fails(model, pictures):
+        if pictures[0][0, 0, 0] == 7:
+            raise RuntimeError("too small\nfor three layers")
+        return perceive(model, pictures)
+
+    monkeypatch.setattr(DetectorModel, "perceive", fails)
+    for path in set(album.iterdir()) - {album / "a.png", album / "m.png"}:
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    Image.new("RGB", (30, 20), (7, 7, 7)).save(album / "a.png")
+    assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert "a.png cannot be looked at: too small for three layers" in said and "1 picture looked at" in said
+
+
+def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys, monkeypatch):
+    saved = []
+
+    def full(file, picture):
+        saved.append(file)
+        file.write_bytes(b"half of a picture")
+        if len(saved) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("scenes.overlaid.save_picture", full)
+    assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].endswith("out: the disk is full; finished and kept: 1 picture")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png.seen.png"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_keeps_what_is_finished(scene, album, tmp_path, capsys, monkeypatch, number):
+    save = overlaid.save_picture
+
+    def interrupted(file, picture):
+        signal.raise_signal(number)
+        save(file, picture)
+
+    monkeypatch.setattr(overlaid, "save_picture", interrupted)
+    looked = ["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out"), "--json"]
+    assert main(looked) == 130
+    captured = capsys.readouterr()
+    told = json.loads(captured.out.splitlines()[-1])
+    assert [Path(row["source"]).name for row in told["percepts"]] == ["a.png"]
+    assert [str(path) for path in (tmp_path / "out").iterdir()] == told["files"]
+    assert "interrupted: 1 picture looked at" in captured.err
+
+
+def test_what_was_seen_before_is_not_overwritten(scene, album, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = ["perceive", scene, "--input", str(album / "a.png")]
+    assert main(one) == main(one) == 0
+    assert "perceived exists: writing to perceived-2" in capsys.readouterr().err
+    assert [path.name for path in Path("perceived-2").iterdir()] == ["a.png.seen.png"]
+    assert main([*one, "--out", "perceived", "--overwrite"]) == 0
+    other = ["perceive", scene, "--input", str(album / "m.png"), "--out", "perceived"]
+    assert main(other) == 0, "what has another name takes nothing away"
+    capsys.readouterr()
+    monkeypatch.setattr("scenes.perceive.build_perception", None)  # no work is done first
+    assert main([*one, "--out", "perceived"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "a.png.seen.png would be overwritten; name another folder, or add --overwrite" in said
+    assert main(["perceive", scene, "--input", str(album), "--out", "perceived"]) == 2
+    Path("perceived/seen-7.depth.npy").touch()
+    assert main(["perceive", scene, "--out", "perceived"]) == 2
+    assert "seen-7.depth.npy would be overwritten" in capsys.readouterr().err
 
 
 def test_huge_pictures_and_folders_without_any_are_refused(tmp_path, monkeypatch):

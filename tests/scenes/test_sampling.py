@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from generative.collection import Collection
+from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
 from generative.noise import SCHEDULERS
 from scenes import sampling
@@ -231,6 +232,60 @@ def test_a_gallery_tells_its_own_figures_from_those_of_the_card(tmp_path, capsys
         "its name, and the picture's for the blind"
     )
     assert page.count("could be named") == 1
+
+
+def test_a_persons_page_is_overwritten_only_where_that_is_asked_for(
+    scene, trained, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    wish = ["sample", scene, "--checkpoint", str(trained), "--n", "2"]
+    mine = [Path("hung", name) for name in ("index.html", "notes.txt")]
+    mine[0].parent.mkdir()
+    for file in mine:
+        file.write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr("scenes.sample.build_sampler", None)  # no work is done first
+        said = refusal(capsys, *wish, "--out", "hung")
+    assert said.splitlines() == [
+        "playfield: --out hung: hung/index.html would be overwritten; name another folder, or add --overwrite"
+    ]
+    assert [file.read_text() for file in mine] == ["mine", "mine"]
+    answer(capsys, *wish, "--out", "hung", "--overwrite")
+    assert mine[0].read_text() != "mine" and mine[1].read_text() == "mine"
+
+
+def test_a_gallery_that_nobody_named_takes_the_next_free_folder(
+    scene, trained, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("gallery").mkdir()
+    assert main(["sample", scene, "--checkpoint", str(trained), "--n", "2", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["files"][0] == "gallery-2/index.html"
+    assert "gallery exists: writing to gallery-2" in captured.err and not list(Path("gallery").iterdir())
+    told = json.loads(Path("gallery-2/metrics.json").read_text())
+    assert "--out" not in told["command"], "the line makes another one, wherever there is room"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_the_finished_files_of_a_gallery_are_kept(
+    scene, trained, tmp_path, capsys, monkeypatch, number
+):
+    def interrupted(path, picture):
+        signal.raise_signal(number)
+        write(path, picture)
+
+    write = writing._write_png
+    monkeypatch.setattr(writing, "_write_png", interrupted)
+    wish = ["sample", scene, "--checkpoint", str(trained), "--n", "2", "--out", str(tmp_path / "g"), "--json"]
+    assert main(wish) == 130
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["files"] == [
+        str(tmp_path / "g" / n) for n in ("metrics.json", "grid.png")
+    ]
+    assert {path.name for path in (tmp_path / "g").iterdir()} == {"metrics.json", "grid.png"}
+    Image.open(tmp_path / "g" / "grid.png").load()
+    assert "has no page; finished: metrics.json, grid.png" in captured.err
 
 
 @pytest.fixture
