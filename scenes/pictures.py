@@ -61,7 +61,10 @@ def picture_files(path: Path) -> list[Path]:
         raise PictureError(f"--input {path}: there is no such file or folder")
     if not path.is_dir():
         return [path]
-    files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES | VIDEOS]
+    try:
+        files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICTURES | VIDEOS]
+    except OSError as error:
+        raise PictureError(f"--input {path} cannot be read: {error.strerror}") from error
     if not files:
         kinds = ", ".join(sorted(PICTURES | VIDEOS))
         raise PictureError(f"--input {path}: there is no picture in this folder ({kinds})")

@@ -19,6 +19,7 @@ from scenes.progress import interruption
 from scenes.signals import sigterm_as_ctrl_c
 from sim.vector import EnvWorlds
 from sim.viewer.viewer import Viewer
+from sim.viewer.window import watch
 
 OWN = 'title = "Own"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n'
 SHOWS = Path(__file__).parents[1] / "sim"
@@ -94,6 +95,23 @@ def test_a_process_that_is_told_to_end_completes_its_recording():
     assert process.returncode == 0 and "Traceback" not in err, err
     interrupted, frames = out.split()
     assert interrupted == "True" and 5 < int(frames) <= pictures("c.mp4")
+
+
+def test_sdl_does_not_keep_it_for_itself(monkeypatch):
+    """SDL makes an event of a SIGTERM that nobody handles: the window would close as if by hand, with 0."""
+    monkeypatch.syspath_prepend(SHOWS)
+    from viewer_shows import CountingShow
+
+    draw = Viewer.draw
+
+    def interrupted(viewer):
+        terminate()
+        return draw(viewer)
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(Viewer, "draw", interrupted)
+    with sigterm_as_ctrl_c():
+        assert watch(CountingShow(), frames=30).interrupted
 
 
 @pytest.mark.parametrize(
