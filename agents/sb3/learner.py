@@ -192,7 +192,7 @@ class SB3Learner:
         config = self.config
         arguments = config.arguments(env)
         with self._generators.lent(), warnings.catch_warnings():
-            # A last, smaller minibatch is what our own PPO does too.
+            # A last, smaller minibatch is theirs to have; one of a single row `check_worlds` has refused.
             warnings.filterwarnings("ignore", "You have specified a mini-batch size", UserWarning)
             model = config.algorithm(self._network, env, device=self.device, **arguments)
         model.policy.load_state_dict(self.policy.state_dict())
