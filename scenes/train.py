@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from scenes.progress import FAULTS, interruption, progress_bar, told
+from scenes.progress import FAULTS, duration, interruption, progress_bar, told
 from scenes.schema import Scene, SceneError
 from scenes.trainees import Trainee, trainee_of
 from sim.checkpoints import PLAIN, save_checkpoint
@@ -199,7 +199,7 @@ class Session:
         progress: Progress | None = None
         with (
             interruption("stopping after this update") as interrupted,
-            progress_bar("first update …") as draw,
+            progress_bar("training") as draw,
         ):
             for progress in self.trainee.learn(self.budget):
                 self._before = self._counted(self.result.env_steps, self.result.updates)
@@ -324,15 +324,3 @@ def differences(before: Any, after: Any, key: str = "") -> list[str]:
     else:
         return [] if before == after else [f"{key} = {after!r} (was {before!r})"]
     return [line for name, a, b in parts for line in differences(a, b, f"{key}.{name}".lstrip("."))]
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration(42), duration(600), duration(7500)
-    ('42 s', '10 min', '2 h 5 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -21,8 +21,9 @@ import pytest
 
 import agents.dqn
 from scenes.cli import main
+from scenes.progress import duration
 from scenes.schema import load_scene
-from scenes.train import TrainingFailed, duration, train
+from scenes.train import TrainingFailed, train
 from sim.checkpoints import load_checkpoint
 from sim.errors import RequestError
 from sim.runs import RunError
