@@ -22,6 +22,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from scenes.build import build_policy, chosen_device, scene_agent
+from scenes.console import number_of, show
 from scenes.living import lived_world
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
@@ -258,7 +259,7 @@ class Sitting:
         """Let it play until the end, Ctrl-C or a failure; a full disk is for the caller."""
         drawn = 0.0
         try:
-            with interruption(PROMISE) as interrupted, progress_bar("first step …") as draw:
+            with interruption(PROMISE) as interrupted, progress_bar("recording") as draw:
                 for played in playing:
                     now = time.monotonic()
                     if now >= drawn + BAR_PERIOD:
@@ -274,7 +275,7 @@ class Sitting:
         self.seconds = time.monotonic() - self.started
 
     def _status(self, played: int, episodes: int | None, seconds: float) -> tuple[float, float, str]:
-        words = f"{played / max(seconds, 1e-9):,.0f} steps/s · {self.dataset.episodes} episodes"
+        words = f"{played / max(seconds, 1e-9):,.0f} steps/s · {number_of(self.dataset.episodes, 'episode')}"
         if self.dataset.returns:
             words += f" · return {np.mean(self.dataset.returns):.1f}"
         if episodes is None:
@@ -289,13 +290,15 @@ class Sitting:
         """
         count, steps, path = self.dataset.episodes, self.dataset.steps, self.wish.out
         if count:
-            kept = f"{count:,} whole episodes, {steps:,} steps in {path}"
+            kept = f"{number_of(count, 'whole episode')}, {number_of(steps, 'step')} in {path}"
             how = f"open them: minari.MinariDataset({str(path)!r})"
         else:
             kept, how = "nothing was recorded: no episode had ended", ""
         if self.failure is not None:
             raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
-        say("; ".join(part for part in ("interrupted" * self.interrupted, kept, how) if part))
+        (show if count else say)("interrupted; " * self.interrupted + kept)
+        if how:
+            say(how)
         return Collected(path if count else None, self.dataset.returns, steps, self.seconds, self.interrupted)
 
 

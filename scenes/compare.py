@@ -16,13 +16,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from agents.evaluate import Scores
 from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.console import number_of, show, stdout_console
 from scenes.living import lived_world
 from scenes.schema import Scene, load_scene, make_scene
 from scenes.score import played, shown, stamp
@@ -229,10 +229,12 @@ def _show(
     results: Sequence[tuple[int, int, Comparison]],
     seed: int,
 ) -> None:
-    """Two tables for a person: the runs by number, and every pair of numbers."""
-    console = Console(stderr=True)
-    games = f"{len(scores[0].episodes)} whole episodes each, seed {seed}"
-    table = Table("", Column("run", overflow="fold"), title=f"{contenders[0].config.name}: {games}")
+    """Two tables for a person: the runs by number, under their whole names, and every pair of numbers."""
+    console = stdout_console()
+    games = f"{number_of(len(scores[0].episodes), 'whole episode')} each, seed {seed}"
+    for number, each in enumerate(contenders, 1):
+        show(f"{number} is {each.name}")
+    table = Table("run", title=f"{contenders[0].config.name}: {games}")
     for heading in ("env steps", "mean", "95 %", "IQM", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, (each, found) in enumerate(zip(contenders, scores, strict=True), 1):
@@ -240,7 +242,7 @@ def _show(
         cells = [f"{each.trained['env_steps']:,}" if "env_steps" in each.trained else "–"]
         for name in ("return_mean", "return_iqm"):
             cells += [f"{metrics[name]:.1f}", shown(intervals[name], 1)]
-        table.add_row(str(number), each.name, *cells)
+        table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
     table.caption = stamp(shared) + (f"; by different rules: {', '.join(sorted(apart))}" if apart else "")
@@ -255,4 +257,4 @@ def _show(
     console.print(table)
     for i, j, result in results:
         words = {True: "is better than", False: "is worse than", None: "may be better or worse than"}
-        console.print(f"{i + 1} {words[result.improves]} {j + 1}")
+        show(f"{i + 1} {words[result.improves]} {j + 1}")

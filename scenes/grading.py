@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from scenes.build import chosen_device, scene_world
+from scenes.console import number_of, stdout_console
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene
 from scenes.viewing import Player, perception_config, scene_player, scene_views, scene_worlds
@@ -101,7 +101,7 @@ def show_grades(
     breakdown: Rows,
 ) -> None:
     """A table for a person."""
-    table = Table(title=f"{scene.title}: {number} held-out pictures", box=None)
+    table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
     for heading in ("", "model", "95 %", "without looking"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in metrics.items():
@@ -112,4 +112,4 @@ def show_grades(
     for name, figures in breakdown.items():
         figure = "ap50" if "ap50" in figures else next(iter(figures))
         table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
-    Console(stderr=True).print(table)
+    stdout_console().print(table)

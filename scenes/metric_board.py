@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
+from scenes.console import number_of, show, stdout_console
 from scenes.judging import Judge, share_holding
 from scenes.sampling import Examples, build_sampler, own_options, sampler_config, scene_examples
 from scenes.schema import Scene, SceneError
@@ -114,7 +114,7 @@ def grade_samplers(
         _check_data(name, card, judges[key], scene.seed)
         count = n or affordable(model, config)
         rows.append(graded(name, model, card, config, judges[key], scene.seed, count))
-    show_board(scene, rows, say)
+    show_board(scene, rows)
     return answer(rows)
 
 
@@ -274,11 +274,13 @@ def answer(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> None:
+def show_board(scene: Scene, rows: list[Row]) -> None:
     """The board for a person: real examples first, the Gaussian last, the samplers between them."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
-    table = Table(title=f"{scene.title}: {first.n} samples beside {first.references} unseen ones", box=None)
+    table = Table(
+        title=f"{scene.title}: {number_of(first.n, 'sample')} beside {first.references:,} unseen", box=None
+    )
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name.replace("-", " "), justify="right")
@@ -286,17 +288,17 @@ def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> Non
         if any(name in figures for figures in columns.values()):
             cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
             table.add_row(name, *cells)
-    Console(stderr=True).print(table)
+    stdout_console().print(table)
     for row in rows:
         low, high = row.grade.ci95["frechet"]
         learned = row.as_learned
         beside = f"; to training data {learned['frechet']:.2f} (floor {learned['frechet_floor']:.2f})"
         part = row.metrics["frechet"] / row.grade.baseline["frechet"]
         if "nmi" in row.metrics:
-            say(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
-        say(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
+            show(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
+        show(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
         if row.classes:
-            say(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+            show(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
 
 
 def _by_class(classes: Mapping[str, Figures]) -> str:

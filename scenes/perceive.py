@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scenes.build import chosen_device
+from scenes.console import number_of, show
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.pictures import read_pictures
 from scenes.schema import Scene, SceneError
@@ -77,16 +78,17 @@ def perceive(
             save_picture(file, overlaid(rgb, shown, factor))
             rows.append(as_json(name, percept) | kept)
             files += [str(file), *kept.values()]
-            say(f"{name}: {in_words(shown)}")
+            show(f"{name}: {in_words(shown)}")
     except OSError as error:
-        if isinstance(error, SaveError):
+        if isinstance(error, SaveError | BrokenPipeError):  # whoever reads the results has had enough
             raise
         raise SaveError(error.errno, f"could not write to {out}: {reason(error)}") from error
     most = getattr(config, "most", None)
     full = sum(len(row.get("boxes", ())) == most for row in rows)
     if full:
-        say(f"{full} pictures with {most} boxes, as many as it tells: does it know pictures of this kind?")
-    say(f"{len(rows)} pictures looked at; what was seen is drawn in {out}")
+        crowded = f"{number_of(full, 'picture')} with {most} boxes, as many as it tells"
+        say(f"{crowded}: does it know pictures of this kind?")
+    show(f"{number_of(len(rows), 'picture')} looked at; what was seen is drawn in {out}")
     return {"percepts": rows, "files": files}
 
 
@@ -155,11 +157,11 @@ def file_name(source: str) -> str:
 
 
 def in_words(shown: Seen) -> str:
-    """What was seen, in one line.
+    """What was seen, in one line; a whole board as FEN.
 
     >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
     'pong'
     """
     from sim.viewer.sees import words
 
-    return words(shown) or "nothing"
+    return shown.percept.fen or words(shown) or "nothing"

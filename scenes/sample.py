@@ -15,6 +15,7 @@ from generative.gallery import Gallery, Grades, write_gallery
 from generative.noise import TIMESTEPS
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
+from scenes.console import number_of, show
 from scenes.judging import Judge, share_holding
 from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
 from scenes.schema import Scene
@@ -129,8 +130,8 @@ def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None])
     drawing, judge = _draw(scene, wish, chosen_device(device), say)
     gallery = hung(drawing, judge)
     files = write_gallery(wish.out, gallery)
-    count = f"{wish.n} sample{'s' * (wish.n > 1)}"
-    say(f"{count} at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
+    rate = drawing.metrics["images_per_second"]
+    show(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
     return {"files": [str(path) for path in files], "metrics": drawing.metrics}
 
 

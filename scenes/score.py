@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from agents.evaluate import SEED_OFFSET, Scores
@@ -16,6 +15,7 @@ from agents.evaluate import evaluate as play
 from agents.random import Random
 from agents.statistics import Interval
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.console import number_of, stdout_console
 from scenes.living import lived_world
 from scenes.progress import FAULTS, progress_bar, told
 from scenes.schema import Scene, SceneError
@@ -111,12 +111,11 @@ def played(
     """
     returns: list[float] = []
     total = episodes * seeds
-    with progress_bar(f"{who}: first game …") as draw:
+    with progress_bar(f"{who}: whole games") as draw:
 
-        def count(episode: Episode) -> None:
+        def note(episode: Episode) -> None:
             returns.append(episode.score)
-            words = f"{who}: game {len(returns)} of {total} · mean return {np.mean(returns):.1f}"
-            draw((len(returns), total, words))
+            draw((len(returns), total, f"mean return {np.mean(returns):.1f}"))
 
         try:
             return play(
@@ -126,7 +125,7 @@ def played(
                 seed=seed,
                 greedy=greedy,
                 seeds=seeds,
-                on_episode=count,
+                on_episode=note,
             )
         except RequestError:
             raise
@@ -142,7 +141,7 @@ def _show_scores(
 ) -> None:
     """A table for a person."""
     seeds = f"seed {scene.seed}" if found.seeds == 1 else f"{found.seeds} seeds from {scene.seed} on"
-    games = f"{len(found.episodes)} whole episode{'s' if len(found.episodes) > 1 else ''}"
+    games = number_of(len(found.episodes), "whole episode")
     table = Table(title=f"{scene.title}: {games}, {seeds}")
     table.add_column("")
     for heading in ("mean", "95 % interval", "random agent"):
@@ -151,7 +150,7 @@ def _show_scores(
         interval = shown(intervals[name]) if name in intervals else ""
         table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
     table.caption = stamp(found.protocol)
-    Console(stderr=True).print(table)
+    stdout_console().print(table)
 
 
 def shown(interval: Interval, decimals: int = 2) -> str:
@@ -185,4 +184,4 @@ def _show_breakdown(breakdown: dict[str, dict[str, float]]) -> None:
     table = Table("", *(name.replace("_", " ") for name in names), title="by opponent")
     for label, metrics in breakdown.items():
         table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
-    Console(stderr=True).print(table)
+    stdout_console().print(table)
