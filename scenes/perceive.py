@@ -17,6 +17,7 @@ from scenes.viewing import perception_config, scene_player, scene_sight, scene_v
 from sim.catalog import mend
 from sim.errors import RequestError
 from sim.files import SaveError, reason
+from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.viewer.show import Seen
@@ -108,7 +109,7 @@ def seen(
     model: PerceptionModel, pictures: Iterable[tuple[str, Array]]
 ) -> Iterator[tuple[str, Array, Percept]]:
     """Each picture with what the model says of it, one by one: a video need not fit into memory."""
-    for name, rgb in pictures:
+    for name, rgb in track(pictures, "looking at pictures"):
         yield name, rgb, model.perceive([rgb])[0]
 
 

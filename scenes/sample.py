@@ -23,6 +23,7 @@ from scenes.studio import Studio, filling_errors
 from scenes.words import in_words as budget_in_words
 from sim.checkpoints import Card
 from sim.errors import RequestError
+from sim.progress import waiting
 from sim.protocols import SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
 
@@ -128,8 +129,9 @@ def sample(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None])
     if wish.out.exists() and not wish.out.is_dir():
         raise RequestError(f"--out {wish.out} is a file: name a folder")
     drawing, judge = _draw(scene, wish, chosen_device(device), say)
-    gallery = hung(drawing, judge)
-    files = write_gallery(wish.out, gallery)
+    with waiting("hanging the gallery"):
+        gallery = hung(drawing, judge)
+        files = write_gallery(wish.out, gallery)
     rate = drawing.metrics["images_per_second"]
     show(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
     return {"files": [str(path) for path in files], "metrics": drawing.metrics}
@@ -166,7 +168,8 @@ def _draw(scene: Scene, wish: Wish, device: str, say: Callable[[str], None]) -> 
     use, filling = scene.sampler[0].use, condition.mask is not None
     wish.check_options(use, config, model, filling)
     begun = time.perf_counter()
-    values = drawn(model, wish.n, condition, options, scene.seed)
+    with waiting(f"drawing {number_of(wish.n, 'sample')}", wish.n):
+        values = drawn(model, wish.n, condition, options, scene.seed)
     metrics = {"images_per_second": round(wish.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -208,7 +207,6 @@ class SamplerTrainee:
         self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
-        print(f"fetching {self._config.examples:,} examples of {self._config.data} …", file=sys.stderr)
         self._examples = scene_examples(scene, self._config, self._device)
         self.model = built(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Taught):

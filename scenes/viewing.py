@@ -11,6 +11,7 @@ from scenes.schema import Scene, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
 from sim.fields import construct
+from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from supervised.catalog import PERCEPTIONS
 from supervised.keeping import kept
@@ -34,6 +35,7 @@ class Player:
 
 
 CHANCE = Player(None, "chance", {})
+MANY = 1_000  # pictures whose taking is told where no bar shows it: it takes half a minute
 
 
 def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
@@ -141,4 +143,10 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
         "player": player.identity,
     }
     families = sorted({world.name.partition("/")[0] for world in worlds})
-    return kept(taken, families, lambda: scene_sight(scene, config).views(taking, player.policy))
+
+    def take() -> Views:
+        told = f"taking {taking.count:,} pictures of {', '.join(world.name for world in worlds)}"
+        with waiting(told, taking.count, announced=taking.count >= MANY):
+            return scene_sight(scene, config).views(taking, player.policy)
+
+    return kept(taken, families, take)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Sized)
 
 
 @dataclass(eq=False)
@@ -113,10 +114,17 @@ def waiting(what: str, total: float | None = None, *, announced: bool = False) -
 
 
 def advance(n: float = 1.0) -> None:
-    """So much more of the innermost long work is done; nothing, where there is none."""
+    """So much more of the innermost long work is done; nothing happens where there is none, or no total."""
     wait = _current.get()
-    if wait is not None:
+    if wait is not None and wait.total is not None:
         wait.advance(n)
+
+
+def counting(parts: Iterable[S]) -> Iterator[S]:
+    """`parts`, each of which counts by its length once it has been worked on; see `advance`."""
+    for part in parts:
+        yield part
+        advance(len(part))
 
 
 def track(items: Iterable[T], what: str, total: float | None = None) -> Iterator[T]:

@@ -17,6 +17,7 @@ from generative.data.frames import of_game
 from generative.data.wish import DataError, Player, Wish
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
+from sim.progress import advance, waiting
 from sim.records import Array
 from sim.walker.reward import BODIES
 
@@ -88,11 +89,14 @@ def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Itera
                 actions = np.where(np.arange(WORLDS)[:, None] % 2 == 0, decision.actions, held)
             obs, _, terminated, truncated, info = worlds.step(actions)
             episode = episode + WORLDS * (terminated | truncated)
+        advance(WORLDS)
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
 
 
 def _counted(wish: Wish, players: Any) -> Collection:
-    frames = of_game(wish.variant, round(SPARE * wish.count), wish.seed, players)
+    asked = round(SPARE * wish.count)
+    with waiting(f"playing {asked:,} frames of {wish.variant}", asked):
+        frames = of_game(wish.variant, asked, wish.seed, players)
     full = max((len(truth.facts) for truth in frames.truths), default=0)
     told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: wish.count]
     if not full or not told:

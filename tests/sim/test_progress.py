@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sim.progress import Wait, advance, reporting, track, waiting
+from sim.progress import Wait, advance, counting, reporting, track, waiting
 
 
 class Heard:
@@ -26,13 +26,17 @@ def test_the_innermost_work_is_counted_and_all_of_it_is_heard_of():
     heard = Heard()
     with reporting(heard), waiting("outer", total=2, announced=True):
         advance()
-        with waiting("inner"):
+        with waiting("inner", total=9):
+            assert list(counting(["ab", "c"])) == ["ab", "c"]
+        with waiting("unknown"):
             advance(3)
         advance()
     assert heard.lines == [
         "outer began and was announced",
         "inner began",
-        "inner ended at 3 of None",
+        "inner ended at 3 of 9",
+        "unknown began",
+        "unknown ended at 0 of None",
         "outer ended at 2 of 2",
     ]
 
