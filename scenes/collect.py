@@ -22,7 +22,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from scenes.build import build_policy, chosen_device, scene_agent
-from scenes.console import number_of, show
+from scenes.console import show
 from scenes.living import lived_world
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
@@ -34,6 +34,7 @@ from sim.played import recorded, replay
 from sim.protocols import WorldConfig
 from sim.recording import Dataset, Pictured, RecordingError, new_dataset, record
 from sim.vector import EnvWorlds, Worlds
+from sim.wording import number_of
 from supervised.perceived_worlds import Perceived
 
 EPISODES = 20  # where neither --episodes nor --steps is given

@@ -22,7 +22,7 @@ from agents.evaluate import Scores
 from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
-from scenes.console import number_of, show, stdout_console
+from scenes.console import show, stdout_console
 from scenes.living import lived_world
 from scenes.schema import Scene, load_scene, make_scene
 from scenes.score import played, shown, stamp
@@ -31,6 +31,7 @@ from sim.checkpoints import CARD, Card, load_card
 from sim.errors import RequestError
 from sim.protocols import Policy, WorldConfig
 from sim.runs import numbered
+from sim.wording import number_of
 
 VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # in a stamp: what plays now, whatever played then
 

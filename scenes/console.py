@@ -51,12 +51,3 @@ def show(line: str = "") -> None:
 def say(line: str = "") -> None:
     """A remark."""
     print(line, file=sys.stderr)
-
-
-def number_of(n: int, noun: str) -> str:
-    """A number of things.
-
-    >>> number_of(1, "frame"), number_of(2_000, "frame"), number_of(0, "sample")
-    ('1 frame', '2,000 frames', '0 samples')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

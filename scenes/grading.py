@@ -11,12 +11,13 @@ import numpy as np
 from rich.table import Table
 
 from scenes.build import chosen_device, scene_world
-from scenes.console import number_of, show, stdout_console
+from scenes.console import show, stdout_console
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene
 from scenes.viewing import Player, perception_config, scene_player, scene_views, scene_worlds
 from sim.progress import counting, waiting
 from sim.records import Percept
+from sim.wording import number_of
 from supervised.baselines import usual
 from supervised.metrics.breakdown import Rows, by_class, known
 from supervised.metrics.grading import Kind, grade, intervals, tally

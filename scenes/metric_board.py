@@ -19,7 +19,7 @@ from rich.table import Table
 from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
-from scenes.console import number_of, show, stdout_console
+from scenes.console import show, stdout_console
 from scenes.judging import Judge, share_holding
 from scenes.sampling import build_sampler, own_options, sampler_config, scene_examples
 from scenes.schema import Scene, SceneError
@@ -27,6 +27,7 @@ from sim.checkpoints import Card
 from sim.progress import track, waiting
 from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
+from sim.wording import number_of
 
 GRADED = 500  # samples of each
 PASSES = 12_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores

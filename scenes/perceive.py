@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scenes.build import chosen_device
-from scenes.console import number_of, show
+from scenes.console import show
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.pictures import read_pictures
 from scenes.schema import Scene, SceneError
@@ -21,6 +21,7 @@ from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.viewer.show import Seen
+from sim.wording import number_of
 from supervised.views import HELD_OUT, Taking
 
 FRAMES = 10  # of the scene's world, where nothing is given to look at
@@ -162,6 +163,8 @@ def in_words(shown: Seen) -> str:
 
     >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
     'pong'
+    >>> in_words(Seen("board-reader", Percept("model", fen="8/8/8/8/8/8/8/K1k5")))
+    '8/8/8/8/8/8/8/K1k5'
     """
     from sim.viewer.sees import words
 

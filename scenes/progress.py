@@ -169,7 +169,7 @@ class StderrProgress:
             bars.remove_task(tasks.pop(wait))
         for wait in current:
             if wait not in tasks:
-                tasks[wait] = bars.add_task("", total=None)
+                tasks[wait] = bars.add_task(wait.what, total=wait.total)
             words = status(wait, time.monotonic())
             bars.update(tasks[wait], completed=wait.done, total=wait.total, description=words)
         bars.refresh()
@@ -190,7 +190,7 @@ def status(wait: Wait, now: float) -> str:
     """
     rate, left = wait.rate(now), wait.left(now)
     if wait.total is not None and wait.done:
-        counted = f": {wait.done:,.0f} of {wait.total:,.0f}"
+        counted = f": {min(wait.done, wait.total):,.0f} of {wait.total:,.0f}"
     else:
         counted = f": {wait.done:,.0f}" if wait.done else ""
     parts = [wait.what + counted]

@@ -15,7 +15,7 @@ from generative.gallery import Gallery, Grades, write_gallery
 from generative.noise import TIMESTEPS
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
-from scenes.console import number_of, show
+from scenes.console import show
 from scenes.judging import Judge, share_holding
 from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
 from scenes.schema import Scene
@@ -26,6 +26,7 @@ from sim.errors import RequestError
 from sim.progress import waiting
 from sim.protocols import SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
+from sim.wording import number_of
 
 MOST = 4_096  # samples in one gallery
 OPTIONS = ("steps", "scheduler", "guidance")  # of sampling

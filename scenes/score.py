@@ -15,13 +15,14 @@ from agents.evaluate import evaluate as play
 from agents.random import Random
 from agents.statistics import Interval
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
-from scenes.console import number_of, stdout_console
+from scenes.console import stdout_console
 from scenes.living import lived_world
 from scenes.progress import FAULTS, progress_bar, told
 from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
 from sim.protocols import Policy, WorldConfig
 from sim.records import Episode
+from sim.wording import number_of
 
 
 class ScoringFailed(WorkError):
@@ -131,7 +132,7 @@ def played(
             raise
         except FAULTS as error:
             raise ScoringFailed(
-                f"scoring {who} stopped after {len(returns)} of {total} games: {told(error)}; "
+                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: {told(error)}; "
                 "nothing was written: run it again, or with another --seed"
             ) from error
 

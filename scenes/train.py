@@ -27,6 +27,7 @@ from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.records import Budget, Progress, State
 from sim.runs import Run, RunError, numbered
+from sim.wording import number_of
 from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
@@ -156,7 +157,7 @@ class Session:
         """Learn until the budget, the target or an interruption."""
         steps_done = self._counted(self.result.env_steps, self.result.updates)
         if steps_done >= (self.budget.env_steps or self.budget.updates or 0):
-            self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
+            self.say(f"{self.run.folder} is finished: {number_of(steps_done, 'step')} done")
             return self.result
         if self._on_target():
             self.say(f"{self.run.folder} is finished: {self._reached()}; with another target it goes on")
@@ -222,7 +223,8 @@ class Session:
     def _announce(self) -> None:
         """Say what is about to be done and how long that will take."""
         total = self.budget.in_updates(1)
-        line = f"{self.scene.title}: {total:,} {self.trainee.unit} in {self.run.folder}"
+        unit = self.trainee.unit.removesuffix("s")
+        line = f"{self.scene.title}: {number_of(total, unit)} in {self.run.folder}"
         rate = self.trainee.estimated_rate(self.budget)
         if rate:
             left = (total - self._counted(self.result.env_steps, self.result.updates)) / rate

@@ -12,13 +12,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scenes.console import number_of, say, show, stdout_console
+from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
 from sim.catalog import mend, world_names
 from sim.checkpoints import CARD
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.runs import numbered
+from sim.wording import number_of
 
 if TYPE_CHECKING:
     from sim.viewer.window import Watched
@@ -81,10 +82,10 @@ def watch(
     device: str,
     person: bool,
     run: Path | None,
-    checkpoint: Path | None,
     headless: bool,
     frames: int | None,
     record: Path | None,
+    checkpoint: Path | None = None,
 ) -> tuple[Answer, bool]:
     """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
     try:

@@ -13,6 +13,7 @@ from sim.checkpoints import CheckpointError, load_checkpoint
 from sim.fields import construct
 from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
+from sim.wording import number_of
 from supervised.catalog import PERCEPTIONS
 from supervised.keeping import kept
 from supervised.sights import SeveralSights, sight_of
@@ -145,7 +146,7 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
     families = sorted({world.name.partition("/")[0] for world in worlds})
 
     def take() -> Views:
-        told = f"taking {taking.count:,} pictures of {', '.join(world.name for world in worlds)}"
+        told = f"taking {number_of(taking.count, 'picture')} of {', '.join(world.name for world in worlds)}"
         with waiting(told, taking.count, announced=taking.count >= MANY):
             return scene_sight(scene, config).views(taking, player.policy)
 

@@ -12,6 +12,7 @@ from generative.data.wish import DataError, Player, Wish
 from sim.catalog import load
 from sim.fields import nearest
 from sim.progress import waiting
+from sim.wording import number_of
 
 FOLDER = "generative.data.recorded:collect"
 KEPT = ("boards", "frames", "states")  # on disk: what takes longer to play than to read
@@ -69,7 +70,7 @@ def collected(
         return collect(wish)
 
     def played() -> Collection:
-        with waiting(f"playing {count:,} examples of {name}", count, announced=True):
+        with waiting(f"playing {number_of(count, 'example')} of {name}", count, announced=True):
             return collect(wish)
 
     return kept(_key(name, wish), played)

@@ -20,6 +20,7 @@ from sim.catalog import world_config
 from sim.progress import advance, waiting
 from sim.records import Array
 from sim.walker.reward import BODIES
+from sim.wording import number_of
 
 WORLDS = 32  # walkers at once
 EVERY = 5  # steps between two states of one walker
@@ -95,7 +96,7 @@ def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Itera
 
 def _counted(wish: Wish, players: Any) -> Collection:
     asked = round(SPARE * wish.count)
-    with waiting(f"playing {asked:,} frames of {wish.variant}", asked):
+    with waiting(f"playing {number_of(asked, 'frame')} of {wish.variant}", asked):
         frames = of_game(wish.variant, asked, wish.seed, players)
     full = max((len(truth.facts) for truth in frames.truths), default=0)
     told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: wish.count]
