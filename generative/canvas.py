@@ -24,6 +24,7 @@ from generative.conditions import ConditionError, latents_of
 from generative.denoising import Denoiser, denoised, drawn, filled, generators
 from generative.noise import DEFAULT, Prediction, scheduler
 from generative.pictures import from_rgb, to_rgb
+from sim.progress import counting
 from sim.records import Array, Condition, SampleOptions
 
 SIGMA_DATA = 0.5  # of pictures in [−1, 1]
@@ -129,7 +130,8 @@ def sampled(
 ) -> Array:
     """(n, H, W, 3) uint8, the end of `trace`, one portion after another. Raises what it raises."""
     walks = _walks(canvas, denoiser_of, n, condition, options, seed, device)
-    return np.concatenate([canvas.unfolded(deque(walk, maxlen=1)[0]) for walk in walks])
+    ends = (deque(walk, maxlen=1)[0] for walk in walks)
+    return np.concatenate([canvas.unfolded(x) for x in counting(ends)])
 
 
 def _walks(

@@ -25,6 +25,7 @@ from torch.nn import functional
 from generative.collection import Collection, Spec, class_means
 from generative.conditions import check_condition, latents_of
 from generative.pictures import from_rgb, to_rgb
+from sim.progress import counting
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
@@ -296,7 +297,8 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
         latents = latents_of(condition, n, self.width)
         if latents is None:
             latents = self.drawn(n, condition.label, seed)
-        chunks = [self._cleaned(*self._pictures(rows)) for rows in torch.split(self._tensor(latents), CHUNK)]
+        parts = counting(torch.split(self._tensor(latents), CHUNK))
+        chunks = [self._cleaned(*self._pictures(rows)) for rows in parts]
         return Samples(np.concatenate([to_rgb(x) for x in chunks]), seed, condition)
 
     @property

@@ -7,22 +7,44 @@ Nothing heavy is imported before a verb needs it, so that ``playfield --help`` i
 from __future__ import annotations
 
 import errno
-import json
-import math
 import os
+import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
-from tyro.conf import Positional, UseAppendAction, arg, subcommand
+from tyro.conf import Positional, Suppress, UseAppendAction, subcommand
 
+from scenes.arguments import check, parsed
+from scenes.console import forget_nonsense, show
+from scenes.outcome import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    is_ctrl_c,
+    open_streams,
+    plain,
+    stopped,
+    tell_json,
+    told,
+)
 from scenes.signals import sigterm_as_ctrl_c
 from sim.errors import RequestError, WorkError
+from sim.progress import reporting
 
-DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+ABOUT = """Agents learn to play, models look on, and you watch. Start with: playfield watch pong
+
+playfield VERB --help tells what a verb takes; playfield --version, which Playfield this is."""
+
+NO_DEFAULT = ("None", "False", "", "(required)")
+#: Defaults stand in the help as `[20]`, and only where there are any.
+arg = partial(tyro.conf.arg, help_behavior_hint=lambda value: f"[{value}]" * (value not in NO_DEFAULT))
 
 SceneName = Annotated[Positional[str], arg(metavar="SCENE", help="a shipped scene, or a scene file's path")]
 Overwrite = Annotated[bool, arg(help="replace files that are there already")]
@@ -30,7 +52,13 @@ Overwrite = Annotated[bool, arg(help="replace files that are there already")]
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """What every verb takes."""
+    """What every verb takes.
+
+    `idle` options change nothing: they are taken, and left out of the help. A `quick` verb shows no progress.
+    """
+
+    idle: ClassVar[tuple[str, ...]] = ()
+    quick: ClassVar[bool] = False
 
     set: Annotated[
         UseAppendAction[tuple[str, ...]],
@@ -42,18 +70,32 @@ class Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class List(Common):
+class WithoutScene(Common):
+    """A verb that reads no scene, draws no numbers and runs no model."""
+
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
+    seed: Annotated[int | None, arg(metavar="N"), Suppress] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], Suppress] = "auto"
+
+    idle = ("set", "seed", "device")
+    quick = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(WithoutScene):
     """Show what there is, and what is trained."""
 
-    what: Positional[Literal["worlds", "agents", "perceptions", "samplers", "scenes"] | None] = None
+    what: Annotated[
+        Positional[str | None],
+        arg(metavar="[KIND]", help="worlds, agents, perceptions, samplers or scenes; none: all"),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """The names, by kind."""
         from scenes import verbs
 
         answer = verbs.list_all(self.what)
-        if not self.json:
-            verbs.show_list(answer)
+        verbs.show_list(answer)
         return answer, DONE
 
 
@@ -65,6 +107,10 @@ class Watch(Common):
     run: Annotated[Path | None, arg(help="follow a run's newest checkpoint as it lands", metavar="DIR")] = (
         None
     )
+    checkpoint: Annotated[
+        Path | None,
+        arg(help="instead of the scene's own; a run stands for its newest", metavar="DIR"),
+    ] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
@@ -82,6 +128,7 @@ class Watch(Common):
             device=self.device,
             person=self.person,
             run=self.run,
+            checkpoint=self.checkpoint,
             headless=self.headless,
             frames=self.frames,
             record=self.record,
@@ -193,7 +240,7 @@ class Plot(Common):
     metric: Annotated[
         str | None, arg(help="by its name in metrics.jsonl [return_mean, or the loss]", metavar="NAME")
     ] = None
-    x: Annotated[Literal["steps", "time"] | None, arg(help="one panel alone [both]")] = None
+    x: Annotated[Literal["both", "steps", "time"], arg(help="the panels")] = "both"
     overwrite: Annotated[bool, arg(help="replace --out where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -203,8 +250,7 @@ class Plot(Common):
         if self.set:
             raise RequestError("--set changes a key of a scene, and plot has none")
         answer = verbs.plot(self.runs, out=self.out, metric=self.metric, x=self.x, overwrite=self.overwrite)
-        if not self.json:
-            verbs.show_curves(answer)
+        verbs.show_curves(answer)
         return answer, DONE
 
 
@@ -246,6 +292,9 @@ class Collect(Common):
 class Bench(Common):
     """Measure how fast things run here, beside a named peer."""
 
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
+    idle = ("set",)
+
     names: Annotated[
         Positional[tuple[str, ...]],
         arg(metavar="[NAME …]", help="rows or families, such as ppo or walker; none: all quick rows"),
@@ -260,8 +309,6 @@ class Bench(Common):
         """Rows, and the machine they were measured on."""
         from scenes.bench.verb import bench
 
-        if self.set:
-            raise RequestError("--set changes a key of a scene, and bench has none")
         answer = bench(
             self.names,
             seed=self.seed or 0,
@@ -361,7 +408,7 @@ class Uci(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doctor(Common):
+class Doctor(WithoutScene):
     """Say what is missing here, and the line that mends it."""
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -369,8 +416,7 @@ class Doctor(Common):
         from scenes import verbs
 
         answer = verbs.doctor()
-        if not self.json:
-            verbs.show_checks(answer)
+        verbs.show_checks(answer)
         return answer, DONE
 
 
@@ -394,44 +440,54 @@ Verb = (
 @sigterm_as_ctrl_c()
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
-    verb = tyro.cli(
-        Verb,
-        prog="playfield",
-        description="Agents learn to play, models look on, and you watch. Start with: playfield watch pong",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    words = sys.argv[1:] if arguments is None else arguments
+    forget_nonsense()
+    if words[:1] == ["--version"]:
+        show(f"playfield {_version()}")
+        return DONE
+    in_json = "--json" in words
     try:
-        answer, code = verb.execute()
-    except RequestError as error:
-        return _told(error, WRONG)
-    except WorkError as error:
-        return _told(error, FAILED)
-    except KeyboardInterrupt:
-        print("stopped at once; what had been saved is safe", file=sys.stderr)
-        return INTERRUPTED
-    if verb.json:
-        print(json.dumps(plain(answer), allow_nan=False))
+        answer, code = _executed(words)
+    except (KeyboardInterrupt, Exception) as error:
+        if is_ctrl_c(error):
+            return stopped(in_json)
+        if isinstance(error, RequestError | WorkError):
+            return told(error, WRONG if isinstance(error, RequestError) else FAILED, in_json)
+        about_stdout = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC)
+        if in_json and not about_stdout:
+            tell_json({"error": f"{type(error).__name__}: {error}", "exit": FAILED})
+        raise
+    if in_json:
+        tell_json(plain(answer))
     sys.stdout.flush()
     return code
 
 
-def plain(answer: Any) -> Any:
-    """An answer with null for numbers that are not finite, which JSON has not (RFC 8259, section 6)."""
-    if isinstance(answer, Mapping):
-        return {key: plain(value) for key, value in answer.items()}
-    if isinstance(answer, list | tuple):
-        return [plain(value) for value in answer]
-    return None if isinstance(answer, float) and not math.isfinite(answer) else answer
+def _executed(words: Sequence[str]) -> tuple[dict[str, Any], int]:
+    """What a command line gives, and its exit code."""
+    verb = parsed(Verb, words, ABOUT)
+    check(verb)
+    with ExitStack() as stack:
+        if not verb.quick:
+            from scenes.progress import StderrProgress
+
+            stack.enter_context(reporting(StderrProgress()))
+        answer: tuple[dict[str, Any], int] = verb.execute()
+    return answer
 
 
-def _told(error: Exception, code: int) -> int:
-    print(f"playfield: {error}", file=sys.stderr)
-    return code
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("playfield")
+    except metadata.PackageNotFoundError:
+        return "of a folder that is not installed"
 
 
 def entry() -> None:
     """The console script."""
+    open_streams()
     try:
         code = main()
         sys.stdout.flush()
@@ -440,8 +496,9 @@ def entry() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        code = _told(error, FAILED)
+        code = told(error, FAILED)
     else:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: no traceback from what is being put away
         sys.exit(code)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python writes the rest, and complains
     sys.exit(code)

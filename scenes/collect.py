@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
 from scenes.build import build_policy, chosen_device, scene_agent
+from scenes.console import show
 from scenes.living import lived_world
 from scenes.progress import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
@@ -31,6 +32,7 @@ from sim.played import recorded, replay
 from sim.protocols import WorldConfig
 from sim.recording import Dataset, Pictured, RecordingError, check_free, new_dataset, record
 from sim.vector import EnvWorlds, Worlds
+from sim.wording import number_of
 from supervised.perceived_worlds import Perceived
 
 EPISODES = 20  # where neither --episodes nor --steps is given
@@ -265,7 +267,7 @@ class Sitting:
         """Let it play until the end, Ctrl-C or a failure; a full disk is for the caller."""
         drawn = 0.0
         try:
-            with interruption(PROMISE) as interrupted, progress_bar("first step …") as draw:
+            with interruption(PROMISE) as interrupted, progress_bar("recording") as draw:
                 for played in playing:
                     now = time.monotonic()
                     if now >= drawn + BAR_PERIOD:
@@ -281,7 +283,7 @@ class Sitting:
         self.seconds = time.monotonic() - self.started
 
     def _status(self, played: int, episodes: int | None, seconds: float) -> tuple[float, float, str]:
-        words = f"{played / max(seconds, 1e-9):,.0f} steps/s · {self.dataset.episodes} episodes"
+        words = f"{played / max(seconds, 1e-9):,.0f} steps/s · {number_of(self.dataset.episodes, 'episode')}"
         if self.dataset.returns:
             words += f" · return {np.mean(self.dataset.returns):.1f}"
         if episodes is None:
@@ -296,11 +298,13 @@ class Sitting:
         """
         count, steps, path = self.dataset.episodes, self.dataset.steps, self.wish.out
         if count:
-            kept = f"{count:,} whole episodes, {steps:,} steps in {path}"
+            kept = f"{number_of(count, 'whole episode')}, {number_of(steps, 'step')} in {path}"
             how = f"open them: minari.MinariDataset({str(path)!r})"
         else:
             kept, how = "nothing was recorded: no episode had ended", ""
         if self.failure is not None:
             raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
-        say("; ".join(part for part in ("interrupted" * self.interrupted, kept, how) if part))
+        (show if count else say)("interrupted; " * self.interrupted + kept)
+        if how:
+            say(how)
         return Collected(path if count else None, self.dataset.returns, steps, self.seconds, self.interrupted)

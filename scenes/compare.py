@@ -17,13 +17,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from agents.evaluate import Scores, pooled
 from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.console import show, stdout_console
 from scenes.living import lived_world
 from scenes.schema import Scene, load_scene, make_scene
 from scenes.score import played, shown, stamp
@@ -32,6 +32,7 @@ from sim.checkpoints import CARD, Card, load_card
 from sim.errors import RequestError
 from sim.protocols import Policy, WorldConfig
 from sim.runs import numbered, seed_runs
+from sim.wording import number_of
 
 VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # in a stamp: what plays now, whatever played then
 
@@ -243,10 +244,12 @@ def _show(
     results: Sequence[tuple[int, int, Comparison]],
     seed: int,
 ) -> None:
-    """Two tables for a person: the runs by number, and every pair of numbers."""
-    console = Console(stderr=True)
-    games = f"{len(scores[0].episodes) // scores[0].seeds} whole episodes each, seed {seed}"
-    table = Table("", Column("run", overflow="fold"), title=f"{contenders[0].config.name}: {games}")
+    """Two tables for a person: the runs by number, under their whole names, and every pair of numbers."""
+    console = stdout_console()
+    count = number_of(len(scores[0].episodes) // scores[0].seeds, "whole episode")
+    for number, each in enumerate(contenders, 1):
+        show(f"{number} is {each.name}")
+    table = Table("run", title=f"{contenders[0].config.name}: {count} each, seed {seed}")
     for heading in ("env steps", "mean", "95 %", "IQM", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, (each, found) in enumerate(zip(contenders, scores, strict=True), 1):
@@ -254,7 +257,7 @@ def _show(
         cells = [f"{each.trained['env_steps']:,}" if "env_steps" in each.trained else "–"]
         for name in ("return_mean", "return_iqm"):
             cells += [f"{metrics[name]:.1f}", shown(intervals[name], 1)]
-        table.add_row(str(number), each.name, *cells)
+        table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
     table.caption = stamp(shared) + (f"; by different rules: {', '.join(sorted(apart))}" if apart else "")
@@ -269,4 +272,4 @@ def _show(
     console.print(table)
     for i, j, result in results:
         words = {True: "is better than", False: "is worse than", None: "may be better or worse than"}
-        console.print(f"{i + 1} {words[result.improves]} {j + 1}")
+        show(f"{i + 1} {words[result.improves]} {j + 1}")

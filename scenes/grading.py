@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from scenes.build import chosen_device, scene_world
+from scenes.console import show, stdout_console
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.schema import Scene
 from scenes.viewing import Player, perception_config, scene_player, scene_views, scene_worlds
+from sim.progress import counting, waiting
+from sim.records import Percept
+from sim.wording import number_of
 from supervised.baselines import usual
 from supervised.metrics.breakdown import Rows, by_class, known
-from supervised.metrics.grading import grade, intervals, tally
-from supervised.views import HELD_OUT, Taking
+from supervised.metrics.grading import Kind, grade, intervals, tally
+from supervised.views import HELD_OUT, TOGETHER, Taking
 from supervised.wording import parse
 
 GRADED = 500  # pictures; below a minute on two cores
 EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
+EXAMPLES = 3  # whose reading is told
 RESAMPLES = 200  # for the intervals; each matches nothing anew, but Breakout has 108 boxes a picture
 #: Graded pictures are seeded this far from those that were learned from, and from those that validated them.
 GRADED_APART = 2 * HELD_OUT
@@ -57,17 +61,25 @@ def grade_perception(
     taking = Taking(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
     views = scene_views(scene, config, taking, player)
     begun = time.perf_counter()
-    said = model.perceive(list(views.rgb))
+    said: list[Percept] = []
+    with waiting("looking at held-out pictures", len(views)):
+        for part in counting([views.rgb[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
+            said += model.perceive(list(part))
     rate = len(views) / (time.perf_counter() - begun)
-    counted = tally(kind, said, views.truths, parse=parse)
+    with waiting("grading what was seen"):
+        counted = tally(kind, said, views.truths, parse=parse)
     metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
     metrics = known({"": metrics})[""]
-    ci95 = {name: list(ends) for name, ends in intervals(counted, views.episodes.tolist(), RESAMPLES).items()}
+    with waiting("resampling pictures for intervals"):
+        found = intervals(counted, views.episodes.tolist(), RESAMPLES)
+    ci95 = {name: list(ends) for name, ends in found.items()}
     learned = scene_views(scene, config, Taking(kind, GRADED, scene.seed, EVERY), scene_player(scene, device))
     blind = usual(kind, learned.truths, parse)
     baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
     breakdown = by_class(kind, counted, said, views.truths, names, parse)
     show_grades(scene, len(views), metrics, baseline, ci95, breakdown)
+    for line in examples(kind, said, views.truths):
+        show(line)
     return {
         "metrics": metrics,
         "baseline": baseline,
@@ -76,6 +88,22 @@ def grade_perception(
         "ci95": ci95,
         "protocol": protocol(scene, player),
     }
+
+
+def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
+    """What was said of the first pictures beside the truth, where it can be read: boards as FEN, sentences.
+
+    >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
+    ['for example:', '  read as 8/8', '    in truth k7/8']
+    """
+    if kind not in ("fen", "caption"):
+        return []
+    lines = ["for example:"]
+    for percept, truth in list(zip(said, truths, strict=True))[:EXAMPLES]:
+        right = getattr(percept, kind) == getattr(truth, kind)
+        lines.append(f"  read as {getattr(percept, kind) or 'no board'}" + ", which is right" * right)
+        lines += [] if right else [f"    in truth {getattr(truth, kind)}"]
+    return lines
 
 
 def protocol(scene: Scene, player: Player) -> dict[str, Any]:
@@ -101,7 +129,7 @@ def show_grades(
     breakdown: Rows,
 ) -> None:
     """A table for a person."""
-    table = Table(title=f"{scene.title}: {number} held-out pictures", box=None)
+    table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
     for heading in ("", "model", "95 %", "without looking"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in metrics.items():
@@ -112,4 +140,4 @@ def show_grades(
     for name, figures in breakdown.items():
         figure = "ap50" if "ap50" in figures else next(iter(figures))
         table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
-    Console(stderr=True).print(table)
+    stdout_console().print(table)

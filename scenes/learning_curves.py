@@ -25,6 +25,7 @@ import numpy as np
 from sim.errors import RequestError
 from sim.fields import nearest
 from sim.records import Array
+from sim.runs import seed_runs
 
 METRICS = "metrics.jsonl"
 GRID = 200  # points of a mean over seeds
@@ -135,12 +136,6 @@ def read_experiments(folders: Sequence[Path]) -> list[Experiment]:
     return [_experiment(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
 
 
-def seed_runs(folder: Path) -> list[Path]:
-    """The run folders ``seed-<n>`` in a folder, lowest seed first."""
-    found = [path for path in folder.glob("seed-*") if path.name[5:].isdecimal() and path.is_dir()]
-    return sorted(found, key=lambda path: int(path.name[5:]))
-
-
 def read_log(folder: Path) -> RunLog:
     """The rows of a run, also of one in progress: a line that is cut short is left out.
 
@@ -243,7 +238,7 @@ def _experiment(folder: Path, name: str) -> Experiment:
             raise PlotError(f"{folder} has no line in {METRICS} yet: wait for its first update")
         return Experiment(name, (log,))
     seeds = seed_runs(folder)
-    if not seeds:
+    if seeds == [folder]:
         raise PlotError(f"{folder} is no run: there is neither a {METRICS} nor a seed-<n> folder in it")
     begun = [read_log(seed) for seed in seeds if (seed / METRICS).is_file()]
     logs = [log for log in begun if log.rows]

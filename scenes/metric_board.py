@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
+from scenes.console import show, stdout_console
 from scenes.judging import Judge, share_holding
-from scenes.sampling import Examples, build_sampler, own_options, sampler_config, scene_examples
+from scenes.sampling import build_sampler, own_options, sampler_config, scene_examples
 from scenes.schema import Scene, SceneError
 from sim.checkpoints import Card
+from sim.progress import track, waiting
 from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
+from sim.wording import number_of
 
 GRADED = 500  # samples of each
 PASSES = 12_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
@@ -100,7 +102,8 @@ def grade_samplers(
     place = chosen_device(device)
     judges: dict[tuple[str, int], Judge] = {}
     rows: list[Row] = []
-    for number in range(len(scene.sampler)):
+    samplers = scene.sampler
+    for number in track(range(len(samplers)), f"grading {number_of(len(samplers), 'sampler')}"):
         config = sampler_config(scene, number)
         model, card = build_sampler(scene, number, place, checkpoint if number == 0 else None)
         name = _name(scene, number, None if number else checkpoint)
@@ -110,11 +113,11 @@ def grade_samplers(
             say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
         key = config.data, config.examples
         if key not in judges:
-            judges[key] = Judge(config.data, _examples(scene, config, place, say), place)
+            judges[key] = Judge(config.data, scene_examples(scene, config, place), place)
         _check_data(name, card, judges[key], scene.seed)
         count = n or affordable(model, config)
         rows.append(graded(name, model, card, config, judges[key], scene.seed, count))
-    show_board(scene, rows, say)
+    show_board(scene, rows)
     return answer(rows)
 
 
@@ -124,11 +127,6 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
     if checkpoint is not None:
         return checkpoint.name
     return Path(table.checkpoint).name if table.checkpoint else table.use
-
-
-def _examples(scene: Scene, config: SamplerConfig, device: str, say: Callable[[str], None]) -> Examples:
-    say(f"fetching {config.examples:,} examples of {config.data}; the first time they are played …")
-    return scene_examples(scene, config, device)
 
 
 def _check_data(name: str, card: Card | None, judge: Judge, seed: int) -> None:
@@ -159,7 +157,8 @@ def graded(
     """Draw samples of one sampler and grade them."""
     options = own_options(config)
     begun = time.perf_counter()
-    samples = model.sample(n, Condition(), options, seed).values
+    with waiting(f"{name}: drawing {number_of(n, 'sample')}", n):
+        samples = model.sample(n, Condition(), options, seed).values
     metrics: Figures = {"images_per_second": round(n / (time.perf_counter() - begun), 1)}
     metrics["steps"] = options.steps if isinstance(model, Traces) else 1
     if isinstance(model, Likely):
@@ -167,9 +166,12 @@ def graded(
         unseen = unseen[:: max(1, len(unseen) // LIKELY)][
             :LIKELY
         ]  # of every class: they lie one after another
-        metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
-    classes = of_classes(model, judge, options, seed)
-    true = truth_of(model, judge, samples, options, seed, classes)
+        with waiting(f"{name}: counting bits"):
+            metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
+    with waiting(f"{name}: drawing samples of each class"):
+        classes = of_classes(model, judge, options, seed)
+    with waiting(f"{name}: looking at what samples show"):
+        true = truth_of(model, judge, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
     if card is not None and "seconds" in card.get("trained", {}):
@@ -177,7 +179,9 @@ def graded(
     apart: Figures = {}
     if isinstance(model, Groups):
         metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
-    grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
+    with waiting(f"{name}: setting samples beside real examples"):
+        grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
+        as_learned = judge.grade_as_learned(samples).metrics
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
     if isinstance(model, Traces):
         rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
@@ -186,7 +190,7 @@ def graded(
         grade.metrics | metrics,
         grade,
         grade.baseline | apart,
-        judge.grade_as_learned(samples).metrics,
+        as_learned,
         {} if at_random is None else at_random.metrics,
         classes,
         judge.stamp() | rules,
@@ -274,11 +278,13 @@ def answer(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> None:
+def show_board(scene: Scene, rows: list[Row]) -> None:
     """The board for a person: real examples first, the Gaussian last, the samplers between them."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
-    table = Table(title=f"{scene.title}: {first.n} samples beside {first.references} unseen ones", box=None)
+    table = Table(
+        title=f"{scene.title}: {number_of(first.n, 'sample')} beside {first.references:,} unseen", box=None
+    )
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name.replace("-", " "), justify="right")
@@ -286,17 +292,17 @@ def show_board(scene: Scene, rows: list[Row], say: Callable[[str], None]) -> Non
         if any(name in figures for figures in columns.values()):
             cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
             table.add_row(name, *cells)
-    Console(stderr=True).print(table)
+    stdout_console().print(table)
     for row in rows:
         low, high = row.grade.ci95["frechet"]
         learned = row.as_learned
         beside = f"; to training data {learned['frechet']:.2f} (floor {learned['frechet_floor']:.2f})"
         part = row.metrics["frechet"] / row.grade.baseline["frechet"]
         if "nmi" in row.metrics:
-            say(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
-        say(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
+            show(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
+        show(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
         if row.classes:
-            say(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+            show(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
 
 
 def _by_class(classes: Mapping[str, Figures]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scenes.build import chosen_device
+from scenes.console import show
 from scenes.perceiving import build_perception, scene_vocabulary, told_by
 from scenes.pictures import Failed, PictureError, picture_files, read_pictures
 from scenes.progress import FAULTS, interruption, told
@@ -21,9 +22,11 @@ from scenes.viewing import perception_config, scene_player, scene_sight, scene_v
 from sim.catalog import mend
 from sim.errors import RequestError
 from sim.files import SaveError, new_folder, reason, write_whole
+from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.viewer.show import Seen
+from sim.wording import number_of
 from supervised.views import HELD_OUT, Taking
 
 FRAMES = 10  # of the scene's world, where nothing is given to look at
@@ -167,7 +170,7 @@ def perceive(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None
         looked = Looked(out, shown, failed=failed)
         for name, rgb, percept in seen(model, shots, fail):
             looked.keep(name, rgb, percept)
-            say(f"{name}: {in_words(shown(percept))}")
+            show(f"{name}: {in_words(shown(percept))}")
             if interrupted():
                 looked.interrupted = True
                 break
@@ -181,15 +184,18 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> Non
     """Say what came of it all; `most` is how many boxes the model tells of a picture at most."""
     full = sum(len(row.get("boxes", ())) == most for row in looked.percepts)
     if full:
-        say(f"{full} pictures with {most} boxes, as many as it tells: does it know pictures of this kind?")
-    said = f"{pictures(len(looked.percepts))} looked at; what was seen is drawn in {looked.folder}"
-    say("interrupted: " * looked.interrupted + said)
+        crowded = f"{number_of(full, 'picture')} with {most} boxes, as many as it tells"
+        say(f"{crowded}: does it know pictures of this kind?")
+    said = (
+        f"{number_of(len(looked.percepts), 'picture')} looked at; what was seen is drawn in {looked.folder}"
+    )
+    show("interrupted: " * looked.interrupted + said)
     for _, error in looked.failed[:NAMED]:
         say(f"left out: {told(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
-        say(f"{pictures(len(looked.failed))} could not be looked at")
+        say(f"{number_of(len(looked.failed), 'picture')} could not be looked at")
 
 
 def pictures(count: int) -> str:
@@ -218,7 +224,7 @@ def seen(
 
     What the model breaks down at, such as a picture of one pixel's width, is told to `failed`.
     """
-    for name, rgb in shots:
+    for name, rgb in track(shots, "looking at pictures"):
         try:
             percept = model.perceive([rgb])[0]
         except FAULTS as error:
@@ -272,11 +278,13 @@ def file_name(source: str) -> str:
 
 
 def in_words(shown: Seen) -> str:
-    """What was seen, in one line.
+    """What was seen, in one line; a whole board as FEN.
 
     >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
     'pong'
+    >>> in_words(Seen("board-reader", Percept("model", fen="8/8/8/8/8/8/8/K1k5")))
+    '8/8/8/8/8/8/8/K1k5'
     """
     from sim.viewer.sees import words
 
-    return words(shown) or "nothing"
+    return shown.percept.fen or words(shown) or "nothing"

@@ -53,7 +53,7 @@ class Wish:
     runs: Sequence[Path]
     out: Path | None = None
     metric: str | None = None
-    x: Literal["steps", "time"] | None = None
+    x: Literal["both", "steps", "time"] = "both"
     overwrite: bool = False
 
 
@@ -66,7 +66,7 @@ def plot(wish: Wish, say: Callable[[str], None]) -> dict[str, Any]:
     """
     experiments = read_experiments(wish.runs)
     metric, counted = chosen_metric(experiments, wish.metric), counted_axis(experiments)
-    axes: list[Axis] = [axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if wish.x in (None, x)]
+    axes: list[Axis] = [axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if wish.x in ("both", x)]
     rows = [row_of(each, metric, counted) for each in experiments]
     picture = files_of(wish, experiments[0].name)
     try:

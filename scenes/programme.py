@@ -48,14 +48,18 @@ def show_of(
     return GalleryShow(studio, attended=attended)
 
 
-def programme(scene: Scene, *, device: str, run: Path | None = None) -> Programme:
+def programme(
+    scene: Scene, *, device: str, checkpoint: Path | None = None, run: Path | None = None
+) -> Programme:
     """The shipped scenes for Tab, this one among them, and the checkpoints of `run` for [ and ].
+
+    This scene is shown with `checkpoint`, where one is given instead of its own.
 
     The last checkpoint is the one that is followed: there the newest plays as it lands. Nothing is
     loaded before a person goes there.
     """
 
-    def here(checkpoint: Path | None = None) -> Show:
+    def here(checkpoint: Path | None = checkpoint) -> Show:
         return show_of(scene, device=device, checkpoint=checkpoint, run=run)
 
     def other(name: str) -> Listing:

@@ -1,19 +1,30 @@
-"""What all long work has in common: a bar on stderr, a Ctrl-C that waits, and the ways to break down."""
+"""Progress on stderr, an interruption that waits, and the faults of long work.
+
+On a terminal a bar shows all work that takes longer than two seconds, with its rate and the time left;
+elsewhere (a log, Slurm) a plain line tells of it every half a minute.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 import gymnasium
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
 
 from scenes.signals import Termination
+from sim.progress import Wait, waiting
+
+DELAY = 2.0  # seconds of work before a bar is worth showing
+PERIOD = 30.0  # seconds between two plain lines
+REDRAW = 0.25  # seconds between two pictures of the bars
 
 #: What a world, an opponent or a model raises when it breaks down. Anything else is a mistake in a program,
 #: whose traceback somebody needs to see.
@@ -76,30 +87,133 @@ def interruption(promise: str) -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def progress_bar(beginning: str) -> Iterator[Callable[[tuple[float, float, str]], None]]:
-    """A bar on stderr with rate, time left and the newest figures; nothing at all in a pipe.
+def progress_bar(what: str) -> Iterator[Callable[[tuple[float, float, str]], None]]:
+    """Long work whose worker knows at each moment how much is done of how much, and figures in words."""
+    with waiting(what) as wait:
+        yield lambda status: wait.reach(*status)
 
-    Args:
-        beginning: what it says until the first figures come.
+
+class StderrProgress:
+    """Bars on a terminal, else plain lines; a `sim.progress.Reporter`.
+
+    A thread draws while there is work, so that one long call that reports nothing is seen, too.
     """
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda status: None
-        return
-    bar = Bar(
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    with bar:
-        task = bar.add_task(beginning, total=None)
 
-        def draw(status: tuple[float, float, str]) -> None:
-            done, total, words = status
-            bar.update(task, completed=done, total=total, description=words)
+    def __init__(
+        self, console: Console | None = None, *, delay: float = DELAY, period: float = PERIOD
+    ) -> None:
+        self._console = console or Console(stderr=True, markup=False, emoji=False, highlight=False)
+        self._delay, self._period = delay, period
+        self._told = time.monotonic()
+        self._waits: list[Wait] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
-        yield draw
+    def begin(self, wait: Wait, *, announced: bool) -> None:
+        """See `Reporter`; where lines stay, announced work has one at once."""
+        if announced and not self._console.is_terminal:
+            self._console.print(f"{wait.what} …", soft_wrap=True)
+        with self._lock:
+            self._waits.append(wait)
+            if self._thread is None:
+                self._stop = threading.Event()
+                work = self._draw if self._console.is_terminal else self._tell
+                self._thread = threading.Thread(target=work, args=(self._stop,), name="progress", daemon=True)
+                self._thread.start()
+
+    def end(self, wait: Wait) -> None:
+        """See `Reporter`; what is printed after it stands below where the bars were."""
+        with self._lock:
+            self._waits.remove(wait)
+            if self._waits or self._thread is None:
+                return
+            thread, self._thread = self._thread, None
+            self._stop.set()
+        thread.join()
+
+    def _now(self, age: float) -> list[Wait]:
+        """All work that has lasted for `age` seconds, the outermost first."""
+        now = time.monotonic()
+        with self._lock:
+            return [wait for wait in self._waits if now - wait.started >= age]
+
+    def _tell(self, stop: threading.Event) -> None:
+        """A line every period, whether one piece of work takes so long or many together do."""
+        while not stop.wait(max(0.0, self._told + self._period - time.monotonic())):
+            self._told = time.monotonic()
+            try:
+                if waits := self._now(0):
+                    self._console.print(in_one_line(waits, self._told), soft_wrap=True)
+            except OSError:  # nobody reads stderr any more: the work goes on
+                return
+
+    def _draw(self, stop: threading.Event) -> None:
+        """A bar each, once there is something to show."""
+        while not self._now(self._delay):
+            if stop.wait(min(REDRAW, self._delay)):
+                return
+        # What is printed meanwhile goes above the bars; results that go into a file must not.
+        stdout = bool(sys.stdout.isatty())
+        columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+        bars = Bars(
+            *columns, console=self._console, auto_refresh=False, transient=True, redirect_stdout=stdout
+        )
+        tasks: dict[Wait, TaskID] = {}
+        try:
+            with bars:
+                while True:
+                    self._redraw(bars, tasks)
+                    if stop.wait(REDRAW):
+                        return
+        except OSError:
+            return
+
+    def _redraw(self, bars: Bars, tasks: dict[Wait, TaskID]) -> None:
+        current = self._now(self._delay)
+        for wait in [wait for wait in tasks if wait not in current]:
+            bars.remove_task(tasks.pop(wait))
+        for wait in current:
+            if wait not in tasks:
+                tasks[wait] = bars.add_task(wait.what, total=wait.total)
+            words = status(wait, time.monotonic())
+            bars.update(tasks[wait], completed=wait.done, total=wait.total, description=words)
+        bars.refresh()
+
+
+def in_one_line(waits: Sequence[Wait], now: float) -> str:
+    """Work and the work inside it, at `now` by `time.monotonic`."""
+    return " · ".join(status(wait, now) for wait in waits)
+
+
+def status(wait: Wait, now: float) -> str:
+    """How far some work is at `now`, its newest figures, its rate and the seconds left.
+
+    >>> status(Wait("playing", 400, 300, started=0.0), 50.0)
+    'playing: 300 of 400 · 6/s · 17 s left'
+    >>> status(Wait("looking for data", started=0.0), 3.0)
+    'looking for data · 3 s'
+    """
+    rate, left = wait.rate(now), wait.left(now)
+    if wait.total is not None and wait.done:
+        counted = f": {min(wait.done, wait.total):,.0f} of {wait.total:,.0f}"
+    else:
+        counted = f": {wait.done:,.0f}" if wait.done else ""
+    parts = [wait.what + counted]
+    parts += [wait.figures] if wait.figures else []
+    if rate is not None and "/s" not in wait.figures:
+        parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+    parts.append(f"{now - wait.started:.0f} s" if left is None else f"{duration(left)} left")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(42), duration(600), duration(7500)
+    ('42 s', '10 min', '2 h 5 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

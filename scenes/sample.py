@@ -16,6 +16,7 @@ from generative.gallery import Gallery, Grades, gallery_files, write_gallery
 from generative.noise import TIMESTEPS
 from scenes.asking import AskingError, asked
 from scenes.build import chosen_device
+from scenes.console import show
 from scenes.judging import Judge, share_holding
 from scenes.progress import interruption
 from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
@@ -25,8 +26,10 @@ from scenes.words import in_words as budget_in_words
 from sim.checkpoints import Card
 from sim.errors import RequestError
 from sim.files import new_folder
+from sim.progress import waiting
 from sim.protocols import SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
+from sim.wording import number_of
 
 MOST = 4_096  # samples in one gallery
 FOLDER = Path("gallery")  # where none is asked for
@@ -156,17 +159,17 @@ def sample(
         raise RequestError(f"--n must be from 1 to {MOST:,}, not {wish.n}")
     wish.check_folder()
     drawing, judge = _draw(scene, wish, chosen_device(device), say)
-    gallery = hung(drawing, judge)
     with wish.folder() as out, interruption(PROMISE) as interrupted:
         if wish.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
-        files = write_gallery(out, gallery, interrupted)
+        with waiting("writing the gallery"):
+            files = write_gallery(out, hung(drawing, judge), interrupted)
         stopped = interrupted()
-    count = f"{wish.n} sample{'s' * (wish.n > 1)}"
     if files[0].name != "index.html":
         say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
     else:
-        say(f"{count} at {drawing.metrics['images_per_second']:g} a second; open {files[0]}")
+        rate = drawing.metrics["images_per_second"]
+        show(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
     return {"files": [str(path) for path in files], "metrics": drawing.metrics}, stopped
 
 
@@ -201,7 +204,8 @@ def _draw(scene: Scene, wish: Wish, device: str, say: Callable[[str], None]) -> 
     use, filling = scene.sampler[0].use, condition.mask is not None
     wish.check_options(use, config, model, filling)
     begun = time.perf_counter()
-    values = drawn(model, wish.n, condition, options, scene.seed)
+    with waiting(f"drawing {number_of(wish.n, 'sample')}", wish.n):
+        values = drawn(model, wish.n, condition, options, scene.seed)
     metrics = {"images_per_second": round(wish.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -29,6 +28,7 @@ from sim.checkpoints import (
 from sim.fields import construct
 from sim.protocols import Policy, SamplerConfig, SamplerModel, Taught
 from sim.records import Array, Budget, Progress, SampleOptions, State
+from sim.wording import number_of
 from supervised.fit import Fit, fits_exactly
 
 HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
@@ -131,7 +131,7 @@ def some_examples(scene: Scene, config: SamplerConfig, device: str, say: Callabl
     if not at_hand(data, config.examples, seed=scene.seed, players=cast):
         count = min(FEW, config.examples)
         if not at_hand(data, count, seed=scene.seed, players=cast):
-            say(f"{config.data} is not on this machine yet: playing {count:,} examples of it")
+            say(f"{config.data} is not on this machine yet: playing {number_of(count, 'example')} of it")
         config = replace(config, examples=count)  # type: ignore[type-var]
     return scene_examples(scene, config, device)
 
@@ -208,7 +208,6 @@ class SamplerTrainee:
         self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
-        print(f"fetching {self._config.examples:,} examples of {self._config.data} …", file=sys.stderr)
         self._examples = scene_examples(scene, self._config, self._device)
         self.model = built(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Taught):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import tomli_w
 
 from sim.errors import RequestError
-from sim.fields import FieldError, construct, nearest
+from sim.fields import FieldError, check_path, construct, excerpt, nearest
 from sim.files import oddity
 from sim.records import Origin
 from supervised.noise import MISSES, PIXELS
@@ -30,6 +30,8 @@ MOST_ENVS = (
 LARGEST_SEED = 2**31 - 1  # that the Atari emulator takes
 
 PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path
+DEEPEST = 16  # tables and lists in each other; no key of any entry needs more than three
+TOO_LONG = 2**63  # whole numbers of this size and more are none in TOML 1.0 either
 
 
 class SceneError(RequestError, ValueError):
@@ -236,6 +238,7 @@ def make_scene(
     if seed is not None:
         raw["seed"] = seed
     try:
+        _check_values(raw, path)
         return _scene(raw, path)
     except FieldError as error:
         raise SceneError(str(error)) from error
@@ -248,16 +251,17 @@ def find_scene(name_or_path: str) -> Path:
         SceneError: if there is none.
     """
     path = Path(name_or_path)
+    check_path(path, "SCENE")
     if path.suffix == ".toml" or "/" in name_or_path or "\\" in name_or_path:
         if odd := oddity(path):
             raise SceneError(f"{path} is {odd}, not a scene file")
         if not path.is_file():
             raise SceneError(f"there is no scene file {path}")
         return path.resolve()
-    shipped = SHIPPED / f"{name_or_path}.toml"
-    if not shipped.is_file():
-        raise SceneError(f'there is no scene "{name_or_path}"; {nearest(name_or_path, shipped_scenes())}')
-    return shipped
+    if name_or_path not in shipped_scenes():
+        said = excerpt(name_or_path)
+        raise SceneError(f'there is no scene "{said}"; {nearest(name_or_path, shipped_scenes())}')
+    return SHIPPED / f"{name_or_path}.toml"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -265,21 +269,55 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise SceneError(f"{path.name} is not UTF-8 text: byte {error.start} is not valid") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SceneError(f"{path.name} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # both also without being a TOMLDecodeError
+        raise SceneError(f"{path.name} is not TOML: {_why(error)}") from error
     except OSError as error:
         raise SceneError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _why(error: Exception) -> str:
+    """What tomllib found wrong, as a user can see it in the text."""
+    if isinstance(error, RecursionError):
+        return f"tables or lists are nested more than {DEEPEST} deep"
+    return str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number has too many digits"
+
+
+def _check_values(raw: dict[str, Any], path: Path) -> None:
+    """Refuse what TOML can say and nothing can take, wherever it stands.
+
+    Raises:
+        SceneError: naming the key.
+    """
+    found: list[tuple[str, Any, int]] = [("", raw, 0)]
+    while found:
+        name, value, depth = found.pop()
+        key = name.rpartition(".")[2]
+        where = f"{path.name}: {excerpt(name)}"
+        if depth > DEEPEST:
+            raise SceneError(f"{where} is nested more than {DEEPEST} deep")
+        if isinstance(value, int) and abs(value) >= TOO_LONG:
+            raise SceneError(f"{where} has too many digits")
+        if isinstance(value, str) and "\0" in value:
+            raise SceneError(f"{where} holds a NUL character")
+        if isinstance(value, str) and key in (*PATHS, "data"):
+            check_path(path.parent / value, where)
+        if isinstance(value, dict):
+            found += [(f"{name}.{k}".lstrip("."), v, depth + 1) for k, v in value.items()]
+        elif isinstance(value, list):
+            found += [(f"{name}.{i}", v, depth + 1) for i, v in enumerate(value)]
 
 
 def _apply(raw: dict[str, Any], change: str) -> None:
     """Set one key: ``agent.gamma=0.9``, ``perception.0.origin=truth``."""
     key, equals, text = change.partition("=")
     if not equals or not key:
-        raise SceneError(f'--set wants key.path=value, not "{change}"')
+        raise SceneError(f'--set wants key.path=value, not "{excerpt(change)}"')
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    except (ValueError, RecursionError) as error:
+        raise SceneError(f"--set {excerpt(key)}: {_why(error)}") from error
     *path, last = key.split(".")
     node: Any = raw
     for part in path:
@@ -293,13 +331,14 @@ def _apply(raw: dict[str, Any], change: str) -> None:
 def _child(node: Any, part: str, change: str) -> Any:
     child = node[_index(node, part, change)] if isinstance(node, list) else node.setdefault(part, {})
     if not isinstance(child, dict | list):
-        raise SceneError(f'--set {change}: "{part}" is not a table')
+        raise SceneError(f'--set {excerpt(change)}: "{excerpt(part)}" is not a table')
     return child
 
 
 def _index(items: list[Any], part: str, change: str) -> int:
-    if not part.isdecimal() or int(part) >= len(items):
-        raise SceneError(f'--set {change}: "{part}" is not one of the items 0…{len(items) - 1}')
+    if not part.isdecimal() or len(part) > 9 or int(part) >= len(items):
+        said = f'--set {excerpt(change)}: "{excerpt(part)}"'
+        raise SceneError(f"{said} is not one of the items 0…{len(items) - 1}")
     return int(part)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from agents.evaluate import SEED_OFFSET, Scores, pooled
@@ -16,6 +15,7 @@ from agents.evaluate import evaluate as play
 from agents.random import Random
 from agents.statistics import Interval
 from scenes.build import build_policy, chosen_device, scene_agent, scene_world
+from scenes.console import stdout_console
 from scenes.living import lived_world
 from scenes.progress import FAULTS, progress_bar, told
 from scenes.schema import Scene, SceneError
@@ -23,6 +23,7 @@ from sim.errors import RequestError, WorkError
 from sim.protocols import Policy, WorldConfig
 from sim.records import Episode
 from sim.runs import seed_runs
+from sim.wording import number_of
 
 
 class ScoringFailed(WorkError):
@@ -124,12 +125,11 @@ def played(
     """
     returns: list[float] = []
     total = episodes * seeds
-    with progress_bar(f"{who}: first game …") as draw:
+    with progress_bar(f"{who}: whole games") as draw:
 
-        def count(episode: Episode) -> None:
+        def note(episode: Episode) -> None:
             returns.append(episode.score)
-            words = f"{who}: game {len(returns)} of {total} · mean return {np.mean(returns):.1f}"
-            draw((len(returns), total, words))
+            draw((len(returns), total, f"mean return {np.mean(returns):.1f}"))
 
         try:
             return play(
@@ -139,13 +139,13 @@ def played(
                 seed=seed,
                 greedy=greedy,
                 seeds=seeds,
-                on_episode=count,
+                on_episode=note,
             )
         except RequestError:
             raise
         except FAULTS as error:
             raise ScoringFailed(
-                f"scoring {who} stopped after {len(returns)} of {total} games: {told(error)}; "
+                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: {told(error)}; "
                 "nothing was written: run it again, or with another --seed"
             ) from error
 
@@ -157,7 +157,7 @@ def _show_scores(
     each = found.seeds // trained  # seeds of evaluation
     seeds = f"seed {scene.seed}" if each == 1 else f"{each} seeds from {scene.seed} on"
     seeds += f", {trained} seeds of training" if trained > 1 else ""
-    games = f"{len(found.episodes)} whole episode{'s' if len(found.episodes) > 1 else ''}"
+    games = number_of(len(found.episodes), "whole episode")
     table = Table(title=f"{scene.title}: {games}, {seeds}")
     table.add_column("")
     for heading in ("mean", "95 % interval", "random agent"):
@@ -166,7 +166,7 @@ def _show_scores(
         interval = shown(intervals[name]) if name in intervals else ""
         table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
     table.caption = stamp(found.protocol)
-    Console(stderr=True).print(table)
+    stdout_console().print(table)
 
 
 def shown(interval: Interval, decimals: int = 2) -> str:
@@ -200,4 +200,4 @@ def _show_breakdown(breakdown: dict[str, dict[str, float]], title: str) -> None:
     table = Table("", *(name.replace("_", " ") for name in names), title=title)
     for label, metrics in breakdown.items():
         table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
-    Console(stderr=True).print(table)
+    stdout_console().print(table)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from scenes.progress import FAULTS, interruption, progress_bar, told
+from scenes.progress import FAULTS, duration, interruption, progress_bar, told
 from scenes.resume import check_resume
 from scenes.schema import Scene, SceneError, load_scene
 from scenes.trainees import Trainee, trainee_of
@@ -28,6 +28,7 @@ from sim.errors import RequestError, WorkError
 from sim.files import SaveError
 from sim.records import Budget, Progress, State
 from sim.runs import Run, RunError, new_folder, numbered
+from sim.wording import number_of
 from supervised.numerics import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
@@ -183,7 +184,7 @@ class Session:
         """Learn until the budget, the target or an interruption."""
         steps_done = self._counted(self.result.env_steps, self.result.updates)
         if self.budget.spent(self.result.env_steps, self.result.updates):
-            self.say(f"{self.run.folder} is finished: {steps_done:,} steps are done")
+            self.say(f"{self.run.folder} is finished: {number_of(steps_done, 'step')} done")
             return self.result
         if self._on_target():
             self.say(f"{self.run.folder} is finished: {self._reached()}; with another target it goes on")
@@ -233,7 +234,7 @@ class Session:
         progress: Progress | None = None
         with (
             interruption("stopping after this update") as interrupted,
-            progress_bar("first update …") as draw,
+            progress_bar("training") as draw,
         ):
             for progress in self.trainee.learn(self.budget):
                 self._before = self._counted(self.result.env_steps, self.result.updates)
@@ -255,8 +256,8 @@ class Session:
 
     def _announce(self) -> None:
         """Say what is about to be done and how long that will take."""
-        total = self.budget.amount
-        line = f"{self.scene.title}: {total:,} {self.trainee.unit} in {self.run.folder}"
+        total, unit = self.budget.amount, self.trainee.unit.removesuffix("s")
+        line = f"{self.scene.title}: {number_of(total, unit)} in {self.run.folder}"
         rate = self.trainee.estimated_rate(self.budget)
         if rate:
             left = (total - self._counted(self.result.env_steps, self.result.updates)) / rate
@@ -359,15 +360,3 @@ def differences(before: Any, after: Any, key: str = "") -> list[str]:
     else:
         return [] if before == after else [f"{key} = {after!r} (was {before!r})"]
     return [line for name, a, b in parts for line in differences(a, b, f"{key}.{name}".lstrip("."))]
-
-
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration(42), duration(600), duration(7500)
-    ('42 s', '10 min', '2 h 5 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -10,32 +10,40 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
 from sim.catalog import mend, world_names
+from sim.checkpoints import CARD
 from sim.errors import RequestError
+from sim.fields import excerpt, nearest
 from sim.files import next_free
 from sim.runs import numbered, seed_runs
+from sim.wording import number_of
+
+if TYPE_CHECKING:
+    from sim.viewer.window import Watched
 
 Answer = dict[str, Any]
 
 FRAMES_WITHOUT_DISPLAY = 600
 EPISODES = 20  # that an agent is scored by
-
-
-def say(line: str = "") -> None:
-    """A line for a person; stdout is kept for the JSON."""
-    print(line, file=sys.stderr)
+RETURNS_TOLD = 20  # the last ones, of a recording
 
 
 def list_all(what: str | None) -> Answer:
-    """Names of everything, or of one kind."""
+    """Names of everything, or of one kind, called in singular or plural.
+
+    Raises:
+        RequestError: if there is no such kind.
+    """
     from agents.catalog import AGENTS
     from generative.catalog import SAMPLERS
     from supervised.catalog import PERCEPTIONS
 
     scenes = shipped_scenes()
+    kind = None if what is None else f"{what.removesuffix('s')}s"  # "scene" and "scenes" are one kind
     everything: Answer = {
         "worlds": world_names(),
         "agents": sorted(AGENTS),
@@ -43,8 +51,12 @@ def list_all(what: str | None) -> Answer:
         "samplers": sorted(SAMPLERS),
         "scenes": scenes,
     }
-    if what is not None:
-        everything = {what: everything[what]}
+    if kind is not None:
+        if kind not in everything:
+            raise RequestError(
+                f'there is no kind "{excerpt(what or "")}" of things; {nearest(kind, everything)}'
+            )
+        everything = {kind: everything[kind]}
     if "scenes" in everything:
         everything["trained"] = [name for name in scenes if is_trained(load_scene(name))]
     return everything
@@ -75,6 +87,7 @@ def watch(
     frames: int | None,
     record: Path | None,
     overwrite: bool,
+    checkpoint: Path | None = None,
 ) -> tuple[Answer, bool]:
     """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
     try:
@@ -97,25 +110,29 @@ def watch(
     if record is not None:
         check_target(record, overwrite=overwrite)
     headless = headless or alone
+    run, checkpoint = followed(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
-    show = show_of(scene, device=device, run=run, attended=not headless, say=say)
-    if alone:
-        done = f"recording {frames} frames to {record}" if record else f"drawing {frames} frames unseen"
+    stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
+    if alone and frames is not None:
+        drawn = number_of(frames, "frame")
+        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
         say(f"There is no display: {done} instead of opening a window.")
+    if headless and record is None:
+        say("what is drawn is not kept; to keep it: --record FILE.mp4")
     watched = open_window(
-        show,
+        stage,
         fps=scene.view.fps,
         frames=frames,
         record=record,
         headless=headless,
         person=person,
         seed=scene.seed,
-        programme=None if headless else programme(scene, device=device, run=run),
+        programme=None if headless else programme(scene, device=device, checkpoint=checkpoint, run=run),
         overwrite=overwrite,
     )
-    if watched.file:
-        say(f"{watched.frames} frames in {watched.file}")
+    if headless or watched.file:
+        show(in_words(watched))
     answer = {
         "frames": watched.frames,
         "fps": round(watched.fps, 1),
@@ -124,6 +141,37 @@ def watch(
         "file": str(watched.file) if watched.file else None,
     }
     return answer, watched.interrupted
+
+
+def in_words(watched: Watched) -> str:
+    """What was watched, in one line."""
+    where = f" in {watched.file}" if watched.file else ""
+    ended = ", ".join(f"{score:g}" for score in watched.returns[-RETURNS_TOLD:])
+    if len(watched.returns) > RETURNS_TOLD:
+        ended = f"… {ended}"
+    games = f"; {number_of(watched.episodes, 'episode')} ended" + (f", returns {ended}" if ended else "")
+    return f"{number_of(watched.frames, 'frame')}{where} at {watched.fps:,.0f} a second{games}"
+
+
+def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
+    """The run to follow and the checkpoint to show instead: at most one of them.
+
+    Args:
+        run: a run's folder, or a checkpoint's, which is shown as it is.
+        checkpoint: a checkpoint's folder, or a run's, which stands for its newest one.
+
+    Raises:
+        SceneError: if both are given.
+    """
+    if run is not None and checkpoint is not None:
+        raise SceneError("--run follows a run and --checkpoint shows one state of it: give one of them")
+    if run is not None and (run / CARD).is_file():
+        say(f"{run} is a checkpoint, not a run: it is shown as it is")
+        return None, run
+    if checkpoint is not None and not (checkpoint / CARD).is_file():
+        saved = numbered(checkpoint / "checkpoints")
+        checkpoint = saved[-1] if saved else checkpoint
+    return run, checkpoint
 
 
 def has_display() -> bool:
@@ -192,8 +240,9 @@ def train(
     if result.stopped:
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
-    done = f"{result.env_steps:,} env steps" if acts else f"{result.updates:,} updates"
-    say(f"{done} in {result.folder}; see it: {how_to_watch(name, runs[-1])}")
+    done = number_of(result.env_steps, "env step") if acts else number_of(result.updates, "update")
+    show(f"{done} in {result.folder}")
+    say(f"see it: {how_to_watch(name, runs[-1])}")
     say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
@@ -311,10 +360,8 @@ def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, 
 
 def show_curves(answer: Answer) -> None:
     """The curves in numbers for a person, and where they are drawn."""
-    from rich.console import Console
     from rich.table import Column, Table
 
-    console = Console()
     table = Table(Column("run", overflow="fold"), box=None, pad_edge=False)
     headings = ("seeds", "steps", "minutes", f"last {answer['rows'][0]['metric']}", "best")
     for heading in headings:
@@ -322,31 +369,33 @@ def show_curves(answer: Answer) -> None:
     for row in answer["rows"]:
         cells = ["–" if row[key] is None else f"{row[key]:.4g}" for key in ("last", "best")]
         table.add_row(row["run"], str(row["seeds"]), f"{row['steps']:,}", f"{row['minutes']:,.1f}", *cells)
-    console.print(table)
+    stdout_console().print(table)
     for file in answer["files"]:
-        console.print(file, soft_wrap=True, highlight=False, markup=False)
+        show(file)
 
 
 def show_list(answer: Answer) -> None:
     """The names for a person; long lists in columns."""
     from rich.columns import Columns
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
+    console = stdout_console()
     trained = set(answer.get("trained", []))
     for kind in ("scenes", "agents", "perceptions", "samplers", "worlds"):
         if not answer.get(kind):
             continue
-        console.print(f"[bold]{kind}[/bold] ({len(answer[kind])})")
+        console.print(Text.assemble((kind, "bold"), f" ({len(answer[kind])})"))
         if kind == "scenes":
             table = Table.grid(padding=(0, 2))
             for name in answer[kind]:
-                mark = "[green]trained[/green]" if name in trained else ""
+                mark = Text("trained" if name in trained else "", style="green")
                 table.add_row("", name, load_scene(name).title, mark)
             console.print(table)
-        else:
+        elif console.is_terminal:
             console.print(Columns([f"  {name}" for name in answer[kind]], column_first=True))
+        else:  # for other programs: a name a line
+            console.print("\n".join(f"  {name}" for name in answer[kind]))
         console.print()
 
 
@@ -368,15 +417,15 @@ def doctor() -> Answer:
 
 def show_checks(answer: Answer) -> None:
     """The checks for a person; nothing is cut off, for lines are to be copied."""
-    from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
     columns = (Column(name, overflow="fold") for name in ("what", "found", "what mends it"))
     table = Table("", *columns, box=None)
     for check in answer["checks"]:
-        mark = "[green]ok[/green]" if check["ok"] else "[red]no[/red]"
+        mark = Text("ok", style="green") if check["ok"] else Text("no", style="red")
         table.add_row(mark, check["name"], check["found"], check["mend"])
-    Console().print(table)
+    stdout_console().print(table)
 
 
 def collect(

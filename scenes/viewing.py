@@ -11,7 +11,9 @@ from scenes.schema import Scene, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
 from sim.fields import construct
+from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
+from sim.wording import number_of
 from supervised.catalog import PERCEPTIONS
 from supervised.keeping import kept
 from supervised.sights import SeveralSights, sight_of
@@ -34,6 +36,7 @@ class Player:
 
 
 CHANCE = Player(None, "chance", {})
+MANY = 1_000  # pictures whose taking is told where no bar shows it: it takes half a minute
 
 
 def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
@@ -141,4 +144,10 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
         "player": player.identity,
     }
     families = sorted({world.name.partition("/")[0] for world in worlds})
-    return kept(taken, families, lambda: scene_sight(scene, config).views(taking, player.policy))
+
+    def take() -> Views:
+        told = f"taking {number_of(taking.count, 'picture')} of {', '.join(world.name for world in worlds)}"
+        with waiting(told, taking.count, announced=taking.count >= MANY):
+            return scene_sight(scene, config).views(taking, player.policy)
+
+    return kept(taken, families, take)

@@ -13,6 +13,7 @@ from sim.protocols import Policy
 from sim.records import Array, Decision
 from sim.vector import Info
 from sim.viewer.show import Exploration
+from sim.wording import number_of
 
 
 def entropy(probabilities: Array) -> float:
@@ -79,5 +80,5 @@ def in_words(trained: Mapping[str, Any]) -> str:
             count = trained[key]
             if count >= 1_000_000:
                 return f"{count / 1e6:.1f} M {unit}"
-            return f"{count / 1e3:.0f} k {unit}" if count >= 1000 else f"{count} {unit}"
+            return f"{count / 1e3:.0f} k {unit}" if count >= 1000 else number_of(count, unit[:-1])
     return "trained"

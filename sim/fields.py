@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import math
+import os
 import types
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sim.errors import RequestError
@@ -18,6 +21,7 @@ from sim.errors import RequestError
 T = TypeVar("T")
 
 MANY = 64  # names; fewer are all listed
+EXCERPT = 100  # characters of a user's text that a message repeats
 
 
 class FieldError(RequestError, ValueError):
@@ -132,4 +136,29 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return f'"{excerpt(value)}"' if isinstance(value, str) else excerpt(str(value))
+
+
+def excerpt(text: str, most: int = EXCERPT) -> str:
+    """The beginning and the end of what is too long for one line.
+
+    >>> excerpt("9" * 100_000, 9)
+    '9999…9999'
+    """
+    text, part = " ".join(text.split()), (most - 1) // 2
+    return text if len(text) <= most else f"{text[:part]}…{text[-part:]}"
+
+
+def check_path(path: str | Path, where: str) -> None:
+    """Refuse what cannot be the name of a file, whether or not there is one.
+
+    Raises:
+        FieldError: naming `where` it stands.
+    """
+    try:
+        os.lstat(path)
+    except ValueError:
+        raise FieldError(f"{where}: a path cannot hold a NUL character") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise FieldError(f'{where}: the path "{excerpt(str(path))}" is too long') from None

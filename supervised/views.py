@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from supervised.metrics.grading import Kind
@@ -183,6 +184,7 @@ def watched(
         rgb += worlds.pictures(indices)
         truths += worlds.truth(indices)
         episodes += episode[: len(indices)].tolist()
+        advance(len(indices))
     return Views(np.stack(rgb), tuple(truths), np.array(episodes, np.int64))
 
 

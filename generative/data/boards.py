@@ -19,6 +19,7 @@ from sim.chess.draw import draw_board
 from sim.chess.positions import positions
 from sim.chess.themes import dressed
 from sim.chess.truth import Place, truth_of
+from sim.progress import advance, track
 from sim.records import Array, Percept
 
 SIZE = 64  # pixels on a side
@@ -38,12 +39,13 @@ def collect(wish: Wish) -> Collection:
     while len(boards) < wish.count:
         seed = int(np.random.SeedSequence([wish.seed, game]).generate_state(1)[0])
         boards += positions(seed, A_GAME)
+        advance(len(boards) - len(games))
         games += [game] * (len(boards) - len(games))
         game += 1
     boards, games = boards[: wish.count], games[: wish.count]
     truths = tuple(truth_of(board, Place.flat(SIZE), SIZE, style=STYLE) for board in boards)
     return Collection(
-        values=np.stack([drawn(board) for board in boards]),
+        values=np.stack([drawn(board) for board in track(boards, "drawing boards")]),
         labels=np.zeros(len(boards), np.int64),
         label_names=("board",),
         episodes=np.array(games, np.int64),

@@ -11,6 +11,8 @@ from generative.data.cache import is_kept, kept
 from generative.data.wish import DataError, Player, Wish
 from sim.catalog import load
 from sim.fields import nearest
+from sim.progress import waiting
+from sim.wording import number_of
 
 FOLDER = "generative.data.recorded:collect"
 KEPT = ("boards", "frames", "states")  # on disk: what takes longer to play than to read
@@ -66,7 +68,12 @@ def collected(
     wish = Wish(count, seed, variant, dict(players or {}))
     if family not in KEPT:
         return collect(wish)
-    return kept(_key(name, wish), lambda: collect(wish))
+
+    def played() -> Collection:
+        with waiting(f"playing {number_of(count, 'example')} of {name}", count, announced=True):
+            return collect(wish)
+
+    return kept(_key(name, wish), played)
 
 
 def at_hand(

@@ -17,8 +17,10 @@ from generative.data.frames import of_game
 from generative.data.wish import DataError, Player, Wish
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
+from sim.progress import advance, waiting
 from sim.records import Array
 from sim.walker.reward import BODIES
+from sim.wording import number_of
 
 WORLDS = 32  # walkers at once
 EVERY = 5  # steps between two states of one walker
@@ -88,11 +90,14 @@ def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Itera
                 actions = np.where(np.arange(WORLDS)[:, None] % 2 == 0, decision.actions, held)
             obs, _, terminated, truncated, info = worlds.step(actions)
             episode = episode + WORLDS * (terminated | truncated)
+        advance(WORLDS)
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
 
 
 def _counted(wish: Wish, players: Any) -> Collection:
-    frames = of_game(wish.variant, round(SPARE * wish.count), wish.seed, players)
+    asked = round(SPARE * wish.count)
+    with waiting(f"playing {number_of(asked, 'frame')} of {wish.variant}", asked):
+        frames = of_game(wish.variant, asked, wish.seed, players)
     full = max((len(truth.facts) for truth in frames.truths), default=0)
     told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: wish.count]
     if not full or not told:

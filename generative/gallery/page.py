@@ -14,6 +14,7 @@ from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
 from generative.gallery.pictures import grid, png, strip_picture
 from sim.records import Array
 from sim.viewer.theme import PALETTE
+from sim.wording import number_of
 
 TEMPLATE = Path(__file__).with_name("page.html")
 COLOURS = ("ground", "panel", "raised", "line", "text", "muted", "accent", "positive", "negative")
@@ -43,7 +44,7 @@ def page(gallery: Gallery) -> str:
         colours,
         title=escape(gallery.title),
         about=escape(gallery.about),
-        heading=f"{len(gallery.exhibits)} samples",
+        heading=number_of(len(gallery.exhibits), "sample"),
         note=escape(gallery.note),
         samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.exhibits, start=1)),
         sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
@@ -128,7 +129,7 @@ def _grades(grades: Grades | None) -> str:
     """What the card of the checkpoint says, apart from what was measured here."""
     if grades is None:
         return ""
-    of = f"{grades.n:,} other samples" if grades.n else "other samples"
+    of = number_of(grades.n, "other sample") if grades.n else "other samples"
     caption = f"From its card: of {of} of this model, not of those above."
     columns = {"on its card": {name: said(value) for name, value in grades.metrics.items()}}
     if grades.ci95:

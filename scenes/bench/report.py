@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from scenes.bench.duel import Measured
 from sim.machine import processors
@@ -79,7 +80,7 @@ def show(rows: Sequence[Measured], console: Console) -> None:
             ratio, spread = f"{row.ratio:.2f}×", f"{row.ratio_low:.2f} … {row.ratio_high:.2f}"
         memories = number(row.ours_memory_mib), number(row.peer_memory_mib)
         table.add_row(
-            row.name, number(row.ours), number(row.peer), f"[bold]{ratio}[/bold]", spread, *memories
+            row.name, number(row.ours), number(row.peer), Text(ratio, style="bold"), spread, *memories
         )
     console.print(table)
     notes: dict[str, list[str]] = {}
@@ -87,7 +88,7 @@ def show(rows: Sequence[Measured], console: Console) -> None:
         beside = f" beside {row.peer_name}" if row.peer_name else ""
         notes.setdefault(f"{row.unit}{beside}: {row.note}", []).append(row.name)
     for note, names in notes.items():
-        console.print(f"[bold]{', '.join(names)}[/bold]: {note}", highlight=False)
+        console.print(Text.assemble((", ".join(names), "bold"), f": {note}"), soft_wrap=True)
 
 
 def number(value: float | None) -> str:

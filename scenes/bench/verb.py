@@ -14,6 +14,7 @@ from scenes.bench.duel import Measured, measure
 from scenes.bench.rows import Row, chosen, missing
 from scenes.bench.worker import Settings
 from scenes.build import chosen_device
+from scenes.console import stderr_console, stdout_console
 from scenes.progress import progress_bar
 from sim.catalog import MissingPackageError, mend
 from sim.errors import RequestError
@@ -38,7 +39,7 @@ def bench(
         raise RequestError(f"--threads must be at least 1, not {threads}")
     if seed < 0:
         raise RequestError(f"--seed must not be below 0, not {seed}")
-    console = Console(stderr=True)
+    console = stderr_console()
     rows = runnable(rows, asked=bool(names), console=console)
     place = "cpu"
     if device == "cuda" or any(row.networks for row in rows.values()):
@@ -53,7 +54,7 @@ def bench(
             soft_wrap=True,
         )
     measured = measured_rows(rows, Settings(seed, place, threads, threads), rounds, seconds)
-    report.show(measured, console)
+    report.show(measured, stdout_console())
     return {
         "rows": [asdict(row) for row in measured],
         "machine": report.machine(threads, place, load_before),
@@ -83,7 +84,7 @@ def measured_rows(
 ) -> list[Measured]:
     """Row after row, with a bar."""
     found: list[Measured] = []
-    with progress_bar("starting …") as draw:
+    with progress_bar("measuring") as draw:
         for name, row in rows.items():
 
             def told(done: int, name: str = name) -> None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 import chess
 import numpy as np
 
+from sim.progress import waiting
 from sim.records import Array
 
 DRAWN = -1
@@ -69,6 +70,11 @@ class Tablebase:
 @lru_cache
 def solved(piece: str) -> Tablebase:
     """Compute the tablebase of king and ``"q"`` or ``"r"`` against king; cached."""
+    with waiting(f"solving king and {chess.piece_name(NAMES[piece])} against king"):
+        return _solved(piece)
+
+
+def _solved(piece: str) -> Tablebase:
     king, other, bare = np.meshgrid(*[np.arange(64)] * 3, indexing="ij")
     near = _near()
     apart = (king != other) & (other != bare) & (king != bare) & ~near[king, bare]

@@ -19,6 +19,7 @@ from sim.viewer.skeleton import VISIBLE
 from sim.viewer.squares import letters
 from sim.viewer.theme import PALETTE, Ink
 from sim.viewer.view import Choices, Facts, View
+from sim.wording import number_of
 
 
 class Line(NamedTuple):
@@ -43,7 +44,7 @@ def words(seen: Seen) -> str:
     percept = seen.percept
     parts = [percept.caption or "", (percept.label or "") if is_whole(seen) else ""]
     if percept.fen is not None:
-        parts.append(f"{sum(map(bool, letters(percept.fen)))} pieces" if percept.fen else "no board")
+        parts.append(number_of(sum(map(bool, letters(percept.fen))), "piece") if percept.fen else "no board")
     elif percept.boxes is not None:
         parts.append(_counted(percept, seen.classes))
     if percept.mask is not None:

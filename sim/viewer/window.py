@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import pygame
 
+from sim.progress import advance, waiting
 from sim.viewer import layout
 from sim.viewer.controls import Controls
 from sim.viewer.errors import ViewerError
@@ -102,7 +103,8 @@ def watch(
         )
         if target is not None:
             viewer.record(target, overwrite=overwrite)
-        return _run(viewer, output, frames)
+        with waiting("drawing frames", frames) if headless else nullcontext():
+            return _run(viewer, output, frames)
 
 
 def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
@@ -117,6 +119,7 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
                 output.entitle(viewer.facts.title)
                 output.present(viewer.draw())
                 drawn += 1
+                advance()
                 first = first or time.perf_counter()
             elif stops_at_errors and viewer.error is not None:
                 break

@@ -10,6 +10,7 @@ import numpy as np
 from sim.chess.album import album
 from sim.chess.themes import HELD_OUT, TRAINING, styles
 from sim.chess.truth import LABELS
+from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from supervised.metrics.grading import Kind
@@ -44,6 +45,7 @@ class ChessSight:
             pictures.append(rgb)
             truths += [only(percept, taking.kind) for percept in percepts]
             games += [game] * len(percepts)
+            advance(len(percepts))
             if len(truths) >= taking.count:
                 break
         n = taking.count

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.walker.anatomy import Anatomy
@@ -73,6 +74,7 @@ def _first(number: int, films: Iterator[Batch], kind: Kind) -> Views:
         pictures.append(rgb)
         truths += [only(percept, kind) for percept in percepts]
         episodes += [episode] * len(percepts)
+        advance(len(percepts))
         if len(truths) >= number:
             break
     return Views(np.concatenate(pictures)[:number], tuple(truths[:number]), np.array(episodes[:number]))

@@ -224,7 +224,7 @@ def test_the_command_measures_and_answers_in_json(capsys, monkeypatch):
     if found["peer"] is not None:
         assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=1e-2)
     assert answer["machine"]["threads"] == 1 and not answer["machine"]["busy"]
-    assert "walker/halfcheetah" in captured.err and "busy" not in captured.err
+    assert "walker/halfcheetah" in captured.out.splitlines()[1] and "busy" not in captured.err
 
 
 def test_a_busy_machine_is_told(capsys, monkeypatch):
@@ -233,7 +233,7 @@ def test_a_busy_machine_is_told(capsys, monkeypatch):
     assert main(["bench", "pace", "--rounds", "1", "--seconds", "0.01", "--json"]) == 0
     captured = capsys.readouterr()
     assert "busy" in captured.err and "wrong" in captured.err
-    assert json.loads(captured.out)["machine"]["busy"]
+    assert json.loads(captured.out.splitlines()[-1])["machine"]["busy"]
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,6 @@ def test_a_busy_machine_is_told(capsys, monkeypatch):
         (["atari", "--seconds", "nan"], "--seconds must be above 0"),
         (["atari", "--threads", "0"], "--threads must be at least 1"),
         (["atari", "--seed", "-1"], "--seed must not be below 0"),
-        (["atari", "--set", "a.b=1"], "bench has none"),
     ],
 )
 def test_wrong_requests_are_refused_in_one_line(capsys, arguments, words):

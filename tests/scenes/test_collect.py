@@ -49,7 +49,7 @@ def own_folder(tmp_path, monkeypatch):
 def collect(capsys, *arguments, code=0):
     assert main(["collect", *arguments, "--json"]) == code
     captured = capsys.readouterr()
-    return json.loads(captured.out.splitlines()[-1]), captured.err
+    return json.loads(captured.out.splitlines()[-1]), captured.out + captured.err
 
 
 def test_a_trained_agents_episodes_name_their_checkpoint_and_rules(capsys):

@@ -37,7 +37,7 @@ def own_copy(runs, tmp_path, monkeypatch):
 def rows(capsys, *arguments):
     assert main(["compare", *map(str, arguments), "--json"]) == 0
     captured = capsys.readouterr()
-    return json.loads(captured.out.splitlines()[-1])["rows"], captured.err
+    return json.loads(captured.out.splitlines()[-1])["rows"], captured.out
 
 
 def refusal(capsys, *arguments):

@@ -251,7 +251,7 @@ def test_what_is_damaged_is_left_out_named_and_counted(scene, album, tmp_path, c
     assert [Path(row["source"]).name for row in told["failed"]] == list(bad)
     for name, words in bad.items():
         assert any(f"{name} {words}" in line for line in captured.err.splitlines()), name
-    assert "3 pictures looked at" in captured.err and "6 pictures could not be looked at" in captured.err
+    assert "3 pictures looked at" in captured.out and "6 pictures could not be looked at" in captured.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}.png.seen.png" for n in "amz"}
 
 
@@ -288,8 +288,9 @@ def test_a_picture_that_the_model_breaks_down_at_is_left_out(scene, album, tmp_p
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     Image.new("RGB", (30, 20), (7, 7, 7)).save(album / "a.png")
     assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().err
-    assert "a.png cannot be looked at: too small for three layers" in said and "1 picture looked at" in said
+    captured = capsys.readouterr()
+    assert "a.png cannot be looked at: too small for three layers" in captured.err
+    assert "1 picture looked at" in captured.out
 
 
 def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys, monkeypatch):
@@ -323,7 +324,7 @@ def test_interrupted_it_keeps_what_is_finished(scene, album, tmp_path, capsys, m
     told = json.loads(captured.out.splitlines()[-1])
     assert [Path(row["source"]).name for row in told["percepts"]] == ["a.png"]
     assert [str(path) for path in (tmp_path / "out").iterdir()] == told["files"]
-    assert "interrupted: 1 picture looked at" in captured.err
+    assert "interrupted: 1 picture looked at" in captured.out
 
 
 def test_what_was_seen_before_is_not_overwritten(scene, album, tmp_path, capsys, monkeypatch):

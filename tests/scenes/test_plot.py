@@ -21,10 +21,10 @@ from scenes.learning_curves import (
     counted_axis,
     read_experiments,
     read_log,
-    seed_runs,
 )
 from scenes.plot import COLORS, Wish, figure_of, plot
 from sim.files import SaveError
+from sim.runs import seed_runs
 
 
 def write_run(folder, returns, every=100, title="Pole", **more):
@@ -103,6 +103,7 @@ def test_a_folder_of_seeds_is_one_curve_and_runs_are_one_each(tmp_path):
         write_run(tmp_path / "a" / f"seed-{seed}", [seed, seed + 2])
     (tmp_path / "a" / "seed-x").mkdir()
     (tmp_path / "a" / "seed-3").mkdir()
+    (tmp_path / "a" / "seed-3" / "scene.toml").touch()
     write_run(tmp_path / "b", [0, 0])
     assert [path.name for path in seed_runs(tmp_path / "a")] == ["seed-0", "seed-2", "seed-3", "seed-10"]
     several, one, seed = read_experiments([tmp_path / "a", tmp_path / "b", tmp_path / "a" / "seed-2"])
@@ -144,6 +145,7 @@ def test_what_is_no_run_is_refused_by_name(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("new", "seeds/seed-0"):
         (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "scene.toml").touch()
         (tmp_path / name / "metrics.jsonl").write_text('{"upd')
     for runs, words in (
         ([], "needs a run or more"),
@@ -215,7 +217,7 @@ def test_the_verb_writes_picture_and_table_and_answers_in_numbers(runs, capsys, 
 
     assert main(["plot", *map(str, runs), "--x", "time", "--json"]) == 0
     out, _ = capsys.readouterr()
-    answer = json.loads(out)
+    answer = json.loads(out.splitlines()[-1])
     assert answer["files"] == ["three-2.png", "three-2.csv"], "the next free name"
     keys = ("run", "seeds", "steps", "last", "best")
     assert [[row[key] for key in keys] for row in answer["rows"]] == [
@@ -251,6 +253,7 @@ def test_a_curve_that_ends_early_is_told_and_so_are_damage_and_seeds_that_wait(r
     lines = path.read_text().splitlines()[:20]
     path.write_text("\n".join([*lines[:5], "damaged", *lines[5:]]) + "\n")
     (tmp_path / "three" / "seed-7").mkdir()
+    (tmp_path / "three" / "seed-7" / "scene.toml").touch()
     said = []
     answer = plot(Wish(runs[:1], x="steps"), said.append)
     assert answer["rows"][0]["steps"] == 20_000

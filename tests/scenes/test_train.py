@@ -23,9 +23,10 @@ import pytest
 import agents.dqn
 from agents.evaluate import Scores
 from scenes.cli import main
+from scenes.progress import duration
 from scenes.resume import check_resume
 from scenes.schema import SceneError, load_scene
-from scenes.train import TrainingFailed, duration, train
+from scenes.train import TrainingFailed, train
 from scenes.trainees import trainee_of
 from sim.checkpoints import load_checkpoint
 from sim.errors import RequestError
