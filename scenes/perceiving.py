@@ -88,7 +88,7 @@ class PerceptionTrainee:
         Raises:
             SceneError, FieldError, CheckpointError: if the request is wrong.
         """
-        self.scene, self._device = scene, chosen_device(device)
+        self._scene, self._device = scene, chosen_device(device)
         self.resumes_exactly = fits_exactly(self._device)
         self._config = perception_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
@@ -99,16 +99,21 @@ class PerceptionTrainee:
 
     @cached_property
     def _fit(self) -> Fit:
-        count, seed = self._config.views, self.scene.seed
+        count, seed = self._config.views, self._scene.seed
         kind = told_by(self._config)
-        player = scene_player(self.scene, self._device)
+        player = scene_player(self._scene, self._device)
         takings = (
             Taking(kind, count, seed),
             Taking(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),
         )
-        views = [scene_views(self.scene, self._config, taking, player) for taking in takings]
+        views = [scene_views(self._scene, self._config, taking, player) for taking in takings]
         fit: Fit = self.model.fit(*views, seed=seed)
         return fit
+
+    @property
+    def scene(self) -> Scene:
+        """See `Trainee`."""
+        return self._scene
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """See `Trainee`."""
@@ -128,7 +133,7 @@ class PerceptionTrainee:
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
-        return perception_card(self.scene, self._config, self._classes, trained, scores)
+        return perception_card(self._scene, self._config, self._classes, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
         """See `Trainee`: the loss and figures on held-out views."""

@@ -204,7 +204,7 @@ class SamplerTrainee:
         Raises:
             SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
         """
-        self.scene, self._device = scene, chosen_device(device)
+        self._scene, self._device = scene, chosen_device(device)
         self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
@@ -231,7 +231,7 @@ class SamplerTrainee:
             raise CheckpointError(f"{folder} cannot teach: {error}") from error
 
     def _start_from(self, folder: Path) -> None:
-        other, _ = load_sampler(self.scene, 0, self._device, folder)
+        other, _ = load_sampler(self._scene, 0, self._device, folder)
         if other.spec != self._examples.spec:
             raise CheckpointError(
                 f"{folder} does not fit: it was made for other data than {self._config.data}"
@@ -241,8 +241,13 @@ class SamplerTrainee:
     @cached_property
     def _fit(self) -> Fit:
         examples = self._examples
-        fit: Fit = self.model.fit(examples.train, examples.validation, seed=self.scene.seed)
+        fit: Fit = self.model.fit(examples.train, examples.validation, seed=self._scene.seed)
         return fit
+
+    @property
+    def scene(self) -> Scene:
+        """See `Trainee`."""
+        return self._scene
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """See `Trainee`."""
@@ -269,7 +274,7 @@ class SamplerTrainee:
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
         examples = self._examples
-        return sampler_card(self.scene, self._config, examples.spec, len(examples.train), trained, scores)
+        return sampler_card(self._scene, self._config, examples.spec, len(examples.train), trained, scores)
 
     def evaluate(self) -> dict[str, float]:
         """See `Trainee`: the loss and figures on held-out examples."""

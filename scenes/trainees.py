@@ -33,11 +33,14 @@ OBSERVATIONS = 4  # of each world at once: as it has them, as they were handed o
 class Trainee(Protocol):
     """Something that learns under a session."""
 
-    scene: Scene  # with what it was silent about and the world decides
     unit: str  # what its budget counts: "env steps" or "updates"
     resumes_exactly: bool
     learning_rate: float | None  # to name a smaller one where numbers exploded
     learning_rate_key: str  # where the scene sets it
+
+    @property
+    def scene(self) -> Scene:
+        """What is trained, with what the scene was silent about and the world decides."""
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """Learn until the budget is spent, yielding where it is safe to stop."""
