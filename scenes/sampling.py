@@ -12,6 +12,7 @@ from typing import Any
 from generative.catalog import SAMPLERS
 from generative.collection import Collection, Spec
 from generative.data.catalog import at_hand, collected
+from generative.split import SHUFFLED
 from scenes.build import build_policy, chosen_device, scene_world
 from scenes.perceiving import trains_perception
 from scenes.schema import Sampler, Scene, SceneError, load_scene, own_keys
@@ -110,7 +111,7 @@ def scene_examples(scene: Scene, config: SamplerConfig, device: str) -> Examples
     """
     whole = collected(data_name(scene, config), config.examples, seed=scene.seed, players=players(device))
     try:
-        train, validation = whole.parted(HELD_OUT_SHARE, scene.seed)
+        train, validation = whole.parted(HELD_OUT_SHARE, scene.seed, SHUFFLED)
     except ValueError as error:
         raise SceneError(f'{scene.source.name}, data = "{config.data}": {error}') from error
     return Examples(train, validation, whole.spec())

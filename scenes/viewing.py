@@ -12,8 +12,8 @@ from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
 from sim.fields import construct
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
-from supervised.catalog import PERCEPTIONS
-from supervised.keeping import kept
+from supervised.catalog import PERCEPTIONS, SIGHTS
+from supervised.dataset_cache import Request, cached
 from supervised.sights import SeveralSights, sight_of
 from supervised.views import Sight, Taking, Views
 
@@ -140,5 +140,8 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
         "taking": asdict(taking),
         "player": player.identity,
     }
-    families = sorted({world.name.partition("/")[0] for world in worlds})
-    return kept(taken, families, lambda: scene_sight(scene, config).views(taking, player.policy))
+    families = {world.name.partition("/")[0] for world in worlds}
+    modules = {SIGHTS[family].partition(":")[0] for family in families}
+    modules |= {type(world).__module__ for world in worlds}
+    request = Request("views", taken, sorted(modules))
+    return cached(Views, request, lambda: scene_sight(scene, config).views(taking, player.policy))
