@@ -21,8 +21,9 @@ from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
 from scenes.judging import Judge, share_holding
-from scenes.sampling import Examples, build_sampler, own_options, sampler_config, scene_examples
-from scenes.schema import Scene, SceneError
+from scenes.sampler_data import DataRecipe, Examples, check_recipe, differences, fetch_examples
+from scenes.sampling import build_sampler, own_options, sampler_config
+from scenes.schema import Scene
 from sim.checkpoints import Card
 from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
@@ -98,7 +99,7 @@ def grade_samplers(
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
     """
     place = chosen_device(device)
-    judges: dict[tuple[str, int], Judge] = {}
+    judges: dict[DataRecipe, Judge] = {}
     rows: list[Row] = []
     for number in range(len(scene.sampler)):
         config = sampler_config(scene, number)
@@ -108,12 +109,16 @@ def grade_samplers(
             name = f"{name} {number + 1}"
         if card is None:
             say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
-        key = config.data, config.examples
-        if key not in judges:
-            judges[key] = Judge(config.data, _examples(scene, config, place, say), place)
-        _check_data(name, card, judges[key], scene.seed)
+        recipe = DataRecipe.of_scene(scene, config, card)
+        if card is not None:
+            check_recipe(name, number, card, recipe)
+        if recipe not in judges:
+            judges[recipe] = Judge(recipe.data, _examples(scene, recipe, say), place)
+        judge = judges[recipe]
+        for difference in differences(card or {}, recipe, len(judge.examples.train)):
+            say(f"{name}: {difference}")
         count = n or affordable(model, config)
-        rows.append(graded(name, model, card, config, judges[key], scene.seed, count))
+        rows.append(graded(name, model, card, config, judge, scene.seed, count))
     show_board(scene, rows, say)
     return answer(rows)
 
@@ -126,24 +131,9 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
     return Path(table.checkpoint).name if table.checkpoint else table.use
 
 
-def _examples(scene: Scene, config: SamplerConfig, device: str, say: Callable[[str], None]) -> Examples:
-    say(f"fetching {config.examples:,} examples of {config.data}; the first time they are played …")
-    return scene_examples(scene, config, device)
-
-
-def _check_data(name: str, card: Card | None, judge: Judge, seed: int) -> None:
-    """Refuse to grade a model by examples that it may have learned from.
-
-    Raises:
-        SceneError: naming the difference.
-    """
-    learned = {} if card is None else {**card.get("protocol", {}), "seed": card.get("seed", seed)}
-    for key, here in (("data", judge.data), ("examples", len(judge.examples.train)), ("seed", seed)):
-        if learned.get(key, here) != here:
-            raise SceneError(
-                f"{name} learned from other examples: its {key} is {learned[key]}, this scene's is {here}; "
-                "what is held out here may not have been held out there"
-            )
+def _examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:
+    say(f"fetching {recipe.examples:,} examples of {recipe.data}; the first time they are played …")
+    return fetch_examples(scene, recipe)
 
 
 def affordable(model: SamplerModel, config: SamplerConfig) -> int:

@@ -68,7 +68,7 @@ def perceive(
     rows: list[dict[str, Any]] = []
     files: list[str] = []
     try:
-        for name, rgb, percept in seen(model, inputs(scene, source, device)):
+        for name, rgb, percept in seen(model, inputs(scene, source)):
             out.mkdir(parents=True, exist_ok=True)
             file = out / f"{file_name(name)}.seen.png"
             kept = written(percept, out / file_name(name))
@@ -90,14 +90,14 @@ def perceive(
     return {"percepts": rows, "files": files}
 
 
-def inputs(scene: Scene, source: Path | None, device: str) -> Iterator[tuple[str, Array]]:
+def inputs(scene: Scene, source: Path | None) -> Iterator[tuple[str, Array]]:
     """Pictures by name: the user's, or frames of the scene's world that no training has seen."""
     if source is not None:
         yield from read_pictures(source)
         return
     config = perception_config(scene)
     taking = Taking(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_views(scene, config, taking, scene_player(scene, device))
+    views = scene_views(scene, config, taking, scene_player(scene))
     for i, rgb in enumerate(views.rgb):
         yield f"{scene.name}-{i}", rgb
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from agents.catalog import AGENTS
-from scenes.build import build_policy, check_agent, chosen_device, scene_world
+from scenes.build import build_policy, check_agent, scene_world
 from scenes.schema import Scene, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
@@ -72,10 +72,11 @@ def scene_sight(scene: Scene, config: PerceptionConfig) -> Sight:
     return sights[0] if len(sights) == 1 else SeveralSights(sights)
 
 
-def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
+def scene_player(scene: Scene, *, graded: bool = False) -> Player:
     """The scene's agent; for graded pictures the one of `graded_by`, where the perception names it.
 
-    Chance plays where the agent lives on percepts: the worlds that are photographed show it none.
+    Chance plays where the agent lives on percepts: the worlds that are photographed show it none. It plays on
+    the processor whatever a model learns on, for a GPU would play other games.
 
     Raises:
         CheckpointError: if a checkpoint is damaged or made for something else.
@@ -88,9 +89,9 @@ def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
     worlds = world.make_batch(1, scene.seed)
     try:
         if other is not None:
-            return _player_of(scene, other, worlds, world, device)
+            return _player_of(scene, other, worlds, world)
         assert scene.agent is not None
-        policy, card = build_policy(scene, worlds, world, chosen_device(device))
+        policy, card = build_policy(scene, worlds, world, "cpu")
         weights = None if card is None else card["weights"]["sha256"]
         identity = {
             "use": scene.agent.use,
@@ -103,7 +104,7 @@ def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
         worlds.close()
 
 
-def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device: str) -> Player:
+def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Player:
     """The agent of a checkpoint, built from its card."""
     found = load_checkpoint(scene.resolve(path))
     where = f"{scene.source.name}, graded_by"
@@ -113,7 +114,7 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device:
         worlds.single_observation_space,
         worlds.single_action_space,
         seed=scene.seed,
-        device=chosen_device(device),
+        device="cpu",
     )
     if not isinstance(policy, Learner):
         raise CheckpointError(f"{found.folder} holds an agent that has nothing to learn")

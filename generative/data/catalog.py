@@ -80,11 +80,22 @@ def at_hand(
     return is_cached(_request(family, Wish(count, seed, variant, dict(players or {}))))
 
 
+def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
+    """Those who play for a data set, by world: of one game or body only who plays that one."""
+    family, _, variant = name.partition("/")
+    played = ON_DISK.get(family, ())
+    parts = {world: world.partition("/") for world in players}
+    return {
+        world: players[world]
+        for world, (of, _, game) in parts.items()
+        if of in played and variant in ("", game)
+    }
+
+
 def _request(family: str, wish: Wish) -> Request:
     """What a data set on disk is known by."""
-    worlds = ON_DISK[family]
-    players = {world: who for world, who in wish.players.items() if world.partition("/")[0] in worlds}
-    cast = {world: [player.name for player in who] for world, who in players.items()}
-    told = {"name": family, "variant": wish.variant, "count": wish.count, "seed": wish.seed, "cast": cast}
-    factories = [DATA[family], *(WORLDS[world] for world in worlds)]
+    cast = cast_of(f"{family}/{wish.variant}" if wish.variant else family, wish.players)
+    names = {world: [player.name for player in who] for world, who in cast.items()}
+    told = {"name": family, "variant": wish.variant, "count": wish.count, "seed": wish.seed, "cast": names}
+    factories = [DATA[family], *(WORLDS[world] for world in ON_DISK[family])]
     return Request("collections", told, [factory.partition(":")[0] for factory in factories])
