@@ -111,7 +111,7 @@ def grade_samplers(
             say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
         recipe = DataRecipe.of_scene(scene, config, card)
         if card is not None:
-            check_recipe(name, number, card, recipe)
+            check_recipe(scene, name, number, card, recipe)
         if recipe not in judges:
             judges[recipe] = Judge(recipe.data, _examples(scene, recipe, say), place)
         judge = judges[recipe]

@@ -119,10 +119,11 @@ def asked_of(card: Card) -> dict[str, Any]:
     return {key: source[key] for key, source in sources.items() if key in source}
 
 
-def check_recipe(name: str, number: int, card: Card, recipe: DataRecipe) -> None:
+def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataRecipe) -> None:
     """Refuse to judge a checkpoint beside other data than it learned from.
 
     Args:
+        scene: to whose file folders are relative.
         name: of the checkpoint.
         number: of its table in the scene.
         card: of the checkpoint.
@@ -133,7 +134,8 @@ def check_recipe(name: str, number: int, card: Card, recipe: DataRecipe) -> None
     """
     for key, learned in asked_of(card).items():
         here = getattr(recipe, key)
-        if learned != here:
+        same = same_name(scene, learned, here) if key == "data" else learned == here
+        if not same:
             raise SceneError(
                 f"{name} learned from other examples: its {key} is {learned}, this scene's is {here}; what "
                 "is held out here may not have been held out there: "
@@ -197,6 +199,11 @@ def data_name(scene: Scene, data: str) -> str:
     """What data are called: folders are relative to the scene file."""
     folder = scene.resolve(data)
     return str(folder) if folder.is_dir() else data
+
+
+def same_name(scene: Scene, one: str, other: str) -> bool:
+    """Whether two names are of the same data: a resumed run names a folder by its whole path."""
+    return data_name(scene, one) == data_name(scene, other)
 
 
 def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:

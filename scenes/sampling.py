@@ -14,7 +14,7 @@ from generative.collection import Spec
 from generative.split import SHUFFLED
 from scenes.build import chosen_device
 from scenes.perceiving import trains_perception
-from scenes.sampler_data import DataRecipe, Examples, asked_of, fetch_examples
+from scenes.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
 from scenes.schema import Sampler, Scene, SceneError, own_keys
 from sim.catalog import load
 from sim.checkpoints import (
@@ -166,7 +166,8 @@ class SamplerTrainee:
         for folder in parents if start_from is None else [start_from, *parents]:
             card = load_card(folder)
             known = DataRecipe.of_scene(self._scene, self._config, card)
-            if known.seed == recipe.seed and asked_of(card).get("data") == recipe.data:
+            data = asked_of(card).get("data", recipe.data)
+            if known.seed == recipe.seed and same_name(self._scene, data, recipe.data):
                 recipe = known
         return recipe
 

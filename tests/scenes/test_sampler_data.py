@@ -14,7 +14,15 @@ from generative.split import HASHED, SHUFFLED
 from scenes import sampler_data
 from scenes.cli import main
 from scenes.metric_board import REAL
-from scenes.sampler_data import DataRecipe, asked_of, differences, fetch_examples, players, some_examples
+from scenes.sampler_data import (
+    DataRecipe,
+    asked_of,
+    check_recipe,
+    differences,
+    fetch_examples,
+    players,
+    some_examples,
+)
 from scenes.sampling import SamplerTrainee, sampler_config
 from scenes.schema import SceneError, load_scene, shipped_scenes
 from sim.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
@@ -123,6 +131,18 @@ def test_other_data_than_it_learned_from_are_refused_before_they_are_fetched(
     assert main(["evaluate", file, "--checkpoint", str(trained), "--set", f"sampler.0.{change}"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "learned from other examples" in said and words in said and "set sampler.0." in said
+
+
+def test_a_folder_is_the_same_by_its_whole_path(file):
+    """As a resumed run names it."""
+    scene = load_scene(file)
+    folder = scene.source.parent / "mine"
+    folder.mkdir(exist_ok=True)
+    for learned in ("mine", str(folder)):
+        card = {"protocol": {"data": learned, "examples": 5, "split": HASHED}}
+        check_recipe(scene, "a", 0, card, DataRecipe("mine", 5, 0))
+        with pytest.raises(SceneError, match=r"set sampler\.1\.data="):
+            check_recipe(scene, "a", 1, card, DataRecipe("yours", 5, 0))
 
 
 def test_a_rule_that_there_is_not_is_refused(file, trained, tmp_path, capsys):

@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 
 from agents.evaluate import evaluate
-from scenes import grading, metric_board, perceive, sample
+from scenes import grading, metric_board, sample
 from scenes.build import build_policy, scene_agent
 from scenes.grading import grade_perception
 from scenes.living import lived_world
@@ -85,7 +85,6 @@ def bare(tmp_path_factory):
             patch.setattr(metric_board, name, number)
         patch.setattr(grading, "GRADED", 4)
         patch.setattr(grading, "RESAMPLES", 4)
-        patch.setattr(perceive, "FRAMES", 2)
         yield
 
 
