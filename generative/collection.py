@@ -6,14 +6,18 @@ compared. Does not know where examples come from (`generative.data`), nor models
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from generative.split import HASHED, held_out_episodes
 from sim.records import Array, Percept
 from supervised.grammar import split
+from supervised.percept_arrays import pack_percepts, unpack_percepts
+from supervised.views import episodes_apart
 
 
 @dataclass(frozen=True)
@@ -119,30 +123,41 @@ class Collection:
             self.axes,
         )
 
-    def parted(self, share: float, seed: int = 0) -> tuple[Collection, Collection]:
+    def parted(self, share: float, seed: int = 0, rule: str = HASHED) -> tuple[Collection, Collection]:
         """Two collections without a common episode; the second holds about `share` of the examples.
 
-        Of each class episodes are drawn one after another until their examples are enough, so that every
-        class that has two episodes is on both sides.
+        See `generative.split`.
 
         Raises:
             ValueError: if no class has a second episode.
         """
-        generator = np.random.default_rng(seed)
-        apart: set[int] = set()
-        for label in range(len(self.label_names)):
-            names, counts = np.unique(self.episodes[self.labels == label], return_counts=True)
-            held = sum(int(count) for name, count in zip(names, counts, strict=True) if int(name) in apart)
-            for at in generator.permutation(len(names))[: max(0, len(names) - 1)]:
-                if held >= max(1, share * counts.sum()):
-                    break
-                if int(names[at]) not in apart:
-                    apart.add(int(names[at]))
-                    held += int(counts[at])
-        chosen = np.isin(self.episodes, sorted(apart))
+        held = held_out_episodes(self.episodes, self.labels, share, seed=seed, rule=rule)
+        chosen = np.isin(self.episodes, sorted(held))
         if not chosen.any() or chosen.all():
             raise ValueError("there is but one episode: nothing can be held out for validation")
         return self.take(np.flatnonzero(~chosen)), self.take(np.flatnonzero(chosen))
+
+    def arrays(self) -> dict[str, Array]:
+        """It as arrays without objects; see `supervised.dataset_cache.Storable`."""
+        words = {name: getattr(self, name) for name in ("label_names", "captions", "axes")}
+        return {
+            "values": self.values,
+            "labels": self.labels,
+            "episodes": self.episodes,
+            "words": np.frombuffer(json.dumps(words).encode(), np.uint8),
+            **pack_percepts(self.truths),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Collection:
+        """The inverse of `arrays`.
+
+        Raises:
+            ValueError, KeyError, TypeError: if something is missing or does not fit.
+        """
+        own: dict[str, Any] = {name: arrays[name] for name in ("values", "labels", "episodes")}
+        own |= {name: tuple(told) for name, told in json.loads(arrays["words"].tobytes()).items()}
+        return cls(**own, truths=unpack_percepts(arrays))
 
 
 def class_means(values: Array, labels: Array) -> Iterator[tuple[int, Array]]:
@@ -163,19 +178,16 @@ def joined(parts: Sequence[Collection]) -> Collection:
     """
     first = parts[0]
     names = tuple(dict.fromkeys(name for part in parts for name in part.label_names))
-    labels, episodes, before = [], [], 0
+    labels = []
     for part in parts:
         if part.values.shape[1:] != first.values.shape[1:] or part.axes != first.axes:
             raise ValueError(f"{part.values.shape[1:]} and {first.values.shape[1:]} cannot be joined")
         labels.append(np.array([names.index(name) for name in part.label_names])[part.labels])
-        unique, numbered = np.unique(part.episodes, return_inverse=True)
-        episodes.append(numbered + before)
-        before += len(unique)
     return Collection(
         np.concatenate([part.values for part in parts]),
         np.concatenate(labels).astype(np.int64),
         names,
-        np.concatenate(episodes).astype(np.int64),
+        episodes_apart([part.episodes for part in parts]),
         tuple(caption for part in parts for caption in part.captions),
         tuple(truth for part in parts for truth in part.truths),
         first.axes,

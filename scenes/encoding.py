@@ -17,7 +17,7 @@ from generative.collection import Collection, joined
 from generative.data.catalog import collected
 from generative.data.frames import MIXED
 from generative.encoder import Encoder, Questions, encoder_card
-from scenes.sampling import players
+from scenes.sampler_data import players
 from sim.atari.truth import GAMES
 from sim.checkpoints import save_checkpoint
 from sim.records import Budget
@@ -33,10 +33,10 @@ MANY, SOME, A_FEW, BOARDS = (
 HELD_OUT_SHARE = 0.1
 
 
-def encoder_examples(device: str) -> Collection:
+def encoder_examples() -> Collection:
     """Pictures of every Atari game whose truth is known, and of chess boards."""
     counts = {game: MANY if game in MIXED else A_FEW for game in GAMES} | {"skiing": SOME}
-    cast = players(device)
+    cast = players()
     parts = [collected(f"frames/{game}", count, seed=SEED, players=cast) for game, count in counts.items()]
     parts.append(collected("boards", BOARDS, seed=SEED))
     return joined([replace(part, captions=()) for part in parts])
@@ -51,7 +51,7 @@ def train_encoder(
         SaveError: if it cannot be written.
     """
     begun = time.monotonic()
-    train, held_out = encoder_examples(device).parted(HELD_OUT_SHARE)
+    train, held_out = encoder_examples().parted(HELD_OUT_SHARE)
     say(f"{len(train):,} pictures to learn from, {len(held_out):,} held out")
     model = Encoder().build(Questions.about(train), seed=0, device=device)
     fit = model.fit(train, held_out, seed=0)

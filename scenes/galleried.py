@@ -16,7 +16,8 @@ from generative.latents import named_axes, principal_axes, spherical
 from scenes.build import chosen_device
 from scenes.likeness import Likeness
 from scenes.portraits import portraits, whole_poses
-from scenes.sampling import Examples, build_sampler, own_options, sampler_config, some_examples
+from scenes.sampler_data import DataRecipe, Examples, some_examples
+from scenes.sampling import build_sampler, own_options, sampler_config
 from scenes.schema import Scene
 from scenes.words import in_words
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
@@ -72,6 +73,7 @@ class SamplerStudio:
         self._device = chosen_device(device)
         self.model, card = build_sampler(scene, number, self._device, checkpoint)
         model, name = self.model, scene.sampler[number].use
+        self._recipe = DataRecipe.of_scene(scene, self._config, card)
         self._fetching = Lock()
         self._examples: Examples | None = None
         self._likeness: Likeness | None = None
@@ -226,7 +228,7 @@ class SamplerStudio:
     def _fetched(self) -> Examples:
         with self._fetching:
             if self._examples is None:
-                self._examples = some_examples(self._scene, self._config, self._device, self._say)
+                self._examples = some_examples(self._scene, self._recipe, self._say)
             return self._examples
 
 

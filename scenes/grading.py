@@ -57,7 +57,7 @@ def grade_perception(
     model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
-    player = scene_player(scene, device, graded=True)
+    player = scene_player(scene, graded=True)
     taking = Taking(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
     views = scene_views(scene, config, taking, player)
     begun = time.perf_counter()
@@ -73,7 +73,8 @@ def grade_perception(
     with waiting("resampling pictures for intervals"):
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}
-    learned = scene_views(scene, config, Taking(kind, GRADED, scene.seed, EVERY), scene_player(scene, device))
+    seed = scene.seed if card is None else card.get("seed", scene.seed)
+    learned = scene_views(scene, config, Taking(kind, GRADED, seed, EVERY), scene_player(scene))
     blind = usual(kind, learned.truths, parse)
     baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
     breakdown = by_class(kind, counted, said, views.truths, names, parse)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from generative.metrics.neighbours import Nearest, nearest
 from generative.metrics.truth import board_is_legal, says_the_same
 from scenes.perceiving import build_perception, scene_vocabulary
 from scenes.portraits import whole_poses
-from scenes.sampling import Examples
+from scenes.sampler_data import Examples
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
@@ -63,14 +64,15 @@ class Judge:
         """The trained encoder; None for vectors."""
         return shipped(self._device) if self.examples.spec.pictures else None
 
-    def stamp(self) -> dict[str, str | int]:
-        """What a protocol must say of it."""
-        space = {"encoder": "none: numbers in their own standard deviations"}
+    def stamp(self) -> dict[str, Any]:
+        """What a protocol must say of it: which data, by what was asked for, and in which space."""
+        recipe = self.examples.recipe
+        space: dict[str, Any] = {"encoder": "none: numbers in their own standard deviations"}
         if self.encoder is not None:
-            space = self.encoder.stamp()
+            space = dict(self.encoder.stamp())
         if self.reader is not None:
             space |= {"reader": READER}
-        return {"data": self.data, "examples": len(self.examples.train), **space}
+        return {"data": self.data, **(recipe.protocol() if recipe else {}), **space}
 
     @cached_property
     def reader(self) -> PerceptionModel | None:

@@ -21,8 +21,9 @@ from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build import chosen_device
 from scenes.console import show, stdout_console
 from scenes.judging import Judge, share_holding
-from scenes.sampling import build_sampler, own_options, sampler_config, scene_examples
-from scenes.schema import Scene, SceneError
+from scenes.sampler_data import DataRecipe, check_recipe, differences, fetch_examples
+from scenes.sampling import build_sampler, own_options, sampler_config
+from scenes.schema import Scene
 from sim.checkpoints import Card
 from sim.progress import track, waiting
 from sim.protocols import Groups, Illustrates, Likely, SamplerConfig, SamplerModel, Traces
@@ -100,7 +101,7 @@ def grade_samplers(
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
     """
     place = chosen_device(device)
-    judges: dict[tuple[str, int], Judge] = {}
+    judges: dict[DataRecipe, Judge] = {}
     rows: list[Row] = []
     samplers = scene.sampler
     for number in track(range(len(samplers)), f"grading {number_of(len(samplers), 'sampler')}"):
@@ -111,12 +112,16 @@ def grade_samplers(
             name = f"{name} {number + 1}"
         if card is None:
             say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
-        key = config.data, config.examples
-        if key not in judges:
-            judges[key] = Judge(config.data, scene_examples(scene, config, place), place)
-        _check_data(name, card, judges[key], scene.seed)
+        recipe = DataRecipe.of_scene(scene, config, card)
+        if card is not None:
+            check_recipe(scene, name, number, card, recipe)
+        if recipe not in judges:
+            judges[recipe] = Judge(recipe.data, fetch_examples(scene, recipe), place)
+        judge = judges[recipe]
+        for difference in differences(card or {}, recipe, len(judge.examples.train)):
+            say(f"{name}: {difference}")
         count = n or affordable(model, config)
-        rows.append(graded(name, model, card, config, judges[key], scene.seed, count))
+        rows.append(graded(name, model, card, config, judge, scene.seed, count))
     show_board(scene, rows)
     return answer(rows)
 
@@ -127,21 +132,6 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
     if checkpoint is not None:
         return checkpoint.name
     return Path(table.checkpoint).name if table.checkpoint else table.use
-
-
-def _check_data(name: str, card: Card | None, judge: Judge, seed: int) -> None:
-    """Refuse to grade a model by examples that it may have learned from.
-
-    Raises:
-        SceneError: naming the difference.
-    """
-    learned = {} if card is None else {**card.get("protocol", {}), "seed": card.get("seed", seed)}
-    for key, here in (("data", judge.data), ("examples", len(judge.examples.train)), ("seed", seed)):
-        if learned.get(key, here) != here:
-            raise SceneError(
-                f"{name} learned from other examples: its {key} is {learned[key]}, this scene's is {here}; "
-                "what is held out here may not have been held out there"
-            )
 
 
 def affordable(model: SamplerModel, config: SamplerConfig) -> int:

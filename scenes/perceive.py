@@ -117,7 +117,7 @@ class Looked:
             file = self.folder / f"{file_name(name)}.seen.png"
             write_whole(file, partial(save_picture, picture=drawn))
         except OSError as error:
-            done = f"finished and kept: {pictures(len(self.percepts))}"
+            done = f"finished and kept: {number_of(len(self.percepts), 'picture')}"
             raise SaveError(
                 error.errno, f"could not write to {self.folder}: {reason(error)}; {done}"
             ) from error
@@ -163,7 +163,7 @@ def perceive(scene: Scene, wish: Wish, *, device: str, say: Callable[[str], None
         failed.append((name, error))
 
     shown = partial(Seen, scene.perception[0].use, classes=classes, edges=bones)
-    shots = inputs(scene, wish.source, device, fail)
+    shots = inputs(scene, wish.source, fail)
     with wish.folder() as out, interruption(PROMISE) as interrupted:
         if wish.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
@@ -198,22 +198,13 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> Non
         say(f"{number_of(len(looked.failed), 'picture')} could not be looked at")
 
 
-def pictures(count: int) -> str:
-    """How many, in words.
-
-    >>> pictures(1), pictures(2)
-    ('1 picture', '2 pictures')
-    """
-    return f"{count:,} picture{'s' * (count != 1)}"
-
-
-def inputs(scene: Scene, source: Path | None, device: str, failed: Failed) -> Iterable[tuple[str, Array]]:
+def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[str, Array]]:
     """Pictures by name: the user's, or frames of the scene's world that no training has seen."""
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
     taking = Taking(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_views(scene, config, taking, scene_player(scene, device))
+    views = scene_views(scene, config, taking, scene_player(scene))
     return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.rgb)]
 
 

@@ -101,7 +101,7 @@ class PerceptionTrainee:
     def _fit(self) -> Fit:
         count, seed = self._config.views, self._scene.seed
         kind = told_by(self._config)
-        player = scene_player(self._scene, self._device)
+        player = scene_player(self._scene)
         takings = (
             Taking(kind, count, seed),
             Taking(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),

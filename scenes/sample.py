@@ -19,7 +19,8 @@ from scenes.build import chosen_device
 from scenes.console import show
 from scenes.judging import Judge, share_holding
 from scenes.progress import interruption
-from scenes.sampling import build_sampler, own_options, sampler_config, some_examples
+from scenes.sampler_data import DataRecipe, some_examples
+from scenes.sampling import build_sampler, own_options, sampler_config
 from scenes.schema import Scene
 from scenes.studio import Studio, filling_errors
 from scenes.words import in_words as budget_in_words
@@ -199,7 +200,8 @@ def _draw(scene: Scene, wish: Wish, device: str, say: Callable[[str], None]) -> 
     model, card = build_sampler(scene, 0, device, wish.checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
-    examples = functools.cache(lambda: some_examples(scene, config, device, say))
+    recipe = DataRecipe.of_scene(scene, config, card)
+    examples = functools.cache(lambda: some_examples(scene, recipe, say))
     condition = asked(wish.conditions, model.spec, lambda: examples().validation)
     use, filling = scene.sampler[0].use, condition.mask is not None
     wish.check_options(use, config, model, filling)

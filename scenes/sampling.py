@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from generative.catalog import SAMPLERS
-from generative.collection import Collection, Spec
-from generative.data.catalog import at_hand, collected
-from scenes.build import build_policy, chosen_device, scene_world
+from generative.collection import Spec
+from generative.split import SHUFFLED
+from scenes.build import chosen_device
 from scenes.perceiving import trains_perception
-from scenes.schema import Sampler, Scene, SceneError, load_scene, own_keys
+from scenes.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
+from scenes.schema import Sampler, Scene, SceneError, own_keys
 from sim.catalog import load
 from sim.checkpoints import (
     PLAIN,
@@ -26,42 +27,11 @@ from sim.checkpoints import (
     make_card,
 )
 from sim.fields import construct
-from sim.protocols import Policy, SamplerConfig, SamplerModel, Taught
+from sim.protocols import Illustrates, SamplerConfig, SamplerModel, Taught
 from sim.records import Array, Budget, Progress, SampleOptions, State
-from sim.wording import number_of
 from supervised.fit import Fit, fits_exactly
 
-HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
 TEACHER = "diffusion"  # what students learn from
-FEW = 600  # examples beside which a gallery hangs where no data set is at hand
-#: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
-CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
-
-
-@dataclass(frozen=True)
-class ShippedPlayer:
-    """The trained agent of a shipped scene; see `generative.data.wish.Player`."""
-
-    scene: str
-    device: str
-
-    @property
-    def name(self) -> str:
-        """The scene's, and which weights."""
-        scene = load_scene(self.scene)
-        assert scene.agent is not None and scene.agent.checkpoint is not None
-        return f"{self.scene} {load_card(scene.resolve(scene.agent.checkpoint))['weights']['sha256']}"
-
-    def policy(self, worlds: Any) -> Policy:
-        """Its agent, for these worlds."""
-        scene = load_scene(self.scene)
-        policy, _ = build_policy(scene, worlds, scene_world(scene), self.device)
-        return policy
-
-
-def players(device: str) -> dict[str, Sequence[ShippedPlayer]]:
-    """Who plays for data, by world."""
-    return {world: [ShippedPlayer(name, device) for name in names] for world, names in CAST.items()}
 
 
 def trains_sampler(scene: Scene) -> bool:
@@ -92,50 +62,6 @@ def own_options(config: SamplerConfig) -> SampleOptions:
     return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
 
 
-@dataclass(frozen=True)
-class Examples:
-    """What a sampler learns from, and what is held out of it; no episode is in both."""
-
-    train: Collection
-    validation: Collection
-    spec: Spec
-
-
-def scene_examples(scene: Scene, config: SamplerConfig, device: str) -> Examples:
-    """The examples of one of the scene's samplers.
-
-    Raises:
-        DataError: if its data cannot be had.
-        SceneError: if they are a single episode.
-    """
-    whole = collected(data_name(scene, config), config.examples, seed=scene.seed, players=players(device))
-    try:
-        train, validation = whole.parted(HELD_OUT_SHARE, scene.seed)
-    except ValueError as error:
-        raise SceneError(f'{scene.source.name}, data = "{config.data}": {error}') from error
-    return Examples(train, validation, whole.spec())
-
-
-def data_name(scene: Scene, config: SamplerConfig) -> str:
-    """What its data are called: folders are relative to the scene file."""
-    folder = scene.resolve(config.data)
-    return str(folder) if folder.is_dir() else config.data
-
-
-def some_examples(scene: Scene, config: SamplerConfig, device: str, say: Callable[[str], None]) -> Examples:
-    """The examples of a sampler, or where they would first have to be played, fewer of them.
-
-    To hang a gallery nobody should wait for minutes of play.
-    """
-    cast, data = players(device), data_name(scene, config)
-    if not at_hand(data, config.examples, seed=scene.seed, players=cast):
-        count = min(FEW, config.examples)
-        if not at_hand(data, count, seed=scene.seed, players=cast):
-            say(f"{config.data} is not on this machine yet: playing {number_of(count, 'example')} of it")
-        config = replace(config, examples=count)  # type: ignore[type-var]
-    return scene_examples(scene, config, device)
-
-
 def build_sampler(
     scene: Scene, number: int, device: str, checkpoint: Path | None = None
 ) -> tuple[SamplerModel, Card | None]:
@@ -159,7 +85,8 @@ def build_sampler(
     if checkpoint is None and table.checkpoint:
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:
-        return built(scene, config, scene_examples(scene, config, device).spec, device), None
+        examples = fetch_examples(scene, DataRecipe.of_scene(scene, config))
+        return built(scene, config, examples.spec, device), None
     return load_sampler(scene, number, device, checkpoint)
 
 
@@ -192,6 +119,16 @@ def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> Sampl
         raise SceneError(f"{scene.source.name}, [[sampler]]: {error}") from error
 
 
+def same_data(model: SamplerModel, one: Spec, other: Spec) -> bool:
+    """Whether what a model learned of some data holds for others.
+
+    Which words occur floats with the captions that are drawn, and counts only for who reads them.
+    """
+    if not isinstance(model, Illustrates):
+        one, other = replace(one, words=()), replace(other, words=())
+    return one == other
+
+
 class SamplerTrainee:
     """The scene's first sampler, learning from its data set; see `scenes.trainees.Trainee`."""
 
@@ -208,12 +145,29 @@ class SamplerTrainee:
         self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
-        self._examples = scene_examples(scene, self._config, self._device)
+        self._examples = fetch_examples(scene, self._recipe(start_from))
         self.model = built(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Taught):
             self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
         if start_from is not None:  # otherwise from nothing, whatever the scene ships with
             self._start_from(start_from)
+
+    def _recipe(self, start_from: Path | None) -> DataRecipe:
+        """The scene's data; what a teacher or a beginning has not seen of the same data stays held out.
+
+        Raises:
+            CheckpointError: if either is damaged.
+        """
+        recipe = DataRecipe.of_scene(self._scene, self._config)
+        teacher: str | None = getattr(self._config, "teacher", None)
+        parents = [self._scene.resolve(teacher)] if teacher else []
+        for folder in parents if start_from is None else [start_from, *parents]:
+            card = load_card(folder)
+            known = DataRecipe.of_scene(self._scene, self._config, card)
+            data = asked_of(card).get("data", recipe.data)
+            if known.seed == recipe.seed and same_name(self._scene, data, recipe.data):
+                recipe = known
+        return recipe
 
     def _learn_from(self, folder: Path, student: Taught) -> None:
         """Load the teacher that the scene names; at a resume too, for it is in no state.
@@ -223,7 +177,7 @@ class SamplerTrainee:
         """
         loaded = load_checkpoint(folder)
         check_fits(loaded, kind="sampler", name=TEACHER)
-        if Spec.of(loaded.card.get("spec", {})) != self._examples.spec:
+        if not same_data(self.model, Spec.of(loaded.card.get("spec", {})), self._examples.spec):
             raise CheckpointError(f"{folder} cannot teach: it knows other data than {self._config.data}")
         try:
             student.learn_from(loaded.weights)
@@ -232,7 +186,7 @@ class SamplerTrainee:
 
     def _start_from(self, folder: Path) -> None:
         other, _ = load_sampler(self._scene, 0, self._device, folder)
-        if other.spec != self._examples.spec:
+        if not same_data(self.model, other.spec, self._examples.spec):
             raise CheckpointError(
                 f"{folder} does not fit: it was made for other data than {self._config.data}"
             )
@@ -254,11 +208,17 @@ class SamplerTrainee:
         return self._fit.learn(budget)
 
     def state(self) -> State:
-        """See `Trainee`; the examples are not in it, for the same seed gives the same ones."""
-        return self._fit.state()
+        """See `Trainee`; the examples are not in it, for the same recipe gives the same ones."""
+        assert self._examples.recipe is not None
+        return self._fit.state() | {"split": self._examples.recipe.split}
 
     def restore(self, state: State) -> None:
-        """See `Trainee`."""
+        """See `Trainee`; what was held out when the run began stays so."""
+        recipe = self._examples.recipe
+        assert recipe is not None
+        kept = replace(recipe, split=state.get("split", SHUFFLED))
+        if kept != recipe:
+            self._examples = fetch_examples(self._scene, kept)
         self._fit.restore(state)
 
     def weights(self) -> dict[str, Array]:
@@ -273,8 +233,7 @@ class SamplerTrainee:
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
-        examples = self._examples
-        return sampler_card(self._scene, self._config, examples.spec, len(examples.train), trained, scores)
+        return sampler_card(self._scene, self._config, self._examples, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
         """See `Trainee`: the loss and figures on held-out examples."""
@@ -290,13 +249,13 @@ class SamplerTrainee:
 def sampler_card(
     scene: Scene,
     config: SamplerConfig,
-    spec: Spec,
-    examples: int,
+    examples: Examples,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:
     """The card of the scene's first sampler."""
     table: Sampler = scene.sampler[0]
+    recipe = examples.recipe or DataRecipe.of_scene(scene, config)
     card = make_card(
         "sampler",
         table.use,
@@ -304,7 +263,7 @@ def sampler_card(
         seed=scene.seed,
         trained=trained,
         preprocessing="pictures (H, W, 3) uint8 or vectors (D,) float32; the model scales them itself",
-        protocol={"data": config.data, "examples": examples, "held_out_share": HELD_OUT_SHARE},
+        protocol=recipe.protocol() | {"learned_from": len(examples.train)},
         scores=scores,
     )
-    return card | {"spec": spec.table()}
+    return card | {"spec": examples.spec.table()}

@@ -194,8 +194,9 @@ class Studio:
     def _middle(self) -> Array:
         """(L,) where the samples of the class asked for lie, or without one the middle of all."""
         model: Any = self.model
-        if self.condition.label is None or not isinstance(model, Draws):
-            return np.zeros(int(model.config.latents), np.float32)
+        width: int | None = getattr(model.config, "latents", None)  # flows have as many as there are pixels
+        if width is not None and (self.condition.label is None or not isinstance(model, Draws)):
+            return np.zeros(width, np.float32)
         return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
 
     def _tour(self) -> Clip:

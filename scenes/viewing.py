@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from agents.catalog import AGENTS
-from scenes.build import build_policy, check_agent, chosen_device, scene_world
+from scenes.build import build_policy, check_agent, scene_world
 from scenes.schema import Scene, own_keys
 from sim.catalog import load, world_config
 from sim.checkpoints import CheckpointError, load_checkpoint
@@ -14,8 +14,8 @@ from sim.fields import construct
 from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from sim.wording import number_of
-from supervised.catalog import PERCEPTIONS
-from supervised.keeping import kept
+from supervised.catalog import PERCEPTIONS, SIGHTS
+from supervised.dataset_cache import Request, cached
 from supervised.sights import SeveralSights, sight_of
 from supervised.views import Sight, Taking, Views
 
@@ -75,10 +75,11 @@ def scene_sight(scene: Scene, config: PerceptionConfig) -> Sight:
     return sights[0] if len(sights) == 1 else SeveralSights(sights)
 
 
-def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
+def scene_player(scene: Scene, *, graded: bool = False) -> Player:
     """The scene's agent; for graded pictures the one of `graded_by`, where the perception names it.
 
-    Chance plays where the agent lives on percepts: the worlds that are photographed show it none.
+    Chance plays where the agent lives on percepts: the worlds that are photographed show it none. It plays on
+    the processor whatever a model learns on, for a GPU would play other games.
 
     Raises:
         CheckpointError: if a checkpoint is damaged or made for something else.
@@ -91,9 +92,9 @@ def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
     worlds = world.make_batch(1, scene.seed)
     try:
         if other is not None:
-            return _player_of(scene, other, worlds, world, device)
+            return _player_of(scene, other, worlds, world)
         assert scene.agent is not None
-        policy, card = build_policy(scene, worlds, world, chosen_device(device))
+        policy, card = build_policy(scene, worlds, world, "cpu")
         weights = None if card is None else card["weights"]["sha256"]
         identity = {
             "use": scene.agent.use,
@@ -106,7 +107,7 @@ def scene_player(scene: Scene, device: str, *, graded: bool = False) -> Player:
         worlds.close()
 
 
-def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device: str) -> Player:
+def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Player:
     """The agent of a checkpoint, built from its card."""
     found = load_checkpoint(scene.resolve(path))
     where = f"{scene.source.name}, graded_by"
@@ -116,7 +117,7 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig, device:
         worlds.single_observation_space,
         worlds.single_action_space,
         seed=scene.seed,
-        device=chosen_device(device),
+        device="cpu",
     )
     if not isinstance(policy, Learner):
         raise CheckpointError(f"{found.folder} holds an agent that has nothing to learn")
@@ -143,11 +144,14 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: Taking, player: 
         "taking": asdict(taking),
         "player": player.identity,
     }
-    families = sorted({world.name.partition("/")[0] for world in worlds})
+    families = {world.name.partition("/")[0] for world in worlds}
+    modules = {SIGHTS[family].partition(":")[0] for family in families}
+    modules |= {type(world).__module__ for world in worlds}
+    request = Request("views", taken, sorted(modules))
 
     def take() -> Views:
         told = f"taking {number_of(taking.count, 'picture')} of {', '.join(world.name for world in worlds)}"
         with waiting(told, taking.count, announced=taking.count >= MANY):
             return scene_sight(scene, config).views(taking, player.policy)
 
-    return kept(taken, families, take)
+    return cached(Views, request, take)

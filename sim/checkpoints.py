@@ -311,7 +311,7 @@ def _commit() -> str | None:
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in ("playfield", "gymnasium", "ale-py", "numpy", "torch"):
+    for package in ("playfield", "gymnasium", "ale-py", "chess", "mujoco", "numpy", "torch"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -3,7 +3,8 @@
 In: pictures (H, W, 3) uint8, text, sound or graphs. Out: a `sim.records.Percept` for each input.
 Does not know: agents, generative models, scenes. A model owns its normalisation.
 
-Reading order: `views` (pictures with truths), `sights` (of each family of worlds) and `keeping` (on disk);
+Reading order: `views` (pictures with truths), `sights` (of each family of worlds) and `dataset_cache` (on
+disk, with `source_digest` and `percept_arrays`; generative data sets lie there too);
 `detector` (one model, top to bottom; `segmenter`, `depth` and `pose` share `dense`, and all of them `unet`),
 `classifier`, `board_reader`, `captioner`, `learned` (what all models have in common) and `fit` (the one
 fitting loop of every model that is not reinforcement learning); `perceived` (percepts as an agent's numbers);

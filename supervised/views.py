@@ -7,7 +7,7 @@ both sides. How a family of worlds is photographed is its `Sight` (`supervised.s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from supervised.metrics.grading import Kind
+from supervised.percept_arrays import pack_percepts, unpack_percepts
 
 #: Kind → the fields of a percept that tell it; `facts` go with all of them.
 FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
 
 #: Held-out views are seeded this far from those that are learned from.
 HELD_OUT = 2_000_003
+PART = 1_000_000  # episodes of one part of a data set, or a power of that many
 TOGETHER = 32  # pictures that a network looks at in one go
 
 
@@ -71,6 +73,22 @@ class Views:
     def __len__(self) -> int:
         """N."""
         return len(self.rgb)
+
+    def arrays(self) -> dict[str, Array]:
+        """Them as arrays without objects; see `supervised.dataset_cache.Storable`."""
+        return {"rgb": self.rgb, "episodes": self.episodes, **pack_percepts(self.truths)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Array]) -> Views:
+        """The inverse of `arrays`.
+
+        Raises:
+            ValueError, KeyError, TypeError: for arrays that hold no views.
+        """
+        views = cls(arrays["rgb"], unpack_percepts(arrays), arrays["episodes"])
+        if not len(views.rgb) == len(views.truths) == len(views.episodes):
+            raise ValueError("pictures, truths and episodes differ in number")
+        return views
 
 
 @dataclass(frozen=True)
@@ -202,10 +220,21 @@ def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]
 
 def joined(parts: Sequence[Views]) -> Views:
     """Several views one after another; their episodes stay apart."""
-    episodes, first = list[Array](), 0
-    for part in parts:
-        episodes.append(part.episodes + first)
-        first = int(episodes[-1].max()) + 1
     rgb = np.concatenate([part.rgb for part in parts])
     truths = tuple(truth for part in parts for truth in part.truths)
-    return Views(rgb, truths, np.concatenate(episodes))
+    return Views(rgb, truths, episodes_apart([part.episodes for part in parts]))
+
+
+def episodes_apart(parts: Sequence[Array]) -> Array:
+    """(N,) the episodes of several data sets one after another, renumbered so that none is in two of them.
+
+    An episode's new number depends on nothing but its old one and its part's place, so that what is held out
+    (`generative.split`) does not change where an earlier part has one episode more.
+
+    >>> episodes_apart([np.array([0, 0, 3]), np.array([0, 1])]).tolist()
+    [0, 0, 3, 1000000, 1000001]
+    """
+    room = PART
+    while any(len(part) and part.max() >= room for part in parts):
+        room *= PART
+    return np.concatenate([part + i * room for i, part in enumerate(parts)]).astype(np.int64)

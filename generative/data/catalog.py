@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from generative.collection import Collection
-from generative.data.cache import is_kept, kept
 from generative.data.wish import DataError, Player, Wish
-from sim.catalog import load
+from sim.catalog import WORLDS, load
 from sim.fields import nearest
 from sim.progress import waiting
 from sim.wording import number_of
+from supervised.dataset_cache import Request, cached, is_cached
 
 FOLDER = "generative.data.recorded:collect"
-KEPT = ("boards", "frames", "states")  # on disk: what takes longer to play than to read
+#: What takes longer to make than to read, and so lies on disk → the families of worlds that it plays.
+ON_DISK = {"boards": (), "frames": ("atari",), "states": ("atari", "walker")}
 #: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
 DATA = {
     "boards": "generative.data.boards:collect",
@@ -66,26 +67,42 @@ def collected(
         raise DataError(f'there is no data set and no folder "{name}"; {nearest(name, DATA)}')
     collect: Collector = load(DATA, family, "data set")
     wish = Wish(count, seed, variant, dict(players or {}))
-    if family not in KEPT:
+    if family not in ON_DISK:
         return collect(wish)
 
     def played() -> Collection:
         with waiting(f"playing {number_of(count, 'example')} of {name}", count, announced=True):
             return collect(wish)
 
-    return kept(_key(name, wish), played)
+    return cached(Collection, _request(family, wish), played)
 
 
 def at_hand(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
     """Whether `collected` with these arguments only reads what is there, and plays nothing."""
-    if Path(name).is_dir() or name.partition("/")[0] not in KEPT:
+    family, _, variant = name.partition("/")
+    if Path(name).is_dir() or family not in ON_DISK:
         return True
-    return is_kept(_key(name, Wish(count, seed, name.partition("/")[2], dict(players or {}))))
+    return is_cached(_request(family, Wish(count, seed, variant, dict(players or {}))))
 
 
-def _key(name: str, wish: Wish) -> dict[str, Any]:
+def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
+    """Those who play for a data set, by world: of one game or body only who plays that one."""
+    family, _, variant = name.partition("/")
+    played = ON_DISK.get(family, ())
+    parts = {world: world.partition("/") for world in players}
+    return {
+        world: players[world]
+        for world, (of, _, game) in parts.items()
+        if of in played and variant in ("", game)
+    }
+
+
+def _request(family: str, wish: Wish) -> Request:
     """What a data set on disk is known by."""
-    cast = {world: [player.name for player in who] for world, who in wish.players.items()}
-    return {"name": name, "count": wish.count, "seed": wish.seed, "cast": cast}
+    cast = cast_of(f"{family}/{wish.variant}" if wish.variant else family, wish.players)
+    names = {world: [player.name for player in who] for world, who in cast.items()}
+    told = {"name": family, "variant": wish.variant, "count": wish.count, "seed": wish.seed, "cast": names}
+    factories = [DATA[family], *(WORLDS[world] for world in ON_DISK[family])]
+    return Request("collections", told, [factory.partition(":")[0] for factory in factories])

@@ -101,7 +101,7 @@ def _pictures(folder: Path, wish: Wish) -> Collection:
         values=np.stack(list(_opened(files))),
         labels=np.array([label_names.index(name) for name in names], np.int64),
         label_names=label_names,
-        episodes=np.arange(len(files)),
+        episodes=order.astype(np.int64),
     )
 
 

@@ -28,10 +28,10 @@ def collect(wish: Wish) -> Collection:
     files = sorted(path for path in PLACE.rglob("*.png") if path.relative_to(PLACE).parts[1:])
     if not files:
         raise DataError(f'the data set "stamps" needs pictures that are not installed: {MEND}')
+    parents = sorted({path.parent for path in files})  # of all: an episode's number hangs on no count
     order = np.sort(np.random.default_rng(wish.seed).permutation(len(files))[: wish.count])
     files = [files[i] for i in order]
     folders = sorted({path.relative_to(PLACE).parts[0] for path in files})
-    parents = sorted({path.parent for path in files})
     drawn = [small(path) for path in files]
     captions = tuple(sentence(path) for path in files)
     return Collection(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from generative.collection import Collection, Spec, joined
-from generative.data import boards, cache, emoji, stamps
+from generative.data import boards, catalog, emoji, stamps
 from generative.data.catalog import DATA, collected
 from generative.data.frames import Shrunk
-from generative.data.wish import DataError
+from generative.data.wish import DataError, Wish
 from sim.atari.truth import classes
 from sim.catalog import make_worlds
 from sim.fields import FieldError
 from sim.recording import new_dataset, record
+from sim.records import Decision
 from supervised.wording import GRAMMARS
 
 SMALL = {
@@ -139,25 +141,62 @@ def test_a_board_is_read_back_exactly_and_in_spite_of_noise():
         assert boards.read_board(noisy).fen == truth.fen
 
 
-def test_a_data_set_is_played_once_and_a_damaged_file_again(monkeypatch, tmp_path):
+def test_what_is_read_back_is_what_was_made(monkeypatch, tmp_path):
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
-    calls = []
-    first = collected("boards", 5)
+    first = collected("states/pong", 4)
+    (file,) = tmp_path.rglob("*.npz")
+    second = collected("states/pong", 4)
+    for name in ("values", "labels", "episodes"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+        assert getattr(first, name).dtype == getattr(second, name).dtype
+    for name in ("label_names", "captions", "axes"):
+        assert getattr(first, name) == getattr(second, name) != ()
+    for one, other in zip(first.truths, second.truths, strict=True):
+        assert (one.facts, one.labels, one.label) == (other.facts, other.labels, other.label)
+        assert np.array_equal(one.boxes, other.boxes)
 
-    def again():
-        calls.append(1)
-        return first
 
-    for _ in range(2):
-        found = cache.kept({"name": "mine"}, again)
-        assert np.array_equal(found.values, first.values) and found.axes == first.axes
-        assert [t.fen for t in found.truths] == [t.fen for t in first.truths]
-        assert all(np.array_equal(a.boxes, b.boxes) for a, b in zip(found.truths, first.truths, strict=True))
-    assert len(calls) == 1
-    for path in tmp_path.rglob("*.npz"):
-        path.write_bytes(path.read_bytes()[:100])
-    cache.kept({"name": "mine"}, again)
-    assert len(calls) == 2
+class CountsThreads:
+    """A player whose torques hang on how many threads torch has, as rounding does."""
+
+    name = "counts threads"
+
+    def policy(self, worlds):
+        return self
+
+    def seed(self, seed):
+        pass
+
+    def act(self, obs, info, memory=None, *, greedy=False):
+        return Decision(np.full((len(obs), 3), torch.get_num_threads() / 4, np.float32)), None
+
+
+def test_one_thread_and_two_play_the_same_data(monkeypatch, tmp_path):
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / str(threads)))
+            torch.set_num_threads(threads)
+            found.append(collected("states/hopper", 64, players={"walker/hopper": [CountsThreads()]}))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0].values, found[1].values)
+    assert not np.array_equal(found[0].values, collected("states/hopper", 64).values), "somebody played"
+
+
+def test_a_data_set_is_told_from_others_by_all_that_it_follows_from():
+    class Player:
+        def __init__(self, name):
+            self.name = name
+
+    def file(name="frames/pong", count=3, seed=0, **who):
+        cast = {f"atari/{game}": [Player(player)] for game, player in who.items()}
+        family, _, variant = name.partition("/")
+        return catalog._request(family, Wish(count, seed, variant, cast)).file
+
+    others = [file("frames"), file(count=4), file(seed=1), file(pong="ppo"), file(pong="dqn"), file("boards")]
+    assert len({file(), *others}) == 7 and file() == file()
+    assert file("boards", pong="ppo") == file("boards"), "who plays another family has no say"
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch, tmp_path):
@@ -242,8 +281,6 @@ class Chance:
         self.generator = np.random.default_rng(seed)
 
     def act(self, obs, info, memory=None, *, greedy=False):
-        from sim.records import Decision
-
         return Decision(self.generator.integers(0, 3, len(obs))), None
 
 

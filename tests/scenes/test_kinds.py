@@ -115,7 +115,7 @@ def test_another_agent_plays_in_graded_pictures(tmp_path):
     file = tmp_path / "graded.toml"
     file.write_text(PONG.format(hour.resolve(hour.agent.checkpoint)))
     scene = load_scene(str(file))
-    own, other = scene_player(scene, "cpu"), scene_player(scene, "cpu", graded=True)
+    own, other = scene_player(scene), scene_player(scene, graded=True)
     assert own.name == "the scene's random" and other.name == "pqn of pong-hour"
     config = perception_config(scene)
     takings = [(Taking("boxes", 4, 3, every=40), player) for player in (own, other)]

@@ -168,7 +168,7 @@ def test_watching_and_recording_need_nothing_special(hopper, run, tmp_path, caps
     found = answer(capsys, "collect", hopper, "--checkpoint", newest(run), *where)
     assert found["episodes"] == 1 and 0 < found["steps"] <= 30
     fed = load_scene(hopper, [f"agent.checkpoint={newest(run)}"])
-    assert scene_player(fed, "cpu") is CHANCE, "worlds that are photographed show it nothing to live on"
+    assert scene_player(fed) is CHANCE, "worlds that are photographed show it nothing to live on"
 
 
 def test_a_models_word_is_the_models_word(pong):

@@ -17,11 +17,11 @@ from generative.collection import Collection
 from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
 from generative.noise import SCHEDULERS
-from scenes import sampling
 from scenes.cli import main
 from scenes.judging import Judge, Verdict
 from scenes.metric_board import truth_of_sentences
-from scenes.sampling import Examples, load_sampler
+from scenes.sampler_data import Examples
+from scenes.sampling import load_sampler
 from scenes.schema import load_scene, shipped_scenes
 from scenes.studio import Studio
 from scenes.verbs import list_all
@@ -337,6 +337,7 @@ class Painter:
     """Paints all pixels alike: as bright as its first latent number, which is 100 for "b" and 0 for "a"."""
 
     spec = Collection(np.zeros((2, 2, 2, 3), np.uint8), np.arange(2), ("a", "b"), np.arange(2)).spec()
+    config = SimpleNamespace()  # as a flow's, whose latent numbers are no key
 
     def drawn(self, n, label, seed):
         return np.array([[100.0 if label == "b" else 0.0, 0.0]], np.float32).repeat(n, 0)
@@ -356,6 +357,8 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
     (clip,) = studio.clips(4, SampleOptions())
     assert np.abs(clip.frames.astype(int) - 100).max() <= 1
+    (strip,) = Studio(Painter(), judge, 0, Condition()).strips()
+    assert strip.pictures[0, 4].max() <= 1, "and, where none is asked for, through the middle of all"
 
 
 @pytest.mark.parametrize(
@@ -460,18 +463,6 @@ def test_shipped_samplers_draw_what_their_cards_tell_of(name):
     model, card = build_sampler(scene, 0, chosen_device("cpu"))
     made = model.sample(2, Condition(), SampleOptions(steps=2), 0).values
     assert made.shape == (2, *card["spec"]["shape"]) and made.std() > 0
-
-
-def test_a_hanging_says_that_it_plays_only_where_it_does(scene, monkeypatch):
-    at_home, said = {600}, []
-    monkeypatch.setattr(sampling, "at_hand", lambda data, count, **_: count in at_home)
-    monkeypatch.setattr(sampling, "scene_examples", lambda scene, config, device: config.examples)
-    loaded = load_scene(scene, ["sampler.0.examples=12000"])
-    config = sampling.sampler_config(loaded)
-    assert sampling.some_examples(loaded, config, "cpu", said.append) == 600 and said == []
-    at_home.clear()
-    assert sampling.some_examples(loaded, config, "cpu", said.append) == 600
-    assert "playing 600 examples" in said[0]
 
 
 DIFFUSION = ("boards-diffusion", "digits-diffusion", "frames-diffusion", "frames-from-text")

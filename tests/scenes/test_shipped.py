@@ -1,17 +1,24 @@
-"""Every scene that ships runs, and every checkpoint that ships loads and keeps its word."""
+"""Every scene that ships runs, and every checkpoint that ships loads and keeps its word.
+
+Samplers and perceptions are graded at a small size, on a machine that has no data yet.
+"""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import tomli_w
 
 from agents.evaluate import evaluate
+from scenes import grading, metric_board, sample
 from scenes.build import build_policy, scene_agent
 from scenes.grading import grade_perception
 from scenes.living import lived_world
 from scenes.perceiving import trains_perception
+from scenes.sampling import sampler_config, trains_sampler
 from scenes.schema import load_scene, shipped_scenes
 from scenes.stage import SceneShow
 from scenes.verbs import is_trained
@@ -63,3 +70,71 @@ def test_a_perception_reaches_its_cards_score(name):
     )
     for figure, (low, high) in card["scores"]["ci95"].items():
         assert low - 0.03 <= found["metrics"][figure] <= high + 0.03
+
+
+SAMPLING = [name for name in shipped_scenes() if trains_sampler(load_scene(name))]
+LEAST = {"boards": 60, "digits": 120, "frames": 72, "frames/pong": 60, "states/walker2d": 640}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A cache that begins empty, and that its tests fill for one another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.mktemp("bare")))
+        for name, number in {"GRADED": 6, "A_LABEL": 4, "SENTENCES": 3, "LIKELY": 3, "GROUPED": 24}.items():
+            patch.setattr(metric_board, name, number)
+        patch.setattr(grading, "GRADED", 4)
+        patch.setattr(grading, "RESAMPLES", 4)
+        yield
+
+
+def little(name, folder):
+    """A scene as it ships, but of few examples, as if its checkpoints had learned from no more."""
+    scene = load_scene(name)
+    changes = []
+    for number, table in enumerate(scene.sampler):
+        count = LEAST[table.fields["data"]]
+        changes.append(f"sampler.{number}.examples={count}")
+        if table.checkpoint:
+            shipped = scene.resolve(table.checkpoint)
+            own = folder / shipped.name
+            shutil.copytree(shipped, own)
+            card = load_card(own)
+            card["protocol"] |= {"examples": count}
+            (own / "card.toml").write_text(tomli_w.dumps(card))
+            changes.append(f"sampler.{number}.checkpoint={own}")
+        if hasattr(sampler_config(scene, number), "steps") and table.use != "one-step":
+            changes.append(f"sampler.{number}.steps=2")
+    return load_scene(name, changes)
+
+
+def quick(names, *few):
+    """All of these scenes, most of them as slow tests: loading games and networks takes seconds."""
+    return [pytest.param(name, marks=[] if name in few else [pytest.mark.slow]) for name in names]
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # of so few pictures some are alike
+@pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan", "states-flow"))
+def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
+    scene = little(name, tmp_path)
+    found = metric_board.grade_samplers(
+        replace(scene, seed=3), device="cpu", checkpoint=None, say=lambda line: None
+    )
+    trained = bool(scene.sampler[0].checkpoint)
+    assert found["n"] == 6 and found["protocol"]["data_seed"] == (0 if trained else 3)
+    assert np.isfinite(found["metrics"]["frechet"]) and set(found["baseline"]) > {"frechet", "coverage"}
+
+
+@pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan"))
+def test_samplers_are_hung_where_there_are_no_data_yet(name, bare, tmp_path):
+    scene = replace(little(name, tmp_path), seed=3)
+    wish = sample.Wish(tmp_path / "hung", n=2)
+    hung = sample.sample(scene, wish, device="cpu", say=lambda line: None)
+    assert (tmp_path / "hung" / "index.html").is_file() and hung["metrics"]["images_per_second"] > 0
+
+
+@pytest.mark.parametrize("name", quick(SEEING, "board-reader"))
+def test_perceptions_are_graded_where_there_are_no_data_yet(name, bare):
+    scene = load_scene(name)
+    found = grade_perception(replace(scene, seed=3), device="cpu", checkpoint=None, say=lambda line: None)
+    assert found["n"] == 4 and found["baseline"] and found["metrics"]["images_per_second"] > 0

@@ -1,4 +1,4 @@
-"""Sights: pictures with their truths of every family of worlds, kept on disk and refused when damaged."""
+"""Sights: pictures with their truths of every family of worlds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from sim.catalog import world_config
 from sim.chess.themes import HELD_OUT, THEMES
 from sim.records import Percept
 from sim.walker.world import Walker
-from supervised import keeping
 from supervised.baselines import usual
 from supervised.catalog import SIGHTS
 from supervised.metrics.grading import grade
@@ -98,7 +97,7 @@ def test_several_worlds_share_the_views_and_join_their_names():
 @pytest.mark.parametrize(("name", "kind"), TOLD)
 def test_kept_views_come_back_as_they_were(name, kind):
     views = sight(name).views(Taking(kind, 4, 0))
-    back = keeping.unpacked(keeping.packed(views))
+    back = Views.from_arrays(views.arrays())
     assert np.array_equal(back.rgb, views.rgb) and np.array_equal(back.episodes, views.episodes)
     for one, other in zip(back.truths, views.truths, strict=True):
         for field in (*FIELDS[kind], "facts"):
@@ -107,63 +106,6 @@ def test_kept_views_come_back_as_they_were(name, kind):
                 assert kept.dtype == was.dtype and np.array_equal(kept, was, equal_nan=was.dtype.kind == "f")
             else:
                 assert kept == was
-
-
-def label_views(count=3):
-    truths = tuple(Percept("truth", label="pong") for _ in range(count))
-    return Views(np.zeros((count, 2, 2, 3), np.uint8), truths, np.arange(count))
-
-
-def taker(taken):
-    def take():
-        taken.append(1)
-        return label_views()
-
-    return take
-
-
-def test_views_are_taken_once_and_again_when_the_file_is_damaged(tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
-    taken = []
-    for _ in range(2):
-        views = keeping.kept({"seed": 0}, ["atari"], taker(taken))
-        assert len(views) == 3 and len(taken) == 1
-    (file,) = tmp_path.rglob("*.npz")
-    whole = file.read_bytes()
-    middle = len(whole) // 2
-    for damaged in (whole[:middle], b"", b"PK", whole[:middle] + bytes(64) + whole[middle + 64 :]):
-        file.write_bytes(damaged)
-        before = len(taken)
-        for _ in range(2):
-            views = keeping.kept({"seed": 0}, ["atari"], taker(taken))
-            assert np.array_equal(views.rgb, label_views().rgb) and len(taken) == before + 1
-    keeping.kept({"seed": 1}, ["atari"], taker(taken))
-    assert len(list(tmp_path.rglob("*.npz"))) == 2
-
-
-def test_another_source_is_another_picture(tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
-    taken = []
-    keeping.kept({}, ["atari"], taker(taken))
-    assert keeping.digest("atari") != keeping.digest("chess")
-    monkeypatch.setattr(keeping, "digest", lambda family: "changed")
-    keeping.kept({}, ["atari"], taker(taken))
-    assert len(taken) == 2
-
-
-def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "file"))
-    assert len(keeping.kept({}, ["atari"], label_views)) == 3
-
-
-def test_the_folder_stays_small(tmp_path, monkeypatch):
-    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
-    monkeypatch.setattr(keeping, "MOST_BYTES", 2_500)
-    for seed in range(6):
-        keeping.kept({"seed": seed}, ["atari"], label_views)
-    files = list(tmp_path.rglob("*.npz"))
-    assert 1 <= len(files) < 6 and sum(file.stat().st_size for file in files) <= 2_500 + 2_000
 
 
 def percepts(**fields):
