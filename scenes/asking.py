@@ -20,7 +20,7 @@ from generative.collection import Collection, Spec
 from generative.conditions import check_condition
 from scenes.pictures import read_pictures
 from sim.errors import RequestError
-from sim.fields import nearest
+from sim.fields import check_path, nearest
 from sim.files import oddity
 from sim.records import Array, Condition
 
@@ -140,6 +140,7 @@ def _axes(value: str, spec: Spec) -> Array:
 def _picture(key: str, value: str) -> Array:
     """The first picture of a file."""
     path = Path(value)
+    check_path(path, f"--condition {key}")
     if odd := oddity(path):
         raise AskingError(f"--condition {key}={value} is {odd}, not a picture")
     if not path.is_file():

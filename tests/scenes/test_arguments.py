@@ -56,6 +56,7 @@ def refusal(capsys, *words):
         (["train", "own.toml", "--from", LONG], "--from: the path"),
         (["perceive", "own.toml", "--input", "a\0b"], "--input: a path cannot hold a NUL character"),
         (["compare", "a", LONG], "--runs: the path"),
+        (["sample", "digits-gan", "--condition", f"frame={LONG}"], "--condition frame: the path"),
     ],
 )
 def test_wrong_words_are_refused_in_one_line(capsys, words, told):

@@ -261,7 +261,7 @@ def test_a_gallery_that_nobody_named_takes_the_next_free_folder(
     Path("gallery").mkdir()
     assert main(["sample", scene, "--checkpoint", str(trained), "--n", "2", "--json"]) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["files"][0] == "gallery-2/index.html"
+    assert json.loads(captured.out.splitlines()[-1])["files"][0] == "gallery-2/index.html"
     assert "gallery exists: writing to gallery-2" in captured.err and not list(Path("gallery").iterdir())
     told = json.loads(Path("gallery-2/metrics.json").read_text())
     assert "--out" not in told["command"], "the line makes another one, wherever there is room"
@@ -280,7 +280,7 @@ def test_interrupted_the_finished_files_of_a_gallery_are_kept(
     wish = ["sample", scene, "--checkpoint", str(trained), "--n", "2", "--out", str(tmp_path / "g"), "--json"]
     assert main(wish) == 130
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["files"] == [
+    assert json.loads(captured.out.splitlines()[-1])["files"] == [
         str(tmp_path / "g" / n) for n in ("metrics.json", "grid.png")
     ]
     assert {path.name for path in (tmp_path / "g").iterdir()} == {"metrics.json", "grid.png"}
