@@ -1,9 +1,8 @@
-"""Views kept on disk: taking thousands of them takes a minute, reading them back a second.
+"""Disk cache of labelled image data sets: rendering thousands takes a minute, reading them a second.
 
-A file is named by a digest of all that its views follow from: world and rules, `Taking`, who plays, and the
-source that draws and tells. Whatever of these changes, the views are taken anew. Each file is
-complete or not there at all; one that is damaged is deleted and taken again. Above `MOST_BYTES` the files
-used least recently go.
+A file is named by a digest of all that determines its content: world and rules, `Taking`, the policy, and the
+source code that renders and labels. If any of these changes, the images are rendered anew. A file is complete
+or absent; one that is damaged is replaced. Above `MOST_BYTES` the least recently used files are deleted.
 
 The folder is ``$PLAYFIELD_CACHE`` or ``~/.cache/playfield``; it may be deleted at any time.
 """
@@ -29,26 +28,26 @@ from supervised.views import Views
 FORMAT = 1
 MOST_BYTES = 4 * 2**30
 ROOT = Path(__file__).parent.parent
-#: What the content of views follows from, beside the family's own folder in ``sim``.
+#: Source code that determines the images and labels, beside the family's own folder in ``sim``.
 SOURCES = ("supervised/sights", "supervised/views.py", "supervised/grammar.py", "supervised/wording.py")
-#: What reading a damaged file can raise.
+#: The exceptions that reading a damaged file can raise.
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def folder() -> Path:
-    """Where views are kept."""
+    """The cache folder of labelled images."""
     own = os.environ.get("PLAYFIELD_CACHE")
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return (Path(own) if own else base / "playfield") / "views"
 
 
 def kept(taken: Mapping[str, Any], families: Sequence[str], take: Callable[[], Views]) -> Views:
-    """Views from disk where they are there and whole, else as `take` gives them, which are then kept.
+    """Read labelled images from the cache, or make them by `take` and write them there.
 
     Args:
-        taken: plain values that say which views these are.
+        taken: plain values that identify the data set.
         families: of worlds: ``"atari"``, ``"chess"``, ``"walker"``.
-        take: takes them.
+        take: makes the data set.
     """
     source = [digest(name) for name in families]
     said = json.dumps({"format": FORMAT, "source": source, "taken": taken}, sort_keys=True)
@@ -66,13 +65,13 @@ def kept(taken: Mapping[str, Any], families: Sequence[str], take: Callable[[], V
 
 @lru_cache
 def digest(family: str) -> str:
-    """Of the source that views of a family follow from: another drawing is another picture."""
+    """SHA-256 of the source code that renders and labels a family's images, in hexadecimal."""
     files = [file for place in (f"sim/{family}", *SOURCES) for file in _modules(ROOT / place)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def packed(views: Views) -> dict[str, Array]:
-    """Views as arrays by name, without pickle."""
+    """Serialise labelled images as arrays by name, without pickle."""
     truths = views.truths
     arrays: dict[str, Array] = {"rgb": views.rgb, "episodes": views.episodes}
     arrays["facts"] = np.array([json.dumps(dict(truth.facts)) for truth in truths])
@@ -125,7 +124,7 @@ def unpacked(arrays: Mapping[str, Array]) -> Views:
 
 
 def _write(file: Path, arrays: Mapping[str, Array]) -> None:
-    """Keep a file if that is possible: a full or read-only disk only costs the time to take views again."""
+    """Write a cache file if possible: a full or read-only disk only costs the time to render again."""
     temporary = file.with_name(f".{file.stem}.{os.getpid()}.npz")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
