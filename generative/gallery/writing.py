@@ -1,6 +1,6 @@
-"""A gallery as files, one after another: each is complete or absent.
+"""Writing a gallery to disk: each file is complete or absent.
 
-Where the disk fills in the middle, what is finished stays and is named.
+If the disk fills up midway, finished files stay and the error names them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.recorder import Recorder
 from sim.viewer.theme import canvas
 
-#: Files that some galleries have and others lack; those of an earlier gallery would speak of another model.
+#: Files that some galleries have and others lack; those of an earlier gallery may be another model's.
 SOMETIMES = (
     "interpolation-linear.png",
     "interpolation-spherical.png",
@@ -71,7 +71,7 @@ def write_gallery(out: Path, gallery: Gallery) -> list[Path]:
 
 
 def _holds_gallery(out: Path) -> bool:
-    """Whether an earlier gallery lies in this folder: the figures, which are written first, tell."""
+    """Whether this folder has an earlier gallery, by its ``metrics.json``, which is written first."""
     try:
         told = json.loads((out / "metrics.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -80,7 +80,7 @@ def _holds_gallery(out: Path) -> bool:
 
 
 def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Names of the files in the order of their worth, and what writes each."""
+    """Names of the files, the most important first, and the function that writes each."""
     yield "metrics.json", partial(_write_text, text=json.dumps(_for_programs(gallery), indent=2) + "\n")
     yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.exhibits]))
     for strip in gallery.strips:
@@ -92,7 +92,7 @@ def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
 
 
 def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Give a file its name when it is complete; nothing of it is left if it is not."""
+    """Write a file atomically: under a temporary name, then renamed; nothing is left of an unfinished one."""
     temporary = path.with_name(f".new-{os.getpid()}-{path.name}")
     try:
         write(temporary)
@@ -112,7 +112,7 @@ def _write_png(path: Path, picture: Array) -> None:
 
 
 def write_strip(path: Path, strip: Strip) -> None:
-    """One strip as PNG."""
+    """Write a strip as PNG."""
     _write_png(path, strip_picture(strip))
 
 
