@@ -1,8 +1,7 @@
-"""Data sets kept on disk, so that what takes minutes of play is played once.
+"""Disk cache of data sets for generative models, some of which take minutes of play.
 
 One file a data set, under ``$PLAYFIELD_CACHE``, else the user's own cache folder; it may be deleted at any
-time. A file that is damaged, or that cannot be written, costs time and nothing else. No pickle is read or
-written.
+time. A damaged file is made anew, and one that cannot be written is left out. No pickle is read or written.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ TEXTS = ("label", "caption", "fen")  # of a percept
 
 
 def cache_folder() -> Path:
-    """Where data sets are kept."""
+    """The root of Playfield's cache: ``$PLAYFIELD_CACHE``, or the user's own cache folder."""
     own = os.environ.get("PLAYFIELD_CACHE")
     if own:
         return Path(own)
@@ -36,10 +35,10 @@ def cache_folder() -> Path:
 
 
 def kept(key: Mapping[str, Any], collect: Callable[[], Collection]) -> Collection:
-    """What `collect` gives, from disk where it is there; others that ask for the same meanwhile wait.
+    """Read a data set from the cache, or make it by `collect` and write it there, under a file lock.
 
     Args:
-        key: plain values that say which data set it is.
+        key: plain values that identify the data set.
         collect: makes it.
     """
     path = _path(key)
@@ -56,7 +55,7 @@ def kept(key: Mapping[str, Any], collect: Callable[[], Collection]) -> Collectio
 
 
 def is_kept(key: Mapping[str, Any]) -> bool:
-    """Whether there is a file of this data set."""
+    """Whether the cache has a file of this data set."""
     return _path(key).is_file()
 
 
@@ -88,7 +87,7 @@ def _write(path: Path, collection: Collection) -> None:
 
 
 def packed(collection: Collection) -> dict[str, Array]:
-    """A collection as arrays without objects."""
+    """Serialise a data set as arrays by name, without pickle."""
     truths = collection.truths
     words = {
         "label_names": collection.label_names,
@@ -110,7 +109,7 @@ def packed(collection: Collection) -> dict[str, Array]:
 
 
 def unpacked(arrays: Mapping[str, Array]) -> Collection:
-    """The collection that `packed` took apart.
+    """The inverse of `packed`.
 
     Raises:
         ValueError, KeyError: if something is missing or does not fit.

@@ -1,4 +1,4 @@
-"""The data sets by name, and the one way to get one: `collected`."""
+"""Catalogue of data sets for generative models by name; `collected` makes or reads one."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sim.catalog import load
 from sim.fields import nearest
 
 FOLDER = "generative.data.recorded:collect"
-KEPT = ("boards", "frames", "states")  # on disk: what takes longer to play than to read
-#: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
+KEPT = ("boards", "frames", "states")  # cached on disk: slower to make than to read
+#: Name → ``"module:function"``, a `Collector` each; ``name/variant`` passes the variant on.
 DATA = {
     "boards": "generative.data.boards:collect",
     "digits": "generative.data.digits:collect",
@@ -26,7 +26,7 @@ DATA = {
 
 
 class Collector(Protocol):
-    """Makes one data set."""
+    """Function that makes one data set."""
 
     def __call__(self, wish: Wish) -> Collection:
         """The examples.
@@ -39,13 +39,13 @@ class Collector(Protocol):
 def collected(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> Collection:
-    """The data set `name`.
+    """Make the data set `name`, or read it from the cache.
 
     Args:
         name: of `DATA`, perhaps with a variant, such as ``frames/pong``; or a folder's path.
         count: how many examples, at most.
-        seed: of play and words.
-        players: world → who plays it beside chance.
+        seed: of play and wordings.
+        players: world → policies that play it, beside random play.
 
     Raises:
         DataError: if there is no such data set, or nothing to learn from in it.
@@ -72,13 +72,13 @@ def collected(
 def at_hand(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
-    """Whether `collected` with these arguments only reads what is there, and plays nothing."""
+    """Whether `collected` with these arguments only reads files, and plays nothing."""
     if Path(name).is_dir() or name.partition("/")[0] not in KEPT:
         return True
     return is_kept(_key(name, Wish(count, seed, name.partition("/")[2], dict(players or {}))))
 
 
 def _key(name: str, wish: Wish) -> dict[str, Any]:
-    """What a data set on disk is known by."""
+    """The cache key of a data set."""
     cast = {world: [player.name for player in who] for world, who in wish.players.items()}
     return {"name": name, "count": wish.count, "seed": wish.seed, "cast": cast}
