@@ -81,9 +81,7 @@ def probability_of_improvement(x: Array, y: Array, axis: int = -1) -> Any:
     >>> float(probability_of_improvement(np.array([1.0, 2.0]), np.array([1.0, 1.0])))
     0.75
     """
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # where all are equal: of a p-value that is not used
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all are equal: of a p-value that is not used
         u = stats.mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic
     return u / (x.shape[axis] * y.shape[axis])
 

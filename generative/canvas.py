@@ -169,7 +169,7 @@ def _check(condition: Condition, options: SampleOptions) -> None:
     if condition.frame is None:
         return
     if condition.mask is None:
-        raise ConditionError("a frame needs a mask: which of its pixels are to be filled in?")
+        raise ConditionError("a frame needs a mask of the pixels to inpaint")
     if condition.latent is not None:
         raise ConditionError("a latent is the initial noise, and inpainting draws its own: leave one out")
     if options.scheduler not in (None, DEFAULT, "ddpm"):

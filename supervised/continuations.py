@@ -41,7 +41,7 @@ class Continuations:
             ValueError: if there are no grammars.
         """
         if not grammars:
-            raise ValueError("there is nothing to say without a grammar")
+            raise ValueError("constrained decoding needs at least one grammar")
         self.start: Place = frozenset({_BEGIN})
         self._next: list[dict[str, set[int]]] = [{}, {}]  # node → token → nodes
         for grammar in grammars:

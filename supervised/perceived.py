@@ -88,7 +88,7 @@ class Layout:
         if not 0 <= self.smoothing < 1:
             raise SlotError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
         if not self.boxes and not self.points:
-            raise SlotError("an agent needs at least one box or keypoint to live on")
+            raise SlotError("an agent's observation needs at least one box or keypoint")
 
     @cached_property
     def slots_of(self) -> dict[str, list[int]]:
