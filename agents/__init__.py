@@ -1,14 +1,14 @@
-"""Agents: they act in any world, and learn to act better.
+"""Reinforcement-learning agents: PPO, DQN, PQN, REINFORCE, AlphaZero, Stable-Baselines3; evaluation.
 
 In: observations (N, …) and info of a batch of worlds. Out: a `Decision` with actions (N,) or (N, D).
 Does not know: scenes, windows, run folders, generative models. A learner yields its progress and
 leaves saving, scoring and stopping to its caller (`scenes.train`).
 
 Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`, `networks`,
-`heads`, `policy`, `normalize`, `layout`; `reinforce`; `pqn`, and `dqn` with its `replay`, both acting by
-`q_policy`; `alphazero/`, which searches; `random` and `greedy` (baselines), `saliency` (what moves a
-decision), `evaluate` (scores) with `statistics` and `human` (the published scale); `sb3/`
-(Stable-Baselines3's algorithms through one adapter).
+`heads`, `policy`, `normalize`, `layout` (memory format), `gradient` (the optimiser step); `reinforce`; `pqn`,
+and `dqn` with its `replay`, both acting by `q_policy`; `alphazero/` (tree search); `random` and `greedy`
+(baselines), `saliency` (explanations), `evaluate` (scores) with `statistics` and `human` (human-normalised
+scores); `sb3/` (Stable-Baselines3's algorithms through one adapter).
 
 To add an agent: copy `random.py` (or `ppo.py`, if it learns), add its line to `catalog.AGENTS`, and
 `tests/agents/test_agents_conform.py` checks it from then on.

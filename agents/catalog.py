@@ -1,4 +1,4 @@
-"""The agents by name; see `sim.catalog` for how a name is looked up."""
+"""Catalogue of agents by name; see `sim.catalog` for how a name is looked up."""
 
 AGENTS = {
     "alphazero": "agents.alphazero.train:AlphaZero",

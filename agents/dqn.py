@@ -1,14 +1,14 @@
-"""Deep Q-learning (Mnih et al. 2015) and the parts of Rainbow that carry it, each a field of its own.
+"""DQN, deep Q-learning (Mnih et al. 2015), with the components of Rainbow, each a configuration field.
 
-    double        van Hasselt et al. 2016: the online network chooses, the target network values
+    double        van Hasselt et al. 2016: the online network selects, the target network evaluates
     dueling       Wang et al. 2016: Q = V + A − mean A (both linear in the trunk's features here)
     n_step        Sutton 1988: rewards of several steps before the bootstrap
-    prioritized   Schaul et al. 2016: surprising transitions are drawn more often
+    prioritized   Schaul et al. 2016: transitions with a large TD error are sampled more often
     quantiles     Dabney et al. 2018: the distribution of the return by its quantiles, not its mean alone
 
-With all of them off it is the 2015 algorithm. Worlds play in parallel, and `train_frequency` counts
+With all of them off it is the 2015 algorithm. Worlds run in parallel, and `train_frequency` counts
 environment steps per gradient step whatever their number. Masked actions are never chosen, neither in
-play nor in the bootstrap; an episode that was cut off still bootstraps from its final observation.
+play nor in the bootstrap; a truncated episode still bootstraps from its final observation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from supervised.numerics import (
     to_arrays,
 )
 
-#: What every gradient step reports: the loss, the mean of Q(s, a), the gradient's norm.
+#: Metrics of every gradient step: the loss, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")
 
 YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
@@ -47,7 +47,7 @@ YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds c
 
 @dataclass(frozen=True)
 class DQN:
-    """The scene keys of ``dqn``; the defaults are Mnih et al. 2015's where a CPU can bear them."""
+    """Configuration of the ``dqn`` agent, scene keys; defaults of Mnih et al. 2015 where a CPU allows."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = (
         "network", "dueling", "layer_norm", "quantiles", "buffer_size", "n_step", "prioritized",
@@ -62,12 +62,12 @@ class DQN:
     target_frequency: int = 8_000  # env steps between copies of the network to the target
     epsilon_start: float = 1.0
     epsilon_end: float = 0.01
-    epsilon_steps: int = 250_000  # env steps over which ε falls in a straight line
+    epsilon_steps: int = 250_000  # env steps of ε's linear decay
     epsilon_play: float = 0.001  # when watched and scored (Dopamine's evaluation)
     gamma: float = 0.99
     double: bool = False
     dueling: bool = False
-    layer_norm: bool = False  # Gallici et al. 2024: steadier values, larger steps
+    layer_norm: bool = False  # Gallici et al. 2024: more stable values, larger learning rates
     n_step: int = 1
     prioritized: bool = False
     priority_alpha: float = 0.5  # Hessel et al. 2018, table 1
@@ -115,7 +115,7 @@ class DQN:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> DQN:
-        """The same work a step from the first step on, with little memory."""
+        """Configuration with the same work a step from the start and a small replay, to estimate speed."""
         return replace(
             self, learning_starts=min(self.learning_starts, 100), buffer_size=max(1000, self.batch_size)
         )
@@ -132,7 +132,7 @@ class DQN:
         seed: int,
         device: str = "cpu",
     ) -> DQNLearner:
-        """A fresh learner for one world's spaces.
+        """An untrained learner for one world's spaces.
 
         Raises:
             NetworkError: unless actions are Discrete from 0.
@@ -142,7 +142,7 @@ class DQN:
 
 
 def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
-    """The quantile regression loss with κ = 1 (Dabney et al. 2018, equation 10), a row each.
+    """Quantile Huber loss with κ = 1 (Dabney et al. 2018, equation 10) of each row.
 
     Args:
         quantile: (B, K) predicted quantiles at the midpoints of K equal shares.
@@ -159,12 +159,12 @@ def quantile_huber_loss(quantile: Tensor, target: Tensor) -> Tensor:
 
 
 def of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
-    """(B, A, K) at actions (B,) → (B, K); its gradient adds nothing up, so no order of sums matters."""
+    """Select actions (B,) of (B, A, K) → (B, K); the gradient has no sums, so it is deterministic."""
     return quantiles.gather(1, action[:, None, None].expand(-1, 1, quantiles.shape[2])).squeeze(1)
 
 
 class DQNLearner(QPolicy):
-    """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+    """DQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ class DQNLearner(QPolicy):
         self._resumed: State | None = None
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint, for the target network too; see `QPolicy`."""
+        """Load weights from a checkpoint, into the target network too; see `QPolicy`."""
         super().load_weights(weights)
         from_arrays(self.target, weights)
 
@@ -265,7 +265,7 @@ class DQNLearner(QPolicy):
         self._resumed = state
 
     def _begin(self, worlds: Worlds) -> tuple[Array, Info]:
-        """Reserve the replay, or take it and the worlds up from a restored state."""
+        """Allocate the replay buffer, or restore it and the worlds."""
         config = self.config
         self._worlds = worlds
         check_batch("agent.batch_size", config.batch_size, worlds.single_observation_space, self.device)
@@ -293,7 +293,7 @@ class DQNLearner(QPolicy):
 
     @torch.no_grad()
     def _step(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Array, Info, list[Episode]]:
-        """One step of all worlds, remembered."""
+        """Step all worlds, and add the transitions to the replay buffer."""
         seen, mask = self.observe(obs), self.mask(info)
         if self._env_steps < self.config.learning_starts:
             best = np.zeros(worlds.num_envs, np.int64)
@@ -325,7 +325,7 @@ class DQNLearner(QPolicy):
 
     @property
     def epsilon(self) -> float:
-        """The share of random actions now."""
+        """The current probability of random actions."""
         config = self.config
         share = self._env_steps / max(1, config.epsilon_steps)
         return falling(config.epsilon_start, config.epsilon_end, share)
@@ -346,7 +346,7 @@ class DQNLearner(QPolicy):
         return figures
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Of B transitions: the loss (), its `FIGURES` but the last (2,), and their TD errors (B,)."""
+        """DQN loss () of B transitions, its `FIGURES` but the last (2,), and the TD errors (B,)."""
         target = self.td_target(batch)
         chosen = of_actions(self.quantiles(self.network, batch.obs), batch.action)
         loss = (batch.weight * quantile_huber_loss(chosen, target)).mean()
@@ -354,7 +354,7 @@ class DQNLearner(QPolicy):
 
     @torch.no_grad()
     def td_target(self, batch: Batch) -> Tensor:
-        """(B, K) the n-step return plus the discounted quantiles of the best next action.
+        """TD target (B, K): the n-step return plus the discounted quantiles of the best next action.
 
         Where every next action is masked the episode has terminated, and the discount is 0.
         """

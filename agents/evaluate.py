@@ -1,7 +1,7 @@
-"""Scores: whole games, counted once, with an interval.
+"""Evaluation of policies: returns of a fixed number of whole episodes, with bootstrap intervals.
 
 Training return is not a score. Here an agent that no longer learns plays a fixed number of whole
-episodes in fresh worlds, each from a seed of its own; the statistics are those of `agents.statistics`.
+episodes in new worlds, each from a seed of its own; the statistics are those of `agents.statistics`.
 
 With several evaluation seeds each of them is a whole evaluation by itself, worlds and sampling alike, and
 one stratum of the intervals: what a seed contributes to the score is fixed beforehand.
@@ -21,14 +21,14 @@ from sim.protocols import Policy, WorldConfig
 from sim.records import Array, Episode
 from sim.vector import ended_episode
 
-#: Evaluation worlds are seeded this far from training worlds of the same run, and evaluation seeds lie so far
-#: apart: world i of a batch begins with seed + i, and no two may play the same game.
+#: Added to a run's seed for evaluation worlds, and the distance of evaluation seeds: world i of a batch has
+#: seed + i, and no two may play the same game.
 SEED_OFFSET = 1_000_003
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What `evaluate` found.
+    """Result of an evaluation: episodes, metrics and intervals.
 
     Attributes:
         episodes: in order of evaluation seed, then of world, then of time.
@@ -42,14 +42,14 @@ class Scores:
 
     @property
     def returns(self) -> Array:
-        """(N,) unclipped returns."""
+        """Unclipped returns (N,)."""
         return np.array([episode.score for episode in self.episodes])
 
     def metrics(self) -> dict[str, float]:
         """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps.
 
         Atari games with a published human score add `human_normalized` (`agents.human`). Games with an
-        outcome add the shares `win`, `draw`, `loss` and `mates`; what is left was cut off.
+        outcome add the shares `win`, `draw`, `loss` and `mates`; the rest was truncated.
         """
         mean = float(self.returns.mean())
         metrics = {
@@ -83,7 +83,7 @@ class Scores:
         return np.split(values, self.seeds)
 
     def _outcomes(self) -> dict[str, Array]:
-        """For each kind of outcome, (N,) 1.0 where it happened; empty where games have none."""
+        """Indicators (N,) of each outcome, 1.0 where it occurred; empty for games without outcomes."""
         if not any(episode.outcome for episode in self.episodes):
             return {}
         shares = {
@@ -110,7 +110,7 @@ def evaluate(
     seeds: int = 1,
     on_episode: Callable[[Episode], None] = lambda episode: None,
 ) -> Scores:
-    """Play `episodes` whole episodes, from each of `seeds` seeds, in up to `num_envs` worlds at once.
+    """Evaluate a policy on `episodes` whole episodes for each of `seeds` seeds, `num_envs` in parallel.
 
     Each world plays a share fixed beforehand: taking the first episodes to end would favour short ones.
 
@@ -122,7 +122,7 @@ def evaluate(
         greedy: best actions instead of samples.
         num_envs: how many worlds play at once.
         seeds: how many evaluations, `SEED_OFFSET` apart; see the module.
-        on_episode: is told of each counted episode as it ends.
+        on_episode: called with each counted episode as it ends.
 
     Raises:
         ValueError: for too few episodes or seeds.

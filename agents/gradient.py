@@ -1,14 +1,14 @@
-"""One gradient step, the same for PPO, PQN and DQN, on CPU and CUDA, plain or compiled.
+"""Optimiser step of PPO, PQN, DQN and AlphaZero with gradient clipping, optionally by torch.compile.
 
     loss → backward → clip the gradient's norm → optimiser
 
-A learner hands over its loss as one function of tensors. Nothing here waits for the device: figures come back
-as tensors, and what moves with the budget (learning rate, coefficients) is a tensor too, filled anew, so that
-a compiled loss is not compiled again.
+A learner gives its loss as one function of tensors. Nothing here waits for the device: metrics are returned
+as tensors, and scheduled values (learning rate, coefficients) are tensors too, refilled in place, so that a
+compiled loss is not recompiled.
 
 With ``compile = true`` the loss and its gradient run under `torch.compile`: fused kernels from a C++
-compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay as they
-are, a handful of kernels over all parameters at once.
+compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay eager,
+a handful of kernels over all parameters at once.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from torch import Tensor, nn
 
 from sim.errors import RequestError
 
-#: What makes kernels of the traced loss; "eager" traces only.
+#: The backend of `torch.compile`; "eager" traces only.
 BACKEND = "inductor"
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
-#: Of a minibatch: the loss (), the figures (K,) worth a curve, and whatever else the learner needs.
+#: Of a minibatch: the loss (), metrics (K,) to log, and whatever else the learner needs.
 Loss: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 
 class CompileError(RequestError):
-    """``compile = true`` where nothing can be compiled."""
+    """``compile = true`` without an installed compiler."""
 
 
 class MinibatchError(RequestError, ValueError):
-    """A minibatch of more steps than one rollout has."""
+    """A minibatch larger than one rollout."""
 
 
 class GradientStep:
-    """See the module.
+    """Optimiser step with gradient clipping and optional compilation; see the module.
 
     >>> weight = nn.Parameter(torch.tensor(3.0))
     >>> def loss(target):
@@ -55,7 +55,7 @@ class GradientStep:
     def __init__(
         self, loss: Loss, optimizer: torch.optim.Optimizer, max_grad_norm: float, *, compile: bool = False
     ) -> None:
-        """Take up what a step needs; nothing is compiled before `prepare`.
+        """Store the parts of a step; nothing is compiled before `prepare`.
 
         Args:
             loss: of the tensors of one minibatch; must not wait for the device.
@@ -70,7 +70,7 @@ class GradientStep:
         self._loss = loss
 
     def prepare(self) -> None:
-        """Before the first step: compile where that is asked for, and make CUDA's sums repeatable.
+        """Before the first step: compile the loss if requested, and make cuDNN deterministic.
 
         Raises:
             CompileError: naming what is missing.
@@ -82,18 +82,18 @@ class GradientStep:
             mode = "reduce-overhead" if self._graphs else None
             # Minibatches may differ by one row: two sizes are two compilations, no more.
             self._loss = torch.compile(self._loss, backend=BACKEND, mode=mode, dynamic=False)
-        if self._device.type == "cuda":  # cuDNN would otherwise pick sums whose order changes from run to run
+        if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The learning rate of the steps to come."""
+        """Set the learning rate of the next steps."""
         for group in self._optimizer.param_groups:
             group["lr"].fill_(learning_rate)
 
     def __call__(self, *minibatch: Any) -> tuple[Tensor, ...]:
-        """One step; returns the loss's figures with the gradient's norm behind (K + 1,), and its rest.
+        """Take one step; returns the loss's metrics with the gradient's norm appended (K + 1,), and the rest.
 
-        What comes back is on the device and is not overwritten by later steps.
+        The results are on the device and are not overwritten by later steps.
         """
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self._optimizer.zero_grad()
@@ -109,7 +109,7 @@ class GradientStep:
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: float) -> torch.optim.Adam:
-    """Fused Adam (Kingma & Ba 2015); on CUDA its counters live there too, so that graphs can hold it."""
+    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
     parameters = list(parameters)
     device = parameters[0].device
     return torch.optim.Adam(
@@ -122,7 +122,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: floa
 
 
 def radam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.RAdam:
-    """Rectified Adam (Liu et al. 2020), which PQN learns with; see `adam`."""
+    """Rectified Adam optimiser (Liu et al. 2020), which PQN uses; see `adam`."""
     parameters = list(parameters)
     device = parameters[0].device
     return torch.optim.RAdam(
@@ -143,7 +143,7 @@ def minibatches(order: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 def check_minibatch(minibatch_size: int, num_steps: int, num_envs: int) -> None:
-    """Refuse minibatches that no rollout can fill.
+    """Check that a minibatch is not larger than a rollout.
 
     Raises:
         MinibatchError: naming the keys and their values.
@@ -157,7 +157,7 @@ def check_minibatch(minibatch_size: int, num_steps: int, num_envs: int) -> None:
 
 
 def check_compiler(device: torch.device) -> None:
-    """Refuse to compile where there is nothing to compile with.
+    """Check that a compiler for `torch.compile` is installed.
 
     Raises:
         CompileError: naming what is missing.

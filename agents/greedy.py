@@ -1,8 +1,7 @@
-"""The greedy agent: looks one ply ahead and takes what is worth most. A baseline that knows the rules.
+"""Greedy chess baseline: captures the most valuable piece, one ply ahead (`sim.chess.opponents.greedy_move`).
 
-Only a world that shows its position can be looked ahead in; of ours that is chess, whose ``info`` holds
-it. There it takes the most valuable piece that it can (`sim.chess.opponents.greedy_move`), with equal
-chances among equals: captures alone do not mate, and how far they carry is what this baseline shows.
+It needs a world whose ``info`` has the position; of ours that is chess. Ties are broken uniformly at random;
+without a capture it plays any legal move. It shows how far material alone goes, for captures do not mate.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from sim.records import Array, Decision
 
 
 class GreedyError(RequestError, ValueError):
-    """A world that does not tell what an action is worth."""
+    """A world other than chess, or one whose info has no position."""
 
 
 @dataclass(frozen=True)
 class Greedy:
-    """``greedy`` has no keys of its own."""
+    """Configuration of the ``greedy`` agent, which has no keys of its own."""
 
-    greedy: bool = False  # it breaks ties by chance either way; kept because every agent has the key
+    greedy: bool = False  # ties are broken at random either way; every agent has the key
 
     def build(
         self,
@@ -40,7 +39,7 @@ class Greedy:
         seed: int,
         device: str = "cpu",
     ) -> GreedyPolicy:
-        """A player of chess.
+        """A greedy chess policy.
 
         Raises:
             GreedyError: for other worlds.
@@ -53,13 +52,13 @@ class Greedy:
 
 
 class GreedyPolicy:
-    """Takes the most valuable piece; without a capture it plays any legal move."""
+    """Greedy chess policy: the most valuable capture, else a random legal move."""
 
     def __init__(self, seed: int) -> None:
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the generator that breaks ties anew."""
+        """Seed the generator that breaks ties."""
         self._generator = np.random.default_rng(seed)
 
     def act(
@@ -68,7 +67,7 @@ class GreedyPolicy:
         """N moves, from ``info["games"]`` or the FENs in ``info["fen"]``.
 
         Raises:
-            GreedyError: if the world shows neither.
+            GreedyError: if the info has neither.
         """
         games = info.get("games")
         if games is None:

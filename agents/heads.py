@@ -1,4 +1,4 @@
-"""Distributions over actions: what a network's outputs mean.
+"""Action distributions of policy networks: masked categorical and diagonal Gaussian heads.
 
 A head turns parameters (N, outputs) into actions, log-probabilities and entropies, all float32.
 Discrete worlds get `CategoricalHead`, with masks; continuous ones `GaussianHead`.
@@ -20,28 +20,28 @@ from sim.records import Array
 
 
 class Head(Protocol):
-    """See the module; `mask` is (N, A) bool or None."""
+    """Action distribution of a policy network; `mask` is (N, A) bool or None."""
 
     outputs: int
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, outputs) what chance has to say, on the generator's device."""
+        """Random numbers (n, outputs) for sampling, on the generator's device."""
 
     def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Actions and their log-probabilities (N,): sampled by `noise`, or without it the likeliest."""
+        """Actions and their log-probabilities (N,): sampled by `noise`, or the mode without it."""
 
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N,) of given actions, and entropies (N,)."""
 
     def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor | None:
-        """(N, A), or None where there is no finite set of actions."""
+        """Probabilities (N, A); None for continuous actions."""
 
     def to_world(self, action: Tensor) -> Array:
-        """Actions as the world takes them."""
+        """Convert actions to those of the world's action space."""
 
 
 def head_for(space: gymnasium.Space[Any]) -> Any:
-    """The head for an action space.
+    """Make the head for an action space.
 
     Raises:
         NetworkError: for spaces other than Discrete from 0 and one-dimensional Box.
@@ -54,21 +54,21 @@ def head_for(space: gymnasium.Space[Any]) -> Any:
 
 
 class CategoricalHead(nn.Module):
-    """Softmax over A actions; masked ones have probability exactly 0."""
+    """Categorical distribution over A actions; masked ones have probability exactly 0."""
 
     def __init__(self, actions: int) -> None:
         super().__init__()
         self.outputs = actions
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, A) exponentially distributed, mean 1."""
+        """Exponential random numbers (n, A) of mean 1."""
         return torch.empty(n, self.outputs, device=generator.device).exponential_(generator=generator)
 
     def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Actions (N,) int64 and their log-probabilities (N,).
 
-        Of exponential clocks with rates p, each rings first with probability p. Unlike `torch.multinomial`,
-        which draws in the same way, this asks the device nothing back.
+        The smallest of exponential variables with rates p is i with probability p_i. Unlike
+        `torch.multinomial`, which samples in the same way, this does not synchronise with the device.
         """
         log_probs = self._log_probs(parameters, mask)
         action = (log_probs if noise is None else log_probs.exp() / noise).argmax(-1)
@@ -82,11 +82,11 @@ class CategoricalHead(nn.Module):
         return log_probs.gather(-1, action[:, None]).squeeze(-1), entropy
 
     def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor:
-        """(N, A), rows sum to 1."""
+        """Probabilities (N, A)."""
         return self._log_probs(parameters, mask).exp()
 
     def to_world(self, action: Tensor) -> Array:
-        """(N,) int64."""
+        """Actions (N,) int64."""
         return np.asarray(action.cpu())
 
     @staticmethod
@@ -97,10 +97,10 @@ class CategoricalHead(nn.Module):
 
 
 class GaussianHead(nn.Module):
-    """Independent normals whose deviations are parameters of their own, not of the state.
+    """Diagonal Gaussian distribution with state-independent standard deviations.
 
-    Samples are clipped to the bounds only on their way into the world, so that the
-    log-probability stays that of what was sampled.
+    Samples are clipped to the bounds only when passed to the world, so that the log-probability stays that of
+    the sample.
     """
 
     def __init__(self, space: Box) -> None:
@@ -110,7 +110,7 @@ class GaussianHead(nn.Module):
         self._low, self._high = space.low, space.high
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
-        """(n, D) standard normal."""
+        """Standard normal random numbers (n, D)."""
         return torch.randn(n, self.outputs, generator=generator, device=generator.device)
 
     def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -127,8 +127,8 @@ class GaussianHead(nn.Module):
         return log_prob, entropy
 
     def probabilities(self, parameters: Tensor, mask: Tensor | None) -> None:
-        """There is no finite set of actions."""
+        """None: actions are continuous."""
 
     def to_world(self, action: Tensor) -> Array:
-        """(N, D) float32 within the bounds."""
+        """Actions (N, D) float32, clipped to the bounds."""
         return np.asarray(np.clip(action.cpu().numpy(), self._low, self._high))

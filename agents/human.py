@@ -1,11 +1,12 @@
-"""Published scores on 57 Atari games of a random player and of a human tester, and the score between them.
+"""Human-normalised scores on 57 Atari games, from published scores of a random player and a human tester.
 
 Source: Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning", appendix, raw
 scores after up to 30 no-op actions: the table that the field uses since. The 49 games of Mnih et al. 2015
-have other humans there. Checked, all 114 numbers, against DeepMind's ``dqn_zoo`` and the ``rldb`` database.
+have other human scores there. Checked, all 114 numbers, against DeepMind's ``dqn_zoo`` and the ``rldb``
+database.
 
-Like all who play with sticky actions since Machado et al. 2018, Playfield puts scores under its own protocol
-on this scale, which was measured without them.
+As is usual since Machado et al. 2018, scores with sticky actions are put on this scale, which was measured
+without them.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ SCORES: dict[str, tuple[float, float]] = {
 
 
 def human_normalized(world: str, score: float) -> float | None:
-    """A mean return on the scale where the random player has 0 and the human 1; None for other worlds.
+    """Human-normalised score of a mean return: random player 0, human 1; None for other worlds.
 
     Args:
         world: its catalogue name.

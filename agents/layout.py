@@ -1,14 +1,12 @@
-"""How pictures lie in memory, from the world to the first convolution.
+"""Memory format of image batches: channels-last layout, space-to-depth folding, stacking and indexing.
 
-Convolutions are fastest when the channels of a pixel lie side by side, and when there are many. Turning
-float pictures round for every minibatch costs several times what the convolution itself does, so it is
-done once, on uint8, when an observation arrives; batches are then cut out and widened without moving a
-byte twice.
+Convolutions are fastest in channels-last memory with many channels. Converting float images for every
+minibatch costs several times as much as the convolution itself, so it is done once, on uint8, when an
+observation arrives; minibatches are then indexed and converted to float in that layout.
 
-A first convolution of 8×8 with stride 4 on 4 frames sees every 4×4 patch of a picture as one unit, so such
-pictures are folded: (N, 4, 84, 84) becomes (N, 64, 21, 21), and the convolution 2×2 with stride 1 on 64
-channels, the same sums in an order that processors like better. Shapes stay (N, C, H, W) everywhere; only
-strides differ.
+A first convolution of 8×8 with stride 4 on 4 frames sees every 4×4 patch of an image as one unit, so images
+are folded (space to depth): (N, 4, 84, 84) becomes (N, 64, 21, 21), and the convolution 2×2 with stride 1 on
+64 channels, the same sums in a faster order. Shapes stay (N, C, H, W) everywhere; only strides differ.
 """
 
 from __future__ import annotations
@@ -20,15 +18,15 @@ from torch import Tensor
 
 
 def channels_last(obs: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) with the channels of a pixel side by side; anything else as it is."""
+    """Convert images (N, C, H, W) to channels-last memory; other tensors are returned as they are."""
     return obs.contiguous(memory_format=torch.channels_last) if obs.dim() == 4 else obs
 
 
 def fold(pictures: Tensor, stride: int) -> Tensor:
-    """Patches of stride × stride as channels: (N, C, H, W) → (N, C · stride², H // stride, W // stride).
+    """Space to depth: (N, C, H, W) → (N, C · stride², H // stride, W // stride), patches as channels.
 
-    Channels come frame by frame, then row by row of the patch. What is left over at the right and the
-    bottom is cut off; a convolution with this stride, whose kernel is a multiple of it, does not see it.
+    Channels are ordered by frame, then by row of the patch. The remainder at the right and the bottom is cut
+    off; a convolution with this stride, whose kernel is a multiple of it, does not use it.
 
     >>> fold(torch.arange(16).view(1, 1, 4, 4), 2)[0, :, 0, 1].tolist()  # the upper right patch
     [2, 3, 6, 7]
@@ -41,7 +39,7 @@ def fold(pictures: Tensor, stride: int) -> Tensor:
 
 
 def fold_kernel(kernel: Tensor, stride: int) -> Tensor:
-    """A convolution's weights (O, C, K, K) as they act on folded pictures: (O, C · stride², K/s, K/s)."""
+    """Convert convolution weights (O, C, K, K) for folded images: (O, C · s², K/s, K/s), stride s."""
     o, c, k, _ = kernel.shape
     m = k // stride
     patches = kernel.reshape(o, c, m, stride, m, stride).permute(0, 2, 4, 1, 3, 5)
@@ -49,34 +47,34 @@ def fold_kernel(kernel: Tensor, stride: int) -> Tensor:
 
 
 def split(pictures: Tensor, frame_stack: int) -> Tensor:
-    """Pictures channels last (N, S · k, h, w) → (N, S, h, w, k): their S frames one by one, not copied."""
+    """Split channels-last images (N, S · k, h, w) into S frames (N, S, h, w, k), as a view."""
     n, _, h, w = pictures.shape
     return pictures.permute(0, 2, 3, 1).view(n, h, w, frame_stack, -1).permute(0, 3, 1, 2, 4)
 
 
 def join(frames: Tensor) -> Tensor:
-    """What `split` took apart: (N, S, h, w, k) → pictures channels last (N, S · k, h, w)."""
+    """The inverse of `split`: frames (N, S, h, w, k) → channels-last images (N, S · k, h, w)."""
     n, _, h, w, _ = frames.shape
     words = _in_words(frames)
     return _as(words.permute(0, 2, 3, 1, 4), frames.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
 def stack(steps: Sequence[Tensor]) -> Tensor:
-    """T observations (N, …) → (T, N, …), pictures still channels last."""
+    """Stack T observations (N, …) to (T, N, …), images still channels last."""
     if steps[0].dim() != 4:
         return torch.stack(list(steps))
     return torch.stack([step.permute(0, 2, 3, 1) for step in steps]).permute(0, 1, 4, 2, 3)
 
 
 def take(obs: Tensor, rows: Tensor) -> Tensor:
-    """Rows (B,) of observations (M, …) → (B, …), pictures still channels last."""
+    """Index rows (B,) of observations (M, …) → (B, …), images still channels last."""
     if obs.dim() != 4:
         return obs.index_select(0, rows)
     return obs.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 
 
 def _in_words(array: Tensor) -> Tensor:
-    """The last axis in the widest whole numbers that it divides into: fewer elements copy faster."""
+    """View the last axis as the widest integers that divide it: fewer elements copy faster."""
     size = array.shape[-1] * array.element_size()
     for word in (torch.int64, torch.int32):
         if size % word.itemsize == 0 and array.element_size() < word.itemsize:
@@ -85,5 +83,5 @@ def _in_words(array: Tensor) -> Tensor:
 
 
 def _as(array: Tensor, dtype: torch.dtype) -> Tensor:
-    """A contiguous copy of `array`, its words taken as `dtype` again."""
+    """A contiguous copy of `array`, viewed as `dtype` again."""
     return array.contiguous().view(dtype)

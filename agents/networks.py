@@ -1,4 +1,4 @@
-"""Networks by name, shared by every algorithm: pixels or vectors in, features out.
+"""Neural networks of agents by name: convolutional, MLP and board trunks, actor-critic and Q-networks.
 
     nature   32 8×8/4, 64 4×4/2, 64 3×3/1, 512 (Mnih et al. 2015, Methods)
     small    16 8×8/4, 32 4×4/2, 256 (Mnih et al. 2013), a quarter of the work
@@ -41,11 +41,11 @@ NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
 
 
 class NetworkError(RequestError, ValueError):
-    """A network that does not fit the world."""
+    """A network that does not fit the world's observations or actions."""
 
 
 class Pixels(nn.Module):
-    """(N, C, H, W) uint8 → (N, features)."""
+    """Convolutional trunk of Atari agents: images (N, C, H, W) uint8 → features (N, F)."""
 
     def __init__(
         self, name: str, shape: Sequence[int], generator: torch.Generator, layer_norm: bool = False
@@ -72,11 +72,11 @@ class Pixels(nn.Module):
         keep_channels_last(self.convolutions)
 
     def arrange(self, obs: Tensor) -> Tensor:
-        """Pictures (N, C, H, W) as `forward` reads them; see `agents.layout`."""
+        """Convert images (N, C, H, W) to the layout of `forward`; see `agents.layout`."""
         return fold(obs, self.stride)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Arranged pictures uint8 → (N, features), in the number format of the autocast around it."""
+        """Arranged images uint8 → features (N, F), in the precision of the surrounding autocast."""
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
         x = on_pictures(obs, fold_kernel(first.weight, self.stride), first.bias)
@@ -86,7 +86,7 @@ class Pixels(nn.Module):
 
 
 class Vector(nn.Module):
-    """(N, …) numbers → (N, features); whole numbers that only name a state become one-hot."""
+    """MLP trunk: vectors (N, …) → features (N, F); discrete states are one-hot encoded."""
 
     def __init__(
         self, name: str, inputs: int, one_hot: bool, generator: torch.Generator, layer_norm: bool = False
@@ -104,18 +104,18 @@ class Vector(nn.Module):
             self.layers.add_module(f"tanh{i}", nn.Tanh())
 
     def arrange(self, obs: Tensor) -> Tensor:
-        """Numbers as they are."""
+        """Return the observations as they are."""
         return obs
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Numbers of any shape, flattened to (N, inputs), or (N,) states → (N, features)."""
+        """Numbers of any shape, flattened to (N, inputs), or states (N,) → features (N, F)."""
         x = nn.functional.one_hot(obs.long(), self.inputs) if self.one_hot else obs.flatten(1)
         features: Tensor = self.layers(x.float())
         return features
 
 
 class Board(nn.Module):
-    """(N, C, 8, 8) uint8 planes → (N, features): the last residual block's maps, flattened."""
+    """Residual trunk for board games: planes (N, C, 8, 8) uint8 → features (N, F), flattened maps."""
 
     def __init__(self, name: str, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
         super().__init__()
@@ -125,18 +125,18 @@ class Board(nn.Module):
         self.blocks = nn.ModuleList()
         for _ in range(BOARD_BLOCKS):
             first = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 2**0.5, generator)
-            # A block that starts near nothing lets the signal through: depth without batch norm.
+            # A block that starts near the identity trains deep networks without batch norm.
             second = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 0.1, generator)
             between = nn.Sequential(nn.GroupNorm(1, channels), nn.ReLU()) if layer_norm else nn.ReLU()
             self.blocks.append(nn.Sequential(first, between, second))
         keep_channels_last(self)
 
     def arrange(self, obs: Tensor) -> Tensor:
-        """Planes (N, C, 8, 8), the planes of a square side by side."""
+        """Convert planes (N, C, 8, 8) to channels-last memory."""
         return channels_last(obs)
 
     def forward(self, obs: Tensor) -> Tensor:
-        """(N, C, 8, 8) uint8, 255 for a set square → (N, features)."""
+        """Planes (N, C, 8, 8) uint8, 255 for a set square → features (N, F)."""
         x = torch.relu(on_pictures(obs, self.stem.weight, self.stem.bias, padding=1))
         for block in self.blocks:
             x = torch.relu(x + block(x))
@@ -144,7 +144,7 @@ class Board(nn.Module):
 
 
 class Planes(nn.Module):
-    """A 1×1 convolution from board features to planes of moves: (N, features) → (N, 64 · planes)."""
+    """Policy head of board games, a 1×1 convolution to move planes: features (N, F) → (N, 64 · planes)."""
 
     def __init__(self, channels: int, planes: int, gain: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -152,16 +152,16 @@ class Planes(nn.Module):
         self.moves = orthogonal(nn.Conv2d(channels, planes, 1), gain, generator)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Plane by plane, square by square, as `sim.chess.encoding` numbers moves."""
+        """Logits by plane, then by square, in the order of `sim.chess.encoding`."""
         moves: Tensor = self.moves(features.view(-1, self.channels, 8, 8))
         return moves.flatten(1)
 
 
 def on_pictures(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
-    """A convolution of uint8 pictures scaled to [0, 1].
+    """Convolution of uint8 images scaled to [0, 1], with the scale folded into the weights.
 
-    The scale goes into the weights, which are few, instead of the pictures; whole numbers up to 255 are
-    exact in bfloat16, so nothing is rounded on the way in.
+    The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not
+    rounded.
     """
     kind = pictures.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
@@ -169,7 +169,7 @@ def on_pictures(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: 
 
 
 def keep_channels_last(module: nn.Module) -> None:
-    """Lay out a module's convolutions as CPUs and GPUs like them best."""
+    """Convert a module's convolution weights to channels-last memory."""
     for parameter in module.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -181,9 +181,9 @@ Trunk: TypeAlias = Pixels | Vector | Board
 def trunk_for(
     name: str, space: gymnasium.Space[object], generator: torch.Generator, layer_norm: bool = False
 ) -> Trunk:
-    """The trunk called `name` for observations of `space`.
+    """Make the trunk `name` for observations of `space`.
 
-    With `layer_norm` every hidden layer is normalised before it is rectified (Ba et al. 2016).
+    With `layer_norm` every hidden layer is normalised before its activation (Ba et al. 2016).
 
     Raises:
         NetworkError: if there is none of that name, or it cannot read such observations.
@@ -228,16 +228,16 @@ def network_for(space: gymnasium.Space[object]) -> str:
 
 
 def output_layer(trunk: Trunk, outputs: int, gain: float, generator: torch.Generator) -> nn.Module:
-    """From a trunk's features to `outputs` numbers; a board's moves come plane by plane."""
+    """Make the output layer from a trunk's features to `outputs` numbers; boards get move planes."""
     if isinstance(trunk, Board) and outputs % 64 == 0:
         return Planes(trunk.channels, outputs // 64, gain, generator)
     return orthogonal(nn.Linear(trunk.features, outputs), gain, generator)
 
 
 class ActorCritic(nn.Module):
-    """A policy's parameters and a value for each observation.
+    """Actor-critic network: policy parameters and a value for each observation.
 
-    Pictures share one trunk between the two (Mnih et al. 2016); vectors get two, because
+    Image networks share one trunk between the two (Mnih et al. 2016); vectors get two, because
     sharing costs score there (Andrychowicz et al. 2021, section 3.2).
     """
 
@@ -262,7 +262,7 @@ class ActorCritic(nn.Module):
 
 
 class QNetwork(nn.Module):
-    """Quantiles of the return for each action: (N, …) → (N, actions, quantiles)."""
+    """Q-network with return quantiles for each action, optionally dueling: (N, …) → (N, A, K)."""
 
     def __init__(
         self,
@@ -283,7 +283,7 @@ class QNetwork(nn.Module):
         )
 
     def forward(self, obs: Tensor) -> Tensor:
-        """Arranged observations (N, …) → (N, actions, quantiles)."""
+        """Arranged observations (N, …) → quantiles (N, A, K)."""
         features = self.trunk(obs)
         advantage: Tensor = self.advantage(features).view(-1, self.actions, self.quantiles)
         if self.value is None:
@@ -294,7 +294,7 @@ class QNetwork(nn.Module):
 
 
 def orthogonal(layer: Layer, gain: float, generator: torch.Generator) -> Layer:
-    """Start `layer` with orthogonal weights and no bias, and hand it back."""
+    """Orthogonal initialisation of `layer` with zero bias; returns the layer."""
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     assert layer.bias is not None
     nn.init.zeros_(layer.bias)

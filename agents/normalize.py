@@ -1,8 +1,8 @@
-"""Running normalisation of observations and rewards, kept in the checkpoint with the weights.
+"""Running normalisation of observations and rewards, stored in the checkpoint with the weights.
 
-Moments are merged batch by batch (Chan, Golub & LeVeque 1979) in float64, so that a resumed run sees the same
-numbers. They move between updates only: within a rollout and the epochs on it everything is
-normalised alike, and the ratio of the first minibatch is exactly one.
+Moments are merged batch by batch (Chan, Golub & LeVeque 1979) in float64, so that a resumed run has the same
+numbers. They change between updates only: within a rollout and its epochs the normalisation is fixed, and the
+probability ratio of the first minibatch is exactly one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CLIP = 10.0  # deviations; as in Dhariwal et al. 2017 (OpenAI Baselines, VecNorm
 
 
 class RunningMoments(nn.Module):
-    """Mean and variance of everything seen, by element."""
+    """Running mean and variance of all batches so far, by element."""
 
     mean: Tensor
     variance: Tensor
@@ -28,7 +28,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
-        """Take in (B, *shape) more."""
+        """Update the moments with a batch (B, *shape)."""
         batch = batch.double()
         many = float(len(batch))
         mean, variance = batch.mean(0), batch.var(0, correction=0)
@@ -40,13 +40,13 @@ class RunningMoments(nn.Module):
         self.count.copy_(total)
 
     def normalize(self, values: Tensor) -> Tensor:
-        """(…, *shape) at mean 0 and deviation 1, clipped to ±10, float32."""
+        """Standardise values (…, *shape) to mean 0 and deviation 1, clipped to ±10, float32."""
         shifted = (values.double() - self.mean) / (self.variance + 1e-8).sqrt()
         return shifted.clamp(-CLIP, CLIP).float()
 
 
 class ReturnScale(nn.Module):
-    """Scales rewards by the deviation of the discounted return, so that values stay near one."""
+    """Reward scaling by the running standard deviation of the discounted return."""
 
     def __init__(self, gamma: float) -> None:
         super().__init__()
@@ -55,17 +55,17 @@ class ReturnScale(nn.Module):
 
     @property
     def deviation(self) -> Tensor:
-        """() what rewards are divided by; 1 before anything was seen."""
+        """The divisor () of rewards; 1 before the first update."""
         return (self.moments.variance + 1e-8).sqrt()
 
     @torch.no_grad()
     def scale(self, reward: Tensor, ended: Tensor, running: Tensor) -> Tensor:
-        """Rewards (T, N) scaled, after taking them in.
+        """Update the moments with rewards (T, N), and return them scaled.
 
         Args:
             reward: (T, N).
             ended: (T, N) bool.
-            running: (N,) float64 the discounted return so far of each world; brought up to date in place.
+            running: (N,) float64 the discounted return so far of each world; updated in place.
         """
         seen = []
         for t in range(len(reward)):

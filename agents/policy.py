@@ -1,4 +1,4 @@
-"""A policy network with a value: what PPO and REINFORCE act and learn with."""
+"""Actor-critic policy and learner base class of PPO, REINFORCE and AlphaZero."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from supervised.numerics import (
 
 
 class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
-    """Acts by sampling from a network's distribution. Satisfies `sim.protocols.Policy`."""
+    """Stochastic policy of an actor-critic network. Satisfies `sim.protocols.Policy`."""
 
     def __init__(
         self,
@@ -57,14 +57,14 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the generator that samples actions in `act` anew."""
+        """Seed the generator that samples actions in `act`."""
         self._acting.manual_seed(seed)
 
     @torch.no_grad()
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
-        """Sample N actions, or take the likeliest; see `sim.protocols.Policy`."""
+        """Sample N actions, or take the mode; see `sim.protocols.Policy`."""
         seen = self.observe(obs)
         parameters, value = self.forward(seen)
         if self.return_scale is not None:
@@ -88,21 +88,21 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         return parameters, value
 
     def observe(self, obs: Array) -> Tensor:
-        """Observations (N, …) on this policy's device, arranged as the network reads them."""
+        """Observations (N, …) on this policy's device, in the network's memory format."""
         return self.actor_critic.trunk.arrange(self.tensor(obs))
 
     def tensor(self, array: Array) -> Tensor:
-        """An array on this policy's device, for acting: worlds wait meanwhile. Not for inside an update."""
+        """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
         return on_device(array, self.device, at_once=True)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
-        """(N, A) bool of the actions that may be chosen, or None where all may."""
+        """Action mask (N, A) bool, or None if all actions are allowed."""
         mask = info.get("action_mask")
         return None if mask is None else self.tensor(mask).bool()
 
 
 class ActorCriticLearner(ActorCriticPolicy):
-    """What PPO and REINFORCE share of learning: optimiser, generator, counters, and their exact state."""
+    """Base class of actor-critic learners: optimiser, generator, counters, and exact resume."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class ActorCriticLearner(ActorCriticPolicy):
             normalize_observations=normalize_observations,
             return_scale=return_scale,
         )
-        # Not the generator that `act` uses: watching and scoring must not change what is learned.
+        # Not the generator that `act` uses: watching and scoring must not change the training.
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._optimizer = adam(self.network.parameters(), learning_rate, adam_epsilon)
         self._env_steps = 0
@@ -149,7 +149,7 @@ class ActorCriticLearner(ActorCriticPolicy):
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Restore a state; `learn` continues from there."""
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
         self.load_weights(state["network"])
         restore_optimizer(self._optimizer, state["optimizer"])

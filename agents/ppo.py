@@ -1,8 +1,8 @@
-"""Proximal policy optimisation (Schulman et al. 2017), batched, resumable to the bit.
+"""PPO, proximal policy optimisation (Schulman et al. 2017), vectorised, with bit-exact resume.
 
 Read from top to bottom: the keys, the two losses, the policy that acts, the learner's loop. Of the
 details collected by Huang et al. 2022 ("The 37 implementation details of PPO") it has: orthogonal
-weights, Adam with ε 1e-5, a falling learning rate, GAE, minibatches reshuffled every epoch,
+weights, Adam with ε 1e-5, learning-rate decay, GAE, minibatches reshuffled every epoch,
 normalised advantages, the clipped policy loss, an entropy bonus and the gradient norm clipped. Value loss
 clipping is left out: it did not help (Andrychowicz et al. 2021, section 3.5).
 
@@ -33,39 +33,39 @@ from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.numerics import NonFiniteError, Precision, rounding_once
 
-#: What every minibatch step reports: losses, nats, the share of clipped ratios, the gradient's norm.
+#: Metrics of every minibatch step: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
 
-TOLD = ("reward", "terminated", "truncated")  # what worlds say of a step besides the observation
+TOLD = ("reward", "terminated", "truncated")  # the results of a step beside the observation
 
 
 @dataclass(frozen=True)
 class PPO:
-    """The scene keys of ``ppo``; the defaults are Schulman et al. 2017's for Atari."""
+    """Configuration of the ``ppo`` agent, scene keys; defaults of Schulman et al. 2017 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
 
     network: str | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
+    learning_rate_end: float = 0.0  # linear decay to it over the budget
     num_steps: int = 128  # per environment and update
     num_epochs: int = 4
     minibatch_size: int = 256  # at most: a rollout is shared out as evenly as can be
     gamma: float = 0.99
     gae_lambda: float = 0.95
     clip_coef: float = 0.1
-    clip_coef_end: float | None = None  # reached in a straight line as well; None: clip_coef stays
+    clip_coef_end: float | None = None  # linear schedule as well; None: constant
     ent_coef: float = 0.01
     ent_coef_end: float | None = None  # the same
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
-    life_loss_ends: bool = False  # learn as if a lost life ended the game; scores are of whole games
+    life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     normalize_observations: bool = False  # by running mean and deviation; for vectors
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
-    greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
+    greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -92,11 +92,11 @@ class PPO:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PPO:
-        """The same work a step in shorter updates, to estimate how long training will take."""
+        """Configuration with the same work a step in shorter updates, to estimate the training time."""
         return PPOProbe(**vars(self) | {"num_steps": min(self.num_steps, 16)})
 
     def check_rollout(self, num_envs: int) -> None:
-        """Refuse minibatches that a rollout of `num_envs` worlds cannot fill.
+        """Check that a minibatch is not larger than a rollout of `num_envs` worlds.
 
         Raises:
             MinibatchError: naming the keys and their values.
@@ -115,33 +115,33 @@ class PPO:
         seed: int,
         device: str = "cpu",
     ) -> PPOLearner:
-        """A fresh learner for one world's spaces."""
+        """An untrained learner for one world's spaces."""
         config = self.for_observations(observation_space)
         return PPOLearner(config, observation_space, action_space, seed, device)
 
 
 class PPOProbe(PPO):
-    """Only timed, never kept: its short rollouts may be less than a minibatch."""
+    """PPO configuration for timing only, whose rollouts may be shorter than a minibatch."""
 
     def check_rollout(self, num_envs: int) -> None:
-        """Refuse nothing."""
+        """Allow any minibatch."""
 
 
 def policy_loss(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip_coef: Tensor) -> Tensor:
-    """The clipped surrogate objective, negated (Schulman et al. 2017, equation 7); (B,) each and () → ()."""
+    """Clipped surrogate loss (Schulman et al. 2017, equation 7, negated); (B,) each and () → ()."""
     ratio = (log_prob - old_log_prob).exp()
     clipped = ratio.clamp(1 - clip_coef, 1 + clip_coef)
     return -torch.min(ratio * advantage, clipped * advantage).mean()
 
 
 def value_loss(value: Tensor, target: Tensor) -> Tensor:
-    """Half the mean squared error to the λ-return (equation 9); (B,) each → ()."""
+    """Value loss: half the mean squared error to the λ-return (equation 9); (B,) each → ()."""
     return 0.5 * (value - target).square().mean()
 
 
 @dataclass
 class Rollout:
-    """What one update learns from: `num_steps` steps of N worlds, time first."""
+    """Rollout of one update: `num_steps` steps of N worlds, time first."""
 
     obs: Tensor  # (T, N, …)
     action: Tensor  # (T, N) or (T, N, D)
@@ -156,17 +156,17 @@ class Rollout:
 
 @dataclass
 class Batch:
-    """A rollout with its worlds laid end to end: B = T · N rows."""
+    """Flattened rollout with advantages and value targets: B = T · N rows."""
 
     obs: Tensor  # (B, …)
     action: Tensor  # (B,) or (B, D)
     log_prob: Tensor  # (B,)
     advantage: Tensor  # (B,)
-    target: Tensor  # (B,) λ-returns, which the value learns
+    target: Tensor  # (B,) λ-returns, the value targets
     mask: Tensor | None  # (B, A)
 
     def rows(self, rows: Tensor) -> Batch:
-        """A minibatch (M,) of these."""
+        """Select a minibatch by row indices (M,)."""
         return Batch(
             obs=take(self.obs, rows),
             action=self.action[rows],
@@ -190,7 +190,7 @@ class Batch:
 
 
 class PPOLearner(ActorCriticLearner):
-    """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+    """PPO learner. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
         self,
@@ -251,11 +251,11 @@ class PPOLearner(ActorCriticLearner):
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
-        """What every actor-critic has, and the returns in progress that rewards are scaled by."""
+        """State of `ActorCriticLearner`, and the running returns of reward scaling."""
         return super().state() | {"running_return": self._running_return.cpu().numpy()}
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Restore a state; `learn` continues from there."""
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
 
@@ -273,9 +273,9 @@ class PPOLearner(ActorCriticLearner):
 
     @torch.no_grad()
     def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:
-        """Play `num_steps` steps; the values of the observations that come next are filled in."""
+        """Collect a rollout of `num_steps` steps, with the values of the next observations."""
         steps: list[dict[str, Tensor]] = []
-        told: list[tuple[Array, Array, Array]] = []  # to the device in one go, at the end
+        told: list[tuple[Array, Array, Array]] = []  # copied to the device at once, at the end
         episodes: list[Episode] = []
         masks: list[Tensor] = []
         for _ in range(self.config.num_steps):
@@ -321,7 +321,7 @@ class PPOLearner(ActorCriticLearner):
     def _update(
         self, rollout: Rollout, learning_rate: float, clip_coef: float, ent_coef: float
     ) -> dict[str, float]:
-        """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
         self._step.set_learning_rate(learning_rate)
         self._clip_coef.fill_(clip_coef)
         self._ent_coef.fill_(ent_coef)
@@ -331,7 +331,7 @@ class PPOLearner(ActorCriticLearner):
         return metrics | {"explained_variance": explained}
 
     def _epochs(self, rollout: Rollout) -> Tensor:
-        """(7,) the means of the `FIGURES` over all minibatches and the variance explained before them."""
+        """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
         advantage = generalized_advantage(
             rollout.reward,
@@ -352,7 +352,7 @@ class PPOLearner(ActorCriticLearner):
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Of one minibatch: the loss () and the `FIGURES` but the last, (5,)."""
+        """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
         parameters, value = self.forward(batch.obs)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
         advantage = normalized(batch.advantage)
@@ -369,14 +369,14 @@ class PPOLearner(ActorCriticLearner):
 
 
 def normalized(advantage: Tensor) -> Tensor:
-    """Advantages of one minibatch (B,) at mean 0 and deviation 1; a lone one stays as it is."""
+    """Standardise the advantages of one minibatch (B,); a single one stays as it is."""
     if len(advantage) < 2:
         return advantage
     return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
 
 def straight(start: float, end: float | None, share: float) -> float:
-    """On the straight line from `start` to `end` as `share` goes from 0 to 1; `start` where there is no end.
+    """Linear schedule from `start` to `end` as `share` goes from 0 to 1; constant where `end` is None.
 
     >>> straight(0.2, 0.1, 0.5), straight(0.2, None, 0.5)
     (0.15000000000000002, 0.2)

@@ -1,19 +1,19 @@
-"""Parallelised Q-networks (Gallici et al. 2024): Q-learning with no replay and no target network.
+"""PQN, parallelised Q-networks (Gallici et al. 2024): Q(λ) learning without replay and target network.
 
-Many worlds play at once; what they saw in a few steps is learned from a few times and forgotten. That is
-stable because every hidden layer is normalised (Ba et al. 2016), which the paper proves for linear and
-shows for deep networks. The targets look several steps ahead: Peng's Q(λ), without off-policy correction,
+Many worlds run in parallel; each short rollout is trained on for a few epochs and dropped. That is stable
+because every hidden layer has layer normalisation (Ba et al. 2016), which the paper proves for linear and
+shows for deep networks. The targets are multi-step: Peng's Q(λ), without off-policy correction,
 
     G_t = r_t + γ [(1 − λ) max_a Q(s_{t+1}, a) + λ G_{t+1}]
 
 which is the λ-return of a state value V(s) = max_a Q(s, a): so PPO's `generalized_advantage` computes it.
 
-Two updates apart the policy may play quite differently, and which one is the last is luck. With ``ema`` the
-weights that are kept, watched and scored are an average over updates (Polyak & Juditsky 1992), as a decaying
-one; the newest ones go on playing and learning, for to learn from the average's play would be to lag behind.
+The policy may change much from one update to the next, so the score of the last weights is noisy. With
+``ema`` the weights that are saved, watched and scored are an exponential moving average over updates (Polyak
+& Juditsky 1992); the newest ones are used for rollouts and training, since the average lags behind.
 
 Read from top to bottom: the keys, the rollout, the learner's loop. Masked actions are never chosen, neither
-in play nor in the bootstrap; an episode that was cut off still bootstraps from its final observation.
+in play nor in the bootstrap; a truncated episode still bootstraps from its final observation.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ from supervised.numerics import (
     to_arrays,
 )
 
-#: What every minibatch step reports: half the squared TD error, the mean of Q(s, a), the gradient's norm.
+#: Metrics of every minibatch step: half the squared TD error, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")
 
 
 @dataclass(frozen=True)
 class PQN:
-    """The scene keys of ``pqn``; the defaults are Gallici et al. 2024's for Atari."""
+    """Configuration of the ``pqn`` agent, scene keys; defaults of Gallici et al. 2024 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
 
@@ -61,7 +61,7 @@ class PQN:
     # layer normalisation
     dueling: bool = False  # Wang et al. 2016: Q = V + A − mean A
     learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # reached in a straight line when the budget is spent
+    learning_rate_end: float = 0.0  # linear decay to it over the budget
     num_steps: int = 32  # per environment and update
     num_epochs: int = 2
     minibatch_size: int = 128  # at most: a rollout is shared out as evenly as can be
@@ -69,12 +69,12 @@ class PQN:
     q_lambda: float = 0.65
     epsilon_start: float = 1.0
     epsilon_end: float = 0.001
-    epsilon_share: float = 0.1  # of the budget, over which ε falls in a straight line
+    epsilon_share: float = 0.1  # of the budget, over which ε decays linearly
     epsilon_play: float = 0.001  # when watched and scored
     max_grad_norm: float = 10.0
-    ema: float = 0.0  # decay, per update, of the averaged weights that are kept; 0: the newest are kept
+    ema: float = 0.0  # decay, per update, of the averaged weights that are saved; 0: the newest are saved
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
-    life_loss_ends: bool = False  # learn as if a lost life ended the game; scores are of whole games
+    life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
@@ -104,11 +104,11 @@ class PQN:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PQN:
-        """The same work a step in shorter updates, to estimate how long training will take."""
+        """Configuration with the same work a step in shorter updates, to estimate the training time."""
         return PQNProbe(**vars(self) | {"num_steps": min(self.num_steps, 16)})
 
     def check_rollout(self, num_envs: int) -> None:
-        """Refuse minibatches that a rollout of `num_envs` worlds cannot fill.
+        """Check that a minibatch is not larger than a rollout of `num_envs` worlds.
 
         Raises:
             MinibatchError: naming the keys and their values.
@@ -127,7 +127,7 @@ class PQN:
         seed: int,
         device: str = "cpu",
     ) -> PQNLearner:
-        """A fresh learner for one world's spaces.
+        """An untrained learner for one world's spaces.
 
         Raises:
             NetworkError: unless actions are Discrete from 0.
@@ -137,15 +137,15 @@ class PQN:
 
 
 class PQNProbe(PQN):
-    """Only timed, never kept: its short rollouts may be less than a minibatch."""
+    """PQN configuration for timing only, whose rollouts may be shorter than a minibatch."""
 
     def check_rollout(self, num_envs: int) -> None:
-        """Refuse nothing."""
+        """Allow any minibatch."""
 
 
 @dataclass
 class Rollout:
-    """What one update learns from: `num_steps` steps of N worlds, time first."""
+    """Rollout of one update: `num_steps` steps of N worlds, time first."""
 
     obs: Tensor  # (T, N, …)
     action: Tensor  # (T, N)
@@ -156,7 +156,7 @@ class Rollout:
     truncated: Tensor  # (T, N)
 
     def targets(self, gamma: float, q_lambda: float) -> Tensor:
-        """(T, N) Peng's Q(λ); see the module."""
+        """Peng's Q(λ) targets (T, N); see the module."""
         advantage = generalized_advantage(
             self.reward, self.value, self.next_value, self.terminated, self.truncated, gamma, q_lambda
         )
@@ -164,7 +164,7 @@ class Rollout:
 
 
 class PQNLearner(QPolicy):
-    """Acts ε-greedily by its Q-values, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+    """PQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class PQNLearner(QPolicy):
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
-        """Network, averaged and as it learns, optimiser, generator, counters and worlds."""
+        """Averaged and newest network, optimiser, generator, counters and worlds."""
         assert self._worlds is not None, "there is nothing to resume before learn() has begun"
         return {
             "env_steps": self._env_steps,
@@ -242,7 +242,7 @@ class PQNLearner(QPolicy):
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Restore a state; `learn` continues from there."""
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
         self.load_weights(state["network"])
         from_arrays(self.newest, state["newest"] if "newest" in state else state["network"])
@@ -251,7 +251,7 @@ class PQNLearner(QPolicy):
         self._worlds_state = state["worlds"]
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up parameters from a checkpoint, to learn on as well; see `QPolicy`."""
+        """Load weights from a checkpoint, as averaged and as newest ones; see `QPolicy`."""
         super().load_weights(weights)
         from_arrays(self.newest, weights)
 
@@ -259,9 +259,9 @@ class PQNLearner(QPolicy):
     def _collect(
         self, worlds: Worlds, obs: Array, info: Info, epsilon: float
     ) -> tuple[Rollout, Array, Info, list[Episode]]:
-        """Play `num_steps` steps; the values of the observations that come next are filled in."""
+        """Collect a rollout of `num_steps` steps, with the values of the next observations."""
         steps: list[dict[str, Tensor]] = []
-        told: list[tuple[Array, ...]] = []  # to the device in one go, at the end
+        told: list[tuple[Array, ...]] = []  # copied to the device at once, at the end
         episodes: list[Episode] = []
         for _ in range(self.config.num_steps):
             seen, mask = self.observe(obs), self.mask(info)
@@ -294,7 +294,7 @@ class PQNLearner(QPolicy):
         return rollout, obs, info, episodes
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
-        """Several epochs of minibatch steps on one rollout; returns the means of their figures."""
+        """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
         self._step.set_learning_rate(learning_rate)
         *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
@@ -304,17 +304,17 @@ class PQNLearner(QPolicy):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Move the weights that are kept towards the newest; at first faster, away from chance."""
+        """Update the moving average of weights; at first with less decay, to forget the initial ones."""
         if self.config.ema:
             decay = min(self.config.ema, self._updates / (10 + self._updates))
             torch._foreach_lerp_(list(self.network.parameters()), list(self.newest.parameters()), 1 - decay)
 
     def _newest_values(self, obs: Tensor) -> Tensor:
-        """(N, …) → (N, A) by the weights that learn."""
+        """Q-values (N, A) of observations (N, …) by the newest weights."""
         return self.quantiles(self.newest, obs).mean(2)
 
     def _epochs(self, rollout: Rollout) -> Tensor:
-        """(4,) the means of the `FIGURES` over all minibatches and the variance explained before them."""
+        """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""
         config = self.config
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
         target = rollout.targets(config.gamma, config.q_lambda).flatten()
@@ -327,7 +327,7 @@ class PQNLearner(QPolicy):
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
     def loss(self, obs: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Of one minibatch, B transitions: the loss () and the `FIGURES` but the last, (2,)."""
+        """PQN loss () of B transitions, and the `FIGURES` but the last, (2,)."""
         q = self.quantiles(self.newest, obs).squeeze(2)  # (B, A)
         chosen = q.gather(1, action[:, None]).squeeze(1)
         loss = 0.5 * (chosen - target).square().mean()

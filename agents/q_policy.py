@@ -1,4 +1,4 @@
-"""A network that values actions: what DQN and PQN act with."""
+"""ε-greedy policy by a Q-network, base class of DQN and PQN."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from supervised.numerics import Precision, in_half, on_device
 
 
 class QPolicy(WithWeights[QNetwork]):
-    """Acts ε-greedily by its Q-values; masked actions are never chosen. Satisfies `sim.protocols.Policy`."""
+    """ε-greedy policy by a Q-network; masked actions are never chosen. Satisfies `sim.protocols.Policy`."""
 
     def __init__(
         self,
@@ -35,23 +35,23 @@ class QPolicy(WithWeights[QNetwork]):
         quantiles: int = 1,
         layer_norm: bool = False,
     ) -> None:
-        """Start with fresh weights.
+        """Initialise the network.
 
         Args:
-            name: the agent's, for messages.
+            name: the agent's, for error messages.
             network: see `agents.networks`.
             precision: "auto" takes bfloat16 where the processor multiplies it in hardware.
             observation_space: of one world.
             action_space: of one world.
             seed: of weights and exploration.
-            device: where the network lives.
+            device: of the network.
             epsilon_play: ε when watched and scored.
             dueling: see `QNetwork`.
             quantiles: K.
             layer_norm: see `QNetwork`.
 
         Raises:
-            NetworkError: unless actions are Discrete from 0 and the network reads such observations.
+            NetworkError: unless actions are Discrete from 0 and the network supports the observations.
         """
         if not isinstance(action_space, Discrete) or action_space.start != 0:
             raise NetworkError(f"{name} needs Discrete actions from 0, but the world takes {action_space}")
@@ -62,22 +62,22 @@ class QPolicy(WithWeights[QNetwork]):
         self._seed = seed
         self.network = self.new_network()
         self._half = network not in MLP and in_half(precision, self.device)
-        # Not the generator that learning uses: watching and scoring must not change what is learned.
+        # Not the generator that learning uses: watching and scoring must not change the training.
         self._acting = np.random.default_rng(seed)
 
     def new_network(self) -> QNetwork:
-        """A network with this policy's first weights."""
+        """Make a network with this policy's initial weights."""
         return QNetwork(*self._shape, torch.Generator().manual_seed(self._seed)).to(self.device)
 
     def seed(self, seed: int) -> None:
-        """Start the generator that `act` uses for ε anew."""
+        """Seed the generator that `act` uses for ε."""
         self._acting = np.random.default_rng(seed)
 
     @torch.no_grad()
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
-        """The best of N actions, or with ε a random one; see `sim.protocols.Policy`."""
+        """Choose N ε-greedy actions; see `sim.protocols.Policy`."""
         mask = self.mask(info)
         q = self.q_values(self.observe(obs))
         best = best_actions(q, mask).cpu().numpy()
@@ -88,7 +88,7 @@ class QPolicy(WithWeights[QNetwork]):
     def explore(
         self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
     ) -> Array:
-        """`best` (N,), each replaced with chance ε by a random legal action."""
+        """Replace each of `best` (N,) with probability ε by a random legal action."""
         n = len(best)
         explore = generator.random(n) < epsilon
         if mask is None:
@@ -99,36 +99,36 @@ class QPolicy(WithWeights[QNetwork]):
         return np.where(explore, anything, best)
 
     def q_values(self, obs: Tensor) -> Tensor:
-        """(N, …) → (N, A) expected discounted returns."""
+        """Q-values (N, A), expected discounted returns, of arranged observations (N, …)."""
         return self.quantiles(self.network, obs).mean(2)
 
     def quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
-        """(N, …) → (N, A, K) by `network`, float32."""
+        """Return quantiles (N, A, K) float32 of arranged observations (N, …) by `network`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             quantiles: Tensor = network(obs)
         return quantiles.float()
 
     def observe(self, obs: Array) -> Tensor:
-        """Observations (N, …) on this policy's device, arranged as the network reads them."""
+        """Observations (N, …) on this policy's device, in the network's memory format."""
         return self.network.trunk.arrange(self.tensor(obs))
 
     def tensor(self, array: Array) -> Tensor:
-        """An array on this policy's device, for acting: worlds wait meanwhile. Not for inside an update."""
+        """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
         return on_device(array, self.device, at_once=True)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
-        """(N, A) bool of the actions that may be chosen, or None where all may."""
+        """Action mask (N, A) bool, or None if all actions are allowed."""
         mask = info.get("action_mask")
         return None if mask is None else self.tensor(mask).bool()
 
 
 def best_actions(q: Tensor, mask: Tensor | None) -> Tensor:
-    """(N,) the best action of (N, A), masked ones never; 0 where all are masked."""
+    """Greedy actions (N,) of Q-values (N, A), masked ones never; 0 where all are masked."""
     return q.argmax(1) if mask is None else q.masked_fill(~mask, -torch.inf).argmax(1)
 
 
 def best_values(q: Tensor, mask: Tensor | None) -> Tensor:
-    """(N,) the highest of (N, A), masked ones never; 0 where all are masked: such a game is over."""
+    """Maximum (N,) of Q-values (N, A) over allowed actions; 0 where all are masked, after termination."""
     if mask is None:
         return q.amax(1)
     best = q.masked_fill(~mask, -torch.inf).amax(1)
@@ -136,5 +136,5 @@ def best_values(q: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def falling(start: float, end: float, share: float) -> float:
-    """From `start` to `end` in a straight line as `share` goes from 0 to 1, and `end` from then on."""
+    """Linear schedule from `start` to `end` as `share` goes from 0 to 1, and `end` from then on."""
     return start + (end - start) * min(1.0, share)

@@ -1,4 +1,4 @@
-"""The random agent: the baseline of every score."""
+"""Random agent, the baseline of every score: uniform over legal actions, or samples of the action space."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sim.records import Array, Decision
 
 @dataclass(frozen=True)
 class Random:
-    """``random`` has no keys of its own."""
+    """Configuration of the ``random`` agent, which has no keys of its own."""
 
-    greedy: bool = False  # there is no best action; kept because every agent has the key
+    greedy: bool = False  # there is no best action; every agent has the key
 
     def build(
         self,
@@ -28,19 +28,19 @@ class Random:
         seed: int,
         device: str = "cpu",
     ) -> RandomPolicy:
-        """An agent that draws from `action_space`."""
+        """A random policy on `action_space`."""
         return RandomPolicy(action_space, seed)
 
 
 class RandomPolicy:
-    """Draws every action with equal chances, masked ones never."""
+    """Random policy: uniform over unmasked discrete actions, else samples of the action space."""
 
     def __init__(self, action_space: gymnasium.Space[Any], seed: int) -> None:
         self._space = action_space
         self.seed(seed)
 
     def seed(self, seed: int) -> None:
-        """Start the generator anew."""
+        """Seed the generator."""
         self._generator = np.random.default_rng(seed)
 
     def act(

@@ -1,13 +1,13 @@
-"""REINFORCE (Williams 1992): the policy gradient itself, with or without a baseline.
+"""REINFORCE (Williams 1992): Monte Carlo policy gradient, with or without a learned baseline.
 
-Each update plays one whole episode in every world, so that no return is guessed and short
-episodes are not preferred; worlds that finish early wait, and what they play meanwhile is not
-learned from. Then one gradient step follows
+Each update plays one whole episode in every world, so that returns need no bootstrap and short episodes
+are not overrepresented; transitions of worlds that finish early are not used until all have finished. Then
+one gradient step follows
 
     ∇ E[G] = E[ Σ_t (G_t − b(s_t)) ∇ log π(a_t | s_t) ]        (Williams 1992, theorem 1; b: section 3)
 
-with the discounted return G_t from step t on, and b a learned value or nothing. Without a baseline the
-same gradient is right on average and far noisier: compare the two on the same scene.
+with the discounted return G_t from step t on, and b a learned value or 0. Without a baseline the gradient is
+unbiased too, with a much higher variance: compare the two on the same scene.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from supervised.numerics import NonFiniteError, Precision
 
 @dataclass(frozen=True)
 class Reinforce:
-    """The scene keys of ``reinforce``."""
+    """Configuration of the ``reinforce`` agent; its fields are scene keys."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
@@ -40,13 +40,13 @@ class Reinforce:
     learning_rate: float = 3e-3
     gamma: float = 0.99
     baseline: bool = True  # subtract a learned value from each return
-    normalize: bool = True  # returns less baseline at deviation 1 over the batch
+    normalize: bool = True  # standardise returns minus baseline over the batch
     ent_coef: float = 0.0
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
-    max_steps: int = 1000  # an episode is learned from up to here
+    max_steps: int = 1000  # longer episodes are cut here in training
     precision: Precision = "auto"
-    greedy: bool = False  # when watched and scored: the likeliest action instead of a sample
+    greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -66,7 +66,7 @@ class Reinforce:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> Reinforce:
-        """Itself: an update is one episode a world, and early episodes are short."""
+        """Return itself: an update is one episode a world, and early episodes are short."""
         return self
 
     def for_observations(self, space: gymnasium.Space[Any]) -> Reinforce:
@@ -81,25 +81,25 @@ class Reinforce:
         seed: int,
         device: str = "cpu",
     ) -> ReinforceLearner:
-        """A fresh learner for one world's spaces."""
+        """An untrained learner for one world's spaces."""
         config = self.for_observations(observation_space)
         return ReinforceLearner(config, observation_space, action_space, seed, device)
 
 
 @dataclass
 class Episodes:
-    """One episode a world, time first, padded to the longest; `alive` (T, N) says what is real."""
+    """Batch of one episode a world, time first, padded to the longest; `alive` is False for padding."""
 
     obs: Tensor  # (T, N, …)
     action: Tensor  # (T, N) or (T, N, D)
     reward: Tensor  # (T, N)
     alive: Tensor  # (T, N) bool
-    final_value: Tensor  # (N,) worth of what was cut off; 0 where the episode ended by itself
+    final_value: Tensor  # (N,) bootstrap value of truncated episodes; 0 where terminated
     mask: Tensor | None  # (T, N, A)
 
 
 class ReinforceLearner(ActorCriticLearner):
-    """Acts by its network, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+    """REINFORCE learner. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
         self,
@@ -121,9 +121,9 @@ class ReinforceLearner(ActorCriticLearner):
         self.config = config
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
-        """Play one episode a world and take one step, until the budget is spent; yields after each.
+        """Play one episode a world and take one gradient step, until the budget is spent; yields after each.
 
-        How many steps an update takes is only known afterwards; a budget of env_steps is overshot by
+        The number of env steps of an update is only known afterwards; a budget of env_steps is overshot by
         at most one update, and `Progress.total_updates` is an estimate.
 
         Raises:
@@ -177,7 +177,7 @@ class ReinforceLearner(ActorCriticLearner):
         return played, episodes, len(rows) * worlds.num_envs
 
     def _worth(self, obs: Array) -> Tensor:
-        """What a cut-off episode was still worth; without a baseline nothing is known, so nothing."""
+        """Bootstrap value of a truncated episode's final observation; 0 without a baseline."""
         if not self.config.baseline:
             return torch.zeros((), device=self.device)
         return self.forward(self.observe(obs[None]))[1][0]

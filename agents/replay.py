@@ -1,11 +1,11 @@
-"""Replay memory that keeps every frame once.
+"""Replay buffer that stores every frame once, with n-step returns and prioritised sampling.
 
-Consecutive observations of a stacked world share all frames but one, so only the newest frame of each is kept
-and stacks are rebuilt when a batch is drawn: a million Atari transitions take 6.6 GiB, not 26. Each
-world has a ring of its own; where an episode ends, its final observation takes one slot more, so that
+Consecutive observations of a stacked world share all frames but one, so only the newest frame of each is
+stored and stacks are rebuilt when a batch is sampled: a million Atari transitions take 6.6 GiB, not 26. Each
+world has a ring buffer of its own; where an episode ends, its final observation takes one more slot, so that
 a transition's successor is always the next slot and a stack never crosses into another episode.
 
-Everything lives in tensors on one device, so that a GPU learner never waits for the host.
+Everything is in tensors on one device, so that a GPU learner never waits for the host.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from sim.machine import check_memory
 from sim.records import Segment, State
 from supervised.numerics import on_device
 
-SEGMENT = 512  # slots; what is full of them never changes and is written to disk once
+SEGMENT = 512  # slots; full segments are immutable and written to disk once
 
 
 @dataclass
 class Batch:
-    """B transitions of up to n steps."""
+    """Minibatch of B n-step transitions."""
 
     obs: Tensor  # (B, …)
     action: Tensor  # (B,)
     n_step_return: Tensor  # (B,) Σ γ^k r_k
-    discount: Tensor  # (B,) γ^m, 0 where the episode terminated: what the successor's value counts
+    discount: Tensor  # (B,) of the successor's value: γ^m, 0 where the episode terminated
     next_obs: Tensor  # (B, …) m ≤ n steps later
     next_mask: Tensor | None  # (B, A)
     index: Tensor  # (B,) for `Priorities.update`
@@ -43,7 +43,7 @@ class Batch:
 
 
 class Replay:
-    """A ring of transitions for each of N worlds."""
+    """Replay buffer: a ring of transitions for each of N worlds."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Replay:
         device: str | torch.device = "cpu",
         arrange: Callable[[Tensor], Tensor] = channels_last,
     ) -> None:
-        """Reserve the memory.
+        """Allocate the memory.
 
         Args:
             buffer_size: transitions in all worlds together; rounded up to whole segments a world.
@@ -68,13 +68,13 @@ class Replay:
             frame_stack: how many frames an observation stacks along its first axis.
             actions: A, where worlds have masks.
             masked: whether worlds give action masks.
-            n_step: the most steps that a drawn transition spans.
+            n_step: the most steps that a transition spans.
             gamma: discount.
-            device: where everything lives.
-            arrange: how observations are laid out before they are given to `add`; see `agents.layout`.
+            device: of all tensors.
+            arrange: the layout of observations that are given to `add`; see `agents.layout`.
 
         Raises:
-            MemoryRefused: if it does not fit; nothing was reserved.
+            MemoryRefused: if it does not fit; nothing was allocated.
         """
         shape = observation_space.shape
         assert shape is not None and observation_space.dtype is not None
@@ -107,19 +107,19 @@ class Replay:
             for name, (size, dtype) in columns.items()
             if name not in ("acted", "frame")
         }
-        # One frame more, for ever blank: what a stack holds before its episode's first.
+        # One more frame, always zero, for stacks before an episode's first frame.
         size, dtype = columns["frame"]
         self._columns["frame"] = torch.zeros(rows + 1, *size, dtype=dtype, device=self.device)
-        # On the host, which draws: it need not ask the device what may be drawn.
+        # On the host, which samples: it need not ask the device which rows are valid.
         self._columns["acted"] = torch.zeros(rows, dtype=torch.bool)
         self._acted: np.ndarray = self._columns["acted"].numpy()
         self._head = np.zeros(num_envs, np.int64)  # slots ever written, world by world
         self._age = np.zeros(num_envs, np.int64)
-        self.entered = np.zeros(0, np.int64)  # rows that may be drawn since the last `add`
-        self.left = np.zeros(0, np.int64)  # rows that may not any more
+        self.entered = np.zeros(0, np.int64)  # rows that became valid for sampling in the last `add`
+        self.left = np.zeros(0, np.int64)  # rows that became invalid
 
     def __len__(self) -> int:
-        """How many transitions may be drawn now (final observations counted)."""
+        """The number of transitions to sample from (final observations counted)."""
         return int(np.maximum(self._newest() - self._oldest() + 1, 0).sum())
 
     def add(
@@ -133,12 +133,12 @@ class Replay:
         mask: Tensor | None = None,
         final_mask: Tensor | None = None,
     ) -> None:
-        """Write one step of all worlds.
+        """Add one step of all worlds.
 
         Args:
-            obs: (N, …) what was seen.
+            obs: (N, …) before the step.
             action: (N,).
-            reward: (N,) as it is learned from.
+            reward: (N,) for training, possibly clipped.
             terminated: (N,) bool.
             truncated: (N,) bool.
             final_obs: (N, …) where any episode ended.
@@ -165,13 +165,13 @@ class Replay:
         self.left = self._rows(oldest, self._oldest())
 
     def drawable(self) -> np.ndarray:
-        """Rows of all transitions that may be drawn: their whole stack and successor are there."""
+        """Rows of all valid transitions, whose whole stack and successor are in the buffer."""
         rows = self._rows(self._oldest(), self._newest() + 1)
         acted: np.ndarray = rows[self._acted[rows]]
         return acted
 
     def sample(self, size: int, generator: np.random.Generator) -> Batch:
-        """Draw `size` transitions, each with equal chances."""
+        """Sample `size` transitions uniformly."""
         oldest, newest = self._oldest(), self._newest()
         room = np.maximum(newest - oldest + 1, 0)
         bounds = room.cumsum()
@@ -188,7 +188,7 @@ class Replay:
         return self.gather(index, torch.ones(size, device=self.device))
 
     def gather(self, index: Tensor, weight: Tensor) -> Batch:
-        """The transitions that start at rows `index` (B,)."""
+        """Gather the n-step transitions that start at rows `index` (B,)."""
         columns = self._columns
         total = torch.zeros(len(index), device=self.device)
         discount = torch.ones(len(index), device=self.device)
@@ -215,7 +215,7 @@ class Replay:
         )
 
     def state(self) -> State:
-        """Full segments by name, which never change, and the unfinished rest."""
+        """Full segments by name, which are immutable, and the unfinished rest."""
         segments: dict[str, Segment] = {}
         tails: State = {}
         for world in range(self.num_envs):
@@ -236,7 +236,7 @@ class Replay:
         return {name: c[first : first + count].cpu().numpy() for name, c in self._columns.items()}
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`."""
+        """Restore a state."""
         self._head[:], self._age[:] = state["head"], state["age"]
         parts = {name: segment.read() for name, segment in state["segments"].items()} | state["tails"]
         for name, part in parts.items():
@@ -276,13 +276,13 @@ class Replay:
         return row - slot + (slot + 1) % self.slots
 
     def _newest_frame(self, obs: Tensor) -> Tensor:
-        """(N, …) what an observation adds to the one before it; of pictures (N, h, w, k), channels last."""
+        """The newest frame (N, …) of each observation; of images (N, h, w, k), channels last."""
         if self._pictures:
             return split(obs, self.frame_stack)[:, -1]
         return obs[:, -1] if self.frame_stack > 1 else obs
 
     def _stacked(self, row: Tensor) -> Tensor:
-        """Observations at rows: frames of the same episode, oldest first, zeros before its start."""
+        """Rebuild frame stacks at rows: frames of one episode, oldest first, zeros before its start."""
         frames = self._columns["frame"]
         back = torch.arange(self.frame_stack - 1, -1, -1, device=self.device)
         slot = row % self.slots
@@ -295,22 +295,22 @@ class Replay:
         return stack if self.frame_stack > 1 else stack.squeeze(1)
 
     def _oldest(self) -> np.ndarray:
-        """(N,) the first logical slot whose whole stack is still in the ring."""
+        """The first logical slot (N,) whose whole stack is still in the ring."""
         return np.maximum(self._head - self.slots, 0) + np.where(
             self._head > self.slots, self.frame_stack - 1, 0
         )
 
     def _newest(self) -> np.ndarray:
-        """(N,) the last logical slot whose successor n steps on has been written."""
+        """The last logical slot (N,) whose successor n steps later has been written."""
         return self._head - 1 - self.n_step
 
 
 class Priorities:
     """Proportional prioritised replay (Schaul et al. 2016) over a `Replay`'s rows: a sum tree in one tensor.
 
-    P(i) = p_i^α / Σ p^α with p = |TD error| + ε; new transitions get the highest priority so far. What may
-    not be drawn, or not yet, has priority 0, so that no draw has to be repeated: nothing in drawing and
-    updating waits for the device.
+    P(i) = p_i^α / Σ p^α with p = |TD error| + ε; new transitions get the highest priority so far. Invalid
+    rows have priority 0, so that no sample has to be rejected: nothing in sampling and updating waits for the
+    device.
     """
 
     def __init__(self, replay: Replay, alpha: float, epsilon: float = 1e-6) -> None:
@@ -322,7 +322,7 @@ class Priorities:
         self._highest = torch.ones((), dtype=torch.float64, device=replay.device)
 
     def add(self) -> None:
-        """Give what may be drawn since the last `Replay.add` the highest priority; what may not, none."""
+        """After `Replay.add`: set new valid rows to the highest priority, invalid ones to 0."""
         replay = self._replay
         for rows, priority in (
             (replay.left, torch.zeros_like(self._highest)),
@@ -332,7 +332,7 @@ class Priorities:
                 self._set(on_device(rows, replay.device), priority.expand(len(rows)))
 
     def sample(self, size: int, beta: float, generator: np.random.Generator) -> Batch:
-        """Draw `size` transitions by priority; weights are (N · P(i))^−β over their maximum (section 3.4)."""
+        """Sample `size` transitions by priority; weights (N · P(i))^−β over their maximum (section 3.4)."""
         strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
         index = self._find(strata * self._tree[1])
         probability = self._tree[self._leaves + index] / self._tree[1]
@@ -340,7 +340,7 @@ class Priorities:
         return self._replay.gather(index, (weight / weight.max()).float())
 
     def update(self, index: Tensor, td_error: Tensor) -> None:
-        """Set the priorities of drawn transitions from their |TD error| (B,)."""
+        """Set the priorities of sampled transitions from their |TD error| (B,)."""
         priority = (td_error.detach().abs().double() + self._epsilon) ** self._alpha
         self._highest = torch.maximum(self._highest, priority.max())
         self._set(index, priority)
@@ -350,7 +350,7 @@ class Priorities:
         return {"leaves": self._tree[self._leaves :].cpu().numpy(), "highest": self._highest.item()}
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`."""
+        """Restore a state."""
         self._highest.fill_(float(state["highest"]))
         self._tree[self._leaves :].copy_(torch.from_numpy(state["leaves"]))
         level = self._leaves
@@ -360,7 +360,7 @@ class Priorities:
             self._tree[level : 2 * level] = sums
 
     def _set(self, index: Tensor, value: Tensor) -> None:
-        """Write leaves and the sums above them; of a leaf that is named twice the larger value counts."""
+        """Write leaves and the sums above them; of a duplicate leaf the larger value counts."""
         node = index + self._leaves
         self._tree.index_fill_(0, node, 0.0)
         self._tree.scatter_reduce_(0, node, value, "amax")
@@ -369,9 +369,9 @@ class Priorities:
             self._tree[node] = self._tree[2 * node] + self._tree[2 * node + 1]
 
     def _find(self, mass: Tensor) -> Tensor:
-        """The leaves where the running sum of priorities passes `mass` (B,); never one of priority 0.
+        """Find the leaves where the cumulative sum of priorities passes `mass` (B,); never one of priority 0.
 
-        However `mass` was rounded, there is a positive leaf under every node that is passed.
+        However `mass` was rounded, there is a positive leaf under every node on the path.
         """
         node = torch.ones(len(mass), dtype=torch.long, device=mass.device)
         for _ in range(self._depth):

@@ -1,7 +1,7 @@
-"""Returns and advantages: pure functions of arrays, time first.
+"""Returns and advantages (GAE, discounted returns, explained variance) as functions of time-first tensors.
 
-An episode that terminated is worth nothing afterwards; one that was truncated is still worth the
-value of its final observation. The two flags are therefore never merged.
+A terminated episode has value 0 afterwards; a truncated one bootstraps from the value of its final
+observation. The two flags are therefore never merged.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def generalized_advantage(
 
 
 def discounted_returns(reward: Tensor, alive: Tensor, final_value: Tensor, gamma: float) -> Tensor:
-    """The discounted return from each step to the end of its episode.
+    """Discounted return from each step to the end of its episode.
 
     Args:
         reward: (T, N), 0 where an episode is over.
-        alive: (T, N) bool, True while world n's one episode goes on.
-        final_value: (N,) what an episode that was cut off is still worth.
+        alive: (T, N) bool, True while world n's one episode lasts.
+        final_value: (N,) bootstrap value of truncated episodes, 0 for others.
         gamma: discount.
 
     Returns:
@@ -74,7 +74,7 @@ def discounted_returns(reward: Tensor, alive: Tensor, final_value: Tensor, gamma
 
 
 def explained_variance(target: Tensor, value: Tensor) -> Tensor:
-    """() the share of the variance of `target` (B,) that `value` (B,) predicts: 1 all, 0 none, below 0 harm.
+    """Explained variance () of `target` (B,) by `value` (B,): 1 all, 0 none, negative worse than the mean.
 
     >>> target = torch.tensor([1.0, 2.0, 3.0])
     >>> explained_variance(target, target + 5).item(), explained_variance(target, 0 * target).item()

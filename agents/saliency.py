@@ -1,11 +1,11 @@
-"""Perturbation saliency: which places of a picture move an agent's action, and which its value.
+"""Perturbation saliency: maps of the image regions that affect an agent's action and its value.
 
-Every place is blurred in turn, and what the policy then says otherwise is how much the place matters
-(Greydanus et al. 2018, "Visualizing and understanding Atari agents", eqs. 1–4). It works through
-`Policy.act` alone, so it knows no network and serves every agent that looks at pictures.
+Every region is blurred in turn, and its saliency is the change of the policy's outputs (Greydanus et al.
+2018, "Visualizing and understanding Atari agents", eqs. 1–4). It works through `Policy.act` alone, so it is
+independent of networks and serves every agent with image observations.
 
-The paper blurs the one frame that its recurrent agent is given; a stack of frames is blurred at the
-same place in all of them, or the older ones would still tell what was there.
+The paper blurs the one frame of its recurrent agent; a stack of frames is blurred at the same place in all of
+them, or the older ones would still show what was there.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sim.protocols import Learner, Policy
 from sim.records import Array, Decision
 
 STRIDE = 5  # pixels between two places; the paper's d, section 3
-MASK_SIGMA = 5.0  # pixels; of the Gaussian that fades the blur out around a place: σ² = 25
+MASK_SIGMA = 5.0  # pixels; of the Gaussian mask around a place: σ² = 25
 BLUR_SIGMA = 3.0  # pixels; σ_A of the blur itself
-LEAST_SIDE = 32  # pixels; what is smaller, such as the planes of a board, is no picture
-LEAST_PROBABILITY = 1e-12  # masked actions have none, and nothing moves them
+LEAST_SIDE = 32  # pixels; smaller arrays, such as the planes of a board, are no images
+LEAST_PROBABILITY = 1e-12  # of masked actions, whose logits do not change
 
 
 def is_picture(space: gymnasium.Space[object]) -> bool:
@@ -40,19 +40,19 @@ def is_picture(space: gymnasium.Space[object]) -> bool:
 
 
 def saliency(policy: Policy, obs: Array, mask: Array | None = None) -> Array:
-    """How much each pixel moves the action and the value.
+    """Saliency maps of an observation: the effect of each pixel on the action and on the value.
 
     Args:
-        policy: asked for its best action only, which draws no random number.
+        policy: acts greedily, which draws no random number.
         obs: (C, H, W) uint8, of one world.
-        mask: (A,) bool of the actions that may be chosen; None where all may.
+        mask: (A,) bool of the allowed actions; None if all are.
 
     Returns:
         (2, H, W) float32, at least 0: S_π = ½ ‖u(I) − u(I′)‖² with `actor_outputs` u, and
         S_V = ½ (V(I) − V(I′))², both bilinear between the places. All 0 where a policy gives neither.
     """
     height, width = obs.shape[1:]
-    batch = np.concatenate([obs[None], perturbed(obs)])  # the picture as it is comes first
+    batch = np.concatenate([obs[None], perturbed(obs)])  # the unperturbed image comes first
     info = {} if mask is None else {"action_mask": np.repeat(mask[None], len(batch), 0)}
     decision, _ = policy.act(batch, info, greedy=True)
     grid = (len(places(height)), len(places(width)))
@@ -66,7 +66,7 @@ def saliency(policy: Policy, obs: Array, mask: Array | None = None) -> Array:
 
 
 def perturbed(obs: Array) -> Array:
-    """(K, C, H, W) uint8: I′ = I ⊙ (1 − M) + A(I) ⊙ M (eq. 1) for each of K places, row by row."""
+    """Locally blurred images (K, C, H, W) uint8: I′ = I ⊙ (1 − M) + A(I) ⊙ M (eq. 1) at K places, by row."""
     image = obs.astype(np.float32)
     rows, columns = blur_matrix(obs.shape[1]), blur_matrix(obs.shape[2])
     change = rows @ image @ columns.T - image  # (C, H, W)
@@ -76,7 +76,7 @@ def perturbed(obs: Array) -> Array:
 
 
 def actor_outputs(decision: Decision) -> Array | None:
-    """(N, A) what stands for the actor: centred logits, centred Q-values, or continuous actions.
+    """Actor outputs (N, A): centred logits, centred Q-values, or continuous actions.
 
     The paper takes the logits; log-probabilities differ from them by one number a state, which
     centring removes. Centred Q-values are the advantages of a uniform policy.
@@ -91,7 +91,7 @@ def actor_outputs(decision: Decision) -> Array | None:
 
 
 def critic_outputs(decision: Decision) -> Array | None:
-    """(N, 1) the value: the critic's, or that of the best action."""
+    """Critic outputs (N, 1): the value, or the maximum Q-value."""
     if decision.value is not None:
         return decision.value.astype(np.float64)[:, None]
     if decision.q_values is not None:
@@ -100,7 +100,7 @@ def critic_outputs(decision: Decision) -> Array | None:
 
 
 def places(length: int) -> Array:
-    """Where along an axis of `length` pixels the picture is blurred, centred.
+    """Centres of the blurred regions along an axis of `length` pixels, `STRIDE` apart.
 
     >>> places(84)[[0, 1, -1]]
     array([ 1,  6, 81])
@@ -111,7 +111,7 @@ def places(length: int) -> Array:
 
 @lru_cache(4)
 def between(length: int) -> Array:
-    """(length, K) weights that take values at the K places to all pixels, linearly; rows sum to 1."""
+    """Linear interpolation weights (length, K) from the K places to all pixels; rows sum to 1."""
     where = places(length)
     each = np.eye(len(where))
     return np.stack([np.interp(np.arange(length), where, row) for row in each], axis=1)
@@ -119,7 +119,7 @@ def between(length: int) -> Array:
 
 @lru_cache(4)
 def blur_matrix(length: int) -> Array:
-    """(length, length) a Gaussian blur of σ = 3 along one axis; rows sum to 1 at the edges, too."""
+    """Gaussian blur matrix (length, length) of σ = 3 along one axis; rows sum to 1 at the edges, too."""
     steps = np.arange(length)
     weights = np.exp(-0.5 * ((steps[:, None] - steps) / BLUR_SIGMA) ** 2)
     return np.asarray((weights / weights.sum(1, keepdims=True)).astype(np.float32))
@@ -127,7 +127,7 @@ def blur_matrix(length: int) -> Array:
 
 @lru_cache(2)
 def _masks(height: int, width: int) -> Array:
-    """(K, H, W) float32 in [0, 1]: M of each place, 1 at the place itself."""
+    """Gaussian masks M (K, H, W) float32 of the K places, 1 at the centre."""
 
     def along(length: int) -> Array:
         offsets = np.arange(length) - places(length)[:, None]
@@ -138,7 +138,7 @@ def _masks(height: int, width: int) -> Array:
 
 
 class Explainer:
-    """Explains decisions with a policy of its own, so that asking changes nothing that is played.
+    """Saliency of decisions, computed by a separate copy of the policy, so that play is not affected.
 
     Args:
         build: makes that policy, when it is first needed.

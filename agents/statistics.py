@@ -1,4 +1,4 @@
-"""Statistics of scores: interquartile mean, bootstrap intervals, probability of improvement.
+"""Statistics of scores: interquartile mean (IQM), bootstrap intervals, probability of improvement.
 
 After Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice". All
 resampling is scipy's, from a fixed generator: the same scores give the same interval.
@@ -29,10 +29,10 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How scores X stand to scores Y; each figure with its 95 % interval.
+    """Comparison of scores X with scores Y; each statistic with its 95 % interval.
 
     Attributes:
-        probability_of_improvement: P(X > Y) + ½ P(X = Y) for one score of each; ½ means alike.
+        probability_of_improvement: P(X > Y) + ½ P(X = Y) for one score of each; ½ means equal.
         iqm_difference: IQM(X) − IQM(Y), in units of the score.
     """
 
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def improves(self) -> bool | None:
-        """True if X is better for all of the interval, False if Y is, None if that is open."""
+        """True if X is better on the whole interval, False if Y is, None if it contains ½."""
         low, high = self.probability_of_improvement[1]
         return True if low > 0.5 else False if high < 0.5 else None
 
@@ -80,7 +80,7 @@ def compare(x: Array, y: Array, x_strata: int = 1, y_strata: int = 1) -> Compari
 
 
 def interquartile_mean(values: Array, axis: int = -1) -> Any:
-    """The mean of the middle half.
+    """Interquartile mean (IQM): the mean of the middle half.
 
     >>> float(interquartile_mean(np.array([-100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 100.0])))
     3.5
@@ -89,14 +89,14 @@ def interquartile_mean(values: Array, axis: int = -1) -> Any:
 
 
 def probability_of_improvement(x: Array, y: Array, axis: int = -1) -> Any:
-    """P(X > Y) + ½ P(X = Y): Mann and Whitney's U as a share of all pairs (Agarwal et al. 2021, section 4.3).
+    """Probability of improvement P(X > Y) + ½ P(X = Y) (Agarwal et al. 2021, section 4.3).
+
+    It is Mann and Whitney's U as a share of all pairs.
 
     >>> float(probability_of_improvement(np.array([1.0, 2.0]), np.array([1.0, 1.0])))
     0.75
     """
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # where all are equal: of a p-value that nobody asks for
+    with np.errstate(divide="ignore", invalid="ignore"):  # where all are equal: of a p-value that is not used
         u = stats.mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic
     return u / (x.shape[axis] * y.shape[axis])
 
@@ -117,14 +117,14 @@ def mean_interval(values: Array) -> Interval:
 
 
 def bootstrap_interval(strata: Sequence[Array], statistic: Callable[..., Any]) -> Interval:
-    """The 95 % percentile bootstrap interval of `statistic` over all values together.
+    """Stratified bootstrap: the 95 % percentile interval of `statistic` over all values together.
 
     Args:
         strata: arrays of at least two values each; see the module. One array is the plain bootstrap.
         statistic: of values along ``axis=``.
 
     Returns:
-        Low and high: nan of one value, which tells nothing of others; a point where all are equal.
+        Low and high: NaN for a single value; a point where all are equal.
     """
     pooled = np.concatenate(strata)
     if len(pooled) < 2:

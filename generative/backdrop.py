@@ -1,10 +1,10 @@
-"""What stands still: the mean picture of each class, of which a diffusion network tells only what differs.
+"""Residual denoising: the network predicts x_0 minus its class's mean image.
 
-Nearly all of a game's picture is the same in every frame. A small network that has to say it over and over
-has little left for what moves; against a backdrop it says next to nothing where nothing moves. Solvers do not
-know of it: what comes out is the whole picture.
+Nearly all of a game's image is the same in every frame. A small network that has to predict it each time has
+little capacity left for what moves; with the mean image subtracted, its output is near zero wherever nothing
+moves. Solvers do not know of it: the mean is added to the output again.
 
-It is a component of diffusers, so that a checkpoint's folder still opens there.
+The mean images are a component of diffusers, so that a checkpoint's folder still opens there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sim.records import Array
 
 
 class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """(n,) numbers of classes → their mean pictures as maps (n, *shape); the last is that of all pictures.
+    """Mean image of each class: class indices (n,) → maps (n, *shape); the last index is the mean of all.
 
     `shift` is that of the noise schedule.
     """
@@ -40,7 +40,7 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.register_buffer("pictures", torch.zeros(classes + 1, *shape))
 
     def measure(self, values: Array, labels: Array, canvas: Canvas) -> None:
-        """Take the means of pictures (N, H, W, 3) uint8 of classes (N,)."""
+        """Compute the means of images (N, H, W, 3) uint8 of classes (N,)."""
         of_all = len(self.pictures) - 1
         if of_all:
             for label, mean in class_means(values, labels):
@@ -53,7 +53,7 @@ class Backdrop(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
 
 class AgainstBackdrop(nn.Module):
-    """x_t (n, …), t, what is told (n, …) → ``.sample`` (n, …), whole pictures; `unet` tells what differs."""
+    """Residual denoiser: x_t (n, …), t, class indices (n,) → ``.sample`` (n, …), class mean plus `unet`."""
 
     alphas: Tensor  # (1000,)
 
@@ -69,12 +69,12 @@ class AgainstBackdrop(nn.Module):
         return SimpleNamespace(sample=self.unet(self.differing(x, t, behind), t, told).sample + behind)
 
     def differing(self, x: Tensor, t: Tensor, behind: Tensor) -> Tensor:
-        """What of x_t is neither noise nor `behind`, and the noise."""
+        """x_t without the mean image `behind` at this time's signal level α_t."""
         return x - alpha_at(t, self.alphas).view(-1, 1, 1, 1) * behind
 
 
 def coordinates(height: int, width: int) -> Tensor:
-    """(14, `height`, `width`): y and x from −1 to 1, and sines and cosines of a half, one and two turns."""
+    """Position encoding (14, `height`, `width`): y and x in [−1, 1], sines and cosines of 3 frequencies."""
     y, x = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
     at = torch.stack(torch.meshgrid(y, x, indexing="ij"))
     turns = torch.cat([math.pi * k * at for k in (0.5, 1, 2)])
@@ -82,11 +82,11 @@ def coordinates(height: int, width: int) -> Tensor:
 
 
 class AgainstSketch(AgainstBackdrop):
-    """x_t (n, c, h, w), t, sketches (n, c + k, h, w) → ``.sample`` (n, c, h, w), whole pictures.
+    """Residual denoiser of sketches: x_t (n, c, h, w), t, sketches (n, c + k, h, w) → ``.sample`` like x_t.
 
-    A sketch lies on the mean of all pictures: its first c channels tell how it differs from that, and k more
-    are for the network alone. `unet` is shown what differs from both, the sketch and the places, and tells
-    what differs.
+    The first c channels of a sketch plus the mean of all images are subtracted; k more channels are for the
+    network alone. The input of `unet` is the difference, the sketch and a position encoding; its output is a
+    difference again.
     """
 
     places: Tensor  # (14, h, w)

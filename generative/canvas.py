@@ -1,8 +1,8 @@
-"""What a diffusion model draws on: pictures folded into maps of unit size, and walks over them in portions.
+"""Image space of diffusion models: pixel unshuffle and scaling to unit variance; sampling in chunks.
 
-A fold of p makes the p × p pixels of a square into channels: a network works on a map of 1/p² of the cells,
-and loses nothing. Pictures lie in [−2, 2], because in [−1, 1] their standard deviation is about a half
-(σ_data of Karras et al. 2022), and a noise schedule means what it says only for data of about unit size.
+A fold of p turns the p × p pixels of a square into channels (pixel unshuffle): the network's maps have 1/p²
+of the cells, and nothing is lost. Images are scaled to [−2, 2], because in [−1, 1] their standard deviation
+is about a half (σ_data of Karras et al. 2022), and a noise schedule assumes data of about unit variance.
 
 Does not know: networks, labels, sentences.
 """
@@ -27,23 +27,23 @@ from generative.pictures import from_rgb, to_rgb
 from sim.progress import counting
 from sim.records import Array, Condition, SampleOptions
 
-SIGMA_DATA = 0.5  # of pictures in [−1, 1]
-CHUNK = 32  # samples that walk together
+SIGMA_DATA = 0.5  # of images in [−1, 1]
+CHUNK = 32  # samples in one batch
 
-#: Numbers of samples → what the network says for these; how a model hides its labels and sentences.
+#: A range of sample indices → the denoiser with their conditions; labels and sentences stay the model's own.
 DenoiserOf: TypeAlias = Callable[[range], Denoiser]
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pictures (H, W, 3) uint8 as maps (3p², H/p, W/p), and back.
+    """Image space of a diffusion model: images (H, W, 3) uint8 ↔ maps (3p², H/p, W/p) in [−2, 2].
 
     Attributes:
         shape: (H, W, 3).
         fold: p; it must divide H and W.
-        prediction: what a network tells of a map.
+        prediction: the network's parametrisation, x_0 or velocity.
         shift: of the noise schedule, see `generative.noise`.
-        scheduler: which solver walks unless told otherwise, by its name there.
+        scheduler: the default solver, by its name there.
     """
 
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ class Canvas:
 
     @property
     def channels(self) -> int:
-        """Of a map."""
+        """Channels of a map, 3p²."""
         return self.shape[2] * self.fold**2
 
     @property
@@ -63,30 +63,30 @@ class Canvas:
         return self.shape[0] // self.fold, self.shape[1] // self.fold
 
     def folded(self, rgb: Tensor) -> Tensor:
-        """(n, H, W, 3) uint8 → (n, 3p², H/p, W/p) in [−2, 2]."""
+        """Images (n, H, W, 3) uint8 → maps (n, 3p², H/p, W/p) in [−2, 2]."""
         return functional.pixel_unshuffle(from_rgb(rgb) / SIGMA_DATA, self.fold)
 
     def unfolded(self, x: Tensor) -> Array:
-        """(n, 3p², H/p, W/p) → (n, H, W, 3) uint8."""
+        """Maps (n, 3p², H/p, W/p) → images (n, H, W, 3) uint8."""
         return to_rgb(functional.pixel_shuffle(x, self.fold) * SIGMA_DATA)
 
     def noise_of(self, latents: Array) -> Tensor:
-        """(n, H·W·3) float32, standard normal in the order of pixels → the noise of a walk, a map."""
+        """Latents (n, H·W·3) float32, standard normal in the order of pixels → initial noise as maps."""
         noise = torch.tensor(latents).reshape(-1, *self.shape)
         return functional.pixel_unshuffle(noise.permute(0, 3, 1, 2), self.fold)
 
 
 def canvas_of(spec: Spec, fold: int, halvings: int, **more: Any) -> Canvas:
-    """The canvas for data of one kind.
+    """Make the canvas for a data set, checking that its images divide evenly.
 
     Args:
         spec: of the data.
         fold: see `Canvas`.
-        halvings: how often the network halves the map.
+        halvings: how many downsamplings the network has.
         more: the rest of a `Canvas`.
 
     Raises:
-        ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
+        ValueError: if the data are no images, or their sides cannot be folded and halved evenly.
     """
     if not spec.pictures:
         raise ValueError("diffusion learns pictures, and these data are vectors: use a flow")
@@ -109,7 +109,7 @@ def trace(
     seed: int,
     device: torch.device,
 ) -> Iterator[Array]:
-    """From noise to samples: (n, H, W, 3) uint8 at the start and after each step; noise is seen as it is.
+    """Denoising trajectory: images (n, H, W, 3) uint8 at the start, which is noise, and after each step.
 
     Raises:
         ConditionError: if a frame has no mask, or stands beside a latent.
@@ -128,7 +128,7 @@ def sampled(
     seed: int,
     device: torch.device,
 ) -> Array:
-    """(n, H, W, 3) uint8, the end of `trace`, one portion after another. Raises what it raises."""
+    """Samples (n, H, W, 3) uint8: the end of `trace`, with its errors, one chunk after another."""
     walks = _walks(canvas, denoiser_of, n, condition, options, seed, device)
     ends = (deque(walk, maxlen=1)[0] for walk in walks)
     return np.concatenate([canvas.unfolded(x) for x in counting(ends)])
@@ -143,7 +143,7 @@ def _walks(
     seed: int,
     device: torch.device,
 ) -> Sequence[Iterator[Tensor]]:
-    """One walk a portion of samples."""
+    """One solver trajectory for each chunk of samples."""
     _check(condition, options)
     latents = latents_of(condition, n, int(np.prod(canvas.shape)))
     walks = []
@@ -167,21 +167,21 @@ def _walks(
 
 
 def _check(condition: Condition, options: SampleOptions) -> None:
-    """Refuse what goes ill together."""
+    """Refuse conditions that exclude each other."""
     if condition.frame is None:
         return
     if condition.mask is None:
-        raise ConditionError("a frame needs a mask: which of its pixels are to be filled in?")
+        raise ConditionError("a frame needs a mask of the pixels to inpaint")
     if condition.latent is not None:
-        raise ConditionError("a latent starts a walk, and filling in draws its own noise: leave one out")
+        raise ConditionError("a latent is the initial noise, and inpainting draws its own: leave one out")
     if options.scheduler not in (None, DEFAULT, "ddpm"):
         raise ConditionError(
-            f'filling in walks as ddpm does, not as "{options.scheduler}": leave the scheduler out'
+            f'inpainting takes ddpm steps, not "{options.scheduler}": leave the scheduler out'
         )
 
 
 def _known(canvas: Canvas, condition: Condition, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The frame as a map (1, …), and where it is hidden."""
+    """The condition's frame as a map (1, …), and its mask as one, True where to inpaint."""
     assert condition.frame is not None and condition.mask is not None
     known = canvas.folded(torch.from_numpy(np.ascontiguousarray(condition.frame))[None])
     mask = torch.from_numpy(np.ascontiguousarray(condition.mask)).float().expand(1, 3, -1, -1)

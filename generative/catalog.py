@@ -1,4 +1,4 @@
-"""The generative models by name; see `sim.catalog` for how a name is looked up."""
+"""Catalogue of generative models by name; see `sim.catalog` for how a name is looked up."""
 
 SAMPLERS = {
     "diffusion": "generative.diffusion:Diffusion",

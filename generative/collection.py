@@ -1,7 +1,7 @@
-"""Collections: the examples that a generative model learns from, and what it must know of them beforehand.
+"""Data sets of generative models: images or vectors with labels, captions, truths, and their specification.
 
-Pictures and vectors alike; every family of models is fitted to the same `Collection`, so that they can be
-compared. Does not know where examples come from (`generative.data`), nor models.
+Every family of models is fitted to the same `Collection`, so that they can be compared. Does not know where
+examples come from (`generative.data`), nor models.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from supervised.views import episodes_apart
 
 @dataclass(frozen=True)
 class Spec:
-    """What a model must know of its data before it sees it; kept in a checkpoint's card.
+    """Specification of a data set: shape, classes and vocabulary; kept in a checkpoint's card.
 
     Attributes:
-        shape: (H, W, 3) of pictures, (D,) of vectors.
+        shape: (H, W, 3) of images, (D,) of vectors.
         label_names: the classes, in the order of their numbers.
-        axes: the names of the D numbers of a vector; empty for pictures.
+        axes: the names of the D numbers of a vector; empty for images.
         words: the tokens of all captions, in alphabetical order; empty where there are none.
     """
 
@@ -38,11 +38,11 @@ class Spec:
 
     @property
     def pictures(self) -> bool:
-        """Whether the examples are pictures."""
+        """Whether the examples are images."""
         return len(self.shape) == 3
 
     def table(self) -> dict[str, list[Any]]:
-        """As a card holds it."""
+        """As a table of a card."""
         return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
 
     @classmethod
@@ -63,15 +63,15 @@ class Spec:
 
 @dataclass(frozen=True)
 class Collection:
-    """N examples to learn a distribution from.
+    """Data set of N examples, images or vectors.
 
     Attributes:
-        values: (N, H, W, 3) uint8 pictures, or (N, D) float32 vectors.
+        values: (N, H, W, 3) uint8 images, or (N, D) float32 vectors.
         labels: (N,) int64 into `label_names`; all 0 where there is one class.
         label_names: the classes.
         episodes: (N,) int64 episode, game or author; examples of one are not independent.
-        captions: N sentences, empty where nothing is said of an example; or none at all.
-        truths: N percepts, where the simulator knows; or none at all.
+        captions: N sentences, empty for examples without one; or none at all.
+        truths: N percepts of ground truth; or none at all.
         axes: the names of the D numbers, for vectors.
     """
 
@@ -106,7 +106,7 @@ class Collection:
         return len(self.values)
 
     def spec(self) -> Spec:
-        """What a model must know of it."""
+        """Its specification."""
         words = {word for caption in self.captions for word in split(caption)}
         return Spec(self.values.shape[1:], self.label_names, self.axes, tuple(sorted(words)))
 
@@ -161,7 +161,7 @@ class Collection:
 
 
 def class_means(values: Array, labels: Array) -> Iterator[tuple[int, Array]]:
-    """Each class (N,) that there is and the mean (…) float64 of its examples (N, …).
+    """Mean (…) float64 of the examples (N, …) of each class (N,), by class number.
 
     >>> {label: mean.tolist() for label, mean in class_means(np.array([[1], [4], [2]]), np.array([3, 0, 3]))}
     {0: [4.0], 3: [1.5]}
@@ -171,7 +171,7 @@ def class_means(values: Array, labels: Array) -> Iterator[tuple[int, Array]]:
 
 
 def joined(parts: Sequence[Collection]) -> Collection:
-    """Several collections one after another; equal labels stay equal, episodes stay apart.
+    """Concatenate data sets; equal labels stay equal, episodes stay distinct.
 
     Raises:
         ValueError: if they differ in shape or axes, or only some have captions or truths.

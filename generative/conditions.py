@@ -1,4 +1,4 @@
-"""What a sampler is asked for, checked in one place, so that every family refuses in the same words."""
+"""Validation of sampling conditions: labels, texts, frames, masks and latents, the same for every sampler."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from supervised.grammar import split
 
 
 class ConditionError(ValueError):
-    """A condition that a sampler cannot honour; the message names it and says what it can."""
+    """A condition that a sampler does not support; the message names it and what is supported."""
 
 
 def check_condition(condition: Condition, spec: Spec, honours: Container[str]) -> None:
-    """Refuse what a sampler cannot honour.
+    """Check that a sampler supports a condition.
 
     Args:
-        condition: as asked for.
+        condition: to check.
         spec: of the sampler's data.
         honours: the parts of a `Condition` that the sampler takes into account, such as ``{"label"}``.
 
@@ -35,7 +35,7 @@ def check_condition(condition: Condition, spec: Spec, honours: Container[str]) -
     for field in fields(Condition):
         if getattr(condition, field.name) is not None and field.name not in honours:
             takes = ", ".join(sorted(honours)) or "no condition at all"
-            raise ConditionError(f"this sampler cannot be asked for by {field.name}; it takes {takes}")
+            raise ConditionError(f"this sampler takes no {field.name}; it takes {takes}")
     if condition.label is not None and condition.label not in spec.label_names:
         raise ConditionError(
             f'there is no label "{condition.label}"; {nearest(condition.label, spec.label_names)}'
@@ -43,23 +43,23 @@ def check_condition(condition: Condition, spec: Spec, honours: Container[str]) -
     if condition.text is not None:
         check_text(condition.text, spec)
     if condition.mask is not None and condition.frame is None:
-        raise ConditionError("a mask needs a frame: what is to be filled in?")
+        raise ConditionError("a mask needs a frame, the image of which it hides a part")
     if condition.frame is not None:
         _check_array("frame", condition.frame, spec.shape, np.uint8 if spec.pictures else np.float32)
     if condition.mask is not None:
         _check_array("mask", condition.mask, spec.shape[:2], np.bool_)
         if not condition.mask.any():
-            raise ConditionError("the mask is empty: nothing is to be filled in")
+            raise ConditionError("the mask is empty: there is nothing to inpaint")
 
 
 def check_text(text: str, spec: Spec) -> None:
-    """Refuse a sentence with words that no caption has.
+    """Check that all words of a text are in the vocabulary of the captions.
 
     Raises:
-        ConditionError: naming the first of them and its neighbours.
+        ConditionError: naming the first that is not, and its nearest ones.
     """
     if not spec.words:
-        raise ConditionError("this sampler cannot be asked for by text: its data has no captions")
+        raise ConditionError("this sampler takes no text: its data has no captions")
     said = split(text)
     if not said:
         raise ConditionError(f'there is no word in the text "{text}"')
@@ -69,10 +69,10 @@ def check_text(text: str, spec: Spec) -> None:
 
 
 def latents_of(condition: Condition, n: int, width: int) -> Array | None:
-    """The latent points that a condition gives, (n, `width`) float32; None if it gives none.
+    """Latents (n, `width`) float32 of a condition; None if it has none.
 
     Raises:
-        ConditionError: if they are neither one point nor n.
+        ConditionError: if they are neither one vector nor n.
     """
     if condition.latent is None:
         return None

@@ -1,15 +1,15 @@
-"""DeepCluster: a network learns to see by telling apart groups that it forms itself (Caron et al. 2018).
+"""DeepCluster: unsupervised features by alternating k-means and classification (Caron et al. 2018).
 
-In turn: k-means groups the network's features of all pictures, and the network is trained to tell a picture's
-group from a disturbed view of it. No label is used. Features are whitened by principal components and scaled
-to length 1 before they are grouped; an empty group takes half of the largest; small groups weigh as much as
-large ones, without which one group would swallow all; the last layer starts anew with each grouping.
+In turn: k-means clusters the network's features of all images, and the network is trained to predict an
+image's cluster from an augmented view of it. No label is used. Features are PCA-whitened and L2-normalised
+before clustering; an empty cluster takes half of the largest; clusters are weighted equally, without which
+one cluster would take all; the last layer is reinitialised with each clustering.
 
-It stands among the samplers because it learns a distribution from the same collections: it splits it into
-parts instead of making new examples. A sample is a picture that it remembers of a group. Groups are named
-after the fact, by the label that most of their pictures bear, so that they can be asked for.
+It is among the samplers because it is fitted to the same data sets: it partitions a distribution instead of
+making new examples. A sample is a stored training image of a cluster. Clusters are named afterwards by the
+majority label of their images, so that they can be conditioned on.
 
-Read from top to bottom: the keys, the network, grouping, the loss, the fit in turns, the model.
+Read from top to bottom: the keys, the network, clustering, the loss, the alternating fit, the model.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
 from supervised.numerics import Precision
 
-CHUNK = 256  # pictures that pass through the network at once, outside of fitting
-REMEMBERED = 6  # pictures of each group that are kept to show it
-TRIES = 3  # of k-means, from other beginnings
-ROUNDS = 30  # of each, at most
+CHUNK = 256  # images in one batch, outside of fitting
+REMEMBERED = 6  # stored images of each cluster
+TRIES = 3  # restarts of k-means
+ROUNDS = 30  # iterations of each, at most
 LEAST_VARIANCE = 1e-4  # of a principal component, relative to the largest: what is less is noise
 
 
 @dataclass(frozen=True)
 class DeepCluster:
-    """The scene keys of ``deepcluster``."""
+    """Configuration of the ``deepcluster`` sampler; its fields are scene keys."""
 
     data: str = "frames"
     examples: int = 6_000
     clusters: int = 12  # more than there are classes: the paper takes ten times as many
     channels: int = 24  # of the first layer; twice and four times as many in the next two
-    components: int = 8  # principal components that are grouped; more than matter are noise made loud
-    shift: int = 4  # pixels that a disturbed view may be moved in each direction
+    components: int = 8  # principal components that are clustered; whitening amplifies noise in further ones
+    shift: int = 4  # pixels of random translation in each direction
     regroup_every: int = 50  # updates; the paper: an epoch. Also where a fit can be stopped and saved
     learning_rate: float = 2e-3
     batch_size: int = 64
@@ -70,7 +70,7 @@ class DeepCluster:
             raise ValueError(f"shift must not be below 0, not {self.shift}")
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> DeepClusterModel:
-        """A fresh clustering of pictures of `spec`.
+        """An untrained clustering of images of `spec`.
 
         Raises:
             ValueError: if `spec` is of vectors.
@@ -81,7 +81,7 @@ class DeepCluster:
 
 
 class ClusterNetwork(nn.Module):
-    """(B, 3, H, W) in [−1, 1] → (B, K) logits of groups; and what was measured of the features."""
+    """DeepCluster network: images (B, 3, H, W) in [−1, 1] → cluster logits (B, K); whitening, centroids."""
 
     middle: Tensor
     whitening: Tensor
@@ -110,44 +110,44 @@ class ClusterNetwork(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> Tensor:
-        """(B, F): the mean of each channel."""
+        """Features (B, F): the mean of each channel."""
         folded = functional.pixel_unshuffle(x, self.fold)
         found: Tensor = self.trunk(folded).mean((2, 3))
         return found.float()
 
     def whitened(self, features: Tensor) -> Tensor:
-        """(B, F) → (B, W) of length 1."""
+        """Whiten and L2-normalise features: (B, F) → (B, W)."""
         return functional.normalize((features - self.middle) @ self.whitening)
 
     def measure(self, features: Tensor) -> None:
-        """Take mean and principal components of features (N, F), each scaled to variance 1."""
+        """Fit the whitening: mean and principal components of features (N, F), each scaled to variance 1."""
         self.middle.copy_(features.mean(0))
         centred = (features - self.middle).double()
         variances, directions = torch.linalg.eigh(centred.T @ centred / len(features))
         variances, directions = variances.flip(0), directions.flip(1)
-        directions = directions * directions.sum(0).sign()  # eigenvectors are known but for their sign
+        directions = directions * directions.sum(0).sign()  # the sign of an eigenvector is arbitrary
         floor = LEAST_VARIANCE * variances[0].clamp(min=1e-12)
         scaled = directions / (variances.clamp(min=0) + floor).sqrt()
         self.whitening.copy_(scaled[:, : self.whitening.shape[1]])
 
 
 def conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
+    """Convolution block: 3×3 convolution, group normalisation (Wu & He 2018), ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
     )
 
 
 def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The tightest of some groupings by Lloyd's algorithm.
+    """K-means clustering: the best of `TRIES` runs of Lloyd's algorithm.
 
     Args:
         points: (N, W).
         groups: K ≤ N.
-        generator: of the beginnings.
+        generator: of the initial centroids.
 
     Returns:
-        (K, W) centroids, and (N,) the group of each point; no group is empty.
+        (K, W) centroids, and (N,) the cluster of each point; no cluster is empty.
     """
     found = [lloyd(points, groups, generator) for _ in range(TRIES)]
     spreads = [float((points - centroids[assigned]).square().sum()) for centroids, assigned in found]
@@ -155,7 +155,7 @@ def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tupl
 
 
 def lloyd(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """One grouping from a well-spread beginning (Arthur & Vassilvitskii 2007, "k-means++")."""
+    """Lloyd's algorithm from k-means++ initial centroids (Arthur & Vassilvitskii 2007)."""
     centroids = points[[int(generator.integers(len(points)))]]
     while len(centroids) < groups:
         distance = torch.cdist(points, centroids).amin(1).square().double().cpu().numpy()
@@ -172,7 +172,7 @@ def lloyd(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[
 
 
 def without_empty(assigned: Tensor, groups: int) -> Tensor:
-    """(N,) groups, of which each empty one has taken every second member of the largest."""
+    """Refill empty clusters: each takes every second member of the largest; assignments (N,)."""
     assigned = assigned.clone()
     for group in range(groups):
         counts = torch.bincount(assigned, minlength=groups)
@@ -182,15 +182,16 @@ def without_empty(assigned: Tensor, groups: int) -> Tensor:
 
 
 def means(points: Tensor, assigned: Tensor, groups: int) -> Tensor:
-    """(K, W) the mean of each group."""
+    """Centroids (K, W): the mean of each cluster."""
     sums = points.new_zeros(groups, points.shape[1]).index_add_(0, assigned, points)
     return sums / torch.bincount(assigned, minlength=groups)[:, None]
 
 
 class Disturbed:
-    """A collection as a fit draws it: pictures moved, their colours exchanged, and the group of each.
+    """Training examples of DeepCluster: augmented images with their cluster as label.
 
-    Colours are exchanged so that shapes must be seen; the paper takes gradients of grey pictures instead.
+    Colour channels are permuted so that shapes must be learned; the paper takes gradients of grey images
+    instead.
     """
 
     def __init__(self, values: Array, shift: int) -> None:
@@ -203,7 +204,7 @@ class Disturbed:
         return len(self.values)
 
     def assign(self, groups: Array, count: int) -> None:
-        """Take the groups (N,) of a new grouping; each of the `count` weighs the same in all."""
+        """Set the clusters (N,) of a new clustering; each of the `count` has the same total weight."""
         self.groups = groups
         sizes = np.bincount(groups, minlength=count)
         self.weights = (len(groups) / (count * np.maximum(sizes, 1)))[groups].astype(np.float32)
@@ -215,9 +216,9 @@ class Disturbed:
 
 
 def disturbed(values: Array, shift: int, generator: np.random.Generator) -> Array:
-    """Pictures (B, H, W, 3) uint8, each moved by up to `shift` pixels, its colours exchanged, darker.
+    """Augment images (B, H, W, 3) uint8: translation by up to `shift` pixels, channel permutation, darkening.
 
-    What moves out at one side is gone; at the other the last line or column is repeated.
+    Translation repeats the last row or column at the edge.
     """
     height, width = values.shape[1:3]
     padded = np.pad(values, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
@@ -230,7 +231,7 @@ def disturbed(values: Array, shift: int, generator: np.random.Generator) -> Arra
 
 
 def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of the pictures' groups, each group weighing the same."""
+    """Cross-entropy of the images' clusters, each cluster weighted equally."""
     logits = network(from_rgb(batch["rgb"])).float()
     each = functional.cross_entropy(logits, batch["group"], reduction="none")
     accuracy = (logits.argmax(1) == batch["group"]).float().mean()
@@ -238,7 +239,7 @@ def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
 
 
 class TurnedFit:
-    """The one fitting loop, and a new grouping wherever it stops to validate. What a `Fit` offers."""
+    """Alternating fit: `supervised.fit.Fit` with a new clustering at each validation; the same methods."""
 
     def __init__(self, model: DeepClusterModel, train: Collection, validation: Collection, seed: int) -> None:
         self._model, self._labels, self._seed = model, (train.labels, validation.labels), seed
@@ -265,10 +266,10 @@ class TurnedFit:
         self._found: dict[str, float] = {}  # by the last validation
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
-        """Fit and group in turn until the budget is spent; see `Fit.learn`.
+        """Fit and cluster in turn until the budget is spent; see `Fit.learn`.
 
-        The metrics tell ``agreement_with_last``, with the grouping before, as normalised mutual
-        information, and ``nmi``, that with the labels of validation pictures, which nothing is learned from.
+        The metrics add ``agreement_with_last``, the normalised mutual information with the previous
+        clustering, and ``nmi``, that with the labels of validation images, which are never trained on.
         """
         if self._updates == 0:
             self._group()
@@ -284,11 +285,11 @@ class TurnedFit:
             yield replace(progress, metrics=metrics)
 
     def validate(self) -> dict[str, float]:
-        """The figures of `Fit.validate`; of before the last grouping, which began the last layer anew."""
+        """The metrics of `Fit.validate` before the last clustering, which reinitialised the last layer."""
         return self._found or self._fit.validate()
 
     def state(self) -> State:
-        """That of the fit, and the groups that it is learning."""
+        """State of the fit, and the current clusters."""
         groups = {"train": self._train.groups, "validation": self._validation.groups}
         return {"fit": self._fit.state(), "groups": groups, "updates": self._updates}
 
@@ -300,11 +301,11 @@ class TurnedFit:
             part.assign(state["groups"][name], self._model.config.clusters)
 
     def weights(self) -> dict[str, Array]:
-        """The network's parameters, and what was measured at the last grouping."""
+        """The network's parameters, whitening, centroids and stored images."""
         return self._fit.weights()
 
     def _group(self) -> None:
-        """Group all pictures by the features of now, and let the last layer start anew."""
+        """Cluster all images by their current features, and reinitialise the last layer."""
         network, count = self._model.network, self._model.config.clusters
         generator = np.random.default_rng((self._seed, self._updates))
         features = self._model.features(self._train.values)
@@ -322,7 +323,7 @@ class TurnedFit:
         self._fit.forget(network.head.parameters())
 
     def _remember(self, groups: Array, generator: np.random.Generator) -> None:
-        """Keep some pictures of each group, and the label that most of its pictures bear."""
+        """Store some images of each cluster, and its majority label."""
         network = self._model.network
         for group in range(self._model.config.clusters):
             members = np.flatnonzero(groups == group)
@@ -332,44 +333,47 @@ class TurnedFit:
 
 
 class DeepClusterModel(Learned[ClusterNetwork]):
-    """Groups pictures, and shows what is in a group. Satisfies `SamplerModel` and `Groups`."""
+    """Deep clustering of images; a sample is a stored image of a cluster. Satisfies `SamplerModel`, `Groups`.
+
+    The protocols are those of `sim.protocols`.
+    """
 
     def __init__(self, config: DeepCluster, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec, self.groups = config, spec, config.clusters
         super().__init__(lambda: ClusterNetwork(config, spec), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> TurnedFit:
-        """A fit of this clustering to pictures; labels only name the groups.
+        """A fit of this clustering to images; labels only name the clusters.
 
         Raises:
-            ValueError: if there are fewer pictures than groups.
+            ValueError: if there are fewer images than clusters.
         """
         if len(train) < self.config.clusters:
             raise ValueError(f"{len(train)} pictures cannot fill {self.config.clusters} clusters")
         return TurnedFit(self, train, validation, seed)
 
     def assign(self, values: Array) -> Array:
-        """(n,) int64: the group of each picture (n, H, W, 3) uint8."""
+        """Cluster (n,) int64 of each image (n, H, W, 3) uint8."""
         points = self.network.whitened(self.features(values))
         return torch.cdist(points, self.network.centroids).argmin(1).cpu().numpy()
 
     @torch.no_grad()
     def features(self, values: Array) -> Tensor:
-        """(n, F) of pictures (n, H, W, 3) uint8, on the model's device."""
+        """Features (n, F) of images (n, H, W, 3) uint8, on the model's device."""
         chunks = torch.split(torch.from_numpy(np.ascontiguousarray(values)), CHUNK)
         return torch.cat([self.network.features(from_rgb(rgb.to(self.device))) for rgb in chunks])
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` remembered pictures (n, H, W, 3) uint8 of groups drawn at random; each was learned from.
+        """`n` stored training images (n, H, W, 3) uint8 of clusters drawn at random.
 
         Args:
             n: how many.
-            condition: a `label`: from the groups that are mostly that.
-            options: not needed.
+            condition: a `label`: from the clusters of which it is the majority label.
+            options: not used.
             seed: of the draw.
 
         Raises:
-            ConditionError: for any other condition, and where no group bears the label.
+            ConditionError: for any other condition, and where no cluster has that majority label.
         """
         check_condition(condition, self.spec, {"label"})
         groups = np.arange(self.config.clusters)

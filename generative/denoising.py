@@ -1,10 +1,9 @@
-"""From noise to sample, whatever the network: the walk of a solver, and filling in what a mask hides.
+"""Diffusion sampling loop over a diffusers scheduler, with RePaint inpainting.
 
-A `Denoiser` is asked at x_t what there is without the noise, x_0, or how they part, v = α_t ε − σ_t x_0; a
-trained network answers, or in tests a formula. Each sample has generators of its own, so that it is
-the same in whatever company it is drawn.
+A `Denoiser` predicts x_0 from x_t, or the velocity v = α_t ε − σ_t x_0: a trained network, or in tests a
+formula. Each sample has random generators of its own, so that it does not depend on the batch it is drawn in.
 
-Does not know: pictures, networks, conditions.
+Does not know: images, networks, conditions.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from generative.noise import TIMESTEPS, Prediction, Scheduler, angles, takes_noi
 #: (x_t (n, …) of unit size, t ()) → x_0 or v (n, …)
 Denoiser: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
-RESAMPLINGS = 4  # how often a step of filling in is walked, so that both sides of the mask's edge agree
+RESAMPLINGS = 4  # repetitions of an inpainting step, so that both sides of the mask's edge agree
 
 
 def generators(seed: int, first: int, n: int) -> list[torch.Generator]:
-    """Generators of samples `first` to `first + n` of a seed: independent of each other and of `n`."""
+    """Random generators of samples `first` to `first + n` of a seed: independent of each other and of `n`."""
     made = []
     for i in range(first, first + n):
         state = np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)
@@ -34,7 +33,7 @@ def generators(seed: int, first: int, n: int) -> list[torch.Generator]:
 
 
 def drawn(shape: Sequence[int], each: Sequence[torch.Generator], device: torch.device) -> Tensor:
-    """(n, *shape) standard normal numbers, row i from generator i; drawn on the CPU, so alike everywhere."""
+    """Standard normal noise (n, *shape), row i from generator i; drawn on the CPU, the same on any device."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in each]).to(device)
 
 
@@ -42,16 +41,16 @@ def drawn(shape: Sequence[int], each: Sequence[torch.Generator], device: torch.d
 def denoised(
     denoiser: Denoiser, scheduler: Scheduler, noise: Tensor, each: Sequence[torch.Generator]
 ) -> Iterator[Tensor]:
-    """Walk from noise to samples.
+    """Denoise from noise to samples by a scheduler's steps.
 
     Args:
         denoiser: see `Denoiser`.
-        scheduler: from `generative.noise.scheduler`, with its steps set; used up by the walk.
+        scheduler: from `generative.noise.scheduler`, with its steps set; for one use.
         noise: (n, …) standard normal.
-        each: n generators, for solvers that draw noise on the way.
+        each: n generators, for stochastic solvers.
 
     Yields:
-        (n, …) of unit size: the noise, then x after each step; the last is the sample.
+        (n, …) scaled to unit variance: the noise, then x after each step; the last is the sample.
     """
     yield noise
     random = {"generator": list(each)} if takes_noise(scheduler) else {}
@@ -60,7 +59,7 @@ def denoised(
     for i, t in enumerate(times):
         told = denoiser(scheduler.scale_model_input(x, t), t)
         x = scheduler.step(told, t, x, **random).prev_sample
-        # Counted ahead, a solver's own scale is that of the next step; after the last there is no noise left.
+        # x has the solver's scale for the next time; after the last step there is no noise left.
         yield x if i + 1 == len(times) else scheduler.scale_model_input(x, times[i + 1])
 
 
@@ -75,24 +74,24 @@ def filled(
     resamplings: int = RESAMPLINGS,
     shift: float = 1.0,
 ) -> Iterator[Tensor]:
-    """Fill in what is hidden, as RePaint does (Lugmayr et al. 2022).
+    """Inpaint the hidden part by RePaint (Lugmayr et al. 2022).
 
-    Each step is an ancestral one (Ho et al. 2020) after which what is known is set to itself with fresh noise
-    of that time; and each is walked several times, with noise put back in between, for what was just
-    drawn has not yet seen what it must agree with.
+    Each step is an ancestral one (Ho et al. 2020) after which the known part is replaced by itself with fresh
+    noise of that time; and each is repeated several times, with noise added back in between, so that the
+    hidden part adapts to the known one.
 
     Args:
         denoiser: see `Denoiser`.
-        known: (n, …) or (1, …) clean; what it says where hidden does not matter.
+        known: (n, …) or (1, …) clean; its values in the hidden part are not used.
         hidden: of the same shape, bool.
-        steps: from noise to picture.
+        steps: from noise to image.
         each: n generators.
-        prediction: what the denoiser tells.
-        resamplings: how often each step is walked.
+        prediction: the denoiser's parametrisation, x_0 or velocity.
+        resamplings: repetitions of each step.
         shift: of the noise schedule.
 
     Yields:
-        (n, …) the noise, then x after each step; in the last, what is known is exactly as it was given.
+        (n, …) the noise, then x after each step; in the last, the known part is exactly as it was given.
     """
     phi = torch.from_numpy(angles(shift))
     times = torch.linspace(TIMESTEPS, 0, steps + 1).round().long() - 1  # the last, −1, is without noise

@@ -1,14 +1,14 @@
-"""Diffusion: a network learns to take noise away, and pictures come from nothing but noise.
+"""Diffusion model of images: a class-conditional UNet denoiser with classifier-free guidance.
 
 Ho et al. 2020, "Denoising Diffusion Probabilistic Models", on the schedule of `generative.noise`. The network
-tells the picture and is held to the velocity v = α_t ε − σ_t x_0 (Salimans & Ho 2022) that follows from it: a
-small network has not the width to pass noise on, which telling the velocity takes, but pictures are simple
-(Li & He 2025, "Back to Basics: Let Denoising Generative Models Denoise"). Classes by classifier-free guidance
-(Ho & Salimans 2022): in one example of ten the label is withheld, and sampling may go further from what the
-network says without it to what it says with it.
+predicts x_0 and is trained on the error of the velocity v = α_t ε − σ_t x_0 (Salimans & Ho 2022) that follows
+from it: a small network has not the width to carry noise through to its output, which predicting the velocity
+takes, but images are simple (Li & He 2025, "Back to Basics: Let Denoising Generative Models Denoise").
+Classes by classifier-free guidance (Ho & Salimans 2022): the label is dropped in one example of ten, and
+sampling may extrapolate from the unconditional to the conditional prediction.
 
-Network and solvers are diffusers' own (`UNet2DModel` and its schedulers), and a checkpoint is at the same
-time a folder of diffusers: `generative.pipeline` opens it there.
+Network and solvers are those of diffusers (`UNet2DModel` and its schedulers), and a checkpoint is at the same
+time a diffusers folder: `generative.pipeline` opens it there.
 
 Read from top to bottom: the keys, the network, examples, the loss, the model that samples.
 """
@@ -44,33 +44,33 @@ from supervised.learned import Learned
 from supervised.numerics import Precision
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
-VALIDATE_ON = 400  # examples: all of many would take as long as the learning between
-GROUPS = 8  # of channels that are normalised together; divides every width
-LEAST_NOISE = 0.1  # σ; the error of a picture with less is weighed as with this
-WEIGHTS = "diffusion_pytorch_model.safetensors"  # what diffusers calls them
-WITHHELD = 0.1  # the share of examples that are learned without their label
+VALIDATE_ON = 400  # examples: all of a large set would take as long as the training in between
+GROUPS = 8  # of group normalisation; divides every width
+LEAST_NOISE = 0.1  # σ; the loss weight 1/σ² is clamped here
+WEIGHTS = "diffusion_pytorch_model.safetensors"  # diffusers' file name
+WITHHELD = 0.1  # the share of examples whose label is dropped
 
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The scene keys of ``diffusion``."""
+    """Configuration of the ``diffusion`` sampler; its fields are scene keys."""
 
     data: str = "frames"
     examples: int = 12_000
     channels: tuple[int, ...] = (32, 64, 64)  # at the finest map, at half its size, and so on
-    layers: int = 1  # residual blocks a size on the way down; one more on the way up
+    layers: int = 1  # residual blocks a level on the way down; one more on the way up
     fold: int = 2  # p × p pixels become one cell of the finest map
-    prediction: Prediction = "sample"  # the network tells pictures, or velocities ("v_prediction")
+    prediction: Prediction = "sample"  # the network predicts x_0, or the velocity ("v_prediction")
     attention: bool = False  # at the coarsest map
-    backdrop: bool = False  # the network tells what differs from its class's mean picture
+    backdrop: bool = False  # the network predicts the difference from its class's mean image
     shift: float = 1.0  # of the noise schedule; above 1, more of it in strong noise: see `generative.noise`
     learning_rate: float = 1e-3
     batch_size: int = 16
     ema: float = 0.998
     precision: Precision = "auto"
-    steps: int = 10  # of sampling, unless told otherwise
-    guidance: float = 1.0  # likewise; 1: none
-    scheduler: str = DEFAULT  # likewise; one of generative.noise.SCHEDULERS
+    steps: int = 10  # of sampling, by default
+    guidance: float = 1.0  # weight of classifier-free guidance, by default; 1: none
+    scheduler: str = DEFAULT  # by default; one of generative.noise.SCHEDULERS
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -89,13 +89,13 @@ class Diffusion:
             raise ValueError(f"shift must be in 0.1…100, not {self.shift}")
         check_scheduler(self.scheduler)
         if self.backdrop and self.prediction != "sample":
-            raise ValueError('a backdrop needs prediction = "sample": velocities have no mean picture')
+            raise ValueError('a backdrop needs prediction = "sample": velocities have no mean image')
 
     def canvas(self, spec: Spec) -> Canvas:
-        """What a model of these keys draws on.
+        """The image space of a model with these keys.
 
         Raises:
-            ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
+            ValueError: if the data are no images, or their sides cannot be folded and halved evenly.
         """
         return canvas_of(
             spec,
@@ -107,25 +107,24 @@ class Diffusion:
         )
 
     def solver(self) -> Scheduler:
-        """The scheduler that a checkpoint's folder names."""
+        """The default scheduler, which a checkpoint's folder names."""
         return scheduler(self.prediction, self.scheduler, shift=self.shift)
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> DiffusionModel:
-        """A fresh model for pictures of this kind.
+        """An untrained model for images of this kind.
 
         Raises:
-            ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
+            ValueError: if the data are no images, or their sides cannot be folded and halved evenly.
         """
         return DiffusionModel(self, spec, seed, device)
 
 
 def unet(config: Diffusion, canvas: Canvas, beside: int = 0, **condition: Any) -> nn.Module:
-    """The `UNet2DModel` of diffusers; `condition` says in its words what it is told beside the time.
+    """Denoising UNet: diffusers' `UNet2DModel` with `beside` more input channels.
 
-    With `beside`, it is shown as many more channels behind those of the picture.
-
-    (n, 3p², h, w), t, (n, …) → ``.sample`` (n, 3p², h, w). Time is told in sines ("positional"): diffusers'
-    "fourier" embedding takes a logarithm of it, and time 0 has none.
+    (n, 3p² + `beside`, h, w), t, (n, …) → ``.sample`` (n, 3p², h, w). `condition` are further arguments of
+    `UNet2DModel`, such as ``num_class_embeds``. The time embedding is sinusoidal ("positional"): diffusers'
+    "fourier" embedding takes the logarithm of t, and time 0 has none.
     """
     from diffusers import UNet2DModel  # seconds of imports that listing and refusing do without
 
@@ -148,7 +147,7 @@ def unet(config: Diffusion, canvas: Canvas, beside: int = 0, **condition: Any) -
 
 
 def against_backdrop(config: Diffusion, network: nn.Module, canvas: Canvas, classes: int) -> nn.Module:
-    """A network against a backdrop for each of `classes`, if so wished."""
+    """Wrap a network as a residual denoiser with a mean image for each of `classes`, if `config.backdrop`."""
     if not config.backdrop:
         return network
     from generative.backdrop import AgainstBackdrop, Backdrop  # imports diffusers
@@ -157,17 +156,17 @@ def against_backdrop(config: Diffusion, network: nn.Module, canvas: Canvas, clas
 
 
 class Noised:
-    """Pictures as a fit draws them, with what is said of them, noise and how much of it."""
+    """Training examples of diffusion models: images, conditions, noise and times."""
 
     def __init__(self, values: Array, told: Array, untold: Array, canvas: Canvas, withheld: float) -> None:
         """Prepare.
 
         Args:
-            values: (N, H, W, 3) uint8.
-            told: (N, …) int64, their labels or sentences.
-            untold: (…) int64, what stands for none.
-            canvas: that they are drawn on.
-            withheld: the share of examples that are told nothing.
+            values: images (N, H, W, 3) uint8.
+            told: conditions (N, …) int64, labels or tokens.
+            untold: (…) int64, the null condition.
+            canvas: the image space.
+            withheld: the share of examples with the null condition.
         """
         self._values, self._told, self._untold, self._withheld = values, told, untold, withheld
         self._map = canvas.channels, *canvas.cells
@@ -189,22 +188,22 @@ class Noised:
 
 
 def times(n: int, generator: np.random.Generator) -> Array:
-    """(n,) int64 times, one in each n-th part of all: evenly spread in every batch (Kingma et al. 2021)."""
+    """Stratified times (n,) int64, one in each n-th part of the schedule (Kingma et al. 2021)."""
     return ((np.arange(n) + generator.random()) / n * TIMESTEPS).astype(np.int64)
 
 
 def noised(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
-    """x_t and the velocity there, both (B, …) like `x_0`, at times t (B,) of a schedule of that `shift`."""
+    """Forward process: x_t and velocity, (B, …) like `x_0` each, at times t (B,) of a schedule of `shift`."""
     phi = torch.from_numpy(angles(shift)).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
     alpha, sigma = phi.cos(), phi.sin()
     return alpha * x_0 + sigma * noise, alpha * noise - sigma * x_0
 
 
 def diffusion_loss(network: nn.Module, batch: Batch, canvas: Canvas) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean squared error of the velocity, whichever of the two the network tells.
+    """Mean squared error of the velocity, for networks that predict x_0 or the velocity.
 
-    From a picture x the velocity is (α_t x_t − x) / σ_t, so that its error is that of the picture over σ_t;
-    where there is next to no noise it counts as if there were a little.
+    From x_0 the velocity is (α_t x_t − x_0) / σ_t, so that its error is that of x_0 over σ_t; σ_t is clamped
+    to `LEAST_NOISE`.
     """
     x_0, t = canvas.folded(batch["rgb"]), batch["t"]
     x_t, velocity = noised(x_0, batch["noise"], t, canvas.shift)
@@ -214,13 +213,13 @@ def diffusion_loss(network: nn.Module, batch: Batch, canvas: Canvas) -> tuple[Te
         error = (said - x_0).square().flatten(1).mean(1) / sigma.square()
     else:
         error = (said - velocity).square().flatten(1).mean(1)
-    # Half of all times are in each half: twice its share is its mean, also where a batch has none of it.
+    # Each half has half of all times: twice its share is its mean, also where a batch has none of it.
     half = t < TIMESTEPS // 2
     return error.mean(), {"faint": 2 * (error * half).mean(), "strong": 2 * (error * ~half).mean()}
 
 
 def fit_options(config: Diffusion) -> FitOptions:
-    """How the keys want it fitted."""
+    """Fitting options of a configuration."""
     return FitOptions(
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
@@ -232,12 +231,12 @@ def fit_options(config: Diffusion) -> FitOptions:
 
 
 class DiffusionModel(Learned[nn.Module]):
-    """Draws pictures out of noise. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
+    """Diffusion sampler of images. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
 
     def __init__(self, config: Diffusion, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         self.canvas = config.canvas(spec)
-        classes = len(spec.label_names)  # and one number more, for none of them
+        classes = len(spec.label_names)  # and one more, the null class
 
         def network() -> nn.Module:
             told_classes = unet(config, self.canvas, num_class_embeds=classes + 1)
@@ -247,7 +246,7 @@ class DiffusionModel(Learned[nn.Module]):
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this model to pictures; what is kept are averaged weights."""
+        """A fit of this model to images; its averaged weights (EMA) are kept."""
         self.measure(train)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
         examples = (
@@ -258,23 +257,23 @@ class DiffusionModel(Learned[nn.Module]):
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
     def measure(self, train: Collection) -> None:
-        """Take the backdrop, if there is one, from what is learned from."""
+        """Compute the mean images, if they are used, from the training data."""
         if self.config.backdrop:
             network: Any = self.network
             network.backdrop.measure(train.values, train.labels, self.canvas)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` pictures.
+        """`n` images (n, H, W, 3) uint8.
 
         Args:
             n: how many.
-            condition: a `label`, or each sample draws its own; a `frame` with a `mask`, of which what is
-                hidden is filled in; or a `latent` (H·W·3,) or (n, H·W·3), the noise to start from.
-            options: all of them; filling in has its own scheduler.
+            condition: a `label`, else random labels; a `frame` with a `mask`, whose True part is inpainted;
+                or a `latent` (H·W·3,) or (n, H·W·3), the initial noise.
+            options: all of them; inpainting has its own scheduler.
             seed: of noise and labels; sample i depends on (seed, i) alone.
 
         Raises:
-            ConditionError: for a condition that it cannot honour.
+            ConditionError: for a condition that it does not support.
             ValueError: for an unknown scheduler.
         """
         denoisers = self._denoisers(n, condition, options, seed)
@@ -283,12 +282,12 @@ class DiffusionModel(Learned[nn.Module]):
         )
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
-        """The same pictures (n, H, W, 3) uint8 in the making: the noise, then one yield a step."""
+        """Denoising trajectory of the same images (n, H, W, 3) uint8: the noise, then one yield a step."""
         denoisers = self._denoisers(n, condition, options, seed)
         return trace(self.canvas, denoisers, n, condition, options, seed, self.device)
 
     def layout(self) -> Layout:
-        """A checkpoint's files: those of diffusers."""
+        """A checkpoint's files, in the layout of diffusers."""
         from generative.pipeline import PicturePipeline
 
         solver = self.config.solver()
@@ -308,7 +307,7 @@ class DiffusionModel(Learned[nn.Module]):
         return Layout(files, told)
 
     def _denoisers(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> DenoiserOf:
-        """Numbers of samples → what the network says of those."""
+        """A range of sample indices → the guided denoiser with the labels of those."""
         check_condition(condition, self.spec, {"label", "frame", "mask", "latent"})
         names = self.spec.label_names
         labels = torch.tensor(labels_of(names, condition.label, n, seed), device=self.device)
@@ -319,20 +318,20 @@ class DiffusionModel(Learned[nn.Module]):
 
 
 def labels_of(names: Sequence[str], label: str | None, n: int, seed: int) -> list[int]:
-    """The numbers of n samples' classes: all of `label`, or each its own by chance."""
+    """Class indices of n samples: all of `label`, or random ones, sample i's from (seed, i)."""
     if label is not None:
         return [names.index(label)] * n
     return [int(np.random.default_rng((seed, i)).integers(len(names))) for i in range(n)]
 
 
 def guided(network: nn.Module, told: Tensor, untold: Tensor, weight: float) -> Denoiser:
-    """What the network says of n samples of which it is told something, and further from when it is not.
+    """Classifier-free guidance: a denoiser that extrapolates from the unconditional to the conditional one.
 
     Args:
         network: as `unet`.
-        told: (n, …) labels or whatever it takes in their place.
-        untold: (n, …) what stands for none.
-        weight: 1 is just what it says when told; 0 when not.
+        told: (n, …) labels or other conditions.
+        untold: (n, …) the null condition.
+        weight: 1 is the conditional prediction, 0 the unconditional one.
     """
 
     def denoiser(x: Tensor, t: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
-"""The space in which pictures are compared: a small network that learned from the simulators what matters.
+"""Image encoder for metrics of generative models: features of a network trained on simulator labels.
 
-Metrics on pixels punish what nobody sees and miss a ball of two pixels. `Encoder` learns which game a picture
-shows, how many things of each class there are and where, and the game's own numbers; what it knows just
-before it answers, 64 numbers, is the space of Fréchet distance and the rest. It takes the place of Inception
-(Heusel et al. 2017), which would have to be downloaded and knows dogs. The trained one ships inside this
-package, `shipped`, and its hash stands in the protocol of every figure.
+Metrics on pixels punish invisible differences and miss a ball of two pixels. `Encoder` is trained to predict
+the game of an image, the number and mean position of objects of each class, and the game's own numbers; its
+64 features before these heads are the space of the Fréchet distance and the other metrics. It takes the place
+of Inception (Heusel et al. 2017), which would have to be downloaded and was trained on photographs. The
+trained one ships inside this package, `shipped`, and its hash is in the protocol of every metric.
 
-`RandomEncoder` is the same without any learning: fixed random weights, which Naeem et al. 2020 recommend away
-from photographs. A family that is good in both spaces was not made for either.
+`RandomEncoder` has fixed random weights, which Naeem et al. 2020 recommend away from photographs. A model
+that scores well in both spaces was not tuned to either.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
 from supervised.numerics import Precision
 
-SIZE = 64  # pixels on a side; other pictures are scaled to it
+SIZE = 64  # pixels on a side; other images are scaled to it
 FEATURES = 64
-AT_ONCE = 256  # pictures
-THERE = ", there"  # ends the name of the question whether there is such a number at all
+AT_ONCE = 256  # images in one batch
+THERE = ", there"  # suffix of the target that says whether a number is present
 SHIPPED = Path(__file__).parent / "checkpoints" / "encoder"
 
 
 class PictureEncoder(Protocol):
-    """Turns pictures into points."""
+    """Encoder of images as feature vectors."""
 
     def encode(self, pictures: Array) -> Array:
-        """(N, H, W, 3) uint8 → (N, D) float32."""
+        """Features: images (N, H, W, 3) uint8 → (N, D) float32."""
 
     def stamp(self) -> dict[str, str]:
-        """What a protocol must say of it."""
+        """Its identity in a protocol."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """How an encoder is made."""
+    """Configuration of the image encoder."""
 
-    channels: int = 16  # at half size; 2, 4 and 6 times as many below
+    channels: int = 16  # at half resolution; 2, 4 and 6 times as many at coarser ones
     features: int = FEATURES
     learning_rate: float = 2e-3
     batch_size: int = 64
     precision: Precision = "auto"
 
     def build(self, questions: Questions, *, seed: int, device: str = "cpu") -> EncoderModel:
-        """A fresh encoder that learns to answer `questions`."""
+        """An untrained encoder with the targets `questions`."""
         return EncoderModel(self, questions, seed, device)
 
 
 @dataclass(frozen=True)
 class Questions:
-    """What is asked about pictures, found in the truths of a collection.
+    """Prediction targets of the encoder, derived from the truths of a data set.
 
     Attributes:
-        labels: the classes of whole pictures.
-        numbers: Q names of the numbers asked for, such as ``pong: ball x``; each is about one class.
-        mean: (Q,) of each number, over the pictures that have it.
+        labels: the classes of whole images.
+        numbers: Q names of regression targets, such as ``pong: ball x``; each belongs to one class.
+        mean: (Q,) of each number, over the images that have it.
         scale: (Q,) its standard deviation there.
     """
 
@@ -80,7 +80,7 @@ class Questions:
 
     @classmethod
     def about(cls, collection: Collection) -> Questions:
-        """The questions that the truths of these pictures answer; numbers that never change are left out.
+        """The targets that the truths of these images give; numbers that never change are left out.
 
         Raises:
             ValueError: if the collection has no truths.
@@ -106,7 +106,7 @@ class Questions:
         )
 
     def answers(self, collection: Collection) -> tuple[Array, Array]:
-        """The true answers (N, Q) float32 in standard deviations, and where there are any, (N, Q) bool."""
+        """Target values (N, Q) float32 in standard deviations, and where they are defined, (N, Q) bool."""
         values = np.zeros((len(collection), len(self.numbers)), np.float32)
         known = np.zeros(values.shape, bool)
         for row, numbers in enumerate(_told(collection)):
@@ -119,7 +119,7 @@ class Questions:
         return ((values - np.array(self.mean)) / np.array(self.scale)).clip(-5, 5).astype(np.float32), known
 
     def read(self, label: str, numbers: Sequence[float]) -> dict[str, int]:
-        """Whole numbers by name from answers (Q,) about a picture of `label`: those that are there."""
+        """Rounded numbers by name from predictions (Q,) for an image of `label`: those that are present."""
         said = {
             name: m + s * n
             for name, m, s, n in zip(self.numbers, self.mean, self.scale, numbers, strict=True)
@@ -134,13 +134,13 @@ class Questions:
 
 
 def _told(collection: Collection) -> list[dict[str, float]]:
-    """What the truth says of each picture, as numbers: of each class how many and their middle; all facts."""
+    """The truth of each image as numbers: count and mean centre of each class of boxes, and all facts."""
     labels = (collection.label_names[label] for label in collection.labels.tolist())
     return [told_of(truth, label) for truth, label in zip(collection.truths, labels, strict=True)]
 
 
 def told_of(truth: Percept, label: str) -> dict[str, float]:
-    """See `_told`.
+    """Regression targets of one image: count and mean centre of each class of boxes, and all facts.
 
     >>> told_of(Percept("truth", facts={"lives": 3}), "pong")
     {'pong: lives': 3.0}
@@ -157,7 +157,7 @@ def told_of(truth: Percept, label: str) -> dict[str, float]:
 
 
 class EncoderNetwork(nn.Module):
-    """(N, 3, 64, 64) in [0, 1] → (N, F) features; `answers` of those → logits of labels and numbers."""
+    """Encoder network: images (N, 3, 64, 64) in [0, 1] → features (N, F); heads for labels and numbers."""
 
     def __init__(self, channels: int, features: int, labels: int, numbers: int) -> None:
         super().__init__()
@@ -176,13 +176,13 @@ class EncoderNetwork(nn.Module):
         return out
 
     def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, L) logits of labels and (N, Q) numbers."""
+        """The heads: features (N, F) → logits of labels (N, L) and numbers (N, Q)."""
         hidden = self.head(features)
         return self.label(hidden), self.number(hidden)
 
 
 class Answered:
-    """A collection as a fit draws it: pictures and the true answers."""
+    """Training examples of the encoder: images with labels and regression targets."""
 
     def __init__(self, collection: Collection, questions: Questions) -> None:
         self._pictures, self._labels = collection.values, collection.labels
@@ -193,7 +193,7 @@ class Answered:
         return len(self._pictures)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """B pictures (B, H, W, 3) uint8, labels (B,), numbers (B, Q) and which of them are known."""
+        """Images (B, H, W, 3) uint8, labels (B,), numbers (B, Q) and which of them are defined."""
         return {
             "rgb": self._pictures[rows],
             "label": self._labels[rows],
@@ -203,7 +203,7 @@ class Answered:
 
 
 def encoder_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of the label and the absolute error of the numbers, in standard deviations."""
+    """Cross-entropy of the label plus L1 loss of the numbers, in standard deviations."""
     assert isinstance(network, EncoderNetwork)
     logits, numbers = network.answers(network(from_pictures(batch["rgb"])))
     label = functional.cross_entropy(logits.float(), batch["label"])
@@ -214,7 +214,7 @@ def encoder_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
 
 
 def from_pictures(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, 64, 64) in [0, 1]; other sizes are averaged over areas, or repeated."""
+    """Images (N, H, W, 3) uint8 → (N, 3, 64, 64) in [0, 1]; by area averaging, smaller ones by repetition."""
     x = rgb.permute(0, 3, 1, 2).float() / 255
     if x.shape[2:] != (SIZE, SIZE):
         grows = x.shape[2] < SIZE or x.shape[3] < SIZE
@@ -223,7 +223,7 @@ def from_pictures(rgb: Tensor) -> Tensor:
 
 
 class EncoderModel(Learned[EncoderNetwork]):
-    """Encodes pictures, and says what it takes them for. Satisfies `sim.protocols.Perception`."""
+    """Trained image encoder: features, and labels and numbers. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
@@ -239,7 +239,7 @@ class EncoderModel(Learned[EncoderNetwork]):
         )
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this encoder to pictures with truths."""
+        """A fit of this encoder to images with truths."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -252,7 +252,7 @@ class EncoderModel(Learned[EncoderNetwork]):
         return Fit(self.network, encoder_loss, *examples, options, seed=seed, device=str(self.device))
 
     def encode(self, pictures: Array) -> Array:
-        """(N, H, W, 3) uint8 → (N, F) float32."""
+        """Features: images (N, H, W, 3) uint8 → (N, F) float32."""
         return np.concatenate([part.cpu().numpy() for part in self._features(pictures)])
 
     def stamp(self) -> dict[str, str]:
@@ -261,7 +261,7 @@ class EncoderModel(Learned[EncoderNetwork]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """Of each picture (H, W, 3) uint8 what it shows, how sure that is, and the numbers about it."""
+        """Label, its probability and predicted numbers of each image (H, W, 3) uint8."""
         percepts: list[Percept] = []
         for features in self._features(np.stack(inputs)) if len(inputs) else ():
             logits, numbers = self.network.answers(features)
@@ -283,7 +283,7 @@ class EncoderModel(Learned[EncoderNetwork]):
 
 
 class RandomEncoder:
-    """Four layers of fixed random filters, and a random projection of what they give to 64 numbers."""
+    """Random convolutional features: four layers of fixed random filters and a random projection to 64."""
 
     def __init__(self, seed: int = 0, device: str = "cpu") -> None:
         self._seed, self.device = seed, torch.device(device)
@@ -300,7 +300,7 @@ class RandomEncoder:
 
     @torch.no_grad()
     def encode(self, pictures: Array) -> Array:
-        """(N, H, W, 3) uint8 → (N, 64) float32."""
+        """Features: images (N, H, W, 3) uint8 → (N, 64) float32."""
         parts = []
         for start in range(0, len(pictures), AT_ONCE):
             part = np.ascontiguousarray(pictures[start : start + AT_ONCE])
@@ -318,7 +318,7 @@ class RandomEncoder:
 def encoder_card(
     model: EncoderModel, trained: Mapping[str, Any], scores: Mapping[str, Any], seed: int
 ) -> Card:
-    """The card of an encoder, with all that it was asked."""
+    """Make the card of an encoder's checkpoint, with its prediction targets."""
     card = make_card(
         "encoder",
         "pictures",
@@ -333,7 +333,7 @@ def encoder_card(
 
 
 def load_encoder(folder: Path, device: str = "cpu") -> EncoderModel:
-    """An encoder from its checkpoint.
+    """Load an encoder from its checkpoint.
 
     Raises:
         CheckpointError: if it is damaged or something else.
@@ -349,5 +349,5 @@ def load_encoder(folder: Path, device: str = "cpu") -> EncoderModel:
 
 @cache
 def shipped(device: str = "cpu") -> EncoderModel:
-    """The encoder that this package ships with: seven Atari games and boards, see `docs/results.md`."""
+    """The shipped encoder, trained on seven Atari games and chess boards; see `docs/results.md`."""
     return load_encoder(SHIPPED, device)

@@ -1,9 +1,10 @@
-"""A normalising flow on vectors: an exact density, an exact inverse, samples in one pass.
+"""Normalising flow for vectors: masked autoregressive spline or affine flow with exact density and inverse.
 
 Autoregressive transformations turn a vector into as many independent standard normal numbers and back
 (Papamakarios et al. 2017, "Masked Autoregressive Flow"); each number goes through a monotone spline (Durkan
-et al. 2019, "Neural Spline Flows") or a straight line. The transformations are zuko's; here are scaling,
-labels, whole numbers and the seam. Everything runs in float32: a density is a difference of large logarithms.
+et al. 2019, "Neural Spline Flows") or an affine map. The transformations are zuko's; here are scaling,
+labels, dequantisation of whole numbers and the sampler. Everything runs in float32: a log density is a
+difference of large numbers.
 
 Read from top to bottom: the keys, the network, the loss, the model that samples.
 """
@@ -28,12 +29,12 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
-ROWS = 4096  # vectors that pass through the network at once
+ROWS = 4096  # vectors in one batch, outside of fitting
 
 
 @dataclass(frozen=True)
 class Flow:
-    """The scene keys of ``flow``."""
+    """Configuration of the ``flow`` sampler; its fields are scene keys."""
 
     data: str = "states/walker2d"
     examples: int = 20_000
@@ -42,7 +43,7 @@ class Flow:
     channels: int = 96  # width of the two hidden layers of each
     bins: int = 8  # of a spline, between −5 and 5 standard deviations
     conditional: bool = False  # one density for each class, instead of one for all
-    whole: bool = False  # whole numbers, such as bytes: learned with uniform noise in ±½, sampled rounded
+    whole: bool = False  # whole numbers, such as bytes: trained with uniform noise in ±½, sampled rounded
     learning_rate: float = 2e-3
     batch_size: int = 256
     ema: float = 0.99  # decay of the averaged weights that are kept
@@ -62,10 +63,10 @@ class Flow:
             raise ValueError(f'kind must be "spline" or "affine", not "{self.kind}"')
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> FlowModel:
-        """A fresh flow for vectors of `spec`.
+        """An untrained flow for vectors of `spec`.
 
         Raises:
-            ValueError: if `spec` is of pictures.
+            ValueError: if `spec` is of images.
         """
         if spec.pictures:
             raise ValueError('a "flow" is for vectors; for pictures there is "image-flow"')
@@ -73,7 +74,7 @@ class Flow:
 
 
 class FlowNetwork(nn.Module):
-    """Vectors (B, D) of one label each → their densities; what data need is measured by `measure`."""
+    """Conditional flow of standardised vectors (B, D) with labels (B,): densities, latents and inverse."""
 
     mean: Tensor
     scale: Tensor
@@ -94,25 +95,25 @@ class FlowNetwork(nn.Module):
         self.register_buffer("shares", torch.full((classes,), 1 / classes))
 
     def measure(self, values: Tensor, labels: Tensor) -> None:
-        """Take mean and standard deviation of each number (N, D), and the share of each label (N,)."""
+        """Fit the standardisation of vectors (N, D), and the share of each label (N,)."""
         self.mean.copy_(values.mean(0))
         self.scale.copy_(values.std(0, correction=0))
         self.shares.copy_(torch.bincount(labels, minlength=self.classes) / len(labels))
 
     def given(self, labels: Tensor) -> NormalizingFlow:
-        """The density of scaled vectors, one for each of the labels (B,)."""
+        """The flow of standardised vectors, conditioned on labels (B,)."""
         if self.classes == 1:
             return self.flow()
         return self.flow(functional.one_hot(labels, self.classes).float())
 
     def log_prob(self, values: Tensor, labels: Tensor) -> Tensor:
-        """(B,) nats: log p(x | label) of vectors (B, D) in their own units."""
+        """Log density log p(x | label), (B,) nats, of vectors (B, D) in their own units."""
         scaled = (values - self.mean) / self.scale
         density: Tensor = self.given(labels).log_prob(scaled)
         return density - self.scale.log().sum()
 
     def log_prob_of_any(self, values: Tensor) -> Tensor:
-        """(B,) nats: log p(x), labels summed out in the shares that the data have."""
+        """Log density log p(x), (B,) nats, marginalised over labels by their shares in the data."""
         each = []
         for label in range(self.classes):
             labels = torch.full((len(values),), label, device=values.device)
@@ -120,7 +121,7 @@ class FlowNetwork(nn.Module):
         return torch.stack(each).logsumexp(0)
 
     def to_latents(self, values: Tensor, labels: Tensor) -> Tensor:
-        """(B, D) standard normal numbers of vectors (B, D)."""
+        """Latents (B, D), standard normal, of vectors (B, D)."""
         latents: Tensor = self.given(labels).transform((values - self.mean) / self.scale)
         return latents
 
@@ -131,7 +132,7 @@ class FlowNetwork(nn.Module):
 
 
 class Vectors:
-    """A collection as a fit draws it."""
+    """Training examples of the flow: vectors, dequantised if whole numbers, and labels."""
 
     def __init__(self, collection: Collection, labels: Array, whole: bool) -> None:
         self._values, self._labels, self._whole = collection.values, labels, whole
@@ -147,12 +148,12 @@ class Vectors:
 
 
 def spread(values: Array, generator: np.random.Generator) -> Array:
-    """Whole numbers as continuous ones: each somewhere within ±½ (Theis et al. 2016)."""
+    """Uniform dequantisation: whole numbers plus uniform noise in ±½ (Theis et al. 2016)."""
     return values + generator.uniform(-0.5, 0.5, values.shape).astype(np.float32)
 
 
 def flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Bits per dimension: −log₂ p(x | label) over the number of dimensions."""
+    """Negative log likelihood in bits per dimension: −log₂ p(x | label) / D."""
     assert isinstance(network, FlowNetwork)
     values = batch["values"]
     loss = -network.log_prob(values, batch["label"]).mean() / (values.shape[1] * math.log(2))
@@ -160,7 +161,10 @@ def flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
 
 
 class FlowModel(Learned[FlowNetwork]):
-    """Samples vectors and tells their density. Satisfies `SamplerModel`, `Encodes` and `Likely`."""
+    """Normalising-flow sampler of vectors with exact density.
+
+    Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`.
+    """
 
     def __init__(self, config: Flow, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
@@ -194,8 +198,8 @@ class FlowModel(Learned[FlowNetwork]):
         Args:
             n: how many.
             condition: a `label` where the flow is conditional, or a `latent`.
-            options: not needed; it takes one pass.
-            seed: of the latent points.
+            options: not used; it takes one pass.
+            seed: of the latents.
 
         Raises:
             ConditionError: for any other condition.
@@ -208,11 +212,11 @@ class FlowModel(Learned[FlowNetwork]):
 
     @property
     def width(self) -> int:
-        """L, how many numbers `encode` makes of a vector."""
+        """L, the width of latents."""
         return self.spec.shape[0] + (self._classes if self._classes > 1 else 0)
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
-        """(n, L) float32 latent points, of one label or of all in the shares that the data have."""
+        """Draw latents (n, L) float32, of one label or of all in their shares in the data."""
         latents = np.random.default_rng(seed).standard_normal((n, self.spec.shape[0]), np.float32)
         if self._classes == 1:
             return latents
@@ -224,9 +228,9 @@ class FlowModel(Learned[FlowNetwork]):
 
     @torch.no_grad()
     def encode(self, values: Array) -> Array:
-        """(n, D) vectors → (n, D) standard normal numbers, or (n, D + K) where the flow is conditional.
+        """Vectors (n, D) → latents (n, D), or (n, D + K) where the flow is conditional.
 
-        The last K say which of the K labels it was taken for, the likeliest, so that `decode` is the inverse.
+        The last K are the one-hot label with the highest posterior, so that `decode` is the inverse.
         """
         out = []
         for rows in _chunks(self._tensor(values)):
@@ -256,9 +260,9 @@ class FlowModel(Learned[FlowNetwork]):
 
     @torch.no_grad()
     def bits_per_dim(self, values: Array) -> Array:
-        """(n,) float64: −log₂ p(x)/D, exact for continuous numbers, in bits and per unit of each number.
+        """Bits per dimension (n,) float64: −log₂ p(x) / D, exact for continuous numbers in their own units.
 
-        Of whole numbers an upper bound: the noise that spreads them (seeded, the same each time) is a guess.
+        For whole numbers an upper bound, by uniform dequantisation with a fixed seed.
         """
         if self.config.whole:
             values = spread(values, np.random.default_rng(0))
@@ -266,7 +270,7 @@ class FlowModel(Learned[FlowNetwork]):
         return -found.double().cpu().numpy() / (self.spec.shape[0] * math.log(2))
 
     def _likeliest(self, values: Tensor) -> Tensor:
-        """(B,) the label under which each vector has the highest density."""
+        """The label (B,) with the highest posterior probability for each vector."""
         each = []
         for label in range(self._classes):
             labels = torch.full((len(values),), label, device=values.device)

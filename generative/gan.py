@@ -1,13 +1,13 @@
-"""A generative adversarial network: one makes examples until the other cannot tell them from real ones.
+"""Generative adversarial network: conditional R3GAN with a relativistic loss and R1 and R2 penalties.
 
-The loss is R3GAN's (Huang et al. 2024, "The GAN Is Dead; Long Live the GAN!"): each made example is paired
-with a real one, and only the difference of their scores counts (Jolicoeur-Martineau 2019); the critic's slope
-is held down at real examples (R1, Mescheder et al. 2018) and at made ones (R2). No normalisation layers.
-Both networks step at the same time: one loss whose parts see the other network as a constant, so that the
-one fitting loop can fit it.
+The loss is R3GAN's (Huang et al. 2024, "The GAN Is Dead; Long Live the GAN!"): each generated example is
+paired with a real one, and only the difference of their scores counts (Jolicoeur-Martineau 2019); the
+critic's gradient is penalised at real examples (R1, Mescheder et al. 2018) and at generated ones (R2). No
+normalisation layers. Both networks step at the same time: one loss whose parts treat the other network as a
+constant, so that the common training loop can fit it.
 
-The latent space holds one Gaussian a class, around a centre drawn once: a class is a place in it, one can
-walk from class to class, and the critic scores how well example and class match (Miyato & Koyama 2018).
+The latent space has one Gaussian a class, around a fixed random centre, so that classes can be interpolated;
+the critic is a projection discriminator (Miyato & Koyama 2018).
 
 Read from top to bottom: the keys, the networks, the loss, the model that samples.
 """
@@ -33,13 +33,13 @@ from supervised.numerics import Precision
 
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 SMALLEST = 4  # pixels on a side of the coarsest map
-CHUNK = 64  # examples that the generator makes at once, outside of fitting
-SLOPE = 0.2  # of the leaky rectifiers, below 0
+CHUNK = 64  # examples in one batch, outside of fitting
+SLOPE = 0.2  # of leaky ReLU, below 0
 
 
 @dataclass(frozen=True)
 class GAN:
-    """The scene keys of ``gan``."""
+    """Configuration of the ``gan`` sampler; its fields are scene keys."""
 
     data: str = "frames"
     examples: int = 14_000
@@ -47,7 +47,7 @@ class GAN:
     channels: int = 48  # at the finest map; twice as many at each coarser one, up to `widest`
     widest: int = 96
     gamma: float = 1.0  # weight of R1 and R2: larger is steadier, smaller is sharper
-    penalised: float = 0.25  # share of each batch whose slopes are taken: they cost more than the rest
+    penalised: float = 0.25  # share of each batch on which the costly R1 and R2 are computed
     learning_rate: float = 1e-3
     batch_size: int = 32
     ema: float = 0.998  # decay of the averaged weights that are kept: samples come from those
@@ -70,16 +70,16 @@ class GAN:
             raise ValueError(f"penalised must be above 0 and at most 1, not {self.penalised}")
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> GANModel:
-        """A fresh generator and critic for examples of `spec`, pictures or vectors.
+        """An untrained generator and critic for examples of `spec`, images or vectors.
 
         Raises:
-            ValueError: if the sides of the pictures cannot be halved evenly.
+            ValueError: if the sides of the images cannot be halved evenly.
         """
         return GANModel(self, spec, seed, device)
 
 
 class GANNetwork(nn.Module):
-    """Generator and critic, and the classes' centres in the latent space."""
+    """Generator, critic and the classes' centres in the latent space."""
 
     centres: Tensor
     mean: Tensor
@@ -101,16 +101,16 @@ class GANNetwork(nn.Module):
             self.critic = VectorCritic(spec.shape[0], config.channels, classes)
 
     def forward(self, z: Tensor) -> Tensor:
-        """(B, L) → what the generator makes of points of the latent space."""
+        """Generate examples (B, …) from latents (B, L)."""
         made: Tensor = self.generator(z, self.belonging(z)) if self.pictures else self.generator(z)
         return made
 
     def belonging(self, z: Tensor) -> Tensor:
-        """(B, K) how probable each class is, given the point: Bayes' rule for Gaussians of variance 1."""
+        """Class posterior (B, K) of latents (B, L): Bayes' rule for Gaussians of variance 1."""
         return (z @ self.centres.T - self.centres.square().sum(1) / 2).softmax(1)
 
     def measure(self, values: Array, labels: Array) -> None:
-        """Take the mean picture of each class, or mean and deviation of each number of vectors (N, D)."""
+        """Compute the mean image of each class, or mean and deviation of each number of vectors (N, D)."""
         if isinstance(self.generator, PictureGenerator):
             for label, mean in class_means(values, labels):
                 x = torch.from_numpy(mean.astype(np.float32))[None].to(self.mean.device)
@@ -120,12 +120,12 @@ class GANNetwork(nn.Module):
             self.scale.copy_(torch.from_numpy(values.std(0)).clamp(min=1e-6))
 
     def scaled(self, values: Tensor) -> Tensor:
-        """Pictures (B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]; vectors (B, D) → mean 0 and deviation 1."""
+        """Images (B, H, W, 3) uint8 → (B, 3, H, W) in [−1, 1]; vectors (B, D) → mean 0 and deviation 1."""
         x = (values.float() - self.mean) / self.scale
         return x.permute(0, 3, 1, 2) if values.dim() == 4 else x
 
     def unscaled(self, x: Tensor) -> Tensor:
-        """The inverse; pictures are rounded and cut to what a pixel holds."""
+        """The inverse of `scaled`; images are rounded and clipped to 0…255."""
         if x.dim() == 2:
             return x * self.scale + self.mean
         values = x.permute(0, 2, 3, 1) * self.scale + self.mean
@@ -133,7 +133,7 @@ class GANNetwork(nn.Module):
 
 
 class Plan:
-    """How wide and how large the maps of pictures (H, W, 3) are, from the finest to the coarsest."""
+    """Widths and sizes of the feature maps for images (H, W, 3), from the finest to the coarsest."""
 
     def __init__(self, shape: tuple[int, ...], channels: int, widest: int) -> None:
         height, width = shape[:2]
@@ -149,7 +149,7 @@ class Plan:
 
 
 class PictureGenerator(nn.Module):
-    """(B, L) → (B, 3, H, W), about [−1, 1]: the mean picture of the class, and a departure from it."""
+    """Image generator: latents (B, L) → images (B, 3, H, W) in about [−1, 1], class mean plus a residual."""
 
     means: Tensor
 
@@ -160,7 +160,7 @@ class PictureGenerator(nn.Module):
         self.stem = nn.Linear(latents, widths[0] * plan.coarsest[0] * plan.coarsest[1])
         self.steps = nn.Sequential(Residual(widths[0]), *map(Doubling, widths, widths[1:]))
         self.ground = nn.Parameter(torch.zeros(classes, widths[-1], *plan.finest))
-        # What a class always shows, a game's walls and lettering, need not come out of the latent point.
+        # What every image of a class shows, a game's walls and lettering, need not come from the latents.
         sides = plan.finest[0] * plan.fold, plan.finest[1] * plan.fold
         self.register_buffer("means", torch.zeros(classes, 3, *sides))
         self.finish = Residual(widths[-1])
@@ -168,7 +168,7 @@ class PictureGenerator(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
 
     def forward(self, z: Tensor, belonging: Tensor) -> Tensor:
-        """See the class; `belonging` (B, K) says how probable each class is."""
+        """See the class; `belonging` (B, K) is the class posterior."""
         x = self.steps(self.stem(z).unflatten(1, (-1, *self.plan.coarsest)))
         x = x + torch.einsum("bk,kchw->bchw", belonging, self.ground)
         x = self.head(functional.leaky_relu(self.finish(x), SLOPE))
@@ -177,7 +177,7 @@ class PictureGenerator(nn.Module):
 
 
 class PictureCritic(nn.Module):
-    """(B, 3, H, W) pictures and their classes (B,) → (B,) scores, higher where they look real."""
+    """Image critic: images (B, 3, H, W) and classes (B,) → scores (B,), higher for real ones."""
 
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class PictureCritic(nn.Module):
 
 
 class VectorGenerator(nn.Module):
-    """(B, L) → (B, D)."""
+    """Vector generator: latents (B, L) → vectors (B, D)."""
 
     def __init__(self, size: int, channels: int, latents: int) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class VectorGenerator(nn.Module):
 
 
 class VectorCritic(nn.Module):
-    """(B, D) vectors and their classes (B,) → (B,) scores."""
+    """Vector critic: vectors (B, D) and classes (B,) → scores (B,), higher for real ones."""
 
     def __init__(self, size: int, channels: int, classes: int) -> None:
         super().__init__()
@@ -223,7 +223,7 @@ class VectorCritic(nn.Module):
 
 
 class ClassScore(nn.Module):
-    """Features (B, F) and classes (B,) → (B,): realness, and a projection on the class's own direction."""
+    """Projection discriminator (Miyato & Koyama 2018): features (B, F) and classes (B,) → scores (B,)."""
 
     def __init__(self, features: int, width: int, classes: int) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ class ClassScore(nn.Module):
 
 
 class Residual(nn.Module):
-    """(B, C, H, W) plus what two convolutions make of it: nothing, at first (Zhang et al. 2019, "Fixup")."""
+    """Residual block of two convolutions, the identity at initialisation (Zhang et al. 2019, "Fixup")."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class Residual(nn.Module):
 
 
 class Doubling(nn.Module):
-    """(B, C, H, W) → (B, C', 2H, 2W)."""
+    """Upsampling block by pixel shuffle: (B, C, H, W) → (B, C', 2H, 2W)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -264,12 +264,12 @@ class Doubling(nn.Module):
         self.residual = Residual(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class; each cell becomes four of its own (Shi et al. 2016)."""
+        """See the class (Shi et al. 2016)."""
         return self.residual(functional.pixel_shuffle(self.widen(x), 2))  # type: ignore[no-any-return]
 
 
 class Halving(nn.Module):
-    """(B, C, H, W) → (B, C', H/2, W/2)."""
+    """Downsampling block by pixel unshuffle: (B, C, H, W) → (B, C', H/2, W/2)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -282,12 +282,12 @@ class Halving(nn.Module):
 
 
 def dense(inputs: int, outputs: int) -> list[nn.Module]:
-    """A fully connected layer, leakily rectified."""
+    """Fully connected layer with leaky ReLU."""
     return [nn.Linear(inputs, outputs), nn.LeakyReLU(SLOPE)]
 
 
 class Pairs:
-    """A collection as a fit draws it: real examples, and a latent point of the same class for each."""
+    """Training examples of the GAN: real examples, each with latents of the same class."""
 
     def __init__(self, collection: Collection, centres: Array) -> None:
         self._values, self._labels, self._centres = collection.values, collection.labels, centres
@@ -297,18 +297,18 @@ class Pairs:
         return len(self._values)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """``real`` (B, …) as the collection has them, ``label`` (B,) int64, ``z`` (B, L) float32."""
+        """``real`` (B, …) as in the collection, ``label`` (B,) int64, ``z`` (B, L) float32."""
         label = self._labels[rows]
         noise = generator.standard_normal((len(rows), self._centres.shape[1]), np.float32)
         return {"real": self._values[rows], "label": label, "z": self._centres[label] + noise}
 
 
 def gan_loss(gamma: float, penalised: float) -> Loss:
-    """The loss of a `GANNetwork`: generator's and critic's, each with the other network as a constant.
+    """R3GAN loss of a `GANNetwork`: generator's plus critic's, each with the other network as a constant.
 
     Args:
         gamma: weight of the penalties, γ in Huang et al. 2024, eq. 5.
-        penalised: the share of the batch that they are taken on; their mean does not depend on it.
+        penalised: the share of the batch on which they are computed; their mean does not depend on it.
     """
 
     def loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -330,22 +330,22 @@ def gan_loss(gamma: float, penalised: float) -> Loss:
 
 
 def pairing(wanted_above: Tensor, wanted_below: Tensor) -> Tensor:
-    """The relativistic loss of paired scores (B,): log(1 + e^(below − above)), their mean."""
+    """Relativistic loss of paired scores (B,): the mean of log(1 + e^(below − above))."""
     return functional.softplus(wanted_below - wanted_above).mean()
 
 
 def scored(critic: nn.Module, examples: Tensor, label: Tensor, few: int) -> tuple[Tensor, Tensor]:
-    """What the critic says, and how steep it is.
+    """Critic scores and gradient penalties of real and generated examples.
 
     Args:
         critic: of examples and labels.
-        examples: (2, B, …) real ones and made ones, in pairs.
+        examples: (2, B, …) real ones and generated ones, in pairs.
         label: (B,).
-        few: on how many of the B the slopes are taken.
+        few: on how many of the B the penalties are computed.
 
     Returns:
         scores (2, B), and (2,) R1 and R2: the mean over `few` of ‖∇ₓ critic(x)‖²; zeros if `few` is 0. In
-        float32 whatever the number format: they are differentiated twice.
+        float32 even under autocast: they are differentiated twice.
     """
     penalties = torch.zeros(2, device=examples.device)
     parts = []
@@ -363,7 +363,7 @@ def scored(critic: nn.Module, examples: Tensor, label: Tensor, few: int) -> tupl
 
 
 class GANModel(Learned[GANNetwork]):
-    """Samples in one pass. Satisfies `sim.protocols.SamplerModel` and `Decodes`."""
+    """GAN sampler of images or vectors in one pass. Satisfies `sim.protocols.SamplerModel` and `Decodes`."""
 
     def __init__(self, config: GAN, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
@@ -376,7 +376,7 @@ class GANModel(Learned[GANNetwork]):
             learning_rate=self.config.learning_rate,
             betas=(0.0, 0.99),  # the other network moves the target: no momentum (Huang et al. 2024)
             batch_size=self.config.batch_size,
-            max_grad_norm=1e3,  # a guard, not a part of the method
+            max_grad_norm=1e3,  # a safeguard, not a part of the method
             ema=self.config.ema,
             precision=self.config.precision,
             validate_every=VALIDATE_EVERY,
@@ -387,7 +387,7 @@ class GANModel(Learned[GANNetwork]):
         return Fit(self.network, loss, *pairs, options, seed=seed, device=str(self.device))
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint; one without the critic samples as well.
+        """Load weights from a checkpoint; one without the critic is enough to sample.
 
         Raises:
             ValueError: if names or shapes differ from this network's.
@@ -403,8 +403,8 @@ class GANModel(Learned[GANNetwork]):
         Args:
             n: how many.
             condition: a `label`, or a `latent`.
-            options: not needed; it takes one pass.
-            seed: of the latent points.
+            options: not used; it takes one pass.
+            seed: of the latents.
 
         Raises:
             ConditionError: for any other condition.
@@ -416,7 +416,7 @@ class GANModel(Learned[GANNetwork]):
         return Samples(self.decode(latents), seed, condition)
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
-        """(n, L) float32 latent points, of one class or of all alike."""
+        """Draw latents (n, L) float32, of one class or of all with equal probability."""
         names = self.spec.label_names
         classes = np.random.default_rng((seed, 1)).integers(len(names), size=n)
         if label is not None:
@@ -427,7 +427,7 @@ class GANModel(Learned[GANNetwork]):
 
     @torch.no_grad()
     def decode(self, latents: Array) -> Array:
-        """(n, L) float32 → pictures (n, H, W, 3) uint8, or vectors (n, D) float32."""
+        """Latents (n, L) float32 → images (n, H, W, 3) uint8, or vectors (n, D) float32."""
         z = torch.from_numpy(np.array(latents, np.float32)).to(self.device)
         made = [self.network.unscaled(self.network(part)).cpu() for part in torch.split(z, CHUNK)]
         return torch.cat(made).numpy()

@@ -1,13 +1,12 @@
-"""A normalising flow on pictures: transformers that rewrite a picture into noise patch by patch, and back.
+"""Normalising flow for images: TarFlow, an autoregressive transformer flow on patches.
 
-TarFlow (Zhai et al. 2024, "Normalizing Flows are Capable Generative Models"): a picture is cut into patches;
-a block subtracts from each patch, and divides by, what a causal transformer foretells from the patches
-before it; the next block goes the other way round. All patches at once on the way to noise, one after
-another on the way back. Learned with Gaussian noise on the pictures; samples are cleaned of it by one step
-along the density's slope (Tweedie's formula). Everything runs in float32: a density is a difference of large
-logarithms.
+Zhai et al. 2024, "Normalizing Flows are Capable Generative Models": an image is cut into patches; a block is
+an affine autoregressive flow, whose shift and scale of each patch a causal transformer predicts from the
+patches before it; the next block has the reverse order. Encoding takes all patches at once, sampling one
+after another. Trained with Gaussian noise on the images; samples are denoised by one step along the score
+(Tweedie's formula). Everything runs in float32: a log density is a difference of large numbers.
 
-Beyond the paper the mean picture of each class is subtracted first: most of a game's picture never changes.
+Beyond the paper the mean image of each class is subtracted first: most of a game's image never changes.
 
 Read from top to bottom: the keys, the network, the loss, the model that samples.
 """
@@ -31,7 +30,7 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.learned import Learned
 
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
-CHUNK = 64  # pictures that pass through the network at once, outside of fitting
+CHUNK = 64  # images in one batch, outside of fitting
 LEVELS = 256  # values of a pixel
 PER_UNIT = (LEVELS - 1) / 2  # how many of them to a unit of [−1, 1], which the first and the last end
 STEEPEST = 4.0  # largest absolute logarithm of what one block divides by
@@ -39,7 +38,7 @@ STEEPEST = 4.0  # largest absolute logarithm of what one block divides by
 
 @dataclass(frozen=True)
 class ImageFlow:
-    """The scene keys of ``image-flow``."""
+    """Configuration of the ``image-flow`` sampler; its fields are scene keys."""
 
     data: str = "frames"
     examples: int = 14_000
@@ -48,7 +47,7 @@ class ImageFlow:
     heads: int = 2
     blocks: int = 4
     layers: int = 2  # of each block's transformer
-    noise: float = 0.05  # deviation of what is added to pictures in [−1, 1]
+    noise: float = 0.05  # standard deviation of the noise on images in [−1, 1]
     learning_rate: float = 2e-3
     batch_size: int = 16
     ema: float = 0.995  # decay of the averaged weights that are kept
@@ -68,10 +67,10 @@ class ImageFlow:
             raise ValueError(f"noise must be between 0 and 1, not {self.noise}")
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> ImageFlowModel:
-        """A fresh flow for pictures of `spec`.
+        """An untrained flow for images of `spec`.
 
         Raises:
-            ValueError: if `spec` is of vectors, or the patches do not fit.
+            ValueError: if `spec` is of vectors, or the patch size does not divide the image's.
         """
         if not spec.pictures:
             raise ValueError('an "image-flow" is for pictures; for vectors there is "flow"')
@@ -81,14 +80,14 @@ class ImageFlow:
 
 
 class Memory:
-    """What one layer's attention has seen so far: keys and values, each (B, heads, t, C / heads)."""
+    """Key–value cache of one attention layer: keys and values, each (B, heads, t, C / heads)."""
 
     def __init__(self) -> None:
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
 
     def extended(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """All of them, the new ones last."""
+        """Append keys and values, and return all of them."""
         if self.keys is not None and self.values is not None:
             keys, values = torch.cat([self.keys, keys], 2), torch.cat([self.values, values], 2)
         self.keys, self.values = keys, values
@@ -96,7 +95,7 @@ class Memory:
 
 
 class Layer(nn.Module):
-    """Attention to what comes before, then a perceptron; (B, T, C) → (B, T, C)."""
+    """Transformer layer with causal attention and an MLP: (B, T, C) → (B, T, C)."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -107,7 +106,7 @@ class Layer(nn.Module):
         self.widen, self.narrow = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
 
     def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
-        """See the class; with a memory, x is the next token alone (B, 1, C)."""
+        """See the class; with a key–value cache, x is the next token alone (B, 1, C)."""
         parts = self.asking(self.before_attention(x)).chunk(3, 2)
         query, key, value = (p.unflatten(2, (self.heads, -1)).transpose(1, 2) for p in parts)
         if memory is not None:
@@ -118,7 +117,7 @@ class Layer(nn.Module):
 
 
 class Block(nn.Module):
-    """One invertible rewriting of T patches (B, T, D), from the first to the last or the other way round."""
+    """Flow block: affine autoregressive transformation of T patches (B, T, D), forwards or backwards."""
 
     def __init__(self, config: ImageFlow, tokens: int, size: int, classes: int, backwards: bool) -> None:
         super().__init__()
@@ -128,11 +127,11 @@ class Block(nn.Module):
         self.enter = nn.Linear(size, config.channels)
         self.layers = nn.ModuleList(Layer(config.channels, config.heads) for _ in range(config.layers))
         self.leave = nn.Linear(config.channels, 2 * size)
-        nn.init.zeros_(self.leave.weight)  # at first a block leaves everything as it is
+        nn.init.zeros_(self.leave.weight)  # a block is the identity at initialisation
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Towards noise: the patches rewritten, and (B,) the logarithm of the Jacobian's determinant."""
+        """Encode towards noise: transformed patches (B, T, D), and the Jacobian's log determinant (B,)."""
         x = self.turned(x)
         start = self.start[label][:, None]  # (B, 1, C)
         h = torch.cat([start, self.enter(x[:, :-1]) + start], 1) + self.place
@@ -143,7 +142,7 @@ class Block(nn.Module):
         return self.turned(z), -steepness.flatten(1).sum(1)
 
     def inverse(self, z: Tensor, label: Tensor) -> Tensor:
-        """Towards pictures, one patch after another; attention remembers what it has seen."""
+        """Decode towards images, one patch after another, with a key–value cache."""
         z = self.turned(z)
         start = self.start[label][:, None]
         memories = [Memory() for _ in self.layers]
@@ -157,17 +156,17 @@ class Block(nn.Module):
         return self.turned(torch.cat(patches, 1))
 
     def foretold(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """What is subtracted from patches, and the logarithm of what they are divided by."""
+        """Shift and log scale of the patches, (B, t, D) each, from features (B, t, C)."""
         shift, steepness = self.leave(h).chunk(2, 2)
         return shift, STEEPEST * torch.tanh(steepness / STEEPEST)
 
     def turned(self, x: Tensor) -> Tensor:
-        """In this block's order, and back."""
+        """Patches in this block's order; its own inverse."""
         return x.flip(1) if self.backwards else x
 
 
 class ImageFlowNetwork(nn.Module):
-    """Pictures (B, 3, H, W) in about [−1, 1] of one label each → noise of the same size."""
+    """TarFlow network: images (B, 3, H, W) in about [−1, 1] and labels (B,) ↔ noise of the same size."""
 
     means: Tensor
 
@@ -183,13 +182,13 @@ class ImageFlowNetwork(nn.Module):
         self.register_buffer("means", torch.zeros(self.classes, tokens, size))
 
     def measure(self, values: Array, labels: Array) -> None:
-        """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
+        """Compute the mean image of each class from images (N, H, W, 3) uint8."""
         for label, mean in class_means(values, labels):
             x = torch.from_numpy((mean / PER_UNIT - 1).astype(np.float32))
             self.means[label] = self.cut(x.permute(2, 0, 1)[None])[0]
 
     def forward(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Noise (B, T, D) of pictures, and (B,) the logarithm of the Jacobian's determinant."""
+        """Encode images: noise (B, T, D), and the log determinant (B,) of the Jacobian."""
         z = self.cut(x) - self.means[label]
         logarithm = z.new_zeros(len(z))
         for block in self.blocks:
@@ -198,19 +197,19 @@ class ImageFlowNetwork(nn.Module):
         return z, logarithm
 
     def inverse(self, z: Tensor, label: Tensor) -> Tensor:
-        """Pictures of noise."""
+        """Decode noise (B, T, D) into images (B, 3, H, W)."""
         for block in reversed(self.blocks):
             assert isinstance(block, Block)
             z = block.inverse(z, label)
         return self.joined(z + self.means[label])
 
     def log_prob(self, x: Tensor, label: Tensor) -> Tensor:
-        """(B,) nats: log p(x | label)."""
+        """Log density log p(x | label), (B,) nats."""
         z, logarithm = self.forward(x, label)
         return logarithm - 0.5 * (z.square() + math.log(2 * math.pi)).flatten(1).sum(1)
 
     def cut(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) → (B, T, D) patches, line by line."""
+        """Cut images (B, 3, H, W) into patches (B, T, D), row by row."""
         return functional.pixel_unshuffle(x, self.patch).flatten(2).transpose(1, 2)
 
     def joined(self, patches: Tensor) -> Tensor:
@@ -221,7 +220,7 @@ class ImageFlowNetwork(nn.Module):
 
 
 class NoisyPictures:
-    """A collection as a fit draws it."""
+    """Training examples of the image flow: images, labels and Gaussian noise."""
 
     def __init__(self, collection: Collection, noise: float) -> None:
         self._collection, self._noise = collection, noise
@@ -239,7 +238,7 @@ class NoisyPictures:
 
 
 def image_flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Bits per dimension of noisy pictures, as if the noise had spread each value over its own interval."""
+    """Negative log likelihood of noisy images in bits per dimension, in units of one of 256 pixel levels."""
     assert isinstance(network, ImageFlowNetwork)
     x = from_rgb(batch["rgb"]) + batch["noise"]
     bits = -network.log_prob(x, batch["label"]) / (x[0].numel() * math.log(2)) + math.log2(PER_UNIT)
@@ -247,10 +246,10 @@ def image_flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str,
 
 
 def crowding(x: Tensor, noise: float) -> Tensor:
-    """(B,) nats: Σ log Σₖ N(x; level k, noise²) over all values of noisy pictures (B, …).
+    """Log normaliser of Gaussian dequantisation, (B,) nats: Σ log Σₖ N(x; level k, noise²) over all values.
 
-    Any level may have become x; of those the true one has the share N(x; level, noise²) / Σₖ. Therefore
-    log P(picture) ≥ E[log p(x) − this], whatever the density p: the noise's own density cancels.
+    x are noisy images (B, …). The posterior of the true level is N(x; level, noise²) / Σₖ N(x; level k,
+    noise²). Therefore log P(image) ≥ E[log p(x) − this] for any density p: the noise's own density cancels.
     """
     levels = torch.arange(LEVELS, device=x.device) / PER_UNIT - 1
     total = x.new_zeros(len(x), dtype=torch.float64)
@@ -261,14 +260,14 @@ def crowding(x: Tensor, noise: float) -> Tensor:
 
 
 class ImageFlowModel(Learned[ImageFlowNetwork]):
-    """Samples pictures and bounds their likelihood. Satisfies `SamplerModel` and `Likely`."""
+    """Normalising-flow sampler of images with a likelihood bound. Satisfies `SamplerModel` and `Likely`."""
 
     def __init__(self, config: ImageFlow, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
         super().__init__(lambda: ImageFlowNetwork(config, spec), seed=seed, device=device)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this flow to pictures."""
+        """A fit of this flow to images."""
         self.network.measure(train.values, train.labels)
         options = FitOptions(
             learning_rate=self.config.learning_rate,
@@ -282,12 +281,12 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
         return Fit(self.network, image_flow_loss, *parts, options, seed=seed, device=str(self.device))
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` pictures (n, H, W, 3) uint8.
+        """`n` images (n, H, W, 3) uint8.
 
         Args:
             n: how many.
             condition: a `label`, or a `latent` (see `encode`).
-            options: not needed; it takes as many steps as there are patches, in each block.
+            options: not used; it takes as many steps as there are patches, in each block.
             seed: of the noise.
 
         Raises:
@@ -303,11 +302,11 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
 
     @property
     def width(self) -> int:
-        """L: the values of a picture, and one number for each class."""
+        """L, the width of latents: the values of an image, and one number for each class."""
         return math.prod(self.spec.shape) + len(self.spec.label_names)
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
-        """(n, L) float32 latent points, of one class or of all alike."""
+        """Draw latents (n, L) float32, of one class or of all with equal probability."""
         names = self.spec.label_names
         classes = np.random.default_rng((seed, 1)).integers(len(names), size=n)
         if label is not None:
@@ -317,7 +316,7 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
 
     @torch.no_grad()
     def encode(self, values: Array) -> Array:
-        """Pictures (n, H, W, 3) uint8 → (n, L) float32: noise, and which class each was taken for."""
+        """Images (n, H, W, 3) uint8 → latents (n, L) float32: noise, and the likeliest class as one-hot."""
         found = []
         for rgb in torch.split(self._tensor(values), CHUNK):
             x = from_rgb(rgb)
@@ -328,15 +327,15 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
 
     @torch.no_grad()
     def decode(self, latents: Array) -> Array:
-        """The inverse of `encode`; of random points pictures with the noise that `sample` takes away."""
+        """The inverse of `encode`; images of random latents keep the noise that `sample` removes."""
         made = [to_rgb(self._pictures(rows)[0]) for rows in torch.split(self._tensor(latents), CHUNK)]
         return np.concatenate(made)
 
     @torch.no_grad()
     def bits_per_dim(self, values: Array) -> Array:
-        """(n,) float64: an upper bound on −log₂ P(picture) over the number of its values; see `crowding`.
+        """Bits per dimension (n,) float64: an upper bound on −log₂ P(image) / D; see `crowding`.
 
-        The density itself is exact, of pictures with noise; the same noise for the same `values`.
+        The density of noisy images itself is exact; the noise has a fixed seed.
         """
         generator = torch.Generator().manual_seed(0)
         found = []
@@ -348,14 +347,14 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
         return torch.cat(found).numpy() / (math.prod(self.spec.shape) * math.log(2))
 
     def _each_class(self, x: Tensor) -> Tensor:
-        """(K, B) nats: log p(x | label) for each of the K labels."""
+        """Log densities log p(x | label), (K, B) nats, for each of the K labels."""
         labels = range(len(self.spec.label_names))
         each = [self.network.log_prob(x, torch.full((len(x),), k, device=x.device)) for k in labels]
         return torch.stack(each).double()
 
     @torch.no_grad()
     def _pictures(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """Noisy pictures of latent points (B, L), and their classes."""
+        """Noisy images of latents (B, L), and their classes (B,)."""
         numbers = math.prod(self.spec.shape)
         label = latents[:, numbers:].argmax(1)
         patches = latents[:, :numbers].reshape(len(latents), -1, 3 * self.config.patch**2)
@@ -363,7 +362,7 @@ class ImageFlowModel(Learned[ImageFlowNetwork]):
 
     @torch.enable_grad()
     def _cleaned(self, x: Tensor, label: Tensor) -> Tensor:
-        """The mean of what noisy pictures may have been: x + σ² ∇ log p(x) (Efron 2011)."""
+        """Denoise images by Tweedie's formula: E[image | x] = x + σ² ∇ log p(x) (Efron 2011)."""
         x = x.detach().requires_grad_()
         (slope,) = torch.autograd.grad(self.network.log_prob(x, label).sum(), x)
         return (x + self.config.noise**2 * slope).detach()

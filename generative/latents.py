@@ -1,9 +1,9 @@
-"""What lies between and along the points of a latent space: interpolation, traversal, named directions.
+"""Latent-space interpolation, traversal and named directions.
 
-A latent point z is (L,) float32. Directions are named by what in the truth they move: the simulator's facts
-of real pictures are regressed on the latents of these pictures, and the direction along which a fact changes
-most likely, E[z | fact], is Σw/(wᵀΣw) of the regression's weights w and the latents' covariance Σ. Models
-without an encoder get the principal directions of what they draw (after Härkönen et al. 2020, "GANSpace").
+A latent z is (L,) float32. Directions are named by facts of the truth: the simulator's facts of real images
+are regressed on the latents of these images, and the direction of a fact, along which E[z | fact] moves, is
+Σw/(wᵀΣw) of the regression's weights w and the latents' covariance Σ. Models without an encoder get principal
+components of their samples (after Härkönen et al. 2020, "GANSpace").
 Does not know: which model encodes and decodes.
 """
 
@@ -22,12 +22,12 @@ from sim.records import Array
 Decode: TypeAlias = Callable[[Array], Array]
 
 RIDGE = 1e-3  # of the mean variance of the latents
-LEAST = 40  # pictures from which a regression is worth anything
-PROBES = 512  # points whose drawings' principal directions are sought
+LEAST = 40  # examples that a regression needs
+PROBES = 512  # samples of a principal component analysis
 
 
 def linear(start: Array, end: Array, steps: int) -> Array:
-    """(`steps`, L) points on the straight line from one to the other, both included.
+    """Linear interpolation: (`steps`, L) points on the straight line from `start` to `end`, both included.
 
     >>> linear(np.zeros(2), np.array([2.0, 4.0]), 3)[1]
     array([1., 2.], dtype=float32)
@@ -37,10 +37,11 @@ def linear(start: Array, end: Array, steps: int) -> Array:
 
 
 def spherical(start: Array, end: Array, steps: int) -> Array:
-    """(`steps`, L) points on the arc from one to the other, whose lengths change evenly (White 2016).
+    """Spherical interpolation: (`steps`, L) points on the arc from `start` to `end` (White 2016).
 
-    In many dimensions nearly all of a Gaussian lies on a sphere, and a straight line leaves it. Where the two
-    point the same way or opposite ways there is no one arc, and the line is taken.
+    Their lengths change evenly. In many dimensions nearly all of a Gaussian lies near a sphere, and a
+    straight line leaves it. Where the two are parallel or opposite there is no unique arc, and the line is
+    taken.
 
     >>> np.linalg.norm(spherical(np.array([1.0, 0.0]), np.array([0.0, 3.0]), 3), axis=1).round(4)
     array([1., 2., 3.], dtype=float32)
@@ -59,15 +60,16 @@ def spherical(start: Array, end: Array, steps: int) -> Array:
 
 @dataclass(frozen=True)
 class Axis:
-    """A direction of a latent space and what moves along it.
+    """Direction of a latent space, along which a fact or a principal component changes.
 
     Attributes:
-        name: the fact that it moves, or the number of a principal direction.
-        direction: (L,) float32; adding it once raises the fact by 1, or goes one standard deviation.
+        name: of the fact, or the number of a principal component.
+        direction: (L,) float32; adding it once raises the fact by 1, or the component by a standard
+            deviation.
         weights: (L,) float32 and `offset`: the fact is about weights · z + offset.
         offset: see there.
-        low: of the fact in what was learned from, its 5 % quantile.
-        high: the 95 % quantile.
+        low: the fact's 5 % quantile in the data.
+        high: its 95 % quantile.
         r2: share of the fact's variance, in episodes left out of the regression, that the latents explain.
     """
 
@@ -80,22 +82,22 @@ class Axis:
     r2: float
 
     def walked(self, origin: Array, steps: int) -> tuple[Array, Array]:
-        """Points (`steps`, L) from `origin` (L,) where the fact goes from `low` to `high`, and its values."""
+        """Traversal through `origin` (L,): points (`steps`, L), and the fact there, from `low` to `high`."""
         values = np.linspace(self.low, self.high, steps)
         now = float(origin @ self.weights) + self.offset
         return (origin + (values - now)[:, None] * self.direction).astype(np.float32), values
 
 
 def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axis]:
-    """A direction for each fact that the simulator tells of these examples, the best explained first.
+    """Latent directions of the simulator's facts by ridge regression, the highest R² first.
 
     Args:
         latents: (N, L) of the examples.
-        truths: the N examples, of one class, with truths; those that do not tell every fact are left out.
-        seed: of the episodes that are left out to measure `Axis.r2`.
+        truths: the N examples, of one class, with truths; those that lack a fact are left out.
+        seed: of the episodes that are held out to measure `Axis.r2`.
 
     Returns:
-        None for facts that do not change, and none at all below `LEAST` examples.
+        One direction a fact, without facts that do not change; empty below `LEAST` examples.
     """
     rows, names, facts = told(truths)
     if len(rows) < LEAST:
@@ -120,7 +122,7 @@ def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axi
 
 
 def told(truths: Collection) -> tuple[Array, tuple[str, ...], Array]:
-    """The facts of a collection as a table: rows (K,) that tell all of them, names, values (K, F)."""
+    """Facts of a data set as a table: rows (K,) that have all of them, names, values (K, F)."""
     full = max((len(truth.facts) for truth in truths.truths), default=0)
     rows = np.array([i for i, truth in enumerate(truths.truths) if len(truth.facts) == full], np.int64)
     if not full or not len(rows):
@@ -131,7 +133,7 @@ def told(truths: Collection) -> tuple[Array, tuple[str, ...], Array]:
 
 
 def _regressed(z: Array, fact: Array) -> tuple[Array, float]:
-    """Weights (L,) and offset of ridge regression, by the smaller of the two systems that give them."""
+    """Ridge regression: weights (L,) and offset, by the smaller of the primal and the dual system."""
     centre = z.mean(0)
     moved = z - centre
     few = moved if len(z) > z.shape[1] else moved.T
@@ -146,7 +148,7 @@ def _regressed(z: Array, fact: Array) -> tuple[Array, float]:
 
 
 def _spread(z: Array, weights: Array) -> Array:
-    """(L,) the covariance of z (N, L), with a little more on its diagonal, times `weights`."""
+    """(L,) the covariance of z (N, L), with the ridge on its diagonal, times `weights`."""
     moved = z - z.mean(0)
     more = RIDGE * np.square(moved).sum() / z.shape[1] * weights
     spread: Array = (moved.T @ (moved @ weights) + more) / (len(z) - 1)
@@ -154,7 +156,7 @@ def _spread(z: Array, weights: Array) -> Array:
 
 
 def _explained(z: Array, fact: Array, apart: Array) -> float:
-    """R² on the examples `apart` (N,) bool of a regression on the others; not a number if either has none."""
+    """R² on the examples `apart` (N,) bool of a regression on the others; NaN if either has none."""
     if apart.all() or not apart.any() or fact[apart].std() == 0:
         return float("nan")
     weights, offset = _regressed(z[~apart], fact[~apart])
@@ -163,16 +165,16 @@ def _explained(z: Array, fact: Array, apart: Array) -> float:
 
 
 def principal_axes(decode: Decode, width: int, count: int, *, seed: int = 0) -> list[Axis]:
-    """Directions along which drawings differ most, the first most.
+    """Latent directions of the principal components of a model's samples, the largest variance first.
 
-    Points of a standard normal are drawn, the principal components of the drawings taken, and each
-    component's score regressed on the points.
+    Standard normal latents are decoded, the principal components of the samples computed, and each
+    component's score regressed on the latents.
 
     Args:
-        decode: draws.
+        decode: of the model.
         width: L.
         count: how many directions.
-        seed: of the points.
+        seed: of the latents.
     """
     z = np.random.default_rng(seed).standard_normal((max(PROBES, 4 * width), width))
     drawn = decode(z.astype(np.float32)).reshape(len(z), -1).astype(np.float32)

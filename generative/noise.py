@@ -1,18 +1,19 @@
-"""How much noise at which time, and the solvers that walk it back: diffusers' own, by name.
+"""Noise schedule of diffusion models, a variance-preserving cosine with shift; diffusers' solvers by name.
 
     x_t = α_t x_0 + σ_t ε,   α_t = cos φ_t,   σ_t = sin φ_t
 
-The angle φ rises in a straight line (the cosine schedule of Nichol & Dhariwal 2021, in the angles of Salimans
-& Ho 2022), between two ends of which neither is the very end: solvers that count in σ/α cannot start where α
-is 0, and at σ/α = 80 (Karras et al. 2022) nothing of a picture is left. A network tells x_0, or the
-velocity v = α_t ε − σ_t x_0, which stays of unit size at every time.
+The angle φ rises linearly (the cosine schedule of Nichol & Dhariwal 2021, in the angles of Salimans & Ho
+2022) between two ends short of 0 and π/2: solvers in σ/α cannot start where α is 0, and at σ/α = 80 (Karras
+et al. 2022) nothing of an image is left. A network predicts x_0, or the velocity v = α_t ε − σ_t x_0, which
+has unit variance at every time.
 
-Pictures of games are easier to make out than photographs: in noise of six times their contrast a paddle is
-still seen, so where it stands is learned in one time of ten and drawn in the first step of ten. A `shift`
-above 1 multiplies σ/α, between the same two ends, so that more of the walk is spent where that is decided
-(Hoogeboom et al. 2023, "simple diffusion", section 3.1, who do it for larger pictures).
+Images of games are recognisable in more noise than photographs: in noise of six times their contrast a paddle
+is still visible, so its position is learned in one time of ten and decided in the first step of ten. A
+`shift` above 1 multiplies σ/α, between the same two ends, so that more times and steps are spent there
+(Hoogeboom et al. 2023, "simple diffusion", section 3.1, who do it for larger images).
 
-Time is whole, 0 to 999: so every discrete scheduler of diffusers fits, and a checkpoint opens there.
+Times are whole numbers, 0 to 999: so every discrete scheduler of diffusers fits, and a checkpoint opens
+there.
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ from torch import Tensor
 from sim.fields import nearest
 from sim.records import Array
 
-#: What a network tells of x_t, in diffusers' words: x_0, or the velocity.
+#: The network's parametrisation by diffusers' names: x_0 ("sample"), or the velocity.
 Prediction: TypeAlias = Literal["sample", "v_prediction"]
 
 TIMESTEPS = 1000
 CLEANEST, NOISIEST = 0.01, 80.0  # σ/α at the first and the last time
 
-#: Name → its class in diffusers and its own options. The first is the one that is used unless told.
+#: Name → its class in diffusers and its own options. The first is the default.
 SCHEDULERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "dpmsolver++": ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++"}),  # Lu et al. 2022
     "sde-dpmsolver++": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
     "unipc": ("UniPCMultistepScheduler", {}),  # Zhao et al. 2023
     "euler": ("EulerDiscreteScheduler", {}),  # Karras et al. 2022, algorithm 1 without correction
-    "heun": ("HeunDiscreteScheduler", {}),  # Karras et al. 2022, algorithm 1; asks the network twice a step
+    "heun": ("HeunDiscreteScheduler", {}),  # Karras et al. 2022, algorithm 1; two evaluations a step
     "lms": ("LMSDiscreteScheduler", {}),
     "ddim": ("DDIMScheduler", {"clip_sample": False}),  # Song et al. 2020; best if steps divide 1000
     "ddpm": ("DDPMScheduler", {"clip_sample": False}),  # Ho et al. 2020
@@ -52,16 +53,16 @@ DEFAULT = next(iter(SCHEDULERS))
 
 
 class Scheduler(Protocol):
-    """What is used of a diffusers scheduler."""
+    """Interface of a diffusers scheduler, as far as it is used here."""
 
     timesteps: Tensor
     init_noise_sigma: Any
 
     def set_timesteps(self, num_inference_steps: int) -> None:
-        """Choose that many times, from noise to picture."""
+        """Set that many times, from noise to image."""
 
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor:
-        """x_t as the network knows it, of unit size."""
+        """Scale x_t to unit variance, as the network's input."""
 
     def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, **kwargs: Any) -> Any:
         """``prev_sample`` is x at the next time, with less noise."""
@@ -71,9 +72,9 @@ class Scheduler(Protocol):
 
 
 def angles(shift: float = 1.0) -> Array:
-    """(1000,) φ_t, radians, rising; with a `shift` its tangent is that many times what it would be.
+    """Angles φ_t (1000,) of the noise schedule, radians, rising; `shift` multiplies their tangent, σ/α.
 
-    How much of the walk lies in noise of six times the contrast:
+    The share of times with noise above six times the contrast:
 
     >>> [float((angles(shift) > np.arctan(6)).mean()) for shift in (1.0, 4.0)]
     [0.099, 0.355]
@@ -104,7 +105,7 @@ def alpha_at(t: Tensor, alphas: Tensor) -> Tensor:
 
 
 def betas(shift: float = 1.0) -> list[float]:
-    """(1000,) the schedule as diffusers takes it: β_t = 1 − α_t² / α_{t−1}²."""
+    """Betas (1000,) of the noise schedule for diffusers: β_t = 1 − α_t² / α_{t−1}²."""
     kept = np.cos(angles(shift)) ** 2
     rates: list[float] = (1 - kept / np.concatenate([[1.0], kept[:-1]])).tolist()
     return rates
@@ -113,14 +114,14 @@ def betas(shift: float = 1.0) -> list[float]:
 def scheduler(
     prediction: Prediction, name: str | None = None, steps: int | None = None, shift: float = 1.0
 ) -> Scheduler:
-    """A scheduler of diffusers, on this schedule.
+    """Make a scheduler of diffusers on this noise schedule.
 
-    Trailing spacing, because it begins at the noisiest time: a solver that begins earlier starts from
-    something that training never showed the network (Lin et al. 2023). No clipping of what is predicted: a
-    picture may come from a model that works in another range.
+    Trailing spacing, because it begins at the noisiest time: a solver that begins earlier starts from an
+    input that the network was not trained on (Lin et al. 2023). Predictions are not clipped: a model may work
+    in another range than [−1, 1].
 
     Args:
-        prediction: what the network tells.
+        prediction: the network's parametrisation.
         name: one of `SCHEDULERS`; the first where none is given.
         steps: how many; none where diffusers is to set them.
         shift: of the schedule, see `angles`.
@@ -148,7 +149,7 @@ def scheduler(
 
 
 def check_scheduler(name: str) -> None:
-    """Refuse names that are not in the list.
+    """Check that a scheduler's name is among `SCHEDULERS`.
 
     Raises:
         ValueError: with the nearest ones.
@@ -159,12 +160,12 @@ def check_scheduler(name: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """A block in which diffusers may hand tensors to numpy in a way that numpy 2 deprecates."""
+    """Context that silences numpy 2's deprecation of the way diffusers converts tensors."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         yield
 
 
 def takes_noise(made: Scheduler) -> bool:
-    """Whether its steps draw random numbers, from the generators that they are given."""
+    """Whether a scheduler is stochastic: its steps take random generators."""
     return "generator" in inspect.signature(made.step).parameters

@@ -1,14 +1,14 @@
-"""One step: a student draws with one look of its network what a diffusion model draws with many.
+"""Consistency distillation of a diffusion model into a one-step sampler (Song et al. 2023, algorithm 2).
 
-Song et al. 2023, "Consistency Models", algorithm 2: a teacher walks one short step from x_t to x_r, and the
-student must say the same picture at both ends. At the cleanest end that is the teacher's own, and from there
-agreement spreads to the noisiest, where walks begin. Both have the same network, and the student starts from
-the teacher's weights; of what it says at x_r no gradient is taken, and errors are measured by a pseudo-Huber
-norm (Song & Dhariwal 2023, "Improved Techniques for Training Consistency Models").
+The teacher takes one short solver step from x_t to x_r, and the student must predict the same x_0 at both. At
+the cleanest time the target is the teacher's prediction, and from there consistency spreads to the noisiest,
+where sampling begins. Both have the same network, and the student starts from the teacher's weights; no
+gradient is taken of its prediction at x_r, and errors are measured by a pseudo-Huber norm (Song & Dhariwal
+2023, "Improved Techniques for Training Consistency Models").
 
-A checkpoint is that of a diffusion model: diffusers opens it, and one step of its DDIM scheduler draws.
+A checkpoint is that of a diffusion model: diffusers opens it and samples by one step of its DDIM scheduler.
 
-Read from top to bottom: the keys, the loss, the model that learns from its teacher.
+Read from top to bottom: the keys, the loss, the model that is distilled from its teacher.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.fit import Batch, Fit
 from supervised.numerics import from_arrays
 
-BEND = 0.00054  # of the pseudo-Huber norm, for each root of the number of values; ibid., section 3.3
-ONE = SampleOptions(steps=1, scheduler="ddim")  # from noise straight to what the network says
+BEND = 0.00054  # constant c of the pseudo-Huber norm over √(number of values); ibid., section 3.3
+ONE = SampleOptions(steps=1, scheduler="ddim")  # from noise to the network's prediction
 
 
 @dataclass(frozen=True)
 class OneStep(Diffusion):
-    """The scene keys of ``one-step``: those of its teacher, and three more."""
+    """Configuration of the ``one-step`` sampler, scene keys: those of its teacher, and three more."""
 
     teacher: str = "checkpoints/frames-diffusion"  # a checkpoint of ``diffusion``, relative to the scene file
-    teacher_guidance: float = 1.0  # of the teacher while it teaches
-    grid: int = 24  # steps that the teacher's whole walk is cut into
+    teacher_guidance: float = 1.0  # guidance weight of the teacher's predictions
+    grid: int = 24  # the teacher's solver steps from noise to image
     steps: int = 1
 
     def __post_init__(self) -> None:
@@ -57,19 +57,19 @@ class OneStep(Diffusion):
         if self.steps != 1:
             raise ValueError(f"steps must be 1, not {self.steps}: for more there is diffusion")
         if self.prediction != "sample":
-            raise ValueError('prediction must be "sample": a student tells pictures')
+            raise ValueError('prediction must be "sample": consistency models predict x_0')
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> OneStepModel:
-        """A fresh student for pictures of this kind; it learns after `OneStepModel.learn_from`.
+        """An untrained student for images of this kind; call `OneStepModel.learn_from` before a fit.
 
         Raises:
-            ValueError: if the data are no pictures, or their sides cannot be folded and halved evenly.
+            ValueError: if the data are no images, or their sides cannot be folded and halved evenly.
         """
         return OneStepModel(self, spec, seed, device)
 
 
 def stops(grid: int) -> Array:
-    """(grid + 1,) times of the teacher's walk, the cleanest first.
+    """Times (grid + 1,) between the teacher's solver steps, the cleanest first.
 
     >>> stops(3).tolist()
     [0, 333, 666, 999]
@@ -80,7 +80,7 @@ def stops(grid: int) -> Array:
 def one_step_loss(
     network: nn.Module, batch: Batch, teacher: nn.Module, canvas: Canvas, grid: int, guidance: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """How far what the student says at x_t is from what it says one step of the teacher further."""
+    """Consistency loss: the student's predictions at x_t and, after the teacher's step, at x_r."""
     x_0, told = canvas.folded(batch["rgb"]), batch["told"]
     at = torch.from_numpy(stops(grid)).to(x_0.device)
     step = batch["t"] * grid // TIMESTEPS  # from stop `step + 1` to stop `step`
@@ -96,21 +96,21 @@ def one_step_loss(
     bend = BEND * math.sqrt(x_0[0].numel())
     error = ((square + bend**2).sqrt() - bend) / math.sqrt(x_0[0].numel())
     first = t == TIMESTEPS - 1
-    from_noise = grid * (error * first).mean()  # one step in `grid` is that, in the mean over many batches
+    from_noise = grid * (error * first).mean()  # one example in `grid` is at that time, on average
     return (error * importance(grid, canvas.shift).to(error)[step]).mean(), {"from_noise": from_noise}
 
 
 def importance(grid: int, shift: float = 1.0) -> Tensor:
-    """(grid,) what an error counts at each step, in the mean 1: the less the farther it goes.
+    """Loss weights (grid,) of the steps, with mean 1: inversely proportional to a step's length in σ/α.
 
-    How far is counted in σ/α (ibid., section 3.4): near the clean end, on which all builds, steps are short.
+    Song & Dhariwal 2023, section 3.4: near the clean end, on which all else builds, steps are short.
     """
     far = np.diff(np.tan(angles(shift)[stops(grid)]))
     return torch.from_numpy(grid / far / (1 / far).sum())
 
 
 def walked(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor, shift: float = 1.0) -> Tensor:
-    """x_r from x_t (B, …) and the picture in it: a step of DDIM (Song et al. 2020, equation 12, η = 0)."""
+    """DDIM step to x_r from x_t (B, …) and the predicted x_0 (Song et al. 2020, equation 12, η = 0)."""
     phi = torch.from_numpy(angles(shift)).to(x_t)
     phi_t, phi_r = (phi[time].view(-1, *[1] * (x_t.dim() - 1)) for time in (t, r))
     noise = (x_t - phi_t.cos() * picture) / phi_t.sin()
@@ -118,7 +118,7 @@ def walked(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor, shift: float = 1.
 
 
 class TaughtPictures(Noised):
-    """Pictures as a fit draws them, with what stands for no label."""
+    """Training examples of consistency distillation: those of diffusion, and the null condition."""
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """See `Noised`; ``untold`` is like ``told``."""
@@ -127,7 +127,7 @@ class TaughtPictures(Noised):
 
 
 class OneStepModel(DiffusionModel):
-    """Draws pictures out of noise in one step. Satisfies `SamplerModel`, `Taught` and `Traces`."""
+    """Consistency-distilled one-step sampler of images. Satisfies `SamplerModel`, `Taught` and `Traces`."""
 
     config: OneStep
 
@@ -136,7 +136,7 @@ class OneStepModel(DiffusionModel):
         self._teacher: nn.Module | None = None
 
     def learn_from(self, teacher: Mapping[str, Array]) -> None:
-        """Take a diffusion model's weights as those of the teacher, and to start from.
+        """Set the teacher's weights, which are the student's initial ones, too.
 
         Raises:
             ValueError: if names or shapes differ from this network's.
@@ -145,13 +145,13 @@ class OneStepModel(DiffusionModel):
         self._teacher = copy.deepcopy(self.network).requires_grad_(False)
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this student to what its teacher makes of noisy pictures.
+        """A fit of this student by consistency distillation from its teacher.
 
         Raises:
             ValueError: if it has no teacher yet.
         """
         if self._teacher is None:
-            raise ValueError("a one-step sampler learns from a teacher: call learn_from first")
+            raise ValueError("a one-step sampler is distilled from a teacher: call learn_from first")
         self.measure(train)
         none, config = np.array(len(self.spec.label_names)), self.config
         examples = (
@@ -168,22 +168,21 @@ class OneStepModel(DiffusionModel):
         return Fit(self.network, loss, *examples, fit_options(config), seed=seed, device=str(self.device))
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` pictures.
+        """`n` images (n, H, W, 3) uint8.
 
         Args:
             n: how many.
-            condition: a `label`, or each sample draws its own; or a `latent` (H·W·3,) or (n, H·W·3), the
-                noise that becomes the picture.
+            condition: a `label`, else random labels; or a `latent` (H·W·3,) or (n, H·W·3), the initial noise.
             options: `guidance`; it takes one step.
             seed: of noise and labels; sample i depends on (seed, i) alone.
 
         Raises:
-            ConditionError: for a condition that it cannot honour.
+            ConditionError: for a condition that it does not support.
         """
         check_condition(condition, self.spec, {"label", "latent"})
         return super().sample(n, condition, replace(ONE, guidance=options.guidance), seed)
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
-        """The noise (n, H, W, 3) uint8, and the pictures."""
+        """Denoising trajectory (n, H, W, 3) uint8: the noise, and the samples."""
         check_condition(condition, self.spec, {"label", "latent"})
         return super().trace(n, condition, replace(ONE, guidance=options.guidance), seed)

@@ -1,4 +1,4 @@
-"""Pictures as networks take them: channels first, in [−1, 1]."""
+"""Image tensors: conversion between RGB uint8 and channels-first float32 in [−1, 1]."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sim.records import Array
 
 
 def from_rgb(rgb: Tensor) -> Tensor:
-    """(n, H, W, 3) levels 0…255 → (n, 3, H, W) float32 in [−1, 1]."""
+    """RGB images (n, H, W, 3) in 0…255 → (n, 3, H, W) float32 in [−1, 1]."""
     return rgb.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_rgb(x: Tensor) -> Array:
-    """(n, 3, H, W) → (n, H, W, 3) uint8, rounded and cut to what a pixel holds."""
+    """Tensors (n, 3, H, W) in [−1, 1] → RGB images (n, H, W, 3) uint8, rounded and clipped."""
     levels = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,8 +1,8 @@
-"""A diffusion checkpoint, opened in diffusers.
+"""Diffusers pipeline for checkpoints of the diffusion model.
 
-A checkpoint folder of `generative.diffusion` is at the same time a folder of diffusers: ``unet/`` and
-``scheduler/`` are its own classes, and this pipeline is the little that they do not know, how pictures are
-folded and what the classes are called::
+A checkpoint folder of `generative.diffusion` is at the same time a diffusers folder: ``unet/`` and
+``scheduler/`` are its own classes, and this pipeline adds the folding of images and the names of the
+classes::
 
     from generative.pipeline import PicturePipeline
 
@@ -34,12 +34,12 @@ from sim.records import Array, Condition
 
 
 class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
-    """Network, scheduler, and what a picture is made of.
+    """Class-conditional image pipeline of diffusers: UNet, scheduler and mean images.
 
     Args:
-        unet: `UNet2DModel` that denoises folded pictures, of each class and, last, of none.
-        scheduler: any discrete one of diffusers; its ``prediction_type`` says what the network tells.
-        backdrop: what the network tells the difference from, if it does.
+        unet: `UNet2DModel` that denoises folded images, of each class and, last, of the null class.
+        scheduler: any discrete one of diffusers; its ``prediction_type`` is the network's parametrisation.
+        backdrop: the mean images, if the network predicts differences from them.
         fold: p × p pixels are one cell (`generative.canvas`).
         label_names: the classes.
     """
@@ -60,7 +60,7 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
 
     @property
     def canvas(self) -> Canvas:
-        """What the network draws on."""
+        """The network's image space."""
         height, width = self.unet.config.sample_size
         fold = self.config.fold
         return Canvas((height * fold, width * fold, 3), fold, self.scheduler.config.prediction_type)
@@ -76,11 +76,11 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         output_type: str = "pil",
         return_dict: bool = True,
     ) -> ImagePipelineOutput | tuple[Any]:
-        """Draw pictures.
+        """Sample images.
 
         Args:
             batch_size: how many.
-            label: of which class; each draws its own where none is given.
+            label: of which class; random ones where none is given.
             num_inference_steps: of the scheduler.
             guidance_scale: 1 is none.
             seed: sample i depends on (seed, i) alone, as in `playfield sample`.

@@ -1,26 +1,25 @@
-"""Pictures from sentences: diffusion against a sketch of what the caption says.
+"""Text to image: diffusion conditioned on a sketch, the mean image predicted from the caption.
 
-A small transformer (Vaswani et al. 2017) reads the sentence, in words of its own captions, and a small
-decoder turns the meaning into a sketch: the mean of all pictures that this sentence fits, in which digits
-stand where they must and a paddle is a shadow over all the places that it may have; and beside it, because a
-ball of two pixels that may be anywhere in a ninth of the picture hardly shows in a mean, how much stands out
-in each neighbourhood. To learn a mean from captions takes minutes, and many captions: from 10,000 of Pong it
-learns by heart what goes together by chance and is further from unseen pictures than the mean of all, from
-43,000 it is not. What is left to the denoising network is to choose, place by place, what the noise
-shows of what the sketch allows; so it may be small, as it hears of the sentence where it matters.
+A small transformer (Vaswani et al. 2017) encodes the caption, and a small decoder predicts a sketch from it:
+the mean of all images with this caption, in which digits are sharp and a paddle is a blur over its possible
+places; and beside it, because a ball of two pixels somewhere in a ninth of the image hardly shows in a mean,
+the largest deviation from the mean in each neighbourhood. Learning the mean takes minutes, and many captions:
+from 10,000 of Pong it overfits to chance correlations and is further from held-out images than the mean of
+all, from 43,000 it is not. The denoising network then only has to choose among what the sketch allows, so it
+may be small: the condition is given to it where it matters.
 
-(A network that attends to words, as in Rombach et al. 2022, learned next to nothing in the same time: what a
-word means is then only told by how well noise is taken away, and in small things that is little. For the same
-reason nothing of how well the denoising network does comes back to the sketch.)
+(A network that attends to words, as in Rombach et al. 2022, learned next to nothing in the same time: it
+learns a word's meaning only from the denoising loss, to which small objects contribute little. For the same
+reason no gradient of the denoising loss reaches the sketch.)
 
-Beside the noise the network is shown the sketch and where each cell lies (Liu et al. 2018, "CoordConv").
-Guidance works as with classes: in one example of ten the sentence is withheld, and an empty one stands for
-none.
+The network's input is the noisy image, the sketch and a position encoding (Liu et al. 2018, "CoordConv").
+Classifier-free guidance works as with classes: the caption is dropped in one example of ten, and an empty one
+is the null condition.
 
-Sentences come from a grammar (`supervised.wording`), so that what a picture shows can be held to what
-was asked for. A word that no caption has is refused by name.
+Captions come from a grammar (`supervised.wording`), so that samples can be checked against their prompt. A
+word that no caption has is refused by name.
 
-Read from top to bottom: the keys, tokens, reader and sketch, the network, the loss, the model that samples.
+Read from top to bottom: the keys, tokens, text encoder and sketch, the network, the loss, the sampler.
 """
 
 from __future__ import annotations
@@ -55,24 +54,24 @@ from supervised.fit import Batch, Fit
 from supervised.grammar import split
 from supervised.learned import Learned
 
-LONGEST = 48  # tokens of a sentence
-NOTHING = 0  # the token that fills the places behind a sentence
+LONGEST = 48  # tokens of a caption at most
+NOTHING = 0  # the padding token
 HEADS = 4
-LEAST = 4  # cells on a side where a sketch begins
-NEAR = (2, 4, 8)  # cells on a side of the neighbourhoods that a sketch tells of
-WEIGHT_NEAR = 0.02  # of what it tells of them in its error: pixels stray about a fiftieth as much
+LEAST = 4  # cells on a side of the sketch decoder's coarsest map
+NEAR = (2, 4, 8)  # cells on a side of the neighbourhoods of local maximum deviations
+WEIGHT_NEAR = 0.02  # loss weight of the local maximum deviations: pixels vary about a fiftieth as much
 
 
 @dataclass(frozen=True)
 class TextToImage(Diffusion):
-    """The scene keys of ``text_to_image``."""
+    """Configuration of the ``text_to_image`` sampler; its fields are scene keys."""
 
     data: str = "frames/pong"
     channels: tuple[int, ...] = (24, 32, 32)
     attention: bool = True
     backdrop: bool = True  # always: the sketch
-    width: int = 64  # of the reader
-    depth: int = 2  # layers of the reader
+    width: int = 64  # of the text encoder
+    depth: int = 2  # layers of the text encoder
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -89,10 +88,10 @@ class TextToImage(Diffusion):
             raise ValueError("text_to_image always draws against its sketch: leave backdrop out")
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> TextToImageModel:  # type: ignore[override]
-        """A fresh model for pictures with captions.
+        """An untrained model for images with captions.
 
         Raises:
-            ValueError: if the data have no captions, are no pictures, or cannot be folded and halved evenly.
+            ValueError: if the data have no captions, are no images, or cannot be folded and halved evenly.
         """
         if not spec.words:
             raise ValueError(f'the data "{self.data}" have no captions to draw from: use diffusion')
@@ -100,7 +99,7 @@ class TextToImage(Diffusion):
 
 
 def tokens(sentences: Sequence[str], words: Sequence[str]) -> Array:
-    """(N, 48) int64: each word's place among `words`, from 1, and 0 behind the sentence.
+    """Tokenize sentences: (N, 48) int64, each word's index in `words` from 1, padded with 0.
 
     Raises:
         ConditionError: if a sentence is too long.
@@ -119,7 +118,7 @@ def tokens(sentences: Sequence[str], words: Sequence[str]) -> Array:
 
 
 class Reader(nn.Module):
-    """(n, 48) tokens → (n, `width`), what a sentence says.
+    """Text encoder, a transformer: tokens (n, 48) → embeddings (n, `width`).
 
     In float32 throughout: it is too small to gain by less, and both fits in bfloat16 on CUDA became NaN,
     where five of reader and sketch alone in float32 did not.
@@ -129,7 +128,7 @@ class Reader(nn.Module):
         super().__init__()
         self.word = nn.Embedding(words + 1, width)
         self.place = nn.Parameter(0.02 * torch.randn(LONGEST + 1, width))
-        self.whole = nn.Parameter(0.02 * torch.randn(1, 1, width))  # reads along and gathers the meaning
+        self.whole = nn.Parameter(0.02 * torch.randn(1, 1, width))  # class token
         layer = nn.TransformerEncoderLayer(
             width, HEADS, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
@@ -139,13 +138,13 @@ class Reader(nn.Module):
     def forward(self, sentence: Tensor) -> Tensor:
         """See the class."""
         x = torch.cat([self.whole.expand(len(sentence), -1, -1), self.word(sentence)], 1) + self.place
-        silent = nn.functional.pad(sentence == NOTHING, (1, 0))  # never the place that reads along
+        silent = nn.functional.pad(sentence == NOTHING, (1, 0))  # padding; never the class token
         read: Tensor = self.out(self.layers(x, src_key_padding_mask=silent)[:, 0])
         return read
 
 
 class Sketch(nn.Module):
-    """(n, `width`) → (n, `channels`, h, w), how the pictures of what was read differ from all, on average."""
+    """Sketch decoder: text embeddings (n, `width`) → predicted mean residual images (n, `channels`, h, w)."""
 
     def __init__(self, width: int, channels: int, cells: tuple[int, int]) -> None:
         super().__init__()
@@ -162,11 +161,11 @@ class Sketch(nn.Module):
         """See the class."""
         height, width = self._cells
         differs: Tensor = self.grow(self.start(read).view(len(read), -1, *self._least))
-        return differs[..., :height, :width]  # where doubling went beyond
+        return differs[..., :height, :width]  # upsampling may give more
 
 
 class TextNetwork(nn.Module):
-    """Reader, sketch and UNet: (n, c, h, w), t, (n, 48) tokens → ``.sample`` (n, c, h, w)."""
+    """Text encoder, sketch decoder and UNet: x_t (n, c, h, w), t, tokens (n, 48) → ``.sample`` like x_t."""
 
     def __init__(self, config: TextToImage, canvas: Canvas, words: int) -> None:
         from generative.backdrop import AgainstSketch, coordinates  # imports diffusers
@@ -183,7 +182,7 @@ class TextNetwork(nn.Module):
         )
 
     def sketched(self, sentence: Tensor) -> Tensor:
-        """(n, 48) tokens → (n, c + 3, h, w): the picture, and how much stands out near each cell."""
+        """Sketches (n, c + 3, h, w) of tokens (n, 48): mean residual image and local maximum deviations."""
         with torch.autocast(sentence.device.type, enabled=False):
             read = self.text["reader"](sentence)
         told: Tensor = self.text["sketch"](read)
@@ -195,7 +194,7 @@ class TextNetwork(nn.Module):
 
 
 def text_loss(network: TextNetwork, batch: Batch, canvas: Canvas) -> tuple[Tensor, dict[str, Tensor]]:
-    """The velocity's error, as `diffusion_loss`, and the sketch's: what has the least is the mean picture."""
+    """Text-to-image loss: `diffusion_loss` plus the sketch's squared error, which the mean minimises."""
     sketch = network.sketched(batch["told"])
     loss, figures = diffusion_loss(network.drawing, {**batch, "told": sketch.detach()}, canvas)
     differs = canvas.folded(batch["rgb"]) - network.drawing.backdrop.pictures
@@ -205,7 +204,7 @@ def text_loss(network: TextNetwork, batch: Batch, canvas: Canvas) -> tuple[Tenso
 
 
 def standing_out(differs: Tensor) -> Tensor:
-    """(n, c, h, w) → (n, 3, h, w): the most that a pixel of the same 2 × 2, 4 × 4 and 8 × 8 cells differs."""
+    """Local maximum deviation: residuals (n, c, h, w) → (n, 3, h, w), maxima in blocks of 2², 4² and 8²."""
     most = differs.abs().amax(1, keepdim=True)
     height, width = most.shape[-2:]
     blocks = [nn.functional.max_pool2d(most, k, ceil_mode=True) for k in NEAR]
@@ -217,7 +216,7 @@ def standing_out(differs: Tensor) -> Tensor:
 
 
 class TextToImageModel(Learned[TextNetwork]):
-    """Draws what a sentence says. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
+    """Text-to-image diffusion sampler. Satisfies `sim.protocols.SamplerModel` and `Traces`."""
 
     def __init__(self, config: TextToImage, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
@@ -226,7 +225,7 @@ class TextToImageModel(Learned[TextNetwork]):
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this model to pictures and their captions; what is kept are averaged weights."""
+        """A fit of this model to captioned images; its averaged weights (EMA) are kept."""
         self.network.drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
         validation_examples = self._examples(validation, 0.0)
@@ -241,14 +240,14 @@ class TextToImageModel(Learned[TextNetwork]):
         )
 
     def _examples(self, collection: Collection, withheld: float) -> Noised:
-        """Its pictures and tokens; where nothing is said of a picture, it is learned without a sentence."""
+        """Training examples of a data set; an empty caption is the null condition."""
         silence = np.full(LONGEST, NOTHING, np.int64)
         return Noised(
             collection.values, tokens(collection.captions, self.spec.words), silence, self.canvas, withheld
         )
 
     def layout(self) -> Layout:
-        """A checkpoint's files: the UNet and the scheduler as diffusers keeps them, the rest beside."""
+        """A checkpoint's files: UNet and scheduler in the layout of diffusers, the rest beside them."""
         network: Any = self.network.drawing.unet
         files = {
             "drawing.unet.": f"unet/{WEIGHTS}",
@@ -263,17 +262,17 @@ class TextToImageModel(Learned[TextNetwork]):
         return Layout(files, told)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` pictures.
+        """`n` images (n, H, W, 3) uint8.
 
         Args:
             n: how many.
-            condition: a `text` that all of them show, or anything goes; a `frame` with a `mask`, of which
-                what is hidden is filled in; or a `latent` (H·W·3,) or (n, H·W·3), the noise to start from.
-            options: all of them; filling in has its own scheduler.
+            condition: a `text` for all of them, else unconditional; a `frame` with a `mask`, whose True part
+                is inpainted; or a `latent` (H·W·3,) or (n, H·W·3), the initial noise.
+            options: all of them; inpainting has its own scheduler.
             seed: of noise; sample i depends on (seed, i) alone.
 
         Raises:
-            ConditionError: for a condition that it cannot honour, such as a word that no caption has.
+            ConditionError: for a condition that it does not support, such as a word that no caption has.
             ValueError: for an unknown scheduler.
         """
         denoisers = self._denoisers(condition, [condition.text or ""], options)
@@ -281,12 +280,12 @@ class TextToImageModel(Learned[TextNetwork]):
         return Samples(drawn, seed, condition)
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
-        """The same pictures (n, H, W, 3) uint8 in the making: the noise, then one yield a step."""
+        """Denoising trajectory of the same images (n, H, W, 3) uint8: the noise, then one yield a step."""
         denoisers = self._denoisers(condition, [condition.text or ""], options)
         return trace(self.canvas, denoisers, n, condition, options, seed, self.device)
 
     def illustrate(self, texts: Sequence[str], options: SampleOptions, seed: int) -> Array:
-        """A picture (H, W, 3) uint8 of each of n sentences; of one it is the first that `sample` gives.
+        """An image (H, W, 3) uint8 for each of n texts; for a single text it is the first of `sample`.
 
         Raises:
             ConditionError: for a word that no caption has.
@@ -298,9 +297,9 @@ class TextToImageModel(Learned[TextNetwork]):
 
     @torch.no_grad()
     def _denoisers(self, condition: Condition, texts: Sequence[str], options: SampleOptions) -> DenoiserOf:
-        """Numbers of samples → what the network says of those, which are told one text each, or all the one.
+        """A range of sample indices → the guided denoiser with their texts: one each, or the one for all.
 
-        Texts are read once.
+        Texts are encoded once.
         """
         check_condition(condition, self.spec, {"text", "frame", "mask", "latent"})
         sentences = torch.from_numpy(tokens([*texts, ""], self.spec.words)).to(self.device)

@@ -1,11 +1,10 @@
-"""A variational autoencoder: a picture becomes a point of a small latent space, and a point a picture.
+"""Variational autoencoder of images with a Gaussian-mixture prior and discretised logistic likelihood.
 
-Kingma & Welling 2014, "Auto-Encoding Variational Bayes". The encoder says where in the latent space a picture
-lies, and how surely: q(z|x), a Gaussian with a diagonal covariance. The decoder says how likely every
-value of every pixel is: p(x|z), logistic distributions cut into the 256 values that a pixel has (Salimans et
-al. 2017, "PixelCNN++"), so that bits per dimension can be compared with those of other models.
+Kingma & Welling 2014, "Auto-Encoding Variational Bayes". The encoder gives q(z|x), a Gaussian with a diagonal
+covariance. The decoder gives p(x|z), discretised logistic distributions over the 256 values of a pixel
+(Salimans et al. 2017, "PixelCNN++"), so that bits per dimension can be compared with those of other models.
 The prior p(z) is a mixture of one Gaussian a class, learned with the rest (Dilokthanakul et al. 2016), so
-that the latent space has a region for each game, and a class can be asked for.
+that samples can be conditioned on a class.
 
 Read from top to bottom: the keys, the network, the loss, the model that samples.
 """
@@ -32,20 +31,20 @@ from supervised.numerics import Precision
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 WARMUP = 30  # updates
 SMALLEST = 4  # pixels on a side of the coarsest map
-CHUNK = 64  # pictures that pass the network together, outside of fitting
-SHARPEST = -7.0  # least log of a logistic's scale, where a pixel's values span [−1, 1]: certain of one value
+CHUNK = 64  # images in one batch, outside of fitting
+SHARPEST = -7.0  # least log scale of the logistic, with pixels in [−1, 1]: nearly all mass on one value
 
 
 @dataclass(frozen=True)
 class VAE:
-    """The scene keys of ``vae``."""
+    """Configuration of the ``vae`` sampler; its fields are scene keys."""
 
     data: str = "frames"
     examples: int = 12_000
     latents: int = 48
     channels: int = 48  # at the finest map; half as many more at each coarser one
-    beta: float = 1.0  # weight of the latent code's cost; 1: a bound on the likelihood (Higgins et al. 2017)
-    free_bits: float = 0.0  # nats that each latent may cost while learning as if it cost none; see `vae_loss`
+    beta: float = 1.0  # weight of the KL divergence; 1: a bound on the likelihood (Higgins et al. 2017)
+    free_bits: float = 0.0  # nats of each latent's KL divergence that are not penalised; see `vae_loss`
     learning_rate: float = 5e-3
     batch_size: int = 64
     ema: float = 0.995
@@ -70,10 +69,10 @@ class VAE:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def build(self, spec: Spec, *, seed: int, device: str = "cpu") -> VAEModel:
-        """A fresh autoencoder for pictures of this kind.
+        """An untrained autoencoder for images of this kind.
 
         Raises:
-            ValueError: if the data are no pictures, or their sides cannot be halved evenly.
+            ValueError: if the data are no images, or their sides cannot be halved evenly.
         """
         if not spec.pictures:
             raise ValueError(f'a vae learns pictures, and "{self.data}" are vectors: use a flow')
@@ -81,12 +80,12 @@ class VAE:
 
 
 class VAENetwork(nn.Module):
-    """Encoder, decoder and prior of pictures (H, W, 3) in C classes with L latents.
+    """Encoder, decoder and prior of a VAE for images (H, W, 3) in C classes with L latents.
 
-    The decoder tells how a picture differs from the mean picture of its class, or where z may belong to
-    several, from theirs, weighed by how probable each is. How unsure it is is one number for all pixels
-    (Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated Decoders"): if it could be unsure
-    of some, it would rather be so wherever something may move than have the code tell where it is.
+    The decoder predicts the difference from the mean images of the classes, weighted by the class posterior
+    of z. The logistic's scale is one number for all pixels (Rybkin et al. 2021, "Simple and Effective VAE
+    Training with Calibrated Decoders"): with a scale for each pixel it would be uncertain wherever something
+    may move rather than encode where it is.
     """
 
     means: Tensor
@@ -114,7 +113,7 @@ class VAENetwork(nn.Module):
             conv(steps[-1], steps[-1]), *map(doubling, steps[::-1], steps[-2::-1]), conv(steps[0], steps[0])
         )
         self.head = nn.Conv2d(steps[0], values, 3, 1, 1)
-        # A tenth of −log of the pixels' scale, which has far to go.
+        # −log scale over 10: the scale must change by orders of magnitude in training.
         self.certainty = nn.Parameter(torch.tensor(0.2))
         classes = len(spec.label_names)
         self.prior_mean = nn.Parameter(torch.randn(classes, config.latents))
@@ -122,18 +121,18 @@ class VAENetwork(nn.Module):
         self.register_buffer("means", torch.zeros(classes, 3, height, width))
 
     def measure(self, values: Array, labels: Array) -> None:
-        """Take the mean picture of each class from (N, H, W, 3) uint8 pictures."""
+        """Compute the mean image of each class from images (N, H, W, 3) uint8."""
         for label, mean in class_means(values, labels):
             self.means[label] = from_rgb(torch.from_numpy(mean)[None])[0]
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) in [−1, 1] → mean and log of the scale of q(z|x), (N, L) each."""
+        """Encode images (N, 3, H, W) in [−1, 1]: mean and log scale of q(z|x), (N, L) each."""
         h = self.down(functional.pixel_unshuffle(x, self.fold)).flatten(1)
         mean, log_scale = self.to_latent(h).float().chunk(2, 1)
         return mean, log_scale.clamp(-6, 3)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, L) → mean (N, 3, H, W) and log of the scale () of p(x|z)."""
+        """Decode latents (N, L): mean (N, 3, H, W) and log scale () of p(x|z)."""
         h = self.from_latent(z).unflatten(1, (-1, *self.coarse))
         mean = functional.pixel_shuffle(self.head(self.up(h)).float(), self.fold)
         of_class = self.class_logs(z).softmax(1)  # (N, C)
@@ -141,26 +140,26 @@ class VAENetwork(nn.Module):
         return mean, (-10 * self.certainty).clamp(SHARPEST, 2)
 
     def class_logs(self, z: Tensor) -> Tensor:
-        """(N, L) → (N, C) log density of each class's prior at z."""
+        """Log density (N, C) of each class's prior at latents (N, L)."""
         return gaussian_log(z[:, None], self.prior_mean, self.prior_log_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) → the same, through the latent space."""
+        """Reconstruct images (N, 3, H, W) through the mean of q(z|x)."""
         return self.decode(self.encode(x)[0])[0]
 
 
 def conv(inputs: int, outputs: int) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), SiLU (Elfwing et al. 2018)."""
+    """Convolution block: 3×3 convolution, group normalisation (Wu & He 2018), SiLU (Elfwing et al. 2018)."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.GroupNorm(8, outputs), nn.SiLU())
 
 
 def halving(inputs: int, outputs: int) -> nn.Sequential:
-    """(N, C, H, W) → (N, C', H/2, W/2)."""
+    """Downsampling block by strided convolution: (N, C, H, W) → (N, C', H/2, W/2)."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.GroupNorm(8, outputs), nn.SiLU())
 
 
 def doubling(inputs: int, outputs: int) -> nn.Sequential:
-    """(N, C, H, W) → (N, C', 2H, 2W): each pixel becomes four (Shi et al. 2016)."""
+    """Upsampling block by pixel shuffle (Shi et al. 2016): (N, C, H, W) → (N, C', 2H, 2W)."""
     return nn.Sequential(
         nn.Conv2d(inputs, 4 * outputs, 1, bias=False),
         nn.PixelShuffle(2),
@@ -171,7 +170,7 @@ def doubling(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def discretized_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Log p of each pixel's value: the logistic's mass between its neighbours (Salimans et al. 2017, eq. 2).
+    """Discretised logistic log likelihood of each pixel (Salimans et al. 2017, eq. 2).
 
     Args:
         x: (…) values k/127.5 − 1 for k = 0 … 255; the first and the last also take what lies beyond.
@@ -193,27 +192,27 @@ def discretized_logistic(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def gaussian_divergence(mean: Tensor, log_scale: Tensor, to_mean: Tensor, to_log_scale: Tensor) -> Tensor:
-    """KL(q‖p) in nats between diagonal Gaussians (…, L), of each latent by itself (ibid., appendix B)."""
+    """KL divergence KL(q‖p), nats, of diagonal Gaussians (…, L), latent by latent (ibid., appendix B)."""
     ratio = (2 * (log_scale - to_log_scale)).exp()
     distance = (mean - to_mean).square() * (-2 * to_log_scale).exp()
     return 0.5 * (ratio + distance - 1 - 2 * (log_scale - to_log_scale))
 
 
 def gaussian_log(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """Log density of diagonal Gaussians (…, L) at z, summed over L."""
+    """Log density of diagonal Gaussians (…, L) at z, nats, summed over L."""
     return (-0.5 * ((z - mean) * (-log_scale).exp()).square() - log_scale - 0.5 * math.log(2 * math.pi)).sum(
         -1
     )
 
 
 def mixture_log(network: VAENetwork, z: Tensor) -> Tensor:
-    """(N, L) → (N,) log of the prior: the mean of the classes' Gaussians."""
+    """Log density (N,) of the mixture prior, the mean of the classes' Gaussians, at latents (N, L)."""
     parts = network.class_logs(z)
     return parts.logsumexp(1) - math.log(parts.shape[1])
 
 
 class Pictures:
-    """A collection as a fit draws it: pictures, classes, and the noise of one draw from q(z|x)."""
+    """Training examples of the VAE: images, classes, and the noise of one draw from q(z|x)."""
 
     def __init__(self, collection: Collection, latents: int) -> None:
         self._collection, self._latents = collection, latents
@@ -231,13 +230,13 @@ class Pictures:
 def vae_loss(
     network: nn.Module, batch: Batch, beta: float = 1.0, free_bits: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Bits per dimension of pictures: what the pixels cost, and `beta` times what the code costs.
+    """Negative ELBO in bits per dimension: reconstruction plus `beta` times the KL divergence.
 
-    The code's cost is the divergence from the Gaussian of the picture's own class, and the class; with
-    `beta` = 1 that is an upper bound on −log₂ p(x) over the number of values. Of a game nearly all pixels are
-    background, and a decoder learns that before the code says anything, and then it never does: below
-    `free_bits` nats, in the mean over the batch, a latent is not pushed to say less (Kingma et al. 2016,
-    "Improved Variational Inference with Inverse Autoregressive Flow", appendix C.8).
+    The divergence is that from the Gaussian of the image's own class, plus log C for the class; with `beta` =
+    1 the loss is an upper bound on −log₂ p(x) over the number of values. Nearly all pixels of a game are
+    background, and a decoder that learns those first ignores the latents (posterior collapse): below
+    `free_bits` nats, in the mean over the batch, a latent's divergence is not reduced further (Kingma et al.
+    2016, "Improved Variational Inference with Inverse Autoregressive Flow", appendix C.8).
     """
     assert isinstance(network, VAENetwork)
     x = from_rgb(batch["rgb"])
@@ -254,7 +253,7 @@ def vae_loss(
 
 
 class VAEModel(Learned[VAENetwork]):
-    """Draws from a latent space. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
+    """VAE sampler of images. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
 
     def __init__(self, config: VAE, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
@@ -263,7 +262,7 @@ class VAEModel(Learned[VAENetwork]):
         self.network.eval()
 
     def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
-        """A fit of this autoencoder to pictures."""
+        """A fit of this autoencoder to images."""
         self.network.measure(train.values, train.labels)
         config = self.config
         options = FitOptions(
@@ -281,13 +280,13 @@ class VAEModel(Learned[VAENetwork]):
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
-        """`n` pictures: the means of p(x|z), without the pixels' own noise; z from the prior.
+        """`n` images: the means of p(x|z), without pixel noise; z from the prior.
 
         Args:
             n: how many.
-            condition: a `label`, whose Gaussian z comes from; or a `latent`, which is z; or a `frame`, of
-                which z is drawn from q(z|x), and whose `mask` is filled in.
-            options: `steps` of filling in; without a mask it takes one.
+            condition: a `label`, whose Gaussian z comes from; or a `latent`, which is z; or a `frame`, for
+                which z is drawn from q(z|x), and whose `mask` is inpainted.
+            options: `steps` of inpainting; without a mask it takes one.
             seed: of z.
 
         Raises:
@@ -305,11 +304,11 @@ class VAEModel(Learned[VAENetwork]):
 
     @torch.no_grad()
     def filled(self, n: int, frame: Array, mask: Array | None, steps: int, seed: int) -> Array:
-        """`n` pictures like `frame` (H, W, 3) where `mask` (H, W) is False, and likely where it is True.
+        """Inpaint `frame` (H, W, 3) where `mask` (H, W) is True, `n` times, by encoding and decoding.
 
-        The masked part starts as the frame's mean colour and is drawn anew `steps` times, each time by
+        The masked part starts as the frame's mean colour and is resampled `steps` times, each time by
         encoding the whole and decoding a draw of z (Rezende et al. 2014, appendix F). Where all is masked,
-        these are samples.
+        these are unconditional samples. Without a mask they are reconstructions from one draw of z.
         """
         generator = np.random.default_rng(seed)
         known = np.zeros(frame.shape[:2], bool) if mask is None else ~mask
@@ -327,7 +326,7 @@ class VAEModel(Learned[VAENetwork]):
         return values
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
-        """(n, L) float32 points from the prior, of one class or of all alike."""
+        """Draw latents (n, L) float32 from the prior, of one class or of all with equal probability."""
         generator = np.random.default_rng(seed)
         names = self.spec.label_names
         classes = generator.integers(len(names), size=n) if label is None else np.full(n, names.index(label))
@@ -339,25 +338,25 @@ class VAEModel(Learned[VAENetwork]):
 
     @torch.no_grad()
     def encode(self, values: Array) -> Array:
-        """Pictures (n, H, W, 3) uint8 → (n, L) float32, the means of q(z|x)."""
+        """Images (n, H, W, 3) uint8 → latents (n, L) float32, the means of q(z|x)."""
         found = [to_numpy(self.network.encode(x)[0]) for x in self._chunks(values)]
         return np.concatenate(found).astype(np.float32)
 
     @torch.no_grad()
     def decode(self, latents: Array) -> Array:
-        """(n, L) float32 → pictures (n, H, W, 3) uint8, the means of p(x|z)."""
+        """Latents (n, L) float32 → images (n, H, W, 3) uint8, the means of p(x|z)."""
         z = torch.from_numpy(np.array(latents, np.float32)).to(self.device)
         return np.concatenate([to_rgb(self.network.decode(part)[0]) for part in torch.split(z, CHUNK)])
 
     @torch.no_grad()
     def bits_per_dim(self, values: Array, draws: int = 1) -> Array:
-        """(n,) float64: an upper bound on −log₂ p(x) over the number of values.
+        """Bits per dimension (n,) float64: an upper bound on −log₂ p(x) over the number of values.
 
         Args:
             values: (n, H, W, 3) uint8.
             draws: K points from q(z|x) each; more make the bound tighter (Burda et al. 2016, eq. 8).
         """
-        generator = torch.Generator().manual_seed(0)  # the same points for the same pictures
+        generator = torch.Generator().manual_seed(0)  # the same points for the same images
         found = []
         for x in self._chunks(values):
             mean, log_scale = self.network.encode(x)
@@ -376,5 +375,5 @@ class VAEModel(Learned[VAENetwork]):
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """On the CPU, as an array."""
+    """Convert a tensor to an array on the CPU."""
     return np.asarray(tensor.detach().cpu().numpy())

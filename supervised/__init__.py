@@ -1,4 +1,4 @@
-"""Perception and language models: they look at the worlds and say what is there.
+"""Supervised models: detection, segmentation, depth, pose, classification, chess boards, captions.
 
 In: pictures (H, W, 3) uint8, text, sound or graphs. Out: a `sim.records.Percept` for each input.
 Does not know: agents, generative models, scenes. A model owns its normalisation.

@@ -1,16 +1,16 @@
-"""What one would tell without looking: the one percept that fits the pictures learned from best.
+"""Constant baselines: the single percept, the same for every image, that fits the training set best.
 
 | kind | the percept |
 |---|---|
-| boxes | one box of each class, the median of all; its score: the share of pictures that hold such a thing |
+| boxes | one box of each class, the median of all; its score: the share of images that hold the class |
 | mask | at each pixel the commonest class |
 | depth | at each pixel the median of the depths there; where there never is one, the median of all |
 | keypoints | each point's median place where it is visible |
 | label | the commonest label; its score is its share |
 | fen | the commonest board |
-| caption | a sentence that says what most often is said |
+| caption | a caption with the commonest set of facts |
 
-A model that is not clearly better has not learned to see.
+A model that is not clearly better than this has learned nothing from the images.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from supervised.metrics.grading import Kind
 
 
 def usual(kind: Kind, truths: Sequence[Percept], parse: Parser | None = None) -> Percept:
-    """The baseline of a kind; see the module.
+    """The constant baseline for one kind of percept; see the module's table.
 
     Args:
-        kind: what is told.
-        truths: of the pictures learned from, at least one, all of one size.
+        kind: of the percepts.
+        truths: of the training images, at least one, all of one size.
         parse: turns captions into facts, for the kind ``"caption"``.
 
     Raises:

@@ -1,16 +1,16 @@
-"""A board reader: a picture of a chess board → what stands on its 64 squares, as FEN.
+"""Chess board recognition: an image of a board → the pieces on its 64 squares, as FEN.
 
-    picture ──► where the board lies ──► the board laid straight ──► 13 answers for each square
-            (two looks, then by hand)      └──► letters and digits ──► who sits at the bottom
+    image ──► localisation ──────────────────► rectified board ──► 13-way logits for each square
+          (2 passes, then a contrast search)     └──► coordinate labels ──► whether Black is at the bottom
 
-A small network tells where the board lies and looks again, from nearer, at what it found (spatial
-transformers, Jaderberg et al. 2015; looking again, Lin & Lucey 2017). It is right to half a square. From
-there the board is moved, turned and stretched until light and dark squares differ most, which needs no
-learning and is right to a twentieth. Then every square lies at the same place, and convolutions with a
-stride of a square answer for each. While it learns, the second part is given the true place, a little
-off, so that neither waits for the other.
+A small network predicts the board's position, scale and rotation, and once more from a crop of what it found
+(spatial transformers, Jaderberg et al. 2015; the second pass, Lin & Lucey 2017). It is right to half a
+square. From there the board is shifted, rotated and scaled until light and dark squares differ most, which
+needs no learning and is right to a twentieth of a square. In the rectified board every square lies at the
+same place, and convolutions with a total stride of one square classify each. In training, the classifier is
+given the true position with a small error, so that it does not depend on how far the locator has come.
 
-Turned hues stand in for colours that were never seen: what a piece is does not hang on them.
+The hues of training images are rotated at random, so that boards in unseen colours are read too.
 
 Read from top to bottom: the keys, frames, the networks, examples, loss, the reader that perceives.
 """
@@ -38,29 +38,29 @@ from supervised.numerics import Precision
 from supervised.unet import conv
 from supervised.views import Views
 
-PIECES = ".PNBRQKpnbrqk"  # what can be on a square
-SIDE = 128  # pixels of the board laid straight
-GLANCE = 64  # pixels of a look for the board
-GLYPH = 16  # pixels of the quarter of a square that a letter or digit stands in
-LOOKS = 2
-NEAR = 0.9  # of a second look's width is board
-SLIDES = (0.05, 0.05, 0.04, 0.04, 0.03, 0.02, 0.01, 0.01)  # how far at most, in halves of the board
-#: This share of a board's squares is lighter or darker than the middle of the two, as it should be. Of 2,000
-#: drawn boards 0.5 % are below, and of 1,000 pictures of noise and of blots none is above.
+PIECES = ".PNBRQKpnbrqk"  # the classes of a square; "." is empty
+SIDE = 128  # pixels of the rectified board
+GLANCE = 64  # pixels of the locator's input
+GLYPH = 16  # pixels of the quarter of a square that a coordinate label stands in
+LOOKS = 2  # passes of the locator
+NEAR = 0.9  # the share of the second pass's width that the board takes
+SLIDES = (0.05, 0.05, 0.04, 0.04, 0.03, 0.02, 0.01, 0.01)  # step sizes of the search, in halves of the board
+#: The least share of squares on the right side of the threshold between light and dark for it to be a board.
+#: Of 2,000 drawn boards 0.5 % are below, and of 1,000 pictures of noise and of blots none is above.
 ALTERNATING = 0.75
 VALIDATE_EVERY = 250  # updates; also where a fit can be stopped and saved
 
 
 @dataclass(frozen=True)
 class BoardReader:
-    """The scene keys of ``board_reader``."""
+    """Configuration of the ``board_reader`` perception; its fields are scene keys."""
 
     tells: ClassVar[Kind] = "fen"
 
-    channels: int = 16  # at half the size of the board; twice, four and five times as many further in
+    channels: int = 16  # at half resolution; twice, four and five times as many at coarser ones
     learning_rate: float = 2e-3
     batch_size: int = 16
-    views: int = 10_000  # pictures to learn from; a tenth as many more to validate
+    views: int = 10_000  # training images; a tenth as many more to validate
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -78,19 +78,19 @@ class BoardReader:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> BoardReaderModel:
-        """A fresh reader; its answers are always `PIECES`, whatever `classes`."""
+        """An untrained reader; its classes are always `PIECES`, whatever `classes`."""
         return BoardReaderModel(self, seed, device)
 
 
-# A frame is where a square lies in a picture, as two complex numbers (…, 2): its middle, and what "one to the
-# right" becomes. Picture and square count from −1 to 1 over their widths; x is real, y is imaginary and down.
+# A frame is a similarity transform from a square to an image, as two complex numbers (…, 2): translation, and
+# scale times rotation. Both have coordinates from −1 to 1 over their widths; x is real, y imaginary and down.
 WHOLE = np.array([0, 1], np.complex64)
 MOVES = np.array([[1, 0], [1j, 0], [0, 1], [0, 1j]], np.complex64)  # right, down, larger, clockwise
-ENDS = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j], np.complex64)  # its corners, from above left clockwise
+ENDS = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j], np.complex64)  # corners clockwise from the top left
 
 
 def inside(outer: Tensor, inner: Tensor) -> Tensor:
-    """The frame in the picture of what has frame `inner` in the frame `outer`; (B, 2) complex each.
+    """Composition of two frames: `inner`, given within `outer`, as a frame of the image; (B, 2) complex each.
 
     >>> inside(torch.tensor([[1 + 0j, 0.5]]), torch.tensor([[1j, 0.5]])).tolist()
     [[(1+0.5j), (0.25+0j)]]
@@ -99,7 +99,7 @@ def inside(outer: Tensor, inner: Tensor) -> Tensor:
 
 
 def frame_of(percept: Percept, side: int) -> Array:
-    """The frame (2,) complex64 of a true board in a square picture of `side` pixels."""
+    """The frame (2,) complex64 of a board from its true corners, in a square image of `side` pixels."""
     points = np.array([complex(*percept.keypoints[name][:2]) for name in CORNERS])
     points = 2 * points / side - (1 + 1j)
     middle = points.mean()
@@ -110,21 +110,22 @@ def frame_of(percept: Percept, side: int) -> Array:
 
 
 def looked(pictures: Tensor, frame: Tensor, at: Tensor) -> Tensor:
-    """Pictures (B, C, S, S) as seen at points `at` (h, w) of frames (B, 2), complex; gives (B, C, h, w)."""
+    """Bilinear sampling of images (B, C, S, S) at points `at` (h, w) of frames (B, 2); gives (B, C, h, w)."""
     points = torch.view_as_real(frame[:, :1, None] + frame[:, 1:, None] * at)
     return functional.grid_sample(pictures, points, padding_mode="border", align_corners=False)
 
 
 def raster(size: int) -> Tensor:
-    """The middles of size × size pixels over a frame, complex (size, size)."""
+    """The sampling grid of size × size pixel centres over a frame, complex (size, size)."""
     along = (2 * torch.arange(size) + 1) / size - 1
     return torch.complex(along.expand(size, size), along[:, None].expand(size, size))
 
 
 def rim() -> Tensor:
-    """Where digits and letters stand: the points of 16 quarters of squares, complex (16 · GLYPH, GLYPH).
+    """The sampling grid of a board's 16 coordinate labels, complex (16 · GLYPH, GLYPH).
 
-    Above left in the first square of each row, below right in each square of the last row.
+    A label stands at the top left of the first square of each row, at the bottom right of each square of the
+    last row.
     """
     quarter = raster(GLYPH) / 16  # half a square; a square is a quarter of 1 wide
     middles = [complex(-1 + 1 / 16, -1 + row / 4 + 1 / 16) for row in range(8)]
@@ -133,7 +134,7 @@ def rim() -> Tensor:
 
 
 class BoardNetwork(nn.Module):
-    """Finds boards, and reads those that are found."""
+    """The networks of the board reader: locator, piece classifier and coordinate-label reader."""
 
     at_glance: Tensor
     at_board: Tensor
@@ -154,13 +155,13 @@ class BoardNetwork(nn.Module):
         self.register_buffer("at_rim", rim(), persistent=False)
 
     def located(self, pictures: Tensor, frame: Tensor) -> Tensor:
-        """Frames (B, 2) within `frame` of the boards in pictures (B, 3, S, S), as one look shows them."""
+        """One pass of the locator: frames (B, 2) within `frame` of the boards in images (B, 3, S, S)."""
         seen = standard(looked(pictures, frame, self.at_glance))
         told = torch.view_as_complex(self.locator(seen).float().view(-1, 2, 2))
         return told + torch.tensor(WHOLE * NEAR, device=told.device)
 
     def found(self, pictures: Tensor) -> Tensor:
-        """Frames (B, 2) of the boards in pictures (B, 3, S, S), after several looks."""
+        """Frames (B, 2) of the boards in images (B, 3, S, S), after `LOOKS` passes of the locator."""
         frame = torch.tensor(WHOLE, device=pictures.device).expand(len(pictures), 2)
         for _ in range(LOOKS):
             frame = inside(frame, self.located(pictures, frame))
@@ -169,11 +170,11 @@ class BoardNetwork(nn.Module):
         return board
 
     def forward(self, pictures: Tensor, frame: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Read boards that lie at `frame`.
+        """Classify the squares and the orientation of boards that lie at `frame`.
 
         Returns:
-            Logits (B, 13, 64) of what is on the squares, from above left; logits (B,) that Black sits at the
-            bottom, from the letters and digits alone; and the same from what stands where as well.
+            Logits (B, 13, 64) of the squares' classes, row by row from the top left; logits (B,) that Black
+            is at the bottom, from the coordinate labels alone; and the same from the pieces' places as well.
         """
         answers = self.reader(standard(looked(pictures, frame, self.at_board)))
         quarters = looked(pictures, frame, self.at_rim)
@@ -183,7 +184,7 @@ class BoardNetwork(nn.Module):
 
 
 class SquareReader(nn.Module):
-    """A board laid straight (B, 3, SIDE, SIDE) → logits (B, 13, 64)."""
+    """Piece classifier: rectified boards (B, 3, SIDE, SIDE) → logits (B, 13, 64) for each square."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -192,7 +193,7 @@ class SquareReader(nn.Module):
             conv(3, channels, 2), conv(channels, near, 2), conv(near, near),
             conv(near, far, 2), conv(far, far), conv(far, square, 2),
         )  # fmt: skip
-        self.palette = nn.Linear(square, square)  # what colours there are shows in all squares together
+        self.palette = nn.Linear(square, square)  # the board's colours show in all squares together
         self.head = nn.Sequential(conv(square, square), nn.Conv2d(square, len(PIECES), 1))
 
     def forward(self, boards: Tensor) -> Tensor:
@@ -204,7 +205,7 @@ class SquareReader(nn.Module):
 
 
 class GlyphReader(nn.Module):
-    """The quarters of squares where letters and digits stand (B, 3, 16, GLYPH, GLYPH) → logit (B,)."""
+    """Orientation classifier: crops of coordinate labels (B, 3, 16, GLYPH, GLYPH) → logit (B,)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,13 +223,13 @@ class GlyphReader(nn.Module):
 
 
 def standard(x: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) at mean 0 and spread 1, each by itself; plain ones stay plain."""
+    """Standardise each image of (B, C, H, W) to mean 0 and deviation 1; those of one colour become 0."""
     centred = x - x.mean((1, 2, 3), keepdim=True)
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
 
 
 class Boards:
-    """Views as a fit draws them: pictures, where the board lies, what is on it, and how to vary that."""
+    """Training examples of the board reader: images with the board's frame, squares and augmentations."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
@@ -243,15 +244,15 @@ class Boards:
         return len(self._views)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """B pictures (B, S, S, 3) uint8 and what is in them.
+        """Images (B, S, S, 3) uint8 with their targets and augmentations.
 
-        ``board`` (B, 2) complex64: its frame; ``look`` (B, 2): where a board may lie in a look;
-        ``off`` (B, 2): how far from the board the reader is set on it; ``colours`` (B, 3, 3) float32: to mix;
-        ``squares`` (B, 64) int64: index into `PIECES`, from above left; ``turned`` (B,) float32: Black sits
-        at the bottom.
+        ``board`` (B, 2) complex64: its frame; ``look`` (B, 2): the board's frame within the locator's input;
+        ``off`` (B, 2): the error of the classifier's frame; ``colours`` (B, 3, 3) float32: colour matrices;
+        ``squares`` (B, 64) int64: index into `PIECES`, from the top left; ``turned`` (B,) float32: 1 where
+        Black is at the bottom.
         """
         n = len(rows)
-        far = generator.random(n) < 0.5  # a first look, or a later one
+        far = generator.random(n) < 0.5  # the locator's first pass, or a later one
         return {
             "rgb": self._views.rgb[rows],
             "board": self._frame[rows],
@@ -264,7 +265,7 @@ class Boards:
 
 
 def first_looks(n: int, generator: np.random.Generator) -> Array:
-    """N frames (N, 2) where a board may lie in a picture of which it is the main thing."""
+    """Random frames (N, 2) of boards that fill most of an image: the locator's first pass."""
     scale = generator.uniform(0.7, 1.05, n)
     turn = np.exp(1j * np.radians(generator.uniform(-6, 6, n)))
     room = np.maximum(1 - scale, 0) + 0.08
@@ -273,13 +274,13 @@ def first_looks(n: int, generator: np.random.Generator) -> Array:
 
 
 def moved(n: int, generator: np.random.Generator, scale: float, by: float) -> Array:
-    """N frames (N, 2) in the middle and `scale` wide, but for at most `by` in each of four ways."""
+    """Random frames (N, 2): centred and `scale` wide, with errors of at most `by` in each parameter."""
     middle, across = generator.uniform(-by, by, (2, n)) + 1j * generator.uniform(-by, by, (2, n))
     return np.stack([middle, scale * (1 + across)], 1).astype(np.complex64)
 
 
 def turned_hues(n: int, generator: np.random.Generator) -> Array:
-    """N matrices (N, 3, 3) that turn hues by any angle about the grey axis, and make them fuller or paler."""
+    """Random colour matrices (N, 3, 3): hue rotation by any angle, and a change of saturation."""
     angle, full = generator.uniform(-math.pi, math.pi, n), generator.uniform(0.3, 1.4, n)
     angle, full = np.where(generator.random(n) < 0.25, ((0.0,), (1.0,)), (angle, full))
     # Rodrigues' rotation about (1, 1, 1)/√3; grey stays grey.
@@ -292,7 +293,7 @@ def turned_hues(n: int, generator: np.random.Generator) -> Array:
 
 
 def reading_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Where the board is, smooth L1; what is on it and who sits where, cross-entropy."""
+    """Smooth L1 loss of the board's frame plus cross-entropy of its squares and its orientation."""
     assert isinstance(network, BoardNetwork)
     pictures = torch.einsum("bij,bjhw->bihw", batch["colours"], from_rgb(batch["rgb"])).clamp(0, 1)
     board, look = batch["board"], batch["look"]
@@ -317,15 +318,15 @@ def reading_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
 
 
 def from_rgb(rgb: Tensor) -> Tensor:
-    """(N, S, S, 3) uint8 → (N, 3, S, S) in [0, 1]."""
+    """Images (N, S, S, 3) uint8 → (N, 3, S, S) in [0, 1]."""
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
 def slid(picture: Tensor, frame: Tensor) -> Tensor:
-    """The frame (1, 2) near `frame` at which a picture (1, 3, S, S) is most checkered.
+    """Frame refinement: the frame (1, 2) near `frame` with the highest `checkered` contrast.
 
-    Each time all four moves are tried both ways, and each is made as far as the parabola through its three
-    values says: for a board they do not hang together.
+    At each step size all four parameters are tried both ways, and each moves to the top of the parabola
+    through its three values: for a board they are nearly independent.
     """
     moves = torch.tensor(MOVES, device=frame.device)
     for step in SLIDES:
@@ -339,12 +340,12 @@ def slid(picture: Tensor, frame: Tensor) -> Tensor:
 
 
 def nudged(frame: Tensor, moves: Tensor) -> Tensor:
-    """A frame (1, 2) after each of some moves (K, 2), made in the frame's own size."""
+    """A frame (1, 2) after each of K moves (K, 2), in units of the frame's own size; gives (K, 2)."""
     return torch.stack([frame[:, 0] + frame[:, 1] * moves[:, 0], frame[:, 1] * (1 + moves[:, 1])], 1)
 
 
 def checkered(pictures: Tensor, frame: Tensor) -> Tensor:
-    """By how much light and dark squares differ in colour, (B,), if boards lie at `frame` (B, 2)."""
+    """Checkerboard contrast (B,): colour difference of light and dark squares, boards at `frame` (B, 2)."""
     square = torch.arange(32, device=frame.device) // 4  # of 32 × 32 points
     sign = 1 - 2 * ((square[:, None] + square) % 2).float()
     difference = (looked(pictures, frame, raster(32).to(frame.device)) * sign).mean((2, 3))  # (B, 3)
@@ -352,9 +353,9 @@ def checkered(pictures: Tensor, frame: Tensor) -> Tensor:
 
 
 def alternation(pictures: Tensor, frame: Tensor) -> Tensor:
-    """How far the squares of boards at `frame` (B, 2) are light and dark in turn, (B,): 1 all, 0.5 none.
+    """Share (B,) of squares whose brightness fits a checkerboard at `frame` (B, 2): 1 all, 0.5 by chance.
 
-    Squares are judged by their corners, which pieces leave free.
+    The colour of a square is taken at its corners, which pieces leave free.
     """
     corners = torch.tensor(ENDS) * 0.7 / 8
     at = (raster(8).flatten()[:, None] + corners).to(frame.device)  # (64, 4)
@@ -366,7 +367,7 @@ def alternation(pictures: Tensor, frame: Tensor) -> Tensor:
 
 
 def fen_of(pieces: Sequence[str], turned: bool) -> str:
-    """The FEN's first field of 64 squares from above left; `turned` where Black sits at the bottom.
+    """The FEN's first field of 64 squares from the top left; `turned` where Black is at the bottom.
 
     >>> fen_of("." * 61 + "K.k", False)
     '8/8/8/8/8/8/8/5K1k'
@@ -381,7 +382,7 @@ def fen_of(pieces: Sequence[str], turned: bool) -> str:
 
 
 class BoardReaderModel(Learned[BoardNetwork]):
-    """Tells the board in pictures. Satisfies `sim.protocols.Perception`."""
+    """Board reader: images → FEN and corners. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
@@ -391,7 +392,7 @@ class BoardReaderModel(Learned[BoardNetwork]):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this reader to views."""
+        """A fit of this reader to labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -405,9 +406,9 @@ class BoardReaderModel(Learned[BoardNetwork]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """The board's FEN, its corners, and who sits at the bottom; pictures (H, W, 3) uint8 of any size.
+        """FEN, corners and orientation of the board in each image (H, W, 3) uint8 of any size.
 
-        The FEN is empty, and nothing else is told, where no squares are light and dark in turn.
+        The FEN is empty, and nothing else is given, where no checkerboard is found.
         """
         return [self._read(rgb) for rgb in inputs]
 
@@ -431,9 +432,9 @@ class BoardReaderModel(Learned[BoardNetwork]):
 
 
 def squared(rgb: Tensor) -> tuple[Tensor, int]:
-    """A picture (1, H, W, 3) uint8 as (1, 3, SIDE, SIDE) in [0, 1], and the side in its own pixels.
+    """Resize an image (1, H, W, 3) uint8 to (1, 3, SIDE, SIDE) in [0, 1]; also its side in its own pixels.
 
-    What is not square gets more of its last row or column.
+    One that is not square is padded with its last row or column.
     """
     height, width = rgb.shape[1:3]
     side = max(height, width)

@@ -1,11 +1,11 @@
-"""A captioner: a picture of a game → a sentence about what it shows, in the words of `supervised.wording`.
+"""Image captioning of games by a recurrent decoder with attention, in sentences of `supervised.wording`.
 
-A convolutional encoder makes a map of the picture, 16 pixels a cell, each cell with its place written on it;
-a recurrent decoder speaks a token at a time, and before each looks at the cells that matter to it (Xu et al.
-2015, "Show, Attend and Tell"; several looks at once as in Vaswani et al. 2017, section 3.2.2). It says the
-likeliest of what `supervised.continuations` allows, and so never what nobody can read.
+A convolutional encoder gives a map of features, 16 pixels a cell, plus a learned position embedding; a GRU
+decoder gives one token at a time and attends to the cells before each (Xu et al. 2015, "Show, Attend and
+Tell"; several heads as in Vaswani et al. 2017, section 3.2.2). Decoding is greedy among the tokens that
+`supervised.continuations` allows, so every caption is a sentence of a grammar.
 
-One picture does not show motion: the sentences are those of `supervised.wording.STILLS`.
+One image does not show motion: the sentences are those of `supervised.wording.STILLS`.
 
 Read from top to bottom: the keys, the network, examples, loss, the captioner that perceives.
 """
@@ -33,27 +33,27 @@ from supervised.unet import conv
 from supervised.views import Views
 from supervised.wording import STILLS, parse
 
-HEIGHT, WIDTH = 210, 160  # pixels of the television picture, which others are scaled to
+HEIGHT, WIDTH = 210, 160  # pixels of an Atari screen, which other images are scaled to
 CELL = 16  # pixels
-SMALL = 64  # pixels on a side of what samplers draw
+SMALL = 64  # pixels on a side of generated images
 ROWS, COLUMNS = -(-HEIGHT // CELL), WIDTH // CELL
-GLANCES = 4  # places looked at before each token
+GLANCES = 4  # attention heads
 VALIDATE_EVERY = 250  # updates; also where a fit can be stopped and saved
-NOTHING = 0  # before the first token, and after the last one; words count from 1
+NOTHING = 0  # begin-of-sequence and padding token; words count from 1
 
 
 @dataclass(frozen=True)
 class Captioner:
-    """The scene keys of ``captioner``."""
+    """Configuration of the ``captioner`` perception; its fields are scene keys."""
 
     tells: ClassVar[Kind] = "caption"
 
-    worlds: tuple[str, ...] = ()  # all that it is to speak of; none: the scene's own
-    channels: int = 16  # at half size; twice, four and six times as many further in
+    worlds: tuple[str, ...] = ()  # that it captions; none: the scene's own
+    channels: int = 16  # at half resolution; twice, four and six times as many at coarser ones
     learning_rate: float = 2e-3
     batch_size: int = 16
-    views: int = 6_000  # pictures to learn from; a tenth as many more to validate
-    shrunk: float = 0.0  # the share of them that is learned small, 64 × 64, as samplers draw them
+    views: int = 6_000  # training images; a tenth as many more to validate
+    shrunk: float = 0.0  # the share of them downscaled to 64 × 64, the size of generated images
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -73,16 +73,16 @@ class Captioner:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> CaptionerModel:
-        """A fresh captioner that speaks the words `classes`.
+        """An untrained captioner with the vocabulary `classes`.
 
         Raises:
-            ValueError: if no game can be spoken of in these words.
+            ValueError: if no game's grammar has all its tokens among them.
         """
         return CaptionerModel(self, tuple(classes), seed, device)
 
 
 class Speaker(nn.Module):
-    """(N, 3, HEIGHT, WIDTH) in [0, 1] and the tokens so far → logits of the next ones."""
+    """Captioning network: images (N, 3, HEIGHT, WIDTH) in [0, 1] and tokens (N, T) → next-token logits."""
 
     def __init__(self, channels: int, words: int) -> None:
         super().__init__()
@@ -93,27 +93,27 @@ class Speaker(nn.Module):
         )  # fmt: skip
         self.rows = nn.Parameter(torch.randn(ROWS, 1, wide) / 2)
         self.columns = nn.Parameter(torch.randn(1, COLUMNS, wide) / 2)
-        self.cell = nn.Linear(wide, 2 * wide)  # what is looked for in a cell, and what is seen in it
+        self.cell = nn.Linear(wide, 2 * wide)  # keys and values
         self.words = nn.Embedding(words + 1, wide)
         self.memory = nn.GRUCell(2 * wide, wide)
         self.question = nn.Linear(wide, wide)
         self.answer = nn.Sequential(nn.Linear(2 * wide, 2 * wide), nn.ReLU(), nn.Linear(2 * wide, words + 1))
 
     def looked(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What can be looked for in pictures (N, GLANCES, D, cells) and seen there (N, GLANCES, cells, D)."""
+        """Encode images: attention keys (N, GLANCES, D, cells) and values (N, GLANCES, cells, D)."""
         cells = self.encoder(x).permute(0, 2, 3, 1) + self.rows + self.columns  # (N, ROWS, COLUMNS, C)
         keys, values = self.cell(functional.relu(cells.flatten(1, 2))).chunk(2, 2)
         keys, values = (part.unflatten(2, (GLANCES, -1)).transpose(1, 2) for part in (keys, values))
         return keys.transpose(2, 3), values
 
     def begin(self, n: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """What is remembered and was seen last (N, C) before the first token: nothing."""
+        """The decoder's initial state: hidden vector and attended features, zeros (N, C) each."""
         return (torch.zeros(n, self.question.in_features, device=device),) * 2
 
     def step(
         self, cells: tuple[Tensor, Tensor], state: tuple[Tensor, Tensor], token: Tensor
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """After `token` (N,): what the logits of the next one follow from (N, 2 C), and the new state."""
+        """One decoder step after `token` (N,): features (N, 2 C) of the next token, and the new state."""
         keys, values = cells
         memory, seen = state
         memory = self.memory(torch.cat([self.words(token), seen], 1), memory)
@@ -134,7 +134,7 @@ class Speaker(nn.Module):
 
 
 class Captions:
-    """Views as a fit draws them: pictures, `shrunk` of them small, and their sentences in numbers."""
+    """Training examples of the captioner: images, a share `shrunk` of them downscaled, and token indices."""
 
     def __init__(self, views: Views, words: Sequence[str], shrunk: float) -> None:
         self._views, self._shrunk = views, shrunk
@@ -149,7 +149,7 @@ class Captions:
         return len(self._views)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """B pictures (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64 after and before `NOTHING`."""
+        """Images (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64, begun and padded with `NOTHING`."""
         rgb = self._views.rgb[rows]
         for i in np.flatnonzero(generator.random(len(rows)) < self._shrunk):
             rgb[i] = blurred(rgb[i])
@@ -157,13 +157,13 @@ class Captions:
 
 
 def blurred(rgb: Array) -> Array:
-    """(H, W, 3) uint8 → the same size, with what is left of it at 64 × 64."""
+    """Downscale an image (H, W, 3) uint8 to 64 × 64 and upscale it again, as generated images are."""
     small = Image.fromarray(rgb).resize((SMALL, SMALL), Image.Resampling.BOX)
     return np.asarray(small.resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BILINEAR))
 
 
 def caption_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of each token after the true ones before it."""
+    """Cross-entropy of each token given the image and the true tokens before it (teacher forcing)."""
     tokens = batch["tokens"]
     logits = network(from_rgb(batch["rgb"]), tokens[:, :-1]).float()
     wanted = tokens[:, 1:]
@@ -173,7 +173,7 @@ def caption_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
 
 
 def from_rgb(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 of any size → (N, 3, HEIGHT, WIDTH) in [0, 1]."""
+    """Images (N, H, W, 3) uint8 of any size → (N, 3, HEIGHT, WIDTH) in [0, 1]."""
     x = rgb.permute(0, 3, 1, 2).float() / 255
     if x.shape[2:] != (HEIGHT, WIDTH):
         x = functional.interpolate(x, (HEIGHT, WIDTH), mode="bilinear", antialias=True)
@@ -181,7 +181,7 @@ def from_rgb(rgb: Tensor) -> Tensor:
 
 
 class CaptionerModel(Learned[Speaker]):
-    """Says what is in pictures. Satisfies `sim.protocols.Perception`."""
+    """Captioner: images → sentences and the numbers in them. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
@@ -194,7 +194,7 @@ class CaptionerModel(Learned[Speaker]):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this captioner to views."""
+        """A fit of this captioner to captioned images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -209,7 +209,7 @@ class CaptionerModel(Learned[Speaker]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """A caption, and as facts the numbers in it; pictures (H, W, 3) uint8 of any size."""
+        """A caption, and the numbers in it as facts, of each image (H, W, 3) uint8 of any size."""
         return [self._said(rgb) for rgb in inputs]
 
     def _said(self, rgb: Array) -> Percept:
@@ -219,14 +219,14 @@ class CaptionerModel(Learned[Speaker]):
         return Percept(origin="model", caption=caption, facts=facts)
 
     def _spoken(self, picture: Tensor) -> list[str]:
-        """The tokens of the likeliest sentence about a picture (1, 3, HEIGHT, WIDTH), chosen one by one."""
+        """Greedy constrained decoding: the tokens of a caption of one image (1, 3, HEIGHT, WIDTH)."""
         network = self.network
         cells, state = network.looked(picture), network.begin(1, self.device)
         place, token, tokens = self._ways.start, NOTHING, list[str]()
         while choices := self._ways.choices(place):
             told, state = network.step(cells, state, torch.tensor([token], device=self.device))
             word = choices[0]
-            if len(choices) > 1:  # otherwise there is nothing to ask
+            if len(choices) > 1:  # a single choice needs no logits
                 allowed = [self._number[choice] for choice in choices]
                 word = choices[int(network.answer(told)[0, allowed].argmax())]
             tokens.append(word)

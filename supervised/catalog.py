@@ -1,4 +1,4 @@
-"""The perception models by name, and what each family of worlds shows them; see `sim.catalog`."""
+"""Catalogue of perception models, and of label sources for each family of worlds; see `sim.catalog`."""
 
 PERCEPTIONS = {
     "board_reader": "supervised.board_reader:BoardReader",

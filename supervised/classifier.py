@@ -1,9 +1,8 @@
-"""An image classifier: what the whole picture shows, and how sure that is.
+"""Image classification: one label for the whole image, with its probability.
 
-Pictures shrink to one small size, three convolutions look at ever larger parts of it, and what they found
-anywhere counts, not where (global average pooling; Lin et al. 2014, "Network in network"). Labels are
-smoothed a little (Szegedy et al. 2016, section 7), without which a classifier that is never wrong in training
-is far too sure of itself.
+Images are downscaled to 64 × 64; three strided convolutions and global average pooling follow (Lin et al.
+2014, "Network in network"). Labels are smoothed a little (Szegedy et al. 2016, section 7), without which a
+classifier that is never wrong in training is overconfident.
 
 Read from top to bottom: the keys, the network, loss, the classifier that perceives.
 """
@@ -27,13 +26,13 @@ from supervised.numerics import Precision
 from supervised.unet import conv
 from supervised.views import Views
 
-SIDE = 64  # pixels that a picture shrinks to, whatever its shape
+SIDE = 64  # pixels; images of any shape are downscaled to it
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """The scene keys of ``classifier``."""
+    """Configuration of the ``classifier`` perception; its fields are scene keys."""
 
     tells: ClassVar[Kind] = "label"
 
@@ -41,8 +40,8 @@ class Classifier:
     channels: int = 16
     learning_rate: float = 3e-3
     batch_size: int = 32
-    views: int = 2_000  # pictures to learn from, in equal shares; a tenth as many more to validate
-    smoothing: float = 0.01  # of the probability that a label leaves to all classes
+    views: int = 2_000  # training images, in equal shares; a tenth as many more to validate
+    smoothing: float = 0.01  # label smoothing: the probability that is spread evenly over all classes
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -62,12 +61,12 @@ class Classifier:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> ClassifierModel:
-        """A fresh classifier for pictures of `classes`."""
+        """An untrained classifier for `classes`."""
         return ClassifierModel(self, tuple(classes), seed, device)
 
 
 class ClassifierNetwork(nn.Module):
-    """(N, 3, S, S) in [0, 1] → (N, C) logits."""
+    """Convolutional classifier: images (N, 3, S, S) in [0, 1] → logits (N, C)."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -83,7 +82,7 @@ class ClassifierNetwork(nn.Module):
 
 
 class Labelled:
-    """Views as a fit draws them: pictures and the numbers of their labels."""
+    """Training examples of the classifier: images and class indices."""
 
     def __init__(self, views: Views, classes: Sequence[str]) -> None:
         number = {name: i for i, name in enumerate(classes)}
@@ -100,12 +99,12 @@ class Labelled:
 
 
 def shrunk(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, S, S) in [0, 1]; every pixel counts."""
+    """Downscale images (N, H, W, 3) uint8 to (N, 3, S, S) in [0, 1] by area averaging."""
     return functional.adaptive_avg_pool2d(rgb.permute(0, 3, 1, 2).float() / 255, SIDE)
 
 
 class ClassifierModel(Learned[ClassifierNetwork]):
-    """Tells what a picture shows. Satisfies `sim.protocols.PerceptionModel`."""
+    """Image classifier: images → label and probability. Satisfies `sim.protocols.PerceptionModel`."""
 
     reads = "rgb"
 
@@ -114,7 +113,7 @@ class ClassifierModel(Learned[ClassifierNetwork]):
         super().__init__(lambda: ClassifierNetwork(config.channels, len(classes)), seed=seed, device=device)
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this classifier to views."""
+        """A fit of this classifier to labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -134,7 +133,7 @@ class ClassifierModel(Learned[ClassifierNetwork]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """The likeliest label of each picture (H, W, 3) uint8 of any size, and its probability."""
+        """The most probable label of each image (H, W, 3) uint8 of any size, and its probability."""
         percepts = []
         for rgb in inputs:
             picture = torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)

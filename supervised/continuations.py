@@ -1,4 +1,4 @@
-"""What may be said next: the sentences of grammars as a graph of tokens, walked while a captioner speaks.
+"""Constrained decoding: a finite automaton of which tokens may follow in the sentences of caption grammars.
 
     >>> from supervised.wording import STILLS
     >>> ways = Continuations([STILLS["freeway"]])
@@ -8,7 +8,7 @@
     >>> ways.choices(at)
     ('reached',)
 
-Does not know: models, pictures.
+Does not know: models, images.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import TypeAlias
 
 from supervised.grammar import Grammar, Number, Slot, pieces, split
 
-#: Where one may be in the graph: several nodes, since one wording may begin another.
+#: A state of the automaton: a set of nodes, since one wording may be a prefix of another.
 Place: TypeAlias = frozenset[int]
-#: Tokens in order, where each may be any one of several.
+#: A sequence of positions, each with the tokens that may stand there.
 Way: TypeAlias = list[Sequence[str]]
 
 _BEGIN, _END = 0, 1
@@ -28,20 +28,20 @@ _DIGITS = "0123456789"
 
 
 class Continuations:
-    """Every sentence of some grammars, and no other.
+    """Token automaton that accepts exactly the sentences of some grammars.
 
     Attributes:
-        start: before the first token.
+        start: the state before the first token.
     """
 
     def __init__(self, grammars: Sequence[Grammar]) -> None:
-        """Lay out the graph.
+        """Build the automaton.
 
         Raises:
             ValueError: if there are no grammars.
         """
         if not grammars:
-            raise ValueError("there is nothing to say without a grammar")
+            raise ValueError("constrained decoding needs at least one grammar")
         self.start: Place = frozenset({_BEGIN})
         self._next: list[dict[str, set[int]]] = [{}, {}]  # node → token → nodes
         for grammar in grammars:
@@ -58,11 +58,11 @@ class Continuations:
         return tuple(sorted({token for node in place for token in self._next[node]}))
 
     def after(self, place: Place, token: str) -> Place:
-        """Where one is after a token; nowhere if it may not follow."""
+        """The state after a token; empty if it may not follow."""
         return frozenset(node for one in place for node in self._next[one].get(token, ()))
 
     def _say(self, node: int, text: str, grammar: Grammar) -> int:
-        """The node after a text that is said from `node` on."""
+        """Add a clause's text from `node` on, and return the node after it."""
         for literal, slot in pieces(text):
             node = self._go(node, [[token] for token in split(literal)], self._node())
             if slot:
@@ -73,7 +73,7 @@ class Continuations:
         return node
 
     def _go(self, node: int, way: Way, end: int) -> int:
-        """Lead from `node` over the tokens of `way` to `end`, and return where one is then."""
+        """Add a path from `node` over the tokens of `way` to `end`, and return `end`."""
         for number, tokens in enumerate(way):
             following = end if number == len(way) - 1 else self._node()
             for token in tokens:
@@ -87,7 +87,7 @@ class Continuations:
 
 
 def ways(slot: Slot) -> list[Way]:
-    """All that a slot may say.
+    """All token sequences that a slot of a grammar can produce.
 
     >>> ways(Number("score", 2))
     [['0123456789'], ['123456789', '0123456789']]

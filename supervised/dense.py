@@ -1,9 +1,9 @@
-"""A U-Net that says something of every pixel: its keys, its pictures, its fit. What it says is the model's.
+"""Dense prediction: what the U-Net models for segmentation, depth and pose share: keys, inputs and fit.
 
-Segmenter, depth and pose differ in what their maps mean, in their loss and in how they are read; all else is
-here. Pictures of any size are brought to the height that the network learned from, pixel by pixel as
-they are: an edge that was sharp stays so, as in the pictures that were learned from. Beside its colours every
-pixel says how high it lies (Liu et al. 2018, "CoordConv"): the ground is below, and the lower the nearer.
+They differ in what their output maps mean, in their loss and in how the maps are decoded. Images of any size
+are scaled to the network's height by nearest-pixel sampling, so that sharp edges stay sharp, as in training.
+The input has a fourth channel, each pixel's vertical coordinate (Liu et al. 2018, "CoordConv"): the ground is
+below, and the lower the nearer.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 
 @dataclass(frozen=True)
 class Grid:
-    """Which pixels of a picture are looked at: evenly spread, each as it is.
+    """Nearest-pixel sampling grid that scales an image without interpolation.
 
     Attributes:
-        shape: (height, width) of the picture.
-        scaled: (height, width) of what is looked at.
+        shape: (height, width) of the image.
+        scaled: (height, width) after scaling.
     """
 
     shape: tuple[int, int]
@@ -43,11 +43,11 @@ class Grid:
 
     @classmethod
     def of_height(cls, shape: tuple[int, int], height: int) -> Grid:
-        """`height` rows of a picture, and as many columns as keep its proportions."""
+        """The grid with `height` rows, and as many columns as keep the image's proportions."""
         return cls(shape, (height, max(1, round(shape[1] * height / shape[0]))))
 
     def taken(self, array: Array) -> Array:
-        """The pixels of arrays (B, H, W, …).
+        """Scale arrays (B, H, W, …) to (B, h, w, …) by picking pixels.
 
         >>> Grid((4, 4), (2, 2)).taken(np.arange(16).reshape(1, 4, 4)).tolist()
         [[[5, 7], [13, 15]]]
@@ -57,21 +57,20 @@ class Grid:
         return np.ascontiguousarray(array[:, rows][:, :, columns])
 
 
-#: The truths of one batch, whether each picture is mirrored, and which pixels are looked at → what they
-#: should say, by name.
+#: The truths of one batch, whether each image is mirrored (B,), and the sampling grid → targets by name.
 Targets: TypeAlias = Callable[[Sequence[Percept], Array, Grid], dict[str, Array]]
 
 
 @dataclass(frozen=True)
 class DenseConfig:
-    """The scene keys that these models share."""
+    """Configuration that segmenter, depth and pose share; its fields are scene keys."""
 
-    height: int = 128  # pixels that pictures are brought to; walkers are filmed at 128
-    channels: int = 16  # at half size; more below, see `supervised.unet`
+    height: int = 128  # pixels that images are scaled to; walkers are rendered at 128
+    channels: int = 16  # at half resolution; more at coarser ones, see `supervised.unet`
     learning_rate: float = 3e-3
     batch_size: int = 16
-    views: int = 4_000  # pictures to learn from; a tenth as many more to validate
-    as_watched: bool = False  # only from where, and in the colours in which, people watch
+    views: int = 4_000  # training images; a tenth as many more to validate
+    as_watched: bool = False  # only the viewer's own camera and colours, not random ones
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -92,7 +91,7 @@ class DenseConfig:
 
 
 class Mirrored:
-    """Views as a fit draws them, every second one mirrored while learning.
+    """Training examples of dense models: images and target maps, every second one mirrored in training.
 
     A mirrored walker is one that faces the other way: its right limbs keep their warm colours.
     """
@@ -107,7 +106,7 @@ class Mirrored:
         return len(self._views)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """``rgb`` (B, h, w, 3) uint8 at the network's scale, and what the targets add."""
+        """``rgb`` (B, h, w, 3) uint8 at the network's scale, and the targets by name."""
         mirrored = (generator.random(len(rows)) < 0.5) & self._mirror
         rgb = self._grid.taken(self._views.rgb[rows])
         rgb[mirrored] = rgb[mirrored, :, ::-1]
@@ -116,7 +115,7 @@ class Mirrored:
 
 
 class Dense(Learned[UNet]):
-    """A model whose network has `outputs` maps. Segmenter, depth and pose add loss, targets and reading."""
+    """Base of U-Net models with `outputs` maps; segmenter, depth and pose add loss, targets and decoding."""
 
     reads = "rgb"
 
@@ -126,7 +125,7 @@ class Dense(Learned[UNet]):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit_maps(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of the maps to what `targets` make of views."""
+        """A fit of the output maps to the `targets` of labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -144,11 +143,11 @@ class Dense(Learned[UNet]):
 
     @torch.no_grad()
     def maps(self, rgb: Array) -> tuple[Tensor, tuple[int, int]]:
-        """The maps of pictures (N, H, W, 3) uint8 of any one size.
+        """Output maps of images (N, H, W, 3) uint8 of any one size.
 
         Returns:
-            (N, outputs, h, w) float32, and how many pixels (height, width) a picture has at the network's
-            scale: h and w cover at least half of that, and what lies beyond means nothing.
+            (N, outputs, h, w) float32, and the size (height, width) of an image at the network's scale: h and
+            w cover at least half of that, and what lies beyond is padding.
         """
         grid = Grid.of_height((rgb.shape[1], rgb.shape[2]), self.config.height)
         pictures = torch.from_numpy(grid.taken(rgb)).to(self.device)
@@ -156,9 +155,9 @@ class Dense(Learned[UNet]):
 
 
 def inputs_of(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 4, H', W'), channels last, padded with zeros at right and bottom.
+    """Network inputs: images (N, H, W, 3) uint8 → (N, 4, H', W') in channels-last memory.
 
-    Colours in [0, 1], and the height above the middle in [−1, 1].
+    Colours in [0, 1], and the vertical coordinate in [−1, 1], up; padded with zeros at right and bottom.
     """
     count, height, width = rgb.shape[:3]
     up = torch.linspace(1, -1, height, device=rgb.device).view(1, 1, height, 1)
@@ -169,7 +168,7 @@ def inputs_of(rgb: Tensor) -> Tensor:
 
 
 def grown(x: Tensor, scaled: tuple[int, int], shape: tuple[int, int]) -> Tensor:
-    """Maps (1, C, h, w) at the network's scale as (1, C, H, W) of the picture, interpolated between."""
-    # With a pixel's channels side by side in memory, this and finding the largest take a third of the time.
+    """Bilinear upscaling of maps (1, C, h, w) from the network's scale to the image's, (1, C, H, W)."""
+    # In channels-last memory this and the argmax after it take a third of the time.
     x = x[:, :, : scaled[0], : scaled[1]].contiguous(memory_format=torch.channels_last)
     return x if scaled == shape else functional.interpolate(x, shape, mode="bilinear", align_corners=False)

@@ -1,9 +1,8 @@
-"""A depth estimator: how many metres away everything in a picture is, and what is sky.
+"""Monocular depth estimation: metric depth of every pixel, in metres, and a sky mask.
 
-The network learns the logarithm of the depth, so that a tenth too far counts the same near and far, and
-apart from it where the sky is, which has no depth (Eigen et al. 2014, who also leave it out; no scale
-is fitted afterwards: the metres are the network's own). That is possible in worlds of known things: how
-large the body looks tells how far it is.
+The network predicts log depth, so that relative errors count the same near and far, and a separate logit for
+the sky, which has no depth (Eigen et al. 2014, who also leave it out). No scale is fitted afterwards: metric
+depth is possible because the bodies have known sizes.
 
 Read from top to bottom: the keys, loss, the estimator that perceives.
 """
@@ -26,30 +25,30 @@ from supervised.metrics.grading import Kind
 from supervised.unet import unfolded
 from supervised.views import Views
 
-MIDDLE = 1.3  # the logarithm of metres that an untrained network says: about where bodies are
-NEAREST, FARTHEST = 0.1, 1_000.0  # metres; what is said beyond is cut
+MIDDLE = 1.3  # log metres that an output of 0 stands for: about where bodies are
+NEAREST, FARTHEST = 0.1, 1_000.0  # metres; predictions are clamped to them
 
 
 @dataclass(frozen=True)
 class Depth(DenseConfig):
-    """The scene keys of ``depth``; see also `supervised.dense.DenseConfig`."""
+    """Configuration of the ``depth`` perception; its fields: `supervised.dense.DenseConfig`."""
 
     tells: ClassVar[Kind] = "depth"
 
     def build(self, classes: Sequence[str] = (), *, seed: int, device: str = "cpu") -> DepthModel:
-        """A fresh estimator; there are no classes."""
+        """An untrained estimator; there are no classes."""
         return DepthModel(self, seed, device)
 
 
 def metres(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
-    """``depth`` (B, h, w) float32 metres, NaN in the sky."""
+    """Depth targets: ``depth`` (B, h, w) float32 metres, NaN in the sky."""
     depth = grid.taken(np.stack([truth.depth for truth in truths if truth.depth is not None]))
     depth[mirrored] = depth[mirrored, :, ::-1]
     return {"depth": depth}
 
 
 def depth_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The mean error of the logarithm, nearly the relative error; cross-entropy of what is sky."""
+    """L1 loss of log depth where there is any, plus binary cross-entropy of the sky mask."""
     depth = batch["depth"]
     height, width = depth.shape[1:]
     said, sky = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width].unbind(1)
@@ -61,17 +60,17 @@ def depth_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tens
 
 
 class DepthModel(Dense):
-    """Tells how far everything is. Satisfies `sim.protocols.PerceptionModel`."""
+    """Depth estimator: images → depth maps in metres. Satisfies `sim.protocols.PerceptionModel`."""
 
     def __init__(self, config: Depth, seed: int, device: str) -> None:
         super().__init__(config, 4 * 2, seed, device)
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this estimator to views."""
+        """A fit of this estimator to images with depth maps."""
         return self.fit_maps(depth_loss, metres, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """Depths (H, W) float32 in metres, NaN in the sky, of each picture (H, W, 3) uint8 of any size."""
+        """Depth map (H, W) float32 in metres, NaN in the sky, of each image (H, W, 3) uint8 of any size."""
         return [Percept("model", depth=self._depth(rgb)) for rgb in inputs]
 
     @torch.no_grad()

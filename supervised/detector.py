@@ -1,9 +1,9 @@
-"""An anchor-free object detector: which things are where, as boxes with classes.
+"""Anchor-free object detection: bounding boxes with classes and scores.
 
-Every cell of a map of half the picture's size says, for each class, how likely it holds the centre of
-such a thing, and where around it its box begins and ends (Zhou et al. 2019, "Objects as Points"; the
-generalised IoU as in Tian et al. 2019, "FCOS"). Half the size because a ball may be two pixels wide. A small
-U-Net (Ronneberger et al. 2015) gives each cell its surroundings.
+Every cell of a map at half resolution predicts, for each class, the probability that it holds the centre of
+an object, and the box around it (Zhou et al. 2019, "Objects as Points"; the generalised IoU as in Tian et al.
+2019, "FCOS"). Half resolution because a ball may be two pixels wide. The backbone is a small U-Net
+(Ronneberger et al. 2015).
 
 Read from top to bottom: the keys, the network, targets, loss, the detector that perceives.
 """
@@ -29,26 +29,26 @@ from supervised.unet import UNet, padded
 from supervised.views import Views, together
 
 STRIDE = 2  # pixels a cell
-PERIODS = (8, 16, 32, 64, 128, 256)  # pixels: of the waves that tell a cell where it lies
-#: (9, 2) lines and columns from a centre's cell to the cells around it and to itself.
+PERIODS = (8, 16, 32, 64, 128, 256)  # pixels: of the position encoding
+#: (9, 2) row and column offsets from a centre's cell to itself and its 8 neighbours.
 AROUND = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
-DIVISOR = 8  # pictures are padded to a multiple of it
+DIVISOR = 8  # images are padded to a multiple of it
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
 
 
 @dataclass(frozen=True)
 class Detector:
-    """The scene keys of ``detector``."""
+    """Configuration of the ``detector`` perception; its fields are scene keys."""
 
     tells: ClassVar[Kind] = "boxes"
 
-    channels: int = 24  # at half size; twice and three times as many at a quarter and an eighth
-    positions: bool = False  # whether a cell is told where it lies: bricks of one colour show no borders
+    channels: int = 24  # at half resolution; twice and three times as many at a quarter and an eighth
+    positions: bool = False  # position encoding as further inputs: bricks of one colour show no borders
     learning_rate: float = 3e-3
     batch_size: int = 16
-    views: int = 4_000  # pictures to learn from; a tenth as many more to validate
-    threshold: float = 0.3  # boxes below this score are not told
-    most: int = 200  # boxes a picture
+    views: int = 4_000  # training images; a tenth as many more to validate
+    threshold: float = 0.3  # boxes below this score are left out
+    most: int = 200  # boxes an image
     precision: Precision = "auto"
 
     def __post_init__(self) -> None:
@@ -66,12 +66,15 @@ class Detector:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> DetectorModel:
-        """A fresh detector for things of `classes`."""
+        """An untrained detector for objects of `classes`."""
         return DetectorModel(self, tuple(classes), seed, device)
 
 
 class DetectorNetwork(UNet):
-    """(N, 3, H, W) in [0, 1] → (N, C + 4, H/2, W/2): logits of centres, and what `reach_of` reads."""
+    """Detection U-Net: images (N, 3, H, W) in [0, 1] → centre logits and box parameters (N, C + 4, H/2, W/2).
+
+    `reach_of` decodes the box parameters.
+    """
 
     def __init__(self, channels: int, classes: int, positions: bool = False) -> None:
         super().__init__(3 + (4 * len(PERIODS) if positions else 0), channels, classes + 4, levels=3)
@@ -91,10 +94,10 @@ class DetectorNetwork(UNet):
 
 
 def waves(x: Tensor) -> Tensor:
-    """Where each pixel of pictures (N, C, H, W) lies, (1, 4 P, H, W): sines and cosines of P periods.
+    """Sinusoidal position encoding of the pixels of (N, C, H, W), (1, 4 P, H, W) for P periods.
 
-    Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface there is no
-    edge to count from.
+    Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface no edge shows
+    where a pixel lies.
     """
     periods = torch.tensor(PERIODS, device=x.device)[:, None]
     h, w = x.shape[2:]
@@ -105,7 +108,7 @@ def waves(x: Tensor) -> Tensor:
 
 
 class Targets:
-    """Views as a fit draws them: pictures, and what every cell should say."""
+    """Training examples of the detector: images with target maps of centres and boxes."""
 
     def __init__(self, views: Views, classes: Sequence[str]) -> None:
         self._views = views
@@ -118,11 +121,11 @@ class Targets:
         return len(self._views)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """B pictures (B, H, W, 3) uint8 with their targets.
+        """Images (B, H, W, 3) uint8 with their targets.
 
-        ``centre`` (B, C, h, w) uint8 is 1 where a thing's centre is, and 2 beside it, where either answer
-        will do; ``reach`` (B, 4, h, w) float32 pixels to the left, up, right and down of a cell's middle,
-        for both: whichever of them answers loudest must know the box.
+        ``centre`` (B, C, h, w) uint8 is 1 in the cell of an object's centre, and 2 in those beside it, which
+        the focal loss ignores; ``reach`` (B, 4, h, w) float32 pixels to the left, up, right and down of a
+        cell's middle, for both: whichever of them scores highest must predict the box.
         """
         h, w = self._cells
         centre = np.zeros((len(rows), len(self._number), h, w), np.uint8)
@@ -135,7 +138,7 @@ class Targets:
         return {"rgb": self._views.rgb[rows], "centre": centre, "reach": reach}
 
     def _write(self, boxes: Array, labels: Sequence[str], centre: Array, reach: Array) -> None:
-        """Write one picture's K things into its ``centre`` (C, h, w) and ``reach`` (4, h, w)."""
+        """Write one image's K objects into its ``centre`` (C, h, w) and ``reach`` (4, h, w)."""
         h, w = self._cells
         label = np.array([self._number[name] for name in labels])
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2  # (K, 2) x, y
@@ -143,8 +146,8 @@ class Targets:
         near = np.clip(own[:, None] + AROUND, 0, (h - 1, w - 1))  # (K, 9, 2)
         at = STRIDE * (near[:, :, ::-1] + 0.5)  # (K, 9, 2) x, y of the cells' middles
         distance = np.linalg.norm(at - middle[:, None], axis=2)
-        distance[(near == own[:, None]).all(2)] = -1.0  # the cell of a centre is nobody else's
-        # The nearest thing is written last, and so prevails where several are close to one cell.
+        distance[(near == own[:, None]).all(2)] = -1.0  # the cell of a centre belongs to its own object
+        # The nearest object is written last, and so prevails where several are close to one cell.
         thing, beside = np.unravel_index(np.argsort(-distance, axis=None, kind="stable"), distance.shape)
         lines, columns = near[thing, beside].T
         centre[label[thing], lines, columns] = np.where(distance[thing, beside] < 0, 1, 2)
@@ -153,9 +156,9 @@ class Targets:
 
 
 def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Focal loss of the centres (Lin et al. 2017, γ = 2) and generalised IoU of the boxes there.
+    """Focal loss of the centres (Lin et al. 2017, γ = 2) plus generalised IoU and L1 losses of the boxes.
 
-    All classes count the same: among a hundred bricks one ball would not be worth finding.
+    All classes weigh the same: otherwise one ball would hardly count beside a hundred bricks.
     """
     out = network(from_rgb(batch["rgb"])).float()
     centre, reach = batch["centre"], batch["reach"]
@@ -168,7 +171,7 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     positive = (centre > 0).any(1)  # (B, h, w)
     told = reach_of(out[:, classes:].permute(0, 2, 3, 1)[positive])  # (M, 4)
     wanted = reach.permute(0, 2, 3, 1)[positive]
-    # IoU alone is nearly flat once boxes overlap well, and a thing two pixels wide needs its edges exact.
+    # IoU alone is nearly flat once boxes overlap well, and an object two pixels wide needs exact edges.
     edges = functional.smooth_l1_loss(told, wanted, reduction="none").mean(1)
     boxes = 1 - generalized_iou(told, wanted) + edges
     thing = (centre > 0).permute(0, 2, 3, 1)[positive].float()  # (M, C)
@@ -179,18 +182,18 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
 
 
 def reach_of(out: Tensor) -> Tensor:
-    """Where boxes end, from their centre in pixels off the cell's middle and the logarithms of their size.
+    """Box decoding: from the centre's offset in pixels and the log size (M, 4) to distances of the edges.
 
     Returns:
-        (M, 4) pixels from the cell's middle to the left, up, right and down. An edge may lie in the cell's
-        very middle, which the logarithm of a distance could not say.
+        (M, 4) pixels from the cell's middle to the left, up, right and down. Log distances would not do: an
+        edge may lie in the cell's very middle.
     """
     offset, half = out[:, :2], out[:, 2:].clamp(max=6).exp() / 2
     return torch.cat([half - offset, half + offset], 1)
 
 
 def generalized_iou(told: Tensor, wanted: Tensor) -> Tensor:
-    """(M,) generalised IoU (Rezatofighi et al. 2019) of boxes given as reaches (M, 4) from one point."""
+    """Generalised IoU (M,) (Rezatofighi et al. 2019) of boxes as edge distances (M, 4) from one point."""
     width = torch.min(told[:, 0], wanted[:, 0]) + torch.min(told[:, 2], wanted[:, 2])
     height = torch.min(told[:, 1], wanted[:, 1]) + torch.min(told[:, 3], wanted[:, 3])
     common = width.clamp(min=0) * height.clamp(min=0)
@@ -202,19 +205,19 @@ def generalized_iou(told: Tensor, wanted: Tensor) -> Tensor:
 
 
 def area(reach: Tensor) -> Tensor:
-    """(M,) the area of boxes given as reaches (M, 4)."""
+    """Area (M,) of boxes given as edge distances (M, 4)."""
     return (reach[:, 0] + reach[:, 2]) * (reach[:, 1] + reach[:, 3])
 
 
 def from_rgb(rgb: Tensor) -> Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H', W') in [0, 1], channels last, padded with black at right and bottom."""
+    """Images (N, H, W, 3) uint8 → (N, 3, H', W') in [0, 1], padded with black at right and bottom."""
     height, width = rgb.shape[1:3]
     x = rgb.permute(0, 3, 1, 2).float() / 255
     return functional.pad(x, (0, padded(width, DIVISOR) - width, 0, padded(height, DIVISOR) - height))
 
 
 class DetectorModel(Learned[DetectorNetwork]):
-    """Tells the boxes in pictures. Satisfies `sim.protocols.Perception`."""
+    """Object detector: images → boxes, classes and scores. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
 
@@ -226,7 +229,7 @@ class DetectorModel(Learned[DetectorNetwork]):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this detector to views."""
+        """A fit of this detector to images with boxes."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             batch_size=self.config.batch_size,
@@ -240,9 +243,9 @@ class DetectorModel(Learned[DetectorNetwork]):
 
     @torch.no_grad()
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """Boxes with classes and scores, likeliest first; pictures (H, W, 3) uint8 of any size.
+        """Boxes with classes and scores, highest first, of each image (H, W, 3) uint8 of any size.
 
-        Neighbours of one size are looked at together.
+        Consecutive images of one size form one batch.
         """
         percepts: list[Percept] = []
         for pictures in together(inputs):
@@ -252,7 +255,7 @@ class DetectorModel(Learned[DetectorNetwork]):
         return percepts
 
     def _decoded(self, out: Tensor, size: Sequence[int]) -> Percept:
-        """The boxes that the network's output (C + 4, h, w) for one picture of `size` (H, W) tells."""
+        """Decode the network's output (C + 4, h, w) for one image of `size` (H, W) into boxes."""
         classes = len(self.classes)
         score = out[:classes].sigmoid()
         peak = functional.max_pool2d(score[None], 3, 1, 1)[0] == score

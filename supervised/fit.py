@@ -1,14 +1,13 @@
-"""The one fitting loop for everything that is not reinforcement learning.
+"""Training loop for everything that is not reinforcement learning: AdamW, EMA, validation, exact resume.
 
-A model hands over its network, its loss and its examples; the loop owns batches, optimiser, learning
-rate, number format, averaging of weights, validation, early stopping and the exact state of all that. It
-does not know what is being learned, nor of files, progress bars and signals: like a reinforcement learner
-it yields between two safe points, and its caller saves, shows and stops.
+A model gives its network, its loss and its examples; the loop owns batches, optimiser, learning-rate
+schedule, precision, averaged weights, validation, early stopping and the exact state of all that. It does not
+know what is being learned, nor of files, progress bars and signals: like a reinforcement learner it yields
+where it is safe to stop, and its caller saves, shows and stops.
 
-Batches are a function of (seed, update) alone, so a resumed fit sees the very examples that the fit never
-stopped would have seen. Under ``torchrun`` every process draws the whole batch, noise and all, and learns
-from its share of it; gradients are averaged, so that the result does not depend on how many there are, but
-for rounding.
+Batches are a function of (seed, update) alone, so a resumed fit sees the same examples as one that was never
+stopped. Under ``torchrun`` every process draws the whole batch, noise included, and learns from its share of
+it; gradients are averaged, so that the result does not depend on the number of processes, but for rounding.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from supervised.numerics import (
 #: Examples of one batch by name, each (B, …), on the fit's device.
 Batch: TypeAlias = dict[str, Tensor]
 
-#: The loss of a batch (), and figures () worth a curve.
+#: The loss of a batch (), and metrics () to log.
 Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -50,7 +49,7 @@ LARGE = 10_000  # examples of a batch from which on it is asked whether memory h
 
 
 class Examples(Protocol):
-    """What can be learned from: numbered examples."""
+    """Data set of numbered training examples, read in batches."""
 
     def __len__(self) -> int:
         """How many."""
@@ -61,17 +60,15 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How to fit; models take these up as keys of their own where they matter."""
+    """Hyperparameters of a fit; models offer those that matter to them as scene keys."""
 
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # AdamW (Loshchilov & Hutter 2019), on matrices and kernels only
-    betas: tuple[float, float] = (0.9, 0.999)  # how long it remembers gradients and their squares
+    betas: tuple[float, float] = (0.9, 0.999)  # decay of the gradients' first and second moments
     batch_size: int = 64
-    warmup_updates: int = (
-        100  # the learning rate rises in a straight line, then falls with a half cosine to 0
-    )
+    warmup_updates: int = 100  # of linear warm-up; a half-cosine decay to 0 follows
     max_grad_norm: float = 1.0
-    ema: float = 0.0  # decay of the averaged weights that are kept; 0: none
+    ema: float = 0.0  # decay of the moving average of weights, which is then what counts; 0: none
     validate_every: int = 200  # updates
     validate_on: int = 0  # examples at most, evenly spread; 0: all
     patience: int = 0  # validations without a new best loss before it stops; 0: never
@@ -99,7 +96,7 @@ class FitOptions:
 
 
 class Fit:
-    """A network being fitted; see the module."""
+    """Training of one network by AdamW, resumable; see the module."""
 
     def __init__(
         self,
@@ -165,14 +162,14 @@ class Fit:
 
     @property
     def kept(self) -> nn.Module:
-        """The network whose weights count: the averaged one where there is one."""
+        """The network that is validated and saved: the averaged one where `ema` is set."""
         return self.network if self._average is None else self._average.module
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
-        """Fit until the budget of updates is spent or patience is; yields after each validation.
+        """Train until the budget of updates or the patience is spent; yields after each validation.
 
         Raises:
-            NonFiniteError: if a loss or gradient is not finite; nothing of that stretch may be kept.
+            NonFiniteError: if a loss or gradient is not finite; nothing since the last yield may be kept.
             ValueError: if the budget is in env steps.
         """
         if budget.updates is None:
@@ -203,7 +200,7 @@ class Fit:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The mean loss and figures of the kept network over the validation examples, or `validate_on`."""
+        """Mean loss and metrics of the network `kept` over the validation examples, at most `validate_on`."""
         network = self.kept.eval()
         size = self.options.batch_size
         figures, counts = [], []
@@ -240,7 +237,7 @@ class Fit:
         self._best_weights = state["best_weights"]
 
     def forget(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Let the optimiser forget what it remembers of `parameters`, whose meaning has changed."""
+        """Delete the optimiser's moments of `parameters`, such as of a head that was drawn anew."""
         for parameter in parameters:
             self._optimizer.state.pop(parameter, None)
 
@@ -277,7 +274,7 @@ class Fit:
         return options.learning_rate * rising * falling
 
     def _rows(self, update: int) -> Array:
-        """The examples of one update: whole epochs, each in its own order."""
+        """The indices of one update's examples: whole epochs, each in an order of its own."""
         size, n = self.options.batch_size, len(self._train)
         at = np.arange(update * size, (update + 1) * size)
         rows = np.empty(size, np.int64)
@@ -294,7 +291,7 @@ class Fit:
         return {name: array[self._share] for name, array in whole.items()}
 
     def _next_batch(self, total: int) -> Batch:
-        """What this update learns from; a thread draws the next one meanwhile: on CUDA noise takes longest.
+        """This update's batch; a thread prepares the next one meanwhile: on CUDA drawing noise takes longest.
 
         Not beyond the next validation, where the examples may change.
         """
@@ -345,19 +342,19 @@ def _check_batch(size: int, examples: Examples) -> None:
 
 
 def fits_exactly(device: str) -> bool:
-    """Whether a resumed fit is bit for bit what it would have been: on CUDA some sums come in any order."""
+    """Whether resuming a fit is bit-exact on `device`: on CUDA the order of some sums varies."""
     return torch.device(device).type == "cpu"
 
 
 def _place() -> tuple[int, int]:
-    """This process's number under ``torchrun``, and how many there are."""
+    """Rank and world size of this process under ``torchrun``."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def _means(figures: list[dict[str, Tensor]], weights: list[float] | None = None) -> dict[str, float]:
-    """Each figure's mean, weighted; the only wait for the device."""
+    """Each metric's weighted mean; the only wait for the device."""
     share = torch.tensor(weights or [1.0] * len(figures))
     share = share / share.sum()
     return {

@@ -1,15 +1,15 @@
-"""Captions as an exact language: facts become a sentence, and the sentence gives the same facts back.
+"""Caption grammars: a game state's facts become a sentence, and parsing it gives the same facts back.
 
-A `Grammar` is a literal table. Its slots make coarse values of the numbers that `sim.atari.truth.facts` tells
-(a ball at x = 12 is on the left), each with several wordings; its clauses say in which order slots
-are spoken. For all facts and every choice of words
+A `Grammar` is a literal table. Its slots discretise the numbers of `sim.atari.truth.facts` (a ball at x = 12
+is on the left), each value with several wordings; its clauses give the order of the slots. For all facts and
+every choice of wordings
 
     grammar.parse(grammar.write(facts, generator)) == grammar.discretise(facts)
 
-so that a caption can be graded by what it says and not by its words (`state_exact` in `supervised.metrics`).
+so that a caption can be scored by its facts and not by its words (`state_exact` in `supervised.metrics`).
 Tokens, vocabulary and the longest sentence's length are there for a captioner's tokenizer.
 
-The games' tables are in `supervised.wording`. Does not know: pictures, models, games.
+The games' tables are in `supervised.wording`. Does not know: images, models, games.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-#: What one slot says; a word's own name in the table, or a number.
+#: The value of a slot: a name in its table of wordings, or a number.
 Value: TypeAlias = str | int
 Facts: TypeAlias = Mapping[str, int]
-#: Slot → value: all that a sentence says.
+#: Slot → value: the content of a sentence.
 State: TypeAlias = dict[str, Value]
 
 _HOLE = re.compile(r"\{([^}]+)\}")
@@ -33,15 +33,15 @@ _TOKEN = re.compile(r"\d|[a-z]+(?:['-][a-z]+)*|[.,;]")
 
 
 class CaptionError(ValueError):
-    """Facts that the grammar has no words for, or a sentence that is not of its language."""
+    """Facts that a grammar has no words for, or a sentence that it does not accept."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A slot that says one of a few values.
+    """Categorical slot: one of a few values, each with its wordings.
 
     Attributes:
-        read: facts → the value; None if there is nothing to speak of. May raise `KeyError`.
+        read: facts → the value; None if it does not apply. May raise `KeyError`.
         wordings: value → its wordings, the plainest first; no two values may share one.
     """
 
@@ -80,11 +80,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Number:
-    """A slot that says a fact as it is, in digits.
+    """Numeric slot: a fact in digits.
 
     Attributes:
         fact: its name.
-        digits: at most so many.
+        digits: the largest number of them.
     """
 
     fact: str
@@ -114,7 +114,7 @@ class Number:
         return int(phrase)
 
     def tokens(self) -> list[list[str]]:
-        """The digits, as often as the longest number has them."""
+        """Each digit as often as the longest number can have it."""
         return [[digit] * self.digits for digit in "0123456789"]
 
 
@@ -123,13 +123,13 @@ Slot: TypeAlias = Words | Number
 
 @dataclass(frozen=True)
 class Clause:
-    """A part of a sentence.
+    """Clause of a sentence: alternative texts with the same slots.
 
     Attributes:
-        texts: ways to say it, the plainest first, in small letters, slots in braces: each text has all of the
-            clause's slots, once.
-        otherwise: ways to say that there is nothing to speak of, without slots; none if there always is.
-        still: ways to say what one picture shows, where it does not show all of the slots; none if it does.
+        texts: the alternatives, the plainest first, in small letters, slots in braces: each text has all of
+            the clause's slots, once.
+        otherwise: texts without slots for where a slot has no value; none if that does not occur.
+        still: texts for a single image, where that does not show all of the slots; none if it does.
     """
 
     texts: Sequence[str]
@@ -144,14 +144,14 @@ class Clause:
 
 @dataclass(frozen=True)
 class Grammar:
-    """The sentences about one game.
+    """Grammar of the captions of one game: writes facts as sentences and parses them back.
 
     Attributes:
         slots: by name.
-        clauses: in the order of speech; a sentence has all of them.
+        clauses: in their order; a sentence has all of them.
 
     Raises:
-        ValueError: naming the slot of which two values share a wording, or that no clause or two say, or
+        ValueError: naming the slot of which two values share a wording, or that is in no clause or in two, or
             the text whose slots are not those of its clause or that is not made of tokens.
     """
 
@@ -159,7 +159,7 @@ class Grammar:
     clauses: Sequence[Clause]
 
     def __post_init__(self) -> None:
-        """Refuse a table that cannot be exact."""
+        """Refuse a table whose sentences could not be parsed back."""
         spoken = [name for clause in self.clauses for name in clause.slots]
         if sorted(spoken) != sorted(self.slots):
             raise ValueError(f"each of {', '.join(self.slots)} must be said once, not {', '.join(spoken)}")
@@ -177,7 +177,7 @@ class Grammar:
                 _check_spelling(phrase)
 
     def discretise(self, facts: Facts) -> State:
-        """What a sentence about these facts says.
+        """The slots' values for these facts: what a sentence about them says.
 
         Raises:
             CaptionError: naming a fact that is missing, or that there are no words for.
@@ -188,7 +188,7 @@ class Grammar:
         return state
 
     def write(self, facts: Facts, generator: np.random.Generator | None = None) -> str:
-        """A sentence about these facts: the plainest, or in words that `generator` chooses.
+        """A sentence about these facts: in the plainest wordings, or in those that `generator` draws.
 
         Raises:
             CaptionError: as `discretise`.
@@ -203,10 +203,10 @@ class Grammar:
         return join(split("; ".join(parts) + "."))
 
     def parse(self, sentence: str) -> State:
-        """What a sentence says; spaces and capitals do not matter.
+        """The slots' values in a sentence; spaces and capitals do not matter.
 
         Raises:
-            CaptionError: for a sentence that no facts give.
+            CaptionError: for a sentence that the grammar does not accept.
         """
         found = self._pattern.fullmatch(" ".join(sentence.lower().split()))
         if found is None:
@@ -224,7 +224,7 @@ class Grammar:
 
     @cached_property
     def still(self) -> Grammar:
-        """The sentences about one picture, which does not show where things fly to."""
+        """The grammar for a single image, which does not show motion."""
         clauses = [Clause(clause.still or clause.texts, clause.otherwise) for clause in self.clauses]
         spoken = [name for clause in clauses for name in clause.slots]
         return Grammar({name: self.slots[name] for name in spoken}, clauses)
@@ -241,7 +241,7 @@ class Grammar:
         return sum(1 + max(map(length, (*clause.texts, *clause.otherwise))) for clause in self.clauses)
 
     def _read(self, clause: Clause, facts: Facts) -> State:
-        """The state of one clause, empty where there is nothing to speak of."""
+        """The slots' values of one clause; empty where `otherwise` applies."""
         state: State = {}
         for name in clause.slots:
             value = _known(self.slots[name], facts)
@@ -255,18 +255,18 @@ class Grammar:
 
     @cached_property
     def _groups(self) -> list[tuple[str, str]]:
-        """Names of the pattern's groups, each with its slot's: a slot has a group in each text."""
+        """Names of the pattern's groups, each with its slot's name: a slot has a group in each text."""
         names = [name for clause in self.clauses for text in clause.texts for name in _HOLE.findall(text)]
         return [(f"g{number}", name) for number, name in enumerate(names)]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """All sentences, in small letters."""
+        """The regular expression of all sentences, in small letters."""
         groups = iter(self._groups)
         return re.compile("; ".join(self._alternatives(clause, groups) for clause in self.clauses) + r"\.")
 
     def _alternatives(self, clause: Clause, groups: Iterator[tuple[str, str]]) -> str:
-        """All ways to say a clause."""
+        """The regular expression of one clause's texts."""
         ways = []
         for text in clause.texts:
             literal = _HOLE.split(text)[::2]
@@ -278,7 +278,7 @@ class Grammar:
 
 
 def split(sentence: str) -> list[str]:
-    """The tokens of a sentence: words in small letters, single digits, stops.
+    """Tokenize a sentence: words in small letters, single digits, punctuation.
 
     >>> split("The score is 3 to 12.")
     ['the', 'score', 'is', '3', 'to', '1', '2', '.']
@@ -287,7 +287,7 @@ def split(sentence: str) -> list[str]:
 
 
 def pieces(text: str) -> list[tuple[str, str]]:
-    """A clause's text in parts: literal words, each with the slot after it, or "" at the end.
+    """Split a clause's text at its slots: literal words, each with the slot after it, or "" at the end.
 
     >>> pieces("the score is {left} to {right}")
     [('the score is ', 'left'), (' to ', 'right'), ('', '')]
@@ -297,7 +297,7 @@ def pieces(text: str) -> list[tuple[str, str]]:
 
 
 def join(tokens: Sequence[str]) -> str:
-    """The sentence of these tokens; digits that follow each other are one number.
+    """Detokenize: the sentence of these tokens; digits that follow each other are one number.
 
     >>> join(["the", "score", "is", "3", "to", "1", "2", "."])
     'The score is 3 to 12.'
@@ -311,7 +311,7 @@ def _chosen(ways: Sequence[str], generator: np.random.Generator | None) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    """A text with words in its holes."""
+    """A text with its slots filled in."""
     return _HOLE.sub(lambda hole: words[hole[1]], text)
 
 

@@ -1,8 +1,7 @@
-"""A model that is one network: drawn from a seed, put on a device, handed over as arrays.
+"""Base class of models with one network: seeded initialisation, device, weights as arrays.
 
-What every perception and every sampler has in common, and no more: keys, loss, fit and what the network is
-asked are the model's own, in its own file. Agents draw their networks in their own ways, and hand them over
-in this one.
+All that perceptions and samplers have in common: keys, loss, fit and inference are in each model's own file.
+Agents initialise their networks in their own ways, and give their weights in this one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class WithWeights(Generic[Network]):
-    """Hands over the weights of its `network`."""
+    """Mixin that gives and loads the weights of `network` as arrays."""
 
     network: Network
 
@@ -38,20 +37,20 @@ class WithWeights(Generic[Network]):
 
 
 class Learned(WithWeights[Network]):
-    """A model around one network.
+    """Base class of perceptions and samplers with one network.
 
     Attributes:
-        network: what is fitted.
-        device: where it lives.
+        network: the one that is trained.
+        device: where its weights are.
     """
 
     def __init__(self, make: Callable[[], Network], *, seed: int, device: str) -> None:
-        """Draw the network.
+        """Initialise the network.
 
         Args:
-            make: gives a fresh network; called once, under `seed`; on the CPU nobody else's random numbers
-                move on.
-            seed: of its first weights.
+            make: gives an untrained network; called once, under `seed`; the CPU's global generator is
+                restored afterwards.
+            seed: of its initial weights.
             device: such as ``cpu`` or ``cuda``.
         """
         self.device = torch.device(device)

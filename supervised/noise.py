@@ -1,4 +1,7 @@
-"""The truth made worse on purpose: how good must perception be before it is worth acting on?"""
+"""Noisy ground truth: random displacements and misses of boxes and keypoints.
+
+It shows how good perception must be before an agent gains from it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ import numpy as np
 
 from sim.records import Percept
 
-PIXELS = 2.0  # standard deviation of how far a box or a point is displaced
-MISSES = 0.1  # the chance that a thing is not seen
-MOVED = ("boxes", "keypoints")  # the kinds of answer that noise changes, of `metrics.grading.KINDS`
+PIXELS = 2.0  # standard deviation of the displacement of a box or a keypoint
+MISSES = 0.1  # the probability that an object is missed
+MOVED = ("boxes", "keypoints")  # the kinds of percept that noise changes, of `metrics.grading.KINDS`
 
 
 def noisy(
     percept: Percept, generator: np.random.Generator, *, pixels: float = PIXELS, misses: float = MISSES
 ) -> Percept:
-    """A percept with its boxes and keypoints displaced, and some of them missed; all else stays.
+    """Add noise to a percept: displace its boxes and keypoints, and drop some of them.
 
     Args:
         percept: of any origin.
-        generator: gives displacements and misses.
+        generator: of displacements and misses.
         pixels: standard deviation, in x and in y; a box moves as a whole.
         misses: in [0, 1]; a missed keypoint is no longer visible.
     """

@@ -1,4 +1,4 @@
-"""Tensors to arrays and back, and which number format pays on this machine."""
+"""Numerics of PyTorch models: tensors to arrays and back, optimiser state, bfloat16 autocast."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from sim.records import Array, State
 
-LITTLE = 1_000_000  # bytes; to pin fewer takes longer than to wait for them (PPO with 8 Ataris: by a third)
+LITTLE = 1_000_000  # bytes; pinning fewer takes longer than a blocking copy (PPO with 8 Ataris: by a third)
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
 class NonFiniteError(ArithmeticError):
-    """Learning produced a number that is not finite; nothing of that update may be kept."""
+    """A loss, gradient or metric that is not finite; nothing of that update may be kept."""
 
     @classmethod
     def check(cls, metrics: Mapping[str, float], update: int) -> None:
@@ -29,15 +29,15 @@ class NonFiniteError(ArithmeticError):
 
 
 def on_device(array: Array, device: torch.device, *, at_once: bool = False) -> Tensor:
-    """An array on `device`.
+    """Copy an array to a tensor on `device`.
 
-    It goes to CUDA through pinned memory, and the caller does not wait for it: PyTorch keeps that memory
-    until the copy is done. On the CPU the tensor shares the array's memory where it is contiguous.
+    To CUDA it is copied asynchronously through pinned memory, which PyTorch keeps until the copy is done. On
+    the CPU the tensor shares the array's memory where it is contiguous.
 
     Args:
         array: of any shape.
         device: where to.
-        at_once: the caller has nothing else to do meanwhile; what is little is then waited for, not pinned.
+        at_once: the caller has nothing else to do meanwhile; small arrays are then copied without pinning.
     """
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type == "cuda" and not (at_once and tensor.nbytes < LITTLE):
@@ -46,7 +46,7 @@ def on_device(array: Array, device: torch.device, *, at_once: bool = False) -> T
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
-    """Copies as contiguous numpy arrays: safetensors garbles channels_last ones."""
+    """Copy tensors to contiguous numpy arrays: safetensors garbles channels_last ones."""
     return {name: np.array(t.detach().cpu().numpy(), order="C") for name, t in tensors.items()}
 
 
@@ -66,16 +66,16 @@ def from_arrays(module: nn.Module, arrays: Mapping[str, Array]) -> None:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
-    """What an optimiser remembers of each parameter, by the parameter's number."""
+    """State of an optimiser as arrays: its moments and counters by parameter number."""
     slots = optimizer.state_dict()["state"]
     return {str(i): to_arrays(slot) for i, slot in slots.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Give back what `optimizer_state` took, on each parameter's device and in its own memory format.
+    """Restore an optimiser from `optimizer_state`, in each parameter's own memory format.
 
-    The format matters: a fused optimiser walks parameter and moments side by side in memory. Step counters go
-    where the optimiser looks for them, as in `torch.optim.Optimizer.load_state_dict`.
+    The format matters: a fused optimiser reads parameter and moments in memory order. Step counters go to the
+    device where the optimiser expects them, as in `torch.optim.Optimizer.load_state_dict`.
     """
     parameters = [(p, group) for group in optimizer.param_groups for p in group["params"]]
     for i, slot in state.items():
@@ -93,10 +93,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
 
 
 def rounding_once(device: torch.device, half: bool) -> torch.autocast:
-    """A block in which weights are rounded to half precision once, not in every forward pass.
+    """Autocast context that caches the bfloat16 copies of weights over many forward passes.
 
-    They must not change inside it: it is for rollouts, whose batches are small and whose weights stay.
-    PyTorch keeps the rounded copies until the outermost autocast ends.
+    The weights must not change inside it: it is for rollouts, whose batches are small. PyTorch keeps the
+    copies until the outermost autocast ends.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=half)
 

@@ -1,27 +1,27 @@
-"""From what is seen in pictures to what an agent gets: numbers in fixed places, one row a world.
+"""Observations from percepts: tracked boxes and keypoints in the fixed slots of one vector a world.
 
-Every thing that an agent may know of has a *slot*: so many for each class of boxes, one for each keypoint,
-in a fixed order. A slot holds
+Every object has a *slot*: a number of them for each class of boxes, one for each keypoint, in a fixed order.
+A slot holds
 
     box       present, x, y, width, height, dx, dy
     keypoint  present, x, y, dx, dy
 
-`present` is 1 where the newest picture shows the thing, else 0. x and y are its middle, x to the right and y
-down, all four in [0, 1] of the picture; dx and dy say how far it moved since the picture before, in
-[−1, 1], where 1 is an eighth of the picture (`FASTEST`). A thing that is missed goes on as it went for up to
-`MEMORY` pictures; then, and before it is first seen, its slot is all zeros.
+`present` is 1 where the newest image shows the object, else 0. x and y are its centre, x to the right and y
+down, all four in [0, 1] of the image; dx and dy are its motion since the previous image, in [−1, 1], where 1
+is an eighth of the image (`FASTEST`). A missed object is extrapolated at constant velocity for up to `MEMORY`
+images; then, and before it is first seen, its slot is all zeros.
 
-What errs from picture to picture may be smoothed: place and motion then follow what is seen as a straight
-line that is fitted to the past with weights 1, θ, θ², … would (`gains`).
+Noisy detections may be smoothed by a g-h filter, which fits a straight line to the past with weights
+1, θ, θ², … (`gains`).
 
-With relations, dx and dy follow for each pair of boxes: how far the second lies from the first, in [−1, 1],
-where 1 is an eighth of the picture (`NEAR`) or more; zeros unless both are remembered. What matters between
-two things is often much smaller than the picture, such as whether a ball will meet a paddle.
+With relations, dx and dy follow for each pair of boxes: the offset of the second from the first, in [−1, 1],
+where 1 is an eighth of the image (`NEAR`) or more; zeros unless both are tracked. What matters between two
+objects, such as whether a ball will meet a paddle, is often much smaller than the image.
 
-Who gets which slot does not depend on the order in which things are told. Of each class the likeliest things
-are taken, equally likely ones from left to right and from top to bottom. Slots with a memory take what lies
-nearest to where they expect their thing, the closest pair first; what is left fills the empty slots in
-that order. So a thing keeps its slot from picture to picture as long as it is seen.
+The assignment to slots does not depend on the order of detections. Of each class the highest scores are
+taken, equal ones from left to right and from top to bottom. Slots with a track take the detection nearest to
+where they expect their object, the closest pair first; the rest fills the empty slots in that order. So an
+object keeps its slot from image to image as long as it is seen.
 
 Pure functions of arrays; nothing here knows worlds, models or agents.
 """
@@ -41,9 +41,9 @@ import numpy as np
 from sim.errors import RequestError
 from sim.records import Array, Percept
 
-MEMORY = 8  # pictures
-FASTEST = 1 / 8  # of the picture, from one picture to the next
-NEAR = 1 / 8  # of the picture; how far apart things are is told up to here
+MEMORY = 8  # images
+FASTEST = 1 / 8  # of the image, from one image to the next
+NEAR = 1 / 8  # of the image; offsets between objects are clipped to it
 BOX = ("present", "x", "y", "width", "height", "dx", "dy")
 POINT = ("present", "x", "y", "dx", "dy")
 
@@ -53,20 +53,20 @@ UNSEEN: Place = (math.nan, math.nan, math.nan, math.nan)
 
 
 class SlotError(RequestError, ValueError):
-    """Slots for things that nobody tells, or none at all."""
+    """Slots for classes that the perception does not have, or none at all."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which slots there are, in order: the boxes', then the keypoints'.
+    """Layout of an observation vector: its slots, first those of boxes, then those of keypoints.
 
     Attributes:
         boxes: the class of each slot for a box; slots of one class stand together.
         points: the name of each slot for a keypoint.
-        width: of the pictures, pixels.
-        height: of the pictures, pixels.
-        relations: whether it is told how the boxes lie to each other, pair by pair.
-        smoothing: θ in [0, 1), how much of the past counts; 0: the newest picture alone.
+        width: of the images, pixels.
+        height: of the images, pixels.
+        relations: whether offsets between boxes are given, pair by pair.
+        smoothing: θ in [0, 1), the weight of the past; 0: the newest image alone.
 
     >>> Layout(("ball",), ("toe",), 160, 210).names[5:]
     ('ball 0 dx', 'ball 0 dy', 'toe present', 'toe x', 'toe y', 'toe dx', 'toe dy')
@@ -83,12 +83,12 @@ class Layout:
         """Refuse a layout without slots, and smoothing that never moves.
 
         Raises:
-            SlotError: if nothing is to be seen, or `smoothing` is out of its range.
+            SlotError: if there are no slots, or `smoothing` is out of its range.
         """
         if not 0 <= self.smoothing < 1:
             raise SlotError(f"smoothing must be at least 0 and below 1, not {self.smoothing}")
         if not self.boxes and not self.points:
-            raise SlotError("an agent needs at least one box or keypoint to live on")
+            raise SlotError("an agent's observation needs at least one box or keypoint")
 
     @cached_property
     def slots_of(self) -> dict[str, list[int]]:
@@ -100,17 +100,17 @@ class Layout:
 
     @property
     def slots(self) -> int:
-        """K, how many slots there are."""
+        """K, the number of slots."""
         return len(self.boxes) + len(self.points)
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
-        """The slots of boxes whose relation is told."""
+        """The pairs of box slots whose offset is given."""
         return list(combinations(range(len(self.boxes)), 2)) if self.relations else []
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each number of an observation is."""
+        """The name of each number of an observation."""
         numbered = [f"{name} {i}" for name, slots in self.slots_of.items() for i in range(len(slots))]
         boxes = [f"{thing} {number}" for thing in numbered for number in BOX]
         points = [f"{thing} {number}" for thing in self.points for number in POINT]
@@ -119,7 +119,7 @@ class Layout:
 
     @property
     def space(self) -> gymnasium.spaces.Box:
-        """What observations look like: (D,) float32."""
+        """The observation space: (D,) float32."""
         low = np.array([-1 if name.endswith((" dx", " dy")) else 0 for name in self.names], np.float32)
         return gymnasium.spaces.Box(low, np.ones_like(low))
 
@@ -134,10 +134,10 @@ def layout_of(
     relations: bool = False,
     smoothing: float = 0.0,
 ) -> Layout:
-    """One slot for each class of boxes, or as many as `counts` says; one for each keypoint.
+    """Make a layout: one slot for each class of boxes, or as many as `counts` says; one for each keypoint.
 
     Raises:
-        SlotError: for counts of classes that there are not, or below 0.
+        SlotError: for counts of unknown classes, or below 0.
     """
     for name, count in counts.items():
         if name not in classes:
@@ -150,12 +150,12 @@ def layout_of(
 
 @dataclass(frozen=True)
 class Tracks:
-    """What is remembered of the things in the K slots of N worlds.
+    """Tracks of the objects in the K slots of N worlds: position, velocity and age.
 
     Attributes:
-        place: (N, K, 4) x, y, width, height, in shares of the picture; where things are expected now.
-        motion: (N, K, 2) how far they go from picture to picture.
-        unseen: (N, K) pictures since they were seen: 0 is now, above `MEMORY` is forgotten, or never.
+        place: (N, K, 4) x, y, width, height, in shares of the image; the current estimate.
+        motion: (N, K, 2) velocity, in shares of the image from one image to the next.
+        unseen: (N, K) images since the last detection: 0 is now, above `MEMORY` is lost, or never seen.
     """
 
     place: Array
@@ -164,23 +164,23 @@ class Tracks:
 
     @property
     def remembered(self) -> Array:
-        """(N, K) bool: which slots hold something."""
+        """(N, K) bool: which slots have a track."""
         return np.asarray(self.unseen <= MEMORY)
 
 
 def no_tracks(layout: Layout, num: int) -> Tracks:
-    """The memory of `num` worlds before their first picture."""
+    """Empty tracks of `num` worlds, before their first image."""
     shape = num, layout.slots
     unseen = np.full(shape, MEMORY + 1, np.int64)
     return Tracks(np.zeros((*shape, 4), np.float32), np.zeros((*shape, 2), np.float32), unseen)
 
 
 def followed(tracks: Tracks, found: Array, smoothing: float = 0.0) -> Tracks:
-    """The memory after one picture more.
+    """Update tracks with the detections of one image (g-h filter).
 
     Args:
         tracks: before it.
-        found: (N, K, 4) where things are, NaN in slots whose thing is not seen; see `placed`.
+        found: (N, K, 4) detections, NaN in slots without one; see `placed`.
         smoothing: see `Layout`.
     """
     seen = ~np.isnan(found[..., 0])
@@ -199,18 +199,17 @@ def followed(tracks: Tracks, found: Array, smoothing: float = 0.0) -> Tracks:
 
 
 def gains(smoothing: float, since: Array) -> tuple[Array, Array]:
-    """How far place and motion follow what is seen after `since` pictures: all the way, unless smoothed.
+    """Gains g and h of a critically damped g-h filter for detections `since` images apart; 1 each at θ = 0.
 
-    The critically damped g-h filter: 1 − θ² and (1 − θ)², with θ to the power of `since`, are what fits a
-    straight line to the past with weights that fade by θ a picture (Brookner 1998, "Tracking and
-    Kalman Filtering Made Easy", section 1.2.6).
+    1 − θ² and (1 − θ)², with θ to the power of `since`, fit a straight line to the past with weights that
+    decay by θ an image (Brookner 1998, "Tracking and Kalman Filtering Made Easy", section 1.2.6).
     """
     theta = smoothing**since
     return 1 - theta**2, (1 - theta) ** 2
 
 
 def observed(layout: Layout, tracks: Tracks) -> Array:
-    """(N, D) float32: what agents get; `Layout.names` says which number is what."""
+    """Observations (N, D) float32 of tracks; `Layout.names` names the columns."""
     present = (tracks.unseen == 0)[..., None]
     place = np.clip(tracks.place, 0, 1)
     motion = np.clip(tracks.motion / FASTEST, -1, 1)
@@ -221,7 +220,7 @@ def observed(layout: Layout, tracks: Tracks) -> Array:
 
 
 def related(layout: Layout, tracks: Tracks) -> Array:
-    """(N, 2P) how the second of each of P pairs of boxes lies to the first, in x and y."""
+    """Offsets (N, 2P) in x and y from the first to the second box of each of P pairs, in [−1, 1]."""
     first, second = np.array(layout.pairs, int).reshape(-1, 2).T
     apart = (tracks.place[:, second, :2] - tracks.place[:, first, :2]) / NEAR
     both = tracks.remembered[:, first] & tracks.remembered[:, second]
@@ -229,13 +228,13 @@ def related(layout: Layout, tracks: Tracks) -> Array:
 
 
 def placed(layout: Layout, percept: Percept, tracks: Tracks, world: int) -> Array:
-    """(K, 4) which slot takes what of a percept, in shares of the picture; NaN where its thing is missing.
+    """Assign a percept's boxes and keypoints to slots: (K, 4) in shares of the image, NaN if missing.
 
     Args:
         layout: the slots.
-        percept: of the newest picture of one world.
-        tracks: the memory before it.
-        world: whose row it is.
+        percept: of the newest image of one world.
+        tracks: before it.
+        world: the index of that world in `tracks`.
     """
     found = [UNSEEN] * layout.slots
     things = ranked(percept)
@@ -256,7 +255,7 @@ def placed(layout: Layout, percept: Percept, tracks: Tracks, world: int) -> Arra
 
 
 def ranked(percept: Percept) -> list[tuple[str, list[float]]]:
-    """A percept's boxes with their classes: likeliest first, then from left to right, from top to bottom.
+    """Sort a percept's boxes by score, equal ones from left to right and from top to bottom; class and box.
 
     >>> ranked(Percept("truth", boxes=np.array([[7, 0, 9, 9], [0, 0, 2, 9]]), labels=("a", "b")))
     [('b', [0, 0, 2, 9]), ('a', [7, 0, 9, 9])]
@@ -270,19 +269,19 @@ def ranked(percept: Percept) -> list[tuple[str, list[float]]]:
 
 
 def shares(box: list[float], layout: Layout) -> Place:
-    """The x and y of a box's middle, its width and height, in shares of the picture."""
+    """A box's centre x and y, width and height, in shares of the image."""
     x0, y0, x1, y1 = box
     width, height = layout.width, layout.height
     return (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height
 
 
 def shared_out(things: Array, expected: Array, known: Array) -> list[int]:
-    """Which slot each of M things goes to.
+    """Greedy nearest-neighbour assignment of M detections to S slots.
 
     Args:
-        things: (M, 2) places.
-        expected: (S, 2) where the slots expect theirs, S at least M.
-        known: (S,) bool, which slots expect anything.
+        things: (M, 2) positions.
+        expected: (S, 2) predicted positions of the slots' tracks, S at least M.
+        known: (S,) bool, which slots have a track.
 
     Returns:
         M different slots.

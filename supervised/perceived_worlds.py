@@ -1,8 +1,8 @@
-"""Worlds as a perception sees them: an agent in them gets the vector of what is perceived, not the pixels.
+"""Environments whose observations are percepts: the agent gets a vector of tracked objects, not pixels.
 
-`Perceived` is a world like any other: batches that reset, score and resume as `sim.vector` promises, and
-single ones that draw themselves. What is perceived is the simulator's truth, a model's word or the truth with
-noise, and the three are interchangeable. Noise belongs to the episode: its seed gives the same noise again.
+`Perceived` is a world like any other: batches that reset, score and resume as `sim.vector` requires, and
+single ones that can be rendered. The percepts are the simulator's truth, a model's predictions or the truth
+with noise, and the three are interchangeable. The noise of an episode is determined by the episode's seed.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from sim.vector import UNSEEDED, Info, Worlds
 from supervised.noise import MISSES, PIXELS, noisy
 from supervised.perceived import Layout, Tracks, followed, no_tracks, observed, placed
 
-NOISE = 7_919  # beside an episode's seed: its noise is not drawn from the numbers of its world
+NOISE = 7_919  # added to an episode's seed, so that noise and world do not share random numbers
 
 
 class Onlooked(Protocol):
-    """What is looked at: worlds that draw themselves and know what they drew."""
+    """Worlds with images and ground truth."""
 
     def pictures(self, indices: Iterable[int]) -> Sequence[Array]:
-        """The newest pictures (H, W, 3) uint8 of some worlds."""
+        """The newest images (H, W, 3) uint8 of some worlds."""
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
-        """What is in them."""
+        """The ground truth of those images."""
 
 
 @dataclass(frozen=True)
 class Witness:
-    """Who says what is in a picture.
+    """Source of percepts: a model's predictions, the simulator's truth, or the truth with noise.
 
     Attributes:
-        perception: its name, for the stamp.
-        origin: the simulator, the model, or the simulator with noise.
-        model: who is asked where the origin is ``model``; all worlds at once.
-        kinds: what the simulator is asked for, where it knows several kinds of truth.
+        perception: its name, for the protocol stamp.
+        origin: ``model``, ``truth`` or ``noisy truth``.
+        model: predicts where the origin is ``model``; all worlds in one batch.
+        kinds: of truth, where the simulator knows several.
         pixels: see `supervised.noise.noisy`.
         misses: the same.
     """
@@ -56,7 +56,7 @@ class Witness:
     misses: float = MISSES
 
     def __post_init__(self) -> None:
-        """Refuse a model's word without a model.
+        """Refuse the origin ``model`` without a model.
 
         Raises:
             ValueError: if there is none.
@@ -67,7 +67,7 @@ class Witness:
     def look(
         self, worlds: Onlooked, rows: Sequence[int], generators: Sequence[np.random.Generator]
     ) -> list[Percept]:
-        """What the newest pictures of the worlds `rows` show; each has a generator for its noise."""
+        """Percepts of the newest images of the worlds `rows`; each world has a generator for its noise."""
         if self.origin == "model":
             assert self.model is not None
             return self.model.perceive(list(worlds.pictures(rows)))
@@ -80,12 +80,12 @@ class Witness:
         ]
 
     def truths(self, worlds: Onlooked, rows: Sequence[int]) -> list[Percept]:
-        """What the simulator says of them."""
+        """The simulator's truth about them."""
         more: dict[str, Any] = {"kinds": self.kinds} if self.kinds else {}
         return worlds.truth(rows, **more)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """What a score depends on."""
+        """The protocol stamp: what a score depends on."""
         said = {"feed": "agent", "perception": self.perception, "origin": self.origin}
         noise = {"noise_pixels": self.pixels, "noise_misses": self.misses}
         return said | (noise if self.origin == "noisy truth" else {})
@@ -93,12 +93,12 @@ class Witness:
 
 @dataclass(frozen=True)
 class Perceived:
-    """A world whose agent lives on percepts. Satisfies `sim.protocols.WorldConfig`.
+    """World whose observations are percepts. Satisfies `sim.protocols.WorldConfig`.
 
     Attributes:
-        world: what is looked at; its own observations reach nobody.
-        witness: who looks.
-        layout: how what is seen becomes an observation.
+        world: the underlying world; its own observations are not used.
+        witness: the source of percepts.
+        layout: how percepts become an observation.
         stamp: the rules of the world as the scene names it.
     """
 
@@ -109,29 +109,29 @@ class Perceived:
 
     @property
     def name(self) -> str:
-        """The world's own."""
+        """The underlying world's name."""
         return self.world.name
 
     @property
     def preprocessing(self) -> str:
-        """What an agent's card says of its observations."""
+        """Description of the observations for an agent's card."""
         return "in this order: " + ", ".join(self.layout.names)
 
     def make(self, seed: int) -> PerceivedWorld:
-        """One world that can be drawn."""
+        """One world that can be rendered."""
         return PerceivedWorld(self, seed)
 
     def make_batch(self, num_envs: int, seed: int) -> PerceivedWorlds:
-        """`num_envs` worlds; those that a model looks at, it looks at together."""
+        """`num_envs` worlds; a model perceives all of them in one batch."""
         return PerceivedWorlds(self, num_envs, seed)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
-        """The world's rules, and who says what is in it."""
+        """The world's rules and the source of percepts."""
         return (self.stamp or self.world.protocol()) | self.witness.protocol()
 
 
 class PerceivedWorlds(Worlds):
-    """A batch of N perceived worlds; observations (N, D) float32, see `supervised.perceived`."""
+    """Batch of N worlds whose observations (N, D) float32 are percepts; see `supervised.perceived`."""
 
     def __init__(self, config: Perceived, num_envs: int, seed: int) -> None:
         self.world: Any = config.world.make_batch(num_envs, seed)
@@ -142,10 +142,10 @@ class PerceivedWorlds(Worlds):
         self._witness, self._layout = config.witness, config.layout
         self._tracks = no_tracks(config.layout, num_envs)
         self._generators = [noise_of(seed + i) for i in range(num_envs)]
-        self._blind = False  # while `restore` plays again what was looked at before
+        self._blind = False  # while `restore` replays steps that were perceived before
 
     def seed_rarely(self) -> None:
-        """As rarely as the worlds that are looked at."""
+        """Seed as rarely as the underlying worlds do; see `sim.vector.Worlds`."""
         self.world.seed_rarely()
         self.seed_every = self.world.seed_every
 
@@ -167,7 +167,7 @@ class PerceivedWorlds(Worlds):
         return observed(self._layout, self._tracks), reward, terminated, truncated, info
 
     def _look(self, mask: Array) -> None:
-        """Look at the worlds where `mask` (N,) is True, and remember what is seen."""
+        """Perceive the worlds where `mask` (N,) is True, and update their tracks."""
         if self._blind:
             return
         found = np.full((self.num_envs, self._layout.slots, 4), np.nan)
@@ -182,12 +182,12 @@ class PerceivedWorlds(Worlds):
         return checked
 
     def state(self) -> State:
-        """The worlds', what is remembered of the things in them, and where their noise stands."""
+        """State of the worlds, the tracks and the noise generators."""
         noise = [generator.bit_generator.state for generator in self._generators]
         return super().state() | vars(self._tracks) | {"noise": noise}
 
     def restore(self, state: State) -> tuple[Array, Info]:
-        """Bring the batch to exactly where `state` was taken; nothing is looked at for that."""
+        """Restore the batch exactly; nothing is perceived for that."""
         self._blind = True
         try:
             _, info = super().restore(state)
@@ -199,18 +199,18 @@ class PerceivedWorlds(Worlds):
         return observed(self._layout, self._tracks), info
 
     def close_extras(self, **kwargs: object) -> None:
-        """Close the worlds that are looked at."""
+        """Close the underlying worlds."""
         self.world.close()
 
 
 class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
-    """One perceived world, drawn as it is.
+    """Wrapper of one world whose observations (D,) float32 are percepts; it renders the world itself.
 
     Attributes:
-        percept: what its agent is told of the newest picture.
-        witness: who tells it.
-        layout: how it becomes an observation.
-        eye: the camera that the agent sees by, where a world has one; the audience turns its own.
+        percept: of the newest image.
+        witness: the source of percepts.
+        layout: how a percept becomes an observation.
+        eye: the camera of the agent's images, where a world has one; the viewer turns another.
     """
 
     percept: Percept
@@ -232,23 +232,23 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
         return self._look(), info
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, Info]:
-        """Act, and look."""
+        """Step the world, and perceive its new image."""
         _, reward, terminated, truncated, info = self.env.step(action)
         return self._look(), float(reward), terminated, truncated, info
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
-        """Its picture, as a batch of one gives it."""
+        """The newest image by the agent's camera, as a batch of one gives it."""
         with self._own_eye():
             return [np.asarray(self.env.render()) for _ in indices]
 
     def truth(self, indices: Iterable[int], **kinds: Any) -> list[Percept]:
-        """What is in its picture, as a batch of one tells it."""
+        """The truth about that image, as a batch of one gives it."""
         world: Any = self.env.unwrapped
         with self._own_eye():
             return [world.truth(**kinds) for _ in indices]
 
     def told(self) -> Percept:
-        """The truth about what `percept` is about."""
+        """The ground truth of the image that `percept` is about."""
         (truth,) = self.witness.truths(self, [0])
         return truth
 
@@ -272,12 +272,12 @@ class PerceivedWorld(gymnasium.Wrapper[Array, Any, Any, Any]):
 
 
 def noise_of(seed: int) -> np.random.Generator:
-    """The generator of an episode's noise."""
+    """Random generator of the noise in the episode with this seed."""
     return np.random.default_rng([seed, NOISE])
 
 
 def chosen(mask: Array, here: Tracks, elsewhere: Tracks) -> Tracks:
-    """The rows of `here` where `mask` (N,) is True, else those of `elsewhere`."""
+    """Select tracks by mask: rows of `here` where `mask` (N,) is True, else those of `elsewhere`."""
     return Tracks(
         place=np.where(mask[:, None, None], here.place, elsewhere.place),
         motion=np.where(mask[:, None, None], here.motion, elsewhere.motion),

@@ -1,9 +1,9 @@
-"""A pose estimator: where the joints of a body are in the picture, and which of them can be seen.
+"""Pose estimation: keypoints of a body's joints in the image, and whether each is visible.
 
-For every joint one map of half the picture's size says how likely the joint is in each cell, as
-probabilities that sum to one over the picture (heat maps; Tompson et al. 2014, with the softmax of Nibali et
-al. 2018, "Numerical coordinate regression"), and another, how likely it would be seen there. A joint that a
-limb hides is still somewhere, so it is told too, as hidden.
+For every joint a heat map at half resolution gives the probability that it is in each cell, summing to one
+over the image (Tompson et al. 2014, with the softmax of Nibali et al. 2018, "Numerical coordinate
+regression"), and a second map the probability that it is visible there. Occluded joints are predicted too, as
+not visible.
 
 Read from top to bottom: the keys, targets, loss, the estimator that perceives.
 """
@@ -26,23 +26,23 @@ from supervised.metrics.grading import Kind
 from supervised.views import Views, together
 
 STRIDE = 2  # pixels a cell
-SPREAD = 1.0  # cells; standard deviation of the wanted probabilities
-AROUND = 5  # cells a side of the window around the likeliest whose mean is the place
+SPREAD = 1.0  # cells; standard deviation of the target heat map
+AROUND = 5  # cells a side of the window around the peak, over which the mean is taken
 
 
 @dataclass(frozen=True)
 class Pose(DenseConfig):
-    """The scene keys of ``pose``; see also `supervised.dense.DenseConfig`."""
+    """Configuration of the ``pose`` perception; its fields: `supervised.dense.DenseConfig`."""
 
     tells: ClassVar[Kind] = "keypoints"
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> PoseModel:
-        """A fresh estimator for joints `classes`."""
+        """An untrained estimator for joints `classes`."""
         return PoseModel(self, tuple(classes), seed, device)
 
 
 def joints(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
-    """``points`` (B, K, 3) float32: x and y in the network's pixels, and 1 if the joint is visible."""
+    """Keypoint targets: ``points`` (B, K, 3) float32, x and y in the network's pixels, 1 if visible."""
     points = np.array([list(truth.keypoints.values()) for truth in truths], np.float32)
     points[:, :, 0] *= grid.scaled[1] / grid.shape[1]
     points[:, :, 1] *= grid.scaled[0] / grid.shape[0]
@@ -51,7 +51,7 @@ def joints(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, 
 
 
 def pose_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of where joints in the picture are, and of whether joints are visible."""
+    """Cross-entropy of the heat maps of joints within the image, plus that of the joints' visibility."""
     rgb, points = batch["rgb"], batch["points"]
     height, width = rgb.shape[1:3]
     x, y, visible = points.unbind(2)  # (B, K) each
@@ -70,20 +70,20 @@ def pose_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
 
 
 class PoseModel(Dense):
-    """Tells where joints are. Satisfies `sim.protocols.PerceptionModel`."""
+    """Pose estimator: images → keypoints with visibility. Satisfies `sim.protocols.PerceptionModel`."""
 
     def __init__(self, config: Pose, names: tuple[str, ...], seed: int, device: str) -> None:
         super().__init__(config, 2 * len(names), seed, device)
         self.names = names
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this estimator to views."""
+        """A fit of this estimator to images with keypoints."""
         return self.fit_maps(pose_loss, joints, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """The joints in each picture (H, W, 3) uint8 of any size, in its own pixels.
+        """Keypoints of each image (H, W, 3) uint8 of any size, in its own pixels.
 
-        Neighbours of one size are looked at together.
+        Consecutive images of one size form one batch.
         """
         percepts: list[Percept] = []
         for rgb in together(inputs):
@@ -96,7 +96,7 @@ class PoseModel(Dense):
     def _points(
         self, maps: Tensor, scaled: tuple[int, int], size: tuple[int, int]
     ) -> dict[str, tuple[float, float, float]]:
-        """The joints that maps (2K, h, w) tell, in a picture of `size` that they show at `scaled`."""
+        """Decode maps (2K, h, w) at scale `scaled` (height, width) into keypoints of an image of `size`."""
         height, width = scaled
         cells = -(-height // STRIDE), -(-width // STRIDE)
         where, shown = maps[:, : cells[0], : cells[1]].chunk(2)  # (K, h, w) each
@@ -109,7 +109,7 @@ class PoseModel(Dense):
 
 
 def peaks(likely: Tensor) -> Tensor:
-    """(K, 2) x and y in cells of the mean place in a window around the likeliest cell of maps (K, h, w)."""
+    """Local soft-argmax of heat maps (K, h, w): x and y (K, 2) in cells, the mean around each peak."""
     count, height, width = likely.shape
     at = likely.flatten(1).argmax(1)
     row, column = at // width, at % width

@@ -1,8 +1,8 @@
-"""A segmenter: which part of a body, or of what is around it, every pixel shows.
+"""Semantic segmentation: the class of every pixel, such as a body's parts and the ground.
 
-A U-Net gives each pixel a logit for each class; the commonest mistakes are at edges a pixel wide, and
-limbs are four pixels wide, so beside the cross-entropy of pixels the overlap of each class counts (Dice;
-Milletari et al. 2016, "V-Net", equation 3).
+A U-Net gives each pixel a logit for each class. The loss is the pixels' cross-entropy plus the Dice overlap
+of each class (Milletari et al. 2016, "V-Net", equation 3): limbs are only four pixels wide, and most errors
+are at their edges.
 
 Read from top to bottom: the keys, loss, the segmenter that perceives.
 """
@@ -28,17 +28,17 @@ from supervised.views import Views
 
 @dataclass(frozen=True)
 class Segmenter(DenseConfig):
-    """The scene keys of ``segmenter``; see also `supervised.dense.DenseConfig`."""
+    """Configuration of the ``segmenter`` perception; its fields: `supervised.dense.DenseConfig`."""
 
     tells: ClassVar[Kind] = "mask"
 
     def build(self, classes: Sequence[str], *, seed: int, device: str = "cpu") -> SegmenterModel:
-        """A fresh segmenter for parts `classes`, by number."""
+        """An untrained segmenter; mask value i is ``classes[i]``."""
         return SegmenterModel(self, tuple(classes), seed, device)
 
 
 def parts(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, Array]:
-    """``mask`` (B, h, w) int64, the class of every pixel."""
+    """Segmentation targets: ``mask`` (B, h, w) int64, the class of every pixel."""
     masks = np.stack([truth.mask for truth in truths if truth.mask is not None])
     mask = grid.taken(masks).astype(np.int64)
     mask[mirrored] = mask[mirrored, :, ::-1]
@@ -46,7 +46,7 @@ def parts(truths: Sequence[Percept], mirrored: Array, grid: Grid) -> dict[str, A
 
 
 def segmentation_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of pixels, and 1 − Dice of the classes that are there."""
+    """Segmentation loss: cross-entropy of pixels plus 1 − Dice of the classes that occur in the batch."""
     mask = batch["mask"]
     height, width = mask.shape[1:]
     logits = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width]
@@ -60,18 +60,18 @@ def segmentation_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[st
 
 
 class SegmenterModel(Dense):
-    """Tells the part that every pixel shows. Satisfies `sim.protocols.PerceptionModel`."""
+    """Semantic segmenter: images → masks of class indices. Satisfies `sim.protocols.PerceptionModel`."""
 
     def __init__(self, config: Segmenter, classes: tuple[str, ...], seed: int, device: str) -> None:
         super().__init__(config, 4 * len(classes), seed, device)
         self.classes = classes
 
     def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
-        """A fit of this segmenter to views."""
+        """A fit of this segmenter to images with masks."""
         return self.fit_maps(segmentation_loss, parts, train, validation, seed=seed)
 
     def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
-        """A mask (H, W) uint8 of each picture (H, W, 3) uint8 of any size."""
+        """Mask (H, W) uint8 of class indices of each image (H, W, 3) uint8 of any size."""
         return [Percept("model", mask=self._mask(rgb)) for rgb in inputs]
 
     @torch.no_grad()

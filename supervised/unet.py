@@ -1,9 +1,8 @@
-"""A small U-Net: what a pixel is depends on itself and on all that is around it.
+"""U-Net with group normalisation whose output is at half resolution (Ronneberger et al. 2015).
 
-On the way down each level halves the picture and sees farther, on the way up each adds what it saw to the
-finer one before it (Ronneberger et al. 2015, "U-Net"). The finest map has half the picture's size, for there
-the work is: `unfolded` makes a full-sized one of it by giving each cell's four pixels channels of their own
-(Shi et al. 2016, "Real-time single image and video super-resolution", section 3).
+Each level down halves the resolution, each level up concatenates the skip connection. The finest map has half
+the image's size, for most of the computation is there: `unfolded` makes a full-sized one by sub-pixel
+convolution (Shi et al. 2016, "Real-time single image and video super-resolution", section 3).
 """
 
 from __future__ import annotations
@@ -12,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Levels by the size of their maps, from fine to coarse, and how many times `channels` each is wide.
+#: Levels by the size of their maps, from fine to coarse, and their width in multiples of `channels`.
 LEVELS = {"half": 1, "quarter": 2, "eighth": 3, "sixteenth": 4, "thirtysecond": 4}
 
 
 class UNet(nn.Module):
-    """(N, inputs, H, W) → (N, outputs, H/2, W/2); H and W must be multiples of `divisor`.
+    """U-Net: (N, inputs, H, W) → (N, outputs, H/2, W/2); H and W must be multiples of `divisor`.
 
     Args:
-        inputs: channels of a picture.
+        inputs: channels of an image.
         channels: of the finest level; a multiple of 4.
         outputs: channels of the map.
         levels: how many of `LEVELS`, at least 2.
@@ -40,7 +39,7 @@ class UNet(nn.Module):
 
     @property
     def last(self) -> nn.Conv2d:
-        """The layer that gives the outputs, for those who know what they are at first."""
+        """The output layer, so that a model can initialise it."""
         layer = self.head[-1]
         assert isinstance(layer, nn.Conv2d)
         return layer
@@ -59,24 +58,24 @@ class UNet(nn.Module):
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3×3 convolution, normalised over groups of channels (Wu & He 2018), rectified."""
+    """Convolution block: 3×3 convolution, group normalisation (Wu & He 2018), ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(4, outputs), nn.ReLU()
     )
 
 
 def twice(x: Tensor) -> Tensor:
-    """(N, C, H, W) → (N, C, 2H, 2W), each cell four times."""
+    """Nearest-neighbour upsampling: (N, C, H, W) → (N, C, 2H, 2W)."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 def unfolded(x: Tensor) -> Tensor:
-    """(N, 4C, h, w) → (N, C, 2h, 2w): a cell's channels become those of its four pixels."""
+    """Pixel shuffle: (N, 4C, h, w) → (N, C, 2h, 2w)."""
     return functional.pixel_shuffle(x, 2)
 
 
 def padded(size: int, divisor: int) -> int:
-    """`size` rounded up to a multiple.
+    """Round `size` up to a multiple of `divisor`.
 
     >>> padded(210, 8)
     216

@@ -1,8 +1,8 @@
-"""Pictures of the worlds with the truth about each: what perception learns from and is graded on.
+"""Labelled image data sets from play: images of the worlds, each with its ground truth.
 
-The stream follows play: a policy acts, its worlds are photographed now and then, and the simulator says
-what is in each picture. Training and held-out views come from different seeds, so that no episode lies on
-both sides. How a family of worlds is photographed is its `Sight` (`supervised.sights`).
+A policy acts, its worlds are rendered every few steps, and the simulator gives the truth about each image.
+Training and held-out images come from different seeds, so that no episode is in both. How a family of worlds
+is rendered and labelled is its `Sight` (`supervised.sights`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sim.records import Array, Percept
 from supervised.metrics.grading import Kind
 from supervised.percept_arrays import pack_percepts, unpack_percepts
 
-#: Kind → the fields of a percept that tell it; `facts` go with all of them.
+#: Kind → the fields of a percept that hold it; `facts` go with all of them.
 FIELDS: dict[Kind, tuple[str, ...]] = {
     "boxes": ("boxes", "labels", "scores"),
     "mask": ("mask",),
@@ -31,14 +31,14 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
     "caption": ("caption",),
 }
 
-#: Held-out views are seeded this far from those that are learned from.
+#: Added to the training seed to seed the held-out images.
 HELD_OUT = 2_000_003
 PART = 1_000_000  # episodes of one part of a data set, or a power of that many
 TOGETHER = 32  # pictures that a network looks at in one go
 
 
 class TruthfulWorlds(Protocol):
-    """A batch of worlds that can be photographed and that know what is in the picture."""
+    """Batch of worlds with images and ground truth."""
 
     num_envs: int
     single_action_space: Any
@@ -50,20 +50,20 @@ class TruthfulWorlds(Protocol):
         """See `sim.vector.Worlds`."""
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
-        """The pictures (H, W, 3) uint8 of these worlds as they stand now."""
+        """The newest images (H, W, 3) uint8 of these worlds."""
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
-        """What is in them."""
+        """The ground truth of those images."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """N pictures of one size with their truths.
+    """Labelled images: N of one size with their ground truths.
 
     Attributes:
         rgb: (N, H, W, 3) uint8.
         truths: N percepts of origin ``truth``.
-        episodes: (N,) int64; views of one episode resemble each other and are not independent.
+        episodes: (N,) int64; images of one episode are not independent.
     """
 
     rgb: Array
@@ -93,16 +93,15 @@ class Views:
 
 @dataclass(frozen=True)
 class Taking:
-    """Which views are taken.
+    """Specification of a labelled image data set.
 
     Attributes:
-        kind: what is told of each picture.
-        count: how many, N.
+        kind: of the labels.
+        count: N, the number of images.
         seed: of worlds, play, viewpoints and colours.
-        every: steps from one picture of a world to its next; more where few pictures are to show whole games.
+        every: steps between two images of one world; more where few images are to cover whole games.
         held_out: in colours that training never sees, where a world has such.
-        as_watched: from where, and in the colours in which, the world shows itself; else walkers are filmed
-            from any side and in any colours.
+        as_watched: by the world's own camera and colours; else walkers have random ones.
     """
 
     kind: Kind
@@ -114,31 +113,31 @@ class Taking:
 
 
 class Sight(Protocol):
-    """What there is to see of one world, and how it is called; see `supervised.sights`."""
+    """Label source of one world: labelled images and the names of their classes; see `supervised.sights`."""
 
     name: str  # the world's, in full
 
     def vocabulary(self, kind: Kind) -> tuple[str, ...]:
-        """The names that percepts of a kind choose from; empty for depths and boards.
+        """The class names of one kind of percept; empty for depth maps and boards.
 
-        Classes of boxes, parts of masks by number, keypoints, labels, or the words of captions.
+        Classes of boxes, parts of masks by number, keypoints, labels, or the tokens of captions.
 
         Raises:
             RequestError: if this world does not know that kind of truth.
         """
 
     def bones(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of keypoints that are joined."""
+        """The skeleton: pairs of keypoints joined by a bone."""
 
     def views(self, taking: Taking, policy: Policy | None = None) -> Views:
-        """Pictures with their truths: in half of the episodes `policy` plays, in the others chance."""
+        """Labelled images: half of the episodes are played by `policy`, the others at random."""
 
     def live(self, stage: Any, kind: Kind) -> Percept:
-        """What is in the newest picture of a single world, or of the easel that draws it."""
+        """The truth about the newest image of a single world, or of the renderer that draws it."""
 
 
 def only(percept: Percept, kind: Kind) -> Percept:
-    """A percept without what other kinds tell.
+    """Restrict a percept to the fields of one kind, and its facts.
 
     >>> only(Percept("truth", label="pong", fen="8/8/8/8/8/8/8/8"), "label").fen is None
     True
@@ -148,15 +147,15 @@ def only(percept: Percept, kind: Kind) -> Percept:
 
 
 class Fidgety:
-    """Random play with staying power: world i holds each action for a while of its own typical length.
+    """Sticky random policy: world i repeats its last action with its own probability, from 0 to 0.95.
 
-    Uniformly random actions cancel out, and a paddle that trembles in one place shows little of a game.
+    Uniformly random actions cancel out: a paddle that trembles in one place shows little of a game.
     """
 
     def __init__(self, actions: int, num_envs: int, seed: int) -> None:
         self._actions = actions
         self._held = np.zeros(num_envs, np.int64)
-        self._hold = np.linspace(0.0, 0.95, num_envs)  # the chance to go on with an action
+        self._hold = np.linspace(0.0, 0.95, num_envs)  # the probability to repeat an action
         self._generator = np.random.default_rng(seed)
 
     def act(self) -> Array:
@@ -170,15 +169,15 @@ class Fidgety:
 def watched(
     worlds: TruthfulWorlds, count: int, *, seed: int, policy: Policy | None = None, every: int = 7
 ) -> Views:
-    """Play, and take `count` pictures.
+    """Make labelled images by play: `count` images with their truths.
 
     Args:
-        worlds: photographed in turn, all of them `every` steps; discrete actions unless a policy is given.
+        worlds: all are rendered each `every` steps; discrete actions.
         count: N, at least 1.
         seed: of random play.
-        policy: who plays in half of the worlds; the rest, or all without one, plays at random. Skilled play
+        policy: plays in half of the worlds; the rest, or all without one, are played at random. Skilled play
             alone would leave out what happens when things go wrong.
-        every: steps between two pictures of one world, for neighbours are nearly the same.
+        every: steps between two images of one world, for consecutive ones are nearly the same.
     """
     obs, info = worlds.reset()
     n = worlds.num_envs
@@ -207,7 +206,7 @@ def watched(
 
 
 def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]:
-    """Pictures (H, W, 3) in stacks (N, H, W, 3) of neighbours of one size, at most `most` in each.
+    """Batch images (H, W, 3) as (N, H, W, 3): consecutive ones of one size, at most `most` in a batch.
 
     >>> small, large = np.zeros((2, 2, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
     >>> [stack.shape for stack in together([small, small, small, large], most=2)]
@@ -219,7 +218,7 @@ def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]
 
 
 def joined(parts: Sequence[Views]) -> Views:
-    """Several views one after another; their episodes stay apart."""
+    """Concatenate labelled images; their episodes stay distinct."""
     rgb = np.concatenate([part.rgb for part in parts])
     truths = tuple(truth for part in parts for truth in part.truths)
     return Views(rgb, truths, episodes_apart([part.episodes for part in parts]))

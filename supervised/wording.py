@@ -1,9 +1,9 @@
-"""What captions say about each game: slots, clauses and their words.
+"""Caption grammars of Atari games: Pong, Breakout, Freeway and Ms. Pac-Man.
 
-Places are said as on the screen: left and right, high and low, in thirds of the field. A thing out of the
-field is not spoken of. To add a game: a `Grammar` of the facts that `sim.atari.truth.facts` tells,
-and its line in `GRAMMARS`; `tests/supervised/test_grammar.py` checks it from then on. No sentence
-may belong to two games.
+Positions are those on the screen: left and right, high and low, in thirds of the field. An object outside the
+field is not mentioned. To add a game: a `Grammar` of the facts that `sim.atari.truth.facts` gives, and its
+line in `GRAMMARS`; `tests/supervised/test_grammar.py` checks it from then on. No sentence may belong to two
+games.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _ORDER = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "ei
 def third(
     fact: str, low: int, high: int, names: Mapping[Value, Sequence[str]], within: bool = False
 ) -> Words:
-    """In which third of the field a coordinate lies.
+    """Slot for a position: the third of the field in which a coordinate lies.
 
     Args:
         fact: the coordinate's name, pixels.
         low: where the field begins.
         high: where it ends, not included.
         names: the thirds with their words, the lowest coordinate first.
-        within: what lies out of the field is not there; otherwise it is in the nearest third.
+        within: outside the field there is no value; otherwise it is that of the nearest third.
     """
     order = tuple(names)
 
@@ -76,7 +76,7 @@ def third(
 
 
 def flight(across: str, down: str, wordings: Mapping[Value, Sequence[str]] = FLIGHTS) -> Words:
-    """Where something flies to, by the signs of two facts."""
+    """Slot for a direction of motion, by the signs of two velocity facts."""
 
     def read(facts: Facts) -> Value | None:
         return HEADINGS[_sign(facts[across]), _sign(facts[down])]
@@ -85,7 +85,7 @@ def flight(across: str, down: str, wordings: Mapping[Value, Sequence[str]] = FLI
 
 
 def count(fact: str, one: str, many: str, most: int) -> Words:
-    """A small number of things, such as "3 lives" or "three lives"."""
+    """Slot for a small count in digits or words, such as "3 lives" or "three lives"."""
     words: dict[Value, Sequence[str]] = {
         n: (f"{n} {one if n == 1 else many}", f"{_SMALL[n]} {one if n == 1 else many}")
         for n in range(most + 1)
@@ -94,7 +94,7 @@ def count(fact: str, one: str, many: str, most: int) -> Words:
 
 
 def share(fact: str, whole: int, names: Mapping[Value, Sequence[str]]) -> Words:
-    """Roughly how much is there: "none", "few" to a third, "some" to two thirds, "most", "all"."""
+    """Slot for a share of `whole`: "none", "few" to a third, "some" to two thirds, "most", "all"."""
 
     def read(facts: Facts) -> Value | None:
         part = facts[fact]
@@ -216,17 +216,17 @@ GRAMMARS: dict[str, Grammar] = {
     "ms_pacman": MS_PACMAN,
     "pong": PONG,
 }
-#: The same for one picture by itself, which does not show where a ball flies to.
+#: The same for a single image, which does not show motion.
 STILLS: dict[str, Grammar] = {game: grammar.still for game, grammar in GRAMMARS.items()}
 
 
 def parse(sentence: str) -> State:
-    """What a sentence about any game says, and of which ``"game"``; a parser for `supervised.metrics`.
+    """Parse a caption of any game into its facts and the ``"game"``; a parser for `supervised.metrics`.
 
-    Sentences about a still picture say less, and are read as well.
+    Captions of a single image, which have fewer facts, are parsed too.
 
     Raises:
-        CaptionError: for a sentence of no game.
+        CaptionError: for a sentence that no game's grammar accepts.
 
     >>> parse("Ms pacman is low in the centre; 3 lives and 120 points.")["side"]
     'middle'

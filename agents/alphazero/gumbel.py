@@ -1,14 +1,14 @@
-"""Gumbel search (Danihelka et al. 2022): few simulations, and still a better policy than the network's.
+"""Gumbel search (Danihelka et al. 2022): tree search that improves the policy even with few simulations.
 
-At the root some actions are drawn without replacement by the Gumbel-top-k trick, and the simulations are
-shared out by sequential halving: all of them get a few, the better half of them as many again, and so on
-(section 3). Further down visits follow the improved policy as closely as they can (section 5). What the
-network learns is
+At the root actions are sampled without replacement by the Gumbel-top-k trick, and the simulations are
+allocated by sequential halving: each action gets a few, then the better half as many again, and so on
+(section 3). At other nodes visits follow the improved policy as closely as they can (section 5). The policy
+target is
 
     π′ = softmax(logits + σ(completed Q))                              (eq. 11)
     σ(q) = (c_visit + max visits) · c_scale · (q + 1) / 2              (eq. 8)
 
-which is better than the network's own policy whatever the number of simulations, if the Q-values are right.
+which is a policy improvement for any number of simulations, if the Q-values are right.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from sim.records import Array
 
 @dataclass(frozen=True)
 class Sigma:
-    """How much Q-values count against logits; `scale` is the paper's for Go and chess."""
+    """The transformation σ of Q-values (eq. 8); `visit` and `scale` are the paper's for Go and chess."""
 
     visit: float = 50.0
     scale: float = 1.0
 
     def improved(self, node: Node) -> Array:
-        """(K,) the logits of the improved policy."""
+        """Logits (K,) of the improved policy π′ at a node."""
         weight = (self.visit + node.visits.max()) * self.scale
         improved: Array = node.logits + weight * (completed_q(node) + 1) / 2
         return improved
 
 
 class GumbelTree:
-    """One Gumbel search; a `agents.alphazero.tree.Tree`."""
+    """Gumbel search of one position; a `agents.alphazero.tree.Tree`."""
 
     def __init__(
         self,
@@ -48,11 +48,11 @@ class GumbelTree:
         sigma: Sigma,
         generator: np.random.Generator | None,
     ) -> None:
-        """Draw the actions to consider.
+        """Sample the actions to consider.
 
         Args:
             root: the position.
-            simulations: how many will come.
+            simulations: the planned number.
             considered: how many actions to consider at most.
             sigma: see the module.
             generator: of the Gumbel noise; None to play greedily, without any.
@@ -63,28 +63,28 @@ class GumbelTree:
         self._levels = iter(halving(min(considered, count), simulations))
 
     def at_root(self) -> int:
-        """The best action among those that were visited as often as it is this simulation's turn.
+        """Sequential halving: the best action with the visit count that this simulation considers.
 
-        Simulations beyond the number that was announced go where those further down do.
+        Simulations beyond the planned number follow `below`.
         """
         level = next(self._levels, None)
         return self.below(self.root) if level is None else self._best(self.root.visits == level)
 
     def below(self, node: Node) -> int:
-        """The action that lags most behind the improved policy (eq. 14)."""
+        """The action whose visit share is furthest below the improved policy (eq. 14)."""
         lag = softmax(self._sigma.improved(node)) - node.visits / (1 + node.visits.sum())
         return int(lag.argmax())
 
     def policy(self) -> Array:
-        """(K,) π′."""
+        """The improved policy π′ (K,)."""
         return softmax(self._sigma.improved(self.root))
 
     def value(self) -> float:
-        """What π′ comes to; not the simulations' mean, for halving sends many to moves that it drops."""
+        """Expected value under π′; not the simulations' mean, for many visit actions that are dropped."""
         return float(self.policy() @ completed_q(self.root))
 
     def choice(self) -> int:
-        """The best of the actions that came to the last round."""
+        """The best of the actions in the last round of sequential halving."""
         return self._best(self.root.visits == self.root.visits.max())
 
     def _best(self, among: Array) -> int:
@@ -93,9 +93,9 @@ class GumbelTree:
 
 
 def completed_q(node: Node) -> Array:
-    """(K,) Q-values; actions without a visit get the mixed value of those that have some (eq. 33).
+    """Completed Q-values (K,): unvisited actions get the mixed value estimate (eq. 33).
 
-    It is v̂ where nothing was visited, and tends to the Q-values' mean by the network's policy.
+    That is the network's value without any visits, and tends to the prior-weighted mean of the Q-values.
     """
     total = node.visits.sum()
     if not total:
@@ -108,7 +108,7 @@ def completed_q(node: Node) -> Array:
 
 @lru_cache
 def halving(considered: int, simulations: int) -> tuple[int, ...]:
-    """For each simulation, how many visits the action that it goes to must have had (sequential halving).
+    """Sequential halving schedule: for each simulation the visit count of the actions it considers.
 
     Four actions and eight simulations: one visit each, and the better two another two each.
 

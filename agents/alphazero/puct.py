@@ -1,4 +1,4 @@
-"""AlphaZero's own search (Silver et al. 2018, Methods): predictor and upper confidence bound in one.
+"""PUCT search, AlphaZero's own (Silver et al. 2018, Methods): prior-weighted upper confidence bounds.
 
     a = argmax Q(s, a) + c(s) · P(s, a) · √N(s) / (1 + N(s, a))
     c(s) = log((1 + N(s) + c_base) / c_base) + c_init
@@ -19,7 +19,7 @@ from sim.records import Array
 
 
 class PUCTTree:
-    """One PUCT search; a `agents.alphazero.tree.Tree`."""
+    """PUCT search of one position; a `agents.alphazero.tree.Tree`."""
 
     def __init__(
         self,
@@ -52,20 +52,20 @@ class PUCTTree:
             self._prior = (1 - fraction) * self._prior + fraction * noise
 
     def at_root(self) -> int:
-        """The action of the greatest bound."""
+        """The action with the highest upper confidence bound."""
         return self._best(self.root, self._prior)
 
     def below(self, node: Node) -> int:
-        """The same, without noise."""
+        """The same at another node, without Dirichlet noise."""
         return self._best(node, node.prior)
 
     def policy(self) -> Array:
-        """(K,) the share of each action's visits; the prior before the first simulation."""
+        """Visit distribution (K,); the prior before the first simulation."""
         total = self.root.visits.sum()
         return self.root.visits / total if total else self._prior
 
     def value(self) -> float:
-        """The mean of the simulations, the root's own first look among them."""
+        """Mean value of the simulations and the root's own evaluation."""
         return float((self.root.value + self.root.totals.sum()) / (1 + self.root.visits.sum()))
 
     def choice(self) -> int:
@@ -78,5 +78,5 @@ class PUCTTree:
         total = node.visits.sum()
         c_puct = math.log((1 + total + self._c_base) / self._c_base) + self._c_init
         bound = node.q_values + c_puct * prior * math.sqrt(total) / (1 + node.visits)
-        # Before the first visit every bound is 0: the likeliest action goes first.
+        # Before the first visit every bound is 0: the action with the highest prior goes first.
         return int(bound.argmax() if total else prior.argmax())

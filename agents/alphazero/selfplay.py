@@ -1,4 +1,4 @@
-"""Games in progress, in which one player has both sides, and what is remembered of those that ended."""
+"""Self-play games and the replay buffer of their positions, with value targets and board symmetries."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from sim.protocols import Game
 from sim.records import Array, Episode, Segment, State
 
-WIDTH = 32  # minibatches have room for a multiple of so many legal actions
+WIDTH = 32  # minibatches are padded to a multiple of so many legal actions
 
 
 class Boards(Protocol):
-    """Worlds that tell where games begin; only their first positions are used."""
+    """Worlds of board games as self-play uses them: starting positions, length limit, symmetries."""
 
     @property
     def starts(self) -> Sequence[Game]:
@@ -27,28 +27,27 @@ class Boards(Protocol):
 
     @property
     def max_plies(self) -> int:
-        """Moves of both sides after which a game is cut."""
+        """Plies after which a game is truncated."""
 
     @property
     def symmetries(self) -> Symmetries:
-        """What may be done to a position and its moves without changing what they are worth."""
+        """Symmetries of the game: transformations of a position and its moves that preserve values."""
 
 
-#: For each of S ways to turn a board: (S, H·W) which square each square takes its contents from, and (S, A)
-#: what each action becomes.
+#: S board symmetries: (S, H·W) the source square of each square, and (S, A) the image of each action.
 Symmetries: TypeAlias = tuple[Array, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One ply of self-play.
+    """One ply of self-play: observation and search results.
 
     Attributes:
         obs: (C, H, W) uint8 from the mover's side.
         legal: (K,) int64 legal actions.
-        policy: (K,) float32 what the search would play.
-        value: what the search expects for the mover.
-        action: what was played.
+        policy: (K,) float32 policy of the search.
+        value: value of the search for the mover.
+        action: that was played.
     """
 
     obs: Array
@@ -59,34 +58,34 @@ class Move:
 
 
 class SelfPlay:
-    """One game in progress."""
+    """Self-play game in progress."""
 
     def __init__(self, start: Game, max_plies: int) -> None:
         self.start, self.game, self._max_plies = start, start, max_plies
         self.moves: list[Move] = []
 
     def play(self, move: Move) -> None:
-        """Make a move for whose turn it is."""
+        """Make a move for the side to move."""
         self.moves.append(move)
         self.game = self.game.play(move.action)
 
     @property
     def over(self) -> bool:
-        """Whether the rules ended the game, or it is cut."""
+        """Whether the game has ended by the rules or is truncated."""
         return self.game.outcome() is not None or len(self.moves) >= self._max_plies
 
     def episode(self) -> Episode:
-        """The game as it went for player 0, in chess White; without an outcome where it was cut."""
+        """The game's score for player 0, in chess White; without an outcome if it was truncated."""
         outcome = self.game.outcome()
         score = (outcome or 0.0) * (1 if self.game.to_play() == 0 else -1) + 0.0  # no −0
         word = "" if outcome is None else {1.0: "win", 0.0: "draw", -1.0: "loss"}[score]
         return Episode(score, len(self.moves), word, score > 0)
 
     def targets(self, gamma: float, td_lambda: float) -> Array:
-        """(T,) float32 what each ply's mover came to: its λ-return (Sutton & Barto 2018, eq. 12.3) for two.
+        """Value targets (T,) float32: two-player λ-returns for the mover (Sutton & Barto 2018, eq. 12.3).
 
-        With `td_lambda` 1 that is the game's outcome, `gamma` times less a ply earlier; below 1 what the
-        search expected of later plies counts too. A game that was cut bootstraps from its last search.
+        With `td_lambda` 1 that is the game's outcome, discounted by `gamma` a ply; below 1 values of later
+        searches are mixed in. A truncated game bootstraps from its last search.
         """
         outcome = self.game.outcome()
         values = np.array([move.value for move in self.moves])
@@ -108,7 +107,7 @@ class SelfPlay:
         }
 
     def restore(self, state: State) -> None:
-        """Play again what `state` holds, from the start."""
+        """Replay the moves of `state` from the start."""
         policies = np.asarray(state["policies"])
         for action, value in zip(state["actions"].tolist(), state["values"].tolist(), strict=True):
             legal = self.game.legal_actions()
@@ -117,20 +116,20 @@ class SelfPlay:
 
 
 def observed(game: Game) -> Array:
-    """(C, H, W) uint8 of one position."""
+    """Observation (C, H, W) uint8 of one position."""
     obs: Array = game.observe([game])[0]
     return obs
 
 
 @dataclass(frozen=True)
 class Positions:
-    """B positions to learn from.
+    """Minibatch of B positions with policy and value targets.
 
     Attributes:
         obs: (B, C, H, W) uint8.
         legal: (B, K) int64 legal actions, and any action where `mask` is False.
-        mask: (B, K) bool, which of them are real.
-        policy: (B, K) float32, 0 where there is none.
+        mask: (B, K) bool, False for padding.
+        policy: (B, K) float32, 0 for padding.
         value: (B,) float32.
     """
 
@@ -142,7 +141,7 @@ class Positions:
 
 
 class Chapter:
-    """The positions of the games that ended in one update; it never changes."""
+    """Immutable chunk of the replay buffer: the positions of all games that ended in one update."""
 
     def __init__(self, name: str, arrays: dict[str, Array]) -> None:
         self.name, self._arrays = name, arrays
@@ -150,7 +149,7 @@ class Chapter:
 
     @classmethod
     def of(cls, name: str, games: Sequence[SelfPlay], gamma: float, td_lambda: float) -> Chapter:
-        """All plies of `games`, which are over; see `SelfPlay.targets`."""
+        """Make a chunk of all plies of finished `games`; see `SelfPlay.targets`."""
         moves = [move for game in games for move in game.moves]
         arrays = {
             "obs": np.stack([move.obs for move in moves]),
@@ -162,7 +161,7 @@ class Chapter:
         return cls(name, arrays)
 
     def __len__(self) -> int:
-        """How many positions it has."""
+        """The number of positions."""
         return len(self._ends)
 
     def row(self, index: int) -> tuple[Array, Array, Array, float]:
@@ -173,12 +172,12 @@ class Chapter:
         return arrays["obs"][index], arrays["legal"][begin:end], policy, float(arrays["value"][index])
 
     def segment(self) -> Segment:
-        """What a run keeps on disk, once."""
+        """The chunk as a segment that a run writes to disk once."""
         return Segment(self.name, partial(dict, self._arrays))
 
 
 class Memory:
-    """The newest positions of finished games, at least `size` of them once there have been so many."""
+    """Replay buffer of positions from finished games: the newest chunks with at least `size` in all."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -186,11 +185,11 @@ class Memory:
         self._length = 0
 
     def __len__(self) -> int:
-        """How many positions there are."""
+        """The number of positions."""
         return self._length
 
     def add(self, chapter: Chapter) -> None:
-        """Take a chapter, and forget the oldest that are no longer needed."""
+        """Add a chunk, and drop the oldest that are no longer needed."""
         self._chapters.append(chapter)
         self._length += len(chapter)
         while self._length - len(self._chapters[0]) >= self._size:
@@ -203,7 +202,7 @@ class Memory:
         generator: np.random.Generator,
         device: torch.device,
     ) -> Positions:
-        """Positions drawn with equal chances, each turned at random by one of `symmetries`."""
+        """Sample positions uniformly, each augmented by a random one of `symmetries`."""
         ends = np.cumsum([len(chapter) for chapter in self._chapters])
         drawn = generator.integers(self._length, size=batch_size)
         which = np.searchsorted(ends, drawn, side="right")
@@ -211,7 +210,7 @@ class Memory:
             self._chapters[int(k)].row(int(i - ends[k] + len(self._chapters[int(k)])))
             for k, i in zip(which, drawn, strict=True)
         ]
-        # Whole multiples: a loss that is compiled for each width must not meet a new one every time.
+        # Whole multiples, because a loss is compiled for each width anew.
         width = -(-max(len(legal) for _, legal, _, _ in rows) // WIDTH) * WIDTH
         legal, policy = np.zeros((batch_size, width), np.int64), np.zeros((batch_size, width), np.float32)
         mask = np.zeros((batch_size, width), bool)
@@ -228,11 +227,11 @@ class Memory:
         return Positions(*(torch.from_numpy(a).to(device) for a in (obs, legal, mask, policy, value)))
 
     def state(self) -> State:
-        """The chapters, oldest first."""
+        """The chunks, oldest first."""
         return {"chapters": [chapter.segment() for chapter in self._chapters]}
 
     def restore(self, state: State) -> None:
-        """Take up what `state` holds."""
+        """Restore the chunks of `state`."""
         self._chapters.clear()
         self._length = 0
         for segment in state["chapters"]:

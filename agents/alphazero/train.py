@@ -1,17 +1,16 @@
-"""AlphaZero: a player that searches by its network, and a network that learns from what the search finds.
+"""AlphaZero agent: acting by tree search, learning policy and value from self-play.
 
 Every update plays some plies of all games in progress, the same player on both sides, and then takes
 gradient steps on positions of the newest finished games (Silver et al. 2018, Methods):
 
     loss = −π′ · log p  +  vf_coef · (z − v)²
 
-with the search's policy π′, the network's p over the legal moves and v = tanh of its value, and z what the
-game came to. Differences from the paper: Gumbel search by default, which also learns from few simulations
-(Danihelka et al. 2022); a mate counts `gamma` times less a ply further away, so that won games are also
-ended; no weight decay.
+with the search's policy π′, the network's p over the legal moves, v = tanh of its value, and the value target
+z. Differences from the paper: Gumbel search by default, which also learns from few simulations (Danihelka et
+al. 2022); outcomes are discounted by `gamma` a ply, so that faster mates are worth more; no weight decay.
 
-The worlds say where games begin and how long they may last, and their opponent plays no part: both sides
-are the player's. What it scores against an opponent is `evaluate`'s business.
+The worlds give starting positions and the length limit; their opponent is not used: the agent plays both
+sides. `agents.evaluate` scores it against an opponent.
 """
 
 from __future__ import annotations
@@ -43,19 +42,19 @@ from sim.records import Array, Budget, Decision, Episode, Progress, State
 from sim.vector import Worlds
 from supervised.numerics import NonFiniteError, Precision
 
-#: What every gradient step reports: nats, squared error, nats, the gradient's norm.
+#: Metrics of every gradient step: nats, squared error, nats, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
 
-FIRST_VALUE = 0.1  # how large the value begins
+FIRST_VALUE = 0.1  # scale of the value head's initial weights
 
 
 class SearchError(RequestError, ValueError):
-    """A world that cannot be searched."""
+    """A world without positions to search."""
 
 
 @dataclass(frozen=True)
 class AlphaZero:
-    """The scene keys of ``alphazero``."""
+    """Configuration of the ``alphazero`` agent; its fields are scene keys."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
@@ -72,13 +71,13 @@ class AlphaZero:
     cut_after: int = 512  # plies of a game of self-play, or sooner if the world cuts it
     sampled_plies: int = 30  # of a game of self-play; of later plies the best is played
     learning_rate: float = 1e-3
-    learning_rate_end: float = 1e-4  # reached in a straight line when the budget is spent
+    learning_rate_end: float = 1e-4  # linear decay to it over the budget
     num_steps: int = 16  # plies per game and update
-    num_epochs: float = 2.0  # how often a position is learned from, on average
+    num_epochs: float = 2.0  # how often a position is trained on, on average
     minibatch_size: int = 256
     buffer_size: int = 50_000  # positions of the newest finished games
     gamma: float = 1.0  # a ply
-    td_lambda: float = 1.0  # of value targets; 1: what the game came to, below also what searches expected
+    td_lambda: float = 1.0  # of value targets; 1: the game's outcome, below 1 values of searches are mixed in
     vf_coef: float = 1.0
     max_grad_norm: float = 1.0
     precision: Precision = "auto"
@@ -113,7 +112,7 @@ class AlphaZero:
             raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> AlphaZero:
-        """The same work a ply in shorter updates, to estimate how long training will take."""
+        """Configuration with the same work a ply in shorter updates, to estimate the training time."""
         return replace(self, num_steps=min(self.num_steps, 4))
 
     def build(
@@ -124,7 +123,7 @@ class AlphaZero:
         seed: int,
         device: str = "cpu",
     ) -> AlphaZeroLearner:
-        """A fresh learner for one world's spaces.
+        """An untrained learner for one world's spaces.
 
         Raises:
             SearchError: where actions are not the moves of a game.
@@ -160,7 +159,7 @@ class AlphaZero:
 
 
 class AlphaZeroLearner(ActorCriticLearner):
-    """Acts by search, and learns by `learn`. Satisfies `sim.protocols.Learner`."""
+    """AlphaZero learner: acts by tree search, learns by self-play. Satisfies `sim.protocols.Learner`."""
 
     def __init__(
         self,
@@ -179,7 +178,7 @@ class AlphaZeroLearner(ActorCriticLearner):
             device=device,
             learning_rate=config.learning_rate,
         )
-        with torch.no_grad():  # a value that starts near 0, or the first searches follow mere noise
+        with torch.no_grad():  # values start near 0, or the first searches would follow noise
             self.actor_critic.value.weight.mul_(FIRST_VALUE)
         self.config = config
         self._actions = int(action_space.n)
@@ -196,7 +195,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         """Search N positions, ``info["games"]``; see `sim.protocols.Policy`.
 
         Raises:
-            SearchError: if the world does not show its positions.
+            SearchError: if the world's info has no positions.
         """
         if "games" not in info:
             raise SearchError('alphazero searches positions: the world\'s info has no "games"; chess has')
@@ -220,7 +219,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         generator: np.random.Generator | None,
         sampled: Sequence[bool] | None = None,
     ) -> list[Tree]:
-        """A finished search of each of N positions in which the game goes on; see `AlphaZero.tree`."""
+        """Search N positions that are not terminal, as one batch; see `AlphaZero.tree`."""
         roots = planted(games, self.evaluate)
         sampled = [True] * len(games) if sampled is None else sampled
         trees = [
@@ -231,10 +230,10 @@ class AlphaZeroLearner(ActorCriticLearner):
         return trees
 
     def think(self, game: Game, only: Sequence[int] = ()) -> Iterator[Tree]:
-        """Search one position as long as it is asked; yields the tree after each simulation.
+        """Search one position without limit; yields the tree after each simulation.
 
         Args:
-            game: a position in which the game goes on.
+            game: a position that is not terminal.
             only: the actions to choose from; none for all.
         """
         (root,) = planted([game], self.evaluate)
@@ -247,7 +246,7 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     @torch.no_grad()
     def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
-        """What the network says of N positions; an `agents.alphazero.tree.Evaluate`."""
+        """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
         logits, value = self.forward(self.observe(games[0].observe(games)))
         return logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
 
@@ -284,20 +283,20 @@ class AlphaZeroLearner(ActorCriticLearner):
             yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
 
     def state(self) -> State:
-        """Also the games in progress and those remembered; see `ActorCriticLearner`."""
+        """State of `ActorCriticLearner`, the games in progress and the replay buffer."""
         return super().state() | {
             "playing": [game.state() for game in self._playing],
             "memory": self._memory.state(),
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Restore a state; `learn` continues from there."""
         super().restore(state)
         self._memory.restore(state["memory"])
         self._resumed = state
 
     def _begin(self, worlds: Worlds) -> Boards:
-        """Start games in all worlds, or take them up from a restored state."""
+        """Start games in all worlds, or resume those of a restored state."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
         config, space = self.config, worlds.single_observation_space
@@ -325,7 +324,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after))
 
     def _ply(self, worlds: Worlds, boards: Boards) -> list[SelfPlay]:
-        """One ply in every game; returns those that ended, in whose places new ones begin."""
+        """Play one ply in every game; returns those that ended, which are replaced by new ones."""
         sampled = [len(game.moves) < self.config.sampled_plies for game in self._playing]
         positions = [game.game for game in self._playing]
         obs = positions[0].observe(positions)
@@ -343,7 +342,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         return ended
 
     def _update(self, boards: Boards, learning_rate: float, steps: int) -> dict[str, float]:
-        """Gradient steps on positions drawn anew each time."""
+        """Gradient steps, each on a new sample of positions."""
         self._gradient_step.set_learning_rate(learning_rate)
         generator = self._numbers(self._generator)
         figures = []
@@ -358,7 +357,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         return metrics
 
     def loss(self, positions: Positions) -> tuple[Tensor, Tensor]:
-        """Of B positions: the loss (), and all of `FIGURES` but the last (3,)."""
+        """AlphaZero loss () of B positions, and all of `FIGURES` but the last (3,)."""
         logits, value = self.forward(self.actor_critic.trunk.arrange(positions.obs))
         legal = logits.gather(1, positions.legal).masked_fill(~positions.mask, -torch.inf)
         log_policy = legal.log_softmax(1).masked_fill(~positions.mask, 0.0)
@@ -370,6 +369,6 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     @staticmethod
     def _numbers(generator: torch.Generator) -> np.random.Generator:
-        """A numpy generator for one search, from the one whose state is kept."""
+        """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))

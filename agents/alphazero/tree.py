@@ -1,9 +1,8 @@
-"""Trees of positions, grown side by side, so that the network is asked for all of them at once.
+"""Batched Monte Carlo tree search: many trees in parallel with one network evaluation for all their leaves.
 
-A simulation walks down from the root, always to the move that the tree's rule picks, until it comes to a
-position that is new or where the game is over; what the network or the rules say of it is carried back up
-the way. The two sides move in turn, and what is good for one is as bad for the other: every value belongs
-to the side to move, and changes its sign with each ply.
+A simulation descends from the root by the search's selection rule to a position that is new or terminal; its
+value, by the network or the rules, is backed up along the path. The game is two-player and zero-sum: every
+value is for the side to move, and changes its sign with each ply.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ Evaluate: TypeAlias = Callable[[Sequence[Game]], tuple[Array, Array]]
 
 
 class Node:
-    """A position, and what the simulations through it found.
+    """Search node: a position with its legal actions, prior logits, visit counts and value sums.
 
     Attributes:
         game: the position.
-        over: whether the game has ended there.
-        value: what the network says, or the rules where the game is over; for the side to move.
+        over: whether it is terminal.
+        value: by the network, or by the rules if it is terminal; for the side to move.
         actions: (K,) int64 legal actions.
         logits: (K,) float64 of the network's policy.
-        visits: (K,) float64 how many simulations took each action.
-        totals: (K,) float64 the sum of what they came to.
-        children: K nodes, None where no simulation has been.
+        visits: (K,) float64 visit counts of the actions.
+        totals: (K,) float64 sums of the simulations' values.
+        children: K nodes, None where not visited.
     """
 
     __slots__ = ("actions", "children", "game", "logits", "over", "totals", "value", "visits")
@@ -45,7 +44,7 @@ class Node:
         self.logits: Array = np.zeros(0)
 
     def expand(self, logits: Array, value: float) -> None:
-        """Take up what the network says; `logits` (A,) of all actions, legal or not."""
+        """Expand the node by the network's evaluation; `logits` (A,) of all actions, legal or not."""
         self.actions = self.game.legal_actions()
         self.logits = logits[self.actions].astype(np.float64)
         self.value = float(value)
@@ -54,7 +53,7 @@ class Node:
         self.children: list[Node | None] = [None] * len(self.actions)
 
     def only(self, actions: Sequence[int]) -> None:
-        """Forget all actions but these, before the first simulation."""
+        """Restrict the node to these actions, before the first simulation."""
         kept = np.isin(self.actions, actions)
         self.actions, self.logits = self.actions[kept], self.logits[kept]
         self.visits, self.totals = self.visits[kept], self.totals[kept]
@@ -62,38 +61,38 @@ class Node:
 
     @property
     def q_values(self) -> Array:
-        """(K,) the mean of what each action came to; 0 where no simulation has been."""
+        """Mean action values (K,); 0 for unvisited actions."""
         return self.totals / np.maximum(self.visits, 1)
 
     @property
     def prior(self) -> Array:
-        """(K,) the network's policy."""
+        """The network's policy (K,)."""
         return softmax(self.logits)
 
 
 class Tree(Protocol):
-    """One search: which action a simulation takes, and what is made of all of them."""
+    """Search rule for one position: action selection in the tree, and the resulting policy and value."""
 
     root: Node
 
     def at_root(self) -> int:
-        """The index of the action that the next simulation tries."""
+        """Select the next simulation's action at the root, by index."""
 
     def below(self, node: Node) -> int:
-        """The same at a position further down."""
+        """Select an action at another node, by index."""
 
     def policy(self) -> Array:
-        """(K,) what the search would play, as probabilities: what the network learns."""
+        """The search's policy (K,), which is the network's policy target."""
 
     def choice(self) -> int:
         """The index of the action to play."""
 
     def value(self) -> float:
-        """What the mover may expect who plays `policy`."""
+        """The search's value of the position for the side to move."""
 
 
 def likeliest_line(root: Node) -> list[int]:
-    """The actions from `root` on that were visited most, as far as there are visits."""
+    """Principal variation: the most visited actions from `root` on, as far as there are visits."""
     line, node = [], root
     while not node.over and node.visits.any():
         index = int(node.visits.argmax())
@@ -105,7 +104,7 @@ def likeliest_line(root: Node) -> list[int]:
 
 
 def softmax(logits: Array) -> Array:
-    """Logits (K,) as probabilities.
+    """Softmax of logits (K,).
 
     >>> softmax(np.log([1.0, 3.0])).tolist()
     [0.25, 0.75]
@@ -116,14 +115,14 @@ def softmax(logits: Array) -> Array:
 
 
 def planted(games: Sequence[Game], evaluate: Evaluate) -> list[Node]:
-    """A root for each of N positions in which the game goes on."""
+    """Make expanded root nodes of N positions that are not terminal."""
     nodes = [Node(game) for game in games]
     _expand(nodes, evaluate)
     return nodes
 
 
 def grow(trees: Sequence[Tree], evaluate: Evaluate, simulations: int, gamma: float) -> None:
-    """Send `simulations` through each tree; a ply later counts `gamma` times as much."""
+    """Run `simulations` in each tree, as one batch; values are discounted by `gamma` a ply."""
     for _ in range(simulations):
         ways = [_descend(tree) for tree in trees]
         _expand([leaf for _, leaf in ways if not leaf.over], evaluate)
@@ -136,7 +135,7 @@ def grow(trees: Sequence[Tree], evaluate: Evaluate, simulations: int, gamma: flo
 
 
 def _descend(tree: Tree) -> tuple[list[tuple[Node, int]], Node]:
-    """The way to a position that is new or where the game is over, and that position."""
+    """Selection: the path to a node that is new or terminal, and that node."""
     node, index = tree.root, tree.at_root()
     way = [(node, index)]
     while (child := node.children[index]) is not None and not child.over:

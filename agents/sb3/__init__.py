@@ -1,11 +1,11 @@
-"""Algorithms of Stable-Baselines3 and sb3-contrib (Raffin et al. 2021) as agents: ``sb3/ppo`` and its kin.
+"""Adapter to Stable-Baselines3 and sb3-contrib (Raffin et al. 2021): agents ``sb3/ppo``, ``sb3/sac`` ….
 
 In: our worlds and our names for hyperparameters. Out: a `sim.protocols.Learner` like any other, whose
-weights and state are plain arrays. The networks, losses, buffers and updates are theirs, untouched.
+weights and state are plain arrays. The networks, losses, buffers and updates are theirs, unchanged.
 Does not know: scenes, run folders, their callbacks, their zip files.
 
-Reading order: `configs` (the scene keys and what they are called there), `learner` (the loop), then what it
-stands on: `worlds` (our batch as their VecEnv), `acting` (decisions that an audience can read), `memory`
+Reading order: `configs` (the scene keys and their names in Stable-Baselines3), `learner` (the loop), then its
+parts: `worlds` (our batch as their VecEnv), `acting` (decisions with probabilities and values), `memory`
 (global generators, replay and optimisers as arrays).
 
 To add an algorithm: a dataclass in `configs`, its line in `agents.catalog` and in

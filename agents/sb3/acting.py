@@ -1,7 +1,7 @@
-"""Decisions from their policies, with what an audience may see, from a generator of our own.
+"""Acting by policies of Stable-Baselines3: actions with probabilities, Q-values and values.
 
-Their own `predict` draws from torch's global generator; these functions never do, so watching
-changes nothing that is learned.
+Their own `predict` draws from torch's global generator; these functions have a generator of their own, so
+that watching does not change the training.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from sim.records import Array, Decision
 
 
 class Act(Protocol):
-    """Decides in N worlds; `obs` (N, …) is what the network reads, `mask` (N, A) bool or None."""
+    """Function that acts in N worlds; `obs` (N, …) are network inputs, `mask` (N, A) is bool or None."""
 
     def __call__(
         self, policy: Any, obs: Tensor, mask: Array | None, generator: np.random.Generator, explore: float
     ) -> Decision:
-        """`explore` is 0 for the best actions; for Q-values the chance of a random one, else 1."""
+        """Choose N actions; `explore` is 0 for greedy ones; else ε for Q-values, 1 for distributions."""
 
 
 def by_distribution(
     policy: Any, obs: Tensor, mask: Array | None, generator: np.random.Generator, explore: float
 ) -> Decision:
-    """Samples of an actor-critic's own distribution, or its likeliest actions."""
+    """Act by an actor-critic's distribution: samples, or the mode if greedy."""
     distribution = policy.get_distribution(obs) if mask is None else policy.get_distribution(obs, mask)
     value = policy.predict_values(obs).flatten().cpu().numpy()
     if isinstance(policy.action_space, Discrete):
@@ -45,7 +45,7 @@ def by_distribution(
 def by_q_values(
     policy: Any, obs: Tensor, mask: Array | None, generator: np.random.Generator, explore: float
 ) -> Decision:
-    """The actions of the highest Q-values, each replaced with chance `explore` by a random one."""
+    """Act ε-greedily by Q-values, with ε = `explore`."""
     if hasattr(policy, "quantile_net"):
         q = policy.quantile_net(obs).mean(1).cpu().numpy()  # (N, K, A) → (N, A)
     else:
@@ -58,7 +58,7 @@ def by_q_values(
 def by_actor(
     policy: Any, obs: Tensor, mask: Array | None, generator: np.random.Generator, explore: float
 ) -> Decision:
-    """An actor's actions in [−1, 1], scaled to the world's; the value is the least of the critics'."""
+    """Act by an actor of SAC, TQC or TD3, rescaled from [−1, 1]; the value is the critics' minimum."""
     actor = policy.actor
     if hasattr(actor, "get_action_dist_params"):  # SAC, TQC: tanh of a normal
         mean, log_std, _ = actor.get_action_dist_params(obs)
@@ -76,13 +76,13 @@ def by_actor(
 
 
 def drawn(probabilities: Array, generator: np.random.Generator) -> Array:
-    """(N,) one index a row of (N, A) in proportion; never one of probability 0."""
+    """Sample one index (N,) for each row of probabilities (N, A); never one of probability 0."""
     share = probabilities.cumsum(1)
     draw = generator.random((len(share), 1)) * share[:, -1:]  # rounding may leave the sum below 1
     return np.asarray((draw >= share).sum(1))
 
 
 def bounded(policy: Any, actions: Array) -> Array:
-    """Actions (N, D) float32 within the world's bounds."""
+    """Clip actions (N, D) to the world's bounds, float32."""
     space = policy.action_space
     return np.clip(actions, space.low, space.high).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The scene keys of the ``sb3/…`` agents: our shared names, mapped onto Stable-Baselines3's arguments.
+"""Configurations of the ``sb3/…`` agents: our shared hyperparameter names, mapped to Stable-Baselines3's.
 
 Defaults are theirs (2.9) unless a comment says otherwise; they suit classic control and robots. For Atari
 take the values of ``ppo`` and ``dqn``. What an algorithm does not have is not a field of its dataclass and
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 POLICIES = {"nature": "CnnPolicy", "mlp": "MlpPolicy"}
 
-#: Fields by the values that they may have; a field that a dataclass lacks is not asked about.
+#: Fields by their allowed ranges; fields that a dataclass lacks are skipped.
 AT_LEAST_ONE = ("num_steps", "num_epochs", "buffer_size", "batch_size", "train_frequency", "target_frequency")
 ABOVE_ZERO = ("learning_rate", "max_grad_norm")
 SHARES = ("gamma", "gae_lambda", "tau", "epsilon_start", "epsilon_end", "epsilon_play")
@@ -56,12 +56,12 @@ RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
 
 
 class AlgorithmError(RequestError, ValueError):
-    """An algorithm of theirs that does not fit the world."""
+    """A Stable-Baselines3 algorithm that does not fit the world's actions."""
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """What all of them share; the class variables say which algorithm of theirs it is."""
+    """Base configuration of Stable-Baselines3 agents; class variables name the algorithm and its spaces."""
 
     algorithm: ClassVar[Any]
     act: ClassVar[Act]
@@ -95,7 +95,7 @@ class Algorithm:
         return f"sb3/{type(self).__name__.lower()}"
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """Their constructor's arguments for worlds, without policy, environment and device."""
+        """Arguments of the algorithm's constructor, without policy, environment and device."""
         return {
             "learning_rate": self.learning_rate,
             "gamma": self.gamma,
@@ -103,11 +103,11 @@ class Algorithm:
         }
 
     def policy_arguments(self) -> dict[str, Any]:
-        """Their network's arguments."""
+        """Arguments of the policy network's constructor."""
         return {}
 
     def probe(self) -> Self:
-        """The same work a step, in shorter updates and with little memory."""
+        """Configuration with the same work a step, shorter updates and a small replay, to estimate speed."""
         limits = {
             "num_steps": 16,
             "learning_starts": 100,
@@ -131,13 +131,13 @@ class Algorithm:
         seed: int,
         device: str = "cpu",
     ) -> SB3Learner:
-        """A fresh learner for one world's spaces.
+        """An untrained learner for one world's spaces.
 
         Raises:
-            NetworkError: if the network cannot read the observations.
-            AlgorithmError: if the algorithm does not take such actions.
+            NetworkError: if the network does not support the observations.
+            AlgorithmError: if the algorithm does not support the actions.
         """
-        from agents.sb3.learner import SB3Learner  # which knows the algorithms below
+        from agents.sb3.learner import SB3Learner  # which imports the algorithms below
 
         self.check_actions(action_space)
         config = self.for_observations(observation_space)
@@ -145,7 +145,7 @@ class Algorithm:
         return SB3Learner(config, look, action_space, seed, device)
 
     def check_actions(self, space: gymnasium.Space[Any]) -> None:
-        """Refuse actions that the algorithm does not take, with those that do.
+        """Check that the algorithm supports an action space; the error names algorithms that do.
 
         Raises:
             AlgorithmError: naming the algorithm and the space.
@@ -163,10 +163,10 @@ class Algorithm:
             raise AlgorithmError(f"{self.title} needs flat, bounded actions, but the world takes {space}")
 
     def check_worlds(self, num_envs: int, masked: bool) -> None:
-        """Refuse worlds that the algorithm cannot play or learn from.
+        """Check that the algorithm supports the worlds.
 
         Raises:
-            AlgorithmError: naming what does fit.
+            AlgorithmError: naming algorithms that do.
         """
         if masked and not self.masks:
             raise AlgorithmError(
@@ -177,7 +177,7 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class A2C(Algorithm):
-    """The scene keys of ``sb3/a2c`` (Mnih et al. 2016, in step)."""
+    """Configuration of the ``sb3/a2c`` agent (Mnih et al. 2016, synchronous); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.A2C
     act: ClassVar[Act] = staticmethod(by_distribution)
@@ -208,7 +208,7 @@ class A2C(Algorithm):
 
 @dataclass(frozen=True)
 class PPO(A2C):
-    """The scene keys of ``sb3/ppo`` (Schulman et al. 2017)."""
+    """Configuration of the ``sb3/ppo`` agent (Schulman et al. 2017); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.PPO
 
@@ -240,7 +240,7 @@ class PPO(A2C):
 
 @dataclass(frozen=True)
 class MaskablePPO(PPO):
-    """The scene keys of ``sb3/maskableppo`` (Huang and Ontañón 2022)."""
+    """Configuration of the ``sb3/maskableppo`` agent (Huang and Ontañón 2022); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = sb3_contrib.MaskablePPO
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
@@ -249,7 +249,7 @@ class MaskablePPO(PPO):
 
 @dataclass(frozen=True)
 class OffPolicy(Algorithm):
-    """What the algorithms with a replay share."""
+    """Base configuration of off-policy agents with a replay buffer."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size")
 
@@ -271,10 +271,10 @@ class OffPolicy(Algorithm):
             )
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """See `Algorithm`; how often to train is up to `learn`.
+        """See `Algorithm`; `learn` decides when to train.
 
         Raises:
-            MemoryRefused: if their replay does not fit.
+            MemoryRefused: if the replay buffer does not fit.
         """
         rows, space = ring_rows(self.buffer_size, env.num_envs) * env.num_envs, env.observation_space
         assert space.shape is not None
@@ -294,7 +294,7 @@ class OffPolicy(Algorithm):
 
 @dataclass(frozen=True)
 class DQN(OffPolicy):
-    """The scene keys of ``sb3/dqn`` (Mnih et al. 2015)."""
+    """Configuration of the ``sb3/dqn`` agent (Mnih et al. 2015); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.DQN
     act: ClassVar[Act] = staticmethod(by_q_values)
@@ -307,12 +307,12 @@ class DQN(OffPolicy):
     target_frequency: int = 10_000  # env steps
     epsilon_start: float = 1.0
     epsilon_end: float = 0.05
-    epsilon_steps: int = 100_000  # env steps over which ε falls in a straight line
+    epsilon_steps: int = 100_000  # env steps of ε's linear decay
     epsilon_play: float = 0.001  # when watched and scored
     max_grad_norm: float = 10.0
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """See `Algorithm`; `learn` sets ε's schedule, for only it knows the budget."""
+        """See `Algorithm`; `learn` sets ε's schedule, which depends on the budget."""
         return super().arguments(env) | {
             "target_update_interval": max(self.target_frequency, env.num_envs),
             "max_grad_norm": self.max_grad_norm,
@@ -321,7 +321,7 @@ class DQN(OffPolicy):
 
 @dataclass(frozen=True)
 class QRDQN(DQN):
-    """The scene keys of ``sb3/qrdqn`` (Dabney et al. 2018)."""
+    """Configuration of the ``sb3/qrdqn`` agent (Dabney et al. 2018); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = sb3_contrib.QRDQN
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size", "quantiles")
@@ -337,13 +337,13 @@ class QRDQN(DQN):
 
 @dataclass(frozen=True)
 class SAC(OffPolicy):
-    """The scene keys of ``sb3/sac`` (Haarnoja et al. 2018)."""
+    """Configuration of the ``sb3/sac`` agent (Haarnoja et al. 2018); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.SAC
     act: ClassVar[Act] = staticmethod(by_actor)
     spaces: ClassVar[tuple[type, ...]] = (Box,)
 
-    tau: float = 0.005  # share of the critic that its target takes over a gradient step
+    tau: float = 0.005  # soft update of the target critic, per gradient step
     greedy: bool = True
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
@@ -353,14 +353,14 @@ class SAC(OffPolicy):
 
 @dataclass(frozen=True)
 class TQC(SAC):
-    """The scene keys of ``sb3/tqc`` (Kuznetsov et al. 2020)."""
+    """Configuration of the ``sb3/tqc`` agent (Kuznetsov et al. 2020); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = sb3_contrib.TQC
 
 
 @dataclass(frozen=True)
 class TD3(SAC):
-    """The scene keys of ``sb3/td3`` (Fujimoto et al. 2018)."""
+    """Configuration of the ``sb3/td3`` agent (Fujimoto et al. 2018); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.TD3
 
@@ -368,7 +368,7 @@ class TD3(SAC):
     action_noise: float = 0.1  # deviation, of actions in [−1, 1]; the paper's, theirs has none by default
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
-        """See `Algorithm`; every joint gets noise of its own."""
+        """See `Algorithm`; action noise is independent for each dimension."""
         assert env.action_space.shape is not None
         still = np.zeros(env.action_space.shape)
         return super().arguments(env) | {"action_noise": NormalActionNoise(still, still + self.action_noise)}

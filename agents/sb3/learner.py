@@ -1,8 +1,8 @@
-"""One learner for all of Stable-Baselines3's algorithms: their steps, our loop.
+"""Learner adapter for all Stable-Baselines3 algorithms: their rollouts and updates in our resumable loop.
 
-Their `learn` cannot be left and taken up again, so it is not called: between two yields this loop
-calls their `collect_rollouts` and `train`, as theirs does. A resume is exact for every one of them, replay
-included, on one machine and device.
+Their `learn` cannot be stopped and resumed, so it is not called: between two yields this loop calls their
+`collect_rollouts` and `train`, as theirs does. A resume is exact for every one of them, replay included, on
+one machine and device.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sim.records import Array, Budget, Decision, Progress, State
 from sim.vector import Worlds
 from supervised.numerics import NonFiniteError, from_arrays, to_arrays
 
-#: Their figures under the names that our own learners use.
+#: Stable-Baselines3's metric names → those of our own learners.
 NAMES = {
     "policy_gradient_loss": "policy_loss",
     "exploration_rate": "epsilon",
@@ -39,10 +39,10 @@ EVERY_STEP = TrainFreq(1, TrainFrequencyUnit.STEP)
 
 
 class SB3Learner:
-    """Acts by one of their policies, and learns by `learn`. Satisfies `sim.protocols.Learner`.
+    """Learner of a Stable-Baselines3 algorithm. Satisfies `sim.protocols.Learner`.
 
     Attributes:
-        resumes_exactly: whether a resumed run ends in the weights of the run that was never stopped.
+        resumes_exactly: whether a resumed run ends with the weights of one that was never stopped.
     """
 
     resumes_exactly = True
@@ -56,7 +56,7 @@ class SB3Learner:
         device: str,
     ) -> None:
         self.config, self._look, self.device = config, look, torch.device(device)
-        # Their warm-up draws from the space itself: a copy keeps its generator ours.
+        # Their warm-up samples from the space itself: a copy has a generator of its own.
         self._action_space = copy.deepcopy(action_space)
         self._action_space.seed(seed)
         self._generators = Generators(seed, self.device)
@@ -64,7 +64,7 @@ class SB3Learner:
         alias = config.algorithm.policy_aliases[self._network]
         more = config.policy_arguments()
         with self._generators.lent():
-            # The policy alone: an algorithm of theirs needs its worlds, and reserves its memory at once.
+            # The policy alone: their algorithm needs its worlds, and allocates its memory at once.
             self.policy = alias(look.space, self._action_space, lambda _: config.learning_rate, **more)
         self.policy.to(self.device)
         self._stored = stored_names(self.policy)
@@ -74,7 +74,7 @@ class SB3Learner:
         self._resumed: State | None = None
 
     def seed(self, seed: int) -> None:
-        """Start the generator that samples actions in `act` anew."""
+        """Seed the generator that samples actions in `act`."""
         self._acting = np.random.default_rng(seed)
 
     @torch.no_grad()
@@ -84,7 +84,7 @@ class SB3Learner:
         """Sample N actions, or take the best; see `sim.protocols.Policy`.
 
         Raises:
-            AlgorithmError: if the world forbids actions and the algorithm cannot mask.
+            AlgorithmError: if the world masks actions and the algorithm does not support masks.
         """
         mask = info.get("action_mask")
         if mask is not None and not self.config.masks:
@@ -94,12 +94,12 @@ class SB3Learner:
         return self.config.act(self.policy, seen, mask, self._acting, explore), memory
 
     def weights(self) -> dict[str, Array]:
-        """The policy's tensors by name, each once, without the targets, which follow the others."""
+        """The policy's tensors by name, each once, without target networks."""
         tensors = self.policy.state_dict()
         return to_arrays({name: tensors[name] for name in sorted(set(self._stored.values()))})
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """Take up weights from a checkpoint, for the target networks too.
+        """Load weights from a checkpoint, into the target networks too.
 
         Raises:
             ValueError: if names or shapes differ from this policy's.
@@ -110,13 +110,13 @@ class SB3Learner:
         from_arrays(self.policy, {name: weights[stored] for name, stored in self._stored.items()})
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
-        """Let their algorithm play and learn until the budget is spent.
+        """Run the algorithm until the budget is spent.
 
         Yields after every update of an on-policy algorithm, about every `YIELD_EVERY` env steps of others.
 
         Raises:
             AlgorithmError: if the worlds do not fit the algorithm.
-            NonFiniteError: if a figure or weight is not finite.
+            NonFiniteError: if a metric or weight is not finite.
         """
         block = self._steps_per_update(worlds.num_envs)
         env = WorldsVecEnv(worlds, self._action_space, self._look, self.config.clip_reward)
@@ -146,7 +146,7 @@ class SB3Learner:
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Restore a state; `learn` continues from there."""
         self._updates = int(state["updates"])
         from_arrays(self.policy, state["policy"])
         self._resumed = state
@@ -188,7 +188,7 @@ class SB3Learner:
         return model, callback, total_steps
 
     def _make(self, env: WorldsVecEnv) -> Any:
-        """Their algorithm around the present policy's weights."""
+        """Construct the algorithm with the current policy's weights."""
         config = self.config
         arguments = config.arguments(env)
         with self._generators.lent(), warnings.catch_warnings():
@@ -200,7 +200,7 @@ class SB3Learner:
         return model
 
     def _update(self, model: Any, env: WorldsVecEnv, callback: BaseCallback, total: int) -> dict[str, float]:
-        """One update's worth of playing and learning; returns their newest figures."""
+        """Play and learn for one update; returns the newest metrics."""
         try:
             if isinstance(self.config, OffPolicy):
                 self._play_and_replay(model, env, callback, self.config)
@@ -220,7 +220,7 @@ class SB3Learner:
     def _play_and_replay(
         self, model: Any, env: WorldsVecEnv, callback: BaseCallback, config: OffPolicy
     ) -> None:
-        """A step of all worlds at a time, and a gradient step for every `train_frequency` env steps."""
+        """Step all worlds for one update, with a gradient step for every `train_frequency` env steps."""
         for _ in range(self._steps_per_update(env.num_envs) // env.num_envs):
             before = model.num_timesteps
             model.collect_rollouts(
@@ -238,9 +238,9 @@ class SB3Learner:
 
 
 def stored_names(policy: torch.nn.Module) -> dict[str, str]:
-    """Under which name a checkpoint holds each tensor of a policy.
+    """Names under which a checkpoint stores each tensor of a policy.
 
-    Tensors that two modules share are stored once; a target network has the name of what it follows.
+    Tensors that two modules share are stored once; a target network has the name of its online network.
     """
     first: dict[int, str] = {}
     stored: dict[str, str] = {}
@@ -251,7 +251,7 @@ def stored_names(policy: torch.nn.Module) -> dict[str, str]:
 
 
 def named(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Their logger's figures by our names; the share of a variance of 0 is undefined and left out."""
+    """Rename the metrics of Stable-Baselines3's logger; an undefined explained variance is left out."""
     found: dict[str, float] = {}
     for key, value in figures.items():
         name = key.rpartition("/")[2]

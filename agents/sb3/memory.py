@@ -1,7 +1,7 @@
-"""What an exact resume of their algorithms needs, as plain arrays: generators, replay, optimisers, counters.
+"""Training state of Stable-Baselines3 algorithms as plain arrays: generators, replay, optimisers, counters.
 
-Nothing of theirs is pickled. Their replay holds two whole observations a transition (56 KB for Atari,
-of which ours keeps 7); it is stored in segments that are written once.
+Nothing of theirs is pickled. Their replay holds two whole observations a transition (56 KB for Atari, ours
+7); it is stored in segments that are written once.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls")
 
 
 class Generators:
-    """torch's and numpy's global generators as the learner left them, lent out while it works.
+    """Private states of torch's and numpy's global random generators, swapped in while a learner works.
 
-    Their code draws from the global ones. With these in their place learning does not depend on what
-    else draws from the global ones between two updates, nor disturb it.
+    Stable-Baselines3 draws from the global generators. With these in their place its training neither depends
+    on other users of the global generators nor affects them.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
@@ -40,7 +40,7 @@ class Generators:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Within it the global generators are the learner's; afterwards they are as they were."""
+        """Context in which the global generators have the learner's state; restored afterwards."""
         outside = np.random.get_state()
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(self._torch)
@@ -61,14 +61,14 @@ class Generators:
         return {"torch": self._torch.numpy(), "cuda": cuda, "numpy": self._numpy}
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`."""
+        """Restore a state."""
         self._torch = torch.tensor(state["torch"])
         self._cuda = [torch.tensor(array) for array in state["cuda"]]
         self._numpy = state["numpy"]
 
 
 def model_state(model: Any) -> State:
-    """Counters, optimisers, learned numbers and replay of one of their algorithms; the policy is left out."""
+    """State of a Stable-Baselines3 algorithm without its policy: counters, optimisers, tensors, replay."""
     optimizers, tensors = _parts(model)
     replay = getattr(model, "replay_buffer", None)
     return {
@@ -80,7 +80,7 @@ def model_state(model: Any) -> State:
 
 
 def restore_model(model: Any, state: State) -> None:
-    """Give back what `model_state` took."""
+    """Restore an algorithm from `model_state`."""
     for name, count in state["counters"].items():
         setattr(model, name, int(count))
     for name, slots in state["optimizers"].items():
@@ -99,12 +99,12 @@ def _parts(model: Any) -> tuple[list[str], list[str]]:
 
 
 def ring_rows(buffer_size: int, num_envs: int) -> int:
-    """Rows of a ring for `buffer_size` transitions of N worlds, in whole segments."""
+    """Rows of a replay ring for `buffer_size` transitions of N worlds, in whole segments."""
     return -(-buffer_size // (num_envs * SEGMENT)) * SEGMENT
 
 
 def replay_state(buffer: ReplayBuffer, written: int) -> State:
-    """The ring after `written` rows in all: full segments, which never change, and the unfinished rest."""
+    """State of a replay ring after `written` rows in all: full segments, and the unfinished rest."""
     segments: dict[str, Segment] = {}
     tail: State | None = None
     rows = buffer.buffer_size
@@ -120,7 +120,7 @@ def replay_state(buffer: ReplayBuffer, written: int) -> State:
 
 
 def restore_replay(buffer: ReplayBuffer, state: State, written: int) -> None:
-    """Give back what `replay_state` took."""
+    """Restore a replay ring from `replay_state`."""
     rows = buffer.buffer_size
     parts = [(int(number), segment.read()) for number, segment in state["segments"].items()]
     if state["tail"] is not None:

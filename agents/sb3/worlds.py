@@ -1,4 +1,4 @@
-"""A batch of our worlds as Stable-Baselines3's `VecEnv`, and what their networks are shown of it."""
+"""Adapter of worlds to Stable-Baselines3's `VecEnv`, with observation preprocessing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sim.vector import Info, Worlds, finished
 
 
 class Look:
-    """Turns observations into what a network of theirs reads.
+    """Observation preprocessing for Stable-Baselines3's networks.
 
-    ``nature`` takes pictures as they are. ``mlp`` takes vectors: a Box is flattened, float64 narrowed,
-    pictures scaled to [0, 1] as ours are; Discrete and MultiBinary stay, their policies encode them.
+    ``nature`` takes images as they are. ``mlp`` takes vectors: a Box is flattened, float64 converted to
+    float32, images scaled to [0, 1] as in ours; Discrete and MultiBinary stay, their policies encode them.
     """
 
     def __init__(self, network: str, space: Space[Any]) -> None:
-        """Find the space to show.
+        """Determine the preprocessed space.
 
         Raises:
-            NetworkError: if the network cannot read `space`.
+            NetworkError: if the network does not support `space`.
         """
         self._flat = isinstance(space, Box) and network == "mlp"
         self._picture = self._flat and is_picture(space)
@@ -42,7 +42,7 @@ class Look:
             self.space = Box(low, high, dtype=low.dtype.type)
 
     def __call__(self, obs: Array) -> Array:
-        """(N, …) as the world gives them → (N, …) in `space`."""
+        """Preprocess the world's observations (N, …) → (N, …) in `space`."""
         if not self._flat:
             return obs
         flat = obs.reshape(len(obs), -1)
@@ -57,22 +57,22 @@ def policy_for(space: Space[Any]) -> str:
 
 
 def is_picture(space: Space[Any]) -> bool:
-    """Whether a space holds uint8 pictures with three axes."""
+    """Whether a space is of uint8 images with three axes."""
     return isinstance(space, Box) and len(space.shape) == 3 and space.dtype == np.uint8
 
 
 def small_channels_first(space: Space[Any]) -> bool:
-    """Whether the first axis counts channels and the others are large enough for NatureCNN."""
+    """Whether images are channels first and large enough for NatureCNN."""
     assert space.shape is not None
     return space.shape[0] < min(space.shape[1:]) and min(space.shape[1:]) >= 36
 
 
 class WorldsVecEnv(VecEnv):
-    """`Worlds` as their vector environment: same-step resets, final observations and cuts in the infos.
+    """`Worlds` as a Stable-Baselines3 `VecEnv`: same-step resets, final observations, truncations in infos.
 
     Attributes:
-        episodes: what ended since they were last taken, whole and unclipped.
-        mask: (N, A) bool of the present actions, or None where the worlds have none.
+        episodes: that ended since they were last taken, with unclipped returns.
+        mask: (N, A) bool action mask of the current step, or None where the worlds have none.
     """
 
     def __init__(self, worlds: Worlds, action_space: Space[Any], look: Look, clip_reward: bool) -> None:
@@ -84,11 +84,11 @@ class WorldsVecEnv(VecEnv):
         super().__init__(worlds.num_envs, look.space, action_space)
 
     def reset(self) -> Array:
-        """New episodes in all worlds."""
+        """Start new episodes in all worlds."""
         return self.seen(*self.worlds.reset())
 
     def seen(self, obs: Array, info: Info) -> Array:
-        """Note the masks of `info`, and show `obs` (N, …)."""
+        """Store the action mask of `info`, and preprocess `obs` (N, …)."""
         self.mask = info.get("action_mask")
         return self._look(obs)
 
@@ -99,7 +99,7 @@ class WorldsVecEnv(VecEnv):
         self._actions = np.clip(actions, space.low, space.high) if isinstance(space, Box) else actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step all worlds; the reward is a copy, which their rollouts write into."""
+        """Step all worlds; the reward is a copy, since their rollouts write into it."""
         obs, reward, terminated, truncated, info = self.worlds.step(self._actions)
         ended = terminated | truncated
         infos: list[Info] = [{} for _ in range(self.num_envs)]
@@ -111,12 +111,12 @@ class WorldsVecEnv(VecEnv):
         return self.seen(obs, info), learned.astype(np.float32), ended, infos
 
     def action_masks(self) -> Array:
-        """(N, A) bool; MaskablePPO asks for a row each."""
+        """Action mask (N, A) bool, as MaskablePPO uses it."""
         assert self.mask is not None
         return self.mask
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """What each world has under a name; they ask for ``render_mode`` and ``action_masks`` only."""
+        """Attribute of each world; only ``render_mode`` and ``action_masks`` exist."""
         if attr_name == "render_mode":
             return [None] * self.num_envs
         if attr_name == "action_masks" and self.mask is not None:
@@ -124,20 +124,20 @@ class WorldsVecEnv(VecEnv):
         raise AttributeError(attr_name)
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Worlds take no attributes from outside."""
+        """Unsupported: worlds have no settable attributes."""
         raise AttributeError(attr_name)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """The rows of `action_masks`; there is no other method."""
+        """Call a method in each world; only ``action_masks`` exists."""
         if method_name != "action_masks":
             raise AttributeError(method_name)
         return list(self.action_masks())
 
     def env_is_wrapped(self, wrapper_class: type[Any], indices: VecEnvIndices = None) -> list[bool]:
-        """No world is."""
+        """False for every world."""
         return [False] * self.num_envs
 
     def close(self) -> None:
-        """The caller of `learn` closes the worlds."""
+        """Do nothing: the caller of `learn` closes the worlds."""

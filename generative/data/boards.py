@@ -1,8 +1,8 @@
-"""Chess boards, drawn small: 64 × 64 pixels, positions of games that stronger and weaker players play.
+"""Data set of chess boards at 64 × 64 pixels, from games of stronger and weaker players; exact FEN decoding.
 
-One style, White at the bottom, no coordinates: a square has 8 × 8 pixels, below which one piece is no longer
-told from another (`sim.chess.draw.SMALLEST`). So each piece on each colour of square is one pattern, and
-`read_board` reads a picture back exactly, a generated one as what it resembles most.
+One style, White at the bottom, no coordinates: a square has 8 × 8 pixels, below which pieces can no longer be
+told apart (`sim.chess.draw.SMALLEST`). So each piece on each colour of square is one pattern, and
+`read_board` decodes a drawn image exactly and a generated one by the nearest pattern.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SIZE = 64  # pixels on a side
 CELL = SIZE // 8
 A_GAME = 16  # positions of one game, at most
 STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
-#: What may stand on a square, in the order of `patterns`.
+#: The content of a square, empty or a piece, in the order of `patterns`.
 MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
+    """Make the data set: images (N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
     wish.no_variant("boards")
     boards: list[chess.Board] = []
     games: list[int] = []
@@ -54,15 +54,15 @@ def collect(wish: Wish) -> Collection:
 
 
 def drawn(board: chess.Board) -> Array:
-    """The picture of a position, (64, 64, 3) uint8; whose move it is and what came last is not in it."""
+    """Draw a position, (64, 64, 3) uint8, without the side to move and the last move."""
     return draw_board(board, SIZE, check=False, style=STYLE)
 
 
 def read_board(rgb: Array) -> Percept:
-    """The board that a picture (64, 64, 3) shows: on each square what it differs least from.
+    """Decode an image (64, 64, 3) of a board into a FEN: the nearest pattern on each square.
 
     Returns:
-        A percept of origin ``model`` with a FEN of the pieces, which may be of no legal position.
+        A percept of origin ``model`` with a FEN of the pieces, which may not be a legal position.
 
     >>> read_board(drawn(chess.Board())).fen
     'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
@@ -79,7 +79,7 @@ def read_board(rgb: Array) -> Percept:
 
 @cache
 def patterns() -> Array:
-    """(13, 2, 8, 8, 3) float32: nothing and every piece on a light square (0) and a dark one (1)."""
+    """Template images (13, 2, 8, 8, 3) float32: empty and every piece on light (0) and dark (1) squares."""
     found = np.empty((len(MEN), 2, CELL, CELL, 3), np.float32)
     for i, man in enumerate(MEN):
         board = chess.Board(None)

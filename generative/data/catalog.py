@@ -1,4 +1,4 @@
-"""The data sets by name, and the one way to get one: `collected`."""
+"""Catalogue of data sets for generative models by name; `collected` makes or reads one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATA = {
 
 
 class Collector(Protocol):
-    """Makes one data set."""
+    """Function that makes one data set."""
 
     def __call__(self, wish: Wish) -> Collection:
         """The examples.
@@ -42,13 +42,13 @@ class Collector(Protocol):
 def collected(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> Collection:
-    """The data set `name`.
+    """Make the data set `name`, or read it from the cache.
 
     Args:
         name: of `DATA`, perhaps with a variant, such as ``frames/pong``; or a folder's path.
         count: how many examples, at most.
-        seed: of play and words.
-        players: world → who plays it beside chance.
+        seed: of play and wordings.
+        players: world → policies that play it, beside random play.
 
     Raises:
         DataError: if there is no such data set, or nothing to learn from in it.
@@ -80,7 +80,7 @@ def collected(
 def at_hand(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
-    """Whether `collected` with these arguments only reads what is there, and plays nothing."""
+    """Whether `collected` with these arguments only reads files, and plays nothing."""
     family, _, variant = name.partition("/")
     if Path(name).is_dir() or family not in ON_DISK:
         return True

@@ -1,8 +1,8 @@
-"""Handwritten digits: 1,797 pictures of 8 × 8 pixels in 17 levels (Alpaydin & Kaynak 1998).
+"""Data set of handwritten digits: 1,797 images of 8 × 8 pixels in 17 levels (Alpaydin & Kaynak 1998).
 
-Scikit-learn brings them. They stay at 8 × 8, grey in all three colours, so that no pixel is made up. Thirteen
-people wrote them, one after another; who wrote which is not told, so that blocks of consecutive digits stand
-for writers (a writer's last digits may lie in the next one's block).
+They come with scikit-learn, and stay at 8 × 8, grey in all three colours, so that no pixel is interpolated.
+Thirteen people wrote them, one after another; who wrote which is not recorded, so episodes are 13 blocks of
+consecutive digits (a writer's last digits may lie in the next one's block).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 8, 8, 3) uint8 pictures; labels "0" to "9"; captions "zero" to "nine"."""
+    """Make the data set: images (N, 8, 8, 3) uint8; labels "0" to "9"; captions "zero" to "nine"."""
     wish.no_variant("digits")
     found = load_digits()
     n = len(found.target)

@@ -1,7 +1,7 @@
-"""Emoji with their names: small real pictures, from the font that Debian ships as fonts-noto-color-emoji.
+"""Data set of emoji with their names, from the Noto Color Emoji font (Debian's fonts-noto-color-emoji).
 
-Each is drawn at the font's own 109 pixels, shrunk to 64 × 64 on white. Labels are Unicode's own blocks of
-them; captions are Unicode's names ("grinning cat face with smiling eyes"). An emoji is an episode of its own.
+Each is drawn at the font's own 109 pixels and downscaled to 64 × 64 on white. Labels are Unicode blocks;
+captions are Unicode names ("grinning cat face with smiling eyes"). An emoji is an episode of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BLOCKS = (
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8, about 1,300 in all; labels are blocks, captions names."""
+    """Make the data set: images (N, 64, 64, 3) uint8, about 1,300; labels are blocks, captions names."""
     wish.no_variant("emoji")
     found = list(_all(font()))
     if not found:
@@ -58,7 +58,7 @@ def collect(wish: Wish) -> Collection:
 
 
 def font() -> ImageFont.FreeTypeFont:
-    """The colour font.
+    """Load the emoji font.
 
     Raises:
         DataError: if it is not installed, with the line that installs it.
@@ -73,7 +73,7 @@ def font() -> ImageFont.FreeTypeFont:
 
 
 def _all(face: ImageFont.FreeTypeFont) -> Iterator[tuple[int, str, Array]]:
-    """Every emoji that the font has in colour: number of its block, name, picture."""
+    """Every emoji that the font has in colour: number of its block, name, image."""
     for label, (_, first, last) in enumerate(BLOCKS):
         for code in range(first, last + 1):
             name = unicodedata.name(chr(code), "")
@@ -83,7 +83,7 @@ def _all(face: ImageFont.FreeTypeFont) -> Iterator[tuple[int, str, Array]]:
 
 
 def _drawn(character: str, face: ImageFont.FreeTypeFont) -> Array | None:
-    """(64, 64, 3) uint8 on white; None where the font has no colour picture of it."""
+    """Draw an emoji, (64, 64, 3) uint8 on white; None where the font has no colour glyph of it."""
     canvas = Image.new("RGBA", (CANVAS, CANVAS), (255, 255, 255, 255))
     ImageDraw.Draw(canvas).text((0, 0), character, font=face, embedded_color=True)
     rgb = np.asarray(canvas.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX))

@@ -1,7 +1,7 @@
-"""Pictures of Atari games at 64 × 64, under mixed-skill play: by chance, by held actions, by trained agents.
+"""Data set of Atari frames at 64 × 64, from trained agents and sticky random play, with captions and truths.
 
-The television picture, 210 × 160, is averaged over areas to 64 × 64 (as DIAMOND does, Alonso et al. 2024), in
-colour. What the simulator knows of it, boxes included, is told in the small picture's own pixels.
+The 210 × 160 screen is downscaled by area averaging to 64 × 64 (as in DIAMOND, Alonso et al. 2024), in
+colour. Boxes of the ground truth are in the small image's own pixels.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from supervised.wording import GRAMMARS
 MIXED = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "space_invaders")  # without a variant
 SIZE = 64  # pixels on a side
 WORLDS = 8  # played at once; loading a game takes as long as a hundred steps
-EVERY = 5  # steps between two pictures of one world
+EVERY = 5  # steps between two images of one world
 
 
 class Shrunk:
-    """Truthful worlds seen small; see `supervised.views.TruthfulWorlds`."""
+    """Worlds with images and truths downscaled to S × S; see `supervised.views.TruthfulWorlds`."""
 
     def __init__(self, worlds: Any, size: int = SIZE) -> None:
         self._worlds, self._size = worlds, size
@@ -38,18 +38,18 @@ class Shrunk:
         self.reset, self.step = worlds.reset, worlds.step
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
-        """(S, S, 3) uint8 each."""
+        """The newest images, (S, S, 3) uint8 each."""
         return [shrunk(rgb, self._size) for rgb in self._worlds.pictures(indices)]
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
-        """What is in them; boxes in their own pixels."""
+        """Their ground truth; boxes in the small images' pixels."""
         indices = list(indices)
         pairs = zip(self._worlds.truth(indices), self._worlds.pictures(indices), strict=True)
         return [_scaled(truth, self._size / rgb.shape[1], self._size / rgb.shape[0]) for truth, rgb in pairs]
 
 
 def shrunk(rgb: Array, size: int = SIZE) -> Array:
-    """(H, W, 3) uint8 → (S, S, 3) uint8, each pixel the mean of the area that it covers."""
+    """Downscale an image (H, W, 3) uint8 to (S, S, 3) uint8 by area averaging."""
     return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BOX))
 
 
@@ -60,9 +60,9 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8; labels are games, captions sentences where a grammar knows the game.
+    """Make the data set: images (N, 64, 64, 3) uint8; labels are games; captions of games with a grammar.
 
-    Without a variant as many of each game of `MIXED`; a variant is any game whose truth is known.
+    Without a variant, equal numbers of each game of `MIXED`; a variant is any game whose truth is known.
     """
     if wish.variant:
         wish.one_of("frames", tuple(GAMES))
@@ -78,7 +78,7 @@ def collect(wish: Wish) -> Collection:
 
 
 def of_game(game: str, count: int, seed: int, players: Sequence[Player]) -> Collection:
-    """`count` pictures of one game, the same number with each player and, without any, by chance."""
+    """Make `count` images of one game: equal numbers with each policy, or random play without any."""
     parts: list[Views] = []
     cast: Sequence[Player | None] = players or (None,)
     for i, player in enumerate(cast):
@@ -107,7 +107,7 @@ def _played(game: str, count: int, seed: int, player: Player | None) -> Views:
 
 
 def caption(truth: Percept, words: np.random.Generator) -> str:
-    """A sentence about a picture; empty where no grammar knows its game, or has words for what is in it."""
+    """Caption of a frame from its ground truth; empty for games without a grammar and facts without words."""
     if truth.label not in GRAMMARS:
         return ""
     try:

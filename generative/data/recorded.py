@@ -1,8 +1,8 @@
-"""A folder of one's own: episodes that ``playfield collect`` wrote, or plain pictures in folders.
+"""Data set from a user's folder: episodes that ``playfield collect`` recorded, or image files in subfolders.
 
-Recorded episodes give the pictures that people saw (``collect --frames``), else the observations where these
-are pictures. Plain pictures (PNG, JPEG, …) must all be of one size; those in a sub-folder bear its name as
-their label, and each is an episode by itself. All of them are averaged over areas to 64 × 64.
+Recorded episodes give the rendered frames (``collect --frames``), else the observations where these are
+images. Image files (PNG, JPEG, …) must all be of one size; those in a subfolder have its name as their label,
+and each is an episode by itself. All images are downscaled to 64 × 64 by area averaging.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from generative.data.wish import DataError, Wish
 from sim.records import Array
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
-EVERY = 5  # steps between two pictures of one episode, as many as there are to choose from
+EVERY = 5  # steps between two frames of one episode, or fewer where there are too few frames
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
+    """Make the data set: images (N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
 
     Raises:
         DataError: naming what is wrong with the folder, or the first file that is.
@@ -68,7 +68,7 @@ def _episodes(folder: Path, wish: Wish) -> Collection:
 
 
 def _seen(group: Any, folder: Path) -> Any:
-    """What is in an episode's pictures: (T + 1, …)."""
+    """The frames (T + 1, …) of an episode."""
     if "infos" in group and "rgb" in group["infos"]:
         return group["infos"]["rgb"]
     if not hasattr(group["observations"], "shape"):
@@ -77,10 +77,10 @@ def _seen(group: Any, folder: Path) -> Any:
 
 
 def as_rgb(seen: Array, folder: Path) -> Array:
-    """A recorded picture, or the newest of a stack of grey ones, as (H, W, 3) uint8.
+    """Convert a recorded frame, or the newest of a stack of grey ones, to (H, W, 3) uint8.
 
     Raises:
-        DataError: if it is no picture.
+        DataError: if it is no image.
     """
     if seen.dtype == np.uint8 and seen.ndim == 3 and seen.shape[-1] == 3:
         return seen
@@ -106,7 +106,7 @@ def _pictures(folder: Path, wish: Wish) -> Collection:
 
 
 def _opened(files: list[Path]) -> Iterator[Array]:
-    """Each picture at 64 × 64; the first one's size is that of all."""
+    """Each image at 64 × 64; all must have the first one's size."""
     first: tuple[Path, tuple[int, int]] | None = None
     for path in files:
         try:

@@ -1,8 +1,8 @@
-"""Tux Paint's stamps: photographs and drawings with captions and outlines, Debian's tuxpaint-stamps-default.
+"""Data set of Tux Paint's stamps, photographs and drawings with captions and masks (tuxpaint-stamps-default).
 
-Those that are bitmaps (PNG with transparency) are shrunk to fit 64 × 64 on white. Labels are the collection's
-own folders (animals, vehicles, …), captions its English sentences; a truth holds the mask of what is no
-ground. Pictures that lie in one folder are by the same hands, so that a folder is an episode.
+Bitmaps (PNG with transparency) are downscaled to fit 64 × 64 on white. Labels are the package's own folders
+(animals, vehicles, …), captions its English sentences; a truth holds the foreground mask. Images in one
+folder are by the same authors, so a folder is an episode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPAQUE = 128  # alpha from which a pixel belongs to the stamp
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, 64, 64, 3) uint8; labels are folders, captions sentences, truths masks (64, 64) of 0 and 1."""
+    """Make the data set: images (N, 64, 64, 3) uint8; labels are folders; captions; binary masks (64, 64)."""
     wish.no_variant("stamps")
     files = sorted(path for path in PLACE.rglob("*.png") if path.relative_to(PLACE).parts[1:])
     if not files:
@@ -48,10 +48,10 @@ def collect(wish: Wish) -> Collection:
 
 
 def small(path: Path) -> tuple[Array, Array]:
-    """A stamp (64, 64, 3) uint8 on white in its own proportions, and its mask (64, 64) uint8.
+    """Downscale a stamp to (64, 64, 3) uint8 on white in its own proportions; also its mask (64, 64) uint8.
 
     Raises:
-        DataError: if it is no picture.
+        DataError: if it is no image.
     """
     try:
         with Image.open(path) as opened:
@@ -71,7 +71,7 @@ def small(path: Path) -> tuple[Array, Array]:
 
 
 def sentence(path: Path) -> str:
-    """The English caption beside a stamp, its first line; empty where there is none."""
+    """English caption of a stamp, the first line of its text file; empty where there is none."""
     try:
         lines = path.with_suffix(".txt").read_text("utf-8", errors="replace").splitlines()
     except OSError:

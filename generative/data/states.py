@@ -1,8 +1,8 @@
-"""States of the worlds as vectors with named axes: how a walker's joints stand, or what an Atari game counts.
+"""Data set of world states as vectors with named axes: joint positions of walkers, facts of Atari games.
 
-``states/<body>`` holds MuJoCo's positions (m, rad; free joints turn by unit quaternions) without those along
-the ground, which only say how far it has walked. ``states/<game>`` holds what `sim.atari.truth.facts` tells
-(pixels, points, lives) of frames that tell all of it: where no ball is in play, none is learned from.
+``states/<body>`` holds MuJoCo's positions (m, rad; free joints as unit quaternions) without those along the
+ground, which only give the distance walked. ``states/<game>`` holds the numbers of `sim.atari.truth.facts`
+(pixels, points, lives) of frames that have all of them: frames without a ball in play are left out.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sim.wording import number_of
 
 WORLDS = 32  # walkers at once
 EVERY = 5  # steps between two states of one walker
-HOLD = 0.9  # chance that a walker without a player goes on with its torques
-SPARE = 1.5  # frames for one that tells every fact
+HOLD = 0.9  # probability that random play repeats its torques
+SPARE = 1.5  # frames played for each that is needed, since some lack facts
 
 
 def collect(wish: Wish) -> Collection:
-    """(N, D) float32; one label, the body or the game; for games also captions and truths."""
+    """Make the data set: vectors (N, D) float32; one label, body or game; for games captions and truths."""
     wish.one_of("states", (*BODIES, *GAMES))
     players = wish.players
     if wish.variant in GAMES:
@@ -39,7 +39,7 @@ def collect(wish: Wish) -> Collection:
 
 
 def axes_of(body: str, model: Any) -> tuple[str, ...]:
-    """The names of a body's positions, in MuJoCo's order, without the hidden ones.
+    """Names of a body's generalised positions, in MuJoCo's order, without the hidden ones.
 
     >>> from sim.walker.simulation import load
     >>> axes_of("hopper", load(BODIES["hopper"]))
@@ -70,7 +70,7 @@ def _walked(wish: Wish, player: Player | None) -> Collection:
 
 
 def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Iterator[tuple[Array, Array]]:
-    """Positions (32, `width`) and episodes (32,) now and then: a player in every other world, else chance."""
+    """Positions (32, `width`) and episodes (32,) every few steps; the policy plays every other world."""
     generator = np.random.default_rng(wish.seed)
     policy = None if player is None else player.policy(worlds)
     if policy is not None:

@@ -1,4 +1,4 @@
-"""What is asked of a data set, and how it refuses."""
+"""Request for a data set: count, seed, variant and policies, and its errors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sim.protocols import Policy
 
 
 class DataError(RequestError, ValueError):
-    """A data set that does not exist, is damaged, or is nothing that a model can learn from."""
+    """A data set that does not exist, is damaged, or holds nothing to train on."""
 
 
 class Player(Protocol):
-    """Somebody who can play a world."""
+    """Source of a policy that plays a world while data are collected."""
 
     @property
     def name(self) -> str:
-        """Who, so that different players make different data."""
+        """Its identity in the cache key: different players make different data."""
 
     def policy(self, worlds: Any) -> Policy:
         """A policy for a batch of that world."""
@@ -28,13 +28,13 @@ class Player(Protocol):
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a data set.
+    """Request for a data set.
 
     Attributes:
         count: how many examples, at most: there may be fewer.
-        seed: of play and of words; other seeds give other episodes where episodes are played for it.
-        variant: what stood behind the slash; empty if nothing did.
-        players: world → who plays it beside chance.
+        seed: of play and of wordings; other seeds give other episodes where episodes are played for it.
+        variant: the part after the slash of ``name/variant``; empty without one.
+        players: world → policies that play it, beside random play.
     """
 
     count: int

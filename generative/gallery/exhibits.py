@@ -1,4 +1,4 @@
-"""What a gallery shows: samples, strips and clips of them, and their figures."""
+"""Content of a gallery: samples with their nearest training examples, image strips, clips, metrics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sim.records import Array
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One sample on show.
+    """One sample of a gallery.
 
     Attributes:
         picture: (H, W, 3) uint8.
         seed: with which `playfield sample` gives it again.
-        condition: what was asked for, in words; empty if nothing was.
-        nearest: the real training example nearest to it, (H', W', 3) uint8, if there is one.
-        distance: how far that is, in words.
-        truth: what it shows, in words; empty if nobody says so.
-        holds: whether that is what was asked for, or can be; None where nobody says so.
-        reading: how `truth` is known: decoded exactly, or as a model reads it, which may be wrong.
+        condition: that it was sampled with, in words; empty without one.
+        nearest: its nearest training example, (H', W', 3) uint8, if there is one.
+        distance: to that, in words.
+        truth: its content, in words; empty if it is not known.
+        holds: whether the content matches the condition or, without one, is valid; None if it is not known.
+        reading: the source of `truth`: decoded exactly, or predicted by a model, which may be wrong.
     """
 
     picture: Array
@@ -34,30 +34,30 @@ class Exhibit:
     reading: str = "decoded truth"
 
     def facts(self, number: int) -> list[tuple[str, str]]:
-        """What the page says of it, by name; `number` counts from 1."""
+        """Names and values that the page shows of it; `number` counts from 1."""
         said = [("sample", str(number)), ("seed", str(self.seed)), ("condition", self.condition or "none")]
         if self.distance:
-            said.append(("nearest real", self.distance))
+            said.append(("nearest training example", self.distance))
         if self.truth:
             said.append((self.reading, self.truth))
         if self.holds is not None:
-            said.append(("holds", "yes" if self.holds else "no"))
+            said.append(("correct", "yes" if self.holds else "no"))
         return said
 
     def alt(self, number: int) -> str:
-        """For those who do not see it."""
+        """Alternative text of the image."""
         return ", ".join(f"{name} {value}" for name, value in self.facts(number))
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A picture of several samples that belong together, as ``NAME.png``.
+    """Image strip of several samples that belong together, such as an interpolation, as ``NAME.png``.
 
     Attributes:
         name: of the file.
         pictures: (R, C, H, W, 3) uint8: rows and columns.
         heading: over it.
-        caption: what is to be seen; it is also read out instead of the picture.
+        caption: its description, which is also its alternative text.
         rows: R names, or none.
     """
 
@@ -70,13 +70,13 @@ class Strip:
 
 @dataclass(frozen=True)
 class Clip:
-    """Pictures in time, as ``NAME.gif`` and ``NAME.mp4``.
+    """Animation, as ``NAME.gif`` and ``NAME.mp4``.
 
     Attributes:
         name: of the files.
         frames: (T, H, W, 3) uint8.
         heading: over it.
-        caption: what is to be seen.
+        caption: its description.
         fps: frames a second.
     """
 
@@ -89,13 +89,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Grades:
-    """What a checkpoint's card says of it: figures of other samples than those on show.
+    """Scores from a checkpoint's card, measured on other samples than those of the gallery.
 
     Attributes:
-        metrics: figures by their fixed names.
-        ci95: low and high, by figure.
-        n: samples that the figures are of; 0 if the card does not say.
-        protocol: under what rules the figures were made.
+        metrics: by their fixed names.
+        ci95: low and high, by metric.
+        n: the number of samples measured; 0 if the card does not say.
+        protocol: the rules of the measurement.
     """
 
     metrics: Mapping[str, float]
@@ -106,19 +106,19 @@ class Grades:
 
 @dataclass(frozen=True)
 class Gallery:
-    """All that is shown.
+    """Complete content of a gallery.
 
     Attributes:
         title: of the page.
-        about: what made the samples, in one line.
+        about: the model that made the samples, in one line.
         exhibits: at least one.
-        metrics: figures of these samples, by their fixed names.
-        columns: other figures beside them, by heading: baselines.
-        checkpoint: what is known of the model that made them, if anything is.
-        strips: pictures of several samples.
-        clips: pictures in time.
+        metrics: of these samples, by their fixed names.
+        columns: metrics of baselines, by heading.
+        checkpoint: scores from the model's card, if it has any.
+        strips: images of several samples.
+        clips: animations.
         command: that made it.
-        protocol: under what rules these samples were made.
+        protocol: the rules under which these samples were made.
         note: under the heading of the samples.
     """
 

@@ -1,4 +1,4 @@
-"""The page of a gallery: one HTML file with every picture inside it, that opens from disk with no network."""
+"""HTML page of a gallery: one file with every image inside it, that opens from disk with no network."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from sim.wording import number_of
 TEMPLATE = Path(__file__).with_name("page.html")
 COLOURS = ("ground", "panel", "raised", "line", "text", "muted", "accent", "positive", "negative")
 
-#: What each figure says to a person.
+#: The explanation of each metric on the page.
 MEANINGS = {
-    "frechet": "distance to unseen real examples; lower is better, the floor is as good as real",
-    "frechet_floor": "the same distance of as many real examples",
-    "kernel_distance": "unbiased; 0 for equal distributions",
-    "density": "how often samples lie where real ones do; about 1 is right",
-    "coverage": "share of what is real that appears; higher is better",
-    "sliced_wasserstein": "transport along random directions; lower is better",
-    "memorising": "0.5: as near to the training data as unseen real ones; 1: copies",
-    "truth": "share of samples that are what was asked for, or can be",
-    "nmi": "agreement of groups with classes; 1 is perfect",
-    "bits_per_dim": "of unseen real examples; lower is better",
-    "images_per_second": "samples made here",
-    "rmse": "root mean square error of what was filled in; lower is better",
-    "steps": "from noise to a sample; 1 where there are none",
+    "frechet": "Fréchet distance to held-out real examples; lower is better, frechet_floor is ideal",
+    "frechet_floor": "Fréchet distance of as many training examples to held-out ones",
+    "kernel_distance": "kernel distance (squared MMD), unbiased; 0 for equal distributions",
+    "density": "mean number of real neighbourhoods around a sample, over k; about 1 is ideal",
+    "coverage": "share of held-out examples with a sample in their neighbourhood; higher is better",
+    "sliced_wasserstein": "Wasserstein distance along random directions; lower is better",
+    "memorising": "memorisation: 0.5 as near to training data as held-out examples are, 1 copies",
+    "truth": "share of samples that match their condition or, without one, are valid",
+    "nmi": "normalised mutual information of clusters and classes; 1 is perfect",
+    "bits_per_dim": "negative log likelihood of held-out examples, bits per dimension; lower is better",
+    "images_per_second": "sampling speed on this machine",
+    "rmse": "root mean square error of the inpainted part; lower is better",
+    "steps": "denoising steps a sample; 1 for models without any",
 }
 
 
 def page(gallery: Gallery) -> str:
-    """The page: every picture inside it, so that it opens from disk with no network."""
+    """Render a gallery as one HTML page with every image inside it."""
     colours = {name: "#{:02x}{:02x}{:02x}".format(*getattr(PALETTE, name)) for name in COLOURS}
     return Template(TEMPLATE.read_text("utf-8")).substitute(
         colours,
@@ -75,7 +75,7 @@ def _option(shown: Exhibit, number: int) -> str:
 
 
 def _strip_section(strip: Strip) -> str:
-    """A strip as one picture, or where its rows have names as one picture a row, each under its name."""
+    """A strip as one image, or where its rows have names as one image a row, each under its name."""
     heading, caption = f"{strip.name}-heading", escape(strip.caption)
     if strip.rows:
         rows = "".join(
@@ -110,38 +110,38 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
         for clip in clips
     )
     return (
-        f'<section aria-labelledby="clips-heading"><h2 id="clips-heading">In motion</h2>'
+        f'<section aria-labelledby="clips-heading"><h2 id="clips-heading">Animations</h2>'
         f'<div class="clips">{figures}</div></section>'
     )
 
 
 def _figures(gallery: Gallery) -> str:
-    """What was measured on the samples that are shown."""
+    """The table of metrics of the gallery's own samples."""
     count = len(gallery.exhibits)
     these = f"the {count:,} samples" if count > 1 else "the sample"
     columns = {"measured": {name: said(value) for name, value in gallery.metrics.items()}}
     for name, figures in gallery.columns.items():
         columns[name] = {figure: said(value) for figure, value in figures.items()}
-    return _table_section("figures", "Figures", f"Measured here, on {these} above.", columns)
+    return _table_section("figures", "Metrics", f"Measured on {these} above.", columns)
 
 
 def _grades(grades: Grades | None) -> str:
-    """What the card of the checkpoint says, apart from what was measured here."""
+    """The table of scores from the checkpoint's card."""
     if grades is None:
         return ""
     of = number_of(grades.n, "other sample") if grades.n else "other samples"
     caption = f"From its card: of {of} of this model, not of those above."
     columns = {"on its card": {name: said(value) for name, value in grades.metrics.items()}}
     if grades.ci95:
-        columns["95 %"] = {name: _interval(ends) for name, ends in grades.ci95.items()}
-        caption += " Intervals are over other such samples."
-    rules = f" Made under these rules: {_rules(grades.protocol)}." if grades.protocol else ""
-    return _table_section("grades", "The checkpoint's grades", caption + rules, columns)
+        columns["95 % interval"] = {name: _interval(ends) for name, ends in grades.ci95.items()}
+        caption += " Intervals are over samples of the model."
+    rules = f" Protocol: {_rules(grades.protocol)}." if grades.protocol else ""
+    return _table_section("grades", "Checkpoint scores", caption + rules, columns)
 
 
 def _table_section(name: str, heading: str, caption: str, columns: Mapping[str, Mapping[str, str]]) -> str:
-    """A table of figures by heading; its rows are those of the first column, and what each of them means."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ["", *columns, "what it says"])
+    """A table of metrics by heading; its rows are those of the first column, each with its explanation."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in ["", *columns, "meaning"])
     first, rows = next(iter(columns.values())), []
     for figure in first:
         cells = [f"<td>{escape(cell.get(figure, ''))}</td>" for cell in columns.values()]
@@ -165,7 +165,7 @@ def _rules(protocol: Mapping[str, Any]) -> str:
 
 
 def said(value: float) -> str:
-    """A figure for a person.
+    """Format a metric with about three significant digits.
 
     >>> said(0.0123), said(3.14159), said(250.4), said(10)
     ('0.012', '3.14', '250', '10')

@@ -1,4 +1,4 @@
-"""Small pictures, put together and enlarged by whole factors so that each pixel can be seen."""
+"""Image grids and strips as PNG, enlarged by whole factors so that each pixel can be seen."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from generative.gallery.exhibits import Strip
 from sim.records import Array
 from sim.viewer.theme import PALETTE
 
-LEAST = 256  # pixels on a side to which one picture is enlarged
-IN_A_GRID = 128  # the same among others, at most
-GUTTER = 4  # pixels between the pictures of a grid
+LEAST = 256  # pixels on a side to which a single image is enlarged
+IN_A_GRID = 128  # the same in a grid, at most
+GUTTER = 4  # pixels between the images of a grid
 
 
 def png(picture: Array) -> bytes:
-    """(H, W, 3) uint8 as the content of a PNG file."""
+    """Encode an image (H, W, 3) uint8 as PNG."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def grid(pictures: Sequence[Array], columns: int | None = None) -> Array:
-    """All pictures (H, W, 3) in rows with gutters around, enlarged so that small ones can be seen.
+    """Arrange images (H, W, 3) in a grid with gutters, small ones enlarged.
 
     >>> grid([np.zeros((64, 64, 3), np.uint8)] * 4).shape
     (268, 268, 3)
@@ -45,11 +45,11 @@ def grid(pictures: Sequence[Array], columns: int | None = None) -> Array:
 
 
 def strip_picture(strip: Strip) -> Array:
-    """The pictures of a strip in their rows."""
+    """Arrange the images of a strip in its rows and columns."""
     rows, columns = strip.pictures.shape[:2]
     return grid(list(strip.pictures.reshape(rows * columns, *strip.pictures.shape[2:])), columns)
 
 
 def enlarging(size: tuple[int, ...]) -> int:
-    """The whole factor that makes (H, W) at least `LEAST` on its longer side."""
+    """The least whole factor that enlarges (H, W) to at least `LEAST` pixels on its longer side."""
     return max(1, math.ceil(LEAST / max(size)))

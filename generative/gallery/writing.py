@@ -1,6 +1,6 @@
-"""A gallery as files, one after another: each is complete or absent.
+"""Writing a gallery to disk: each file is complete or absent.
 
-Where the disk fills in the middle, what is finished stays and is named.
+If the disk fills up midway, finished files stay and the error names them.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _remove_leftovers(out: Path, finished: list[Path]) -> None:
 
 
 def _holds_gallery(out: Path) -> bool:
-    """Whether an earlier gallery lies in this folder: the figures, which are written first, tell."""
+    """Whether this folder has an earlier gallery, by its ``metrics.json``, which is written first."""
     try:
         told = json.loads((out / "metrics.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -98,7 +98,7 @@ def _holds_gallery(out: Path) -> bool:
 
 
 def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
-    """Names of the files in the order of their worth, and what writes each."""
+    """Names of the files, the most important first, and the function that writes each."""
     yield "metrics.json", partial(_write_text, text=json.dumps(_for_programs(gallery), indent=2) + "\n")
     yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.exhibits]))
     for strip in gallery.strips:
@@ -118,7 +118,7 @@ def _write_png(path: Path, picture: Array) -> None:
 
 
 def write_strip(path: Path, strip: Strip) -> None:
-    """One strip as PNG."""
+    """Write a strip as PNG."""
     _write_png(path, strip_picture(strip))
 
 

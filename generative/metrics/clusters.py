@@ -1,4 +1,4 @@
-"""How well a grouping agrees with classes that it was not told."""
+"""Clustering metrics: normalised mutual information with classes, and the k-means baseline."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from sim.records import Array
 
 
 def normalized_mutual_information(a: Array, b: Array) -> float:
-    """2 I(a; b) / (H(a) + H(b)) of two groupings (N,) of the same things; 1 if they are equal but for names.
+    """Normalised mutual information 2 I(a; b) / (H(a) + H(b)) of two clusterings (N,).
 
-    Strehl & Ghosh 2002, with the arithmetic mean. Two groupings of one group each agree: 1.
+    1 if they are equal but for names. Strehl & Ghosh 2002, with the arithmetic mean. Two clusterings of one
+    cluster each agree: 1.
 
     Raises:
-        ValueError: unless both have one group for each of at least one thing.
+        ValueError: unless both are (N,) of the same N ≥ 1.
 
     >>> normalized_mutual_information(np.array([0, 0, 1, 1]), np.array([7, 7, 3, 3]))
     1.0
@@ -38,7 +39,7 @@ def _entropy(shares: Array) -> float:
 
 
 def k_means_on_pixels(pictures: Array, groups: int, *, seed: int) -> Array:
-    """(N,) the baseline of a clustering: scikit-learn's k-means on (N, …) values as they are."""
+    """K-means on raw pixels (N, …) by scikit-learn, the baseline of a clustering: clusters (N,)."""
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
 
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
@@ -49,13 +50,13 @@ def k_means_on_pixels(pictures: Array, groups: int, *, seed: int) -> Array:
 def nmi_beside_pixels(
     assign: Callable[[Array], Array], pictures: Array, labels: Array, groups: int, *, seed: int
 ) -> tuple[float, float]:
-    """The agreement with `labels` (N,) of a clustering, and of k-means on pixels with as many groups.
+    """Normalised mutual information with `labels` (N,) of a clustering and of k-means on pixels.
 
     Args:
-        assign: (N, …) pictures → (N,) numbers of their groups.
-        pictures: (N, …) that the clustering did not learn from.
+        assign: images (N, …) → clusters (N,).
+        pictures: (N, …) that the clustering was not trained on.
         labels: their classes.
-        groups: how many k-means makes.
+        groups: the number of clusters of k-means.
         seed: of k-means.
     """
     mine = normalized_mutual_information(assign(pictures), labels)

@@ -1,8 +1,8 @@
-"""How far apart two sets of examples lie, each set one cloud of points (N, D).
+"""Distances between two sets of points (N, D): Fréchet, kernel (MMD) and sliced Wasserstein distance.
 
-All three are 0 for equal distributions in the limit of many examples. For finite ones Fréchet distance and
-sliced Wasserstein are biased upwards, the more so the fewer there are: compare only figures of the same
-N and D, beside what two sets of real examples give. The kernel distance is unbiased, so it may be negative.
+All three are 0 for equal distributions in the limit of many examples. For finite sets Fréchet distance and
+sliced Wasserstein are biased upwards, the more so the fewer there are: compare only values of the same N and
+D, beside those of two sets of real examples. The kernel distance is unbiased, so it may be negative.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BLOCK = 1024  # rows of a kernel matrix at a time: 1024 × 4096 float64 are 32 M
 
 
 def frechet_distance(a: Array, b: Array) -> float:
-    """The squared 2-Wasserstein distance between the Gaussians with the two sets' means and covariances.
+    """Fréchet distance: squared 2-Wasserstein distance of the Gaussians with the sets' means and covariances.
 
     Heusel et al. 2017, eq. 6: |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½). The trace of the root is the sum
     of the singular values of Σ_a^½ Σ_b^½, which stays real and accurate where covariances are singular,
@@ -41,14 +41,14 @@ def frechet_distance(a: Array, b: Array) -> float:
 
 
 def _root_of_covariance(points: Array) -> Array:
-    """(D, D) the symmetric root of the covariance."""
+    """Symmetric square root (D, D) of the covariance."""
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(points, rowvar=False)))
     root: Array = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
     return root
 
 
 def kernel_distance(a: Array, b: Array) -> float:
-    """The unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³.
+    """Kernel distance: unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³.
 
     Bińkowski et al. 2018, eq. 4, over all pairs instead of random subsets.
 
@@ -79,9 +79,9 @@ def _cubed(products: Array, dimensions: int) -> Array:
 
 
 def sliced_wasserstein(a: Array, b: Array, *, directions: int = 256, seed: int = 0) -> float:
-    """The root mean square of the 2-Wasserstein distances along random directions.
+    """Sliced Wasserstein distance: root mean square of 2-Wasserstein distances along random directions.
 
-    Bonneel et al. 2015; in one dimension the best transport goes from quantile to quantile.
+    Bonneel et al. 2015; in one dimension the optimal transport matches quantiles.
 
     Args:
         a: (N, D), at least 1 row.
@@ -105,7 +105,7 @@ def sliced_wasserstein(a: Array, b: Array, *, directions: int = 256, seed: int =
 
 
 def _quantiles(rows: Array, count: int) -> Array:
-    """(K, count) evenly spaced quantiles of each row (K, N); for count = N the sorted values themselves."""
+    """Evenly spaced quantiles (K, count) of each row (K, N); for count = N the sorted values themselves."""
     ordered, n = np.sort(rows, axis=1), rows.shape[1]
     at = (((np.arange(count) + 0.5) * n / count) - 0.5).clip(0, n - 1)
     low = np.floor(at).astype(np.int64)
@@ -115,7 +115,7 @@ def _quantiles(rows: Array, count: int) -> Array:
 
 
 def checked(a: Array, b: Array, *, least: int) -> tuple[Array, Array]:
-    """Both sets in float64.
+    """Validate two sets of points, and convert them to float64.
 
     Raises:
         ValueError: unless they are (N, D) and (M, D), finite, with `least` rows each.

@@ -1,8 +1,8 @@
-"""The baseline that every family must beat: a Gaussian with the mean and covariance of the training data.
+"""Gaussian baseline: samples of a normal distribution with the training data's mean and covariance.
 
-It is what principal component analysis knows of the data, all components kept. Neither they nor the
-covariance are ever computed: with standard normal z of shape (N,), mean + zᵀ (X − mean) / √(N − 1) has
-exactly the sample covariance of the N examples X, and 12,288 pixels need no matrix of 12,288².
+It is probabilistic PCA with all components. Neither they nor the covariance are ever computed: with standard
+normal z of shape (N,), mean + zᵀ (X − mean) / √(N − 1) has exactly the sample covariance of the N examples X,
+and 12,288 pixels need no matrix of 12,288².
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sim.records import Array
 
 
 class GaussianBaseline:
-    """Fitted to N examples of one shape (N, …), at least 2; uint8 ones are answered with uint8 ones."""
+    """Gaussian with the mean and covariance of N ≥ 2 examples (N, …); samples have the examples' dtype."""
 
     def __init__(self, examples: Array) -> None:
         """Fit.
@@ -29,7 +29,7 @@ class GaussianBaseline:
         self._rows = (flat - self._mean) / np.sqrt(len(flat) - 1)
 
     def sample(self, n: int, seed: int) -> Array:
-        """(n, …) examples of the type that it was fitted to; bytes are rounded and cut off at 0 and 255."""
+        """Samples (n, …) of the examples' dtype; uint8 is rounded and clipped to 0…255."""
         z = np.random.default_rng(seed).standard_normal((n, len(self._rows)), np.float32)
         drawn: Array = (self._mean + z @ self._rows).reshape(n, *self._shape)
         if self._dtype == np.uint8:

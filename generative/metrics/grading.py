@@ -1,4 +1,4 @@
-"""All figures of one set of samples, beside what real examples and simple baselines reach in the same place.
+"""Scores of generated samples: all metrics of one set, beside those of real examples and a Gaussian baseline.
 
 | name | is | equal distributions |
 |---|---|---|
@@ -7,9 +7,9 @@
 | kernel_distance | unbiased kernel distance | 0 ± noise |
 | density, coverage | Naeem et al. 2020, fifth neighbour | about 1, 0.97 |
 | sliced_wasserstein | root mean square over directions | small |
-| memorising | Meehan et al. 2020: nearer to training examples than unseen real ones are | 0.5 |
+| memorising | data-copying statistic (Meehan et al. 2020), see `neighbours.copying` | 0.5 |
 
-The reference is always real examples of episodes that no model learned from. Does not know where features
+The reference is always real examples of episodes that no model was trained on. Does not know where features
 come from: an encoder is any function from examples (n, …) to features (n, D).
 """
 
@@ -29,17 +29,17 @@ from sim.records import Array
 Encode: TypeAlias = Callable[[Array], Array]
 Figures: TypeAlias = dict[str, float]
 
-MOST = 2_000  # real examples of a kind; more make every figure slow and none much sharper
+MOST = 2_000  # real examples; more make every metric slow and none much more precise
 HALVES = 24  # half samples for the intervals
 
 
 @dataclass(frozen=True)
 class Grade:
-    """The figures of one set of n samples.
+    """Scores of one set of n samples.
 
     Attributes:
         metrics: of the samples, with ``frechet_floor``.
-        copies: of n training examples: the floor, but for memorising.
+        copies: of n training examples: the ideal, but for memorising.
         baseline: of n samples of a Gaussian fitted to the training examples.
         ci95: low and high of each of `metrics` but the floor, over other samples of the model; the real
             examples stay the same.
@@ -56,10 +56,10 @@ class Grade:
 
 
 class Grader:
-    """Grades samples of one data set.
+    """Computes the metrics of samples of one data set.
 
     Args:
-        train: (N, …) examples that models learn from.
+        train: (N, …) training examples.
         held_out: (M, …) of other episodes; 10 at least.
         encode: examples to features.
         seed: of the choice where there are more than `MOST`, of copies and of the baseline.
@@ -74,7 +74,7 @@ class Grader:
         self._gaussian = GaussianBaseline(self._train)
 
     def figures(self, features: Array) -> Figures:
-        """The figures of samples whose features (n, D) these are; n at least 2."""
+        """Metrics of samples by their features (n, D); n at least 2."""
         density, coverage = density_and_coverage(self._unseen, features)
         return {
             "frechet": frechet_distance(features, self._unseen),
@@ -86,11 +86,11 @@ class Grader:
         }
 
     def grade(self, samples: Array, *, intervals: bool = True) -> Grade:
-        """Grade (n, …) samples, beside n copies and n samples of the Gaussian.
+        """Score samples (n, …), beside n training examples and n samples of the Gaussian baseline.
 
         Args:
             samples: at least 4.
-            intervals: whether to find them, which takes longer than all else.
+            intervals: whether to compute them, which takes longer than all else.
 
         Raises:
             ValueError: if there are fewer than 4, or of another shape than the real ones.
@@ -111,11 +111,11 @@ class Grader:
         )
 
     def _intervals(self, features: Array, metrics: Figures) -> dict[str, list[float]]:
-        """Normal intervals from half samples.
+        """Normal 95 % intervals by the half-sampling jackknife (Efron 1982, chapter 8).
 
-        The spread of a statistic over random halves drawn without replacement is that of the statistic of the
-        whole (the half-sampling jackknife, Efron 1982, chapter 8). A bootstrap would not do: samples drawn
-        twice are neighbours at distance 0 and bend every figure here.
+        The standard deviation of a statistic over random halves drawn without replacement is that of the
+        statistic of the whole. A bootstrap would not do: samples drawn twice are neighbours at distance 0 and
+        bias every metric here.
         """
         generator, half = self._generator(), len(features) // 2
         if half < 2:
@@ -132,7 +132,7 @@ class Grader:
 
 
 def as_they_are(train: Array) -> Encode:
-    """An encoder for vectors (N, D): each number in units of its own standard deviation among `train`."""
+    """Encoder for vectors: each number in units of its standard deviation among `train` (N, D)."""
     scale = train.std(0).astype(np.float64)
     scale[scale < 1e-6] = 1.0
 
@@ -144,5 +144,5 @@ def as_they_are(train: Array) -> Encode:
 
 
 def _some(n: int, most: int, generator: np.random.Generator) -> Array:
-    """(min(n, most),) different rows of n."""
+    """Random subset of min(n, `most`) of n rows."""
     return generator.permutation(n)[:most]

@@ -1,4 +1,4 @@
-"""What nearest neighbours tell: whether samples look real, whether all that is real appears, and copying.
+"""Nearest-neighbour metrics of samples: density, coverage and the data-copying statistic.
 
 Distances are Euclidean. Sets are (N, D) arrays as in `distances`.
 """
@@ -17,11 +17,11 @@ BLOCK = 512  # rows of a distance matrix at a time
 
 
 class Nearest(NamedTuple):
-    """For each of M examples its nearest one of another set.
+    """Nearest neighbours in another set, of M examples.
 
     Attributes:
-        rows: (M,) int64, which.
-        distances: (M,) float64, how far.
+        rows: (M,) int64 indices.
+        distances: (M,) float64.
     """
 
     rows: Array
@@ -29,7 +29,7 @@ class Nearest(NamedTuple):
 
 
 def nearest(examples: Array, among: Array) -> Nearest:
-    """The nearest row of `among` (N, D) for each row of `examples` (M, D).
+    """Find the nearest neighbour among the rows of `among` (N, D) for each row of `examples` (M, D).
 
     Raises:
         ValueError: unless both have rows and the same columns, all finite.
@@ -46,11 +46,12 @@ def nearest(examples: Array, among: Array) -> Nearest:
 
 
 def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[float, float]:
-    """Naeem et al. 2020, eqs. 3 and 4: around each real example lies a ball out to its k-th real neighbour.
+    """Density and coverage (Naeem et al. 2020, eqs. 3 and 4) from balls around real examples.
 
-    Density is in how many balls a sample lies, on average, over k: about 1 for equal distributions, more
-    where samples crowd where real ones do. Coverage is the share of balls with a sample in them, and for
-    equal distributions and as many examples on both sides it is near 1 − 2^−k.
+    Each ball reaches to the k-th real neighbour. Density is the mean number of balls around a sample, over k:
+    about 1 for equal distributions, more where samples concentrate where real ones do. Coverage is the share
+    of balls with a sample in them; for equal distributions and as many examples on both sides it is near 1 −
+    2^−k.
 
     Args:
         real: (N, D), more than k rows.
@@ -77,16 +78,16 @@ def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[fl
 
 
 def copying(samples: Array, held_out: Array, train: Array) -> float:
-    """How likely a sample lies nearer to a training example than an unseen real example does.
+    """Data-copying statistic: probability that a sample is nearer to training data than a held-out example.
 
     The rank statistic of Meehan et al. 2020, "A non-parametric test to detect data-copying": 0.5 where
-    samples are as near as unseen real ones, 1 where they are copies, 0 where they are always farther. Ties
+    samples are as near as held-out examples, 1 where they are copies, 0 where they are always farther. Ties
     count half.
 
     Args:
         samples: (M, D).
-        held_out: (N, D) real examples that the model never saw.
-        train: (T, D) those that it learned from.
+        held_out: (N, D) real examples that the model was not trained on.
+        train: (T, D) training examples.
 
     Raises:
         ValueError: as `nearest`.
@@ -98,7 +99,7 @@ def copying(samples: Array, held_out: Array, train: Array) -> float:
 
 
 def _squared_distances(a: Array, b: Array) -> Iterator[Array]:
-    """Blocks (B, M) of squared distances between the rows of both, in order of `a`'s."""
+    """Squared distances of the rows of `a` to all rows of `b`, in blocks (B, M)."""
     lengths = np.square(b).sum(1)
     for start in range(0, len(a), BLOCK):
         part = a[start : start + BLOCK]

@@ -1,7 +1,7 @@
-"""What is true of samples: whether a board could stand, and a sentence says what was asked for.
+"""Correctness of samples: legality of chess boards, agreement of captions with their prompts.
 
-Every share of true ones is worth only as much as the same share of real examples: perceptions err, and play
-is wilder than rules. Of poses the simulator itself judges (`sim.walker.poses`).
+The share of correct samples is to be compared with the share of correct real examples, since perceptions make
+errors. Poses are checked by the simulator itself (`sim.walker.poses`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from sim.records import Percept
 from supervised.grammar import CaptionError
 from supervised.wording import parse
 
-UNSEEN = ("flight",)  # slots of a sentence that one picture does not show
+UNSEEN = ("flight",)  # slots of a caption that a single image does not show
 
 
 def says_the_same(asked: str, told: str) -> bool | None:
-    """Whether two sentences tell the same of one picture; None if either is of no game.
+    """Whether two captions state the same facts about one image; None if either cannot be parsed.
 
     >>> told = "Low on the left is the ball; the left paddle is low and the right one high; it stands 1 to 2."
     >>> asked = told.replace("Low on the left is the ball", "The ball is falling, low to the left")
@@ -29,7 +29,7 @@ def says_the_same(asked: str, told: str) -> bool | None:
 
 
 def board_is_legal(percept: Percept) -> bool:
-    """Whether the board that was read could stand in a game of chess, with either side to move."""
+    """Whether the board of a percept is a legal chess position, with either side to move."""
     from sim.chess.rules import PositionError, checked_board
 
     for mover in "wb":

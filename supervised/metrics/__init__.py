@@ -1,11 +1,11 @@
-"""How well percepts agree with the truth, in the conventions of each task's field.
+"""Metrics of perception: AP, mIoU, depth errors, PCK, accuracy, calibration, and bootstrap intervals.
 
-`grade` gives the figures of one kind of percept by their fixed names, `intervals` how far they would vary
-over other episodes. Each task has a module with its own rules (`detection`, `pixels`, `pose`, `answers`): it
-counts every picture once, into a *tally*, and a tally can be scored again with any weights of the pictures.
-That is all that a bootstrap needs, so no picture is matched twice.
+`grade` gives the metrics of one kind of percept by their fixed names, `intervals` their bootstrap intervals
+over episodes. Each task has a module with its own conventions (`detection`, `pixels`, `pose`, `answers`): it
+compares every image once, into a *tally*, and a tally can be scored again with any weights of the images.
+That is all that a bootstrap needs, so no image is matched twice.
 
-In: `sim.records.Percept`, predicted and true, picture by picture. Out: plain numbers by name.
+In: `sim.records.Percept`, predicted and true, image by image. Out: plain numbers by name.
 Does not know: models, worlds, torch.
 """
 

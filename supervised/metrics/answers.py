@@ -1,14 +1,14 @@
-"""Answers about a whole picture: its class, its board, its caption.
+"""Metrics of whole-image predictions: label accuracy and calibration, FEN accuracy, caption facts.
 
-Labels: top-1, and where the answers come with a confidence the expected calibration error (Guo et al. 2017)
-over 15 bins of equal width, each open below and closed above.
+Labels: top-1, and where predictions have a confidence the expected calibration error (Guo et al. 2017) over
+15 bins of equal width, each open below and closed above.
 
-Boards: a picture shows where pieces stand, not whose turn it is, so only the first field of two FENs is
-compared: `exact` is the share of boards equal in all 64 squares, `accuracy` that of squares. What is no
-board has no square right.
+Boards: an image shows where pieces stand, not whose turn it is, so only the first field of two FENs is
+compared: `exact` is the share of boards equal in all 64 squares, `accuracy` that of squares. An invalid FEN
+has no square right.
 
-Captions: right when it says the same as the true one, however it says it: a parser given from
-outside turns both into facts. `accuracy` is the mean share of the true facts that a caption has right.
+Captions: right when its facts are those of the true one, whatever the wording: a parser given from outside
+turns both into facts. `accuracy` is the mean share of the true facts that a caption has right.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Parser: TypeAlias = Callable[[str], Mapping[str, object]]
 
 @dataclass(frozen=True)
 class ReliabilityRow:
-    """The answers whose confidence lies in one bin.
+    """One bin of a reliability diagram.
 
     Attributes:
         low: the bin's edges, (low, high], in [0, 1].
         high: see `low`.
-        share: of all answers.
-        confidence: their mean one.
-        accuracy: how many of them are right.
+        share: of all predictions.
+        confidence: the mean of the bin's predictions.
+        accuracy: the share of them that is right.
     """
 
     low: float
@@ -49,13 +49,13 @@ class ReliabilityRow:
 def reliability(
     confidence: Array, right: Array, bins: int = BINS, weights: Array | None = None
 ) -> list[ReliabilityRow]:
-    """How often answers of each confidence are right; bins that no answer falls in are left out.
+    """Reliability diagram: accuracy by confidence bin; empty bins are left out.
 
     Args:
         confidence: (N,) in [0, 1].
         right: (N,) bool.
         bins: how many, of equal width.
-        weights: (N,) how often each answer counts; once unless told.
+        weights: (N,) how often each prediction counts; once by default.
 
     Raises:
         ValueError: unless all confidences lie in [0, 1].
@@ -76,7 +76,7 @@ def reliability(
 
 
 def calibration_error(rows: Sequence[ReliabilityRow]) -> float:
-    """The expected calibration error: by how much confidence and accuracy differ in a bin, on average.
+    """Expected calibration error: mean absolute difference of confidence and accuracy over the bins.
 
     >>> rows = reliability(np.array([0.9, 0.9]), np.array([True, False]))
     >>> round(calibration_error(rows), 3)
@@ -86,7 +86,7 @@ def calibration_error(rows: Sequence[ReliabilityRow]) -> float:
 
 
 class LabelTally:
-    """Which labels are right.
+    """Tally of labels: top-1 accuracy and calibration.
 
     Args:
         predicted: N labels.
@@ -114,12 +114,12 @@ class LabelTally:
 
 
 class ShareTally:
-    """N answers with many parts each.
+    """Tally of N predictions with many parts each, such as squares or facts.
 
     Args:
-        name: of the figure that counts answers right in all their parts.
-        shares: (N,) of each answer's parts that are right, in [0, 1].
-        exact: (N,) bool, which answers are right altogether.
+        name: of the metric that counts predictions right in all their parts.
+        shares: (N,) of each prediction's parts that are right, in [0, 1].
+        exact: (N,) bool, which predictions are right in all of them.
     """
 
     def __init__(self, name: str, shares: Array, exact: Array) -> None:
@@ -132,7 +132,7 @@ class ShareTally:
         return len(self.exact)
 
     def score(self, weights: Array) -> dict[str, float]:
-        """The named figure, and `accuracy`, the mean share."""
+        """The named metric, and `accuracy`, the mean share."""
         exact = float(np.average(self.exact, weights=weights))
         return {self.name: exact, "accuracy": float(np.average(self.shares, weights=weights))}
 
@@ -153,10 +153,10 @@ def squares(fen: str) -> str:
 
 
 def board_tally(predicted: Sequence[str], truth: Sequence[str]) -> ShareTally:
-    """`exact` and `accuracy` of FENs; a full one or its first field.
+    """Tally of FENs, full ones or their first field: `exact` and `accuracy`.
 
     Raises:
-        ValueError: naming the true FEN that is none.
+        ValueError: naming the true FEN that is invalid.
     """
     shares = np.array(
         [_equal_squares(said, squares(true)) for said, true in zip(predicted, truth, strict=True)]
@@ -165,7 +165,7 @@ def board_tally(predicted: Sequence[str], truth: Sequence[str]) -> ShareTally:
 
 
 def caption_tally(predicted: Sequence[str], truth: Sequence[str], parse: Parser) -> ShareTally:
-    """`state_exact` and `accuracy` of captions.
+    """Tally of captions: `state_exact` and `accuracy`.
 
     Raises:
         ValueError: from the parser, for a true caption that it cannot read.
@@ -189,7 +189,7 @@ def _equal_squares(fen: str, truth: str) -> float:
 
 
 def facts_of(caption: str, parse: Parser) -> Mapping[str, object] | None:
-    """What a predicted caption says; None if it is no sentence of the language."""
+    """Facts of a predicted caption; None if it cannot be parsed."""
     try:
         return parse(caption)
     except ValueError:

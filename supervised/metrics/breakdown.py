@@ -1,13 +1,13 @@
-"""The same figures by class: of boxes and masks each class, of poses each joint, of depths near and far.
+"""Per-class metrics: AP by class, IoU by part, depth errors by distance, PCK by joint, accuracy by fact.
 
-| kind | rows | figures |
+| kind | rows | metrics |
 |---|---|---|
 | boxes | classes | ap, ap50 |
 | mask | parts | miou |
 | depth | bands of true depth | abs_rel, rmse, delta1 |
 | keypoints | joints | pck_0.1, pixel_error |
 | label | true labels | top1 |
-| fen | what stands on a square | accuracy |
+| fen | pieces, and the empty square | accuracy |
 | caption | facts | accuracy |
 """
 
@@ -44,7 +44,7 @@ def by_class(
     names: Sequence[str],
     parse: Parser | None = None,
 ) -> Rows:
-    """Figures by class; see the module. Rows without a meaning in these pictures are left out.
+    """Metrics by class; see the module's table. Rows that are undefined for these images are left out.
 
     Args:
         kind: what is compared.
@@ -71,7 +71,7 @@ def by_class(
 
 
 def known(rows: Rows) -> Rows:
-    """The rows and figures that have a meaning."""
+    """The rows without NaN metrics; empty rows are left out."""
     kept = {name: {k: v for k, v in figures.items() if not np.isnan(v)} for name, figures in rows.items()}
     return {name: figures for name, figures in kept.items() if figures}
 
@@ -107,7 +107,7 @@ def _by_piece(predicted: Sequence[Percept], truth: Sequence[Percept]) -> Rows:
 
 
 def _squares_or_none(fen: str) -> str:
-    """64 letters; of what is no board, none that any square holds."""
+    """The 64 squares of a FEN; of an invalid one 64 question marks, which match no square."""
     try:
         return squares(fen)
     except ValueError:

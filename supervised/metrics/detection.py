@@ -1,12 +1,12 @@
 """Average precision of boxes, as COCO computes it (Lin et al. 2014; cocodataset.org, "Detection evaluation").
 
-In each picture the boxes of one class are taken in order of confidence; each takes the free true box that it
-overlaps best, if it overlaps it enough. Over all pictures that gives precision by recall, of which
-the best precision at that recall or a higher one is read off at 101 recalls and averaged.
+In each image the boxes of one class are taken in order of confidence; each is matched to the unmatched true
+box with the highest IoU, if that reaches the threshold. Over all images that gives a precision–recall curve,
+of which the best precision at that recall or a higher one is read off at 101 recalls and averaged.
 
-- Classes that the truth never shows are left out of the mean, also where something was predicted of them.
-- Equal confidences keep the order of pictures, and within a picture the order of boxes.
-- COCO's own limit is 100 boxes a class and picture. Here it is 300, because Breakout has 108 bricks.
+- Classes without a true box are left out of the mean, also where boxes of them were predicted.
+- Equal confidences keep the order of images, and within an image the order of boxes.
+- COCO's own limit is 100 boxes a class and image. Here it is 300, because Breakout has 108 bricks.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 
 from sim.records import Array, Percept
 
-#: Overlaps from which a box counts as found: AP is the mean over all of them, AP@.5 that of the first.
+#: IoU thresholds of a match: AP is the mean over all of them, AP@.5 that of the first.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_DETS = 300
 
 
 def overlaps(first: Array, second: Array) -> Array:
-    """Intersection over union of boxes (N, 4) and (M, 4), half-open, as (N, M) float64; 0 for empty ones.
+    """IoU matrix (N, M) float64 of half-open boxes (N, 4) and (M, 4); 0 for empty boxes.
 
     >>> overlaps(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2], [5, 5, 6, 6]])).round(3).tolist()
     [[0.333, 0.0]]
@@ -43,10 +43,10 @@ def overlaps(first: Array, second: Array) -> Array:
 
 
 def found(overlap: Array) -> Array:
-    """Which boxes find a true box of their own, at each of `THRESHOLDS`.
+    """Greedy matching: which predicted boxes are true positives at each of `THRESHOLDS`.
 
     Args:
-        overlap: (D, G) of D predicted boxes, the most confident first, with G true ones.
+        overlap: IoU (D, G) of D predicted boxes, the most confident first, with G true ones.
 
     Returns:
         (10, D) bool.
@@ -67,12 +67,12 @@ def found(overlap: Array) -> Array:
 
 @dataclass(frozen=True)
 class ClassTally:
-    """One class in P pictures.
+    """Matched boxes of one class in P images.
 
     Attributes:
-        picture: (D,) which picture each predicted box is in, the most confident box first.
-        hits: (10, D) bool, `found`.
-        true: (P,) how many true boxes each picture has.
+        picture: (D,) the image index of each predicted box, the most confident box first.
+        hits: (10, D) bool, true positives by threshold; see `found`.
+        true: (P,) the number of true boxes in each image.
     """
 
     picture: Array
@@ -80,7 +80,7 @@ class ClassTally:
     true: Array
 
     def average_precision(self, weights: Array) -> Array:
-        """(10,) AP at each threshold with pictures counted `weights` (P,) times; NaN without a true box."""
+        """AP (10,) at each threshold with images counted `weights` (P,) times; NaN without a true box."""
         true = float(self.true @ weights)
         if not true:
             return np.full(len(THRESHOLDS), np.nan)
@@ -92,12 +92,12 @@ class ClassTally:
 
 
 def _interpolated(weight: Array, so_far: Array, true: float) -> float:
-    """The mean over `RECALLS` of the best precision there or further on; 0 where no recall reaches.
+    """Interpolated AP: the mean over `RECALLS` of the best precision at that recall or a higher one, else 0.
 
-    Precision falls with every wrong box, so its best values are at right ones, and only these are looked at.
+    Precision falls with every false positive, so its maxima are at true positives, and only these are used.
 
     Args:
-        weight: (R,) how often each right box counts, the most confident first.
+        weight: (R,) how often each true positive counts, the most confident first.
         so_far: (R,) boxes up to and with each of them, right or wrong.
         true: how many true boxes there are.
     """
@@ -108,15 +108,15 @@ def _interpolated(weight: Array, so_far: Array, true: float) -> float:
 
 
 class BoxTally:
-    """Every box of all pictures, matched once.
+    """Tally of boxes: those of all images, matched once.
 
     Args:
-        predicted: P percepts with boxes and labels; a box without a score counts as sure (1).
+        predicted: P percepts with boxes and labels; a box without a score has confidence 1.
         truth: the P true ones, in the same order.
-        max_dets: of one class in one picture, only so many of the most confident boxes count.
+        max_dets: of one class in one image, only so many of the most confident boxes count.
 
     Raises:
-        ValueError: naming the picture whose boxes, labels and scores do not fit together or are not finite.
+        ValueError: naming the image whose boxes, labels and scores do not fit together or are not finite.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class BoxTally:
         self.classes = {name: _tallied(name, said, real, max_dets) for name in names}
 
     def by_class(self, weights: Array) -> dict[str, dict[str, float]]:
-        """Class → `ap` and `ap50`, NaN where the weighted pictures show none."""
+        """Class → `ap` and `ap50`, NaN where the weighted images have no true box of it."""
         precision = {name: tally.average_precision(weights) for name, tally in self.classes.items()}
         return {name: {"ap": float(ap.mean()), "ap50": float(ap[0])} for name, ap in precision.items()}
 
@@ -138,7 +138,7 @@ class BoxTally:
         return self._pictures
 
     def score(self, weights: Array) -> dict[str, float]:
-        """`ap` and `ap50`, the means over classes that the weighted pictures show; NaN if they show none."""
+        """`ap` and `ap50`, the means over classes that the weighted images show; NaN if they show none."""
         rows = [row for row in self.by_class(weights).values() if not np.isnan(row["ap"])]
         return {name: float(np.mean([row[name] for row in rows] or [np.nan])) for name in ("ap", "ap50")}
 
@@ -172,7 +172,7 @@ def _tallied(name: str, said: list[_Columns], real: list[_Columns], max_dets: in
 def _matched(
     name: str, said: list[_Columns], real: list[_Columns], max_dets: int
 ) -> Iterator[tuple[Array, Array, int]]:
-    """For each picture the scores (D,) of its boxes of one class, which find one, and how many there are."""
+    """For each image: scores (D,) of one class's boxes, which are true positives, number of true boxes."""
     for (boxes, labels, scores), (true_boxes, true_labels, _) in zip(said, real, strict=True):
         mine, true = np.flatnonzero(labels == name), true_boxes[true_labels == name]
         mine = mine[np.argsort(-scores[mine], kind="stable")[:max_dets]]

@@ -1,6 +1,6 @@
-"""Percepts against the truth: which figures a kind of percept has, and their intervals.
+"""Scores of percepts against the truth: the metrics of each kind, and their bootstrap intervals.
 
-| kind | reads of a percept | figures |
+| kind | fields of the percept | metrics |
 |---|---|---|
 | boxes | boxes, labels, scores | ap, ap50 |
 | mask | mask | miou |
@@ -38,27 +38,27 @@ _SIMPLE: dict[str, Callable[[list[Any], list[Any]], Tally]] = {
 
 
 class Tally(Protocol):
-    """What was counted of P pictures, each by itself."""
+    """Per-image counts of P images, from which metrics with any weights of the images follow."""
 
     def __len__(self) -> int:
         """P."""
 
     def score(self, weights: Array) -> dict[str, float]:
-        """The figures with picture i counted ``weights[i]`` ≥ 0 times; NaN for those without a meaning."""
+        """The metrics with image i counted ``weights[i]`` ≥ 0 times; NaN for undefined ones."""
 
 
 def tally(kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None) -> Tally:
-    """Count percepts against the truth, picture by picture.
+    """Compare percepts with the truth, image by image.
 
     Args:
         kind: what to compare; see the module.
         predicted: P percepts of any origin.
-        truth: the true ones of the same P pictures in the same order.
+        truth: the true ones of the same P images in the same order.
         parse: turns a caption into facts, for the kind ``"caption"``.
 
     Raises:
         ValueError: for another kind, lists of different length or empty ones, a caption without a parser, or
-            naming the picture that lacks what is compared.
+            naming the image that lacks what is compared.
     """
     if kind not in KINDS:
         raise ValueError(f'percepts have no "{kind}" to grade; they have {", ".join(KINDS)}')
@@ -79,9 +79,9 @@ def tally(kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | N
 def grade(
     kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None
 ) -> dict[str, float]:
-    """The figures of percepts against the truth; see `tally` for arguments and errors.
+    """Metrics of percepts against the truth; see `tally` for arguments and errors.
 
-    A figure without a meaning, such as the precision of boxes where there are none, is left out.
+    An undefined metric, such as the average precision where there are no true boxes, is left out.
 
     >>> grade("label", [Percept("model", label="pong")], [Percept("truth", label="pong")])
     {'top1': 1.0}
@@ -91,22 +91,22 @@ def grade(
 
 
 def intervals(counted: Tally, groups: Sequence[Hashable], resamples: int = 1_000) -> dict[str, Interval]:
-    """95 % percentile bootstrap intervals of a tally's figures, from a fixed generator.
+    """Cluster bootstrap: 95 % percentile intervals of a tally's metrics, from a fixed generator.
 
-    Neighbouring pictures of one episode look alike and count as one piece of evidence: whole groups are
-    drawn, with replacement, as many as there are (Field and Welsh 2007, "Bootstrapping clustered data").
-    With a handful of groups the interval is too narrow; with one there is none.
+    Images of one episode are not independent: whole groups are drawn, with replacement, as many as there are
+    (Field and Welsh 2007, "Bootstrapping clustered data"). With a handful of groups the interval is too
+    narrow; with one there is none.
 
     Args:
-        counted: of P pictures.
-        groups: P names of the episode, tune or author that each picture comes from.
+        counted: of P images.
+        groups: P names of the episode, tune or author that each image comes from.
         resamples: how many.
 
     Returns:
-        Low and high by name; resamples in which a figure has no meaning are left out of its interval.
+        Low and high by name; resamples in which a metric is undefined are left out of its interval.
 
     Raises:
-        ValueError: unless each picture of the tally has a group.
+        ValueError: unless each image of the tally has a group.
     """
     from scipy import stats  # slow to import, and the viewer grades without it
 
@@ -139,10 +139,10 @@ def intervals(counted: Tally, groups: Sequence[Hashable], resamples: int = 1_000
 
 
 def _values(kind: Kind, percepts: Percepts, whose: str) -> list[Any]:
-    """What is compared of each percept.
+    """The compared field of each percept.
 
     Raises:
-        ValueError: naming the first picture that lacks it.
+        ValueError: naming the first image that lacks it.
     """
     values = [getattr(percept, kind) for percept in percepts]
     for index, value in enumerate(values):
@@ -152,7 +152,7 @@ def _values(kind: Kind, percepts: Percepts, whose: str) -> list[Any]:
 
 
 def _confidence(percepts: Percepts) -> Array | None:
-    """(P,) how sure the labels are, if all of them say so."""
+    """Confidences (P,) of the labels; None unless all percepts have one."""
     scores = [percept.scores for percept in percepts if percept.boxes is None]
     if len(scores) < len(percepts) or any(score is None or np.shape(score) != (1,) for score in scores):
         return None

@@ -1,4 +1,4 @@
-"""Masks and depth: figures of every pixel.
+"""Dense metrics: mean IoU of masks; AbsRel, RMSE and δ1 of depth maps.
 
 Masks: intersection over union of each class from one confusion matrix over all pictures, then the mean over
 classes (Everingham et al. 2010, Pascal VOC). The background is a class like any other and counted;
@@ -19,7 +19,7 @@ from sim.records import Array
 
 
 def confusion(predicted: Array, truth: Array, classes: int) -> Array:
-    """How many pixels of each true class (row) were predicted as each class (column), (C, C) int64.
+    """Confusion matrix (C, C) int64 of pixels: true classes are rows, predicted ones columns.
 
     >>> confusion(np.array([[0, 1]]), np.array([[0, 0]]), 2).tolist()
     [[1, 1], [0, 0]]
@@ -29,7 +29,7 @@ def confusion(predicted: Array, truth: Array, classes: int) -> Array:
 
 
 def intersection_over_union(counts: Array) -> Array:
-    """(C,) IoU of each class of a confusion matrix (C, C); NaN for classes that are in neither.
+    """IoU (C,) of each class of a confusion matrix (C, C); NaN for classes that are in neither.
 
     >>> intersection_over_union(np.array([[1, 1, 0], [0, 2, 0], [0, 0, 0]])).round(3).tolist()
     [0.5, 0.667, nan]
@@ -41,14 +41,14 @@ def intersection_over_union(counts: Array) -> Array:
 
 
 class MaskTally:
-    """A confusion matrix for each picture.
+    """Tally of masks: a confusion matrix for each image.
 
     Args:
         predicted: P arrays (H, W) of class indices.
         truth: the same of the true ones.
 
     Raises:
-        ValueError: naming the picture whose masks differ in shape or are no class indices.
+        ValueError: naming the image whose masks differ in shape or are no class indices.
     """
 
     def __init__(self, predicted: Sequence[Array], truth: Sequence[Array]) -> None:
@@ -76,14 +76,14 @@ class MaskTally:
 
 
 class DepthTally:
-    """AbsRel, RMSE and δ1 of each picture that has a depth anywhere.
+    """Tally of depth maps: AbsRel, RMSE and δ1 of each image that has a depth anywhere.
 
     Args:
         predicted: P arrays (H, W) in metres.
         truth: the same of the true ones, NaN or infinite where there is none.
 
     Raises:
-        ValueError: naming the picture whose depths differ in shape, or whose prediction is infinite or
+        ValueError: naming the image whose depths differ in shape, or whose prediction is infinite or
             whose truth not positive where there is a depth.
     """
 
@@ -115,7 +115,7 @@ class DepthTally:
 
 
 def depth_figures(predicted: Array, truth: Array) -> Array:
-    """AbsRel, RMSE (m) and the share of δ < 1.25 of depths (N,) in metres; depths ≤ 0 have no such δ.
+    """AbsRel, RMSE (m) and δ1, the share of δ < 1.25, of depths (N,) in metres; predictions ≤ 0 fail δ1.
 
     >>> depth_figures(np.array([1.0, 3.0]), np.array([1.0, 2.0])).round(3).tolist()
     [0.25, 0.707, 0.5]

@@ -1,11 +1,11 @@
-"""Keypoints: how many lie close to the true ones, and how far off they are.
+"""Keypoint metrics: PCK@0.1 and the mean pixel error.
 
 PCK@0.1, the percentage of correct keypoints (Yang and Ramanan 2013): a keypoint is right when it lies at most
 0.1 of the body's size from the true one. The body's size is the larger side of the smallest box around the
-true keypoints that are visible in that picture. A share here, from 0 to 1, of all visible
-keypoints of all pictures together. A picture with fewer than two visible keypoints, or with all in one
-place, shows no size and is left out of PCK, not of the mean error. Keypoints that the truth does
-not see are not asked for, and whether the prediction calls them visible plays no part.
+true keypoints that are visible in that image. PCK is here a share, from 0 to 1, of all visible keypoints of
+all images together. An image with fewer than two visible keypoints, or with all in one place, gives no size
+and is left out of PCK, not of the mean error. Keypoints that are truly not visible are left out, and
+predicted visibility is not scored.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ ALPHA = 0.1
 
 
 class PoseTally:
-    """Right, sized and all visible keypoints, and the sum of their errors, for each picture and keypoint.
+    """Tally of poses: counts of right and of visible keypoints and their errors, for each image and joint.
 
     Args:
         predicted: P poses, name → (x, y, visible), pixels.
         truth: the true ones.
 
     Raises:
-        ValueError: naming the picture and the keypoint that was not predicted, or is not finite.
+        ValueError: naming the image and the keypoint that was not predicted, or is not finite.
     """
 
     def __init__(self, predicted: Sequence[Points], truth: Sequence[Points]) -> None:
@@ -48,7 +48,7 @@ class PoseTally:
         return _figures(weights @ self.rows.sum(1))
 
     def by_class(self, weights: Array) -> dict[str, dict[str, float]]:
-        """Keypoint → the figures of `score`."""
+        """Keypoint → the metrics of `score`."""
         sums = np.tensordot(weights, self.rows, axes=1)  # (K, 4)
         return {name: _figures(row) for name, row in zip(self.names, sums, strict=True)}
 
@@ -62,7 +62,7 @@ def _figures(sums: Array) -> dict[str, float]:
 
 
 def _counted(index: int, names: Sequence[str], predicted: Points, truth: Points) -> Array:
-    """(K, 4): whether each visible keypoint is right and has a size, how far off it is, and a 1."""
+    """(K, 4) of each visible keypoint: right, has a size, its error in pixels, and a 1."""
     for name in names:
         if name not in predicted or not np.isfinite(predicted[name][:2]).all():
             raise ValueError(f'the keypoint "{name}" of picture {index} is nowhere in the prediction')

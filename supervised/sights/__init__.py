@@ -1,7 +1,8 @@
-"""What each family of worlds shows to perception: pictures, the truth about them, and the names for it.
+"""Label sources: labelled images of each family of worlds, with exact ground truth and class names.
 
-A *sight* is made from a world's configuration. It knows which kinds of percept that world can tell
-(`supervised.metrics.grading.KINDS`), takes views of it from seeds, and reads the truth of a world on show.
+A *sight* is made from a world's configuration. It knows which kinds of truth that world has
+(`supervised.metrics.grading.KINDS`), makes labelled images of it from seeds, and reads the truth of a live
+world.
 
 In: a `sim.protocols.WorldConfig`, a `Taking`, a policy. Out: `supervised.views.Views`.
 Does not know: models, agents, scenes, files.
@@ -29,7 +30,7 @@ __all__ = ["NoSightError", "SeveralSights", "sight_of"]
 
 
 class NoSightError(RequestError, ValueError):
-    """A world that does not know the truth about its pictures, or not of the kind that is asked for."""
+    """A world without ground truth for its images, or without the kind that is asked for."""
 
     @classmethod
     def check(cls, name: str, kind: Kind, known: Sequence[str]) -> None:
@@ -41,10 +42,10 @@ class NoSightError(RequestError, ValueError):
 
 
 def sight_of(config: WorldConfig) -> Sight:
-    """What there is to see of a world.
+    """The label source of a world.
 
     Raises:
-        NoSightError: if it does not know the truth about its pictures.
+        NoSightError: if the world has no ground truth for its images.
     """
     family = config.name.partition("/")[0]
     if family not in SIGHTS:
@@ -55,7 +56,7 @@ def sight_of(config: WorldConfig) -> Sight:
 
 
 class SeveralSights:
-    """Several worlds looked at by one perception, in equal shares; a `Sight`."""
+    """Label source of several worlds in equal shares; a `Sight`."""
 
     def __init__(self, sights: Sequence[Sight]) -> None:
         self._sights = tuple(sights)
@@ -66,11 +67,11 @@ class SeveralSights:
         return tuple(dict.fromkeys(name for sight in self._sights for name in sight.vocabulary(kind)))
 
     def bones(self) -> tuple[tuple[str, str], ...]:
-        """Those of all of them."""
+        """The pairs of all of them."""
         return tuple(dict.fromkeys(pair for sight in self._sights for pair in sight.bones()))
 
     def views(self, taking: Taking, policy: Policy | None = None) -> Views:
-        """A share from each, where chance plays: a policy would fit one of them only."""
+        """An equal share from each world, under random play: a policy would fit one of them only."""
         from dataclasses import replace
 
         shares = [len(part) for part in np.array_split(np.arange(taking.count), len(self._sights))]
@@ -78,5 +79,5 @@ class SeveralSights:
         return joined([sight.views(replace(taking, count=share)) for sight, share in pairs if share])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
-        """As the first one tells it: all of them belong to one family."""
+        """The truth by the first world's source: all of them belong to one family."""
         return self._sights[0].live(stage, kind)

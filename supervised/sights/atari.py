@@ -1,4 +1,4 @@
-"""Games on the television screen: boxes around things, which game it is, a sentence about it."""
+"""Label source of Atari games: boxes of objects, the game as label, captions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from supervised.sights import NoSightError
 from supervised.views import Taking, Views, only, watched
 from supervised.wording import STILLS
 
-WORLDS = 16  # photographed in turn
+WORLDS = 16  # rendered in turn
 
 
 class AtariSight:
-    """One game; see `supervised.views.Sight`."""
+    """Labelled images of one Atari game; see `supervised.views.Sight`."""
 
     def __init__(self, config: Any) -> None:
         self._config = replace(config, truth=True)  # refuses games whose objects nobody knows
@@ -27,7 +27,7 @@ class AtariSight:
         self.name: str = config.name
 
     def vocabulary(self, kind: Kind) -> tuple[str, ...]:
-        """The things of the game, its name, or the words for it."""
+        """The game's classes of objects, its name, or its captions' tokens."""
         known = ("boxes", "label", *(("caption",) if self._game in STILLS else ()))
         NoSightError.check(self.name, kind, known)
         if kind == "caption":
@@ -39,7 +39,7 @@ class AtariSight:
         return ()
 
     def views(self, taking: Taking, policy: Policy | None = None) -> Views:
-        """Of `WORLDS` games at once: the policy plays every second one, chance the others."""
+        """Labelled images of `WORLDS` games at once; the policy plays every second one, if there is one."""
         self.vocabulary(taking.kind)
         worlds = self._config.make_batch(min(WORLDS, taking.count), taking.seed)
         try:
@@ -50,7 +50,7 @@ class AtariSight:
         return replace(seen, truths=tuple(self._told(t, taking.kind, generator) for t in seen.truths))
 
     def live(self, stage: Any, kind: Kind) -> Percept:
-        """What is in a game's newest picture; captions in the plainest words."""
+        """The truth about a game's newest image; captions in the plainest wordings."""
         return self._told(stage.truth(), kind, None)
 
     def _told(self, percept: Percept, kind: Kind, generator: np.random.Generator | None) -> Percept:

@@ -1,4 +1,4 @@
-"""Chess boards, as pictures come: the pieces' boxes, or the whole board as FEN."""
+"""Label source of chess boards, drawn in many styles: boxes of pieces, or FEN with the board's corners."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from supervised.views import Taking, Views, only
 
 
 class ChessSight:
-    """Boards of seeded games; see `supervised.views.Sight`."""
+    """Labelled images of chess positions from seeded games; see `supervised.views.Sight`."""
 
     def __init__(self, config: Any) -> None:
         self.name: str = config.name
@@ -52,5 +52,5 @@ class ChessSight:
         return Views(np.concatenate(pictures)[:n], tuple(truths[:n]), np.array(games[:n]))
 
     def live(self, stage: Any, kind: Kind) -> Percept:
-        """What is on a board on show."""
+        """The truth about a live board."""
         return only(stage.truth(), kind)

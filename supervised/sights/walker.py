@@ -1,4 +1,4 @@
-"""Walking robots, filmed from any side and in any light: parts, depth, joints."""
+"""Label source of MuJoCo walkers from random cameras and lights: part masks, depth maps, keypoints."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from supervised.metrics.grading import Kind
 from supervised.sights import NoSightError
 from supervised.views import Taking, Views, joined, only
 
-FRAMES = 32  # pictures of one episode at most
-HASTE = 4  # chance falls within some twenty steps: its pictures lie closer together, by this factor
+FRAMES = 32  # images of one episode at most
+HASTE = 4  # random play falls within some twenty steps: its images lie closer together, by this factor
 
 
 class WalkerSight:
-    """One body; see `supervised.views.Sight`."""
+    """Labelled images of one body; see `supervised.views.Sight`."""
 
     def __init__(self, config: Any) -> None:
         self._body: str = config.body
@@ -38,7 +38,7 @@ class WalkerSight:
         return Anatomy(self._body, load(BODIES[self._body]))
 
     def vocabulary(self, kind: Kind) -> tuple[str, ...]:
-        """The parts that a mask numbers, the joints, or nothing for depth."""
+        """The mask's part names by number, the keypoints' names, or nothing for depth."""
         NoSightError.check(self.name, kind, KINDS)
         return {"mask": self._anatomy.classes, "keypoints": self._anatomy.keypoints}.get(kind, ())
 
@@ -47,7 +47,7 @@ class WalkerSight:
         return self._anatomy.bones
 
     def views(self, taking: Taking, policy: Policy | None = None) -> Views:
-        """As many pictures of the policy's episodes as of chance's, each episode from a seed of its own."""
+        """Labelled images, half from the policy's episodes and half from random play, one seed an episode."""
         self.vocabulary(taking.kind)
         kinds = [kind for kind in KINDS if kind == taking.kind]
         walking = Filming(frames=FRAMES, every=taking.every, kinds=kinds)
@@ -63,12 +63,12 @@ class WalkerSight:
         return joined([_first(number, films, taking.kind) for number, films in parts if number])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
-        """What is in the newest picture of a walker, from wherever its camera stands."""
+        """The truth about the newest image of a walker, from its current camera."""
         return only(stage.truth((kind,)), kind)
 
 
 def _first(number: int, films: Iterator[Batch], kind: Kind) -> Views:
-    """The first `number` pictures of many episodes."""
+    """The first `number` images of many episodes, with their truths."""
     pictures, truths, episodes = list[Array](), list[Percept](), list[int]()
     for episode, (rgb, percepts) in enumerate(films):
         pictures.append(rgb)

@@ -186,7 +186,7 @@ def test_filling_in_keeps_what_is_known_and_differs_in_what_is_not():
 @pytest.mark.parametrize(
     ("condition", "options", "words"),
     [
-        (Condition(text="red"), FEW, "cannot be asked for by text"),
+        (Condition(text="red"), FEW, "takes no text; it takes"),
         (Condition(label="rad"), FEW, 'did you mean "red"'),
         (Condition(frame=BLACK), FEW, "a frame needs a mask"),
         (
@@ -198,7 +198,7 @@ def test_filling_in_keeps_what_is_known_and_differs_in_what_is_not():
         (
             Condition(frame=BLACK, mask=np.ones((8, 8), bool)),
             SampleOptions(steps=4, scheduler="heun"),
-            "filling in walks as ddpm does",
+            "inpainting takes ddpm steps",
         ),
     ],
 )

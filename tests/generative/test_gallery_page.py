@@ -82,7 +82,7 @@ def test_arrow_keys_choose_and_the_choice_is_told(page):
     assert page.evaluate("document.activeElement.id") == "sample-2"
     assert options.nth(1).get_attribute("aria-selected") == "true"
     assert page.locator("[aria-selected=true]").count() == 1
-    assert facts(page)["condition"] == "label 1" and facts(page)["holds"] == "no"
+    assert facts(page)["condition"] == "label 1" and facts(page)["correct"] == "no"
     assert page.locator("#nearest").get_attribute("src") == options.nth(1).get_attribute("data-nearest")
     page.keyboard.press("ArrowDown")
     below = int(page.evaluate("document.activeElement.id").removeprefix("sample-"))
@@ -111,12 +111,13 @@ def test_the_focus_can_be_seen(page):
 def test_a_screen_reader_is_told_everything(page):
     told = page.locator("#samples").aria_snapshot()
     assert 'listbox "20 samples"' in told
-    assert "sample 3, seed 7, condition label 2, nearest real 0.2, decoded truth pong, holds yes" in told
+    said = "seed 7, condition label 2, nearest training example 0.2, decoded truth pong, correct yes"
+    assert f"sample 3, {said}" in told
     assert page.locator("img:not([alt])").count() == 0
     measured, graded = (page.get_by_role("table").nth(i).aria_snapshot() for i in (0, 1))
-    assert 'row "rmse 3.50 12' in measured and "caption: Measured here, on the 20 samples above." in measured
-    assert 'row "frechet 41.5 36.0 … 47.5' in graded and 'caption: "From its card: of 500 other' in graded
-    regions = [page.get_by_role("region", name=name) for name in ("Figures", "The checkpoint's grades")]
+    assert 'row "rmse 3.50 12' in measured and "caption: Measured on the 20 samples above." in measured
+    assert 'row "frechet 41.5 36.0 … 47.5' in graded and "measured on 500 other samples" in graded
+    regions = [page.get_by_role("region", name=name) for name in ("Metrics", "Checkpoint scores")]
     assert [region.locator("[tabindex='0'] table").count() for region in regions] == [1, 1]
     assert page.locator("video").get_attribute("aria-label") == "From noise."
 

@@ -159,7 +159,7 @@ def test_unknown_words_are_refused_by_name_with_their_neighbours():
         model().sample(1, Condition(text="a red sqare"), SampleOptions(steps=2), 0)
     with pytest.raises(ConditionError, match=f"at most {LONGEST} are read"):
         model().sample(1, Condition(text="red " * 60), SampleOptions(steps=2), 0)
-    with pytest.raises(ConditionError, match="cannot be asked for by label"):
+    with pytest.raises(ConditionError, match="takes no label; it takes"):
         model().sample(1, Condition(label="square"), SampleOptions(steps=2), 0)
 
 

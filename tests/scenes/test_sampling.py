@@ -388,7 +388,7 @@ def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
         (["--condition", "label=tree"], 'no label "tree"'),
         (["--condition", "lable=3"], 'did you mean "label"'),
         (["--condition", "text=three trees"], 'the word "trees"'),
-        (["--condition", "text=three"], "cannot be asked for by text; it takes"),
+        (["--condition", "text=three"], "takes no text; it takes"),
         (["--condition", "frame=1", "--condition", "mask=0,0,99,4"], "8×8"),
         (["--condition", "frame=nowhere.png"], "no such file"),
         (["--n", "0"], "--n must be"),
