@@ -13,7 +13,7 @@ INTERRUPTED = 130
 def entry() -> None:
     """The console script."""
     try:
-        from scenes.cli import entry as command
+        from scenes.cli.main import entry as command
 
         command()
     except KeyboardInterrupt:

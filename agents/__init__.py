@@ -2,7 +2,7 @@
 
 In: observations (N, …) and info of a batch of worlds. Out: a `Decision` with actions (N,) or (N, D).
 Does not know: scenes, windows, run folders, generative models. A learner yields its progress and
-leaves saving, scoring and stopping to its caller (`scenes.train`).
+leaves saving, scoring and stopping to its caller (`scenes.training.session`).
 
 Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`, `networks`,
 `heads`, `policy`, `normalize`, `layout` (memory format), `gradient` (the optimiser step); `reinforce`; `pqn`,

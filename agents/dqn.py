@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.gradient import GradientStep, adam
 from agents.memory import check_batch
 from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, falling
 from agents.replay import Batch, Priorities, Replay
+from agents.train_step import GradientStep, adam
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
-from supervised.numerics import (
+from supervised.tensors import (
     NonFiniteError,
     Precision,
     from_arrays,
@@ -77,7 +77,7 @@ class DQN:
     adam_epsilon: float = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for budgets of a few million steps
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:

@@ -23,7 +23,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
 from torch import Tensor, nn
 
-from agents.layout import channels_last, fold, fold_kernel
+from agents.memory_format import channels_last, fold, fold_kernel
 from sim.errors import RequestError
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
@@ -72,7 +72,7 @@ class Pixels(nn.Module):
         keep_channels_last(self.convolutions)
 
     def arrange(self, obs: Tensor) -> Tensor:
-        """Convert images (N, C, H, W) to the layout of `forward`; see `agents.layout`."""
+        """Convert images (N, C, H, W) to the layout of `forward`; see `agents.memory_format`."""
         return fold(obs, self.stride)
 
     def forward(self, obs: Tensor) -> Tensor:

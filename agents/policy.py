@@ -9,20 +9,15 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.gradient import adam
 from agents.heads import Head, head_for
 from agents.networks import MLP, ActorCritic
 from agents.normalize import ReturnScale, RunningMoments
+from agents.train_step import adam
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
-from supervised.learned import WithWeights
-from supervised.numerics import (
-    Precision,
-    in_half,
-    on_device,
-    optimizer_state,
-    restore_optimizer,
-)
+from supervised.base_model import WithWeights
+from supervised.precision import in_half
+from supervised.tensors import Precision, on_device, optimizer_state, restore_optimizer
 
 
 class ActorCriticPolicy(WithWeights[nn.ModuleDict]):

@@ -22,16 +22,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.gradient import GradientStep, check_minibatch, minibatches
-from agents.layout import stack, take
 from agents.memory import check_rollout
+from agents.memory_format import stack, take
 from agents.networks import NETWORKS, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
+from agents.train_step import GradientStep, check_minibatch, minibatches
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
-from supervised.numerics import NonFiniteError, Precision, rounding_once
+from supervised.precision import autocast_cache
+from supervised.tensors import NonFiniteError, Precision
 
 #: Metrics of every minibatch step: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
@@ -64,7 +65,7 @@ class PPO:
     normalize_observations: bool = False  # by running mean and deviation; for vectors
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
@@ -214,7 +215,7 @@ class PPOLearner(ActorCriticLearner):
         )
         self.config = config
         self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
-        # Tensors, for the sake of a compiled loss; see agents.gradient.
+        # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
@@ -240,7 +241,7 @@ class PPOLearner(ActorCriticLearner):
             obs, info = worlds.restore(self._worlds_state)
         while not budget.spent(self._env_steps, self._updates):
             rates = self._schedule(budget.share(self._env_steps, self._updates))
-            with rounding_once(self.device, self._half):
+            with autocast_cache(self.device, self._half):
                 rollout, obs, info, episodes = self._collect(worlds, obs, info)
             metrics = self._update(rollout, **rates) | rates
             if self.moments is not None:
@@ -264,12 +265,12 @@ class PPOLearner(ActorCriticLearner):
         config = self.config
         return {
             "learning_rate": self._learning_rate(share),
-            "clip_coef": straight(config.clip_coef, config.clip_coef_end, share),
-            "ent_coef": straight(config.ent_coef, config.ent_coef_end, share),
+            "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
+            "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
 
     def _learning_rate(self, share: float) -> float:
-        return straight(self.config.learning_rate, self.config.learning_rate_end, share)
+        return linear_schedule(self.config.learning_rate, self.config.learning_rate_end, share)
 
     @torch.no_grad()
     def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:
@@ -375,7 +376,7 @@ def normalized(advantage: Tensor) -> Tensor:
     return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
 
 
-def straight(start: float, end: float | None, share: float) -> float:
+def linear_schedule(start: float, end: float | None, share: float) -> float:
     """Linear schedule from `start` to `end` as `share` goes from 0 to 1; constant where `end` is None.
 
     >>> straight(0.2, 0.1, 0.5), straight(0.2, None, 0.5)

@@ -28,22 +28,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.gradient import GradientStep, check_minibatch, minibatches, radam
-from agents.layout import stack, take
 from agents.memory import check_rollout
+from agents.memory_format import stack, take
 from agents.networks import NETWORKS, network_for
 from agents.q_policy import QPolicy, best_actions, best_values, falling
 from agents.returns import explained_variance, generalized_advantage
+from agents.train_step import GradientStep, check_minibatch, minibatches, radam
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
-from supervised.numerics import (
+from supervised.precision import autocast_cache
+from supervised.tensors import (
     NonFiniteError,
     Precision,
     from_arrays,
     on_device,
     optimizer_state,
     restore_optimizer,
-    rounding_once,
     to_arrays,
 )
 
@@ -76,7 +76,7 @@ class PQN:
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.gradient
+    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
@@ -219,7 +219,7 @@ class PQNLearner(QPolicy):
                 config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
             )
             rate = falling(config.learning_rate, config.learning_rate_end, share)
-            with rounding_once(self.device, self._half):
+            with autocast_cache(self.device, self._half):
                 rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
             metrics = self._update(rollout, rate)
             self._env_steps += steps_per_update

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from agents.networks import MLP, NetworkError, QNetwork
 from sim.records import Array, Decision
-from supervised.learned import WithWeights
-from supervised.numerics import Precision, in_half, on_device
+from supervised.base_model import WithWeights
+from supervised.precision import in_half
+from supervised.tensors import Precision, on_device
 
 
 class QPolicy(WithWeights[QNetwork]):

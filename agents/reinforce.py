@@ -27,7 +27,7 @@ from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
 from sim.records import Array, Budget, Episode, Progress
 from sim.vector import Worlds, ended_episode
-from supervised.numerics import NonFiniteError, Precision
+from supervised.tensors import NonFiniteError, Precision
 
 
 @dataclass(frozen=True)

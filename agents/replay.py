@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.layout import channels_last, join, split
+from agents.memory_format import channels_last, join, split
 from sim.machine import check_memory
 from sim.records import Segment, State
-from supervised.numerics import on_device
+from supervised.tensors import on_device
 
 SEGMENT = 512  # slots; full segments are immutable and written to disk once
 
@@ -71,7 +71,7 @@ class Replay:
             n_step: the most steps that a transition spans.
             gamma: discount.
             device: of all tensors.
-            arrange: the layout of observations that are given to `add`; see `agents.layout`.
+            arrange: the layout of observations that are given to `add`; see `agents.memory_format`.
 
         Raises:
             MemoryRefused: if it does not fit; nothing was allocated.

@@ -1,12 +1,12 @@
 """Catalogue of generative models by name; see `sim.catalog` for how a name is looked up."""
 
 SAMPLERS = {
-    "diffusion": "generative.diffusion:Diffusion",
-    "one-step": "generative.one_step:OneStep",
-    "text_to_image": "generative.text_to_image:TextToImage",
-    "vae": "generative.vae:VAE",
-    "gan": "generative.gan:GAN",
-    "flow": "generative.flow:Flow",
-    "image-flow": "generative.image_flow:ImageFlow",
-    "deepcluster": "generative.deepcluster:DeepCluster",
+    "diffusion": "generative.diffusion.image_diffusion:Diffusion",
+    "one-step": "generative.diffusion.consistency:OneStep",
+    "text_to_image": "generative.diffusion.text_to_image:TextToImage",
+    "vae": "generative.models.vae:VAE",
+    "gan": "generative.models.gan:GAN",
+    "flow": "generative.models.flow:Flow",
+    "image-flow": "generative.models.image_flow:ImageFlow",
+    "deepcluster": "generative.models.deepcluster:DeepCluster",
 }

@@ -7,10 +7,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from generative.collection import Spec
+from generative.data.collection import Spec
 from sim.fields import nearest
 from sim.records import Array, Condition
-from supervised.grammar import split
+from supervised.language.grammar import split
 
 
 class ConditionError(ValueError):

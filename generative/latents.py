@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from generative.collection import Collection
+from generative.data.collection import Collection
 from sim.records import Array
 
 #: (n, L) float32 → (n, …) examples.

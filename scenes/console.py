@@ -10,6 +10,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from rich.console import Console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -51,3 +53,15 @@ def show(line: str = "") -> None:
 def say(line: str = "") -> None:
     """A remark."""
     print(line, file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """A time for people.
+
+    >>> duration(42), duration(600), duration(7500)
+    ('42 s', '10 min', '2 h 5 min')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

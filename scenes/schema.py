@@ -1,7 +1,7 @@
 """Scene files: TOML into dataclasses, strictly.
 
 A scene names a world, an agent, perceptions and samplers by their catalogue names (``use``); the other
-keys of such a table are the fields of that entry's own dataclass and are checked by `scenes.build`,
+keys of such a table are the fields of that entry's own dataclass and are checked by `scenes.build.agents`,
 once the entry is imported. Here everything else is checked, so that `playfield list` needs no torch.
 """
 
@@ -18,9 +18,9 @@ import tomli_w
 
 from sim.errors import RequestError
 from sim.fields import FieldError, check_path, construct, excerpt, nearest
-from sim.files import oddity
 from sim.records import Origin
-from supervised.noise import MISSES, PIXELS
+from sim.storage.files import oddity
+from supervised.observation.percept_noise import MISSES, PIXELS
 
 SHIPPED = Path(__file__).parent
 MOST_ENVS = (
@@ -80,7 +80,7 @@ class Perception:
         slots: class → how many boxes of it the agent can know of; 1, unless told.
         relations: whether the agent is told how boxes lie to each other, too.
         smoothing: how much of the past counts in where things are and how they move, in [0, 1).
-        noise_pixels: how far ``noisy truth`` displaces, see `supervised.noise`.
+        noise_pixels: how far ``noisy truth`` displaces, see `supervised.observation.percept_noise`.
         noise_misses: how often it misses.
     """
 

@@ -42,7 +42,7 @@ class Termination:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Within it SIGTERM raises KeyboardInterrupt, unless `scenes.progress.interruption` has taken it over.
+    """SIGTERM raises KeyboardInterrupt inside, unless `scenes.interruption` has taken it over.
 
     A process that was started to ignore SIGTERM goes on ignoring it. It must be entered before SDL opens a
     display: SDL makes SIGTERM an event of its own, but only where nobody handles it.

@@ -30,7 +30,7 @@ from sim.walker.reward import BODIES
 WORLDS = {
     "atari": "sim.atari.world:Atari",
     "chess": "sim.chess.world:Chess",
-    "gym": "sim.installed:Installed",
+    "gym": "sim.gym_worlds:Installed",
     "walker": "sim.walker.world:Walker",
 }
 

@@ -18,7 +18,16 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
-from sim.protocols import Decodes, Encodes, Likely, PerceptionModel, Policy, SamplerModel, Traces, WorldConfig
+from sim.protocols import (
+    Decodes,
+    Encodes,
+    HasLikelihood,
+    PerceptionModel,
+    Policy,
+    SamplerModel,
+    Traces,
+    WorldConfig,
+)
 from sim.records import Array, Condition, Decision, Percept, SampleOptions, State
 from sim.vector import ActionError, Info, Worlds, episode_seed
 
@@ -446,7 +455,7 @@ def _check_abilities(model: SamplerModel, values: Array, made: Array, options: S
     if isinstance(model, Traces):
         *_, last = model.trace(len(made), Condition(), options, SEED)
         _same(model, last, made, "a trace ends in the sample")
-    if isinstance(model, Likely):
+    if isinstance(model, HasLikelihood):
         bits = model.bits_per_dim(values)
         typed = bits.shape == (len(values),) and bits.dtype == np.float64
         _require(typed and bool(np.isfinite(bits).all()), model, "bits per dimension are finite float64 (n,)")

@@ -11,17 +11,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import gymnasium
 
-from sim.records import (
-    Array,
-    Budget,
-    Condition,
-    Decision,
-    Percept,
-    Progress,
-    SampleOptions,
-    Samples,
-    State,
-)
+from sim.records import Array, Budget, Condition, Decision, Percept, Progress, SampleOptions, Samples, State
 from sim.vector import Worlds
 
 
@@ -142,7 +132,7 @@ class PerceptionModel(Perception, Protocol):
     """A trainable perception."""
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """Training (`supervised.fit.Fit`) of this model on pictures with truths (`supervised.views`)."""
+        """Training (`supervised.fit.Fit`) of this model on pictures with truths (`supervised.data.views`)."""
 
     def weights(self) -> dict[str, Array]:
         """The arrays that `perceive` needs: the content of a checkpoint."""
@@ -190,16 +180,16 @@ class Sampler(Protocol):
 class SamplerModel(Sampler, Protocol):
     """A trainable sampler of the distribution of the examples that it is fitted to.
 
-    `Encodes`, `Traces`, `Likely` and `Groups` are optional.
+    `Encodes`, `Traces`, `HasLikelihood` and `Clusters` are optional.
 
     Attributes:
-        spec: of its data (`generative.collection.Spec`): the shape of an example, names of labels.
+        spec: of its data (`generative.data.collection.Spec`): the shape of an example, names of labels.
     """
 
     spec: Any
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """Training (`supervised.fit.Fit`) of this model on examples (`generative.collection.Collection`)."""
+        """Training (`supervised.fit.Fit`) of this model on two `generative.data.collection.Collection`."""
 
     def weights(self) -> dict[str, Array]:
         """The arrays that `sample` needs: the content of a checkpoint."""
@@ -220,11 +210,11 @@ class SamplerConfig(Protocol):
         """How many examples to train on."""
 
     def build(self, spec: Any, *, seed: int, device: str) -> SamplerModel:
-        """Make the model for data of this `generative.collection.Spec`."""
+        """Make the model for data of this `generative.data.collection.Spec`."""
 
 
 @runtime_checkable
-class Taught(Protocol):
+class Distillable(Protocol):
     """A sampler distilled from another one; its config names that one's checkpoint as `teacher`."""
 
     def learn_from(self, teacher: Mapping[str, Array]) -> None:
@@ -260,7 +250,7 @@ class Traces(Protocol):
 
 
 @runtime_checkable
-class Illustrates(Protocol):
+class TextConditional(Protocol):
     """A text-conditional sampler that takes a batch of sentences."""
 
     def illustrate(self, texts: Sequence[str], options: SampleOptions, seed: int) -> Array:
@@ -268,7 +258,7 @@ class Illustrates(Protocol):
 
 
 @runtime_checkable
-class Likely(Protocol):
+class HasLikelihood(Protocol):
     """A sampler with a likelihood, exact or as a bound."""
 
     def bits_per_dim(self, values: Array) -> Array:
@@ -276,7 +266,7 @@ class Likely(Protocol):
 
 
 @runtime_checkable
-class Groups(Protocol):
+class Clusters(Protocol):
     """A sampler that clusters examples without labels."""
 
     def assign(self, values: Array) -> Array:

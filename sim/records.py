@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 #: A nested dict with string keys whose leaves are numpy arrays, segments, numbers, strings, booleans or
-#: None, or lists of these: what `sim.runs` can write without pickle and read back bit for bit.
+#: None, or lists of these: what `sim.storage.runs` can write without pickle and read back bit for bit.
 State: TypeAlias = dict[str, Any]
 
 

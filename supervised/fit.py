@@ -25,11 +25,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sim.machine import check_memory
 from sim.records import Array, Budget, Progress, State
-from supervised.numerics import (
+from supervised.precision import in_half
+from supervised.tensors import (
     NonFiniteError,
     Precision,
     from_arrays,
-    in_half,
     optimizer_state,
     restore_optimizer,
     to_arrays,

@@ -27,7 +27,7 @@ def test_imports_go_one_way_down():
 
 
 def test_simulation_starts_without_torch():
-    code = "import sys, sim.catalog, sim.checkpoints, sim.runs, sim.atari.world, sim.viewer.window"
+    code = "import sys, sim.catalog, sim.storage.runs, sim.atari.world, sim.viewer.app.window"
     code += "; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT).returncode == 0
 

@@ -140,7 +140,7 @@ class Positions:
     value: Tensor
 
 
-class Chapter:
+class ReplayChunk:
     """Immutable chunk of the replay buffer: the positions of all games that ended in one update."""
 
     def __init__(self, name: str, arrays: dict[str, Array]) -> None:
@@ -148,7 +148,7 @@ class Chapter:
         self._ends = np.cumsum(arrays["widths"])
 
     @classmethod
-    def of(cls, name: str, games: Sequence[SelfPlay], gamma: float, td_lambda: float) -> Chapter:
+    def of(cls, name: str, games: Sequence[SelfPlay], gamma: float, td_lambda: float) -> ReplayChunk:
         """Make a chunk of all plies of finished `games`; see `SelfPlay.targets`."""
         moves = [move for game in games for move in game.moves]
         arrays = {
@@ -181,14 +181,14 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._chapters: deque[Chapter] = deque()
+        self._chapters: deque[ReplayChunk] = deque()
         self._length = 0
 
     def __len__(self) -> int:
         """The number of positions."""
         return self._length
 
-    def add(self, chapter: Chapter) -> None:
+    def add(self, chapter: ReplayChunk) -> None:
         """Add a chunk, and drop the oldest that are no longer needed."""
         self._chapters.append(chapter)
         self._length += len(chapter)
@@ -235,4 +235,4 @@ class Memory:
         self._chapters.clear()
         self._length = 0
         for segment in state["chapters"]:
-            self.add(Chapter(segment.name, segment.read()))
+            self.add(ReplayChunk(segment.name, segment.read()))

@@ -28,19 +28,19 @@ from torch import Tensor
 
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.selfplay import Boards, Chapter, Memory, Move, Positions, SelfPlay
-from agents.alphazero.tree import Node, Tree, grow, planted
-from agents.gradient import GradientStep
+from agents.alphazero.selfplay import Boards, Memory, Move, Positions, ReplayChunk, SelfPlay
+from agents.alphazero.tree import Node, Tree, make_roots, simulate
 from agents.memory import check_batch, check_search, observation_bytes
 from agents.networks import NETWORKS
 from agents.policy import ActorCriticLearner
 from agents.q_policy import falling
+from agents.train_step import GradientStep
 from sim.errors import RequestError
 from sim.machine import check_memory
 from sim.protocols import Game
 from sim.records import Array, Budget, Decision, Episode, Progress, State
 from sim.vector import Worlds
-from supervised.numerics import NonFiniteError, Precision
+from supervised.tensors import NonFiniteError, Precision
 
 #: Metrics of every gradient step: nats, squared error, nats, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
@@ -81,7 +81,7 @@ class AlphaZero:
     vf_coef: float = 1.0
     max_grad_norm: float = 1.0
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile; see agents.gradient
+    compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
     greedy: bool = True  # when watched and scored: without the noise of self-play
 
     def __post_init__(self) -> None:
@@ -220,13 +220,13 @@ class AlphaZeroLearner(ActorCriticLearner):
         sampled: Sequence[bool] | None = None,
     ) -> list[Tree]:
         """Search N positions that are not terminal, as one batch; see `AlphaZero.tree`."""
-        roots = planted(games, self.evaluate)
+        roots = make_roots(games, self.evaluate)
         sampled = [True] * len(games) if sampled is None else sampled
         trees = [
             self.config.tree(root, generator, sampled=chance)
             for root, chance in zip(roots, sampled, strict=True)
         ]
-        grow(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
+        simulate(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
         return trees
 
     def think(self, game: Game, only: Sequence[int] = ()) -> Iterator[Tree]:
@@ -236,12 +236,12 @@ class AlphaZeroLearner(ActorCriticLearner):
             game: a position that is not terminal.
             only: the actions to choose from; none for all.
         """
-        (root,) = planted([game], self.evaluate)
+        (root,) = make_roots([game], self.evaluate)
         if only:
             root.only(only)
         tree = self.config.tree(root, None)
         while True:
-            grow([tree], self.evaluate, 1, self.config.gamma)
+            simulate([tree], self.evaluate, 1, self.config.gamma)
             yield tree
 
     @torch.no_grad()
@@ -271,7 +271,9 @@ class AlphaZeroLearner(ActorCriticLearner):
             self._updates += 1
             self._env_steps += plies
             if ended:
-                self._memory.add(Chapter.of(f"games-{self._updates}", ended, config.gamma, config.td_lambda))
+                self._memory.add(
+                    ReplayChunk.of(f"games-{self._updates}", ended, config.gamma, config.td_lambda)
+                )
             metrics = {"positions": float(len(self._memory))}
             if len(self._memory) >= config.minibatch_size:
                 rate = falling(config.learning_rate, config.learning_rate_end, share)

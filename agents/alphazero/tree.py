@@ -114,14 +114,14 @@ def softmax(logits: Array) -> Array:
     return weights
 
 
-def planted(games: Sequence[Game], evaluate: Evaluate) -> list[Node]:
+def make_roots(games: Sequence[Game], evaluate: Evaluate) -> list[Node]:
     """Make expanded root nodes of N positions that are not terminal."""
     nodes = [Node(game) for game in games]
     _expand(nodes, evaluate)
     return nodes
 
 
-def grow(trees: Sequence[Tree], evaluate: Evaluate, simulations: int, gamma: float) -> None:
+def simulate(trees: Sequence[Tree], evaluate: Evaluate, simulations: int, gamma: float) -> None:
     """Run `simulations` in each tree, as one batch; values are discounted by `gamma` a ply."""
     for _ in range(simulations):
         ways = [_descend(tree) for tree in trees]

@@ -26,7 +26,7 @@ from agents.sb3.memory import Generators, model_state, restore_model
 from agents.sb3.worlds import Look, WorldsVecEnv
 from sim.records import Array, Budget, Decision, Progress, State
 from sim.vector import Worlds
-from supervised.numerics import NonFiniteError, from_arrays, to_arrays
+from supervised.tensors import NonFiniteError, from_arrays, to_arrays
 
 #: Stable-Baselines3's metric names → those of our own learners.
 NAMES = {

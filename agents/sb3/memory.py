@@ -18,7 +18,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from torch import nn
 
 from sim.records import Segment, State
-from supervised.numerics import optimizer_state, restore_optimizer, to_arrays
+from supervised.tensors import optimizer_state, restore_optimizer, to_arrays
 
 SEGMENT = 512  # rows of the replay ring: steps of the whole batch
 COLUMNS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

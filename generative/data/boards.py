@@ -13,8 +13,8 @@ from functools import cache
 import chess
 import numpy as np
 
-from generative.collection import Collection
-from generative.data.wish import Wish
+from generative.data.collection import Collection
+from generative.data.data_request import DataRequest
 from sim.chess.draw import draw_board
 from sim.chess.positions import positions
 from sim.chess.themes import dressed
@@ -30,7 +30,7 @@ STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
 MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
     wish.no_variant("boards")
     boards: list[chess.Board] = []

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from generative.collection import Collection
-from generative.data.wish import DataError, Player, Wish
+from generative.data.collection import Collection
+from generative.data.data_request import DataError, DataRequest, Player
 from sim.catalog import WORLDS, load
 from sim.fields import nearest
+from sim.plurals import number_of
 from sim.progress import waiting
-from sim.wording import number_of
-from supervised.dataset_cache import Request, cached, is_cached
+from supervised.data.dataset_cache import Request, cached, is_cached
 
 FOLDER = "generative.data.recorded:collect"
 #: What takes longer to make than to read, and so lies on disk → the families of worlds that it plays.
@@ -31,7 +31,7 @@ DATA = {
 class Collector(Protocol):
     """Function that makes one data set."""
 
-    def __call__(self, wish: Wish) -> Collection:
+    def __call__(self, wish: DataRequest) -> Collection:
         """The examples.
 
         Raises:
@@ -62,11 +62,11 @@ def collected(
     family, _, variant = name.partition("/")
     if Path(name).is_dir():
         folder: Collector = load({name: FOLDER}, name, "data set")
-        return folder(Wish(count, seed, name))
+        return folder(DataRequest(count, seed, name))
     if family not in DATA:
         raise DataError(f'there is no data set and no folder "{name}"; {nearest(name, DATA)}')
     collect: Collector = load(DATA, family, "data set")
-    wish = Wish(count, seed, variant, dict(players or {}))
+    wish = DataRequest(count, seed, variant, dict(players or {}))
     if family not in ON_DISK:
         return collect(wish)
 
@@ -84,7 +84,7 @@ def at_hand(
     family, _, variant = name.partition("/")
     if Path(name).is_dir() or family not in ON_DISK:
         return True
-    return is_cached(_request(family, Wish(count, seed, variant, dict(players or {}))))
+    return is_cached(_request(family, DataRequest(count, seed, variant, dict(players or {}))))
 
 
 def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
@@ -99,7 +99,7 @@ def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Seq
     }
 
 
-def _request(family: str, wish: Wish) -> Request:
+def _request(family: str, wish: DataRequest) -> Request:
     """What a data set on disk is known by."""
     cast = cast_of(f"{family}/{wish.variant}" if wish.variant else family, wish.players)
     names = {world: [player.name for player in who] for world, who in cast.items()}

@@ -10,14 +10,14 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from generative.collection import Collection
-from generative.data.wish import Wish
+from generative.data.collection import Collection
+from generative.data.data_request import DataRequest
 
 WRITERS = 13
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 8, 8, 3) uint8; labels "0" to "9"; captions "zero" to "nine"."""
     wish.no_variant("digits")
     found = load_digits()

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from generative.collection import Collection
-from generative.data.wish import DataError, Wish
+from generative.data.collection import Collection
+from generative.data.data_request import DataError, DataRequest
 from sim.records import Array
 
 PLACES = (
@@ -40,7 +40,7 @@ BLOCKS = (
 )
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 64, 64, 3) uint8, about 1,300; labels are blocks, captions names."""
     wish.no_variant("emoji")
     found = list(_all(font()))

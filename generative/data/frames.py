@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from generative.collection import Collection, joined
-from generative.data.wish import Player, Wish
+from generative.data.collection import Collection, joined
+from generative.data.data_request import DataRequest, Player
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
-from supervised.grammar import CaptionError
-from supervised.views import Views, watched
-from supervised.views import joined as joined_views
-from supervised.wording import GRAMMARS
+from supervised.data.views import Views, watched
+from supervised.data.views import joined as joined_views
+from supervised.language.caption_grammars import GRAMMARS
+from supervised.language.grammar import CaptionError
 
 MIXED = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "space_invaders")  # without a variant
 SIZE = 64  # pixels on a side
@@ -30,7 +30,7 @@ EVERY = 5  # steps between two images of one world
 
 
 class Shrunk:
-    """Worlds with images and truths downscaled to S × S; see `supervised.views.TruthfulWorlds`."""
+    """Worlds with images and truths downscaled to S × S; see `supervised.data.views.TruthfulWorlds`."""
 
     def __init__(self, worlds: Any, size: int = SIZE) -> None:
         self._worlds, self._size = worlds, size
@@ -59,7 +59,7 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
     return replace(truth, boxes=(truth.boxes * [across, down, across, down]).astype(np.float32))
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are games; captions of games with a grammar.
 
     Without a variant, equal numbers of each game of `MIXED`; a variant is any game whose truth is known.

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from generative.collection import Collection
+from generative.data.collection import Collection
+from generative.data.data_request import DataError, DataRequest
 from generative.data.frames import shrunk
-from generative.data.wish import DataError, Wish
 from sim.records import Array
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 EVERY = 5  # steps between two frames of one episode, or fewer where there are too few frames
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
 
     Raises:
@@ -37,7 +37,7 @@ def collect(wish: Wish) -> Collection:
     return _episodes(data, wish) if data is not None else _pictures(folder, wish)
 
 
-def _episodes(folder: Path, wish: Wish) -> Collection:
+def _episodes(folder: Path, wish: DataRequest) -> Collection:
     import h5py  # type: ignore[import-untyped]
 
     metadata: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def as_rgb(seen: Array, folder: Path) -> Array:
     raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
 
 
-def _pictures(folder: Path, wish: Wish) -> Collection:
+def _pictures(folder: Path, wish: DataRequest) -> Collection:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise DataError(f"{folder} holds neither pictures nor what playfield collect writes")

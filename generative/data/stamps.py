@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from generative.collection import Collection
-from generative.data.wish import DataError, Wish
+from generative.data.collection import Collection
+from generative.data.data_request import DataError, DataRequest
 from sim.records import Array, Percept
 
 PLACE = Path("/usr/share/tuxpaint/stamps")
@@ -22,7 +22,7 @@ SIZE = 64
 OPAQUE = 128  # alpha from which a pixel belongs to the stamp
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are folders; captions; binary masks (64, 64)."""
     wish.no_variant("stamps")
     files = sorted(path for path in PLACE.rglob("*.png") if path.relative_to(PLACE).parts[1:])

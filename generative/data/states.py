@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from generative.collection import Collection
+from generative.data.collection import Collection
+from generative.data.data_request import DataError, DataRequest, Player
 from generative.data.frames import of_game
-from generative.data.wish import DataError, Player, Wish
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
+from sim.plurals import number_of
 from sim.progress import advance, waiting
 from sim.records import Array
 from sim.walker.reward import BODIES
-from sim.wording import number_of
 
 WORLDS = 32  # walkers at once
 EVERY = 5  # steps between two states of one walker
@@ -28,7 +28,7 @@ HOLD = 0.9  # probability that random play repeats its torques
 SPARE = 1.5  # frames played for each that is needed, since some lack facts
 
 
-def collect(wish: Wish) -> Collection:
+def collect(wish: DataRequest) -> Collection:
     """Make the data set: vectors (N, D) float32; one label, body or game; for games captions and truths."""
     wish.one_of("states", (*BODIES, *GAMES))
     players = wish.players
@@ -53,7 +53,7 @@ def axes_of(body: str, model: Any) -> tuple[str, ...]:
     return tuple(names[BODIES[body].hidden :])
 
 
-def _walked(wish: Wish, player: Player | None) -> Collection:
+def _walked(wish: DataRequest, player: Player | None) -> Collection:
     worlds: Any = world_config(f"walker/{wish.variant}", {}).make_batch(WORLDS, wish.seed)
     try:
         axes = axes_of(wish.variant, worlds.walkers.simulation.model)
@@ -69,7 +69,9 @@ def _walked(wish: Wish, player: Player | None) -> Collection:
     )
 
 
-def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Iterator[tuple[Array, Array]]:
+def _states(
+    worlds: Any, wish: DataRequest, player: Player | None, width: int
+) -> Iterator[tuple[Array, Array]]:
     """Positions (32, `width`) and episodes (32,) every few steps; the policy plays every other world."""
     generator = np.random.default_rng(wish.seed)
     policy = None if player is None else player.policy(worlds)
@@ -94,7 +96,7 @@ def _states(worlds: Any, wish: Wish, player: Player | None, width: int) -> Itera
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
 
 
-def _counted(wish: Wish, players: Any) -> Collection:
+def _counted(wish: DataRequest, players: Any) -> Collection:
     asked = round(SPARE * wish.count)
     with waiting(f"playing {number_of(asked, 'frame')} of {wish.variant}", asked):
         frames = of_game(wish.variant, asked, wish.seed, players)

@@ -12,9 +12,9 @@ from typing import Any
 
 from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
 from generative.gallery.pictures import grid, png, strip_picture
+from sim.plurals import number_of
 from sim.records import Array
-from sim.viewer.theme import PALETTE
-from sim.wording import number_of
+from sim.viewer.draw.theme import PALETTE
 
 TEMPLATE = Path(__file__).with_name("page.html")
 COLOURS = ("ground", "panel", "raised", "line", "text", "muted", "accent", "positive", "negative")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from generative.gallery.exhibits import Strip
 from sim.records import Array
-from sim.viewer.theme import PALETTE
+from sim.viewer.draw.theme import PALETTE
 
 LEAST = 256  # pixels on a side to which a single image is enlarged
 IN_A_GRID = 128  # the same in a grid, at most

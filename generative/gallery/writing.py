@@ -18,11 +18,11 @@ import pygame
 from generative.gallery.exhibits import Clip, Gallery, Strip
 from generative.gallery.page import page
 from generative.gallery.pictures import enlarging, grid, png, strip_picture
-from sim.files import SaveError, reason, write_whole
 from sim.records import Array
+from sim.storage.files import SaveError, reason, write_whole
+from sim.viewer.draw.theme import canvas
 from sim.viewer.errors import RecordingFailed, ViewerError
-from sim.viewer.recorder import Recorder
-from sim.viewer.theme import canvas
+from sim.viewer.output.recorder import Recorder
 
 ALWAYS = ("metrics.json", "grid.png", "index.html")
 #: Files that some galleries have and others lack; those of an earlier gallery would speak of another model.

@@ -23,7 +23,7 @@ import numpy as np
 
 from generative.metrics.distances import frechet_distance, kernel_distance, sliced_wasserstein
 from generative.metrics.gaussian import GaussianBaseline
-from generative.metrics.neighbours import copying, density_and_coverage
+from generative.metrics.neighbours import density_and_coverage, memorization_score
 from sim.records import Array
 
 Encode: TypeAlias = Callable[[Array], Array]
@@ -82,7 +82,7 @@ class Grader:
             "density": density,
             "coverage": coverage,
             "sliced_wasserstein": sliced_wasserstein(features, self._unseen),
-            "memorising": copying(features, self._unseen, self._known),
+            "memorising": memorization_score(features, self._unseen, self._known),
         }
 
     def grade(self, samples: Array, *, intervals: bool = True) -> Grade:

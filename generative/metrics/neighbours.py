@@ -77,7 +77,7 @@ def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[fl
     return inside / (k * len(samples)), covered / len(real)
 
 
-def copying(samples: Array, held_out: Array, train: Array) -> float:
+def memorization_score(samples: Array, held_out: Array, train: Array) -> float:
     """Data-copying statistic: probability that a sample is nearer to training data than a held-out example.
 
     The rank statistic of Meehan et al. 2020, "A non-parametric test to detect data-copying": 0.5 where

@@ -7,8 +7,8 @@ errors. Poses are checked by the simulator itself (`sim.walker.poses`).
 from __future__ import annotations
 
 from sim.records import Percept
-from supervised.grammar import CaptionError
-from supervised.wording import parse
+from supervised.language.caption_grammars import parse
+from supervised.language.grammar import CaptionError
 
 UNSEEN = ("flight",)  # slots of a caption that a single image does not show
 

@@ -13,9 +13,9 @@ from scenes.bench import report
 from scenes.bench.duel import Measured, measure
 from scenes.bench.rows import Row, chosen, missing
 from scenes.bench.worker import Settings
-from scenes.build import chosen_device
+from scenes.build.devices import chosen_device
 from scenes.console import stderr_console, stdout_console
-from scenes.progress import progress_bar
+from scenes.interruption import progress_bar
 from sim.catalog import MissingPackageError, mend
 from sim.errors import RequestError
 from sim.machine import processors

@@ -43,8 +43,8 @@ from gymnasium.spaces import Box, Discrete
 
 from sim.chess import encoding
 from sim.chess.batch import ChessWorlds
-from sim.chess.easel import ChessEasel
 from sim.chess.endgames import STANDARD, STARTS
+from sim.chess.interactive_renderer import ChessRenderer
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, seat
 from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
@@ -337,9 +337,9 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
             return "*"
         return {0: "1/2-1/2", 1: "1-0", -1: "0-1"}[int(match.result) * (1 if self.colour else -1)]
 
-    def easel(self) -> ChessEasel:
+    def easel(self) -> ChessRenderer:
         """The interactive board for the window."""
-        return ChessEasel(self)
+        return ChessRenderer(self)
 
     def action_name(self, action: int) -> str:
         """The move of `action` now: ``"Nf3"`` if it is legal, else UCI; "–" if it leaves the board."""

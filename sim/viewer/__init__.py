@@ -1,4 +1,4 @@
-"""Viewer: `sim.viewer.window.watch(show)` shows a running agent in a window, or records it to a video.
+"""Viewer: `sim.viewer.app.window.watch(show)` shows a running agent in a window, or records it to a video.
 
 In goes a `Show` (`show.py`), whose every step gives a `Moment`: pictures (H, W, 3) uint8, rewards
 and returns of N worlds, decisions and percepts. Out come pictures, on a display or in an mp4 or GIF,

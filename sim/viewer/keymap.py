@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pygame
 
-from sim.viewer.show import Gesture
+from sim.viewer.contract.gesture import Gesture
 
 
 class Command(enum.Enum):

@@ -26,8 +26,8 @@ from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
-from sim.walker.easel import WalkerEasel
 from sim.walker.engine import mujoco
+from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Look
 from sim.walker.reward import BODIES
 from sim.walker.truth import KINDS, Kind, Onlooker
@@ -235,9 +235,9 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
         return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
 
-    def easel(self) -> WalkerEasel:
+    def easel(self) -> WalkerRenderer:
         """The interactive camera for the window."""
-        return WalkerEasel(self)
+        return WalkerRenderer(self)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, Info]:
         """Start an episode; without a seed the first uses the constructor's, later ones draw on."""

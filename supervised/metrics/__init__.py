@@ -9,6 +9,6 @@ In: `sim.records.Percept`, predicted and true, image by image. Out: plain number
 Does not know: models, worlds, torch.
 """
 
-from supervised.metrics.grading import Kind, grade, intervals, tally
+from supervised.metrics.grading import Kind, accumulate, grade, intervals
 
-__all__ = ["Kind", "grade", "intervals", "tally"]
+__all__ = ["Kind", "grade", "intervals", "accumulate"]

@@ -21,7 +21,7 @@ import numpy as np
 from sim.records import Array, Percept
 from supervised.metrics.answers import Parser, facts_of, squares
 from supervised.metrics.detection import BoxTally
-from supervised.metrics.grading import Kind, Tally, grade
+from supervised.metrics.grading import Kind, MetricAccumulator, grade
 from supervised.metrics.pixels import MaskTally
 from supervised.metrics.pose import PoseTally
 
@@ -38,7 +38,7 @@ Rows = dict[str, dict[str, float]]
 
 def by_class(
     kind: Kind,
-    counted: Tally,
+    counted: MetricAccumulator,
     predicted: Sequence[Percept],
     truth: Sequence[Percept],
     names: Sequence[str],

@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Interval: TypeAlias = tuple[float, float]
 Percepts: TypeAlias = Sequence[Percept]
 
-_SIMPLE: dict[str, Callable[[list[Any], list[Any]], Tally]] = {
+_SIMPLE: dict[str, Callable[[list[Any], list[Any]], MetricAccumulator]] = {
     "mask": MaskTally,
     "depth": DepthTally,
     "keypoints": PoseTally,
@@ -37,7 +37,7 @@ _SIMPLE: dict[str, Callable[[list[Any], list[Any]], Tally]] = {
 }
 
 
-class Tally(Protocol):
+class MetricAccumulator(Protocol):
     """Per-image counts of P images, from which metrics with any weights of the images follow."""
 
     def __len__(self) -> int:
@@ -47,7 +47,9 @@ class Tally(Protocol):
         """The metrics with image i counted ``weights[i]`` ≥ 0 times; NaN for undefined ones."""
 
 
-def tally(kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None) -> Tally:
+def accumulate(
+    kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None
+) -> MetricAccumulator:
     """Compare percepts with the truth, image by image.
 
     Args:
@@ -79,18 +81,20 @@ def tally(kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | N
 def grade(
     kind: Kind, predicted: Percepts, truth: Percepts, *, parse: Parser | None = None
 ) -> dict[str, float]:
-    """Metrics of percepts against the truth; see `tally` for arguments and errors.
+    """Metrics of percepts against the truth; see `accumulate` for arguments and errors.
 
     An undefined metric, such as the average precision where there are no true boxes, is left out.
 
     >>> grade("label", [Percept("model", label="pong")], [Percept("truth", label="pong")])
     {'top1': 1.0}
     """
-    figures = tally(kind, predicted, truth, parse=parse).score(np.ones(len(truth)))
+    figures = accumulate(kind, predicted, truth, parse=parse).score(np.ones(len(truth)))
     return {name: value for name, value in figures.items() if not np.isnan(value)}
 
 
-def intervals(counted: Tally, groups: Sequence[Hashable], resamples: int = 1_000) -> dict[str, Interval]:
+def intervals(
+    counted: MetricAccumulator, groups: Sequence[Hashable], resamples: int = 1_000
+) -> dict[str, Interval]:
     """Cluster bootstrap: 95 % percentile intervals of a tally's metrics, from a fixed generator.
 
     Images of one episode are not independent: whole groups are drawn, with replacement, as many as there are

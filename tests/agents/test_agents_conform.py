@@ -13,7 +13,7 @@ from sim.errors import RequestError
 from sim.fields import construct
 from sim.protocols import Learner, LearnerConfig
 from sim.records import Budget, Segment
-from sim.states import read_state, write_state
+from sim.storage.states import read_state, write_state
 
 DISCRETE, MASKED, CONTINUOUS = "gym/CartPole-v1", "gym/tests/Masked-v0", "gym/Pendulum-v1"
 EVERYWHERE = {DISCRETE, MASKED, CONTINUOUS}

@@ -11,9 +11,9 @@ import torch
 
 from agents.alphazero.gumbel import GumbelTree, Sigma, completed_q, halving
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.selfplay import Chapter, Memory, Move, SelfPlay
+from agents.alphazero.selfplay import Memory, Move, ReplayChunk, SelfPlay
 from agents.alphazero.train import AlphaZero, SearchError
-from agents.alphazero.tree import Node, grow, planted, softmax
+from agents.alphazero.tree import Node, make_roots, simulate, softmax
 from sim.catalog import make_world, make_worlds
 from sim.chess.rules import ChessGame
 from sim.records import Budget, Decision
@@ -63,9 +63,9 @@ def node(logits, visits, totals, value=0.0):
 
 
 def searched(game, tree, simulations, gamma=1.0, evaluate=ignorant):
-    (root,) = planted([game], evaluate)
+    (root,) = make_roots([game], evaluate)
     grown = tree(root)
-    grow([grown], evaluate, simulations, gamma)
+    simulate([grown], evaluate, simulations, gamma)
     return grown
 
 
@@ -212,9 +212,9 @@ def test_trees_that_grow_side_by_side_are_the_trees_that_grow_alone():
         return logits, np.array([0.1 * (game.heap % 4 - 1.5) for game in games])
 
     heaps = (5, 6, 11)
-    roots = planted([Nim(heap) for heap in heaps], knowing)
+    roots = make_roots([Nim(heap) for heap in heaps], knowing)
     together = [gumbel(32)(root) for root in roots]
-    grow(together, knowing, 32, 0.9)
+    simulate(together, knowing, 32, 0.9)
     assert max(asked) == 3 and len(asked) <= 33
     for tree, heap in zip(together, heaps, strict=True):
         alone = searched(Nim(heap), gumbel(32), 32, 0.9, knowing)
@@ -276,7 +276,7 @@ def test_a_game_in_progress_is_told_and_taken_up_again():
 def test_the_newest_games_are_remembered_and_drawn_evenly():
     memory = Memory(10)
     for number in range(6):
-        memory.add(Chapter.of(f"games-{number}", [played(12 - number, [2, 2, 0])], 1.0, 1.0))
+        memory.add(ReplayChunk.of(f"games-{number}", [played(12 - number, [2, 2, 0])], 1.0, 1.0))
     assert len(memory) == 12, "four games of three plies: the fewest that are at least ten"
     positions = memory.sample(6000, STILL, np.random.default_rng(0), torch.device("cpu"))
     heaps, counts = np.unique(positions.obs.numpy(), return_counts=True)
@@ -307,7 +307,7 @@ def test_a_turned_board_has_the_turned_moves():
         one = SelfPlay(game, 1)
         legal = game.legal_actions()
         one.play(Move(game.observe([game])[0], legal, softmax(legal / 1000.0), 0.5, int(legal[0])))
-        memory.add(Chapter.of("one", [one], 1.0, 1.0))
+        memory.add(ReplayChunk.of("one", [one], 1.0, 1.0))
         only = (to[None], moves[None])
         drawn = memory.sample(1, only, np.random.default_rng(0), torch.device("cpu"))
         np.testing.assert_array_equal(drawn.obs[0], turned.observe([turned])[0])
@@ -329,7 +329,7 @@ def test_the_loss_is_over_legal_moves_alone():
     other = SelfPlay(game, 1)
     other.play(Move(game.observe([game])[0], legal, policy, 0.5, int(legal[3])))
     memory = Memory(1)
-    memory.add(Chapter.of("one", [other], 1.0, 1.0))
+    memory.add(ReplayChunk.of("one", [other], 1.0, 1.0))
     with torch.no_grad():
         loss, figures = agent.loss(
             memory.sample(2, worlds.symmetries, np.random.default_rng(0), torch.device("cpu"))
@@ -392,7 +392,7 @@ def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
 
 
 def test_a_traced_loss_teaches_the_same_and_is_traced_once(monkeypatch):
-    monkeypatch.setattr("agents.gradient.BACKEND", "eager")
+    monkeypatch.setattr("agents.train_step.BACKEND", "eager")
     traced = torch._dynamo.utils.counters["stats"]
     before, learned = traced["unique_graphs"], []
     for compiled in (False, True):

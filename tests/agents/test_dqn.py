@@ -17,7 +17,7 @@ from agents.replay import Batch
 from sim.catalog import make_worlds, world_config
 from sim.machine import MemoryRefused
 from sim.records import Budget, Segment
-from supervised.numerics import NonFiniteError
+from supervised.tensors import NonFiniteError
 
 #: Of learning: one by default, all with ``-m slow``.
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]

@@ -15,7 +15,7 @@ from agents.random import Random
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 from sim.vector import EnvWorlds
-from supervised.numerics import NonFiniteError
+from supervised.tensors import NonFiniteError
 
 TINY = PPO(network="mlp", num_steps=16, num_epochs=2, minibatch_size=32, clip_reward=False)
 

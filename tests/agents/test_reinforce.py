@@ -11,7 +11,7 @@ from agents.reinforce import Episodes, Reinforce
 from sim.catalog import make_worlds
 from sim.records import Budget
 from sim.vector import EnvWorlds
-from supervised.numerics import NonFiniteError
+from supervised.tensors import NonFiniteError
 
 #: A bandit with three arms. Probabilities in quarters, so that four pulls are exactly the expectation.
 PROBABILITY = torch.tensor([0.5, 0.25, 0.25])

@@ -23,7 +23,7 @@ from sim.conformance import check_policy
 from sim.fields import FieldError, construct
 from sim.records import Budget, Segment
 from sim.vector import ActionError, EnvWorlds
-from supervised.numerics import NonFiniteError
+from supervised.tensors import NonFiniteError
 
 CARTPOLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
 ON_POLICY = {"num_steps": 16}

@@ -7,17 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
-from generative.collection import Collection, Spec, joined
 from generative.data import boards, catalog, emoji, stamps
 from generative.data.catalog import DATA, collected
+from generative.data.collection import Collection, Spec, joined
+from generative.data.data_request import DataError, DataRequest
 from generative.data.frames import Shrunk
-from generative.data.wish import DataError, Wish
 from sim.atari.truth import classes
 from sim.catalog import make_worlds
 from sim.fields import FieldError
-from sim.recording import new_dataset, record
 from sim.records import Decision
-from supervised.wording import GRAMMARS
+from sim.storage.episodes import new_dataset, record
+from supervised.language.caption_grammars import GRAMMARS
 
 SMALL = {
     "boards": 40,
@@ -192,7 +192,7 @@ def test_a_data_set_is_told_from_others_by_all_that_it_follows_from():
     def file(name="frames/pong", count=3, seed=0, **who):
         cast = {f"atari/{game}": [Player(player)] for game, player in who.items()}
         family, _, variant = name.partition("/")
-        return catalog._request(family, Wish(count, seed, variant, cast)).file
+        return catalog._request(family, DataRequest(count, seed, variant, cast)).file
 
     others = [file("frames"), file(count=4), file(seed=1), file(pong="ppo"), file(pong="dqn"), file("boards")]
     assert len({file(), *others}) == 7 and file() == file()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from generative.collection import Collection
-from generative.deepcluster import DeepCluster, Disturbed, disturbed, k_means, without_empty
+from generative.data.collection import Collection
 from generative.metrics.clusters import nmi_beside_pixels
+from generative.models.deepcluster import DeepCluster, Disturbed, disturbed, k_means, without_empty
 from sim.records import Budget, Condition, SampleOptions
 
 FREE, OPTIONS = Condition(), SampleOptions()

@@ -10,17 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-from generative import canvas as canvas_module
-from generative import diffusion as diffusion_module
-from generative.backdrop import AgainstBackdrop, Backdrop
-from generative.canvas import Canvas
-from generative.collection import Collection
 from generative.conditions import ConditionError
-from generative.denoising import denoised, generators
-from generative.diffusion import Diffusion, Noised, diffusion_loss, guided, labels_of, noised, times
-from generative.noise import SCHEDULERS, alpha_at, angles, quiet, scheduler
-from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
+from generative.data.collection import Collection
+from generative.diffusion import image_diffusion as diffusion_module
+from generative.diffusion import pixel_maps as canvas_module
+from generative.diffusion.image_diffusion import (
+    Diffusion,
+    Noised,
+    diffusion_loss,
+    guided,
+    labels_of,
+    noised,
+    times,
+)
+from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
+from generative.diffusion.pixel_maps import PixelMaps
+from generative.diffusion.sampling import denoise, generators
+from generative.diffusion.schedule import SCHEDULERS, alpha_at, angles, quiet, scheduler
 from sim.records import Budget, Condition, SampleOptions
+from sim.storage.checkpoints import load_checkpoint, make_card, save_checkpoint
 
 TINY = {"channels": (16, 16), "fold": 2, "batch_size": 8}
 FEW = SampleOptions(steps=4)
@@ -52,7 +60,7 @@ def shaken(seed=0, **fields):
 
 
 def test_folding_loses_nothing_and_keeps_neighbours_in_one_cell():
-    canvas = Canvas((8, 12, 3), 4)
+    canvas = PixelMaps((8, 12, 3), 4)
     rgb = np.random.default_rng(0).integers(0, 256, (3, 8, 12, 3), dtype=np.uint8)
     x = canvas.folded(torch.from_numpy(rgb))
     assert x.shape == (3, canvas.channels, *canvas.cells) == (3, 48, 2, 3)
@@ -62,7 +70,7 @@ def test_folding_loses_nothing_and_keeps_neighbours_in_one_cell():
 
 
 def test_latents_are_the_noise_in_the_order_of_pixels():
-    canvas = Canvas((4, 4, 3), 2)
+    canvas = PixelMaps((4, 4, 3), 2)
     latents = np.arange(48, dtype=np.float32)[None] / 48
     x = canvas.noise_of(latents)
     assert torch.equal(
@@ -81,7 +89,7 @@ def test_the_loss_by_hand():
 
 @pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
 def test_both_predictions_cost_the_error_of_the_velocity(prediction):
-    fresh, canvas, known = model(), Canvas((8, 8, 3), 2, prediction), squares()
+    fresh, canvas, known = model(), PixelMaps((8, 8, 3), 2, prediction), squares()
     examples = Noised(known.values, known.labels, np.array(2), canvas, 0.0)
     batch = {
         k: torch.from_numpy(v) for k, v in examples.batch(np.arange(64), np.random.default_rng(0)).items()
@@ -96,7 +104,7 @@ def test_both_predictions_cost_the_error_of_the_velocity(prediction):
 
 
 def test_labels_are_withheld_in_a_tenth_of_what_is_learned_and_never_in_what_validates():
-    known, canvas, rows = squares(), Canvas((8, 8, 3), 2), np.arange(10_000) % 64
+    known, canvas, rows = squares(), PixelMaps((8, 8, 3), 2), np.arange(10_000) % 64
     examples = [Noised(known.values, known.labels, np.array(2), canvas, share) for share in (0.1, 0)]
     told = [part.batch(rows, np.random.default_rng(0))["told"] for part in examples]
     assert np.mean(told[0] == 2) == pytest.approx(0.1, abs=0.01)
@@ -257,7 +265,7 @@ def test_a_fit_goes_on_exactly_where_it_stopped(monkeypatch):
 def test_a_checkpoint_is_at_the_same_time_a_folder_of_diffusers(tmp_path):
     from diffusers import UNet2DModel
 
-    from generative.pipeline import PicturePipeline
+    from generative.diffusion.pipeline import PicturePipeline
 
     made = shaken()
     card = make_card("sampler", "diffusion", {}, seed=0, trained={"updates": 0})
@@ -276,7 +284,7 @@ def test_a_checkpoint_is_at_the_same_time_a_folder_of_diffusers(tmp_path):
 
 
 def test_a_checkpoint_in_half_precision_opens_in_diffusers_too(tmp_path):
-    from generative.pipeline import PicturePipeline
+    from generative.diffusion.pipeline import PicturePipeline
 
     made = shaken()
     card = make_card("sampler", "diffusion", {}, seed=0, trained={"updates": 0})
@@ -340,9 +348,9 @@ BETWEEN = ("euler", "heun", "lms")  # with Karras' spacing their steps end betwe
     ("name", "karras"), [(name, False) for name in SCHEDULERS] + [(name, True) for name in BETWEEN]
 )
 def test_against_a_backdrop_a_perfect_network_draws_the_gaussian_around_it(name, karras):
-    backdrop = Backdrop(0, [1, 1, 2_000], shift=4.0)
+    backdrop = MeanImages(0, [1, 1, 2_000], shift=4.0)
     backdrop.pictures.fill_(0.6)
-    network = AgainstBackdrop(torch.nn.Identity(), backdrop)
+    network = ResidualDenoiser(torch.nn.Identity(), backdrop)
     network.unet = ExactDifference(network.alphas)
     solver = scheduler("sample", name, shift=4.0)
     with quiet():
@@ -352,7 +360,7 @@ def test_against_a_backdrop_a_perfect_network_draws_the_gaussian_around_it(name,
     assert karras == bool((solver.timesteps != solver.timesteps.round()).any())
     noise = torch.randn(1, 1, 1, 2_000, generator=torch.Generator().manual_seed(0))
     told = torch.tensor([0])
-    *_, x = denoised(guided(network, told, told, 1.0), solver, noise, generators(0, 0, 1))
+    *_, x = denoise(guided(network, told, told, 1.0), solver, noise, generators(0, 0, 1))
     assert x.mean().item() == pytest.approx(0.6, abs=0.03)
     first_order = name in ("euler", "ddim", "ddpm", "sde-dpmsolver++")  # those narrow or widen the spread
     assert x.std().item() == pytest.approx(0.3, rel=0.15 if first_order else 0.04)
@@ -371,21 +379,21 @@ def test_between_two_times_alpha_is_that_of_the_solvers_own_noise():
 
 
 def test_a_pipeline_takes_its_backdrop_to_its_own_device(monkeypatch):
-    from generative.pipeline import PicturePipeline
+    from generative.diffusion.pipeline import PicturePipeline
 
     moved = []
-    to = AgainstBackdrop.to
+    to = ResidualDenoiser.to
     made = shaken(backdrop=True)
     network = made.network
     pipeline = PicturePipeline(network.unet, made.config.solver(), network.backdrop, 2, ("red", "green"))
-    monkeypatch.setattr(AgainstBackdrop, "to", lambda self, place: moved.append(place) or to(self, place))
+    monkeypatch.setattr(ResidualDenoiser, "to", lambda self, place: moved.append(place) or to(self, place))
     pipeline(1, num_inference_steps=1, output_type="np")
     assert moved == [pipeline.device], "what stands beside the weights, the noise schedule, is not there yet"
 
 
 @pytest.mark.parametrize("shift", [1.0, 4.0])
 def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(shift, tmp_path):
-    from generative.pipeline import PicturePipeline
+    from generative.diffusion.pipeline import PicturePipeline
 
     made = shaken(backdrop=True, shift=shift)
     made.measure(squares())

@@ -7,12 +7,12 @@ import hashlib
 import numpy as np
 import pytest
 
-from generative.collection import Collection
 from generative.data.catalog import collected
-from generative.encoder import SHIPPED, Encoder, Questions, RandomEncoder, load_encoder, shipped
+from generative.data.collection import Collection
 from generative.metrics.distances import frechet_distance
-from sim.checkpoints import CheckpointError
+from generative.metrics.encoder import SHIPPED, Encoder, ProbeTargets, RandomEncoder, load_encoder, shipped
 from sim.records import Budget, Percept
+from sim.storage.checkpoints import CheckpointError
 
 
 def dots(n, seed):
@@ -34,7 +34,7 @@ def dots(n, seed):
 
 def test_questions_are_found_in_the_truths():
     collection = dots(200, 0)
-    asked = Questions.about(collection)
+    asked = ProbeTargets.about(collection)
     assert set(asked.numbers) == {
         *(
             f"{game}: {name}"
@@ -55,7 +55,7 @@ def test_questions_are_found_in_the_truths():
 
 
 def test_answers_are_read_back_as_whole_numbers_of_things_that_are_there():
-    asked = Questions(("a", "b"), ("a: x", "a: x, there", "b: y"), (10.0, 0.5, 0.0), (2.0, 0.5, 1.0))
+    asked = ProbeTargets(("a", "b"), ("a: x", "a: x, there", "b: y"), (10.0, 0.5, 0.0), (2.0, 0.5, 1.0))
     assert asked.read("a", (1.0, 1.0, 7.0)) == {"x": 12}
     assert asked.read("a", (1.0, -1.0, 7.0)) == {}
     assert asked.read("b", (1.0, -1.0, 7.0)) == {"y": 7}
@@ -64,12 +64,12 @@ def test_answers_are_read_back_as_whole_numbers_of_things_that_are_there():
 def test_pictures_without_truths_teach_nothing():
     bare = Collection(np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.int64), ("all",), np.arange(2))
     with pytest.raises(ValueError, match="truths"):
-        Questions.about(bare)
+        ProbeTargets.about(bare)
 
 
 def test_it_learns_what_and_where():
     train, held_out = dots(600, 0), dots(100, 1)
-    model = Encoder(channels=8, learning_rate=5e-3, batch_size=32).build(Questions.about(train), seed=0)
+    model = Encoder(channels=8, learning_rate=5e-3, batch_size=32).build(ProbeTargets.about(train), seed=0)
     for _ in model.fit(train, held_out, seed=0).learn(Budget(updates=150)):
         pass
     percepts = model.perceive(list(held_out.values))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from generative.collection import Collection
-from generative.flow import Flow
+from generative.data.collection import Collection
+from generative.models.flow import Flow
 from sim.records import Budget, Condition, SampleOptions
 
 FREE, OPTIONS = Condition(), SampleOptions()

@@ -17,9 +17,9 @@ from PIL import Image
 from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
-from sim.files import SaveError
-from sim.viewer.recorder import Recorder
-from sim.viewer.theme import PALETTE
+from sim.storage.files import SaveError
+from sim.viewer.draw.theme import PALETTE
+from sim.viewer.output.recorder import Recorder
 
 
 def pictures(n, size=16, seed=0):

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from generative.collection import Collection
-from generative.gan import GAN, GANNetwork, gan_loss, pairing, scored
+from generative.data.collection import Collection
+from generative.models.gan import GAN, GANNetwork, gan_loss, pairing, scored
 from sim.records import Budget, Condition, SampleOptions
 
 FREE, OPTIONS = Condition(), SampleOptions()

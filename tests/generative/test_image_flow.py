@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from generative.collection import Collection, Spec
-from generative.image_flow import ImageFlow, crowding, from_rgb, image_flow_loss
+from generative.data.collection import Collection, Spec
+from generative.models.image_flow import ImageFlow, dequantization_log_normalizer, from_rgb, image_flow_loss
 from sim.records import Budget, Condition, SampleOptions
 
 FREE, OPTIONS = Condition(), SampleOptions()
@@ -81,10 +81,12 @@ def test_encoding_and_decoding_give_the_picture_back(fitted):
 
 def test_crowding_of_a_level_amid_others_is_one_over_their_distance():
     x = torch.zeros(2, 3, 4, 4)
-    assert crowding(x, 0.05) == pytest.approx([48 * math.log(127.5)] * 2, rel=1e-5)
+    assert dequantization_log_normalizer(x, 0.05) == pytest.approx([48 * math.log(127.5)] * 2, rel=1e-5)
     at_the_edge = torch.full((1, 3, 4, 4), -1.0)
     half = 0.5 * 127.5 + 0.5 / (0.05 * math.sqrt(2 * math.pi))  # half of them, and half the one in the middle
-    assert crowding(at_the_edge, 0.05).item() == pytest.approx(48 * math.log(half), rel=1e-5)
+    assert dequantization_log_normalizer(at_the_edge, 0.05).item() == pytest.approx(
+        48 * math.log(half), rel=1e-5
+    )
 
 
 def test_its_bound_is_what_the_noise_costs_and_a_little(fitted):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.collection import Collection
+from generative.data.collection import Collection
 from generative.latents import RIDGE, linear, named_axes, principal_axes, spherical, told
 from sim.records import Percept
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.metrics.neighbours import copying, density_and_coverage, nearest
+from generative.metrics.neighbours import density_and_coverage, memorization_score, nearest
 
 
 def cloud(n, seed, size=4):
@@ -59,15 +59,15 @@ def test_what_is_missing_lowers_coverage_and_what_is_wrong_density():
 
 def test_copying_tells_copies_from_fresh_examples_and_from_nonsense():
     train, held_out = cloud(300, 0), cloud(300, 1)
-    assert copying(cloud(300, 2), held_out, train) == pytest.approx(0.5, abs=0.06)
-    assert copying(train, held_out, train) == 1.0
-    assert copying(cloud(300, 3) + 50, held_out, train) == 0.0
+    assert memorization_score(cloud(300, 2), held_out, train) == pytest.approx(0.5, abs=0.06)
+    assert memorization_score(train, held_out, train) == 1.0
+    assert memorization_score(cloud(300, 3) + 50, held_out, train) == 0.0
 
 
 def test_ties_of_copying_count_half():
     """Of two unseen examples one is a copy too: a copy beats one of them and ties with the other."""
     train = np.array([[0.0], [10.0]])
-    assert copying(np.array([[10.0]]), np.array([[0.0], [3.0]]), train) == pytest.approx(0.75)
+    assert memorization_score(np.array([[10.0]]), np.array([[0.0], [3.0]]), train) == pytest.approx(0.75)
 
 
 def test_too_few_real_examples_are_refused():

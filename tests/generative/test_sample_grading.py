@@ -7,11 +7,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
 from generative.metrics import Grader, as_they_are
-from generative.metrics.clusters import (
-    k_means_on_pixels,
-    nmi_beside_pixels,
-    normalized_mutual_information,
-)
+from generative.metrics.clusters import k_means_on_pixels, nmi_beside_pixels, normalized_mutual_information
 from generative.metrics.distances import frechet_distance
 from generative.metrics.gaussian import GaussianBaseline
 

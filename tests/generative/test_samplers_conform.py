@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from generative.catalog import SAMPLERS
-from generative.collection import Collection
+from generative.data.collection import Collection
 from sim.catalog import load
 from sim.conformance import check_sampler
-from sim.protocols import Taught
+from sim.protocols import Distillable
 from sim.records import Budget
 
 
@@ -49,7 +49,7 @@ def test_samplers_keep_every_promise(name):
     model, collection = fresh(name)
     check_sampler(model, collection.values)
     train, validation = collection.parted(0.2)
-    if isinstance(model, Taught):
+    if isinstance(model, Distillable):
         model.learn_from(model.weights())
     fit = model.fit(train, validation, seed=0)
     *_, last = fit.learn(Budget(updates=2))

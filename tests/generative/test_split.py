@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.collection import Collection, joined
-from generative.split import HASHED, RULES, SHUFFLED, held_out_episodes
-from supervised.views import episodes_apart
+from generative.data.collection import Collection, joined
+from generative.data.split import HASHED, RULES, SHUFFLED, held_out_episodes
+from supervised.data.views import episodes_apart
 
 
 def data(lengths, name="a"):

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from generative.backdrop import coordinates
-from generative.collection import Collection
 from generative.conditions import ConditionError
-from generative.noise import SCHEDULERS, angles
-from generative.text_to_image import (
+from generative.data.collection import Collection
+from generative.diffusion.mean_image import coordinates
+from generative.diffusion.schedule import SCHEDULERS, angles
+from generative.diffusion.text_to_image import (
     LONGEST,
     NOTHING,
     Reader,
     TextToImage,
-    standing_out,
+    local_max_deviation,
     tokens,
 )
-from sim.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
 from sim.records import Condition, SampleOptions
+from sim.storage.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
 
 TINY = {"channels": (32, 32), "fold": 2, "batch_size": 16, "width": 16, "depth": 1}
 PLACES = {(0, 0): "high on the left", (0, 1): "high on the right", (1, 0): "low on the left"}
@@ -126,7 +126,7 @@ def test_the_best_sketch_is_the_mean_picture_of_what_the_sentence_fits(taught):
 def test_what_stands_out_is_the_most_that_a_pixel_of_a_neighbourhood_differs():
     differs = torch.zeros(1, 2, 6, 12)
     differs[0, 1, 1, 3], differs[0, 0, 5, 11] = -0.5, 0.25
-    two, four, eight = standing_out(differs)[0]
+    two, four, eight = local_max_deviation(differs)[0]
     assert two.nonzero().tolist() == [[r, c] for r in (0, 1) for c in (2, 3)] + [
         [r, c] for r in (4, 5) for c in (10, 11)
     ]
@@ -138,7 +138,7 @@ def test_beside_its_mean_picture_a_sentence_tells_how_much_stands_out_near_each_
     train = told_squares()
     texts = [f"A red square is {place}." for place in PLACES.values()]
     differs = taught.canvas.folded(torch.from_numpy(train.values)) - taught.network.drawing.backdrop.pictures
-    stands = standing_out(differs)
+    stands = local_max_deviation(differs)
     with torch.no_grad():
         told = taught.network.sketched(torch.from_numpy(tokens(texts, taught.spec.words)))[:, 12:]
     for text, near in zip(texts, told, strict=True):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from generative.collection import Collection, Spec
 from generative.conditions import ConditionError
-from generative.vae import (
+from generative.data.collection import Collection, Spec
+from generative.models.vae import (
     VAE,
     Pictures,
     VAEModel,
@@ -22,7 +22,7 @@ from generative.vae import (
     vae_loss,
 )
 from sim.records import Budget, Condition, SampleOptions
-from supervised.numerics import to_arrays
+from supervised.tensors import to_arrays
 
 SPEC = Spec((8, 8, 3), ("left", "right"))
 

@@ -12,7 +12,7 @@ import torch
 
 from sim.records import Percept
 from supervised.fit import Fit, FitOptions
-from supervised.numerics import from_arrays, to_arrays
+from supervised.tensors import from_arrays, to_arrays
 
 EMPTY = "8/8/8/8/8/8/8/8"
 

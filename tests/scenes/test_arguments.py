@@ -12,7 +12,7 @@ from typing import get_args
 
 import pytest
 
-from scenes.cli import Verb, main
+from scenes.cli.main import Verb, main
 
 DEEP = "[" * 5_000
 LONG = "x" * 5_000
@@ -116,10 +116,10 @@ def test_a_failure_with_json_tells_its_exit(capsys, monkeypatch):
     def broken(*_, **__):
         raise WorkError("the emulator died")
 
-    monkeypatch.setattr("scenes.verbs.evaluate", broken)
+    monkeypatch.setattr("scenes.cli.verbs.evaluate", broken)
     assert main(["evaluate", "own.toml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"error": "the emulator died", "exit": 1}
-    monkeypatch.setattr("scenes.verbs.evaluate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("scenes.cli.verbs.evaluate", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["evaluate", "own.toml", "--json"])
     assert json.loads(capsys.readouterr().out)["exit"] == 1
@@ -132,7 +132,7 @@ def test_ctrl_c_that_an_import_turns_into_its_own_error_is_still_ctrl_c(capsys, 
         except KeyboardInterrupt:
             raise ImportError("initialization failed") from None
 
-    monkeypatch.setattr("scenes.verbs.evaluate", importing)
+    monkeypatch.setattr("scenes.cli.verbs.evaluate", importing)
     assert main(["evaluate", "own.toml", "--json"]) == 130
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit"] == 130 and len(captured.err.splitlines()) == 1
@@ -222,7 +222,7 @@ entry()
 """
 
 
-@pytest.mark.parametrize("module", ["scenes.cli", "tyro", "scenes.schema", "numpy"])
+@pytest.mark.parametrize("module", ["scenes.cli.main", "tyro", "scenes.schema", "numpy"])
 def test_ctrl_c_while_importing_is_one_line(module):
     code = INTERRUPTS.format(module=module)
     done = run([sys.executable, "-c", code, "evaluate", "own.toml"], stdout=subprocess.PIPE)

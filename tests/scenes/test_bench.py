@@ -17,7 +17,7 @@ import pytest
 from scenes.bench import report, verb, worker
 from scenes.bench.duel import Side, SideError, measure
 from scenes.bench.rows import ROWS, Row, chosen, missing
-from scenes.cli import main
+from scenes.cli.main import main
 from scenes.signals import sigterm_as_ctrl_c
 from sim.machine import processors
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from scenes.build import build_policy, scene_agent, scene_world, shaped
+from scenes.build.agents import build_policy, scene_agent, scene_world, shaped
 from scenes.schema import load_scene
-from scenes.stage import SceneShow
-from scenes.trainees import AgentTrainee
-from sim.checkpoints import CheckpointError, load_checkpoint
+from scenes.training.agents import AgentTrainee
+from scenes.watching.scene_show import SceneShow
+from sim.storage.checkpoints import CheckpointError, load_checkpoint
 
 
 @pytest.fixture

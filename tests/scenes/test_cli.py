@@ -15,13 +15,13 @@ import av
 import numpy as np
 import pytest
 
-from scenes.cli import main
-from scenes.outcome import plain
+from scenes.cli.main import main
+from scenes.cli.outcome import plain
 from scenes.schema import load_scene
-from sim.checkpoints import load_checkpoint, save_checkpoint
+from sim.storage.checkpoints import load_checkpoint, save_checkpoint
 
-PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
-ENTRY = "from scenes.cli import entry; entry()"
+PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli.main import main; sys.exit(main())"]
+ENTRY = "from scenes.cli.main import entry; entry()"
 CHEAP = ["--set", "world.num_envs=2", "--set", "agent.num_steps=16", "--set", "agent.minibatch_size=32"]
 
 
@@ -47,14 +47,15 @@ def refusal(capsys, *arguments):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
-    code = "import sys; from scenes.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from scenes.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print([m for m in ('torch', 'numpy', 'pygame', 'gymnasium') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
 
 
 def test_list_needs_no_torch():
-    code = "import sys; from scenes.cli import main; main(['list', '--json']); print('torch' in sys.modules)"
+    code = "import sys; from scenes.cli.main import main; main(['list', '--json'])"
+    code += "; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     *_, names, torch = out.splitlines()
     assert torch == "False"
@@ -115,7 +116,7 @@ def random_scene():
 
 
 def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("scenes.verbs.FRAMES_WITHOUT_DISPLAY", 20)
+    monkeypatch.setattr("scenes.cli.verbs.FRAMES_WITHOUT_DISPLAY", 20)
     assert main(["watch", random_scene(), "--json"]) == 0
     captured = capsys.readouterr()
     assert Path(json.loads(captured.out.splitlines()[-1])["file"]).samefile("own.mp4")
@@ -132,7 +133,7 @@ def test_a_persons_video_is_replaced_only_where_that_is_asked_for(capsys, monkey
     Path("c.mp4").write_text("mine")
     watched = ["watch", random_scene(), "--headless", "--frames", "3", "--record", "c.mp4"]
     with monkeypatch.context() as patch:
-        patch.setattr("scenes.programme.show_of", None)  # no work is done first
+        patch.setattr("scenes.watching.playlist.show_of", None)  # no work is done first
         assert "c.mp4: it exists; name another file, or add --overwrite" in refusal(capsys, *watched)
     assert Path("c.mp4").read_text() == "mine"
     assert answer(capsys, *watched, "--overwrite")["frames"] == 3
@@ -236,10 +237,10 @@ def test_what_cannot_be_written_or_read_is_named(capsys, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sim.runs.FileLock.acquire", forbidden)
+        patch.setattr("sim.storage.runs.FileLock.acquire", forbidden)
         assert "r cannot be written" in refusal(capsys, "train", "cartpole", "--run", "r", "--resume")
     with monkeypatch.context() as patch:
-        patch.setattr("sim.checkpoints.tomllib.loads", forbidden)
+        patch.setattr("sim.storage.checkpoints.tomllib.loads", forbidden)
         assert "cannot be read: Permission" in refusal(capsys, "evaluate", "cartpole", "--checkpoint", "r")
 
 

@@ -14,11 +14,11 @@ import minari
 import numpy as np
 import pytest
 
-from scenes.cli import main
-from scenes.collect import MOST_WORLDS
+from scenes.cli.main import main
+from scenes.collecting.command import MOST_WORLDS
 from sim.catalog import make_world
-from sim.checkpoints import load_card
-from sim.recording import Dataset
+from sim.storage.checkpoints import load_card
+from sim.storage.episodes import Dataset
 
 POLE = 'title = "Own"\n[world]\nuse = "gym/CartPole-v1"\nnum_envs = 2\n[agent]\nuse = "random"\n'
 SHORT = ("--set", "world.max_frames=400")
@@ -26,8 +26,8 @@ SHORT = ("--set", "world.max_frames=400")
 
 KILLED = """
 import os, signal
-from scenes.cli import main
-from sim.recording import Dataset
+from scenes.cli.main import main
+from sim.storage.episodes import Dataset
 add = Dataset.add
 def killed(dataset, take):
     add(dataset, take)
@@ -165,7 +165,7 @@ def test_a_full_disk_fails_cleanly(capsys, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("sim.recording._reserve", full)
+    monkeypatch.setattr("sim.storage.episodes._reserve", full)
     assert main(["collect", "own.toml", "--episodes", "2", "--out", "x"]) == 1
     assert "could not write x: the disk is full; nothing was kept" in capsys.readouterr().err
     assert not Path("x").exists() and len(list(Path().iterdir())) == 1
@@ -218,7 +218,7 @@ def test_a_persons_episodes_are_recorded(capsys, monkeypatch):
         return SimpleNamespace(interrupted=False)
 
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr("sim.viewer.window.watch", window)
+    monkeypatch.setattr("sim.viewer.app.window.watch", window)
     found, said = collect(capsys, "own.toml", "--play", "--frames", "--out", "x", "--seed", "6")
     dataset = minari.MinariDataset("x")
     assert found["episodes"] == len(dataset) == 2 and "2 whole episodes" in said

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scenes.cli import main
-from scenes.compare import scene_of
+from scenes.cli.main import main
+from scenes.evaluation.compare import scene_of
 from scenes.schema import load_scene
-from scenes.train import train
-from sim.checkpoints import load_card, load_checkpoint, save_checkpoint
+from scenes.training.session import train
+from sim.storage.checkpoints import load_card, load_checkpoint, save_checkpoint
 
 CHECKPOINTS = Path(__file__).parents[2] / "scenes" / "checkpoints"
 TRAINED = CHECKPOINTS / "cartpole-ppo"
@@ -133,7 +133,7 @@ def test_a_run_without_a_checkpoint_or_with_a_cut_one_is_refused(capsys):
 
 @pytest.mark.parametrize("name", ["cartpole", "pong", "walker", "chess"])
 def test_a_card_alone_gives_back_the_rules_of_its_scene(name):
-    from scenes.build import scene_agent, scene_world
+    from scenes.build.agents import scene_agent, scene_world
 
     shipped = load_scene(name)
     folder = shipped.resolve(shipped.agent.checkpoint)

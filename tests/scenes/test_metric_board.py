@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from generative.diffusion import Diffusion
-from scenes.cli import main
-from scenes.judging import Judge, Verdict, share_holding
-from scenes.metric_board import (
+from generative.diffusion.image_diffusion import Diffusion
+from scenes.build.samplers import own_options, sampler_config
+from scenes.cli.main import main
+from scenes.data.sampler_data import DataRecipe, Examples, fetch_examples
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_holding
+from scenes.evaluation.samplers import (
     FIGURES,
     GAUSSIAN,
     REAL,
@@ -22,8 +24,6 @@ from scenes.metric_board import (
     grade_samplers,
     of_classes,
 )
-from scenes.sampler_data import DataRecipe, Examples, fetch_examples
-from scenes.sampling import own_options, sampler_config
 from scenes.schema import load_scene
 from sim.records import Condition, SampleOptions, Samples
 
@@ -57,7 +57,7 @@ def file(tmp_path_factory):
 def judge(file):
     scene = load_scene(str(file))
     recipe = DataRecipe.of_scene(scene, sampler_config(scene))
-    return Judge("digits", fetch_examples(scene, recipe), "cpu")
+    return SampleScorer("digits", fetch_examples(scene, recipe), "cpu")
 
 
 def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys):
@@ -104,11 +104,11 @@ def one_class(judge):
     """The same judge of zeros alone."""
     zeros = judge.examples.train.take(np.flatnonzero(judge.examples.train.labels == 0))
     zeros = replace(zeros, label_names=("0",))
-    return Judge("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
+    return SampleScorer("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
 
 
 def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
-    monkeypatch.setattr("scenes.metric_board.GRADED", 40)
+    monkeypatch.setattr("scenes.evaluation.samplers.GRADED", 40)
     assert main(["evaluate", str(file), "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(told) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}
@@ -144,7 +144,7 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
     for name in ("boards", "states/hopper"):
         whole = collected(name, 60)
         train, held_out = whole.parted(0.3)
-        judge = Judge(name, Examples(train, held_out, whole.spec()), "cpu")
+        judge = SampleScorer(name, Examples(train, held_out, whole.spec()), "cpu")
         assert share_holding(judge.verdicts(held_out.values, Condition())) > 0.95
         generator = np.random.default_rng(0)
         if name == "boards":  # whole squares change places
@@ -180,12 +180,12 @@ class Digits:
 
 def test_the_encoder_is_made_by_one_command(tmp_path, monkeypatch):
     from generative.data.catalog import collected
-    from generative.encoder import load_encoder
-    from scenes import encoding
+    from generative.metrics.encoder import load_encoder
+    from scenes.training import metric_encoder
 
-    monkeypatch.setattr(encoding, "encoder_examples", lambda: collected("boards", 60))
+    monkeypatch.setattr(metric_encoder, "encoder_examples", lambda: collected("boards", 60))
     lines = []
-    encoding.train_encoder(tmp_path / "encoder", updates=2, say=lines.append)
+    metric_encoder.train_encoder(tmp_path / "encoder", updates=2, say=lines.append)
     made = load_encoder(tmp_path / "encoder")
     assert made.encode(collected("boards", 3).values).shape == (3, 64)
     assert made.questions.labels == ("board",) and "board: white pawn, how many" in made.questions.numbers

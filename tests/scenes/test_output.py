@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from generative.data.catalog import collected
-from scenes.cli import main
+from scenes.build.perceptions import perception_config
+from scenes.cli.main import main
 from scenes.console import stdout_console
+from scenes.data.perception_data import CHANCE, scene_views
 from scenes.schema import load_scene
-from scenes.viewing import CHANCE, perception_config, scene_views
 from sim.progress import reporting
-from supervised.views import Taking
+from supervised.data.views import CaptureSpec
 
 TITLE = "A pole on a cart [bold] :smile:" + " and so on" * 20
 SCENE = f'title = "{TITLE}"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n'
@@ -84,7 +85,7 @@ def run(capsys):
 def test_watch_shows_a_checkpoint_or_the_newest_of_a_run(capsys, run, monkeypatch):
     shown = []
     monkeypatch.setattr(
-        "scenes.programme.show_of",
+        "scenes.watching.playlist.show_of",
         lambda scene, **options: shown.append((options["run"], options["checkpoint"])) or 1 / 0,
     )
     first, last = run / "checkpoints" / "32", run / "checkpoints" / "64"
@@ -145,6 +146,6 @@ def test_taking_pictures_counts_them(world, perception):
     scene, ends = load_scene("seen.toml"), Ends()
     config = perception_config(scene)
     with reporting(ends):
-        scene_views(scene, config, Taking(config.tells, 20, 78), CHANCE)
+        scene_views(scene, config, CaptureSpec(config.tells, 20, 78), CHANCE)
     ((what, done, total),) = ends.told
     assert what == f"taking 20 pictures of {world}" and done >= 20 == total

@@ -15,17 +15,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scenes import grading, overlaid
-from scenes.cli import main
-from scenes.closeness import of_boxes
-from scenes.pictures import PictureError, read_pictures
+from scenes.cli.main import main
+from scenes.data.images import PictureError, read_pictures
+from scenes.evaluation import perceptions
+from scenes.perceiving import draw_percepts
 from scenes.schema import load_scene
-from scenes.stage import SceneShow
-from sim.checkpoints import load_checkpoint
+from scenes.watching.live_metrics import of_boxes
+from scenes.watching.scene_show import SceneShow
 from sim.records import Percept
-from sim.viewer.show import Gesture, Offer
-from supervised.detector import DetectorModel
-from supervised.noise import noisy
+from sim.storage.checkpoints import load_checkpoint
+from sim.viewer.contract.gesture import Gesture, Offer
+from supervised.observation.percept_noise import noisy
+from supervised.vision.detector import DetectorModel
 
 SCENE = """
 title = "Pong, detected"
@@ -79,9 +80,9 @@ def test_training_starts_from_nothing_unless_told(scene, trained, tmp_path):
 
 def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_path, capsys, monkeypatch):
     arguments = ["train", scene, "--run", str(tmp_path / "other"), "--set", "train.checkpoint_every=1"]
-    monkeypatch.setattr("supervised.detector.VALIDATE_EVERY", 1)
+    monkeypatch.setattr("supervised.vision.detector.VALIDATE_EVERY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("scenes.train.Session._why_stop", lambda self, interrupted: "enough")
+        patch.setattr("scenes.training.session.Session._why_stop", lambda self, interrupted: "enough")
         assert main(arguments) == 0
     assert not (tmp_path / "other" / "checkpoints" / "3").exists()
     found = answer(capsys, *arguments, "--resume")
@@ -92,7 +93,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_
 
 
 def test_evaluation_grades_by_class_beside_a_baseline(scene, trained, capsys, monkeypatch):
-    monkeypatch.setattr(grading, "GRADED", 12)
+    monkeypatch.setattr(perceptions, "GRADED", 12)
     found = answer(capsys, "evaluate", scene, "--checkpoint", str(trained))
     assert set(found) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}
     assert found["n"] == 12 and 0 <= found["metrics"]["ap50"] <= 1
@@ -302,7 +303,7 @@ def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys,
         if len(saved) == 2:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("scenes.overlaid.save_picture", full)
+    monkeypatch.setattr("scenes.perceiving.draw_percepts.save_picture", full)
     assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert said[-1].endswith("out: the disk is full; finished and kept: 1 picture")
@@ -311,13 +312,13 @@ def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys,
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_keeps_what_is_finished(scene, album, tmp_path, capsys, monkeypatch, number):
-    save = overlaid.save_picture
+    save = draw_percepts.save_picture
 
     def interrupted(file, picture):
         signal.raise_signal(number)
         save(file, picture)
 
-    monkeypatch.setattr(overlaid, "save_picture", interrupted)
+    monkeypatch.setattr(draw_percepts, "save_picture", interrupted)
     looked = ["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out"), "--json"]
     assert main(looked) == 130
     captured = capsys.readouterr()
@@ -337,7 +338,7 @@ def test_what_was_seen_before_is_not_overwritten(scene, album, tmp_path, capsys,
     other = ["perceive", scene, "--input", str(album / "m.png"), "--out", "perceived"]
     assert main(other) == 0, "what has another name takes nothing away"
     capsys.readouterr()
-    monkeypatch.setattr("scenes.perceive.build_perception", None)  # no work is done first
+    monkeypatch.setattr("scenes.perceiving.command.build_perception", None)  # no work is done first
     assert main([*one, "--out", "perceived"]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert "a.png.seen.png would be overwritten; name another folder, or add --overwrite" in said
@@ -350,7 +351,7 @@ def test_what_was_seen_before_is_not_overwritten(scene, album, tmp_path, capsys,
 def test_huge_pictures_and_folders_without_any_are_refused(tmp_path, monkeypatch):
     with pytest.raises(PictureError, match="no picture in this folder"):
         list(read_pictures(tmp_path))
-    monkeypatch.setattr("scenes.pictures.MOST_PIXELS", 100)
+    monkeypatch.setattr("scenes.data.images.MOST_PIXELS", 100)
     Image.new("RGB", (30, 20)).save(tmp_path / "big.png")
     with pytest.raises(PictureError, match="30×20"):
         list(read_pictures(tmp_path))

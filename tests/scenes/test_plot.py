@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scenes.cli import main
-from scenes.learning_curves import (
+from scenes.cli.main import main
+from scenes.evaluation.learning_curves import (
     ENOUGH,
     Line,
     PlotError,
@@ -22,9 +22,9 @@ from scenes.learning_curves import (
     read_experiments,
     read_log,
 )
-from scenes.plot import COLORS, Wish, figure_of, plot
-from sim.files import SaveError
-from sim.runs import seed_runs
+from scenes.evaluation.plot import COLORS, PlotRequest, figure_of, plot
+from sim.storage.files import SaveError
+from sim.storage.runs import seed_runs
 
 
 def write_run(folder, returns, every=100, title="Pole", **more):
@@ -235,17 +235,17 @@ def test_nothing_is_overwritten_unless_told(runs, tmp_path):
     mine.write_text("my own")
     out = tmp_path / "fig.png"
     with pytest.raises(PlotError, match=r"fig.csv exists: choose another --out, or give --overwrite"):
-        plot(Wish(runs, out), print)
+        plot(PlotRequest(runs, out), print)
     assert mine.read_text() == "my own" and not out.exists()
-    plot(Wish(runs[1:], out, x="steps", overwrite=True), print)
+    plot(PlotRequest(runs[1:], out, x="steps", overwrite=True), print)
     assert out.exists() and mine.read_text().startswith("run,seeds,metric,axis,x,mean,low,high\none,1,")
     assert not list(tmp_path.glob(".*")), "no half-written file is left"
     for wrong, words in (("fig.pdf", "must end in .png, not fig.pdf"), ("three.png", "is a folder")):
         (tmp_path / "three.png").mkdir(exist_ok=True)
         with pytest.raises(PlotError, match=words):
-            plot(Wish(runs, tmp_path / wrong), print)
+            plot(PlotRequest(runs, tmp_path / wrong), print)
     with pytest.raises(SaveError, match="could not write .*metrics.jsonl/a.csv"):
-        plot(Wish(runs, runs[1] / "metrics.jsonl" / "a.png"), print)
+        plot(PlotRequest(runs, runs[1] / "metrics.jsonl" / "a.png"), print)
 
 
 def test_a_curve_that_ends_early_is_told_and_so_are_damage_and_seeds_that_wait(runs, tmp_path):
@@ -255,7 +255,7 @@ def test_a_curve_that_ends_early_is_told_and_so_are_damage_and_seeds_that_wait(r
     (tmp_path / "three" / "seed-7").mkdir()
     (tmp_path / "three" / "seed-7" / "scene.toml").touch()
     said = []
-    answer = plot(Wish(runs[:1], x="steps"), said.append)
+    answer = plot(PlotRequest(runs[:1], x="steps"), said.append)
     assert answer["rows"][0]["steps"] == 20_000
     assert [line.replace(str(tmp_path), "") for line in said] == [
         "/three/seed-7 has no update yet and is left out",
@@ -267,10 +267,10 @@ def test_a_curve_that_ends_early_is_told_and_so_are_damage_and_seeds_that_wait(r
 def test_a_loss_is_best_where_it_is_least_and_one_that_is_never_finite_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = write_run(tmp_path / "fit", [0, 0, 0], loss=[3.0, 1.0, 2.0], odd=[float("nan")] * 3)
-    (row,) = plot(Wish([run], metric="loss", x="steps"), print)["rows"]
+    (row,) = plot(PlotRequest([run], metric="loss", x="steps"), print)["rows"]
     assert (row["last"], row["best"]) == (2.0, 1.0)
     with pytest.raises(PlotError, match='no value of "odd" in fit is a finite number'):
-        plot(Wish([run], metric="odd"), print)
+        plot(PlotRequest([run], metric="odd"), print)
 
 
 def test_requests_that_are_wrong_exit_with_2_and_one_line(tmp_path, capsys, monkeypatch):

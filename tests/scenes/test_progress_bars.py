@@ -9,7 +9,7 @@ import time
 import pytest
 from rich.console import Console
 
-from scenes.progress import StderrProgress, in_one_line
+from scenes.cli.progress import StderrProgress, in_one_line
 from sim.progress import Wait, advance, reporting, waiting
 
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from generative.data.catalog import collected
-from generative.split import HASHED, SHUFFLED
-from scenes import sampler_data
-from scenes.cli import main
-from scenes.metric_board import REAL
-from scenes.sampler_data import (
+from generative.data.split import HASHED, SHUFFLED
+from scenes.build.samplers import sampler_config
+from scenes.cli.main import main
+from scenes.data import sampler_data
+from scenes.data.sampler_data import (
     DataRecipe,
     asked_of,
     check_recipe,
@@ -23,9 +23,10 @@ from scenes.sampler_data import (
     players,
     some_examples,
 )
-from scenes.sampling import SamplerTrainee, sampler_config
+from scenes.evaluation.samplers import REAL
 from scenes.schema import SceneError, load_scene, shipped_scenes
-from sim.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
+from scenes.training.samplers import SamplerTrainee
+from sim.storage.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
 
 SCENE = """
 title = "Digits"
@@ -58,8 +59,8 @@ def trained(file, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):
-    monkeypatch.setattr("scenes.metric_board.GRADED", 20)
-    monkeypatch.setattr("scenes.metric_board.A_LABEL", 4)
+    monkeypatch.setattr("scenes.evaluation.samplers.GRADED", 20)
+    monkeypatch.setattr("scenes.evaluation.samplers.A_LABEL", 4)
 
 
 def changed(checkpoint, folder, **protocol):

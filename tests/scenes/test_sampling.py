@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.collection import Collection
+from generative.data.collection import Collection
+from generative.diffusion.schedule import SCHEDULERS
 from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
-from generative.noise import SCHEDULERS
-from scenes.cli import main
-from scenes.judging import Judge, Verdict
-from scenes.metric_board import truth_of_sentences
-from scenes.sampler_data import Examples
-from scenes.sampling import load_sampler
+from scenes.build.samplers import load_sampler
+from scenes.cli.main import main
+from scenes.cli.verbs import list_all
+from scenes.data.sampler_data import Examples
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict
+from scenes.evaluation.samplers import truth_of_sentences
+from scenes.sampling.gallery_export import GalleryExport
 from scenes.schema import load_scene, shipped_scenes
-from scenes.studio import Studio
-from scenes.verbs import list_all
-from sim.checkpoints import load_checkpoint
 from sim.records import Condition, Percept, SampleOptions
+from sim.storage.checkpoints import load_checkpoint
 
 SCENE = """
 title = "Digits, dreamt"
@@ -97,15 +97,15 @@ def test_training_writes_a_checkpoint_that_tells_of_its_data(trained):
 
 def play_on(arguments):
     """In a process of its own, to be killed."""
-    from generative import vae
-    from scenes.cli import main as run
+    from generative.models import vae
+    from scenes.cli.main import main as run
 
     vae.VALIDATE_EVERY = 1
     raise SystemExit(run(arguments))
 
 
 def test_killed_and_resumed_it_ends_in_the_same_weights(scene, tmp_path, monkeypatch):
-    monkeypatch.setattr("generative.vae.VALIDATE_EVERY", 1)
+    monkeypatch.setattr("generative.models.vae.VALIDATE_EVERY", 1)
     killed = ["train", scene, "--run", str(tmp_path / "killed"), *OFTEN, "--set", "train.updates=14"]
     process = multiprocessing.get_context("spawn").Process(target=play_on, args=[killed])
     process.start()
@@ -147,7 +147,7 @@ def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():
     low, high = (f"The ball is {h} on the left; {STATE}" for h in ("low", "high"))
     data = Collection(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64), ("pong",), np.arange(4),
                       captions=(low, high, low, ""))  # fmt: skip
-    judge = Judge("frames/pong", Examples(data, data, data.spec()), "cpu")
+    judge = SampleScorer("frames/pong", Examples(data, data, data.spec()), "cpu")
     judge.__dict__["reader"] = SimpleNamespace(
         perceive=lambda pictures: [Percept("model", caption=low) for _ in pictures]
     )
@@ -244,7 +244,7 @@ def test_a_persons_page_is_overwritten_only_where_that_is_asked_for(
     for file in mine:
         file.write_text("mine")
     with monkeypatch.context() as patch:
-        patch.setattr("scenes.sample.build_sampler", None)  # no work is done first
+        patch.setattr("scenes.sampling.command.build_sampler", None)  # no work is done first
         said = refusal(capsys, *wish, "--out", "hung")
     assert said.splitlines() == [
         "playfield: --out hung: hung/index.html would be overwritten; name another folder, or add --overwrite"
@@ -348,8 +348,8 @@ class Painter:
 
 def test_a_traversal_passes_through_the_class_that_is_asked_for():
     data = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
-    judge = Judge("paint", Examples(data, data, data.spec()), "cpu")
-    studio = Studio(Painter(), judge, 0, Condition(label="b"))
+    judge = SampleScorer("paint", Examples(data, data, data.spec()), "cpu")
+    studio = GalleryExport(Painter(), judge, 0, Condition(label="b"))
     (strip,) = studio.strips()
     assert np.abs(strip.pictures[0, 4].astype(int) - 100).max() <= 1, (
         "the middle of a row is that of its class"
@@ -357,7 +357,7 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
     (clip,) = studio.clips(4, SampleOptions())
     assert np.abs(clip.frames.astype(int) - 100).max() <= 1
-    (strip,) = Studio(Painter(), judge, 0, Condition()).strips()
+    (strip,) = GalleryExport(Painter(), judge, 0, Condition()).strips()
     assert strip.pictures[0, 4].max() <= 1, "and, where none is asked for, through the middle of all"
 
 
@@ -373,10 +373,10 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
 )
 def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
     examples = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
-    judge = Judge(data, Examples(examples, examples, examples.spec()), "cpu")
+    judge = SampleScorer(data, Examples(examples, examples, examples.spec()), "cpu")
     judge.__dict__.update(readers)
     judge.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
-    (shown,) = Studio(Painter(), judge, 0, Condition()).exhibits(
+    (shown,) = GalleryExport(Painter(), judge, 0, Condition()).exhibits(
         np.zeros((1, 2, 2, 3), np.uint8), [Verdict("x")]
     )
     assert (words, "x") in shown.facts(1)
@@ -453,8 +453,8 @@ SAMPLING = [name for name in shipped_scenes() if load_scene(name).sampler]
 
 @pytest.mark.parametrize("name", SAMPLING)
 def test_shipped_samplers_draw_what_their_cards_tell_of(name):
-    from scenes.build import chosen_device
-    from scenes.sampling import build_sampler
+    from scenes.build.devices import chosen_device
+    from scenes.data.sampler_data import build_sampler
     from sim.records import Condition, SampleOptions
 
     scene = load_scene(name)

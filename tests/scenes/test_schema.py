@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from scenes.build import scene_agent, scene_world
+from scenes.build.agents import scene_agent, scene_world
 from scenes.schema import SceneError, Train, load_scene, shipped_scenes
 from sim.errors import RequestError
 

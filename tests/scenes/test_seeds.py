@@ -11,15 +11,15 @@ import pytest
 
 from agents.evaluate import Scores, pooled
 from agents.statistics import bootstrap_interval, compare
-from scenes.cli import main
-from scenes.resume import newest_run
+from scenes.cli.main import main
 from scenes.schema import load_scene
-from scenes.seeds import grade_seeds, train_seeds
-from scenes.train import train
-from sim.checkpoints import load_checkpoint
+from scenes.training.resume import newest_run
+from scenes.training.seeds import grade_seeds, train_seeds
+from scenes.training.session import train
 from sim.errors import RequestError
 from sim.records import Episode
-from sim.runs import seed_runs
+from sim.storage.checkpoints import load_checkpoint
+from sim.storage.runs import seed_runs
 
 TINY = ["world.num_envs=2", "agent.num_steps=16", "agent.minibatch_size=32", "train.env_steps=64"]
 SETS = [part for change in TINY for part in ("--set", change)]

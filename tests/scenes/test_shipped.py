@@ -13,16 +13,17 @@ import pytest
 import tomli_w
 
 from agents.evaluate import evaluate
-from scenes import grading, metric_board, sample
-from scenes.build import build_policy, scene_agent
-from scenes.grading import grade_perception
-from scenes.living import lived_world
-from scenes.perceiving import trains_perception
-from scenes.sampling import sampler_config, trains_sampler
+from scenes.build.agents import build_policy, scene_agent
+from scenes.build.perceptions import trains_perception
+from scenes.build.samplers import sampler_config, trains_sampler
+from scenes.cli.verbs import is_trained
+from scenes.data.agent_env import agent_env
+from scenes.evaluation import perceptions, samplers
+from scenes.evaluation.perceptions import grade_perception
+from scenes.sampling import command
 from scenes.schema import load_scene, shipped_scenes
-from scenes.stage import SceneShow
-from scenes.verbs import is_trained
-from sim.checkpoints import load_card
+from scenes.watching.scene_show import SceneShow
+from sim.storage.checkpoints import load_card
 
 SCENES = [name for name in shipped_scenes() if load_scene(name).world]
 TRAINED = [name for name in SCENES if is_trained(load_scene(name))]
@@ -51,7 +52,7 @@ def test_a_scene_plays_twenty_steps(name):
 def test_a_checkpoint_reaches_its_cards_score(name):
     scene = load_scene(name)
     card = load_card(scene.resolve(scene.agent.checkpoint))
-    config = lived_world(scene, "cpu")
+    config = agent_env(scene, "cpu")
     worlds = config.make_batch(1, scene.seed)
     policy, _ = build_policy(scene, worlds, config, "cpu")
     found = evaluate(policy, config, episodes=20, seed=scene.seed + 1, greedy=scene_agent(scene).greedy)
@@ -82,9 +83,9 @@ def bare(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.mktemp("bare")))
         for name, number in {"GRADED": 6, "A_LABEL": 4, "SENTENCES": 3, "LIKELY": 3, "GROUPED": 24}.items():
-            patch.setattr(metric_board, name, number)
-        patch.setattr(grading, "GRADED", 4)
-        patch.setattr(grading, "RESAMPLES", 4)
+            patch.setattr(samplers, name, number)
+        patch.setattr(perceptions, "GRADED", 4)
+        patch.setattr(perceptions, "RESAMPLES", 4)
         yield
 
 
@@ -117,7 +118,7 @@ def quick(names, *few):
 @pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan", "states-flow"))
 def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = little(name, tmp_path)
-    found = metric_board.grade_samplers(
+    found = samplers.grade_samplers(
         replace(scene, seed=3), device="cpu", checkpoint=None, say=lambda line: None
     )
     trained = bool(scene.sampler[0].checkpoint)
@@ -128,8 +129,8 @@ def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
 @pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan"))
 def test_samplers_are_hung_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = replace(little(name, tmp_path), seed=3)
-    wish = sample.Wish(tmp_path / "hung", n=2)
-    hung = sample.sample(scene, wish, device="cpu", say=lambda line: None)
+    wish = command.SampleRequest(tmp_path / "hung", n=2)
+    hung = command.sample(scene, wish, device="cpu", say=lambda line: None)
     assert (tmp_path / "hung" / "index.html").is_file() and hung["metrics"]["images_per_second"] > 0
 
 

@@ -14,12 +14,12 @@ import av
 import pytest
 
 from scenes import signals
-from scenes.cli import main
-from scenes.progress import interruption
+from scenes.cli.main import main
+from scenes.interruption import interruption
 from scenes.signals import sigterm_as_ctrl_c
 from sim.vector import EnvWorlds
-from sim.viewer.viewer import Viewer
-from sim.viewer.window import watch
+from sim.viewer.app.viewer import Viewer
+from sim.viewer.app.window import watch
 
 OWN = 'title = "Own"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n'
 SHOWS = Path(__file__).parents[1] / "sim"
@@ -29,8 +29,8 @@ import sys
 from pathlib import Path
 from viewer_shows import CountingShow
 from scenes.signals import sigterm_as_ctrl_c
-from sim.viewer.viewer import Viewer
-from sim.viewer.window import watch
+from sim.viewer.app.viewer import Viewer
+from sim.viewer.app.window import watch
 
 draw = Viewer.draw
 
@@ -122,7 +122,7 @@ def test_what_has_nothing_to_save_stops_at_once(capsys, monkeypatch, verb):
         terminate()
 
     monkeypatch.setattr(EnvWorlds, "reset", interrupted)
-    monkeypatch.setattr("sim.viewer.window.Viewer", interrupted)
+    monkeypatch.setattr("sim.viewer.app.window.Viewer", interrupted)
     assert main(verb) == 130
     captured = capsys.readouterr()
     assert captured.err.splitlines()[-1].startswith("stopped at once") and captured.out == ""

@@ -22,16 +22,16 @@ import pytest
 
 import agents.dqn
 from agents.evaluate import Scores
-from scenes.cli import main
-from scenes.progress import duration
-from scenes.resume import check_resume
+from scenes.cli.main import main
+from scenes.console import duration
 from scenes.schema import SceneError, load_scene
-from scenes.train import TrainingFailed, train
-from scenes.trainees import trainee_of
-from sim.checkpoints import load_checkpoint
+from scenes.training.resume import check_resume
+from scenes.training.session import TrainingFailed, train
+from scenes.training.trainee import trainee_of
 from sim.errors import RequestError
 from sim.machine import MemoryRefused
-from sim.runs import RunError
+from sim.storage.checkpoints import load_checkpoint
+from sim.storage.runs import RunError
 
 #: Processes that start at once, because what is slow to import was imported by the one that they fork from.
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -180,9 +180,9 @@ def test_starting_from_a_checkpoint_uses_its_weights(tmp_path):
 
 
 def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, monkeypatch):
-    import sim.runs
+    import sim.storage.runs
 
-    write, calls = sim.runs.write_state, []
+    write, calls = sim.storage.runs.write_state, []
 
     def full(folder, state, segments):
         calls.append(folder)
@@ -190,7 +190,7 @@ def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, monke
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(folder, state, segments)
 
-    monkeypatch.setattr(sim.runs, "write_state", full)
+    monkeypatch.setattr(sim.storage.runs, "write_state", full)
     with pytest.raises(TrainingFailed, match="the disk is full; the state of step 1,024 is safe.*--resume"):
         train(small("train.checkpoint_every=1000"), tmp_path / "r", device="cpu", say=quiet)
     assert states(tmp_path / "r") == {"1024"}
@@ -354,7 +354,7 @@ def test_more_worlds_than_memory_holds_are_refused_before_they_are_made(tmp_path
 
 
 def test_a_run_in_use_is_refused(tmp_path):
-    from sim.runs import Run
+    from sim.storage.runs import Run
 
     first = Run(tmp_path / "r", resume=False)
     with pytest.raises(RunError, match="in use by another process"):
@@ -363,7 +363,7 @@ def test_a_run_in_use_is_refused(tmp_path):
 
 
 def test_the_estimate_comes_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("scenes.trainees.PROBE_PAYS", 1)
+    monkeypatch.setattr("scenes.training.agents.PROBE_PAYS", 1)
     said: list[str] = []
     train(small(), tmp_path / "r", device="cpu", say=said.append)
     assert "3,840 env steps" in said[0] and "steps/s" in said[0]
@@ -463,7 +463,7 @@ def test_a_state_that_does_not_fit_is_refused_with_nothing_written(begun, tmp_pa
     run = tmp_path / "r"
     shutil.copytree(begun, run)
     before = contents(run)
-    monkeypatch.setattr("scenes.train.check_resume", lambda kept, scene: None)
+    monkeypatch.setattr("scenes.training.session.check_resume", lambda kept, scene: None)
     with pytest.raises(RunError, match="state of step 384 in .* does not fit this scene.*--from .*384"):
         train(small("agent.network=mlp256"), run, device="cpu", resume=True, say=quiet)
     after = {path: found for path, found in contents(run).items() if "tfevents" not in path}
@@ -491,7 +491,9 @@ def test_states_fit_the_data_and_models_that_they_were_taken_of(scene, fixed, fr
 
 def test_two_trainings_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scenes.train.default_folder", lambda scene: Path("runs") / f"{scene.name}-now")
+    monkeypatch.setattr(
+        "scenes.training.session.default_folder", lambda scene: Path("runs") / f"{scene.name}-now"
+    )
     found = [train(small("train.env_steps=64"), None, device="cpu", say=quiet).folder for _ in range(2)]
     assert found == [Path("runs/cartpole-now"), Path("runs/cartpole-now-2")]
     assert weights_hash(found[0]) == weights_hash(found[1])
@@ -524,7 +526,8 @@ def test_a_scene_that_names_no_network_trains_and_is_played_by_the_one_that_was_
 def test_scores_on_the_way_are_of_what_evaluate_plays(tmp_path, monkeypatch):
     played = []
     monkeypatch.setattr(
-        "scenes.trainees.evaluate", lambda learner, config, **more: played.append(config) or Scores((), {})
+        "scenes.training.agents.evaluate",
+        lambda learner, config, **more: played.append(config) or Scores((), {}),
     )
     monkeypatch.setattr(Scores, "metrics", lambda self: {})
     scene = small("train.evaluate_every=64", "perception.0.training_origin=truth",

@@ -14,13 +14,13 @@ import pytest
 
 from agents.alphazero.train import AlphaZero
 from agents.random import Random
-from scenes.cli import entry, main
+from scenes.cli.main import entry, main
 from scenes.schema import load_scene
 from scenes.signals import sigterm_as_ctrl_c
-from scenes.uci import Engine, centipawns, seconds, serve
+from scenes.uci.engine import Engine, centipawns, seconds, serve
 from sim.catalog import make_worlds
 
-PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli import main; sys.exit(main())"]
+PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli.main import main; sys.exit(main())"]
 WORLDS = make_worlds("chess", 1, history=1)
 SPACES = WORLDS.single_observation_space, WORLDS.single_action_space
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#

@@ -22,7 +22,7 @@ from sim.catalog import (
 )
 from sim.errors import RequestError
 from sim.fields import FieldError
-from sim.installed import Installed
+from sim.gym_worlds import Installed
 from sim.vector import ActionError
 
 

@@ -11,8 +11,9 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 from safetensors.numpy import load_file
 
-from sim import files
-from sim.checkpoints import (
+from sim.errors import RequestError, WorkError
+from sim.storage import files
+from sim.storage.checkpoints import (
     CheckpointError,
     Layout,
     check_fits,
@@ -21,8 +22,7 @@ from sim.checkpoints import (
     make_card,
     save_checkpoint,
 )
-from sim.errors import RequestError, WorkError
-from sim.files import SaveError, fresh_folder, sweep
+from sim.storage.files import SaveError, fresh_folder, sweep
 
 SPACES = {"observation_space": Box(0, 255, (4, 84, 84), np.uint8), "action_space": Discrete(6)}
 

@@ -8,8 +8,8 @@ import pytest
 
 chess = pytest.importorskip("chess")
 
-from sim.chess.album import album  # noqa: E402
 from sim.chess.draw import draw_board  # noqa: E402
+from sim.chess.labelled_boards import album  # noqa: E402
 from sim.chess.pictures import PLAIN, VARIED, Variation, picture  # noqa: E402
 from sim.chess.positions import positions  # noqa: E402
 from sim.chess.sets import PIECE_SETS  # noqa: E402

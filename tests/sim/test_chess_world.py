@@ -17,7 +17,7 @@ from sim.chess.world import Chess
 from sim.conformance import check_world
 from sim.fields import FieldError
 from sim.records import Decision
-from sim.states import read_state, write_state
+from sim.storage.states import read_state, write_state
 from sim.vector import ActionError
 
 

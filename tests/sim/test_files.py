@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sim.files import SaveError, new_folder, next_free, put_in_place, write_whole
+from sim.storage.files import SaveError, new_folder, next_free, put_in_place, write_whole
 
 
 def test_the_next_free_name_counts_up_from_two(tmp_path):

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim import files
-from sim.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.errors import RequestError
-from sim.files import SaveError
 from sim.records import Segment
-from sim.runs import Run, RunError, new_folder, numbered, seed_folder, seed_runs
-from sim.states import read_state, write_state
+from sim.storage import files
+from sim.storage.checkpoints import load_checkpoint, make_card, save_checkpoint
+from sim.storage.files import SaveError
+from sim.storage.runs import Run, RunError, new_folder, numbered, seed_folder, seed_runs
+from sim.storage.states import read_state, write_state
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def metrics(run):
 HOLD = """
 import sys
 from pathlib import Path
-from sim.runs import Run
+from sim.storage.runs import Run
 run = Run(Path(sys.argv[1]), resume=False)
 run.log(1, {"loss": 0.5})
 print("held", flush=True)
@@ -278,8 +278,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from sim.checkpoints import make_card, save_checkpoint
-from sim.runs import Run
+from sim.storage.checkpoints import make_card, save_checkpoint
+from sim.storage.runs import Run
 
 def save(run, step):
     run.log(step, {"step": step})

@@ -10,7 +10,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from sim.catalog import make_world, make_worlds
 from sim.errors import RequestError
 from sim.records import Episode
-from sim.states import read_state, write_state
+from sim.storage.states import read_state, write_state
 from sim.vector import ActionError, EnvWorlds, WorldError, episode_seed, finished
 
 

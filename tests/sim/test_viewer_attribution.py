@@ -9,13 +9,13 @@ import pygame
 import pytest
 from viewer_shows import CountingShow, Driver
 
-from sim.viewer.attribution import Attributed, Attributor
-from sim.viewer.heat import ACTION, VALUE, _wordings, tinted
-from sim.viewer.history import History
-from sim.viewer.picture import draw_world
-from sim.viewer.screen import Screen
-from sim.viewer.show import Answer, Offer
-from sim.viewer.theme import Ink, canvas
+from sim.viewer.app.screen import Screen
+from sim.viewer.contract.gesture import Answer, Offer
+from sim.viewer.draw.theme import Ink, canvas
+from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, tinted
+from sim.viewer.overlays.world_picture import draw_world
+from sim.viewer.playback.attribution import Attributed, Attributor
+from sim.viewer.playback.history import History
 
 
 def maps(action=(), value=(), shape=(84, 84)):

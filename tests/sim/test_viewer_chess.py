@@ -12,9 +12,9 @@ from viewer_shows import BoardShow
 from viewer_shows import Driver as AnyDriver
 
 from sim.chess.draw import STYLES, square_corner
-from sim.chess.easel import GROUND, TRAY, captured
-from sim.viewer import picture
-from sim.viewer.theme import contrast
+from sim.chess.interactive_renderer import GROUND, TRAY, captured
+from sim.viewer.draw.theme import contrast
+from sim.viewer.overlays import world_picture
 
 PROMOTION = "1n5k/P7/8/8/8/8/8/K7 w - - 0 1"
 
@@ -22,7 +22,7 @@ PROMOTION = "1n5k/P7/8/8/8/8/8/K7 w - - 0 1"
 class Driver(AnyDriver):
     def at(self, square, flipped=False):
         height, width = self.view.moment.pictures[0].shape[:2]
-        rect = picture.place((width, height), self.viewer.layout().world)
+        rect = world_picture.place((width, height), self.viewer.layout().world)
         assert rect.size == (width, height)  # crisp: one pixel of the board is one of the window
         left, top, cell = square_corner(chess.parse_square(square), width, flipped)
         return rect.left + left + cell // 2, rect.top + (height - width) // 2 + top + cell // 2

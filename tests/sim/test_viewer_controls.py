@@ -7,8 +7,8 @@ import pygame
 import pytest
 from viewer_shows import CountingShow, Driver, writing
 
-from sim.viewer.history import FEWEST_MOMENTS
-from sim.viewer.viewer import SPEEDS
+from sim.viewer.app.viewer import SPEEDS
+from sim.viewer.playback.history import FEWEST_MOMENTS
 
 SIZE = (1280, 800)
 

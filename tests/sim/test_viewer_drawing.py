@@ -6,15 +6,18 @@ import pytest
 from viewer_shows import CountingShow
 
 from sim.records import Decision
-from sim.viewer import charts, hud, layout, panels, picture
-from sim.viewer.actions import chosen_action
-from sim.viewer.history import FEWEST_MOMENTS, History
+from sim.viewer.app.screen import Screen
+from sim.viewer.contract.gesture import Offer
+from sim.viewer.contract.moment import Moment
+from sim.viewer.draw import charts, hud, layout
+from sim.viewer.draw.layout import Need, arrange
+from sim.viewer.draw.theme import PALETTE, TEXT_PAIRS, Ink, canvas, contrast
 from sim.viewer.keymap import GameKeys, help_lines
-from sim.viewer.layout import Need, arrange
-from sim.viewer.screen import Screen
-from sim.viewer.show import Moment, Offer
-from sim.viewer.theme import PALETTE, TEXT_PAIRS, Ink, canvas, contrast
-from sim.viewer.view import Choices, Facts
+from sim.viewer.overlays import world_picture
+from sim.viewer.panels import panels
+from sim.viewer.panels.actions import chosen_action
+from sim.viewer.playback.history import FEWEST_MOMENTS, History
+from sim.viewer.playback.view import Choices, Facts
 
 SIZES = [(480, 360), (640, 480), (960, 600), (1280, 800), (1920, 1080)]
 
@@ -97,7 +100,7 @@ def test_panels_stay_at_640_by_480_and_all_show_at_1280_by_800():
     need = panels.needs(facts(), view_of())
     assert set(arrange((640, 480), 1, need).panels) >= {1, 2, 3, 4}
     assert set(arrange((1280, 800), 1, need).panels) == {1, 2, 3, 4, 6}
-    atari = picture.place((160, 210), arrange((640, 480), 1, need).world)
+    atari = world_picture.place((160, 210), arrange((640, 480), 1, need).world)
     assert atari.size == (320, 420)
 
 
@@ -114,7 +117,7 @@ def test_the_world_is_pixel_exact_at_a_whole_factor(size):
     view = view_of(moment(None, (rgb,)))
     screen = Screen(facts())
     surface = screen.draw(size, Choices(), view)
-    rect = picture.place((160, 210), screen.layout(size, Choices(), view).world)
+    rect = world_picture.place((160, 210), screen.layout(size, Choices(), view).world)
     factor = rect.width // 160
     assert factor >= 2 and rect.size == (160 * factor, 210 * factor)
     drawn = pygame.surfarray.array3d(surface.subsurface(rect)).transpose(1, 0, 2)
@@ -122,7 +125,7 @@ def test_the_world_is_pixel_exact_at_a_whole_factor(size):
 
 
 def test_a_large_world_is_shrunk_whole():
-    assert picture.place((1200, 600), pygame.Rect(0, 0, 600, 600)) == pygame.Rect(0, 150, 600, 300)
+    assert world_picture.place((1200, 600), pygame.Rect(0, 0, 600, 600)) == pygame.Rect(0, 150, 600, 300)
 
 
 def _bar_lengths(names, decision):
@@ -224,7 +227,7 @@ def test_a_grid_shows_every_world_apart():
     pictures = tuple(np.full((21, 16, 3), 40 * (i + 1), np.uint8) for i in range(5))
     numbers = np.zeros(5)
     view = view_of(Moment(pictures, numbers, numbers, numbers.astype(int)))
-    rects = picture.draw_grid(surface, Ink(), surface.get_rect(), view)
+    rects = world_picture.draw_grid(surface, Ink(), surface.get_rect(), view)
     for i, rect in enumerate(rects):
         assert surface.get_rect().contains(rect)
         assert surface.get_at(rect.center)[:3] == (40 * (i + 1),) * 3

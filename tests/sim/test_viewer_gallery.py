@@ -9,18 +9,19 @@ import pytest
 from tiny_studio import AXES, TinyStudio, neighbour_of, pictures_of
 from viewer_shows import Driver, writing
 
-from sim.viewer import layout, panels
-from sim.viewer.gallery import mosaic, sliders, wishes
+from sim.viewer.app.screen import Screen
+from sim.viewer.app.window import watch
+from sim.viewer.contract.gesture import Gesture
+from sim.viewer.draw import layout
+from sim.viewer.draw.theme import TEXT_PAIRS, Ink
+from sim.viewer.gallery.items import Items
 from sim.viewer.gallery.mask import painted
 from sim.viewer.gallery.show import GalleryShow
-from sim.viewer.gallery.tray import Tray
 from sim.viewer.gallery.worker import Worker
 from sim.viewer.keymap import BINDINGS
-from sim.viewer.screen import Screen
-from sim.viewer.show import Gesture
-from sim.viewer.theme import TEXT_PAIRS, Ink
-from sim.viewer.view import Choices
-from sim.viewer.window import watch
+from sim.viewer.overlays import gallery_mosaic
+from sim.viewer.panels import condition_panel, latent_sliders, panels
+from sim.viewer.playback.view import Choices
 
 SIZES = [(480, 360), (640, 480), (1280, 800), (1920, 1080)]
 
@@ -55,7 +56,7 @@ def pictures(driver):
 
 
 def places(driver):
-    return mosaic.places_of(driver.viewer.layout().world, driver.viewer.ink, sheet(driver))
+    return gallery_mosaic.places_of(driver.viewer.layout().world, driver.viewer.ink, sheet(driver))
 
 
 def drag(driver, start, *ends):
@@ -76,7 +77,7 @@ def inside(driver, number):
 @pytest.mark.parametrize("picture", [(64, 64), (8, 8), (32, 48)])
 def test_pictures_are_as_large_as_whole_factors_allow_and_do_not_overlap(size, picture):
     area = pygame.Rect((3, 5), size)
-    rects = mosaic.places(area, picture, 24, 8, 18)
+    rects = gallery_mosaic.places(area, picture, 24, 8, 18)
     factor = rects[0].width // picture[0]
     assert len(rects) == 24 and factor >= 1 and rects[0].size == (picture[0] * factor, picture[1] * factor)
     for i, rect in enumerate(rects):
@@ -172,7 +173,7 @@ def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
     driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
     driver.until(lambda: sheet(driver).wish == 0)
     area = inside(driver, layout.WISHES)
-    row = list(wishes.shown(area, driver.viewer.ink, sheet(driver))).index(2)
+    row = list(condition_panel.shown(area, driver.viewer.ink, sheet(driver))).index(2)
     driver.click((area.centerx, area.top + 22 * row + 11))
     driver.until(lambda: sheet(driver).wish == 2 and len(driver.view.moment.pictures) == 24)
     assert ("make", "many", 7, 16) in driver.studio.asked
@@ -245,7 +246,7 @@ def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
     driver = drive(TinyStudio())
     before = pictures(driver)
     area = inside(driver, layout.SLIDERS)
-    track = sliders.track(area, driver.viewer.ink, 2)
+    track = latent_sliders.track(area, driver.viewer.ink, 2)
     assert [slider.name for slider in sheet(driver).sliders] == list(AXES)
     drag(driver, (track.left + 4, track.centery), (track.right + 50, track.centery))
     driver.until(lambda: sheet(driver).sliders[2].value == pytest.approx(7.0))
@@ -449,7 +450,7 @@ def test_the_newest_job_comes_first_and_one_asked_for_again_is_dropped():
 
 def test_trays_keep_values_pictures_latents_and_notes_together():
     studio = TinyStudio(noted=True)
-    tray = Tray(studio)
+    tray = Items(studio)
     for drawn in studio.make(8, "anything", 1):
         tray.lay(drawn)
     moved = np.full((1, 4), 2.0, np.float32)

@@ -7,12 +7,14 @@ import pygame
 import pytest
 from viewer_shows import CountingShow, Driver, writing
 
-from sim.viewer import layout, learning, panels
-from sim.viewer.history import History
-from sim.viewer.layout import arrange
-from sim.viewer.show import Learning, Listing, Programme
-from sim.viewer.theme import PALETTE, Ink, canvas
-from sim.viewer.view import Choices, Facts
+from sim.viewer.contract.moment import Learning
+from sim.viewer.contract.show import Listing, Programme
+from sim.viewer.draw import layout
+from sim.viewer.draw.layout import arrange
+from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.panels import panels, training_panel
+from sim.viewer.playback.history import History
+from sim.viewer.playback.view import Choices, Facts
 
 
 class LearningShow(CountingShow):
@@ -81,7 +83,12 @@ def test_the_heading_is_drawn_again_when_the_training_has_gone_on():
 
 def test_the_chip_tells_waiting_following_and_held_apart():
     stands = (None, Learning(), Learning("5"), Learning("5", following=False))
-    assert [learning.chip(stand)[0] for stand in stands] == ["", "waiting", "following", "not following"]
+    assert [training_panel.chip(stand)[0] for stand in stands] == [
+        "",
+        "waiting",
+        "following",
+        "not following",
+    ]
 
 
 def test_going_back_leaves_the_run_and_coming_back_follows_it(drive):

@@ -10,13 +10,16 @@ from viewer_shows import CountingShow, Driver
 from sim.atari.truth import classes
 from sim.atari.world import Atari, AtariWorld
 from sim.records import Percept
-from sim.viewer import boxes, depth, layout, overlay, picture, sees, skeleton, squares
-from sim.viewer.history import History
-from sim.viewer.packing import Packed, size_of
-from sim.viewer.screen import Screen
-from sim.viewer.show import Answer, Offer, Readout, Seen
-from sim.viewer.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
-from sim.viewer.view import Choices, Facts
+from sim.viewer.app.screen import Screen
+from sim.viewer.contract.gesture import Answer, Offer
+from sim.viewer.contract.moment import Readout, Seen
+from sim.viewer.draw import layout
+from sim.viewer.draw.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
+from sim.viewer.overlays import board_overlay, boxes, depth, percept_overlay, skeleton, world_picture
+from sim.viewer.panels import perception_panel
+from sim.viewer.playback.frame_compression import CompressedMoment, size_of
+from sim.viewer.playback.history import History
+from sim.viewer.playback.view import Choices, Facts
 
 BLACK = np.zeros((40, 32, 3), np.uint8)
 ORIGINS = ("truth", "model", "noisy truth")
@@ -41,7 +44,7 @@ def view_of(*seen, rgb=BLACK, **fields):
 def drawn(*seen, size=(320, 400), area=None, rgb=BLACK):
     """The window's pixels, (width, height, 3), with only the world drawn."""
     surface = canvas(size)
-    picture.draw_world(surface, Ink(), area or surface.get_rect(), view_of(*seen, rgb=rgb))
+    world_picture.draw_world(surface, Ink(), area or surface.get_rect(), view_of(*seen, rgb=rgb))
     return pygame.surfarray.array3d(surface).astype(int)
 
 
@@ -163,7 +166,7 @@ def test_an_empty_or_infinite_perception_is_no_error():
     odd = model(("ball", np.nan, 0, 4, 4), ("ball", 0, 0, np.inf, 4))
     assert boxes.missed(model(), truth).all()
     assert drawn(Seen("finder", model(), truth)).any() and drawn(Seen("finder", odd, truth)).any()
-    assert sees.line(Seen("finder", model())).words == "nothing detected"
+    assert perception_panel.line(Seen("finder", model())).words == "nothing detected"
 
 
 @pytest.mark.parametrize(("white_at_bottom", "corner"), [(1, (0, 0)), (0, (70, 70))])
@@ -173,16 +176,16 @@ def test_a_board_marks_only_the_squares_that_are_misread(written, white_at_botto
     read = Percept("model", fen="qn6/8/8/8/8/8/8/4K3")
     seen = Seen("reader", read, truth, board=(0, 0, 8, 8))
     pixels = drawn(seen, size=(80, 80), rgb=np.zeros((8, 8, 3), np.uint8))
-    assert squares.misread(seen) == {0: "q"} and [text for text, _ in written] == ["q"]
+    assert board_overlay.misread(seen) == {0: "q"} and [text for text, _ in written] == ["q"]
     xs, ys = np.nonzero(is_color(pixels, PALETTE.negative))
     assert (xs.min(), ys.min(), xs.max(), ys.max()) == (*corner, corner[0] + 9, corner[1] + 9)
-    assert sees.words(seen) == "3 pieces"
+    assert perception_panel.words(seen) == "3 pieces"
 
 
 def test_what_is_no_board_misreads_no_square():
     truth = Percept("truth", fen="8/8/8/8/8/8/8/8")
     for nonsense in ("", "9/8", "rnbq", "8/8/8/8/8/8/8/8/8"):
-        assert squares.misread(Seen("reader", Percept("model", fen=nonsense), truth)) == {}
+        assert board_overlay.misread(Seen("reader", Percept("model", fen=nonsense), truth)) == {}
 
 
 def test_classes_keep_their_colours_and_any_two_of_a_game_differ():
@@ -203,7 +206,7 @@ def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone
     expected = 0.55 * 100 + 0.45 * np.array(CLASS_COLORS[1])
     np.testing.assert_allclose(pixels[350, 200], expected, atol=2)
     np.testing.assert_array_equal(pixels[150, 200], (100, 100, 100))
-    assert sees.words(seen) == "leg"
+    assert perception_panel.words(seen) == "leg"
 
 
 def test_edges_of_the_true_mask_are_where_its_classes_meet():
@@ -232,15 +235,17 @@ def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
     assert tuple(sky[0]) == PALETTE.raised != tuple(sky[1])
     assert depth.span([np.full((3, 3), np.nan)]) is None
     nothing = Seen("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))
-    assert drawn(nothing).any() and sees.words(nothing) == ""
+    assert drawn(nothing).any() and perception_panel.words(nothing) == ""
 
 
 @pytest.mark.parametrize("size", [(160, 160), (376, 420), (600, 400)])
 def test_an_inset_stands_beside_the_picture_or_in_its_corner(size):
     area = pygame.Rect((0, 0), size)
-    rect = picture.place((160, 160), area)
+    rect = world_picture.place((160, 160), area)
     seen = Seen("depth", Percept("model", depth=np.ones((8, 8))), Percept("truth", depth=np.ones((8, 8))))
-    place = overlay.Corners(Ink(), area, rect).take(depth.inset_size(Ink(), seen, area, rect), "right")
+    place = percept_overlay.Corners(Ink(), area, rect).take(
+        depth.inset_size(Ink(), seen, area, rect), "right"
+    )
     if place is None:
         assert size == (160, 160)  # no room at all
     else:
@@ -257,7 +262,7 @@ def test_points_are_joined_and_hidden_ones_are_hollow():
     assert color != skeleton.side_color("right knee") != skeleton.side_color("head")
     assert tuple(pixels[80, 100]) == tuple(pixels[160, 100]) == color
     assert tuple(pixels[240, 100]) == PALETTE.ground
-    assert sees.words(seen) == "2 of 3 points"
+    assert perception_panel.words(seen) == "2 of 3 points"
 
 
 def test_sentences_and_labels_are_set_beside_what_is_true(written):
@@ -277,9 +282,9 @@ def test_a_sentence_stands_under_the_picture_where_that_costs_it_nothing(written
     long = Seen("narrator", Percept("model", caption="word " * 60))
     for size in ((640, 480), (1280, 800)):
         screen = Screen(Facts.of(CountingShow()))
-        plain = picture.place((160, 210), screen.layout(size, Choices(), view_of(rgb=rgb)).world)
+        plain = world_picture.place((160, 210), screen.layout(size, Choices(), view_of(rgb=rgb)).world)
         found = screen.layout(size, Choices(), view_of(long, rgb=rgb))
-        told = picture.place((160, 210), found.world)
+        told = world_picture.place((160, 210), found.world)
         assert told.size == plain.size
         written.clear()
         screen.draw(size, Choices(), view_of(long, rgb=rgb))
@@ -292,7 +297,7 @@ def test_a_sentence_stands_under_the_picture_where_that_costs_it_nothing(written
 def test_a_line_says_who_what_and_how_far_off():
     found = model(("ball", 0, 0, 2, 2), *[("brick", k, 4, k + 1, 6) for k in range(108)])
     scores = (Readout("ball", 3.04, "px off"), Readout("AP50", 0.971), Readout("lost", float("nan"), "px"))
-    line = sees.line(Seen("finder", found, None, scores, ("brick", "ball")))
+    line = perception_panel.line(Seen("finder", found, None, scores, ("brick", "ball")))
     assert line == ("model", "108 × brick, ball", ("ball 3.0 px off", "AP50 .97", "lost – px"))
 
 
@@ -352,9 +357,9 @@ def test_remembered_maps_count_and_come_back_bit_for_bit():
         Seen("b", Percept("model", depth=-metres, keypoints={"hip": (1.0, 2.0, 1.0)})),
     )
     whole = replace(CountingShow().start(0), seen=seen)
-    packed = Packed.of(whole)
+    packed = CompressedMoment.of(whole)
     assert size_of(whole) == BLACK.nbytes + 2 * mask.nbytes + 2 * metres.nbytes
-    assert packed.nbytes < size_of(whole) and Packed.of(whole, packed).nbytes < packed.nbytes
+    assert packed.nbytes < size_of(whole) and CompressedMoment.of(whole, packed).nbytes < packed.nbytes
     again = packed.unpacked()
     np.testing.assert_array_equal(again.pictures[0], whole.pictures[0])
     for one, kept in zip(again.seen, seen, strict=True):

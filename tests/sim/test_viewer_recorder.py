@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sim.viewer.draw.theme import canvas
 from sim.viewer.errors import RecordingFailed, ViewerError
-from sim.viewer.recorder import Recorder, check_target
-from sim.viewer.theme import canvas
+from sim.viewer.output.recorder import Recorder, check_target
 
 
 def record(path, count, size=(64, 48), fps=30, overwrite=False):

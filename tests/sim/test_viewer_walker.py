@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sim.viewer.show import Gesture
+from sim.viewer.contract.gesture import Gesture
 from sim.walker.world import Walker
 
 

@@ -12,12 +12,12 @@ import pygame
 import pytest
 from viewer_shows import CountingShow
 
-from sim.viewer import window
+from sim.viewer.app import window
+from sim.viewer.app.window import watch
 from sim.viewer.errors import ViewerError
-from sim.viewer.history import History
-from sim.viewer.recorder import Recorder
-from sim.viewer.simulation import Simulation
-from sim.viewer.window import watch
+from sim.viewer.output.recorder import Recorder
+from sim.viewer.playback.history import History
+from sim.viewer.playback.simulation import Simulation
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +239,7 @@ def test_the_viewer_imports_neither_torch_nor_a_world():
     import subprocess
     import sys
 
-    code = "import sys, sim.viewer.window; print({'torch', 'ale_py', 'av', 'PIL'} & set(sys.modules))"
+    code = "import sys, sim.viewer.app.window; print({'torch', 'ale_py', 'av', 'PIL'} & set(sys.modules))"
     result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

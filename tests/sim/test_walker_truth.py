@@ -14,7 +14,7 @@ from sim.walker import opengl, pictures  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
-from sim.walker.footage import Filming, footage  # noqa: E402
+from sim.walker.labelled_episodes import Filming, footage  # noqa: E402
 from sim.walker.opengl import refusal  # noqa: E402
 from sim.walker.palette import STANDARD, varied  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
@@ -291,7 +291,7 @@ def test_where_limbs_meet_there_are_no_specks(monkeypatch):
 
 TELL = """
 import hashlib
-from sim.walker.footage import Filming, footage
+from sim.walker.labelled_episodes import Filming, footage
 rgb, percepts = next(footage("ant", [9], Filming(size=48, frames=2)))
 print(hashlib.sha256(rgb.tobytes() + percepts[1].mask.tobytes() + percepts[1].depth.tobytes()).hexdigest())
 """

@@ -9,7 +9,7 @@ import pytest
 from agents.random import RandomPolicy
 from sim.catalog import make_worlds
 from sim.conformance import ConformanceError, check_policy, check_world
-from sim.installed import Installed
+from sim.gym_worlds import Installed
 from sim.records import Decision
 from sim.vector import EnvWorlds
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.viewer.gallery.studio import About, Axis, Drawn, Neighbour
+from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
 
 AXES = ("left", "down", "red", "round")
 

@@ -12,12 +12,12 @@ import pygame
 from sim.chess.rules import ChessGame
 from sim.chess.world import Chess
 from sim.records import Decision, Episode
-from sim.viewer import panels
-from sim.viewer.controls import Controls
-from sim.viewer.layout import arrange
-from sim.viewer.show import Moment
-from sim.viewer.theme import Ink
-from sim.viewer.viewer import Viewer
+from sim.viewer.app.controls import Controls
+from sim.viewer.app.viewer import Viewer
+from sim.viewer.contract.moment import Moment
+from sim.viewer.draw.layout import arrange
+from sim.viewer.draw.theme import Ink
+from sim.viewer.panels import panels
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
 

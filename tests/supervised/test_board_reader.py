@@ -13,7 +13,9 @@ from sim.chess.positions import positions
 from sim.chess.themes import dressed
 from sim.chess.truth import CORNERS, Place, truth_of
 from sim.records import Budget, Percept
-from supervised.board_reader import (
+from supervised.data.views import Views
+from supervised.metrics.answers import squares
+from supervised.vision.board_reader import (
     ALTERNATING,
     ENDS,
     PIECES,
@@ -36,8 +38,6 @@ from supervised.board_reader import (
     slid,
     turned_hues,
 )
-from supervised.metrics.answers import squares
-from supervised.views import Views
 
 STYLE = dressed("sage", "tokens")
 FEW = chess.Board("k7/8/8/8/8/8/8/K5Q1 w - - 0 1")

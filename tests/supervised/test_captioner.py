@@ -7,10 +7,19 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.captioner import HEIGHT, NOTHING, WIDTH, Captioner, Captions, blurred, caption_loss, from_rgb
+from supervised.data.views import Views
+from supervised.language.caption_grammars import STILLS, parse
 from supervised.metrics import grade
-from supervised.views import Views
-from supervised.wording import STILLS, parse
+from supervised.vision.captioner import (
+    HEIGHT,
+    NOTHING,
+    WIDTH,
+    Captioner,
+    Captions,
+    blurred,
+    caption_loss,
+    from_rgb,
+)
 
 FREEWAY = STILLS["freeway"]
 WORDS = FREEWAY.vocabulary

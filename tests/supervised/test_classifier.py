@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.classifier import SIDE, Classifier, shrunk
+from supervised.data.views import Views
 from supervised.metrics.grading import grade
-from supervised.views import Views
+from supervised.vision.classifier import SIDE, Classifier, shrunk
 
 NAMES = ("stripes", "dots", "plain")
 

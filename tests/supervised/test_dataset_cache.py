@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from sim.records import Percept
-from supervised import dataset_cache, source_digest
-from supervised.dataset_cache import Request, cached, is_cached, one_thread
-from supervised.percept_arrays import pack_percepts, unpack_percepts
-from supervised.views import Views
+from supervised.data import dataset_cache, source_digest
+from supervised.data.dataset_cache import Request, cached, is_cached, one_thread
+from supervised.data.percept_arrays import pack_percepts, unpack_percepts
+from supervised.data.views import Views
 
 #: A value of every field of a percept that no other value is taken for.
 FULL = {
@@ -108,9 +108,17 @@ def test_data_are_made_once_and_again_when_the_file_is_damaged(folder):
     [
         (["generative.data.frames", "sim.atari.world"], "sim.atari.games.sports", "sim.chess.draw"),
         (["generative.data.boards"], "sim.chess.sets.staunton", "sim.atari.truth"),
-        (["generative.data.states", "sim.walker.world"], "sim.walker.simulation", "sim.viewer.show"),
-        (["supervised.sights.walker", "sim.walker.world"], "sim.walker.footage", "supervised.fit"),
-        (["supervised.sights.chess", "sim.chess.world"], "sim.chess.album", "sim.walker.world"),
+        (["generative.data.states", "sim.walker.world"], "sim.walker.simulation", "sim.viewer.contract.show"),
+        (
+            ["supervised.data.label_sources.walker", "sim.walker.world"],
+            "sim.walker.labelled_episodes",
+            "supervised.fit",
+        ),
+        (
+            ["supervised.data.label_sources.chess", "sim.chess.world"],
+            "sim.chess.labelled_boards",
+            "sim.walker.world",
+        ),
     ],
 )
 def test_data_follow_from_all_that_their_modules_import_and_not_from_all_there_is(modules, within, without):

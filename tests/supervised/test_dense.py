@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised import dense
-from supervised.dense import Grid, Mirrored, inputs_of
-from supervised.depth import MIDDLE, Depth, depth_loss, metres
+from supervised.data.views import Views
 from supervised.metrics.grading import grade
-from supervised.pose import Pose, joints, peaks, pose_loss
-from supervised.segmenter import Segmenter, parts, segmentation_loss
-from supervised.unet import UNet, unfolded
-from supervised.views import Views
+from supervised.vision import dense
+from supervised.vision.dense import Grid, Mirrored, inputs_of
+from supervised.vision.depth import MIDDLE, Depth, depth_loss, metres
+from supervised.vision.pose import Pose, joints, peaks, pose_loss
+from supervised.vision.segmenter import Segmenter, parts, segmentation_loss
+from supervised.vision.unet import UNet, unfolded
 
 SIDE = 32
 PLAIN = Grid((SIDE, SIDE), (SIDE, SIDE))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.detector import Detector, Targets, detection_loss, from_rgb, generalized_iou, waves
-from supervised.views import Views
+from supervised.data.views import Views
+from supervised.vision.detector import Detector, Targets, detection_loss, from_rgb, generalized_iou, waves
 
 CLASSES = ("red", "green")
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60)}

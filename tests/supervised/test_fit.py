@@ -15,10 +15,10 @@ from torch import nn
 
 from sim.machine import MemoryRefused
 from sim.records import Budget
-from sim.states import read_state, write_state
+from sim.storage.states import read_state, write_state
 from supervised import fit as fitting_loop
 from supervised.fit import Fit, FitOptions, fits_exactly
-from supervised.numerics import NonFiniteError
+from supervised.tensors import NonFiniteError
 
 
 class Line:

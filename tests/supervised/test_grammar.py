@@ -10,9 +10,9 @@ import pytest
 from sim.atari.truth import facts as told
 from sim.catalog import make_world
 from sim.records import Percept
-from supervised.grammar import CaptionError, Clause, Grammar, Number, Words, join, split
+from supervised.language.caption_grammars import GRAMMARS, parse
+from supervised.language.grammar import CaptionError, Clause, Grammar, Number, Words, join, split
 from supervised.metrics import grade
-from supervised.wording import GRAMMARS, parse
 
 #: Fact → values on both sides of every border that a table draws, and far beyond.
 EDGES = {

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from sim.records import Percept
+from supervised.language.caption_grammars import parse
 from supervised.metrics.breakdown import by_class
-from supervised.metrics.grading import tally
-from supervised.wording import parse
+from supervised.metrics.grading import accumulate
 
 
 def rows(kind, said, true, names=()):
     predicted, truth = ([Percept("model", **{kind: v}) for v in values] for values in (said, true))
-    counted = tally(kind, predicted, truth, parse=parse)
+    counted = accumulate(kind, predicted, truth, parse=parse)
     return by_class(kind, counted, predicted, truth, names, parse)
 
 

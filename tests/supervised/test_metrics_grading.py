@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.records import Percept
-from supervised.metrics import grade, intervals, tally
+from supervised.metrics import accumulate, grade, intervals
 from supervised.metrics.answers import calibration_error, reliability, squares
 
 START = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR"
@@ -131,9 +131,9 @@ def test_neighbours_of_one_episode_are_one_piece_of_evidence():
     right = [True] * 5 + [False] * 3
     few = labels(["pong" if hit else "tennis" for hit in right])
     truth = [Percept("truth", label="pong")]
-    alone = intervals(tally("label", few, truth * 8), range(8))["top1"]
+    alone = intervals(accumulate("label", few, truth * 8), range(8))["top1"]
     many = [answer for answer in few for _ in range(50)]
-    counted = tally("label", many, truth * 400)
+    counted = accumulate("label", many, truth * 400)
     together = intervals(counted, np.repeat(np.arange(8), 50).tolist())["top1"]
     apart = intervals(counted, range(400))["top1"]
     assert together == alone
@@ -144,7 +144,7 @@ def test_neighbours_of_one_episode_are_one_piece_of_evidence():
 def test_intervals_have_the_width_of_theory():
     """Of n independent answers with share p: ±1.96 √(p (1 − p) / n)."""
     words = labels(["pong"] * 120 + ["tennis"] * 80)
-    low, high = intervals(tally("label", words, labels(["pong"] * 200)), range(200), 4_000)["top1"]
+    low, high = intervals(accumulate("label", words, labels(["pong"] * 200)), range(200), 4_000)["top1"]
     width = 1.96 * np.sqrt(0.6 * 0.4 / 200)
     assert (low, high) == pytest.approx((0.6 - width, 0.6 + width), abs=0.01)
 
@@ -158,7 +158,7 @@ def test_every_figure_has_an_interval_around_it():
         for _ in range(30)
     ]
     figures = grade("boxes", said, truth)
-    ends = intervals(tally("boxes", said, truth), [i // 3 for i in range(30)], 200)
+    ends = intervals(accumulate("boxes", said, truth), [i // 3 for i in range(30)], 200)
     assert set(ends) == set(figures) == {"ap", "ap50"}
     assert all(ends[name][0] <= figures[name] <= ends[name][1] for name in figures)
     assert ends["ap"][0] < ends["ap"][1]
@@ -168,12 +168,15 @@ def test_resamples_without_a_meaning_are_left_out():
     """One of two episodes shows no ball: drawn twice it has no precision."""
     ball = Percept("truth", boxes=np.array([[0, 0, 4, 4]]), labels=("ball",))
     empty = Percept("truth", boxes=np.zeros((0, 4)))
-    assert intervals(tally("boxes", [ball, empty], [ball, empty]), "ab", 50) == {"ap": (1, 1), "ap50": (1, 1)}
-    assert intervals(tally("boxes", [empty] * 2, [empty] * 2), "ab", 50) == {}
+    assert intervals(accumulate("boxes", [ball, empty], [ball, empty]), "ab", 50) == {
+        "ap": (1, 1),
+        "ap50": (1, 1),
+    }
+    assert intervals(accumulate("boxes", [empty] * 2, [empty] * 2), "ab", 50) == {}
 
 
 def test_one_episode_tells_nothing_about_others():
-    counted = tally("label", labels(["pong"]), labels(["pong"]))
+    counted = accumulate("label", labels(["pong"]), labels(["pong"]))
     assert intervals(counted, ["only"]) == {}
     with pytest.raises(ValueError, match="2 groups are not one for each of 1"):
         intervals(counted, ["one", "two"])

@@ -8,9 +8,9 @@ import pytest
 from sim.catalog import load
 from sim.conformance import check_perception
 from supervised.catalog import PERCEPTIONS
-from supervised.detector import Detector
+from supervised.language.caption_grammars import STILLS
 from supervised.metrics.grading import KINDS
-from supervised.wording import STILLS
+from supervised.vision.detector import Detector
 
 #: Kind → names to build a model for.
 NAMES = {

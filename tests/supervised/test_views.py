@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.catalog import make_worlds
-from supervised.views import Fidgety, Views, joined, watched
+from supervised.data.views import StickyRandomPolicy, Views, joined, watched
 
 
 def pong(seed):
@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_views_and_another_one_others():
 
 
 def test_staying_power_differs_from_world_to_world():
-    fidgety = Fidgety(6, 4, seed=0)
+    fidgety = StickyRandomPolicy(6, 4, seed=0)
     actions = np.stack([fidgety.act().copy() for _ in range(2_000)])
     held = (actions[1:] == actions[:-1]).mean(0)
     stay = np.linspace(0, 0.95, 4)

@@ -10,10 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from sim.records import Array
+from sim.viewer.contract.gallery_page import Mode, Sheet, Slider
+from sim.viewer.contract.studio import About, Axis, Drawn, Studio
+from sim.viewer.gallery.items import Items
 from sim.viewer.gallery.mask import brush_radius, painted
-from sim.viewer.gallery.sheet import Mode, Sheet, Slider
-from sim.viewer.gallery.studio import About, Axis, Drawn, Studio
-from sim.viewer.gallery.tray import Tray
 from sim.viewer.gallery.worker import Worker
 
 SAMPLES = 24  # on a page: 6 × 4 at twice their size in a window of 1280 × 800, if they are 64 × 64
@@ -29,7 +29,7 @@ class Page:
     """One page of examples, as far as they have been made."""
 
     mode: Mode
-    tray: Tray
+    tray: Items
     total: int
     chosen: int = 0
     about: About = About()
@@ -77,7 +77,7 @@ class Gallery:
         self.mask: Array = np.zeros(studio.size[::-1], bool)
         self.brush = (studio.size[0] / 2, studio.size[1] / 2)
         self._begun = 0.0  # time.perf_counter() when a page was asked for
-        self._page = Page("samples", Tray(studio), total)
+        self._page = Page("samples", Items(studio), total)
         self._before: list[Page] = []  # pages to go back to
         self._route: Array = np.zeros(0)  # (n, L) of a latent walk, in the order of the page it began on
 
@@ -87,7 +87,7 @@ class Gallery:
         return self._page.mode
 
     @property
-    def tray(self) -> Tray:
+    def tray(self) -> Items:
         """The examples on the page."""
         return self._page.tray
 
@@ -197,7 +197,7 @@ class Gallery:
         end: Callable[[], None] | None = None,
     ) -> None:
         chosen = self._page.chosen if mode != "path" else 0
-        self._page = Page(mode, Tray(self.studio), self.total, chosen, About(axes=self.axes))
+        self._page = Page(mode, Items(self.studio), self.total, chosen, About(axes=self.axes))
         self._settle()
         self._begun, self.seconds = time.perf_counter(), 0.0
         self.worker.ask("sheet", words, work, take or self._lay, end or self._laid)
@@ -221,7 +221,7 @@ class Gallery:
         self._page.total = max(1, len(self.tray)) if self.mode != "fill" else self._page.total
 
     def _lay_step(self, drawn: Drawn) -> None:
-        self._page.tray = Tray(self.studio)
+        self._page.tray = Items(self.studio)
         self._page.tray.lay(drawn)
         self.steps += 1
         self.fresh = True

@@ -1,7 +1,8 @@
 """Gallery as a `Show`: takes keys and gestures, and gives moments.
 
-Satisfies `sim.viewer.show.Show`, `Interactive` and `Working`. Attended, it waits for a person, and heavy work
-has threads of its own; unattended, as in a recording, it runs through all operations by itself (`tour`).
+Satisfies `Show`, `Interactive` and `Working` of `sim.viewer.contract`. Attended, it waits for a person, and
+heavy work has threads of its own; unattended, as in a recording, it runs through all operations by itself
+(`demo`).
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.moment import Moment, Readout
+from sim.viewer.contract.studio import Studio
+from sim.viewer.gallery.demo import tour
 from sim.viewer.gallery.gallery import SAMPLES, Gallery
 from sim.viewer.gallery.mask import brush_radius
-from sim.viewer.gallery.studio import Studio
-from sim.viewer.gallery.tour import tour
-from sim.viewer.show import Answer, Gesture, Moment, Offer, Readout
 
 RATE = 15.0  # moments a second of a latent walk
 NUDGE = 0.04  # of a slider's length that a key moves it
@@ -58,7 +60,7 @@ class GalleryShow:
     # Show
 
     def start(self, seed: int | None) -> Moment:
-        """Draw new samples; see `sim.viewer.show.Show`."""
+        """Draw new samples; see `sim.viewer.contract.show.Show`."""
         gallery = self._gallery
         gallery.seed = gallery.seed + 1 if seed is None else seed
         self._length = 0
@@ -90,15 +92,15 @@ class GalleryShow:
 
     @property
     def waits(self) -> bool:
-        """Whether nothing moves by itself; see `sim.viewer.show.Interactive`."""
+        """Whether nothing moves by itself; see `sim.viewer.contract.gesture.Interactive`."""
         return self._attended and self._gallery.walked < 0
 
     def listen(self, tell: Callable[[], None]) -> None:
-        """See `sim.viewer.show.Working`."""
+        """See `sim.viewer.contract.show.Working`."""
         self._gallery.listen(tell)
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Handle a gesture; see `sim.viewer.show.Interactive`."""
+        """Handle a gesture; see `sim.viewer.contract.gesture.Interactive`."""
         gallery, x, y = self._gallery, gesture.x, gesture.y
         gallery.fresh = False
         if gesture.kind == "news":

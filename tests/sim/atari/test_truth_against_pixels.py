@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from palette_segments import ALIKE, segments
 
-from scenes.build import build_policy, scene_world
+from scenes.build.agents import build_policy, scene_world
 from scenes.schema import load_scene
 from sim.atari.truth import GAMES, facts, objects
 from sim.catalog import make_world

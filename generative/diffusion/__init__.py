@@ -1,0 +1,1 @@
+"""Diffusion models: schedule, sampling loop, networks, distillation, diffusers pipelines."""

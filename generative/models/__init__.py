@@ -1,0 +1,1 @@
+"""GAN, VAE, flows and DeepCluster: one algorithm a file."""

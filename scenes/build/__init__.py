@@ -1,0 +1,1 @@
+"""From a checked scene to the things themselves: worlds, agents, perceptions, samplers."""

@@ -1,0 +1,167 @@
+"""From a checked scene to the things themselves: worlds, agents, perceptions, samplers.
+
+The only place where the folders' catalogues meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+
+from agents.catalog import AGENTS
+from scenes.build.devices import use_threads
+from scenes.schema import Scene, SceneError, own_keys
+from sim.catalog import load, world_config
+from sim.fields import construct
+from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
+from sim.storage.checkpoints import Card, Checkpoint, CheckpointError, check_fits, load_checkpoint, make_card
+from sim.vector import Worlds
+
+PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are"
+
+
+#: What an agent's network is made by; where weights are given, their card has the say.
+SHAPE = ("network", "dueling", "quantiles")
+
+
+def scene_world(scene: Scene) -> WorldConfig:
+    """The scene's world, not yet started.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if scene.world is None:
+        raise SceneError(f"{scene.source.name} has no [world]")
+    where = f"{scene.source.name}, [world]"
+    return world_config(scene.world.use, scene.world.fields, where, own_keys(scene.world))
+
+
+def scene_agent(scene: Scene) -> AgentConfig:
+    """The scene's agent, not yet built.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if scene.agent is None:
+        raise SceneError(f"{scene.source.name} has no [agent]")
+    cls = load(AGENTS, scene.agent.use, "agent")
+    where = f"{scene.source.name}, [agent]"
+    config: AgentConfig = construct(cls, scene.agent.fields, where, own_keys(scene.agent))
+    return config
+
+
+def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
+    """The scene with the network of its agent named, by what is observed where the scene is silent."""
+    agent: Any = scene_agent(scene)
+    if scene.agent is None or getattr(agent, "network", "") is not None:
+        return scene
+    chosen = {"network": agent.for_observations(observation_space).network}
+    raw = scene.raw | {"agent": scene.raw.get("agent", {}) | chosen}
+    return replace(scene, agent=replace(scene.agent, fields=scene.agent.fields | chosen), raw=raw)
+
+
+def build_policy(
+    scene: Scene, worlds: Worlds, config: WorldConfig, device: str, checkpoint: Path | None = None
+) -> tuple[Policy, Card | None]:
+    """The scene's agent for `worlds`, with the weights of its checkpoint where it has one.
+
+    Args:
+        scene: says which agent.
+        worlds: the spaces it must fit.
+        config: the world, for the checkpoint's sake.
+        device: `chosen_device`.
+        checkpoint: instead of the scene's own.
+
+    Returns:
+        The agent and the card of its checkpoint; None if it is untrained.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    silent = getattr(scene_agent(scene), "network", "") is None
+    scene = settled(scene, worlds.single_observation_space)
+    agent = scene_agent(scene)
+    assert scene.agent is not None
+    if checkpoint is None and scene.agent.checkpoint:
+        checkpoint = scene.resolve(scene.agent.checkpoint)
+    loaded = None if checkpoint is None else load_checkpoint(checkpoint)
+    if loaded is not None:
+        check_agent(scene, loaded, worlds, config)
+        agent = shaped(scene, agent, loaded)
+    if silent:  # when the device was chosen nobody knew the network yet
+        use_threads(agent)
+    policy = agent.build(
+        worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
+    )
+    if loaded is None:
+        return policy, None
+    if not isinstance(policy, Learner):
+        raise SceneError(f'agent "{scene.agent.use}" has nothing to learn and takes no checkpoint')
+    loaded.give(policy)
+    return policy, loaded.card
+
+
+def shaped(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentConfig:
+    """`agent` with the network that the checkpoint's weights belong to: the scene's recipe may have moved on.
+
+    What a person set by hand stays as it was set, and does not fit then.
+
+    Raises:
+        CheckpointError: if the card tells of a network that there is not.
+    """
+    cls, told = type(agent), checkpoint.card["config"]
+    by_hand = {change.partition("=")[0].strip() for change in scene.changes}
+    keys = [key for key in SHAPE if hasattr(cls, key) and f"agent.{key}" not in by_hand]
+    try:
+        return replace(agent, **{key: told.get(key, getattr(cls, key)) for key in keys})  # type: ignore[type-var]
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint.folder / 'card.toml'}: {error}") from error
+
+
+def check_agent(
+    scene: Scene, checkpoint: Checkpoint, worlds: Worlds, config: WorldConfig, *, any_agent: bool = False
+) -> None:
+    """Refuse a checkpoint of another world or space, or of another agent than the scene's unless any will do.
+
+    Raises:
+        CheckpointError: with every difference.
+    """
+    check_fits(
+        checkpoint,
+        kind="agent",
+        name=None if any_agent or scene.agent is None else scene.agent.use,
+        world=config.name,
+        observation_space=worlds.single_observation_space,
+        action_space=worlds.single_action_space,
+    )
+
+
+def agent_card(
+    scene: Scene,
+    agent: AgentConfig,
+    config: WorldConfig,
+    worlds: Worlds,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of the scene's agent."""
+    assert scene.agent is not None
+    return make_card(
+        "agent",
+        scene.agent.use,
+        asdict(agent),  # type: ignore[call-overload]
+        seed=scene.seed,
+        trained=trained,
+        world=config.name,
+        observation_space=worlds.single_observation_space,
+        action_space=worlds.single_action_space,
+        preprocessing=getattr(config, "preprocessing", PREPROCESSING),
+        protocol=config.protocol(),
+        scores=scores,
+    )

@@ -1,0 +1,38 @@
+"""The device that models run on, and the number of torch's threads."""
+
+from __future__ import annotations
+
+import os
+
+from scenes.schema import SceneError
+from sim.machine import processors
+from sim.protocols import AgentConfig
+
+
+def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
+    """``auto`` becomes ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
+
+    Raises:
+        SceneError: if a GPU is asked for and there is none.
+    """
+    import torch
+
+    use_threads(agent)
+    if wish == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise SceneError("--device cuda: torch sees no GPU here; use --device cpu")
+    return wish
+
+
+def use_threads(agent: AgentConfig | None = None) -> None:
+    """Let torch use every core, or one thread for an agent whose network is an ``mlp``.
+
+    Handing such small products to a second thread costs more than it saves. OMP_NUM_THREADS, where it is
+    set, is obeyed.
+    """
+    import torch
+
+    if not os.environ.get("OMP_NUM_THREADS"):
+        small = (getattr(agent, "network", None) or "").startswith("mlp")
+        torch.set_num_threads(1 if small else processors())

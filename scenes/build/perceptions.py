@@ -1,0 +1,108 @@
+"""A scene's perceptions: configured, built, and given their checkpoints' weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from scenes.build.agents import scene_world
+from scenes.schema import Perception, Scene, own_keys
+from sim.catalog import load, world_config
+from sim.fields import construct
+from sim.protocols import PerceptionConfig, PerceptionModel, WorldConfig
+from sim.storage.checkpoints import Card, check_fits, load_checkpoint
+from supervised.catalog import PERCEPTIONS
+from supervised.data.label_sources import SeveralLabelSources, label_source
+from supervised.data.views import LabelSource
+from supervised.metrics.grading import Kind
+
+
+def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
+    """The keys of one of the scene's perceptions.
+
+    Raises:
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    table = scene.perception[number]
+    cls = load(PERCEPTIONS, table.use, "perception")
+    where = f"{scene.source.name}, [[perception]] number {number}"
+    config: PerceptionConfig = construct(cls, table.fields, where, own_keys(table))
+    return config
+
+
+def scene_worlds(scene: Scene, config: PerceptionConfig) -> list[WorldConfig]:
+    """The worlds that a perception learns from: those that it names itself, else the scene's own.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    own = scene_world(scene)
+    names: tuple[str, ...] = getattr(config, "worlds", ())
+    where = f"{scene.source.name}, worlds"
+    return [world_config(name, {}, where) for name in names] or [own]
+
+
+def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:
+    """What a perception sees of them.
+
+    Raises:
+        SceneError: if the scene has no world.
+        NoLabelsError: if a world does not know the truth about its pictures.
+    """
+    sights = [label_source(world) for world in scene_worlds(scene, config)]
+    return sights[0] if len(sights) == 1 else SeveralLabelSources(sights)
+
+
+def told_by(config: PerceptionConfig) -> Kind:
+    """What a perception tells."""
+    kind: Any = config.tells
+    return kind  # type: ignore[no-any-return]
+
+
+def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
+    """The names that one of the scene's perceptions chooses from; see `supervised.data.views.LabelSource`.
+
+    Raises:
+        SceneError, NoLabelsError: if its worlds do not know what it tells.
+    """
+    config = perception_config(scene, number)
+    return scene_label_source(scene, config).vocabulary(told_by(config))
+
+
+def build_perception(
+    scene: Scene, number: int, classes: tuple[str, ...], device: str, checkpoint: Path | None = None
+) -> tuple[PerceptionModel, Card | None]:
+    """One of the scene's perceptions, with the weights of its checkpoint where it has one.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    table = scene.perception[number]
+    model = perception_config(scene, number).build(classes, seed=scene.seed, device=device)
+    if checkpoint is None and table.checkpoint:
+        checkpoint = scene.resolve(table.checkpoint)
+    if checkpoint is None:
+        return model, None
+    return model, load_perception(model, table, classes, checkpoint)
+
+
+def load_perception(
+    model: PerceptionModel, table: Perception, classes: tuple[str, ...], folder: Path
+) -> Card:
+    """Give a model the weights of a checkpoint; returns its card.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    loaded = load_checkpoint(folder)
+    check_fits(loaded, kind="perception", name=table.use, classes=list(classes))
+    loaded.give(model)
+    return loaded.card
+
+
+def trains_perception(scene: Scene) -> bool:
+    """Whether training the scene is about its first perception: one whose percepts are for the audience.
+
+    A scene whose agent lives on percepts is about that agent.
+    """
+    return bool(scene.perception) and scene.perception[0].feed == "overlay"

@@ -1,0 +1,88 @@
+"""A scene's samplers: configured, built, and given their checkpoints' weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from generative.catalog import SAMPLERS
+from generative.data.collection import Spec
+from scenes.build.perceptions import trains_perception
+from scenes.schema import Scene, SceneError, own_keys
+from sim.catalog import load
+from sim.fields import construct
+from sim.protocols import SamplerConfig, SamplerModel, TextConditional
+from sim.records import SampleOptions
+from sim.storage.checkpoints import (
+    Card,
+    CheckpointError,
+    check_fits,
+    load_checkpoint,
+)
+
+
+def trains_sampler(scene: Scene) -> bool:
+    """Whether training the scene is about its first sampler: nothing else in it learns."""
+    return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
+
+
+def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
+    """The keys of one of the scene's samplers.
+
+    Raises:
+        SceneError: if the scene has none.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    if number >= len(scene.sampler):
+        raise SceneError(f"{scene.source.name} has no [[sampler]]")
+    table = scene.sampler[number]
+    cls = load(SAMPLERS, table.use, "sampler")
+    where = f"{scene.source.name}, [[sampler]] number {number}"
+    config: SamplerConfig = construct(cls, table.fields, where, own_keys(table))
+    return config
+
+
+def own_options(config: SamplerConfig) -> SampleOptions:
+    """How a sampler samples by its own keys."""
+    own = SampleOptions()
+    names = ("steps", "guidance")  # its scheduler it knows itself
+    return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
+
+
+def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[SamplerModel, Card]:
+    """A sampler with the weights of a checkpoint, for the data that its card tells of.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    config, table = sampler_config(scene, number), scene.sampler[number]
+    loaded = load_checkpoint(folder)
+    check_fits(loaded, kind="sampler", name=table.use)
+    try:
+        model = config.build(Spec.of(loaded.card.get("spec", {})), seed=scene.seed, device=device)
+    except ValueError as error:
+        raise CheckpointError(f"{folder} does not fit: {error}") from error
+    loaded.give(model)
+    return model, loaded.card
+
+
+def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
+    """A fresh sampler.
+
+    Raises:
+        SceneError: if it cannot learn such data.
+    """
+    try:
+        return config.build(spec, seed=scene.seed, device=device)
+    except ValueError as error:
+        raise SceneError(f"{scene.source.name}, [[sampler]]: {error}") from error
+
+
+def same_data(model: SamplerModel, one: Spec, other: Spec) -> bool:
+    """Whether what a model learned of some data holds for others.
+
+    Which words occur floats with the captions that are drawn, and counts only for who reads them.
+    """
+    if not isinstance(model, TextConditional):
+        one, other = replace(one, words=()), replace(other, words=())
+    return one == other

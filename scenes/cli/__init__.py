@@ -1,0 +1,1 @@
+"""The command line: parsing, verbs, exit codes, progress bars, doctor."""

@@ -1,0 +1,456 @@
+"""What each verb of the command line does; `scenes.cli.main` parses, here is the work.
+
+Every verb returns the JSON object of its ``--json`` and says the same to a person on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scenes.console import say, show, stdout_console
+from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
+from sim.catalog import mend, world_names
+from sim.errors import RequestError
+from sim.fields import excerpt, nearest
+from sim.plurals import number_of
+from sim.storage.checkpoints import CARD
+from sim.storage.files import next_free
+from sim.storage.runs import numbered, seed_runs
+
+if TYPE_CHECKING:
+    from sim.viewer.app.window import Watched
+
+Answer = dict[str, Any]
+
+FRAMES_WITHOUT_DISPLAY = 600
+EPISODES = 20  # that an agent is scored by
+RETURNS_TOLD = 20  # the last ones, of a recording
+
+
+def list_all(what: str | None) -> Answer:
+    """Names of everything, or of one kind, called in singular or plural.
+
+    Raises:
+        RequestError: if there is no such kind.
+    """
+    from agents.catalog import AGENTS
+    from generative.catalog import SAMPLERS
+    from supervised.catalog import PERCEPTIONS
+
+    scenes = shipped_scenes()
+    kind = None if what is None else f"{what.removesuffix('s')}s"  # "scene" and "scenes" are one kind
+    everything: Answer = {
+        "worlds": world_names(),
+        "agents": sorted(AGENTS),
+        "perceptions": sorted(PERCEPTIONS),
+        "samplers": sorted(SAMPLERS),
+        "scenes": scenes,
+    }
+    if kind is not None:
+        if kind not in everything:
+            raise RequestError(
+                f'there is no kind "{excerpt(what or "")}" of things; {nearest(kind, everything)}'
+            )
+        everything = {kind: everything[kind]}
+    if "scenes" in everything:
+        everything["trained"] = [name for name in scenes if is_trained(load_scene(name))]
+    return everything
+
+
+def is_trained(scene: Scene) -> bool:
+    """Whether everything in the scene that has weights ships with them.
+
+    An agent without a checkpoint may be one that has nothing to learn; where it lives on percepts, though,
+    the scene is about that agent.
+    """
+    learned = [table.checkpoint for table in scene.perception if table.origin == "model"]
+    learned += [table.checkpoint for table in scene.sampler]
+    if scene.agent is not None:
+        fed = any(table.feed == "agent" for table in scene.perception)
+        learned += [scene.agent.checkpoint] if scene.agent.checkpoint or fed else []
+    paths = [scene.resolve(path) if path else None for path in learned]
+    return bool(paths) and all(path is not None and (path / "card.toml").is_file() for path in paths)
+
+
+def watch(
+    scene: Scene,
+    *,
+    device: str,
+    person: bool,
+    run: Path | None,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+    overwrite: bool,
+    checkpoint: Path | None = None,
+) -> tuple[Answer, bool]:
+    """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
+    try:
+        from sim.viewer.app.window import watch as open_window
+        from sim.viewer.output.recorder import check_target
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
+    from scenes.watching.playlist import playlist, show_of
+
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
+    if headless and frames is None:
+        raise RequestError("--headless needs --frames N: nobody could close the window")
+    alone = not headless and not has_display()
+    if alone and person:
+        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
+    if alone and frames is None:
+        frames = FRAMES_WITHOUT_DISPLAY
+        record = record or next_free(Path(f"{scene.name}.mp4"))
+    if record is not None:
+        check_target(record, overwrite=overwrite)
+    headless = headless or alone
+    run, checkpoint = followed(run, checkpoint)
+    if run is not None:
+        check_run(run, waits=not headless)
+    stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
+    if alone and frames is not None:
+        drawn = number_of(frames, "frame")
+        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
+        say(f"There is no display: {done} instead of opening a window.")
+    if headless and record is None:
+        say("what is drawn is not kept; to keep it: --record FILE.mp4")
+    watched = open_window(
+        stage,
+        fps=scene.view.fps,
+        frames=frames,
+        record=record,
+        headless=headless,
+        person=person,
+        seed=scene.seed,
+        programme=None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run),
+        overwrite=overwrite,
+    )
+    if headless or watched.file:
+        show(in_words(watched))
+    answer = {
+        "frames": watched.frames,
+        "fps": round(watched.fps, 1),
+        "episodes": watched.episodes,
+        "returns": watched.returns,
+        "file": str(watched.file) if watched.file else None,
+    }
+    return answer, watched.interrupted
+
+
+def in_words(watched: Watched) -> str:
+    """What was watched, in one line."""
+    where = f" in {watched.file}" if watched.file else ""
+    ended = ", ".join(f"{score:g}" for score in watched.returns[-RETURNS_TOLD:])
+    if len(watched.returns) > RETURNS_TOLD:
+        ended = f"… {ended}"
+    games = f"; {number_of(watched.episodes, 'episode')} ended" + (f", returns {ended}" if ended else "")
+    return f"{number_of(watched.frames, 'frame')}{where} at {watched.fps:,.0f} a second{games}"
+
+
+def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
+    """The run to follow and the checkpoint to show instead: at most one of them.
+
+    Args:
+        run: a run's folder, or a checkpoint's, which is shown as it is.
+        checkpoint: a checkpoint's folder, or a run's, which stands for its newest one.
+
+    Raises:
+        SceneError: if both are given.
+    """
+    if run is not None and checkpoint is not None:
+        raise SceneError("--run follows a run and --checkpoint shows one state of it: give one of them")
+    if run is not None and (run / CARD).is_file():
+        say(f"{run} is a checkpoint, not a run: it is shown as it is")
+        return None, run
+    if checkpoint is not None and not (checkpoint / CARD).is_file():
+        saved = numbered(checkpoint / "checkpoints")
+        checkpoint = saved[-1] if saved else checkpoint
+    return run, checkpoint
+
+
+def has_display() -> bool:
+    """Whether a window could be seen: a display is named, or the system needs none to be."""
+    driver = os.environ.get("SDL_VIDEODRIVER", "")
+    if driver in ("dummy", "offscreen"):
+        return False
+    if sys.platform in ("win32", "darwin") or driver:
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def check_run(run: Path, *, waits: bool) -> None:
+    """Refuse a folder that is no run; a window `waits` for the first checkpoint, a recording does not.
+
+    Raises:
+        SceneError: if there is nothing to follow.
+    """
+    if numbered(run / "checkpoints"):
+        return
+    if not run.is_dir():
+        raise SceneError(f"{run} holds no checkpoint: there is no such folder")
+    if (seeds := seed_runs(run)) != [run]:
+        raise SceneError(f"{run} holds the runs of {len(seeds)} seeds: name one, such as {seeds[0]}")
+    if not (run / "scene.toml").is_file():
+        raise SceneError(f"{run} holds no checkpoint: it is not a run folder, there is no scene.toml in it")
+    if not waits:
+        raise SceneError(f"{run} holds no checkpoint yet; train longer, or watch in a window, which waits")
+
+
+def train(
+    name: str,
+    changes: Sequence[str],
+    seed: int | None,
+    *,
+    device: str,
+    run: Path | None,
+    steps: int | None,
+    resume: bool,
+    start_from: Path | None,
+    seeds: int = 1,
+) -> tuple[Answer, bool]:
+    """Train; the second value tells whether a person stopped it."""
+    from scenes.build.perceptions import trains_perception
+    from scenes.build.samplers import trains_sampler
+    from scenes.training.resume import newest_run, resumed
+    from scenes.training.seeds import check_seeds, train_seeds
+    from scenes.training.session import train as work
+
+    scene = load_scene(name, changes, seed)
+    if resume:
+        run = run or newest_run(scene)
+        scene = resumed(scene, run, changes, seed)
+    if steps is not None:
+        unit = "updates" if scene.train.updates is not None else "env_steps"
+        if steps < 1:
+            raise SceneError(f"--steps must be at least 1, not {steps}")
+        scene = replace(scene, train=replace(scene.train, **{unit: steps}))
+        scene.raw.setdefault("train", {})[unit] = steps
+    check_seeds(scene, run, seeds, resume=resume)
+    if seeds > 1:
+        result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
+    else:
+        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
+        runs = [result.folder]
+    if result.stopped:
+        say(f"stopped: {result.stopped}")
+    acts = not trains_perception(scene) and not trains_sampler(scene)
+    done = number_of(result.env_steps, "env step") if acts else number_of(result.updates, "update")
+    show(f"{done} in {result.folder}")
+    say(f"see it: {how_to_watch(name, runs[-1])}")
+    say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
+    counted = {"env_steps": result.env_steps} if acts else {}
+    return {
+        "run": str(result.folder),
+        **counted,
+        "updates": result.updates,
+        "seconds": round(result.seconds, 3),
+        "steps_per_second": round(result.rate, 1),
+        "metrics": result.metrics,
+        **({"runs": [str(folder) for folder in runs]} if seeds > 1 else {}),
+    }, result.stopped == "interrupted"
+
+
+def how_to_watch(name: str, folder: Path) -> str:
+    """The command that shows what a run has learned."""
+    return f"playfield watch {name} --run {folder}"
+
+
+def evaluate(
+    scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
+) -> Answer:
+    """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline."""
+    from scenes.build.perceptions import trains_perception
+    from scenes.build.samplers import trains_sampler
+
+    if episodes is not None and (trains_perception(scene) or trains_sampler(scene)):
+        say("--episodes counts games, and no agent is scored here: it changes nothing")
+    if trains_perception(scene) or trains_sampler(scene):
+        return grade(scene, device=device, checkpoint=checkpoint)
+    from scenes.evaluation.agents import evaluate as work
+
+    episodes = EPISODES if episodes is None else episodes
+    return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+
+
+def grade(scene: Scene, *, device: str, checkpoint: Path | None) -> Answer:
+    """Grade the scene's perception or samplers; of a training of several seeds, all of them."""
+    from scenes.build.perceptions import trains_perception
+
+    if trains_perception(scene):
+        from scenes.evaluation.perceptions import grade_perception as work
+    else:
+        from scenes.evaluation.samplers import grade_samplers as work
+    runs = [] if checkpoint is None else seed_runs(checkpoint)
+    if runs in ([], [checkpoint]):
+        return work(scene, device=device, checkpoint=checkpoint, say=say)
+    from scenes.training.seeds import grade_seeds
+
+    return grade_seeds(lambda each, run: work(each, device=device, checkpoint=run, say=say), scene, runs)
+
+
+def perceive(
+    scene: Scene,
+    *,
+    device: str,
+    source: Path | None,
+    out: Path | None,
+    checkpoint: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Look at pictures; the second value tells whether Ctrl-C ended it."""
+    from scenes.perceiving.command import PerceiveRequest
+    from scenes.perceiving.command import perceive as work
+
+    looked = work(scene, PerceiveRequest(source, out, checkpoint, overwrite), device=device, say=say)
+    return looked.answer(), looked.interrupted
+
+
+def sample(
+    scene: Scene,
+    *,
+    device: str,
+    out: Path | None,
+    n: int,
+    conditions: Sequence[str],
+    steps: int | None,
+    scheduler: str | None,
+    guidance: float | None,
+    checkpoint: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Make new examples; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.sampling.command import SampleRequest
+        from scenes.sampling.command import sample as work
+    except ModuleNotFoundError as error:
+        raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
+    wish = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    return work(scene, wish, device=device, say=say)
+
+
+def compare(
+    runs: Sequence[Path],
+    changes: Sequence[str],
+    seed: int | None,
+    *,
+    device: str,
+    episodes: int,
+    across_protocols: bool,
+) -> Answer:
+    """Score runs side by side."""
+    from scenes.evaluation.compare import compare as work
+
+    rows = work(runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols)
+    return {"rows": rows}
+
+
+def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, overwrite: bool) -> Answer:
+    """Draw learning curves."""
+    from scenes.evaluation.plot import PlotRequest
+    from scenes.evaluation.plot import plot as work
+
+    return work(PlotRequest(runs, out, metric, x, overwrite), say=say)
+
+
+def show_curves(answer: Answer) -> None:
+    """The curves in numbers for a person, and where they are drawn."""
+    from rich.table import Column, Table
+
+    table = Table(Column("run", overflow="fold"), box=None, pad_edge=False)
+    headings = ("seeds", "steps", "minutes", f"last {answer['rows'][0]['metric']}", "best")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in answer["rows"]:
+        cells = ["–" if row[key] is None else f"{row[key]:.4g}" for key in ("last", "best")]
+        table.add_row(row["run"], str(row["seeds"]), f"{row['steps']:,}", f"{row['minutes']:,.1f}", *cells)
+    stdout_console().print(table)
+    for file in answer["files"]:
+        show(file)
+
+
+def show_list(answer: Answer) -> None:
+    """The names for a person; long lists in columns."""
+    from rich.columns import Columns
+    from rich.table import Table
+    from rich.text import Text
+
+    console = stdout_console()
+    trained = set(answer.get("trained", []))
+    for kind in ("scenes", "agents", "perceptions", "samplers", "worlds"):
+        if not answer.get(kind):
+            continue
+        console.print(Text.assemble((kind, "bold"), f" ({len(answer[kind])})"))
+        if kind == "scenes":
+            table = Table.grid(padding=(0, 2))
+            for name in answer[kind]:
+                mark = Text("trained" if name in trained else "", style="green")
+                table.add_row("", name, load_scene(name).title, mark)
+            console.print(table)
+        elif console.is_terminal:
+            console.print(Columns([f"  {name}" for name in answer[kind]], column_first=True))
+        else:  # for other programs: a name a line
+            console.print("\n".join(f"  {name}" for name in answer[kind]))
+        console.print()
+
+
+def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
+    """Serve as a chess engine."""
+    try:
+        from scenes.uci.engine import serve
+    except ModuleNotFoundError as error:
+        raise RequestError(f"an engine needs {mend(error.name or 'chess')}") from error
+    serve(scene, device=device, checkpoint=checkpoint)
+
+
+def doctor() -> Answer:
+    """Every check of `scenes.cli.doctor`."""
+    from scenes.cli.doctor import checks
+
+    return {"checks": [asdict(check) for check in checks()]}
+
+
+def show_checks(answer: Answer) -> None:
+    """The checks for a person; nothing is cut off, for lines are to be copied."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    columns = (Column(name, overflow="fold") for name in ("what", "found", "what mends it"))
+    table = Table("", *columns, box=None)
+    for check in answer["checks"]:
+        mark = Text("ok", style="green") if check["ok"] else Text("no", style="red")
+        table.add_row(mark, check["name"], check["found"], check["mend"])
+    stdout_console().print(table)
+
+
+def collect(
+    scene: Scene,
+    *,
+    device: str,
+    out: Path,
+    episodes: int | None,
+    steps: int | None,
+    checkpoint: Path | None,
+    frames: bool,
+    play: bool,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Record episodes; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.collecting import command as recording
+    except ModuleNotFoundError as error:
+        raise RequestError(f"recording needs {mend(error.name or 'minari')}") from error
+    for option, amount in (("--episodes", episodes), ("--steps", steps)):
+        if amount is not None and amount < 1:
+            raise SceneError(f"{option} must be at least 1, not {amount}")
+    if play and not has_display():
+        raise SceneError("--play needs a display, and there is none: leave it out, and the agent plays")
+    wish = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
+    work = recording.collect_played if play else recording.collect
+    result = work(scene, wish, device=device, say=say)
+    return result.answer(), result.interrupted

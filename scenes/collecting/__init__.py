@@ -1,0 +1,1 @@
+"""The verb collect: whole episodes as a Minari data set."""

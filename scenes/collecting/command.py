@@ -1,0 +1,313 @@
+"""`playfield collect`: whole episodes of a scene's agent, or of a person, as a Minari data set.
+
+`sim.storage.episodes` writes them; here is what only a scene knows: who plays, with which weights, by which
+rules. Splitting into training and test is up to readers, by episode: each one's seed is recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from glob import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+
+from scenes.build.agents import build_policy, scene_agent
+from scenes.build.devices import chosen_device
+from scenes.console import show
+from scenes.data.agent_env import agent_env
+from scenes.interruption import FAULTS, interruption, progress_bar, told
+from scenes.schema import Scene
+from scenes.watching.scene_show import SceneShow
+from sim.errors import WorkError
+from sim.plurals import number_of
+from sim.protocols import WorldConfig
+from sim.storage.checkpoints import load_card
+from sim.storage.episodes import Dataset, Pictured, RecordingError, check_free, new_dataset, record
+from sim.storage.files import SaveError
+from sim.vector import EnvWorlds, Worlds
+from sim.viewer.output.play_recorder import recorded, replay
+from supervised.observation.percept_env import PerceptObservation
+
+EPISODES = 20  # where neither --episodes nor --steps is given
+MOST_WORLDS = 16  # that play at once: each holds an episode in memory
+BAR_PERIOD = 0.1  # seconds
+PROMISE = "stopping: whole episodes are kept, those in progress are given up"
+
+
+class CollectingFailed(WorkError):
+    """Recording could not go on; the message says what was kept."""
+
+
+@dataclass(frozen=True)
+class CollectRequest:
+    """What is to be recorded; `episodes` and `steps` as `sim.storage.episodes.record` takes them."""
+
+    out: Path
+    episodes: int | None = None
+    steps: int | None = None
+    checkpoint: Path | None = None
+    frames: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class Collected:
+    """What was recorded; `path` is None if no episode had ended before it was interrupted."""
+
+    path: Path | None
+    returns: list[float]
+    steps: int
+    seconds: float
+    interrupted: bool = False
+
+    def answer(self) -> dict[str, Any]:
+        """What ``--json`` says."""
+        return {
+            "episodes": len(self.returns),
+            "steps": self.steps,
+            "path": str(self.path) if self.path else None,
+            "return_mean": float(np.mean(self.returns)) if self.returns else None,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[str], None]) -> Collected:
+    """Record whole episodes of the scene's agent, in as many worlds at once as the scene trains in.
+
+    Raises:
+        CollectingFailed: if the disk is full: nothing is kept; if a world or the agent broke down: the whole
+            episodes so far are.
+        RecordingError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+    """
+    check_free(wish.out, overwrite=wish.overwrite)
+    config, agent = agent_env(scene, device), scene_agent(scene)
+    assert scene.world is not None and scene.agent is not None
+    tell_of_leftovers(wish.out, say)
+    episodes = wish.episodes or (EPISODES if wish.steps is None else None)
+    count = min(scene.world.num_envs, MOST_WORLDS, episodes or MOST_WORLDS)
+    worlds = open_worlds(config, count, scene.seed, pictures=wish.frames)
+    try:
+        policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), wish.checkpoint)
+        if card is None and scene.agent.use != "random":
+            say(f"{scene.name} has no checkpoint: this records an untrained agent")
+        facts = facts_of(scene, config) | {
+            "agent": agent_facts(scene.agent.use, card),
+            "actions": "greedy" if agent.greedy else "sampled",
+            "num_envs": count,
+        }
+        spaces = worlds.single_observation_space, worlds.single_action_space
+        spec = scene_spec(scene, config)
+        with new_dataset(
+            wish.out,
+            *spaces,
+            spec=spec,
+            algorithm=scene.agent.use,
+            facts=facts,
+            overwrite=wish.overwrite,
+        ) as dataset:
+            playing = record(
+                policy,
+                worlds,
+                dataset,
+                seed=scene.seed,
+                greedy=agent.greedy,
+                episodes=episodes,
+                steps=wish.steps,
+            )
+            sitting = Sitting(wish, dataset)
+            sitting.go(playing, episodes)
+    except SaveError as error:
+        raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
+    finally:
+        worlds.close()
+    return sitting.result(say)
+
+
+def collect_played(
+    scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[str], None]
+) -> Collected:
+    """Open the window with a person in control, and record the whole episodes that are played.
+
+    Raises:
+        CollectingFailed: if the disk is full: nothing is kept; if an episode does not come out again as it
+            was played: those before it are.
+        RecordingError, SceneError, CheckpointError, ViewerError: if the request is wrong.
+    """
+    from sim.viewer.app.window import watch
+    from sim.viewer.contract.show import Show
+
+    config = agent_env(scene, device)
+    assert scene.world is not None
+    check_free(wish.out, overwrite=wish.overwrite)  # before an hour is played in vain
+    tell_of_leftovers(wish.out, say)
+    world = config.make(scene.seed)
+    show = recorded(SceneShow(scene, device=device, checkpoint=wish.checkpoint, most_worlds=1), scene.seed)
+    watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
+    played = show.played[: wish.episodes]
+    agent = None
+    if scene.agent is not None:
+        path = wish.checkpoint or (scene.agent.checkpoint and scene.resolve(scene.agent.checkpoint))
+        agent = agent_facts(scene.agent.use, load_card(Path(path)) if path else None)
+    facts = facts_of(scene, config) | {"agent": agent, "person": True}
+    spec = scene_spec(scene, config)
+    spaces = world.observation_space, world.action_space
+    try:
+        with new_dataset(
+            wish.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=wish.overwrite
+        ) as dataset:
+            sitting = Sitting(wish, dataset, watched.interrupted)
+            replays = _replays(played, Pictured(world) if wish.frames else world, dataset)
+            sitting.go(replays, len(played))
+    except SaveError as error:
+        raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
+    finally:
+        world.close()
+    return sitting.result(say)
+
+
+def tell_of_leftovers(out: Path, say: Callable[[str], None]) -> None:
+    """Name what a recording to `out` left that nothing could end well: a SIGKILL, a power cut.
+
+    The file is closed after each episode, so what is in it can be had; it may also be another's at work.
+    """
+    for path in sorted(out.parent.glob(f".{escape(out.name)}.new-*/data")):
+        say(
+            f"{path.parent} is of a recording to {out} that was killed, or still runs: "
+            f"minari.MinariDataset({str(path)!r}) opens its whole episodes; delete it when you have them"
+        )
+
+
+def _replays(played: list[Any], world: gymnasium.Env[Any, Any], dataset: Dataset) -> Iterator[int]:
+    for episode in played:
+        replay(episode, world, dataset)
+        yield dataset.steps
+
+
+def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -> Worlds:
+    """A batch of worlds; with `pictures`, single ones that show what people see.
+
+    Raises:
+        RecordingError: if pictures are asked for and the world has none.
+    """
+    if not pictures:
+        return config.make_batch(count, seed)
+    worlds = EnvWorlds([lambda: Pictured(config.make(seed)) for _ in range(count)], seed)
+    if worlds.envs[0].render_mode != "rgb_array":
+        worlds.close()
+        raise RecordingError(f"{config.name} has no picture: leave --frames out")
+    return worlds
+
+
+def scene_spec(scene: Scene, config: WorldConfig) -> EnvSpec | None:
+    """What ``gymnasium.make`` needs for the scene's world; what a perception makes of it, nothing tells."""
+    assert scene.world is not None
+    return None if isinstance(config, PerceptObservation) else env_spec(scene.world.use, scene.world.fields)
+
+
+def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
+    """What ``gymnasium.make`` needs for the world `name`, where that can be written down.
+
+    A plain gymnasium world needs no Playfield; ours need it to be installed.
+
+    >>> env_spec("gym/CartPole-v1", {}).entry_point
+    'gymnasium.envs.classic_control.cartpole:CartPoleEnv'
+    """
+    family, _, variant = name.partition("/")
+    if family != "gym":
+        return EnvSpec(
+            "playfield/" + name.replace("/", "-"),
+            entry_point="sim.catalog:make_world",
+            kwargs={"name": name, **fields},
+            disable_env_checker=True,
+            order_enforce=False,
+        )
+    known = gymnasium.spec(variant)
+    if not isinstance(known.entry_point, str):  # a class that only this process has
+        return None
+    spec = copy.deepcopy(known)
+    spec.kwargs = {**spec.kwargs, **fields.get("kwargs", {})}
+    return spec
+
+
+def facts_of(scene: Scene, config: WorldConfig) -> dict[str, Any]:
+    """What readers should know of the world."""
+    assert scene.world is not None
+    return {
+        "playfield": version("playfield"),
+        "scene": scene.name,
+        "seed": scene.seed,
+        "world": config.name,
+        "world_fields": scene.world.fields,
+        "protocol": config.protocol(),
+    }
+
+
+def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What readers should know of the agent; an untrained one has no checkpoint."""
+    if card is None:
+        return {"name": name, "checkpoint": None}
+    known = {key: card[key] for key in ("commit", "trained", "config") if key in card}
+    return {"name": name, "checkpoint": {"sha256": card["weights"]["sha256"], **known}}
+
+
+class Sitting:
+    """One recording from its first step to its end or an interruption."""
+
+    def __init__(self, wish: CollectRequest, dataset: Dataset, interrupted: bool = False) -> None:
+        self.wish, self.dataset, self.interrupted = wish, dataset, interrupted
+        self.failure: Exception | None = None
+        self.started = time.monotonic()
+
+    def go(self, playing: Iterator[int], episodes: int | None) -> None:
+        """Let it play until the end, Ctrl-C or a failure; a full disk is for the caller."""
+        drawn = 0.0
+        try:
+            with interruption(PROMISE) as interrupted, progress_bar("recording") as draw:
+                for played in playing:
+                    now = time.monotonic()
+                    if now >= drawn + BAR_PERIOD:
+                        drawn = now
+                        draw(self._status(played, episodes, now - self.started))
+                    if interrupted():
+                        self.interrupted = True
+                        break
+        except OSError:
+            raise
+        except (*FAULTS, WorkError) as error:
+            self.failure = error
+        self.seconds = time.monotonic() - self.started
+
+    def _status(self, played: int, episodes: int | None, seconds: float) -> tuple[float, float, str]:
+        words = f"{played / max(seconds, 1e-9):,.0f} steps/s · {number_of(self.dataset.episodes, 'episode')}"
+        if self.dataset.returns:
+            words += f" · return {np.mean(self.dataset.returns):.1f}"
+        if episodes is None:
+            return played, self.wish.steps or 1, words
+        return self.dataset.episodes, episodes, words
+
+    def result(self, say: Callable[[str], None]) -> Collected:
+        """Say what was kept, and return it.
+
+        Raises:
+            CollectingFailed: if it ended in a failure.
+        """
+        count, steps, path = self.dataset.episodes, self.dataset.steps, self.wish.out
+        if count:
+            kept = f"{number_of(count, 'whole episode')}, {number_of(steps, 'step')} in {path}"
+            how = f"open them: minari.MinariDataset({str(path)!r})"
+        else:
+            kept, how = "nothing was recorded: no episode had ended", ""
+        if self.failure is not None:
+            raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
+        (show if count else say)("interrupted; " * self.interrupted + kept)
+        if how:
+            say(how)
+        return Collected(path if count else None, self.dataset.returns, steps, self.seconds, self.interrupted)

@@ -1,0 +1,253 @@
+"""Training data of a scene's samplers: what is asked for, who plays for it, and what is held out.
+
+A checkpoint's card tells what was asked for when it learned (`DataRecipe`), never what came of it: games that
+are played anew differ a little from processor to processor. Whatever judges a checkpoint follows its card, so
+that no episode that it learned from counts as unseen, whichever seed its samples are drawn with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from generative.data.catalog import at_hand, cast_of, collected
+from generative.data.collection import Collection, Spec
+from generative.data.split import HASHED, SHUFFLED
+from scenes.build.agents import build_policy, scene_world
+from scenes.build.samplers import built, load_sampler, sampler_config
+from scenes.schema import Scene, SceneError, load_scene
+from sim.protocols import Policy, SamplerConfig, SamplerModel
+from sim.storage.checkpoints import (
+    Card,
+    load_card,
+)
+from supervised.data.source_digest import versions
+
+HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
+FEW = 600  # examples beside which a gallery hangs where no data set is at hand
+#: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
+CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
+#: Family of data → the packages that it comes from.
+PACKAGES = {
+    "boards": ("chess",),
+    "frames": ("ale-py", "torch"),
+    "states": ("ale-py", "mujoco", "torch"),
+}
+
+
+@dataclass(frozen=True)
+class ShippedPlayer:
+    """The trained agent of a shipped scene; see `generative.data.data_request.Player`.
+
+    It plays on the processor whatever a model learns on, for a GPU would play other games.
+    """
+
+    scene: str
+
+    @property
+    def name(self) -> str:
+        """The scene's, and which weights."""
+        scene = load_scene(self.scene)
+        assert scene.agent is not None and scene.agent.checkpoint is not None
+        return f"{self.scene} {load_card(scene.resolve(scene.agent.checkpoint))['weights']['sha256']}"
+
+    def policy(self, worlds: Any) -> Policy:
+        """Its agent, for these worlds."""
+        scene = load_scene(self.scene)
+        policy, _ = build_policy(scene, worlds, scene_world(scene), "cpu")
+        return policy
+
+
+def players() -> dict[str, Sequence[ShippedPlayer]]:
+    """Who plays for data, by world."""
+    return {world: [ShippedPlayer(name) for name in names] for world, names in CAST.items()}
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """What a sampler learns from, as it is asked for; the number that is had floats and is no part of it.
+
+    Attributes:
+        data: their name, as the scene has it.
+        examples: how many are asked for.
+        seed: of play and of the split; samples are drawn with another.
+        held_out_share: of the examples.
+        split: the rule by which episodes are held out, of `generative.data.split`.
+    """
+
+    data: str
+    examples: int
+    seed: int
+    held_out_share: float = HELD_OUT_SHARE
+    split: str = HASHED
+
+    @classmethod
+    def of_scene(cls, scene: Scene, config: SamplerConfig, card: Card | None = None) -> DataRecipe:
+        """What one of the scene's samplers learns from; with the card of a checkpoint, what that one did.
+
+        Cards that name no rule are from before there were two.
+        """
+        recipe = cls(config.data, config.examples, scene.seed)
+        if card is None:
+            return recipe
+        told = card.get("protocol", {})
+        return replace(
+            recipe,
+            seed=told.get("data_seed", card.get("seed", scene.seed)),
+            held_out_share=told.get("held_out_share", HELD_OUT_SHARE),
+            split=told.get("split", SHUFFLED),
+        )
+
+    def protocol(self) -> dict[str, Any]:
+        """As a card and a score tell it."""
+        who = [player for cast in cast_of(self.data, players()).values() for player in cast]
+        short = [name + " " + weights[:12] for name, _, weights in (p.name.rpartition(" ") for p in who)]
+        return {
+            "data": self.data,
+            "examples": self.examples,
+            "data_seed": self.seed,
+            **({"players": ", ".join(short)} if who else {}),
+            "held_out_share": self.held_out_share,
+            "split": self.split,
+        }
+
+
+def asked_of(card: Card) -> dict[str, Any]:
+    """The ``data`` and the number of ``examples`` that a card says were asked for, as far as it says so.
+
+    In cards that name no split rule ``examples`` is how many were had; their config has what was asked for.
+    """
+    told = card.get("protocol", {})
+    sources = {"data": told, "examples": told if "split" in told else card.get("config", {})}
+    return {key: source[key] for key, source in sources.items() if key in source}
+
+
+def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataRecipe) -> None:
+    """Refuse to judge a checkpoint beside other data than it learned from.
+
+    Args:
+        scene: to whose file folders are relative.
+        name: of the checkpoint.
+        number: of its table in the scene.
+        card: of the checkpoint.
+        recipe: what it is to be judged beside.
+
+    Raises:
+        SceneError: naming what differs and the key that mends it.
+    """
+    for key, learned in asked_of(card).items():
+        here = getattr(recipe, key)
+        same = same_name(scene, learned, here) if key == "data" else learned == here
+        if not same:
+            raise SceneError(
+                f"{name} learned from other examples: its {key} is {learned}, this scene's is {here}; what "
+                "is held out here may not have been held out there: "
+                f"set sampler.{number}.{key}={learned}"
+            )
+
+
+def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
+    """What may make the data of a checkpoint other data here, a sentence each.
+
+    Args:
+        card: of the checkpoint.
+        recipe: of its data.
+        had: how many examples there are here to learn from.
+    """
+    told = card.get("protocol", {})
+    theirs, ours = (of.get("players", "chance alone") for of in (told, recipe.protocol()))
+    if "split" in told and theirs != ours:
+        yield f"its examples were played by {theirs}, here by {ours}"
+    packages = PACKAGES.get(recipe.data.partition("/")[0], ())
+    then, now = card.get("versions", {}), versions(packages)
+    for package in packages:
+        theirs, ours = (of.get(package, "").partition("+")[0] for of in (then, now))
+        if ours and theirs and ours != theirs:
+            yield f"its examples were made with {package} {theirs}, here with {ours}"
+    learned = told.get("learned_from", had)
+    if recipe.split == SHUFFLED and learned != had:
+        yield (
+            f"it learned from {learned:,} examples and here there are {had:,}: its older split rule shuffles "
+            "by how many episodes there are, so that it may have learned from some of those held out here"
+        )
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a sampler learns from, and what is held out of it; no episode is in both."""
+
+    train: Collection
+    validation: Collection
+    spec: Spec
+    recipe: DataRecipe | None = None
+
+
+def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
+    """The examples of a recipe.
+
+    Raises:
+        DataError: if they cannot be had.
+        SceneError: if they are a single episode, or there is no such split rule.
+    """
+    name = data_name(scene, recipe.data)
+    whole = collected(name, recipe.examples, seed=recipe.seed, players=players())
+    try:
+        train, validation = whole.parted(recipe.held_out_share, recipe.seed, recipe.split)
+    except ValueError as error:
+        raise SceneError(f'{scene.source.name}, data = "{recipe.data}": {error}') from error
+    return Examples(train, validation, whole.spec(), recipe)
+
+
+def data_name(scene: Scene, data: str) -> str:
+    """What data are called: folders are relative to the scene file."""
+    folder = scene.resolve(data)
+    return str(folder) if folder.is_dir() else data
+
+
+def same_name(scene: Scene, one: str, other: str) -> bool:
+    """Whether two names are of the same data: a resumed run names a folder by its whole path."""
+    return data_name(scene, one) == data_name(scene, other)
+
+
+def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:
+    """The examples of a recipe, or where they would first have to be played, fewer of them.
+
+    To hang a gallery nobody should wait for minutes of play.
+    """
+    cast, name = players(), data_name(scene, recipe.data)
+    if not at_hand(name, recipe.examples, seed=recipe.seed, players=cast):
+        count = min(FEW, recipe.examples)
+        if not at_hand(name, count, seed=recipe.seed, players=cast):
+            say(f"{recipe.data} is not on this machine yet: playing {count:,} examples of it")
+        recipe = replace(recipe, examples=count)
+    return fetch_examples(scene, recipe)
+
+
+def build_sampler(
+    scene: Scene, number: int, device: str, checkpoint: Path | None = None
+) -> tuple[SamplerModel, Card | None]:
+    """One of the scene's samplers, with the weights of its checkpoint where it has one.
+
+    Without a checkpoint the data are fetched, to know what it would learn.
+
+    Args:
+        scene: says which.
+        number: of its samplers.
+        device: `chosen_device`.
+        checkpoint: instead of the scene's own.
+
+    Returns:
+        The sampler and the card of its checkpoint; None if it is untrained.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    config, table = sampler_config(scene, number), scene.sampler[number]
+    if checkpoint is None and table.checkpoint:
+        checkpoint = scene.resolve(table.checkpoint)
+    if checkpoint is None:
+        examples = fetch_examples(scene, DataRecipe.of_scene(scene, config))
+        return built(scene, config, examples.spec, device), None
+    return load_sampler(scene, number, device, checkpoint)

@@ -1,0 +1,204 @@
+"""`playfield evaluate`: the scene's agent over whole games, and the random agent beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from agents.evaluate import SEED_OFFSET, Scores, pooled
+from agents.evaluate import evaluate as play
+from agents.random import Random
+from agents.statistics import Interval
+from scenes.build.agents import build_policy, scene_agent, scene_world
+from scenes.build.devices import chosen_device
+from scenes.console import stdout_console
+from scenes.data.agent_env import agent_env
+from scenes.interruption import FAULTS, progress_bar, told
+from scenes.schema import Scene, SceneError
+from sim.errors import RequestError, WorkError
+from sim.plurals import number_of
+from sim.protocols import Policy, WorldConfig
+from sim.records import Episode
+from sim.storage.runs import seed_runs
+
+
+class ScoringFailed(WorkError):
+    """A world or an agent broke down while it was scored."""
+
+
+def evaluate(
+    scene: Scene,
+    *,
+    device: str,
+    episodes: int,
+    seeds: int,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Score the scene's agent and show it.
+
+    Args:
+        scene: what to score.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        episodes: from each seed.
+        seeds: how many, the scene's own first.
+        checkpoint: instead of the scene's own; of a training of several seeds (`seed_runs`), all.
+        say: takes lines for a person.
+
+    Returns:
+        What ``--json`` says.
+
+    Raises:
+        ScoringFailed: if a world or the agent broke down.
+        SceneError, CheckpointError: if the request is wrong.
+    """
+    if episodes < 1 or seeds < 1:
+        option, amount = ("--episodes", episodes) if episodes < 1 else ("--seeds", seeds)
+        raise SceneError(f"{option} must be at least 1, not {amount}")
+    runs: Sequence[Path | None] = [None] if checkpoint is None else seed_runs(checkpoint)
+    if seeds * len(runs) > 1 and episodes < 2:
+        many = f"--seeds {seeds}" if seeds > 1 else f"{checkpoint}, of {len(runs)} seeds,"
+        raise SceneError(f"{many} needs --episodes 2 or more: each seed is resampled by itself")
+    config, agent = agent_env(scene, device), scene_agent(scene)
+    worlds = config.make_batch(1, scene.seed)
+    spaces = worlds.single_observation_space, worlds.single_action_space
+    place = chosen_device(device, agent)
+    names = [scene.name] if len(runs) == 1 else [run.name for run in runs if run]
+    built = {
+        name: build_policy(scene, worlds, config, place, run) for name, run in zip(names, runs, strict=True)
+    }
+    worlds.close()
+    if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
+        say(f"{scene.name} has no checkpoint: this scores an untrained agent")
+    games = {"episodes": episodes, "seed": scene.seed, "seeds": seeds}
+
+    def scored(world: WorldConfig, against: str = "") -> dict[str, Scores]:
+        return {
+            name: played(policy, world, against or name, greedy=agent.greedy, **games)
+            for name, (policy, _) in built.items()
+        }
+
+    parts = scored(config)
+    found = pooled(list(parts.values()))
+    random = Random().build(*spaces, seed=scene.seed)
+    blind = scene_world(scene)  # the random agent looks at nothing, and need not wait for a model
+    chance = played(random, blind, "the random agent", greedy=False, **games)
+    metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
+    breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
+    if hasattr(config, "rivals"):
+        for name, rival in config.rivals().items():
+            others = {} if rival == config else scored(rival, f"against {name}")
+            breakdown[name] = pooled(list(others.values())).metrics() if others else metrics
+    breakdown = breakdown or {config.name: metrics}
+    _show_scores(scene, found, baseline, intervals, len(parts))
+    if len(breakdown) > 1:
+        _show_breakdown(breakdown, "by opponent" if len(parts) == 1 else "by seed")
+    return {
+        "metrics": metrics,
+        "baseline": baseline,
+        "breakdown": breakdown,
+        "n": len(found.episodes),
+        "seeds": [scene.seed + k * SEED_OFFSET for k in range(seeds)],
+        "ci95": {name: list(interval) for name, interval in intervals.items()},
+        "protocol": found.protocol,
+    }
+
+
+def played(
+    policy: Policy,
+    config: WorldConfig,
+    who: str,
+    *,
+    episodes: int,
+    seed: int,
+    greedy: bool,
+    seeds: int = 1,
+) -> Scores:
+    """`agents.evaluate.evaluate` with a bar that names who plays.
+
+    Raises:
+        ScoringFailed: if a world or the policy broke down.
+    """
+    returns: list[float] = []
+    total = episodes * seeds
+    with progress_bar(f"{who}: whole games") as draw:
+
+        def note(episode: Episode) -> None:
+            returns.append(episode.score)
+            draw((len(returns), total, f"mean return {np.mean(returns):.1f}"))
+
+        try:
+            return play(
+                policy,
+                config,
+                episodes=episodes,
+                seed=seed,
+                greedy=greedy,
+                seeds=seeds,
+                on_episode=note,
+            )
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise ScoringFailed(
+                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: {told(error)}; "
+                "nothing was written: run it again, or with another --seed"
+            ) from error
+
+
+def _show_scores(
+    scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval], trained: int
+) -> None:
+    """A table for a person."""
+    each = found.seeds // trained  # seeds of evaluation
+    seeds = f"seed {scene.seed}" if each == 1 else f"{each} seeds from {scene.seed} on"
+    seeds += f", {trained} seeds of training" if trained > 1 else ""
+    games = number_of(len(found.episodes), "whole episode")
+    table = Table(title=f"{scene.title}: {games}, {seeds}")
+    table.add_column("")
+    for heading in ("mean", "95 % interval", "random agent"):
+        table.add_column(heading, justify="right")
+    for name, value in found.metrics().items():
+        interval = shown(intervals[name]) if name in intervals else ""
+        table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
+    table.caption = stamp(found.protocol)
+    stdout_console().print(table)
+
+
+def shown(interval: Interval, decimals: int = 2) -> str:
+    """An interval for people.
+
+    >>> shown((1.0, 2.5)), shown((math.nan, math.nan))
+    ('1.00 … 2.50', '–')
+    """
+    low, high = interval
+    return "–" if math.isnan(low) else f"{figure(low, decimals)} … {figure(high, decimals)}"
+
+
+def figure(value: float, decimals: int = 2) -> str:
+    """A number for people.
+
+    >>> figure(1.005), figure(-0.004)
+    ('1.00', '0.00')
+    """
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def stamp(protocol: dict[str, Any]) -> str:
+    """A protocol for people."""
+    return " · ".join(f"{key} {value}" for key, value in protocol.items())
+
+
+def _show_breakdown(breakdown: dict[str, dict[str, float]], title: str) -> None:
+    """The same metrics by opponent or by seed of a training, for a person."""
+    names = list(next(iter(breakdown.values())))
+    table = Table("", *(name.replace("_", " ") for name in names), title=title)
+    for label, metrics in breakdown.items():
+        table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
+    stdout_console().print(table)

@@ -1,0 +1,151 @@
+"""`playfield evaluate` where the scene is about a perception: held-out pictures, graded by the simulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from scenes.build.agents import scene_world
+from scenes.build.devices import chosen_device
+from scenes.build.perceptions import (
+    build_perception,
+    perception_config,
+    scene_vocabulary,
+    scene_worlds,
+    told_by,
+)
+from scenes.console import show, stdout_console
+from scenes.data.perception_data import Player, scene_player, scene_views
+from scenes.schema import Scene
+from sim.plurals import number_of
+from sim.progress import counting, waiting
+from sim.records import Percept
+from supervised.data.views import HELD_OUT, TOGETHER, CaptureSpec
+from supervised.language.caption_grammars import parse
+from supervised.metrics.breakdown import Rows, by_class, known
+from supervised.metrics.constant_baseline import constant_baseline
+from supervised.metrics.grading import Kind, accumulate, grade, intervals
+
+GRADED = 500  # pictures; below a minute on two cores
+EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
+EXAMPLES = 3  # whose reading is told
+RESAMPLES = 200  # for the intervals; each matches nothing anew, but Breakout has 108 boxes a picture
+#: Graded pictures are seeded this far from those that were learned from, and from those that validated them.
+GRADED_APART = 2 * HELD_OUT
+
+
+def grade_perception(
+    scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Grade the scene's first perception, and beside it what one would tell without looking.
+
+    The pictures are of seeds that training never saw. In half of them an agent plays, the one of `graded_by`
+    if the scene names it, and in the other half chance.
+
+    Args:
+        scene: whose first perception.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: instead of the scene's own.
+        say: takes lines for a person.
+
+    Returns:
+        What ``--json`` says.
+
+    Raises:
+        SceneError, FieldError, CheckpointError: if the request is wrong.
+    """
+    config, names = perception_config(scene), scene_vocabulary(scene)
+    kind = told_by(config)
+    model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
+    if card is None:
+        say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
+    player = scene_player(scene, graded=True)
+    taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
+    views = scene_views(scene, config, taking, player)
+    begun = time.perf_counter()
+    said: list[Percept] = []
+    with waiting("looking at held-out pictures", len(views)):
+        for part in counting([views.rgb[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
+            said += model.perceive(list(part))
+    rate = len(views) / (time.perf_counter() - begun)
+    with waiting("grading what was seen"):
+        counted = accumulate(kind, said, views.truths, parse=parse)
+    metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
+    metrics = known({"": metrics})[""]
+    with waiting("resampling pictures for intervals"):
+        found = intervals(counted, views.episodes.tolist(), RESAMPLES)
+    ci95 = {name: list(ends) for name, ends in found.items()}
+    seed = scene.seed if card is None else card.get("seed", scene.seed)
+    learned = scene_views(scene, config, CaptureSpec(kind, GRADED, seed, EVERY), scene_player(scene))
+    blind = constant_baseline(kind, learned.truths, parse)
+    baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
+    breakdown = by_class(kind, counted, said, views.truths, names, parse)
+    show_grades(scene, len(views), metrics, baseline, ci95, breakdown)
+    for line in examples(kind, said, views.truths):
+        show(line)
+    return {
+        "metrics": metrics,
+        "baseline": baseline,
+        "breakdown": breakdown,
+        "n": len(views),
+        "ci95": ci95,
+        "protocol": protocol(scene, player),
+    }
+
+
+def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
+    """What was said of the first pictures beside the truth, where it can be read: boards as FEN, sentences.
+
+    >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
+    ['for example:', '  read as 8/8', '    in truth k7/8']
+    """
+    if kind not in ("fen", "caption"):
+        return []
+    lines = ["for example:"]
+    for percept, truth in list(zip(said, truths, strict=True))[:EXAMPLES]:
+        right = getattr(percept, kind) == getattr(truth, kind)
+        lines.append(f"  read as {getattr(percept, kind) or 'no board'}" + ", which is right" * right)
+        lines += [] if right else [f"    in truth {getattr(truth, kind)}"]
+    return lines
+
+
+def protocol(scene: Scene, player: Player) -> dict[str, Any]:
+    """What was looked at: worlds, rules, and who played."""
+    worlds = scene_worlds(scene, perception_config(scene))
+    if len(worlds) > 1 or player.policy is None:
+        views = "play by chance; unseen seeds"
+    else:
+        never = ", whom no picture that was learned from shows" if scene.perception[0].graded_by else ""
+        views = f"half play by {player.name}{never}; half chance; unseen seeds"
+    if worlds[0].name.partition("/")[0] == "chess":
+        views = "games of unseen seeds between built-in players, in colours that were not learned from"
+    stamp = scene_world(scene).protocol() | {"views": views}
+    return stamp if len(worlds) == 1 else stamp | {"world": ", ".join(world.name for world in worlds)}
+
+
+def show_grades(
+    scene: Scene,
+    number: int,
+    metrics: dict[str, float],
+    baseline: dict[str, float],
+    ci95: dict[str, list[float]],
+    breakdown: Rows,
+) -> None:
+    """A table for a person."""
+    table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
+    for heading in ("", "model", "95 %", "without looking"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name, value in metrics.items():
+        ends = ci95.get(name)
+        interval = f"{ends[0]:.3f} … {ends[1]:.3f}" if ends else ""
+        plain = f"{baseline[name]:.3f}" if name in baseline else ""
+        table.add_row(name, f"{value:.3f}" if value < 10 else f"{value:.0f}", interval, plain)
+    for name, figures in breakdown.items():
+        figure = "ap50" if "ap50" in figures else next(iter(figures))
+        table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
+    stdout_console().print(table)

@@ -1,0 +1,314 @@
+"""`playfield evaluate` where the scene is about samplers: all of them on one board, by the same rules.
+
+Every sampler of the scene draws as many samples, which are set beside unseen real examples in the same space.
+Above them stands what as many real training examples reach (the floor), below them a Gaussian with the mean
+and covariance of the training data: a model that is not far below it has learned nothing but those.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from generative.metrics import Grade
+from generative.metrics.clusters import nmi_beside_pixels
+from scenes.build.devices import chosen_device
+from scenes.build.samplers import own_options, sampler_config
+from scenes.console import show, stdout_console
+from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
+from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.schema import Scene
+from sim.plurals import number_of
+from sim.progress import track, waiting
+from sim.protocols import Clusters, HasLikelihood, SamplerConfig, SamplerModel, TextConditional, Traces
+from sim.records import Array, Condition, SampleOptions
+from sim.storage.checkpoints import Card
+
+GRADED = 500  # samples of each
+PASSES = 12_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
+A_LABEL = 20  # samples of each class, where one can be asked for
+SENTENCES = 100  # unseen captions that are asked for, one sample each
+LIKELY = 200  # unseen real examples whose bits are counted
+GROUPED = 1_200  # unseen real examples that are parted into groups
+REAL, GAUSSIAN = "real examples", "Gaussian"
+#: The lines of the table, and how many digits they have.
+FIGURES = {
+    "frechet": 2,
+    "kernel_distance": 3,
+    "density": 2,
+    "coverage": 2,
+    "sliced_wasserstein": 3,
+    "memorising": 2,
+    "truth": 2,
+    "nmi": 3,
+    "bits_per_dim": 2,
+    "steps": 0,
+    "images_per_second": 0,
+    "training_seconds": 0,
+}
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class SamplerRow:
+    """One sampler's place on the board.
+
+    Attributes:
+        name: of its checkpoint, else of its family.
+        metrics: figures by their fixed names, with ``training_seconds`` where the card tells them.
+        grade: all figures in the main space.
+        baseline: what is to be beaten: the Gaussian's figures, and k-means on pixels where there are groups.
+        as_learned: figures beside training instead of unseen examples.
+        at_random: figures in the space of random filters; empty for vectors.
+        classes: figures of each class that can be asked for.
+        protocol: the rules.
+    """
+
+    name: str
+    metrics: Figures
+    grade: Grade
+    baseline: Figures
+    as_learned: Figures
+    at_random: Figures = field(default_factory=dict)
+    classes: dict[str, Figures] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+
+def grade_samplers(
+    scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None], n: int | None = None
+) -> dict[str, Any]:
+    """Grade all of the scene's samplers.
+
+    Args:
+        scene: with at least one sampler.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: instead of the first sampler's own.
+        say: takes lines for a person.
+        n: samples of each; `affordable`, unless told.
+
+    Returns:
+        What ``--json`` says: figures of the first sampler, of the Gaussian as ``baseline``, and of each
+        sampler, of each class that it can be asked for, and of real examples in ``breakdown``.
+
+    Raises:
+        SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
+    """
+    place = chosen_device(device)
+    judges: dict[DataRecipe, SampleScorer] = {}
+    rows: list[SamplerRow] = []
+    samplers = scene.sampler
+    for number in track(range(len(samplers)), f"grading {number_of(len(samplers), 'sampler')}"):
+        config = sampler_config(scene, number)
+        model, card = build_sampler(scene, number, place, checkpoint if number == 0 else None)
+        name = _name(scene, number, None if number else checkpoint)
+        if any(row.name == name for row in rows):
+            name = f"{name} {number + 1}"
+        if card is None:
+            say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
+        recipe = DataRecipe.of_scene(scene, config, card)
+        if card is not None:
+            check_recipe(scene, name, number, card, recipe)
+        if recipe not in judges:
+            judges[recipe] = SampleScorer(recipe.data, fetch_examples(scene, recipe), place)
+        judge = judges[recipe]
+        for difference in differences(card or {}, recipe, len(judge.examples.train)):
+            say(f"{name}: {difference}")
+        count = n or affordable(model, config)
+        rows.append(graded(name, model, card, config, judge, scene.seed, count))
+    show_board(scene, rows)
+    return answer(rows)
+
+
+def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
+    """What a row is called: as its checkpoint, for families may stand on a board twice."""
+    table = scene.sampler[number]
+    if checkpoint is not None:
+        return checkpoint.name
+    return Path(table.checkpoint).name if table.checkpoint else table.use
+
+
+def affordable(model: SamplerModel, config: SamplerConfig) -> int:
+    """How many samples are graded: `GRADED`, or fewer of a model that works in many steps."""
+    options = own_options(config)
+    passes = options.steps * (1 if options.guidance == 1 else 2) if isinstance(model, Traces) else 1
+    return min(GRADED, max(1, PASSES // passes))
+
+
+def graded(
+    name: str,
+    model: SamplerModel,
+    card: Card | None,
+    config: SamplerConfig,
+    judge: SampleScorer,
+    seed: int,
+    n: int,
+) -> SamplerRow:
+    """Draw samples of one sampler and grade them."""
+    options = own_options(config)
+    begun = time.perf_counter()
+    with waiting(f"{name}: drawing {number_of(n, 'sample')}", n):
+        samples = model.sample(n, Condition(), options, seed).values
+    metrics: Figures = {"images_per_second": round(n / (time.perf_counter() - begun), 1)}
+    metrics["steps"] = options.steps if isinstance(model, Traces) else 1
+    if isinstance(model, HasLikelihood):
+        unseen = judge.examples.validation.values
+        unseen = unseen[:: max(1, len(unseen) // LIKELY)][
+            :LIKELY
+        ]  # of every class: they lie one after another
+        with waiting(f"{name}: counting bits"):
+            metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
+    with waiting(f"{name}: drawing samples of each class"):
+        classes = of_classes(model, judge, options, seed)
+    with waiting(f"{name}: looking at what samples show"):
+        true = truth_of(model, judge, samples, options, seed, classes)
+    if true is not None:
+        metrics["truth"] = true
+    if card is not None and "seconds" in card.get("trained", {}):
+        metrics["training_seconds"] = float(card["trained"]["seconds"])
+    apart: Figures = {}
+    if isinstance(model, Clusters):
+        metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
+    with waiting(f"{name}: setting samples beside real examples"):
+        grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
+        as_learned = judge.grade_as_learned(samples).metrics
+    rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
+    if isinstance(model, Traces):
+        rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
+    return SamplerRow(
+        name,
+        grade.metrics | metrics,
+        grade,
+        grade.baseline | apart,
+        as_learned,
+        {} if at_random is None else at_random.metrics,
+        classes,
+        judge.stamp() | rules,
+    )
+
+
+def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed: int) -> tuple[float, float]:
+    """Normalised mutual information of its groups with the classes, and that of k-means on pixels."""
+    unseen = judge.examples.validation
+    rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
+    groups = int(getattr(config, "clusters", len(unseen.label_names)))
+    values, labels = unseen.values[rows], unseen.labels[rows]
+    return nmi_beside_pixels(model.assign, values, labels, groups, seed=seed)
+
+
+def truth_of_sentences(
+    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+) -> float | None:
+    """The share of unseen captions that are true of the sample drawn for each; None if it takes none."""
+    captions = [caption for caption in judge.examples.validation.captions if caption]
+    if not isinstance(model, TextConditional):
+        return None
+    rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
+    asked = [captions[row] for row in rows.tolist()]
+    drawn = model.illustrate(asked, options, seed)
+    verdicts = [
+        judge.verdicts(values[None], Condition(text=text))[0]
+        for values, text in zip(drawn, asked, strict=True)
+    ]
+    return share_holding(verdicts)
+
+
+def of_classes(
+    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+) -> dict[str, Figures]:
+    """Of as many samples of each class their distance from real ones of it, and the share that show it.
+
+    Empty where there is but one class, or none can be asked for.
+    """
+    names, found = judge.examples.spec.label_names, {}
+    for i, name in enumerate(names if len(names) > 1 else ()):
+        asked = Condition(label=name)
+        try:
+            drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
+        except ValueError:
+            return {}
+        distance, true = judge.distance_in_class(drawn, name), share_holding(judge.verdicts(drawn, asked))
+        figures = {"kernel_distance": distance, "truth": true}
+        found[name] = {key: value for key, value in figures.items() if value is not None}
+    return found
+
+
+def truth_of(
+    model: SamplerModel,
+    judge: SampleScorer,
+    samples: Array,
+    options: SampleOptions,
+    seed: int,
+    classes: Mapping[str, Figures],
+) -> float | None:
+    """The share of samples that are what they should be; None if nobody can say so.
+
+    Boards are legal and poses possible whatever was asked for. Where classes could be asked for, it is the
+    share of these samples that show them; for sentences see `truth_of_sentences`.
+    """
+    if judge.examples.spec.words and judge.reader is not None:
+        return truth_of_sentences(model, judge, options, seed)
+    free = share_holding(judge.verdicts(samples, Condition()))
+    shares = [figures["truth"] for figures in classes.values() if "truth" in figures]
+    if free is not None or not shares:
+        return free
+    return float(np.mean(shares))
+
+
+def answer(rows: list[SamplerRow]) -> dict[str, Any]:
+    """The board for programs."""
+    first = rows[0]
+    breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
+    breakdown |= {f"{row.name}, beside training data": row.as_learned for row in rows}
+    breakdown |= {f"{row.name}, random encoder": row.at_random for row in rows if row.at_random}
+    breakdown |= {f"{row.name}, {name}": each for row in rows for name, each in row.classes.items()}
+    return {
+        "metrics": first.metrics,
+        "baseline": first.baseline,
+        "breakdown": breakdown | {REAL: first.grade.copies},
+        "n": first.grade.n,
+        "ci95": first.grade.ci95,
+        "protocol": first.protocol,
+    }
+
+
+def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
+    """The board for a person: real examples first, the Gaussian last, the samplers between them."""
+    first = rows[0].grade
+    columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
+    table = Table(
+        title=f"{scene.title}: {number_of(first.n, 'sample')} beside {first.references:,} unseen", box=None
+    )
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name.replace("-", " "), justify="right")
+    for name, digits in FIGURES.items():
+        if any(name in figures for figures in columns.values()):
+            cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
+            table.add_row(name, *cells)
+    stdout_console().print(table)
+    for row in rows:
+        low, high = row.grade.ci95["frechet"]
+        learned = row.as_learned
+        beside = f"; to training data {learned['frechet']:.2f} (floor {learned['frechet_floor']:.2f})"
+        part = row.metrics["frechet"] / row.grade.baseline["frechet"]
+        if "nmi" in row.metrics:
+            show(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
+        show(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
+        if row.classes:
+            show(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+
+
+def _by_class(classes: Mapping[str, Figures]) -> str:
+    """Such as "breakout 12.25 (1.00), freeway 8.10 (0.95)"."""
+    told = []
+    for name, figures in classes.items():
+        distance = f" {figures['kernel_distance']:.2f}" if "kernel_distance" in figures else ""
+        told.append(f"{name}{distance}" + (f" ({figures['truth']:.2f})" if "truth" in figures else ""))
+    return ", ".join(told)

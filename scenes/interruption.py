@@ -1,0 +1,80 @@
+"""Interruptions and faults of long work: Ctrl-C that waits for a safe point, and what may break down."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+import gymnasium
+
+from scenes.signals import Termination
+from sim.progress import waiting
+
+#: What a world, an opponent or a model raises when it breaks down. Anything else is a mistake in a program,
+#: whose traceback somebody needs to see.
+FAULTS = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    gymnasium.error.Error,
+)
+
+
+def told(error: BaseException) -> str:
+    """What went wrong in one line, with its kind where the message alone says little.
+
+    >>> told(RuntimeError("the emulator died")), told(KeyError("ball")), told(MemoryError())
+    ('the emulator died', "KeyError: 'ball'", 'MemoryError')
+    """
+    words = " ".join(str(error).split())
+    if words and not isinstance(error, LookupError):
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+@contextmanager
+def interruption(promise: str) -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a question to ask where it is safe to stop.
+
+    A second one is obeyed at once, but for the echo of a SIGTERM (`scenes.signals.Termination`).
+
+    Args:
+        promise: what the first one leads to, such as ``stopping after this update``.
+    """
+    asked = False
+    around = signal.getsignal(signal.SIGTERM)
+    termination = around if isinstance(around, Termination) else Termination()  # which hears late echoes
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if number == signal.SIGTERM and termination.is_echo():
+            return
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        with suppress(OSError, RuntimeError):  # stderr is gone, or was being written to just now
+            print(f"\n{promise}; press Ctrl-C again to stop at once", file=sys.stderr)
+
+    signals = [signal.SIGINT, signal.SIGTERM]
+    try:
+        before = {number: signal.signal(number, ask) for number in signals}
+    except ValueError:  # not in the main thread: nobody can press Ctrl-C here
+        before = {}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[tuple[float, float, str]], None]]:
+    """Long work whose worker knows at each moment how much is done of how much, and figures in words."""
+    with waiting(what) as wait:
+        yield lambda status: wait.reach(*status)

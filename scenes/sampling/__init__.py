@@ -1,0 +1,1 @@
+"""The verb sample: conditions, samples, the gallery on disk."""

@@ -1,0 +1,285 @@
+"""`playfield sample`: new examples of a scene's sampler as a gallery on disk."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from generative.conditions import ConditionError
+from generative.diffusion.schedule import TIMESTEPS
+from generative.gallery import Gallery, Grades, gallery_files, write_gallery
+from scenes.build.devices import chosen_device
+from scenes.build.samplers import own_options, sampler_config
+from scenes.console import show
+from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
+from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.interruption import interruption
+from scenes.sampling.conditions import AskingError, asked
+from scenes.sampling.gallery_export import GalleryExport, filling_errors
+from scenes.schema import Scene
+from scenes.watching.labels import in_words as budget_in_words
+from sim.errors import RequestError
+from sim.plurals import number_of
+from sim.progress import waiting
+from sim.protocols import SamplerConfig, SamplerModel, Traces
+from sim.records import Array, Condition, SampleOptions
+from sim.storage.checkpoints import Card
+from sim.storage.files import new_folder
+
+MOST = 4_096  # samples in one gallery
+FOLDER = Path("gallery")  # where none is asked for
+PROMISE = "stopping: the finished files of the gallery are kept"
+OPTIONS = ("steps", "scheduler", "guidance")  # of sampling
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What is asked for; None leaves it to the sampler's own keys, and the folder to what is free."""
+
+    out: Path | None
+    n: int = 64
+    conditions: Sequence[str] = ()
+    checkpoint: Path | None = None
+    steps: int | None = None
+    scheduler: str | None = None
+    guidance: float | None = None
+    overwrite: bool = False
+
+    def check_folder(self) -> None:
+        """Refuse a folder that a gallery would not leave as it is.
+
+        Raises:
+            RequestError: naming what would be lost.
+        """
+        if self.out is None:
+            return
+        if self.out.exists() and not self.out.is_dir():
+            raise RequestError(f"--out {self.out} is a file: name a folder")
+        taken = gallery_files(self.out)
+        if taken and not self.overwrite:
+            others = f" (and {len(taken) - 1} more)" if len(taken) > 1 else ""
+            raise RequestError(
+                f"--out {self.out}: {taken[0]}{others} would be overwritten; name another folder, "
+                "or add --overwrite"
+            )
+
+    def folder(self) -> AbstractContextManager[Path]:
+        """Where the gallery goes: as asked, else a folder of its own."""
+        return new_folder(FOLDER) if self.out is None else nullcontext(self.out)
+
+    def options(self, config: SamplerConfig) -> SampleOptions:
+        """How to sample: as asked, else as the sampler's keys of these names say.
+
+        Raises:
+            RequestError: for a number out of range.
+        """
+        wishes = {name: getattr(self, name) for name in OPTIONS}
+        options = replace(own_options(config), **{k: v for k, v in wishes.items() if v is not None})
+        if not 1 <= options.steps <= TIMESTEPS:
+            raise RequestError(f"--steps must be from 1 to {TIMESTEPS:,}, not {options.steps}")
+        if not 0 <= options.guidance <= 100:
+            raise RequestError(f"--guidance must be from 0 to 100, not {options.guidance:g}")
+        return options
+
+    def check_options(self, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> None:
+        """Refuse what the sampler does not know, and what would change nothing.
+
+        Args:
+            use: what the sampler is called.
+            config: its keys.
+            model: the sampler.
+            filling: whether something is to be filled in.
+
+        Raises:
+            RequestError: naming the option.
+        """
+        for name in OPTIONS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            why = idle(name, use, config, model, filling) or refusal(config, name, value)
+            if why:
+                raise RequestError(f"--{name} {value}: {why}")
+
+
+def idle(name: str, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> str:
+    """Why an option changes nothing that this sampler makes; empty where it does.
+
+    Args:
+        name: of `OPTIONS`.
+        use: what the sampler is called.
+        config: its keys.
+        model: the sampler.
+        filling: whether something is to be filled in, which takes steps in every family.
+    """
+    if not (isinstance(model, Traces) or hasattr(config, name) or (filling and name == "steps")):
+        return f'the sampler "{use}" has no {name}'
+    if name == "scheduler" and filling:
+        return "filling in walks as ddpm does, so leave the scheduler out"
+    if name == "scheduler" and refusal(config, "steps", 2):
+        return f'the sampler "{use}" takes one step, so it has no scheduler'
+    return ""
+
+
+def refusal(config: SamplerConfig, name: str, value: Any) -> str:
+    """Why a sampler's keys do not allow a value; empty where they do, or where there is no such key."""
+    if not hasattr(config, name):
+        return ""
+    try:
+        replace(config, **{name: value})  # type: ignore[type-var]
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def sample(
+    scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str], None]
+) -> tuple[dict[str, Any], bool]:
+    """Draw samples and write the gallery.
+
+    Args:
+        scene: whose first sampler.
+        wish: what is asked for.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        say: takes lines for a person.
+
+    Returns:
+        What ``--json`` says, and whether Ctrl-C or SIGTERM came while the gallery was written.
+
+    Raises:
+        RequestError: if the request is wrong; nothing was written.
+        SaveError: if the disk is full; finished files are kept.
+    """
+    if not 1 <= wish.n <= MOST:
+        raise RequestError(f"--n must be from 1 to {MOST:,}, not {wish.n}")
+    wish.check_folder()
+    drawing, judge = _draw(scene, wish, chosen_device(device), say)
+    with wish.folder() as out, interruption(PROMISE) as interrupted:
+        if wish.out is None and out != FOLDER:
+            say(f"{FOLDER} exists: writing to {out}")
+        with waiting("writing the gallery"):
+            files = write_gallery(out, hung(drawing, judge), interrupted)
+        stopped = interrupted()
+    if files[0].name != "index.html":
+        say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
+    else:
+        rate = drawing.metrics["images_per_second"]
+        show(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
+    return {"files": [str(path) for path in files], "metrics": drawing.metrics}, stopped
+
+
+@dataclass(frozen=True)
+class SampleBatch:
+    """Samples (n, …) and how they came about.
+
+    Attributes:
+        metrics: what was measured of these samples, and of no others.
+        protocol: the options that counted.
+    """
+
+    scene: Scene
+    wish: SampleRequest
+    model: SamplerModel
+    card: Card | None
+    condition: Condition
+    options: SampleOptions
+    values: Array
+    metrics: dict[str, float]
+    protocol: dict[str, Any]
+
+
+def _draw(
+    scene: Scene, wish: SampleRequest, device: str, say: Callable[[str], None]
+) -> tuple[SampleBatch, SampleScorer]:
+    config = sampler_config(scene)
+    options = wish.options(config)
+    model, card = build_sampler(scene, 0, device, wish.checkpoint)
+    if card is None:
+        say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
+    recipe = DataRecipe.of_scene(scene, config, card)
+    examples = functools.cache(lambda: some_examples(scene, recipe, say))
+    condition = asked(wish.conditions, model.spec, lambda: examples().validation)
+    use, filling = scene.sampler[0].use, condition.mask is not None
+    wish.check_options(use, config, model, filling)
+    begun = time.perf_counter()
+    with waiting(f"drawing {number_of(wish.n, 'sample')}", wish.n):
+        values = drawn(model, wish.n, condition, options, scene.seed)
+    metrics = {"images_per_second": round(wish.n / (time.perf_counter() - begun), 1)}
+    if isinstance(model, Traces):
+        metrics["steps"] = options.steps
+    used = {name for name in OPTIONS if not idle(name, use, config, model, filling)}
+    named = {"scheduler": options.scheduler or getattr(config, "scheduler", "its own")}
+    protocol = {name: value for name, value in (asdict(options) | named).items() if name in used}
+    drawing = SampleBatch(scene, wish, model, card, condition, options, values, metrics, protocol)
+    return drawing, SampleScorer(config.data, examples(), device)
+
+
+def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int) -> Array:
+    """(n, …) samples.
+
+    Raises:
+        AskingError: if the sampler cannot honour the condition, or the options beside it.
+    """
+    try:
+        return model.sample(n, condition, options, seed).values
+    except ConditionError as error:
+        raise AskingError(f"--condition: {error}") from error
+    except ValueError as error:
+        raise AskingError(str(error)) from error
+
+
+def hung(drawing: SampleBatch, judge: SampleScorer) -> Gallery:
+    """The gallery of these samples; puts what is found out about them into their metrics."""
+    scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
+    studio = GalleryExport(drawing.model, judge, scene.seed, condition)
+    verdicts = judge.verdicts(values, condition)
+    true = share_holding(verdicts)
+    if true is not None:
+        metrics["truth"] = round(true, 4)
+    strips = studio.strips()
+    columns: dict[str, dict[str, float]] = {}
+    if condition.mask is not None and condition.frame is not None:
+        strips.insert(0, studio.filled(values))
+        metrics["rmse"], beside = filling_errors(condition, values, judge.examples.train)
+        columns["nearest real filling"] = {"rmse": beside}
+    budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
+    return Gallery(
+        title=scene.title,
+        about=f"{scene.sampler[0].use} on {judge.data}, {budget}",
+        exhibits=studio.exhibits(values, verdicts),
+        metrics=metrics,
+        columns=columns,
+        checkpoint=grades_of(drawing.card or {}),
+        strips=tuple(strips),
+        clips=tuple(studio.clips(len(values), drawing.options)),
+        command=command(scene, drawing.wish),
+        protocol=drawing.protocol,
+        note=f"nearest among {len(judge.examples.train):,} real examples that it may have learned from",
+    )
+
+
+def grades_of(card: Card) -> Grades | None:
+    """What a card says of samples that were graded; None if it says nothing."""
+    scores = card.get("scores", {})
+    metrics = {name: value for name, value in scores.items() if isinstance(value, float)}
+    if not metrics:
+        return None
+    return Grades(metrics, scores.get("ci95", {}), int(scores.get("n", 0)), scores.get("protocol", {}))
+
+
+def command(scene: Scene, wish: SampleRequest) -> str:
+    """The line that makes this gallery again."""
+    parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}"]
+    parts += [f"--out {wish.out}"] if wish.out else []
+    parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
+    parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
+    for name in OPTIONS:
+        if getattr(wish, name) is not None:
+            parts.append(f"--{name} {getattr(wish, name)}")
+    return " ".join(parts)

@@ -1,0 +1,175 @@
+"""``--condition key=value`` as a `Condition`: files opened, boards drawn, words checked, or why not.
+
+| key | value |
+|---|---|
+| label | one of the data's classes |
+| text | a sentence in the words of its captions |
+| board | a FEN's pieces; ``?`` for each square that is to be filled in |
+| frame | a picture's file, or the number of a held-out example |
+| mask | what to fill in: a picture's file (white), ``x0,y0,x1,y1`` in pixels, or names of a vector's axes |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from generative.conditions import check_condition
+from generative.data.collection import Collection, Spec
+from scenes.data.images import read_pictures
+from sim.errors import RequestError
+from sim.fields import check_path, nearest
+from sim.records import Array, Condition
+from sim.storage.files import oddity
+
+KEYS = ("label", "text", "board", "frame", "mask")
+PARTS = ("label", "text", "frame", "mask", "latent")  # of a `Condition`
+BOARD = 64  # pixels on a side of the boards of `generative.data.boards`
+WHITE = 128  # from which level on a mask's pixel is to be filled in
+
+
+class AskingError(RequestError, ValueError):
+    """A condition that makes no sense, or not for this sampler."""
+
+
+def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Collection]) -> Condition:
+    """The condition that a person asks for.
+
+    Args:
+        pairs: ``key=value`` each.
+        spec: of the sampler's data.
+        held_out: gives the examples that numbers stand for.
+
+    Raises:
+        AskingError: naming the condition and what is wrong with it.
+    """
+    given: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise AskingError(f'--condition wants key=value, not "{pair}"; keys are {", ".join(KEYS)}')
+        if key not in KEYS:
+            raise AskingError(f'--condition {pair}: there is no condition "{key}"; {nearest(key, KEYS)}')
+        if key in given:
+            raise AskingError(f"--condition {key} is given twice")
+        given[key] = value
+    if "board" in given and {"frame", "mask"} & set(given):
+        raise AskingError("--condition board says what is there and what is not: leave frame and mask out")
+    frame = _frame(given["frame"], spec, held_out) if "frame" in given else None
+    mask = _mask(given["mask"], spec) if "mask" in given else None
+    if "board" in given:
+        frame, mask = _board(given["board"], spec)
+    condition = Condition(given.get("label"), given.get("text"), frame, mask)
+    try:
+        check_condition(condition, spec, PARTS)
+    except ValueError as error:
+        raise AskingError(f"--condition: {error}") from error
+    return condition
+
+
+def in_words(condition: Condition) -> str:
+    """What was asked for, for a person; empty if nothing was.
+
+    >>> in_words(Condition(label="pong", text="The score is 3 to 0."))
+    'label pong, "The score is 3 to 0."'
+    """
+    said = [f"label {condition.label}"] if condition.label else []
+    said += [f'"{condition.text}"'] if condition.text else []
+    if condition.frame is not None:
+        share = "" if condition.mask is None else f", {np.mean(condition.mask):.0%} of it to be filled in"
+        said.append(f"a frame{share}")
+    return ", ".join(said)
+
+
+def _frame(value: str, spec: Spec, held_out: Callable[[], Collection]) -> Array:
+    if value.isdecimal():
+        examples = held_out().values
+        if int(value) >= len(examples):
+            raise AskingError(f"--condition frame={value}: held-out examples are 0 to {len(examples) - 1}")
+        return np.asarray(examples[int(value)])
+    if not spec.pictures:
+        raise AskingError(f"--condition frame={value}: a vector is told by the number of a held-out example")
+    rgb = _picture("frame", value)
+    height, width = spec.shape[:2]
+    if rgb.shape[0] < height or rgb.shape[1] < width:
+        raise AskingError(
+            f"--condition frame={value} has {rgb.shape[1]}×{rgb.shape[0]} pixels, "
+            f"this sampler makes {width}×{height}: take a picture that is no smaller"
+        )
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX))
+
+
+def _mask(value: str, spec: Spec) -> Array:
+    if not spec.pictures:
+        return _axes(value, spec)
+    height, width = spec.shape[:2]
+    corners = value.split(",")
+    if len(corners) == 4 and all(corner.strip().isdecimal() for corner in corners):
+        x0, y0, x1, y1 = map(int, corners)
+        if not (x0 < x1 <= width and y0 < y1 <= height):
+            raise AskingError(
+                f"--condition mask={value} is no part of a picture of {width}×{height} pixels: "
+                "write x0,y0,x1,y1 with x0 < x1 and y0 < y1"
+            )
+        box = np.zeros((height, width), bool)
+        box[y0:y1, x0:x1] = True
+        return box
+    rgb = _picture("mask", value)
+    if rgb.shape[:2] != (height, width):
+        raise AskingError(
+            f"--condition mask={value} has {rgb.shape[1]}×{rgb.shape[0]} pixels, "
+            f"it must have {width}×{height}"
+        )
+    return np.asarray(rgb.mean(-1) >= WHITE)
+
+
+def _axes(value: str, spec: Spec) -> Array:
+    """(D,) bool: the axes that are named."""
+    mask = np.zeros(len(spec.axes), bool)
+    for name in (part.strip() for part in value.split(",")):
+        if name not in spec.axes:
+            raise AskingError(f'--condition mask={value}: no axis "{name}"; {nearest(name, spec.axes)}')
+        mask[spec.axes.index(name)] = True
+    return mask
+
+
+def _picture(key: str, value: str) -> Array:
+    """The first picture of a file."""
+    path = Path(value)
+    check_path(path, f"--condition {key}")
+    if odd := oddity(path):
+        raise AskingError(f"--condition {key}={value} is {odd}, not a picture")
+    if not path.is_file():
+        raise AskingError(f"--condition {key}={value}: there is no such file")
+    return next(rgb for _, rgb in read_pictures(path))
+
+
+def _board(value: str, spec: Spec) -> tuple[Array, Array]:
+    """A drawn board and which of its pixels are to be filled in: those of the squares marked ``?``."""
+    if spec.shape != (BOARD, BOARD, 3) or spec.label_names != ("board",):
+        raise AskingError("--condition board: this sampler does not make chess boards")
+    ranks = value.split("/")
+    squares = ["".join("." * int(c) if c.isdecimal() else c for c in rank) for rank in ranks]
+    if len(ranks) != 8 or any(len(rank) != 8 or set(rank) - set(".?pnbrqkPNBRQK") for rank in squares):
+        raise AskingError(
+            f'--condition board={value}: want eight ranks of eight squares, as in a FEN, with "?" for those '
+            "to be filled in, such as rnbqkbnr/pppppppp/????????/8/8/8/PPPPPPPP/RNBQKBNR"
+        )
+    import chess
+
+    from generative.data.boards import drawn
+
+    board = chess.Board(None)
+    for row, rank in enumerate(squares):
+        for column, man in enumerate(rank):
+            if man not in ".?":
+                board.set_piece_at(chess.square(column, 7 - row), chess.Piece.from_symbol(man))
+    unknown = np.array([[man == "?" for man in rank] for rank in squares])
+    if not unknown.any():
+        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to fill in')
+    cell = BOARD // 8
+    return drawn(board), unknown.repeat(cell, 0).repeat(cell, 1)

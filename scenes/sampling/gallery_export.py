@@ -1,0 +1,245 @@
+"""The exhibits of a gallery: samples beside their nearest real examples, interpolations, traversals, clips.
+
+What is shown depends on what a sampler can (`sim.protocols.Encodes`, `Decodes`, `Traces`), never on which
+one it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from generative.data.collection import Collection
+from generative.gallery import Clip, Exhibit, Strip
+from generative.latents import Axis, linear, named_axes, principal_axes, spherical
+from generative.metrics.encoder import EncoderModel
+from scenes.data.thumbnails import thumbnails
+from scenes.evaluation.sample_scoring import READER, SampleScorer, Verdict
+from scenes.sampling.conditions import in_words
+from scenes.watching.sampler_gallery import Draws
+from sim.protocols import Decodes, Encodes, SamplerModel, Traces
+from sim.records import Array, Condition, SampleOptions
+
+ACROSS = 9  # pictures in a row
+ROWS = 6  # of a strip
+A_LEG = 16  # frames of a clip from one picture to the next
+STOPS = 4  # pictures that a clip passes
+REGRESSED = 500  # examples of a class, about, from which it is learned what moves what
+TRACED = 16  # samples whose making is shown, at most
+PROBED = 64  # samples of a class whose middle is where a traversal begins
+FILLED = 5  # fillings side by side
+
+#: Where a row of a traversal begins, (L,), its direction, and the class that it is in, for its name.
+Walk: TypeAlias = tuple[Array, Axis, str]
+
+
+class GalleryExport:
+    """Shows what one sampler makes.
+
+    Args:
+        model: the sampler.
+        judge: of its data.
+        seed: of everything that is drawn.
+        condition: what was asked for; all that is shown keeps to its label, if it has one.
+    """
+
+    def __init__(self, model: SamplerModel, judge: SampleScorer, seed: int, condition: Condition) -> None:
+        self.model, self.judge, self.seed, self.condition = model, judge, seed, condition
+        self.examples = judge.examples
+
+    def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
+        """Every sample (n, …) beside the training example nearest to it."""
+        found, distances = self.judge.neighbours(values)
+        pictures, beside = self._pictures(values), self._pictures(found)
+        words, reading = in_words(self.condition), self._reading()
+        return tuple(
+            Exhibit(
+                picture=pictures[i],
+                seed=self.seed,
+                condition=words,
+                nearest=beside[i],
+                distance=distances[i],
+                truth=verdicts[i].text,
+                holds=verdicts[i].holds,
+                reading=reading,
+            )
+            for i in range(len(values))
+        )
+
+    def _reading(self) -> str:
+        """How it is known what a sample shows: see `SampleScorer.verdicts`."""
+        family, judge = self.judge.data.partition("/")[0], self.judge
+        if family == "boards" or (family == "states" and not self.examples.train.truths):
+            return "decoded truth"
+        if judge.reader is not None:
+            return f"as the {READER} reads it"
+        if family == "frames" and isinstance(judge.encoder, EncoderModel):
+            return "as the encoder reads it"
+        return "by the nearest real ones"
+
+    def strips(self) -> list[Strip]:
+        """What the sampler's latent space looks like, if it has one."""
+        strips = []
+        if isinstance(self.model, Encodes):
+            strips += [self._between("linear"), self._between("spherical")]
+        if isinstance(self.model, Decodes):
+            strips += self._traversals()
+        return strips
+
+    def clips(self, n: int, options: SampleOptions) -> list[Clip]:
+        """Moving pictures: from one example to the next, and from noise to the first of the `n` samples."""
+        clips = []
+        if isinstance(self.model, Decodes):
+            clips.append(self._tour())
+        if isinstance(self.model, Traces):
+            shown = min(n, TRACED)
+            walk = self.model.trace(shown, self.condition, options, self.seed)
+            frames = np.stack([_tiled(self._pictures(np.asarray(values))) for values in walk])
+            held = np.concatenate([frames, frames[-1:].repeat(max(1, len(frames) // 2), 0)])
+            which = "the first " * (shown < n) + f"{shown} sample{'s' * (shown > 1)}"
+            words = f"{which} from noise to picture in {options.steps} step{'s' * (options.steps > 1)}"
+            clips.append(Clip("denoising", held, "Denoising", words, fps=max(2.0, len(frames) / 4)))
+        return clips
+
+    def filled(self, values: Array) -> Strip:
+        """A frame with a mask: as it was, what was left of it, fillings, their mean and their spread."""
+        frame, mask = np.asarray(self.condition.frame), np.asarray(self.condition.mask)
+        left = np.where(mask[..., None] if frame.ndim == 3 else mask, 0, frame).astype(frame.dtype)
+        mean, spread = values.astype(np.float64).mean(0), values.astype(np.float64).std(0)
+        shown = [frame, left, *values[:FILLED], mean.astype(frame.dtype)]
+        pictures = [*self._pictures(np.stack(shown))]
+        if frame.ndim == 3:  # three standard deviations are white
+            pictures.append(np.clip(spread * 3, 0, 255).astype(np.uint8))
+        told = "the frame, what was left of it, fillings, their mean" + (", their spread" * (frame.ndim == 3))
+        return Strip("filled-in", np.stack(pictures)[None], "Filled in", told)
+
+    @cached_property
+    def _pairs(self) -> tuple[Array, Array]:
+        """Two rows of held-out examples of the class asked for, else one from every class in turn."""
+        held, generator = self.examples.validation, np.random.default_rng(self.seed)
+        pairs = []
+        for row in range(ROWS):
+            name = self.condition.label or held.label_names[row % len(held.label_names)]
+            own = np.flatnonzero(held.labels == held.label_names.index(name))
+            pairs.append(generator.choice(own if len(own) > 1 else np.arange(len(held)), 2))
+        rows = np.array(pairs)
+        return held.values[rows[:, 0]], held.values[rows[:, 1]]
+
+    def _between(self, kind: str) -> Strip:
+        """From one held-out example to another, both of them real at the ends of each row."""
+        assert isinstance(self.model, Encodes)
+        path = linear if kind == "linear" else spherical
+        starts, ends = self._pairs
+        rows = []
+        for start, end, z, to in zip(
+            starts, ends, self.model.encode(starts), self.model.encode(ends), strict=True
+        ):
+            drawn = self.model.decode(path(z, to, ACROSS - 2))
+            rows.append(self._pictures(np.concatenate([start[None], drawn, end[None]])))
+        words = f"{kind} interpolation in the latent space; first and last picture of each row are real"
+        return Strip(f"interpolation-{kind}", np.stack(rows), f"Interpolation, {kind}", words)
+
+    def _traversals(self) -> list[Strip]:
+        """Along the directions that move something: by name where they can be named, else by size."""
+        walks = self._named_walks()
+        after = ", r² {:.2f}"
+        told = "named by what it moves; r² is how well it tells that of unseen pictures, at best 1"
+        if not walks:
+            walks, after = self._unnamed_walks(), " standard deviations"
+            told = "in the order of how much samples differ along it; none could be named by what it moves"
+        rows, names = [], []
+        for origin, axis, label in walks:
+            assert isinstance(self.model, Decodes)
+            path, values = axis.walked(origin, ACROSS)
+            rows.append(self._pictures(self.model.decode(path)))
+            names.append(f"{label}{axis.name}, {values[0]:g} to {values[-1]:g}{after.format(axis.r2)}")
+        if not rows:
+            return []
+        told = f"one direction of the latent space a row, {told}"
+        return [Strip("traversal", np.stack(rows), "Traversal", told, tuple(names))]
+
+    def _named_walks(self) -> list[Walk]:
+        """Along what the simulator tells of pictures that an encoder knows; none without either."""
+        train, found = self.examples.train, list[Walk]()
+        if not isinstance(self.model, Encodes):
+            return found
+        for number, name in enumerate(train.label_names):
+            if name != (self.condition.label or name):
+                continue
+            rows = np.flatnonzero(train.labels == number)
+            own = train.take(rows[:: max(1, len(rows) // REGRESSED)])
+            if not len(own) or not own.truths:
+                continue
+            latents = self.model.encode(own.values)
+            middle = latents[np.square(latents - latents.mean(0)).sum(1).argmin()]
+            label = f"{name}: " if len(train.label_names) > 1 else ""
+            found += [(middle, axis, label) for axis in named_axes(latents, own) if axis.r2 > 0]
+        return sorted(found, key=lambda walk: -walk[1].r2)[: 2 * ROWS]
+
+    def _unnamed_walks(self) -> list[Walk]:
+        """Along what changes most, from where the samples lie; none for vectors that an encoder knows."""
+        if isinstance(self.model, Encodes) and not self.examples.spec.pictures:
+            return []
+        assert isinstance(self.model, Decodes)
+        middle, label, decode = self._middle(), self.condition.label, self.model.decode
+        axes = principal_axes(lambda points: decode(middle + points), len(middle), ROWS, seed=self.seed)
+        moved = [replace(axis, offset=axis.offset - float(middle @ axis.weights)) for axis in axes]
+        return [(middle, axis, f"{label}: " if label else "") for axis in moved]
+
+    def _middle(self) -> Array:
+        """(L,) where the samples of the class asked for lie, or without one the middle of all."""
+        model: Any = self.model
+        width: int | None = getattr(model.config, "latents", None)  # flows have as many as there are pixels
+        if width is not None and (self.condition.label is None or not isinstance(model, Draws)):
+            return np.zeros(width, np.float32)
+        return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
+
+    def _tour(self) -> Clip:
+        """Through a few held-out examples, or draws where there is no encoder, and back to the first."""
+        model: Any = self.model
+        if isinstance(self.model, Encodes):
+            stops = self.model.encode(self._pairs[0][:STOPS])
+        elif isinstance(model, Draws):
+            stops = model.drawn(STOPS, self.condition.label, self.seed)
+        else:
+            width = int(model.config.latents)
+            stops = np.random.default_rng(self.seed).standard_normal((STOPS, width)).astype(np.float32)
+        legs = [
+            spherical(one, other, A_LEG + 1)[:-1]
+            for one, other in zip(stops, np.roll(stops, -1, 0), strict=True)
+        ]
+        frames = self._pictures(model.decode(np.concatenate(legs)))
+        return Clip("interpolation", frames, "Interpolation", f"from each of {STOPS} pictures to the next")
+
+    def _pictures(self, values: Array) -> Array:
+        return thumbnails(values, self.model.spec, self.judge.data)
+
+
+def filling_errors(condition: Condition, values: Array, train: Collection) -> tuple[float, float]:
+    """Root mean square error in the masked part of (n, …) fillings, and of the nearest example's filling.
+
+    The nearest one is that of the training examples which agrees best with what is left of the frame.
+    """
+    mask, frame = np.asarray(condition.mask), np.asarray(condition.frame, np.float64)
+    known = train.values[:, ~mask].reshape(len(train), -1).astype(np.float32)
+    wanted = frame[~mask].ravel().astype(np.float32)
+    best = int(np.square(known - wanted).sum(1).argmin()) if wanted.size else 0
+    errors = [np.sqrt(np.square(filling[mask] - frame[mask]).mean()) for filling in values]
+    baseline = np.sqrt(np.square(train.values[best][mask] - frame[mask]).mean())
+    return float(np.mean(errors)), float(baseline)
+
+
+def _tiled(pictures: Array) -> Array:
+    """(n, H, W, 3) as one picture, about as high as wide; black where no picture is left."""
+    n, height, width, _ = pictures.shape
+    across = math.ceil(math.sqrt(n))
+    down = math.ceil(n / across)
+    sheet = np.zeros((down * across, height, width, 3), np.uint8)
+    sheet[:n] = pictures
+    rows = sheet.reshape(down, across, height, width, 3).swapaxes(1, 2)
+    return np.ascontiguousarray(rows.reshape(down * height, across * width, 3))

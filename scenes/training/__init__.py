@@ -1,0 +1,1 @@
+"""Training sessions: what is trained, saved, logged and resumed."""

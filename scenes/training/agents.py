@@ -1,0 +1,157 @@
+"""The agent of a scene as a trainee: worlds, learner, checkpoint card and in-training evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.evaluate import evaluate
+from agents.memory import observation_bytes
+from scenes.build.agents import agent_card, check_agent, scene_agent, settled
+from scenes.build.devices import chosen_device
+from scenes.data.agent_env import agent_env
+from scenes.schema import Scene, SceneError
+from sim.machine import check_memory
+from sim.protocols import LearnerConfig
+from sim.records import Array, Budget, Progress, State
+from sim.storage.checkpoints import Card, load_checkpoint
+from sim.vector import Worlds
+
+PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
+
+
+EVALUATION_EPISODES = 20
+
+
+MANY_ENVS = 256  # from which on it is asked whether memory holds them
+
+
+OBSERVATIONS = 4  # of each world at once: as it has them, as they were handed out, final ones, the learner's
+
+
+def learner_config(scene: Scene) -> LearnerConfig:
+    """The scene's agent, which learns.
+
+    Raises:
+        SceneError: if it has none that does.
+        CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
+    """
+    agent = scene_agent(scene)
+    if not isinstance(agent, LearnerConfig):
+        assert scene.agent is not None
+        raise SceneError(f'agent "{scene.agent.use}" does not learn')
+    return agent
+
+
+class AgentTrainee:
+    """The scene's agent in its worlds."""
+
+    learning_rate_key = "agent.learning_rate"
+
+    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
+        """Build worlds and learner.
+
+        Raises:
+            SceneError, CheckpointError: if the request is wrong.
+        """
+        learner_config(scene)
+        self._config = agent_env(scene, device, training=True)
+        assert scene.world is not None
+        # Scored on the way it plays as `evaluate` lets it play, whatever it learns from.
+        self._scored = agent_env(scene, device) if scene.train.evaluate_every else self._config
+        self._seed, self._num_envs = scene.seed, scene.world.num_envs
+        self._check_memory(self._num_envs)
+        self._worlds = self._new_worlds()
+        self.scene = settled(scene, self._worlds.single_observation_space)
+        agent = self._agent = learner_config(self.scene)
+        self._device = chosen_device(device, agent)
+        self._learner = agent.build(
+            self._worlds.single_observation_space,
+            self._worlds.single_action_space,
+            seed=scene.seed,
+            device=self._device,
+        )
+        self.unit = "updates" if scene.train.env_steps is None else "env steps"
+        self.resumes_exactly: bool = getattr(self._learner, "resumes_exactly", True)
+        self.learning_rate: float | None = getattr(agent, "learning_rate", None)
+        if start_from is not None:
+            checkpoint = load_checkpoint(start_from)
+            check_agent(scene, checkpoint, self._worlds, self._config)
+            checkpoint.give(self._learner)
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """See `Trainee`."""
+        return self._learner.learn(self._worlds, budget)
+
+    def state(self) -> State:
+        """See `Trainee`."""
+        return self._learner.state()
+
+    def restore(self, state: State) -> None:
+        """See `Trainee`."""
+        self._learner.restore(state)
+
+    def weights(self) -> dict[str, Array]:
+        """See `Trainee`."""
+        return self._learner.weights()
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """See `Trainee`."""
+        return agent_card(self.scene, self._agent, self._config, self._worlds, trained, scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """Whole games in fresh worlds."""
+        return evaluate(
+            self._learner,
+            self._scored,
+            episodes=EVALUATION_EPISODES,
+            seed=self._seed,
+            greedy=self._agent.greedy,
+        ).metrics()
+
+    def estimated_rate(self, budget: Budget) -> float | None:
+        """Steps a second, from a throw-away learner."""
+        worlds = self._new_worlds()
+        try:
+            probe = self._agent.probe().build(
+                worlds.single_observation_space,
+                worlds.single_action_space,
+                seed=self._seed,
+                device=self._device,
+            )
+            if budget.env_steps is None or budget.env_steps < PROBE_PAYS:
+                return None
+            times = []
+            for progress in probe.learn(worlds, Budget(updates=3)):
+                times.append((time.monotonic(), progress.env_steps))
+            (start, before), (end, after) = times[0], times[-1]
+            return (after - before) / (end - start)
+        finally:
+            worlds.close()
+
+    def close(self) -> None:
+        """See `Trainee`."""
+        self._worlds.close()
+
+    def _check_memory(self, num_envs: int) -> None:
+        """Refuse more worlds than memory holds the observations of.
+
+        Raises:
+            MemoryRefused: naming the key and the GiB.
+        """
+        if num_envs < MANY_ENVS:
+            return
+        one = self._config.make_batch(1, self._seed)
+        one.close()
+        check_memory(
+            OBSERVATIONS * num_envs * observation_bytes(one.single_observation_space),
+            f"a batch of {num_envs:,} worlds",
+            "set a smaller world.num_envs",
+        )
+
+    def _new_worlds(self) -> Worlds:
+        worlds: Worlds = self._config.make_batch(self._num_envs, self._seed)
+        worlds.seed_rarely()
+        return worlds

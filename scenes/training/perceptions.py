@@ -1,0 +1,123 @@
+"""A scene's perceptions: built, loaded, and trained on what its own play shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scenes.build.agents import scene_world
+from scenes.build.devices import chosen_device
+from scenes.build.perceptions import (
+    load_perception,
+    perception_config,
+    scene_vocabulary,
+    scene_worlds,
+    told_by,
+)
+from scenes.data.perception_data import scene_player, scene_views
+from scenes.schema import Perception, Scene
+from sim.protocols import PerceptionConfig
+from sim.records import Array, Budget, Progress, State
+from sim.storage.checkpoints import Card, make_card
+from supervised.data.views import HELD_OUT, CaptureSpec
+from supervised.fit import Fit, fits_exactly
+
+VALIDATION_SHARE = 10  # one held-out view for so many that are learned from
+
+
+class PerceptionTrainee:
+    """The scene's first perception as a `Trainee`: learns from labelled frames of its worlds."""
+
+    unit = "updates"
+    learning_rate_key = "perception.0.learning_rate"
+
+    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
+        """Build the model; pictures are taken when learning begins.
+
+        Raises:
+            SceneError, FieldError, CheckpointError: if the request is wrong.
+        """
+        self._scene, self._device = scene, chosen_device(device)
+        self.resumes_exactly = fits_exactly(self._device)
+        self._config = perception_config(scene)
+        self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
+        self._classes = scene_vocabulary(scene)
+        self.model = self._config.build(self._classes, seed=scene.seed, device=self._device)
+        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+            load_perception(self.model, scene.perception[0], self._classes, start_from)
+
+    @cached_property
+    def _fit(self) -> Fit:
+        count, seed = self._config.views, self._scene.seed
+        kind = told_by(self._config)
+        player = scene_player(self._scene)
+        takings = (
+            CaptureSpec(kind, count, seed),
+            CaptureSpec(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),
+        )
+        views = [scene_views(self._scene, self._config, taking, player) for taking in takings]
+        fit: Fit = self.model.fit(*views, seed=seed)
+        return fit
+
+    @property
+    def scene(self) -> Scene:
+        """See `Trainee`."""
+        return self._scene
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """See `Trainee`."""
+        return self._fit.learn(budget)
+
+    def state(self) -> State:
+        """See `Trainee`; the pictures are not in it, for the same seed gives the same ones."""
+        return self._fit.state()
+
+    def restore(self, state: State) -> None:
+        """See `Trainee`."""
+        self._fit.restore(state)
+
+    def weights(self) -> dict[str, Array]:
+        """See `Trainee`."""
+        return self._fit.weights()
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """See `Trainee`."""
+        return perception_card(self._scene, self._config, self._classes, trained, scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """See `Trainee`: the loss and figures on held-out views."""
+        return self._fit.validate()
+
+    def estimated_rate(self, budget: Budget) -> None:
+        """See `Trainee`: fits are short, and the bar tells soon enough."""
+
+    def close(self) -> None:
+        """See `Trainee`."""
+
+
+def perception_card(
+    scene: Scene,
+    config: PerceptionConfig,
+    classes: tuple[str, ...],
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of the scene's first perception."""
+    table: Perception = scene.perception[0]
+    world = scene_world(scene)
+    card = make_card(
+        "perception",
+        table.use,
+        asdict(config),  # type: ignore[call-overload]
+        seed=scene.seed,
+        trained=trained,
+        world=world.name,
+        preprocessing="pictures (H, W, 3) uint8 of any size; the model scales and pads them itself",
+        protocol=world.protocol(),
+        scores=scores,
+    )
+    worlds = [world.name for world in scene_worlds(scene, config)]
+    return card | {"tells": config.tells, "worlds": worlds, "classes": list(classes)}

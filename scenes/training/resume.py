@@ -1,0 +1,136 @@
+"""Resumes: the run that goes on, and what may change of its scene.
+
+A state fits the worlds, network, memory and data that it was taken of. Everything else may change from the
+step on at which a run goes on: rates, coefficients, lengths of updates, the budget.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from scenes.build.agents import scene_agent, scene_world
+from scenes.build.perceptions import perception_config, trains_perception
+from scenes.build.samplers import sampler_config, trains_sampler
+from scenes.schema import Scene, SceneError, load_scene, make_scene, own_keys
+from sim.protocols import LearnerConfig
+from supervised.fit import FitOptions
+
+#: How a fit goes on, which any update may do differently; an average of weights is there or is not.
+FITTING = {field.name for field in fields(FitOptions)} - {"ema"}
+
+
+def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
+    """The scene that a run goes on by: its own, with what is changed now.
+
+    Raises:
+        SceneError: if it is no run, a run of something else, or begun with another seed.
+    """
+    file = run / "scene.toml"
+    if not file.is_file():
+        raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
+    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
+    mine, other = uses(kept), uses(asked)
+    if mine != other:
+        raise SceneError(
+            f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} '
+            f"({', '.join(other)}): begin another run for that"
+        )
+    if scene.seed != kept.seed:
+        raise SceneError(
+            f"{run} began with seed {kept.seed} and keeps it: for seed {scene.seed} begin another run"
+        )
+    return replace(scene, name=asked.name, typed=asked.typed)
+
+
+def uses(scene: Scene) -> list[str]:
+    """The catalogue names of all that a scene consists of."""
+    tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
+    return [table.use for table in tables if table is not None]
+
+
+def newest_run(scene: Scene) -> Path:
+    """The run of this scene that was started last.
+
+    Raises:
+        SceneError: if there is none.
+    """
+    found = sorted(Path("runs").glob(f"{scene.name}-*/scene.toml"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(found):  # pong-dqn's begin with "pong-" as well
+        with suppress(SceneError):
+            if uses(load_scene(str(path))) == uses(scene):
+                return path.parent
+    raise SceneError(f"there is no run of {scene.name} in runs/ to resume; name one with --run")
+
+
+def check_resume(kept: Scene, scene: Scene) -> None:
+    """Refuse to go on by `scene` from a state of `kept` that does not fit it.
+
+    Raises:
+        SceneError: naming every such key with both values.
+    """
+    before, after = fixed_keys(kept), fixed_keys(scene)
+    changed = [
+        f"{key} = {after.get(key)!r} (was {before.get(key)!r})"
+        for key in before | after
+        if before.get(key) != after.get(key) and not unnamed(key, before, after)
+    ]
+    if changed:
+        raise SceneError(
+            f"{kept.source.parent} cannot go on with {', '.join(changed)}: its state does not fit that; "
+            "leave it as it was, or begin another run"
+        )
+
+
+def unnamed(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether a scene leaves its network to what is observed, which has not changed."""
+    return key == "agent.network" and None in (before.get(key), after.get(key))
+
+
+def fixed_keys(scene: Scene) -> dict[str, Any]:
+    """The keys of a scene that stay what they are as long as a run goes on, with their values."""
+    scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
+    found: dict[str, Any] = {}
+    if scene.world is not None:
+        found |= whole("world", scene.world, scene_world(scene))
+    if trains_perception(scene):
+        if scene.agent is not None:  # plays for the pictures
+            found |= whole("agent", scene.agent, scene_agent(scene))
+        return found | fitted("perception", scene.perception[0], perception_config(scene))
+    if trains_sampler(scene):
+        return found | fitted("sampler", scene.sampler[0], sampler_config(scene))
+    if scene.agent is not None:
+        agent = scene_agent(scene)
+        keys = agent.fixed_at_resume if isinstance(agent, LearnerConfig) else ()
+        found |= {"agent.use": scene.agent.use} | values("agent", agent, keys)
+    for i, table in enumerate(scene.perception):
+        if table.feed == "agent":
+            found |= whole(f"perception.{i}", table, perception_config(scene, i))
+    for i, sampler in enumerate(scene.sampler):
+        if sampler.feed == "reset":
+            found |= whole(f"sampler.{i}", sampler, sampler_config(scene, i))
+    return found
+
+
+def whole(prefix: str, table: Any, config: Any) -> dict[str, Any]:
+    """Every key of a table, its entry's included."""
+    return values(prefix, table, own_keys(table)) | values(prefix, config, names(config))
+
+
+def fitted(kind: str, table: Any, config: Any) -> dict[str, Any]:
+    """What the first perception or sampler is, and learns from."""
+    return {f"{kind}.0.use": table.use} | values(f"{kind}.0", config, names(config) - FITTING)
+
+
+def names(config: Any) -> set[str]:
+    """The keys of a catalogue entry."""
+    return {field.name for field in fields(config) if field.init}
+
+
+def values(prefix: str, config: Any, keys: Iterable[str]) -> dict[str, Any]:
+    """Some keys with their values."""
+    return {f"{prefix}.{key}": getattr(config, key) for key in sorted(keys)}

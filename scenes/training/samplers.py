@@ -1,0 +1,171 @@
+"""A scene's samplers: built, trained on a data set, and given their checkpoints' weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from generative.data.collection import Spec
+from generative.data.split import SHUFFLED
+from scenes.build.devices import chosen_device
+from scenes.build.samplers import built, load_sampler, same_data, sampler_config
+from scenes.data.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
+from scenes.schema import Sampler, Scene
+from sim.protocols import Distillable, SamplerConfig
+from sim.records import Array, Budget, Progress, State
+from sim.storage.checkpoints import (
+    PLAIN,
+    Card,
+    CheckpointError,
+    Layout,
+    check_fits,
+    load_card,
+    load_checkpoint,
+    make_card,
+)
+from supervised.fit import Fit, fits_exactly
+
+TEACHER = "diffusion"  # what students learn from
+
+
+class SamplerTrainee:
+    """The scene's first sampler, learning from its data set; see `scenes.training.trainee.Trainee`."""
+
+    unit = "updates"
+    learning_rate_key = "sampler.0.learning_rate"
+
+    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
+        """Fetch the data and build the model.
+
+        Raises:
+            SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
+        """
+        self._scene, self._device = scene, chosen_device(device)
+        self.resumes_exactly = fits_exactly(self._device)
+        self._config = sampler_config(scene)
+        self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
+        self._examples = fetch_examples(scene, self._recipe(start_from))
+        self.model = built(scene, self._config, self._examples.spec, self._device)
+        if isinstance(self.model, Distillable):
+            self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
+        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+            self._start_from(start_from)
+
+    def _recipe(self, start_from: Path | None) -> DataRecipe:
+        """The scene's data; what a teacher or a beginning has not seen of the same data stays held out.
+
+        Raises:
+            CheckpointError: if either is damaged.
+        """
+        recipe = DataRecipe.of_scene(self._scene, self._config)
+        teacher: str | None = getattr(self._config, "teacher", None)
+        parents = [self._scene.resolve(teacher)] if teacher else []
+        for folder in parents if start_from is None else [start_from, *parents]:
+            card = load_card(folder)
+            known = DataRecipe.of_scene(self._scene, self._config, card)
+            data = asked_of(card).get("data", recipe.data)
+            if known.seed == recipe.seed and same_name(self._scene, data, recipe.data):
+                recipe = known
+        return recipe
+
+    def _learn_from(self, folder: Path, student: Distillable) -> None:
+        """Load the teacher that the scene names; at a resume too, for it is in no state.
+
+        Raises:
+            CheckpointError: if it is missing, damaged, or knows other data or another network.
+        """
+        loaded = load_checkpoint(folder)
+        check_fits(loaded, kind="sampler", name=TEACHER)
+        if not same_data(self.model, Spec.of(loaded.card.get("spec", {})), self._examples.spec):
+            raise CheckpointError(f"{folder} cannot teach: it knows other data than {self._config.data}")
+        try:
+            student.learn_from(loaded.weights)
+        except ValueError as error:
+            raise CheckpointError(f"{folder} cannot teach: {error}") from error
+
+    def _start_from(self, folder: Path) -> None:
+        other, _ = load_sampler(self._scene, 0, self._device, folder)
+        if not same_data(self.model, other.spec, self._examples.spec):
+            raise CheckpointError(
+                f"{folder} does not fit: it was made for other data than {self._config.data}"
+            )
+        self.model.load_weights(other.weights())
+
+    @cached_property
+    def _fit(self) -> Fit:
+        examples = self._examples
+        fit: Fit = self.model.fit(examples.train, examples.validation, seed=self._scene.seed)
+        return fit
+
+    @property
+    def scene(self) -> Scene:
+        """See `Trainee`."""
+        return self._scene
+
+    def learn(self, budget: Budget) -> Iterator[Progress]:
+        """See `Trainee`."""
+        return self._fit.learn(budget)
+
+    def state(self) -> State:
+        """See `Trainee`; the examples are not in it, for the same recipe gives the same ones."""
+        assert self._examples.recipe is not None
+        return self._fit.state() | {"split": self._examples.recipe.split}
+
+    def restore(self, state: State) -> None:
+        """See `Trainee`; what was held out when the run began stays so."""
+        recipe = self._examples.recipe
+        assert recipe is not None
+        kept = replace(recipe, split=state.get("split", SHUFFLED))
+        if kept != recipe:
+            self._examples = fetch_examples(self._scene, kept)
+        self._fit.restore(state)
+
+    def weights(self) -> dict[str, Array]:
+        """See `Trainee`."""
+        return self._fit.weights()
+
+    @property
+    def layout(self) -> Layout:
+        """In which files a checkpoint lies: the model's own way, or the usual one."""
+        laid_out: Callable[[], Layout] | None = getattr(self.model, "layout", None)
+        return PLAIN if laid_out is None else laid_out()
+
+    def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+        """See `Trainee`."""
+        return sampler_card(self._scene, self._config, self._examples, trained, scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """See `Trainee`: the loss and figures on held-out examples."""
+        return self._fit.validate()
+
+    def estimated_rate(self, budget: Budget) -> None:
+        """See `Trainee`: fits are short, and the bar tells soon enough."""
+
+    def close(self) -> None:
+        """See `Trainee`."""
+
+
+def sampler_card(
+    scene: Scene,
+    config: SamplerConfig,
+    examples: Examples,
+    trained: Mapping[str, Any],
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """The card of the scene's first sampler."""
+    table: Sampler = scene.sampler[0]
+    recipe = examples.recipe or DataRecipe.of_scene(scene, config)
+    card = make_card(
+        "sampler",
+        table.use,
+        asdict(config),  # type: ignore[call-overload]
+        seed=scene.seed,
+        trained=trained,
+        preprocessing="pictures (H, W, 3) uint8 or vectors (D,) float32; the model scales them itself",
+        protocol=recipe.protocol() | {"learned_from": len(examples.train)},
+        scores=scores,
+    )
+    return card | {"spec": examples.spec.table()}

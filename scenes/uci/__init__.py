@@ -1,0 +1,1 @@
+"""A chess agent as a UCI engine."""

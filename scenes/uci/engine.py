@@ -1,0 +1,420 @@
+"""`playfield uci`: a scene's chess agent as an engine that any chess program can use.
+
+The protocol is UCI (Stefan Meyer-Kahlen, April 2006): lines on stdin and stdout. A search runs in a thread
+of its own, so that `stop` is heard at once; an agent that does not search answers with its first look. What
+cannot be understood is told in an ``info string`` line and left out, as the protocol has it. Each `go` gets
+its `bestmove`, or a program would wait for ever: the null move ``0000`` where there is none to choose.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
+
+import numpy as np
+
+from agents.alphazero.train import AlphaZeroLearner
+from agents.alphazero.tree import Tree, likeliest_line
+from scenes.build.agents import build_policy, scene_agent, scene_world
+from scenes.build.devices import chosen_device
+from scenes.schema import Scene, SceneError
+from sim.chess.opponents import action_masks
+from sim.chess.rules import FIFTY, THREEFOLD, ChessGame
+from sim.chess.world import Chess
+from sim.protocols import Policy
+
+MOST_SIMULATIONS = 1_000_000  # then the tree has grown large enough, and waits to be stopped
+TELL_EVERY = 0.5  # seconds between two lines about a search
+SAFETY = 0.05  # seconds of the clock that are left alone
+MOVES_LEFT = 30  # that the clock is shared out over, where the program does not say
+NULL_MOVE = "0000"  # what an engine sends where it has no move
+#: What a `go` command may hold, and those that numbers follow.
+NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "depth", "nodes", "mate", "movetime")
+GO = (*NUMBERS, "searchmoves", "ponder", "infinite")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a search: whichever comes first; with none of them the agent's own number of simulations.
+
+    Attributes:
+        nodes: simulations.
+        seconds: of the clock on the wall.
+        depth: plies of the line that was visited most.
+        only: actions to choose from; none for all.
+    """
+
+    nodes: int | None = None
+    seconds: float | None = None
+    depth: int | None = None
+    only: tuple[int, ...] = ()
+
+    def spent(self, tree: Tree, nodes: int, time_used: float, own_nodes: int) -> bool:
+        """Whether a search has come to its end; `own_nodes` where nothing limits it."""
+        if self.nodes is None and self.seconds is None and self.depth is None:
+            return nodes >= own_nodes
+        return (
+            (self.nodes is not None and nodes >= self.nodes)
+            or (self.seconds is not None and time_used >= self.seconds)
+            or (self.depth is not None and len(chosen_line(tree)) >= self.depth)
+        )
+
+
+@dataclass
+class Search:
+    """A search in progress.
+
+    Attributes:
+        stop: set when it is to end.
+        patient: whether it answers only once it is stopped: `go infinite`, and `go ponder` until `ponderhit`.
+        forced: the move to answer with, without a look.
+        began: when its limits began to count, in seconds of `time.monotonic`.
+    """
+
+    limits: Limits
+    patient: bool
+    forced: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+    thread: threading.Thread | None = None
+
+
+def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable[str] | None = None) -> None:
+    """Answer on stdout until `quit` or the end of stdin.
+
+    Raises:
+        SceneError: if the scene is not about chess.
+        CheckpointError: if its weights do not fit.
+    """
+    config = scene_world(scene)
+    if not isinstance(config, Chess):
+        raise SceneError(f"{scene.source.name}: a UCI engine plays chess, and this scene plays {config.name}")
+    worlds = config.make_batch(1, scene.seed)
+    agent = scene_agent(scene)
+    policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+    assert scene.agent is not None
+    trained = "" if card or scene.agent.use in ("random", "greedy") else ", untrained"
+    score = pawns if config.reward == "capture" and not isinstance(policy, AlphaZeroLearner) else centipawns
+    name = f"{scene.title} ({scene.agent.use}{trained})"
+    engine = Engine(policy, name, history=config.history, score=score)
+    engine.run(stdin_lines() if lines is None else lines)
+
+
+def stdin_lines() -> Iterable[str]:
+    """What a program sends: nothing where stdin is closed; bytes that are no text are replaced."""
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin or ()
+
+
+class Engine:
+    """Reads commands, keeps the position and runs at most one search at a time."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        name: str,
+        *,
+        history: int,
+        score: Callable[[float], int] | None = None,
+        say: Callable[[str], None] = lambda line: print(line, flush=True),
+    ) -> None:
+        self._policy, self._name, self._history, self._print = policy, name, history, say
+        self._deserted = False  # whether nobody reads any more
+        self._searcher = policy if isinstance(policy, AlphaZeroLearner) else None
+        self._score = score or centipawns
+        self._game: ChessGame | None = ChessGame(history=history)  # None: the program's is not known
+        self._search: Search | None = None
+        self._commands: dict[str, Callable[[Sequence[str]], None]] = {
+            "uci": self._introduce,
+            "isready": lambda words: self._say("readyok"),
+            "setoption": self._set_option,
+            "ucinewgame": lambda words: self._stop(),
+            "position": self._set_position,
+            "go": self._go,
+            "stop": lambda words: self._stop(),
+            "ponderhit": self._ponder_hit,
+            "debug": lambda words: None,
+            "register": lambda words: None,
+        }
+
+    def run(self, lines: Iterable[str]) -> None:
+        """Obey until `quit`, the end of `lines`, or until nobody reads the answers any more."""
+        try:
+            self._obey(lines)
+        finally:  # a thread that still speaks while Python ends would crash it
+            self._stop()
+
+    def _obey(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if self._deserted:
+                break
+            # As the protocol has it, unknown words before a command are skipped.
+            words = line.split()
+            while words and words[0] not in (*self._commands, "quit"):
+                del words[0]
+            if not words:
+                if line.strip():
+                    self._complain(f"unknown command: {line.strip()}")
+                continue
+            if words[0] == "quit":
+                break
+            try:
+                self._commands[words[0]](words[1:])
+            except ValueError as error:
+                self._complain(f"{words[0]}: {error}")
+
+    def _say(self, line: str) -> None:
+        """A line for the program; once it has gone away, as when it crashed, nothing."""
+        if self._deserted:
+            return
+        try:
+            self._print(line)
+        except (OSError, ValueError):  # a broken pipe, a full disk, a closed file
+            self._deserted = True
+
+    def _introduce(self, words: Sequence[str]) -> None:
+        self._say(f"id name Playfield {version('playfield')}: {self._name}")
+        self._say("id author the Playfield authors")
+        self._say("option name Ponder type check default false")
+        if self._searcher is not None:
+            default = self._searcher.config.num_simulations
+            self._say(f"option name Simulations type spin default {default} min 1 max {MOST_SIMULATIONS}")
+        self._say("uciok")
+
+    def _set_option(self, words: Sequence[str]) -> None:
+        name, _, value = " ".join(words).removeprefix("name ").partition(" value ")
+        if name.lower() == "simulations" and self._searcher is not None:
+            self._stop()
+            amount = whole(value, name)
+            if not 1 <= amount <= MOST_SIMULATIONS:
+                raise ValueError(f"Simulations must be in 1…{MOST_SIMULATIONS}, not {amount}")
+            self._searcher.config = replace(self._searcher.config, num_simulations=amount)
+        elif name.lower() != "ponder":
+            known = "Ponder" if self._searcher is None else "Simulations and Ponder"
+            raise ValueError(f'there is no option "{name}"; there is {known}')
+
+    def _set_position(self, words: Sequence[str]) -> None:
+        """``startpos`` or ``fen …``, then ``moves …``.
+
+        After one that is refused no position is known: the program has another one before it than the last
+        that was understood, so that a move from there would most likely be illegal to it.
+        """
+        self._stop()
+        self._game = None
+        at = words.index("moves") if "moves" in words else len(words)
+        kind, fen = (words[0] if words else ""), " ".join(words[1:at])
+        if kind not in ("startpos", "fen"):
+            raise ValueError("startpos or fen is missing")
+        game = ChessGame(fen, self._history) if kind == "fen" else ChessGame(history=self._history)
+        for text in words[at + 1 :]:
+            game = continued(game, self._history)
+            action = game.action(text)
+            if action not in game.moves:
+                raise ValueError(f"{text} is not legal in {game.fen}")
+            game = game.play(action)
+        self._game = continued(game, self._history)
+
+    def _go(self, words: Sequence[str]) -> None:
+        self._stop()
+        game = self._game
+        told = numbers(words, self._complain)
+        to_play = game.to_play() if game is not None else 0
+        only, forced = self._chosen_from(game, after(words, "searchmoves"))
+        limits = Limits(told.get("nodes"), seconds(told, to_play), told.get("depth"), only)
+        search = Search(limits, patient="infinite" in words or "ponder" in words, forced=forced)
+        search.thread = threading.Thread(target=self._answer, args=(search, game), daemon=True)
+        self._search = search
+        search.thread.start()
+
+    def _chosen_from(self, game: ChessGame | None, asked: Sequence[str]) -> tuple[tuple[int, ...], str]:
+        """The actions to choose from, none for all, and the move that there is no choice about, or ""."""
+        if game is None:
+            self._complain("go: the position is not known: the last one was refused")
+            return (), NULL_MOVE
+        if not game.moves:  # mate and stalemate; in dead positions a program may play on
+            return (), next((move.uci() for move in game.board.legal_moves), NULL_MOVE)
+        only = []
+        for text in asked:
+            try:
+                action = game.action(text)
+                if action not in game.moves:
+                    raise ValueError(game.refusal(action))
+                only.append(action)
+            except ValueError as error:
+                self._complain(f"go: {error}")
+        return tuple(only), NULL_MOVE if asked and not only else ""
+
+    def _ponder_hit(self, words: Sequence[str]) -> None:
+        if self._search is not None:
+            self._search.began = time.monotonic()
+            self._search.patient = False
+
+    def _stop(self) -> None:
+        """End the search, if there is one; its answer is on the way before this returns."""
+        if self._search is not None and self._search.thread is not None:
+            self._search.stop.set()
+            self._search.thread.join()
+        self._search = None
+
+    def _answer(self, search: Search, game: ChessGame | None) -> None:
+        """Find a move and say it; runs in a thread."""
+        moves = [search.forced] if game is None or search.forced else self._moves(search, game)
+        while search.patient and not self._deserted and not search.stop.wait(0.01):
+            pass
+        self._say(f"bestmove {moves[0]}" + (f" ponder {moves[1]}" if len(moves) > 1 else ""))
+
+    def _moves(self, search: Search, game: ChessGame) -> list[str]:
+        """The move to play, and the answer that is expected where there is one."""
+        try:
+            line = self._look(search, game)
+        except Exception as error:  # whatever it is, the program must get its move
+            self._complain(f"the search failed: {type(error).__name__}: {error}")
+            line = [int(game.legal_actions()[0])]
+        return written(game, line[:2])
+
+    def _look(self, search: Search, game: ChessGame) -> list[int]:
+        """The actions from here on that the agent expects, its own first."""
+        if self._searcher is None:
+            return self._first_look(search, game)
+        config, nodes, told = self._searcher.config, 0, time.monotonic()
+        for tree in self._searcher.think(game, search.limits.only):
+            nodes += 1
+            now = time.monotonic()
+            over = search.stop.is_set() or nodes >= MOST_SIMULATIONS or self._deserted
+            if not search.patient:
+                over |= search.limits.spent(tree, nodes, now - search.began, config.num_simulations)
+            if over or now - told > TELL_EVERY:
+                told = now
+                self._tell(game, chosen_line(tree), tree.value(), nodes, search)
+            if over:
+                break
+        return chosen_line(tree)
+
+    def _first_look(self, search: Search, game: ChessGame) -> list[int]:
+        """What an agent plays that does not search."""
+        mask, only = action_masks([game]), search.limits.only
+        if only:
+            mask &= np.isin(np.arange(mask.shape[1]), only)
+        info = {"action_mask": mask, "games": (game,)}
+        decision, _ = self._policy.act(ChessGame.observe([game]), info, greedy=True)
+        action = int(decision.actions[0])
+        if decision.value is not None:
+            self._tell(game, [action], float(decision.value[0]), 1, search)
+        return [action]
+
+    def _tell(self, game: ChessGame, line: Sequence[int], value: float, nodes: int, search: Search) -> None:
+        used = max(time.monotonic() - search.began, 1e-3)
+        moves = " ".join(written(game, line))
+        self._say(
+            f"info depth {len(line)} nodes {nodes} nps {nodes / used:.0f} time {1000 * used:.0f} "
+            f"score cp {self._score(value)} pv {moves}"
+        )
+
+    def _complain(self, words: str) -> None:
+        self._say(f"info string {words}")
+
+
+def continued(game: ChessGame, history: int) -> ChessGame:
+    """The game, going on after a draw by repetition or fifty moves: by UCI it may be played on."""
+    if game.reason not in (THREEFOLD, FIFTY):
+        return game
+    board = game.board
+    board.halfmove_clock = 0
+    return ChessGame(board.fen(), history)
+
+
+def chosen_line(tree: Tree) -> list[int]:
+    """The action to play, and what was visited most behind it."""
+    index = tree.choice()
+    child = tree.root.children[index]
+    return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
+
+
+def written(game: ChessGame, line: Sequence[int]) -> list[str]:
+    """Actions one after the other, in UCI."""
+    moves = []
+    for action in line:
+        moves.append(game.moves[action].uci())
+        game = game.play(action)
+    return moves
+
+
+def centipawns(value: float) -> int:
+    """A value in [−1, 1] on Lc0's scale of centipawns.
+
+    >>> centipawns(0.0), centipawns(0.5), centipawns(-0.5)
+    (0, 89, -89)
+    """
+    return round(90 * math.tan(1.5637541897 * max(-0.9999, min(0.9999, value))))
+
+
+def pawns(value: float) -> int:
+    """The value of an agent that learned from captures, which is in pawns, in centipawns.
+
+    >>> pawns(1.5)
+    150
+    """
+    return round(100 * value)
+
+
+def numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, int]:
+    """The numbers of a `go` command by name; what is no number is complained of and left out.
+
+    >>> numbers("wtime 1000 btime 900 nodes 5 depth deep infinite".split(), print)
+    go: depth wants a whole number, not "deep"
+    {'wtime': 1000, 'btime': 900, 'nodes': 5}
+    """
+    told = {}
+    for name in NUMBERS:
+        if name in words:
+            found = after(words, name)
+            try:
+                told[name] = whole(found[0] if found else "", name)
+            except ValueError as error:
+                complain(f"go: {error}")
+    return told
+
+
+def after(words: Sequence[str], name: str) -> list[str]:
+    """What follows `name` up to the next word that is a name itself."""
+    if name not in words:
+        return []
+    rest = list(words[list(words).index(name) + 1 :])
+    end = next((i for i, word in enumerate(rest) if word in GO), len(rest))
+    return rest[:end]
+
+
+def whole(text: str, name: str) -> int:
+    """A whole number.
+
+    Raises:
+        ValueError: naming what it should have been.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f'{name} wants a whole number, not "{text}"') from None
+
+
+def seconds(told: dict[str, int], to_play: int) -> float | None:
+    """How long to think, from a `go` command's milliseconds; None where it sets no time.
+
+    >>> seconds({"movetime": 500}, 0), seconds({"wtime": 60_000, "winc": 1000}, 0), seconds({"nodes": 3}, 0)
+    (0.45, 2.75, None)
+    """
+    if "movetime" in told:
+        return max(0.01, told["movetime"] / 1000 - SAFETY)
+    clock, increment = ("wtime", "winc") if to_play == 0 else ("btime", "binc")
+    if clock not in told:
+        return None
+    left, more = told[clock] / 1000, told.get(increment, 0) / 1000
+    share = left / max(1, told.get("movestogo", MOVES_LEFT)) + 0.8 * more
+    return max(0.01, min(share, left) - SAFETY)

@@ -1,0 +1,199 @@
+"""What a scene's perceptions say about the picture on show, beside the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from scenes.build.perceptions import build_perception, perception_config, scene_label_source, told_by
+from scenes.schema import Scene, SceneError
+from scenes.watching.live_metrics import live_metrics
+from sim.protocols import PerceptionModel
+from sim.records import Array, Origin, Percept
+from sim.viewer.contract.moment import Seen
+from supervised.data.views import LabelSource, only
+from supervised.metrics.grading import Kind
+from supervised.observation.percept_env import PerceptObservationEnv
+from supervised.observation.percept_noise import MOVED, noisy
+
+ORIGINS: tuple[Origin, ...] = ("truth", "model", "noisy truth")
+Frame = tuple[int, int, int, int]
+
+
+@dataclass
+class LivePerception:
+    """One perception of the scene."""
+
+    name: str
+    model: PerceptionModel
+    sight: LabelSource
+    kind: Kind
+    classes: tuple[str, ...]
+    origin: Origin
+    pixels: float  # of noise, as `misses`: see `supervised.observation.percept_noise.noisy`
+    misses: float
+
+    @property
+    def asked(self) -> Origin:
+        """Who says what is there; the truth alone where noise would change nothing of it."""
+        return self.origin if self.origin != "noisy truth" or self.kind in MOVED else "truth"
+
+
+@dataclass
+class Feed:
+    """The perception that the agent lives on."""
+
+    name: str
+    world: PerceptObservationEnv
+    sight: LabelSource
+    kind: Kind
+
+    def seen(self, shape: tuple[int, ...]) -> Seen:
+        """What the agent was told of the newest moment, over the audience's picture of `shape`."""
+        percept = only(self.world.percept, self.kind)
+        more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
+        if percept.origin == "truth":
+            return Seen(self.name, self._moved(percept, shape), **more)
+        truth = only(self.world.told(), self.kind)
+        scores = live_metrics(self.kind, percept, truth)
+        return Seen(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
+
+    def _moved(self, percept: Percept, shape: tuple[int, ...]) -> Percept:
+        """A percept from where the agent's eye has it to where the audience's picture does.
+
+        The two may differ in size; once the audience has turned its camera, there is no such place.
+        """
+        eye, camera = self.world.eye, getattr(self.world.unwrapped, "camera", None)
+        if eye is None or camera is None:
+            return percept
+        if stand(camera) != stand(eye):
+            return replace(percept, keypoints={})
+        scale = shape[0] / eye.height
+        left = (shape[1] - scale * eye.width) / 2
+        points = {
+            name: (left + scale * x, scale * y, seen) for name, (x, y, seen) in percept.keypoints.items()
+        }
+        return replace(percept, keypoints=points)
+
+
+def stand(camera: Any) -> tuple[Any, ...]:
+    """Pose of a walker's camera, without the size of its pictures."""
+    still = getattr(camera, "anchor", None) is not None
+    return camera.azimuth, camera.elevation, camera.distance, camera.look_height, still
+
+
+class Boarded(Protocol):
+    """An easel on which a board lies; see `sim.chess.interactive_renderer.ChessRenderer`."""
+
+    @property
+    def board(self) -> Frame:
+        """x0, y0, x1, y1 of the board in the picture."""
+
+    def truth(self) -> Percept:
+        """What is on the board, in the board's own pixels."""
+
+
+class LivePerceptions:
+    """All perceptions of a scene, looking at one world: the audience's, and the one that feeds the agent."""
+
+    def __init__(
+        self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None, easel: Any = None
+    ) -> None:
+        """Build the models.
+
+        Args:
+            scene: whose ``[[perception]]`` tables with ``feed = "overlay"`` look on.
+            world: gives ``truth()`` of its newest picture; a `PerceptObservationEnv` also what its agent gets.
+            device: for the models.
+            checkpoint: of the first perception, instead of the scene's own.
+            easel: what draws the world; one with a ``board`` shows more than the world does, and knows the
+                truth about that board.
+
+        Raises:
+            SceneError: if a perception is to have noise in what noise does not change.
+            NoLabelsError: if a perception looks on a world that does not know the truth.
+            CheckpointError: if a checkpoint does not fit.
+        """
+        self._board: Boarded | None = easel if hasattr(easel, "board") else None
+        self._stage = self._board or world.unwrapped
+        self._generator = np.random.default_rng(scene.seed)
+        self._feeds = [
+            Feed(table.use, world, scene_label_source(scene, config), told_by(config))
+            for number, table in enumerate(scene.perception)
+            if table.feed == "agent" and (config := perception_config(scene, number))
+        ]
+        self._eyes = [
+            self._eye(scene, number, device, None if number else checkpoint)
+            for number, table in enumerate(scene.perception)
+            if table.feed == "overlay"
+        ]
+
+    @staticmethod
+    def _eye(scene: Scene, number: int, device: str, checkpoint: Path | None) -> LivePerception:
+        config, table = perception_config(scene, number), scene.perception[number]
+        kind = told_by(config)
+        if table.origin == "noisy truth" and kind not in MOVED:
+            raise SceneError(
+                f'{scene.source.name}, [[perception]] number {number}: "{table.use}" tells {kind}, and noise '
+                f'moves {" and ".join(MOVED)} only: origin can be "model" or "truth"'
+            )
+        sight = scene_label_source(scene, config)
+        classes = sight.vocabulary(kind)
+        model, _ = build_perception(scene, number, classes, device, checkpoint)
+        noise = table.noise_pixels, table.noise_misses
+        return LivePerception(table.use, model, sight, kind, classes, table.origin, *noise)
+
+    def __len__(self) -> int:
+        """How many look."""
+        return len(self._feeds) + len(self._eyes)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether `next_origin` changes anything: what an agent lives on is not the audience's to change."""
+        return bool(self._eyes)
+
+    def next_origin(self) -> None:
+        """Go on from the truth to what the model says, and to the truth with noise where some have that.
+
+        All go on together: those that noise does not change keep to the truth meanwhile.
+        """
+        noise = any(eye.kind in MOVED for eye in self._eyes)
+        stops = ORIGINS if noise else tuple(origin for origin in ORIGINS if origin != "noisy truth")
+        for eye in self._eyes:
+            eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
+
+    def look(self, picture: Array) -> tuple[Seen, ...]:
+        """What each says about the world's newest picture (H, W, 3) uint8."""
+        lived_on = (feed.seen(picture.shape) for feed in self._feeds)
+        return (*lived_on, *(self._seen(eye, picture) for eye in self._eyes))
+
+    def _seen(self, eye: LivePerception, picture: Array) -> Seen:
+        truth = eye.sight.live(self._stage, eye.kind)
+        board = None if self._board is None else self._board.board
+        more: dict[str, Any] = {"classes": eye.classes, "edges": eye.sight.bones(), "board": board}
+        if eye.asked == "truth":
+            return Seen(eye.name, laid(truth, board), **more)
+        if eye.asked == "noisy truth":
+            percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
+        else:
+            percept = eye.model.perceive([cut(picture, board)])[0]
+        scores = live_metrics(eye.kind, percept, truth)
+        return Seen(eye.name, laid(percept, board), laid(truth, board), scores, **more)
+
+
+def cut(picture: Array, board: Frame | None) -> Array:
+    """The part of a picture (H, W, 3) where a board lies, or all of it."""
+    if board is None:
+        return picture
+    left, top, right, bottom = board
+    return picture[top:bottom, left:right]
+
+
+def laid(percept: Percept, board: Frame | None) -> Percept:
+    """A percept in the pixels of the whole picture, whose boxes count from the board's corner."""
+    if board is None or percept.boxes is None:
+        return percept
+    return replace(percept, boxes=percept.boxes + np.array(board[:2] * 2, percept.boxes.dtype))

@@ -1,0 +1,212 @@
+"""Follows a training run from the side: its newest checkpoint, and its learning curve, as they land.
+
+A thread looks into the run's folder once a second, by names and times only, and reads what is new, so
+that neither the window nor the world waits for a disk. The training process is never asked and never
+disturbed; what it is about to replace, or has half written, is left alone until it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from scenes.watching.labels import in_words
+from sim.records import Array
+from sim.storage.checkpoints import Checkpoint, CheckpointError, load_checkpoint
+from sim.storage.runs import numbered
+from sim.viewer.contract.moment import Learning
+
+POLL = 1.0  # seconds between two looks
+CURVE_POINTS = 400  # as many as a panel has pixels
+_PATIENCE = 2.0  # seconds that closing waits for a reading in progress
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+class Follower:
+    """The run in `run` as it goes on.
+
+    Args:
+        run: its folder.
+        check: refuses, with a CheckpointError, a checkpoint that is not the scene's.
+        held: stay at this checkpoint, and only report how the run goes on.
+        poll: seconds between two looks.
+    """
+
+    def __init__(
+        self, run: Path, check: Callable[[Checkpoint], None], *, held: Path | None = None, poll: float = POLL
+    ) -> None:
+        self._run, self._check, self._held, self._poll = run, check, held, poll
+        self._curve = Curve(run / "metrics.jsonl")
+        self._refused: dict[str, tuple[Signature, str]] = {}  # what did not load, as it was, and why
+        self._fresh: Checkpoint | None = None  # loaded, and not yet taken
+        self._step = -1  # of the last one loaded
+        self._learning = Learning(training="untrained", following=held is None)
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="follower", daemon=True)
+
+    @property
+    def learning(self) -> Learning:
+        """How the run stands; the same object while nothing changes."""
+        return self._learning
+
+    def open(self) -> None:
+        """Read what there is now.
+
+        Raises:
+            CheckpointError: the newest one's, if there are checkpoints but none that loads.
+        """
+        found = self._timeline()
+        for folder in reversed(found):
+            if self._load(folder):
+                break
+        else:
+            if found:
+                self._check(load_checkpoint(found[-1]))
+        self._read_curve()
+
+    def start(self) -> None:
+        """Go on looking, in a thread."""
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closing.set()
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE)
+
+    def take(self) -> Checkpoint | None:
+        """The newest checkpoint, once."""
+        with self._lock:
+            taken, self._fresh = self._fresh, None
+        return taken
+
+    def plays(self, checkpoint: Checkpoint) -> None:
+        """Take note that what was taken plays from now on."""
+        words = in_words(checkpoint.card.get("trained", {}))
+        message = f"now {words}" if self._thread.ident is not None else ""
+        if self._held:
+            message = "following paused: ] goes on to the newest checkpoint"
+        with self._lock:
+            self._learning = replace(
+                self._learning, checkpoint=checkpoint.folder.name, training=words, message=message
+            )
+            self._mark()
+
+    def say(self, message: str) -> None:
+        """Pass on some news in words."""
+        with self._lock:
+            self._learning = replace(self._learning, message=message)
+
+    def _watch(self) -> None:
+        while not self._closing.wait(self._poll):
+            with suppress(OSError):  # what is being deleted or replaced is looked at again
+                self._look()
+
+    def _look(self) -> None:
+        """Load the newest checkpoint that loads, if it is newer than the last one."""
+        for folder in reversed(self._timeline()):
+            if int(folder.name) <= self._step or self._held:
+                break
+            if self._load(folder):
+                break
+        self._read_curve()
+
+    def _timeline(self) -> list[Path]:
+        return [self._held] if self._held else numbered(self._run / "checkpoints")
+
+    def _load(self, folder: Path) -> bool:
+        """Load one checkpoint; one that has failed is tried again when its files have changed."""
+        try:
+            signature = tuple(
+                sorted((p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in folder.iterdir())
+            )
+            before, why = self._refused.get(folder.name, ((), ""))
+            if before == signature:
+                if why:  # still the same at the second look: nobody is copying it any more
+                    self._refused[folder.name] = (signature, "")
+                    self.say(why)
+                return False
+            checkpoint = load_checkpoint(folder)
+            self._check(checkpoint)
+        except CheckpointError as error:
+            self._refused[folder.name] = (signature, str(error))
+            return False
+        except OSError:  # deleted between the listing and the reading
+            return False
+        with self._lock:
+            self._fresh, self._step = checkpoint, int(folder.name)
+        return True
+
+    def _read_curve(self) -> None:
+        if self._curve.read():
+            with self._lock:
+                self._learning = replace(
+                    self._learning, curve=self._curve.values(), env_steps=self._curve.env_steps
+                )
+                self._mark()
+
+    def _mark(self) -> None:
+        """Note where on the curve the checkpoint that plays was saved."""
+        if self._learning.checkpoint and self._learning.env_steps:
+            played = int(self._learning.checkpoint) / self._learning.env_steps
+            self._learning = replace(self._learning, played=min(1.0, played))
+
+
+class Curve:
+    """The mean return over env steps in a growing metrics.jsonl, of which only what is new is read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._forget()
+
+    def _forget(self) -> None:
+        self._offset, self._rest = 0, b""
+        self._steps: list[int] = []
+        self._returns: list[float] = []
+        self.env_steps = 0
+
+    def read(self) -> bool:
+        """Read on; True if there was anything. A file that has shrunk, by `--resume`, is read anew."""
+        try:
+            size = self._file.stat().st_size
+            if size == self._offset:
+                return False
+            if size < self._offset:
+                self._forget()
+            with self._file.open("rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+        except OSError:
+            return False
+        self._offset += len(new)
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            self._note(line)
+        return bool(lines)
+
+    def _note(self, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            steps = int(row["env_steps"])
+        except (ValueError, KeyError, TypeError):  # a line that a full disk cut short
+            return
+        self.env_steps = max(self.env_steps, steps)
+        if isinstance(row.get("return_mean"), int | float):
+            self._steps.append(steps)
+            self._returns.append(float(row["return_mean"]))
+
+    def values(self) -> Array:
+        """(CURVE_POINTS,) the mean return at evenly spaced steps from 0 to now; NaN before the first."""
+        if not self._steps:
+            return np.full(CURVE_POINTS, np.nan)
+        steps = np.linspace(0, self.env_steps, CURVE_POINTS)
+        return np.interp(steps, self._steps, self._returns, left=np.nan)

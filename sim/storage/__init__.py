@@ -1,0 +1,1 @@
+"""What lies on disk: checkpoints, run folders, exact states, recorded episodes."""

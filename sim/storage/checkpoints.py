@@ -1,0 +1,319 @@
+"""Checkpoints: folders with safetensors weights and a model card, ``card.toml``.
+
+`model.safetensors` holds the arrays and `card.toml` everything that a reader needs to trust
+them: what made them, for which world and spaces, from which budget, and with which score. Loading
+refuses what does not fit and says how it differs. No pickle is read or written.
+
+The card names the weight files: a checkpoint may be laid out as another library wants it (`Layout`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from sim.errors import RequestError
+from sim.records import Array
+from sim.storage.files import fresh_folder, oddity, regular
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+CARD = "card.toml"
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """File layout of a checkpoint: which weight file holds which arrays, and other files beside the card.
+
+    Attributes:
+        parts: prefix of the arrays' names → the file that holds them, without that prefix; every array
+            belongs to one part.
+        files: relative path → text, for readers of another library.
+    """
+
+    parts: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = Layout({"": WEIGHTS})
+
+
+class CheckpointError(RequestError, ValueError):
+    """A checkpoint that is damaged, or made for something else."""
+
+
+class TakesWeights(Protocol):
+    """A model that can load the weights of a checkpoint."""
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load them; ValueError if they do not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint in memory: its folder, model card, and weights by name."""
+
+    folder: Path
+    card: Card
+    weights: dict[str, Array]
+
+    def give(self, model: TakesWeights) -> None:
+        """Load the weights into a model.
+
+        Raises:
+            CheckpointError: if the model has another configuration, so that they do not fit.
+        """
+        try:
+            model.load_weights(self.weights)
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder} does not fit: {error}") from error
+
+
+def make_card(
+    kind: str,
+    name: str,
+    config: Mapping[str, Any],
+    *,
+    seed: int,
+    trained: Mapping[str, Any],
+    world: str | None = None,
+    observation_space: gymnasium.Space[Any] | None = None,
+    action_space: gymnasium.Space[Any] | None = None,
+    preprocessing: str | None = None,
+    protocol: Mapping[str, Any] | None = None,
+    scores: Mapping[str, Any] | None = None,
+) -> Card:
+    """Make a checkpoint's model card: what was trained, on what, for how long, with which scores.
+
+    Args:
+        kind: ``agent``, ``perception`` or ``sampler``.
+        name: its catalogue name.
+        config: its keys, all of them, as they were.
+        seed: of the run.
+        trained: the budget that it has had, such as ``{"env_steps": 4_000_000, "seconds": 3600}``.
+        world: the world's catalogue name.
+        observation_space: of one world, without the batch.
+        action_space: of one world, without the batch.
+        preprocessing: of an input inside the model, in words.
+        protocol: the rules it was trained under.
+        scores: metrics with N, interval and protocol, as `playfield evaluate` gives them.
+    """
+    card: Card = {
+        "format": FORMAT,
+        "kind": kind,
+        "name": name,
+        "world": world,
+        "observation_space": None if observation_space is None else str(observation_space),
+        "action_space": None if action_space is None else str(action_space),
+        "preprocessing": preprocessing,
+        "seed": seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "config": dict(config),
+        "trained": dict(trained),
+        "protocol": dict(protocol or {}),
+        "scores": dict(scores or {}),
+        "versions": _versions(),
+    }
+    return _without_none(card)
+
+
+def save_checkpoint(
+    folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False, layout: Layout = PLAIN
+) -> None:
+    """Write a checkpoint; an older one at `folder` is replaced only when this one is complete.
+
+    Args:
+        folder: where to.
+        card: from `make_card`.
+        weights: arrays by name.
+        half: store float32 arrays as float16, but for those with a number that float16 cannot hold.
+        layout: in which files.
+
+    Raises:
+        SaveError: if it cannot be written; what was there is untouched.
+    """
+    contents: dict[str, bytes] = {path: text.encode() for path, text in layout.files.items()}
+    parts: list[dict[str, str]] = []
+    for prefix, file in layout.parts.items():
+        own = {name.removeprefix(prefix): a for name, a in weights.items() if name.startswith(prefix)}
+        contents[file] = save_arrays({name: _storable(array, half) for name, array in own.items()})
+        part = {"file": file, "sha256": hashlib.sha256(contents[file]).hexdigest()}
+        parts.append(part | ({"prefix": prefix} if prefix else {}))
+    contents[CARD] = tomli_w.dumps(card | {"weights": parts[0] if len(parts) == 1 else parts}).encode()
+    with fresh_folder(folder) as temporary:
+        for path, content in contents.items():
+            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / path).write_bytes(content)
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Read a checkpoint and check that it is complete.
+
+    Args:
+        folder: of the checkpoint, or of a run, whose newest one is meant.
+
+    Raises:
+        CheckpointError: naming what is missing, cut short, changed, too new or not a finite number.
+    """
+    folder = meant(folder)
+    card = load_card(folder)
+    weights: dict[str, Array] = {}
+    for part in _parts(card):
+        arrays = _load_part(folder, part)
+        weights |= {part.get("prefix", "") + name: array for name, array in arrays.items()}
+    _check_finite(folder, weights)
+    return Checkpoint(folder, card, weights)
+
+
+def _check_finite(folder: Path, weights: Mapping[str, Array]) -> None:
+    """Refuse NaN and infinity: a network that holds them still acts, and scores like one that knows nothing.
+
+    Raises:
+        CheckpointError: naming the first such tensor and how many more there are.
+    """
+    bad = [name for name, array in weights.items() if not np.isfinite(array).all()]
+    if bad:
+        share = np.mean(~np.isfinite(weights[bad[0]]))
+        others = f", and in {len(bad) - 1} more of {len(weights)} tensors" if len(bad) > 1 else ""
+        raise CheckpointError(
+            f"{folder} holds NaN or infinity: in {share:.0%} of {bad[0]}{others}; "
+            "its training had diverged or the file was changed: use an earlier checkpoint"
+        )
+
+
+def meant(folder: Path) -> Path:
+    """The checkpoint of a folder: of a run folder its newest checkpoint, of any other the folder itself."""
+    saved = [path for path in (folder / "checkpoints").glob("*") if path.name.isdecimal()]
+    return max(saved, key=lambda path: int(path.name), default=folder)
+
+
+def _parts(card: Card) -> list[dict[str, str]]:
+    """The weight files that a card names: one table, or a list of them."""
+    parts: list[dict[str, str]] = card["weights"] if isinstance(card["weights"], list) else [card["weights"]]
+    return parts
+
+
+def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
+    """The arrays of one weight file; raises CheckpointError as `load_checkpoint`."""
+    file = part["file"]
+    try:
+        content = regular(folder / file).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: its weights cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != part["sha256"]:
+        raise CheckpointError(
+            f"{folder}: {file} is cut short or changed (its SHA-256 is not the card's); "
+            "copy it again or use another checkpoint"
+        )
+    try:
+        arrays: dict[str, Array] = load_arrays(content)
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder}: {file} is damaged: {error}") from error
+    return arrays
+
+
+def load_card(folder: Path) -> Card:
+    """Read the model card alone, of a checkpoint folder or of a run folder's newest checkpoint.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged or of a newer format.
+    """
+    path = meant(folder) / CARD
+    if not folder.exists():
+        raise CheckpointError(f"{folder} does not exist: there is no {CARD} in it")
+    if not folder.is_dir():
+        stands = oddity(folder) or "a file"
+        raise CheckpointError(f"{folder} is not a checkpoint: it is {stands}, not a folder")
+    if odd := oddity(path):
+        raise CheckpointError(f"{folder} is not a checkpoint: its {CARD} is {odd}, not a file")
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is not a checkpoint, nor a run that has one: there is no {CARD} in it"
+        )
+    try:
+        card = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(card.get("format"), int):
+        raise CheckpointError(f"{path} is damaged: it does not say its format")
+    if card["format"] > FORMAT:
+        raise CheckpointError(
+            f"{path} has format {card['format']}, this Playfield reads up to {FORMAT}: upgrade Playfield"
+        )
+    lacking = [key for key in ("kind", "name", "config", "weights") if key not in card]
+    if lacking or not all(isinstance(p, dict) and {"file", "sha256"} <= set(p) for p in _parts(card)):
+        raise CheckpointError(f"{path} is damaged: it lacks {', '.join(lacking) or 'the weights file'}")
+    return card
+
+
+def check_fits(checkpoint: Checkpoint, **expected: object) -> None:
+    """Refuse a checkpoint whose card differs from `expected`.
+
+    Raises:
+        CheckpointError: with every difference.
+    """
+    card = checkpoint.card
+    kept = {k: v if isinstance(v, str | int | list) else str(v) for k, v in expected.items() if v is not None}
+    differences = [
+        f"{key} is {card.get(key)}, here it is {value}"
+        for key, value in kept.items()
+        if card.get(key) != value
+    ]
+    if differences:
+        raise CheckpointError(f"{checkpoint.folder} does not fit: its " + "; its ".join(differences))
+
+
+def _without_none(table: Mapping[str, Any]) -> Card:
+    """TOML has no null: what is None is left out."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def _storable(array: Array, half: bool) -> Array:
+    """Contiguous, because safetensors garbles what is not."""
+    fits = half and array.dtype == np.float32 and np.abs(array).max(initial=0) <= np.finfo(np.float16).max
+    kept = array.astype(np.float16) if fits else array
+    return np.ascontiguousarray(kept).reshape(array.shape)
+
+
+def _commit() -> str | None:
+    """The commit of the source, if it is a checkout; marked when files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("playfield", "gymnasium", "ale-py", "chess", "mujoco", "numpy", "torch"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""The window: its loop, its controls, its choices, and the whole screen."""

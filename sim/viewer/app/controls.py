@@ -1,0 +1,100 @@
+"""Event handling: pygame's keyboard, mouse and window events become commands of the viewer."""
+
+from __future__ import annotations
+
+import pygame
+
+from sim.viewer.app.gallery_input import GalleryInput
+from sim.viewer.app.pointer import Pointer
+from sim.viewer.app.viewer import Viewer
+from sim.viewer.contract.gesture import Gesture
+from sim.viewer.draw.layout import title_of
+from sim.viewer.keymap import REPEATING, Command, command, key_name
+
+
+class Controls:
+    """Keyboard and mouse input of one viewer."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._held: set[int] = set()  # keys that are down
+        self._scrubbing = False
+        self._pointer = Pointer(viewer)
+        self._hand = GalleryInput(viewer)
+
+    def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
+        """Handle one pygame event; `mouse_scale` is pixels a unit of its mouse positions."""
+        self._viewer.touch(redraw=event.type == pygame.WINDOWEXPOSED)
+        if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
+            self._viewer.done = True
+        elif event.type == pygame.KEYDOWN:
+            self._press(event.key, bool(getattr(event, "mod", 0) & pygame.KMOD_SHIFT))
+        elif event.type == pygame.KEYUP:
+            self._held.discard(event.key)
+            self._viewer.hold(self._held)
+        elif event.type == pygame.WINDOWFOCUSLOST:
+            self._held.clear()
+            self._viewer.hold(self._held)
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            self._click(_scaled(event.pos, mouse_scale))
+        elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
+            self._scrubbing = False
+            self._pointer.release(_scaled(event.pos, mouse_scale))
+            self._hand.release(_scaled(event.pos, mouse_scale))
+        elif event.type == pygame.MOUSEMOTION and self._scrubbing:
+            self._viewer.scrub(_scaled(event.pos, mouse_scale)[0])
+        elif event.type == pygame.MOUSEMOTION:
+            self._pointer.move(_scaled(event.pos, mouse_scale))
+            self._hand.move(_scaled(event.pos, mouse_scale))
+        elif event.type == pygame.MOUSEWHEEL:
+            self._pointer.wheel(getattr(event, "precise_y", event.y))
+
+    def _press(self, key: int, shift: bool) -> None:
+        """Handle a key: when a person plays, the game's keys are its own, but Shift+digit is the window's."""
+        repeated = key in self._held
+        self._held.add(key)
+        choices, found = self._viewer.choices, command(key, shift)
+        folds = shift and found is not None and found[0] is Command.PANEL
+        name = key_name(key)
+        if not choices.help and self._viewer.wants(name):
+            if "gallery" in self._viewer.facts.abilities:
+                self._hand.press_key(name, shift=shift)
+            else:
+                self._viewer.tell(Gesture("key", name=name, on=shift))
+        elif choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
+            self._viewer.hold(self._held, tapped=not repeated)
+        elif found is not None and (not repeated or found[0] in REPEATING):
+            self._viewer.do(*found)
+
+    def _click(self, at: tuple[int, int]) -> None:
+        viewer = self._viewer
+        if viewer.choices.help:
+            viewer.do(Command.HELP)
+            return
+        layout = viewer.layout()
+        buttons = (
+            (layout.back, Command.BACK),
+            (layout.pause, Command.PAUSE),
+            (layout.forward, Command.FORWARD),
+            (layout.slower, Command.SLOWER),
+            (layout.faster, Command.FASTER),
+            (layout.who, Command.HANDOVER),
+        )
+        in_gallery = "gallery" in viewer.facts.abilities
+        for rect, clicked in buttons:
+            if rect.collidepoint(at) and not (in_gallery and clicked is Command.HANDOVER):
+                viewer.do(clicked)
+        if in_gallery:
+            self._hand.press(at)
+        elif layout.world.collidepoint(at):
+            self._pointer.press(at)
+        for number, rect in layout.panels.items():
+            if title_of(rect, viewer.scale).collidepoint(at):
+                viewer.do(Command.PANEL, number)
+        if layout.scrubber.collidepoint(at):
+            self._scrubbing = True
+            viewer.scrub(at[0])
+
+
+def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:
+    return round(at[0] * factor), round(at[1] * factor)

@@ -1,0 +1,424 @@
+"""The viewer without its window: commands change choices, and choices and history become a picture.
+
+It needs no display, so tests and headless recordings drive the same object as the window does.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Hashable
+from dataclasses import replace
+from pathlib import Path
+
+import pygame
+
+from sim.viewer.app.screen import Screen
+from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.contract.show import Listing, Programme, Show
+from sim.viewer.draw import hud
+from sim.viewer.draw.layout import Layout
+from sim.viewer.draw.theme import Ink
+from sim.viewer.errors import RecordingFailed, ViewerError
+from sim.viewer.keymap import GESTURES, Command, GameKeys
+from sim.viewer.output import files
+from sim.viewer.output.recorder import Footage
+from sim.viewer.playback.playlist import Playlist
+from sim.viewer.playback.session import Session
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
+
+SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+#: Gestures that would change what is shown.
+TOUCHING = {"press", "key", "orbit", "zoom", "flip", "follow", "origin", "pick", "slide", "paint", "wish"}
+
+_MESSAGE_SECONDS = 4.0
+_AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
+
+
+class Viewer:
+    """Viewer of one show, which can switch to the others of a programme.
+
+    Args:
+        show: to watch; from `open` on it belongs to the simulation thread.
+        size: of the picture in pixels; `resize` changes it.
+        scale: pixels a length of 1 takes.
+        seed: of the first start.
+        person: whether a person plays first.
+        headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
+        hint: a first message.
+        programme: other scenes and checkpoints.
+    """
+
+    def __init__(
+        self,
+        show: Show | Listing,
+        *,
+        size: tuple[int, int] = (1280, 800),
+        scale: float = 1.0,
+        seed: int | None = None,
+        person: bool = False,
+        headless: bool = False,
+        hint: str = "",
+        programme: Programme | None = None,
+    ) -> None:
+        self.choices = Choices()
+        self.done = False
+        self._size = size
+        self._headless = headless
+        self._seed = seed
+        self._tour = Playlist(programme or Programme())
+        self._past_returns: list[float] = []  # of shows that were left
+        self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
+        self._screen = Screen(self.facts, scale)
+        self._footage: Footage | None = None  # while recording
+        self._held: frozenset[int] = frozenset()  # keys that are down
+        self._last_action = 0
+        self._message_until = 0.0
+        self._changed = time.monotonic()
+        self._drawn: Hashable = None  # what the last drawing depended on
+        if hint:
+            self._say(hint, 3 * _MESSAGE_SECONDS)
+        if person:
+            self._handover(0)
+
+    # The run of the show
+
+    @property
+    def facts(self) -> Facts:
+        """Constants of the show."""
+        return self._act.facts
+
+    @property
+    def keys(self) -> GameKeys:
+        """The keys that play the show."""
+        return self._act.keys
+
+    def open(self) -> None:
+        """Start the simulation."""
+        self._act.fit(self.layout().world.size)
+        self._act.simulation.open()
+
+    def close(self) -> Path | None:
+        """Stop the simulation and complete a recording in progress; returns the last one's file.
+
+        It may be called again where Ctrl-C has struck in it.
+
+        Raises:
+            RecordingFailed: if the recording failed.
+        """
+        self._act.close()
+        return self._finish_recording()
+
+    def switch(self, show: Listing) -> None:
+        """Leave the show for another one, which loads while the window goes on."""
+        if self._footage is not None:
+            self._toggle_recording(0)
+        self._past_returns += self._act.history.returns(self._act.history.newest)
+        self._act.close(wait=False)
+        self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
+        self._screen = Screen(self.facts, self.scale)
+        self._act.take_up(self.choices)
+        self.open()
+
+    def _settle_in(self) -> None:
+        """Use the facts of a show that has loaded."""
+        self._screen = Screen(self.facts, self.scale)
+        self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
+        self._act.take_up(self.choices)
+        self._take_seat()
+
+    @property
+    def error(self) -> Exception | None:
+        """What the show raised, unless it has been started again since."""
+        return self._act.simulation.error
+
+    @property
+    def view(self) -> View:
+        """The moment to show now, with the history that led to it."""
+        return self._act.view
+
+    @property
+    def scale(self) -> float:
+        """Pixels a length of 1 takes."""
+        return self._screen.scale
+
+    @property
+    def ink(self) -> Ink:
+        """Text and shapes at this scale."""
+        return self._screen.ink
+
+    @property
+    def awake(self) -> bool:
+        """Whether the picture may change soon without any input."""
+        running = not self.choices.paused and self.error is None
+        return running or bool(self.choices.message) or time.monotonic() - self._changed < _AWAKE_SECONDS
+
+    def advance(self) -> bool:
+        """Update from the simulation; True if there is something new to draw.
+
+        Headless, wait for the next moment and go to it, so that none is left out.
+        """
+        if self._headless:
+            number = -1 if self._act.cursor is None else self._act.cursor
+            if not self._act.simulation.wait_for(number + 1, 0.1):
+                return False
+            self._act.cursor = number + 1
+            self._act.simulation.shown(number + 1)
+            return True
+        if self._act.has_loaded():
+            self._settle_in()
+        for answer in self._act.answers():
+            self._heed(answer)
+        if news := self._act.news():
+            self._say(news)
+        if self.choices.message and time.monotonic() > self._message_until:
+            self.choices = replace(self.choices, message="")
+        if self._stamp() == self._drawn:
+            return False
+        self._changed = time.monotonic()
+        return True
+
+    def draw(self) -> pygame.Surface:
+        """Draw, and record if recording; the surface is valid until the next call."""
+        self._drawn = self._stamp()
+        view = self._act.explained(self.view, self.choices)
+        surface = self._screen.draw(self._size, self.choices, view)
+        self._act.fit(self._screen.room)
+        if self._footage is not None:
+            self._record_picture(self._footage, surface, view)
+        return surface
+
+    def ended(self) -> list[float]:
+        """The scores of all episodes that ended by the moment shown."""
+        return self._past_returns + self._act.history.returns(self._act.number)
+
+    def record(self, path: Path, *, overwrite: bool = False) -> None:
+        """Record every new moment that is drawn from now on.
+
+        Raises:
+            ViewerError: if `path` cannot be written, or exists and `overwrite` is False.
+        """
+        rate, first = self.facts.steps_per_second, max(0, self.view.number)
+        self._footage = Footage(path, self._size, rate, first, overwrite=overwrite)
+        if not self._headless:
+            self.choices = replace(self.choices, recording=True)
+
+    def _record_picture(self, footage: Footage, surface: pygame.Surface, view: View) -> None:
+        try:
+            footage.add(surface, view.number)
+        except RecordingFailed as error:
+            if self._headless:
+                raise
+            self._footage = None
+            self.choices = replace(self.choices, recording=False)
+            self._say(str(error), 2 * _MESSAGE_SECONDS)
+
+    def _finish_recording(self) -> Path | None:
+        self.choices = replace(self.choices, recording=False)
+        if self._footage is None:
+            return None
+        try:
+            file = self._footage.close()
+        except RecordingFailed:
+            self._footage = None
+            raise
+        self._footage = None
+        return file
+
+    def _stamp(self) -> Hashable:
+        return self._act.stamp, self.facts, self.choices, self._size
+
+    def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
+        self.choices = replace(self.choices, message=message)
+        self._message_until = time.monotonic() + seconds
+
+    # Interface for the controls
+
+    def resize(self, size: tuple[int, int], scale: float) -> None:
+        """Draw at another size in pixels, or for another display."""
+        self._size = size
+        if scale != self._screen.scale:
+            self._screen = Screen(self.facts, scale)
+
+    def touch(self, *, redraw: bool = False) -> None:
+        """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
+        self._changed = time.monotonic()
+        if redraw:
+            self._drawn = None
+
+    def layout(self) -> Layout:
+        """The present layout."""
+        return self._screen.layout(self._size, self.choices, self.view)
+
+    def scrub(self, x: int) -> None:
+        """Pause, and go to the moment at `x` pixels on the track."""
+        self._set_paused(True)
+        self._act.go_to(hud.number_at(self.layout().scrubber, x, self.view))
+
+    def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
+        """Play the action of the held keys, if a person plays; `tapped`: at least for one step."""
+        self._held = frozenset(keys)
+        if self.choices.person and self.keys.playable:
+            self._last_action = self.keys.action(self._held, self._last_action)
+            self._act.simulation.set_person(self._last_action, tapped=tapped)
+        else:
+            self._act.simulation.set_person(None)
+
+    def tell(self, gesture: Gesture) -> None:
+        """Pass a gesture to the show; those that would change a past moment are refused."""
+        if self._act.cursor is None or gesture.kind == "save":
+            self._act.simulation.tell(gesture)
+        elif gesture.kind in TOUCHING:
+            self._say("this is the past; Space goes back to now")
+
+    def wants(self, name: str) -> bool:
+        """Whether the picture takes the key of this name."""
+        return bool(name) and name in self._act.asks
+
+    def _heed(self, answer: Answer) -> None:
+        """Show an answer's message, and write its document."""
+        if answer.message:
+            self._say(answer.message)
+        if answer.document is not None:
+            self._say(files.save_text(self.facts.title, *answer.document))
+
+    # Commands
+
+    def do(self, wanted: Command, number: int = 1) -> None:
+        """Execute a command; `number` is the panel's, or how many steps."""
+        if wanted is Command.QUIT and not self.choices.help:
+            self.done = True
+            return
+        obey: dict[Command, Callable[[int], None]] = {
+            Command.PAUSE: self._pause,
+            Command.FORWARD: self._forward,
+            Command.BACK: self._back,
+            Command.SLOWER: lambda number: self._change_speed(-1),
+            Command.FASTER: lambda number: self._change_speed(+1),
+            Command.GRID: self._grid,
+            Command.SALIENCY: lambda number: self._lay_over("saliency"),
+            Command.PERCEPTS: lambda number: self._lay_over("percepts"),
+            Command.HANDOVER: self._handover,
+            Command.RESET: self._reset,
+            Command.NEW_SEED: self._new_seed,
+            Command.PANEL: self._fold,
+            Command.SCREENSHOT: self._screenshot,
+            Command.RECORD: self._toggle_recording,
+            Command.NEXT_SCENE: lambda number: self._travel(self._tour.to_scene(+1)),
+            Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
+            Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
+            Command.PREVIOUS_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(-1)),
+            Command.HELP: lambda number: self._choose_help(),
+            Command.QUIT: lambda number: self._choose_help(),
+        }
+        if wanted in GESTURES:
+            needs, gestures = GESTURES[wanted]
+            if needs in self.facts.abilities:
+                self.tell(gestures[min(number, len(gestures)) - 1])
+        else:
+            obey[wanted](number)
+
+    def _travel(self, goal: Listing | str) -> None:
+        if isinstance(goal, str):
+            self._say(goal)
+        else:
+            self.switch(goal)
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused != self.choices.paused:
+            self.choices = replace(self.choices, paused=paused)
+            self._act.simulation.pause(paused)
+
+    def _pause(self, number: int) -> None:
+        self._set_paused(not self.choices.paused)
+        if not self.choices.paused:
+            self._act.cursor = None
+
+    def _forward(self, steps: int) -> None:
+        if not self.choices.paused:
+            self._set_paused(True)
+        elif self._act.cursor is not None:
+            self._act.go_to(self._act.cursor + steps)
+        else:
+            self._act.simulation.step_once()
+
+    def _back(self, steps: int) -> None:
+        self._set_paused(True)
+        self._act.go_to(self._act.number - steps)
+
+    def _change_speed(self, by: int) -> None:
+        index = min(max(SPEEDS.index(self.choices.speed) + by, 0), len(SPEEDS) - 1)
+        self.choices = replace(self.choices, speed=SPEEDS[index])
+        self._act.simulation.set_speed(SPEEDS[index])
+
+    def _grid(self, number: int) -> None:
+        if self.facts.num_worlds > 1 or self.choices.grid:
+            self.choices = replace(self.choices, grid=not self.choices.grid)
+            self._act.simulation.tell(Gesture("grid", on=self.choices.grid))
+        else:
+            self._say("there is only one world in this show")
+
+    def _lay_over(self, overlay: Overlay) -> None:
+        if overlay not in self.facts.abilities:
+            self._say(WITHOUT[overlay])
+            return
+        self.choices = self.choices.toggled(overlay)
+
+    def _handover(self, number: int) -> None:
+        if "gallery" in self.facts.abilities:
+            self._say("a gallery has no player; H shows all keys")
+            return
+        by_hand = self.keys.playable if self._headless else self._act.playable
+        if not self.choices.person and not by_hand:
+            self._say("this world's actions have no keys: the agent goes on")
+            return
+        self.choices = replace(self.choices, person=not self.choices.person)
+        self._take_seat()
+        if self.choices.person:
+            how = "click or drag" if self._act.by_pointer else self.keys.described()
+            self._say(f"you play: {how}; M hands back")
+
+    def _take_seat(self) -> None:
+        """Tell the simulation, and the show, who plays."""
+        self.hold(self._held)
+        if self._act.by_pointer:
+            self._act.simulation.tell(Gesture("person", on=self.choices.person))
+
+    def _reset(self, number: int) -> None:
+        self._act.cursor = None
+        self._act.simulation.restart(self._seed)
+        self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
+
+    def _new_seed(self, number: int) -> None:
+        self._seed = random.SystemRandom().randrange(2**31) if self._seed is None else self._seed + 1
+        self._reset(number)
+
+    def _fold(self, number: int) -> None:
+        if number not in self.layout().panels:
+            empty = number in (3, 5, 7, 8)
+            self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
+            return
+        self.choices = replace(self.choices, folded=self.choices.folded ^ {number})
+
+    def _screenshot(self, number: int) -> None:
+        view = self._act.explained(self.view, self.choices)
+        picture = self._screen.draw(self._size, replace(self.choices, message=""), view)
+        self._say(files.save_picture(self.facts.title, picture))
+
+    def _toggle_recording(self, number: int) -> None:
+        if self.facts.loading:
+            self._say("nothing to record yet")
+            return
+        try:
+            if self._footage is None:
+                self.record(Path(f"{files.stem(self.facts.title)}.mp4"))
+                self._say("recording; V stops")
+            else:
+                file = self._finish_recording()
+                self._say(f"saved {file.name}" if file else "nothing was recorded")
+        except (ViewerError, RecordingFailed) as error:
+            self._say(str(error), 2 * _MESSAGE_SECONDS)
+
+    def _choose_help(self) -> None:
+        self.choices = replace(self.choices, help=not self.choices.help)

@@ -1,0 +1,68 @@
+"""Frozen state of a gallery page at one moment; drawing reads nothing else but the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from sim.records import Array
+from sim.viewer.contract.studio import Neighbour
+
+#: Kind of the pictures: samples; samples being denoised; real examples; an interpolation; one with a painted
+#: mask, and its inpainted variants.
+Mode: TypeAlias = Literal["samples", "noise", "real", "path", "fill"]
+
+
+class Slider(NamedTuple):
+    """Value of a picture along one axis of the latent space, with the axis's range."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """State of a gallery page, whose pictures are those of its moment.
+
+    In mode ``"fill"`` the first picture is the one with the mask, the others are its inpainted variants.
+
+    Attributes:
+        size: width and height of a picture.
+        total: how many pictures there will be; those that are still to come have empty places.
+        chosen: index of the chosen picture.
+        start: of the picture where an interpolation will begin; −1 for none.
+        aim: of the one where a drag would end now; −1 for none.
+        notes: a few words under each picture; empty for none.
+        sliders: of the chosen picture.
+        slider: index of the chosen one.
+        neighbours: training examples near the chosen picture, the nearest first; none during a latent walk.
+        walking: whether a latent walk is in progress.
+        wishes: names of the conditions.
+        wish: index of the chosen condition.
+        mask: (H, W) bool, True where the first picture is to be inpainted.
+        brush: x, y and radius of the brush in pixels of the picture.
+        line: status or help, below the pictures.
+        busy: work in progress, in words; "" for none.
+        trouble: what has failed, in words; "" for nothing.
+    """
+
+    mode: Mode
+    size: tuple[int, int]
+    total: int
+    chosen: int = 0
+    start: int = -1
+    aim: int = -1
+    notes: tuple[str, ...] = ()
+    sliders: tuple[Slider, ...] = ()
+    slider: int = 0
+    neighbours: tuple[Neighbour, ...] = ()
+    walking: bool = False
+    wishes: tuple[str, ...] = ()
+    wish: int = 0
+    mask: Array | None = None
+    brush: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    line: str = ""
+    busy: str = ""
+    trouble: str = ""

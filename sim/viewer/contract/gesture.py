@@ -1,0 +1,172 @@
+"""Gestures: what a person does to a world's picture, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Protocol, runtime_checkable
+
+from sim.records import Array
+from sim.viewer.contract.moment import Moment, Readout
+
+
+class Offer(Enum):
+    """Optional abilities of a show: input that it takes beside actions, output beside pictures."""
+
+    POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
+    FLIP = "flip"  # flip the board
+    SAVE = "save"  # save a record of the game
+    ORBIT = "orbit"  # orbit and zoom the camera
+    FOLLOW = "follow"  # the camera follows, or stands still
+    SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
+    PERCEPTS = "percepts"  # percepts: moments have something `seen`
+    ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
+    GALLERY = "gallery"  # choose among samples: moments have a `sheet`, and no world
+    LATENTS = "latents"  # move samples through a latent space
+    FILL = "fill"  # inpainting: paint over a part of a picture
+    TRACE = "trace"  # watch the denoising steps
+    WISHES = "wishes"  # conditional samples
+
+
+@dataclass(frozen=True, slots=True)
+class Gesture:
+    """User input on the first world's picture, or on the window around it.
+
+    | kind | x, y | means |
+    |---|---|---|
+    | press, move, release | pixels of the picture | the pointer |
+    | orbit | right and down, in heights of the picture | a drag |
+    | zoom | factor, – | above 1: nearer |
+    | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
+    | resize | width, height in pixels | the room that the picture has |
+    | person | – | `on`: a person plays now, or no longer |
+    | grid | – | `on`: all worlds are shown now, or only the first |
+    | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
+    | news | – | the show's background work has a result: see `Working` |
+
+    In a gallery:
+
+    | kind | x, y | means |
+    |---|---|---|
+    | key | pictures in a row | as above |
+    | pick, aim | number of a picture | choose it; point at it while dragging, −1 at none |
+    | join | two numbers | interpolate from one picture to the other |
+    | slide | number of a slider, its value | – |
+    | paint | pixels of the picture | with `on`: from the last place on |
+    | fill | – | inpaint the painted mask |
+    | wish | number of a condition | – |
+    | leave | – | back to the previous page |
+    """
+
+    kind: Literal[
+        "press",
+        "move",
+        "release",
+        "orbit",
+        "zoom",
+        "key",
+        "resize",
+        "person",
+        "grid",
+        "flip",
+        "follow",
+        "origin",
+        "save",
+        "news",
+        "pick",
+        "aim",
+        "join",
+        "slide",
+        "paint",
+        "fill",
+        "wish",
+        "leave",
+    ]
+    x: float = 0.0
+    y: float = 0.0
+    name: str = ""
+    on: bool = False
+
+    def merged(self, later: Gesture) -> Gesture | None:
+        """One gesture with the effect of this and the `later` one, or None if there is none."""
+        if self.kind != later.kind:
+            return None
+        if self.kind in ("move", "resize", "news", "aim") or (self.kind == "slide" and self.x == later.x):
+            return later
+        if self.kind == "orbit":
+            return Gesture("orbit", self.x + later.x, self.y + later.y)
+        return Gesture("zoom", self.x * later.x) if self.kind == "zoom" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Response of a show to a gesture.
+
+    Attributes:
+        redraw: whether the pictures have changed.
+        go: whether to step now, with `action` if there is one.
+        action: the first world's.
+        message: a line shown for a while.
+        document: the ending and the text of a file to write, ``(".pgn", "…")``.
+    """
+
+    redraw: bool = False
+    go: bool = False
+    action: int | None = None
+    message: str = ""
+    document: tuple[str, str] | None = None
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """A `Show` that takes gestures; called from the same thread."""
+
+    offers: frozenset[Offer]
+
+    @property
+    def waits(self) -> bool:
+        """Whether no step makes sense before a gesture's answer says so."""
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Handle a gesture; those that do not apply change nothing."""
+
+    def look(self) -> Moment:
+        """The newest moment, drawn again."""
+
+
+def interactive(show: object) -> Interactive | None:
+    """The show if it is `Interactive`, else None."""
+    return show if isinstance(show, Interactive) else None
+
+
+class InteractiveRenderer(Protocol):
+    """Interactive renderer of one world: draws it and takes gestures; made by a world's ``easel()``.
+
+    Attributes:
+        offers: its abilities.
+        turns: whether the world waits for whoever is to move.
+    """
+
+    offers: frozenset[Offer]
+    turns: bool
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """See `Moment`."""
+
+    @property
+    def caption(self) -> str:
+        """See `Moment`."""
+
+    @property
+    def readouts(self) -> tuple[Readout, ...]:
+        """See `Moment`."""
+
+    def note(self) -> None:
+        """Copy the world's present state; an ended episode is drawn until the next call."""
+
+    def draw(self) -> Array:
+        """(H, W, 3) uint8."""
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """See `Interactive`."""

@@ -1,0 +1,177 @@
+"""Moments: what there is to see after one step of N worlds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
+
+from sim.records import Array, Decision, Episode, Percept
+from sim.viewer.contract.gallery_page import Sheet
+
+
+class Choice(NamedTuple):
+    """One action among many: its name, its probability or value, and whether it was chosen."""
+
+    name: str
+    value: float | None
+    chosen: bool
+
+
+class Options(NamedTuple):
+    """The highest-ranked actions of a world that has more than a panel can list, best first.
+
+    Attributes:
+        measure: of the values: ``"probability"``, ``"Q-value"``, ``"visits"`` or "".
+        shown: the best ones.
+        rest: how many more could be chosen.
+    """
+
+    measure: str
+    shown: tuple[Choice, ...]
+    rest: int
+
+
+class Readout(NamedTuple):
+    """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
+
+    label: str
+    value: float | str
+    unit: str = ""
+
+
+class Exploration(NamedTuple):
+    """Exploration measure, its value, maximum and unit, such as ``("policy entropy", 0.5, 1.8, "nats")``."""
+
+    name: str
+    value: float
+    most: float
+    unit: str = ""
+
+
+#: Computes saliency maps (2, h, w) float: how much each place of the observation moved the action, and the
+#: value. It may take long, and is called from a thread of its own.
+Attribution: TypeAlias = Callable[[], Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learning:
+    """The training run whose checkpoints a show plays, as it stands at a moment.
+
+    Attributes:
+        checkpoint: label of the one that plays; "" before there is one.
+        training: its budget in words, "2.4 M steps".
+        following: whether newer checkpoints are loaded as they are saved.
+        env_steps: of the run so far.
+        played: share of these at which the checkpoint that plays was saved, in [0, 1]; None without one.
+        curve: (K,) the run's mean return at evenly spaced steps from 0 to `env_steps`; NaN where unknown.
+        message: the last news in words; "" for none.
+    """
+
+    checkpoint: str = ""
+    training: str = ""
+    following: bool = True
+    env_steps: int = 0
+    played: float | None = None
+    curve: Array | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One perception's percept of the first world's picture, and the ground truth.
+
+    Boxes and points are in that picture's own pixels; masks and depths cover all of it, at any size.
+    Of a board, which is what has a `fen`, the squares that are misread are marked, and no boxes.
+
+    Attributes:
+        name: of the perception, such as ``"pong-detector"``.
+        percept: what it gives.
+        truth: to compare with; None where it is unknown, and where `percept` is the truth.
+        scores: live metrics against the truth, the most important first: ``("ball", 3.0, "px off")``.
+        classes: names of the classes in a fixed order, which their colours follow; those of a mask by number.
+        edges: pairs of names of keypoints that are joined.
+        board: x0, y0, x1, y1 of a board's squares; None without one. The side at the bottom is the
+            truth's ``facts["white_at_bottom"]``.
+    """
+
+    name: str
+    percept: Percept
+    truth: Percept | None = None
+    scores: tuple[Readout, ...] = ()
+    classes: tuple[str, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    board: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hung:
+    """Generated samples shown beside a world.
+
+    Attributes:
+        name: of the sampler.
+        pictures: (H, W, 3) uint8 each; none before the first are made.
+        trouble: why there are none, or no newer ones, in words; "" without an error.
+    """
+
+    name: str
+    pictures: tuple[Array, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """State of a show after one step of N worlds: pictures, decision, rewards, percepts.
+
+    Attributes:
+        pictures: N pictures (H, W, 3) uint8.
+        decision: of the policy on the pictures shown here; None without one.
+        actions: (N,) or (N, D), the actions that led here; None after a start.
+        person: whether a person chose the action of the first world.
+        reward: (N,) of this step, unclipped.
+        score: (N,) the running return of each episode in progress.
+        length: (N,) steps of each episode in progress.
+        seen: percepts of the first picture; empty without any.
+        episodes: those that ended with this step, in any world.
+        options: the actions to choose from now, where they are too many or not always legal.
+        readouts: of the first world.
+        exploration: of the decision in the first world; None if unknown.
+        caption: a line over the picture that stays as long as the moment; "" for none.
+        asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
+        learning: the run that the agent comes from, if it is watched during training.
+        attribution: computes saliency maps of the first world's decision; None if there are none.
+        sheet: the page of the pictures, if this is a gallery and no world.
+        hung: samples beside the world.
+    """
+
+    pictures: tuple[Array, ...]
+    reward: Array
+    score: Array
+    length: Array
+    decision: Decision | None = None
+    actions: Array | None = None
+    person: bool = False
+    seen: tuple[Seen, ...] = ()
+    episodes: tuple[Episode, ...] = field(default_factory=tuple)
+    options: Options | None = None
+    readouts: tuple[Readout, ...] = ()
+    exploration: Exploration | None = None
+    caption: str = ""
+    asks: tuple[str, ...] = ()
+    learning: Learning | None = None
+    attribution: Attribution | None = None
+    sheet: Sheet | None = None
+    hung: Hung | None = None
+
+
+def measured(decision: Decision | None) -> tuple[str, Array | None]:
+    """Name of the measure (probability, Q-value or visits), and (A,) values of the first world's actions."""
+    if decision is None:
+        return "", None
+    if decision.probabilities is not None:
+        return "probability", decision.probabilities[0]
+    if decision.q_values is not None:
+        return "Q-value", decision.q_values[0]
+    if decision.visits is not None:
+        return "visits", decision.visits[0] / max(1, decision.visits[0].sum())
+    return "", None

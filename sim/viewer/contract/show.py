@@ -1,0 +1,76 @@
+"""Interface between the viewer and what it shows: a `Show` is stepped, and every step gives a `Moment`.
+
+The viewer knows nothing else of worlds, agents or models; `scenes.watching` makes shows from scenes. A world
+with a renderer and controls of its own (a board, a camera) brings an `InteractiveRenderer`, to which a show
+may pass the pointer and the window's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from sim.viewer.contract.moment import Moment
+
+
+class Show(Protocol):
+    """A simulation that can be watched. Called from one thread only, which need not be the window's."""
+
+    title: str  # "Pong"
+    agent: str  # "PPO", "random", …; "" without one
+    training: str  # the agent's training budget in words, "4.0 M steps"; "" if untrained
+    protocol: str  # the rules in a few words, "sticky 0.25 · skip 4"
+    action_names: tuple[str, ...]  # () for continuous actions, and where `Moment.options` names them
+    action_labels: tuple[str, ...]  # what each number of a continuous action drives; () if unknown
+    action_limit: float  # how far from 0 a number of a continuous action can be
+    num_worlds: int
+    steps_per_second: float  # the world's natural rate
+
+    def start(self, seed: int | None) -> Moment:
+        """Start again: with a seed from that seed, without one with the next episode."""
+
+    def step(self, person: int | None, *, drawn: bool = True) -> Moment:
+        """Step all worlds once; `person`, where given, is the first world's action.
+
+        Unless `drawn`, the moment will not be shown: the pictures of the one before may be given again.
+        """
+
+    def close(self) -> None:
+        """Release the worlds."""
+
+
+@runtime_checkable
+class Working(Protocol):
+    """An `Interactive` show with background work in a thread of its own."""
+
+    def listen(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the work has a result: a gesture ``"news"`` will follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A show's label, and the function that makes it when it is chosen."""
+
+    label: str
+    make: Callable[[], Show]
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """Playlist of the viewer: other scenes, and the present one's checkpoints.
+
+    Attributes:
+        scenes: in the order of Tab.
+        scene: index of the present one.
+        checkpoints: of the first scene shown, oldest first; called anew whenever they are used, so that a
+            run in progress can be followed.
+        checkpoint: label of the one shown first.
+        follows: whether these are of a run in progress, and the newest is followed.
+    """
+
+    scenes: Sequence[Listing] = ()
+    scene: int = 0
+    checkpoints: Callable[[], Sequence[Listing]] = tuple
+    checkpoint: str = ""
+    follows: bool = False

@@ -1,0 +1,1 @@
+"""Drawing primitives: theme, layout, charts, cards, the transport bar and messages."""

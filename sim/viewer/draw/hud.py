@@ -1,0 +1,214 @@
+"""Transport bar below the world, and what is drawn over it: help, messages, empty and error states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pygame
+from pygame import Rect
+
+from sim.viewer.draw.layout import Layout
+from sim.viewer.draw.theme import BODY, PALETTE, TITLE, Color, Ink
+from sim.viewer.keymap import Binding
+from sim.viewer.playback.view import Choices, Facts, View
+
+_ROW = 26
+_VEIL = 150  # darkness of what lies behind the help, of 255
+
+
+def draw_bar(
+    surface: pygame.Surface, ink: Ink, layout: Layout, facts: Facts, choices: Choices, view: View
+) -> None:
+    """Draw the transport bar: buttons, speed, the remembered past, and who plays."""
+    surface.fill(PALETTE.panel, layout.bar)
+    for rect, draw_icon in (
+        (layout.back, _icon_back),
+        (layout.pause, _icon_play if choices.paused else _icon_pause),
+        (layout.forward, _icon_forward),
+    ):
+        ink.plate(surface, rect, PALETTE.raised)
+        size = ink.px(6)
+        color = PALETTE.accent if choices.paused and rect is layout.pause else PALETTE.text
+        draw_icon(surface, color, rect, size)
+    _draw_sign(surface, ink, layout.slower, plus=False)
+    _draw_sign(surface, ink, layout.faster, plus=True)
+    speed = f"×{choices.speed:.3g}" if choices.speed != 1 else "×1.0"
+    ink.write(surface, speed, layout.speed.center, size=BODY, align="center")
+    _draw_scrubber(surface, ink, layout.scrubber, view)
+    behind = (view.newest - view.number) / facts.steps_per_second
+    stopped = "stopped" if view.error else "paused" if choices.paused else "live" if view.moment else ""
+    clock = f"−{behind:.1f} s" if view.number < view.newest else stopped
+    color = PALETTE.accent if choices.paused else PALETTE.muted
+    place = layout.clock.center
+    if choices.recording and not choices.paused:
+        clock, color, place = "REC", PALETTE.text, (place[0] + ink.px(7), place[1])
+        pygame.draw.aacircle(surface, PALETTE.negative, (place[0] - ink.px(21), place[1]), ink.px(5))
+    ink.write(surface, clock, place, color, align="center")
+    ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
+    who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
+    if view.moment is not None and view.moment.sheet is not None:
+        who = view.moment.sheet.mode.upper()
+    if choices.person:
+        who, color = "YOU", PALETTE.on_accent
+    ink.write(surface, who, layout.who.center, color, bold=True, align="center")
+
+
+def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) -> None:
+    """Draw the track: its right end is now, remembered moments are bright, rewards are ticks."""
+    if rect.width < 2:
+        return
+    middle, thick = rect.centery, ink.px(4)
+    surface.fill(PALETTE.raised, Rect(rect.left, middle - thick // 2, rect.width, thick))
+    if view.moment is None:
+        return
+    filled = x_of(rect, view.oldest, view)
+    surface.fill(PALETTE.line, Rect(filled, middle - thick // 2, rect.right - filled, thick))
+    unusual = view.reward - np.median(view.reward)  # a reward that every step brings says nothing
+    unusual[view.reward == 0] = 0
+    largest = max(np.abs(unusual).max(), 1e-9)
+    least = max(0.02 * largest, 4 * float(np.median(np.abs(unusual))))  # a noisy reward has only its peaks
+    for index in np.flatnonzero(np.abs(unusual) > least):
+        gain = unusual[index] > 0
+        height = ink.px(2 + 5 * abs(unusual[index]) / largest)
+        tick = Rect(x_of(rect, view.oldest + int(index), view), 0, max(1, ink.px(2)), height)
+        if gain:
+            tick.bottom = middle - ink.px(4)
+        else:
+            tick.top = middle + ink.px(4)
+        surface.fill(PALETTE.positive if gain else PALETTE.negative, tick)
+    knob = (x_of(rect, view.number, view), middle)
+    pygame.draw.aacircle(surface, PALETTE.panel, knob, ink.px(9))
+    pygame.draw.aacircle(surface, PALETTE.accent, knob, ink.px(7))
+
+
+def x_of(track: Rect, number: int, view: View) -> int:
+    """Position of a moment on the track, in pixels."""
+    behind = (view.newest - number) / max(1, view.capacity - 1)
+    return round(track.right - 1 - min(1.0, behind) * (track.width - 1))
+
+
+def number_at(track: Rect, x: int, view: View) -> int:
+    """The moment at a position on the track, clipped to those remembered; the inverse of `x_of`."""
+    behind = (track.right - 1 - x) / max(1, track.width - 1) * (view.capacity - 1)
+    return min(max(view.newest - round(behind), view.oldest), view.newest)
+
+
+def _icon_pause(surface: pygame.Surface, color: Color, rect: Rect, size: int) -> None:
+    x, y = rect.center
+    bar = max(2, size // 2)
+    surface.fill(color, Rect(x - size + 1, y - size, bar, 2 * size))
+    surface.fill(color, Rect(x + size - 1 - bar, y - size, bar, 2 * size))
+
+
+def _icon_play(surface: pygame.Surface, color: Color, rect: Rect, size: int) -> None:
+    x, y = rect.center[0] + 1, rect.center[1]
+    _polygon(surface, color, [(x - size * 0.8, y - size), (x + size, y), (x - size * 0.8, y + size)])
+
+
+def _icon_forward(surface: pygame.Surface, color: Color, rect: Rect, size: int) -> None:
+    x, y = rect.center
+    _polygon(surface, color, [(x - size, y - size), (x + size * 0.5, y), (x - size, y + size)])
+    surface.fill(color, Rect(x + round(size * 0.6), y - size, max(2, size // 3), 2 * size + 1))
+
+
+def _icon_back(surface: pygame.Surface, color: Color, rect: Rect, size: int) -> None:
+    x, y = rect.center
+    _polygon(surface, color, [(x + size, y - size), (x - size * 0.5, y), (x + size, y + size)])
+    bar = max(2, size // 3)
+    surface.fill(color, Rect(x - round(size * 0.6) - bar, y - size, bar, 2 * size + 1))
+
+
+def _polygon(surface: pygame.Surface, color: Color, points: list[tuple[float, float]]) -> None:
+    pygame.draw.polygon(surface, color, points)
+    pygame.draw.aalines(surface, color, True, points)
+
+
+def _draw_sign(surface: pygame.Surface, ink: Ink, rect: Rect, *, plus: bool) -> None:
+    x, y = rect.center
+    arm, thick = ink.px(5), max(2, ink.px(2))
+    surface.fill(PALETTE.muted, Rect(x - arm, y - thick // 2, 2 * arm, thick))
+    if plus:
+        surface.fill(PALETTE.muted, Rect(x - thick // 2, y - arm, thick, 2 * arm))
+
+
+def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, row: int = 0) -> None:
+    """Draw a line of text over the lower edge of the world, or `row` rows above it."""
+    text = ink.elided(message, world.width - ink.px(28))
+    box = Rect(0, 0, ink.width(text) + ink.px(28), ink.px(32))
+    box.midbottom = (world.centerx, world.bottom - ink.px(8 + 40 * row))
+    ink.plate(surface, box, PALETTE.raised, radius=16)
+    ink.write(surface, text, box.center, align="center")
+
+
+def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> None:
+    """Draw the loading state, shown before the first moment."""
+    x, y = world.center
+    title = ink.elided(facts.title or "The world", world.width, TITLE, bold=True)
+    ink.write(surface, title, (x, y - ink.px(16)), size=TITLE, bold=True, align="center")
+    state = "is loading …" if facts.loading else "is starting …"
+    ink.write(surface, state, (x, y + ink.px(14)), PALETTE.muted, BODY, align="center")
+
+
+def draw_error(
+    surface: pygame.Surface, ink: Ink, world: Rect, error: str, *, elsewhere: bool = False
+) -> Rect:
+    """Draw an error with the keys that help; returns the card's rectangle.
+
+    `elsewhere`: whether there are other scenes to go to.
+    """
+    ways = "R restarts, Tab goes to the next scene, Esc closes." if elsewhere else "R restarts, Esc closes."
+    return draw_card(surface, ink, world, "The simulation has stopped", error, ways)
+
+
+def draw_card(surface: pygame.Surface, ink: Ink, world: Rect, title: str, text: str, ways: str) -> Rect:
+    """Draw a card about a failure in the middle of the world; returns its rectangle."""
+    pad = ink.px(20)
+    width = min(world.width, ink.px(520))
+    room = max(1, (world.height - 2 * pad - ink.px(76)) // ink.px(20))
+    lines = ink.wrapped(text, width - 2 * pad - ink.px(4))[: min(6, room)]
+    card = Rect(0, 0, width, 2 * pad + ink.px(66) + len(lines) * ink.px(20))
+    card.center = world.center
+    ink.plate(surface, card, PALETTE.panel, radius=8)
+    surface.fill(PALETTE.negative, Rect(card.left, card.top + ink.px(8), ink.px(4), card.height - ink.px(16)))
+    left, y = card.left + pad, card.top + pad + ink.px(10)
+    title = ink.elided(title, width - 2 * pad, TITLE, bold=True)
+    ink.write(surface, title, (left, y), size=TITLE, bold=True)
+    y += ink.px(30)
+    for line in lines:
+        ink.write(surface, line, (left, y))
+        y += ink.px(20)
+    ink.write(surface, ink.elided(ways, width - 2 * pad), (left, y + ink.px(8)), PALETTE.muted)
+    return card
+
+
+def draw_help(surface: pygame.Surface, ink: Ink, rows: Sequence[Binding]) -> Rect:
+    """Draw the help: keys, what they do, and the same with the mouse; returns the card's rectangle."""
+    area = surface.get_rect()
+    veil = pygame.Surface(area.size, pygame.SRCALPHA)
+    veil.fill((0, 0, 0, _VEIL))
+    surface.blit(veil, (0, 0))
+    pad, gap = ink.px(20), ink.px(20)
+    row = min(ink.px(_ROW), (area.height - ink.px(16) - 2 * pad - ink.px(42)) // (len(rows) + 1))
+    keys = max(ink.width(b.keys, bold=True) for b in rows)
+    does = max(ink.width(b.does) for b in rows)
+    mouse = max(ink.width(b.mouse) for b in rows)
+    width = min(area.width - ink.px(16), max(keys + does + mouse + 2 * gap, ink.px(480)) + 2 * pad)
+    card = Rect(0, 0, width, 2 * pad + ink.px(36) + row * (len(rows) + 1))
+    card.center = area.center
+    ink.plate(surface, card, PALETTE.panel, radius=10)
+    ink.plate(surface, card, PALETTE.line, radius=10, border=1)
+    columns = (card.left + pad, card.left + pad + keys + gap, card.left + pad + keys + 2 * gap + does)
+    y = card.top + pad + ink.px(8)
+    ink.write(surface, "Keys and mouse", (columns[0], y), size=TITLE, bold=True)
+    y += ink.px(36)
+    for x, name in zip(columns, ("key", "what it does", "mouse"), strict=True):
+        ink.write(surface, name, (x, y), PALETTE.muted)
+    for binding in rows:
+        y += row
+        ink.write(surface, binding.keys, (columns[0], y), bold=True)
+        does_room = card.right - pad - columns[1]
+        ink.write(surface, ink.elided(binding.does, does_room), (columns[1], y))
+        by_mouse = ink.elided(binding.mouse, card.right - pad - columns[2])
+        ink.write(surface, by_mouse, (columns[2], y), PALETTE.muted)
+    return card

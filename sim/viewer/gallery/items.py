@@ -1,0 +1,61 @@
+"""Examples on a gallery page: values, their pictures, and their points in the latent space."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.records import Array
+from sim.viewer.contract.studio import Drawn, Studio
+
+
+class Items:
+    """The examples of a page that have been made so far.
+
+    Attributes:
+        values: one an example.
+        pictures: (H, W, 3) uint8 each.
+        latents: (L,) each; empty if they have none.
+        notes: a few words each; empty for none.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.values: list[Array] = []
+        self.pictures: list[Array] = []
+        self.latents: list[Array] = []
+        self.notes: list[str] = []
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.values)
+
+    def lay(self, drawn: Drawn) -> None:
+        """Add examples."""
+        self.values += list(drawn.values)
+        self.pictures += list(self._studio.pictures(drawn.values))
+        self.latents += [] if drawn.latents is None else list(drawn.latents)
+        self.notes += drawn.notes
+
+    def first(self, count: int) -> Items:
+        """A tray with the first `count` of them."""
+        few = Items(self._studio)
+        few.values, few.pictures = self.values[:count], self.pictures[:count]
+        few.latents, few.notes = self.latents[:count], self.notes[:count]
+        return few
+
+    def only(self, number: int) -> Items:
+        """A tray with one of them."""
+        one = Items(self._studio)
+        one.values, one.pictures = [self.values[number]], [self.pictures[number]]
+        one.latents, one.notes = self.latents[number : number + 1], self.notes[number : number + 1]
+        return one
+
+    def move(self, numbers: list[int], latents: Array) -> None:
+        """Move examples to other points (K, L) of the latent space, and decode them together."""
+        values = self._studio.decode(latents)
+        pictures, notes = self._studio.pictures(values), self._studio.notes(values)
+        for row, number in enumerate(numbers):
+            self.values[number], self.pictures[number] = values[row], pictures[row]
+            self.latents[number] = np.asarray(latents[row], np.float32)
+            if self.notes and notes:
+                self.notes[number] = notes[row]

@@ -1,0 +1,1 @@
+"""Files that the window writes: videos, screenshots, texts."""

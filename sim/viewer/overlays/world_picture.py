@@ -1,0 +1,97 @@
+"""Drawing of the world's picture with the perception overlay, or of all worlds in a grid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pygame
+from pygame import Rect
+
+from sim.records import Array
+from sim.viewer.draw.charts import number
+from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.overlays.percept_overlay import draw_seen
+from sim.viewer.overlays.saliency_overlay import draw_saliency
+from sim.viewer.playback.attribution import Attributed
+from sim.viewer.playback.view import View
+
+_CAPTION = 20  # height of the line under each picture of a grid
+_GRID_GAP = 10
+
+
+def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
+    """Rectangle of a picture of `size`: centred, at the largest (whole) factor that fits, else shrunk.
+
+    >>> place((160, 210), Rect(0, 0, 500, 500))
+    Rect(90, 40, 320, 420)
+    """
+    factor = min(area.width / size[0], area.height / size[1])
+    if factor >= 1 and whole:
+        factor = math.floor(factor)
+    rect = Rect(0, 0, max(1, int(size[0] * factor)), max(1, int(size[1] * factor)))
+    rect.center = area.center
+    return rect
+
+
+def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, percepts: bool = True) -> Rect:
+    """Draw the first world and, with `percepts`, its perception overlay; returns its picture's rectangle."""
+    assert view.moment is not None
+    picture = view.moment.pictures[0]
+    rect = place((picture.shape[1], picture.shape[0]), area)
+    blit(surface, picture, rect, view.attributed)
+    if percepts:
+        draw_seen(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
+    return rect
+
+
+def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list[Rect]:
+    """Draw all worlds, each with its running return; returns the rectangles of the pictures."""
+    assert view.moment is not None
+    pictures = view.moment.pictures
+    height, width = pictures[0].shape[:2]
+    caption, gap = ink.px(_CAPTION), ink.px(_GRID_GAP)
+
+    def tiles(columns: int) -> tuple[float, Rect]:
+        rows = -(-len(pictures) // columns)
+        tile = Rect(0, 0, (area.width + gap) // columns - gap, (area.height + gap) // rows - gap - caption)
+        return min(tile.width / width, tile.height / height), tile
+
+    columns = max(range(1, len(pictures) + 1), key=lambda count: tiles(count)[0])
+    tile = tiles(columns)[1]
+    if tile.width < 1 or tile.height < 1:
+        return []
+    size = place((width, height), tile, whole=False).size  # packed closely, however wide the tiles are
+    rows = -(-len(pictures) // columns)
+    block = Rect(0, 0, columns * (size[0] + gap) - gap, rows * (size[1] + caption + gap) - gap)
+    block.center = area.center
+    rects = []
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, columns)
+        rect = Rect(block.left + column * (size[0] + gap), block.top + row * (size[1] + caption + gap), *size)
+        blit(surface, picture, place((picture.shape[1], picture.shape[0]), rect, whole=False))
+        text = ink.elided(f"{i + 1}", rect.width)
+        ink.write(surface, text, (rect.left, rect.bottom + caption // 2), PALETTE.muted)
+        score = number(float(view.moment.score[i]))
+        if ink.width(text) + ink.width(score) + ink.px(8) <= rect.width:
+            ink.write(surface, score, (rect.right, rect.bottom + caption // 2), align="right")
+        rects.append(rect)
+    return rects
+
+
+def blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
+    """Draw a picture; with saliency maps in grey, so that all colours are those of the maps."""
+    height, width = picture.shape[:2]
+    source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
+    if rect.size == (width, height) and attributed is None:
+        surface.blit(source, rect)
+        return
+    same_format = canvas((width, height))
+    if attributed is None:
+        same_format.blit(source, (0, 0))
+    else:
+        same_format.blit(pygame.transform.grayscale(source), (0, 0))
+        draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
+    whole = rect.width % width == 0 and rect.height % height == 0
+    scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
+    scaled(same_format, rect.size, surface.subsurface(rect))

@@ -1,0 +1,327 @@
+"""Panels beside the world: their registry, and the heading, value, return and episodes panels.
+
+Each panel is a function that draws the inside of a card, and a cache key of what its picture depends on:
+`screen` draws a panel again only when its key has changed. The other panels have modules of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pygame
+from pygame import Rect
+
+from sim.viewer.contract.moment import Exploration
+from sim.viewer.draw import charts, layout
+from sim.viewer.draw.card import BELOW, KEYCAP, PAD, ROW, Note, height_of, say
+from sim.viewer.draw.layout import Need
+from sim.viewer.draw.theme import BODY, PALETTE, TITLE, Ink
+from sim.viewer.panels import (
+    actions,
+    condition_panel,
+    latent_sliders,
+    neighbours_panel,
+    perception_panel,
+    samples_panel,
+    training_panel,
+)
+from sim.viewer.playback.view import Choices, Facts, View
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel: title, height, cache key and drawing function.
+
+    Attributes:
+        title: of the card; "" if the content is its own title.
+        need: its height, from the facts.
+        key: everything that `draw` depends on.
+        draw: draws into a rectangle below the title.
+        note: at the right of the title: a few words, left out where narrow, and a number.
+    """
+
+    title: str
+    need: Callable[[Facts], Need]
+    key: Callable[[Facts, Choices, View], Hashable]
+    draw: Callable[[pygame.Surface, Ink, Rect, Facts, Choices, View], None]
+    note: Callable[[Facts, Choices, View], Note] = lambda facts, choices, view: ("", "")
+
+
+def draw_panel(
+    number: int, surface: pygame.Surface, ink: Ink, facts: Facts, choices: Choices, view: View
+) -> None:
+    """Draw a whole card over `surface`: ground, title row and, unless folded, the content."""
+    panel = book(facts)[number]
+    area = surface.get_rect()
+    surface.fill(PALETTE.ground)
+    ink.plate(surface, area, PALETTE.panel, radius=8)
+    folded = number in choices.folded or area.height <= ink.px(layout.TITLE_ROW)
+    title = panel.title or (facts.title if folded else "")
+    if number == layout.SEES and not view.perceives:
+        title = "Read-outs"
+    row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
+    middle = row.centery + (0 if folded else ink.px(2))
+    cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
+    ink.plate(surface, cap, PALETTE.raised, radius=4)
+    ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
+    if title:
+        words, figure = panel.note(facts, choices, view)
+        title = ink.elided(title, row.width - ink.px(KEYCAP + 8), bold=True)
+        free = ink.write(surface, title, (row.left, middle), bold=True).right + ink.px(12)
+        x = cap.left - ink.px(8)
+        for text, color in ((figure, PALETTE.text), (words, PALETTE.muted)):
+            if text and x - ink.width(text) >= free:
+                x = ink.write(surface, text, (x, middle), color, align="right").left - ink.px(6)
+    if not folded:
+        inside = inside_of(area, ink)
+        if not panel.title:
+            inside.top, inside.height = inside.top - ink.px(18), inside.height + ink.px(18)
+        panel.draw(surface, ink, inside, facts, choices, view)
+
+
+def inside_of(area: Rect, ink: Ink) -> Rect:
+    """Content area of an open panel, under its title."""
+    pad, top = ink.px(PAD), area.top + ink.px(layout.TITLE_ROW)
+    return Rect(area.left + pad, top, area.width - 2 * pad, area.bottom - top - ink.px(BELOW))
+
+
+def book(facts: Facts) -> dict[int, Panel]:
+    """The panels by number: those of a world, or those of a gallery."""
+    return GALLERY if "gallery" in facts.abilities else PANELS
+
+
+def needs(facts: Facts, view: View) -> dict[int, Need]:
+    """Heights of the panels to show; those without content, such as percepts or values, are left out."""
+    found = {number: panel.need(facts) for number, panel in book(facts).items()}
+    if facts.loading:
+        return {layout.HEADING: found[layout.HEADING]}
+    if "gallery" in facts.abilities:
+        lacking = {layout.SLIDERS: "latents", layout.WISHES: "wishes"}
+        return {
+            number: need
+            for number, need in found.items()
+            if number not in lacking or lacking[number] in facts.abilities
+        }
+    if training_panel.of(view) is None:
+        del found[layout.LEARNING]
+    if samples_panel.hung_of(view) is None:
+        del found[layout.HUNG]
+    if view.lines:
+        rows = min(view.lines, 6)
+        seen = len(view.moment.seen) if view.moment else 0
+        least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
+        found[layout.SEES] = Need(height_of(least), height_of(rows), height_of(rows), view.perceives)
+    else:
+        del found[layout.SEES]
+    if view.moment is not None and not np.isfinite(view.value).any():
+        found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
+        if view.lines:  # read-outs of the world need the room more than a panel without values
+            del found[layout.VALUE]
+    return found
+
+
+# 1: heading
+
+
+def _draw_heading(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    y = inside.top + ink.px(10)
+    title = ink.elided(facts.title, inside.width - ink.px(KEYCAP + 8), TITLE, bold=True)
+    ink.write(surface, title, (inside.left, y), size=TITLE, bold=True)
+    y += ink.px(27)
+    run = training_panel.of(view)
+    training = facts.training if run is None else run.training
+    line = " · ".join(part for part in (facts.agent, training, facts.place) if part)
+    line = line or ("loading …" if facts.loading else "no agent")
+    ink.write(surface, ink.elided(line, inside.width, BODY), (inside.left, y), size=BODY)
+    y += ink.px(26)
+    right, (state, color) = inside.right, training_panel.chip(run)
+    if state:
+        width = ink.width(state) + ink.px(30)
+        dot = _draw_chip(
+            surface, ink, Rect(right - width, y - ink.px(10), width, ink.px(21)), state, ink.px(22)
+        )
+        pygame.draw.aacircle(surface, color, dot, ink.px(4))
+        right -= width + ink.px(6)
+    if facts.protocol:
+        text = ink.elided(facts.protocol, right - inside.left - ink.px(16))
+        place = Rect(inside.left, y - ink.px(10), ink.width(text) + ink.px(16), ink.px(21))
+        _draw_chip(surface, ink, place, text, ink.px(8))
+
+
+def _draw_chip(surface: pygame.Surface, ink: Ink, rect: Rect, text: str, indent: int) -> tuple[int, int]:
+    """Draw a few words on a rounded plate; returns where a dot before them goes."""
+    ink.plate(surface, rect, PALETTE.raised, radius=10)
+    ink.write(surface, text, (rect.left + indent, rect.centery), PALETTE.text)
+    return rect.left + ink.px(12), rect.centery
+
+
+# 3 and 4: value and return over time
+
+
+def _value_note(facts: Facts, choices: Choices, view: View) -> Note:
+    last = view.value[-1] if len(view.value) else np.nan
+    return ("expected discounted return", charts.number(float(last))) if np.isfinite(last) else ("", "")
+
+
+def _draw_value(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    if not np.isfinite(view.value).any():
+        say(surface, ink, inside, "the agent has no value estimate" if view.moment else "")
+        return
+    window = max(2, round(10 * facts.steps_per_second) + 1)
+    filled = min(1.0, (len(view.value) - 1) / (window - 1))
+    charts.line_chart(
+        surface, ink, inside, view.value, color=PALETTE.series[0], filled=filled, labels=("−10 s", "now")
+    )
+
+
+def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
+    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+
+
+def _draw_return(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    exploration = view.moment.exploration if view.moment else None
+    if exploration is not None:
+        inside = inside.copy()
+        inside.height -= ink.px(ROW)
+        _draw_exploration(
+            surface, ink, Rect(inside.left, inside.bottom, inside.width, ink.px(ROW)), exploration
+        )
+    if len(view.score) < 2 or view.moment is None:
+        say(surface, ink, inside, "an episode has just begun" if view.moment else "")
+        return
+    length = int(view.moment.length[0]) / facts.steps_per_second
+    began = "start" if len(view.score) > view.moment.length[0] else f"−{_seconds(length)}"
+    labels = (began, _seconds(length))
+    charts.line_chart(
+        surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
+    )
+
+
+def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration: Exploration) -> None:
+    """Draw the exploration measure as a bar from 0, greedy play, to its maximum."""
+    name, value, most, unit = exploration
+    y, gap = row.centery + ink.px(2), ink.px(8)
+    left = ink.write(surface, name, (row.left, y), PALETTE.muted).right + gap
+    number = f"{value:.2f} {unit}".rstrip()
+    right = ink.write(surface, number, (row.right, y), align="right").left - gap
+    if right - left >= ink.px(24):
+        track = Rect(left, y - ink.px(4), right - left, ink.px(8))
+        charts.bar(surface, track, 0.0, value / most if most > 0 else 0.0, PALETTE.series[3])
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+# 6: episodes
+
+
+def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
+    if not view.episodes_ended:
+        return "", ""
+    return f"mean of {view.episodes_ended:,}", charts.number(view.mean_score)
+
+
+def _draw_episodes(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    if not view.episodes:
+        say(surface, ink, inside, "no episode has ended yet")
+        return
+    first = inside.left + ink.width("episode")
+    columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
+    height = ink.px(ROW)
+    y = inside.top + height // 2 - ink.px(1)
+    heads = int(inside.height >= 2 * height)  # where there is one line only, it is an episode's
+    if heads:
+        for x, name in columns:
+            ink.write(surface, name, (x, y), PALETTE.muted, align="right")
+        surface.fill(PALETTE.line, Rect(inside.left, inside.top + height - 2, inside.width, 1))
+    for row, episode in enumerate(view.episodes[::-1][: max(1, inside.height // height - heads)]):
+        y = inside.top + (row + heads) * height + height // 2
+        seconds = _seconds(episode.length / facts.steps_per_second)
+        cells = (f"{view.episodes_ended - row:,}", charts.number(episode.score), seconds)
+        colors = (PALETTE.muted, PALETTE.text, PALETTE.muted)
+        for (x, _), cell, color in zip(columns, cells, colors, strict=True):
+            ink.write(surface, cell, (x, y), color, align="right")
+
+
+def _by_number(facts: Facts, choices: Choices, view: View) -> Hashable:
+    return view.number
+
+
+PANELS: dict[int, Panel] = {
+    layout.HEADING: Panel(
+        "",
+        lambda facts: Need(98, 98, 98) if facts.protocol or "run" in facts.abilities else Need(72, 72, 72),
+        lambda facts, choices, view: (
+            facts.place,
+            training_panel.chip(run := training_panel.of(view)),
+            run and run.training,
+        ),
+        _draw_heading,
+    ),
+    layout.ACTIONS: Panel("Actions", actions.need, actions.key, actions.draw, actions.note),
+    layout.VALUE: Panel("Value", lambda facts: Need(92, 132, 200), _by_number, _draw_value, _value_note),
+    layout.RETURN: Panel("Return", lambda facts: Need(92, 132, 200), _by_number, _draw_return, _return_note),
+    layout.SEES: Panel(
+        "Perception",
+        lambda facts: Need(height_of(1), height_of(3), height_of(3)),
+        perception_panel.key,
+        perception_panel.draw,
+        perception_panel.note,
+    ),
+    layout.EPISODES: Panel(
+        "Episodes",
+        lambda facts: Need(height_of(1), height_of(4), 4000),
+        lambda facts, choices, view: view.episodes_ended,
+        _draw_episodes,
+        _episodes_note,
+    ),
+    layout.LEARNING: Panel(
+        "Training",
+        lambda facts: Need(92, 132, 160),
+        training_panel.key,
+        training_panel.draw,
+        training_panel.note,
+    ),
+    layout.HUNG: Panel(
+        "Samples", lambda facts: samples_panel.NEED, samples_panel.key, samples_panel.draw, samples_panel.note
+    ),
+}
+
+GALLERY: dict[int, Panel] = {
+    layout.HEADING: PANELS[layout.HEADING],
+    layout.SLIDERS: Panel(
+        "Latent axes",
+        lambda facts: latent_sliders.NEED,
+        latent_sliders.key,
+        latent_sliders.draw,
+        latent_sliders.note,
+    ),
+    layout.NEAREST: Panel(
+        "Nearest training examples",
+        lambda facts: neighbours_panel.NEED,
+        neighbours_panel.key,
+        neighbours_panel.draw,
+        neighbours_panel.note,
+    ),
+    layout.WISHES: Panel(
+        "Condition",
+        lambda facts: condition_panel.NEED,
+        condition_panel.key,
+        condition_panel.draw,
+        condition_panel.note,
+    ),
+    layout.SEES: PANELS[layout.SEES],
+}

@@ -1,0 +1,150 @@
+"""Perception panel (5): a line for each percept with origin and live metrics, and the world's read-outs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import NamedTuple
+
+import numpy as np
+import pygame
+from pygame import Rect
+
+from sim.plurals import number_of
+from sim.records import Origin, Percept
+from sim.viewer.contract.moment import Readout, Seen
+from sim.viewer.draw.card import ROW, Note, say
+from sim.viewer.draw.theme import PALETTE, Ink
+from sim.viewer.overlays.board_overlay import letters
+from sim.viewer.overlays.boxes import share
+from sim.viewer.overlays.percept_overlay import classes_in, is_whole
+from sim.viewer.overlays.skeleton import VISIBLE
+from sim.viewer.playback.view import Choices, Facts, View
+
+
+class Line(NamedTuple):
+    """Text of one percept: its origin, a summary, and its metrics against the truth."""
+
+    origin: Origin
+    words: str
+    scores: tuple[str, ...]
+
+
+def line(seen: Seen) -> Line:
+    """Format a percept as a line of the panel.
+
+    >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
+    Line(origin='model', words='pong', scores=('top 1 .99',))
+    """
+    return Line(seen.percept.origin, words(seen) or "nothing detected", tuple(map(scored, seen.scores)))
+
+
+def words(seen: Seen) -> str:
+    """Summarise a percept in a few words: caption, label, counts of classes, range of depths."""
+    percept = seen.percept
+    parts = [percept.caption or "", (percept.label or "") if is_whole(seen) else ""]
+    if percept.fen is not None:
+        parts.append(number_of(sum(map(bool, letters(percept.fen))), "piece") if percept.fen else "no board")
+    elif percept.boxes is not None:
+        parts.append(_counted(percept, seen.classes))
+    if percept.mask is not None:
+        named = [seen.classes[i] if i < len(seen.classes) else f"class {i}" for i in classes_in(seen)]
+        parts.append(", ".join(named))
+    if percept.depth is not None and np.isfinite(percept.depth).any():
+        near, far = np.nanmin(percept.depth), np.nanmax(percept.depth)
+        parts.append(f"{near:.1f} to {far:.{0 if far >= 10 else 1}f} m")
+    if percept.keypoints and percept.fen is None:  # a board's keypoints are only its corners
+        visible = sum(point[2] >= VISIBLE for point in percept.keypoints.values())
+        parts.append(f"{visible} of {len(percept.keypoints)} points")
+    return " · ".join(part for part in parts if part)
+
+
+def _counted(percept: Percept, classes: tuple[str, ...]) -> str:
+    """Counts of the boxes' classes in words, in the order of `classes`."""
+    counts = Counter(percept.labels)
+    names = [name for name in classes if name in counts] + [name for name in counts if name not in classes]
+    return ", ".join(f"{counts[name]} × {name}" if counts[name] > 1 else name for name in names)
+
+
+def scored(score: Readout) -> str:
+    """Format a live metric; numbers in [0, 1] are written as on the bars.
+
+    >>> scored(Readout("ball", 3.0, "px off"))
+    'ball 3.0 px off'
+    """
+    label, value, unit = score
+    if isinstance(value, str):
+        figured = value
+    elif not np.isfinite(value):
+        figured = "–"
+    elif not unit and 0 <= value <= 1:
+        figured = share(value)
+    else:
+        figured = figure(value) if not unit else f"{value:.1f}".replace("-", "−")
+    return " ".join(part for part in (label, figured, unit) if part)
+
+
+def figure(value: float) -> str:
+    """Format a number with a steady count of digits, so that it can be read while it changes."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def key(facts: Facts, choices: Choices, view: View) -> Hashable:
+    """Cache key: all that `draw` depends on; lines of text, since a percept is only equal to itself."""
+    if view.moment is None:
+        return None
+    return view.moment.readouts, tuple(line(one) for one in view.moment.seen)
+
+
+def note(facts: Facts, choices: Choices, view: View) -> Note:
+    """Title note: the name of the perception, if there is one only."""
+    seen = view.moment.seen if view.moment else ()
+    return (seen[0].name, "") if len(seen) == 1 else ("", "")
+
+
+def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
+    """Draw the lines of the percepts, and below them, where there is room, the read-outs."""
+    readouts = view.moment.readouts if view.moment else ()
+    lines = [line(one) for one in view.moment.seen] if view.moment else []
+    rows = inside.height // ink.px(ROW)
+    units = max((ink.width(readout.unit) + ink.px(6) for readout in readouts if readout.unit), default=0)
+    chips = max((ink.width(one.origin) + ink.px(14) for one in lines), default=0)
+    for row in range(min(rows, len(readouts) + len(lines))):
+        y = inside.top + row * ink.px(ROW) + ink.px(ROW) // 2
+        if row < len(lines):
+            _draw_line(surface, ink, inside, y, lines[row], chips)
+        else:
+            _draw_readout(surface, ink, inside, y, readouts[row - len(lines)], units)
+    if not lines and not readouts:
+        say(surface, ink, inside, "nothing detected")
+
+
+def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Line, chips: int) -> None:
+    """Draw the origin on a chip `chips` wide, the summary, and at the right as many metrics as fit."""
+    chip = Rect(inside.left, y - ink.px(9), chips, ink.px(18))
+    ink.plate(surface, chip, PALETTE.raised, radius=9)
+    ink.write(surface, line.origin, chip.center, PALETTE.muted, align="center")
+    left, right = chip.right + ink.px(8), inside.right
+    fitting = [" · ".join(line.scores[:count]) for count in range(len(line.scores), 0, -1)]
+    most = (right - left) * 6 // 10
+    if fitting:
+        text = next((text for text in fitting if ink.width(text) <= most), fitting[-1])
+        text = ink.elided(text, (right - left) * 8 // 10)
+        right = ink.write(surface, text, (right, y), align="right").left - ink.px(8)
+    ink.write(
+        surface, ink.elided(line.words, right - left), (left, y), PALETTE.muted if fitting else PALETTE.text
+    )
+
+
+def _draw_readout(
+    surface: pygame.Surface, ink: Ink, inside: Rect, y: int, readout: Readout, units: int
+) -> None:
+    """Draw the label on the left; numbers end, and units begin, in one column each, `units` wide."""
+    label, value, unit = readout
+    ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
+    column = inside.right - units
+    text = value if isinstance(value, str) else figure(value)
+    ink.write(surface, text, (column, y), align="right")
+    if unit:
+        ink.write(surface, unit, (column + ink.px(6), y), PALETTE.muted)

@@ -1,0 +1,1 @@
+"""A show being played: the simulation thread, remembered moments, attribution."""

@@ -1,0 +1,92 @@
+"""Lossless compression of remembered moments: their pictures, masks and depth maps."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.records import Array, Percept
+from sim.viewer.contract.moment import Moment
+
+
+class CompressedArray(NamedTuple):
+    """One array, compressed."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    content: bytes
+
+    @classmethod
+    def of(cls, array: Array) -> CompressedArray:
+        """Compress, for speed rather than size."""
+        return cls(array.shape, array.dtype.str, zlib.compress(np.ascontiguousarray(array).data, 1))
+
+    def array(self) -> Array:
+        """Decompress; the array is read-only."""
+        return np.frombuffer(zlib.decompress(self.content), self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class CompressedMoment:
+    """A moment whose large arrays are compressed without loss.
+
+    Attributes:
+        moment: without pictures; its masks and depths are empty arrays.
+        pictures: in their order.
+        maps: masks and depths, in the order of `maps_of`.
+        nbytes: freed by forgetting it; without the pictures if those are also another moment's.
+    """
+
+    moment: Moment
+    pictures: tuple[CompressedArray, ...]
+    maps: tuple[CompressedArray, ...]
+    nbytes: int
+
+    @classmethod
+    def of(cls, moment: Moment, shared: CompressedMoment | None = None) -> CompressedMoment:
+        """Compress a moment; `shared` is an earlier one that has the same pictures."""
+        maps = tuple(CompressedArray.of(array) for array in maps_of(moment))
+        pictures = (
+            shared.pictures if shared else tuple(CompressedArray.of(picture) for picture in moment.pictures)
+        )
+        small = replace(_with_maps(moment, [np.empty(0)] * len(maps)), pictures=())
+        own = maps if shared else pictures + maps
+        return cls(small, pictures, maps, sum(len(blob.content) for blob in own))
+
+    def unpacked(self) -> Moment:
+        """The moment as it was."""
+        whole = _with_maps(self.moment, [blob.array() for blob in self.maps])
+        return replace(whole, pictures=tuple(blob.array() for blob in self.pictures))
+
+
+def maps_of(moment: Moment) -> list[Array]:
+    """Masks and depth maps of all percepts of a moment, and of their truths."""
+    percepts = [percept for one in moment.seen for percept in (one.percept, one.truth) if percept]
+    maps = [array for percept in percepts for array in (percept.mask, percept.depth)]
+    return [array for array in maps if array is not None]
+
+
+def _with_maps(moment: Moment, maps: list[Array]) -> Moment:
+    """The moment with other masks and depths, in the order of `maps_of`."""
+    left = iter(maps)
+
+    def changed(percept: Percept) -> Percept:
+        mask = None if percept.mask is None else next(left)
+        depth = None if percept.depth is None else next(left)
+        return percept if mask is depth is None else replace(percept, mask=mask, depth=depth)
+
+    seen = []
+    for one in moment.seen:  # the percept before the truth
+        percept = changed(one.percept)
+        seen.append(replace(one, percept=percept, truth=one.truth and changed(one.truth)))
+    return replace(moment, seen=tuple(seen))
+
+
+def size_of(kept: Moment | CompressedMoment) -> int:
+    """Bytes freed by forgetting a moment."""
+    if isinstance(kept, CompressedMoment):
+        return kept.nbytes
+    return sum(array.nbytes for array in (*kept.pictures, *maps_of(kept)))

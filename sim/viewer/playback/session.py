@@ -1,0 +1,155 @@
+"""Session of one show in the viewer: its facts, history, simulation thread, and the moment on display."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+
+from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.contract.show import Listing, Show
+from sim.viewer.keymap import GameKeys
+from sim.viewer.playback.attribution import Attributed, Attributor
+from sim.viewer.playback.history import History
+from sim.viewer.playback.playlist import Playlist
+from sim.viewer.playback.simulation import Simulation
+from sim.viewer.playback.view import Choices, Facts, View
+
+_STALE_SECONDS = 2.0  # how old what is drawn over a running show may be
+
+
+class Session:
+    """Viewer session of one show, from loading to closing.
+
+    Args:
+        show: to watch, or a listing that is made in the simulation's thread.
+        tour: its position among other scenes and checkpoints.
+        seed: of the first start.
+        headless: see `viewer.Viewer`.
+    """
+
+    def __init__(
+        self,
+        show: Show | Listing,
+        tour: Playlist | None = None,
+        *,
+        seed: int | None = None,
+        headless: bool = False,
+    ) -> None:
+        self._around = abilities = tour.abilities if tour else frozenset()
+        place = tour.place if tour else ""
+        self._tour = tour
+        self._headless = headless
+        self._told_size = (0, 0)
+        if isinstance(show, Listing):
+            self.history = History()
+            self._adopt(Facts.to_come(show.label, abilities, place))
+        else:
+            self.history = History(show.steps_per_second)
+            self._adopt(Facts.of(show, abilities, place))
+        self.simulation = Simulation(show, self.history, seed=seed, capped=not headless)
+        self._attributor = Attributor()
+        self._told = ("", "")  # the checkpoint and the message of the last news
+        self.cursor: int | None = None  # the moment shown; None: the newest
+
+    def _adopt(self, facts: Facts) -> None:
+        self.facts = facts
+        self.keys = GameKeys(facts.action_names)
+
+    def has_loaded(self) -> bool:
+        """True once, when a listing has been made into a show, whose facts are then known."""
+        if not self.facts.loading or self.simulation.show is None:
+            return False
+        self._adopt(Facts.of(self.simulation.show, self._around, self.facts.place))
+        return True
+
+    @property
+    def playable(self) -> bool:
+        """Whether a person can play, with keys or on the picture."""
+        return self.keys.playable or self.by_pointer
+
+    @property
+    def by_pointer(self) -> bool:
+        """Whether a person plays with the mouse on the picture."""
+        return "point" in self.facts.abilities
+
+    @property
+    def number(self) -> int:
+        """Number of the moment shown; −1 while there is none."""
+        return self.history.newest if self.cursor is None else self.cursor
+
+    @property
+    def view(self) -> View:
+        """The moment to show now, with the history that led to it."""
+        error = self.simulation.error
+        words = "" if error is None else f"{type(error).__name__}: {error}"
+        return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
+
+    @property
+    def stamp(self) -> Hashable:
+        """Cache key: all that the view depends on."""
+        explained = self._attributor.done
+        past = self.number, self.history.newest, self.history.revision
+        return *past, repr(self.simulation.error), -1 if explained is None else explained.number
+
+    def explained(self, view: View, choices: Choices) -> View:
+        """The view with saliency maps of its decision, if they are switched on, as far as they are computed.
+
+        While the show runs, maps of a recent moment are used; for a paused picture only its own.
+        """
+        if not choices.saliency or view.moment is None or view.moment.attribution is None:
+            return view
+        still = choices.paused or self.cursor is not None
+        self._attributor.ask(view.number, view.moment.attribution, hurried=still)
+        done = self._attributor.done
+        oldest = view.number - (0 if still else round(_STALE_SECONDS * self.facts.steps_per_second))
+        known = done is not None and oldest <= done.number <= view.number
+        return replace(view, attributed=done if known else Attributed(view.number, None))
+
+    def news(self) -> str:
+        """The latest message about the followed run, once; "" if there is no new one."""
+        learning = self.history.learning
+        if learning is None or (learning.checkpoint, learning.message) == self._told:
+            return ""
+        self._told = learning.checkpoint, learning.message
+        if self._tour is not None:
+            self._tour.arrived(learning.checkpoint)
+        return learning.message
+
+    def close(self, *, wait: bool = True) -> None:
+        """Stop the show and the attribution thread."""
+        self._attributor.close(wait=wait)
+        self.simulation.close(wait=wait)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The keys that the newest picture asks for; none while the past is shown."""
+        if self.cursor is not None or self.history.newest < 0:
+            return ()
+        asked = self.by_pointer or "gallery" in self.facts.abilities
+        moment = self.history.view().moment if asked else None
+        return moment.asks if moment is not None else ()
+
+    def fit(self, size: tuple[int, int]) -> None:
+        """Tell the show the size of its picture's area, where that has changed."""
+        if size != self._told_size:
+            self._told_size = size
+            self.simulation.tell(Gesture("resize", *size))
+
+    def go_to(self, number: int) -> None:
+        """Show a remembered moment; the newest keeps following the simulation."""
+        number = max(number, self.history.oldest)
+        self.cursor = None if number >= self.history.newest else number
+
+    def take_up(self, choices: Choices) -> None:
+        """Apply speed, pause and grid as chosen before this show began."""
+        self.simulation.set_speed(choices.speed)
+        self.simulation.pause(choices.paused)
+        if choices.grid:
+            self.simulation.tell(Gesture("grid", on=True))
+
+    def answers(self) -> list[Answer]:
+        """The show's answers since the last call."""
+        found = []
+        while (answer := self.simulation.take_answer()) is not None:
+            found.append(answer)
+        return found

@@ -1,0 +1,283 @@
+"""The simulation thread: steps a show at its own rate, so that acting never blocks drawing.
+
+The window's thread only makes requests (pause, speed, one step, restart, a person's action) and
+reads the history. Whatever the show raises is kept for the window to show and the caller to raise.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections import deque
+
+from sim.viewer.contract.gesture import Answer, Gesture, interactive
+from sim.viewer.contract.show import Listing, Show, Working
+from sim.viewer.playback.history import History
+
+_LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
+_SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
+_PICTURES = 65.0  # a second that a capped simulation asks its show for, at most
+_LATE = 0.05  # seconds behind its rate after which it asks for the fewest pictures
+_FEWEST_PICTURES = 10.0  # a second, however late it is
+_PATIENCE = 2.0  # seconds that closing waits for a step in progress
+
+
+class _Task(enum.Enum):
+    START = enum.auto()
+    TOUCH = enum.auto()
+    STEP = enum.auto()
+    STOP = enum.auto()
+
+
+class Simulation:
+    """A show that runs in its own thread.
+
+    Args:
+        show: used from that thread only, `close` included; a listing is made there first.
+        history: where its moments go.
+        seed: of the first start.
+        capped: True: steps at the show's rate × `speed`; False: as fast as the moments are `shown`.
+    """
+
+    def __init__(
+        self, show: Show | Listing, history: History, *, seed: int | None = None, capped: bool = True
+    ) -> None:
+        self._listing = show if isinstance(show, Listing) else None
+        self._show: Show | None = None if isinstance(show, Listing) else show
+        self._hands = interactive(self._show)  # asked once: it is slow to find out
+        self._history = history
+        self._seed = seed
+        self._capped = capped
+        self._wake = threading.Condition()
+        self._starting = True
+        self._stopping = False
+        self._paused = False
+        self._single_steps = 0
+        self._speed = 1.0
+        self._shown = -1
+        self._due = 0.0  # time.monotonic() of the next step
+        self._person: int | None = None
+        self._tapped: int | None = None
+        self._going = False  # a gesture asked for a step
+        self._gestures: deque[Gesture] = deque()
+        self._answers: deque[Answer] = deque()
+        self._pictured = 0.0  # time.monotonic() of the last step that was drawn
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
+
+    @property
+    def show(self) -> Show | None:
+        """The show, for its facts; None while it is being made."""
+        return self._show
+
+    @property
+    def error(self) -> Exception | None:
+        """What the show raised, until it is started again."""
+        return self._error
+
+    def open(self) -> None:
+        """Start the thread, and in it the show."""
+        self._thread.start()
+
+    def close(self, *, wait: bool = True) -> None:
+        """Stop after the step in progress and close the show; a step that hangs is left behind."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        if self._thread.ident is None:
+            if self._show is not None:
+                self._show.close()
+        elif wait:
+            self._thread.join(_PATIENCE)
+
+    def pause(self, paused: bool) -> None:
+        """Pause, or resume."""
+        with self._wake:
+            self._paused = paused
+            self._single_steps = 0
+            self._due = time.monotonic()
+            self._wake.notify_all()
+
+    def step_once(self) -> None:
+        """Take one more step although paused."""
+        with self._wake:
+            self._single_steps += 1
+            self._wake.notify_all()
+
+    def set_speed(self, speed: float) -> None:
+        """Run at `speed` times the natural rate."""
+        with self._wake:
+            self._speed = speed
+            self._due = min(self._due, time.monotonic() + self._period)
+            self._wake.notify_all()
+
+    def set_person(self, action: int | None, *, tapped: bool = False) -> None:
+        """Play `action` in the first world from the next step on; None: the agent plays.
+
+        With `tapped` the next step plays it for certain, even if another action is set before:
+        a key can go down and up between two steps.
+        """
+        with self._wake:
+            self._person = action
+            if tapped or action is None:
+                self._tapped = action
+
+    def tell(self, gesture: Gesture) -> None:
+        """Pass a gesture to the show; shows that take none ignore it."""
+        with self._wake:
+            merged = self._gestures[-1].merged(gesture) if self._gestures else None
+            if merged is not None:
+                self._gestures[-1] = merged
+            else:
+                self._gestures.append(gesture)
+            self._wake.notify_all()
+
+    def take_answer(self) -> Answer | None:
+        """The oldest pending answer, once; None if there is none."""
+        return self._answers.popleft() if self._answers else None
+
+    def restart(self, seed: int | None) -> None:
+        """Start the show again, from `seed` or with its next episode; also after an error."""
+        with self._wake:
+            self._seed = seed
+            self._starting = True
+            self._wake.notify_all()
+
+    def shown(self, number: int) -> None:
+        """Tell an uncapped simulation that moment `number` has been drawn."""
+        with self._wake:
+            self._shown = number
+            self._wake.notify_all()
+
+    def wait_for(self, number: int, seconds: float) -> bool:
+        """Wait until moment `number` exists or the show fails; True if the moment exists."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._history.newest >= number or self._error is not None, seconds)
+        return self._history.newest >= number
+
+    def _run(self) -> None:
+        try:
+            while (task := self._next_task()) is not _Task.STOP:
+                try:
+                    if task is _Task.START:
+                        self._start()
+                    elif task is _Task.TOUCH:
+                        self._touch()
+                    else:
+                        self._step()
+                except Exception as error:
+                    self._fail(error)
+                with self._wake:
+                    self._wake.notify_all()
+        finally:
+            try:
+                if self._show is not None:
+                    self._show.close()
+            except Exception as error:
+                self._fail(error)
+
+    def _start(self) -> None:
+        if self._show is None:
+            assert self._listing is not None
+            show = self._listing.make()
+            self._history.set_rate(show.steps_per_second)
+            self._show, self._hands = show, interactive(show)
+        if isinstance(self._show, Working):
+            self._show.listen(lambda: self.tell(Gesture("news")))
+        self._touch()  # the first picture already has the right size
+        self._history.append(self._show.start(self._seed))
+        with self._wake:
+            self._due = time.monotonic() + self._period
+
+    def _step(self) -> None:
+        assert self._show is not None
+        now = time.monotonic()
+        with self._wake:
+            action = self._person if self._tapped is None else self._tapped
+            drawn = not self._capped or self._going or self._paused or self._is_picture_due(now)
+            self._tapped, self._going = None, False
+        if drawn:
+            self._pictured = now
+        self._history.append(self._show.step(action, drawn=drawn))
+
+    def _is_picture_due(self, now: float) -> bool:
+        """Fast worlds step more often than anybody can look, and slow drawing must not slow them down."""
+        late = now - (self._due - self._period) > _LATE
+        return now - self._pictured >= 1 / (_FEWEST_PICTURES if late else _PICTURES)
+
+    def _touch(self) -> None:
+        """Hand over all gestures, up to one that asks for a step, and draw once."""
+        show, redraw = self._hands, False
+        while (gesture := self._take_gesture()) is not None:
+            if show is not None:
+                answer = show.touch(gesture)
+                redraw |= answer.redraw
+                self._heed(answer)
+                if answer.go:
+                    break
+        if show is not None and redraw and self._history.newest >= 0:
+            self._history.replace_newest(show.look())
+
+    def _take_gesture(self) -> Gesture | None:
+        with self._wake:
+            return self._gestures.popleft() if self._gestures else None
+
+    def _heed(self, answer: Answer) -> None:
+        with self._wake:
+            if answer.go:
+                self._going, self._tapped = True, answer.action
+            if answer.message or answer.document:
+                self._answers.append(answer)
+
+    @property
+    def _period(self) -> float:
+        """Seconds between two steps."""
+        return 1.0 if self._show is None else 1 / (self._show.steps_per_second * self._speed)
+
+    @property
+    def _waits(self) -> bool:
+        return self._hands is not None and self._hands.waits
+
+    def _next_task(self) -> _Task:
+        """Wait, without spinning, until there is something to do."""
+        with self._wake:
+            while True:
+                if self._stopping:
+                    return _Task.STOP
+                if self._starting:
+                    self._starting = False
+                    self._error = None
+                    self._going = False
+                    return _Task.START
+                if self._gestures and self._error is None and not self._going:
+                    return _Task.TOUCH
+                wait = self._seconds_to_step()
+                if wait is not None and wait <= 0:
+                    self._single_steps = max(0, self._single_steps - 1)
+                    self._due = max(self._due, time.monotonic() - _SLACK) + self._period
+                    return _Task.STEP
+                self._wake.wait(wait)
+
+    def _seconds_to_step(self) -> float | None:
+        """How long to wait before the next step; None: until something changes."""
+        if self._error is not None:
+            return None
+        if self._going:
+            return 0.0
+        if self._waits:
+            self._single_steps = 0
+            return None
+        if self._single_steps:
+            return 0.0
+        if self._paused:
+            return None
+        if not self._capped:
+            return 0.0 if self._history.newest - self._shown < _LEAD else None
+        return self._due - time.monotonic()
+
+    def _fail(self, error: Exception) -> None:
+        with self._wake:
+            self._error = self._error or error
+            self._single_steps = 0
+            self._wake.notify_all()

@@ -1,0 +1,153 @@
+"""Inputs of drawing the window: facts of the show, choices of the user, and a view of the history.
+
+All three are frozen, and drawing reads nothing else: equal values give equal pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from sim.records import Array, Episode
+from sim.viewer.contract.gesture import Interactive
+from sim.viewer.contract.moment import Moment
+from sim.viewer.contract.show import Show
+from sim.viewer.playback.attribution import Attributed
+
+#: What can be drawn over the world: also the `show.Offer` that it takes.
+Overlay: TypeAlias = Literal["saliency", "percepts"]
+
+#: Messages where there is none.
+WITHOUT: dict[Overlay, str] = {
+    "saliency": "no saliency map: it takes an agent with image observations",
+    "percepts": "no percepts: the scene has no perception",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Constants of a show: titles, names, rates and abilities.
+
+    Attributes:
+        abilities: values of the `show.Offer`s there are, and "scenes", "checkpoints", "worlds" where
+            there are several; a line of the help that needs one is shown only then.
+        place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
+        loading: whether the show is still being made, and only its title is known.
+        others as in `show.Show`.
+    """
+
+    title: str
+    agent: str
+    training: str
+    protocol: str
+    action_names: tuple[str, ...]
+    num_worlds: int
+    steps_per_second: float
+    action_labels: tuple[str, ...] = ()
+    action_limit: float = 1.0
+    abilities: frozenset[str] = frozenset()
+    place: str = ""
+    loading: bool = False
+
+    @classmethod
+    def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
+        """Facts of a show that is still loading."""
+        return cls(title, "", "", "", (), 1, 1.0, abilities=abilities, place=place, loading=True)
+
+    @classmethod
+    def of(cls, show: Show, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
+        """Facts of a show; `abilities` are those that do not come from itself."""
+        if isinstance(show, Interactive):
+            abilities |= {offer.value for offer in show.offers}
+        if show.num_worlds > 1:
+            abilities |= {"worlds"}
+        return cls(
+            title=show.title,
+            agent=show.agent,
+            training=show.training,
+            protocol=show.protocol,
+            action_names=tuple(show.action_names),
+            num_worlds=show.num_worlds,
+            steps_per_second=float(show.steps_per_second),
+            action_labels=tuple(show.action_labels),
+            action_limit=show.action_limit,
+            abilities=abilities,
+            place=place,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Settings that the user has chosen: pause, speed, grid, overlays, folded panels.
+
+    Attributes:
+        speed: times the show's natural rate.
+        grid: all worlds side by side instead of the first one.
+        person: whether the person plays the first world.
+        saliency: whether saliency maps are drawn over the world.
+        percepts: whether percepts are drawn over the world.
+        folded: numbers 1…8 of the panels that show only their title.
+        message: one line shown for a while; "" for none.
+    """
+
+    paused: bool = False
+    speed: float = 1.0
+    grid: bool = False
+    person: bool = False
+    saliency: bool = False
+    percepts: bool = True
+    folded: frozenset[int] = frozenset()
+    help: bool = False
+    recording: bool = False
+    message: str = ""
+
+    def toggled(self, overlay: Overlay) -> Choices:
+        """The choices with an overlay switched on or off."""
+        if overlay == "saliency":
+            return replace(self, saliency=not self.saliency)
+        return replace(self, percepts=not self.percepts)
+
+    def fitting(self, facts: Facts, *, playable: bool) -> Choices:
+        """The choices that are possible in a show with these facts."""
+        return replace(self, person=self.person and playable, grid=self.grid and facts.num_worlds > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One remembered moment and the history that led to it.
+
+    Moments are numbered from 0, the first start.
+
+    Attributes:
+        moment: what to show; None before the first start.
+        number: of `moment`; −1 before the first start.
+        oldest: the first remembered number.
+        newest: the last number there is.
+        capacity: how many moments are remembered at most.
+        value: (K,) the first world's value over the last ten seconds, oldest first; NaN where none.
+        score: (K,) the first world's running return since its episode began.
+        reward: (K,) the first world's rewards from `oldest` to `newest`.
+        episodes: the last episodes that had ended by `number`, newest last.
+        episodes_ended: how many had ended by `number`.
+        mean_score: the mean score of those; NaN if none.
+        perceives: whether any moment so far had percepts.
+        lines: the most lines of percepts and read-outs that any moment so far had.
+        error: what the show raised, in words; "" if nothing.
+        attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
+    """
+
+    moment: Moment | None
+    number: int
+    oldest: int
+    newest: int
+    capacity: int
+    value: Array
+    score: Array
+    reward: Array
+    episodes: tuple[Episode, ...]
+    episodes_ended: int
+    mean_score: float
+    perceives: bool
+    lines: int = 0
+    error: str = ""
+    attributed: Attributed | None = None

@@ -1,0 +1,83 @@
+"""Label sources: labelled images of each family of worlds, with exact ground truth and class names.
+
+A *sight* is made from a world's configuration. It knows which kinds of truth that world has
+(`supervised.metrics.grading.KINDS`), makes labelled images of it from seeds, and reads the truth of a live
+world.
+
+In: a `sim.protocols.WorldConfig`, a `CaptureSpec`, a policy. Out: `supervised.data.views.Views`.
+Does not know: models, agents, scenes, files.
+
+To add a family: a module with a class that satisfies `supervised.data.views.LabelSource`, and its line in
+`supervised.catalog.SIGHTS`; `tests/supervised/test_label_sources.py` checks it from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sim.catalog import load
+from sim.errors import RequestError
+from sim.protocols import Policy, WorldConfig
+from sim.records import Percept
+from supervised.catalog import SIGHTS
+from supervised.data.views import CaptureSpec, LabelSource, Views, joined
+from supervised.metrics.grading import Kind
+
+__all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
+
+
+class NoLabelsError(RequestError, ValueError):
+    """A world without ground truth for its images, or without the kind that is asked for."""
+
+    @classmethod
+    def check(cls, name: str, kind: Kind, known: Sequence[str]) -> None:
+        """Raise it, naming the world and what it knows, unless `kind` is among `known`."""
+        if kind not in known:
+            raise cls(
+                f'{name} does not know the truth about "{kind}" in its pictures, only {", ".join(known)}'
+            )
+
+
+def label_source(config: WorldConfig) -> LabelSource:
+    """The label source of a world.
+
+    Raises:
+        NoLabelsError: if the world has no ground truth for its images.
+    """
+    family = config.name.partition("/")[0]
+    if family not in SIGHTS:
+        known = ", ".join(f"{name}/…" if name != "chess" else name for name in SIGHTS)
+        raise NoLabelsError(f"{config.name} does not know the truth about its pictures; these do: {known}")
+    sight: LabelSource = load(SIGHTS, family, "sight")(config)
+    return sight
+
+
+class SeveralLabelSources:
+    """Label source of several worlds in equal shares; a `LabelSource`."""
+
+    def __init__(self, sights: Sequence[LabelSource]) -> None:
+        self._sights = tuple(sights)
+        self.name = ", ".join(sight.name for sight in sights)
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The names of all of them, each once, in the order of the worlds."""
+        return tuple(dict.fromkeys(name for sight in self._sights for name in sight.vocabulary(kind)))
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of all of them."""
+        return tuple(dict.fromkeys(pair for sight in self._sights for pair in sight.bones()))
+
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+        """An equal share from each world, under random play: a policy would fit one of them only."""
+        from dataclasses import replace
+
+        shares = [len(part) for part in np.array_split(np.arange(taking.count), len(self._sights))]
+        pairs = zip(self._sights, shares, strict=True)
+        return joined([sight.views(replace(taking, count=share)) for sight, share in pairs if share])
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """The truth by the first world's source: all of them belong to one family."""
+        return self._sights[0].live(stage, kind)

@@ -1,0 +1,56 @@
+"""Label source of chess boards, drawn in many styles: boxes of pieces, or FEN with the board's corners."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from sim.chess.labelled_boards import album
+from sim.chess.themes import HELD_OUT, TRAINING, styles
+from sim.chess.truth import LABELS
+from sim.progress import advance
+from sim.protocols import Policy
+from sim.records import Array, Percept
+from supervised.data.label_sources import NoLabelsError
+from supervised.data.views import CaptureSpec, Views, only
+from supervised.metrics.grading import Kind
+
+
+class ChessLabels:
+    """Labelled images of chess positions from seeded games; see `supervised.data.views.LabelSource`."""
+
+    def __init__(self, config: Any) -> None:
+        self.name: str = config.name
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The pieces by name, or nothing for whole boards."""
+        NoLabelsError.check(self.name, kind, ("boxes", "fen"))
+        return LABELS if kind == "boxes" else ()
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """None."""
+        return ()
+
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+        """Positions of seeded games between the built-in players, whatever `policy` is.
+
+        Held out are the three themes whose colours training never sees.
+        """
+        self.vocabulary(taking.kind)
+        looks = styles(HELD_OUT if taking.held_out else TRAINING)
+        pictures, truths, games = list[Array](), list[Percept](), list[int]()
+        for game, (rgb, percepts) in enumerate(album(count(taking.seed), looks)):
+            pictures.append(rgb)
+            truths += [only(percept, taking.kind) for percept in percepts]
+            games += [game] * len(percepts)
+            advance(len(percepts))
+            if len(truths) >= taking.count:
+                break
+        n = taking.count
+        return Views(np.concatenate(pictures)[:n], tuple(truths[:n]), np.array(games[:n]))
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """The truth about a live board."""
+        return only(stage.truth(), kind)

@@ -1,0 +1,80 @@
+"""Label source of MuJoCo walkers from random cameras and lights: part masks, depth maps, keypoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from sim.progress import advance
+from sim.protocols import Policy
+from sim.records import Array, Percept
+from sim.walker.anatomy import Anatomy
+from sim.walker.labelled_episodes import Batch, Filming, footage
+from sim.walker.reward import BODIES
+from sim.walker.simulation import load
+from sim.walker.truth import KINDS
+from supervised.data.label_sources import NoLabelsError
+from supervised.data.views import CaptureSpec, Views, joined, only
+from supervised.metrics.grading import Kind
+
+FRAMES = 32  # images of one episode at most
+HASTE = 4  # random play falls within some twenty steps: its images lie closer together, by this factor
+
+
+class WalkerLabels:
+    """Labelled images of one body; see `supervised.data.views.LabelSource`."""
+
+    def __init__(self, config: Any) -> None:
+        self._body: str = config.body
+        self.name: str = config.name
+
+    @cached_property
+    def _anatomy(self) -> Anatomy:
+        return Anatomy(self._body, load(BODIES[self._body]))
+
+    def vocabulary(self, kind: Kind) -> tuple[str, ...]:
+        """The mask's part names by number, the keypoints' names, or nothing for depth."""
+        NoLabelsError.check(self.name, kind, KINDS)
+        return {"mask": self._anatomy.classes, "keypoints": self._anatomy.keypoints}.get(kind, ())
+
+    def bones(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of joints."""
+        return self._anatomy.bones
+
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+        """Labelled images, half from the policy's episodes and half from random play, one seed an episode."""
+        self.vocabulary(taking.kind)
+        kinds = [kind for kind in KINDS if kind == taking.kind]
+        walking = Filming(frames=FRAMES, every=taking.every, kinds=kinds)
+        if taking.as_watched:
+            walking = replace(walking, viewpoints=None, vary_look=False)
+        falling = replace(walking, every=max(1, taking.every // HASTE))
+        chance = footage(self._body, count(taking.seed, 2), falling)
+        if policy is None:
+            return _first(taking.count, chance, taking.kind)
+        played = footage(self._body, count(taking.seed + 1, 2), walking, policy)
+        half = taking.count // 2
+        parts = [(half, played), (taking.count - half, chance)]
+        return joined([_first(number, films, taking.kind) for number, films in parts if number])
+
+    def live(self, stage: Any, kind: Kind) -> Percept:
+        """The truth about the newest image of a walker, from its current camera."""
+        return only(stage.truth((kind,)), kind)
+
+
+def _first(number: int, films: Iterator[Batch], kind: Kind) -> Views:
+    """The first `number` images of many episodes, with their truths."""
+    pictures, truths, episodes = list[Array](), list[Percept](), list[int]()
+    for episode, (rgb, percepts) in enumerate(films):
+        pictures.append(rgb)
+        truths += [only(percept, kind) for percept in percepts]
+        episodes += [episode] * len(percepts)
+        advance(len(percepts))
+        if len(truths) >= number:
+            break
+    return Views(np.concatenate(pictures)[:number], tuple(truths[:number]), np.array(episodes[:number]))

@@ -1,0 +1,1 @@
+"""Text: caption grammars and constrained decoding."""

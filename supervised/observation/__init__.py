@@ -1,0 +1,1 @@
+"""Percepts as an agent's observation: slots, noise, the wrapped environment."""

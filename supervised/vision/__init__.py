@@ -1,0 +1,1 @@
+"""Models that read pictures: classification, detection, segmentation, depth, pose, boards, captions."""

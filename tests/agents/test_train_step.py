@@ -1,0 +1,203 @@
+"""One gradient step: compiled it is the plain one, and nothing in it waits for the device; schedules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from agents.dqn import DQN
+from agents.ppo import PPO
+from agents.pqn import PQN
+from agents.train_step import CompileError, GradientStep, MinibatchError, adam, check_compiler, radam
+from sim.catalog import make_worlds
+from sim.errors import RequestError
+from sim.records import Budget
+
+POLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
+CONFIGS = {
+    "ppo": PPO(
+        network="mlp", num_steps=17, num_epochs=2, minibatch_size=16, clip_coef_end=0.0, ent_coef_end=0.0
+    ),
+    "pqn": PQN(network="mlp", num_steps=17, minibatch_size=16),
+    "dqn": DQN(
+        network="mlp", buffer_size=500, batch_size=16, learning_starts=20, train_frequency=8,
+        target_frequency=40, double=True, dueling=True, n_step=3, prioritized=True, quantiles=3,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def short_updates(monkeypatch):
+    monkeypatch.setattr("agents.dqn.YIELD_EVERY", 40)
+
+
+def built(config, worlds):
+    return config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+
+
+def learned(config, world, updates=3, **fields):
+    worlds = make_worlds(world, 2, seed=1)
+    agent = built(type(config)(**vars(config) | fields), worlds)
+    return agent.weights(), [p.metrics for p in agent.learn(worlds, Budget(updates=updates))], agent
+
+
+def assert_taught_alike(config, world, tolerance, **fields):
+    """Learn plain and compiled, and hold the figures and the weights against each other."""
+    first, plain, one = learned(config, world, **fields)
+    _, compiled, two = learned(config, world, compile=True, **fields)
+    for a, b in zip(plain, compiled, strict=True):
+        assert b == pytest.approx(a, rel=tolerance, abs=tolerance)
+    wanted, found = one.weights(), two.weights()
+    assert any(np.abs(first[name] - wanted[name]).max() > 100 * tolerance for name in first)
+    for name, weight in wanted.items():
+        assert found[name] == pytest.approx(weight, rel=tolerance, abs=tolerance), name
+
+
+@pytest.mark.parametrize(("name", "world"), [("ppo", PENDULUM), ("pqn", POLE), ("dqn", MASKED)])
+def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(
+    name, world, monkeypatch
+):
+    monkeypatch.setattr("agents.train_step.BACKEND", "eager")
+    traced = torch._dynamo.utils.counters["stats"]
+    before = traced["unique_graphs"]
+    assert_taught_alike(CONFIGS[name], world, 1e-6)
+    # 34 steps are minibatches of 12, 11 and 11; a replay's batches are all of one size.
+    assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
+    assert not torch._dynamo.utils.counters["graph_break"]
+
+
+@pytest.mark.slow  # a minute of a C++ compiler at work
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")  # inductor's own imports
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_compiled_loss_on_pictures_teaches_the_same_but_for_rounding(name):
+    fields = {"network": "small", "precision": "float32", "learning_rate": 1e-3}
+    assert_taught_alike(CONFIGS[name], "atari/pong", 1e-4, updates=2, **fields)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuses what would make the host wait for CUDA: reading numbers, shapes that depend on numbers."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "masked_select", "equal")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        assert name not in self.WAITS, f"{name} waits for the device"
+        if name in ("index", "index_put", "index_put_", "_index_put_impl_"):
+            assert all(i is None or i.dtype != torch.bool for i in args[1]), f"{name} by a mask waits"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_nothing_in_an_update_waits_for_the_device(name):
+    worlds = make_worlds("atari/pong" if name == "dqn" else MASKED, 2, seed=1)
+    config = CONFIGS[name]
+    if name == "dqn":
+        config = DQN(**vars(config) | {"network": "small"})
+    agent = built(config, worlds)
+    if name == "dqn":
+        next(agent.learn(worlds, Budget(updates=2)))
+        update = lambda: agent._update(0.5)  # noqa: E731
+    else:
+        given = (0.5,) if name == "pqn" else ()
+        rollout = agent._collect(worlds, *worlds.reset(), *given)[0]
+        update = lambda: agent._epochs(rollout)  # noqa: E731
+        if name == "pqn":  # on the CPU its optimiser reads its own counter, which on CUDA it does not
+            agent._optimizer.step = lambda: None
+    agent.tensor = None  # it waits for small arrays
+    with NoWaiting():
+        figures = update()
+    assert torch.isfinite(figures).all()
+
+
+def test_the_guard_above_sees_what_waits():
+    numbers = torch.ones(3)
+    for waits in (
+        lambda: float(numbers[0]), lambda: bool(numbers.any()), lambda: numbers[numbers > 0],
+        lambda: numbers.unique(), lambda: numbers.masked_fill_(numbers > 0, 2)[numbers > 5],
+    ):  # fmt: skip
+        with NoWaiting(), pytest.raises(AssertionError, match="wait"):
+            waits()
+
+
+def test_ppos_schedules_fall_in_straight_lines_and_are_constant_unless_asked_for():
+    _, moving, _ = learned(
+        CONFIGS["ppo"], POLE, 4, clip_coef=0.2, clip_coef_end=0.1, ent_coef=0.01, ent_coef_end=0.03
+    )
+    assert [m["clip_coef"] for m in moving] == pytest.approx([0.2, 0.175, 0.15, 0.125])
+    assert [m["ent_coef"] for m in moving] == pytest.approx([0.01, 0.015, 0.02, 0.025])
+    _, still, _ = learned(CONFIGS["ppo"], POLE, 2, clip_coef=0.2, clip_coef_end=None, ent_coef_end=None)
+    assert {(m["clip_coef"], m["ent_coef"]) for m in still} == {(0.2, 0.01)}
+
+
+@pytest.mark.parametrize(("field", "figure"), [("clip_coef", "clip_fraction"), ("ent_coef", "entropy")])
+def test_a_schedule_is_what_the_loss_uses(field, figure):
+    worlds = make_worlds(POLE, 2, seed=1)
+    agent = built(PPO(network="mlp", num_steps=12, minibatch_size=24), worlds)
+    rollout = agent._collect(worlds, *worlds.reset())[0]
+    batch = rollout_batch(rollout)
+    batch.log_prob += 0.3 * torch.randn(len(batch.log_prob), generator=torch.Generator().manual_seed(0))
+    before, figures = agent.loss(batch)
+    getattr(agent, f"_{field}").fill_(0.0)
+    after, changed = agent.loss(batch)
+    if field == "ent_coef":  # the bonus is gone
+        assert (after - before).item() == pytest.approx(0.01 * figures[2].item(), rel=1e-4)
+    else:  # every ratio is outside [1, 1]
+        assert figures[4] < changed[4] == 1.0
+
+
+def rollout_batch(rollout):
+    from agents.ppo import Batch
+
+    advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(1))
+    return Batch.from_rollout(rollout, advantage)
+
+
+@pytest.mark.parametrize("name", ["ppo", "pqn"])
+def test_a_minibatch_larger_than_a_rollout_is_refused_but_not_by_a_probe(name):
+    worlds = make_worlds(POLE, 2)
+    config = type(CONFIGS[name])(network="mlp", num_steps=64, minibatch_size=129)
+    with pytest.raises(
+        MinibatchError, match=r"minibatch_size is 129, .* 64 × 2 = 128 steps: .* at most 128"
+    ) as told:
+        next(built(config, worlds).learn(worlds, Budget(updates=1)))
+    assert isinstance(told.value, RequestError) and isinstance(told.value, ValueError)
+    fits = type(config)(network="mlp", num_steps=64, minibatch_size=128)
+    progress = next(built(fits.probe(), worlds).learn(worlds, Budget(updates=1)))
+    assert progress.env_steps == 2 * 16
+
+
+def test_without_a_compiler_compiling_is_refused_before_anything_is_played(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    worlds = make_worlds(POLE, 2)
+    agent = built(PPO(**vars(CONFIGS["ppo"]) | {"compile": True}), worlds)
+    with pytest.raises(CompileError, match=r"needs a C\+\+ compiler.*agent.compile at false"):
+        next(agent.learn(worlds, Budget(updates=1)))
+    monkeypatch.setattr("agents.train_step.find_spec", lambda name: None)
+    with pytest.raises(CompileError, match="needs Triton"):
+        check_compiler(torch.device("cuda"))
+
+
+@pytest.mark.parametrize("optimizer", [lambda p: adam(p, 0.1, 1e-8), lambda p: radam(p, 0.1)])
+def test_a_new_learning_rate_counts_from_the_next_step_on(optimizer):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    step = GradientStep(lambda: (weight.sum(), torch.zeros(1)), optimizer([weight]), 1.0)
+    step()
+    assert weight.item() == pytest.approx(
+        -0.1
+    )  # with a constant gradient of 1 either takes steps of its rate
+    step.set_learning_rate(0.01)
+    step()
+    assert weight.item() == pytest.approx(-0.11)
+
+
+@pytest.mark.parametrize("kind", [PPO, PQN])
+def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(kind):
+    worlds = make_worlds(POLE, 2, seed=1)
+    agent = built(kind(network="mlp", num_steps=17, num_epochs=2, minibatch_size=32), worlds)
+    sizes, step = [], agent._step
+    agent._step = lambda *batch: sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
+    agent._epochs(agent._collect(worlds, *worlds.reset(), *((0.5,) if kind is PQN else ()))[0])
+    assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"

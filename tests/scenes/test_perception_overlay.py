@@ -1,0 +1,94 @@
+"""Who says what is seen: the truth, a model, and the truth with noise where noise changes anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scenes.cli.main import main
+from scenes.schema import load_scene
+from scenes.watching.scene_show import SceneShow
+from sim.viewer.contract.gesture import Gesture
+
+PONG = """
+title = "Pong, seen"
+[world]
+use = "atari/pong"
+"""
+DETECTOR = """
+[[perception]]
+use = "detector"
+origin = "truth"
+channels = 4
+"""
+CAPTIONER = """
+[[perception]]
+use = "captioner"
+origin = "truth"
+channels = 4
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a scene with these perceptions; returns its path."""
+
+    def write(*perceptions):
+        (tmp_path / "seen.toml").write_text(PONG + "".join(perceptions))
+        return str(tmp_path / "seen.toml")
+
+    return write
+
+
+def seen_at_each_stop(scene, presses):
+    """What is seen at first and after each T, as many `Seen` a stop as there are perceptions."""
+    show = SceneShow(scene, device="cpu", most_worlds=1)
+    try:
+        show.start(0)
+        for _ in range(60):
+            show.step(2)
+        stops = [show.look().seen]
+        for _ in range(presses):
+            show.touch(Gesture("origin"))
+            stops.append(show.look().seen)
+        return stops
+    finally:
+        show.close()
+
+
+def origins(stops):
+    return [tuple(seen.percept.origin for seen in stop) for stop in stops]
+
+
+def test_what_noise_moves_is_seen_three_ways_and_all_else_two(written):
+    boxes = origins(seen_at_each_stop(load_scene(written(DETECTOR)), 3))
+    assert boxes == [("truth",), ("model",), ("noisy truth",), ("truth",)]
+    captions = origins(seen_at_each_stop(load_scene(written(CAPTIONER)), 3))
+    assert captions == [("truth",), ("model",), ("truth",), ("model",)]
+
+
+def test_perceptions_of_both_sorts_go_on_together(written):
+    stops = seen_at_each_stop(load_scene(written(DETECTOR, CAPTIONER)), 3)
+    assert origins(stops) == [("truth",) * 2, ("model",) * 2, ("noisy truth", "truth"), ("truth",) * 2]
+    assert stops[2][1].truth is None and not stops[2][1].scores, "the truth is not held against itself"
+
+
+def test_the_audience_sees_noise_as_strong_as_the_scene_says(written):
+    quiet = [f"perception.0.{key}=0" for key in ("noise_pixels", "noise_misses")]
+    ((seen,),) = seen_at_each_stop(
+        load_scene(written(DETECTOR), ["perception.0.origin=noisy truth", *quiet]), 0
+    )
+    assert seen.percept.origin == "noisy truth" and len(seen.truth.boxes) > 1
+    np.testing.assert_array_equal(seen.percept.boxes, seen.truth.boxes)
+    blind = ["perception.0.origin=noisy truth", "perception.0.noise_misses=1"]
+    ((seen,),) = seen_at_each_stop(load_scene(written(DETECTOR), blind), 0)
+    assert len(seen.percept.boxes) == 0 and len(seen.truth.boxes) > 1
+
+
+def test_noise_in_what_it_does_not_change_is_refused(written, capsys):
+    change = ["--set", "perception.1.origin=noisy truth"]
+    scene = written(DETECTOR, CAPTIONER)
+    assert main(["watch", scene, "--headless", "--frames", "2", "--device", "cpu", *change]) == 2
+    said = capsys.readouterr().err
+    assert "[[perception]] number 1" in said and '"captioner" tells caption' in said
+    assert "noise moves boxes and keypoints only" in said and "Traceback" not in said

@@ -1,0 +1,166 @@
+"""A scene's sampler in the window's gallery: what it makes, what it resembles, and what a recording shows."""
+
+import json
+
+import numpy as np
+import pytest
+
+from scenes.cli.main import main
+from scenes.schema import load_scene
+from scenes.watching.likeness import Likeness
+from scenes.watching.playlist import playlist, show_of
+from scenes.watching.sampler_gallery import ANYTHING, SamplerStudio, noted
+from sim.records import Condition, SampleOptions, Samples
+from sim.viewer.gallery.show import GalleryShow
+
+SCENE = """
+title = "Digits, dreamt"
+[[sampler]]
+use = "vae"
+data = "digits"
+examples = 300
+latents = 4
+channels = 16
+[train]
+updates = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    file = tmp_path_factory.mktemp("scenes") / "dreamt.toml"
+    file.write_text(SCENE)
+    return load_scene(str(file))
+
+
+@pytest.fixture(scope="module")
+def studio(scene):
+    return SamplerStudio(scene, device="cpu")
+
+
+def test_what_it_makes_is_what_the_sampler_samples(studio):
+    for wish, label in ((ANYTHING, None), ("7", "7")):
+        drawn = list(studio.make(10, wish, 5))
+        values = np.concatenate([part.values for part in drawn])
+        expected = studio.model.sample(10, Condition(label=label), SampleOptions(), 5).values
+        np.testing.assert_array_equal(values, expected)
+        latents = np.concatenate([part.latents for part in drawn])
+        np.testing.assert_array_equal(studio.decode(latents), expected)
+
+
+def test_it_samples_by_the_keys_of_its_scene(tmp_path):
+    """As `playfield sample` does: with the steps, guidance and solver that were chosen for it."""
+    file = tmp_path / "guided.toml"
+    keys = 'channels = [16, 16]\nguidance = 3.0\nsteps = 4\nscheduler = "euler"'
+    file.write_text(SCENE.replace('"vae"', '"diffusion"').replace("latents = 4\nchannels = 16", keys))
+    guided = SamplerStudio(load_scene(str(file)), device="cpu")
+    options = SampleOptions(steps=4, guidance=3.0)
+    expected = guided.model.sample(3, Condition(label="7"), options, 5).values
+    (drawn,) = guided.make(3, "7", 5)
+    np.testing.assert_array_equal(drawn.values, expected)
+    *walk, last = guided.trace(3, "7", 5)
+    assert len(walk) == 4, "the noise and three pictures on the way"
+    np.testing.assert_array_equal(last.values, expected)
+    frame, mask = expected[0], np.arange(64).reshape(8, 8) % 2 == 0
+    wish = Condition(frame=frame, mask=mask)
+    filled = guided.model.sample(2, wish, options, 1).values
+    np.testing.assert_array_equal(guided.fill(frame, mask, 2, 1), filled)
+
+
+def test_it_says_what_the_sampler_can(studio):
+    assert studio.wishes == (ANYTHING, *"0123456789")
+    assert studio.decodes and studio.encodes and not studio.traces
+    assert studio.size == (8, 8) and studio.sampler == "VAE" and studio.training == "untrained"
+
+
+def test_the_nearest_of_a_training_example_is_itself(studio):
+    train = studio._fetched().train
+    about = studio.about(train.values[5])
+    np.testing.assert_array_equal(about.neighbours[0].picture, train.values[5])
+    assert about.neighbours[0].words == f"{train.label_names[train.labels[5]]} · 0"
+    far = [float(near.words.split("· ")[1]) for near in about.neighbours]
+    assert far == sorted(far) and far[-1] > 0
+
+
+def test_likeness_finds_what_a_search_through_everything_finds(studio):
+    train = studio._fetched().train
+    value = studio._fetched().validation.values[0]
+    rows, far = Likeness(train).nearest(value, 4)
+    each = np.sqrt(np.square(train.values.astype(float) - value).mean((1, 2, 3)))
+    np.testing.assert_allclose(far, np.sort(each)[:4], rtol=1e-3)
+    np.testing.assert_allclose(each[rows], far, rtol=1e-3)
+
+
+def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(studio):
+    latent = next(studio.make(1, ANYTHING, 3)).latents[0]
+    axes = studio.about(next(studio.make(1, ANYTHING, 3)).values[0]).axes
+    assert axes
+    for axis in axes:
+        middle = (axis.low + axis.high) / 2
+        assert axis.value(axis.moved(latent, middle)) == pytest.approx(middle, abs=1e-3)
+        assert axis.value(axis.moved(latent, axis.high + 99)) == pytest.approx(axis.high, abs=1e-3)
+
+
+def test_the_way_between_two_samples_begins_and_ends_at_them(studio):
+    first, second = next(studio.make(2, ANYTHING, 1)).latents
+    way = studio.between(first, second, 5)
+    np.testing.assert_allclose(way[[0, -1]], [first, second], atol=1e-5)
+
+
+def test_real_ones_are_of_the_kind_that_is_asked_for_and_were_not_learned_from(studio):
+    drawn = next(studio.real(6, "3", 0))
+    held_out = studio._fetched().validation
+    threes = held_out.values[held_out.labels == held_out.label_names.index("3")]
+    assert len(drawn.values) == min(6, len(threes))
+    assert all((threes == value).all((1, 2, 3)).any() for value in drawn.values)
+
+
+def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, monkeypatch):
+    asked = []
+
+    def sample(n, condition, options, seed):
+        asked.append(condition)
+        return Samples(
+            np.where(condition.mask[None, ..., None], 99, condition.frame)[[0] * n], seed, condition
+        )
+
+    monkeypatch.setattr(studio.model, "sample", sample)
+    frame = studio._fetched().validation.values[0]
+    mask = np.zeros((8, 8), bool)
+    mask[2:5, 2:6] = True
+    filled = studio.fill(frame, mask, 3, 0)
+    assert (filled[:, mask] == 99).all() and len(asked) == 1
+    np.testing.assert_array_equal(filled[:, ~mask], np.repeat(frame[None, ~mask], 3, 0))
+
+
+def test_boards_and_poses_are_judged_by_the_simulator():
+    import chess
+
+    from generative.data.boards import drawn
+
+    boards = np.stack([drawn(chess.Board()), drawn(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
+    assert noted(boards, "boards") == ("legal", "not legal")
+    upright = np.array([[1.25, 0, 0, 0, 0, 0, 0, 0]], np.float32)
+    sunk = upright - np.eye(1, 8, dtype=np.float32)
+    stands, lies = noted(np.concatenate([upright, sunk]), "states/walker2d")
+    assert stands == "possible" and "inside the ground" in lies
+    assert noted(boards, "digits") == ()
+
+
+def test_a_scene_with_a_sampler_and_no_world_is_a_gallery(scene):
+    show = show_of(scene, device="cpu")
+    assert isinstance(show, GalleryShow) and show.title == "Digits, dreamt"
+    show.close()
+    listing = playlist(scene, device="cpu")
+    assert listing.scenes[listing.scene].label == "Digits, dreamt"
+
+
+def test_watch_without_a_display_records_it(scene, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    record = tmp_path / "a.mp4"
+    options = ["--headless", "--frames", "40", "--record", str(record), "--json"]
+    assert main(["watch", str(scene.source), *options]) == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert said["frames"] == 40 and said["file"] == str(record) and record.stat().st_size > 0
+    assert said["episodes"] == 0 and said["returns"] == [] and said["fps"] > 0
