@@ -24,6 +24,7 @@ Decode: TypeAlias = Callable[[Array], Array]
 RIDGE = 1e-3  # of the mean variance of the latents
 LEAST = 40  # examples that a regression needs
 PROBES = 512  # samples of a principal component analysis
+WIDEST = 1_024  # latent numbers; each takes four probes, and their images must fit into memory
 
 
 def linear(start: Array, end: Array, steps: int) -> Array:
@@ -175,7 +176,12 @@ def principal_axes(decode: Decode, width: int, count: int, *, seed: int = 0) -> 
         width: L.
         count: how many directions.
         seed: of the latents.
+
+    Returns:
+        None at all for latent spaces wider than `WIDEST`, such as a flow's, which is as wide as its images.
     """
+    if width > WIDEST:
+        return []
     z = np.random.default_rng(seed).standard_normal((max(PROBES, 4 * width), width))
     drawn = decode(z.astype(np.float32)).reshape(len(z), -1).astype(np.float32)
     drawn -= drawn.mean(0)

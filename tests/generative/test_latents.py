@@ -97,6 +97,11 @@ def test_few_examples_name_no_axis():
     assert named_axes(z[:20], collection.take(np.arange(20))) == []
 
 
+def test_a_latent_space_as_wide_as_a_picture_is_not_probed():
+    """Four probes a number would be 50,000 pictures."""
+    assert principal_axes(lambda z: pytest.fail(f"drew {len(z)}"), 64 * 64 * 3, 2) == []
+
+
 def test_principal_axes_find_what_changes_drawings_most():
     mixing = np.array([[0, 3.0, 0], [1.0, 0, 0]])
 
