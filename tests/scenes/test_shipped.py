@@ -115,7 +115,7 @@ def quick(names, *few):
 
 
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")  # of so few pictures some are alike
-@pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan", "states-flow"))
+@pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan", "digits-diffusion", "states-flow"))
 def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = little(name, tmp_path)
     found = samplers.grade_samplers(
