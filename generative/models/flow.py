@@ -163,7 +163,7 @@ def flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tenso
 class FlowModel(BaseModel[FlowNetwork]):
     """Normalising-flow sampler of vectors with exact density.
 
-    Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`.
+    Satisfies `sim.protocols.SamplerModel`, `Encodes` and `HasLikelihood`.
     """
 
     def __init__(self, config: Flow, spec: Spec, seed: int, device: str) -> None:

@@ -253,7 +253,7 @@ def vae_loss(
 
 
 class VAEModel(BaseModel[VAENetwork]):
-    """VAE sampler of images. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `Likely`."""
+    """VAE sampler of images. Satisfies `sim.protocols.SamplerModel`, `Encodes` and `HasLikelihood`."""
 
     def __init__(self, config: VAE, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec

@@ -106,7 +106,7 @@ class LivePerceptions:
 
         Args:
             scene: whose ``[[perception]]`` tables with ``feed = "overlay"`` look on.
-            world: gives ``truth()`` of its newest picture; a `PerceptObservationEnv` also what its agent gets.
+            world: gives ``truth()`` of its newest picture; a `PerceptObservationEnv` also its percepts.
             device: for the models.
             checkpoint: of the first perception, instead of the scene's own.
             easel: what draws the world; one with a ``board`` shows more than the world does, and knows the
