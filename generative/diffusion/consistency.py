@@ -135,7 +135,7 @@ class TaughtPictures(Noised):
 
 
 class OneStepModel(DiffusionModel):
-    """Consistency-distilled one-step sampler of images. Satisfies `SamplerModel`, `Distillable` and `Traces`."""
+    """Consistency-distilled one-step sampler of images: a `SamplerModel`, `Distillable`, and `Traces`."""
 
     config: OneStep
 

@@ -260,7 +260,7 @@ def dequantization_log_normalizer(x: Tensor, noise: float) -> Tensor:
 
 
 class ImageFlowModel(BaseModel[ImageFlowNetwork]):
-    """Normalising-flow sampler of images with a likelihood bound. Satisfies `SamplerModel` and `HasLikelihood`."""
+    """Normalising-flow sampler of images with a likelihood bound: a `SamplerModel` and `HasLikelihood`."""
 
     def __init__(self, config: ImageFlow, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec = config, spec
