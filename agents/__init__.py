@@ -5,7 +5,7 @@ Does not know: scenes, windows, run folders, generative models. A learner yields
 leaves saving, scoring and stopping to its caller (`scenes.training.session`).
 
 Reading order: `ppo` (one algorithm, top to bottom), then what it shares with others: `returns`, `networks`,
-`heads`, `policy`, `normalize`, `layout` (memory format), `gradient` (the optimiser step); `reinforce`; `pqn`,
+`heads`, `policy`, `normalize`, `memory_format`, `train_step` (the optimiser step); `reinforce`; `pqn`,
 and `dqn` with its `replay`, both acting by `q_policy`; `alphazero/` (tree search); `random` and `greedy`
 (baselines), `saliency` (explanations), `evaluate` (scores) with `statistics` and `human` (human-normalised
 scores); `sb3/` (Stable-Baselines3's algorithms through one adapter).

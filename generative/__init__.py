@@ -1,14 +1,13 @@
 """Generative models: VAE, GAN, normalising flows, diffusion, text to image, deep clustering; metrics.
 
 In: a `sim.records.Condition` (label, text, frame, mask or latent) and a seed. Out: `Samples` (n, …), images
-uint8 or vectors float32. A model is fitted to a `collection.Collection` by `supervised.fit`, and knows its
-data only by its `collection.Spec`. Does not know: agents, scenes.
+uint8 or vectors float32. A model is fitted to a data set by `supervised.fit`, and knows of it only its
+`Spec`. Does not know: agents, scenes.
 
-Reading order: `collection.py`, `conditions.py`, `vae.py` (the model of a model file), `data/`, the others;
-for diffusion `noise.py` (schedule), `denoising.py` (sampling loop), `canvas.py` (image space),
-`diffusion.py`, `backdrop.py` (mean images), `one_step.py` (consistency distillation), `pipeline.py`
-(diffusers), in that order; `encoder.py` and `metrics/` (sample quality), `gallery/` (samples as a web page).
+Rooms: `data` (what is learned from), `models` (one algorithm a file; start with `vae`), `diffusion`,
+`metrics` (quality of samples), `gallery` (samples as a page on disk). Beside them `conditions`, `latents`
+(interpolation, traversal) and `images`.
 
-To add a sampler: one file with config, network, loss and `sample` (copy `vae.py`), a line in `catalog.py`;
-`tests/generative/test_samplers_conform.py` then checks its contract.
+To add a sampler: one file with config, network, loss and `sample` (copy `models/vae.py`), a line in
+`catalog.py`; `tests/generative/test_samplers_conform.py` then checks its contract.
 """

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import gymnasium
 import numpy as np
@@ -31,15 +31,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.memory import check_batch, check_rollout
 from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
+from agents.sb3.learner import SB3Learner
 from agents.sb3.memory import ring_rows
-from agents.sb3.worlds import Look, policy_for
+from agents.sb3.worlds import POLICIES, Look, policy_for
 from sim.errors import RequestError
 from sim.machine import check_memory
-
-if TYPE_CHECKING:
-    from agents.sb3.learner import SB3Learner
-
-POLICIES = {"nature": "CnnPolicy", "mlp": "MlpPolicy"}
 
 #: Fields by their allowed ranges; fields that a dataclass lacks are skipped.
 AT_LEAST_ONE = ("num_steps", "num_epochs", "buffer_size", "batch_size", "train_frequency", "target_frequency")
@@ -67,6 +63,8 @@ class Algorithm:
     act: ClassVar[Act]
     spaces: ClassVar[tuple[type, ...]]  # of actions
     masks: ClassVar[bool] = False
+    off_policy: ClassVar[bool] = False
+    epsilon_greedy: ClassVar[bool] = False
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
     network: str | None = None
@@ -137,8 +135,6 @@ class Algorithm:
             NetworkError: if the network does not support the observations.
             AlgorithmError: if the algorithm does not support the actions.
         """
-        from agents.sb3.learner import SB3Learner  # which imports the algorithms below
-
         self.check_actions(action_space)
         config = self.for_observations(observation_space)
         look = Look(config.network or policy_for(observation_space), observation_space)
@@ -251,6 +247,8 @@ class MaskablePPO(PPO):
 class OffPolicy(Algorithm):
     """Base configuration of off-policy agents with a replay buffer."""
 
+    off_policy: ClassVar[bool] = True
+
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size")
 
     buffer_size: int = 1_000_000  # transitions; rounded up to whole segments
@@ -297,6 +295,7 @@ class DQN(OffPolicy):
     """Configuration of the ``sb3/dqn`` agent (Mnih et al. 2015); its fields are scene keys."""
 
     algorithm: ClassVar[Any] = stable_baselines3.DQN
+    epsilon_greedy: ClassVar[bool] = True
     act: ClassVar[Act] = staticmethod(by_q_values)
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 

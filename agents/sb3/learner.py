@@ -11,7 +11,7 @@ import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -21,12 +21,14 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.utils import LinearSchedule
 
-from agents.sb3.configs import A2C, DQN, POLICIES, Algorithm, OffPolicy
 from agents.sb3.memory import Generators, model_state, restore_model
-from agents.sb3.worlds import Look, WorldsVecEnv
+from agents.sb3.worlds import POLICIES, Look, WorldsVecEnv
 from sim.records import Array, Budget, Decision, Progress, State
 from sim.vector import Worlds
 from supervised.tensors import NonFiniteError, from_arrays, to_arrays
+
+if TYPE_CHECKING:
+    from agents.sb3.configs import Algorithm
 
 #: Stable-Baselines3's metric names → those of our own learners.
 NAMES = {
@@ -56,6 +58,7 @@ class SB3Learner:
         device: str,
     ) -> None:
         self.config, self._look, self.device = config, look, torch.device(device)
+        self._keys: Any = config  # with the fields of its own family
         # Their warm-up samples from the space itself: a copy has a generator of its own.
         self._action_space = copy.deepcopy(action_space)
         self._action_space.seed(seed)
@@ -152,16 +155,16 @@ class SB3Learner:
         self._resumed = state
 
     def _steps_per_update(self, num_envs: int) -> int:
-        if isinstance(self.config, A2C):
-            return self.config.num_steps * num_envs
-        return max(1, YIELD_EVERY // num_envs) * num_envs
+        if self.config.off_policy:
+            return max(1, YIELD_EVERY // num_envs) * num_envs
+        return int(self._keys.num_steps) * num_envs
 
     def _begin(self, env: WorldsVecEnv, budget: Budget, block: int) -> tuple[Any, BaseCallback, int]:
         """Their algorithm at the start of `env`, or where the restored state was taken.
 
         With the env steps that the whole budget comes to, in updates of `block` env steps from here on.
         """
-        config, state = self.config, self._resumed
+        config, state = self._keys, self._resumed
         obs, info = env.worlds.reset() if state is None else env.worlds.restore(state["worlds"])
         config.check_worlds(env.num_envs, "action_mask" in info)
         if self._model is None or state is not None:
@@ -176,14 +179,14 @@ class SB3Learner:
             self._action_space.np_random.bit_generator.state = state["action_space"]
         left = budget.total_updates(model.num_timesteps, self._updates, block) - self._updates
         total_steps = budget.env_steps or model.num_timesteps + left * block
-        if isinstance(config, DQN):
+        if config.epsilon_greedy:
             share = max(config.epsilon_steps, 1) / total_steps
             model.exploration_schedule = LinearSchedule(config.epsilon_start, config.epsilon_end, share)
         model.set_logger(Logger(folder=None, output_formats=[]))
         # reset_num_timesteps=False leaves counters and observations alone, and adds what was played.
         _, callback = model._setup_learn(total_steps - model.num_timesteps, reset_num_timesteps=False)
         model._update_current_progress_remaining(model.num_timesteps, total_steps)
-        if isinstance(config, DQN):
+        if config.epsilon_greedy:
             model.exploration_rate = model.exploration_schedule(model._current_progress_remaining)
         return model, callback, total_steps
 
@@ -202,8 +205,8 @@ class SB3Learner:
     def _update(self, model: Any, env: WorldsVecEnv, callback: BaseCallback, total: int) -> dict[str, float]:
         """Play and learn for one update; returns the newest metrics."""
         try:
-            if isinstance(self.config, OffPolicy):
-                self._play_and_replay(model, env, callback, self.config)
+            if self.config.off_policy:
+                self._play_and_replay(model, env, callback)
             else:
                 masking = {"use_masking": env.mask is not None} if self.config.masks else {}
                 model.collect_rollouts(env, callback, model.rollout_buffer, model.n_steps, **masking)
@@ -217,10 +220,9 @@ class SB3Learner:
         model.logger.dump()
         return figures
 
-    def _play_and_replay(
-        self, model: Any, env: WorldsVecEnv, callback: BaseCallback, config: OffPolicy
-    ) -> None:
+    def _play_and_replay(self, model: Any, env: WorldsVecEnv, callback: BaseCallback) -> None:
         """Step all worlds for one update, with a gradient step for every `train_frequency` env steps."""
+        config = self._keys
         for _ in range(self._steps_per_update(env.num_envs) // env.num_envs):
             before = model.num_timesteps
             model.collect_rollouts(

@@ -51,6 +51,10 @@ class Look:
         return flat.astype(np.float32) if flat.dtype == np.float64 else flat
 
 
+#: Networks by our names → their policies.
+POLICIES = {"nature": "CnnPolicy", "mlp": "MlpPolicy"}
+
+
 def policy_for(space: Space[Any]) -> str:
     """The network of theirs that suits observations of `space`, for a scene that names none."""
     return "nature" if is_picture(space) and small_channels_first(space) else "mlp"

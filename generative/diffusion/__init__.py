@@ -1,1 +1,6 @@
-"""Diffusion models: schedule, sampling loop, networks, distillation, diffusers pipelines."""
+"""Diffusion models on diffusers' UNets and schedulers.
+
+Reading order: `schedule`, `sampling` (the loop, inpainting), `guidance`, `pixel_maps` (pictures as the
+network's space), `image_diffusion` (the model), `mean_image` (residual denoising), `text_to_image`,
+`consistency` (one-step distillation), `pipeline` (checkpoints opened in diffusers).
+"""

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 
 from generative.conditions import check_condition
 from generative.data.collection import Collection, Spec
+from generative.diffusion.guidance import guided
 from generative.diffusion.image_diffusion import (
     WITHHELD,
     Diffusion,
     DiffusionModel,
     Noised,
     fit_options,
-    guided,
     noised,
 )
 from generative.diffusion.pixel_maps import PixelMaps

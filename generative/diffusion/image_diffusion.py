@@ -16,7 +16,7 @@ Read from top to bottom: the keys, the network, examples, the loss, the model th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from generative.conditions import check_condition
 from generative.data.collection import Collection, Spec
+from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, pixel_maps, sampled, trace
-from generative.diffusion.sampling import Denoiser
 from generative.diffusion.schedule import (
     DEFAULT,
     TIMESTEPS,
@@ -318,33 +318,3 @@ class DiffusionModel(BaseModel[nn.Module]):
         return lambda rows: guided(
             self.network, labels[rows.start : rows.stop], none[rows.start : rows.stop], options.guidance
         )
-
-
-def labels_of(names: Sequence[str], label: str | None, n: int, seed: int) -> list[int]:
-    """Class indices of n samples: all of `label`, or random ones, sample i's from (seed, i)."""
-    if label is not None:
-        return [names.index(label)] * n
-    return [int(np.random.default_rng((seed, i)).integers(len(names))) for i in range(n)]
-
-
-def guided(network: nn.Module, told: Tensor, untold: Tensor, weight: float) -> Denoiser:
-    """Classifier-free guidance: a denoiser that extrapolates from the unconditional to the conditional one.
-
-    Args:
-        network: as `unet`.
-        told: (n, …) labels or other conditions.
-        untold: (n, …) the null condition.
-        weight: 1 is the conditional prediction, 0 the unconditional one.
-    """
-
-    def denoiser(x: Tensor, t: Tensor) -> Tensor:
-        if weight == 1.0:
-            said: Tensor = network(x, t, told).sample
-            return said
-        times = t if t.dim() == 0 else torch.cat([t, t])
-        both = network(torch.cat([x, x]), times, torch.cat([told, untold])).sample
-        knowing, guessing = both.chunk(2)
-        further: Tensor = guessing + weight * (knowing - guessing)
-        return further
-
-    return denoiser

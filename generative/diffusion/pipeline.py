@@ -25,7 +25,7 @@ from PIL import Image
 
 from generative.conditions import check_condition
 from generative.data.collection import Spec
-from generative.diffusion.image_diffusion import guided, labels_of
+from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import CHUNK, PixelMaps
 from generative.diffusion.sampling import denoise, gaussian_noise, generators

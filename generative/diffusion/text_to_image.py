@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from generative.conditions import ConditionError, check_condition
 from generative.data.collection import Collection, Spec
+from generative.diffusion.guidance import guided
 from generative.diffusion.image_diffusion import (
     WEIGHTS,
     WITHHELD,
@@ -44,7 +45,6 @@ from generative.diffusion.image_diffusion import (
     Noised,
     diffusion_loss,
     fit_options,
-    guided,
     unet,
 )
 from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sampled, trace

@@ -1,1 +1,4 @@
-"""GAN, VAE, flows and DeepCluster: one algorithm a file."""
+"""Generative models, one algorithm a file: config, network, loss, `fit`, `sample`.
+
+`vae`, `gan`, `flow` (vectors, by zuko), `image_flow` (pictures), `deepcluster`.
+"""

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scenes.cli.verbs import has_display, is_trained
+from scenes.build.trained import is_trained
+from scenes.cli.display import has_display
 from scenes.schema import load_scene, shipped_scenes
 from sim.catalog import mend
 

@@ -5,13 +5,13 @@ Every verb returns the JSON object of its ``--json`` and says the same to a pers
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scenes.build.trained import is_trained
+from scenes.cli.display import has_display
 from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
 from sim.catalog import mend, world_names
@@ -60,21 +60,6 @@ def list_all(what: str | None) -> Answer:
     if "scenes" in everything:
         everything["trained"] = [name for name in scenes if is_trained(load_scene(name))]
     return everything
-
-
-def is_trained(scene: Scene) -> bool:
-    """Whether everything in the scene that has weights ships with them.
-
-    An agent without a checkpoint may be one that has nothing to learn; where it lives on percepts, though,
-    the scene is about that agent.
-    """
-    learned = [table.checkpoint for table in scene.perception if table.origin == "model"]
-    learned += [table.checkpoint for table in scene.sampler]
-    if scene.agent is not None:
-        fed = any(table.feed == "agent" for table in scene.perception)
-        learned += [scene.agent.checkpoint] if scene.agent.checkpoint or fed else []
-    paths = [scene.resolve(path) if path else None for path in learned]
-    return bool(paths) and all(path is not None and (path / "card.toml").is_file() for path in paths)
 
 
 def watch(
@@ -172,16 +157,6 @@ def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Pa
         saved = numbered(checkpoint / "checkpoints")
         checkpoint = saved[-1] if saved else checkpoint
     return run, checkpoint
-
-
-def has_display() -> bool:
-    """Whether a window could be seen: a display is named, or the system needs none to be."""
-    driver = os.environ.get("SDL_VIDEODRIVER", "")
-    if driver in ("dummy", "offscreen"):
-        return False
-    if sys.platform in ("win32", "darwin") or driver:
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def check_run(run: Path, *, waits: bool) -> None:

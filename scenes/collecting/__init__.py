@@ -1,1 +1,1 @@
-"""The verb collect: whole episodes as a Minari data set."""
+"""The verb ``collect``: whole episodes of an agent or a person as a Minari data set."""

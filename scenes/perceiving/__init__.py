@@ -1,1 +1,1 @@
-"""The verb perceive: percepts of pictures, as JSON, files and drawings."""
+"""The verb ``perceive``: percepts of pictures, as JSON, files and drawings."""

@@ -1,1 +1,1 @@
-"""The verb sample: conditions, samples, the gallery on disk."""
+"""The verb ``sample``: conditions from the command line, samples, the gallery on disk."""

@@ -1,1 +1,1 @@
-"""A chess agent as a UCI engine."""
+"""The verb ``uci``: a scene's chess agent as a UCI engine."""

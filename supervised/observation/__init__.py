@@ -1,1 +1,5 @@
-"""Percepts as an agent's observation: slots, noise, the wrapped environment."""
+"""Percepts as an agent's observation: (N, D) float32 slots, noise, the wrapped environments.
+
+Read `percept_observation` (slots, tracking), `percept_noise`, `percept_env` (worlds whose agent gets
+percepts).
+"""

@@ -1,1 +1,5 @@
-"""Models that read pictures: classification, detection, segmentation, depth, pose, boards, captions."""
+"""Models that read pictures, one algorithm a file: config, network, loss, `fit`, `perceive`.
+
+`detector`, `classifier`, `board_reader`, `captioner`; `segmenter`, `depth` and `pose` share `dense` and
+`unet`.
+"""

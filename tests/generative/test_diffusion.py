@@ -14,15 +14,8 @@ from generative.conditions import ConditionError
 from generative.data.collection import Collection
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion import pixel_maps as canvas_module
-from generative.diffusion.image_diffusion import (
-    Diffusion,
-    Noised,
-    diffusion_loss,
-    guided,
-    labels_of,
-    noised,
-    times,
-)
+from generative.diffusion.guidance import guided, labels_of
+from generative.diffusion.image_diffusion import Diffusion, Noised, diffusion_loss, noised, times
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.sampling import denoise, generators

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from scenes.build.trained import is_trained
 from scenes.cli.main import main
-from scenes.cli.verbs import is_trained
 from scenes.data.agent_env import agent_env
 from scenes.data.perception_data import CHANCE, scene_player
 from scenes.schema import load_scene

@@ -16,7 +16,7 @@ from agents.evaluate import evaluate
 from scenes.build.agents import build_policy, scene_agent
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
-from scenes.cli.verbs import is_trained
+from scenes.build.trained import is_trained
 from scenes.data.agent_env import agent_env
 from scenes.evaluation import perceptions, samplers
 from scenes.evaluation.perceptions import grade_perception

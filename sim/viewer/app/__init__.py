@@ -1,1 +1,5 @@
-"""The window: its loop, its controls, its choices, and the whole screen."""
+"""The application: the window's loop, its controls, its choices, and the whole screen.
+
+Read `window` (the one loop), `viewer` (commands change choices), `screen` (choices and history become a
+picture), `controls`, `pointer` and `gallery_input` (events become commands and gestures).
+"""

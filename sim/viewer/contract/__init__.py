@@ -1,1 +1,5 @@
-"""What the window is given and gives: a show, its moments, a person's gestures."""
+"""Interface of the viewer: shows and their moments, gestures and their answers, studios and gallery pages.
+
+What implements it lives elsewhere (`scenes.watching`); what reads it is the rest of `sim.viewer`. Read
+`show`, `moment`, `gesture`; for galleries `studio` and `gallery_page`.
+"""

@@ -1,1 +1,1 @@
-"""Files that the window writes: videos, screenshots, texts."""
+"""Files that the viewer writes: videos, screenshots and texts, played episodes."""

@@ -1,1 +1,5 @@
-"""The world's picture or the gallery's mosaic, and what is drawn over it: percepts, saliency maps."""
+"""The picture of the world, or the gallery's mosaic, and what is drawn over it.
+
+Percepts (`percept_overlay`: `boxes`, `skeleton`, `depth`, `board_overlay`) and saliency maps
+(`saliency_overlay`) over `world_picture`; samples side by side in `gallery_mosaic`.
+"""
