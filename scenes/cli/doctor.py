@@ -26,6 +26,7 @@ NEEDED_FOR = {
     "av": "video",
     "PIL": "pictures",
     "tensorboard": "training logs",
+    "matplotlib": "learning curves",
 }
 SPACE_FOR_A_RUN = 2 * 2**30  # bytes
 
