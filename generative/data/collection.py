@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from generative.data.split import HASHED, held_out_episodes
 from sim.records import Array, Percept
 from supervised.data.percept_arrays import pack_percepts, unpack_percepts
+from supervised.data.split import HASHED, held_out_episodes
 from supervised.data.views import episodes_apart
 from supervised.language.grammar import split
 
@@ -126,7 +126,7 @@ class Collection:
     def parted(self, share: float, seed: int = 0, rule: str = HASHED) -> tuple[Collection, Collection]:
         """Two collections without a common episode; the second holds about `share` of the examples.
 
-        See `generative.data.split`.
+        See `supervised.data.split`.
 
         Raises:
             ValueError: if no class has a second episode.

@@ -228,7 +228,7 @@ def episodes_apart(parts: Sequence[Array]) -> Array:
     """(N,) the episodes of several data sets one after another, renumbered so that none is in two of them.
 
     An episode's new number depends on nothing but its old one and its part's place, so that what is held out
-    (`generative.data.split`) does not change where an earlier part has one episode more.
+    (`supervised.data.split`) does not change where an earlier part has one episode more.
 
     >>> episodes_apart([np.array([0, 0, 3]), np.array([0, 1])]).tolist()
     [0, 0, 3, 1000000, 1000001]

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from generative.data.catalog import collected
-from generative.data.split import HASHED, SHUFFLED
 from scenes.build.samplers import sampler_config
 from scenes.cli.main import main
 from scenes.data import sampler_data
@@ -27,6 +26,7 @@ from scenes.evaluation.samplers import REAL
 from scenes.schema import SceneError, load_scene, shipped_scenes
 from scenes.training.samplers import SamplerTrainee
 from sim.storage.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
+from supervised.data.split import HASHED, SHUFFLED
 
 SCENE = """
 title = "Digits"
