@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from generative.data.catalog import at_hand, cast_of, collected
-from generative.data.collection import Collection, Spec
 from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import built, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
@@ -22,6 +21,7 @@ from sim.storage.checkpoints import (
     Card,
     load_card,
 )
+from supervised.data.dataset import Dataset, Spec
 from supervised.data.source_digest import versions
 from supervised.data.split import HASHED, SHUFFLED
 
@@ -178,8 +178,8 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 class Examples:
     """What a sampler learns from, and what is held out of it; no episode is in both."""
 
-    train: Collection
-    validation: Collection
+    train: Dataset
+    validation: Dataset
     spec: Spec
     recipe: DataRecipe | None = None
 

@@ -131,6 +131,15 @@ class LabelColumn:
         return LabelColumn(self.content[rows], self.names)
 
     @classmethod
+    def one(cls, name: str, count: int) -> LabelColumn:
+        """The column of `count` examples of one class.
+
+        >>> LabelColumn.one("pong", 3).content.tolist()
+        [0, 0, 0]
+        """
+        return cls(np.zeros(count, np.int64), (name,))
+
+    @classmethod
     def joined(cls, parts: Sequence[LabelColumn]) -> LabelColumn:
         """See `Column`; classes of one name stay one class."""
         names = tuple(dict.fromkeys(name for part in parts for name in part.names))

@@ -194,7 +194,7 @@ def test_a_run_from_before_goes_on_with_what_it_held_out(file):
 def test_one_episode_is_named_with_its_scene(file, monkeypatch):
     whole = collected("digits", 40)
     monkeypatch.setattr(
-        sampler_data, "collected", lambda *_, **__: replace(whole, episodes=np.zeros(len(whole), np.int64))
+        sampler_data, "collected", lambda *_, **__: whole.assign(episodes=np.zeros(len(whole), np.int64))
     )
     scene = load_scene(file)
     with pytest.raises(SceneError, match=r'digits\.toml, data = "digits": there is but one episode'):
