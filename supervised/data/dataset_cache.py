@@ -79,9 +79,10 @@ def cached(request: Request, make: Callable[[], Dataset]) -> Dataset:
         found = _read(file)
         if found is None:
             with one_thread():
-                found = make()
-            _write(file, found.arrays())
-    return found
+                made = make()
+            _write(file, made.arrays())
+            found = _read(file)  # mapped, so that what was made need not stay in memory
+    return made if found is None else found
 
 
 def is_cached(request: Request) -> bool:

@@ -108,6 +108,13 @@ def test_data_are_made_once_and_again_when_the_file_is_damaged(folder):
     ]
 
 
+def test_what_was_just_made_does_not_stay_in_memory_either():
+    made = views()
+    found = cached(request(), lambda: made)
+    assert np.array_equal(found.values, made.values) and found.captions == made.captions
+    assert not np.shares_memory(found.values, made.values)
+
+
 @pytest.mark.parametrize(
     ("modules", "within", "without"),
     [
