@@ -7,9 +7,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from generative.data.collection import Spec
 from sim.fields import nearest
 from sim.records import Array, Condition
+from supervised.data.dataset import Spec
 from supervised.language.grammar import split
 
 

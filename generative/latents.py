@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from generative.data.collection import Collection
 from sim.records import Array
+from supervised.data.dataset import Dataset
 
 #: (n, L) float32 → (n, …) examples.
 Decode: TypeAlias = Callable[[Array], Array]
@@ -89,7 +89,7 @@ class Axis:
         return (origin + (values - now)[:, None] * self.direction).astype(np.float32), values
 
 
-def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axis]:
+def named_axes(latents: Array, truths: Dataset, *, seed: int = 0) -> list[Axis]:
     """Latent directions of the simulator's facts by ridge regression, the highest R² first.
 
     Args:
@@ -122,7 +122,7 @@ def named_axes(latents: Array, truths: Collection, *, seed: int = 0) -> list[Axi
     return sorted(axes, key=lambda axis: -axis.r2)
 
 
-def told(truths: Collection) -> tuple[Array, tuple[str, ...], Array]:
+def told(truths: Dataset) -> tuple[Array, tuple[str, ...], Array]:
     """Facts of a data set as a table: rows (K,) that have all of them, names, values (K, F)."""
     full = max((len(truth.facts) for truth in truths.truths), default=0)
     rows = np.array([i for i, truth in enumerate(truths.truths) if len(truth.facts) == full], np.int64)

@@ -10,7 +10,7 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 import tempfile  # noqa: E402
 
-#: Views taken by one test serve the next, and the user's own are left alone.
+#: Data sets made by one test serve the next, and the user's own are left alone.
 _cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
 os.environ["PLAYFIELD_CACHE"] = _cache.name
 

@@ -13,7 +13,6 @@ from functools import cache
 import chess
 import numpy as np
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataRequest
 from sim.chess.draw import draw_board
 from sim.chess.positions import positions
@@ -21,6 +20,8 @@ from sim.chess.themes import dressed
 from sim.chess.truth import Place, truth_of
 from sim.progress import advance, track
 from sim.records import Array, Percept
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 SIZE = 64  # pixels on a side
 CELL = SIZE // 8
@@ -30,7 +31,7 @@ STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
 MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
     wish.no_variant("boards")
     boards: list[chess.Board] = []
@@ -44,10 +45,9 @@ def collect(wish: DataRequest) -> Collection:
         game += 1
     boards, games = boards[: wish.count], games[: wish.count]
     truths = tuple(truth_of(board, Place.flat(SIZE), SIZE, style=STYLE) for board in boards)
-    return Collection(
+    return Dataset(
         values=np.stack([drawn(board) for board in track(boards, "drawing boards")]),
-        labels=np.zeros(len(boards), np.int64),
-        label_names=("board",),
+        labels=LabelColumn.one("board", len(boards)),
         episodes=np.array(games, np.int64),
         truths=truths,
     )

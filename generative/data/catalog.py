@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataError, DataRequest, Player
 from sim.catalog import WORLDS, load
 from sim.fields import nearest
 from sim.plurals import number_of
 from sim.progress import waiting
+from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached, is_cached
 
 FOLDER = "generative.data.recorded:collect"
@@ -31,7 +31,7 @@ DATA = {
 class Collector(Protocol):
     """Function that makes one data set."""
 
-    def __call__(self, wish: DataRequest) -> Collection:
+    def __call__(self, wish: DataRequest) -> Dataset:
         """The examples.
 
         Raises:
@@ -41,7 +41,7 @@ class Collector(Protocol):
 
 def collected(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
-) -> Collection:
+) -> Dataset:
     """Make the data set `name`, or read it from the cache.
 
     Args:
@@ -70,11 +70,11 @@ def collected(
     if family not in ON_DISK:
         return collect(wish)
 
-    def played() -> Collection:
+    def played() -> Dataset:
         with waiting(f"playing {number_of(count, 'example')} of {name}", count, announced=True):
             return collect(wish)
 
-    return cached(Collection, _request(family, wish), played)
+    return cached(_request(family, wish), played)
 
 
 def at_hand(

@@ -10,24 +10,24 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataRequest
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 WRITERS = 13
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 8, 8, 3) uint8; labels "0" to "9"; captions "zero" to "nine"."""
     wish.no_variant("digits")
     found = load_digits()
     n = len(found.target)
     grey = np.round(found.images * (255 / 16)).astype(np.uint8)
     rows = np.sort(np.random.default_rng(wish.seed).permutation(n)[: wish.count])
-    whole = Collection(
+    whole = Dataset(
         values=np.repeat(grey[..., None], 3, -1),
-        labels=found.target.astype(np.int64),
-        label_names=tuple("0123456789"),
+        labels=LabelColumn(found.target.astype(np.int64), tuple("0123456789")),
         episodes=np.arange(n) * WRITERS // n,
         captions=tuple(NAMES[digit] for digit in found.target),
     )

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataError, DataRequest
 from sim.records import Array
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 PLACES = (
     "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
@@ -40,17 +41,17 @@ BLOCKS = (
 )
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8, about 1,300; labels are blocks, captions names."""
     wish.no_variant("emoji")
     found = list(_all(font()))
     if not found:
         raise DataError(f"the emoji font has no colour pictures that Pillow can draw: {MEND}")
     rows = np.sort(np.random.default_rng(wish.seed).permutation(len(found))[: wish.count])
-    whole = Collection(
+    labels = np.array([label for label, _, _ in found], np.int64)
+    whole = Dataset(
         values=np.stack([rgb for _, _, rgb in found]),
-        labels=np.array([label for label, _, _ in found], np.int64),
-        label_names=tuple(name for name, _, _ in BLOCKS),
+        labels=LabelColumn(labels, tuple(name for name, _, _ in BLOCKS)),
         episodes=np.arange(len(found)),
         captions=tuple(name for _, name, _ in found),
     )

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from generative.data.collection import Collection, joined
 from generative.data.data_request import DataRequest, Player
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
-from supervised.data.views import Views, watched
-from supervised.data.views import joined as joined_views
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset, joined
+from supervised.data.views import watched
 from supervised.language.caption_grammars import GRAMMARS
 from supervised.language.grammar import CaptionError
 
@@ -59,7 +59,7 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
     return replace(truth, boxes=(truth.boxes * [across, down, across, down]).astype(np.float32))
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are games; captions of games with a grammar.
 
     Without a variant, equal numbers of each game of `MIXED`; a variant is any game whose truth is known.
@@ -77,27 +77,21 @@ def collect(wish: DataRequest) -> Collection:
     )
 
 
-def of_game(game: str, count: int, seed: int, players: Sequence[Player]) -> Collection:
+def of_game(game: str, count: int, seed: int, players: Sequence[Player]) -> Dataset:
     """Make `count` images of one game: equal numbers with each policy, or random play without any."""
-    parts: list[Views] = []
+    parts: list[Dataset] = []
     cast: Sequence[Player | None] = players or (None,)
     for i, player in enumerate(cast):
         share = count * (i + 1) // len(cast) - count * i // len(cast)
         if share:
             parts.append(_played(game, share, seed + 1_000 * i, player))
-    views = joined_views(parts)
+    views = joined(parts)
     words = np.random.default_rng((seed, 1))
-    return Collection(
-        values=views.rgb,
-        labels=np.zeros(len(views), np.int64),
-        label_names=(game,),
-        episodes=views.episodes,
-        captions=tuple(caption(truth, words) for truth in views.truths),
-        truths=views.truths,
-    )
+    captions = [caption(truth, words) for truth in views.truths]
+    return views.assign(labels=LabelColumn.one(game, len(views)), captions=captions)
 
 
-def _played(game: str, count: int, seed: int, player: Player | None) -> Views:
+def _played(game: str, count: int, seed: int, player: Player | None) -> Dataset:
     worlds: Any = world_config(f"atari/{game}", {"truth": True}).make_batch(min(WORLDS, count), seed)
     try:
         policy = None if player is None else player.policy(worlds)

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataError, DataRequest
 from generative.data.frames import shrunk
 from sim.records import Array
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 EVERY = 5  # steps between two frames of one episode, or fewer where there are too few frames
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
 
     Raises:
@@ -37,7 +38,7 @@ def collect(wish: DataRequest) -> Collection:
     return _episodes(data, wish) if data is not None else _pictures(folder, wish)
 
 
-def _episodes(folder: Path, wish: DataRequest) -> Collection:
+def _episodes(folder: Path, wish: DataRequest) -> Dataset:
     import h5py  # type: ignore[import-untyped]
 
     metadata: dict[str, Any] = {}
@@ -61,8 +62,10 @@ def _episodes(folder: Path, wish: DataRequest) -> Collection:
     if not values:
         raise DataError(f"{folder} holds no episode")
     rows = np.sort(np.random.default_rng(wish.seed).permutation(len(values))[: wish.count])
-    whole = Collection(
-        np.stack(values), np.zeros(len(values), np.int64), (world,), np.array(episodes, np.int64)
+    whole = Dataset(
+        values=np.stack(values),
+        labels=LabelColumn.one(world, len(values)),
+        episodes=np.array(episodes, np.int64),
     )
     return whole.take(rows)
 
@@ -89,7 +92,7 @@ def as_rgb(seen: Array, folder: Path) -> Array:
     raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
 
 
-def _pictures(folder: Path, wish: DataRequest) -> Collection:
+def _pictures(folder: Path, wish: DataRequest) -> Dataset:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise DataError(f"{folder} holds neither pictures nor what playfield collect writes")
@@ -97,10 +100,9 @@ def _pictures(folder: Path, wish: DataRequest) -> Collection:
     files = [files[i] for i in order]
     names = [path.relative_to(folder).parts[0] if path.parent != folder else folder.name for path in files]
     label_names = tuple(sorted(set(names)))
-    return Collection(
+    return Dataset(
         values=np.stack(list(_opened(files))),
-        labels=np.array([label_names.index(name) for name in names], np.int64),
-        label_names=label_names,
+        labels=LabelColumn(np.array([label_names.index(name) for name in names]), label_names),
         episodes=order.astype(np.int64),
     )
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataError, DataRequest
 from sim.records import Array, Percept
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 PLACE = Path("/usr/share/tuxpaint/stamps")
 MEND = "sudo apt install tuxpaint-stamps-default"
@@ -22,7 +23,7 @@ SIZE = 64
 OPAQUE = 128  # alpha from which a pixel belongs to the stamp
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are folders; captions; binary masks (64, 64)."""
     wish.no_variant("stamps")
     files = sorted(path for path in PLACE.rglob("*.png") if path.relative_to(PLACE).parts[1:])
@@ -34,10 +35,10 @@ def collect(wish: DataRequest) -> Collection:
     folders = sorted({path.relative_to(PLACE).parts[0] for path in files})
     drawn = [small(path) for path in files]
     captions = tuple(sentence(path) for path in files)
-    return Collection(
+    labels = [folders.index(path.relative_to(PLACE).parts[0]) for path in files]
+    return Dataset(
         values=np.stack([rgb for rgb, _ in drawn]),
-        labels=np.array([folders.index(path.relative_to(PLACE).parts[0]) for path in files], np.int64),
-        label_names=tuple(folders),
+        labels=LabelColumn(np.array(labels, np.int64), tuple(folders)),
         episodes=np.array([parents.index(path.parent) for path in files], np.int64),
         captions=captions,
         truths=tuple(

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from generative.data.collection import Collection
 from generative.data.data_request import DataError, DataRequest, Player
 from generative.data.frames import of_game
 from sim.atari.truth import GAMES
@@ -21,6 +20,8 @@ from sim.plurals import number_of
 from sim.progress import advance, waiting
 from sim.records import Array
 from sim.walker.reward import BODIES
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 WORLDS = 32  # walkers at once
 EVERY = 5  # steps between two states of one walker
@@ -28,7 +29,7 @@ HOLD = 0.9  # probability that random play repeats its torques
 SPARE = 1.5  # frames played for each that is needed, since some lack facts
 
 
-def collect(wish: DataRequest) -> Collection:
+def collect(wish: DataRequest) -> Dataset:
     """Make the data set: vectors (N, D) float32; one label, body or game; for games captions and truths."""
     wish.one_of("states", (*BODIES, *GAMES))
     players = wish.players
@@ -53,19 +54,17 @@ def axes_of(body: str, model: Any) -> tuple[str, ...]:
     return tuple(names[BODIES[body].hidden :])
 
 
-def _walked(wish: DataRequest, player: Player | None) -> Collection:
+def _walked(wish: DataRequest, player: Player | None) -> Dataset:
     worlds: Any = world_config(f"walker/{wish.variant}", {}).make_batch(WORLDS, wish.seed)
     try:
         axes = axes_of(wish.variant, worlds.walkers.simulation.model)
         rows, episodes = zip(*_states(worlds, wish, player, len(axes)), strict=True)
     finally:
         worlds.close()
-    return Collection(
-        values=np.concatenate(rows)[: wish.count].astype(np.float32),
-        labels=np.zeros(wish.count, np.int64),
-        label_names=(wish.variant,),
+    return Dataset(
+        values=ArrayColumn(np.concatenate(rows)[: wish.count].astype(np.float32), axes),
+        labels=LabelColumn.one(wish.variant, wish.count),
         episodes=np.concatenate(episodes)[: wish.count].astype(np.int64),
-        axes=axes,
     )
 
 
@@ -96,7 +95,7 @@ def _states(
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
 
 
-def _counted(wish: DataRequest, players: Any) -> Collection:
+def _counted(wish: DataRequest, players: Any) -> Dataset:
     asked = round(SPARE * wish.count)
     with waiting(f"playing {number_of(asked, 'frame')} of {wish.variant}", asked):
         frames = of_game(wish.variant, asked, wish.seed, players)
@@ -106,12 +105,5 @@ def _counted(wish: DataRequest, players: Any) -> Collection:
         raise DataError(f"{wish.variant} has no facts to make vectors of")
     chosen = frames.take(np.array(told))
     axes = tuple(chosen.truths[0].facts)
-    return Collection(
-        values=np.array([[truth.facts[axis] for axis in axes] for truth in chosen.truths], np.float32),
-        labels=chosen.labels,
-        label_names=chosen.label_names,
-        episodes=chosen.episodes,
-        captions=chosen.captions,
-        truths=chosen.truths,
-        axes=axes,
-    )
+    facts = [[truth.facts[axis] for axis in axes] for truth in chosen.truths]
+    return chosen.assign(values=ArrayColumn(np.array(facts, np.float32), axes))

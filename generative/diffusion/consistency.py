@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from generative.conditions import check_condition
-from generative.data.collection import Collection, Spec
 from generative.diffusion.guidance import guided
 from generative.diffusion.image_diffusion import (
     WITHHELD,
@@ -37,6 +36,7 @@ from generative.diffusion.image_diffusion import (
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.schedule import TIMESTEPS, angles
 from sim.records import Array, Condition, SampleOptions, Samples
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit
 from supervised.tensors import from_arrays
 
@@ -152,7 +152,7 @@ class OneStepModel(DiffusionModel):
         from_arrays(self.network, teacher)
         self._teacher = copy.deepcopy(self.network).requires_grad_(False)
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this student by consistency distillation from its teacher.
 
         Raises:

@@ -26,7 +26,6 @@ import torch
 from torch import Tensor, nn
 
 from generative.conditions import check_condition
-from generative.data.collection import Collection, Spec
 from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, pixel_maps, sampled, trace
 from generative.diffusion.schedule import (
@@ -41,6 +40,7 @@ from generative.diffusion.schedule import (
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import Layout
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
 
@@ -248,7 +248,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         super().__init__(network, seed=seed, device=device)
         self.network.eval()
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this model to images; its averaged weights (EMA) are kept."""
         self.measure(train)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
@@ -259,7 +259,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
-    def measure(self, train: Collection) -> None:
+    def measure(self, train: Dataset) -> None:
         """Compute the mean images, if they are used, from the training data."""
         if self.config.backdrop:
             network: Any = self.network

@@ -20,7 +20,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from generative.data.collection import class_means
+from generative.data.class_means import class_means
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.schedule import alpha_at, angles
 from sim.records import Array

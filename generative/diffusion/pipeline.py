@@ -24,13 +24,13 @@ from diffusers import DiffusionPipeline, ImagePipelineOutput
 from PIL import Image
 
 from generative.conditions import check_condition
-from generative.data.collection import Spec
 from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import CHUNK, PixelMaps
 from generative.diffusion.sampling import denoise, gaussian_noise, generators
 from generative.diffusion.schedule import quiet
 from sim.records import Array, Condition
+from supervised.data.dataset import Spec
 
 
 class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from generative.conditions import ConditionError, latents_of
-from generative.data.collection import Spec
 from generative.diffusion.sampling import Denoiser, denoise, gaussian_noise, generators, inpaint
 from generative.diffusion.schedule import DEFAULT, Prediction, scheduler
 from generative.images import from_rgb, to_rgb
 from sim.progress import counting
 from sim.records import Array, Condition, SampleOptions
+from supervised.data.dataset import Spec
 
 SIGMA_DATA = 0.5  # of images in [−1, 1]
 CHUNK = 32  # samples in one batch

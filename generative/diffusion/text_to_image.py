@@ -36,7 +36,6 @@ import torch
 from torch import Tensor, nn
 
 from generative.conditions import ConditionError, check_condition
-from generative.data.collection import Collection, Spec
 from generative.diffusion.guidance import guided
 from generative.diffusion.image_diffusion import (
     WEIGHTS,
@@ -51,6 +50,7 @@ from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sampled, trac
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import Layout
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit
 from supervised.language.grammar import split
 
@@ -224,7 +224,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
         super().__init__(lambda: TextNetwork(config, self.canvas, len(spec.words)), seed=seed, device=device)
         self.network.eval()
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this model to captioned images; its averaged weights (EMA) are kept."""
         self.network.drawing.backdrop.measure(train.values, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
@@ -239,11 +239,11 @@ class TextToImageModel(BaseModel[TextNetwork]):
             device=str(self.device),
         )
 
-    def _examples(self, collection: Collection, withheld: float) -> Noised:
+    def _examples(self, dataset: Dataset, withheld: float) -> Noised:
         """Training examples of a data set; an empty caption is the null condition."""
         silence = np.full(LONGEST, NOTHING, np.int64)
         return Noised(
-            collection.values, tokens(collection.captions, self.spec.words), silence, self.canvas, withheld
+            dataset.values, tokens(dataset.captions, self.spec.words), silence, self.canvas, withheld
         )
 
     def layout(self) -> Layout:

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generative.data.collection import Collection
 from sim.records import Array, Percept
 from sim.storage.checkpoints import Card, check_fits, load_checkpoint, make_card
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
 
@@ -79,38 +79,38 @@ class ProbeTargets:
     scale: tuple[float, ...]
 
     @classmethod
-    def about(cls, collection: Collection) -> ProbeTargets:
+    def about(cls, dataset: Dataset) -> ProbeTargets:
         """The targets that the truths of these images give; numbers that never change are left out.
 
         Raises:
-            ValueError: if the collection has no truths.
+            ValueError: if the dataset has no truths.
         """
-        if not collection.truths:
+        if not dataset.truths:
             raise ValueError("an encoder learns from pictures with truths, and these have none")
         values: dict[str, list[float]] = {}
-        for numbers in _told(collection):
+        for numbers in _told(dataset):
             for name, value in numbers.items():
                 values.setdefault(name, []).append(value)
-        shown = np.bincount(collection.labels, minlength=len(collection.label_names))
-        pictures = dict(zip(collection.label_names, shown.tolist(), strict=True))
+        shown = np.bincount(dataset.labels, minlength=len(dataset.label_names))
+        pictures = dict(zip(dataset.label_names, shown.tolist(), strict=True))
         for name, found in list(values.items()):
             often = pictures[name.partition(": ")[0]]
             if len(found) < often:
                 values[name + THERE] = [1.0] * len(found) + [0.0] * (often - len(found))
         kept = sorted(name for name, found in values.items() if np.std(found) > 1e-6)
         return cls(
-            collection.label_names,
+            dataset.label_names,
             tuple(kept),
             tuple(float(np.mean(values[name])) for name in kept),
             tuple(float(np.std(values[name])) for name in kept),
         )
 
-    def answers(self, collection: Collection) -> tuple[Array, Array]:
+    def answers(self, dataset: Dataset) -> tuple[Array, Array]:
         """Target values (N, Q) float32 in standard deviations, and where they are defined, (N, Q) bool."""
-        values = np.zeros((len(collection), len(self.numbers)), np.float32)
+        values = np.zeros((len(dataset), len(self.numbers)), np.float32)
         known = np.zeros(values.shape, bool)
-        for row, numbers in enumerate(_told(collection)):
-            label = collection.label_names[collection.labels[row]]
+        for row, numbers in enumerate(_told(dataset)):
+            label = dataset.label_names[dataset.labels[row]]
             for i, name in enumerate(self.numbers):
                 if name in numbers:
                     values[row, i], known[row, i] = numbers[name], True
@@ -133,10 +133,10 @@ class ProbeTargets:
         }
 
 
-def _told(collection: Collection) -> list[dict[str, float]]:
+def _told(dataset: Dataset) -> list[dict[str, float]]:
     """The truth of each image as numbers: count and mean centre of each class of boxes, and all facts."""
-    labels = (collection.label_names[label] for label in collection.labels.tolist())
-    return [told_of(truth, label) for truth, label in zip(collection.truths, labels, strict=True)]
+    labels = (dataset.label_names[label] for label in dataset.labels.tolist())
+    return [told_of(truth, label) for truth, label in zip(dataset.truths, labels, strict=True)]
 
 
 def told_of(truth: Percept, label: str) -> dict[str, float]:
@@ -184,9 +184,9 @@ class EncoderNetwork(nn.Module):
 class Answered:
     """Training examples of the encoder: images with labels and regression targets."""
 
-    def __init__(self, collection: Collection, questions: ProbeTargets) -> None:
-        self._pictures, self._labels = collection.values, collection.labels
-        self._values, self._known = questions.answers(collection)
+    def __init__(self, dataset: Dataset, questions: ProbeTargets) -> None:
+        self._pictures, self._labels = dataset.values, dataset.labels
+        self._values, self._known = questions.answers(dataset)
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -238,7 +238,7 @@ class EncoderModel(BaseModel[EncoderNetwork]):
             device=device,
         )
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this encoder to images with truths."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

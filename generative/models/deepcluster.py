@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generative.conditions import ConditionError, check_condition
-from generative.data.collection import Collection, Spec
 from generative.images import from_rgb
 from generative.metrics.clusters import normalized_mutual_information
 from sim.records import Array, Budget, Condition, Progress, SampleOptions, Samples, State
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
 
@@ -241,7 +241,7 @@ def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
 class TurnedFit:
     """Alternating fit: `supervised.fit.Fit` with a new clustering at each validation; the same methods."""
 
-    def __init__(self, model: DeepClusterModel, train: Collection, validation: Collection, seed: int) -> None:
+    def __init__(self, model: DeepClusterModel, train: Dataset, validation: Dataset, seed: int) -> None:
         self._model, self._labels, self._seed = model, (train.labels, validation.labels), seed
         config = model.config
         self._train = Disturbed(train.values, config.shift)
@@ -342,7 +342,7 @@ class DeepClusterModel(BaseModel[ClusterNetwork]):
         self.config, self.spec, self.groups = config, spec, config.clusters
         super().__init__(lambda: ClusterNetwork(config, spec), seed=seed, device=device)
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> TurnedFit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> TurnedFit:
         """A fit of this clustering to images; labels only name the clusters.
 
         Raises:

@@ -23,9 +23,9 @@ from zuko.distributions import NormalizingFlow
 from zuko.flows import MAF, NSF
 
 from generative.conditions import check_condition, latents_of
-from generative.data.collection import Collection, Spec
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
 
 VALIDATE_EVERY = 100  # updates; also where a fit can be stopped and saved
@@ -134,8 +134,8 @@ class FlowNetwork(nn.Module):
 class Vectors:
     """Training examples of the flow: vectors, dequantised if whole numbers, and labels."""
 
-    def __init__(self, collection: Collection, labels: Array, whole: bool) -> None:
-        self._values, self._labels, self._whole = collection.values, labels, whole
+    def __init__(self, dataset: Dataset, labels: Array, whole: bool) -> None:
+        self._values, self._labels, self._whole = dataset.values, labels, whole
 
     def __len__(self) -> int:
         """How many vectors."""
@@ -171,7 +171,7 @@ class FlowModel(BaseModel[FlowNetwork]):
         self._classes = len(spec.label_names) if config.conditional else 1
         super().__init__(lambda: FlowNetwork(config, spec.shape[0], self._classes), seed=seed, device=device)
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this flow to vectors.
 
         Raises:
@@ -277,11 +277,11 @@ class FlowModel(BaseModel[FlowNetwork]):
             each.append(self.network.log_prob(values, labels) + self.network.shares[label].log())
         return torch.stack(each).argmax(0)
 
-    def _examples(self, collection: Collection) -> Vectors:
-        return Vectors(collection, self._labels(collection), self.config.whole)
+    def _examples(self, dataset: Dataset) -> Vectors:
+        return Vectors(dataset, self._labels(dataset), self.config.whole)
 
-    def _labels(self, collection: Collection) -> Array:
-        return collection.labels if self.config.conditional else np.zeros_like(collection.labels)
+    def _labels(self, dataset: Dataset) -> Array:
+        return dataset.labels if self.config.conditional else np.zeros_like(dataset.labels)
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(np.require(array, requirements=["C", "W"])).to(self.device)

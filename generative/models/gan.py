@@ -25,9 +25,10 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from generative.conditions import check_condition, latents_of
-from generative.data.collection import Collection, Spec, class_means
+from generative.data.class_means import class_means
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions, Loss
 from supervised.tensors import Precision
 
@@ -289,15 +290,15 @@ def dense(inputs: int, outputs: int) -> list[nn.Module]:
 class Pairs:
     """Training examples of the GAN: real examples, each with latents of the same class."""
 
-    def __init__(self, collection: Collection, centres: Array) -> None:
-        self._values, self._labels, self._centres = collection.values, collection.labels, centres
+    def __init__(self, dataset: Dataset, centres: Array) -> None:
+        self._values, self._labels, self._centres = dataset.values, dataset.labels, centres
 
     def __len__(self) -> int:
         """How many real examples."""
         return len(self._values)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """``real`` (B, …) as in the collection, ``label`` (B,) int64, ``z`` (B, L) float32."""
+        """``real`` (B, …) as in the dataset, ``label`` (B,) int64, ``z`` (B, L) float32."""
         label = self._labels[rows]
         noise = generator.standard_normal((len(rows), self._centres.shape[1]), np.float32)
         return {"real": self._values[rows], "label": label, "z": self._centres[label] + noise}
@@ -369,7 +370,7 @@ class GANModel(BaseModel[GANNetwork]):
         self.config, self.spec = config, spec
         super().__init__(lambda: GANNetwork(config, spec), seed=seed, device=device)
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of generator and critic to examples."""
         self.network.measure(train.values, train.labels)
         options = FitOptions(

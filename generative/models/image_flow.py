@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generative.conditions import check_condition, latents_of
-from generative.data.collection import Collection, Spec, class_means
+from generative.data.class_means import class_means
 from generative.images import from_rgb, to_rgb
 from sim.progress import counting
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
 
 VALIDATE_EVERY = 50  # updates; also where a fit can be stopped and saved
@@ -222,19 +223,19 @@ class ImageFlowNetwork(nn.Module):
 class NoisyPictures:
     """Training examples of the image flow: images, labels and Gaussian noise."""
 
-    def __init__(self, collection: Collection, noise: float) -> None:
-        self._collection, self._noise = collection, noise
+    def __init__(self, dataset: Dataset, noise: float) -> None:
+        self._dataset, self._noise = dataset, noise
 
     def __len__(self) -> int:
         """How many pictures."""
-        return len(self._collection)
+        return len(self._dataset)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8, ``label`` (B,) int64, ``noise`` (B, 3, H, W) float32."""
-        rgb = self._collection.values[rows]
+        rgb = self._dataset.values[rows]
         height, width = rgb.shape[1:3]
         noise = generator.standard_normal((len(rows), 3, height, width), np.float32) * np.float32(self._noise)
-        return {"rgb": rgb, "label": self._collection.labels[rows], "noise": noise}
+        return {"rgb": rgb, "label": self._dataset.labels[rows], "noise": noise}
 
 
 def image_flow_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -266,7 +267,7 @@ class ImageFlowModel(BaseModel[ImageFlowNetwork]):
         self.config, self.spec = config, spec
         super().__init__(lambda: ImageFlowNetwork(config, spec), seed=seed, device=device)
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this flow to images."""
         self.network.measure(train.values, train.labels)
         options = FitOptions(

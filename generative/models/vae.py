@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generative.conditions import check_condition, latents_of
-from generative.data.collection import Collection, Spec, class_means
+from generative.data.class_means import class_means
 from generative.images import from_rgb, to_rgb
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.base_model import BaseModel
+from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
 
@@ -214,17 +215,17 @@ def mixture_log(network: VAENetwork, z: Tensor) -> Tensor:
 class Pictures:
     """Training examples of the VAE: images, classes, and the noise of one draw from q(z|x)."""
 
-    def __init__(self, collection: Collection, latents: int) -> None:
-        self._collection, self._latents = collection, latents
+    def __init__(self, dataset: Dataset, latents: int) -> None:
+        self._dataset, self._latents = dataset, latents
 
     def __len__(self) -> int:
         """How many pictures."""
-        return len(self._collection)
+        return len(self._dataset)
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8, ``label`` (B,) int64, ``noise`` (B, L) float32 standard normal."""
         noise = generator.standard_normal((len(rows), self._latents), np.float32)
-        return {"rgb": self._collection.values[rows], "label": self._collection.labels[rows], "noise": noise}
+        return {"rgb": self._dataset.values[rows], "label": self._dataset.labels[rows], "noise": noise}
 
 
 def vae_loss(
@@ -261,7 +262,7 @@ class VAEModel(BaseModel[VAENetwork]):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.eval()
 
-    def fit(self, train: Collection, validation: Collection, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this autoencoder to images."""
         self.network.measure(train.values, train.labels)
         config = self.config

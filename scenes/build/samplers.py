@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from generative.catalog import SAMPLERS
-from generative.data.collection import Spec
 from scenes.build.perceptions import trains_perception
 from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load
@@ -19,6 +18,7 @@ from sim.storage.checkpoints import (
     check_fits,
     load_checkpoint,
 )
+from supervised.data.dataset import Spec
 
 
 def trains_sampler(scene: Scene) -> bool:

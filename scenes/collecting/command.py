@@ -30,7 +30,7 @@ from sim.errors import WorkError
 from sim.plurals import number_of
 from sim.protocols import WorldConfig
 from sim.storage.checkpoints import load_card
-from sim.storage.episodes import Dataset, Pictured, RecordingError, check_free, new_dataset, record
+from sim.storage.episodes import EpisodeWriter, Pictured, RecordingError, check_free, new_dataset, record
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, Worlds
 from sim.viewer.output.play_recorder import recorded, replay
@@ -185,7 +185,7 @@ def tell_of_leftovers(out: Path, say: Callable[[str], None]) -> None:
         )
 
 
-def _replays(played: list[Any], world: gymnasium.Env[Any, Any], dataset: Dataset) -> Iterator[int]:
+def _replays(played: list[Any], world: gymnasium.Env[Any, Any], dataset: EpisodeWriter) -> Iterator[int]:
     for episode in played:
         replay(episode, world, dataset)
         yield dataset.steps
@@ -261,7 +261,7 @@ def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
 class Sitting:
     """One recording from its first step to its end or an interruption."""
 
-    def __init__(self, wish: CollectRequest, dataset: Dataset, interrupted: bool = False) -> None:
+    def __init__(self, wish: CollectRequest, dataset: EpisodeWriter, interrupted: bool = False) -> None:
         self.wish, self.dataset, self.interrupted = wish, dataset, interrupted
         self.failure: Exception | None = None
         self.started = time.monotonic()

@@ -16,8 +16,9 @@ from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
 from supervised.catalog import SIGHTS
+from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
-from supervised.data.views import CaptureSpec, Views
+from supervised.data.views import CaptureSpec
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,13 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Play
     return Player(policy, f"{found.card['name']} of {found.folder.name}", identity)
 
 
-def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Views:
-    """Views of the scene's worlds, from disk where the same ones were taken before.
+def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Dataset:
+    """Labelled images of the scene's worlds, from disk where the same ones were taken before.
 
     Args:
         scene: whose worlds.
         config: of the perception that is to look at them.
-        taking: which views.
+        taking: which images.
         player: who plays in half of them; where there are several worlds chance does, for no one fits all.
     """
     worlds = scene_worlds(scene, config)
@@ -115,9 +116,9 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, pla
     modules |= {type(world).__module__ for world in worlds}
     request = Request("views", taken, sorted(modules))
 
-    def take() -> Views:
+    def take() -> Dataset:
         told = f"taking {number_of(taking.count, 'picture')} of {', '.join(world.name for world in worlds)}"
         with waiting(told, taking.count, announced=taking.count >= MANY):
             return scene_label_source(scene, config).views(taking, player.policy)
 
-    return cached(Views, request, take)
+    return cached(request, take)

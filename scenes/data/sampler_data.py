@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from generative.data.catalog import at_hand, cast_of, collected
-from generative.data.collection import Collection, Spec
-from generative.data.split import HASHED, SHUFFLED
 from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import built, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
@@ -23,7 +21,9 @@ from sim.storage.checkpoints import (
     Card,
     load_card,
 )
+from supervised.data.dataset import Dataset, Spec
 from supervised.data.source_digest import versions
+from supervised.data.split import HASHED, SHUFFLED
 
 HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
 FEW = 600  # examples beside which a gallery hangs where no data set is at hand
@@ -74,7 +74,7 @@ class DataRecipe:
         examples: how many are asked for.
         seed: of play and of the split; samples are drawn with another.
         held_out_share: of the examples.
-        split: the rule by which episodes are held out, of `generative.data.split`.
+        split: the rule by which episodes are held out, of `supervised.data.split`.
     """
 
     data: str
@@ -178,8 +178,8 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 class Examples:
     """What a sampler learns from, and what is held out of it; no episode is in both."""
 
-    train: Collection
-    validation: Collection
+    train: Dataset
+    validation: Dataset
     spec: Spec
     recipe: DataRecipe | None = None
 

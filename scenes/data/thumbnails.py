@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from generative.data.collection import Spec
 from sim.records import Array
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE
+from supervised.data.dataset import Spec
 
 SIDE = 96  # pixels of a portrait
 

@@ -70,7 +70,7 @@ def grade_perception(
     begun = time.perf_counter()
     said: list[Percept] = []
     with waiting("looking at held-out pictures", len(views)):
-        for part in counting([views.rgb[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
+        for part in counting([views.values[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
             said += model.perceive(list(part))
     rate = len(views) / (time.perf_counter() - begun)
     with waiting("grading what was seen"):

@@ -211,7 +211,7 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
     config = perception_config(scene)
     taking = CaptureSpec(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
     views = scene_views(scene, config, taking, scene_player(scene))
-    return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.rgb)]
+    return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.values)]
 
 
 def seen(

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from generative.conditions import check_condition
-from generative.data.collection import Collection, Spec
 from scenes.data.images import read_pictures
 from sim.errors import RequestError
 from sim.fields import check_path, nearest
 from sim.records import Array, Condition
 from sim.storage.files import oddity
+from supervised.data.dataset import Dataset, Spec
 
 KEYS = ("label", "text", "board", "frame", "mask")
 PARTS = ("label", "text", "frame", "mask", "latent")  # of a `Condition`
@@ -34,7 +34,7 @@ class AskingError(RequestError, ValueError):
     """A condition that makes no sense, or not for this sampler."""
 
 
-def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Collection]) -> Condition:
+def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> Condition:
     """The condition that a person asks for.
 
     Args:
@@ -83,7 +83,7 @@ def in_words(condition: Condition) -> str:
     return ", ".join(said)
 
 
-def _frame(value: str, spec: Spec, held_out: Callable[[], Collection]) -> Array:
+def _frame(value: str, spec: Spec, held_out: Callable[[], Dataset]) -> Array:
     if value.isdecimal():
         examples = held_out().values
         if int(value) >= len(examples):

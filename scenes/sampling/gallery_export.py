@@ -14,7 +14,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from generative.data.collection import Collection
 from generative.gallery import Clip, Exhibit, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
 from generative.metrics.encoder import EncoderModel
@@ -24,6 +23,7 @@ from scenes.sampling.conditions import in_words
 from scenes.watching.sampler_gallery import Draws
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, SampleOptions
+from supervised.data.dataset import Dataset
 
 ACROSS = 9  # pictures in a row
 ROWS = 6  # of a strip
@@ -220,7 +220,7 @@ class GalleryExport:
         return thumbnails(values, self.model.spec, self.judge.data)
 
 
-def filling_errors(condition: Condition, values: Array, train: Collection) -> tuple[float, float]:
+def filling_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
     """Root mean square error in the masked part of (n, …) fillings, and of the nearest example's filling.
 
     The nearest one is that of the training examples which agrees best with what is left of the frame.

@@ -10,17 +10,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from generative.data.catalog import collected
-from generative.data.collection import Collection, joined
 from generative.data.frames import MIXED
 from generative.metrics.encoder import Encoder, ProbeTargets, encoder_card
 from scenes.data.sampler_data import players
 from sim.atari.truth import GAMES
 from sim.records import Budget
 from sim.storage.checkpoints import save_checkpoint
+from supervised.data.dataset import Dataset, joined
 
 SEED = 101  # far from those of scenes: no model is graded by an encoder that learned from its episodes
 UPDATES = 1_800
@@ -33,13 +32,13 @@ MANY, SOME, A_FEW, BOARDS = (
 HELD_OUT_SHARE = 0.1
 
 
-def encoder_examples() -> Collection:
+def encoder_examples() -> Dataset:
     """Pictures of every Atari game whose truth is known, and of chess boards."""
     counts = {game: MANY if game in MIXED else A_FEW for game in GAMES} | {"skiing": SOME}
     cast = players()
     parts = [collected(f"frames/{game}", count, seed=SEED, players=cast) for game, count in counts.items()]
     parts.append(collected("boards", BOARDS, seed=SEED))
-    return joined([replace(part, captions=()) for part in parts])
+    return joined([part.drop("captions") for part in parts])
 
 
 def train_encoder(

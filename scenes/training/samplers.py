@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from generative.data.collection import Spec
-from generative.data.split import SHUFFLED
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import built, load_sampler, same_data, sampler_config
 from scenes.data.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
@@ -26,6 +24,8 @@ from sim.storage.checkpoints import (
     load_checkpoint,
     make_card,
 )
+from supervised.data.dataset import Spec
+from supervised.data.split import SHUFFLED
 from supervised.fit import Fit, fits_exactly
 
 TEACHER = "diffusion"  # what students learn from

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from generative.data.collection import Collection
 from sim.records import Array
+from supervised.data.dataset import Dataset
 
 COARSE = 4  # pixels of a side that are averaged into one, where there are many
 MANY = 32  # pixels on a side
 
 
 class Likeness:
-    """The distance from any value to every example of a collection.
+    """The distance from any value to every example of a data set.
 
     Pictures are compared by the root mean square of their differences, in levels of 0…255, coarsely where
     they are large; vectors in standard deviations of each number.
     """
 
-    def __init__(self, examples: Collection) -> None:
+    def __init__(self, examples: Dataset) -> None:
         self.examples = examples
         self.unit = "" if examples.axes else "levels"
         self._scale = np.float32(1) if not examples.axes else examples.values.std(0) + np.float32(1e-6)

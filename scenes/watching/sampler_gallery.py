@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Protocol, runtime_checkable
@@ -11,7 +10,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from generative.conditions import ConditionError
-from generative.data.collection import Collection
 from generative.latents import named_axes, principal_axes, spherical
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
@@ -23,6 +21,7 @@ from scenes.watching.likeness import Likeness
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
 from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
+from supervised.data.dataset import Dataset
 
 ANYTHING = "anything"  # the wish for samples of all kinds
 CHUNK = 8  # samples that appear together, where each is decoded for itself
@@ -174,13 +173,13 @@ class SamplerStudio:
             self._axes[label] = self._named(own) or self._principal(train.label_names[label])
         return self._axes[label]
 
-    def _named(self, examples: Collection) -> tuple[Axis, ...]:
+    def _named(self, examples: Dataset) -> tuple[Axis, ...]:
         """By the facts that the simulator tells of pictures, or by the numbers that vectors consist of."""
         if not isinstance(self.model, Encodes):
             return ()
         if examples.axes:
             tables = [dict(zip(examples.axes, row, strict=True)) for row in examples.values.tolist()]
-            examples = replace(examples, truths=tuple(Percept("truth", facts=table) for table in tables))
+            examples = examples.assign(truths=[Percept("truth", facts=table) for table in tables])
         if not examples.truths:
             return ()
         found = named_axes(self.model.encode(examples.values), examples)

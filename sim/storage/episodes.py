@@ -61,7 +61,7 @@ class RecordingError(RequestError, ValueError):
     """A data set that cannot be written as asked; nothing was changed."""
 
 
-class Column:
+class GrowingColumn:
     """A growing HDF5 column: rows of one shape and type, compressed as they come to keep memory small.
 
     Full chunks are kept as the very bytes that the HDF5 file will hold, so nothing is compressed twice.
@@ -133,12 +133,12 @@ class Take:
 
     def __init__(self, seed: int, obs: Array, info: Mapping[str, Array]) -> None:
         self.seed = seed
-        self.observations = Column(np.asarray(obs))
+        self.observations = GrowingColumn(np.asarray(obs))
         self.actions: list[Array] = []
         self.rewards: list[float] = []
         self.terminations: list[bool] = []
         self.truncations: list[bool] = []
-        self.columns = {key: Column(value) for key, value in info.items() if value.ndim}
+        self.columns = {key: GrowingColumn(value) for key, value in info.items() if value.ndim}
         self.scalars = {key: [value] for key, value in info.items() if not value.ndim}
         self._like = dict(info)
 
@@ -181,7 +181,7 @@ def _alike(value: Array, first: Array) -> bool:
     return len(kinds) == 1 or (first.ndim == 0 and "U" not in kinds)
 
 
-class Dataset:
+class EpisodeWriter:
     """A Minari data set that grows by whole episodes; see `new_dataset`."""
 
     def __init__(
@@ -277,7 +277,7 @@ def new_dataset(
     algorithm: str | None = None,
     facts: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> Iterator[Dataset]:
+) -> Iterator[EpisodeWriter]:
     """Context manager of a data set that stands at `target` when the block ends well with an episode in it.
 
     Args:
@@ -302,7 +302,7 @@ def new_dataset(
     with suppress(_EmptyError), fresh_folder(target) as folder:
         data = folder.absolute() / "data"  # Minari cannot measure a relative one
         data.mkdir()
-        dataset = Dataset(data, observation_space, action_space, spec, metadata)
+        dataset = EpisodeWriter(data, observation_space, action_space, spec, metadata)
         yield dataset
         if not dataset.episodes:
             raise _EmptyError
@@ -381,7 +381,7 @@ class Pictured(gymnasium.Wrapper[Any, Any, Any, Any]):
 def record(
     policy: Policy,
     worlds: Worlds,
-    dataset: Dataset,
+    dataset: EpisodeWriter,
     *,
     seed: int,
     greedy: bool,

@@ -1,10 +1,11 @@
-"""Data sets on disk: what takes minutes to play is played once and read back in a second.
+"""Data set cache on disk: what takes minutes to play is played once and mapped back in a second.
 
 A file is named by a digest of all that its content follows from: the request, the source of the modules that
 make it, whatever they import of this project, and the versions of the packages that the worlds and their
 pictures come from. Whatever of these changes, the data are made anew. Each file is complete or not there at
 all; of two processes that want the same one makes it and the other waits; one that is damaged is made again.
-Above `MOST_BYTES` the files used least recently go. No pickle is read or written.
+Above `MOST_BYTES` the files used least recently go. No pickle is read or written. A file is mapped, not
+loaded: its arrays take memory only where they are touched (`supervised.data.array_file`).
 
 The folder is ``$PLAYFIELD_CACHE`` or ``~/.cache/playfield``; it may be deleted at any time.
 """
@@ -12,45 +13,26 @@ The folder is ``$PLAYFIELD_CACHE`` or ``~/.cache/playfield``; it may be deleted 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
 from sim.records import Array
+from supervised.data.array_file import map_arrays, write_arrays
+from supervised.data.dataset import Dataset
 from supervised.data.source_digest import digest
 
-FORMAT = 2  # of the files
-MOST_BYTES = 4 * 2**30  # of one kind of data
+FORMAT = 3  # of the files
+MOST_BYTES = 8 * 2**30  # of one kind of data
+FILES = ("*.safetensors", "*.npz")  # the second of earlier formats, which only grow old
 #: What reading a damaged file can raise.
-DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-class Storable(Protocol):
-    """Data that can lie on disk."""
-
-    def arrays(self) -> dict[str, Array]:
-        """Them as arrays without objects."""
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Self:
-        """The inverse.
-
-        Raises:
-            ValueError, KeyError, TypeError: for arrays that hold no such data.
-        """
-
-
-Data = TypeVar("Data", bound=Storable)
+DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,7 @@ class Request:
         """Where the data lie, if they are there."""
         key = {"format": FORMAT, "source": digest(tuple(self.modules)), "told": self.told}
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-        return cache_folder() / self.kind / f"{name}.npz"
+        return cache_folder() / self.kind / f"{name}.safetensors"
 
 
 def cache_folder() -> Path:
@@ -83,24 +65,24 @@ def cache_folder() -> Path:
     )
 
 
-def cached(cls: type[Data], request: Request, make: Callable[[], Data]) -> Data:
+def cached(request: Request, make: Callable[[], Dataset]) -> Dataset:
     """Data from disk where they are there and whole, else as `make` gives them, which are then kept.
 
     A folder that is read-only or full only costs the time to make them again.
 
     Args:
-        cls: of the data.
         request: which.
         make: makes them; on one thread of torch, see `one_thread`.
     """
     file = request.file
     with _locked(file):
-        found = _read(cls, file)
+        found = _read(file)
         if found is None:
             with one_thread():
-                found = make()
-            _write(file, found.arrays())
-    return found
+                made = make()
+            _write(file, made.arrays())
+            found = _read(file)  # mapped, so that what was made need not stay in memory
+    return made if found is None else found
 
 
 def is_cached(request: Request) -> bool:
@@ -141,12 +123,10 @@ def _locked(file: Path) -> Iterator[None]:
         lock.release()
 
 
-def _read(cls: type[Data], file: Path) -> Data | None:
+def _read(file: Path) -> Dataset | None:
     """The data in a file; None if there is none, or it is damaged."""
     try:
-        content = io.BytesIO(file.read_bytes())  # numpy leaves the file open where it is damaged
-        with np.load(content, allow_pickle=False) as arrays:
-            found = cls.from_arrays({name: arrays[name] for name in arrays.files})
+        found = Dataset.from_arrays(map_arrays(file))
     except DAMAGE:
         return None
     with suppress(OSError):
@@ -155,9 +135,9 @@ def _read(cls: type[Data], file: Path) -> Data | None:
 
 
 def _write(file: Path, arrays: Mapping[str, Array]) -> None:
-    temporary = file.with_name(f".{file.stem}.{os.getpid()}.npz")
+    temporary = file.with_name(f".{file.stem}.{os.getpid()}.safetensors")
     try:
-        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+        write_arrays(temporary, arrays)
         temporary.replace(file)
         _prune(file.parent)
     except OSError:
@@ -167,7 +147,8 @@ def _write(file: Path, arrays: Mapping[str, Array]) -> None:
 
 def _prune(folder: Path) -> None:
     """Delete the files used least recently until the rest is small enough."""
-    files = sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True)
+    found = [file for pattern in FILES for file in folder.glob(pattern)]
+    files = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
     total = 0
     for file in files:
         total += file.stat().st_size

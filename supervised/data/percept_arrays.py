@@ -11,14 +11,16 @@ import numpy as np
 
 from sim.records import Array, Percept
 
+ALIGNED = 8  # bytes to a multiple of which the content of an array is padded
+
 
 def pack_percepts(percepts: Sequence[Percept]) -> dict[str, Array]:
-    """Percepts as two arrays of bytes: all their fields as JSON, and the content of the arrays among them."""
-    content: list[bytes] = []
+    """Percepts as two arrays: all their fields as JSON (bytes), and the content of the arrays among them."""
+    content = bytearray()
 
     def plain(value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            content.append(np.ascontiguousarray(value).tobytes())
+            content.extend(value.tobytes() + bytes(-value.nbytes % ALIGNED))
             return {"dtype": value.dtype.str, "shape": value.shape}
         if isinstance(value, Mapping):
             return {"items": [[name, plain(each)] for name, each in value.items()]}
@@ -36,17 +38,17 @@ def pack_percepts(percepts: Sequence[Percept]) -> dict[str, Array]:
     ]
     return {
         "percepts": np.frombuffer(json.dumps(told).encode(), np.uint8),
-        "percept arrays": np.frombuffer(b"".join(content), np.uint8),
+        "percept arrays": np.frombuffer(content, np.int64),
     }
 
 
 def unpack_percepts(arrays: Mapping[str, Array]) -> tuple[Percept, ...]:
-    """The percepts that `pack_percepts` took apart.
+    """The percepts that `pack_percepts` took apart; their arrays are views of the packed ones.
 
     Raises:
         ValueError, KeyError, TypeError: for arrays that hold none.
     """
-    content, at = arrays["percept arrays"], 0
+    content, at = arrays["percept arrays"].view(np.uint8), 0
 
     def whole(value: Any) -> Any:
         nonlocal at
@@ -58,8 +60,8 @@ def unpack_percepts(arrays: Mapping[str, Array]) -> tuple[Percept, ...]:
             return {name: whole(each) for name, each in value["items"]}
         dtype = np.dtype(value["dtype"])
         size = dtype.itemsize * int(np.prod(value["shape"], dtype=np.int64))
-        at += size
-        return content[at - size : at].copy().view(dtype).reshape(value["shape"])
+        begin, at = at, at + size + -size % ALIGNED
+        return content[begin : begin + size].view(dtype).reshape(value["shape"])
 
     told = json.loads(arrays["percepts"].tobytes())
     return tuple(Percept(**{name: whole(value) for name, value in one.items()}) for one in told)

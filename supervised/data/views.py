@@ -7,7 +7,7 @@ is rendered and labelled is its `LabelSource` (`supervised.data.label_sources`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import numpy as np
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
-from supervised.data.percept_arrays import pack_percepts, unpack_percepts
+from supervised.data.dataset import Dataset
 from supervised.metrics.grading import Kind
 
 #: Kind → the fields of a percept that hold it; `facts` go with all of them.
@@ -33,7 +33,6 @@ FIELDS: dict[Kind, tuple[str, ...]] = {
 
 #: Added to the training seed to seed the held-out images.
 HELD_OUT = 2_000_003
-PART = 1_000_000  # episodes of one part of a data set, or a power of that many
 TOGETHER = 32  # pictures that a network looks at in one go
 
 
@@ -54,41 +53,6 @@ class TruthfulWorlds(Protocol):
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
         """The ground truth of those images."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Labelled images: N of one size with their ground truths.
-
-    Attributes:
-        rgb: (N, H, W, 3) uint8.
-        truths: N percepts of origin ``truth``.
-        episodes: (N,) int64; images of one episode are not independent.
-    """
-
-    rgb: Array
-    truths: tuple[Percept, ...]
-    episodes: Array
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.rgb)
-
-    def arrays(self) -> dict[str, Array]:
-        """Them as arrays without objects; see `supervised.data.dataset_cache.Storable`."""
-        return {"rgb": self.rgb, "episodes": self.episodes, **pack_percepts(self.truths)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Array]) -> Views:
-        """The inverse of `arrays`.
-
-        Raises:
-            ValueError, KeyError, TypeError: for arrays that hold no views.
-        """
-        views = cls(arrays["rgb"], unpack_percepts(arrays), arrays["episodes"])
-        if not len(views.rgb) == len(views.truths) == len(views.episodes):
-            raise ValueError("pictures, truths and episodes differ in number")
-        return views
 
 
 @dataclass(frozen=True)
@@ -129,7 +93,7 @@ class LabelSource(Protocol):
     def bones(self) -> tuple[tuple[str, str], ...]:
         """The skeleton: pairs of keypoints joined by a bone."""
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images: half of the episodes are played by `policy`, the others at random."""
 
     def live(self, stage: Any, kind: Kind) -> Percept:
@@ -168,8 +132,8 @@ class StickyRandomPolicy:
 
 def watched(
     worlds: TruthfulWorlds, count: int, *, seed: int, policy: Policy | None = None, every: int = 7
-) -> Views:
-    """Make labelled images by play: `count` images with their truths.
+) -> Dataset:
+    """Make labelled images by play: `count` values (N, H, W, 3) uint8 with truths and episodes.
 
     Args:
         worlds: all are rendered each `every` steps; discrete actions.
@@ -202,7 +166,7 @@ def watched(
         truths += worlds.truth(indices)
         episodes += episode[: len(indices)].tolist()
         advance(len(indices))
-    return Views(np.stack(rgb), tuple(truths), np.array(episodes, np.int64))
+    return Dataset(values=np.stack(rgb), truths=truths, episodes=np.array(episodes, np.int64))
 
 
 def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]:
@@ -215,25 +179,3 @@ def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]
     for _, alike in groupby(pictures, key=np.shape):
         while stack := list(islice(alike, most)):
             yield np.stack(stack)
-
-
-def joined(parts: Sequence[Views]) -> Views:
-    """Concatenate labelled images; their episodes stay distinct."""
-    rgb = np.concatenate([part.rgb for part in parts])
-    truths = tuple(truth for part in parts for truth in part.truths)
-    return Views(rgb, truths, episodes_apart([part.episodes for part in parts]))
-
-
-def episodes_apart(parts: Sequence[Array]) -> Array:
-    """(N,) the episodes of several data sets one after another, renumbered so that none is in two of them.
-
-    An episode's new number depends on nothing but its old one and its part's place, so that what is held out
-    (`generative.data.split`) does not change where an earlier part has one episode more.
-
-    >>> episodes_apart([np.array([0, 0, 3]), np.array([0, 1])]).tolist()
-    [0, 0, 3, 1000000, 1000001]
-    """
-    room = PART
-    while any(len(part) and part.max() >= room for part in parts):
-        room *= PART
-    return np.concatenate([part + i * room for i, part in enumerate(parts)]).astype(np.int64)

@@ -31,7 +31,7 @@ from torch.nn import functional
 from sim.chess.truth import CORNERS
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.answers import squares
 from supervised.metrics.grading import Kind
@@ -231,9 +231,9 @@ def standard(x: Tensor) -> Tensor:
 class Boards:
     """Training examples of the board reader: images with the board's frame, squares and augmentations."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Dataset) -> None:
         self._views = views
-        side = views.rgb.shape[1]
+        side = views.values.shape[1]
         self._frame = np.stack([frame_of(truth, side) for truth in views.truths])  # (N, 2)
         self._turned = np.array([not truth.facts["white_at_bottom"] for truth in views.truths])
         said = np.array([[PIECES.index(one) for one in squares(truth.fen or "")] for truth in views.truths])
@@ -254,7 +254,7 @@ class Boards:
         n = len(rows)
         far = generator.random(n) < 0.5  # the locator's first pass, or a later one
         return {
-            "rgb": self._views.rgb[rows],
+            "rgb": self._views.values[rows],
             "board": self._frame[rows],
             "look": np.where(far[:, None], first_looks(n, generator), moved(n, generator, NEAR, 0.06)),
             "off": moved(n, generator, 1.0, 0.012),
@@ -391,7 +391,7 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
         super().__init__(lambda: BoardNetwork(config.channels), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this reader to labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

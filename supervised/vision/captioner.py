@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.language.caption_grammars import STILLS, parse
 from supervised.language.constrained_decoding import ConstrainedDecoder
@@ -136,7 +136,7 @@ class Speaker(nn.Module):
 class Captions:
     """Training examples of the captioner: images, a share `shrunk` of them downscaled, and token indices."""
 
-    def __init__(self, views: Views, words: Sequence[str], shrunk: float) -> None:
+    def __init__(self, views: Dataset, words: Sequence[str], shrunk: float) -> None:
         self._views, self._shrunk = views, shrunk
         number = {word: i for i, word in enumerate(words, start=1)}
         said = [[number[token] for token in split(truth.caption or "")] for truth in views.truths]
@@ -150,7 +150,7 @@ class Captions:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """Images (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64, begun and padded with `NOTHING`."""
-        rgb = self._views.rgb[rows]
+        rgb = self._views.values[rows]
         for i in np.flatnonzero(generator.random(len(rows)) < self._shrunk):
             rgb[i] = blurred(rgb[i])
         return {"rgb": rgb, "tokens": self._tokens[rows]}
@@ -193,7 +193,7 @@ class CaptionerModel(BaseModel[Speaker]):
         super().__init__(lambda: Speaker(config.channels, len(words)), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this captioner to captioned images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.grading import Kind
 from supervised.tensors import Precision
@@ -84,7 +84,7 @@ class ClassifierNetwork(nn.Module):
 class Labelled:
     """Training examples of the classifier: images and class indices."""
 
-    def __init__(self, views: Views, classes: Sequence[str]) -> None:
+    def __init__(self, views: Dataset, classes: Sequence[str]) -> None:
         number = {name: i for i, name in enumerate(classes)}
         self._views = views
         self._label = np.array([number[truth.label or ""] for truth in views.truths], np.int64)
@@ -95,7 +95,7 @@ class Labelled:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8 and ``label`` (B,) int64."""
-        return {"rgb": self._views.rgb[rows], "label": self._label[rows]}
+        return {"rgb": self._views.values[rows], "label": self._label[rows]}
 
 
 def shrunk(rgb: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class ClassifierModel(BaseModel[ClassifierNetwork]):
         self.config, self.classes = config, classes
         super().__init__(lambda: ClassifierNetwork(config.channels, len(classes)), seed=seed, device=device)
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this classifier to labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Fit, FitOptions, Loss
 from supervised.tensors import Precision
 from supervised.vision.unet import UNet, padded
@@ -96,9 +96,9 @@ class Mirrored:
     A mirrored walker is one that faces the other way: its right limbs keep their warm colours.
     """
 
-    def __init__(self, views: Views, targets: Targets, height: int, *, mirror: bool) -> None:
+    def __init__(self, views: Dataset, targets: Targets, height: int, *, mirror: bool) -> None:
         self._views, self._targets, self._mirror = views, targets, mirror
-        tall, wide = views.rgb.shape[1:3]
+        tall, wide = views.values.shape[1:3]
         self._grid = Grid.of_height((tall, wide), height)
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Mirrored:
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, h, w, 3) uint8 at the network's scale, and the targets by name."""
         mirrored = (generator.random(len(rows)) < 0.5) & self._mirror
-        rgb = self._grid.taken(self._views.rgb[rows])
+        rgb = self._grid.taken(self._views.values[rows])
         rgb[mirrored] = rgb[mirrored, :, ::-1]
         truths = [self._views.truths[row] for row in rows]
         return {"rgb": rgb} | self._targets(truths, mirrored, self._grid)
@@ -124,7 +124,9 @@ class Dense(BaseModel[UNet]):
         super().__init__(lambda: UNet(INPUTS, config.channels, outputs, LEVELS), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def fit_maps(self, loss: Loss, targets: Targets, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit_maps(
+        self, loss: Loss, targets: Targets, train: Dataset, validation: Dataset, *, seed: int
+    ) -> Fit:
         """A fit of the output maps to the `targets` of labelled images."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

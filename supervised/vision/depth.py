@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.vision.dense import Dense, DenseConfig, Grid, grown, inputs_of
@@ -65,7 +65,7 @@ class DepthModel(Dense):
     def __init__(self, config: Depth, seed: int, device: str) -> None:
         super().__init__(config, 4 * 2, seed, device)
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this estimator to images with depth maps."""
         return self.fit_maps(depth_loss, metres, train, validation, seed=seed)
 

@@ -22,7 +22,8 @@ from torch.nn import functional
 
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.views import Views, together
+from supervised.data.dataset import Dataset
+from supervised.data.views import together
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.grading import Kind
 from supervised.tensors import Precision
@@ -110,10 +111,10 @@ def waves(x: Tensor) -> Tensor:
 class Targets:
     """Training examples of the detector: images with target maps of centres and boxes."""
 
-    def __init__(self, views: Views, classes: Sequence[str]) -> None:
+    def __init__(self, views: Dataset, classes: Sequence[str]) -> None:
         self._views = views
         self._number = {name: i for i, name in enumerate(classes)}
-        height, width = views.rgb.shape[1:3]
+        height, width = views.values.shape[1:3]
         self._cells = padded(height, DIVISOR) // STRIDE, padded(width, DIVISOR) // STRIDE
 
     def __len__(self) -> int:
@@ -135,7 +136,7 @@ class Targets:
             if truth.boxes is None or not len(truth.boxes):
                 continue
             self._write(truth.boxes, truth.labels, centre[b], reach[b])
-        return {"rgb": self._views.rgb[rows], "centre": centre, "reach": reach}
+        return {"rgb": self._views.values[rows], "centre": centre, "reach": reach}
 
     def _write(self, boxes: Array, labels: Sequence[str], centre: Array, reach: Array) -> None:
         """Write one image's K objects into its ``centre`` (C, h, w) and ``reach`` (4, h, w)."""
@@ -228,7 +229,7 @@ class DetectorModel(BaseModel[DetectorNetwork]):
         )
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this detector to images with boxes."""
         options = FitOptions(
             learning_rate=self.config.learning_rate,

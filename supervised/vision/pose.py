@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.data.views import Views, together
+from supervised.data.dataset import Dataset
+from supervised.data.views import together
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of
@@ -76,7 +77,7 @@ class PoseModel(Dense):
         super().__init__(config, 2 * len(names), seed, device)
         self.names = names
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this estimator to images with keypoints."""
         return self.fit_maps(pose_loss, joints, train, validation, seed=seed)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.records import Array, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
 from supervised.metrics.grading import Kind
 from supervised.vision.dense import Dense, DenseConfig, Grid, grown, inputs_of
@@ -66,7 +66,7 @@ class SegmenterModel(Dense):
         super().__init__(config, 4 * len(classes), seed, device)
         self.classes = classes
 
-    def fit(self, train: Views, validation: Views, *, seed: int) -> Fit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this segmenter to images with masks."""
         return self.fit_maps(segmentation_loss, parts, train, validation, seed=seed)
 

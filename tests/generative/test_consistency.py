@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from generative.conditions import ConditionError
-from generative.data.collection import Collection
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion.consistency import OneStep, importance, one_step_loss, solver_step, timesteps
 from generative.diffusion.image_diffusion import Diffusion, noised
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 TINY = {"channels": (16, 16), "fold": 2, "batch_size": 8}
 ONCE = SampleOptions(steps=1)
@@ -24,7 +25,7 @@ def corners(n=64, seed=0):
     labels = np.arange(n) % 2
     for i, (row, column) in enumerate(generator.integers(0, 2, (n, 2)) * 4):
         values[i, row : row + 4, column : column + 4, labels[i]] = 220
-    return Collection(values, labels.astype(np.int64), ("red", "green"), np.arange(n))
+    return Dataset(values=values, labels=LabelColumn(labels, ("red", "green")), episodes=np.arange(n))
 
 
 def student(seed=0, **fields):

@@ -9,7 +9,6 @@ from PIL import Image
 
 from generative.data import boards, catalog, emoji, stamps
 from generative.data.catalog import DATA, collected
-from generative.data.collection import Collection, Spec, joined
 from generative.data.data_request import DataError, DataRequest
 from generative.data.frames import Shrunk
 from sim.atari.truth import classes
@@ -17,6 +16,8 @@ from sim.catalog import make_worlds
 from sim.fields import FieldError
 from sim.records import Decision
 from sim.storage.episodes import new_dataset, record
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset, Spec
 from supervised.language.caption_grammars import GRAMMARS
 
 SMALL = {
@@ -34,14 +35,12 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def collection(n=12, episodes=4, classes=2, seed=0):
+def examples(n=1_000, episodes=100, classes=2, seed=0):
     generator = np.random.default_rng(seed)
-    return Collection(
-        values=generator.standard_normal((n, 2)).astype(np.float32),
-        labels=np.arange(n) % classes,
-        label_names=tuple("abc"[:classes]),
+    return Dataset(
+        values=ArrayColumn(generator.standard_normal((n, 2)).astype(np.float32), ("x", "y")),
+        labels=LabelColumn(np.arange(n) % classes, tuple("abc"[:classes])),
         episodes=np.arange(n) * episodes // n,
-        axes=("x", "y"),
     )
 
 
@@ -70,42 +69,9 @@ def test_no_episode_is_on_both_sides_and_every_class_is_on_one(name):
 
 
 def test_what_is_held_out_is_about_the_share_asked_for_where_classes_share_episodes():
-    found = collection(n=1_000, episodes=100)
+    found = examples()
     _, validation = found.parted(0.1, seed=0)
     assert 100 <= len(validation) <= 130
-
-
-def test_one_episode_cannot_be_parted():
-    with pytest.raises(ValueError, match="one episode"):
-        collection(episodes=1).parted(0.1)
-
-
-def test_joined_collections_keep_labels_and_keep_episodes_apart():
-    both = joined([collection(), collection(classes=3, seed=1)])
-    assert both.label_names == ("a", "b", "c") and len(set(both.episodes.tolist())) == 8
-    assert np.array_equal(both.labels, np.concatenate([np.arange(12) % 2, np.arange(12) % 3]))
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"labels": np.array([0, 5])}, "labels must be"),
-        ({"episodes": np.zeros(3, np.int64)}, "3 episodes for 2"),
-        ({"captions": ("one",)}, "1 captions for 2"),
-        ({"axes": ("x",)}, "1 axes for 2"),
-        ({"values": np.zeros((2, 2))}, "float64"),
-    ],
-)
-def test_a_collection_refuses_parts_that_do_not_fit(change, words):
-    parts = {
-        "values": np.zeros((2, 2), np.float32),
-        "labels": np.zeros(2, np.int64),
-        "label_names": ("a",),
-        "episodes": np.arange(2),
-        "axes": ("x", "y"),
-    }
-    with pytest.raises(ValueError, match=words):
-        Collection(**(parts | change))
 
 
 def test_captions_of_frames_say_what_the_simulator_knows():
@@ -144,7 +110,7 @@ def test_a_board_is_read_back_exactly_and_in_spite_of_noise():
 def test_what_is_read_back_is_what_was_made(monkeypatch, tmp_path):
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
     first = collected("states/pong", 4)
-    (file,) = tmp_path.rglob("*.npz")
+    (file,) = tmp_path.rglob("*.safetensors")
     second = collected("states/pong", 4)
     for name in ("values", "labels", "episodes"):
         assert np.array_equal(getattr(first, name), getattr(second, name))

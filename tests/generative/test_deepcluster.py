@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from generative.data.collection import Collection
 from generative.metrics.clusters import nmi_beside_pixels
 from generative.models.deepcluster import DeepCluster, Disturbed, disturbed, k_means, without_empty
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 FREE, OPTIONS = Condition(), SampleOptions()
 SMALL = {
@@ -33,7 +34,9 @@ def shapes(n, seed, side=16):
         light = (a, b, a ^ b)[label][..., None]
         one, other = generator.integers(120, 256, 3), generator.integers(0, 80, 3)
         values[i] = np.where(light, one, other)
-    return Collection(values, labels, ("lying", "standing", "chequered"), np.arange(n))
+    return Dataset(
+        values=values, labels=LabelColumn(labels, ("lying", "standing", "chequered")), episodes=np.arange(n)
+    )
 
 
 def trained(updates, seed=0, clusters=3, n=240):

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from generative.conditions import ConditionError
-from generative.data.collection import Collection
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion import pixel_maps as canvas_module
 from generative.diffusion.guidance import guided, labels_of
@@ -22,6 +21,8 @@ from generative.diffusion.sampling import denoise, generators
 from generative.diffusion.schedule import SCHEDULERS, alpha_at, angles, quiet, scheduler
 from sim.records import Budget, Condition, SampleOptions
 from sim.storage.checkpoints import load_checkpoint, make_card, save_checkpoint
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 TINY = {"channels": (16, 16), "fold": 2, "batch_size": 8}
 FEW = SampleOptions(steps=4)
@@ -35,7 +36,7 @@ def squares(n=64, side=8, seed=0):
     labels = np.arange(n) % 2
     for i, (row, column) in enumerate(generator.integers(0, 2, (n, 2)) * side // 2):
         values[i, row : row + side // 2, column : column + side // 2, labels[i]] = 220
-    return Collection(values, labels.astype(np.int64), ("red", "green"), np.arange(n))
+    return Dataset(values=values, labels=LabelColumn(labels, ("red", "green")), episodes=np.arange(n))
 
 
 def model(seed=0, **fields):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from generative.data.catalog import collected
-from generative.data.collection import Collection
 from generative.metrics.distances import frechet_distance
 from generative.metrics.encoder import SHIPPED, Encoder, ProbeTargets, RandomEncoder, load_encoder, shipped
 from sim.records import Budget, Percept
 from sim.storage.checkpoints import CheckpointError
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 
 def dots(n, seed):
@@ -29,12 +30,17 @@ def dots(n, seed):
         facts = {"always": 3} | ({"x": int(x[i])} if shown else {})
         box = np.array([[x[i], y[i], x[i] + 8, y[i] + 8]], np.float32)[: int(shown)]
         truths.append(Percept("truth", boxes=box, labels=("square",) * int(shown), facts=facts))
-    return Collection(pictures, labels, ("black", "blue"), np.arange(n), (), tuple(truths))
+    return Dataset(
+        values=pictures,
+        labels=LabelColumn(labels, ("black", "blue")),
+        episodes=np.arange(n),
+        truths=tuple(truths),
+    )
 
 
 def test_questions_are_found_in_the_truths():
-    collection = dots(200, 0)
-    asked = ProbeTargets.about(collection)
+    dataset = dots(200, 0)
+    asked = ProbeTargets.about(dataset)
     assert set(asked.numbers) == {
         *(
             f"{game}: {name}"
@@ -43,13 +49,13 @@ def test_questions_are_found_in_the_truths():
         ),
         *(f"blue: {name}, there" for name in ("x", "square, across", "square, down", "square, how many")),
     }
-    values, known = asked.answers(collection)
-    of_blue = collection.labels == 1
+    values, known = asked.answers(dataset)
+    of_blue = dataset.labels == 1
     there, x = asked.numbers.index("blue: x, there"), asked.numbers.index("blue: x")
     np.testing.assert_array_equal(known[:, there], of_blue)
-    shown = np.array(["x" in truth.facts for truth in collection.truths])
+    shown = np.array(["x" in truth.facts for truth in dataset.truths])
     np.testing.assert_array_equal(known[:, x], of_blue & shown)
-    true = np.array([truth.facts.get("x", 0) for truth in collection.truths])
+    true = np.array([truth.facts.get("x", 0) for truth in dataset.truths])
     back = values[known[:, x], x] * asked.scale[x] + asked.mean[x]
     np.testing.assert_allclose(back, true[known[:, x]], atol=1e-4)
 
@@ -62,7 +68,9 @@ def test_answers_are_read_back_as_whole_numbers_of_things_that_are_there():
 
 
 def test_pictures_without_truths_teach_nothing():
-    bare = Collection(np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.int64), ("all",), np.arange(2))
+    bare = Dataset(
+        values=np.zeros((2, 8, 8, 3), np.uint8), labels=LabelColumn.one("all", 2), episodes=np.arange(2)
+    )
     with pytest.raises(ValueError, match="truths"):
         ProbeTargets.about(bare)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from generative.data.collection import Collection
 from generative.models.flow import Flow
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 FREE, OPTIONS = Condition(), SampleOptions()
 SMALL = {"channels": 24, "transforms": 2, "batch_size": 128, "ema": 0.9}
@@ -19,7 +20,11 @@ SMALL = {"channels": 24, "transforms": 2, "batch_size": 128, "ema": 0.9}
 def collection(values, labels=None, names=("all",)):
     labels = np.zeros(len(values), np.int64) if labels is None else labels
     axes = tuple(f"x{i}" for i in range(values.shape[1]))
-    return Collection(values.astype(np.float32), labels, names, np.arange(len(values)), axes=axes)
+    return Dataset(
+        values=ArrayColumn(values.astype(np.float32), axes),
+        labels=LabelColumn(labels, names),
+        episodes=np.arange(len(values)),
+    )
 
 
 def moons(n, seed):

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from generative.data.collection import Collection
 from generative.models.gan import GAN, GANNetwork, gan_loss, pairing, scored
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 FREE, OPTIONS = Condition(), SampleOptions()
 TINY = {"latents": 8, "channels": 8, "widest": 16, "batch_size": 8, "ema": 0.9}
@@ -20,7 +21,11 @@ TINY = {"latents": 8, "channels": 8, "widest": 16, "batch_size": 8, "ema": 0.9}
 def vectors(values, labels=None, names=("all",)):
     labels = np.zeros(len(values), np.int64) if labels is None else labels
     axes = tuple(f"x{i}" for i in range(values.shape[1]))
-    return Collection(values.astype(np.float32), labels, names, np.arange(len(values)), axes=axes)
+    return Dataset(
+        values=ArrayColumn(values.astype(np.float32), axes),
+        labels=LabelColumn(labels, names),
+        episodes=np.arange(len(values)),
+    )
 
 
 def pictures(n, seed, size=8):
@@ -30,7 +35,9 @@ def pictures(n, seed, size=8):
     rgb = np.where(labels, 200, 40)[:, None, None, None] * np.ones((n, size, size, 3))
     for picture, label, (y, x) in zip(rgb, labels, generator.integers(0, size - 3, (n, 2)), strict=True):
         picture[y : y + 3, x : x + 3] = 40 if label else 200
-    return Collection(rgb.astype(np.uint8), labels, ("dark", "light"), np.arange(n))
+    return Dataset(
+        values=rgb.astype(np.uint8), labels=LabelColumn(labels, ("dark", "light")), episodes=np.arange(n)
+    )
 
 
 def test_the_pairing_by_hand():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from generative.data.collection import Collection, Spec
 from generative.models.image_flow import ImageFlow, dequantization_log_normalizer, from_rgb, image_flow_loss
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset, Spec
 
 FREE, OPTIONS = Condition(), SampleOptions()
 TINY = {"patch": 2, "channels": 16, "blocks": 3, "layers": 1, "batch_size": 8, "ema": 0.9}
@@ -23,7 +24,7 @@ def pictures(n, seed):
     labels = generator.integers(2, size=n)
     grey = np.where(labels, 190, 60) + generator.integers(-20, 21, n)
     rgb = (grey[:, None, None, None] * np.ones((n, 4, 4, 3))).astype(np.uint8)
-    return Collection(rgb, labels, SPEC.label_names, np.arange(n))
+    return Dataset(values=rgb, labels=LabelColumn(labels, SPEC.label_names), episodes=np.arange(n))
 
 
 def stirred(seed=0, **config):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.data.collection import Collection
 from generative.latents import RIDGE, linear, named_axes, principal_axes, spherical, told
 from sim.records import Percept
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 
 def test_lines_and_arcs_begin_and_end_where_they_should():
@@ -44,27 +45,25 @@ def examples(n=400, seed=0):
         for p, q in zip(place, noise, strict=True)
     ]
     truths[0] = Percept("truth", facts={"lives": 3})  # nothing else is told of this one
-    collection = Collection(
-        np.zeros((n, 1), np.float32),
-        np.zeros(n, np.int64),
-        ("game",),
-        np.arange(n) // 10,
+    dataset = Dataset(
+        values=ArrayColumn(np.zeros((n, 1), np.float32), ("x",)),
+        labels=LabelColumn.one("game", n),
+        episodes=np.arange(n) // 10,
         truths=tuple(truths),
-        axes=("x",),
     )
-    return z.astype(np.float32), collection
+    return z.astype(np.float32), dataset
 
 
 def test_facts_are_a_table_of_the_examples_that_tell_all():
-    _, collection = examples()
-    rows, names, values = told(collection)
+    _, dataset = examples()
+    rows, names, values = told(dataset)
     assert rows.tolist() == list(range(1, 400)) and names == ("place", "noise", "lives")
-    assert values[0].tolist() == list(collection.truths[1].facts.values())
+    assert values[0].tolist() == list(dataset.truths[1].facts.values())
 
 
 def test_an_axis_is_named_by_the_fact_it_moves_and_moves_it_by_as_much_as_it_says():
-    z, collection = examples()
-    axes = named_axes(z, collection)
+    z, dataset = examples()
+    axes = named_axes(z, dataset)
     assert [axis.name for axis in axes] == ["place", "noise"], "what never changes has no axis"
     place, noise = axes
     assert place.r2 > 0.99 and noise.r2 < 0.1
@@ -78,10 +77,10 @@ def test_an_axis_is_named_by_the_fact_it_moves_and_moves_it_by_as_much_as_it_say
 
 
 def test_latents_of_more_numbers_than_examples_give_the_axes_of_the_large_system():
-    z, collection = examples(120)
+    z, dataset = examples(120)
     wide = np.concatenate([z, np.random.default_rng(1).standard_normal((120, 300), np.float32)], 1)
-    axes = {axis.name: axis for axis in named_axes(wide, collection)}
-    fact = np.array([truth.facts["place"] for truth in collection.truths[1:]], float)
+    axes = {axis.name: axis for axis in named_axes(wide, dataset)}
+    fact = np.array([truth.facts["place"] for truth in dataset.truths[1:]], float)
     moved = wide[1:].astype(float) - wide[1:].mean(0, dtype=float)
     gram = moved.T @ moved
     gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
@@ -93,8 +92,8 @@ def test_latents_of_more_numbers_than_examples_give_the_axes_of_the_large_system
 
 
 def test_few_examples_name_no_axis():
-    z, collection = examples()
-    assert named_axes(z[:20], collection.take(np.arange(20))) == []
+    z, dataset = examples()
+    assert named_axes(z[:20], dataset.take(np.arange(20))) == []
 
 
 def test_a_latent_space_as_wide_as_a_picture_is_not_probed():

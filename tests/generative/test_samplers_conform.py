@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from generative.catalog import SAMPLERS
-from generative.data.collection import Collection
 from sim.catalog import load
 from sim.conformance import check_sampler
 from sim.protocols import Distillable
 from sim.records import Budget
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 
 def pictures(n=24, side=16, seed=0):
@@ -22,7 +23,9 @@ def pictures(n=24, side=16, seed=0):
         values[i, row : row + 4, column : column + 4, labels[i]] = 220
     names = ("red", "green")
     captions = tuple(f"a {names[label]} square" for label in labels)
-    return Collection(values, labels.astype(np.int64), names, np.arange(n) // 2, captions)
+    return Dataset(
+        values=values, labels=LabelColumn(labels, names), episodes=np.arange(n) // 2, captions=captions
+    )
 
 
 def vectors(n=64, seed=0):
@@ -30,15 +33,19 @@ def vectors(n=64, seed=0):
     generator = np.random.default_rng(seed)
     along, noise = generator.standard_normal((n, 1)), generator.standard_normal((n, 3))
     values = (along * [1, -2, 30] + 0.1 * noise + [0, 5, 0]).astype(np.float32)
-    return Collection(values, np.zeros(n, np.int64), ("all",), np.arange(n) // 4, axes=("x", "y", "z"))
+    return Dataset(
+        values=ArrayColumn(values, ("x", "y", "z")),
+        labels=LabelColumn.one("all", n),
+        episodes=np.arange(n) // 4,
+    )
 
 
 def fresh(name, seed=0):
     """A sampler of the catalogue for the first kind of data that it learns."""
     config = load(SAMPLERS, name, "sampler")()
-    for collection in (pictures(), vectors()):
+    for dataset in (pictures(), vectors()):
         try:
-            return config.build(collection.spec(), seed=seed, device="cpu"), collection
+            return config.build(dataset.spec(), seed=seed, device="cpu"), dataset
         except ValueError:
             continue
     raise AssertionError(f"{name} learns neither pictures nor vectors")
@@ -46,16 +53,16 @@ def fresh(name, seed=0):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samplers_keep_every_promise(name):
-    model, collection = fresh(name)
-    check_sampler(model, collection.values)
-    train, validation = collection.parted(0.2)
+    model, dataset = fresh(name)
+    check_sampler(model, dataset.values)
+    train, validation = dataset.parted(0.2)
     if isinstance(model, Distillable):
         model.learn_from(model.weights())
     fit = model.fit(train, validation, seed=0)
     *_, last = fit.learn(Budget(updates=2))
     assert last.updates == 2 and np.isfinite(last.metrics["train_loss"])
     model.load_weights(fit.weights())
-    check_sampler(model, collection.values)
+    check_sampler(model, dataset.values)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

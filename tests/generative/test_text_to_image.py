@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from generative.conditions import ConditionError
-from generative.data.collection import Collection
 from generative.diffusion.mean_image import coordinates
 from generative.diffusion.schedule import SCHEDULERS, angles
 from generative.diffusion.text_to_image import (
@@ -23,6 +22,8 @@ from generative.diffusion.text_to_image import (
 )
 from sim.records import Condition, SampleOptions
 from sim.storage.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 TINY = {"channels": (32, 32), "fold": 2, "batch_size": 16, "width": 16, "depth": 1}
 PLACES = {(0, 0): "high on the left", (0, 1): "high on the right", (1, 0): "low on the left"}
@@ -40,7 +41,9 @@ def told_squares(n=96, seed=0):
         (row, column), colour = places[generator.integers(3)], int(generator.integers(2))
         picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4, colour] = 220
         captions.append(f"A {COLOURS[colour]} square is {PLACES[row, column]}.")
-    return Collection(values, np.zeros(n, np.int64), ("square",), np.arange(n), tuple(captions))
+    return Dataset(
+        values=values, labels=LabelColumn.one("square", n), episodes=np.arange(n), captions=tuple(captions)
+    )
 
 
 def model(seed=0, **fields):
@@ -171,7 +174,9 @@ def test_what_it_cannot_do_without_is_not_left_out():
 
 
 def test_data_without_captions_are_refused():
-    plain = Collection(np.zeros((2, 8, 8, 3), np.uint8), np.zeros(2, np.int64), ("all",), np.arange(2))
+    plain = Dataset(
+        values=np.zeros((2, 8, 8, 3), np.uint8), labels=LabelColumn.one("all", 2), episodes=np.arange(2)
+    )
     with pytest.raises(ValueError, match="have no captions"):
         TextToImage().build(plain.spec(), seed=0)
 
@@ -254,7 +259,9 @@ def thirds(n, seed):
         y, x = generator.integers(0, 11, 2)
         picture[y : y + 2, x : x + 2] = 220
         captions.append(f"The square is {ROWS[int((y + 0.5) // 4)]} {COLUMNS[int((x + 0.5) // 4)]}.")
-    return Collection(values, np.zeros(n, np.int64), ("square",), np.arange(n), tuple(captions))
+    return Dataset(
+        values=values, labels=LabelColumn.one("square", n), episodes=np.arange(n), captions=tuple(captions)
+    )
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from generative.conditions import ConditionError
-from generative.data.collection import Collection, Spec
 from generative.models.vae import (
     VAE,
     Pictures,
@@ -22,6 +21,8 @@ from generative.models.vae import (
     vae_loss,
 )
 from sim.records import Budget, Condition, SampleOptions
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset, Spec
 from supervised.tensors import to_arrays
 
 SPEC = Spec((8, 8, 3), ("left", "right"))
@@ -35,7 +36,7 @@ def halves(n=160, seed=0):
     for i, at in enumerate(generator.integers(0, 3, n)):
         column = at + 4 * labels[i]
         values[i, 1:7, column : column + 2] = (200, 180, 40)
-    return Collection(values, labels.astype(np.int64), SPEC.label_names, np.arange(n) // 4)
+    return Dataset(values=values, labels=LabelColumn(labels, SPEC.label_names), episodes=np.arange(n) // 4)
 
 
 def fitted(updates=200):

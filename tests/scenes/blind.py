@@ -28,7 +28,7 @@ class Brightness(torch.nn.Module):
 
 class Means:
     def __init__(self, views):
-        self._mean = views.rgb.mean(axis=(1, 2, 3)).astype(np.float32) / 255
+        self._mean = views.values.mean(axis=(1, 2, 3)).astype(np.float32) / 255
 
     def __len__(self):
         return len(self._mean)

@@ -18,7 +18,7 @@ from scenes.cli.main import main
 from scenes.collecting.command import MOST_WORLDS
 from sim.catalog import make_world
 from sim.storage.checkpoints import load_card
-from sim.storage.episodes import Dataset
+from sim.storage.episodes import EpisodeWriter
 
 POLE = 'title = "Own"\n[world]\nuse = "gym/CartPole-v1"\nnum_envs = 2\n[agent]\nuse = "random"\n'
 SHORT = ("--set", "world.max_frames=400")
@@ -27,13 +27,13 @@ SHORT = ("--set", "world.max_frames=400")
 KILLED = """
 import os, signal
 from scenes.cli.main import main
-from sim.storage.episodes import Dataset
-add = Dataset.add
+from sim.storage.episodes import EpisodeWriter
+add = EpisodeWriter.add
 def killed(dataset, take):
     add(dataset, take)
     if dataset.episodes == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-Dataset.add = killed
+EpisodeWriter.add = killed
 main(["collect", "own.toml", "--episodes", "9", "--out", "x"])
 """
 
@@ -103,14 +103,14 @@ def test_steps_alone_record_as_many_episodes_as_it_takes(capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_whole_episodes_so_far(capsys, monkeypatch, number):
-    add = Dataset.add
+    add = EpisodeWriter.add
 
     def interrupted_at_the_third(dataset, take):
         add(dataset, take)
         if dataset.episodes == 3:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(Dataset, "add", interrupted_at_the_third)
+    monkeypatch.setattr(EpisodeWriter, "add", interrupted_at_the_third)
     found, said = collect(capsys, "own.toml", "--episodes", "50", "--out", "x", code=130)
     assert 3 <= found["episodes"] <= 4  # two worlds may end at one step
     assert f"interrupted; {found['episodes']} whole episodes" in said

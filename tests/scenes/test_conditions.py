@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from generative.data.boards import read_board
-from generative.data.collection import Collection, Spec
 from scenes.sampling.conditions import AskingError, asked
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset, Spec
 
 FRAMES = Spec((64, 64, 3), ("breakout", "pong"), words=("ball", "is", "low", "the", "."))
 BOARDS = Spec((64, 64, 3), ("board",))
@@ -18,7 +19,7 @@ JOINTS = Spec((3,), ("walker2d",), axes=("rootz", "thigh_joint", "leg_joint"))
 
 def held_out():
     values = np.arange(2, dtype=np.uint8)[:, None, None, None] * np.ones((2, 64, 64, 3), np.uint8)
-    return Collection(values, np.zeros(2, np.int64), ("a",), np.arange(2))
+    return Dataset(values=values, labels=LabelColumn.one("a", 2), episodes=np.arange(2))
 
 
 def nothing():
@@ -49,8 +50,10 @@ def test_masks_are_boxes_files_or_axes(tmp_path):
 
 
 def test_joints_to_be_filled_in_are_named():
-    joints = Collection(
-        np.eye(3, dtype=np.float32), np.zeros(3, np.int64), ("walker2d",), np.arange(3), axes=JOINTS.axes
+    joints = Dataset(
+        values=ArrayColumn(np.eye(3, dtype=np.float32), JOINTS.axes),
+        labels=LabelColumn.one("walker2d", 3),
+        episodes=np.arange(3),
     )
     condition = asked(["frame=2", "mask=rootz, leg_joint"], JOINTS, lambda: joints)
     assert condition.mask.tolist() == [True, False, True] and condition.frame.tolist() == [0, 0, 1]
@@ -97,7 +100,9 @@ def test_wrong_wishes_are_refused_by_name(pairs, spec, words, tmp_path, monkeypa
         joints = np.eye(3, dtype=np.float32)
 
         def examples():
-            return Collection(joints, np.zeros(3, np.int64), ("a",), np.arange(3), axes=JOINTS.axes)
+            return Dataset(
+                values=ArrayColumn(joints, JOINTS.axes), labels=LabelColumn.one("a", 3), episodes=np.arange(3)
+            )
 
     with pytest.raises(AskingError, match=words):
         asked(pairs, spec, examples)

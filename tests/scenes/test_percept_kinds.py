@@ -125,7 +125,7 @@ def test_another_agent_plays_in_graded_pictures(tmp_path):
     config = perception_config(scene)
     takings = [(CaptureSpec("boxes", 4, 3, every=40), player) for player in (own, other)]
     one, two = (scene_views(scene, config, taking, player) for taking, player in takings)
-    differ = [not np.array_equal(a, b) for a, b in zip(one.rgb, two.rgb, strict=True)]
+    differ = [not np.array_equal(a, b) for a, b in zip(one.values, two.values, strict=True)]
     assert any(differ[::2]) and not any(differ[1::2]), "it plays in every second world, chance in the others"
 
 
@@ -139,7 +139,7 @@ def test_a_scene_says_whether_walkers_are_seen_as_people_watch_them():
     for change, alike in (([], True), (["perception.0.as_watched=false"], False)):
         scene = load_scene("walker-eye", change)
         views = scene_views(scene, perception_config(scene), CaptureSpec("keypoints", 3, 5), CHANCE)
-        assert all(np.array_equal(rgb[:8], sky) == alike for rgb in views.rgb)
+        assert all(np.array_equal(rgb[:8], sky) == alike for rgb in views.values)
 
 
 def test_a_checkpoint_of_another_world_does_not_grade(tmp_path, capsys):

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from generative.data.catalog import collected
-from generative.data.split import HASHED, SHUFFLED
 from scenes.build.samplers import sampler_config
 from scenes.cli.main import main
 from scenes.data import sampler_data
@@ -27,6 +26,7 @@ from scenes.evaluation.samplers import REAL
 from scenes.schema import SceneError, load_scene, shipped_scenes
 from scenes.training.samplers import SamplerTrainee
 from sim.storage.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
+from supervised.data.split import HASHED, SHUFFLED
 
 SCENE = """
 title = "Digits"
@@ -194,7 +194,7 @@ def test_a_run_from_before_goes_on_with_what_it_held_out(file):
 def test_one_episode_is_named_with_its_scene(file, monkeypatch):
     whole = collected("digits", 40)
     monkeypatch.setattr(
-        sampler_data, "collected", lambda *_, **__: replace(whole, episodes=np.zeros(len(whole), np.int64))
+        sampler_data, "collected", lambda *_, **__: whole.assign(episodes=np.zeros(len(whole), np.int64))
     )
     scene = load_scene(file)
     with pytest.raises(SceneError, match=r'digits\.toml, data = "digits": there is but one episode'):

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.data.collection import Collection
 from generative.diffusion.schedule import SCHEDULERS
 from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
@@ -27,6 +26,8 @@ from scenes.sampling.gallery_export import GalleryExport
 from scenes.schema import load_scene, shipped_scenes
 from sim.records import Condition, Percept, SampleOptions
 from sim.storage.checkpoints import load_checkpoint
+from supervised.data.columns import LabelColumn
+from supervised.data.dataset import Dataset
 
 SCENE = """
 title = "Digits, dreamt"
@@ -145,8 +146,12 @@ class Obedient:
 
 def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():
     low, high = (f"The ball is {h} on the left; {STATE}" for h in ("low", "high"))
-    data = Collection(np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int64), ("pong",), np.arange(4),
-                      captions=(low, high, low, ""))  # fmt: skip
+    data = Dataset(
+        values=np.zeros((4, 8, 8, 3), np.uint8),
+        labels=LabelColumn.one("pong", 4),
+        episodes=np.arange(4),
+        captions=(low, high, low, ""),
+    )
     judge = SampleScorer("frames/pong", Examples(data, data, data.spec()), "cpu")
     judge.__dict__["reader"] = SimpleNamespace(
         perceive=lambda pictures: [Percept("model", caption=low) for _ in pictures]
@@ -336,7 +341,11 @@ def test_what_takes_one_step_takes_no_other_number_and_no_scheduler(diffusing, t
 class Painter:
     """Paints all pixels alike: as bright as its first latent number, which is 100 for "b" and 0 for "a"."""
 
-    spec = Collection(np.zeros((2, 2, 2, 3), np.uint8), np.arange(2), ("a", "b"), np.arange(2)).spec()
+    spec = Dataset(
+        values=np.zeros((2, 2, 2, 3), np.uint8),
+        labels=LabelColumn(np.arange(2), ("a", "b")),
+        episodes=np.arange(2),
+    ).spec()
     config = SimpleNamespace()  # as a flow's, whose latent numbers are no key
 
     def drawn(self, n, label, seed):
@@ -347,7 +356,11 @@ class Painter:
 
 
 def test_a_traversal_passes_through_the_class_that_is_asked_for():
-    data = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
+    data = Dataset(
+        values=np.zeros((4, 2, 2, 3), np.uint8),
+        labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
+        episodes=np.arange(4),
+    )
     judge = SampleScorer("paint", Examples(data, data, data.spec()), "cpu")
     studio = GalleryExport(Painter(), judge, 0, Condition(label="b"))
     (strip,) = studio.strips()
@@ -372,7 +385,11 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     ],
 )
 def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
-    examples = Collection(np.zeros((4, 2, 2, 3), np.uint8), np.arange(4) % 2, ("a", "b"), np.arange(4))
+    examples = Dataset(
+        values=np.zeros((4, 2, 2, 3), np.uint8),
+        labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
+        episodes=np.arange(4),
+    )
     judge = SampleScorer(data, Examples(examples, examples, examples.spec()), "cpu")
     judge.__dict__.update(readers)
     judge.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))

@@ -16,7 +16,7 @@ from sim.catalog import make_world, make_worlds, world_config
 from sim.records import Decision, Episode
 from sim.storage.episodes import (
     CHUNK_BYTES,
-    Column,
+    GrowingColumn,
     Pictured,
     RecordingError,
     Take,
@@ -152,7 +152,7 @@ def test_enough_steps_end_it_after_whole_episodes(tmp_path):
 
 def test_long_columns_come_back_whole_and_small(tmp_path):
     rows = [np.full(CHUNK_BYTES // 8, float(i)) for i in range(5)]  # a chunk each
-    column = Column(rows[0])
+    column = GrowingColumn(rows[0])
     for row in rows[1:]:
         column.append(row)
     assert column.nbytes < 2 * CHUNK_BYTES

@@ -13,7 +13,7 @@ from sim.chess.positions import positions
 from sim.chess.themes import dressed
 from sim.chess.truth import CORNERS, Place, truth_of
 from sim.records import Budget, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.metrics.answers import squares
 from supervised.vision.board_reader import (
     ALTERNATING,
@@ -50,7 +50,7 @@ def boards(n, seed, variation):
     for game in range(n):
         taken += [picture(b, STYLE, generator, SIDE, variation) for b in positions(seed + game, 8)]
     rgb, truths = zip(*taken[:n], strict=True)
-    return Views(np.stack(rgb), tuple(truths), np.arange(n))
+    return Dataset(values=np.stack(rgb), truths=tuple(truths), episodes=np.arange(n))
 
 
 def test_frames_by_hand():
@@ -108,7 +108,7 @@ def test_a_board_slides_to_where_it_lies():
 
 def test_squares_are_told_from_above_left_and_put_back_in_order():
     black = truth_of(FEW, Place.flat(128), 128, flipped=True)
-    views = Views(np.zeros((1, 128, 128, 3), np.uint8), (black,), np.zeros(1))
+    views = Dataset(values=np.zeros((1, 128, 128, 3), np.uint8), truths=(black,))
     batch = Boards(views).batch(np.array([0]), np.random.default_rng(0))
     seen = [PIECES[i] for i in batch["squares"][0]]
     # Black sits at the bottom: h1 is above left, and the queen of g1 beside it.
@@ -140,7 +140,7 @@ def test_first_looks_hold_nearly_all_of_the_board():
 def test_ideal_answers_give_the_truth_back():
     rgb, truth = picture(FEW, STYLE, np.random.default_rng(0), 160, VARIED)
     model = BoardReader(channels=4).build((), seed=0)
-    batch = Boards(Views(rgb[None], (truth,), np.zeros(1))).batch(np.array([0]), np.random.default_rng(0))
+    batch = Boards(Dataset(values=rgb[None], truths=(truth,))).batch(np.array([0]), np.random.default_rng(0))
     answers = torch.nn.functional.one_hot(torch.from_numpy(batch["squares"]), len(PIECES)).transpose(1, 2)
     turned = torch.from_numpy(2 * batch["turned"] - 1)
 

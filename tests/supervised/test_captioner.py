@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.language.caption_grammars import STILLS, parse
 from supervised.metrics import grade
 from supervised.vision.captioner import (
@@ -35,14 +35,13 @@ def roads(n, seed):
         picture[y : y + 16] = (220, 220, 60)
         facts = {"player y": y, "player score": 0, "enemy score": 0}
         truths.append(Percept("truth", caption=FREEWAY.write(facts)))
-    return Views(rgb, tuple(truths), np.arange(n))
+    return Dataset(values=rgb, truths=tuple(truths), episodes=np.arange(n))
 
 
 def test_sentences_in_numbers_by_hand():
-    views = Views(
-        np.zeros((2, 8, 8, 3), np.uint8),
-        tuple(Percept("truth", caption=c) for c in ("B a 1.", "A.")),
-        np.arange(2),
+    views = Dataset(
+        values=np.zeros((2, 8, 8, 3), np.uint8),
+        truths=tuple(Percept("truth", caption=c) for c in ("B a 1.", "A.")),
     )
     batch = Captions(views, ("1", "a", "b", "."), 0.0).batch(np.array([1, 0]), np.random.default_rng(0))
     assert batch["tokens"].tolist() == [[0, 2, 4, 0, 0], [0, 3, 2, 1, 4]]
@@ -103,7 +102,7 @@ def test_it_learns_to_say_where_things_are():
     for _ in fit.learn(Budget(updates=110)):
         pass
     held_out = roads(24, 3)
-    said = model.perceive(list(held_out.rgb))
+    said = model.perceive(list(held_out.values))
     assert grade("caption", said, held_out.truths, parse=parse)["state_exact"] > 0.9  # by chance a third
     assert len({percept.caption for percept in said}) == 3
 
@@ -130,9 +129,9 @@ def test_a_share_of_the_pictures_is_learned_as_small_as_samplers_draw():
     none, half, all_ = (
         Captions(views, WORDS, share).batch(rows, np.random.default_rng(0))["rgb"] for share in (0, 0.5, 1)
     )
-    assert np.array_equal(none, views.rgb)
-    assert all(np.array_equal(rgb, blurred(was)) for rgb, was in zip(all_, views.rgb, strict=True))
-    changed = [not np.array_equal(rgb, was) for rgb, was in zip(half, views.rgb, strict=True)]
+    assert np.array_equal(none, views.values)
+    assert all(np.array_equal(rgb, blurred(was)) for rgb, was in zip(all_, views.values, strict=True))
+    changed = [not np.array_equal(rgb, was) for rgb, was in zip(half, views.values, strict=True)]
     assert 10 <= sum(changed) <= 30
     point = np.zeros((210, 160, 3), np.uint8)
     point[100:104, 80:83] = 255

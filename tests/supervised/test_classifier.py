@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.metrics.grading import grade
 from supervised.vision.classifier import SIDE, Classifier, shrunk
 
@@ -24,7 +24,7 @@ def textures(count, seed):
     colour, noise = (generator.integers(low, high, size) for low, high, size in sizes)
     rgb = pattern * colour + noise
     truths = tuple(Percept("truth", label=NAMES[i]) for i in label)
-    return Views(rgb.astype(np.uint8), truths, np.arange(count))
+    return Dataset(values=rgb.astype(np.uint8), truths=truths, episodes=np.arange(count))
 
 
 def test_it_learns_patterns_and_says_how_sure_it_is():
@@ -32,7 +32,7 @@ def test_it_learns_patterns_and_says_how_sure_it_is():
     model = Classifier(channels=4, smoothing=0.0).build(NAMES, seed=0)
     for _ in model.fit(train, validation, seed=0).learn(Budget(updates=150)):
         pass
-    said = model.perceive(list(validation.rgb))
+    said = model.perceive(list(validation.values))
     found = grade("label", said, validation.truths)
     assert found["top1"] >= 0.95 and found["ece"] < 0.25
     assert all(1 / 3 <= percept.scores[0] <= 1 for percept in said)

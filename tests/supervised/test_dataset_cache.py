@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import fields
 
@@ -11,9 +12,10 @@ import torch
 
 from sim.records import Percept
 from supervised.data import dataset_cache, source_digest
+from supervised.data.array_file import write_arrays
+from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached, is_cached, one_thread
 from supervised.data.percept_arrays import pack_percepts, unpack_percepts
-from supervised.data.views import Views
 
 #: A value of every field of a percept that no other value is taken for.
 FULL = {
@@ -65,7 +67,7 @@ def test_every_field_of_a_percept_comes_back():
 
 def views(count=3):
     truths = tuple(Percept("truth", label="pong") for _ in range(count))
-    return Views(np.zeros((count, 2, 2, 3), np.uint8), truths, np.arange(count))
+    return Dataset(values=np.zeros((count, 2, 2, 3), np.uint8), truths=truths, episodes=np.arange(count))
 
 
 def request(**told):
@@ -83,24 +85,34 @@ def maker(made):
 def test_data_are_made_once_and_again_when_the_file_is_damaged(folder):
     made = []
     for _ in range(2):
-        assert len(cached(Views, request(seed=0), maker(made))) == 3 and len(made) == 1
-    (file,) = folder.rglob("*.npz")
+        assert len(cached(request(seed=0), maker(made))) == 3 and len(made) == 1
+    (file,) = folder.rglob("*.safetensors")
     assert is_cached(request(seed=0)) and not is_cached(request(seed=1))
     whole = file.read_bytes()
     middle = len(whole) // 2
-    fewer = Views(np.zeros((3, 2, 2, 3), np.uint8), (), np.arange(3)).arrays()
-    for damaged in (whole[:middle], b"", b"PK", whole[:middle] + bytes(64) + whole[middle + 64 :], fewer):
+    fewer = views().arrays() | {"values.content": np.zeros((2, 2, 2, 3), np.uint8)}
+    other = bytes(255 - byte for byte in whole[middle : middle + 64])
+    for damaged in (whole[:middle], b"", b"PK", whole[:middle] + other + whole[middle + 64 :], fewer):
         if isinstance(damaged, bytes):
             file.write_bytes(damaged)
         else:
-            np.savez(file, **damaged)
+            write_arrays(file, damaged)
         before = len(made)
         for _ in range(2):
-            found = cached(Views, request(seed=0), maker(made))
-            assert np.array_equal(found.rgb, views().rgb) and len(made) == before + 1
-    cached(Views, request(seed=1), maker(made))
-    assert len(list(folder.rglob("*.npz"))) == 2
-    assert not [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".npz", ".lock")]
+            found = cached(request(seed=0), maker(made))
+            assert np.array_equal(found.values, views().values) and len(made) == before + 1
+    cached(request(seed=1), maker(made))
+    assert len(list(folder.rglob("*.safetensors"))) == 2
+    assert not [
+        file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".safetensors", ".lock")
+    ]
+
+
+def test_what_was_just_made_does_not_stay_in_memory_either():
+    made = views()
+    found = cached(request(), lambda: made)
+    assert np.array_equal(found.values, made.values) and found.captions == made.captions
+    assert not np.shares_memory(found.values, made.values)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +149,7 @@ def test_another_source_or_package_makes_other_data(folder, tmp_path, monkeypatc
         source_digest.digest.cache_clear()
         source_digest._imported.cache_clear()
         seen.add(source_digest.digest(("sim.draw",)))
-        cached(Views, Request("views", {}, ["sim.draw"]), maker(made))
+        cached(Request("views", {}, ["sim.draw"]), maker(made))
 
     try:
         draw()
@@ -165,7 +177,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch, 
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "file"))
     made = []
-    assert len(cached(Views, request(), maker(made))) == 3 and len(made) == 1
+    assert len(cached(request(), maker(made))) == 3 and len(made) == 1
     if fault is not None:
 
         def broken():
@@ -173,16 +185,21 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch, 
             raise fault
 
         with pytest.raises(PermissionError):
-            cached(Views, request(), broken)
+            cached(request(), broken)
         assert len(made) == 2, "what fails for itself is not tried twice"
 
 
 def test_the_folder_stays_small(folder, monkeypatch):
     monkeypatch.setattr(dataset_cache, "MOST_BYTES", 3_500)
+    old = folder / "views" / "old.npz"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(bytes(100))
+    os.utime(old, (0, 0))
     for seed in range(6):
-        cached(Views, request(seed=seed), views)
-    files = list(folder.rglob("*.npz"))
+        cached(request(seed=seed), views)
+    files = list(folder.rglob("*.safetensors"))
     assert 1 <= len(files) < 6 and sum(file.stat().st_size for file in files) <= 3_500
+    assert not old.exists(), "files of earlier formats go with the rest"
 
 
 def test_of_two_that_want_the_same_one_makes_it_and_the_other_waits(folder):
@@ -195,7 +212,7 @@ def test_of_two_that_want_the_same_one_makes_it_and_the_other_waits(folder):
         return views()
 
     def want(make):
-        thread = threading.Thread(target=lambda: found.append(cached(Views, request(), make)))
+        thread = threading.Thread(target=lambda: found.append(cached(request(), make)))
         thread.start()
         return thread
 
@@ -220,7 +237,7 @@ def test_data_are_made_on_one_thread_whatever_torch_is_set_to():
 
     try:
         torch.set_num_threads(2)
-        cached(Views, request(), make)
+        cached(request(), make)
         assert seen == [1] and torch.get_num_threads() == 2
         with pytest.raises(KeyError), one_thread():
             raise KeyError

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.metrics.grading import grade
 from supervised.vision import dense
 from supervised.vision.dense import Grid, Mirrored, inputs_of
@@ -57,7 +57,7 @@ def squares(count, seed):
         depth[:4] = np.nan
         ends = {"top": (x + side / 2, float(y), 1.0), "foot": (x + side / 2, float(y + side), 1.0)}
         truths.append(Percept("truth", mask=mask, depth=depth.astype(np.float32), keypoints=ends))
-    return Views(rgb, tuple(truths), np.arange(count))
+    return Dataset(values=rgb, truths=tuple(truths), episodes=np.arange(count))
 
 
 def test_a_cells_channels_become_its_four_pixels():
@@ -117,12 +117,12 @@ def test_every_second_picture_is_mirrored_with_its_truth():
     views = squares(64, 0)
     rows = np.arange(64)
     drawn = Mirrored(views, parts, SIDE, mirror=True).batch(rows, np.random.default_rng(0))
-    turned = [not np.array_equal(a, b) for a, b in zip(drawn["rgb"], views.rgb, strict=True)]
+    turned = [not np.array_equal(a, b) for a, b in zip(drawn["rgb"], views.values, strict=True)]
     assert 16 < sum(turned) < 48
     bright = drawn["rgb"].max(3) >= 150
     assert np.array_equal(bright, drawn["mask"] == 1), "pictures and masks are turned together"
     plain = Mirrored(views, parts, SIDE, mirror=False).batch(rows, np.random.default_rng(0))
-    assert np.array_equal(plain["rgb"], views.rgb)
+    assert np.array_equal(plain["rgb"], views.values)
 
 
 def test_segmentation_loss_by_hand():
@@ -188,7 +188,7 @@ def learned(config, train, validation):
     for _ in fit.learn(Budget(updates=120)):
         pass
     truths = list(validation.truths)
-    return grade(config.tells, model.perceive(list(validation.rgb)), truths)
+    return grade(config.tells, model.perceive(list(validation.values)), truths)
 
 
 def test_all_three_learn_squares():

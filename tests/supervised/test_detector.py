@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
-from supervised.data.views import Views
+from supervised.data.dataset import Dataset
 from supervised.vision.detector import Detector, Targets, detection_loss, from_rgb, generalized_iou, waves
 
 CLASSES = ("red", "green")
@@ -16,7 +16,7 @@ COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60)}
 
 def views(truths, size=(32, 40), rgb=None):
     rgb = np.zeros((len(truths), *size, 3), np.uint8) if rgb is None else rgb
-    return Views(rgb, tuple(truths), np.arange(len(truths)))
+    return Dataset(values=rgb, truths=tuple(truths), episodes=np.arange(len(truths)))
 
 
 def truth(*things):
@@ -142,7 +142,7 @@ def test_it_learns_to_find_coloured_rectangles(seed):
         pass
     held_out = squares(40, 3)
     hits = wrong = things = 0
-    for percept, wanted in zip(model.perceive(list(held_out.rgb)), held_out.truths, strict=True):
+    for percept, wanted in zip(model.perceive(list(held_out.values)), held_out.truths, strict=True):
         things += len(wanted.labels)
         for label, box in zip(percept.labels, percept.boxes, strict=True):
             near = np.abs(wanted.boxes - box).max(1) < 1.5
@@ -160,7 +160,7 @@ def test_pictures_of_any_size_are_looked_at():
 
 def test_weights_are_given_and_taken():
     one, other = Detector().build(CLASSES, seed=0), Detector().build(CLASSES, seed=1)
-    picture = squares(1, 0).rgb[0][None].astype(np.uint8)
+    picture = squares(1, 0).values[0][None].astype(np.uint8)
     other.load_weights(one.weights())
     with torch.no_grad():
         x = from_rgb(torch.from_numpy(picture))

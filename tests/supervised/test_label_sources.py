@@ -10,8 +10,9 @@ from sim.chess.themes import HELD_OUT, THEMES
 from sim.records import Percept
 from sim.walker.world import Walker
 from supervised.catalog import SIGHTS
+from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, SeveralLabelSources, label_source
-from supervised.data.views import FIELDS, CaptureSpec, Views
+from supervised.data.views import FIELDS, CaptureSpec
 from supervised.language.caption_grammars import parse
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import grade
@@ -37,7 +38,7 @@ def test_every_family_is_checked_here():
 def test_views_tell_their_kind_and_nothing_else(name, kind):
     seen = sight(name)
     views = seen.views(CaptureSpec(kind, 3, seed=3))
-    assert len(views) == len(views.truths) == len(views.episodes) == 3 and views.rgb.dtype == np.uint8
+    assert len(views) == len(views.truths) == len(views.episodes) == 3 and views.values.dtype == np.uint8
     others = {field for told, fields in FIELDS.items() if told != kind for field in fields} - set(
         FIELDS[kind]
     )
@@ -52,7 +53,7 @@ def test_views_tell_their_kind_and_nothing_else(name, kind):
     if kind == "mask":
         assert max(truth.mask.max() for truth in views.truths) < len(vocabulary)
     again, other = (seen.views(CaptureSpec(kind, 3, seed)) for seed in (3, 4))
-    assert np.array_equal(again.rgb, views.rgb) and not np.array_equal(other.rgb, views.rgb)
+    assert np.array_equal(again.values, views.values) and not np.array_equal(other.values, views.values)
 
 
 def test_a_kind_that_a_world_does_not_tell_is_refused():
@@ -78,7 +79,7 @@ def test_held_out_boards_have_colours_of_their_own():
     def distance(views, themes):
         """From the picture's commonest colours to the nearest of these themes, in levels of 255."""
         squares = np.array([THEMES[name].dark for name in themes], float)
-        middle = np.median(views.rgb.reshape(len(views), -1, 3), 1)
+        middle = np.median(views.values.reshape(len(views), -1, 3), 1)
         return np.abs(middle[:, None] - squares[None]).sum(-1).min(1).mean()
 
     assert distance(graded, HELD_OUT) < distance(learned, HELD_OUT)
@@ -97,8 +98,8 @@ def test_several_worlds_share_the_views_and_join_their_names():
 @pytest.mark.parametrize(("name", "kind"), TOLD)
 def test_kept_views_come_back_as_they_were(name, kind):
     views = sight(name).views(CaptureSpec(kind, 4, 0))
-    back = Views.from_arrays(views.arrays())
-    assert np.array_equal(back.rgb, views.rgb) and np.array_equal(back.episodes, views.episodes)
+    back = Dataset.from_arrays(views.arrays())
+    assert np.array_equal(back.values, views.values) and np.array_equal(back.episodes, views.episodes)
     for one, other in zip(back.truths, views.truths, strict=True):
         for field in (*FIELDS[kind], "facts"):
             kept, was = getattr(one, field), getattr(other, field)
@@ -156,7 +157,7 @@ def test_as_watched_a_walker_is_seen_by_its_own_camera_in_its_own_colours():
     shown, truth = own.render(), own.truth(("keypoints",))
     own.close()
     sky = np.s_[:8]  # rows that no walker reaches
-    assert all(np.array_equal(rgb[sky], shown[sky]) for rgb in watched.rgb)
-    assert not any(np.array_equal(rgb[sky], shown[sky]) for rgb in varied.rgb)
+    assert all(np.array_equal(rgb[sky], shown[sky]) for rgb in watched.values)
+    assert not any(np.array_equal(rgb[sky], shown[sky]) for rgb in varied.values)
     for told in watched.truths[:1]:  # the start of an episode, which differs from another by millimetres
         assert np.allclose(told.keypoints["hip"][:2], truth.keypoints["hip"][:2], atol=1.5)

@@ -1,11 +1,11 @@
-"""Views: pictures and truths of one instant, of episodes that stay apart."""
+"""Labelled images from play: pictures and truths of one instant, of seeds of their own."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from sim.catalog import make_worlds
-from supervised.data.views import StickyRandomPolicy, Views, joined, watched
+from supervised.data.views import StickyRandomPolicy, watched
 
 
 def pong(seed):
@@ -14,9 +14,9 @@ def pong(seed):
 
 def test_pictures_and_truths_are_of_one_instant():
     views = watched(pong(0), 10, seed=0)
-    assert len(views) == len(views.truths) == 10 and views.rgb.dtype == np.uint8
+    assert len(views) == len(views.truths) == 10 and views.values.dtype == np.uint8
     seen = 0
-    for rgb, truth in zip(views.rgb, views.truths, strict=True):
+    for rgb, truth in zip(views.values, views.truths, strict=True):
         for name, (x0, y0, x1, y1) in zip(truth.labels, truth.boxes.astype(int), strict=True):
             inside = rgb[y0:y1, x0:x1].reshape(-1, 3)
             assert (inside == inside[0]).all(), f"{name} is of one colour"
@@ -26,8 +26,8 @@ def test_pictures_and_truths_are_of_one_instant():
 
 def test_the_same_seed_gives_the_same_views_and_another_one_others():
     one, again, other = (watched(pong(seed), 6, seed=seed) for seed in (0, 0, 1))
-    assert np.array_equal(one.rgb, again.rgb)
-    assert not np.array_equal(one.rgb, other.rgb)
+    assert np.array_equal(one.values, again.values)
+    assert not np.array_equal(one.values, other.values)
 
 
 def test_staying_power_differs_from_world_to_world():
@@ -36,8 +36,3 @@ def test_staying_power_differs_from_world_to_world():
     held = (actions[1:] == actions[:-1]).mean(0)
     stay = np.linspace(0, 0.95, 4)
     assert np.allclose(held, stay + (1 - stay) / 6, atol=0.03)
-
-
-def test_joined_views_keep_their_episodes_apart():
-    part = Views(np.zeros((3, 2, 2, 3), np.uint8), (), np.array([0, 0, 4]))
-    assert joined([part, part]).episodes.tolist() == [0, 0, 4, 5, 5, 9]

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.errors import WorkError
 from sim.records import Array
-from sim.storage.episodes import Dataset, RecordingError, Take, holdable
+from sim.storage.episodes import EpisodeWriter, RecordingError, Take, holdable
 from sim.vector import episode_seed
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def recorded(show: Show, seed: int) -> RecordingShow:
     return (RecordingInteractiveShow if hasattr(show, "touch") else RecordingShow)(show, seed)
 
 
-def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: Dataset) -> None:
+def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: EpisodeWriter) -> None:
     """Replay a logged episode and write it to a data set.
 
     Raises:

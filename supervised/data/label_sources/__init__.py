@@ -4,7 +4,7 @@ A *sight* is made from a world's configuration. It knows which kinds of truth th
 (`supervised.metrics.grading.KINDS`), makes labelled images of it from seeds, and reads the truth of a live
 world.
 
-In: a `sim.protocols.WorldConfig`, a `CaptureSpec`, a policy. Out: `supervised.data.views.Views`.
+In: a `sim.protocols.WorldConfig`, a `CaptureSpec`, a policy. Out: `supervised.data.dataset.Dataset`.
 Does not know: models, agents, scenes, files.
 
 To add a family: a module with a class that satisfies `supervised.data.views.LabelSource`, and its line in
@@ -23,7 +23,8 @@ from sim.errors import RequestError
 from sim.protocols import Policy, WorldConfig
 from sim.records import Percept
 from supervised.catalog import SIGHTS
-from supervised.data.views import CaptureSpec, LabelSource, Views, joined
+from supervised.data.dataset import Dataset, joined
+from supervised.data.views import CaptureSpec, LabelSource
 from supervised.metrics.grading import Kind
 
 __all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
@@ -70,7 +71,7 @@ class SeveralLabelSources:
         """The pairs of all of them."""
         return tuple(dict.fromkeys(pair for sight in self._sights for pair in sight.bones()))
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """An equal share from each world, under random play: a policy would fit one of them only."""
         from dataclasses import replace
 

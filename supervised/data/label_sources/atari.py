@@ -10,8 +10,9 @@ import numpy as np
 from sim.atari.truth import classes
 from sim.protocols import Policy
 from sim.records import Percept
+from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, Views, only, watched
+from supervised.data.views import CaptureSpec, only, watched
 from supervised.language.caption_grammars import STILLS
 from supervised.metrics.grading import Kind
 
@@ -38,7 +39,7 @@ class AtariLabels:
         """None."""
         return ()
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images of `WORLDS` games at once; the policy plays every second one, if there is one."""
         self.vocabulary(taking.kind)
         worlds = self._config.make_batch(min(WORLDS, taking.count), taking.seed)
@@ -47,7 +48,7 @@ class AtariLabels:
         finally:
             worlds.close()
         generator = np.random.default_rng(taking.seed)
-        return replace(seen, truths=tuple(self._told(t, taking.kind, generator) for t in seen.truths))
+        return seen.assign(truths=[self._told(truth, taking.kind, generator) for truth in seen.truths])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about a game's newest image; captions in the plainest wordings."""

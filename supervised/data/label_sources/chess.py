@@ -13,8 +13,9 @@ from sim.chess.truth import LABELS
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, Views, only
+from supervised.data.views import CaptureSpec, only
 from supervised.metrics.grading import Kind
 
 
@@ -33,7 +34,7 @@ class ChessLabels:
         """None."""
         return ()
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Positions of seeded games between the built-in players, whatever `policy` is.
 
         Held out are the three themes whose colours training never sees.
@@ -49,7 +50,7 @@ class ChessLabels:
             if len(truths) >= taking.count:
                 break
         n = taking.count
-        return Views(np.concatenate(pictures)[:n], tuple(truths[:n]), np.array(games[:n]))
+        return Dataset(values=np.concatenate(pictures)[:n], truths=truths[:n], episodes=np.array(games[:n]))
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about a live board."""

@@ -18,8 +18,9 @@ from sim.walker.labelled_episodes import Batch, Filming, footage
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 from sim.walker.truth import KINDS
+from supervised.data.dataset import Dataset, joined
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, Views, joined, only
+from supervised.data.views import CaptureSpec, only
 from supervised.metrics.grading import Kind
 
 FRAMES = 32  # images of one episode at most
@@ -46,7 +47,7 @@ class WalkerLabels:
         """Pairs of joints."""
         return self._anatomy.bones
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Views:
+    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images, half from the policy's episodes and half from random play, one seed an episode."""
         self.vocabulary(taking.kind)
         kinds = [kind for kind in KINDS if kind == taking.kind]
@@ -67,14 +68,15 @@ class WalkerLabels:
         return only(stage.truth((kind,)), kind)
 
 
-def _first(number: int, films: Iterator[Batch], kind: Kind) -> Views:
+def _first(number: int, films: Iterator[Batch], kind: Kind) -> Dataset:
     """The first `number` images of many episodes, with their truths."""
-    pictures, truths, episodes = list[Array](), list[Percept](), list[int]()
+    rgbs, truths, episodes = list[Array](), list[Percept](), list[int]()
     for episode, (rgb, percepts) in enumerate(films):
-        pictures.append(rgb)
+        rgbs.append(rgb)
         truths += [only(percept, kind) for percept in percepts]
         episodes += [episode] * len(percepts)
         advance(len(percepts))
         if len(truths) >= number:
             break
-    return Views(np.concatenate(pictures)[:number], tuple(truths[:number]), np.array(episodes[:number]))
+    pictures = np.concatenate(rgbs)[:number]
+    return Dataset(values=pictures, truths=truths[:number], episodes=np.array(episodes[:number]))

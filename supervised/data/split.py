@@ -1,4 +1,4 @@
-"""Held-out splits by episode: which of a collection's episodes validate and are graded against.
+"""Held-out splits by episode: which of a data set's episodes validate and are graded against.
 
 Examples of one episode resemble each other, so that an episode is learned from or held out as a whole. A
 checkpoint's card names its rule, and evaluation follows it: by another one, episodes that the model has

@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.data.collection import Collection, joined
-from generative.data.split import HASHED, RULES, SHUFFLED, held_out_episodes
-from supervised.data.views import episodes_apart
+from supervised.data.columns import ArrayColumn, LabelColumn, groups_apart
+from supervised.data.dataset import Dataset, joined
+from supervised.data.split import HASHED, RULES, SHUFFLED, held_out_episodes
 
 
 def data(lengths, name="a"):
     """One class whose episode i has `lengths[i]` examples."""
     episodes = np.repeat(np.arange(len(lengths)), lengths)
     values = np.stack([episodes, np.arange(len(episodes))], 1).astype(np.float32)
-    return Collection(values, np.zeros(len(episodes), np.int64), (name,), episodes, axes=("episode", "at"))
+    labels = LabelColumn(np.zeros(len(episodes), np.int64), (name,))
+    return Dataset(values=ArrayColumn(values, ("episode", "at")), labels=labels, episodes=episodes)
 
 
-def held(collection, rule=HASHED, seed=0, share=0.1):
-    return held_out_episodes(collection.episodes, collection.labels, share, seed=seed, rule=rule)
+def held(dataset, rule=HASHED, seed=0, share=0.1):
+    return held_out_episodes(dataset.episodes, dataset.labels, share, seed=seed, rule=rule)
 
 
 def test_more_or_fewer_examples_move_no_other_episode_across():
@@ -38,8 +39,8 @@ def test_nor_does_an_episode_more_of_another_class_or_of_another_player():
         return validation.values[validation.labels == 1, 0].tolist()
 
     assert side(40, 60) == side(41, 60) == side(47, 60) != []
-    assert episodes_apart([np.arange(3), np.arange(4)])[3:].tolist() == [1_000_000 + i for i in range(4)]
-    deep = episodes_apart([np.arange(2), episodes_apart([np.arange(2), np.arange(2)])])
+    assert groups_apart([np.arange(3), np.arange(4)])[3:].tolist() == [1_000_000 + i for i in range(4)]
+    deep = groups_apart([np.arange(2), groups_apart([np.arange(2), np.arange(2)])])
     assert len(set(deep.tolist())) == 6 and (np.diff(deep) > 0).all()
 
 
