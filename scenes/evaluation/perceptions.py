@@ -1,4 +1,4 @@
-"""`playfield evaluate` where the scene is about a perception: held-out pictures, graded by the simulator."""
+"""Evaluation of a scene's perception on held-out images against the simulator's ground truth."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from supervised.metrics.breakdown import Rows, by_class, known
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import Kind, accumulate, grade, intervals
 
-GRADED = 500  # pictures; below a minute on two cores
-EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
-EXAMPLES = 3  # whose reading is told
-RESAMPLES = 200  # for the intervals; each matches nothing anew, but Breakout has 108 boxes a picture
+GRADED = 500  # held-out images; takes below a minute on two cores
+EVERY = 31  # steps between two images of one world, so that all of them span a thousand steps of play
+EXAMPLES = 3  # predictions that are printed
+RESAMPLES = 200  # of the bootstrap; matches are reused, but Breakout has 108 boxes an image
 #: Graded pictures are seeded this far from those that were learned from, and from those that validated them.
 GRADED_APART = 2 * HELD_OUT
 
@@ -42,10 +42,10 @@ GRADED_APART = 2 * HELD_OUT
 def grade_perception(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Grade the scene's first perception, and beside it what one would tell without looking.
+    """Evaluate the scene's first perception, beside the constant baseline, and print the table.
 
-    The pictures are of seeds that training never saw. In half of them an agent plays, the one of `graded_by`
-    if the scene names it, and in the other half chance.
+    The images are held out by seed. In half of them an agent plays, the one of `graded_by` if the scene names
+    it; in the other half play is random.
 
     Args:
         scene: whose first perception.
@@ -54,7 +54,7 @@ def grade_perception(
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says.
+        The answer of ``--json``: metrics, baseline, breakdown, n, ci95, protocol.
 
     Raises:
         SceneError, FieldError, CheckpointError: if the request is wrong.
@@ -99,7 +99,7 @@ def grade_perception(
 
 
 def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
-    """What was said of the first pictures beside the truth, where it can be read: boards as FEN, sentences.
+    """Lines with the first predictions beside the ground truth, for FENs and captions; empty for other kinds.
 
     >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
     ['for example:', '  read as 8/8', '    in truth k7/8']
@@ -115,7 +115,7 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
 
 
 def protocol(scene: Scene, player: Player) -> dict[str, Any]:
-    """What was looked at: worlds, rules, and who played."""
+    """Protocol stamp: worlds, rules, and the policies that played."""
     worlds = scene_worlds(scene, perception_config(scene))
     if len(worlds) > 1 or player.policy is None:
         views = "play by chance; unseen seeds"
@@ -136,7 +136,7 @@ def show_grades(
     ci95: dict[str, list[float]],
     breakdown: Rows,
 ) -> None:
-    """A table for a person."""
+    """Print the metrics as a table."""
     table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
     for heading in ("", "model", "95 %", "without looking"):
         table.add_column(heading, justify="left" if not heading else "right")
