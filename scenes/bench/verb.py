@@ -48,8 +48,8 @@ def bench(
     load_before = report.load()
     if report.busy(load_before):
         console.print(
-            f"This machine is busy (load {load_before:.1f} on {processors()} cores): the figures will be "
-            "wrong, and ratios too. Wait until it is quiet.",
+            f"This machine is busy (load {load_before:.1f} on {processors()} cores): rates and ratios "
+            "will be wrong. Wait until it is quiet.",
             style="yellow",
             soft_wrap=True,
         )

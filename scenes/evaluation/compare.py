@@ -216,7 +216,7 @@ def _check_stamps(one: Contender, other: Contender, across_protocols: bool) -> N
     if differences and not across_protocols:
         words = "; ".join(f"{key} is {a} and {b}" for key, (a, b) in differences.items())
         raise CompareError(
-            f"{one.name} and {other.name} play by different rules: {words}; "
+            f"{one.name} and {other.name} have different protocols: {words}; "
             "--across-protocols compares them all the same, --set makes them alike"
         )
 
@@ -261,9 +261,9 @@ def _show(
         table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
-    table.caption = stamp(shared) + (f"; by different rules: {', '.join(sorted(apart))}" if apart else "")
+    table.caption = stamp(shared) + (f"; different in: {', '.join(sorted(apart))}" if apart else "")
     console.print(table)
-    table = Table(Column("", no_wrap=True), title="is the first better than the second?")
+    table = Table(Column("", no_wrap=True), title="probability of improvement, difference of IQM")
     for heading in ("P(better)", "95 %", "IQM gain", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, j, result in results:

@@ -63,21 +63,21 @@ def grade_perception(
     kind = told_by(config)
     model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
     if card is None:
-        say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
+        say(f"{scene.name} has no checkpoint: these are scores of an untrained {scene.perception[0].use}")
     player = scene_player(scene, graded=True)
     taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
     views = scene_views(scene, config, taking, player)
     begun = time.perf_counter()
     said: list[Percept] = []
-    with waiting("looking at held-out pictures", len(views)):
+    with waiting("running the model on held-out images", len(views)):
         for part in counting([views.rgb[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
             said += model.perceive(list(part))
     rate = len(views) / (time.perf_counter() - begun)
-    with waiting("grading what was seen"):
+    with waiting("scoring percepts"):
         counted = accumulate(kind, said, views.truths, parse=parse)
     metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
     metrics = known({"": metrics})[""]
-    with waiting("resampling pictures for intervals"):
+    with waiting("bootstrap intervals"):
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}
     seed = scene.seed if card is None else card.get("seed", scene.seed)
@@ -137,8 +137,8 @@ def show_grades(
     breakdown: Rows,
 ) -> None:
     """Print the metrics as a table."""
-    table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
-    for heading in ("", "model", "95 %", "without looking"):
+    table = Table(title=f"{scene.title}: {number_of(number, 'held-out image')}", box=None)
+    for heading in ("", "model", "95 %", "constant baseline"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in metrics.items():
         ends = ci95.get(name)

@@ -148,10 +148,10 @@ class SampleScorer:
         """
         known, usual = self._features
         found: Nearest = nearest(self._encode(samples), known)
-        nearer = 1 - np.searchsorted(usual, found.distances, side="left") / len(usual)
+        percentiles = 100 * np.searchsorted(usual, found.distances, side="left") / len(usual)
         words = [
-            f"at {distance:.2f}; {share:.0%} of unseen real examples are farther from theirs"
-            for distance, share in zip(found.distances, nearer, strict=True)
+            f"distance {distance:.2f} (percentile {percentile:.0f})"
+            for distance, percentile in zip(found.distances, percentiles, strict=True)
         ]
         return self._known.values[found.rows], words
 
@@ -178,7 +178,7 @@ class SampleScorer:
         for row in features:
             closest = np.square(known - row).sum(1).argsort()[:VOTERS]
             name = names[int(np.bincount(self._known.labels[closest]).argmax())]
-            verdicts.append(Verdict(f"looks like {name}", _as_asked(name, condition)))
+            verdicts.append(Verdict(f"classified as {name}", _as_asked(name, condition)))
         return verdicts
 
 

@@ -104,14 +104,14 @@ def grade_samplers(
     judges: dict[DataRecipe, SampleScorer] = {}
     rows: list[SamplerRow] = []
     samplers = scene.sampler
-    for number in track(range(len(samplers)), f"grading {number_of(len(samplers), 'sampler')}"):
+    for number in track(range(len(samplers)), f"scoring {number_of(len(samplers), 'sampler')}"):
         config = sampler_config(scene, number)
         model, card = build_sampler(scene, number, place, checkpoint if number == 0 else None)
         name = _name(scene, number, None if number else checkpoint)
         if any(row.name == name for row in rows):
             name = f"{name} {number + 1}"
         if card is None:
-            say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
+            say(f"{name} has no checkpoint: these are scores of an untrained {scene.sampler[number].use}")
         recipe = DataRecipe.of_scene(scene, config, card)
         if card is not None:
             check_recipe(scene, name, number, card, recipe)
@@ -162,11 +162,11 @@ def graded(
         unseen = unseen[:: max(1, len(unseen) // LIKELY)][
             :LIKELY
         ]  # of every class: they lie one after another
-        with waiting(f"{name}: counting bits"):
+        with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
     with waiting(f"{name}: drawing samples of each class"):
         classes = of_classes(model, judge, options, seed)
-    with waiting(f"{name}: looking at what samples show"):
+    with waiting(f"{name}: checking samples"):
         true = truth_of(model, judge, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
@@ -175,7 +175,7 @@ def graded(
     apart: Figures = {}
     if isinstance(model, Clusters):
         metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
-    with waiting(f"{name}: setting samples beside real examples"):
+    with waiting(f"{name}: distances to held-out examples"):
         grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
         as_learned = judge.grade_as_learned(samples).metrics
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
@@ -282,9 +282,8 @@ def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
     """Print the table: a column for real examples, each sampler, and the Gaussian baseline."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
-    table = Table(
-        title=f"{scene.title}: {number_of(first.n, 'sample')} beside {first.references:,} unseen", box=None
-    )
+    counts = f"{number_of(first.n, 'sample')}, {first.references:,} held-out references"
+    table = Table(title=f"{scene.title}: {counts}", box=None)
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name.replace("-", " "), justify="right")

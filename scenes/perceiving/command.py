@@ -40,7 +40,7 @@ EVERY = 97  # steps between two frames
 SHOWN_ACROSS = 640  # pixels; smaller images are enlarged by whole factors, so that labels can be read
 FOLDER = Path("perceived")  # default output folder
 NAMED = 10  # unreadable images that are listed; those beyond are only counted
-PROMISE = "stopping after this picture: what is finished is kept"
+PROMISE = "stopping after this image: finished files are kept"
 WRITTEN = re.compile(r"(.+?)(-\d+)?\.(seen\.png|mask\.png|depth\.npy)")  # names of `Looked.keep`
 
 
@@ -123,7 +123,7 @@ class Looked:
             file = self.folder / f"{file_name(name)}.seen.png"
             write_whole(file, partial(save_picture, picture=drawn))
         except OSError as error:
-            done = f"finished and kept: {number_of(len(self.percepts), 'picture')}"
+            done = f"finished and kept: {number_of(len(self.percepts), 'image')}"
             raise SaveError(
                 error.errno, f"could not write to {self.folder}: {reason(error)}; {done}"
             ) from error
@@ -152,17 +152,17 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         SaveError: if a file cannot be written.
     """
     if not scene.perception:
-        raise SceneError(f"{scene.source.name} has no [[perception]]: there is nothing to look with")
+        raise SceneError(f"{scene.source.name} has no [[perception]]: add one, or name a scene that has one")
     try:
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
-        raise RequestError(f"drawing what is seen needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
     wish.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()
     model, card = build_perception(scene, 0, classes, chosen_device(device), wish.checkpoint)
     if card is None:
-        say(f"{scene.name} has no checkpoint: an untrained {scene.perception[0].use} looks")
+        say(f"{scene.name} has no checkpoint: these are percepts of an untrained {scene.perception[0].use}")
     failed: list[tuple[str, Exception]] = []
 
     def fail(name: str, error: Exception) -> None:
@@ -190,18 +190,16 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> Non
     """Print the summary; `most` is the model's limit of boxes an image."""
     full = sum(len(row.get("boxes", ())) == most for row in looked.percepts)
     if full:
-        crowded = f"{number_of(full, 'picture')} with {most} boxes, as many as it tells"
-        say(f"{crowded}: does it know pictures of this kind?")
-    said = (
-        f"{number_of(len(looked.percepts), 'picture')} looked at; what was seen is drawn in {looked.folder}"
-    )
+        crowded = f"{number_of(full, 'picture')} with {most} boxes, the model's limit"
+        say(f"{crowded}: they may be unlike its training images")
+    said = f"{number_of(len(looked.percepts), 'image')}, drawn with their percepts in {looked.folder}"
     show("interrupted: " * looked.interrupted + said)
     for _, error in looked.failed[:NAMED]:
         say(f"left out: {told(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
-        say(f"{number_of(len(looked.failed), 'picture')} could not be looked at")
+        say(f"{number_of(len(looked.failed), 'image')} left out")
 
 
 def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[str, Array]]:
@@ -221,11 +219,11 @@ def seen(
 
     Images that the model fails on, such as one that is a pixel wide, are passed to `failed`.
     """
-    for name, rgb in track(shots, "looking at pictures"):
+    for name, rgb in track(shots, "running the model on images"):
         try:
             percept = model.perceive([rgb])[0]
         except FAULTS as error:
-            failed(name, PictureError(f"{name} cannot be looked at: {told(error)}"))
+            failed(name, PictureError(f"{name}: the model fails: {told(error)}"))
             continue
         yield name, rgb, percept
 

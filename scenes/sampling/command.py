@@ -121,7 +121,7 @@ def idle(name: str, use: str, config: SamplerConfig, model: SamplerModel, fillin
     if not (isinstance(model, Traces) or hasattr(config, name) or (filling and name == "steps")):
         return f'the sampler "{use}" has no {name}'
     if name == "scheduler" and filling:
-        return "filling in walks as ddpm does, so leave the scheduler out"
+        return "inpainting always uses ddpm, so leave the scheduler out"
     if name == "scheduler" and refusal(config, "steps", 2):
         return f'the sampler "{use}" takes one step, so it has no scheduler'
     return ""
@@ -260,7 +260,7 @@ def hung(drawing: SampleBatch, judge: SampleScorer) -> Gallery:
         clips=tuple(studio.clips(len(values), drawing.options)),
         command=command(scene, drawing.wish),
         protocol=drawing.protocol,
-        note=f"nearest among {len(judge.examples.train):,} real examples that it may have learned from",
+        note=f"nearest neighbours among {len(judge.examples.train):,} training examples",
     )
 
 

@@ -78,7 +78,7 @@ def in_words(condition: Condition) -> str:
     said = [f"label {condition.label}"] if condition.label else []
     said += [f'"{condition.text}"'] if condition.text else []
     if condition.frame is not None:
-        share = "" if condition.mask is None else f", {np.mean(condition.mask):.0%} of it to be filled in"
+        share = "" if condition.mask is None else f", {np.mean(condition.mask):.0%} of it to inpaint"
         said.append(f"a frame{share}")
     return ", ".join(said)
 
@@ -90,7 +90,7 @@ def _frame(value: str, spec: Spec, held_out: Callable[[], Collection]) -> Array:
             raise AskingError(f"--condition frame={value}: held-out examples are 0 to {len(examples) - 1}")
         return np.asarray(examples[int(value)])
     if not spec.pictures:
-        raise AskingError(f"--condition frame={value}: a vector is told by the number of a held-out example")
+        raise AskingError(f"--condition frame={value}: for vectors, give the number of a held-out example")
     rgb = _picture("frame", value)
     height, width = spec.shape[:2]
     if rgb.shape[0] < height or rgb.shape[1] < width:
@@ -170,6 +170,6 @@ def _board(value: str, spec: Spec) -> tuple[Array, Array]:
                 board.set_piece_at(chess.square(column, 7 - row), chess.Piece.from_symbol(man))
     unknown = np.array([[man == "?" for man in rank] for rank in squares])
     if not unknown.any():
-        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to fill in')
+        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to inpaint')
     cell = BOARD // 8
     return drawn(board), unknown.repeat(cell, 0).repeat(cell, 1)

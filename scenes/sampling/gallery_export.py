@@ -77,10 +77,10 @@ class GalleryExport:
         if family == "boards" or (family == "states" and not self.examples.train.truths):
             return "decoded truth"
         if judge.reader is not None:
-            return f"as the {READER} reads it"
+            return f"read by the captioner {READER}"
         if family == "frames" and isinstance(judge.encoder, EncoderModel):
-            return "as the encoder reads it"
-        return "by the nearest real ones"
+            return "read by the encoder"
+        return "by nearest neighbours"
 
     def strips(self) -> list[Strip]:
         """Interpolations and latent traversals, for samplers with a latent space."""
@@ -102,7 +102,7 @@ class GalleryExport:
             frames = np.stack([_tiled(self._pictures(np.asarray(values))) for values in walk])
             held = np.concatenate([frames, frames[-1:].repeat(max(1, len(frames) // 2), 0)])
             which = "the first " * (shown < n) + f"{shown} sample{'s' * (shown > 1)}"
-            words = f"{which} from noise to picture in {options.steps} step{'s' * (options.steps > 1)}"
+            words = f"{which} from noise to image in {options.steps} step{'s' * (options.steps > 1)}"
             clips.append(Clip("denoising", held, "Denoising", words, fps=max(2.0, len(frames) / 4)))
         return clips
 
@@ -115,8 +115,10 @@ class GalleryExport:
         pictures = [*self._pictures(np.stack(shown))]
         if frame.ndim == 3:  # three standard deviations are white
             pictures.append(np.clip(spread * 3, 0, 255).astype(np.uint8))
-        told = "the frame, what was left of it, fillings, their mean" + (", their spread" * (frame.ndim == 3))
-        return Strip("filled-in", np.stack(pictures)[None], "Filled in", told)
+        told = "the frame, its known part, inpaintings, their mean" + (
+            ", their deviation" * (frame.ndim == 3)
+        )
+        return Strip("filled-in", np.stack(pictures)[None], "Inpainting", told)
 
     @cached_property
     def _pairs(self) -> tuple[Array, Array]:
@@ -141,17 +143,17 @@ class GalleryExport:
         ):
             drawn = self.model.decode(path(z, to, ACROSS - 2))
             rows.append(self._pictures(np.concatenate([start[None], drawn, end[None]])))
-        words = f"{kind} interpolation in the latent space; first and last picture of each row are real"
+        words = f"{kind} interpolation in the latent space; first and last image of each row are real"
         return Strip(f"interpolation-{kind}", np.stack(rows), f"Interpolation, {kind}", words)
 
     def _traversals(self) -> list[Strip]:
         """Latent traversals along named axes where there are any, else along principal axes."""
         walks = self._named_walks()
         after = ", r² {:.2f}"
-        told = "named by what it moves; r² is how well it tells that of unseen pictures, at best 1"
+        told = "named by the fact that it changes; r² is that of a linear fit on held-out images, at best 1"
         if not walks:
             walks, after = self._unnamed_walks(), " standard deviations"
-            told = "in the order of how much samples differ along it; none could be named by what it moves"
+            told = "a principal component, the largest variance first; none could be named by a fact"
         rows, names = [], []
         for origin, axis, label in walks:
             assert isinstance(self.model, Decodes)
@@ -160,7 +162,7 @@ class GalleryExport:
             names.append(f"{label}{axis.name}, {values[0]:g} to {values[-1]:g}{after.format(axis.r2)}")
         if not rows:
             return []
-        told = f"one direction of the latent space a row, {told}"
+        told = f"one latent direction a row, {told}"
         return [Strip("traversal", np.stack(rows), "Traversal", told, tuple(names))]
 
     def _named_walks(self) -> list[Walk]:
@@ -214,7 +216,7 @@ class GalleryExport:
             for one, other in zip(stops, np.roll(stops, -1, 0), strict=True)
         ]
         frames = self._pictures(model.decode(np.concatenate(legs)))
-        return Clip("interpolation", frames, "Interpolation", f"from each of {STOPS} pictures to the next")
+        return Clip("interpolation", frames, "Interpolation", f"between {STOPS} images in turn")
 
     def _pictures(self, values: Array) -> Array:
         return thumbnails(values, self.model.spec, self.judge.data)

@@ -80,11 +80,13 @@ class SamplerTrainee:
         loaded = load_checkpoint(folder)
         check_fits(loaded, kind="sampler", name=TEACHER)
         if not same_data(self.model, Spec.of(loaded.card.get("spec", {})), self._examples.spec):
-            raise CheckpointError(f"{folder} cannot teach: it knows other data than {self._config.data}")
+            raise CheckpointError(
+                f"{folder} is no teacher: it was trained on other data than {self._config.data}"
+            )
         try:
             student.learn_from(loaded.weights)
         except ValueError as error:
-            raise CheckpointError(f"{folder} cannot teach: {error}") from error
+            raise CheckpointError(f"{folder} is no teacher: {error}") from error
 
     def _start_from(self, folder: Path) -> None:
         other, _ = load_sampler(self._scene, 0, self._device, folder)

@@ -86,7 +86,7 @@ def test_a_board_says_what_is_there_and_what_is_to_be_filled_in():
         (["board=8/8/8/8/8/8/8/????????"], FRAMES, "does not make chess boards"),
         (["board=8/8/8"], BOARDS, "eight ranks"),
         (["board=8/8/8/8/8/8/8/xxxxxxxx"], BOARDS, "eight ranks"),
-        (["board=8/8/8/8/8/8/8/8"], BOARDS, "nothing to fill in"),
+        (["board=8/8/8/8/8/8/8/8"], BOARDS, "nothing to inpaint"),
         (["board=8/8/8/8/8/8/8/???????k", "frame=0"], BOARDS, "leave frame and mask out"),
     ],
 )
