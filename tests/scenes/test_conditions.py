@@ -1,4 +1,4 @@
-"""What people ask samplers for on the command line, and how wrong wishes are refused."""
+"""`--condition` on the command line: parsing, and errors for invalid conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers on one board: graded by the same rules, beside the floor and a Gaussian; foreign data refused."""
+"""Evaluation of samplers: same protocol for all, beside floor and Gaussian; other data refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perceptions in scenes: trained, resumed, graded, shown beside the truth, set on a user's own pictures."""
+"""Perceptions in scenes: trained, resumed, scored, drawn beside the truth, run on a user's images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samplers in scenes: trained, killed and resumed, graded, hung in galleries; wrong requests are refused."""
+"""Samplers in scenes: trained, killed and resumed, scored, exported to galleries; bad requests refused."""
 
 from __future__ import annotations
 
