@@ -1,7 +1,7 @@
-"""Memory that learning needs, refused where the machine has not got it, before anything is reserved.
+"""Memory checks of agents: rollouts, batches and search trees that do not fit are refused beforehand.
 
-An operating system grants zeroed memory that it does not have, and a rollout that grows step by step meets
-the end of it only after hours: so it is told beforehand, by the key that asks for it.
+An operating system grants zeroed memory that it does not have, and a rollout that grows step by step exhausts
+it only after hours. The error names the key that needs the memory.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import torch
 from sim.machine import check_memory
 
 STEP = 32  # bytes of a step beside its observation: action, reward, values, what ended
-COPIES = 2  # step by step while it is played, and as one tensor
+COPIES = 2  # of a rollout: as a list of steps, and as one tensor
 NODE = 4096  # bytes of a position in a search tree: five arrays over some 35 moves, and a board
 
 
 def observation_bytes(space: gymnasium.Space[object]) -> int:
-    """Of one observation of `space`."""
+    """Bytes of one observation of `space`."""
     return math.prod(space.shape or ()) * np.dtype(space.dtype).itemsize
 
 
 def free_on(device: torch.device) -> int | None:
-    """Bytes free on a GPU; None on a CPU, where `sim.machine.free_memory` tells."""
+    """Free bytes of a GPU; None for the CPU, see `sim.machine.free_memory`."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
 
 
 def check_rollout(
     num_steps: int, num_envs: int, space: gymnasium.Space[object], device: torch.device | None = None
 ) -> None:
-    """Refuse rollouts that no memory holds.
+    """Check that a rollout fits into memory.
 
     Raises:
         MemoryRefused: naming the keys and the GiB.
@@ -49,7 +49,7 @@ def check_rollout(
 def check_batch(
     key: str, size: int, space: gymnasium.Space[object], device: torch.device | None = None
 ) -> None:
-    """Refuse batches of transitions, two observations each, that no memory holds.
+    """Check that a batch of transitions, with two observations each, fits into memory.
 
     Raises:
         MemoryRefused: naming `key` and the GiB.
@@ -63,7 +63,7 @@ def check_batch(
 
 
 def check_search(num_simulations: int, num_envs: int = 1) -> None:
-    """Refuse search trees that no memory holds: each simulation adds a position.
+    """Check that search trees fit into memory: each simulation adds a position.
 
     Raises:
         MemoryRefused: naming the keys and the GiB.

@@ -1,7 +1,7 @@
-"""Text for people: results on stdout, remarks on stderr.
+"""Console output: results on stdout, remarks on stderr.
 
-Results are what was asked for: scores, tables, names of files that were written. They can be piped and kept,
-and nothing in them is cut where no terminal sets a width. Remarks are everything else.
+Results are what the command is for: scores, tables, names of written files. They can be piped, and are not
+cut to a width unless stdout is a terminal. Remarks are everything else.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.console import Console
 
-UNCUT = 10_000  # columns where there is no terminal: wider than any table
+UNCUT = 10_000  # columns without a terminal: wider than any table
 NARROWEST = 20  # columns; a COLUMNS below that is nobody's wish
 
 
 def stdout_console() -> Console:
-    """Where tables of results go: stdout. Names are printed as they are: no markup is read into them."""
+    """Rich console on stdout, for tables of results; text is printed without markup."""
     return _console(stderr=False)
 
 
 def stderr_console() -> Console:
-    """Where the rest goes: stderr."""
+    """Rich console on stderr, for remarks and progress."""
     return _console(stderr=True)
 
 
@@ -38,7 +38,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def forget_nonsense() -> None:
-    """Take sizes that no terminal has out of the environment: whoever lays out text would obey them."""
+    """Remove invalid COLUMNS and LINES from the environment, which layout would follow."""
     for name in ("COLUMNS", "LINES"):
         wish = os.environ.get(name, "")
         if not (wish.isascii() and wish.isdecimal() and NARROWEST <= int(wish[:6])):
@@ -46,17 +46,17 @@ def forget_nonsense() -> None:
 
 
 def show(line: str = "") -> None:
-    """A line of results."""
+    """Print a line of results on stdout."""
     print(line, flush=True)
 
 
 def say(line: str = "") -> None:
-    """A remark."""
+    """Print a remark on stderr."""
     print(line, file=sys.stderr)
 
 
 def duration(seconds: float) -> str:
-    """A time for people.
+    """Format a duration.
 
     >>> duration(42), duration(600), duration(7500)
     ('42 s', '10 min', '2 h 5 min')

@@ -1,4 +1,4 @@
-"""Interruptions and faults of long work: Ctrl-C that waits for a safe point, and what may break down."""
+"""Interruption of long work: Ctrl-C and SIGTERM that wait for a safe point; errors in one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAULTS = (
 
 
 def told(error: BaseException) -> str:
-    """What went wrong in one line, with its kind where the message alone says little.
+    """Format an error as one line, with its type where the message alone is unclear.
 
     >>> told(RuntimeError("the emulator died")), told(KeyError("ball")), told(MemoryError())
     ('the emulator died', "KeyError: 'ball'", 'MemoryError')
@@ -40,12 +40,12 @@ def told(error: BaseException) -> str:
 
 @contextmanager
 def interruption(promise: str) -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into a question to ask where it is safe to stop.
+    """Context that holds back the first Ctrl-C or SIGTERM; gives a function that tells whether one came.
 
-    A second one is obeyed at once, but for the echo of a SIGTERM (`scenes.signals.Termination`).
+    A second one interrupts at once, but for the echo of a SIGTERM (`scenes.signals.Termination`).
 
     Args:
-        promise: what the first one leads to, such as ``stopping after this update``.
+        promise: message about what the first one leads to, such as ``stopping after this update``.
     """
     asked = False
     around = signal.getsignal(signal.SIGTERM)
@@ -75,6 +75,6 @@ def interruption(promise: str) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[tuple[float, float, str]], None]]:
-    """Long work whose worker knows at each moment how much is done of how much, and figures in words."""
+    """Context of a progress bar; gives a function that sets done, total and newest metrics in words."""
     with waiting(what) as wait:
         yield lambda status: wait.reach(*status)

@@ -1,4 +1,4 @@
-"""Scene files: TOML into dataclasses, strictly.
+"""Scene files: strict parsing of TOML into dataclasses.
 
 A scene names a world, an agent, perceptions and samplers by their catalogue names (``use``); the other
 keys of such a table are the fields of that entry's own dataclass and are checked by `scenes.build.agents`,
@@ -35,12 +35,12 @@ TOO_LONG = 2**63  # whole numbers of this size and more are none in TOML 1.0 eit
 
 
 class SceneError(RequestError, ValueError):
-    """A scene that does not exist, cannot be read, or says something that cannot be."""
+    """A scene that does not exist, cannot be read, or has an invalid key or value."""
 
 
 @dataclass(frozen=True)
 class World:
-    """``[world]``: `num_envs` is how many play at once in training."""
+    """Table ``[world]``; `num_envs` is the number of worlds in training."""
 
     use: str
     num_envs: int = 1
@@ -58,7 +58,7 @@ class World:
 
 @dataclass(frozen=True)
 class Agent:
-    """``[agent]``: `checkpoint` is what `watch`, `play` and `evaluate` use."""
+    """Table ``[agent]``; `checkpoint` is what `watch`, `play` and `evaluate` use."""
 
     use: str
     checkpoint: str | None = None
@@ -67,7 +67,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Perception:
-    """``[[perception]]``: who looks, for whom, and who says what is there.
+    """Table ``[[perception]]``: a model, whom it feeds (overlay or agent), and the origin of its percepts.
 
     Attributes:
         use: the catalogue entry.
@@ -111,7 +111,7 @@ class Perception:
 
 @dataclass(frozen=True)
 class Sampler:
-    """``[[sampler]]``."""
+    """Table ``[[sampler]]``: a generative model, and what its samples feed."""
 
     use: str
     checkpoint: str | None = None
@@ -121,7 +121,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Train:
-    """``[train]``: `checkpoint_every` and `evaluate_every` count what the budget counts."""
+    """Table ``[train]``: the budget; `checkpoint_every` and `evaluate_every` have its unit."""
 
     env_steps: int | None = None
     updates: int | None = None
@@ -146,7 +146,7 @@ class Train:
 
 @dataclass(frozen=True)
 class View:
-    """``[view]``."""
+    """Table ``[view]``: the window's rate."""
 
     fps: int = 60  # the most pictures a second that the window draws
 
@@ -161,13 +161,13 @@ class View:
 
 
 def own_keys(table: Any) -> list[str]:
-    """The keys that a table has whatever it uses: the others are those of its catalogue entry."""
+    """Keys of a table itself, such as ``use``; all others belong to its catalogue entry."""
     return [key for key in table.__dataclass_fields__ if key != "fields"]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene file, checked but not built.
+    """Scene: one scene file, checked but not built.
 
     `name` is the file's name without ending; `source` is the file; relative paths start from its folder;
     `typed` and `changes` are what a person called it and changed.
@@ -202,7 +202,7 @@ class Scene:
 
 
 def shipped_scenes() -> list[str]:
-    """The names of the scenes inside the package."""
+    """Names of the scenes that ship in the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
@@ -225,7 +225,7 @@ def load_scene(name_or_path: str, changes: Sequence[str] = (), seed: int | None 
 def make_scene(
     raw: dict[str, Any], path: Path, changes: Sequence[str] = (), seed: int | None = None
 ) -> Scene:
-    """A scene from the content of its file; `load_scene` says what the arguments are and what is refused.
+    """Make a scene from the content of its file; see `load_scene` for arguments and errors.
 
     Args:
         raw: what the file says; `changes` and `seed` are written into it.
@@ -245,7 +245,7 @@ def make_scene(
 
 
 def find_scene(name_or_path: str) -> Path:
-    """The file of a scene.
+    """Path of a scene's file.
 
     Raises:
         SceneError: if there is none.

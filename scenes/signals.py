@@ -1,4 +1,4 @@
-"""SIGTERM as Ctrl-C: what Slurm, timeout(1), systemd and containers send ends a verb as a person would.
+"""SIGTERM as Ctrl-C, so that Slurm, timeout(1), systemd and containers end a verb cleanly.
 
 Imports the standard library alone, so that the command line can use it before anything heavy is loaded.
 """
@@ -27,7 +27,7 @@ class Termination:
         self._heard = -math.inf
 
     def is_echo(self) -> bool:
-        """Whether the SIGTERM that has just come is the same as the last one; otherwise it is noted."""
+        """Whether this SIGTERM repeats the last one within `ECHO` seconds; records it otherwise."""
         now = time.monotonic()
         if now - self._heard < ECHO:
             return True
@@ -35,7 +35,7 @@ class Termination:
         return False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """What Python calls between two instructions of the main thread."""
+        """Handle a SIGTERM."""
         if not self.is_echo():
             raise KeyboardInterrupt
 

@@ -1,8 +1,8 @@
-"""Progress of long work: what is being done, how much of it is done, and who is told.
+"""Progress of long work: counted where the work is done, shown by a reporter such as a progress bar.
 
-Whoever works opens a `waiting` and counts with `advance`; whoever shows it (the command line, a notebook, a
-web page) sets a `Reporter` by `reporting`. Without one, and in other threads, nothing is shown and counting
-costs nothing. Knows no terminal.
+Code that works opens a `waiting` and counts with `advance`; code that shows it (the command line, a notebook,
+a web page) sets a `Reporter` by `reporting`. Without one, and in other threads, nothing is shown and counting
+costs nothing. Does not know: terminals.
 
 >>> with waiting("playing 3 games", total=3) as wait:
 ...     for game in range(2):
@@ -26,14 +26,14 @@ S = TypeVar("S", bound=Sized)
 
 @dataclass(eq=False)
 class Wait:
-    """One piece of long work: the worker writes, the reporter reads, from its own thread if it likes.
+    """Progress of one piece of work: the worker writes, the reporter reads, also from another thread.
 
     Attributes:
         what: what is being done, such as ``playing 12,000 examples of boards``.
-        total: how much there is to do, in units of the work's own; None where nobody knows.
-        done: how much of it is done.
-        figures: the newest ones, in words.
-        started: when it began, by `time.monotonic`.
+        total: amount of work in its own unit; None if unknown.
+        done: amount done.
+        figures: the newest metrics, in words.
+        started: time of its beginning, by `time.monotonic`.
     """
 
     what: str
@@ -44,37 +44,37 @@ class Wait:
     _since: tuple[float, float] | None = None
 
     def advance(self, n: float = 1.0) -> None:
-        """So much more is done."""
+        """Count `n` more units as done."""
         self.done += n
 
     def reach(self, done: float, total: float | None = None, figures: str = "") -> None:
-        """So much is done in all; where the first call finds it, work that was resumed goes on from there."""
+        """Set the amount done; the first call sets where resumed work goes on, for the rate."""
         if self._since is None:
             self._since = (time.monotonic(), done)
         self.done, self.figures = done, figures
         self.total = self.total if total is None else total
 
     def rate(self, now: float) -> float | None:
-        """Units a second until `now`, by `time.monotonic`; None while nothing is known."""
+        """Units a second until `now`, by `time.monotonic`; None before the first count."""
         then, before = self._since or (self.started, 0.0)
         if self.done <= before or now <= then:
             return None
         return (self.done - before) / (now - then)
 
     def left(self, now: float) -> float | None:
-        """Seconds until all is done, at the rate so far; None while nothing is known."""
+        """Estimated seconds left at the rate so far; None without rate or total."""
         rate = self.rate(now)
         return None if rate is None or self.total is None else max(0.0, self.total - self.done) / rate
 
 
 class Reporter(Protocol):
-    """Shows long work to somebody."""
+    """Interface of a progress display."""
 
     def begin(self, wait: Wait, *, announced: bool) -> None:
-        """It has begun, perhaps inside another one; `announced`: it is long, and worth a line at once."""
+        """Show work that has begun, perhaps nested; `announced` work is long and gets a line at once."""
 
     def end(self, wait: Wait) -> None:
-        """It has ended, well or not."""
+        """Stop showing work that has ended or failed."""
 
 
 _reporter: ContextVar[Reporter | None] = ContextVar("reporter", default=None)
@@ -83,7 +83,7 @@ _current: ContextVar[Wait | None] = ContextVar("current wait", default=None)
 
 @contextmanager
 def reporting(reporter: Reporter | None) -> Iterator[None]:
-    """Let `reporter` hear of all long work in this block, on this thread; None: nobody does."""
+    """Context in which `reporter` shows all long work of this thread; None shows nothing."""
     token = _reporter.set(reporter)
     try:
         yield
@@ -93,11 +93,11 @@ def reporting(reporter: Reporter | None) -> Iterator[None]:
 
 @contextmanager
 def waiting(what: str, total: float | None = None, *, announced: bool = False) -> Iterator[Wait]:
-    """A block of long work; `advance` counts in the innermost one.
+    """Context of one piece of long work; `advance` counts in the innermost one.
 
     Args:
-        what: in words, as `Wait.what`.
-        total: how much there is to do.
+        what: description, as `Wait.what`.
+        total: amount of work.
         announced: see `Reporter.begin`.
     """
     wait, reporter = Wait(what, total), _reporter.get()
@@ -114,21 +114,21 @@ def waiting(what: str, total: float | None = None, *, announced: bool = False) -
 
 
 def advance(n: float = 1.0) -> None:
-    """So much more of the innermost long work is done; nothing happens where there is none, or no total."""
+    """Count `n` units of the innermost work; does nothing outside of one, or without a total."""
     wait = _current.get()
     if wait is not None and wait.total is not None:
         wait.advance(n)
 
 
 def counting(parts: Iterable[S]) -> Iterator[S]:
-    """`parts`, each of which counts by its length once it has been worked on; see `advance`."""
+    """Iterate over `parts`, counting the length of each once it is done; see `advance`."""
     for part in parts:
         yield part
         advance(len(part))
 
 
 def track(items: Iterable[T], what: str, total: float | None = None) -> Iterator[T]:
-    """`items`, each of which counts as one once it has been worked on.
+    """Iterate over `items` as one piece of work, counting each once it is done.
 
     >>> list(track([1, 2], "squaring"))
     [1, 2]

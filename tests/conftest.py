@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, because two pools of spinning threads on two cores crawl.
+"""Configuration of all tests: one torch thread, because two spinning thread pools on two cores crawl.
 
 It also registers a world that only tests use: ``gym/tests/Masked-v0``.
 """

@@ -1,7 +1,7 @@
 """Data sets for generative models: images and state vectors from the worlds, and small real ones.
 
-In: a name of `catalog.DATA` or a folder, how many examples, a seed. Out: a `Collection`, see
-`generative.data.collection`.
+In: a name of `catalog.DATA` or a folder, how many examples, a seed. Out: a
+`supervised.data.dataset.Dataset`.
 Read `catalog.py` first, then any one of the others. Does not know: scenes, agents; policies are passed in
 (`Player`), and without any the worlds are played at random.
 

@@ -77,7 +77,7 @@ class PixelMaps:
 
 
 def pixel_maps(spec: Spec, fold: int, halvings: int, **more: Any) -> PixelMaps:
-    """Make the canvas for a data set, checking that its images divide evenly.
+    """Make the image space for a data set, checking that its images divide evenly.
 
     Args:
         spec: of the data.

@@ -349,5 +349,5 @@ def load_encoder(folder: Path, device: str = "cpu") -> EncoderModel:
 
 @cache
 def shipped(device: str = "cpu") -> EncoderModel:
-    """The shipped encoder, trained on seven Atari games and chess boards; see `docs/results.md`."""
+    """The shipped encoder, trained on fourteen Atari games and chess boards; see `docs/results.md`."""
     return load_encoder(SHIPPED, device)

@@ -2,12 +2,12 @@
 
 | name | is | equal distributions |
 |---|---|---|
-| frechet | Fréchet distance to unseen real examples, in feature space | the floor |
+| frechet | Fréchet distance to held-out real examples, in feature space | the floor |
 | frechet_floor | the same of as many copies of training examples | |
 | kernel_distance | unbiased kernel distance | 0 ± noise |
 | density, coverage | Naeem et al. 2020, fifth neighbour | about 1, 0.97 |
 | sliced_wasserstein | root mean square over directions | small |
-| memorising | data-copying statistic (Meehan et al. 2020), see `neighbours.copying` | 0.5 |
+| memorising | data-copying statistic (Meehan et al. 2020), see `neighbours.memorization_score` | 0.5 |
 
 The reference is always real examples of episodes that no model was trained on. Does not know where features
 come from: an encoder is any function from examples (n, …) to features (n, D).
@@ -44,7 +44,7 @@ class Grade:
         ci95: low and high of each of `metrics` but the floor, over other samples of the model; the real
             examples stay the same.
         n: samples.
-        references: unseen real examples.
+        references: number of held-out real examples.
     """
 
     metrics: Figures

@@ -333,7 +333,7 @@ class TurnedFit:
 
 
 class DeepClusterModel(BaseModel[ClusterNetwork]):
-    """Deep clustering of images; a sample is a stored image of a cluster. Satisfies `SamplerModel`, `Groups`.
+    """Deep clustering of images; a sample is a stored image of a cluster. A `SamplerModel`, `Clusters`.
 
     The protocols are those of `sim.protocols`.
     """

@@ -1,4 +1,4 @@
-"""Inference alone: what a policy costs for each observation it acts on."""
+"""Inference benchmark: observations per second of a policy that acts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from scenes.bench.worker import Settings, Work
 from sim.records import Array
 
 PICTURES = Box(0, 255, (4, 84, 84), np.uint8)
-ACTIONS = Discrete(6)  # Pong's
-OBSERVATIONS = 8  # a call
-CHUNK = 8  # calls between two looks at the clock
+ACTIONS = Discrete(6)  # actions of Pong
+OBSERVATIONS = 8  # observations a call
+CHUNK = 8  # calls between two readings of the clock
 
 
 def pictures(seed: int) -> Array:
-    """(OBSERVATIONS, 4, 84, 84) uint8 noise: a network takes as long for it as for a game."""
+    """Random observations (OBSERVATIONS, 4, 84, 84) uint8; a network takes as long for them as for frames."""
     return np.random.default_rng(seed).integers(256, size=(OBSERVATIONS, *PICTURES.shape), dtype=np.uint8)
 
 
 def ours(settings: Settings) -> Work:
-    """`Policy.act` with the Nature network; yields observations."""
+    """Ours: `act` with the Nature network; yields numbers of observations."""
     policy = PPO(network="nature").build(PICTURES, ACTIONS, seed=settings.seed, device=settings.device)
     obs = pictures(settings.seed)
     while True:
@@ -31,7 +31,7 @@ def ours(settings: Settings) -> Work:
 
 
 def stable_baselines3(settings: Settings) -> Work:
-    """Their ``policy.predict`` with the same network; yields observations."""
+    """Stable-Baselines3: ``policy.predict`` with the same network; yields numbers of observations."""
     import torch
     from stable_baselines3.common.policies import ActorCriticCnnPolicy
 

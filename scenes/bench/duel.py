@@ -1,4 +1,4 @@
-"""Two sides in turn, each in its own process, and what their rounds come to."""
+"""Side-by-side measurement: two processes run in turn; medians of rates and ratios over the rounds."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ PYTHON = (sys.executable, "-P", "-W", "ignore", "-m", "scenes.bench.worker")
 
 
 class SideError(WorkError):
-    """A side could not start, or died at work."""
+    """A benchmark process that could not start, or failed."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One row of the answer; rates are medians over the rounds, in `unit`.
+    """Result of one comparison; rates are medians over the rounds, in `unit` a second.
 
     `ratio` is the median of the rounds' own ratios, `ratio_low` and `ratio_high` the least and the largest;
-    memories are the peak resident MiB of each side's process. What has no peer holds None.
+    memories are the peak resident MiB of each side's process. Without a peer its fields are None.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Measured:
 
 
 class Side:
-    """The handle on one side's process; laps take `seconds` each.
+    """Benchmark process of one side, run lap by lap of `seconds` each.
 
     Attributes:
-        rates: units a second, one for each lap so far.
-        memory_mib: the peak so far.
+        rates: units a second of each lap so far.
+        memory_mib: peak resident memory so far.
     """
 
     def __init__(self, work: str, settings: Settings, fields: dict[str, str], seconds: float) -> None:
@@ -101,7 +101,7 @@ class Side:
         self.close()
 
     def lap(self) -> float:
-        """Let it run once; returns units a second.
+        """Run one lap; returns units a second.
 
         Raises:
             SideError: if it fails.
@@ -150,7 +150,7 @@ def measure(
     seconds: float | None,
     told: Callable[[int], None] = lambda laps: None,
 ) -> Measured:
-    """Run both sides of `row` in turn.
+    """Measure one comparison: run both sides of `row` in turn.
 
     Args:
         name: the row's.
@@ -192,7 +192,7 @@ def measure(
 
 
 def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, str]:
-    """The peer's side, or why there is none."""
+    """Start the peer's process, or say why there is none."""
     if row.peer is None:
         return None, ""
     lacking = missing(row.peer_needs)
@@ -205,7 +205,7 @@ def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, st
 
 
 def peer_name(row: Row) -> str:
-    """The peer with its version, where it is installed."""
+    """Name of the peer, with its version where it is installed."""
     try:
         return f"{row.peer_name} {metadata.version(row.package)}" if row.package else row.peer_name
     except metadata.PackageNotFoundError:

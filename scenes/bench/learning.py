@@ -1,8 +1,8 @@
-"""Whole training, worlds and updates, at Stable-Baselines3's own settings; yields environment steps.
+"""Training benchmarks: environment steps per second of PPO, DQN and PQN, beside Stable-Baselines3.
 
-Their side is written as their users write it, from rl-baselines3-zoo's tuned settings for Atari. Where their
-wrappers would play by other rules than ours (random no-ops, lives as episodes, no sticky actions), they
-are set to ours.
+The peer's code follows its documentation and rl-baselines3-zoo's tuned settings for Atari. Where its
+wrappers would use another protocol than ours (random no-ops, lives as episodes, no sticky actions), they are
+set to ours.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sim.protocols import Learner
 from sim.records import Budget
 from sim.vector import Worlds
 
-BUDGET = Budget(env_steps=10_000_000)  # theirs; never spent here
-REPLAY = 10_000  # transitions; theirs keeps every picture eight times, and should fit any machine
+BUDGET = Budget(env_steps=10_000_000)  # budget of the zoo; never reached here
+REPLAY = 10_000  # transitions; the peer stores each frame eight times, and must fit into memory
 LEARNING_STARTS = 1_000
-WORLDS = 32  # of our DQN: as many env steps as lie between two of its gradient steps
+WORLDS = 32  # worlds of our DQN: env steps between two of its gradient steps
 
 
 def learned(learner: Learner, worlds: Worlds, sign: str) -> Work:
-    """Let `learner` learn; yields the env steps of each part in which it reports the figure `sign`."""
+    """Run a learner; yields the env steps between two reports that contain the metric `sign`."""
     before = 0
     for progress in learner.learn(worlds, BUDGET):
         if sign in progress.metrics:
@@ -82,7 +82,7 @@ def our_ppo_walker(settings: Settings) -> Work:
 
 
 def pongs(num_envs: int, settings: Settings) -> Worlds:
-    """Pongs to train on, as `playfield train` makes them."""
+    """Make a batch of Pong worlds, as `playfield train` does."""
     from sim.atari.world import Atari
 
     worlds = Atari("pong").make_batch(num_envs, settings.seed, settings.threads)
@@ -91,13 +91,13 @@ def pongs(num_envs: int, settings: Settings) -> Worlds:
 
 
 def built(config: PPO | DQN | PQN, worlds: Worlds, settings: Settings) -> Learner:
-    """The learner of `config` for `worlds`."""
+    """Build the learner of `config` for `worlds`."""
     spaces = worlds.single_observation_space, worlds.single_action_space
     return config.build(*spaces, seed=settings.seed, device=settings.device)
 
 
 def stable_baselines3_ppo(settings: Settings) -> Work:
-    """Their PPO, its zoo's settings for Atari."""
+    """Stable-Baselines3's PPO on Pong, rl-baselines3-zoo's settings for Atari."""
     from stable_baselines3 import PPO as TheirPPO
 
     model = TheirPPO(
@@ -117,7 +117,7 @@ def stable_baselines3_ppo(settings: Settings) -> Work:
 
 
 def stable_baselines3_dqn(settings: Settings) -> Work:
-    """Their DQN, its zoo's settings for Atari but for a small replay and an early start."""
+    """Stable-Baselines3's DQN on Pong, the zoo's settings but a smaller buffer and an early start."""
     from stable_baselines3 import DQN as TheirDQN
 
     model = TheirDQN(
@@ -138,7 +138,7 @@ def stable_baselines3_dqn(settings: Settings) -> Work:
 
 
 def stable_baselines3_ppo_walker(settings: Settings) -> Work:
-    """Their PPO on gymnasium's Walker2d, normalised by their wrapper."""
+    """Stable-Baselines3's PPO on gymnasium's Walker2d, with `VecNormalize`."""
     from stable_baselines3 import PPO as TheirPPO
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
@@ -160,7 +160,7 @@ def stable_baselines3_ppo_walker(settings: Settings) -> Work:
 
 
 def their_pongs(num_envs: int, seed: int) -> Any:
-    """Their vector of wrapped Pongs, by our rules."""
+    """Make Stable-Baselines3's vector environment of Pong, with our protocol."""
     import ale_py
     import gymnasium
     from stable_baselines3.common.env_util import make_atari_env
@@ -179,10 +179,10 @@ def their_pongs(num_envs: int, seed: int) -> Any:
 
 
 def their_learning(model: Any, steps: int, warm: int = 0) -> Work:
-    """Their ``learn``, `steps` at a time, going on where it stopped; `warm` steps are not yielded."""
+    """Run Stable-Baselines3's ``learn``, `steps` at a time; `warm` steps at first are not yielded."""
     from stable_baselines3.common.logger import Logger
 
-    model.set_logger(Logger(folder=None, output_formats=[]))  # theirs would make a folder each time
+    model.set_logger(Logger(folder=None, output_formats=[]))  # their logger would make a folder each time
     while True:
         before = model.num_timesteps
         model.learn(steps, reset_num_timesteps=False)

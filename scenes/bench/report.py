@@ -1,4 +1,4 @@
-"""The machine that was measured on, whether it was quiet, and the table for people."""
+"""Report of a benchmark: the machine, its load, and the table of results."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rich.text import Text
 from scenes.bench.duel import Measured
 from sim.machine import processors
 
-QUIET = 0.5  # load for each core above which figures are not to be trusted
+QUIET = 0.5  # load for each core above which results are unreliable
 PACKAGES = (
     "playfield", "numpy", "torch", "gymnasium", "ale-py", "mujoco", "chess", "stable-baselines3",
 )  # fmt: skip
 
 
 def load() -> float:
-    """Processes that wanted to run, on average over the last minute; 0 where nobody knows."""
+    """Load average of the last minute; 0 where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def machine(threads: int, device: str, load_before: float) -> dict[str, Any]:
-    """What the figures depend on, for the JSON."""
+    """Facts about the machine for the answer: processor, threads, load, versions."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -54,7 +54,7 @@ def machine(threads: int, device: str, load_before: float) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's own name for itself."""
+    """Model name of the processor."""
     facts = Path("/proc/cpuinfo")
     if facts.exists():
         for line in facts.read_text().splitlines():
@@ -64,12 +64,12 @@ def processor() -> str:
 
 
 def busy(load_before: float) -> bool:
-    """Whether something else keeps this machine from being measured."""
+    """Whether other processes load this machine too much for a measurement."""
     return load_before > QUIET * processors()
 
 
 def show(rows: Sequence[Measured], console: Console) -> None:
-    """A table, and under it what each row compares."""
+    """Print the results as a table, and below it what each row compares."""
     table = Table(box=None, header_style="bold")
     table.add_column("", no_wrap=True)
     for title in ("ours", "peer", "ratio", "least … most", "MiB ours", "MiB peer"):
@@ -92,7 +92,7 @@ def show(rows: Sequence[Measured], console: Console) -> None:
 
 
 def number(value: float | None) -> str:
-    """`value` for a table.
+    """Format a number for the table.
 
     >>> number(12345.6), number(None)
     ('12,346', '–')

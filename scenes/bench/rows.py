@@ -1,4 +1,4 @@
-"""What can be measured: a literal table, name → row. Both sides of a row are imported only when it runs."""
+"""Catalogue of benchmarks, name → row; both sides of a row are imported only when it runs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ HERE = "scenes.bench."
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison.
+    """A benchmark: our side, the peer's side and how to compare them.
 
     Attributes:
         ours: ``"module:function"`` of our side, see `scenes.bench.worker.Work`.
-        peer: the same of the other side; None where nobody else has such a thing to install.
-        peer_name: what the peer is called.
-        package: the distribution whose version stands behind that name.
-        unit: of both sides' figures.
-        needs: modules without which our side cannot run.
-        peer_needs: modules without which the peer cannot.
+        peer: the same of the peer; None where there is no peer.
+        peer_name: name of the peer.
+        package: distribution of the peer, for its version.
+        unit: of both sides' counts.
+        needs: modules that our side imports.
+        peer_needs: modules that the peer imports.
         fields: keyword arguments of both functions.
         seconds: of each side in each round, at least.
-        networks: whether a device matters.
+        networks: whether it runs networks, so that the device matters.
         torch_threads: threads for networks; None: all that this process may use.
-        quick: whether it runs unasked.
-        note: what is equal and what differs.
+        quick: whether it runs by default.
+        note: settings that are equal, and those that differ.
     """
 
     ours: str
@@ -157,10 +157,10 @@ ROWS = {
 
 
 def chosen(names: Sequence[str]) -> dict[str, Row]:
-    """The rows of these names, where ``walker`` stands for all of its family; none: the quick ones.
+    """Select rows by name, ``walker`` for all of its family; without names the quick ones.
 
     Raises:
-        CatalogError: for a name that is neither, with the nearest ones.
+        CatalogError: for an unknown name, with the nearest ones.
     """
     if not names:
         return {name: row for name, row in ROWS.items() if row.quick}

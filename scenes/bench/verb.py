@@ -1,4 +1,4 @@
-"""The command: checks the request, measures row after row, shows and returns them."""
+"""The command `playfield bench`: checks the request, measures row after row, prints and returns them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def bench(
     load_before = report.load()
     if report.busy(load_before):
         console.print(
-            f"This machine is busy (load {load_before:.1f} on {processors()} cores): the figures will be "
-            "wrong, and ratios too. Wait until it is quiet.",
+            f"This machine is busy (load {load_before:.1f} on {processors()} cores): rates and ratios "
+            "will be wrong. Wait until it is quiet.",
             style="yellow",
             soft_wrap=True,
         )
@@ -82,7 +82,7 @@ def runnable(rows: dict[str, Row], *, asked: bool, console: Console) -> dict[str
 def measured_rows(
     rows: dict[str, Row], settings: Settings, rounds: int, seconds: float | None
 ) -> list[Measured]:
-    """Row after row, with a bar."""
+    """Measure the rows in turn, with a progress bar."""
     found: list[Measured] = []
     with progress_bar("measuring") as draw:
         for name, row in rows.items():

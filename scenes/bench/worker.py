@@ -1,7 +1,7 @@
-"""One side of a row, in its own process: starts, warms up, then runs for as long as it is told and waits.
+"""Benchmark process of one side: starts, warms up, then runs laps on request.
 
-It talks in lines of JSON: first it reads what to run, says when it is warm, and from then on answers each
-``{"seconds": 2.0}`` with how much it did. End of input ends it, so it never outlives its parent.
+Its protocol is lines of JSON: it reads what to run, reports when it is warm, and from then on answers each
+``{"seconds": 2.0}`` with its counts. End of input ends it, so it never outlives its parent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 @dataclass(frozen=True)
 class Settings:
-    """What both sides of a row share.
+    """Settings that both sides of a row share.
 
     Attributes:
         seed: of worlds, weights and actions.
@@ -39,7 +39,7 @@ Work = Iterator[int]
 
 
 def lap(work: Work, seconds: float) -> dict[str, float]:
-    """Run `work` for at least `seconds` and one yield; returns units, seconds and peak memory so far."""
+    """Run a lap: `work` for at least `seconds` and one yield; returns units, seconds and peak memory."""
     units = 0
     started = time.perf_counter()
     while True:
@@ -50,7 +50,7 @@ def lap(work: Work, seconds: float) -> dict[str, float]:
 
 
 def peak_memory() -> float:
-    """The most resident memory that this process has held, MiB."""
+    """Peak resident memory of this process, MiB."""
     status = Path("/proc/self/status")
     if status.exists():  # getrusage would count what the parent held when it forked
         for line in status.read_text().splitlines():
@@ -63,7 +63,7 @@ def peak_memory() -> float:
 
 
 def start(request: dict[str, Any]) -> Work:
-    """The work that `request` names, limited to its threads, and warm."""
+    """Start the work that `request` names, with its number of threads, and warm it up."""
     module, _, name = request["work"].partition(":")
     make: Callable[..., Work] = getattr(importlib.import_module(module), name)
     settings = Settings(**request["settings"])
@@ -77,7 +77,7 @@ def start(request: dict[str, Any]) -> Work:
 
 
 def serve(orders: TextIO, answers: TextIO) -> None:
-    """Answer `orders` until they end; an error is an answer too, and the last."""
+    """Answer requests for laps until input ends; an error is the last answer."""
 
     def say(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=answers, flush=True)
@@ -92,12 +92,12 @@ def serve(orders: TextIO, answers: TextIO) -> None:
 
 
 def main() -> None:
-    """The process: answers leave by what was stdout, and whatever libraries print goes to stderr."""
+    """Run the process: answers go to stdout, everything that libraries print to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     serve(sys.stdin, answers)
     answers.close()
-    os._exit(0)  # at once: simulators' threads may wait for something that never comes
+    os._exit(0)  # exit at once: simulators' threads may never end
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Worlds alone, under random actions: our batches, and what users of gymnasium or PettingZoo write."""
+"""World benchmarks: env steps per second under random actions, beside gymnasium and PettingZoo."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sim.records import Array
 
 GAMES, WALKERS, BOARDS = 8, 16, 16
 BLOCK = 256  # steps of actions drawn beforehand, used over and over
-CHUNK = 8  # steps between two looks at the clock
+CHUNK = 8  # steps between two readings of the clock
 
 
 def played(env: VectorEnv[Any, Any, Any], seed: int) -> Work:
-    """Step `env` under the same random actions whichever it is; yields env steps."""
+    """Step a vector environment under fixed random actions; yields env steps."""
     env.reset(seed=seed)
     actions = random_actions(env.single_action_space, env.num_envs, seed)
     step = 0
@@ -29,7 +29,7 @@ def played(env: VectorEnv[Any, Any, Any], seed: int) -> Work:
 
 
 def random_actions(space: gymnasium.Space[Any], num_envs: int, seed: int) -> Array:
-    """(BLOCK, num_envs, …) actions, uniform in `space`."""
+    """Draw random actions (BLOCK, num_envs, …), uniform in `space`."""
     generator = np.random.default_rng(seed)
     if isinstance(space, gymnasium.spaces.Discrete):
         return generator.integers(int(space.n), size=(BLOCK, num_envs))
@@ -39,7 +39,7 @@ def random_actions(space: gymnasium.Space[Any], num_envs: int, seed: int) -> Arr
 
 
 def our_atari(settings: Settings) -> Work:
-    """Our batch of Pongs, as for training: like the peer's, not each game has a seed of its own."""
+    """Our batch of Pong as in training, where not each episode is seeded, like the peer's."""
     from sim.atari.world import Atari
 
     worlds = Atari("pong").make_batch(GAMES, settings.seed, settings.threads)

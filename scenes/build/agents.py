@@ -1,6 +1,6 @@
-"""From a checked scene to the things themselves: worlds, agents, perceptions, samplers.
+"""Construction of a scene's world and agent from their catalogues, with the weights of a checkpoint.
 
-The only place where the folders' catalogues meet.
+From `scenes.schema.Scene` to a `sim.protocols.WorldConfig` and a `sim.protocols.Policy`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sim.vector import Worlds
 PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors are taken as they are"
 
 
-#: What an agent's network is made by; where weights are given, their card has the say.
+#: Keys that decide the shapes of a network's weights; with a checkpoint its card's values count.
 SHAPE = ("network", "dueling", "quantiles")
 
 
 def scene_world(scene: Scene) -> WorldConfig:
-    """The scene's world, not yet started.
+    """Configuration of the scene's world; nothing is started yet.
 
     Raises:
         SceneError: if the scene has none.
@@ -42,7 +42,7 @@ def scene_world(scene: Scene) -> WorldConfig:
 
 
 def scene_agent(scene: Scene) -> AgentConfig:
-    """The scene's agent, not yet built.
+    """Configuration of the scene's agent; no network is built yet.
 
     Raises:
         SceneError: if the scene has none.
@@ -57,7 +57,7 @@ def scene_agent(scene: Scene) -> AgentConfig:
 
 
 def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
-    """The scene with the network of its agent named, by what is observed where the scene is silent."""
+    """The scene with `agent.network` set: where it names none, the one that suits the observation space."""
     agent: Any = scene_agent(scene)
     if scene.agent is None or getattr(agent, "network", "") is not None:
         return scene
@@ -69,14 +69,14 @@ def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
 def build_policy(
     scene: Scene, worlds: Worlds, config: WorldConfig, device: str, checkpoint: Path | None = None
 ) -> tuple[Policy, Card | None]:
-    """The scene's agent for `worlds`, with the weights of its checkpoint where it has one.
+    """Build the scene's agent for `worlds`, with the weights of its checkpoint where it has one.
 
     Args:
-        scene: says which agent.
-        worlds: the spaces it must fit.
-        config: the world, for the checkpoint's sake.
+        scene: with an agent.
+        worlds: whose observation and action spaces the agent must fit.
+        config: of the world, which the checkpoint's card must fit.
         device: `chosen_device`.
-        checkpoint: instead of the scene's own.
+        checkpoint: folder to load instead of the scene's own.
 
     Returns:
         The agent and the card of its checkpoint; None if it is untrained.
@@ -94,7 +94,7 @@ def build_policy(
     if loaded is not None:
         check_agent(scene, loaded, worlds, config)
         agent = shaped(scene, agent, loaded)
-    if silent:  # when the device was chosen nobody knew the network yet
+    if silent:  # the network was not known when the device was chosen
         use_threads(agent)
     policy = agent.build(
         worlds.single_observation_space, worlds.single_action_space, seed=scene.seed, device=device
@@ -108,12 +108,12 @@ def build_policy(
 
 
 def shaped(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentConfig:
-    """`agent` with the network that the checkpoint's weights belong to: the scene's recipe may have moved on.
+    """The agent's configuration with the network of the checkpoint's card, which may not be the scene's.
 
-    What a person set by hand stays as it was set, and does not fit then.
+    Keys that `--set` changed stay as they are; weights that do not fit them are refused when they are loaded.
 
     Raises:
-        CheckpointError: if the card tells of a network that there is not.
+        CheckpointError: if the card names a network that does not exist.
     """
     cls, told = type(agent), checkpoint.card["config"]
     by_hand = {change.partition("=")[0].strip() for change in scene.changes}
@@ -127,7 +127,7 @@ def shaped(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentCon
 def check_agent(
     scene: Scene, checkpoint: Checkpoint, worlds: Worlds, config: WorldConfig, *, any_agent: bool = False
 ) -> None:
-    """Refuse a checkpoint of another world or space, or of another agent than the scene's unless any will do.
+    """Check that a checkpoint fits the worlds, their spaces and, unless `any_agent`, the scene's agent.
 
     Raises:
         CheckpointError: with every difference.
@@ -150,7 +150,7 @@ def agent_card(
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:
-    """The card of the scene's agent."""
+    """Make the model card of the scene's agent."""
     assert scene.agent is not None
     return make_card(
         "agent",

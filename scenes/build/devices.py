@@ -1,4 +1,4 @@
-"""The device that models run on, and the number of torch's threads."""
+"""Choice of the device (CPU or CUDA) that models run on, and of the number of torch's threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sim.protocols import AgentConfig
 
 
 def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
-    """``auto`` becomes ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
+    """Resolve ``auto`` to ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
 
     Raises:
         SceneError: if a GPU is asked for and there is none.

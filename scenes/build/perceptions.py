@@ -1,4 +1,4 @@
-"""A scene's perceptions: configured, built, and given their checkpoints' weights."""
+"""Construction of a scene's perceptions from the catalogue, with the weights of their checkpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from supervised.metrics.grading import Kind
 
 
 def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
-    """The keys of one of the scene's perceptions.
+    """Configuration of one of the scene's perceptions.
 
     Raises:
         CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
@@ -31,7 +31,7 @@ def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
 
 
 def scene_worlds(scene: Scene, config: PerceptionConfig) -> list[WorldConfig]:
-    """The worlds that a perception learns from: those that it names itself, else the scene's own.
+    """Configurations of the worlds that a perception learns from: those it names itself, else the scene's.
 
     Raises:
         SceneError: if there is none.
@@ -43,7 +43,7 @@ def scene_worlds(scene: Scene, config: PerceptionConfig) -> list[WorldConfig]:
 
 
 def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:
-    """What a perception sees of them.
+    """Label source of the worlds that a perception learns from.
 
     Raises:
         SceneError: if the scene has no world.
@@ -54,16 +54,16 @@ def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:
 
 
 def told_by(config: PerceptionConfig) -> Kind:
-    """What a perception tells."""
+    """Kind of percept that a perception predicts, such as ``"boxes"``."""
     kind: Any = config.tells
     return kind  # type: ignore[no-any-return]
 
 
 def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
-    """The names that one of the scene's perceptions chooses from; see `supervised.data.views.LabelSource`.
+    """Class names that one of the scene's perceptions predicts; see `supervised.data.views.LabelSource`.
 
     Raises:
-        SceneError, NoLabelsError: if its worlds do not know what it tells.
+        SceneError, NoLabelsError: if its worlds have no ground truth of that kind.
     """
     config = perception_config(scene, number)
     return scene_label_source(scene, config).vocabulary(told_by(config))
@@ -72,7 +72,7 @@ def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
 def build_perception(
     scene: Scene, number: int, classes: tuple[str, ...], device: str, checkpoint: Path | None = None
 ) -> tuple[PerceptionModel, Card | None]:
-    """One of the scene's perceptions, with the weights of its checkpoint where it has one.
+    """Build one of the scene's perceptions, with the weights of its checkpoint where it has one.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or made for something else.
@@ -89,7 +89,7 @@ def build_perception(
 def load_perception(
     model: PerceptionModel, table: Perception, classes: tuple[str, ...], folder: Path
 ) -> Card:
-    """Give a model the weights of a checkpoint; returns its card.
+    """Load a checkpoint's weights into a model; returns the checkpoint's card.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or made for something else.
@@ -101,8 +101,8 @@ def load_perception(
 
 
 def trains_perception(scene: Scene) -> bool:
-    """Whether training the scene is about its first perception: one whose percepts are for the audience.
+    """Whether the scene trains its first perception: it has one, with ``feed = "overlay"``.
 
-    A scene whose agent lives on percepts is about that agent.
+    A scene whose agent observes percepts (``feed = "agent"``) trains that agent.
     """
     return bool(scene.perception) and scene.perception[0].feed == "overlay"

@@ -1,4 +1,4 @@
-"""A scene's samplers: configured, built, and given their checkpoints' weights."""
+"""Construction of a scene's samplers from the catalogue, with the weights of their checkpoints."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from supervised.data.dataset import Spec
 
 
 def trains_sampler(scene: Scene) -> bool:
-    """Whether training the scene is about its first sampler: nothing else in it learns."""
+    """Whether the scene trains its first sampler: it has neither an agent nor a perception that learns."""
     return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
 
 
 def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
-    """The keys of one of the scene's samplers.
+    """Configuration of one of the scene's samplers.
 
     Raises:
         SceneError: if the scene has none.
@@ -43,14 +43,14 @@ def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
 
 
 def own_options(config: SamplerConfig) -> SampleOptions:
-    """How a sampler samples by its own keys."""
+    """Sampling options from a sampler's own keys: steps and guidance."""
     own = SampleOptions()
-    names = ("steps", "guidance")  # its scheduler it knows itself
+    names = ("steps", "guidance")  # the model reads `scheduler` from its own config
     return SampleOptions(**{name: getattr(config, name, getattr(own, name)) for name in names})
 
 
 def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[SamplerModel, Card]:
-    """A sampler with the weights of a checkpoint, for the data that its card tells of.
+    """Load a sampler from a checkpoint, for the data specification in the checkpoint's card.
 
     Raises:
         CheckpointError: if the checkpoint is damaged or made for something else.
@@ -67,10 +67,10 @@ def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[
 
 
 def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
-    """A fresh sampler.
+    """Build an untrained sampler for a data specification.
 
     Raises:
-        SceneError: if it cannot learn such data.
+        SceneError: if this sampler does not support such data.
     """
     try:
         return config.build(spec, seed=scene.seed, device=device)
@@ -79,9 +79,9 @@ def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> Sampl
 
 
 def same_data(model: SamplerModel, one: Spec, other: Spec) -> bool:
-    """Whether what a model learned of some data holds for others.
+    """Whether two data specifications are equal for this model.
 
-    Which words occur floats with the captions that are drawn, and counts only for who reads them.
+    The vocabulary depends on which captions were collected and counts for text-conditional models only.
     """
     if not isinstance(model, TextConditional):
         one, other = replace(one, words=()), replace(other, words=())

@@ -6,7 +6,7 @@ from scenes.schema import Scene
 
 
 def is_trained(scene: Scene) -> bool:
-    """Whether everything in the scene that has weights ships with them.
+    """Whether a scene has weights for everything that learns in it.
 
     An agent without a checkpoint may be one that has nothing to learn; where it lives on percepts, though,
     the scene is about that agent.

@@ -1,4 +1,4 @@
-"""The words of a command line: parsed, refused in one line, checked before anything is done with them."""
+"""Parsing of the command line by tyro, with one-line errors and checks of values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMPLAINTS = {
 
 
 def parsed(verbs: Any, words: Sequence[str], description: str) -> Any:
-    """One of the dataclasses `verbs`, from the words of a command line.
+    """Parse a command line into one of the dataclasses `verbs`.
 
     Raises:
         RequestError: in one line, for words that are none of its options.
@@ -63,7 +63,7 @@ def _by_name(verbs: Any) -> dict[str, type[Any]]:
 
 
 def without_idle(words: Sequence[str], idle: Sequence[str]) -> list[str]:
-    """A command line without options that change nothing, of which it is told.
+    """Remove options that have no effect from a command line, with a remark for each.
 
     >>> without_idle(["list", "--seed", "3", "--device=cpu", "agents"], ["seed"])
     ['list', '--device=cpu', 'agents']
@@ -82,7 +82,7 @@ def without_idle(words: Sequence[str], idle: Sequence[str]) -> list[str]:
 
 
 def usage_error(text: str, words: Sequence[str], verbs: dict[str, type[Any]]) -> str:
-    """What is wrong with a command line, in one line.
+    """Error message of a command line, in one line.
 
     Args:
         text: the box that tyro draws around it.
@@ -108,7 +108,7 @@ def usage_error(text: str, words: Sequence[str], verbs: dict[str, type[Any]]) ->
 
 
 def boxed(text: str) -> str:
-    r"""The first paragraph in a box that tyro draws: coloured on a terminal, without sides where no UTF-8 is.
+    r"""The first paragraph in a box that tyro draws, in UTF-8 or ASCII, without colours.
 
     >>> boxed("╭─ Value ─╮\n│ a wrong │\n│ word    │\n│ ─────── │\n│ see it  │\n╰─────────╯")
     'a wrong word'
@@ -122,12 +122,12 @@ def boxed(text: str) -> str:
 
 
 def option(field: Field[Any]) -> str:
-    """What a field of a verb is called on the command line."""
+    """Name of a field's option on the command line."""
     return OPTIONS.get(field.name, "--" + field.name.replace("_", "-"))
 
 
 def check(verb: Any) -> None:
-    """Refuse a folder that is gone, and numbers and paths that no machine could take.
+    """Check a verb's values: the present folder exists, numbers and paths are within range.
 
     Raises:
         RequestError: naming the option.

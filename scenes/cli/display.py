@@ -7,7 +7,7 @@ import sys
 
 
 def has_display() -> bool:
-    """Whether a window could be seen: a display is named, or the system needs none to be."""
+    """Whether a window can be opened: a display is set, or the system needs no such setting."""
     driver = os.environ.get("SDL_VIDEODRIVER", "")
     if driver in ("dummy", "offscreen"):
         return False

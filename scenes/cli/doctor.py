@@ -1,4 +1,4 @@
-"""What is missing on this machine, and the line that mends it."""
+"""Diagnosis of the installation: what is missing on this machine, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPACE_FOR_A_RUN = 2 * 2**30  # bytes
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, whether it is well, what was found, and what mends it."""
+    """Result of one check: subject, success, what was found, and the command that mends it."""
 
     name: str
     ok: bool
@@ -42,7 +42,7 @@ class Check:
 
 
 def checks() -> Iterator[Check]:
-    """Everything that a user may miss."""
+    """Run all checks."""
     version = platform.python_version()
     supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
     yield Check("Python 3.11 to 3.14", supported, version, "" if supported else "use Python 3.11 to 3.14")

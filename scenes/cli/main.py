@@ -52,9 +52,9 @@ Overwrite = Annotated[bool, arg(help="replace files that are there already")]
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """What every verb takes.
+    """Options of every verb.
 
-    `idle` options change nothing: they are taken, and left out of the help. A `quick` verb shows no progress.
+    `idle` options have no effect: they are accepted, and not in the help. A `quick` verb shows no progress.
     """
 
     idle: ClassVar[tuple[str, ...]] = ()
@@ -71,7 +71,7 @@ class Common:
 
 @dataclass(frozen=True, kw_only=True)
 class WithoutScene(Common):
-    """A verb that reads no scene, draws no numbers and runs no model."""
+    """Options of a verb without a scene, where ``--set``, ``--seed`` and ``--device`` have no effect."""
 
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
     seed: Annotated[int | None, arg(metavar="N"), Suppress] = None
@@ -83,7 +83,7 @@ class WithoutScene(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class List(WithoutScene):
-    """Show what there is, and what is trained."""
+    """List worlds, agents, perceptions, samplers and scenes, and which scenes ship with weights."""
 
     what: Annotated[
         Positional[str | None],
@@ -146,7 +146,7 @@ class Play(Watch):
 
 @dataclass(frozen=True, kw_only=True)
 class Train(Common):
-    """Train what the scene is about, in a run folder that can be resumed."""
+    """Train the scene's agent, perception or sampler, in a run folder that can be resumed."""
 
     scene: SceneName
     run: Annotated[Path | None, arg(help="the run folder [runs/SCENE-DATE-TIME]", metavar="DIR")] = None
@@ -175,7 +175,7 @@ class Train(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Common):
-    """Score the scene over whole episodes, beside a baseline."""
+    """Score the scene's agent, perception or samplers, beside a baseline."""
 
     scene: SceneName
     episodes: Annotated[int | None, arg(help="how many, from each seed [20]", metavar="N")] = None
@@ -202,7 +202,7 @@ class Evaluate(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(Common):
-    """Say which of several runs is better, and how sure that is."""
+    """Compare runs: probability of improvement and score differences, with intervals."""
 
     runs: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="RUN RUN …", help="run folders, or checkpoint folders")
@@ -228,7 +228,7 @@ class Compare(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Plot(Common):
-    """Draw the learning curves of runs, by steps and by the clock, as PNG and CSV."""
+    """Plot the learning curves of runs, by steps and by time, as PNG and CSV."""
 
     runs: Annotated[
         Positional[tuple[Path, ...]],
@@ -290,7 +290,7 @@ class Collect(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Bench(Common):
-    """Measure how fast things run here, beside a named peer."""
+    """Measure speed on this machine, side by side with a named peer."""
 
     set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
     idle = ("set",)
@@ -322,7 +322,7 @@ class Bench(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Perceive(Common):
-    """Look at pictures with the scene's perception."""
+    """Run the scene's perception on images, videos or frames of its world."""
 
     scene: SceneName
     input: Annotated[
@@ -356,7 +356,7 @@ class Perceive(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Common):
-    """Make new examples and hang them in a gallery: pictures, videos and a page to open."""
+    """Draw samples from the scene's sampler into a gallery: images, videos and an HTML page."""
 
     scene: SceneName
     n: Annotated[int, arg(help="how many", metavar="N")] = 64
@@ -464,7 +464,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _executed(words: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """What a command line gives, and its exit code."""
+    """Run a parsed command; returns its answer and exit code."""
     verb = parsed(Verb, words, ABOUT)
     check(verb)
     with ExitStack() as stack:
@@ -486,19 +486,19 @@ def _version() -> str:
 
 
 def entry() -> None:
-    """The console script."""
+    """Entry point of the console script."""
     open_streams()
     try:
         code = main()
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has had enough
+    except BrokenPipeError:  # the reader has closed the pipe
         code = DONE
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         code = told(error, FAILED)
     else:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: no traceback from what is being put away
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: no traceback from Python's shutdown
         sys.exit(code)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python writes the rest, and complains
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""How a command line ends: exit codes, the one line that tells what went wrong, and the JSON line.
+"""Exit codes, one-line error messages, and the JSON line of a command.
 
 0 done; 2 the request is wrong; 1 it failed while working; 130 stopped by Ctrl-C.
 """
@@ -16,12 +16,12 @@ from typing import Any
 from scenes.console import say
 
 DONE, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
-LONGEST = 2_000  # characters of a line that tells what is wrong
+LONGEST = 2_000  # characters of an error message
 STREAMS = ("stdin", "stdout", "stderr")
 
 
 def plain(answer: Any) -> Any:
-    """An answer with null for numbers that are not finite, which JSON has not (RFC 8259, section 6)."""
+    """Replace numbers that are not finite by null: JSON has none (RFC 8259, section 6)."""
     if isinstance(answer, Mapping):
         return {key: plain(value) for key, value in answer.items()}
     if isinstance(answer, list | tuple):
@@ -30,12 +30,12 @@ def plain(answer: Any) -> Any:
 
 
 def tell_json(answer: Any) -> None:
-    """Print one JSON object alone on a line."""
+    """Print one JSON object on a line of stdout."""
     print(json.dumps(answer, allow_nan=False), flush=True)
 
 
 def told(error: Exception, code: int, in_json: bool = False) -> int:
-    """Say what went wrong in one line on stderr, and with ``--json`` as the last line of stdout."""
+    """Print an error in one line on stderr, and with ``--json`` as the last line of stdout."""
     from sim.fields import excerpt
 
     line = excerpt(str(error), LONGEST)
@@ -46,7 +46,7 @@ def told(error: Exception, code: int, in_json: bool = False) -> int:
 
 
 def stopped(in_json: bool = False) -> int:
-    """Say that Ctrl-C ended it, wherever it came."""
+    """Print that Ctrl-C ended the command."""
     line = "stopped at once; what had been saved is safe"
     say(line)
     if in_json:
@@ -55,14 +55,14 @@ def stopped(in_json: bool = False) -> int:
 
 
 def is_ctrl_c(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: a module that is being imported may turn it into one of its own."""
+    """Whether Ctrl-C caused an error: a module being imported may wrap it in another exception."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
 
 
 def open_streams() -> None:
-    """Put a stream that goes nowhere in the place of a closed one, or the next file would be printed into."""
+    """Replace closed standard streams by the null device, or the next opened file would take their place."""
     closed = [name for name in STREAMS if getattr(sys, name) is None]
     for name in closed:
         opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so most often the very one

@@ -1,7 +1,7 @@
-"""Progress on stderr, an interruption that waits, and the faults of long work.
+"""Progress of long work on stderr: bars on a terminal, plain lines elsewhere.
 
-On a terminal a bar shows all work that takes longer than two seconds, with its rate and the time left;
-elsewhere (a log, Slurm) a plain line tells of it every half a minute.
+A bar shows work that takes longer than two seconds, with its rate and the time left; in a log (Slurm) a plain
+line does every half a minute.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ REDRAW = 0.25  # seconds between two pictures of the bars
 
 
 class StderrProgress:
-    """Bars on a terminal, else plain lines; a `sim.progress.Reporter`.
+    """Reporter of progress on stderr: bars on a terminal, else plain lines; a `sim.progress.Reporter`.
 
-    A thread draws while there is work, so that one long call that reports nothing is seen, too.
+    A thread draws while there is work, so that a long call without reports is shown, too.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class StderrProgress:
         self._thread: threading.Thread | None = None
 
     def begin(self, wait: Wait, *, announced: bool) -> None:
-        """See `Reporter`; where lines stay, announced work has one at once."""
+        """See `Reporter`; without a terminal, announced work gets a line at once."""
         if announced and not self._console.is_terminal:
             self._console.print(f"{wait.what} …", soft_wrap=True)
         with self._lock:
@@ -57,7 +57,7 @@ class StderrProgress:
                 self._thread.start()
 
     def end(self, wait: Wait) -> None:
-        """See `Reporter`; what is printed after it stands below where the bars were."""
+        """See `Reporter`; later output stands below where the bars were."""
         with self._lock:
             self._waits.remove(wait)
             if self._waits or self._thread is None:
@@ -67,23 +67,23 @@ class StderrProgress:
         thread.join()
 
     def _now(self, age: float) -> list[Wait]:
-        """All work that has lasted for `age` seconds, the outermost first."""
+        """Work that has lasted for `age` seconds, the outermost first."""
         now = time.monotonic()
         with self._lock:
             return [wait for wait in self._waits if now - wait.started >= age]
 
     def _tell(self, stop: threading.Event) -> None:
-        """A line every period, whether one piece of work takes so long or many together do."""
+        """Print a line every period, whether one piece of work takes so long or many together do."""
         while not stop.wait(max(0.0, self._told + self._period - time.monotonic())):
             self._told = time.monotonic()
             try:
                 if waits := self._now(0):
                     self._console.print(in_one_line(waits, self._told), soft_wrap=True)
-            except OSError:  # nobody reads stderr any more: the work goes on
+            except OSError:  # stderr is closed: the work goes on
                 return
 
     def _draw(self, stop: threading.Event) -> None:
-        """A bar each, once there is something to show."""
+        """Draw a bar for each piece of work that has lasted long enough."""
         while not self._now(self._delay):
             if stop.wait(min(REDRAW, self._delay)):
                 return
@@ -116,12 +116,12 @@ class StderrProgress:
 
 
 def in_one_line(waits: Sequence[Wait], now: float) -> str:
-    """Work and the work inside it, at `now` by `time.monotonic`."""
+    """Format nested work as one line, at `now` by `time.monotonic`."""
     return " · ".join(status(wait, now) for wait in waits)
 
 
 def status(wait: Wait, now: float) -> str:
-    """How far some work is at `now`, its newest figures, its rate and the seconds left.
+    """Format one piece of work at `now`: counts, newest metrics, rate and seconds left.
 
     >>> status(Wait("playing", 400, 300, started=0.0), 50.0)
     'playing: 300 of 400 · 6/s · 17 s left'

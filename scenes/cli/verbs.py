@@ -1,4 +1,4 @@
-"""What each verb of the command line does; `scenes.cli.main` parses, here is the work.
+"""Verbs of the command line: what each does once `scenes.cli.main` has parsed it.
 
 Every verb returns the JSON object of its ``--json`` and says the same to a person on the way.
 """
@@ -33,7 +33,7 @@ RETURNS_TOLD = 20  # the last ones, of a recording
 
 
 def list_all(what: str | None) -> Answer:
-    """Names of everything, or of one kind, called in singular or plural.
+    """List names by kind: worlds, agents, perceptions, samplers, scenes; or one kind, singular or plural.
 
     Raises:
         RequestError: if there is no such kind.
@@ -129,7 +129,7 @@ def watch(
 
 
 def in_words(watched: Watched) -> str:
-    """What was watched, in one line."""
+    """Summary of `watch` in one line."""
     where = f" in {watched.file}" if watched.file else ""
     ended = ", ".join(f"{score:g}" for score in watched.returns[-RETURNS_TOLD:])
     if len(watched.returns) > RETURNS_TOLD:
@@ -139,7 +139,7 @@ def in_words(watched: Watched) -> str:
 
 
 def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
-    """The run to follow and the checkpoint to show instead: at most one of them.
+    """The run to follow, or the checkpoint to show instead: at most one of them.
 
     Args:
         run: a run's folder, or a checkpoint's, which is shown as it is.
@@ -160,7 +160,7 @@ def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Pa
 
 
 def check_run(run: Path, *, waits: bool) -> None:
-    """Refuse a folder that is no run; a window `waits` for the first checkpoint, a recording does not.
+    """Check that a folder is a run to follow; with `waits` it need not have a checkpoint yet.
 
     Raises:
         SceneError: if there is nothing to follow.
@@ -189,7 +189,7 @@ def train(
     start_from: Path | None,
     seeds: int = 1,
 ) -> tuple[Answer, bool]:
-    """Train; the second value tells whether a person stopped it."""
+    """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
     from scenes.build.samplers import trains_sampler
     from scenes.training.resume import newest_run, resumed
@@ -232,14 +232,14 @@ def train(
 
 
 def how_to_watch(name: str, folder: Path) -> str:
-    """The command that shows what a run has learned."""
+    """Command line that shows a run's newest checkpoint."""
     return f"playfield watch {name} --run {folder}"
 
 
 def evaluate(
     scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
 ) -> Answer:
-    """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline."""
+    """Evaluate a scene's agent beside a random one, or its perception or samplers beside a baseline."""
     from scenes.build.perceptions import trains_perception
     from scenes.build.samplers import trains_sampler
 
@@ -254,7 +254,7 @@ def evaluate(
 
 
 def grade(scene: Scene, *, device: str, checkpoint: Path | None) -> Answer:
-    """Grade the scene's perception or samplers; of a training of several seeds, all of them."""
+    """Evaluate a scene's perception or samplers; of a training of several seeds, all of them."""
     from scenes.build.perceptions import trains_perception
 
     if trains_perception(scene):
@@ -278,7 +278,7 @@ def perceive(
     checkpoint: Path | None,
     overwrite: bool,
 ) -> tuple[Answer, bool]:
-    """Look at pictures; the second value tells whether Ctrl-C ended it."""
+    """Run a perception on images; the second value tells whether Ctrl-C ended it."""
     from scenes.perceiving.command import PerceiveRequest
     from scenes.perceiving.command import perceive as work
 
@@ -299,7 +299,7 @@ def sample(
     checkpoint: Path | None,
     overwrite: bool,
 ) -> tuple[Answer, bool]:
-    """Make new examples; the second value tells whether Ctrl-C ended it."""
+    """Draw samples into a gallery; the second value tells whether Ctrl-C ended it."""
     try:
         from scenes.sampling.command import SampleRequest
         from scenes.sampling.command import sample as work
@@ -318,7 +318,7 @@ def compare(
     episodes: int,
     across_protocols: bool,
 ) -> Answer:
-    """Score runs side by side."""
+    """Compare runs by evaluation on the same seeds."""
     from scenes.evaluation.compare import compare as work
 
     rows = work(runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols)
@@ -326,7 +326,7 @@ def compare(
 
 
 def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, overwrite: bool) -> Answer:
-    """Draw learning curves."""
+    """Plot learning curves of runs."""
     from scenes.evaluation.plot import PlotRequest
     from scenes.evaluation.plot import plot as work
 
@@ -334,7 +334,7 @@ def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, 
 
 
 def show_curves(answer: Answer) -> None:
-    """The curves in numbers for a person, and where they are drawn."""
+    """Print a table of the curves, and the names of the files."""
     from rich.table import Column, Table
 
     table = Table(Column("run", overflow="fold"), box=None, pad_edge=False)
@@ -350,7 +350,7 @@ def show_curves(answer: Answer) -> None:
 
 
 def show_list(answer: Answer) -> None:
-    """The names for a person; long lists in columns."""
+    """Print the names, long lists in columns."""
     from rich.columns import Columns
     from rich.table import Table
     from rich.text import Text
@@ -375,7 +375,7 @@ def show_list(answer: Answer) -> None:
 
 
 def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
-    """Serve as a chess engine."""
+    """Run a scene's chess agent as a UCI engine."""
     try:
         from scenes.uci.engine import serve
     except ModuleNotFoundError as error:
@@ -384,14 +384,14 @@ def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
 
 
 def doctor() -> Answer:
-    """Every check of `scenes.cli.doctor`."""
+    """Run the checks of `scenes.cli.doctor`."""
     from scenes.cli.doctor import checks
 
     return {"checks": [asdict(check) for check in checks()]}
 
 
 def show_checks(answer: Answer) -> None:
-    """The checks for a person; nothing is cut off, for lines are to be copied."""
+    """Print the checks; lines are not cut, so that commands can be copied."""
     from rich.table import Column, Table
     from rich.text import Text
 

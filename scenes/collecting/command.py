@@ -1,7 +1,7 @@
-"""`playfield collect`: whole episodes of a scene's agent, or of a person, as a Minari data set.
+"""Recording of whole episodes of a scene's agent, or of a person, as a Minari data set (`playfield collect`).
 
-`sim.storage.episodes` writes them; here is what only a scene knows: who plays, with which weights, by which
-rules. Splitting into training and test is up to readers, by episode: each one's seed is recorded.
+`sim.storage.episodes` writes them; this module adds what the scene determines: policy, weights and protocol.
+Readers split into training and test data by episode: each one's seed is recorded.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from sim.vector import EnvWorlds, Worlds
 from sim.viewer.output.play_recorder import recorded, replay
 from supervised.observation.percept_env import PerceptObservation
 
-EPISODES = 20  # where neither --episodes nor --steps is given
-MOST_WORLDS = 16  # that play at once: each holds an episode in memory
+EPISODES = 20  # default, if neither --episodes nor --steps is given
+MOST_WORLDS = 16  # worlds at most: each holds an episode in memory
 BAR_PERIOD = 0.1  # seconds
 PROMISE = "stopping: whole episodes are kept, those in progress are given up"
 
 
 class CollectingFailed(WorkError):
-    """Recording could not go on; the message says what was kept."""
+    """A recording that failed; the message says what was kept."""
 
 
 @dataclass(frozen=True)
 class CollectRequest:
-    """What is to be recorded; `episodes` and `steps` as `sim.storage.episodes.record` takes them."""
+    """Request for a recording; `episodes` and `steps` as `sim.storage.episodes.record` takes them."""
 
     out: Path
     episodes: int | None = None
@@ -60,7 +60,7 @@ class CollectRequest:
 
 @dataclass
 class Collected:
-    """What was recorded; `path` is None if no episode had ended before it was interrupted."""
+    """Result of a recording; `path` is None if it was interrupted before any episode had ended."""
 
     path: Path | None
     returns: list[float]
@@ -69,7 +69,7 @@ class Collected:
     interrupted: bool = False
 
     def answer(self) -> dict[str, Any]:
-        """What ``--json`` says."""
+        """The answer of ``--json``."""
         return {
             "episodes": len(self.returns),
             "steps": self.steps,
@@ -83,7 +83,7 @@ def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[s
     """Record whole episodes of the scene's agent, in as many worlds at once as the scene trains in.
 
     Raises:
-        CollectingFailed: if the disk is full: nothing is kept; if a world or the agent broke down: the whole
+        CollectingFailed: if the disk is full: nothing is kept; if a world or the agent fails: the whole
             episodes so far are.
         RecordingError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
@@ -146,7 +146,7 @@ def collect_played(
 
     config = agent_env(scene, device)
     assert scene.world is not None
-    check_free(wish.out, overwrite=wish.overwrite)  # before an hour is played in vain
+    check_free(wish.out, overwrite=wish.overwrite)  # checked before an hour of play could be lost
     tell_of_leftovers(wish.out, say)
     world = config.make(scene.seed)
     show = recorded(SceneShow(scene, device=device, checkpoint=wish.checkpoint, most_worlds=1), scene.seed)
@@ -174,9 +174,10 @@ def collect_played(
 
 
 def tell_of_leftovers(out: Path, say: Callable[[str], None]) -> None:
-    """Name what a recording to `out` left that nothing could end well: a SIGKILL, a power cut.
+    """Report temporary files that a recording to `out` left after a SIGKILL or a power cut.
 
-    The file is closed after each episode, so what is in it can be had; it may also be another's at work.
+    The file is closed after each episode, so that its content is readable. It may also belong to a recording
+    in progress.
     """
     for path in sorted(out.parent.glob(f".{escape(out.name)}.new-*/data")):
         say(
@@ -192,7 +193,7 @@ def _replays(played: list[Any], world: gymnasium.Env[Any, Any], dataset: Episode
 
 
 def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -> Worlds:
-    """A batch of worlds; with `pictures`, single ones that show what people see.
+    """Open a batch of worlds; with `pictures`, of single environments that render.
 
     Raises:
         RecordingError: if pictures are asked for and the world has none.
@@ -207,15 +208,15 @@ def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -
 
 
 def scene_spec(scene: Scene, config: WorldConfig) -> EnvSpec | None:
-    """What ``gymnasium.make`` needs for the scene's world; what a perception makes of it, nothing tells."""
+    """Gymnasium `EnvSpec` of the scene's world, or None where observations are percepts."""
     assert scene.world is not None
     return None if isinstance(config, PerceptObservation) else env_spec(scene.world.use, scene.world.fields)
 
 
 def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
-    """What ``gymnasium.make`` needs for the world `name`, where that can be written down.
+    """Gymnasium `EnvSpec` of the world `name`, for ``gymnasium.make``; None where it cannot be serialised.
 
-    A plain gymnasium world needs no Playfield; ours need it to be installed.
+    That of a plain gymnasium environment does not need Playfield; ours need it to be installed.
 
     >>> env_spec("gym/CartPole-v1", {}).entry_point
     'gymnasium.envs.classic_control.cartpole:CartPoleEnv'
@@ -238,7 +239,7 @@ def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
 
 
 def facts_of(scene: Scene, config: WorldConfig) -> dict[str, Any]:
-    """What readers should know of the world."""
+    """Metadata of the world for the data set."""
     assert scene.world is not None
     return {
         "playfield": version("playfield"),
@@ -251,7 +252,7 @@ def facts_of(scene: Scene, config: WorldConfig) -> dict[str, Any]:
 
 
 def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What readers should know of the agent; an untrained one has no checkpoint."""
+    """Metadata of the agent for the data set; an untrained one has no checkpoint."""
     if card is None:
         return {"name": name, "checkpoint": None}
     known = {key: card[key] for key in ("commit", "trained", "config") if key in card}
@@ -259,7 +260,7 @@ def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 class Sitting:
-    """One recording from its first step to its end or an interruption."""
+    """Recording session, from the first step to its end or an interruption."""
 
     def __init__(self, wish: CollectRequest, dataset: EpisodeWriter, interrupted: bool = False) -> None:
         self.wish, self.dataset, self.interrupted = wish, dataset, interrupted
@@ -267,7 +268,7 @@ class Sitting:
         self.started = time.monotonic()
 
     def go(self, playing: Iterator[int], episodes: int | None) -> None:
-        """Let it play until the end, Ctrl-C or a failure; a full disk is for the caller."""
+        """Play until the end, Ctrl-C or a failure; a full disk raises."""
         drawn = 0.0
         try:
             with interruption(PROMISE) as interrupted, progress_bar("recording") as draw:
@@ -294,10 +295,10 @@ class Sitting:
         return self.dataset.episodes, episodes, words
 
     def result(self, say: Callable[[str], None]) -> Collected:
-        """Say what was kept, and return it.
+        """Report what was kept, and return it.
 
         Raises:
-            CollectingFailed: if it ended in a failure.
+            CollectingFailed: if the recording failed.
         """
         count, steps, path = self.dataset.episodes, self.dataset.steps, self.wish.out
         if count:

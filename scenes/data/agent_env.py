@@ -1,4 +1,4 @@
-"""What a scene's agent lives on: its world as it is, or what a perception says of it (``feed = "agent"``)."""
+"""Environment of a scene's agent: its world, or one whose observations are percepts (``feed = "agent"``)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sim.records import Origin
 from supervised.observation.percept_env import PerceptObservation, PerceptSource
 from supervised.observation.percept_observation import slot_layout
 
-#: What a perception tells → the kinds of truth that go with it, where worlds know several.
+#: Kind of percept that can be an observation → the kinds of ground truth to ask a world for that has several.
 LIVED_ON: dict[str, tuple[str, ...]] = {"boxes": (), "keypoints": ("keypoints",)}
 
 
 def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> WorldConfig:
-    """The scene's world as its agent meets it, not yet started.
+    """Configuration of the environment that the scene's agent acts in; nothing is started yet.
 
     Args:
         scene: with at most one perception that feeds the agent.
         device: of that perception's model, see `chosen_device`.
-        training: whether the agent learns, which it may do from another origin than it plays on.
+        training: whether the agent learns: then `training_origin` counts instead of `origin`.
 
     Raises:
-        SceneError, SlotError: if the scene has no world, or the agent cannot live on what is perceived.
-        NoLabelsError: if the world does not know what is in its pictures.
+        SceneError, SlotError: if the scene has no world, or percepts of this kind cannot be an observation.
+        NoLabelsError: if the world has no ground truth of its pictures.
         FieldError, CheckpointError: if world or perception are not as the scene says.
     """
     feeding = [i for i, table in enumerate(scene.perception) if table.feed == "agent"]
@@ -71,7 +71,7 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
 
 
 def picture_size(world: WorldConfig) -> tuple[int, int]:
-    """The height and width of its pictures, in pixels."""
+    """Height and width in pixels of the pictures that a world renders."""
     env = world.make(seed=0)
     try:
         env.reset()
@@ -82,10 +82,10 @@ def picture_size(world: WorldConfig) -> tuple[int, int]:
 
 
 def trained_model(scene: Scene, number: int, names: tuple[str, ...], device: str, where: str) -> Perception:
-    """The model of a perception, with its weights.
+    """Load the trained model of a perception.
 
     Raises:
-        SceneError: if it has none.
+        SceneError: if it has no checkpoint.
     """
     model, card = build_perception(scene, number, names, chosen_device(device))
     if card is None:

@@ -1,4 +1,4 @@
-"""Worlds that begin where a sampler says: ``feed = "reset"``."""
+"""Initial states from a sampler: worlds whose episodes begin in generated states (``feed = "reset"``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VELOCITY = 5e-3  # m/s, rad/s: deviation of the velocities, of which poses say n
 
 
 def reset_sampler(scene: Scene) -> int | None:
-    """The number of the scene's sampler that says where episodes begin; None if there is none."""
+    """Number of the scene's sampler with ``feed = "reset"``; None if there is none."""
     numbers = [i for i, table in enumerate(scene.sampler) if table.feed == "reset"]
     if len(numbers) > 1:
         raise SceneError(f'{scene.source.name}: only one [[sampler]] can have feed = "reset"')
@@ -27,10 +27,10 @@ def reset_sampler(scene: Scene) -> int | None:
 
 
 def generated_starts(scene: Scene, config: WorldConfig) -> WorldConfig:
-    """The world, begun where the scene's sampler says, if it has one for that.
+    """The world's configuration, with initial states from the sampler that has ``feed = "reset"``, if any.
 
     Raises:
-        SceneError: if the sampler makes nothing that this world could begin from.
+        SceneError: if the sampler's examples are no states of this world.
     """
     number = reset_sampler(scene)
     if number is None:
@@ -51,7 +51,7 @@ def generated_starts(scene: Scene, config: WorldConfig) -> WorldConfig:
 def proposer(
     model: SamplerModel, data: str, world: str, options: SampleOptions
 ) -> Callable[[int], Iterable[Any]] | None:
-    """What proposes states of a world for a seed; None if the sampler makes none."""
+    """Function from a seed to proposed initial states of a world; None if the sampler makes none."""
     family, _, variant = data.partition("/")
     if family == "states" and world == f"walker/{variant}":
         return lambda seed: poses(variant, sampled(model, options, seed), seed)
@@ -61,12 +61,12 @@ def proposer(
 
 
 def sampled(model: SamplerModel, options: SampleOptions, seed: int) -> Array:
-    """(PROPOSED, …) samples."""
+    """Draw `PROPOSED` samples, (PROPOSED, …)."""
     return model.sample(PROPOSED, Condition(), options, seed).values
 
 
 def poses(body: str, values: Array, seed: int) -> Iterable[tuple[Array, Array]]:
-    """Positions (nq,) of samples, and small random velocities (nv,)."""
+    """Physics states from sampled poses: positions (nq,) and small random velocities (nv,) of each."""
     from sim.walker.poses import whole_positions
     from sim.walker.reward import BODIES
     from sim.walker.simulation import load
@@ -78,7 +78,7 @@ def poses(body: str, values: Array, seed: int) -> Iterable[tuple[Array, Array]]:
 
 
 def positions(values: Array) -> Iterable[str]:
-    """FENs of the boards that pictures show, White to move."""
+    """FENs decoded from sampled board images (n, 64, 64, 3), White to move."""
     from generative.data.boards import read_board
 
     for rgb in values:

@@ -1,4 +1,4 @@
-"""A user's own pictures: files, folders and videos as arrays, or a clear word why not."""
+"""Reading of image and video files, and folders of them, as RGB arrays (H, W, 3) uint8."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sim.storage.files import oddity
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
-MOST_PIXELS = 16_000_000  # a picture; above it a model built for screens of games has nothing to look for
-MOST_FRAMES = 1_000  # of one video or animation
+MOST_PIXELS = 16_000_000  # of one picture; larger ones are refused before they are decoded
+MOST_FRAMES = 1_000  # read of one video or animation
 
 
 class PictureError(RequestError, ValueError):
-    """A file that cannot be looked at."""
+    """An image or video file that cannot be read."""
 
 
 #: Told of what cannot be looked at: its name, as of a picture, and why.
@@ -28,7 +28,7 @@ Failed = Callable[[str, PictureError], None]
 
 
 def read_pictures(path: Path, failed: Failed | None = None) -> Iterator[tuple[str, Array]]:
-    """Pictures by name, in order of name: (source, (H, W, 3) uint8).
+    """Read images in order of their names: pairs of source and (H, W, 3) uint8.
 
     A folder gives all the pictures and videos in it; an animation or a video each of its frames, as
     ``clip.mp4#12``, up to `MOST_FRAMES`. Transparency is laid on black, 16 bits are cut to 8, CMYK, grey and
@@ -36,7 +36,7 @@ def read_pictures(path: Path, failed: Failed | None = None) -> Iterator[tuple[st
 
     Args:
         path: a picture, a video or a folder.
-        failed: told of each file or frame that is damaged, and reading goes on with the next.
+        failed: called with each damaged file or frame; reading goes on with the next.
 
     Raises:
         PictureError: if there is no picture at all; without `failed` also for the first that is damaged.
@@ -52,7 +52,7 @@ def read_pictures(path: Path, failed: Failed | None = None) -> Iterator[tuple[st
 
 
 def picture_files(path: Path) -> list[Path]:
-    """The file `path`, or the pictures and videos in a folder of that name.
+    """List image and video files: `path` itself, or those in the folder `path`.
 
     Raises:
         PictureError: if there is none.

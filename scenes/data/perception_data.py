@@ -1,4 +1,4 @@
-"""What a scene's perception looks at: views of its worlds, taken while its agent plays, kept on disk."""
+"""Training and test data of a scene's perception: labelled images from play of its agent, cached on disk."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from supervised.data.views import CaptureSpec
 
 @dataclass(frozen=True)
 class Player:
-    """Who plays in half of the pictures.
+    """Policy that plays in half of the labelled images; random play has the other half.
 
     Attributes:
-        policy: None where chance plays in all of them.
+        policy: None for random play in all of them.
         name: for people, such as ``"pqn of checkpoints/pong-hour"``.
-        identity: plain values that tell it from any other.
+        identity: plain values that identify the policy, part of the cache's key.
     """
 
     policy: Policy | None
@@ -39,14 +39,14 @@ class Player:
 CHANCE = Player(None, "chance", {})
 
 
-MANY = 1_000  # pictures whose taking is told where no bar shows it: it takes half a minute
+MANY = 1_000  # pictures from which on collecting them, half a minute, is announced where no bar shows it
 
 
 def scene_player(scene: Scene, *, graded: bool = False) -> Player:
-    """The scene's agent; for graded pictures the one of `graded_by`, where the perception names it.
+    """Player for labelled images: the scene's agent or, for test images, that of `graded_by` if it is set.
 
-    Chance plays where the agent lives on percepts: the worlds that are photographed show it none. It plays on
-    the processor whatever a model learns on, for a GPU would play other games.
+    Play is random where the agent observes percepts, which worlds that only give images do not offer. The
+    agent acts on the CPU whatever the model is trained on: a GPU would round otherwise and play other games.
 
     Raises:
         CheckpointError: if a checkpoint is damaged or made for something else.
@@ -75,7 +75,7 @@ def scene_player(scene: Scene, *, graded: bool = False) -> Player:
 
 
 def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Player:
-    """The agent of a checkpoint, built from its card."""
+    """Build the agent of a checkpoint from its card."""
     found = load_checkpoint(scene.resolve(path))
     where = f"{scene.source.name}, graded_by"
     agent: AgentConfig = construct(load(AGENTS, found.card["name"], "agent"), found.card["config"], where)
@@ -94,13 +94,13 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Play
 
 
 def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Dataset:
-    """Labelled images of the scene's worlds, from disk where the same ones were taken before.
+    """Labelled images of the scene's worlds, from the cache where the same request was made before.
 
     Args:
         scene: whose worlds.
-        config: of the perception that is to look at them.
-        taking: which images.
-        player: who plays in half of them; where there are several worlds chance does, for no one fits all.
+        config: of the perception that they are for.
+        taking: how many, of which kind and seed.
+        player: plays in half of them; with several worlds play is random, as no policy fits all.
     """
     worlds = scene_worlds(scene, config)
     if len(worlds) > 1:

@@ -1,8 +1,8 @@
-"""Training data of a scene's samplers: what is asked for, who plays for it, and what is held out.
+"""Training and held-out data of a scene's samplers: the request, the policies that play, the split.
 
-A checkpoint's card tells what was asked for when it learned (`DataRecipe`), never what came of it: games that
-are played anew differ a little from processor to processor. Whatever judges a checkpoint follows its card, so
-that no episode that it learned from counts as unseen, whichever seed its samples are drawn with.
+A checkpoint's card stores the request (`DataRecipe`), not the data: games that are played again differ a
+little between processors. Evaluation of a checkpoint follows its card, so that no episode of its training
+set is held out, whichever seed its samples are drawn with.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from supervised.data.dataset import Dataset, Spec
 from supervised.data.source_digest import versions
 from supervised.data.split import HASHED, SHUFFLED
 
-HELD_OUT_SHARE = 0.1  # of the examples, in whole episodes, that validate and are graded against
-FEW = 600  # examples beside which a gallery hangs where no data set is at hand
-#: World → the shipped scenes whose agents play it for data: a fixed list, or data sets would change with it.
+HELD_OUT_SHARE = 0.1  # share of the examples, in whole episodes
+FEW = 600  # examples for a gallery where the whole data set is not cached
+#: World → shipped scenes whose agents play for data; a fixed list, as data sets follow from it.
 CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
-#: Family of data → the packages that it comes from.
+#: Family of data sets → packages whose version may change them.
 PACKAGES = {
     "boards": ("chess",),
     "frames": ("ale-py", "torch"),
@@ -41,39 +41,39 @@ PACKAGES = {
 class ShippedPlayer:
     """The trained agent of a shipped scene; see `generative.data.data_request.Player`.
 
-    It plays on the processor whatever a model learns on, for a GPU would play other games.
+    It acts on the CPU whatever the model is trained on: a GPU would round otherwise and play other games.
     """
 
     scene: str
 
     @property
     def name(self) -> str:
-        """The scene's, and which weights."""
+        """Name of the scene and hash of the agent's weights."""
         scene = load_scene(self.scene)
         assert scene.agent is not None and scene.agent.checkpoint is not None
         return f"{self.scene} {load_card(scene.resolve(scene.agent.checkpoint))['weights']['sha256']}"
 
     def policy(self, worlds: Any) -> Policy:
-        """Its agent, for these worlds."""
+        """Build the scene's agent for these worlds."""
         scene = load_scene(self.scene)
         policy, _ = build_policy(scene, worlds, scene_world(scene), "cpu")
         return policy
 
 
 def players() -> dict[str, Sequence[ShippedPlayer]]:
-    """Who plays for data, by world."""
+    """Policies that play while data are collected, by name of world."""
     return {world: [ShippedPlayer(name) for name in names] for world, names in CAST.items()}
 
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """What a sampler learns from, as it is asked for; the number that is had floats and is no part of it.
+    """Request for the data of a sampler; the number of examples that are found may be smaller.
 
     Attributes:
-        data: their name, as the scene has it.
-        examples: how many are asked for.
-        seed: of play and of the split; samples are drawn with another.
-        held_out_share: of the examples.
+        data: name of the data set, as in the scene.
+        examples: number of examples requested.
+        seed: of play and of the split, not of sampling.
+        held_out_share: share of the examples that is held out.
         split: the rule by which episodes are held out, of `supervised.data.split`.
     """
 
@@ -85,9 +85,9 @@ class DataRecipe:
 
     @classmethod
     def of_scene(cls, scene: Scene, config: SamplerConfig, card: Card | None = None) -> DataRecipe:
-        """What one of the scene's samplers learns from; with the card of a checkpoint, what that one did.
+        """Request of one of the scene's samplers; with a checkpoint's card, the one that it was trained on.
 
-        Cards that name no rule are from before there were two.
+        Cards that name no split rule are older than the second rule and mean the first.
         """
         recipe = cls(config.data, config.examples, scene.seed)
         if card is None:
@@ -101,7 +101,7 @@ class DataRecipe:
         )
 
     def protocol(self) -> dict[str, Any]:
-        """As a card and a score tell it."""
+        """The request as keys of a protocol stamp."""
         who = [player for cast in cast_of(self.data, players()).values() for player in cast]
         short = [name + " " + weights[:12] for name, _, weights in (p.name.rpartition(" ") for p in who)]
         return {
@@ -115,9 +115,9 @@ class DataRecipe:
 
 
 def asked_of(card: Card) -> dict[str, Any]:
-    """The ``data`` and the number of ``examples`` that a card says were asked for, as far as it says so.
+    """The ``data`` and number of ``examples`` that a card's model requested, as far as the card has them.
 
-    In cards that name no split rule ``examples`` is how many were had; their config has what was asked for.
+    In cards without a split rule the protocol's ``examples`` counts those found; the config has the request.
     """
     told = card.get("protocol", {})
     sources = {"data": told, "examples": told if "split" in told else card.get("config", {})}
@@ -125,14 +125,14 @@ def asked_of(card: Card) -> dict[str, Any]:
 
 
 def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataRecipe) -> None:
-    """Refuse to judge a checkpoint beside other data than it learned from.
+    """Refuse to evaluate a checkpoint on other data than it was trained on.
 
     Args:
         scene: to whose file folders are relative.
         name: of the checkpoint.
         number: of its table in the scene.
         card: of the checkpoint.
-        recipe: what it is to be judged beside.
+        recipe: of the data to evaluate on.
 
     Raises:
         SceneError: naming what differs and the key that mends it.
@@ -149,12 +149,12 @@ def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataR
 
 
 def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
-    """What may make the data of a checkpoint other data here, a sentence each.
+    """Reasons why a checkpoint's training data may differ from the data here, a sentence each.
 
     Args:
         card: of the checkpoint.
         recipe: of its data.
-        had: how many examples there are here to learn from.
+        had: number of training examples here.
     """
     told = card.get("protocol", {})
     theirs, ours = (of.get("players", "chance alone") for of in (told, recipe.protocol()))
@@ -176,7 +176,7 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Examples:
-    """What a sampler learns from, and what is held out of it; no episode is in both."""
+    """Training and held-out examples of a sampler; no episode is in both."""
 
     train: Dataset
     validation: Dataset
@@ -185,10 +185,10 @@ class Examples:
 
 
 def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
-    """The examples of a recipe.
+    """Make or read the examples of a request, and split them.
 
     Raises:
-        DataError: if they cannot be had.
+        DataError: if the data set does not exist or is damaged.
         SceneError: if they are a single episode, or there is no such split rule.
     """
     name = data_name(scene, recipe.data)
@@ -201,20 +201,20 @@ def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
 
 
 def data_name(scene: Scene, data: str) -> str:
-    """What data are called: folders are relative to the scene file."""
+    """Name of a data set; a folder, relative to the scene file, as an absolute path."""
     folder = scene.resolve(data)
     return str(folder) if folder.is_dir() else data
 
 
 def same_name(scene: Scene, one: str, other: str) -> bool:
-    """Whether two names are of the same data: a resumed run names a folder by its whole path."""
+    """Whether two names mean the same data set: a resumed run has a folder's absolute path."""
     return data_name(scene, one) == data_name(scene, other)
 
 
 def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:
-    """The examples of a recipe, or where they would first have to be played, fewer of them.
+    """The examples of a request; at most `FEW` of them where they are not cached and have to be played.
 
-    To hang a gallery nobody should wait for minutes of play.
+    A gallery should not wait for minutes of play.
     """
     cast, name = players(), data_name(scene, recipe.data)
     if not at_hand(name, recipe.examples, seed=recipe.seed, players=cast):
@@ -228,13 +228,13 @@ def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) 
 def build_sampler(
     scene: Scene, number: int, device: str, checkpoint: Path | None = None
 ) -> tuple[SamplerModel, Card | None]:
-    """One of the scene's samplers, with the weights of its checkpoint where it has one.
+    """Build one of the scene's samplers, with the weights of its checkpoint where it has one.
 
-    Without a checkpoint the data are fetched, to know what it would learn.
+    Without a checkpoint the data set is made or read for its specification.
 
     Args:
-        scene: says which.
-        number: of its samplers.
+        scene: with samplers.
+        number: which of them.
         device: `chosen_device`.
         checkpoint: instead of the scene's own.
 

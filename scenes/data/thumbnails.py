@@ -1,4 +1,4 @@
-"""Examples as pictures: those that are pictures already, walkers' poses drawn, other vectors as bars."""
+"""Thumbnails of examples: images as they are, walkers' poses rendered, other vectors as bar charts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from sim.records import Array
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE
 from supervised.data.dataset import Spec
 
-SIDE = 96  # pixels of a portrait
+SIDE = 96  # pixels of a side
 
 
 def thumbnails(values: Array, spec: Spec, data: str) -> Array:
-    """(n, H, W, 3) uint8 of n examples.
+    """Draw n examples as thumbnails (n, H, W, 3) uint8.
 
     Args:
         values: (n, …) examples.
-        spec: of their data.
-        data: its name, such as ``states/walker2d``.
+        spec: of their data set.
+        data: the data set's name, such as ``states/walker2d``.
     """
     if spec.pictures:
         return values
@@ -30,7 +30,7 @@ def thumbnails(values: Array, spec: Spec, data: str) -> Array:
 
 
 def whole_poses(body: str, values: Array) -> Array:
-    """Poses (n, nq) of a body from vectors that leave out where along the ground it stands."""
+    """Complete poses (n, nq) of a body from vectors without its position along the ground."""
     hidden = _bodies()[body].hidden
     return np.pad(values.astype(np.float64), ((0, 0), (hidden, 0)))
 
@@ -59,13 +59,13 @@ def _poses(positions: Array, body: str) -> Array:
 
 
 def _scaled(values: Array) -> Array:
-    """(n, D) in [−1, 1] by each number's own largest size among these."""
+    """Vectors (n, D) scaled to [−1, 1] by the largest magnitude of each column."""
     scaled: Array = values / np.abs(values).max(0).clip(min=1e-6)
     return scaled
 
 
 def _bars(row: Array) -> Array:
-    """One bar a number, to the left of the middle where it is negative."""
+    """Bar chart of a vector, a horizontal bar for each number; negative ones go left."""
     picture = np.empty((SIDE, SIDE, 3), np.uint8)
     picture[:] = PALETTE.panel
     middle, edges = SIDE // 2, np.linspace(2, SIDE - 2, len(row) + 1).round().astype(int)

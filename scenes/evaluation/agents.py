@@ -1,4 +1,4 @@
-"""`playfield evaluate`: the scene's agent over whole games, and the random agent beside it."""
+"""Evaluation of a scene's agent over whole episodes, beside a random agent (`playfield evaluate`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sim.storage.runs import seed_runs
 
 
 class ScoringFailed(WorkError):
-    """A world or an agent broke down while it was scored."""
+    """An evaluation whose world or agent failed."""
 
 
 def evaluate(
@@ -40,21 +40,21 @@ def evaluate(
     checkpoint: Path | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Score the scene's agent and show it.
+    """Evaluate the scene's agent and a random one, and print the table.
 
     Args:
-        scene: what to score.
+        scene: with an agent.
         device: ``auto``, ``cpu`` or ``cuda``.
-        episodes: from each seed.
-        seeds: how many, the scene's own first.
-        checkpoint: instead of the scene's own; of a training of several seeds (`seed_runs`), all.
+        episodes: whole episodes from each seed.
+        seeds: number of evaluation seeds, the scene's own first.
+        checkpoint: instead of the scene's own; a folder of several seeds (`seed_runs`) means all of them.
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says.
+        The answer of ``--json``: metrics, baseline, breakdown, n, ci95, protocol.
 
     Raises:
-        ScoringFailed: if a world or the agent broke down.
+        ScoringFailed: if a world or the agent failed.
         SceneError, CheckpointError: if the request is wrong.
     """
     if episodes < 1 or seeds < 1:
@@ -86,7 +86,7 @@ def evaluate(
     parts = scored(config)
     found = pooled(list(parts.values()))
     random = Random().build(*spaces, seed=scene.seed)
-    blind = scene_world(scene)  # the random agent looks at nothing, and need not wait for a model
+    blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
     chance = played(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
     breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
@@ -119,10 +119,10 @@ def played(
     greedy: bool,
     seeds: int = 1,
 ) -> Scores:
-    """`agents.evaluate.evaluate` with a bar that names who plays.
+    """Run `agents.evaluate.evaluate` under a progress bar that names the policy.
 
     Raises:
-        ScoringFailed: if a world or the policy broke down.
+        ScoringFailed: if a world or the policy failed.
     """
     returns: list[float] = []
     total = episodes * seeds
@@ -154,7 +154,7 @@ def played(
 def _show_scores(
     scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval], trained: int
 ) -> None:
-    """A table for a person."""
+    """Print the scores as a table."""
     each = found.seeds // trained  # seeds of evaluation
     seeds = f"seed {scene.seed}" if each == 1 else f"{each} seeds from {scene.seed} on"
     seeds += f", {trained} seeds of training" if trained > 1 else ""
@@ -171,7 +171,7 @@ def _show_scores(
 
 
 def shown(interval: Interval, decimals: int = 2) -> str:
-    """An interval for people.
+    """Format an interval.
 
     >>> shown((1.0, 2.5)), shown((math.nan, math.nan))
     ('1.00 … 2.50', '–')
@@ -181,7 +181,7 @@ def shown(interval: Interval, decimals: int = 2) -> str:
 
 
 def figure(value: float, decimals: int = 2) -> str:
-    """A number for people.
+    """Format a score.
 
     >>> figure(1.005), figure(-0.004)
     ('1.00', '0.00')
@@ -191,12 +191,12 @@ def figure(value: float, decimals: int = 2) -> str:
 
 
 def stamp(protocol: dict[str, Any]) -> str:
-    """A protocol for people."""
+    """Format a protocol stamp as one line."""
     return " · ".join(f"{key} {value}" for key, value in protocol.items())
 
 
 def _show_breakdown(breakdown: dict[str, dict[str, float]], title: str) -> None:
-    """The same metrics by opponent or by seed of a training, for a person."""
+    """Print the metrics by opponent, or by seed of a training, as a table."""
     names = list(next(iter(breakdown.values())))
     table = Table("", *(name.replace("_", " ") for name in names), title=title)
     for label, metrics in breakdown.items():

@@ -1,12 +1,12 @@
-"""`playfield compare RUN RUN …`: which of several runs is better, and how sure that is.
+"""Comparison of runs by fresh evaluation: probability of improvement, intervals (`playfield compare`).
 
-A RUN is a run folder, which stands for its newest checkpoint, or a checkpoint folder, or the folder of a
-training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same
-number of whole games afresh, in worlds from the same seeds: scores in cards may be of other seeds, episodes
-and packages. Every pair is then compared by `agents.statistics.compare`, in the order that was given.
+A RUN is a run folder, which means its newest checkpoint, or a checkpoint folder, or the folder of a
+training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same number of whole
+episodes now, in worlds from the same seeds: scores in cards may be of other seeds, episodes and package
+versions. Every pair is then compared by `agents.statistics.compare`, in the order that was given.
 
-Scores by different rules say nothing about each other: runs whose protocol stamps differ are refused
-unless told, and those of different worlds always.
+Scores of different protocols are not comparable: runs whose stamps differ are refused unless
+`across_protocols`, those of different worlds always.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sim.protocols import Policy, WorldConfig
 from sim.storage.checkpoints import CARD, Card, load_card
 from sim.storage.runs import numbered, seed_runs
 
-VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # in a stamp: what plays now, whatever played then
+VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # stamp keys set by this evaluation
 
 
 class CompareError(RequestError, ValueError):
@@ -44,10 +44,10 @@ class CompareError(RequestError, ValueError):
 
 @dataclass(frozen=True)
 class Contender:
-    """One of the runs, ready to play.
+    """One of the compared runs: its policies and its world's configuration.
 
-    `name` is what the user wrote; `trained` is the budget that its card tells. A training of several seeds is
-    one contender, with a policy of each seed.
+    `name` is what the user wrote; `trained` is the training budget in the card. A training of several seeds
+    is one contender, with a policy of each seed.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Contender:
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """The stamp that its scores will have."""
+        """Protocol stamp of its scores."""
         return self.config.protocol() | {"actions": "greedy" if self.greedy else "sampled"}
 
 
@@ -72,7 +72,7 @@ def compare(
     episodes: int,
     across_protocols: bool,
 ) -> list[dict[str, Any]]:
-    """Score `runs` side by side and show every pair.
+    """Evaluate `runs` on the same seeds, compare every pair, and print the tables.
 
     Args:
         runs: two or more run or checkpoint folders.
@@ -83,13 +83,13 @@ def compare(
         across_protocols: compare runs with different stamps, too.
 
     Returns:
-        A row a pair: ``a`` and ``b`` with what `playfield evaluate` says of each; ``metrics`` and ``ci95``
-        of the comparison, from a's side; ``differs``, the keys in which the stamps do and both values.
+        A row for each pair: ``a`` and ``b`` with the scores of each; ``metrics`` and ``ci95`` of the
+        comparison, positive where a is better; ``differs``, the stamps' different keys with both values.
 
     Raises:
         CompareError: for too few runs or episodes, the same run twice, other worlds or other stamps.
         CheckpointError, SceneError: for a run that does not load.
-        ScoringFailed: if a world or an agent broke down.
+        ScoringFailed: if a world or an agent failed.
     """
     if len(runs) < 2:
         raise CompareError("compare needs two runs or more: playfield compare runs/a runs/b")
@@ -132,7 +132,7 @@ def compare(
 
 
 def newest(run: Path) -> Path:
-    """The checkpoint that a run or checkpoint folder stands for.
+    """The checkpoint of a folder: a run's newest one, or the folder itself.
 
     Raises:
         CompareError: if it is neither, or has none.
@@ -168,7 +168,7 @@ def _contender(run: Path, checkpoints: tuple[Path, ...], changes: Sequence[str],
 
 
 def _scored(each: Contender, episodes: int, seed: int) -> Scores:
-    """Fresh scores; those of several seeds of a training pooled, each a stratum."""
+    """Evaluate a contender; scores of several training seeds are pooled, each a stratum."""
     return pooled(
         [
             played(policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy)
@@ -178,12 +178,12 @@ def _scored(each: Contender, episodes: int, seed: int) -> Scores:
 
 
 def scene_of(checkpoint: Path, card: Card, changes: Sequence[str] = ()) -> Scene:
-    """The scene that a checkpoint without a run was trained in, as far as its card tells.
+    """Reconstruct the scene of a checkpoint that lies in no run folder, from its card.
 
     The world's keys are those of its protocol stamp that are keys of the scene, too.
 
     Raises:
-        CompareError: if the card is no agent's, or its stamp cannot be had from the world's keys.
+        CompareError: if the card is no agent's, or the world's keys cannot give its stamp.
     """
     if card["kind"] != "agent" or "world" not in card:
         raise CompareError(f"{checkpoint} is the checkpoint of a {card['kind']}: only agents are compared")
@@ -216,13 +216,13 @@ def _check_stamps(one: Contender, other: Contender, across_protocols: bool) -> N
     if differences and not across_protocols:
         words = "; ".join(f"{key} is {a} and {b}" for key, (a, b) in differences.items())
         raise CompareError(
-            f"{one.name} and {other.name} play by different rules: {words}; "
+            f"{one.name} and {other.name} have different protocols: {words}; "
             "--across-protocols compares them all the same, --set makes them alike"
         )
 
 
 def _differences(one: Contender, other: Contender) -> dict[str, list[Any]]:
-    """The keys in which the stamps differ, with both values; None where one has none."""
+    """Keys in which the stamps differ, with both values; None where a key is absent."""
     a, b = one.protocol, other.protocol
     return {key: [a.get(key), b.get(key)] for key in (a | b) if a.get(key) != b.get(key)}
 
@@ -245,7 +245,7 @@ def _show(
     results: Sequence[tuple[int, int, Comparison]],
     seed: int,
 ) -> None:
-    """Two tables for a person: the runs by number, under their whole names, and every pair of numbers."""
+    """Print two tables: the runs by number, with their names in full, and every pair of numbers."""
     console = stdout_console()
     count = number_of(len(scores[0].episodes) // scores[0].seeds, "whole episode")
     for number, each in enumerate(contenders, 1):
@@ -261,9 +261,9 @@ def _show(
         table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
-    table.caption = stamp(shared) + (f"; by different rules: {', '.join(sorted(apart))}" if apart else "")
+    table.caption = stamp(shared) + (f"; different in: {', '.join(sorted(apart))}" if apart else "")
     console.print(table)
-    table = Table(Column("", no_wrap=True), title="is the first better than the second?")
+    table = Table(Column("", no_wrap=True), title="probability of improvement, difference of IQM")
     for heading in ("P(better)", "95 %", "IQM gain", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, j, result in results:

@@ -2,10 +2,10 @@
 
 Read from what training writes, ``metrics.jsonl``, one JSON object an update. A folder that holds
 ``seed-<n>/`` run folders is one curve: at each point of a common grid the mean of its seeds, from where the
-last of them begins to where the first of them ends. A mean over fewer further on would jump.
+last of them begins to where the first of them ends: where a seed ends, a mean of the others would jump.
 
 The band is from the lowest seed to the highest; from `ENOUGH` seeds on it is the 95 % percentile bootstrap
-interval of the mean, which of a handful would be too narrow (`agents.statistics`).
+interval of the mean, which is too narrow for a handful of seeds (`agents.statistics`).
 
 Does not know: pictures, colours, files that it writes (`scenes.evaluation.plot`).
 """
@@ -31,7 +31,7 @@ METRICS = "metrics.jsonl"
 GRID = 200  # points of a mean over seeds
 ENOUGH = 5  # seeds for a bootstrap interval
 RESAMPLES = 2_000
-COUNTS = ("env_steps", "updates", "episodes", "seconds")  # in every row: how far training is, not how good
+COUNTS = ("env_steps", "updates", "episodes", "seconds")  # in every row: counters, not metrics
 #: What is shown unless told: the first that all runs have.
 USUAL = ("return_mean", "validation_loss", "loss")
 #: Parts of the names of metrics that are better the lower they are.
@@ -42,12 +42,12 @@ Axis: TypeAlias = Literal["env_steps", "updates", "minutes"]
 
 
 class PlotError(RequestError, ValueError):
-    """Runs or metrics that no curve can be drawn of."""
+    """Runs or metrics without a learning curve."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one run: `values` (T,) at `x` (T,), which rises."""
+    """Learning curve of one run: `values` (T,) of a metric at increasing `x` (T,)."""
 
     x: Array
     values: Array
@@ -55,7 +55,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Band:
-    """Mean (T,) of the seeds at `x` (T,), and how far apart they are; of one seed all three are the same."""
+    """Learning curve over seeds: mean, low and high (T,) at `x` (T,); all three are equal for one seed."""
 
     x: Array
     mean: Array
@@ -65,7 +65,7 @@ class Band:
 
 @dataclass(frozen=True)
 class RunLog:
-    """One run as it was written: its rows, and the numbers of lines that could not be read."""
+    """Content of a run's metrics.jsonl: its rows, and the numbers of lines that could not be read."""
 
     folder: Path
     rows: list[Row]
@@ -73,11 +73,11 @@ class RunLog:
 
     @property
     def metrics(self) -> set[str]:
-        """The names of what was measured."""
+        """Names of the logged metrics."""
         return {key for row in self.rows for key in row} - set(COUNTS)
 
     def line(self, metric: str, axis: Axis) -> Line:
-        """`metric` over `axis`, without numbers that are not finite; of rows with one x the last counts."""
+        """Curve of `metric` over `axis`, finite values only; of several rows at one x the last counts."""
         source, unit = ("seconds", 60.0) if axis == "minutes" else (axis, 1.0)
         points: dict[float, float] = {}
         for row in self.rows:
@@ -90,10 +90,10 @@ class RunLog:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What one curve is of: a run, or the seeds of one.
+    """A run, or the seeds of one training, drawn as one curve.
 
-    `name` is what the user wrote, as far as it tells this from the others; `waiting` are the seeds' folders
-    that have no row yet.
+    `name` is the shortest part of the path that distinguishes it from the others; `waiting` are the seeds'
+    folders that have no row yet.
     """
 
     name: str
@@ -102,27 +102,27 @@ class Experiment:
 
     @property
     def metrics(self) -> set[str]:
-        """The names of what all its seeds measured."""
+        """Names of the metrics that all its seeds logged."""
         return set.intersection(*(run.metrics for run in self.runs))
 
     def lines(self, metric: str, axis: Axis) -> list[Line]:
-        """Each seed's own."""
+        """Curve of each seed."""
         return [run.line(metric, axis) for run in self.runs]
 
     def band(self, metric: str, axis: Axis) -> Band:
-        """The mean of the seeds; empty where there is no x that all of them have."""
+        """Mean and band of the seeds; empty where no x lies within all of their curves."""
         return band_of(self.lines(metric, axis))
 
     @property
     def band_name(self) -> str:
-        """What the band is; empty for one run, which has none."""
+        """Label of the band for the legend; empty for a single run."""
         if len(self.runs) == 1:
             return ""
         return "lowest to highest" if len(self.runs) < ENOUGH else "95 % bootstrap interval of the mean"
 
 
 def read_experiments(folders: Sequence[Path]) -> list[Experiment]:
-    """The runs, and folders of seeds, in the order that was given.
+    """Read runs, and folders of seeds, in the order that was given.
 
     Raises:
         PlotError: for none, the same one twice, and a folder that is neither or has no row yet.
@@ -137,7 +137,7 @@ def read_experiments(folders: Sequence[Path]) -> list[Experiment]:
 
 
 def read_log(folder: Path) -> RunLog:
-    """The rows of a run, also of one in progress: a line that is cut short is left out.
+    """Read the metrics.jsonl of a run, also of one in progress: an incomplete line is left out.
 
     Raises:
         PlotError: if it cannot be read.
@@ -151,17 +151,17 @@ def read_log(folder: Path) -> RunLog:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except ValueError:  # of bytes that are no text, too
+        except ValueError:  # also of bytes that are no UTF-8
             row = None
         if isinstance(row, dict):
             rows.append(row)
-        elif number < len(lines):  # the last may just be on its way
+        elif number < len(lines):  # the last line may still be written
             damaged.append(number)
     return RunLog(folder, rows, damaged)
 
 
 def chosen_metric(experiments: Sequence[Experiment], wanted: str | None) -> str:
-    """The metric that was asked for, or the usual one that all of them have.
+    """Choose the metric to draw: `wanted`, or the first default metric that all experiments have.
 
     Raises:
         PlotError: if one of them does not have it, with the names that it has; or if they share none.
@@ -182,13 +182,13 @@ def chosen_metric(experiments: Sequence[Experiment], wanted: str | None) -> str:
 
 
 def counted_axis(experiments: Sequence[Experiment]) -> Axis:
-    """``env_steps`` where every run counts them, else ``updates``."""
+    """Name of the x axis: ``env_steps`` where every run counts them, else ``updates``."""
     acts = all("env_steps" in row for each in experiments for run in each.runs for row in run.rows[:1])
     return "env_steps" if acts else "updates"
 
 
 def band_of(lines: Sequence[Line]) -> Band:
-    """Mean and spread of some lines on a common grid; of one alone it is the line itself.
+    """Mean and band of several curves on a common grid; a single curve is returned as it is.
 
     >>> rising = Line(np.array([0.0, 4.0]), np.array([0.0, 8.0]))
     >>> band = band_of([rising, Line(np.arange(3.0), np.full(3, 2.0))])
@@ -212,7 +212,7 @@ def band_of(lines: Sequence[Line]) -> Band:
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better, as far as its name tells.
+    """Whether lower values of a metric are better, judged by its name.
 
     >>> lower_is_better("validation_loss"), lower_is_better("return_mean")
     (True, False)
@@ -221,7 +221,7 @@ def lower_is_better(metric: str) -> bool:
 
 
 def title_of(folder: Path) -> str:
-    """The title of the scene that a run was trained by; empty if it cannot be read."""
+    """Title of a run's scene; empty if it cannot be read."""
     try:
         return str(tomllib.loads((folder / "scene.toml").read_text("utf-8")).get("title", ""))
     except (OSError, ValueError):
@@ -249,7 +249,7 @@ def _experiment(folder: Path, name: str) -> Experiment:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """As few of each path's last parts as tell it from the others; a seed is told with its experiment."""
+    """Short distinct names: the fewest last parts of each path; a seed's includes its training's folder."""
     parts = [folder.resolve().parts for folder in folders]
     names = []
     for i, own in enumerate(parts):

@@ -1,4 +1,4 @@
-"""`playfield evaluate` where the scene is about a perception: held-out pictures, graded by the simulator."""
+"""Evaluation of a scene's perception on held-out images against the simulator's ground truth."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from supervised.metrics.breakdown import Rows, by_class, known
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import Kind, accumulate, grade, intervals
 
-GRADED = 500  # pictures; below a minute on two cores
-EVERY = 31  # steps between two pictures of one world: together they span a thousand steps of play
-EXAMPLES = 3  # whose reading is told
-RESAMPLES = 200  # for the intervals; each matches nothing anew, but Breakout has 108 boxes a picture
+GRADED = 500  # held-out images; takes below a minute on two cores
+EVERY = 31  # steps between two images of one world, so that all of them span a thousand steps of play
+EXAMPLES = 3  # predictions that are printed
+RESAMPLES = 200  # of the bootstrap; matches are reused, but Breakout has 108 boxes an image
 #: Graded pictures are seeded this far from those that were learned from, and from those that validated them.
 GRADED_APART = 2 * HELD_OUT
 
@@ -42,10 +42,10 @@ GRADED_APART = 2 * HELD_OUT
 def grade_perception(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Grade the scene's first perception, and beside it what one would tell without looking.
+    """Evaluate the scene's first perception, beside the constant baseline, and print the table.
 
-    The pictures are of seeds that training never saw. In half of them an agent plays, the one of `graded_by`
-    if the scene names it, and in the other half chance.
+    The images are held out by seed. In half of them an agent plays, the one of `graded_by` if the scene names
+    it; in the other half play is random.
 
     Args:
         scene: whose first perception.
@@ -54,7 +54,7 @@ def grade_perception(
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says.
+        The answer of ``--json``: metrics, baseline, breakdown, n, ci95, protocol.
 
     Raises:
         SceneError, FieldError, CheckpointError: if the request is wrong.
@@ -63,21 +63,21 @@ def grade_perception(
     kind = told_by(config)
     model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
     if card is None:
-        say(f"{scene.name} has no checkpoint: this grades an untrained {scene.perception[0].use}")
+        say(f"{scene.name} has no checkpoint: these are scores of an untrained {scene.perception[0].use}")
     player = scene_player(scene, graded=True)
     taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
     views = scene_views(scene, config, taking, player)
     begun = time.perf_counter()
     said: list[Percept] = []
-    with waiting("looking at held-out pictures", len(views)):
+    with waiting("running the model on held-out images", len(views)):
         for part in counting([views.values[i : i + TOGETHER] for i in range(0, len(views), TOGETHER)]):
             said += model.perceive(list(part))
     rate = len(views) / (time.perf_counter() - begun)
-    with waiting("grading what was seen"):
+    with waiting("scoring percepts"):
         counted = accumulate(kind, said, views.truths, parse=parse)
     metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
     metrics = known({"": metrics})[""]
-    with waiting("resampling pictures for intervals"):
+    with waiting("bootstrap intervals"):
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}
     seed = scene.seed if card is None else card.get("seed", scene.seed)
@@ -99,7 +99,7 @@ def grade_perception(
 
 
 def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
-    """What was said of the first pictures beside the truth, where it can be read: boards as FEN, sentences.
+    """Lines with the first predictions beside the ground truth, for FENs and captions; empty for other kinds.
 
     >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
     ['for example:', '  read as 8/8', '    in truth k7/8']
@@ -115,7 +115,7 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
 
 
 def protocol(scene: Scene, player: Player) -> dict[str, Any]:
-    """What was looked at: worlds, rules, and who played."""
+    """Protocol stamp: worlds, rules, and the policies that played."""
     worlds = scene_worlds(scene, perception_config(scene))
     if len(worlds) > 1 or player.policy is None:
         views = "play by chance; unseen seeds"
@@ -136,9 +136,9 @@ def show_grades(
     ci95: dict[str, list[float]],
     breakdown: Rows,
 ) -> None:
-    """A table for a person."""
-    table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
-    for heading in ("", "model", "95 %", "without looking"):
+    """Print the metrics as a table."""
+    table = Table(title=f"{scene.title}: {number_of(number, 'held-out image')}", box=None)
+    for heading in ("", "model", "95 %", "constant baseline"):
         table.add_column(heading, justify="left" if not heading else "right")
     for name, value in metrics.items():
         ends = ci95.get(name)

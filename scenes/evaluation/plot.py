@@ -1,9 +1,9 @@
-"""`playfield plot RUN …`: learning curves as a picture, and the same points as a table.
+"""Plot of learning curves: a PNG by matplotlib, and the same points as CSV (`playfield plot`).
 
-The picture (PNG) has a panel by env steps, or by updates where nothing acts, and one by the clock: what needs
-fewer steps may still need more hours. The table (CSV, beside it) holds a row a point.
+The PNG has a panel by env steps (by updates for models that do not act) and one by wall-clock time: fewer
+steps may still take more hours. The CSV beside it has a row for each point.
 
-Only here matplotlib is imported, without a window.
+matplotlib is imported here only, without a window.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from sim.storage.files import SaveError, flush_to_disk, reason
 
 #: Okabe & Ito 2008, "Color Universal Design", those that stand out from white best first.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", ":")  # once the colours are used up
+DASHES = ("-", "--", ":")  # dashes, once the colours are used up
 INK, GRID_INK = "#333333", "#DDDDDD"
 PANEL, HEIGHT, DPI = 4.8, 3.9, 160  # inches, dots an inch
 LEGEND_LINE, LETTERS = 0.24, 62  # inches; how many fit into the width of a panel
 MINUTES: Axis = "minutes"
-FEW, MANY = 25, 10_000  # points of a line: so few are each marked, more would only make it slow
+FEW, MANY = 25, 10_000  # points of a line up to which each is marked
 
 
 @dataclass(frozen=True)
 class PlotRequest:
-    """What to draw.
+    """Request for a plot.
 
-    `x` is ``steps`` or ``time`` for one panel alone; `out` the picture's file, the next free name where none
+    `x` is ``steps`` or ``time`` for one panel alone; `out` is the PNG's path, the next free name where none
     is given.
     """
 
@@ -58,10 +58,10 @@ class PlotRequest:
 
 
 def plot(wish: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
-    """Draw the curves; returns ``files`` and ``rows``, one a curve.
+    """Draw the learning curves and write PNG and CSV; returns ``files`` and ``rows``, one for each curve.
 
     Raises:
-        PlotError: for runs, metrics or files that cannot be; nothing was written.
+        PlotError: for invalid runs, metrics or files; nothing was written.
         SaveError: if a file could not be written.
     """
     experiments = read_experiments(wish.runs)
@@ -83,10 +83,10 @@ def plot(wish: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def files_of(wish: PlotRequest, name: str) -> Path:
-    """Where the picture goes; the table has the same name but for its ending.
+    """Paths of the PNG and of the CSV, which differ in their suffix only.
 
     Raises:
-        PlotError: if it is no PNG, or one of the two is there already.
+        PlotError: if it is no PNG, or one of the two exists already.
     """
     if wish.out is None:
         name = name.replace("/", "-")
@@ -103,7 +103,7 @@ def files_of(wish: PlotRequest, name: str) -> Path:
 
 
 def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:
-    """A curve in numbers: how far it goes, its last value and its best.
+    """Summary of a curve for the answer: its length, its last value and its best.
 
     Raises:
         PlotError: if it has no finite value.
@@ -125,7 +125,7 @@ def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]
 
 
 def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
-    """What a person should know of a curve that does not show."""
+    """Warnings about a curve, such as unreadable lines and seeds without a row yet."""
     told = [f"{folder} has no update yet and is left out" for folder in experiment.waiting]
     for run in experiment.runs:
         if run.damaged:
@@ -142,7 +142,7 @@ def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
 
 
 def points(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> str:
-    """The curves as CSV: a row a point, of each curve over each axis."""
+    """The curves as CSV: a row for each point of each curve over each axis."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["run", "seeds", "metric", "axis", "x", "mean", "low", "high"])
@@ -156,14 +156,14 @@ def points(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis])
 
 
 def png_of(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> bytes:
-    """The picture as PNG."""
+    """The plot encoded as PNG."""
     png = io.BytesIO()
     figure_of(experiments, metric, axes).savefig(png, format="png", facecolor="white")
     return png.getvalue()
 
 
 def figure_of(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> Any:
-    """The picture as a `matplotlib.figure.Figure`, a panel an axis."""
+    """The plot as a `matplotlib.figure.Figure` with a panel for each axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -193,7 +193,7 @@ def figure_of(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axi
 
 
 def _curve(panel: Any, each: Experiment, metric: str, axis: Axis, scale: float, number: int) -> None:
-    """One experiment in one panel: its mean, the band, and each seed as a faint line."""
+    """Draw one experiment in a panel: its mean, the band, and each seed as a faint line."""
     color, dash = COLORS[number % len(COLORS)], DASHES[number // len(COLORS) % len(DASHES)]
     band = each.band(metric, axis)
     if len(each.runs) > 1:
@@ -207,7 +207,7 @@ def _curve(panel: Any, each: Experiment, metric: str, axis: Axis, scale: float, 
 
 
 def _plain(panel: Any) -> None:
-    """A light grid, and no frame but the axes."""
+    """Style a panel: a light grid, and no frame but the axes."""
     from matplotlib.ticker import StrMethodFormatter
 
     panel.grid(color=GRID_INK, linewidth=0.6)
@@ -221,7 +221,7 @@ def _plain(panel: Any) -> None:
 
 
 def legend_of(experiments: Sequence[Experiment], panels: int) -> tuple[int, list[str]]:
-    """How many columns, and each curve's name with its seeds and what its band is, in lines that fit."""
+    """Legend: number of columns, and each curve's name with its seeds and its band, wrapped to fit."""
     labels = []
     for each in experiments:
         seeds = len(each.runs)
@@ -233,7 +233,7 @@ def legend_of(experiments: Sequence[Experiment], panels: int) -> tuple[int, list
 
 
 def label_of(metric: str) -> str:
-    """A metric's name for people.
+    """Axis label of a metric.
 
     >>> label_of("return_mean"), label_of("validation_loss")
     ('return, mean of the last 100 episodes', 'validation loss')
@@ -242,7 +242,7 @@ def label_of(metric: str) -> str:
 
 
 def unit_of(experiments: Sequence[Experiment], metric: str, axis: Axis) -> tuple[str, float]:
-    """What an axis is labelled, and what its numbers are divided by, so that they have few digits."""
+    """Label of an x axis, and the unit that its numbers are divided by."""
     most = max(line.x[-1] for each in experiments for line in each.lines(metric, axis) if len(line.x))
     if axis == "minutes":
         name, scale = ("s", 1 / 60) if most < 3 else ("min", 1.0) if most < 180 else ("h", 60.0)
@@ -255,7 +255,7 @@ def unit_of(experiments: Sequence[Experiment], metric: str, axis: Axis) -> tuple
 
 
 def written(path: Path, content: bytes) -> None:
-    """Write a file so that a kill or a full disk leaves the old one or the new one.
+    """Write a file atomically: a kill or a full disk leaves the old one or the new one.
 
     Raises:
         SaveError: if it cannot be written.

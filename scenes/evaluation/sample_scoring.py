@@ -1,6 +1,6 @@
-"""What judges samples: unseen real examples, an encoder, and what the simulator or a perception says of each.
+"""Scoring of generated samples of one data set: distances, nearest neighbours, correctness.
 
-One `SampleScorer` belongs to one data set, so that several families can be put on one board.
+One `SampleScorer` belongs to one data set, so that models of several families are scored alike.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
 
-MOST = 2_000  # training examples among which the nearest is sought
-MOST_OF_A_CLASS = 300  # unseen examples that samples of one class are set beside
+MOST = 2_000  # training examples among which nearest neighbours are searched
+MOST_OF_A_CLASS = 300  # held-out references of one class
 VOTERS = 5  # nearest training examples that vote on a class
-TOLD = 6  # numbers told of a sample, at most
-READER = "narrator"  # the shipped scene whose perception says what pictures of its game show
+TOLD = 6  # facts in a verdict, at most
+READER = "narrator"  # the shipped scene whose captioner reads samples of its game
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decoded of one sample.
+    """Content decoded from one sample, and whether it is correct.
 
     Attributes:
-        text: in words.
-        holds: whether that is what was asked for, or can be; None where nobody says so.
+        text: the content in words.
+        holds: whether it is as conditioned, or valid (legal, possible); None where nothing can tell.
     """
 
     text: str = ""
@@ -45,10 +45,10 @@ class Verdict:
 
 
 class SampleScorer:
-    """Judges samples of one data set.
+    """Scores samples of one data set.
 
     Args:
-        data: its name.
+        data: name of the data set.
         examples: its training and held-out examples.
         device: of the encoders.
     """
@@ -65,7 +65,7 @@ class SampleScorer:
         return shipped(self._device) if self.examples.spec.pictures else None
 
     def stamp(self) -> dict[str, Any]:
-        """What a protocol must say of it: which data, by what was asked for, and in which space."""
+        """Protocol stamp: data set, request, and the encoder or space of the distances."""
         recipe = self.examples.recipe
         space: dict[str, Any] = {"encoder": "none: numbers in their own standard deviations"}
         if self.encoder is not None:
@@ -76,7 +76,7 @@ class SampleScorer:
 
     @cached_property
     def reader(self) -> PerceptionModel | None:
-        """What tells in a sentence what samples show; None where nothing does."""
+        """Captioner that reads samples, for frames of its own game; None for other data."""
         scene = load_scene(READER)
         assert scene.world is not None
         if self.data != scene.world.use.replace("atari", "frames"):
@@ -90,7 +90,7 @@ class SampleScorer:
 
     @cached_property
     def _familiar_grader(self) -> Grader:
-        """One half of the training examples against the other, whatever episodes they are of."""
+        """Grader against training data: one half as references, the other for the floor."""
         values = self.examples.train.values
         order = np.random.default_rng(1).permutation(len(values))
         return Grader(values[order[::2]], values[order[1::2]], self._encode)
@@ -108,25 +108,25 @@ class SampleScorer:
         )
 
     def grade(self, samples: Array) -> Grade:
-        """All figures in the space of the trained encoder, or of the numbers themselves."""
+        """Score samples (n, …) against held-out examples in the encoder's space; vectors in their own."""
         return self._grader.grade(samples)
 
     def grade_as_learned(self, samples: Array) -> Grade:
-        """The same beside training examples, without intervals.
+        """Score samples (n, …) against training examples, without intervals.
 
-        Unseen episodes differ from those that were learned from, and no model can know how: this tells how
-        well one knows what it could.
+        Held-out episodes differ from those of the training set in ways that no model can know; this score is
+        free of that difference.
         """
         return self._familiar_grader.grade(samples, intervals=False)
 
     def grade_at_random(self, samples: Array) -> Grade | None:
-        """The same in the space of random filters, without intervals; None for vectors."""
+        """Score samples (n, …) in the space of random convolutions, without intervals; None for vectors."""
         return self._random_grader.grade(samples, intervals=False) if self.examples.spec.pictures else None
 
     def distance_in_class(self, samples: Array, name: str) -> float | None:
-        """The kernel distance of samples of one class from its unseen real ones; None if there are too few.
+        """Kernel distance of samples of one class to its held-out examples; None if there are too few.
 
-        It has no bias, however few the samples; the Fréchet distance would be far too large.
+        It is unbiased for few samples; the Fréchet distance would be far too large.
         """
         unseen = self.examples.validation
         real = unseen.values[unseen.labels == self.examples.spec.label_names.index(name)][:MOST_OF_A_CLASS]
@@ -136,23 +136,27 @@ class SampleScorer:
 
     @cached_property
     def _features(self) -> tuple[Array, Array]:
-        """(K, D) of what may be nearest, and (M,) how near unseen real examples are."""
+        """Features (K, D) of training examples, and sorted distances (M,) of held-out examples to them."""
         known = self._encode(self._known.values)
         return known, np.sort(nearest(self._encode(self.examples.validation.values), known).distances)
 
     def neighbours(self, samples: Array) -> tuple[Array, list[str]]:
-        """The nearest training example (n, …) of each sample, and how near it is, in words."""
+        """Nearest training example (n, …) of each sample, and its distance in words.
+
+        The percentile is the share of held-out examples that are nearer to the training set than the sample:
+        50 is as near as real examples are, 0 nearer than any of them, like a copy.
+        """
         known, usual = self._features
         found: Nearest = nearest(self._encode(samples), known)
-        nearer = 1 - np.searchsorted(usual, found.distances, side="left") / len(usual)
+        percentiles = 100 * np.searchsorted(usual, found.distances, side="left") / len(usual)
         words = [
-            f"at {distance:.2f}; {share:.0%} of unseen real examples are farther from theirs"
-            for distance, share in zip(found.distances, nearer, strict=True)
+            f"distance {distance:.2f} (percentile {percentile:.0f})"
+            for distance, percentile in zip(found.distances, percentiles, strict=True)
         ]
         return self._known.values[found.rows], words
 
     def verdicts(self, samples: Array, condition: Condition) -> list[Verdict]:
-        """What is true of each sample, as far as anybody can say."""
+        """Verdict on each sample (n, …) by simulator, captioner, encoder or nearest neighbours."""
         family, _, variant = self.data.partition("/")
         if family == "boards":
             return _of_boards(samples)
@@ -167,14 +171,14 @@ class SampleScorer:
         return [Verdict()] * len(samples)
 
     def _of_classes(self, samples: Array, condition: Condition) -> list[Verdict]:
-        """The class that the nearest training examples vote for."""
+        """Verdicts by k-nearest-neighbour classification among the training examples."""
         known, _ = self._features
         features, names = self._encode(samples).astype(np.float64), self.examples.spec.label_names
         verdicts = []
         for row in features:
             closest = np.square(known - row).sum(1).argsort()[:VOTERS]
             name = names[int(np.bincount(self._known.labels[closest]).argmax())]
-            verdicts.append(Verdict(f"looks like {name}", _as_asked(name, condition)))
+            verdicts.append(Verdict(f"classified as {name}", _as_asked(name, condition)))
         return verdicts
 
 
@@ -197,7 +201,7 @@ def _of_poses(body: str, samples: Array) -> list[Verdict]:
 
 
 def _of_frame(percept: Percept, condition: Condition) -> Verdict:
-    """The game that the encoder takes it for, and what it reads of it."""
+    """Verdict on a frame by the encoder: its game, and the facts read from it."""
     assert percept.label is not None and percept.scores is not None
     facts = [f"{name} {value}" for name, value in percept.facts.items() if "," not in name][:TOLD]
     text = "; ".join([f"{percept.label} ({percept.scores[0]:.0%})", *facts])
@@ -205,13 +209,13 @@ def _of_frame(percept: Percept, condition: Condition) -> Verdict:
 
 
 def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
-    """What the reader says of a picture, and whether that is what was asked for."""
+    """Verdict on a frame by the captioner: its caption, and whether that agrees with the prompt."""
     assert percept.caption is not None
     asked = condition.text
     return Verdict(percept.caption, None if asked is None else says_the_same(asked, percept.caption))
 
 
 def share_holding(verdicts: Sequence[Verdict]) -> float | None:
-    """The share of samples that hold, among those of which somebody says so; None if there are none."""
+    """Share of correct samples among those with a known verdict; None if there are none."""
     known = [verdict.holds for verdict in verdicts if verdict.holds is not None]
     return sum(known) / len(known) if known else None

@@ -1,8 +1,8 @@
-"""`playfield evaluate` where the scene is about samplers: all of them on one board, by the same rules.
+"""Evaluation of a scene's samplers by sample metrics, beside a floor and a Gaussian baseline, in one table.
 
-Every sampler of the scene draws as many samples, which are set beside unseen real examples in the same space.
-Above them stands what as many real training examples reach (the floor), below them a Gaussian with the mean
-and covariance of the training data: a model that is not far below it has learned nothing but those.
+Every sampler of the scene draws equally many samples, which are scored against held-out examples in the same
+space. The first column is the floor, what as many real training examples score; the last is a Gaussian with
+mean and covariance of the training data: a model that is not far better has learned nothing but those.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from sim.records import Array, Condition, SampleOptions
 from sim.storage.checkpoints import Card
 
 GRADED = 500  # samples of each
-PASSES = 12_000  # of a network for samples of one, at most: grading takes no more than a minute on two cores
-A_LABEL = 20  # samples of each class, where one can be asked for
-SENTENCES = 100  # unseen captions that are asked for, one sample each
-LIKELY = 200  # unseen real examples whose bits are counted
-GROUPED = 1_200  # unseen real examples that are parted into groups
+PASSES = 12_000  # network evaluations for the samples of one model, at most: a minute on two cores
+A_LABEL = 20  # samples of each class
+SENTENCES = 100  # held-out captions used as prompts, one sample each
+LIKELY = 200  # held-out examples whose likelihood is computed
+GROUPED = 1_200  # held-out examples that are clustered
 REAL, GAUSSIAN = "real examples", "Gaussian"
 #: The lines of the table, and how many digits they have.
 FIGURES = {
@@ -58,17 +58,17 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class SamplerRow:
-    """One sampler's place on the board.
+    """Scores of one sampler: a column of the table.
 
     Attributes:
         name: of its checkpoint, else of its family.
-        metrics: figures by their fixed names, with ``training_seconds`` where the card tells them.
-        grade: all figures in the main space.
-        baseline: what is to be beaten: the Gaussian's figures, and k-means on pixels where there are groups.
-        as_learned: figures beside training instead of unseen examples.
-        at_random: figures in the space of random filters; empty for vectors.
-        classes: figures of each class that can be asked for.
-        protocol: the rules.
+        metrics: metrics by their fixed names, with ``training_seconds`` where the card has them.
+        grade: scores in the main space, with intervals.
+        baseline: metrics of the Gaussian baseline, and of k-means on pixels for clusterings.
+        as_learned: metrics against training instead of held-out examples.
+        at_random: metrics in the space of random convolutions; empty for vectors.
+        classes: metrics of each class, for class-conditional samplers.
+        protocol: the protocol stamp.
     """
 
     name: str
@@ -84,18 +84,18 @@ class SamplerRow:
 def grade_samplers(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None], n: int | None = None
 ) -> dict[str, Any]:
-    """Grade all of the scene's samplers.
+    """Evaluate all of the scene's samplers and print the table.
 
     Args:
         scene: with at least one sampler.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the first sampler's own.
         say: takes lines for a person.
-        n: samples of each; `affordable`, unless told.
+        n: samples of each; None for `affordable`.
 
     Returns:
-        What ``--json`` says: figures of the first sampler, of the Gaussian as ``baseline``, and of each
-        sampler, of each class that it can be asked for, and of real examples in ``breakdown``.
+        The answer of ``--json``: metrics of the first sampler; ``baseline`` of the Gaussian; in ``breakdown``
+        those of each sampler, of each of its classes, and of real examples.
 
     Raises:
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
@@ -104,14 +104,14 @@ def grade_samplers(
     judges: dict[DataRecipe, SampleScorer] = {}
     rows: list[SamplerRow] = []
     samplers = scene.sampler
-    for number in track(range(len(samplers)), f"grading {number_of(len(samplers), 'sampler')}"):
+    for number in track(range(len(samplers)), f"scoring {number_of(len(samplers), 'sampler')}"):
         config = sampler_config(scene, number)
         model, card = build_sampler(scene, number, place, checkpoint if number == 0 else None)
         name = _name(scene, number, None if number else checkpoint)
         if any(row.name == name for row in rows):
             name = f"{name} {number + 1}"
         if card is None:
-            say(f"{name} has no checkpoint: this grades an untrained {scene.sampler[number].use}")
+            say(f"{name} has no checkpoint: these are scores of an untrained {scene.sampler[number].use}")
         recipe = DataRecipe.of_scene(scene, config, card)
         if card is not None:
             check_recipe(scene, name, number, card, recipe)
@@ -127,7 +127,7 @@ def grade_samplers(
 
 
 def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
-    """What a row is called: as its checkpoint, for families may stand on a board twice."""
+    """Name of a sampler in the table: its checkpoint's, as one family may occur twice."""
     table = scene.sampler[number]
     if checkpoint is not None:
         return checkpoint.name
@@ -135,7 +135,7 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
 
 
 def affordable(model: SamplerModel, config: SamplerConfig) -> int:
-    """How many samples are graded: `GRADED`, or fewer of a model that works in many steps."""
+    """Number of samples to score: `GRADED`, or fewer for models with many denoising steps."""
     options = own_options(config)
     passes = options.steps * (1 if options.guidance == 1 else 2) if isinstance(model, Traces) else 1
     return min(GRADED, max(1, PASSES // passes))
@@ -150,7 +150,7 @@ def graded(
     seed: int,
     n: int,
 ) -> SamplerRow:
-    """Draw samples of one sampler and grade them."""
+    """Draw `n` samples of one sampler and score them."""
     options = own_options(config)
     begun = time.perf_counter()
     with waiting(f"{name}: drawing {number_of(n, 'sample')}", n):
@@ -162,11 +162,11 @@ def graded(
         unseen = unseen[:: max(1, len(unseen) // LIKELY)][
             :LIKELY
         ]  # of every class: they lie one after another
-        with waiting(f"{name}: counting bits"):
+        with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
     with waiting(f"{name}: drawing samples of each class"):
         classes = of_classes(model, judge, options, seed)
-    with waiting(f"{name}: looking at what samples show"):
+    with waiting(f"{name}: checking samples"):
         true = truth_of(model, judge, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
@@ -175,7 +175,7 @@ def graded(
     apart: Figures = {}
     if isinstance(model, Clusters):
         metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
-    with waiting(f"{name}: setting samples beside real examples"):
+    with waiting(f"{name}: distances to held-out examples"):
         grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
         as_learned = judge.grade_as_learned(samples).metrics
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
@@ -194,7 +194,7 @@ def graded(
 
 
 def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed: int) -> tuple[float, float]:
-    """Normalised mutual information of its groups with the classes, and that of k-means on pixels."""
+    """Normalised mutual information with the classes, of a clustering and of k-means on pixels."""
     unseen = judge.examples.validation
     rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
     groups = int(getattr(config, "clusters", len(unseen.label_names)))
@@ -205,7 +205,7 @@ def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed:
 def truth_of_sentences(
     model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
 ) -> float | None:
-    """The share of unseen captions that are true of the sample drawn for each; None if it takes none."""
+    """Share of held-out captions that agree with the sample drawn for each; None if it takes no text."""
     captions = [caption for caption in judge.examples.validation.captions if caption]
     if not isinstance(model, TextConditional):
         return None
@@ -222,9 +222,9 @@ def truth_of_sentences(
 def of_classes(
     model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
 ) -> dict[str, Figures]:
-    """Of as many samples of each class their distance from real ones of it, and the share that show it.
+    """Metrics by class: kernel distance to held-out examples of the class, and share of correct samples.
 
-    Empty where there is but one class, or none can be asked for.
+    Empty for a single class and for samplers that are not class-conditional.
     """
     names, found = judge.examples.spec.label_names, {}
     for i, name in enumerate(names if len(names) > 1 else ()):
@@ -247,10 +247,10 @@ def truth_of(
     seed: int,
     classes: Mapping[str, Figures],
 ) -> float | None:
-    """The share of samples that are what they should be; None if nobody can say so.
+    """Share of correct samples; None where nothing can tell.
 
-    Boards are legal and poses possible whatever was asked for. Where classes could be asked for, it is the
-    share of these samples that show them; for sentences see `truth_of_sentences`.
+    Boards are correct if legal, poses if possible, both from unconditional samples. For class-conditional
+    samplers it is the share that shows the requested class; for text see `truth_of_sentences`.
     """
     if judge.examples.spec.words and judge.reader is not None:
         return truth_of_sentences(model, judge, options, seed)
@@ -262,7 +262,7 @@ def truth_of(
 
 
 def answer(rows: list[SamplerRow]) -> dict[str, Any]:
-    """The board for programs."""
+    """The answer of ``--json``."""
     first = rows[0]
     breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
     breakdown |= {f"{row.name}, beside training data": row.as_learned for row in rows}
@@ -279,12 +279,11 @@ def answer(rows: list[SamplerRow]) -> dict[str, Any]:
 
 
 def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
-    """The board for a person: real examples first, the Gaussian last, the samplers between them."""
+    """Print the table: a column for real examples, each sampler, and the Gaussian baseline."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
-    table = Table(
-        title=f"{scene.title}: {number_of(first.n, 'sample')} beside {first.references:,} unseen", box=None
-    )
+    counts = f"{number_of(first.n, 'sample')}, {first.references:,} held-out references"
+    table = Table(title=f"{scene.title}: {counts}", box=None)
     table.add_column("", no_wrap=True)
     for name in columns:
         table.add_column(name.replace("-", " "), justify="right")
@@ -306,7 +305,7 @@ def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
 
 
 def _by_class(classes: Mapping[str, Figures]) -> str:
-    """Such as "breakout 12.25 (1.00), freeway 8.10 (0.95)"."""
+    """Format the metrics by class, such as "breakout 12.25 (1.00), freeway 8.10 (0.95)"."""
     told = []
     for name, figures in classes.items():
         distance = f" {figures['kernel_distance']:.2f}" if "kernel_distance" in figures else ""

@@ -1,4 +1,4 @@
-"""`playfield perceive`: the scene's perception on a user's own pictures, or on frames of its world."""
+"""Inference of a scene's perception on image files, or on frames of its world (`playfield perceive`)."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from sim.storage.files import SaveError, new_folder, reason, write_whole
 from sim.viewer.contract.moment import Seen
 from supervised.data.views import HELD_OUT, CaptureSpec
 
-FRAMES = 10  # of the scene's world, where nothing is given to look at
-EVERY = 97  # steps into the game
-SHOWN_ACROSS = 640  # pixels: small pictures are enlarged by whole factors, so that what is drawn can be read
-FOLDER = Path("perceived")  # where none is asked for
-NAMED = 10  # of the pictures that could not be looked at; those beyond are only counted
-PROMISE = "stopping after this picture: what is finished is kept"
+FRAMES = 10  # of the scene's world, where no input is given
+EVERY = 97  # steps between two frames
+SHOWN_ACROSS = 640  # pixels; smaller images are enlarged by whole factors, so that labels can be read
+FOLDER = Path("perceived")  # default output folder
+NAMED = 10  # unreadable images that are listed; those beyond are only counted
+PROMISE = "stopping after this image: finished files are kept"
 WRITTEN = re.compile(r"(.+?)(-\d+)?\.(seen\.png|mask\.png|depth\.npy)")  # names of `Looked.keep`
 
 
 @dataclass(frozen=True)
 class PerceiveRequest:
-    """What is asked for.
+    """Request for percepts of images.
 
     Attributes:
-        source: a picture, a video or a folder of them; None for frames of the scene's world.
-        out: a folder for what is written, made if there is none; None for one of its own.
+        source: an image, a video or a folder of them; None for frames of the scene's world.
+        out: output folder, made if there is none; None for a new one.
         checkpoint: instead of the scene's own.
         overwrite: replace files that are there.
     """
@@ -61,7 +61,7 @@ class PerceiveRequest:
     overwrite: bool = False
 
     def check(self, scene: Scene) -> None:
-        """Refuse a source that is not there, and a folder that would not be left as it is.
+        """Check that the source exists, and that nothing in the output folder would be overwritten.
 
         Raises:
             SceneError, PictureError: naming the file.
@@ -84,20 +84,20 @@ class PerceiveRequest:
                     )
 
     def folder(self) -> AbstractContextManager[Path]:
-        """Where files go: as asked, else a folder of its own."""
+        """Output folder: `out`, or the next free name."""
         return new_folder(FOLDER) if self.out is None else nullcontext(self.out)
 
 
 @dataclass
 class Looked:
-    """What came of looking at pictures, one after another.
+    """Results of inference on images, written as they come.
 
     Attributes:
-        folder: where files go.
-        shown: makes of a percept what is drawn.
+        folder: output folder.
+        shown: turns a percept into what is drawn.
         percepts: as ``--json`` gives them.
-        files: that were written, each of them whole.
-        failed: what could not be looked at, and why.
+        files: complete files so far.
+        failed: images that could not be read, and why.
         interrupted: whether Ctrl-C or SIGTERM ended it.
     """
 
@@ -109,7 +109,7 @@ class Looked:
     interrupted: bool = False
 
     def keep(self, name: str, rgb: Array, percept: Percept) -> None:
-        """Write what was seen in a picture, each file under its name only when it is complete.
+        """Write the files of one image's percept, each one atomically.
 
         Raises:
             SaveError: if a file cannot be written; those before it are named by number.
@@ -123,7 +123,7 @@ class Looked:
             file = self.folder / f"{file_name(name)}.seen.png"
             write_whole(file, partial(save_picture, picture=drawn))
         except OSError as error:
-            done = f"finished and kept: {number_of(len(self.percepts), 'picture')}"
+            done = f"finished and kept: {number_of(len(self.percepts), 'image')}"
             raise SaveError(
                 error.errno, f"could not write to {self.folder}: {reason(error)}; {done}"
             ) from error
@@ -131,19 +131,19 @@ class Looked:
         self.files += [str(file), *kept.values()]
 
     def answer(self) -> dict[str, Any]:
-        """What ``--json`` says."""
+        """The answer of ``--json``."""
         failed = [{"source": name, "error": told(error)} for name, error in self.failed]
         return {"percepts": self.percepts, "files": self.files, "failed": failed}
 
 
 def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[[str], None]) -> Looked:
-    """Look at pictures, and write each with what was seen drawn over it.
+    """Run the scene's first perception on images, and write each with its percept drawn over it.
 
-    What is damaged is told and left out, and the next is looked at.
+    Damaged images are reported and skipped.
 
     Args:
-        scene: its first perception looks.
-        wish: what is asked for.
+        scene: with a perception.
+        wish: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
 
@@ -152,17 +152,17 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         SaveError: if a file cannot be written.
     """
     if not scene.perception:
-        raise SceneError(f"{scene.source.name} has no [[perception]]: there is nothing to look with")
+        raise SceneError(f"{scene.source.name} has no [[perception]]: add one, or name a scene that has one")
     try:
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
-        raise RequestError(f"drawing what is seen needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
     wish.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()
     model, card = build_perception(scene, 0, classes, chosen_device(device), wish.checkpoint)
     if card is None:
-        say(f"{scene.name} has no checkpoint: an untrained {scene.perception[0].use} looks")
+        say(f"{scene.name} has no checkpoint: these are percepts of an untrained {scene.perception[0].use}")
     failed: list[tuple[str, Exception]] = []
 
     def fail(name: str, error: Exception) -> None:
@@ -187,25 +187,23 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
 
 
 def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> None:
-    """Say what came of it all; `most` is how many boxes the model tells of a picture at most."""
+    """Print the summary; `most` is the model's limit of boxes an image."""
     full = sum(len(row.get("boxes", ())) == most for row in looked.percepts)
     if full:
-        crowded = f"{number_of(full, 'picture')} with {most} boxes, as many as it tells"
-        say(f"{crowded}: does it know pictures of this kind?")
-    said = (
-        f"{number_of(len(looked.percepts), 'picture')} looked at; what was seen is drawn in {looked.folder}"
-    )
+        crowded = f"{number_of(full, 'picture')} with {most} boxes, the model's limit"
+        say(f"{crowded}: they may be unlike its training images")
+    said = f"{number_of(len(looked.percepts), 'image')}, drawn with their percepts in {looked.folder}"
     show("interrupted: " * looked.interrupted + said)
     for _, error in looked.failed[:NAMED]:
         say(f"left out: {told(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
-        say(f"{number_of(len(looked.failed), 'picture')} could not be looked at")
+        say(f"{number_of(len(looked.failed), 'image')} left out")
 
 
 def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[str, Array]]:
-    """Pictures by name: the user's, or frames of the scene's world that no training has seen."""
+    """Input images by name: the user's, or held-out frames of the scene's world."""
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
@@ -217,21 +215,21 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
 def seen(
     model: PerceptionModel, shots: Iterable[tuple[str, Array]], failed: Failed
 ) -> Iterator[tuple[str, Array, Percept]]:
-    """Each picture with what the model says of it, one by one: a video need not fit into memory.
+    """Iterate over images and their percepts, one by one: a video need not fit into memory.
 
-    What the model breaks down at, such as a picture of one pixel's width, is told to `failed`.
+    Images that the model fails on, such as one that is a pixel wide, are passed to `failed`.
     """
-    for name, rgb in track(shots, "looking at pictures"):
+    for name, rgb in track(shots, "running the model on images"):
         try:
             percept = model.perceive([rgb])[0]
         except FAULTS as error:
-            failed(name, PictureError(f"{name} cannot be looked at: {told(error)}"))
+            failed(name, PictureError(f"{name}: the model fails: {told(error)}"))
             continue
         yield name, rgb, percept
 
 
 def as_json(source: str, percept: Percept) -> dict[str, Any]:
-    """A percept as ``--json`` gives it, without masks and depths, which are files; only what applies."""
+    """A percept as JSON: only fields that apply, without mask and depth, which are files."""
     row: dict[str, Any] = {"source": source, "origin": percept.origin}
     if percept.boxes is not None:
         scores = [None] * len(percept.boxes) if percept.scores is None else percept.scores.tolist()
@@ -252,7 +250,7 @@ def as_json(source: str, percept: Percept) -> dict[str, Any]:
 
 
 def written(percept: Percept, stem: Path) -> dict[str, str]:
-    """The files that a percept's mask (PNG, class numbers) and depth (NPY, metres) are written to."""
+    """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by field."""
     kept: dict[str, str] = {}
     if percept.mask is not None:
         from scenes.perceiving.draw_percepts import save_picture
@@ -266,7 +264,7 @@ def written(percept: Percept, stem: Path) -> dict[str, str]:
 
 
 def file_name(source: str) -> str:
-    """A file name for what was seen in `source`.
+    """File name of the output for `source`.
 
     >>> file_name("clips/game.mp4#12")
     'game.mp4-12'
@@ -275,7 +273,7 @@ def file_name(source: str) -> str:
 
 
 def in_words(shown: Seen) -> str:
-    """What was seen, in one line; a whole board as FEN.
+    """Summarise a percept in one line; a board as its whole FEN.
 
     >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
     'pong'

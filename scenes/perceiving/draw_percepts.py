@@ -1,4 +1,4 @@
-"""Pictures with what was seen drawn over them, for files instead of the window."""
+"""Images with their percepts drawn over them, as in the window, for files."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from sim.viewer.contract.moment import Seen
 from sim.viewer.draw.theme import Ink
 from sim.viewer.overlays.percept_overlay import draw_captions, draw_seen, speaks
 
-CAPTION_ROOM = 56  # pixels under the picture where something is said in words
+CAPTION_ROOM = 56  # pixels of the strip below the image for a caption or FEN
 
 
 def draw_percepts(rgb: Array, seen: Seen, factor: int) -> Array:
-    """The picture `factor` times as large with everything drawn over it.
+    """Draw a percept over its image, enlarged by `factor`.
 
     Args:
         rgb: (H, W, 3) uint8.
-        seen: what was seen in it.
+        seen: its percept.
         factor: a whole number from 1.
 
     Returns:
-        (factor · H, factor · W, 3) uint8, and a strip more below for a caption.
+        (factor · H, factor · W, 3) uint8, plus a strip below for a caption or FEN.
     """
     height, width = rgb.shape[0] * factor, rgb.shape[1] * factor
     room = CAPTION_ROOM if speaks((seen,)) else 0
@@ -40,5 +40,5 @@ def draw_percepts(rgb: Array, seen: Seen, factor: int) -> Array:
 
 
 def save_picture(file: Path, picture: Array) -> None:
-    """Write (H, W, 3) colours or (H, W) numbers, uint8, as PNG."""
+    """Write an image (H, W, 3) or a mask (H, W), uint8, as PNG."""
     Image.fromarray(picture).save(file, "PNG")

@@ -1,4 +1,4 @@
-"""`playfield sample`: new examples of a scene's sampler as a gallery on disk."""
+"""Sampling from a scene's sampler into a gallery on disk (`playfield sample`)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from sim.storage.checkpoints import Card
 from sim.storage.files import new_folder
 
 MOST = 4_096  # samples in one gallery
-FOLDER = Path("gallery")  # where none is asked for
+FOLDER = Path("gallery")  # default output folder
 PROMISE = "stopping: the finished files of the gallery are kept"
 OPTIONS = ("steps", "scheduler", "guidance")  # of sampling
 
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What is asked for; None leaves it to the sampler's own keys, and the folder to what is free."""
+    """Request for samples; options that are None follow the sampler's keys, `out` the next free name."""
 
     out: Path | None
     n: int = 64
@@ -52,7 +52,7 @@ class SampleRequest:
     overwrite: bool = False
 
     def check_folder(self) -> None:
-        """Refuse a folder that a gallery would not leave as it is.
+        """Check that a gallery would overwrite nothing in the folder.
 
         Raises:
             RequestError: naming what would be lost.
@@ -70,11 +70,11 @@ class SampleRequest:
             )
 
     def folder(self) -> AbstractContextManager[Path]:
-        """Where the gallery goes: as asked, else a folder of its own."""
+        """The gallery's folder: `out`, or the next free name."""
         return new_folder(FOLDER) if self.out is None else nullcontext(self.out)
 
     def options(self, config: SamplerConfig) -> SampleOptions:
-        """How to sample: as asked, else as the sampler's keys of these names say.
+        """Sampling options: those requested, else the sampler's keys of the same names.
 
         Raises:
             RequestError: for a number out of range.
@@ -88,13 +88,13 @@ class SampleRequest:
         return options
 
     def check_options(self, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> None:
-        """Refuse what the sampler does not know, and what would change nothing.
+        """Check that the sampler supports the requested options, and that each has an effect.
 
         Args:
-            use: what the sampler is called.
+            use: the sampler's catalogue name.
             config: its keys.
             model: the sampler.
-            filling: whether something is to be filled in.
+            filling: whether the request is for inpainting.
 
         Raises:
             RequestError: naming the option.
@@ -109,26 +109,26 @@ class SampleRequest:
 
 
 def idle(name: str, use: str, config: SamplerConfig, model: SamplerModel, filling: bool) -> str:
-    """Why an option changes nothing that this sampler makes; empty where it does.
+    """Reason why an option has no effect on this sampler; empty where it has one.
 
     Args:
         name: of `OPTIONS`.
-        use: what the sampler is called.
+        use: the sampler's catalogue name.
         config: its keys.
         model: the sampler.
-        filling: whether something is to be filled in, which takes steps in every family.
+        filling: whether the request is for inpainting, which takes steps in every family.
     """
     if not (isinstance(model, Traces) or hasattr(config, name) or (filling and name == "steps")):
         return f'the sampler "{use}" has no {name}'
     if name == "scheduler" and filling:
-        return "filling in walks as ddpm does, so leave the scheduler out"
+        return "inpainting always uses ddpm, so leave the scheduler out"
     if name == "scheduler" and refusal(config, "steps", 2):
         return f'the sampler "{use}" takes one step, so it has no scheduler'
     return ""
 
 
 def refusal(config: SamplerConfig, name: str, value: Any) -> str:
-    """Why a sampler's keys do not allow a value; empty where they do, or where there is no such key."""
+    """Reason why a sampler's key cannot have a value; empty where it can, or where there is no such key."""
     if not hasattr(config, name):
         return ""
     try:
@@ -144,13 +144,13 @@ def sample(
     """Draw samples and write the gallery.
 
     Args:
-        scene: whose first sampler.
-        wish: what is asked for.
+        scene: with a sampler; its first one is used.
+        wish: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says, and whether Ctrl-C or SIGTERM came while the gallery was written.
+        The answer of ``--json``, and whether Ctrl-C or SIGTERM came while the gallery was written.
 
     Raises:
         RequestError: if the request is wrong; nothing was written.
@@ -176,11 +176,11 @@ def sample(
 
 @dataclass(frozen=True)
 class SampleBatch:
-    """Samples (n, …) and how they came about.
+    """Samples (n, …) with their sampler, condition and options.
 
     Attributes:
-        metrics: what was measured of these samples, and of no others.
-        protocol: the options that counted.
+        metrics: of these samples.
+        protocol: the options that had an effect.
     """
 
     scene: Scene
@@ -221,10 +221,10 @@ def _draw(
 
 
 def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int) -> Array:
-    """(n, …) samples.
+    """Draw samples (n, …).
 
     Raises:
-        AskingError: if the sampler cannot honour the condition, or the options beside it.
+        AskingError: if the sampler does not support the condition with these options.
     """
     try:
         return model.sample(n, condition, options, seed).values
@@ -235,7 +235,7 @@ def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOpti
 
 
 def hung(drawing: SampleBatch, judge: SampleScorer) -> Gallery:
-    """The gallery of these samples; puts what is found out about them into their metrics."""
+    """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
     studio = GalleryExport(drawing.model, judge, scene.seed, condition)
     verdicts = judge.verdicts(values, condition)
@@ -260,12 +260,12 @@ def hung(drawing: SampleBatch, judge: SampleScorer) -> Gallery:
         clips=tuple(studio.clips(len(values), drawing.options)),
         command=command(scene, drawing.wish),
         protocol=drawing.protocol,
-        note=f"nearest among {len(judge.examples.train):,} real examples that it may have learned from",
+        note=f"nearest neighbours among {len(judge.examples.train):,} training examples",
     )
 
 
 def grades_of(card: Card) -> Grades | None:
-    """What a card says of samples that were graded; None if it says nothing."""
+    """Scores of an earlier evaluation from a checkpoint's card; None if it has none."""
     scores = card.get("scores", {})
     metrics = {name: value for name, value in scores.items() if isinstance(value, float)}
     if not metrics:
@@ -274,7 +274,7 @@ def grades_of(card: Card) -> Grades | None:
 
 
 def command(scene: Scene, wish: SampleRequest) -> str:
-    """The line that makes this gallery again."""
+    """The command that reproduces this gallery."""
     parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}"]
     parts += [f"--out {wish.out}"] if wish.out else []
     parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []

@@ -1,12 +1,12 @@
-"""``--condition key=value`` as a `Condition`: files opened, boards drawn, words checked, or why not.
+"""Parsing of ``--condition key=value`` into a `Condition`: files are read, boards drawn, words checked.
 
 | key | value |
 |---|---|
 | label | one of the data's classes |
 | text | a sentence in the words of its captions |
-| board | a FEN's pieces; ``?`` for each square that is to be filled in |
-| frame | a picture's file, or the number of a held-out example |
-| mask | what to fill in: a picture's file (white), ``x0,y0,x1,y1`` in pixels, or names of a vector's axes |
+| board | the pieces of a FEN; ``?`` for each square to inpaint |
+| frame | an image file, or the number of a held-out example |
+| mask | the part to inpaint: an image file (white), ``x0,y0,x1,y1`` in pixels, or names of a vector's axes |
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from supervised.data.dataset import Dataset, Spec
 KEYS = ("label", "text", "board", "frame", "mask")
 PARTS = ("label", "text", "frame", "mask", "latent")  # of a `Condition`
 BOARD = 64  # pixels on a side of the boards of `generative.data.boards`
-WHITE = 128  # from which level on a mask's pixel is to be filled in
+WHITE = 128  # least grey level of a mask's pixel that is inpainted
 
 
 class AskingError(RequestError, ValueError):
-    """A condition that makes no sense, or not for this sampler."""
+    """A condition that is invalid, or that this sampler does not support."""
 
 
 def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> Condition:
-    """The condition that a person asks for.
+    """Parse the condition of a command line.
 
     Args:
         pairs: ``key=value`` each.
-        spec: of the sampler's data.
-        held_out: gives the examples that numbers stand for.
+        spec: of the sampler's data set.
+        held_out: gives the held-out examples, for frames by number.
 
     Raises:
         AskingError: naming the condition and what is wrong with it.
@@ -70,7 +70,7 @@ def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> 
 
 
 def in_words(condition: Condition) -> str:
-    """What was asked for, for a person; empty if nothing was.
+    """Format a condition; empty for none.
 
     >>> in_words(Condition(label="pong", text="The score is 3 to 0."))
     'label pong, "The score is 3 to 0."'
@@ -78,7 +78,7 @@ def in_words(condition: Condition) -> str:
     said = [f"label {condition.label}"] if condition.label else []
     said += [f'"{condition.text}"'] if condition.text else []
     if condition.frame is not None:
-        share = "" if condition.mask is None else f", {np.mean(condition.mask):.0%} of it to be filled in"
+        share = "" if condition.mask is None else f", {np.mean(condition.mask):.0%} of it to inpaint"
         said.append(f"a frame{share}")
     return ", ".join(said)
 
@@ -90,7 +90,7 @@ def _frame(value: str, spec: Spec, held_out: Callable[[], Dataset]) -> Array:
             raise AskingError(f"--condition frame={value}: held-out examples are 0 to {len(examples) - 1}")
         return np.asarray(examples[int(value)])
     if not spec.pictures:
-        raise AskingError(f"--condition frame={value}: a vector is told by the number of a held-out example")
+        raise AskingError(f"--condition frame={value}: for vectors, give the number of a held-out example")
     rgb = _picture("frame", value)
     height, width = spec.shape[:2]
     if rgb.shape[0] < height or rgb.shape[1] < width:
@@ -128,7 +128,7 @@ def _mask(value: str, spec: Spec) -> Array:
 
 
 def _axes(value: str, spec: Spec) -> Array:
-    """(D,) bool: the axes that are named."""
+    """Mask (D,) bool of the named axes of a vector."""
     mask = np.zeros(len(spec.axes), bool)
     for name in (part.strip() for part in value.split(",")):
         if name not in spec.axes:
@@ -138,7 +138,7 @@ def _axes(value: str, spec: Spec) -> Array:
 
 
 def _picture(key: str, value: str) -> Array:
-    """The first picture of a file."""
+    """Read the first image of a file, (H, W, 3) uint8."""
     path = Path(value)
     check_path(path, f"--condition {key}")
     if odd := oddity(path):
@@ -149,7 +149,7 @@ def _picture(key: str, value: str) -> Array:
 
 
 def _board(value: str, spec: Spec) -> tuple[Array, Array]:
-    """A drawn board and which of its pixels are to be filled in: those of the squares marked ``?``."""
+    """Frame and inpainting mask of a FEN: its drawn board, and the pixels of squares marked ``?``."""
     if spec.shape != (BOARD, BOARD, 3) or spec.label_names != ("board",):
         raise AskingError("--condition board: this sampler does not make chess boards")
     ranks = value.split("/")
@@ -170,6 +170,6 @@ def _board(value: str, spec: Spec) -> tuple[Array, Array]:
                 board.set_piece_at(chess.square(column, 7 - row), chess.Piece.from_symbol(man))
     unknown = np.array([[man == "?" for man in rank] for rank in squares])
     if not unknown.any():
-        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to fill in')
+        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to inpaint')
     cell = BOARD // 8
     return drawn(board), unknown.repeat(cell, 0).repeat(cell, 1)

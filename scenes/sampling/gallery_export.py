@@ -1,7 +1,7 @@
-"""The exhibits of a gallery: samples beside their nearest real examples, interpolations, traversals, clips.
+"""Content of a gallery on disk: samples with nearest neighbours, interpolations, latent traversals, clips.
 
-What is shown depends on what a sampler can (`sim.protocols.Encodes`, `Decodes`, `Traces`), never on which
-one it is.
+Which parts it has depends on a sampler's optional interfaces (`sim.protocols.Encodes`, `Decodes`, `Traces`),
+never on its family.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from supervised.data.dataset import Dataset
 ACROSS = 9  # pictures in a row
 ROWS = 6  # of a strip
 A_LEG = 16  # frames of a clip from one picture to the next
-STOPS = 4  # pictures that a clip passes
-REGRESSED = 500  # examples of a class, about, from which it is learned what moves what
-TRACED = 16  # samples whose making is shown, at most
-PROBED = 64  # samples of a class whose middle is where a traversal begins
-FILLED = 5  # fillings side by side
+STOPS = 4  # examples that an interpolation clip passes
+REGRESSED = 500  # examples of a class, about, that axes are fitted to
+TRACED = 16  # samples in the denoising clip, at most
+PROBED = 64  # samples of a class for its mean latent
+FILLED = 5  # inpaintings side by side
 
 #: Where a row of a traversal begins, (L,), its direction, and the class that it is in, for its name.
 Walk: TypeAlias = tuple[Array, Axis, str]
 
 
 class GalleryExport:
-    """Shows what one sampler makes.
+    """Maker of a gallery's content for one sampler.
 
     Args:
         model: the sampler.
-        judge: of its data.
+        judge: scorer of its data set.
         seed: of everything that is drawn.
-        condition: what was asked for; all that is shown keeps to its label, if it has one.
+        condition: of the samples; interpolations and traversals keep to its label, if it has one.
     """
 
     def __init__(self, model: SamplerModel, judge: SampleScorer, seed: int, condition: Condition) -> None:
@@ -53,7 +53,7 @@ class GalleryExport:
         self.examples = judge.examples
 
     def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
-        """Every sample (n, …) beside the training example nearest to it."""
+        """Each of the samples (n, …) with its nearest training example and its verdict."""
         found, distances = self.judge.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
         words, reading = in_words(self.condition), self._reading()
@@ -72,18 +72,18 @@ class GalleryExport:
         )
 
     def _reading(self) -> str:
-        """How it is known what a sample shows: see `SampleScorer.verdicts`."""
+        """Source of the verdicts in words; see `SampleScorer.verdicts`."""
         family, judge = self.judge.data.partition("/")[0], self.judge
         if family == "boards" or (family == "states" and not self.examples.train.truths):
             return "decoded truth"
         if judge.reader is not None:
-            return f"as the {READER} reads it"
+            return f"read by the captioner {READER}"
         if family == "frames" and isinstance(judge.encoder, EncoderModel):
-            return "as the encoder reads it"
-        return "by the nearest real ones"
+            return "read by the encoder"
+        return "by nearest neighbours"
 
     def strips(self) -> list[Strip]:
-        """What the sampler's latent space looks like, if it has one."""
+        """Interpolations and latent traversals, for samplers with a latent space."""
         strips = []
         if isinstance(self.model, Encodes):
             strips += [self._between("linear"), self._between("spherical")]
@@ -92,7 +92,7 @@ class GalleryExport:
         return strips
 
     def clips(self, n: int, options: SampleOptions) -> list[Clip]:
-        """Moving pictures: from one example to the next, and from noise to the first of the `n` samples."""
+        """Animations: interpolation between examples, and denoising of the first of the `n` samples."""
         clips = []
         if isinstance(self.model, Decodes):
             clips.append(self._tour())
@@ -102,12 +102,12 @@ class GalleryExport:
             frames = np.stack([_tiled(self._pictures(np.asarray(values))) for values in walk])
             held = np.concatenate([frames, frames[-1:].repeat(max(1, len(frames) // 2), 0)])
             which = "the first " * (shown < n) + f"{shown} sample{'s' * (shown > 1)}"
-            words = f"{which} from noise to picture in {options.steps} step{'s' * (options.steps > 1)}"
+            words = f"{which} from noise to image in {options.steps} step{'s' * (options.steps > 1)}"
             clips.append(Clip("denoising", held, "Denoising", words, fps=max(2.0, len(frames) / 4)))
         return clips
 
     def filled(self, values: Array) -> Strip:
-        """A frame with a mask: as it was, what was left of it, fillings, their mean and their spread."""
+        """Inpainting strip: the frame, its known part, inpaintings (n, …), their mean and their spread."""
         frame, mask = np.asarray(self.condition.frame), np.asarray(self.condition.mask)
         left = np.where(mask[..., None] if frame.ndim == 3 else mask, 0, frame).astype(frame.dtype)
         mean, spread = values.astype(np.float64).mean(0), values.astype(np.float64).std(0)
@@ -115,12 +115,14 @@ class GalleryExport:
         pictures = [*self._pictures(np.stack(shown))]
         if frame.ndim == 3:  # three standard deviations are white
             pictures.append(np.clip(spread * 3, 0, 255).astype(np.uint8))
-        told = "the frame, what was left of it, fillings, their mean" + (", their spread" * (frame.ndim == 3))
-        return Strip("filled-in", np.stack(pictures)[None], "Filled in", told)
+        told = "the frame, its known part, inpaintings, their mean" + (
+            ", their deviation" * (frame.ndim == 3)
+        )
+        return Strip("filled-in", np.stack(pictures)[None], "Inpainting", told)
 
     @cached_property
     def _pairs(self) -> tuple[Array, Array]:
-        """Two rows of held-out examples of the class asked for, else one from every class in turn."""
+        """Held-out examples to interpolate between, two rows: of the condition's class or of each in turn."""
         held, generator = self.examples.validation, np.random.default_rng(self.seed)
         pairs = []
         for row in range(ROWS):
@@ -131,7 +133,7 @@ class GalleryExport:
         return held.values[rows[:, 0]], held.values[rows[:, 1]]
 
     def _between(self, kind: str) -> Strip:
-        """From one held-out example to another, both of them real at the ends of each row."""
+        """Interpolation strip between pairs of held-out examples, which stand at the ends of each row."""
         assert isinstance(self.model, Encodes)
         path = linear if kind == "linear" else spherical
         starts, ends = self._pairs
@@ -141,17 +143,17 @@ class GalleryExport:
         ):
             drawn = self.model.decode(path(z, to, ACROSS - 2))
             rows.append(self._pictures(np.concatenate([start[None], drawn, end[None]])))
-        words = f"{kind} interpolation in the latent space; first and last picture of each row are real"
+        words = f"{kind} interpolation in the latent space; first and last image of each row are real"
         return Strip(f"interpolation-{kind}", np.stack(rows), f"Interpolation, {kind}", words)
 
     def _traversals(self) -> list[Strip]:
-        """Along the directions that move something: by name where they can be named, else by size."""
+        """Latent traversals along named axes where there are any, else along principal axes."""
         walks = self._named_walks()
         after = ", r² {:.2f}"
-        told = "named by what it moves; r² is how well it tells that of unseen pictures, at best 1"
+        told = "named by the fact that it changes; r² is that of a linear fit on held-out images, at best 1"
         if not walks:
             walks, after = self._unnamed_walks(), " standard deviations"
-            told = "in the order of how much samples differ along it; none could be named by what it moves"
+            told = "a principal component, the largest variance first; none could be named by a fact"
         rows, names = [], []
         for origin, axis, label in walks:
             assert isinstance(self.model, Decodes)
@@ -160,11 +162,11 @@ class GalleryExport:
             names.append(f"{label}{axis.name}, {values[0]:g} to {values[-1]:g}{after.format(axis.r2)}")
         if not rows:
             return []
-        told = f"one direction of the latent space a row, {told}"
+        told = f"one latent direction a row, {told}"
         return [Strip("traversal", np.stack(rows), "Traversal", told, tuple(names))]
 
     def _named_walks(self) -> list[Walk]:
-        """Along what the simulator tells of pictures that an encoder knows; none without either."""
+        """Traversals along axes of the simulator's facts; none without an encoder or facts."""
         train, found = self.examples.train, list[Walk]()
         if not isinstance(self.model, Encodes):
             return found
@@ -182,7 +184,7 @@ class GalleryExport:
         return sorted(found, key=lambda walk: -walk[1].r2)[: 2 * ROWS]
 
     def _unnamed_walks(self) -> list[Walk]:
-        """Along what changes most, from where the samples lie; none for vectors that an encoder knows."""
+        """Traversals along principal axes from the samples' mean latent; none for encoded vectors."""
         if isinstance(self.model, Encodes) and not self.examples.spec.pictures:
             return []
         assert isinstance(self.model, Decodes)
@@ -192,7 +194,7 @@ class GalleryExport:
         return [(middle, axis, f"{label}: " if label else "") for axis in moved]
 
     def _middle(self) -> Array:
-        """(L,) where the samples of the class asked for lie, or without one the middle of all."""
+        """Mean latent (L,) of the samples of the condition's class, or of all."""
         model: Any = self.model
         width: int | None = getattr(model.config, "latents", None)  # flows have as many as there are pixels
         if width is not None and (self.condition.label is None or not isinstance(model, Draws)):
@@ -200,7 +202,7 @@ class GalleryExport:
         return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
 
     def _tour(self) -> Clip:
-        """Through a few held-out examples, or draws where there is no encoder, and back to the first."""
+        """Interpolation clip through held-out examples, or samples if there is no encoder, as a loop."""
         model: Any = self.model
         if isinstance(self.model, Encodes):
             stops = self.model.encode(self._pairs[0][:STOPS])
@@ -214,16 +216,16 @@ class GalleryExport:
             for one, other in zip(stops, np.roll(stops, -1, 0), strict=True)
         ]
         frames = self._pictures(model.decode(np.concatenate(legs)))
-        return Clip("interpolation", frames, "Interpolation", f"from each of {STOPS} pictures to the next")
+        return Clip("interpolation", frames, "Interpolation", f"between {STOPS} images in turn")
 
     def _pictures(self, values: Array) -> Array:
         return thumbnails(values, self.model.spec, self.judge.data)
 
 
 def filling_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
-    """Root mean square error in the masked part of (n, …) fillings, and of the nearest example's filling.
+    """Inpainting error: RMSE in the masked part, of inpaintings (n, …) and of the nearest training example.
 
-    The nearest one is that of the training examples which agrees best with what is left of the frame.
+    The nearest training example is the one that agrees best with the known part of the frame.
     """
     mask, frame = np.asarray(condition.mask), np.asarray(condition.frame, np.float64)
     known = train.values[:, ~mask].reshape(len(train), -1).astype(np.float32)
@@ -235,7 +237,7 @@ def filling_errors(condition: Condition, values: Array, train: Dataset) -> tuple
 
 
 def _tiled(pictures: Array) -> Array:
-    """(n, H, W, 3) as one picture, about as high as wide; black where no picture is left."""
+    """Tile images (n, H, W, 3) into one, about as high as wide, filled up with black."""
     n, height, width, _ = pictures.shape
     across = math.ceil(math.sqrt(n))
     down = math.ceil(n / across)

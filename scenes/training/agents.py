@@ -19,23 +19,23 @@ from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card, load_checkpoint
 from sim.vector import Worlds
 
-PROBE_PAYS = 50_000  # env steps; below, training is over before an estimate is worth reading
+PROBE_PAYS = 50_000  # env steps; shorter trainings need no estimate of their time
 
 
 EVALUATION_EPISODES = 20
 
 
-MANY_ENVS = 256  # from which on it is asked whether memory holds them
+MANY_ENVS = 256  # worlds from which on memory is checked
 
 
-OBSERVATIONS = 4  # of each world at once: as it has them, as they were handed out, final ones, the learner's
+OBSERVATIONS = 4  # held of each world: its own, the one handed out, the final one, the learner's
 
 
 def learner_config(scene: Scene) -> LearnerConfig:
-    """The scene's agent, which learns.
+    """Configuration of the scene's agent, checked to be one that learns.
 
     Raises:
-        SceneError: if it has none that does.
+        SceneError: if there is none.
         CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
     """
     agent = scene_agent(scene)
@@ -46,7 +46,7 @@ def learner_config(scene: Scene) -> LearnerConfig:
 
 
 class AgentTrainee:
-    """The scene's agent in its worlds."""
+    """The scene's agent as a `Trainee`: a learner and its worlds."""
 
     learning_rate_key = "agent.learning_rate"
 
@@ -59,7 +59,7 @@ class AgentTrainee:
         learner_config(scene)
         self._config = agent_env(scene, device, training=True)
         assert scene.world is not None
-        # Scored on the way it plays as `evaluate` lets it play, whatever it learns from.
+        # In-training evaluation uses `origin`, as `evaluate` does, whatever `training_origin` is.
         self._scored = agent_env(scene, device) if scene.train.evaluate_every else self._config
         self._seed, self._num_envs = scene.seed, scene.world.num_envs
         self._check_memory(self._num_envs)
@@ -102,7 +102,7 @@ class AgentTrainee:
         return agent_card(self.scene, self._agent, self._config, self._worlds, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
-        """Whole games in fresh worlds."""
+        """Evaluate over whole episodes in fresh worlds."""
         return evaluate(
             self._learner,
             self._scored,
@@ -112,7 +112,7 @@ class AgentTrainee:
         ).metrics()
 
     def estimated_rate(self, budget: Budget) -> float | None:
-        """Steps a second, from a throw-away learner."""
+        """Steps a second, measured on a throw-away learner."""
         worlds = self._new_worlds()
         try:
             probe = self._agent.probe().build(
@@ -136,7 +136,7 @@ class AgentTrainee:
         self._worlds.close()
 
     def _check_memory(self, num_envs: int) -> None:
-        """Refuse more worlds than memory holds the observations of.
+        """Check that the observations of all worlds fit into memory.
 
         Raises:
             MemoryRefused: naming the key and the GiB.

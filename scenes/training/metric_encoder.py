@@ -1,8 +1,8 @@
-"""Training of the encoder behind the sample metrics, on pictures from the simulators alone.
+"""Training of the image encoder of the sample metrics, on simulator images with ground truth.
 
     python -m scenes.training.metric_encoder DIR    # minutes of play, then five of training on one core
 
-writes a checkpoint like the one that ships in `generative/checkpoints/encoder`.
+writes a checkpoint like the shipped one in `generative/checkpoints/encoder`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from sim.records import Budget
 from sim.storage.checkpoints import save_checkpoint
 from supervised.data.dataset import Dataset, joined
 
-SEED = 101  # far from those of scenes: no model is graded by an encoder that learned from its episodes
+SEED = 101  # far from the seeds of scenes: no model is scored by an encoder trained on its episodes
 UPDATES = 1_800
 MANY, SOME, A_FEW, BOARDS = (
     800,
     300,
     250,
     900,
-)  # pictures of the six games, of Skiing, of each other one; boards
+)  # images of the six games together, of Skiing, of each other game; of boards
 HELD_OUT_SHARE = 0.1
 
 
 def encoder_examples() -> Dataset:
-    """Pictures of every Atari game whose truth is known, and of chess boards."""
+    """Training set: images of every Atari game that has ground truth, and of chess boards."""
     counts = {game: MANY if game in MIXED else A_FEW for game in GAMES} | {"skiing": SOME}
     cast = players()
     parts = [collected(f"frames/{game}", count, seed=SEED, players=cast) for game, count in counts.items()]
@@ -44,7 +44,7 @@ def encoder_examples() -> Dataset:
 def train_encoder(
     folder: Path, *, device: str = "cpu", updates: int = UPDATES, say: Callable[[str], None]
 ) -> None:
-    """Train an encoder and write its checkpoint.
+    """Train an image encoder and write its checkpoint.
 
     Raises:
         SaveError: if it cannot be written.

@@ -1,4 +1,4 @@
-"""A scene's perceptions: built, loaded, and trained on what its own play shows."""
+"""The perception of a scene as a trainee: model, labelled images, checkpoint card and validation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sim.storage.checkpoints import Card, make_card
 from supervised.data.views import HELD_OUT, CaptureSpec
 from supervised.fit import Fit, fits_exactly
 
-VALIDATION_SHARE = 10  # one held-out view for so many that are learned from
+VALIDATION_SHARE = 10  # training images for each held-out one
 
 
 class PerceptionTrainee:
@@ -35,7 +35,7 @@ class PerceptionTrainee:
     learning_rate_key = "perception.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
-        """Build the model; pictures are taken when learning begins.
+        """Build the model; labelled images are collected when learning begins.
 
         Raises:
             SceneError, FieldError, CheckpointError: if the request is wrong.
@@ -46,7 +46,7 @@ class PerceptionTrainee:
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
         self._classes = scene_vocabulary(scene)
         self.model = self._config.build(self._classes, seed=scene.seed, device=self._device)
-        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+        if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint
             load_perception(self.model, scene.perception[0], self._classes, start_from)
 
     @cached_property
@@ -72,7 +72,7 @@ class PerceptionTrainee:
         return self._fit.learn(budget)
 
     def state(self) -> State:
-        """See `Trainee`; the pictures are not in it, for the same seed gives the same ones."""
+        """See `Trainee`; the images are not part of it, as the same seed gives the same ones."""
         return self._fit.state()
 
     def restore(self, state: State) -> None:
@@ -88,11 +88,11 @@ class PerceptionTrainee:
         return perception_card(self._scene, self._config, self._classes, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
-        """See `Trainee`: the loss and figures on held-out views."""
+        """See `Trainee`: loss and metrics on held-out images."""
         return self._fit.validate()
 
     def estimated_rate(self, budget: Budget) -> None:
-        """See `Trainee`: fits are short, and the bar tells soon enough."""
+        """See `Trainee`: None, as fits are short."""
 
     def close(self) -> None:
         """See `Trainee`."""
@@ -105,7 +105,7 @@ def perception_card(
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:
-    """The card of the scene's first perception."""
+    """Make the model card of the scene's first perception."""
     table: Perception = scene.perception[0]
     world = scene_world(scene)
     card = make_card(

@@ -1,7 +1,7 @@
-"""Resumes: the run that goes on, and what may change of its scene.
+"""Resuming of runs: the scene to go on with, and which of its keys may change.
 
-A state fits the worlds, network, memory and data that it was taken of. Everything else may change from the
-step on at which a run goes on: rates, coefficients, lengths of updates, the budget.
+A saved state fits only the worlds, network, replay buffer and data that it was made with. Every other key
+may change at a resume: learning rates, coefficients, rollout lengths, the budget.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FITTING = {field.name for field in fields(FitOptions)} - {"ema"}
 
 
 def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
-    """The scene that a run goes on by: its own, with what is changed now.
+    """The scene to resume a run with: the run's own, with the changes of this command.
 
     Raises:
-        SceneError: if it is no run, a run of something else, or begun with another seed.
+        SceneError: if it is no run, a run of another scene, or one with another seed.
     """
     file = run / "scene.toml"
     if not file.is_file():
@@ -48,13 +48,13 @@ def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -
 
 
 def uses(scene: Scene) -> list[str]:
-    """The catalogue names of all that a scene consists of."""
+    """Catalogue names (``use``) of a scene's world, agent, perceptions and samplers."""
     tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
     return [table.use for table in tables if table is not None]
 
 
 def newest_run(scene: Scene) -> Path:
-    """The run of this scene that was started last.
+    """Find the scene's newest run in ``runs``.
 
     Raises:
         SceneError: if there is none.
@@ -68,7 +68,7 @@ def newest_run(scene: Scene) -> Path:
 
 
 def check_resume(kept: Scene, scene: Scene) -> None:
-    """Refuse to go on by `scene` from a state of `kept` that does not fit it.
+    """Check that a state of the scene `kept` fits `scene`: no fixed key differs.
 
     Raises:
         SceneError: naming every such key with both values.
@@ -87,12 +87,12 @@ def check_resume(kept: Scene, scene: Scene) -> None:
 
 
 def unnamed(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether a scene leaves its network to what is observed, which has not changed."""
+    """Whether a key is a network that one scene leaves to the observation space, which is unchanged."""
     return key == "agent.network" and None in (before.get(key), after.get(key))
 
 
 def fixed_keys(scene: Scene) -> dict[str, Any]:
-    """The keys of a scene that stay what they are as long as a run goes on, with their values."""
+    """Keys of a scene that a resume cannot change, with their values."""
     scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
     found: dict[str, Any] = {}
     if scene.world is not None:
@@ -117,20 +117,20 @@ def fixed_keys(scene: Scene) -> dict[str, Any]:
 
 
 def whole(prefix: str, table: Any, config: Any) -> dict[str, Any]:
-    """Every key of a table, its entry's included."""
+    """All keys of a table, those of its catalogue entry included, with their values."""
     return values(prefix, table, own_keys(table)) | values(prefix, config, names(config))
 
 
 def fitted(kind: str, table: Any, config: Any) -> dict[str, Any]:
-    """What the first perception or sampler is, and learns from."""
+    """Fixed keys of the trained perception or sampler: its model and its data."""
     return {f"{kind}.0.use": table.use} | values(f"{kind}.0", config, names(config) - FITTING)
 
 
 def names(config: Any) -> set[str]:
-    """The keys of a catalogue entry."""
+    """Names of the keys of a catalogue entry."""
     return {field.name for field in fields(config) if field.init}
 
 
 def values(prefix: str, config: Any, keys: Iterable[str]) -> dict[str, Any]:
-    """Some keys with their values."""
+    """Values of some keys, by their path in the scene."""
     return {f"{prefix}.{key}": getattr(config, key) for key in sorted(keys)}

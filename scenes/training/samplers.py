@@ -1,4 +1,4 @@
-"""A scene's samplers: built, trained on a data set, and given their checkpoints' weights."""
+"""The sampler of a scene as a trainee: model, data set, teacher, checkpoint card and validation."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from supervised.data.dataset import Spec
 from supervised.data.split import SHUFFLED
 from supervised.fit import Fit, fits_exactly
 
-TEACHER = "diffusion"  # what students learn from
+TEACHER = "diffusion"  # key of a distilled sampler: its teacher's checkpoint
 
 
 class SamplerTrainee:
-    """The scene's first sampler, learning from its data set; see `scenes.training.trainee.Trainee`."""
+    """The scene's first sampler as a `Trainee`: learns from its data set."""
 
     unit = "updates"
     learning_rate_key = "sampler.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
-        """Fetch the data and build the model.
+        """Make or read the data set and build the model.
 
         Raises:
             SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
@@ -51,11 +51,11 @@ class SamplerTrainee:
         self.model = built(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Distillable):
             self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
-        if start_from is not None:  # otherwise from nothing, whatever the scene ships with
+        if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint
             self._start_from(start_from)
 
     def _recipe(self, start_from: Path | None) -> DataRecipe:
-        """The scene's data; what a teacher or a beginning has not seen of the same data stays held out.
+        """Request for the scene's data; what its teacher or `--from` checkpoint held out stays held out.
 
         Raises:
             CheckpointError: if either is damaged.
@@ -72,19 +72,21 @@ class SamplerTrainee:
         return recipe
 
     def _learn_from(self, folder: Path, student: Distillable) -> None:
-        """Load the teacher that the scene names; at a resume too, for it is in no state.
+        """Load the teacher that the scene names, at a resume too: states do not contain it.
 
         Raises:
-            CheckpointError: if it is missing, damaged, or knows other data or another network.
+            CheckpointError: if it is missing, damaged, or has other data or another network.
         """
         loaded = load_checkpoint(folder)
         check_fits(loaded, kind="sampler", name=TEACHER)
         if not same_data(self.model, Spec.of(loaded.card.get("spec", {})), self._examples.spec):
-            raise CheckpointError(f"{folder} cannot teach: it knows other data than {self._config.data}")
+            raise CheckpointError(
+                f"{folder} is no teacher: it was trained on other data than {self._config.data}"
+            )
         try:
             student.learn_from(loaded.weights)
         except ValueError as error:
-            raise CheckpointError(f"{folder} cannot teach: {error}") from error
+            raise CheckpointError(f"{folder} is no teacher: {error}") from error
 
     def _start_from(self, folder: Path) -> None:
         other, _ = load_sampler(self._scene, 0, self._device, folder)
@@ -110,12 +112,12 @@ class SamplerTrainee:
         return self._fit.learn(budget)
 
     def state(self) -> State:
-        """See `Trainee`; the examples are not in it, for the same recipe gives the same ones."""
+        """See `Trainee`; the examples are not part of it, as the same request gives the same ones."""
         assert self._examples.recipe is not None
         return self._fit.state() | {"split": self._examples.recipe.split}
 
     def restore(self, state: State) -> None:
-        """See `Trainee`; what was held out when the run began stays so."""
+        """See `Trainee`; the split is that of the run's beginning."""
         recipe = self._examples.recipe
         assert recipe is not None
         kept = replace(recipe, split=state.get("split", SHUFFLED))
@@ -129,7 +131,7 @@ class SamplerTrainee:
 
     @property
     def layout(self) -> Layout:
-        """In which files a checkpoint lies: the model's own way, or the usual one."""
+        """File layout of the checkpoint: the model's own, or the default."""
         laid_out: Callable[[], Layout] | None = getattr(self.model, "layout", None)
         return PLAIN if laid_out is None else laid_out()
 
@@ -138,11 +140,11 @@ class SamplerTrainee:
         return sampler_card(self._scene, self._config, self._examples, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
-        """See `Trainee`: the loss and figures on held-out examples."""
+        """See `Trainee`: loss and metrics on held-out examples."""
         return self._fit.validate()
 
     def estimated_rate(self, budget: Budget) -> None:
-        """See `Trainee`: fits are short, and the bar tells soon enough."""
+        """See `Trainee`: None, as fits are short."""
 
     def close(self) -> None:
         """See `Trainee`."""
@@ -155,7 +157,7 @@ def sampler_card(
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:
-    """The card of the scene's first sampler."""
+    """Make the model card of the scene's first sampler."""
     table: Sampler = scene.sampler[0]
     recipe = examples.recipe or DataRecipe.of_scene(scene, config)
     card = make_card(

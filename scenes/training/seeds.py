@@ -1,6 +1,6 @@
-"""Several seeds of one scene: trained one after another, and graded together.
+"""Training of one scene with several seeds, one after another, and their joint evaluation.
 
-runs/<name>/scene.toml      what all seeds have in common; its seed is the first one
+runs/<name>/scene.toml      the scene of all seeds, with the first seed
             seed-<n>/       an ordinary run folder for each seed
 """
 
@@ -23,7 +23,7 @@ from sim.storage.runs import RunError, new_folder, seed_folder, seed_of, seed_ru
 
 
 def check_seeds(scene: Scene, folder: Path | None, count: int, *, resume: bool) -> None:
-    """Refuse a number of seeds that a run folder is not of.
+    """Check that the number of seeds fits the run folder.
 
     Raises:
         SceneError, RunError: naming the mend.
@@ -59,18 +59,18 @@ def train_seeds(
     start_from: Path | None,
     say: Callable[[str], None],
 ) -> tuple[Trained, list[Path]]:
-    """Train `count` seeds from the scene's own on, one after another; what is finished is left as it is.
+    """Train `count` seeds from the scene's own on, one after another; finished seeds are skipped.
 
     Args:
         scene: what to train.
-        folder: of all of them, see the module; None for a new one of the usual name.
-        count: how many; `check_seeds` has found them in order.
+        folder: of all seeds, see the module; None for a new one with the default name.
+        count: number of seeds, checked by `check_seeds`.
         device: ``auto``, ``cpu`` or ``cuda``.
-        start_from: a checkpoint whose weights each of them starts with.
+        start_from: checkpoint with the initial weights of every seed.
         say: takes lines for a person.
 
     Returns:
-        What they came to together, and the folder of each that was begun.
+        Their joint result, and the run folders of the seeds that were begun.
 
     Raises:
         TrainingFailed: if one could not go on; what had been saved stays.
@@ -96,7 +96,7 @@ def train_seeds(
                     going_on=f"--run {whole} --resume --seeds {count}",
                 )
             )
-            _keep(scene, whole)  # with what was changed: now one seed has gone on by it
+            _keep(scene, whole)  # with this command's changes, now that one seed has resumed with them
             if done[-1].stopped == "interrupted":
                 break
     except RequestError:
@@ -107,12 +107,12 @@ def train_seeds(
 
 
 def reseeded(scene: Scene, seed: int) -> Scene:
-    """The scene with another seed."""
+    """A copy of the scene with another seed."""
     return replace(scene, seed=seed, raw=scene.raw | {"seed": seed})
 
 
 def together(folder: Path, done: Sequence[Trained]) -> Trained:
-    """What several seeds came to: counts and times in sum, metrics and rate on average."""
+    """Joint result of several seeds: counts and times are summed, metrics and rates averaged."""
     rates = [result.rate for result in done if result.rate]
     shared = [name for name in done[0].metrics if all(name in result.metrics for result in done)]
     return Trained(
@@ -129,10 +129,10 @@ def together(folder: Path, done: Sequence[Trained]) -> Trained:
 def grade_seeds(
     grade: Callable[[Scene, Path], dict[str, Any]], scene: Scene, runs: Sequence[Path]
 ) -> dict[str, Any]:
-    """What `grade` says of each seed's run, as one answer of `playfield evaluate`.
+    """Evaluate each seed's run by `grade`, and join the answers.
 
-    Each is graded by what is held out from its own seed. Metrics are means over seeds, and their intervals
-    Student's over seeds; the breakdown is by seed.
+    Each is scored on what is held out by its own seed. Metrics are means over seeds with Student's intervals
+    over seeds; the breakdown is by seed.
     """
     answers = {run.name: grade(reseeded(scene, seed_of(run)), run) for run in runs}
     first, *_ = answers.values()

@@ -1,4 +1,4 @@
-"""Training: the caller of `learn`, which saves, logs, scores and stops between two yields.
+"""Training sessions: run `learn`, and save, log, evaluate and stop between its yields.
 
 What learns knows nothing of folders, progress bars or signals; all of that is here, once, for every
 agent, perception and sampler (`scenes.training.agents`).
@@ -37,12 +37,12 @@ CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
 
 
 class TrainingFailed(WorkError):
-    """Training could not go on; the message says what was saved and how to go on."""
+    """A training that failed; the message says what was saved and how to go on."""
 
 
 @dataclass
 class Trained:
-    """What a training run came to.
+    """Result of a training run.
 
     `rate` is the budget's units a second, env steps or updates, without start-up and the first update.
     `stopped` says why it ended before its budget, or is None.
@@ -63,7 +63,7 @@ def default_folder(scene: Scene) -> Path:
 
 
 def budget_of(scene: Scene) -> Budget:
-    """What [train] asks for.
+    """Training budget of the scene's ``[train]`` table.
 
     Raises:
         SceneError: if it sets no budget.
@@ -83,7 +83,7 @@ def train(
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     going_on: str | None = None,
 ) -> Trained:
-    """Train what the scene is about in a run folder.
+    """Train a scene's agent, perception or sampler in a run folder.
 
     Args:
         scene: what to train.
@@ -128,7 +128,7 @@ def train(
 
 
 class Session:
-    """One sitting of a training run, from its start or from a resume to its end or an interruption."""
+    """Training session: a process's part of a run, from start or resume to end or interruption."""
 
     def __init__(
         self,
@@ -348,7 +348,7 @@ class Session:
 
 
 def differences(before: Any, after: Any, key: str = "") -> list[str]:
-    """What differs between two scenes as they stand in their files, key by key.
+    """Differences between two scene files, key by key.
 
     >>> differences({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3, "c": 2}, "d": [1], "e": "x"})
     ['a.b = 3 (was 1)', "e = 'x' (was None)"]

@@ -17,50 +17,50 @@ from sim.storage.checkpoints import Card
 
 
 class Trainee(Protocol):
-    """Something that learns under a session."""
+    """Interface between a training session and what it trains: an agent, a perception or a sampler."""
 
-    unit: str  # what its budget counts: "env steps" or "updates"
+    unit: str  # unit of its budget: "env steps" or "updates"
     resumes_exactly: bool
-    learning_rate: float | None  # to name a smaller one where numbers exploded
-    learning_rate_key: str  # where the scene sets it
+    learning_rate: float | None  # to propose a smaller one where the loss was not finite
+    learning_rate_key: str  # if the scene sets one
 
     @property
     def scene(self) -> Scene:
-        """What is trained, with what the scene was silent about and the world decides."""
+        """The resolved scene, with keys filled in that follow from the world, such as the network."""
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """Learn until the budget is spent, yielding where it is safe to stop."""
 
     def state(self) -> State:
-        """Everything that an exact resume needs."""
+        """State for an exact resume."""
 
     def restore(self, state: State) -> None:
-        """Take up a state."""
+        """Restore a state."""
 
     def weights(self) -> dict[str, Array]:
-        """The content of a checkpoint."""
+        """Weights of a checkpoint, by name."""
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
-        """The card beside it."""
+        """Model card of a checkpoint."""
 
     def evaluate(self) -> dict[str, float]:
-        """Scores of now."""
+        """Scores of the present weights, by name."""
 
     def estimated_rate(self, budget: Budget) -> float | None:
-        """Units of the budget a second; None where trying would take longer than training."""
+        """Units of the budget a second; None where no measurement is made."""
 
     def close(self) -> None:
-        """Give up worlds."""
+        """Close the worlds."""
 
 
 def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
-    """What training the scene is about, ready to learn.
+    """Build the trainee of a scene.
 
     Args:
-        scene: its first perception, where that is for the audience, or its first sampler, where there is no
-            agent; else its agent.
+        scene: trains its first perception, where that has ``feed = "overlay"``, or its first sampler, where
+            there is no agent; else its agent.
         device: ``auto``, ``cpu`` or ``cuda``.
-        start_from: a checkpoint whose weights to start with.
+        start_from: checkpoint with the initial weights.
 
     Raises:
         SceneError, CheckpointError: if the request is wrong.

@@ -1,9 +1,9 @@
-"""`playfield uci`: a scene's chess agent as an engine that any chess program can use.
+"""UCI engine: a scene's chess agent for any chess program, on stdin and stdout (`playfield uci`).
 
 The protocol is UCI (Stefan Meyer-Kahlen, April 2006): lines on stdin and stdout. A search runs in a thread
-of its own, so that `stop` is heard at once; an agent that does not search answers with its first look. What
-cannot be understood is told in an ``info string`` line and left out, as the protocol has it. Each `go` gets
-its `bestmove`, or a program would wait for ever: the null move ``0000`` where there is none to choose.
+of its own, so that `stop` works at once; an agent without search answers with its policy's move. What cannot
+be parsed is reported in an ``info string`` line and skipped, as the protocol demands. Each `go` gets its
+`bestmove`, or a program would wait for ever: the null move ``0000`` where there is no legal move.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from sim.chess.rules import FIFTY, THREEFOLD, ChessGame
 from sim.chess.world import Chess
 from sim.protocols import Policy
 
-MOST_SIMULATIONS = 1_000_000  # then the tree has grown large enough, and waits to be stopped
-TELL_EVERY = 0.5  # seconds between two lines about a search
-SAFETY = 0.05  # seconds of the clock that are left alone
-MOVES_LEFT = 30  # that the clock is shared out over, where the program does not say
-NULL_MOVE = "0000"  # what an engine sends where it has no move
+MOST_SIMULATIONS = 1_000_000  # nodes at most; a full tree waits for `stop`
+TELL_EVERY = 0.5  # seconds between two info lines
+SAFETY = 0.05  # seconds of the clock kept in reserve
+MOVES_LEFT = 30  # moves to share the clock among, where the program does not say
+NULL_MOVE = "0000"  # the null move of UCI
 #: What a `go` command may hold, and those that numbers follow.
 NUMBERS = ("wtime", "btime", "winc", "binc", "movestogo", "depth", "nodes", "mate", "movetime")
 GO = (*NUMBERS, "searchmoves", "ponder", "infinite")
@@ -42,12 +42,12 @@ GO = (*NUMBERS, "searchmoves", "ponder", "infinite")
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a search: whichever comes first; with none of them the agent's own number of simulations.
+    """Limits of a search, whichever comes first; without any, the agent's own number of simulations.
 
     Attributes:
-        nodes: simulations.
-        seconds: of the clock on the wall.
-        depth: plies of the line that was visited most.
+        nodes: number of simulations.
+        seconds: wall-clock time.
+        depth: plies of the principal variation.
         only: actions to choose from; none for all.
     """
 
@@ -57,7 +57,7 @@ class Limits:
     only: tuple[int, ...] = ()
 
     def spent(self, tree: Tree, nodes: int, time_used: float, own_nodes: int) -> bool:
-        """Whether a search has come to its end; `own_nodes` where nothing limits it."""
+        """Whether a search has reached a limit; `own_nodes` counts where there is none."""
         if self.nodes is None and self.seconds is None and self.depth is None:
             return nodes >= own_nodes
         return (
@@ -72,10 +72,10 @@ class Search:
     """A search in progress.
 
     Attributes:
-        stop: set when it is to end.
+        stop: event that ends it.
         patient: whether it answers only once it is stopped: `go infinite`, and `go ponder` until `ponderhit`.
-        forced: the move to answer with, without a look.
-        began: when its limits began to count, in seconds of `time.monotonic`.
+        forced: the move to answer with, without search.
+        began: start of its limits, in seconds of `time.monotonic`.
     """
 
     limits: Limits
@@ -87,10 +87,10 @@ class Search:
 
 
 def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable[str] | None = None) -> None:
-    """Answer on stdout until `quit` or the end of stdin.
+    """Run the engine on stdin and stdout until `quit` or the end of input.
 
     Raises:
-        SceneError: if the scene is not about chess.
+        SceneError: if the scene's world is not chess.
         CheckpointError: if its weights do not fit.
     """
     config = scene_world(scene)
@@ -108,14 +108,14 @@ def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable
 
 
 def stdin_lines() -> Iterable[str]:
-    """What a program sends: nothing where stdin is closed; bytes that are no text are replaced."""
+    """Lines of stdin: none where it is closed; bytes that are not UTF-8 are replaced."""
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     return sys.stdin or ()
 
 
 class Engine:
-    """Reads commands, keeps the position and runs at most one search at a time."""
+    """UCI engine: reads commands, keeps the position and runs at most one search at a time."""
 
     def __init__(
         self,
@@ -127,10 +127,10 @@ class Engine:
         say: Callable[[str], None] = lambda line: print(line, flush=True),
     ) -> None:
         self._policy, self._name, self._history, self._print = policy, name, history, say
-        self._deserted = False  # whether nobody reads any more
+        self._deserted = False  # whether stdout is closed
         self._searcher = policy if isinstance(policy, AlphaZeroLearner) else None
         self._score = score or centipawns
-        self._game: ChessGame | None = ChessGame(history=history)  # None: the program's is not known
+        self._game: ChessGame | None = ChessGame(history=history)  # None: unknown
         self._search: Search | None = None
         self._commands: dict[str, Callable[[Sequence[str]], None]] = {
             "uci": self._introduce,
@@ -146,10 +146,10 @@ class Engine:
         }
 
     def run(self, lines: Iterable[str]) -> None:
-        """Obey until `quit`, the end of `lines`, or until nobody reads the answers any more."""
+        """Process commands until `quit`, the end of `lines`, or a closed stdout."""
         try:
             self._obey(lines)
-        finally:  # a thread that still speaks while Python ends would crash it
+        finally:  # a thread that still prints while Python exits would crash it
             self._stop()
 
     def _obey(self, lines: Iterable[str]) -> None:
@@ -172,7 +172,7 @@ class Engine:
                 self._complain(f"{words[0]}: {error}")
 
     def _say(self, line: str) -> None:
-        """A line for the program; once it has gone away, as when it crashed, nothing."""
+        """Write a line to the chess program; does nothing once that has closed the pipe."""
         if self._deserted:
             return
         try:
@@ -202,10 +202,10 @@ class Engine:
             raise ValueError(f'there is no option "{name}"; there is {known}')
 
     def _set_position(self, words: Sequence[str]) -> None:
-        """``startpos`` or ``fen …``, then ``moves …``.
+        """Set the position from ``startpos`` or ``fen …``, then ``moves …``.
 
-        After one that is refused no position is known: the program has another one before it than the last
-        that was understood, so that a move from there would most likely be illegal to it.
+        After an invalid one there is no position: the program's is another one than the last valid one, from
+        which a move would most likely be illegal.
         """
         self._stop()
         self._game = None
@@ -235,7 +235,7 @@ class Engine:
         search.thread.start()
 
     def _chosen_from(self, game: ChessGame | None, asked: Sequence[str]) -> tuple[tuple[int, ...], str]:
-        """The actions to choose from, none for all, and the move that there is no choice about, or ""."""
+        """Actions to choose from (none for all), and the forced move, or ""."""
         if game is None:
             self._complain("go: the position is not known: the last one was refused")
             return (), NULL_MOVE
@@ -258,30 +258,30 @@ class Engine:
             self._search.patient = False
 
     def _stop(self) -> None:
-        """End the search, if there is one; its answer is on the way before this returns."""
+        """End the search, if there is one; its answer is written before this returns."""
         if self._search is not None and self._search.thread is not None:
             self._search.stop.set()
             self._search.thread.join()
         self._search = None
 
     def _answer(self, search: Search, game: ChessGame | None) -> None:
-        """Find a move and say it; runs in a thread."""
+        """Search and write `bestmove`; runs in a thread."""
         moves = [search.forced] if game is None or search.forced else self._moves(search, game)
         while search.patient and not self._deserted and not search.stop.wait(0.01):
             pass
         self._say(f"bestmove {moves[0]}" + (f" ponder {moves[1]}" if len(moves) > 1 else ""))
 
     def _moves(self, search: Search, game: ChessGame) -> list[str]:
-        """The move to play, and the answer that is expected where there is one."""
+        """The best move, and the expected reply where there is one."""
         try:
             line = self._look(search, game)
-        except Exception as error:  # whatever it is, the program must get its move
+        except Exception as error:  # after any error the program must still get a move
             self._complain(f"the search failed: {type(error).__name__}: {error}")
             line = [int(game.legal_actions()[0])]
         return written(game, line[:2])
 
     def _look(self, search: Search, game: ChessGame) -> list[int]:
-        """The actions from here on that the agent expects, its own first."""
+        """Principal variation as actions, found by search or by the policy alone."""
         if self._searcher is None:
             return self._first_look(search, game)
         config, nodes, told = self._searcher.config, 0, time.monotonic()
@@ -299,7 +299,7 @@ class Engine:
         return chosen_line(tree)
 
     def _first_look(self, search: Search, game: ChessGame) -> list[int]:
-        """What an agent plays that does not search."""
+        """Greedy action of an agent without search."""
         mask, only = action_masks([game]), search.limits.only
         if only:
             mask &= np.isin(np.arange(mask.shape[1]), only)
@@ -323,7 +323,7 @@ class Engine:
 
 
 def continued(game: ChessGame, history: int) -> ChessGame:
-    """The game, going on after a draw by repetition or fifty moves: by UCI it may be played on."""
+    """The game without draws by repetition or fifty moves: under UCI a program may play on."""
     if game.reason not in (THREEFOLD, FIFTY):
         return game
     board = game.board
@@ -332,14 +332,14 @@ def continued(game: ChessGame, history: int) -> ChessGame:
 
 
 def chosen_line(tree: Tree) -> list[int]:
-    """The action to play, and what was visited most behind it."""
+    """Principal variation: the action to play, and the most visited replies."""
     index = tree.choice()
     child = tree.root.children[index]
     return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
 
 
 def written(game: ChessGame, line: Sequence[int]) -> list[str]:
-    """Actions one after the other, in UCI."""
+    """Actions of a line as UCI moves."""
     moves = []
     for action in line:
         moves.append(game.moves[action].uci())
@@ -348,7 +348,7 @@ def written(game: ChessGame, line: Sequence[int]) -> list[str]:
 
 
 def centipawns(value: float) -> int:
-    """A value in [−1, 1] on Lc0's scale of centipawns.
+    """Convert a value in [−1, 1] to centipawns, on Lc0's scale.
 
     >>> centipawns(0.0), centipawns(0.5), centipawns(-0.5)
     (0, 89, -89)
@@ -357,7 +357,7 @@ def centipawns(value: float) -> int:
 
 
 def pawns(value: float) -> int:
-    """The value of an agent that learned from captures, which is in pawns, in centipawns.
+    """Convert the value of an agent whose reward is captures, in pawns, to centipawns.
 
     >>> pawns(1.5)
     150
@@ -366,7 +366,7 @@ def pawns(value: float) -> int:
 
 
 def numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, int]:
-    """The numbers of a `go` command by name; what is no number is complained of and left out.
+    """Parse the numbers of a `go` command by name; invalid ones are reported and left out.
 
     >>> numbers("wtime 1000 btime 900 nodes 5 depth deep infinite".split(), print)
     go: depth wants a whole number, not "deep"
@@ -384,7 +384,7 @@ def numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, 
 
 
 def after(words: Sequence[str], name: str) -> list[str]:
-    """What follows `name` up to the next word that is a name itself."""
+    """Words after `name` up to the next keyword."""
     if name not in words:
         return []
     rest = list(words[list(words).index(name) + 1 :])
@@ -393,10 +393,10 @@ def after(words: Sequence[str], name: str) -> list[str]:
 
 
 def whole(text: str, name: str) -> int:
-    """A whole number.
+    """Parse a whole number.
 
     Raises:
-        ValueError: naming what it should have been.
+        ValueError: naming the keyword.
     """
     try:
         return int(text)
@@ -405,7 +405,7 @@ def whole(text: str, name: str) -> int:
 
 
 def seconds(told: dict[str, int], to_play: int) -> float | None:
-    """How long to think, from a `go` command's milliseconds; None where it sets no time.
+    """Time for a move in seconds, from a `go` command's milliseconds; None where it sets no time.
 
     >>> seconds({"movetime": 500}, 0), seconds({"wtime": 60_000, "winc": 1000}, 0), seconds({"nodes": 3}, 0)
     (0.45, 2.75, None)

@@ -1,4 +1,4 @@
-"""What the window says of a scene in words and figures: rules, training budget, how the agent explores."""
+"""Labels in the window: protocol chip, training budget, action names, exploration (entropy or ε)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sim.viewer.contract.moment import Exploration
 
 
 def entropy(probabilities: Array) -> float:
-    """−Σ p ln p in nats; 0 where one action is certain.
+    """Entropy −Σ p ln p of action probabilities (A,), in nats.
 
     >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
     0.6931
@@ -30,7 +30,7 @@ def entropy(probabilities: Array) -> float:
 def exploration(
     policy: Policy | None, decision: Decision | None, info: Info, *, greedy: bool
 ) -> Exploration | None:
-    """How far the first world's action strays from the best guess: entropy, or the ε of ε-greedy play."""
+    """Exploration of the first world's decision: policy entropy, or the ε of ε-greedy play; None without."""
     if decision is None:
         return None
     if decision.probabilities is not None:
@@ -46,7 +46,7 @@ def exploration(
 
 
 def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """What the world calls its discrete actions; empty for continuous ones."""
+    """Names of a world's discrete actions; empty for continuous ones."""
     if world.has_wrapper_attr("action_names"):
         return tuple(world.get_wrapper_attr("action_names"))
     space = world.action_space
@@ -54,7 +54,7 @@ def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 
 
 def chip(protocol: Mapping[str, Any]) -> str:
-    """The rules in a few words, for the window's heading.
+    """Format a protocol stamp for the chip in the window's heading.
 
     >>> chip({"world": "atari/pong", "repeat_action_probability": 0.25, "frame_skip": 4})
     'sticky 0.25 · skip 4'
@@ -70,7 +70,7 @@ def chip(protocol: Mapping[str, Any]) -> str:
 
 
 def in_words(trained: Mapping[str, Any]) -> str:
-    """A training budget for people.
+    """Format a training budget.
 
     >>> in_words({"env_steps": 4_000_000})
     '4.0 M steps'

@@ -1,4 +1,4 @@
-"""Which real examples a sample resembles: nearest neighbours among those that its model learned from."""
+"""Nearest neighbours of a sample among the training examples, in pixel or vector space."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from sim.records import Array
 from supervised.data.dataset import Dataset
 
-COARSE = 4  # pixels of a side that are averaged into one, where there are many
-MANY = 32  # pixels on a side
+COARSE = 4  # side in pixels of the blocks that are averaged in large images
+MANY = 32  # side in pixels of the smallest large image
 
 
 class Likeness:
-    """The distance from any value to every example of a data set.
+    """Nearest-neighbour search among the examples of a data set.
 
-    Pictures are compared by the root mean square of their differences, in levels of 0…255, coarsely where
-    they are large; vectors in standard deviations of each number.
+    Images are compared by the root mean square difference of their pixels, in levels of 0…255, large ones
+    after averaging blocks of 4 × 4; vectors in standard deviations of each number.
     """
 
     def __init__(self, examples: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Live figures: how far a percept of one picture is from the truth, in a few words."""
+"""Live metrics in the window: the error of one frame's percept against the ground truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from supervised.metrics.detection import overlaps
 from supervised.metrics.grading import Kind, grade
 
 HIT = 0.5  # IoU from which a box counts as found
-#: Figure of `grade` → what it is called for the audience, and its unit.
+#: Metric of `grade` → its label in the window, and its unit.
 NAMES = {
     "miou": ("mIoU", ""),
     "abs_rel": ("AbsRel", ""),
@@ -23,10 +23,10 @@ NAMES = {
 
 
 def live_metrics(kind: Kind, percept: Percept, truth: Percept) -> tuple[Readout, ...]:
-    """How far from the truth the percept of one picture is, the most telling figure first.
+    """Metrics of one percept against the ground truth, the most important first.
 
     >>> real = Percept("truth", label="pong")
-    >>> closeness("label", Percept("model", label="tennis"), real)
+    >>> live_metrics("label", Percept("model", label="tennis"), real)
     (Readout(label='', value='wrong', unit=''),)
     """
     if kind == "boxes":
@@ -49,7 +49,7 @@ def live_metrics(kind: Kind, percept: Percept, truth: Percept) -> tuple[Readout,
 
 
 def of_boxes(percept: Percept, truth: Percept) -> tuple[Readout, ...]:
-    """The smallest thing first, then the share found.
+    """Metrics of boxes: distance to the smallest true object, then how many objects are found.
 
     >>> box = np.array([[10.0, 10.0, 12.0, 14.0]], np.float32)
     >>> real = Percept("truth", boxes=box, labels=("ball",))
@@ -73,7 +73,7 @@ def of_boxes(percept: Percept, truth: Percept) -> tuple[Readout, ...]:
 
 
 def of_board(said: str, true: str) -> Readout:
-    """How many squares are read wrong.
+    """Number of wrong squares of a FEN.
 
     >>> of_board("8/8/8/8/8/8/8/k1K5", "8/8/8/8/8/8/8/k2K4").value
     '2 of 64 wrong'
@@ -86,12 +86,12 @@ def of_board(said: str, true: str) -> Readout:
 
 
 def of_caption(said: str, true: str) -> Readout:
-    """How many of the true facts are said."""
+    """Number of facts of the true caption that the predicted one states."""
     facts, told = parse(true), facts_of(said, parse) or {}
     right = sum(name in told and told[name] == value for name, value in facts.items())
     return Readout("facts", f"{right} of {len(facts)}")
 
 
 def centres(boxes: Array) -> Array:
-    """(K, 2) the middles of boxes (K, 4)."""
+    """Centres (K, 2) of boxes (K, 4)."""
     return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)

@@ -1,4 +1,4 @@
-"""What a scene's perceptions say about the picture on show, beside the truth."""
+"""Perceptions in the window: percepts of the displayed frame, with ground truth and live metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Frame = tuple[int, int, int, int]
 
 @dataclass
 class LivePerception:
-    """One perception of the scene."""
+    """A perception with ``feed = "overlay"``: its model, label source, origin and noise."""
 
     name: str
     model: PerceptionModel
@@ -38,13 +38,13 @@ class LivePerception:
 
     @property
     def asked(self) -> Origin:
-        """Who says what is there; the truth alone where noise would change nothing of it."""
+        """Origin in effect: `origin`, but the truth where noise does not apply to this kind."""
         return self.origin if self.origin != "noisy truth" or self.kind in MOVED else "truth"
 
 
 @dataclass
 class Feed:
-    """The perception that the agent lives on."""
+    """A perception with ``feed = "agent"``: the percepts that are the agent's observation."""
 
     name: str
     world: PerceptObservationEnv
@@ -52,7 +52,7 @@ class Feed:
     kind: Kind
 
     def seen(self, shape: tuple[int, ...]) -> Seen:
-        """What the agent was told of the newest moment, over the audience's picture of `shape`."""
+        """The newest percept that the agent observed, in pixels of the displayed picture of `shape`."""
         percept = only(self.world.percept, self.kind)
         more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
         if percept.origin == "truth":
@@ -62,9 +62,9 @@ class Feed:
         return Seen(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
 
     def _moved(self, percept: Percept, shape: tuple[int, ...]) -> Percept:
-        """A percept from where the agent's eye has it to where the audience's picture does.
+        """Map keypoints from the agent's camera to the displayed picture.
 
-        The two may differ in size; once the audience has turned its camera, there is no such place.
+        The two may differ in size; without keypoints once the displayed camera has been turned.
         """
         eye, camera = self.world.eye, getattr(self.world.unwrapped, "camera", None)
         if eye is None or camera is None:
@@ -80,24 +80,24 @@ class Feed:
 
 
 def stand(camera: Any) -> tuple[Any, ...]:
-    """Pose of a walker's camera, without the size of its pictures."""
+    """Pose of a walker's camera, without its picture size."""
     still = getattr(camera, "anchor", None) is not None
     return camera.azimuth, camera.elevation, camera.distance, camera.look_height, still
 
 
 class Boarded(Protocol):
-    """An easel on which a board lies; see `sim.chess.interactive_renderer.ChessRenderer`."""
+    """An interactive renderer with a board; see `sim.chess.interactive_renderer.ChessRenderer`."""
 
     @property
     def board(self) -> Frame:
-        """x0, y0, x1, y1 of the board in the picture."""
+        """The board's box in the picture: x0, y0, x1, y1."""
 
     def truth(self) -> Percept:
-        """What is on the board, in the board's own pixels."""
+        """Ground truth of the board, in the board's own pixels."""
 
 
 class LivePerceptions:
-    """All perceptions of a scene, looking at one world: the audience's, and the one that feeds the agent."""
+    """All perceptions of a scene on one world: the overlays, and the one that feeds the agent."""
 
     def __init__(
         self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None, easel: Any = None
@@ -105,16 +105,16 @@ class LivePerceptions:
         """Build the models.
 
         Args:
-            scene: whose ``[[perception]]`` tables with ``feed = "overlay"`` look on.
+            scene: with ``[[perception]]`` tables.
             world: gives ``truth()`` of its newest picture; a `PerceptObservationEnv` also its percepts.
             device: for the models.
             checkpoint: of the first perception, instead of the scene's own.
-            easel: what draws the world; one with a ``board`` shows more than the world does, and knows the
-                truth about that board.
+            easel: the world's interactive renderer; one with a ``board`` draws more than the board, and gives
+                the board's ground truth.
 
         Raises:
-            SceneError: if a perception is to have noise in what noise does not change.
-            NoLabelsError: if a perception looks on a world that does not know the truth.
+            SceneError: if a perception has noise of a kind that noise does not apply to.
+            NoLabelsError: if the world has no ground truth for a perception.
             CheckpointError: if a checkpoint does not fit.
         """
         self._board: Boarded | None = easel if hasattr(easel, "board") else None
@@ -147,18 +147,18 @@ class LivePerceptions:
         return LivePerception(table.use, model, sight, kind, classes, table.origin, *noise)
 
     def __len__(self) -> int:
-        """How many look."""
+        """Number of perceptions."""
         return len(self._feeds) + len(self._eyes)
 
     @property
     def changeable(self) -> bool:
-        """Whether `next_origin` changes anything: what an agent lives on is not the audience's to change."""
+        """Whether `next_origin` changes anything: it leaves an agent's observations alone."""
         return bool(self._eyes)
 
     def next_origin(self) -> None:
-        """Go on from the truth to what the model says, and to the truth with noise where some have that.
+        """Switch all overlays to the next origin: truth, model, and noisy truth where that applies to any.
 
-        All go on together: those that noise does not change keep to the truth meanwhile.
+        Kinds that noise does not apply to show the truth meanwhile.
         """
         noise = any(eye.kind in MOVED for eye in self._eyes)
         stops = ORIGINS if noise else tuple(origin for origin in ORIGINS if origin != "noisy truth")
@@ -166,7 +166,7 @@ class LivePerceptions:
             eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
 
     def look(self, picture: Array) -> tuple[Seen, ...]:
-        """What each says about the world's newest picture (H, W, 3) uint8."""
+        """Percepts of the world's newest picture (H, W, 3) uint8, one for each perception."""
         lived_on = (feed.seen(picture.shape) for feed in self._feeds)
         return (*lived_on, *(self._seen(eye, picture) for eye in self._eyes))
 
@@ -185,7 +185,7 @@ class LivePerceptions:
 
 
 def cut(picture: Array, board: Frame | None) -> Array:
-    """The part of a picture (H, W, 3) where a board lies, or all of it."""
+    """Crop a picture (H, W, 3) to its board; the whole picture where there is none."""
     if board is None:
         return picture
     left, top, right, bottom = board
@@ -193,7 +193,7 @@ def cut(picture: Array, board: Frame | None) -> Array:
 
 
 def laid(percept: Percept, board: Frame | None) -> Percept:
-    """A percept in the pixels of the whole picture, whose boxes count from the board's corner."""
+    """Translate a percept's boxes from pixels of the board to pixels of the picture."""
     if board is None or percept.boxes is None:
         return percept
     return replace(percept, boxes=percept.boxes + np.array(board[:2] * 2, percept.boxes.dtype))

@@ -1,4 +1,4 @@
-"""What a window can go to from a scene: the other scenes, and the checkpoints of a run."""
+"""Playlist of the window: the shipped scenes, and the checkpoints of a run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def show_of(
     attended: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Show:
-    """What there is to watch of a scene: its world, or what its sampler makes, if it has no world.
+    """Make the show of a scene: its world with its agent, or its sampler's gallery if it has no world.
 
     Args:
-        scene: whichever.
+        scene: with a world or a sampler.
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the scene's own.
-        run: a training run whose newest checkpoint is shown, if no other is given.
-        attended: whether a person is there; if not, one world is enough, and a gallery goes by itself.
+        run: a training run to follow; its newest checkpoint is shown unless `checkpoint` is given.
+        attended: whether a person watches; if not, one world is shown, and a gallery runs its demo.
         say: takes lines for a person.
 
     Raises:
@@ -51,12 +51,10 @@ def show_of(
 def playlist(
     scene: Scene, *, device: str, checkpoint: Path | None = None, run: Path | None = None
 ) -> Programme:
-    """The shipped scenes for Tab, this one among them, and the checkpoints of `run` for [ and ].
+    """Make the playlist: the shipped scenes (Tab), and the checkpoints of `run` ([ and ]).
 
-    This scene is shown with `checkpoint`, where one is given instead of its own.
-
-    The last checkpoint is the one that is followed: there the newest plays as it lands. Nothing is
-    loaded before a person goes there.
+    This scene is shown with `checkpoint`, where one is given instead of its own. The last entry of the
+    checkpoints follows the run: the newest one plays as it lands. Nothing is loaded before it is chosen.
     """
 
     def here(checkpoint: Path | None = checkpoint) -> Show:
@@ -79,7 +77,7 @@ def playlist(
 
 
 def title_of(name: str) -> str:
-    """The title of a shipped scene; its name, if its file cannot be read."""
+    """Title of a shipped scene; its name, if the file cannot be read."""
     try:
         return load_scene(name).title
     except SceneError:

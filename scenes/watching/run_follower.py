@@ -1,8 +1,8 @@
-"""Follows a training run from the side: its newest checkpoint, and its learning curve, as they land.
+"""Run follower: polls a run folder for new checkpoints and the learning curve while it trains.
 
-A thread looks into the run's folder once a second, by names and times only, and reads what is new, so
-that neither the window nor the world waits for a disk. The training process is never asked and never
-disturbed; what it is about to replace, or has half written, is left alone until it is whole.
+A thread checks names and times in the folder once a second and reads what is new, so that neither the window
+nor the world waits for a disk. It only reads: the training process is not involved, and files that are
+incomplete are left until they are complete.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from sim.storage.checkpoints import Checkpoint, CheckpointError, load_checkpoint
 from sim.storage.runs import numbered
 from sim.viewer.contract.moment import Learning
 
-POLL = 1.0  # seconds between two looks
-CURVE_POINTS = 400  # as many as a panel has pixels
+POLL = 1.0  # seconds between two polls
+CURVE_POINTS = 400  # about a panel's width in pixels
 _PATIENCE = 2.0  # seconds that closing waits for a reading in progress
 
 Signature = tuple[tuple[str, int, int], ...]
 
 
 class Follower:
-    """The run in `run` as it goes on.
+    """Follower of one run: its newest checkpoint, its learning curve and its status.
 
     Args:
-        run: its folder.
-        check: refuses, with a CheckpointError, a checkpoint that is not the scene's.
-        held: stay at this checkpoint, and only report how the run goes on.
-        poll: seconds between two looks.
+        run: the run's folder.
+        check: raises CheckpointError for a checkpoint that does not fit the scene.
+        held: keep this checkpoint, and follow the learning curve only.
+        poll: seconds between two polls.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Follower:
     ) -> None:
         self._run, self._check, self._held, self._poll = run, check, held, poll
         self._curve = Curve(run / "metrics.jsonl")
-        self._refused: dict[str, tuple[Signature, str]] = {}  # what did not load, as it was, and why
+        self._refused: dict[str, tuple[Signature, str]] = {}  # failed checkpoint: signature, error
         self._fresh: Checkpoint | None = None  # loaded, and not yet taken
         self._step = -1  # of the last one loaded
         self._learning = Learning(training="untrained", following=held is None)
@@ -54,11 +54,11 @@ class Follower:
 
     @property
     def learning(self) -> Learning:
-        """How the run stands; the same object while nothing changes."""
+        """Status and learning curve of the run; the same object while nothing changes."""
         return self._learning
 
     def open(self) -> None:
-        """Read what there is now.
+        """Read the run's present content.
 
         Raises:
             CheckpointError: the newest one's, if there are checkpoints but none that loads.
@@ -73,24 +73,24 @@ class Follower:
         self._read_curve()
 
     def start(self) -> None:
-        """Go on looking, in a thread."""
+        """Start polling, in a thread."""
         if self._thread.ident is None:
             self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join(_PATIENCE)
 
     def take(self) -> Checkpoint | None:
-        """The newest checkpoint, once."""
+        """The newest checkpoint, if it has not been taken yet; else None."""
         with self._lock:
             taken, self._fresh = self._fresh, None
         return taken
 
     def plays(self, checkpoint: Checkpoint) -> None:
-        """Take note that what was taken plays from now on."""
+        """Record that the taken checkpoint plays from now on."""
         words = in_words(checkpoint.card.get("trained", {}))
         message = f"now {words}" if self._thread.ident is not None else ""
         if self._held:
@@ -102,7 +102,7 @@ class Follower:
             self._mark()
 
     def say(self, message: str) -> None:
-        """Pass on some news in words."""
+        """Set the message of the status."""
         with self._lock:
             self._learning = replace(self._learning, message=message)
 
@@ -112,7 +112,7 @@ class Follower:
                 self._look()
 
     def _look(self) -> None:
-        """Load the newest checkpoint that loads, if it is newer than the last one."""
+        """Load the newest valid checkpoint, if it is newer than the last one loaded."""
         for folder in reversed(self._timeline()):
             if int(folder.name) <= self._step or self._held:
                 break
@@ -124,14 +124,14 @@ class Follower:
         return [self._held] if self._held else numbered(self._run / "checkpoints")
 
     def _load(self, folder: Path) -> bool:
-        """Load one checkpoint; one that has failed is tried again when its files have changed."""
+        """Load one checkpoint; a failed one is retried when its files have changed."""
         try:
             signature = tuple(
                 sorted((p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in folder.iterdir())
             )
             before, why = self._refused.get(folder.name, ((), ""))
             if before == signature:
-                if why:  # still the same at the second look: nobody is copying it any more
+                if why:  # unchanged since the last poll: it is not being copied any more
                     self._refused[folder.name] = (signature, "")
                     self.say(why)
                 return False
@@ -155,14 +155,14 @@ class Follower:
                 self._mark()
 
     def _mark(self) -> None:
-        """Note where on the curve the checkpoint that plays was saved."""
+        """Mark on the learning curve where the playing checkpoint was saved."""
         if self._learning.checkpoint and self._learning.env_steps:
             played = int(self._learning.checkpoint) / self._learning.env_steps
             self._learning = replace(self._learning, played=min(1.0, played))
 
 
 class Curve:
-    """The mean return over env steps in a growing metrics.jsonl, of which only what is new is read."""
+    """Incremental reader of the mean return over env steps from a growing metrics.jsonl."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -175,7 +175,7 @@ class Curve:
         self.env_steps = 0
 
     def read(self) -> bool:
-        """Read on; True if there was anything. A file that has shrunk, by `--resume`, is read anew."""
+        """Read new lines; True if there were any. A file cut by `--resume` is read from its start."""
         try:
             size = self._file.stat().st_size
             if size == self._offset:
@@ -205,7 +205,7 @@ class Curve:
             self._returns.append(float(row["return_mean"]))
 
     def values(self) -> Array:
-        """(CURVE_POINTS,) the mean return at evenly spaced steps from 0 to now; NaN before the first."""
+        """Mean return (CURVE_POINTS,) at evenly spaced steps from 0 to now; NaN before the first row."""
         if not self._steps:
             return np.full(CURVE_POINTS, np.nan)
         steps = np.linspace(0, self.env_steps, CURVE_POINTS)

@@ -1,4 +1,4 @@
-"""Samples that hang beside a playing agent: ``feed = "gallery"`` in a scene with a world."""
+"""Samples panel of a scene with a world: generated samples beside the agent (``feed = "gallery"``)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from sim.viewer.contract.moment import Hung
 
 HUNG = 12  # samples
 REST = 4.0  # seconds of rest for one of work: the agent needs the cores, too
-LEAST = 6.0  # seconds that samples hang at least
-STEPS = 300  # of the world that they hang where nobody watches
+LEAST = 6.0  # seconds that samples stay at least
+STEPS = 300  # steps that samples stay in recordings
 _PATIENCE = 2.0  # seconds that closing waits for samples in the making
 
 
 class SamplePanel:
-    """The samples of a scene's first gallery, made anew now and then.
+    """Samples of one of a scene's samplers, renewed at intervals.
 
     Args:
-        scene: whose sampler.
-        number: which one.
+        scene: with samplers.
+        number: which of them.
         device: ``auto``, ``cpu`` or ``cuda``.
-        attended: whether a person watches: then they are made in a thread of its own; if not, between two
-            steps, so that a recording is the same each time.
+        attended: whether a person watches: then samples are drawn in a thread; if not, between two steps, so
+            that recordings are reproducible.
     """
 
     def __init__(self, scene: Scene, number: int, *, device: str, attended: bool) -> None:
@@ -37,7 +37,7 @@ class SamplePanel:
         self.hung = Hung(self._studio.sampler)
 
     def step(self) -> Hung:
-        """What hangs there now; called once a step."""
+        """The present samples; called once a step."""
         if not self._attended:
             if self._steps % STEPS == 0:
                 self._make()
@@ -47,7 +47,7 @@ class SamplePanel:
         return self.hung
 
     def close(self) -> None:
-        """Make no more."""
+        """Stop drawing samples."""
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join(_PATIENCE)
@@ -57,7 +57,7 @@ class SamplePanel:
             begun = time.monotonic()
             try:
                 self._make()
-            except Exception as error:  # samples that fail must not end the game
+            except Exception as error:  # a failing sampler must not end the game
                 self.hung = Hung(self.hung.name, self.hung.pictures, f"{type(error).__name__}: {error}")
                 return
             self._stopping.wait(max(LEAST, REST * (time.monotonic() - begun)))
@@ -71,6 +71,6 @@ class SamplePanel:
 
 
 def sample_panel(scene: Scene, *, device: str, attended: bool) -> SamplePanel | None:
-    """The first of the scene's samplers that are for a gallery; None if there is none."""
+    """Make the panel of the scene's first sampler with ``feed = "gallery"``; None if there is none."""
     numbers = [i for i, table in enumerate(scene.sampler) if table.feed == "gallery"]
     return SamplePanel(scene, numbers[0], device=device, attended=attended) if numbers else None

@@ -1,4 +1,4 @@
-"""A scene's sampler in the window's gallery; satisfies `sim.viewer.contract.studio.Studio`."""
+"""Gallery of a scene's sampler in the window: samples, latent axes, neighbours, inpainting."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from sim.records import Array, Condition, Percept, SampleOptions
 from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
 from supervised.data.dataset import Dataset
 
-ANYTHING = "anything"  # the wish for samples of all kinds
-CHUNK = 8  # samples that appear together, where each is decoded for itself
+ANYTHING = "anything"  # the choice of no condition
+CHUNK = 8  # samples decoded and shown together
 NEIGHBOURS = 5
-SENTENCES = 12  # that can be asked for
+SENTENCES = 12  # captions to choose from
 AXES = 8  # sliders
-TELLING = 0.3  # r² below which a direction does not move what it is named after
-BEYOND = 0.25  # that a slider goes beyond what was learned from, of its length
+TELLING = 0.3  # least R² of a named axis
+BEYOND = 0.25  # share of a slider's range by which it exceeds the training data at either end
 
 
 @runtime_checkable
 class Draws(Protocol):
-    """A sampler that tells where its samples come from."""
+    """A sampler that gives the latents of its samples."""
 
     def drawn(self, n: int, label: str | None, seed: int) -> Array:
-        """(n, L) float32 points of the latent space."""
+        """Draw latents (n, L) float32, of one label or of all."""
 
 
 class SamplerStudio:
-    """One of a scene's samplers, and what it learned from.
+    """One of a scene's samplers with its data set. Satisfies `sim.viewer.contract.studio.Studio`.
 
-    Examples are fetched when they are first wanted, and fewer of them where they would have to be played.
+    Examples are read when they are first needed, and fewer of them where they would have to be played.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class SamplerStudio:
         """Build the sampler.
 
         Args:
-            scene: whose sampler.
+            scene: with samplers.
             device: ``auto``, ``cpu`` or ``cuda``.
-            number: of its samplers.
+            number: which of them.
             checkpoint: instead of the scene's own.
             say: takes lines for a person.
 
@@ -91,7 +91,7 @@ class SamplerStudio:
         self.fills = model.spec.pictures and honours(model, _half_empty(model))
 
     def _offered(self) -> tuple[str, ...]:
-        """The classes, or sentences, that can be asked for."""
+        """Conditions to choose from: classes, or captions of held-out examples."""
         labels = self.model.spec.label_names
         if self._texts:
             captions = dict.fromkeys(filter(None, self._fetched().validation.captions))
@@ -101,7 +101,7 @@ class SamplerStudio:
     # Making
 
     def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
-        """See `Studio`: what `playfield sample` makes of that seed."""
+        """See `Studio`; the same samples as `playfield sample` with that seed."""
         model, condition = self.model, self._condition(wish)
         if isinstance(model, Draws) and isinstance(model, Decodes):
             latents = model.drawn(n, condition.label, seed)
@@ -124,7 +124,7 @@ class SamplerStudio:
         return self.model.decode(latents)
 
     def between(self, first: Array, second: Array, steps: int) -> Array:
-        """See `Studio`; along an arc, since in many dimensions all of a Gaussian lies near a sphere."""
+        """See `Studio`; spherical, as a high-dimensional Gaussian concentrates near a sphere."""
         return spherical(first, second, steps)
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
@@ -152,7 +152,7 @@ class SamplerStudio:
         yield Drawn(values, self._latents(values), self.notes(values))
 
     def about(self, value: Array) -> About:
-        """See `Studio`; neighbours are among what was learned from, so that copies would be found out."""
+        """See `Studio`; neighbours are training examples, so that copies are detected."""
         train = self._fetched().train
         if self._likeness is None:
             self._likeness = Likeness(train)
@@ -166,7 +166,7 @@ class SamplerStudio:
         return About(near, self._axes_of(int(train.labels[rows[0]])) if self.decodes else ())
 
     def _axes_of(self, label: int) -> tuple[Axis, ...]:
-        """The directions of a class: named by what they move where that can be found out, else by size."""
+        """Latent axes of a class: named by the fact that they change where one fits, else principal axes."""
         if label not in self._axes:
             train = self._fetched().train
             own = train.take(np.flatnonzero(train.labels == label))
@@ -174,7 +174,7 @@ class SamplerStudio:
         return self._axes[label]
 
     def _named(self, examples: Dataset) -> tuple[Axis, ...]:
-        """By the facts that the simulator tells of pictures, or by the numbers that vectors consist of."""
+        """Latent axes of the simulator's facts or a vector's columns; empty without encoder or facts."""
         if not isinstance(self.model, Encodes):
             return ()
         if examples.axes:
@@ -190,7 +190,7 @@ class SamplerStudio:
         )
 
     def _principal(self, label: str) -> tuple[Axis, ...]:
-        """Directions along which most changes, around where the samples of a class lie."""
+        """Principal latent axes around the mean latent of a class."""
         assert isinstance(self.model, Decodes)
         middle = self._middle(label)
 
@@ -205,7 +205,7 @@ class SamplerStudio:
         )
 
     def _middle(self, label: str) -> Array:
-        """(L,) where the samples of a class lie."""
+        """Mean latent (L,) of the samples of a class."""
         condition = self._condition(label if label in self.wishes else ANYTHING)
         if isinstance(self.model, Draws):
             return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
@@ -232,7 +232,7 @@ class SamplerStudio:
 
 
 def noted(values: Array, data: str) -> tuple[str, ...]:
-    """What the simulator says of each of the examples (n, …) of a data set, in a few words."""
+    """Verdict of the simulator on each of n examples: legality of boards, faults of poses; else empty."""
     family, _, variant = data.partition("/")
     if family == "boards":
         from generative.data.boards import read_board
@@ -252,7 +252,7 @@ def _slider(name: str, direction: Array, weights: Array, offset: float, low: flo
 
 
 def honours(model: SamplerModel, condition: Condition) -> bool:
-    """Whether a sampler can be asked for this, by asking it."""
+    """Whether a sampler supports a condition, found by drawing one sample."""
     try:
         model.sample(1, condition, SampleOptions(steps=1), 0)
     except ConditionError:
@@ -265,7 +265,7 @@ def _kind(model: SamplerModel) -> type:
 
 
 def _half_empty(model: SamplerModel) -> Condition:
-    """The wish that the lower half of a dark picture is filled in."""
+    """Inpainting condition: the lower half of a black picture."""
     shape = model.spec.shape
     mask = np.zeros(shape[:2], bool)
     mask[shape[0] // 2 :] = True

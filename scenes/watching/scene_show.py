@@ -1,4 +1,4 @@
-"""The stage: a scene's world and agent as a `Show` that the window can step.
+"""A scene's world and agent as a `Show` that the window steps.
 
 The agent sees what it was trained on; the audience sees the world's own picture. Both come from
 the same world, so nothing is replayed or guessed.
@@ -48,7 +48,7 @@ CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to 
 
 
 class PlainRenderer:
-    """Draws a world that brings no easel of its own, and takes nothing."""
+    """Renderer of worlds without an interactive renderer of their own: ``render()``, no gestures."""
 
     offers: frozenset[Offer] = frozenset()
     turns = False
@@ -72,7 +72,7 @@ class PlainRenderer:
 
 
 class StagedWorlds(EnvWorlds):
-    """Worlds whose easels note how an episode ended, before the next one begins."""
+    """Batch of worlds with interactive renderers, which record an episode's end before the next reset."""
 
     easels: tuple[InteractiveRenderer, ...] = ()
 
@@ -91,7 +91,7 @@ class StagedWorlds(EnvWorlds):
 
 
 class SceneShow:
-    """Plays a scene step by step. Satisfies `sim.viewer.contract.show.Show` and `Interactive`."""
+    """Show of a scene: steps worlds and agent. Satisfies `sim.viewer.contract.show.Show`, `Interactive`."""
 
     def __init__(
         self,

@@ -102,7 +102,7 @@ def put_in_place(temporary: Path, target: Path, *, overwrite: bool) -> Path:
 
 
 def next_free(path: Path) -> Path:
-    """`path`, or where something stands there, the first of ``name-2``, ``name-3``, … that is free.
+    """Next free path: `path` itself, or if it exists the first free one of ``name-2``, ``name-3``, ….
 
     >>> next_free(Path("pong.mp4")).name
     'pong.mp4'
@@ -113,7 +113,7 @@ def next_free(path: Path) -> Path:
 
 @contextmanager
 def new_folder(wanted: Path) -> Iterator[Path]:
-    """A folder that nobody else has, `wanted` or the next free name; gone at the end if it is empty.
+    """Context of a new folder, `wanted` or the next free name; removed at the end if it is empty.
 
     Raises:
         SaveError: if it cannot be made.
@@ -156,7 +156,7 @@ _ODDITIES = {
 
 
 def oddity(path: Path) -> str:
-    """What stands at `path` in place of a file, in words; empty for a file and for nothing at all.
+    """Kind of a path that is no regular file, such as "a folder"; empty for files and if nothing exists.
 
     >>> oddity(Path("/")), oddity(Path("/dev/zero")), oddity(Path("no such file"))
     ('a folder', 'a device', '')
@@ -168,10 +168,10 @@ def oddity(path: Path) -> str:
 
 
 def regular(path: Path) -> Path:
-    """`path`, to be opened without the danger of waiting for ever.
+    """Check that `path` is a regular file or absent: opening a named pipe could block for ever.
 
     Raises:
-        OSError: if something that is no file stands there; where nothing does, opening it will tell.
+        OSError: if it is no regular file.
     """
     if odd := oddity(path):
         raise OSError(errno.EINVAL, f"{path.name} is {odd}, not a file", str(path))

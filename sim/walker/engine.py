@@ -1,4 +1,4 @@
-"""MuJoCo itself, and the OpenGL platform that its pictures come from; every module of walkers takes it here.
+"""Import of MuJoCo and choice of its OpenGL platform, for all modules of walkers.
 
 Importing `mujoco` loads the platform that ``MUJOCO_GL`` names, and fails in a way of its own for a name that
 it does not know and for each library that is not there. Here that is one line, which says what to do.
@@ -19,7 +19,7 @@ LIBRARIES = {"egl": "libegl1", "osmesa": "libosmesa6"}  # Debian's packages
 
 
 class NoOpenGLError(RequestError, RuntimeError):
-    """Something was asked for that only OpenGL gives; the message names what brings it."""
+    """A picture or truth that needs OpenGL, which is missing; the message names what installs it."""
 
     @classmethod
     def of(cls, what: str, reason: str) -> NoOpenGLError:
@@ -29,12 +29,12 @@ class NoOpenGLError(RequestError, RuntimeError):
 
 
 def wanted() -> str:
-    """What ``MUJOCO_GL`` says, in small letters; empty where it says nothing."""
+    """Value of ``MUJOCO_GL`` in lower case; empty if it is not set."""
     return os.environ.get("MUJOCO_GL", "").lower().strip()
 
 
 def import_refusal(error: Exception) -> str:
-    """The line for somebody whose ``MUJOCO_GL`` keeps `mujoco` from being imported."""
+    """Error message for a ``MUJOCO_GL`` that keeps `mujoco` from being imported."""
     named = wanted()
     if named in LIBRARIES:
         package = LIBRARIES[named]
@@ -46,7 +46,7 @@ def import_refusal(error: Exception) -> str:
 
 @contextmanager
 def offscreen_platform() -> Iterator[None]:
-    """A block in which gymnasium's MuJoCo environments open the platform that walkers draw with, too.
+    """Context in which gymnasium's MuJoCo environments use the walkers' OpenGL platform, too.
 
     Left alone on Linux they begin with GLFW, which without a display hands out contexts that crash MuJoCo.
     """

@@ -1,6 +1,6 @@
-"""Source digest: what a data set on disk follows from, so that it is made anew when that changes.
+"""Source digest: hash of the code that makes a data set, so that caches are renewed when it changes.
 
-Two things are digested: the source of the modules that make the data, with all that they import of this
+Two things are hashed: the source of the modules that make the data, with all that they import of this
 project, and the versions of the packages that worlds and pictures come from.
 """
 
@@ -24,7 +24,7 @@ FACTORY = re.compile(r"([a-z_]+(?:\.\w+)+):\w+")  # such as "sim.atari.games.spo
 
 @cache
 def digest(modules: tuple[str, ...]) -> str:
-    """Of the source of these modules and all that they import of `OWN`, and of `PACKAGES`' versions."""
+    """Hash of these modules' source, of all that they import of `OWN`, and of `PACKAGES`' versions."""
     told = hashlib.sha256(json.dumps(versions(PACKAGES), sort_keys=True).encode())
     for name in sorted(sources(modules)):
         path = _path(name)
@@ -34,7 +34,7 @@ def digest(modules: tuple[str, ...]) -> str:
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """The versions of those of these packages that are installed."""
+    """Versions of those of these packages that are installed."""
     found = {}
     for package in packages:
         with suppress(metadata.PackageNotFoundError):
@@ -43,10 +43,10 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 
 def sources(modules: Sequence[str]) -> set[str]:
-    """These modules and all that they import of `OWN`, by import or by ``"module:factory"``.
+    """Names of these modules and of all that they import of `OWN`, directly or by ``"module:factory"``.
 
-    Catalogues are not followed, for they name far more than is used: their entries are for the caller to
-    name. Nor is the viewer, which data do not depend on.
+    Catalogues are not followed, as they name far more than is used: the caller names their entries. Nor is
+    the viewer, which data do not depend on.
     """
     found: set[str] = set()
     waiting = list(modules)

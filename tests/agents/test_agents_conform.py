@@ -1,4 +1,4 @@
-"""Every agent of the catalogue keeps every promise, on every kind of world that it plays."""
+"""Conformance of every agent of the catalogue, on every kind of world that it plays."""
 
 from __future__ import annotations
 

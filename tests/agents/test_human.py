@@ -1,4 +1,4 @@
-"""The scale between the published random player and the published human."""
+"""Human-normalised scores: published random play is 0, the published human 1."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Layouts: strides and shapes change, values never."""
+"""Memory format: strides and shapes change, values never."""
 
 import pytest
 import torch

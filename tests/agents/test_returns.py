@@ -1,4 +1,4 @@
-"""Generalised advantages, by hand."""
+"""Generalised advantage estimation, by hand."""
 
 import pytest
 import torch

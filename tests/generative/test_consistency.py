@@ -1,4 +1,4 @@
-"""One step: the teacher's step and the loss by hand, what is refused, resuming, learning to draw at once."""
+"""Consistency distillation: solver step and loss by hand, refusals, resuming, learning in one step."""
 
 from __future__ import annotations
 

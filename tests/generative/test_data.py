@@ -1,4 +1,4 @@
-"""Data sets: what they promise to models, how they are split, kept on disk, and refused."""
+"""Data sets of generative models: contents, splits, cache, refusals."""
 
 from __future__ import annotations
 

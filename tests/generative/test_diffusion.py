@@ -1,4 +1,4 @@
-"""Diffusion: canvas, examples and loss by hand, guidance, averaging, resuming, diffusers, learning."""
+"""Diffusion: image space, examples and loss by hand, guidance, EMA, resuming, diffusers, learning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Solvers against distributions whose denoiser is a formula: N(μ, s²), and two numbers that correlate."""
+"""Diffusion solvers against analytic denoisers: N(μ, s²), and two correlated numbers."""
 
 from __future__ import annotations
 

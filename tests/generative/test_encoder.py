@@ -1,4 +1,4 @@
-"""The space of the metrics: what an encoder is asked, that it learns, and that it is what it says it is."""
+"""The image encoder of the metrics: its targets, that it learns, and the shipped weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is true of samples: sentences, boards and poses."""
+"""Correctness of samples: captions, boards and poses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a set of samples, the baseline and the clusters: what they must say of known cases."""
+"""Metrics of a set of samples, the Gaussian baseline and clusters, on known cases."""
 
 from __future__ import annotations
 

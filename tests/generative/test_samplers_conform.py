@@ -1,4 +1,4 @@
-"""Every sampler of the catalogue keeps every promise, fresh and after a few updates."""
+"""Conformance of every sampler of the catalogue, fresh and after a few updates."""
 
 from __future__ import annotations
 

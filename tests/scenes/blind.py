@@ -1,4 +1,4 @@
-"""The smallest perceptions there can be, one a kind: they tell the same of every picture.
+"""Minimal perceptions, one for each kind of percept: they predict a constant percept.
 
 They fit one weight to the pictures' mean brightness, so that training and checkpoints have something to do.
 """

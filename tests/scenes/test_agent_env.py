@@ -1,4 +1,4 @@
-"""Agents that live on percepts: trained, scored, watched and recorded like any other, and stamped."""
+"""Agents that observe percepts: trained, scored, watched and recorded like any other, and stamped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person may type: every wrong word ends in one line on stderr, exit 2, and with --json in JSON."""
+"""Invalid command lines: every one ends in one line on stderr, exit 2, and with --json in JSON."""
 
 from __future__ import annotations
 

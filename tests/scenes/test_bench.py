@@ -1,4 +1,4 @@
-"""Both sides of a row run in turn and apart; rates, ratios and refusals are what they say."""
+"""Benchmarks: both sides run in turn and apart; rates, ratios and refusals are as documented."""
 
 from __future__ import annotations
 

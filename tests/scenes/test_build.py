@@ -1,4 +1,4 @@
-"""From scenes to things: whose word it is how a network is made."""
+"""Construction of a scene's agent and worlds: the network of a checkpoint, and seeding intervals."""
 
 from __future__ import annotations
 

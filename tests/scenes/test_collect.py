@@ -1,4 +1,4 @@
-"""`playfield collect`: its answer, what it says of the agent, and what is kept when it is stopped."""
+"""`playfield collect`: its answer, the agent's metadata, and what is kept after an interruption."""
 
 from __future__ import annotations
 

@@ -95,10 +95,10 @@ def test_other_rules_are_refused_by_key_unless_told_and_then_said(capsys):
     scene = Path("other/scene.toml")
     scene.write_text(scene.read_text().replace("[agent]", "[agent]\ngreedy = true"))
     said = refusal(capsys, "one", "other")
-    assert "different rules: actions is sampled and greedy" in said and "--across-protocols" in said
+    assert "different protocols: actions is sampled and greedy" in said and "--across-protocols" in said
     (row,), said = rows(capsys, "one", "other", "--episodes", 2, "--across-protocols")
     assert row["differs"] == {"actions": ["sampled", "greedy"]}
-    assert "by different rules: actions" in " ".join(said.split())
+    assert "different in: actions" in " ".join(said.split())
     (row,), _ = rows(capsys, "one", "other", "--episodes", 2, "--set", "agent.greedy=true")
     assert row["differs"] == {} and row["a"]["protocol"]["actions"] == "greedy"
 

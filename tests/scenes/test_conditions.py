@@ -1,4 +1,4 @@
-"""What people ask samplers for on the command line, and how wrong wishes are refused."""
+"""`--condition` on the command line: parsing, and errors for invalid conditions."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_board_says_what_is_there_and_what_is_to_be_filled_in():
         (["board=8/8/8/8/8/8/8/????????"], FRAMES, "does not make chess boards"),
         (["board=8/8/8"], BOARDS, "eight ranks"),
         (["board=8/8/8/8/8/8/8/xxxxxxxx"], BOARDS, "eight ranks"),
-        (["board=8/8/8/8/8/8/8/8"], BOARDS, "nothing to fill in"),
+        (["board=8/8/8/8/8/8/8/8"], BOARDS, "nothing to inpaint"),
         (["board=8/8/8/8/8/8/8/???????k", "frame=0"], BOARDS, "leave frame and mask out"),
     ],
 )

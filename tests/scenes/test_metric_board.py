@@ -1,4 +1,4 @@
-"""Samplers on one board: graded by the same rules, beside the floor and a Gaussian; foreign data refused."""
+"""Evaluation of samplers: same protocol for all, beside floor and Gaussian; other data refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from generative.data.collection import Collection
 
 from generative.diffusion.image_diffusion import Diffusion
 from scenes.build.samplers import own_options, sampler_config
@@ -58,6 +59,22 @@ def judge(file):
     scene = load_scene(str(file))
     recipe = DataRecipe.of_scene(scene, sampler_config(scene))
     return SampleScorer("digits", fetch_examples(scene, recipe), "cpu")
+
+
+def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_nearer():
+    vectors = np.array([[0.0], [2.0]], np.float32)  # of standard deviation 1
+    train = Collection(vectors, np.zeros(2, int), ("x",), np.arange(2), axes=("x",))
+    farther = np.array([[3.0], [4.0], [5.0], [6.0]], np.float32)
+    held_out = replace(train.take([0, 0, 0, 0]), values=farther)
+    judge = SampleScorer("states/x", Examples(train, held_out, train.spec()), "cpu")
+    nearest, words = judge.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
+    assert nearest.ravel().tolist() == [2.0, 2.0, 2.0, 0.0]
+    assert words == [
+        "distance 0.00 (percentile 0)",
+        "distance 2.50 (percentile 50)",
+        "distance 7.00 (percentile 100)",
+        "distance 3.00 (percentile 50)",
+    ]
 
 
 def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys):
@@ -130,7 +147,7 @@ def test_training_examples_are_their_own_neighbours(judge):
     train = judge.examples.train.values[:10]
     found, words = judge.neighbours(train)
     np.testing.assert_array_equal(found, train)
-    assert all(word.startswith("at 0.00") for word in words)
+    assert all(word == "distance 0.00 (percentile 0)" for word in words)
 
 
 def test_shares_count_only_those_of_which_somebody_knows():

@@ -1,4 +1,4 @@
-"""What is printed where: results on stdout, whole; remarks on stderr; and what long work counts."""
+"""Console output: results on stdout, uncut; remarks on stderr; counts of long work."""
 
 from __future__ import annotations
 

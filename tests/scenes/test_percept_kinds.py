@@ -1,4 +1,4 @@
-"""A perception of any kind is trained, graded, shown beside the truth and set on pictures."""
+"""Every kind of percept: trained, scored, drawn beside the truth and run on image files."""
 
 from __future__ import annotations
 

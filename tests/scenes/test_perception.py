@@ -1,4 +1,4 @@
-"""Perceptions in scenes: trained, resumed, graded, shown beside the truth, set on a user's own pictures."""
+"""Perceptions in scenes: trained, resumed, scored, drawn beside the truth, run on a user's images."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_as_many_boxes_as_it_tells_are_pointed_out(tmp_path, capsys):
     ]
     for most, told in ((1, True), (100, False)):
         assert main([*one[:-1], f"{one[-1]}{most}"]) == 0
-        assert ("as many as it tells" in capsys.readouterr().err) == told
+        assert ("the model's limit" in capsys.readouterr().err) == told
 
 
 def test_pictures_of_all_kinds_are_looked_at(scene, tmp_path, capsys):
@@ -252,7 +252,7 @@ def test_what_is_damaged_is_left_out_named_and_counted(scene, album, tmp_path, c
     assert [Path(row["source"]).name for row in told["failed"]] == list(bad)
     for name, words in bad.items():
         assert any(f"{name} {words}" in line for line in captured.err.splitlines()), name
-    assert "3 pictures looked at" in captured.out and "6 pictures could not be looked at" in captured.err
+    assert "3 images, drawn" in captured.out and "6 images left out" in captured.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{n}.png.seen.png" for n in "amz"}
 
 
@@ -290,8 +290,8 @@ def test_a_picture_that_the_model_breaks_down_at_is_left_out(scene, album, tmp_p
     Image.new("RGB", (30, 20), (7, 7, 7)).save(album / "a.png")
     assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
     captured = capsys.readouterr()
-    assert "a.png cannot be looked at: too small for three layers" in captured.err
-    assert "1 picture looked at" in captured.out
+    assert "a.png: the model fails: too small for three layers" in captured.err
+    assert "1 image, drawn" in captured.out
 
 
 def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys, monkeypatch):
@@ -306,7 +306,7 @@ def test_a_full_disk_leaves_no_part_of_a_picture(scene, album, tmp_path, capsys,
     monkeypatch.setattr("scenes.perceiving.draw_percepts.save_picture", full)
     assert main(["perceive", scene, "--input", str(album), "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[-1].endswith("out: the disk is full; finished and kept: 1 picture")
+    assert said[-1].endswith("out: the disk is full; finished and kept: 1 image")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png.seen.png"]
 
 
@@ -325,7 +325,7 @@ def test_interrupted_it_keeps_what_is_finished(scene, album, tmp_path, capsys, m
     told = json.loads(captured.out.splitlines()[-1])
     assert [Path(row["source"]).name for row in told["percepts"]] == ["a.png"]
     assert [str(path) for path in (tmp_path / "out").iterdir()] == told["files"]
-    assert "interrupted: 1 picture looked at" in captured.out
+    assert "interrupted: 1 image, drawn" in captured.out
 
 
 def test_what_was_seen_before_is_not_overwritten(scene, album, tmp_path, capsys, monkeypatch):

@@ -1,4 +1,4 @@
-"""Who says what is seen: the truth, a model, and the truth with noise where noise changes anything."""
+"""Perceptions in the window: origins truth, model and noisy truth, where noise applies."""
 
 from __future__ import annotations
 

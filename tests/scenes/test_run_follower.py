@@ -1,4 +1,4 @@
-"""A run that goes on is watched: what lands is played, what is broken or goes away does no harm."""
+"""Following a run: new checkpoints are played, damaged or deleted ones do no harm."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What samplers learn from: told by what was asked for, held out as the card says, whatever the seed."""
+"""Training data of samplers: requests, cards and held-out splits, whatever the seed of sampling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene's sampler in the window's gallery: what it makes, what it resembles, and what a recording shows."""
+"""A scene's sampler in the window's gallery: samples, neighbours, and recordings."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Samplers in scenes: trained, killed and resumed, graded, hung in galleries; wrong requests are refused."""
+"""Samplers in scenes: trained, killed and resumed, scored, exported to galleries; bad requests refused."""
 
 from __future__ import annotations
 
@@ -229,14 +229,14 @@ def test_a_gallery_tells_its_own_figures_from_those_of_the_card(tmp_path, capsys
     assert told["n"] == 3 and graded["n"] == scores["n"] and graded["protocol"] == scores["protocol"]
     assert graded["metrics"]["frechet"] == scores["frechet"] and graded["ci95"] == scores["ci95"]
     assert "baseline" not in graded["metrics"] and told["protocol"] == {}
-    assert {sample["reading"] for sample in told["samples"]} == {"by the nearest real ones"}
+    assert {sample["reading"] for sample in told["samples"]} == {"by nearest neighbours"}
     extra = {Path(name).name for name in found["files"]} - {"index.html", "metrics.json", "grid.png"}
     assert extra == {"traversal.png", "interpolation.mp4", "interpolation.gif"} and extra <= set(SOMETIMES)
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "r²" not in page and page.count("3: component 1,") == 2, (
         "its name, and the picture's for the blind"
     )
-    assert page.count("could be named") == 1
+    assert page.count("a principal component") == 1
 
 
 def test_a_persons_page_is_overwritten_only_where_that_is_asked_for(
@@ -307,7 +307,7 @@ def test_a_denoising_shows_the_samples_of_the_gallery_and_says_how_many(diffusin
     assert found["metrics"]["steps"] == 3 and "checkpoint" not in told
     assert told["protocol"] == {"steps": 3, "scheduler": "dpmsolver++", "guidance": 1.0}
     page = (tmp_path / "g" / "index.html").read_text("utf-8")
-    assert "5 samples from noise to picture in 3 steps" in page
+    assert "5 samples from noise to image in 3 steps" in page
     assert {Path(name).name for name in found["files"][3:]} <= set(SOMETIMES)
 
 
@@ -318,7 +318,7 @@ def test_a_denoising_shows_the_samples_of_the_gallery_and_says_how_many(diffusin
         (["--steps", "1001"], "--steps must be from 1 to 1,000"),
         (
             ["--scheduler", "euler", "--condition", "frame=0", "--condition", "mask=0,0,4,4"],
-            "--scheduler euler: filling in walks as ddpm does",
+            "--scheduler euler: inpainting always uses ddpm",
         ),
         (["--condition", "frame=0"], "--condition: a frame needs a mask"),
     ],
@@ -379,9 +379,9 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     [
         ("boards", {}, "decoded truth"),
         ("states/walker2d", {}, "decoded truth"),
-        ("frames/pong", {"reader": "any"}, "as the narrator reads it"),
-        ("frames", {"reader": None}, "as the encoder reads it"),
-        ("paint", {"reader": None, "encoder": None}, "by the nearest real ones"),
+        ("frames/pong", {"reader": "any"}, "read by the captioner narrator"),
+        ("frames", {"reader": None}, "read by the encoder"),
+        ("paint", {"reader": None, "encoder": None}, "by nearest neighbours"),
     ],
 )
 def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):

@@ -1,4 +1,4 @@
-"""The stage: what a show of a scene says, waits for and hands over."""
+"""The show of a scene: moments, exploration, waiting for a person, drawing on demand, saliency."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""SIGTERM does what Ctrl-C does, once for each time that somebody means it."""
+"""SIGTERM as Ctrl-C: once for each signal, without the echo that timeout(1) sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What moved a decision: found in a thread of its own, exact where the picture stands still, in its place."""
+"""Saliency in the window: computed in a thread, exact on still pictures, drawn in its place."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What the window looks like: contrast, places, and pixels that mean what they show."""
+"""Drawing of the window: contrast, layout, and pixels that show the values."""
 
 import numpy as np
 import pygame

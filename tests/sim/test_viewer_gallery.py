@@ -1,4 +1,4 @@
-"""The gallery in the window: what hands and keys do to it, and that drawing never waits for sampling."""
+"""The gallery in the window: mouse and keys, and drawing that never waits for sampling."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Keys: what a person's hands mean, from action names alone, and what the window obeys."""
+"""Keys: actions of a person from action names alone, and commands of the window."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run that is followed: the heading, the toast, the curve, and the way back along the checkpoints."""
+"""A followed run in the window: heading, message, learning curve, and earlier checkpoints."""
 
 from dataclasses import replace
 

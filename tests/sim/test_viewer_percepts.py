@@ -1,4 +1,4 @@
-"""What is seen, over the picture and in words: where it lies, in which colour, and over nothing else."""
+"""Perception overlay and panel: place, colour and text of percepts, and nothing else covered."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A walker before the window: a camera that follows or stands, and figures with units."""
+"""A walker in the window: a camera that follows or stands still, and read-outs with units."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is said to be in a walker's picture is in it: checked with rays, by hand and by the mask itself."""
+"""Ground truth of walker pictures: checked with rays, by hand and against the mask."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Every kind of world keeps every promise, and the checks notice when one is broken."""
+"""Conformance of every kind of world, and of the checks: they notice when a rule is broken."""
 
 from dataclasses import dataclass
 

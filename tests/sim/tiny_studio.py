@@ -1,4 +1,4 @@
-"""A studio for the gallery's tests: pictures are computed from four latent numbers, exactly and at once."""
+"""Studio for the gallery's tests: pictures computed from four latent numbers, exactly and at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board reader: frames by hand, boards laid straight, answers put back in order, learning."""
+"""The board reader: frames by hand, rectified boards, orientation, learning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The captioner: sentences in numbers by hand, speech that stays in the language, learning to look."""
+"""The captioner: tokens by hand, sentences that stay within the grammar, learning from images."""
 
 from __future__ import annotations
 

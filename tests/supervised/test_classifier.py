@@ -1,4 +1,4 @@
-"""The classifier: it learns colours, is as sure as it may be, and shrinks pictures without losing any."""
+"""The classifier: it learns colours, its confidence is calibrated, its downscaling averages areas."""
 
 from __future__ import annotations
 

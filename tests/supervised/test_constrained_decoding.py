@@ -1,4 +1,4 @@
-"""What may be said next: exactly the sentences of the grammars."""
+"""Constrained decoding: it allows exactly the sentences of the grammars."""
 
 from __future__ import annotations
 

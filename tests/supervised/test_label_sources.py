@@ -1,4 +1,4 @@
-"""Sights: pictures with their truths of every family of worlds."""
+"""Label sources: labelled images of every family of worlds, and constant baselines."""
 
 from __future__ import annotations
 

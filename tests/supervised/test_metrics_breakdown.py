@@ -1,4 +1,4 @@
-"""Figures by class, on cases small enough to work out by hand."""
+"""Metrics by class, on cases small enough to work out by hand."""
 
 from __future__ import annotations
 

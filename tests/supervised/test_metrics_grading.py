@@ -1,4 +1,4 @@
-"""Answers about whole pictures, the one front of all figures, and intervals by episode."""
+"""Metrics of whole-image predictions, grading of all kinds, and bootstrap intervals by episode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks, depth and keypoints: worked by hand, and what each rule leaves out."""
+"""Masks, depth and keypoints: metrics worked by hand, and what each leaves out."""
 
 from __future__ import annotations
 

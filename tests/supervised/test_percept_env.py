@@ -1,4 +1,4 @@
-"""Perceived worlds keep every promise of worlds, and give what is seen by whoever looks."""
+"""Worlds whose observations are percepts: conformance, numbers, noise, exact resume."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Noise in the truth: which kinds of answer it changes, and how much."""
+"""Noisy truth: which kinds of percept it changes, and how much."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What an agent gets of what is seen: known numbers, and what may not change them."""
+"""Percepts as observations: known numbers, tracking, and invariance to the order of detections."""
 
 import math
 

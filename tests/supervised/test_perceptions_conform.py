@@ -1,4 +1,4 @@
-"""Every perception of the catalogue keeps every promise."""
+"""Conformance of every perception of the catalogue."""
 
 from __future__ import annotations
 

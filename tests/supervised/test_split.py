@@ -1,4 +1,4 @@
-"""Held-out splits: by episode, about the share, and none that hangs on how many examples there are."""
+"""Held-out splits: by episode, about the share, independent of the number of examples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Number formats: rounding weights once changes no number, and lasts no longer than its block."""
+"""Number formats: the autocast cache changes no number, and lasts no longer than its block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of Atari games by colour alone: a second source for the truth, which reads no memory.
+"""Atari objects from palette colours alone: a second source of ground truth that reads no memory.
 
 Each class is a set of palette indices in a part of the picture; pixels of it within `gap` of each
 other are one object, if its size is one that the class has. Classes that look alike are one here.
