@@ -374,19 +374,19 @@ def test_an_untrained_player_finds_a_mate_in_one_and_in_two(search):
 
 
 def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
-    worlds = make_worlds("chess", 16, fen=MATE_IN_ONE, history=1, max_plies=6)
+    worlds = make_worlds("chess", 8, fen=MATE_IN_ONE, history=1, max_plies=4)
     agent = agent_for(
-        worlds, num_simulations=16, num_steps=4, minibatch_size=32, learning_rate=2e-3, num_epochs=4
+        worlds, num_simulations=12, num_steps=4, minibatch_size=16, learning_rate=3e-3, num_epochs=4
     )
     game = ChessGame(MATE_IN_ONE, 1)
     legal = game.legal_actions()
     mating = legal.tolist().index(game.action("a1a8"))
     (before,), value_before = agent.evaluate([game])
-    progress = list(agent.learn(worlds, Budget(updates=12)))
+    progress = list(agent.learn(worlds, Budget(updates=8)))
     (after,), value_after = agent.evaluate([game])
     assert softmax(before[legal])[mating] < 0.2 and softmax(after[legal])[mating] > 0.7
     assert abs(value_before[0]) < 0.6 and value_after[0] > 0.7
-    assert [p.env_steps for p in progress] == [64 * (i + 1) for i in range(12)]
+    assert [p.env_steps for p in progress] == [32 * (i + 1) for i in range(8)]
     last = progress[-1].episodes
     assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
 
