@@ -150,7 +150,7 @@ def assert_node(found, visits, totals):
 
 
 def test_a_golden_puct_tree():
-    """Five simulations of c_puct = 1 by hand, as bounds of (first, second) at the root:
+    """Five simulations of c_puct = 1 by hand, as bounds of (first, second) at the root.
 
     1. no visits: the higher prior, first; it is worth −0.4.
     2. −0.4 + ⅔·√1/2 = −0.07, ⅓·√1/1 = 0.33: second, 0.2.
@@ -170,7 +170,7 @@ def test_a_golden_puct_tree():
 
 
 def test_a_golden_gumbel_tree():
-    """Six simulations by hand, three for each of both actions, σ(q) = (1 + most visits)·(q + 1)/2, no noise:
+    """Six simulations by hand, three for each action, σ(q) = (1 + most visits)·(q + 1)/2, no noise.
 
     1. and 2. each once, by its prior: −0.4, 0.2.
     3. ln ⅔ + 2·0.3 = 0.19, ln ⅓ + 2·0.6 = 0.10: first, and there of two alike the first: 0.5.

@@ -93,7 +93,7 @@ def test_solvers_without_noise_converge_to_the_exact_flow(name):
 
 
 def error_half_way(name, steps):
-    """Root mean square distance from the exact flow at time 499, which is half of any even number of steps."""
+    """Root mean square distance from the exact flow at time 499, half way by an even number of steps."""
     noise = torch.randn(1, 200, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     walk = denoise(exact_picture, scheduler("sample", name, steps), noise, generators(0, 0, 1))
     evaluations = steps if name == "heun" else steps // 2
