@@ -359,7 +359,8 @@ def _scene(raw: dict[str, Any], path: Path) -> Scene:
     known = {"title": str, "seed": int}
     for key in raw:
         if key not in known and key not in values:
-            raise SceneError(f'{where}: unknown key "{key}"; {nearest(key, [*known, *tables, *arrays])}')
+            said = excerpt(key)
+            raise SceneError(f'{where}: unknown key "{said}"; {nearest(key, [*known, *tables, *arrays])}')
     top = construct(_Top, {key: raw[key] for key in known if key in raw}, where)
     return Scene(title=top.title, seed=top.seed, name=path.stem, source=path, raw=raw, **values)
 

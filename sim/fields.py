@@ -61,7 +61,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
-            raise FieldError(f'{where}: unknown key "{key}"; {nearest(key, [*fields, *beside])}')
+            raise FieldError(f'{where}: unknown key "{excerpt(key)}"; {nearest(key, [*fields, *beside])}')
     checked = {key: checked_value(value, hints[key], f"{where}: {key}") for key, value in values.items()}
     for name, f in fields.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING

@@ -13,6 +13,7 @@ import tempfile  # noqa: E402
 #: Data sets made by one test serve the next, and the user's own are left alone.
 _cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
 os.environ["PLAYFIELD_CACHE"] = _cache.name
+os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = _cache.name
 
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402

@@ -68,7 +68,7 @@ def test_the_expected_gradient_is_the_analytic_one_with_and_without_a_baseline(c
 
 def test_a_baseline_lowers_the_variance_and_not_the_mean():
     generator = torch.Generator().manual_seed(0)
-    pulls = torch.multinomial(PROBABILITY, 600, replacement=True, generator=generator)
+    pulls = torch.multinomial(PROBABILITY, 250, replacement=True, generator=generator)
     found = {}
     for name, config in (("plain", PLAIN), ("baseline", BASELINE)):
         agent = bandit(config)

@@ -1,7 +1,10 @@
-"""Generalised advantage estimation, by hand."""
+"""Generalised advantage estimation, by hand and beside Stable-Baselines3's."""
 
+import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box, Discrete
+from stable_baselines3.common.buffers import RolloutBuffer
 
 from agents.returns import generalized_advantage
 
@@ -55,3 +58,27 @@ def test_lambda_one_is_the_monte_carlo_return_less_the_value():
 def test_lambda_zero_is_the_td_error():
     got = generalized_advantage(column(1, 2), column(3, 4), column(4, 5), flags(0, 0), flags(0, 0), 0.5, 0.0)
     assert got.squeeze().tolist() == [1 + 2 - 3, 2 + 2.5 - 4]
+
+
+def test_advantages_are_those_of_stable_baselines3():
+    steps, worlds, gamma, gae_lambda = 40, 3, 0.97, 0.9
+    generator = np.random.default_rng(0)
+    reward, value, final = generator.normal(size=(3, steps, worlds)).astype(np.float32)
+    ended = generator.integers(0, 8, (steps, worlds))  # one step in eight terminates, one is cut
+    terminated, truncated = ended == 0, ended == 1
+    last = generator.normal(size=worlds).astype(np.float32)
+
+    buffer = RolloutBuffer(steps, Box(0, 1, (1,)), Discrete(2), "cpu", gae_lambda, gamma, worlds)
+    starts = np.vstack([np.ones((1, worlds)), (terminated | truncated)[:-1]])
+    for t in range(steps):
+        # Stable-Baselines3 adds what a truncated episode was still worth to its last reward.
+        told = reward[t] + gamma * final[t] * truncated[t]
+        of_values = torch.from_numpy(value[t])
+        buffer.add(np.zeros((worlds, 1)), np.zeros(worlds), told, starts[t], of_values, torch.zeros(worlds))
+    buffer.compute_returns_and_advantage(torch.from_numpy(last), (terminated | truncated)[-1])
+
+    next_value = np.where(truncated, final, np.vstack([value[1:], last[None]]))
+    numbers = (torch.from_numpy(each) for each in (reward, value, next_value, terminated, truncated))
+    found = generalized_advantage(*numbers, gamma, gae_lambda)
+    np.testing.assert_allclose(found.numpy(), buffer.advantages, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.numpy() + value, buffer.returns, rtol=1e-4, atol=1e-5)

@@ -43,16 +43,34 @@ def learned(config, world, updates=3, **fields):
     return agent.weights(), [p.metrics for p in agent.learn(worlds, Budget(updates=updates))], agent
 
 
+def assert_moved_alike(first, wanted, found, tolerance):
+    """Compare two runs from the same weights by how far they end apart, as a part of how far they came.
+
+    Adam takes steps of about its rate whatever the gradient, so weights that moved apart by rounding
+    alone and by a wrong loss differ in this ratio, and hardly in how far they moved.
+    """
+    for name, weight in wanted.items():
+        moved = np.linalg.norm(weight - first[name])
+        assert moved > 0, f"{name} has learned nothing"
+        assert np.linalg.norm(found[name] - weight) <= tolerance * moved, name
+
+
 def assert_taught_alike(config, world, tolerance, **fields):
     """Learn plain and compiled, and hold the figures and the weights against each other."""
     first, plain, one = learned(config, world, **fields)
     _, compiled, two = learned(config, world, compile=True, **fields)
     for a, b in zip(plain, compiled, strict=True):
         assert b == pytest.approx(a, rel=tolerance, abs=tolerance)
-    wanted, found = one.weights(), two.weights()
-    assert any(np.abs(first[name] - wanted[name]).max() > 100 * tolerance for name in first)
-    for name, weight in wanted.items():
-        assert found[name] == pytest.approx(weight, rel=tolerance, abs=tolerance), name
+    assert_moved_alike(first, one.weights(), two.weights(), tolerance)
+
+
+def test_the_comparison_sees_a_loss_wrong_by_a_hundredth():
+    ppo = CONFIGS["ppo"]
+    first, _, right = learned(ppo, MASKED, 1)
+    assert_moved_alike(first, right.weights(), learned(ppo, MASKED, 1)[2].weights(), 1e-6)
+    wrong = learned(ppo, MASKED, 1, vf_coef=1.01 * ppo.vf_coef)[2]
+    with pytest.raises(AssertionError):
+        assert_moved_alike(first, right.weights(), wrong.weights(), 1e-3)
 
 
 @pytest.mark.parametrize(("name", "world"), [("ppo", PENDULUM), ("pqn", POLE), ("dqn", MASKED)])
@@ -73,7 +91,7 @@ def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_a
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_compiled_loss_on_pictures_teaches_the_same_but_for_rounding(name):
     fields = {"network": "small", "precision": "float32", "learning_rate": 1e-3}
-    assert_taught_alike(CONFIGS[name], "atari/pong", 1e-4, updates=2, **fields)
+    assert_taught_alike(CONFIGS[name], "atari/pong", 1e-3, updates=2, **fields)  # rounding leaves 1e-5
 
 
 class NoWaiting(TorchDispatchMode):

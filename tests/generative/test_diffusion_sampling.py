@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -89,6 +90,39 @@ def test_solvers_without_noise_converge_to_the_exact_flow(name):
     rounding = 5e-4
     assert errors[1] < errors[0] / 2 and errors[2] < max(errors[1] / 2, rounding)
     assert errors[2] < 0.01
+
+
+def error_half_way(name, steps):
+    """Root mean square distance from the exact flow at time 499, half way by an even number of steps."""
+    noise = torch.randn(1, 200, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    walk = denoise(exact_picture, scheduler("sample", name, steps), noise, generators(0, 0, 1))
+    evaluations = steps if name == "heun" else steps // 2
+    (found,) = next(islice(walk, evaluations, None))
+    (top_mean, top), (mean, deviation) = (
+        (phi.cos() * MEAN, ((phi.cos() * DEVIATION) ** 2 + phi.sin() ** 2).sqrt())
+        for phi in torch.tensor(angles()[[-1, 499]])
+    )
+    exact = mean + deviation * (noise[0] - top_mean) / top
+    return (found - exact).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("euler", 0.9, 1.1),
+        ("ddim", 0.9, 1.1),
+        ("dpmsolver++", 1.7, 2.1),
+        ("lms", 1.7, 2.1),
+        ("heun", 1.9, 3.0),  # its third-order errors in the long first steps still count
+        ("unipc", 1.9, 4.0),
+    ],
+)
+def test_solvers_converge_with_their_order(name, least, most):
+    # Half way, for the last step, to no noise at all, is of first order in every solver.
+    steps = np.array([10, 20, 40, 100])
+    errors = [error_half_way(name, count) for count in steps]
+    order = -np.polyfit(np.log(steps), np.log(errors), 1)[0]
+    assert least < order < most
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+from command_line import answer, refusal
 
 from scenes.build.trained import is_trained
 from scenes.cli.main import main
@@ -72,18 +71,6 @@ def run(hopper, tmp_path):
 
 def newest(run):
     return str(run / "checkpoints" / "64")
-
-
-def answer(capsys, *arguments):
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-
-def refusal(capsys, *arguments):
-    assert main([*arguments]) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    return said
 
 
 def test_it_learns_from_one_origin_and_plays_on_another_and_stamps_say_which(hopper, run, capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from command_line import refusal
 
 from scenes.cli.main import Verb, main
 
@@ -25,13 +26,6 @@ DOTTED = ".".join("a" * 5_000)
 def own_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.toml").write_text(SCENE)
-
-
-def refusal(capsys, *words):
-    assert main(list(words)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and len(captured.err.splitlines()) == 1 and len(captured.err) < 2_100
-    return captured.err
 
 
 @pytest.mark.parametrize(

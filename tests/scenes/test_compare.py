@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from command_line import refusal
 
 from scenes.cli.main import main
 from scenes.evaluation.compare import scene_of
@@ -38,13 +39,6 @@ def rows(capsys, *arguments):
     assert main(["compare", *map(str, arguments), "--json"]) == 0
     captured = capsys.readouterr()
     return json.loads(captured.out.splitlines()[-1])["rows"], captured.out
-
-
-def refusal(capsys, *arguments):
-    assert main(["compare", *map(str, arguments)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and len(captured.err.splitlines()) == 1
-    return captured.err
 
 
 def test_a_trained_agent_beats_an_untrained_one_surely(capsys):
@@ -94,7 +88,7 @@ def test_the_games_do_not_depend_on_the_seeds_that_the_runs_were_trained_from(ca
 def test_other_rules_are_refused_by_key_unless_told_and_then_said(capsys):
     scene = Path("other/scene.toml")
     scene.write_text(scene.read_text().replace("[agent]", "[agent]\ngreedy = true"))
-    said = refusal(capsys, "one", "other")
+    said = refusal(capsys, "compare", "one", "other")
     assert "different protocols: actions is sampled and greedy" in said and "--across-protocols" in said
     (row,), said = rows(capsys, "one", "other", "--episodes", 2, "--across-protocols")
     assert row["differs"] == {"actions": ["sampled", "greedy"]}
@@ -120,15 +114,15 @@ def test_other_rules_are_refused_by_key_unless_told_and_then_said(capsys):
     ],
 )
 def test_wrong_requests_are_refused_in_one_line(capsys, arguments, words):
-    assert words in refusal(capsys, *arguments)
+    assert words in refusal(capsys, "compare", *arguments)
 
 
 def test_a_run_without_a_checkpoint_or_with_a_cut_one_is_refused(capsys):
     weights = Path("one/checkpoints/64/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
-    assert "cut short or changed" in refusal(capsys, "one", "other")
+    assert "cut short or changed" in refusal(capsys, "compare", "one", "other")
     shutil.rmtree("one/checkpoints/64")
-    assert "one holds no checkpoint yet" in refusal(capsys, "one", "other")
+    assert "one holds no checkpoint yet" in refusal(capsys, "compare", "one", "other")
 
 
 @pytest.mark.parametrize("name", ["cartpole", "pong", "walker", "chess"])

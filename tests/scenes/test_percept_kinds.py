@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+from command_line import answer
 
 from scenes.build.agents import scene_world
 from scenes.build.perceptions import perception_config, scene_vocabulary
@@ -61,11 +60,6 @@ use = "blind"
 updates = 4
 """)
     return str(file)
-
-
-def answer(capsys, *arguments):
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 def test_from_training_to_the_window(scene, kind, tmp_path, capsys):

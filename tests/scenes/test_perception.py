@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from command_line import answer
 from PIL import Image
 
 from scenes.cli.main import main
@@ -53,11 +54,6 @@ def scene(tmp_path):
 def trained(scene, tmp_path):
     assert main(["train", scene, "--run", str(tmp_path / "run")]) == 0
     return tmp_path / "run" / "checkpoints" / "3"
-
-
-def answer(capsys, *arguments):
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
 
 
 def test_training_writes_a_checkpoint_that_says_what_it_tells_apart(trained):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from command_line import answer, refusal
 from PIL import Image
 
 from generative.diffusion.schedule import SCHEDULERS
@@ -76,16 +77,6 @@ def trained(tmp_path_factory):
     (folder / "dreamt.toml").write_text(SCENE)
     assert main(["train", str(folder / "dreamt.toml"), "--run", str(folder / "run")]) == 0
     return folder / "run" / "checkpoints" / "6"
-
-
-def answer(capsys, *arguments):
-    assert main([*arguments, "--json"]) == 0
-    return json.loads(capsys.readouterr().out.splitlines()[-1])
-
-
-def refusal(capsys, *arguments):
-    assert main([*arguments]) == 2
-    return capsys.readouterr().err
 
 
 def test_training_writes_a_checkpoint_that_tells_of_its_data(trained):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver
+from viewer_shows import CountingShow
 
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Answer, Offer
@@ -54,23 +54,6 @@ class Slow(ExplainedShow):
     def explain(self, number):
         time.sleep(0.1)
         return super().explain(number)
-
-
-@pytest.fixture
-def drive(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
-
-    def start(show, **options):
-        drivers.append(Driver(show, **options))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
-    pygame.display.quit()
 
 
 @pytest.fixture

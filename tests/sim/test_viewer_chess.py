@@ -58,20 +58,11 @@ class Driver(AnyDriver):
 
 
 @pytest.fixture
-def sit(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
-
+def sit(drive):
     def start(size=(800, 600), person=True, **fields):
-        drivers.append(Driver(BoardShow(**fields), size=size, person=person))
-        return drivers[-1]
+        return drive(BoardShow(**fields), kind=Driver, size=size, person=person)
 
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
-    pygame.display.quit()
+    return start
 
 
 def test_fools_mate_by_mouse_is_written_as_pgn(sit, tmp_path):

@@ -5,7 +5,7 @@ import time
 import av
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver, writing
+from viewer_shows import CountingShow, writing
 
 from sim.viewer.app.viewer import SPEEDS
 from sim.viewer.playback.history import FEWEST_MOMENTS
@@ -13,27 +13,7 @@ from sim.viewer.playback.history import FEWEST_MOMENTS
 SIZE = (1280, 800)
 
 
-@pytest.fixture(autouse=True)
-def display(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    pygame.event.clear()
-    yield
-    pygame.display.quit()
-
-
-@pytest.fixture
-def drive():
-    drivers = []
-
-    def start(show=None, **options):
-        drivers.append(Driver(show or CountingShow(), **options))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
+pytestmark = pytest.mark.usefixtures("display")
 
 
 def test_space_pauses_and_goes_on(drive):

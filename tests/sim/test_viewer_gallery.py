@@ -7,7 +7,7 @@ import numpy as np
 import pygame
 import pytest
 from tiny_studio import AXES, TinyStudio, neighbour_of, pictures_of
-from viewer_shows import Driver, writing
+from viewer_shows import writing
 
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.window import watch
@@ -27,24 +27,17 @@ SIZES = [(480, 360), (640, 480), (1280, 800), (1920, 1080)]
 
 
 @pytest.fixture
-def drive(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
+def drive(drive):
+    open_viewer = drive
 
     def start(studio, **options):
-        drivers.append(Driver(GalleryShow(studio), seed=7, **options))
-        driver = drivers[-1]
+        driver = open_viewer(GalleryShow(studio), seed=7, **options)
         driver.studio = studio
         if not studio.fails and not studio.gate:
             driver.until(lambda: len(sheet(driver).neighbours) == 4 and not sheet(driver).busy)
         return driver
 
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
-    pygame.display.quit()
+    return start
 
 
 def sheet(driver):

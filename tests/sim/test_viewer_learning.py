@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver, writing
+from viewer_shows import CountingShow, writing
 
 from sim.viewer.contract.moment import Learning
 from sim.viewer.contract.show import Listing, Programme
@@ -26,23 +26,6 @@ class LearningShow(CountingShow):
 
     def _moment(self, *args):
         return replace(super()._moment(*args), learning=self.stand)
-
-
-@pytest.fixture
-def drive(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
-
-    def start(show, **options):
-        drivers.append(Driver(show, **options))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
-    pygame.display.quit()
 
 
 def written(monkeypatch, number, show):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver
+from viewer_shows import CountingShow
 
 from sim.atari.truth import classes
 from sim.atari.world import Atari, AtariWorld
@@ -89,23 +89,6 @@ class SeeingShow(CountingShow):
     def _seeing(self, moment):
         percept = replace(model(("ball", 4, 6, 10, 12)), origin=self.origin)
         return replace(moment, seen=(Seen("ball-finder", percept),))
-
-
-@pytest.fixture
-def driver(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
-
-    def start(show):
-        drivers.append(Driver(show))
-        return drivers[-1]
-
-    yield start
-    for each in drivers:
-        each.viewer.close()
-    pygame.display.quit()
 
 
 def test_a_frame_lies_around_its_pixels_and_the_truth_around_the_frame():
@@ -323,8 +306,8 @@ def test_where_room_is_scarce_perceptions_come_before_read_outs(written):
     assert {"first", "second"} <= texts and "figure 3" not in texts
 
 
-def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(driver):
-    hands = driver(SeeingShow(steps_per_second=50.0))
+def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(drive):
+    hands = drive(SeeingShow(steps_per_second=50.0))
     hands.press(pygame.K_t)
     hands.until(lambda: hands.view.moment.seen[0].percept.origin == "model")
     hands.until(lambda: hands.choices.message == "seen by: model" and hands.view.newest > 3)
@@ -343,8 +326,8 @@ def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(driver):
     assert "this is the past" in hands.choices.message
 
 
-def test_where_nothing_is_seen_the_key_says_so(driver):
-    hands = driver(CountingShow())
+def test_where_nothing_is_seen_the_key_says_so(drive):
+    hands = drive(CountingShow())
     hands.press(pygame.K_o)
     assert hands.choices.percepts and "no perception" in hands.choices.message
 

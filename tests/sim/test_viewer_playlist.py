@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, Driver
+from viewer_shows import CountingShow
 
 from sim.records import Decision
 from sim.viewer.app import window
@@ -63,23 +63,6 @@ class CameraShow(CountingShow):
     def _pictured(self, moment):
         shade = int(100 + 100 * self.angle) % 256
         return replace(moment, pictures=(np.full((*self.size[::-1], 3), shade, np.uint8),))
-
-
-@pytest.fixture
-def drive(monkeypatch, tmp_path):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.chdir(tmp_path)
-    pygame.display.init()
-    drivers = []
-
-    def start(show, **options):
-        drivers.append(Driver(show, **options))
-        return drivers[-1]
-
-    yield start
-    for driver in drivers:
-        driver.viewer.close()
-    pygame.display.quit()
 
 
 def test_tab_goes_through_the_scenes_and_survives_one_that_fails(drive):

@@ -230,9 +230,9 @@ def test_the_simulation_keeps_the_shows_rate():
     show = CountingShow(steps_per_second=50.0)
     simulation = Simulation(show, History(50.0))
     simulation.open()
-    time.sleep(1.0)
+    time.sleep(0.4)
     simulation.close()
-    assert 35 <= len(show.persons) <= 56
+    assert 13 <= len(show.persons) <= 26  # 20, and what a late one makes up for
 
 
 def test_the_viewer_imports_neither_torch_nor_a_world():

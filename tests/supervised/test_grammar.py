@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sim.atari.truth import facts as told
 from sim.catalog import make_world
@@ -90,6 +92,35 @@ def test_sentence_and_facts_give_each_other_back(game):
         if isinstance(slot, Words):
             assert values[name] == set(slot.wordings), "every value occurs"
             assert all(len(phrases) >= 2 for phrases in slot.wordings.values())
+
+
+def between(values):
+    """Every whole number from the least to the largest of `EDGES`, and the edges themselves more often."""
+    return st.sampled_from(values) | st.integers(min(values), max(values))
+
+
+@pytest.mark.parametrize("game", GRAMMARS)
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(st.data())
+def test_whatever_the_facts_the_sentence_gives_them_back(game, data):
+    grammar = GRAMMARS[game]
+    facts = data.draw(st.fixed_dictionaries({name: between(values) for name, values in EDGES[game].items()}))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    try:
+        state = grammar.discretise(facts)
+    except CaptionError:
+        with pytest.raises(CaptionError):
+            grammar.write(facts, rng)
+        return
+    sentence = grammar.write(facts, rng)
+    assert parse(sentence) == {"game": game} | state
+    assert grammar.parse(grammar.write(facts)) == state, "the plainest words say the same"
+    dropped = split(sentence)
+    del dropped[data.draw(st.integers(0, len(dropped) - 1))]
+    try:
+        assert grammar.parse(join(dropped)) != state, "every word counts"
+    except CaptionError:
+        pass
 
 
 def test_all_states_of_a_game_are_told_apart():
