@@ -13,6 +13,7 @@ from scenes.schema import Scene, SceneError
 from scenes.watching.live_metrics import live_metrics
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
+from sim.viewer.contract.gesture import Offer
 from sim.viewer.contract.moment import Seen
 from supervised.data.views import LabelSource, only
 from supervised.metrics.grading import Kind
@@ -151,9 +152,9 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
-    def changeable(self) -> bool:
-        """Whether `next_origin` changes anything: what an agent lives on is not the audience's to change."""
-        return bool(self._eyes)
+    def offers(self) -> frozenset[Offer]:
+        """Percepts if any look; origins that can be changed, unless only the agent lives on percepts."""
+        return frozenset({Offer.PERCEPTS} if len(self) else set()) | ({Offer.ORIGIN} if self._eyes else set())
 
     def next_origin(self) -> None:
         """Go on from the truth to what the model says, and to the truth with noise where some have that.
