@@ -1,12 +1,14 @@
-"""A scene's samplers: configured, built, and given their checkpoints' weights."""
+"""A scene's samplers: configured, built, and given their checkpoints' weights.
+
+`generative` is imported where a sampler is wanted: whether a scene has one is asked of every scene.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from generative.catalog import SAMPLERS
-from generative.data.collection import Spec
 from scenes.build.perceptions import trains_perception
 from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load
@@ -20,10 +22,25 @@ from sim.storage.checkpoints import (
     load_checkpoint,
 )
 
+if TYPE_CHECKING:
+    from generative.data.collection import Spec
+
 
 def trains_sampler(scene: Scene) -> bool:
     """Whether training the scene is about its first sampler: nothing else in it learns."""
     return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
+
+
+def reset_sampler(scene: Scene) -> int | None:
+    """The number of the scene's sampler that says where episodes begin; None if there is none.
+
+    Raises:
+        SceneError: if there are several.
+    """
+    numbers = [i for i, table in enumerate(scene.sampler) if table.feed == "reset"]
+    if len(numbers) > 1:
+        raise SceneError(f'{scene.source.name}: only one [[sampler]] can have feed = "reset"')
+    return numbers[0] if numbers else None
 
 
 def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
@@ -33,6 +50,8 @@ def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
         SceneError: if the scene has none.
         CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
     """
+    from generative.catalog import SAMPLERS
+
     if number >= len(scene.sampler):
         raise SceneError(f"{scene.source.name} has no [[sampler]]")
     table = scene.sampler[number]
@@ -55,6 +74,8 @@ def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[
     Raises:
         CheckpointError: if the checkpoint is damaged or made for something else.
     """
+    from generative.data.collection import Spec
+
     config, table = sampler_config(scene, number), scene.sampler[number]
     loaded = load_checkpoint(folder)
     check_fits(loaded, kind="sampler", name=table.use)
