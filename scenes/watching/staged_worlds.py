@@ -117,9 +117,9 @@ class StagedWorlds(EnvWorlds):
                 renderer.touch(gesture)
         return answer
 
-    def close(self) -> None:
+    def close(self, **kwargs: Any) -> None:
         """Close the worlds, and only them: what pygame draws on elsewhere stays open."""
         for world in self.envs:
             for name in OWN_SURFACES & vars(world.unwrapped).keys():
                 setattr(world.unwrapped, name, None)
-        super().close()
+        super().close(**kwargs)
