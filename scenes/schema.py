@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -183,7 +184,6 @@ class Scene:
     sampler: tuple[Sampler, ...] = ()
     train: Train = Train()
     view: View = View()
-    raw: dict[str, Any] = field(default_factory=dict)
     typed: str = ""
     changes: tuple[str, ...] = ()
 
@@ -197,8 +197,17 @@ class Scene:
         return (self.source.parent / path).resolve()
 
     def toml(self) -> str:
-        """The scene as it was resolved, `--set` and `--seed` included, with absolute paths."""
-        return tomli_w.dumps(_absolute(self.raw, self))
+        """The scene as it stands, as TOML: every key that has a value, with absolute paths.
+
+        Defaults are written out, so that what is kept goes on as it was where a later version has others;
+        those of catalogue entries are not known here, and stay as silent as the file was.
+        """
+        tables = {"world": self.world, "agent": self.agent, "train": self.train, "view": self.view}
+        arrays = {"perception": self.perception, "sampler": self.sampler}
+        document: dict[str, Any] = {"title": self.title, "seed": self.seed}
+        document |= {key: _written(table) for key, table in tables.items() if table is not None}
+        document |= {key: [_written(item) for item in items] for key, items in arrays.items() if items}
+        return tomli_w.dumps(_absolute(document, self))
 
 
 def shipped_scenes() -> list[str]:
@@ -228,11 +237,12 @@ def make_scene(
     """Make a scene from the content of its file; see `load_scene` for arguments and errors.
 
     Args:
-        raw: what the file says; `changes` and `seed` are written into it.
+        raw: what the file says.
         path: the file, whether or not it exists.
         changes: as there.
         seed: as there.
     """
+    raw = deepcopy(raw)
     for change in changes:
         _apply(raw, change)
     if seed is not None:
@@ -362,7 +372,7 @@ def _scene(raw: dict[str, Any], path: Path) -> Scene:
             said = excerpt(key)
             raise SceneError(f'{where}: unknown key "{said}"; {nearest(key, [*known, *tables, *arrays])}')
     top = construct(_Top, {key: raw[key] for key in known if key in raw}, where)
-    return Scene(title=top.title, seed=top.seed, name=path.stem, source=path, raw=raw, **values)
+    return Scene(title=top.title, seed=top.seed, name=path.stem, source=path, **values)
 
 
 @dataclass(frozen=True)
@@ -386,6 +396,13 @@ def _table(cls: type[Any], value: Any, where: str) -> Any:
         return construct(cls, value, where)
     entry = {key: v for key, v in value.items() if key not in own}
     return construct(cls, {key: v for key, v in value.items() if key in own} | {"fields": entry}, where)
+
+
+def _written(table: Any) -> dict[str, Any]:
+    """A table as TOML says it: its own keys that have a value, and those of its catalogue entry."""
+    own = {key: getattr(table, key) for key in own_keys(table)}
+    kept = {key: value for key, value in own.items() if value is not None and value != {}}
+    return kept | getattr(table, "fields", {})
 
 
 def _absolute(raw: dict[str, Any], scene: Scene) -> dict[str, Any]:

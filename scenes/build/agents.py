@@ -62,8 +62,7 @@ def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
     if scene.agent is None or getattr(agent, "network", "") is not None:
         return scene
     chosen = {"network": agent.for_observations(observation_space).network}
-    raw = scene.raw | {"agent": scene.raw.get("agent", {}) | chosen}
-    return replace(scene, agent=replace(scene.agent, fields=scene.agent.fields | chosen), raw=raw)
+    return replace(scene, agent=replace(scene.agent, fields=scene.agent.fields | chosen))
 
 
 def build_policy(

@@ -1,11 +1,13 @@
-"""Construction of a scene's samplers from the catalogue, with the weights of their checkpoints."""
+"""Construction of a scene's samplers from the catalogue, with the weights of their checkpoints.
+
+`generative` is imported where a sampler is wanted: whether a scene has one is asked of every scene.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from generative.catalog import SAMPLERS
 from scenes.build.perceptions import trains_perception
 from scenes.schema import Scene, SceneError, own_keys
 from sim.catalog import load
@@ -26,6 +28,18 @@ def trains_sampler(scene: Scene) -> bool:
     return bool(scene.sampler) and scene.agent is None and not trains_perception(scene)
 
 
+def reset_sampler(scene: Scene) -> int | None:
+    """The number of the scene's sampler that says where episodes begin; None if there is none.
+
+    Raises:
+        SceneError: if there are several.
+    """
+    numbers = [i for i, table in enumerate(scene.sampler) if table.feed == "reset"]
+    if len(numbers) > 1:
+        raise SceneError(f'{scene.source.name}: only one [[sampler]] can have feed = "reset"')
+    return numbers[0] if numbers else None
+
+
 def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
     """Configuration of one of the scene's samplers.
 
@@ -33,6 +47,8 @@ def sampler_config(scene: Scene, number: int = 0) -> SamplerConfig:
         SceneError: if the scene has none.
         CatalogError, FieldError, MissingPackageError: see `sim.catalog`.
     """
+    from generative.catalog import SAMPLERS
+
     if number >= len(scene.sampler):
         raise SceneError(f"{scene.source.name} has no [[sampler]]")
     table = scene.sampler[number]

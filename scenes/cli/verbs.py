@@ -205,7 +205,6 @@ def train(
         if steps < 1:
             raise SceneError(f"--steps must be at least 1, not {steps}")
         scene = replace(scene, train=replace(scene.train, **{unit: steps}))
-        scene.raw.setdefault("train", {})[unit] = steps
     check_seeds(scene, run, seeds, resume=resume)
     if seeds > 1:
         result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)

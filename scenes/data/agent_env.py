@@ -7,7 +7,7 @@ import numpy as np
 from scenes.build.agents import scene_world
 from scenes.build.devices import chosen_device
 from scenes.build.perceptions import build_perception, perception_config, scene_vocabulary, told_by
-from scenes.data.generated_starts import generated_starts, reset_sampler
+from scenes.build.samplers import reset_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
@@ -32,7 +32,11 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
         FieldError, CheckpointError: if world or perception are not as the scene says.
     """
     feeding = [i for i, table in enumerate(scene.perception) if table.feed == "agent"]
+    if not feeding and reset_sampler(scene) is None:
+        return scene_world(scene)
     if not feeding:
+        from scenes.data.generated_starts import generated_starts
+
         return generated_starts(scene, scene_world(scene))
     where = f"{scene.source.name}, [[perception]] number {feeding[-1]}"
     if len(feeding) > 1:

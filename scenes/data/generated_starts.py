@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scenes.build.samplers import own_options, sampler_config
+from scenes.build.samplers import own_options, reset_sampler, sampler_config
 from scenes.data.sampler_data import build_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import SamplerModel, WorldConfig
@@ -16,14 +16,6 @@ from sim.starts import Started, Starts
 
 PROPOSED = 8  # states that are sampled together
 VELOCITY = 5e-3  # m/s, rad/s: deviation of the velocities, of which poses say nothing
-
-
-def reset_sampler(scene: Scene) -> int | None:
-    """Number of the scene's sampler with ``feed = "reset"``; None if there is none."""
-    numbers = [i for i, table in enumerate(scene.sampler) if table.feed == "reset"]
-    if len(numbers) > 1:
-        raise SceneError(f'{scene.source.name}: only one [[sampler]] can have feed = "reset"')
-    return numbers[0] if numbers else None
 
 
 def generated_starts(scene: Scene, config: WorldConfig) -> WorldConfig:

@@ -108,7 +108,7 @@ def train_seeds(
 
 def reseeded(scene: Scene, seed: int) -> Scene:
     """A copy of the scene with another seed."""
-    return replace(scene, seed=seed, raw=scene.raw | {"seed": seed})
+    return replace(scene, seed=seed)
 
 
 def together(folder: Path, done: Sequence[Trained]) -> Trained:

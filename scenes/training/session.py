@@ -208,9 +208,10 @@ class Session:
 
     def _announce_changes(self, steps_done: int) -> None:
         """Say what is changed where a run goes on; `_save` keeps it with the first state that it led to."""
-        scene = self.scene.toml()
-        before = (self.run.folder / "scene.toml").read_text("utf-8")
-        changed = differences(tomllib.loads(before), tomllib.loads(scene))
+        scene, file = self.scene.toml(), self.run.folder / "scene.toml"
+        before = file.read_text("utf-8")
+        # Of the file read and written anew: what it left to a default is no difference.
+        changed = differences(tomllib.loads(load_scene(str(file)).toml()), tomllib.loads(scene))
         if not changed:
             return
         line = f"from step {steps_done:,} on: {', '.join(changed)}"

@@ -9,9 +9,6 @@ from typing import Any, Protocol
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
 from scenes.schema import Scene
-from scenes.training.agents import AgentTrainee
-from scenes.training.perceptions import PerceptionTrainee
-from scenes.training.samplers import SamplerTrainee
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card
 
@@ -54,7 +51,7 @@ class Trainee(Protocol):
 
 
 def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
-    """Build the trainee of a scene.
+    """Build the trainee of a scene; the modules of other kinds of trainees are not imported.
 
     Args:
         scene: trains its first perception, where that has ``feed = "overlay"``, or its first sampler, where
@@ -66,7 +63,13 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
         SceneError, CheckpointError: if the request is wrong.
     """
     if trains_perception(scene):
+        from scenes.training.perceptions import PerceptionTrainee
+
         return PerceptionTrainee(scene, device, start_from)
     if trains_sampler(scene):
+        from scenes.training.samplers import SamplerTrainee
+
         return SamplerTrainee(scene, device, start_from)
+    from scenes.training.agents import AgentTrainee
+
     return AgentTrainee(scene, device, start_from)

@@ -13,6 +13,7 @@ from scenes.schema import Scene, SceneError
 from scenes.watching.live_metrics import live_metrics
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
+from sim.viewer.contract.gesture import Offer
 from sim.viewer.contract.moment import Seen
 from supervised.data.views import LabelSource, only
 from supervised.metrics.grading import Kind
@@ -151,9 +152,9 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
-    def changeable(self) -> bool:
-        """Whether `next_origin` changes anything: it leaves an agent's observations alone."""
-        return bool(self._eyes)
+    def offers(self) -> frozenset[Offer]:
+        """Percepts if any look; origins that can be changed, unless only the agent lives on percepts."""
+        return frozenset({Offer.PERCEPTS} if len(self) else set()) | ({Offer.ORIGIN} if self._eyes else set())
 
     def next_origin(self) -> None:
         """Switch all overlays to the next origin: truth, model, and noisy truth where that applies to any.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 from command_line import answer, refusal
@@ -119,7 +123,7 @@ def test_runs_that_live_on_different_origins_are_not_compared(hopper, run, tmp_p
 
 def test_the_audience_sees_the_very_things_that_the_agent_lives_on(hopper, run):
     show = SceneShow(load_scene(hopper), device="cpu", run=run, most_worlds=1)
-    world = show._worlds.envs[0]
+    world = show.worlds.envs[0]
     moment = show.start(3)
     for _ in range(20):
         (seen,) = moment.seen
@@ -131,7 +135,7 @@ def test_the_audience_sees_the_very_things_that_the_agent_lives_on(hopper, run):
 
 def test_what_it_lives_on_lies_over_the_audiences_picture_until_that_is_turned(hopper, run):
     show = SceneShow(load_scene(hopper, ["perception.0.origin=truth"]), device="cpu", run=run, most_worlds=1)
-    world = show._worlds.envs[0]
+    world = show.worlds.envs[0]
     show.start(0)
     show.touch(Gesture("resize", 300, 200))
     moment = show.look()
@@ -216,3 +220,30 @@ def test_a_scene_about_an_agent_is_trained_only_when_the_agent_is(pong):
     eyes = f"perception.0.checkpoint={shipped}"
     assert not is_trained(load_scene(pong, [eyes]))
     assert is_trained(load_scene(pong, [eyes, f"agent.checkpoint={pixels}"]))
+
+
+def test_an_agent_on_its_world_alone_imports_no_sampler():
+    """It is trained, scored and watched where `generative` and what that needs cannot be imported."""
+    code = """
+        import sys
+        sys.modules |= dict.fromkeys(("generative", "diffusers", "zuko"))  # importing one of them fails
+        from pathlib import Path
+        from scenes.build.agents import build_policy
+        from scenes.data.agent_env import agent_env
+        from scenes.evaluation import agents as evaluation
+        from scenes.schema import load_scene
+        from scenes.training import session
+        from scenes.training.trainee import trainee_of
+        from scenes.watching.playlist import show_of
+        scene = load_scene("cartpole", ["agent.network=mlp"])
+        worlds = (config := agent_env(scene, "cpu")).make_batch(1, 0)
+        build_policy(scene, worlds, config, "cpu")
+        trainee_of(scene, "cpu", None).close()
+        show = show_of(scene, device="cpu", attended=False)
+        print(show.start(0).pictures[0].shape)
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(400, 600, 3)\n"

@@ -187,6 +187,16 @@ def test_a_run_goes_on_as_what_it_is_and_says_what_is_changed(capsys):
     assert load_scene("r/scene.toml").agent.fields["gamma"] == 0.9, "it stays changed"
 
 
+def test_a_runs_scene_that_leaves_defaults_out_goes_on_unchanged(capsys):
+    answer(capsys, "train", "cartpole", "--run", "r", "--steps", "32", *CHEAP)
+    file = Path("r/scene.toml")
+    written = file.read_text()
+    file.write_text(written.replace("fps = 60\n", "").replace("evaluate_every = 0\n", ""))
+    assert file.read_text() != written
+    assert main(["train", "cartpole", "--run", "r", "--resume", "--steps", "64"]) == 0
+    assert "from step 32 on: train.env_steps = 64 (was 32)\n" in capsys.readouterr().err
+
+
 def test_a_run_stands_for_its_newest_checkpoint(capsys):
     run = answer(capsys, "train", "cartpole", "--run", "r", "--steps", "96", *CHEAP)
     newest = str(Path("r/checkpoints") / str(run["env_steps"]))

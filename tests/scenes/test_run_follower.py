@@ -165,12 +165,12 @@ def test_weights_of_another_shape_leave_those_that_play(run, shows):
     put(run, 100)
     show = shows(run)
     show.start(0)
-    before = show._policy.weights()
+    before = show.live_agent.policy.weights()
     weights = load_checkpoint(SOURCE).weights
     last = sorted(weights)[-1]
     put(run, 200, {name: w + 1 for name, w in weights.items()} | {last: np.zeros((3, 3), np.float32)})
     until(lambda: "does not fit" in show.step(None).learning.message)
-    for name, array in show._policy.weights().items():
+    for name, array in show.live_agent.policy.weights().items():
         np.testing.assert_array_equal(array, before[name])
     assert show.step(None).learning.checkpoint == "100"
 
@@ -183,11 +183,11 @@ def test_the_agent_changes_in_the_middle_of_a_game(run, shows):
     first = show.start(0)
     assert first.decision.probabilities[0] == pytest.approx([0.5, 0.5])
     put(run, 200)
-    until(lambda: show._follower._fresh is not None)
+    until(lambda: show.live_agent._follower._fresh is not None)
     moment = show.step(None)
     assert moment.length[0] == 1 and moment.learning.checkpoint == "200"
     scene = load_scene("cartpole")
-    policy, _ = build_policy(scene, show._worlds, scene_world(scene), "cpu", run / "checkpoints" / "200")
+    policy, _ = build_policy(scene, show.worlds, scene_world(scene), "cpu", run / "checkpoints" / "200")
     expected = policy.act(show._obs, show._info)[0].probabilities
     np.testing.assert_array_equal(moment.decision.probabilities, expected)
     assert abs(expected[0, 0] - 0.5) > 0.01
@@ -223,7 +223,7 @@ def test_the_last_listing_follows_and_the_others_hold(run):
     states = []
     for listing in found.checkpoints():
         show = listing.make()
-        states.append((show._follower.learning.checkpoint, show._follower.learning.following))
+        states.append((show.live_agent.learning.checkpoint, show.live_agent.learning.following))
         show.close()
     assert states == [("100", False), ("200", True)]
 
@@ -251,7 +251,14 @@ def test_headless_follows_as_well(run, shows):
 def test_a_recording_does_not_wait_and_a_folder_that_is_no_run_is_refused(run, tmp_path):
     with pytest.raises(SceneError, match=r"no checkpoint yet; .* watch in a window"):
         watch_verb(
-            load_scene("cartpole"), device="cpu", person=False, run=run, headless=True, frames=5, record=None
+            load_scene("cartpole"),
+            device="cpu",
+            person=False,
+            run=run,
+            headless=True,
+            frames=5,
+            record=None,
+            overwrite=False,
         )
     check_run(run, waits=True)
     with pytest.raises(SceneError, match="no such folder"):

@@ -63,7 +63,7 @@ def test_chess_names_only_legal_moves_the_chosen_one_among_them(tmp_path, shows)
     (chosen,) = [choice.name for choice in options.shown if choice.chosen]
     assert options.measure == "probability" and options.shown[0].value == pytest.approx(0.05)
     show.step(None)
-    assert show._easel._game.board.fullmove_number == 2
+    assert show.worlds.renderers[0]._game.board.fullmove_number == 2
     game = chess.pgn.read_game(io.StringIO(show.touch(Gesture("save")).document[1]))
     assert game.next().san() == chosen
     assert isinstance(show, Interactive) and Offer.POINT in show.offers
@@ -85,7 +85,7 @@ def test_the_end_of_a_game_is_shown_before_the_next_begins(tmp_path, shows):
     show = staged(tmp_path, 'use = "chess"\nfen = "7k/5Q2/6K1/8/8/8/8/8 w - - 0 1"\nreward = "outcome"')
     shows.append(show)
     show.start(0)
-    mate = show._easel._game.action("f7g7")
+    mate = show.worlds.renderers[0]._game.action("f7g7")
     ended = show.step(mate)
     assert ended.caption == "White wins: checkmate" and ended.options.shown == ()
     assert ended.score[0] == 1.0 and ended.length[0] == 1 and ended.episodes[0].score == 1.0
@@ -132,7 +132,7 @@ def test_steps_that_nobody_looks_at_are_not_drawn_where_drawing_is_dear(tmp_path
     show = staged(tmp_path, 'use = "walker/hopper"\nwidth = 96\nheight = 64')
     shows.append(show)
     first = show.start(0)
-    show._drawing_seconds = 1.0
+    show.worlds.drawing_seconds = 1.0
     assert show.step(None, drawn=False).pictures is first.pictures
     assert show.step(None).pictures is not first.pictures
 
@@ -154,14 +154,14 @@ def test_other_worlds_are_drawn_when_they_are_looked_at_or_drawing_is_cheap(tmp_
     show = staged(tmp_path, 'use = "walker/hopper"\nwidth = 96\nheight = 64\nnum_envs = 3')
     shows.append(show)
     first = show.start(0)
-    draw, drawn = show._easel.draw, []
+    draw, drawn = show.worlds.renderers[0].draw, []
 
     def slow():
         time.sleep(0.003)
         drawn.append(0)
         return draw()
 
-    show._easel.draw = slow
+    show.worlds.renderers[0].draw = slow
     alone = show.step(None)
     assert alone.pictures[1] is first.pictures[1] and len(drawn) == 1
     assert show.touch(Gesture("grid", on=True)).redraw

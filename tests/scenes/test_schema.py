@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 
 from scenes.build.agents import scene_agent, scene_world
-from scenes.schema import SceneError, Train, load_scene, shipped_scenes
+from scenes.schema import SceneError, Train, load_scene, make_scene, shipped_scenes
 from sim.errors import RequestError
 
 WHOLE = """
@@ -79,6 +80,52 @@ def test_the_resolved_scene_loads_again_and_is_the_same(write, tmp_path):
     assert (again.seed, again.world, again.train) == (9, scene.world, scene.train)
     assert scene_agent(again) == scene_agent(scene)
     assert again.resolve(again.agent.checkpoint) == scene.resolve(scene.agent.checkpoint)
+
+
+def test_whatever_is_changed_of_a_scene_is_what_is_written(write, tmp_path):
+    scene = load_scene(write(WHOLE))
+    changed = replace(
+        scene,
+        seed=4,
+        agent=replace(scene.agent, fields=scene.agent.fields | {"gamma": 0.25}),
+        perception=(replace(scene.perception[0], smoothing=0.5, graded_by=None),),
+        train=replace(scene.train, env_steps=7),
+        view=replace(scene.view, fps=9),
+    )
+    again = load_scene(write(changed.toml(), "again.toml"))
+    for key in ("title", "seed", "world", "agent", "perception", "sampler", "train", "view"):
+        assert getattr(again, key) == getattr(absolute(changed), key), key
+    assert load_scene(str(again.source)).toml() == again.toml() == changed.toml()
+
+
+def absolute(scene):
+    """A scene whose checkpoints are named by their whole paths, as `toml` writes them."""
+
+    def whole(path):
+        return path and str(scene.resolve(path))
+
+    def table(one):
+        paths = ("checkpoint", "graded_by") if hasattr(one, "graded_by") else ("checkpoint",)
+        fields = {key: whole(value) if key == "teacher" else value for key, value in one.fields.items()}
+        return replace(one, fields=fields, **{key: whole(getattr(one, key)) for key in paths})
+
+    tables = {key: tuple(map(table, getattr(scene, key))) for key in ("perception", "sampler")}
+    return replace(scene, agent=scene.agent and table(scene.agent), **tables)
+
+
+@pytest.mark.parametrize("name", shipped_scenes())
+def test_every_shipped_scene_is_the_same_by_what_is_written_of_it(write, name):
+    scene = load_scene(name)
+    again = load_scene(write(scene.toml()))
+    assert again.toml() == scene.toml()
+    for key in ("world", "agent", "perception", "sampler", "train", "view"):
+        assert getattr(again, key) == getattr(absolute(scene), key), key
+
+
+def test_making_a_scene_leaves_what_a_file_says_as_it_was(tmp_path):
+    raw = {"title": "a", "agent": {"use": "ppo"}}
+    make_scene(raw, tmp_path / "a.toml", ["agent.gamma=0.5", "world.use=atari/pong"], seed=3)
+    assert raw == {"title": "a", "agent": {"use": "ppo"}}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_models_are_graded_by_what_is_held_out_from_their_own_seed():
     asked = []
 
     def grade(scene, run):
-        asked.append((scene.seed, scene.raw["seed"], run.name))
+        asked.append((scene.seed, tomllib.loads(scene.toml())["seed"], run.name))
         value = float(scene.seed)
         return {"metrics": {"ap": value}, "baseline": {"ap": 0.0}, "n": 10, "breakdown": {}, "ci95": {}}
 

@@ -1,0 +1,125 @@
+"""Staged worlds: the batch of worlds of a show, the renderer of each, and their pictures."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from scenes.schema import SceneError
+from sim.protocols import WorldConfig
+from sim.records import Array
+from sim.vector import EnvWorlds, Info
+from sim.viewer.contract.gesture import Answer, Gesture, InteractiveRenderer, Offer
+from sim.viewer.contract.moment import Readout
+
+CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to be scrubbed through
+#: Where gymnasium's own worlds keep what they draw on; closing one that has it ends all of pygame, and with
+#: it the window that another scene is shown in by then.
+OWN_SURFACES = {"screen", "window", "window_surface"}
+
+
+class PlainRenderer:
+    """Renderer of a world that has none of its own: draws ``render()`` and takes no gesture."""
+
+    offers: frozenset[Offer] = frozenset()
+    turns = False
+    asks: tuple[str, ...] = ()
+    caption = ""
+    readouts: tuple[Readout, ...] = ()
+
+    def __init__(self, world: gymnasium.Env[Any, Any]) -> None:
+        self._world = world
+
+    def note(self) -> None:
+        """Nothing to remember."""
+
+    def draw(self) -> Array:
+        """The world's own picture (H, W, 3) uint8."""
+        return np.asarray(self._world.render())
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Take nothing."""
+        return Answer()
+
+
+class StagedWorlds(EnvWorlds):
+    """N worlds with a renderer each, which notes how an episode ended before the next one begins.
+
+    Attributes:
+        renderers: N.
+        drawing_seconds: that the first world's last picture took.
+    """
+
+    renderers: tuple[InteractiveRenderer, ...] = ()
+    drawing_seconds = 0.0
+    _pictures: tuple[Array, ...] = ()
+
+    @classmethod
+    def open(cls, config: WorldConfig, count: int, seed: int) -> StagedWorlds:
+        """`count` worlds of a configuration, all of one seed.
+
+        Raises:
+            SceneError: if the world has no picture.
+        """
+        worlds = cls([lambda: config.make(seed) for _ in range(count)], seed)
+        if worlds.envs[0].render_mode != "rgb_array":
+            worlds.close()
+            raise SceneError(f"{config.name} has no picture to show: it does not render to rgb_array")
+        worlds.renderers = tuple(
+            world.get_wrapper_attr("easel")() if world.has_wrapper_attr("easel") else PlainRenderer(world)
+            for world in worlds.envs
+        )
+        return worlds
+
+    def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
+        result = super()._step_rows(actions)
+        self.note()
+        return result
+
+    def note(self) -> None:
+        """Let every renderer copy its world's present state."""
+        for renderer in self.renderers:
+            renderer.note()
+
+    @property
+    def cheap(self) -> bool:
+        """Whether drawing takes so little that pictures are drawn although nobody looks."""
+        return self.drawing_seconds < CHEAP
+
+    def pictures(self, *, grid: bool) -> tuple[Array, ...]:
+        """N pictures (H, W, 3) uint8.
+
+        Args:
+            grid: whether all are looked at; if not, and drawing is dear, the others' are their last ones.
+        """
+        begun = time.perf_counter()
+        first = self.renderers[0].draw()
+        self.drawing_seconds = time.perf_counter() - begun
+        if self._pictures and not grid and self.drawing_seconds > CHEAP:
+            others = self._pictures[1:]
+        else:
+            others = tuple(renderer.draw() for renderer in self.renderers[1:])
+        self._pictures = (first, *others)
+        return self._pictures
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Give a gesture to the first world's renderer, and to the others what moves all cameras alike."""
+        answer = self.renderers[0].touch(gesture)
+        if gesture.kind == "resize":  # the others are only seen in the grid
+            columns = math.ceil(math.sqrt(self.num_envs))
+            gesture = Gesture("resize", gesture.x // columns, gesture.y // columns)
+        if gesture.kind in ("orbit", "zoom", "follow", "flip", "resize"):
+            for renderer in self.renderers[1:]:
+                renderer.touch(gesture)
+        return answer
+
+    def close(self, **kwargs: Any) -> None:
+        """Close the worlds, and only them: what pygame draws on elsewhere stays open."""
+        for world in self.envs:
+            for name in OWN_SURFACES & vars(world.unwrapped).keys():
+                setattr(world.unwrapped, name, None)
+        super().close(**kwargs)
