@@ -10,10 +10,11 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 import tempfile  # noqa: E402
 
-#: Data sets made by one test serve the next, and the user's own are left alone.
-_cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
-os.environ["PLAYFIELD_CACHE"] = _cache.name
-os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = _cache.name
+#: Data sets made by one test serve the next, in both of pytest's processes; the user's own are left alone.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _cache = tempfile.TemporaryDirectory(prefix="playfield-tests-")
+    os.environ["PLAYFIELD_CACHE"] = _cache.name
+    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = _cache.name
 
 import gymnasium  # noqa: E402
 import numpy as np  # noqa: E402
