@@ -25,8 +25,9 @@ from torch import Tensor
 
 from agents.memory import check_batch
 from agents.networks import NETWORKS, network_for
-from agents.q_policy import QPolicy, best_actions, falling
+from agents.q_policy import QPolicy, best_actions
 from agents.replay import Batch, Priorities, Replay
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
@@ -328,7 +329,7 @@ class DQNLearner(QPolicy):
         """The current probability of random actions."""
         config = self.config
         share = self._env_steps / max(1, config.epsilon_steps)
-        return falling(config.epsilon_start, config.epsilon_end, share)
+        return linear_schedule(config.epsilon_start, config.epsilon_end, share)
 
     def _update(self, share: float) -> Tensor:
         """One gradient step; returns loss, mean Q and gradient norm, still on the device."""
@@ -337,7 +338,7 @@ class DQNLearner(QPolicy):
         if self._priorities is None:
             batch = self._replay.sample(config.batch_size, self._generator)
         else:
-            beta = config.priority_beta + (1 - config.priority_beta) * min(1.0, share)
+            beta = linear_schedule(config.priority_beta, 1.0, share)
             batch = self._priorities.sample(config.batch_size, beta, self._generator)
         figures, error = self._gradient_step(batch)
         self._updates += 1

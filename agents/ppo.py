@@ -28,6 +28,7 @@ from agents.networks import NETWORKS, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
@@ -374,12 +375,3 @@ def normalized(advantage: Tensor) -> Tensor:
     if len(advantage) < 2:
         return advantage
     return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-
-
-def linear_schedule(start: float, end: float | None, share: float) -> float:
-    """Linear schedule from `start` to `end` as `share` goes from 0 to 1; constant where `end` is None.
-
-    >>> straight(0.2, 0.1, 0.5), straight(0.2, None, 0.5)
-    (0.15000000000000002, 0.2)
-    """
-    return start if end is None else end + (start - end) * (1 - share)

@@ -31,8 +31,9 @@ from torch import Tensor
 from agents.memory import check_rollout
 from agents.memory_format import stack, take
 from agents.networks import NETWORKS, network_for
-from agents.q_policy import QPolicy, best_actions, best_values, falling
+from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance, generalized_advantage
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches, radam
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
@@ -215,10 +216,10 @@ class PQNLearner(QPolicy):
         obs, info = worlds.reset() if state is None else worlds.restore(state)
         while not budget.spent(self._env_steps, self._updates):
             share = budget.share(self._env_steps, self._updates)
-            epsilon = falling(
+            epsilon = linear_schedule(
                 config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
             )
-            rate = falling(config.learning_rate, config.learning_rate_end, share)
+            rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
             with autocast_cache(self.device, self._half):
                 rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
             metrics = self._update(rollout, rate)

@@ -134,8 +134,3 @@ def best_values(q: Tensor, mask: Tensor | None) -> Tensor:
         return q.amax(1)
     best = q.masked_fill(~mask, -torch.inf).amax(1)
     return torch.where(mask.any(1), best, 0.0)
-
-
-def falling(start: float, end: float, share: float) -> float:
-    """Linear schedule from `start` to `end` as `share` goes from 0 to 1, and `end` from then on."""
-    return start + (end - start) * min(1.0, share)

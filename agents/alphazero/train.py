@@ -33,7 +33,7 @@ from agents.alphazero.tree import Node, Tree, make_roots, simulate
 from agents.memory import check_batch, check_search, observation_bytes
 from agents.networks import NETWORKS
 from agents.policy import ActorCriticLearner
-from agents.q_policy import falling
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.errors import RequestError
 from sim.machine import check_memory
@@ -276,7 +276,7 @@ class AlphaZeroLearner(ActorCriticLearner):
                 )
             metrics = {"positions": float(len(self._memory))}
             if len(self._memory) >= config.minibatch_size:
-                rate = falling(config.learning_rate, config.learning_rate_end, share)
+                rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
                 metrics |= self._update(
                     boards, rate, round(plies * config.num_epochs / config.minibatch_size)
                 )

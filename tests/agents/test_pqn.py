@@ -8,7 +8,7 @@ import torch
 
 from agents.evaluate import evaluate
 from agents.pqn import PQN, Rollout
-from agents.q_policy import best_values, falling
+from agents.q_policy import best_values
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 
@@ -69,7 +69,6 @@ def test_epsilon_and_learning_rate_fall_in_a_straight_line_with_the_budget():
     told = [progress.metrics for progress in agent.learn(worlds, Budget(updates=4))]
     assert [m["epsilon"] for m in told] == pytest.approx([0.9, 0.5, 0.1, 0.1])
     assert [m["learning_rate"] / config.learning_rate for m in told] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert falling(1.0, 0.0, 7.0) == 0.0
 
 
 def test_every_hidden_layer_is_normalised():
