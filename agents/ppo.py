@@ -12,7 +12,6 @@ autocast; weights, losses and the optimiser stay float32.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -24,12 +23,13 @@ from torch import Tensor
 
 from agents.memory import check_rollout
 from agents.memory_format import stack, take
-from agents.networks import NETWORKS, network_for
+from agents.networks import NetworkName, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance, generalized_advantage
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.precision import autocast_cache
@@ -42,25 +42,25 @@ TOLD = ("reward", "terminated", "truncated")  # the results of a step beside the
 
 
 @dataclass(frozen=True)
-class PPO:
+class PPO(Validated):
     """Configuration of the ``ppo`` agent, scene keys; defaults of Schulman et al. 2017 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed
-    learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # linear decay to it over the budget
-    num_steps: int = 128  # per environment and update
-    num_epochs: int = 4
-    minibatch_size: int = 256  # at most: a rollout is shared out as evenly as can be
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_coef: float = 0.1
-    clip_coef_end: float | None = None  # linear schedule as well; None: constant
-    ent_coef: float = 0.01
-    ent_coef_end: float | None = None  # the same
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    learning_rate: PositiveFloat = 2.5e-4
+    learning_rate_end: NonNegativeFloat = 0.0  # linear decay to it over the budget
+    num_steps: PositiveInt = 128  # per environment and update
+    num_epochs: PositiveInt = 4
+    minibatch_size: PositiveInt = 256  # at most: a rollout is shared out as evenly as can be
+    gamma: UnitInterval = 0.99
+    gae_lambda: UnitInterval = 0.95
+    clip_coef: NonNegativeFloat = 0.1
+    clip_coef_end: NonNegativeFloat | None = None  # linear schedule as well; None: constant
+    ent_coef: NonNegativeFloat = 0.01
+    ent_coef_end: NonNegativeFloat | None = None  # the same
+    vf_coef: NonNegativeFloat = 0.5
+    max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     normalize_observations: bool = False  # by running mean and deviation; for vectors
@@ -68,30 +68,6 @@ class PPO:
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: the mode instead of a sample
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("num_steps", "num_epochs", "minibatch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        for name in (
-            "learning_rate_end", "clip_coef", "clip_coef_end", "ent_coef", "ent_coef_end", "vf_coef",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {value}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""

@@ -18,10 +18,9 @@ in play nor in the bootstrap; a truncated episode still bootstraps from its fina
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -30,11 +29,12 @@ from torch import Tensor
 
 from agents.memory import check_rollout
 from agents.memory_format import stack, take
-from agents.networks import NETWORKS, network_for
+from agents.networks import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance, generalized_advantage
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches, radam
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished, lives_lost
 from supervised.precision import autocast_cache
@@ -53,56 +53,34 @@ FIGURES = ("loss", "q_value", "grad_norm")
 
 
 @dataclass(frozen=True)
-class PQN:
+class PQN(Validated):
     """Configuration of the ``pqn`` agent, scene keys; defaults of Gallici et al. 2024 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed; always with
-    # layer normalisation
+    network: NetworkName | None = (
+        None  # see agents.networks; unless set, by what is observed; with layer norm
+    )
     dueling: bool = False  # Wang et al. 2016: Q = V + A − mean A
-    learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # linear decay to it over the budget
-    num_steps: int = 32  # per environment and update
-    num_epochs: int = 2
-    minibatch_size: int = 128  # at most: a rollout is shared out as evenly as can be
-    gamma: float = 0.99
-    q_lambda: float = 0.65
-    epsilon_start: float = 1.0
-    epsilon_end: float = 0.001
-    epsilon_share: float = 0.1  # of the budget, over which ε decays linearly
-    epsilon_play: float = 0.001  # when watched and scored
-    max_grad_norm: float = 10.0
-    ema: float = 0.0  # decay, per update, of the averaged weights that are saved; 0: the newest are saved
+    learning_rate: PositiveFloat = 2.5e-4
+    learning_rate_end: NonNegativeFloat = 0.0  # linear decay to it over the budget
+    num_steps: PositiveInt = 32  # per environment and update
+    num_epochs: PositiveInt = 2
+    minibatch_size: PositiveInt = 128  # at most: a rollout is shared out as evenly as can be
+    gamma: UnitInterval = 0.99
+    q_lambda: UnitInterval = 0.65
+    epsilon_start: UnitInterval = 1.0
+    epsilon_end: UnitInterval = 0.001
+    epsilon_share: UnitInterval = 0.1  # of the budget, over which ε decays linearly
+    epsilon_play: UnitInterval = 0.001  # when watched and scored
+    max_grad_norm: PositiveFloat = 10.0
+    # Decay, per update, of the averaged weights that are saved; 0: the newest are saved.
+    ema: Annotated[float, Range(ge=0, lt=1)] = 0.0
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("num_steps", "num_epochs", "minibatch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in (
-            "gamma", "q_lambda", "epsilon_start", "epsilon_end", "epsilon_share", "epsilon_play",
-        ):  # fmt: skip
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
-        if not 0 <= self.learning_rate_end < math.inf:
-            raise ValueError(f"learning_rate_end must not be below 0, not {self.learning_rate_end}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PQN:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""

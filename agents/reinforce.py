@@ -12,7 +12,6 @@ unbiased too, with a much higher variance: compare the two on the same scene.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -22,48 +21,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.networks import NETWORKS, network_for
+from agents.networks import NetworkName, network_for
 from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress
 from sim.vector import Worlds, ended_episode
 from supervised.tensors import NonFiniteError, Precision
 
 
 @dataclass(frozen=True)
-class Reinforce:
+class Reinforce(Validated):
     """Configuration of the ``reinforce`` agent; its fields are scene keys."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed
-    learning_rate: float = 3e-3
-    gamma: float = 0.99
+    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    learning_rate: PositiveFloat = 3e-3
+    gamma: UnitInterval = 0.99
     baseline: bool = True  # subtract a learned value from each return
     normalize: bool = True  # standardise returns minus baseline over the batch
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
-    max_steps: int = 1000  # longer episodes are cut here in training
+    ent_coef: NonNegativeFloat = 0.0
+    vf_coef: NonNegativeFloat = 0.5
+    max_grad_norm: PositiveFloat = 0.5
+    max_steps: PositiveInt = 1000  # longer episodes are cut here in training
     precision: Precision = "auto"
     greedy: bool = False  # when watched and scored: the mode instead of a sample
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("learning_rate", "max_grad_norm", "max_steps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be in [0, 1], not {self.gamma}")
-        for name in ("ent_coef", "vf_coef"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> Reinforce:
         """Return itself: an update is one episode a world, and early episodes are short."""

@@ -10,7 +10,7 @@ from agents.catalog import AGENTS
 from sim.catalog import load, make_worlds
 from sim.conformance import check_policy
 from sim.errors import RequestError
-from sim.fields import construct
+from sim.fields import construct, field_ranges
 from sim.protocols import Learner, LearnerConfig
 from sim.records import Budget, Segment
 from sim.storage.states import read_state, write_state
@@ -87,6 +87,20 @@ def test_agents_refuse_a_world_that_they_cannot_play(name, world):
 LEARNERS = [
     (name, world) for name, world in PAIRS if isinstance(load(AGENTS, name, "agent")(), LearnerConfig)
 ]
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_number_of_a_config_has_a_range_that_its_default_keeps(name):
+    config = load(AGENTS, name, "agent")()
+    numbers = {key for key, value in vars(config).items() if type(value) in (int, float)}
+    ranges = field_ranges(type(config))
+    assert numbers <= set(ranges)
+    for key in numbers:  # a finite lower bound, which -1e9 is below
+        with pytest.raises(ValueError, match=rf"^{key} must .*, not -1000000000"):
+            type(config)(**{key: -(10**9)})
+    if "network" in vars(config):
+        with pytest.raises(ValueError, match='^network must be one of .*mlp.*, not "huge"$'):
+            type(config)(network="huge")
 
 
 def test_all_but_two_agents_learn():
