@@ -75,9 +75,7 @@ class DQN(Validated):
     priority_beta: UnitInterval = 0.4  # rises to 1 as the budget is spent
     quantiles: PositiveInt = 1  # 1: the mean alone; 200 in Dabney et al. 2018
     max_grad_norm: PositiveFloat = 10.0
-    adam_epsilon: PositiveFloat = (
-        1e-8  # 1.5e-4 in Hessel et al. 2018: too large for budgets of a few million steps
-    )
+    adam_epsilon: PositiveFloat = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for a few million steps
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
@@ -147,6 +145,8 @@ def of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
 class DQNLearner(QPolicy):
     """DQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
+    name = "dqn"
+
     def __init__(
         self,
         config: DQN,
@@ -156,17 +156,13 @@ class DQNLearner(QPolicy):
         device: str,
     ) -> None:
         super().__init__(
-            "dqn",
-            config.network or network_for(observation_space),
-            config.precision,
+            config,
             observation_space,
             action_space,
             seed=seed,
             device=device,
-            epsilon_play=config.epsilon_play,
-            dueling=config.dueling,
-            quantiles=config.quantiles,
             layer_norm=config.layer_norm,
+            quantiles=config.quantiles,
         )
         self.config = config
         self.target = self.new_network()

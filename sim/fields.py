@@ -115,7 +115,8 @@ class Validated:
         Raises:
             ValueError: naming the first field that is outside, its range and its value.
         """
-        for name, ranges in field_ranges(type(self)).items():
+        kind: Any = type(self)
+        for name, ranges in field_ranges(kind).items():
             value = getattr(self, name)
             for allowed in ranges if value is not None else ():
                 refusal = allowed.refusal(value)

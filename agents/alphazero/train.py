@@ -84,9 +84,7 @@ class AlphaZero(Validated):
     minibatch_size: PositiveInt = 256
     buffer_size: PositiveInt = 50_000  # positions of the newest finished games
     gamma: UnitInterval = 1.0  # a ply
-    td_lambda: UnitInterval = (
-        1.0  # of value targets; 1: the game's outcome, below 1 values of searches are mixed in
-    )
+    td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
     precision: Precision = "auto"
@@ -151,15 +149,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(
-            config.network,
-            config.precision,
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            learning_rate=config.learning_rate,
-        )
+        super().__init__(config, observation_space, action_space, seed=seed, device=device)
         with torch.no_grad():  # values start near 0, or the first searches would follow noise
             self.actor_critic.value.weight.mul_(FIRST_VALUE)
         self.config = config

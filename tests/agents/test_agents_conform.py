@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
+from rollouts import collected
 
 from agents.catalog import AGENTS
 from sim.catalog import load, make_worlds
@@ -251,11 +252,9 @@ def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
         worlds.step = noted
         config = cls(network="small", num_steps=400, minibatch_size=32, life_loss_ends=wish)
         agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-        given = (1.0,) if name == "pqn" else ()
-        obs, info = worlds.reset()
-        rollout, _, _, episodes = agent._collect(worlds, obs, info, *given)
-        ends[wish], games[wish] = rollout.terminated.numpy(), [episode.score for episode in episodes]
-    lost = np.diff(np.stack([info["lives"], *lives]), axis=0) < 0
+        rollout = collected(agent, worlds)
+        ends[wish], games[wish] = rollout.terminated.numpy(), [e.score for e in rollout.episodes]
+    lost = np.diff(np.stack([worlds.reset(seed=3)[1]["lives"], *lives]), axis=0) < 0
     assert games[True] == games[False] and len(games[True]) >= 2, "the same games are played to their ends"
     assert lost.sum() >= 8
     np.testing.assert_array_equal(ends[True], ends[False] | lost)
