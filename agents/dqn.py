@@ -13,7 +13,6 @@ play nor in the bootstrap; a truncated episode still bootstraps from its final o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -24,10 +23,12 @@ import torch
 from torch import Tensor
 
 from agents.memory import check_batch
-from agents.networks import NETWORKS, network_for
-from agents.q_policy import QPolicy, best_actions, falling
+from agents.networks import NetworkName, network_for
+from agents.q_policy import QPolicy, best_actions
 from agents.replay import Batch, Priorities, Replay
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
+from sim.fields import NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
 from supervised.tensors import (
@@ -46,73 +47,51 @@ YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds c
 
 
 @dataclass(frozen=True)
-class DQN:
+class DQN(Validated):
     """Configuration of the ``dqn`` agent, scene keys; defaults of Mnih et al. 2015 where a CPU allows."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = (
         "network", "dueling", "layer_norm", "quantiles", "buffer_size", "n_step", "prioritized",
     )  # fmt: skip
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed
-    learning_rate: float = 1e-4
-    buffer_size: int = 100_000  # transitions; 1 M in the paper
-    batch_size: int = 32
-    learning_starts: int = 20_000  # env steps before the first gradient step
-    train_frequency: int = 4  # env steps per gradient step
-    target_frequency: int = 8_000  # env steps between copies of the network to the target
-    epsilon_start: float = 1.0
-    epsilon_end: float = 0.01
-    epsilon_steps: int = 250_000  # env steps of ε's linear decay
-    epsilon_play: float = 0.001  # when watched and scored (Dopamine's evaluation)
-    gamma: float = 0.99
+    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    learning_rate: PositiveFloat = 1e-4
+    buffer_size: PositiveInt = 100_000  # transitions; 1 M in the paper
+    batch_size: PositiveInt = 32
+    learning_starts: NonNegativeInt = 20_000  # env steps before the first gradient step
+    train_frequency: PositiveInt = 4  # env steps per gradient step
+    target_frequency: PositiveInt = 8_000  # env steps between copies of the network to the target
+    epsilon_start: UnitInterval = 1.0
+    epsilon_end: UnitInterval = 0.01
+    epsilon_steps: NonNegativeInt = 250_000  # env steps of ε's linear decay
+    epsilon_play: UnitInterval = 0.001  # when watched and scored (Dopamine's evaluation)
+    gamma: UnitInterval = 0.99
     double: bool = False
     dueling: bool = False
     layer_norm: bool = False  # Gallici et al. 2024: more stable values, larger learning rates
-    n_step: int = 1
+    n_step: PositiveInt = 1
     prioritized: bool = False
-    priority_alpha: float = 0.5  # Hessel et al. 2018, table 1
-    priority_beta: float = 0.4  # rises to 1 as the budget is spent
-    quantiles: int = 1  # 1: the mean alone; 200 in Dabney et al. 2018
-    max_grad_norm: float = 10.0
-    adam_epsilon: float = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for budgets of a few million steps
+    priority_alpha: UnitInterval = 0.5  # Hessel et al. 2018, table 1
+    priority_beta: UnitInterval = 0.4  # rises to 1 as the budget is spent
+    quantiles: PositiveInt = 1  # 1: the mean alone; 200 in Dabney et al. 2018
+    max_grad_norm: PositiveFloat = 10.0
+    adam_epsilon: PositiveFloat = 1e-8  # 1.5e-4 in Hessel et al. 2018: too large for a few million steps
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
-        """Refuse values out of range.
+        """Refuse values out of range, and batches that no buffer holds.
 
         Raises:
             ValueError: naming the field.
         """
-        for name in (
-            "buffer_size",
-            "batch_size",
-            "train_frequency",
-            "target_frequency",
-            "n_step",
-            "quantiles",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        super().__post_init__()
         if self.buffer_size < self.batch_size:
             raise ValueError(
                 f"buffer_size must be at least batch_size, {self.batch_size:,}, not {self.buffer_size:,}"
             )
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in (
-            "gamma", "epsilon_start", "epsilon_end", "epsilon_play", "priority_alpha", "priority_beta",
-        ):  # fmt: skip
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        for name in ("learning_starts", "epsilon_steps"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> DQN:
         """Configuration with the same work a step from the start and a small replay, to estimate speed."""
@@ -166,6 +145,8 @@ def of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
 class DQNLearner(QPolicy):
     """DQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
+    name = "dqn"
+
     def __init__(
         self,
         config: DQN,
@@ -175,17 +156,13 @@ class DQNLearner(QPolicy):
         device: str,
     ) -> None:
         super().__init__(
-            "dqn",
-            config.network or network_for(observation_space),
-            config.precision,
+            config,
             observation_space,
             action_space,
             seed=seed,
             device=device,
-            epsilon_play=config.epsilon_play,
-            dueling=config.dueling,
-            quantiles=config.quantiles,
             layer_norm=config.layer_norm,
+            quantiles=config.quantiles,
         )
         self.config = config
         self.target = self.new_network()
@@ -328,7 +305,7 @@ class DQNLearner(QPolicy):
         """The current probability of random actions."""
         config = self.config
         share = self._env_steps / max(1, config.epsilon_steps)
-        return falling(config.epsilon_start, config.epsilon_end, share)
+        return linear_schedule(config.epsilon_start, config.epsilon_end, share)
 
     def _update(self, share: float) -> Tensor:
         """One gradient step; returns loss, mean Q and gradient norm, still on the device."""
@@ -337,7 +314,7 @@ class DQNLearner(QPolicy):
         if self._priorities is None:
             batch = self._replay.sample(config.batch_size, self._generator)
         else:
-            beta = config.priority_beta + (1 - config.priority_beta) * min(1.0, share)
+            beta = linear_schedule(config.priority_beta, 1.0, share)
             batch = self._priorities.sample(config.batch_size, beta, self._generator)
         figures, error = self._gradient_step(batch)
         self._updates += 1

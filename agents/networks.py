@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeAlias, TypeVar
+from typing import Annotated, TypeAlias, TypeVar
 
 import gymnasium
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from agents.memory_format import channels_last, fold, fold_kernel
 from sim.errors import RequestError
+from sim.fields import OneOf
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -38,6 +39,7 @@ MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
 BOARD = {"board": 64, "board32": 32}  # channels
 BOARD_BLOCKS = 4
 NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
+NetworkName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
 
 
 class NetworkError(RequestError, ValueError):

@@ -1,40 +1,82 @@
-"""Actor-critic policy and learner base class of PPO, REINFORCE and AlphaZero."""
+"""Base class of the actor-critic learners PPO, REINFORCE and AlphaZero: policy, optimiser, exact resume."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 import torch
 from torch import Tensor, nn
 
 from agents.heads import Head, head_for
-from agents.networks import MLP, ActorCritic
+from agents.networks import MLP, ActorCritic, network_for
 from agents.normalize import ReturnScale, RunningMoments
+from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
-from supervised.base_model import WithWeights
 from supervised.precision import in_half
-from supervised.tensors import Precision, on_device, optimizer_state, restore_optimizer
+from supervised.tensors import (
+    Precision,
+    from_arrays,
+    on_device,
+    optimizer_state,
+    restore_optimizer,
+    to_arrays,
+)
 
 
-class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
-    """Stochastic policy of an actor-critic network. Satisfies `sim.protocols.Policy`."""
+class ActorCriticConfig(Protocol):
+    """What the base class reads of a configuration."""
+
+    @property
+    def network(self) -> str | None:
+        """See `agents.networks`; None: by what is observed."""
+
+    @property
+    def precision(self) -> Precision:
+        """Of the network's arithmetic."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Of Adam, at first."""
+
+
+class ActorCriticLearner:
+    """Stochastic policy of an actor-critic network, with what learning it needs but the loop.
+
+    Satisfies `sim.protocols.Policy`; a learner adds `learn`, and what else its state holds.
+    """
 
     def __init__(
         self,
-        network: str,
-        precision: Precision,
+        config: ActorCriticConfig,
         observation_space: gymnasium.Space[Any],
         action_space: gymnasium.Space[Any],
         *,
         seed: int,
         device: str,
+        adam_epsilon: float = 1e-8,
         normalize_observations: bool = False,
         return_scale: ReturnScale | None = None,
     ) -> None:
+        """Initialise network, optimiser and generators.
+
+        Args:
+            config: names network, precision and learning rate.
+            observation_space: of one world.
+            action_space: of one world.
+            seed: of weights and sampling.
+            device: of the network.
+            adam_epsilon: Adam's ε.
+            normalize_observations: by their running moments.
+            return_scale: divides rewards, and so multiplies shown values.
+
+        Raises:
+            NetworkError: if the network does not fit the spaces.
+        """
+        network = config.network or network_for(observation_space)
         self.device = torch.device(device)
         self.head: Head = head_for(action_space)
         weights = torch.Generator().manual_seed(seed)
@@ -47,9 +89,16 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         self.network = nn.ModuleDict(parts).to(self.device)
         self.moments: RunningMoments | None = parts.get("observations")  # type: ignore[assignment]
         self.return_scale = return_scale
-        self._half = network not in MLP and in_half(precision, self.device)
+        self._half = network not in MLP and in_half(config.precision, self.device)
         self._acting = torch.Generator(self.device)
         self.seed(seed)
+        # Not the generator that `act` uses: watching and scoring must not change the training.
+        self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._optimizer = adam(self.network.parameters(), config.learning_rate, adam_epsilon)
+        self._env_steps = 0
+        self._updates = 0
+        self._worlds_state: State | None = None
+        self._worlds: Worlds | None = None
 
     def seed(self, seed: int) -> None:
         """Seed the generator that samples actions in `act`."""
@@ -95,41 +144,28 @@ class ActorCriticPolicy(WithWeights[nn.ModuleDict]):
         mask = info.get("action_mask")
         return None if mask is None else self.tensor(mask).bool()
 
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name: the content of a checkpoint."""
+        return to_arrays(self.network.state_dict())
 
-class ActorCriticLearner(ActorCriticPolicy):
-    """Base class of actor-critic learners: optimiser, generator, counters, and exact resume."""
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load weights from a checkpoint.
 
-    def __init__(
-        self,
-        network: str,
-        precision: Precision,
-        observation_space: gymnasium.Space[Any],
-        action_space: gymnasium.Space[Any],
-        *,
-        seed: int,
-        device: str,
-        learning_rate: float,
-        adam_epsilon: float = 1e-8,
-        normalize_observations: bool = False,
-        return_scale: ReturnScale | None = None,
-    ) -> None:
-        super().__init__(
-            network,
-            precision,
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            normalize_observations=normalize_observations,
-            return_scale=return_scale,
-        )
-        # Not the generator that `act` uses: watching and scoring must not change the training.
-        self._generator = torch.Generator(self.device).manual_seed(seed)
-        self._optimizer = adam(self.network.parameters(), learning_rate, adam_epsilon)
-        self._env_steps = 0
-        self._updates = 0
-        self._worlds_state: State | None = None
-        self._worlds: Worlds | None = None
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
+
+    def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
+        """Sample N actions for learning; see `agents.rollout.Actor`."""
+        parameters, value = self.forward(obs)
+        noise = self.head.noise(len(obs), self._generator)
+        action, log_prob = self.head.choose(parameters, mask, noise)
+        return Choice(self.head.to_world(action), value, action, log_prob)
+
+    def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
+        """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""
+        return self.forward(obs)[1]
 
     def state(self) -> State:
         """Network, optimiser, generator, counters and worlds."""

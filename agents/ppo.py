@@ -12,54 +12,53 @@ autocast; weights, losses and the optimiser stay float32.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gymnasium
-import numpy as np
 import torch
 from torch import Tensor
 
 from agents.memory import check_rollout
-from agents.memory_format import stack, take
-from agents.networks import NETWORKS, network_for
+from agents.memory_format import take
+from agents.networks import NetworkName, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
-from agents.returns import explained_variance, generalized_advantage
+from agents.returns import explained_variance
+from agents.rollout import Rollout, RolloutCollector
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches
-from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Info, Worlds, finished, lives_lost
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
+from sim.records import Budget, Progress, State
+from sim.vector import Worlds
 from supervised.precision import autocast_cache
 from supervised.tensors import NonFiniteError, Precision
 
 #: Metrics of every minibatch step: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
 
-TOLD = ("reward", "terminated", "truncated")  # the results of a step beside the observation
-
 
 @dataclass(frozen=True)
-class PPO:
+class PPO(Validated):
     """Configuration of the ``ppo`` agent, scene keys; defaults of Schulman et al. 2017 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed
-    learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # linear decay to it over the budget
-    num_steps: int = 128  # per environment and update
-    num_epochs: int = 4
-    minibatch_size: int = 256  # at most: a rollout is shared out as evenly as can be
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip_coef: float = 0.1
-    clip_coef_end: float | None = None  # linear schedule as well; None: constant
-    ent_coef: float = 0.01
-    ent_coef_end: float | None = None  # the same
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    learning_rate: PositiveFloat = 2.5e-4
+    learning_rate_end: NonNegativeFloat = 0.0  # linear decay to it over the budget
+    num_steps: PositiveInt = 128  # per environment and update
+    num_epochs: PositiveInt = 4
+    minibatch_size: PositiveInt = 256  # at most: a rollout is shared out as evenly as can be
+    gamma: UnitInterval = 0.99
+    gae_lambda: UnitInterval = 0.95
+    clip_coef: NonNegativeFloat = 0.1
+    clip_coef_end: NonNegativeFloat | None = None  # linear schedule as well; None: constant
+    ent_coef: NonNegativeFloat = 0.01
+    ent_coef_end: NonNegativeFloat | None = None  # the same
+    vf_coef: NonNegativeFloat = 0.5
+    max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     normalize_observations: bool = False  # by running mean and deviation; for vectors
@@ -67,30 +66,6 @@ class PPO:
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: the mode instead of a sample
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("num_steps", "num_epochs", "minibatch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        for name in (
-            "learning_rate_end", "clip_coef", "clip_coef_end", "ent_coef", "ent_coef_end", "vf_coef",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {value}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -141,21 +116,6 @@ def value_loss(value: Tensor, target: Tensor) -> Tensor:
 
 
 @dataclass
-class Rollout:
-    """Rollout of one update: `num_steps` steps of N worlds, time first."""
-
-    obs: Tensor  # (T, N, …)
-    action: Tensor  # (T, N) or (T, N, D)
-    log_prob: Tensor  # (T, N)
-    value: Tensor  # (T, N)
-    next_value: Tensor  # (T, N), of the final observation where an episode was truncated
-    reward: Tensor  # (T, N)
-    terminated: Tensor  # (T, N)
-    truncated: Tensor  # (T, N)
-    mask: Tensor | None  # (T, N, A)
-
-
-@dataclass
 class Batch:
     """Flattened rollout with advantages and value targets: B = T · N rows."""
 
@@ -180,6 +140,7 @@ class Batch:
     @classmethod
     def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> Batch:
         """Flatten time and worlds; `advantage` is (T, N)."""
+        assert rollout.log_prob is not None
         return cls(
             obs=rollout.obs.flatten(0, 1),
             action=rollout.action.flatten(0, 1),
@@ -202,13 +163,11 @@ class PPOLearner(ActorCriticLearner):
         device: str,
     ) -> None:
         super().__init__(
-            config.network or network_for(observation_space),
-            config.precision,
+            config,
             observation_space,
             action_space,
             seed=seed,
             device=device,
-            learning_rate=config.learning_rate,
             adam_epsilon=1e-5,
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
@@ -234,22 +193,19 @@ class PPOLearner(ActorCriticLearner):
         self._step.prepare()
         steps_per_update = self.config.num_steps * worlds.num_envs
         self._worlds = worlds
-        if self._worlds_state is None:
-            obs, info = worlds.reset()
-            self._running_return = self._running_return.new_zeros(worlds.num_envs)
-        else:
-            obs, info = worlds.restore(self._worlds_state)
+        collector = self._begin(worlds)
         while not budget.spent(self._env_steps, self._updates):
             rates = self._schedule(budget.share(self._env_steps, self._updates))
             with autocast_cache(self.device, self._half):
-                rollout, obs, info, episodes = self._collect(worlds, obs, info)
+                rollout = collector.collect(self.config.num_steps)
+                self._scale_rewards(rollout)
             metrics = self._update(rollout, **rates) | rates
             if self.moments is not None:
                 self.moments.update(rollout.obs.flatten(0, 1))
             self._env_steps += steps_per_update
             self._updates += 1
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
 
     def state(self) -> State:
         """State of `ActorCriticLearner`, and the running returns of reward scaling."""
@@ -272,52 +228,23 @@ class PPOLearner(ActorCriticLearner):
     def _learning_rate(self, share: float) -> float:
         return linear_schedule(self.config.learning_rate, self.config.learning_rate_end, share)
 
-    @torch.no_grad()
-    def _collect(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Rollout, Array, Info, list[Episode]]:
-        """Collect a rollout of `num_steps` steps, with the values of the next observations."""
-        steps: list[dict[str, Tensor]] = []
-        told: list[tuple[Array, Array, Array]] = []  # copied to the device at once, at the end
-        episodes: list[Episode] = []
-        masks: list[Tensor] = []
-        for _ in range(self.config.num_steps):
-            seen, mask = self.observe(obs), self.mask(info)
-            parameters, value = self.forward(seen)
-            noise = self.head.noise(worlds.num_envs, self._generator)
-            action, log_prob = self.head.choose(parameters, mask, noise)
-            before = info
-            obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
-            episodes += finished(info)
-            if self.config.life_loss_ends:
-                terminated = terminated | lives_lost(before, info)
-            final_value = torch.zeros_like(value)
-            if truncated.any():
-                rows = self.tensor(np.flatnonzero(truncated))
-                final_value[rows] = self.forward(self.observe(info["final_obs"][truncated]))[1]
-            steps.append(
-                {
-                    "obs": seen,
-                    "action": action,
-                    "log_prob": log_prob,
-                    "value": value,
-                    "next_value": final_value,
-                }
-            )
-            told.append((reward, terminated, truncated))
-            if mask is not None:
-                masks.append(mask)
-        columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
-        for name, column in zip(TOLD, zip(*told, strict=True), strict=True):
-            columns[name] = self.tensor(np.stack(column))
-        rollout = Rollout(**columns, mask=torch.stack(masks) if masks else None)
-        rollout.reward = rollout.reward.float()
-        following = torch.cat([rollout.value[1:], self.forward(self.observe(obs))[1][None]])
-        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
-        if self.config.clip_reward:
-            rollout.reward = rollout.reward.sign()
+    def _begin(self, worlds: Worlds) -> RolloutCollector:
+        """Start the worlds, or resume those of a restored state."""
+        config = self.config
+        if self._worlds_state is None:
+            start = worlds.reset()
+            self._running_return = self._running_return.new_zeros(worlds.num_envs)
+        else:
+            start = worlds.restore(self._worlds_state)
+        return RolloutCollector(
+            self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
+        )
+
+    def _scale_rewards(self, rollout: Rollout) -> None:
+        """Divide the rewards by the running deviation of their discounted sum, where that is asked for."""
         if self.return_scale is not None:
             ended = rollout.terminated | rollout.truncated
             rollout.reward = self.return_scale.scale(rollout.reward, ended, self._running_return)
-        return rollout, obs, info, episodes
 
     def _update(
         self, rollout: Rollout, learning_rate: float, clip_coef: float, ent_coef: float
@@ -334,16 +261,7 @@ class PPOLearner(ActorCriticLearner):
     def _epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
-        advantage = generalized_advantage(
-            rollout.reward,
-            rollout.value,
-            rollout.next_value,
-            rollout.terminated,
-            rollout.truncated,
-            config.gamma,
-            config.gae_lambda,
-        )
-        batch = Batch.from_rollout(rollout, advantage)
+        batch = Batch.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
         figures = []
         for _ in range(config.num_epochs):
             order = torch.randperm(len(batch.target), generator=self._generator, device=self.device)
@@ -374,12 +292,3 @@ def normalized(advantage: Tensor) -> Tensor:
     if len(advantage) < 2:
         return advantage
     return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-
-
-def linear_schedule(start: float, end: float | None, share: float) -> float:
-    """Linear schedule from `start` to `end` as `share` goes from 0 to 1; constant where `end` is None.
-
-    >>> straight(0.2, 0.1, 0.5), straight(0.2, None, 0.5)
-    (0.15000000000000002, 0.2)
-    """
-    return start if end is None else end + (start - end) * (1 - share)

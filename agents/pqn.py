@@ -6,22 +6,21 @@ shows for deep networks. The targets are multi-step: Peng's Q(λ), without off-p
 
     G_t = r_t + γ [(1 − λ) max_a Q(s_{t+1}, a) + λ G_{t+1}]
 
-which is the λ-return of a state value V(s) = max_a Q(s, a): so PPO's `generalized_advantage` computes it.
+which is the λ-return of a state value V(s) = max_a Q(s, a): PPO's generalised advantage plus the value.
 
 The policy may change much from one update to the next, so the score of the last weights is noisy. With
 ``ema`` the weights that are saved, watched and scored are an exponential moving average over updates (Polyak
 & Juditsky 1992); the newest ones are used for rollouts and training, since the average lags behind.
 
-Read from top to bottom: the keys, the rollout, the learner's loop. Masked actions are never chosen, neither
+Read from top to bottom: the keys, the learner's loop. Masked actions are never chosen, neither
 in play nor in the bootstrap; a truncated episode still bootstraps from its final observation.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -29,13 +28,16 @@ import torch
 from torch import Tensor
 
 from agents.memory import check_rollout
-from agents.memory_format import stack, take
-from agents.networks import NETWORKS, network_for
-from agents.q_policy import QPolicy, best_actions, best_values, falling
-from agents.returns import explained_variance, generalized_advantage
+from agents.memory_format import take
+from agents.networks import NetworkName, network_for
+from agents.q_policy import QPolicy, best_actions, best_values
+from agents.returns import explained_variance
+from agents.rollout import Choice, Rollout, RolloutCollector
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches, radam
-from sim.records import Array, Budget, Episode, Progress, State
-from sim.vector import Info, Worlds, finished, lives_lost
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
+from sim.records import Array, Budget, Progress, State
+from sim.vector import Worlds
 from supervised.precision import autocast_cache
 from supervised.tensors import (
     NonFiniteError,
@@ -52,56 +54,34 @@ FIGURES = ("loss", "q_value", "grad_norm")
 
 
 @dataclass(frozen=True)
-class PQN:
+class PQN(Validated):
     """Configuration of the ``pqn`` agent, scene keys; defaults of Gallici et al. 2024 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed; always with
-    # layer normalisation
+    network: NetworkName | None = (
+        None  # see agents.networks, with layer norm; unless set, by what is observed
+    )
     dueling: bool = False  # Wang et al. 2016: Q = V + A − mean A
-    learning_rate: float = 2.5e-4
-    learning_rate_end: float = 0.0  # linear decay to it over the budget
-    num_steps: int = 32  # per environment and update
-    num_epochs: int = 2
-    minibatch_size: int = 128  # at most: a rollout is shared out as evenly as can be
-    gamma: float = 0.99
-    q_lambda: float = 0.65
-    epsilon_start: float = 1.0
-    epsilon_end: float = 0.001
-    epsilon_share: float = 0.1  # of the budget, over which ε decays linearly
-    epsilon_play: float = 0.001  # when watched and scored
-    max_grad_norm: float = 10.0
-    ema: float = 0.0  # decay, per update, of the averaged weights that are saved; 0: the newest are saved
+    learning_rate: PositiveFloat = 2.5e-4
+    learning_rate_end: NonNegativeFloat = 0.0  # linear decay to it over the budget
+    num_steps: PositiveInt = 32  # per environment and update
+    num_epochs: PositiveInt = 2
+    minibatch_size: PositiveInt = 128  # at most: a rollout is shared out as evenly as can be
+    gamma: UnitInterval = 0.99
+    q_lambda: UnitInterval = 0.65
+    epsilon_start: UnitInterval = 1.0
+    epsilon_end: UnitInterval = 0.001
+    epsilon_share: UnitInterval = 0.1  # of the budget, over which ε decays linearly
+    epsilon_play: UnitInterval = 0.001  # when watched and scored
+    max_grad_norm: PositiveFloat = 10.0
+    # Decay, per update, of the averaged weights that are saved; 0: the newest are saved.
+    ema: Annotated[float, Range(ge=0, lt=1)] = 0.0
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("num_steps", "num_epochs", "minibatch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in (
-            "gamma", "q_lambda", "epsilon_start", "epsilon_end", "epsilon_share", "epsilon_play",
-        ):  # fmt: skip
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1), not {self.ema}")
-        if not 0 <= self.learning_rate_end < math.inf:
-            raise ValueError(f"learning_rate_end must not be below 0, not {self.learning_rate_end}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> PQN:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -143,28 +123,10 @@ class PQNProbe(PQN):
         """Allow any minibatch."""
 
 
-@dataclass
-class Rollout:
-    """Rollout of one update: `num_steps` steps of N worlds, time first."""
-
-    obs: Tensor  # (T, N, …)
-    action: Tensor  # (T, N)
-    value: Tensor  # (T, N) max_a Q(s_t, a)
-    next_value: Tensor  # (T, N), of the final observation where an episode was truncated
-    reward: Tensor  # (T, N)
-    terminated: Tensor  # (T, N)
-    truncated: Tensor  # (T, N)
-
-    def targets(self, gamma: float, q_lambda: float) -> Tensor:
-        """Peng's Q(λ) targets (T, N); see the module."""
-        advantage = generalized_advantage(
-            self.reward, self.value, self.next_value, self.terminated, self.truncated, gamma, q_lambda
-        )
-        return advantage + self.value
-
-
 class PQNLearner(QPolicy):
     """PQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
+
+    name = "pqn"
 
     def __init__(
         self,
@@ -174,19 +136,9 @@ class PQNLearner(QPolicy):
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(
-            "pqn",
-            config.network or network_for(observation_space),
-            config.precision,
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            epsilon_play=config.epsilon_play,
-            dueling=config.dueling,
-            layer_norm=True,
-        )
+        super().__init__(config, observation_space, action_space, seed=seed, device=device, layer_norm=True)
         self.config = config
+        self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
@@ -212,21 +164,24 @@ class PQNLearner(QPolicy):
         steps_per_update = config.num_steps * worlds.num_envs
         self._worlds = worlds
         state = self._worlds_state
-        obs, info = worlds.reset() if state is None else worlds.restore(state)
+        start = worlds.reset() if state is None else worlds.restore(state)
+        collector = RolloutCollector(
+            self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
+        )
         while not budget.spent(self._env_steps, self._updates):
             share = budget.share(self._env_steps, self._updates)
-            epsilon = falling(
+            self.epsilon = linear_schedule(
                 config.epsilon_start, config.epsilon_end, share / max(config.epsilon_share, 1e-9)
             )
-            rate = falling(config.learning_rate, config.learning_rate_end, share)
+            rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
             with autocast_cache(self.device, self._half):
-                rollout, obs, info, episodes = self._collect(worlds, obs, info, epsilon)
+                rollout = collector.collect(config.num_steps)
             metrics = self._update(rollout, rate)
             self._env_steps += steps_per_update
             self._updates += 1
-            metrics |= {"epsilon": epsilon, "learning_rate": rate}
+            metrics |= {"epsilon": self.epsilon, "learning_rate": rate}
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
 
     def state(self) -> State:
         """Averaged and newest network, optimiser, generator, counters and worlds."""
@@ -255,43 +210,15 @@ class PQNLearner(QPolicy):
         super().load_weights(weights)
         from_arrays(self.newest, weights)
 
-    @torch.no_grad()
-    def _collect(
-        self, worlds: Worlds, obs: Array, info: Info, epsilon: float
-    ) -> tuple[Rollout, Array, Info, list[Episode]]:
-        """Collect a rollout of `num_steps` steps, with the values of the next observations."""
-        steps: list[dict[str, Tensor]] = []
-        told: list[tuple[Array, ...]] = []  # copied to the device at once, at the end
-        episodes: list[Episode] = []
-        for _ in range(self.config.num_steps):
-            seen, mask = self.observe(obs), self.mask(info)
-            q = self._newest_values(seen)
-            action = self.explore(best_actions(q, mask).cpu().numpy(), mask, epsilon, self._generator)
-            before = info
-            obs, reward, terminated, truncated, info = worlds.step(action)
-            episodes += finished(info)
-            if self.config.life_loss_ends:
-                terminated = terminated | lives_lost(before, info)
-            value = best_values(q, mask)
-            final_value = torch.zeros_like(value)
-            if truncated.any():
-                final_q = self._newest_values(self.observe(info["final_obs"]))
-                final_value = best_values(final_q, self.mask(info["final_info"]))
-            steps.append({"obs": seen, "value": value, "next_value": final_value})
-            told.append((action, reward, terminated, truncated))
-        columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
-        for name, column in zip(
-            ("action", "reward", "terminated", "truncated"), zip(*told, strict=True), strict=True
-        ):
-            columns[name] = self.tensor(np.stack(column))
-        rollout = Rollout(**columns)
-        rollout.reward = rollout.reward.float()
-        last = best_values(self._newest_values(self.observe(obs)), self.mask(info))
-        following = torch.cat([rollout.value[1:], last[None]])
-        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
-        if self.config.clip_reward:
-            rollout.reward = rollout.reward.sign()
-        return rollout, obs, info, episodes
+    def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
+        """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
+        q = self._newest_values(obs)
+        best = best_actions(q, mask).cpu().numpy()
+        return Choice(self.explore(best, mask, self.epsilon, self._generator), best_values(q, mask))
+
+    def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
+        """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""
+        return best_values(self._newest_values(obs), mask)
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
@@ -317,7 +244,7 @@ class PQNLearner(QPolicy):
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""
         config = self.config
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
-        target = rollout.targets(config.gamma, config.q_lambda).flatten()
+        target = (rollout.advantage(config.gamma, config.q_lambda) + rollout.value).flatten()
         figures = []
         for _ in range(config.num_epochs):
             order = on_device(self._generator.permutation(len(target)), self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import gymnasium
 import numpy as np
@@ -11,64 +11,92 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
-from agents.networks import MLP, NetworkError, QNetwork
+from agents.networks import MLP, NetworkError, QNetwork, network_for
 from sim.records import Array, Decision
-from supervised.base_model import WithWeights
 from supervised.precision import in_half
-from supervised.tensors import Precision, on_device
+from supervised.tensors import Precision, from_arrays, on_device, to_arrays
 
 
-class QPolicy(WithWeights[QNetwork]):
+class QConfig(Protocol):
+    """What the base class reads of a configuration."""
+
+    @property
+    def network(self) -> str | None:
+        """See `agents.networks`; None: by what is observed."""
+
+    @property
+    def precision(self) -> Precision:
+        """Of the network's arithmetic; "auto" is bfloat16 where the processor multiplies it in hardware."""
+
+    @property
+    def dueling(self) -> bool:
+        """See `QNetwork`."""
+
+    @property
+    def epsilon_play(self) -> float:
+        """ε when watched and scored."""
+
+
+class QPolicy:
     """ε-greedy policy by a Q-network; masked actions are never chosen. Satisfies `sim.protocols.Policy`."""
+
+    name: ClassVar[str]  # the agent's, for error messages
 
     def __init__(
         self,
-        name: str,
-        network: str,
-        precision: Precision,
+        config: QConfig,
         observation_space: gymnasium.Space[Any],
         action_space: gymnasium.Space[Any],
         *,
         seed: int,
         device: str,
-        epsilon_play: float,
-        dueling: bool = False,
+        layer_norm: bool,
         quantiles: int = 1,
-        layer_norm: bool = False,
     ) -> None:
         """Initialise the network.
 
         Args:
-            name: the agent's, for error messages.
-            network: see `agents.networks`.
-            precision: "auto" takes bfloat16 where the processor multiplies it in hardware.
+            config: names the network and how it acts.
             observation_space: of one world.
             action_space: of one world.
             seed: of weights and exploration.
             device: of the network.
-            epsilon_play: ε when watched and scored.
-            dueling: see `QNetwork`.
-            quantiles: K.
             layer_norm: see `QNetwork`.
+            quantiles: K.
 
         Raises:
             NetworkError: unless actions are Discrete from 0 and the network supports the observations.
         """
         if not isinstance(action_space, Discrete) or action_space.start != 0:
-            raise NetworkError(f"{name} needs Discrete actions from 0, but the world takes {action_space}")
+            raise NetworkError(
+                f"{self.name} needs Discrete actions from 0, but the world takes {action_space}"
+            )
+        network = config.network or network_for(observation_space)
         self.device = torch.device(device)
         self.actions = int(action_space.n)
-        self.epsilon_play = epsilon_play
-        self._shape = (network, observation_space, self.actions, quantiles, dueling, layer_norm)
+        self.epsilon_play = config.epsilon_play
+        self._shape = (network, observation_space, self.actions, quantiles, config.dueling, layer_norm)
         self._seed = seed
         self.network = self.new_network()
-        self._half = network not in MLP and in_half(precision, self.device)
+        self._half = network not in MLP and in_half(config.precision, self.device)
         # Not the generator that learning uses: watching and scoring must not change the training.
         self._acting = np.random.default_rng(seed)
 
     def new_network(self) -> QNetwork:
         """Make a network with this policy's initial weights."""
         return QNetwork(*self._shape, torch.Generator().manual_seed(self._seed)).to(self.device)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters by name: the content of a checkpoint."""
+        return to_arrays(self.network.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load weights from a checkpoint.
+
+        Raises:
+            ValueError: if names or shapes differ from this network's.
+        """
+        from_arrays(self.network, weights)
 
     def seed(self, seed: int) -> None:
         """Seed the generator that `act` uses for ε."""
@@ -134,8 +162,3 @@ def best_values(q: Tensor, mask: Tensor | None) -> Tensor:
         return q.amax(1)
     best = q.masked_fill(~mask, -torch.inf).amax(1)
     return torch.where(mask.any(1), best, 0.0)
-
-
-def falling(start: float, end: float, share: float) -> float:
-    """Linear schedule from `start` to `end` as `share` goes from 0 to 1, and `end` from then on."""
-    return start + (end - start) * min(1.0, share)

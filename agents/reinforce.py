@@ -12,58 +12,41 @@ unbiased too, with a much higher variance: compare the two on the same scene.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import gymnasium
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.networks import NETWORKS, network_for
+from agents.networks import NetworkName, network_for
 from agents.policy import ActorCriticLearner
 from agents.returns import discounted_returns
-from sim.records import Array, Budget, Episode, Progress
-from sim.vector import Worlds, ended_episode
+from agents.rollout import Rollout, RolloutCollector
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
+from sim.records import Budget, Progress
+from sim.vector import Worlds
 from supervised.tensors import NonFiniteError, Precision
 
 
 @dataclass(frozen=True)
-class Reinforce:
+class Reinforce(Validated):
     """Configuration of the ``reinforce`` agent; its fields are scene keys."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
-    network: str | None = None  # see agents.networks; unless set, by what is observed
-    learning_rate: float = 3e-3
-    gamma: float = 0.99
+    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    learning_rate: PositiveFloat = 3e-3
+    gamma: UnitInterval = 0.99
     baseline: bool = True  # subtract a learned value from each return
     normalize: bool = True  # standardise returns minus baseline over the batch
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
-    max_steps: int = 1000  # longer episodes are cut here in training
+    ent_coef: NonNegativeFloat = 0.0
+    vf_coef: NonNegativeFloat = 0.5
+    max_grad_norm: PositiveFloat = 0.5
+    max_steps: PositiveInt = 1000  # longer episodes are cut here in training
     precision: Precision = "auto"
     greedy: bool = False  # when watched and scored: the mode instead of a sample
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in ("learning_rate", "max_grad_norm", "max_steps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.gamma <= 1:
-            raise ValueError(f"gamma must be in [0, 1], not {self.gamma}")
-        for name in ("ent_coef", "vf_coef"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network is not None and self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> Reinforce:
         """Return itself: an update is one episode a world, and early episodes are short."""
@@ -86,18 +69,6 @@ class Reinforce:
         return ReinforceLearner(config, observation_space, action_space, seed, device)
 
 
-@dataclass
-class Episodes:
-    """Batch of one episode a world, time first, padded to the longest; `alive` is False for padding."""
-
-    obs: Tensor  # (T, N, …)
-    action: Tensor  # (T, N) or (T, N, D)
-    reward: Tensor  # (T, N)
-    alive: Tensor  # (T, N) bool
-    final_value: Tensor  # (N,) bootstrap value of truncated episodes; 0 where terminated
-    mask: Tensor | None  # (T, N, A)
-
-
 class ReinforceLearner(ActorCriticLearner):
     """REINFORCE learner. Satisfies `sim.protocols.Learner`."""
 
@@ -109,15 +80,7 @@ class ReinforceLearner(ActorCriticLearner):
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(
-            config.network or network_for(observation_space),
-            config.precision,
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            learning_rate=config.learning_rate,
-        )
+        super().__init__(config, observation_space, action_space, seed=seed, device=device)
         self.config = config
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
@@ -133,59 +96,27 @@ class ReinforceLearner(ActorCriticLearner):
         if self._worlds_state is not None:
             worlds.restore(self._worlds_state)
         while not budget.spent(self._env_steps, self._updates):
-            played, episodes, steps = self._play(worlds)
+            # The episodes begin anew: the newest observation of the rollout before is not of interest.
+            played = RolloutCollector(self, worlds, worlds.reset()).collect(
+                self.config.max_steps, whole_episodes=True
+            )
             metrics = self._update(played)
-            self._env_steps += steps
+            self._env_steps += played.reward.numel()
             self._updates += 1
             share = budget.share(self._env_steps, self._updates)
             total = max(self._updates, round(self._updates / share))
-            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+            yield Progress(self._env_steps, self._updates, total, metrics, played.episodes)
 
-    @torch.no_grad()
-    def _play(self, worlds: Worlds) -> tuple[Episodes, list[Episode], int]:
-        """One whole episode in every world, at most `max_steps` long, and the env steps it took."""
-        obs, info = worlds.reset()
-        alive = np.ones(worlds.num_envs, bool)
-        final_value = torch.zeros(worlds.num_envs, device=self.device)
-        rows: list[tuple[Tensor, Tensor, Array, Array]] = []
-        masks: list[Tensor] = []
-        episodes: list[Episode] = []
-        while alive.any() and len(rows) < self.config.max_steps:
-            seen, mask = self.observe(obs), self.mask(info)
-            noise = self.head.noise(worlds.num_envs, self._generator)
-            action, _ = self.head.choose(self.forward(seen)[0], mask, noise)
-            obs, reward, terminated, truncated, info = worlds.step(self.head.to_world(action))
-            rows.append((seen, action, reward * alive, alive.copy()))
-            if mask is not None:
-                masks.append(mask)
-            for i in np.flatnonzero(alive & (terminated | truncated)):
-                episodes.append(ended_episode(info, int(i)))
-                if truncated[i]:
-                    final_value[i] = self._worth(info["final_obs"][i])
-            alive &= ~(terminated | truncated)
-        for i in np.flatnonzero(alive):  # longer than max_steps
-            final_value[i] = self._worth(obs[i])
-        seen_rows, actions, rewards, lives = zip(*rows, strict=True)
-        played = Episodes(
-            obs=torch.stack(seen_rows),
-            action=torch.stack(actions),
-            reward=self.tensor(np.stack(rewards)).float(),
-            alive=self.tensor(np.stack(lives)),
-            final_value=final_value,
-            mask=torch.stack(masks) if masks else None,
-        )
-        return played, episodes, len(rows) * worlds.num_envs
-
-    def _worth(self, obs: Array) -> Tensor:
-        """Bootstrap value of a truncated episode's final observation; 0 without a baseline."""
+    def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
+        """Values (n,) of observations at which an episode was cut; 0 without a baseline."""
         if not self.config.baseline:
-            return torch.zeros((), device=self.device)
-        return self.forward(self.observe(obs[None]))[1][0]
+            return torch.zeros(len(obs), device=self.device)
+        return super().bootstrap(obs, mask, memory)
 
-    def _update(self, played: Episodes) -> dict[str, float]:
-        """One gradient step on whole episodes."""
-        config, real = self.config, played.alive
-        returns = discounted_returns(played.reward, real, played.final_value, config.gamma)[real]
+    def _update(self, played: Rollout) -> dict[str, float]:
+        """One gradient step on the first episode of each world."""
+        config, (real, final_value) = self.config, first_episodes(played)
+        returns = discounted_returns(played.reward * real, real, final_value, config.gamma)[real]
         parameters, value = self.forward(played.obs[real])
         mask = None if played.mask is None else played.mask[real]
         log_prob, entropy = self.head.evaluate(parameters, mask, played.action[real])
@@ -207,3 +138,16 @@ class ReinforceLearner(ActorCriticLearner):
         }
         NonFiniteError.check(metrics, self._updates + 1)
         return metrics
+
+
+def first_episodes(played: Rollout) -> tuple[Tensor, Tensor]:
+    """Which steps (T, N) bool belong to the first episode of each world, and the value (N,) after its last.
+
+    The value is 0 where the episode terminated, and the bootstrap where it was truncated or the rollout
+    stopped before its end.
+    """
+    before = torch.cumsum(played.ended, 0) - played.ended.long()
+    real = before == 0
+    last = real.sum(0, keepdim=True) - 1
+    terminated, value = played.terminated.gather(0, last)[0], played.next_value.gather(0, last)[0]
+    return real, torch.where(terminated, 0.0, value)

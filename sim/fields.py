@@ -2,6 +2,9 @@
 
 A scene's keys, ``--set`` and the keyword arguments of `sim.catalog.make_worlds` all pass through
 here: an unknown key names its nearest neighbour, a wrong type or range names the key.
+
+Ranges stand beside the fields: ``gamma: UnitInterval = 0.99``, ``ema: Annotated[float, Range(ge=0, lt=1)]``.
+A dataclass that inherits from `Validated` refuses what lies outside, from a scene as from Python.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ import math
 import os
 import types
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sim.errors import RequestError
 
@@ -26,6 +31,112 @@ EXCERPT = 100  # characters of a user's text that a message repeats
 
 class FieldError(RequestError, ValueError):
     """A key that does not exist, or a value that it cannot have."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Interval of a number, for `Annotated`, bounds named as in annotated-types; infinity and NaN are out.
+
+    Attributes:
+        gt: the number is greater than this.
+        ge: the number is greater than or equal to this.
+        lt: the number is less than this.
+        le: the number is less than or equal to this.
+
+    >>> Range(ge=0, lt=1).refusal(1.0), Range(gt=0).refusal(0.5)
+    ('must be in [0, 1), not 1.0', None)
+    """
+
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+    def refusal(self, value: float) -> str | None:
+        """Why `value` is refused; None if it is not."""
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"must be a finite number, not {value}"
+        inside = (
+            (self.gt is None or value > self.gt)
+            and (self.ge is None or value >= self.ge)
+            and (self.lt is None or value < self.lt)
+            and (self.le is None or value <= self.le)
+        )
+        return None if inside else f"{self._words()}, not {shown(value)}"
+
+    def _words(self) -> str:
+        low = self.ge if self.gt is None else self.gt
+        high = self.le if self.lt is None else self.lt
+        if low is not None and high is not None:
+            left, right = "[" if self.gt is None else "(", "]" if self.lt is None else ")"
+            return f"must be in {left}{low}, {high}{right}"
+        if low is not None:
+            above = "must not be below 0" if low == 0 else f"must be at least {low}"
+            return above if self.gt is None else f"must be above {low}"
+        return f"must be at most {high}" if self.lt is None else f"must be below {high}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Allowed names of a field, for `Annotated`.
+
+    >>> OneOf(("nature", "small")).refusal("smal")
+    'must be one of nature, small, not "smal"'
+    """
+
+    names: tuple[str, ...]
+
+    def refusal(self, value: str) -> str | None:
+        """Why `value` is refused; None if it is not."""
+        return None if value in self.names else f"must be one of {', '.join(self.names)}, not {shown(value)}"
+
+
+PositiveInt: TypeAlias = Annotated[int, Range(ge=1)]
+NonNegativeInt: TypeAlias = Annotated[int, Range(ge=0)]
+PositiveFloat: TypeAlias = Annotated[float, Range(gt=0)]
+NonNegativeFloat: TypeAlias = Annotated[float, Range(ge=0)]
+UnitInterval: TypeAlias = Annotated[float, Range(ge=0, le=1)]
+
+
+class Validated:
+    """Base class of configuration dataclasses that refuse values outside the ranges of their fields.
+
+    >>> @dataclass(frozen=True)
+    ... class Recipe(Validated):
+    ...     gamma: UnitInterval = 0.99
+    >>> Recipe(gamma=1.5)
+    Traceback (most recent call last):
+    ValueError: gamma must be in [0, 1], not 1.5
+    """
+
+    def __post_init__(self) -> None:
+        """Check every field against its range; None passes, where a field may be None.
+
+        Raises:
+            ValueError: naming the first field that is outside, its range and its value.
+        """
+        kind: Any = type(self)
+        for name, ranges in field_ranges(kind).items():
+            value = getattr(self, name)
+            for allowed in ranges if value is not None else ():
+                refusal = allowed.refusal(value)
+                if refusal is not None:
+                    raise ValueError(f"{name} {refusal}")
+
+
+@cache
+def field_ranges(cls: type) -> dict[str, tuple[Range | OneOf, ...]]:
+    """Ranges that the annotations of a class declare, by field; fields without one are left out."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: found for name, hint in hints.items() if (found := tuple(_ranges(hint)))}
+
+
+def _ranges(hint: Any) -> list[Range | OneOf]:
+    if get_origin(hint) is Annotated:
+        return [allowed for allowed in hint.__metadata__ if isinstance(allowed, Range | OneOf)]
+    if get_origin(hint) in (Union, types.UnionType):
+        return [allowed for option in get_args(hint) for allowed in _ranges(option)]
+    return []
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -15,7 +15,6 @@ sides. `agents.evaluate` scores it against an opponent.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -31,11 +30,19 @@ from agents.alphazero.puct import PUCTTree
 from agents.alphazero.selfplay import Boards, Memory, Move, Positions, ReplayChunk, SelfPlay
 from agents.alphazero.tree import Node, Tree, make_roots, simulate
 from agents.memory import check_batch, check_search, observation_bytes
-from agents.networks import NETWORKS
+from agents.networks import NetworkName
 from agents.policy import ActorCriticLearner
-from agents.q_policy import falling
+from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.errors import RequestError
+from sim.fields import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    Validated,
+)
 from sim.machine import check_memory
 from sim.protocols import Game
 from sim.records import Array, Budget, Decision, Episode, Progress, State
@@ -53,63 +60,36 @@ class SearchError(RequestError, ValueError):
 
 
 @dataclass(frozen=True)
-class AlphaZero:
+class AlphaZero(Validated):
     """Configuration of the ``alphazero`` agent; its fields are scene keys."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
-    network: str = "board"  # see agents.networks
+    network: NetworkName = "board"  # see agents.networks
     search: Literal["gumbel", "puct"] = "gumbel"
-    num_simulations: int = 32  # a move
-    num_considered: int = 16  # gumbel: actions considered at the root
-    c_visit: float = 50.0  # gumbel: Danihelka et al. 2022, for Go and chess
-    c_scale: float = 1.0
-    c_puct_init: float = 1.25  # puct: Silver et al. 2018, pseudocode
-    c_puct_base: float = 19_652.0
-    dirichlet_alpha: float = 0.3  # puct: for chess
-    dirichlet_fraction: float = 0.25
-    cut_after: int = 512  # plies of a game of self-play, or sooner if the world cuts it
-    sampled_plies: int = 30  # of a game of self-play; of later plies the best is played
-    learning_rate: float = 1e-3
-    learning_rate_end: float = 1e-4  # linear decay to it over the budget
-    num_steps: int = 16  # plies per game and update
-    num_epochs: float = 2.0  # how often a position is trained on, on average
-    minibatch_size: int = 256
-    buffer_size: int = 50_000  # positions of the newest finished games
-    gamma: float = 1.0  # a ply
-    td_lambda: float = 1.0  # of value targets; 1: the game's outcome, below 1 values of searches are mixed in
-    vf_coef: float = 1.0
-    max_grad_norm: float = 1.0
+    num_simulations: PositiveInt = 32  # a move
+    num_considered: PositiveInt = 16  # gumbel: actions considered at the root
+    c_visit: NonNegativeFloat = 50.0  # gumbel: Danihelka et al. 2022, for Go and chess
+    c_scale: NonNegativeFloat = 1.0
+    c_puct_init: NonNegativeFloat = 1.25  # puct: Silver et al. 2018, pseudocode
+    c_puct_base: PositiveFloat = 19_652.0
+    dirichlet_alpha: PositiveFloat = 0.3  # puct: for chess
+    dirichlet_fraction: UnitInterval = 0.25
+    cut_after: PositiveInt = 512  # plies of a game of self-play, or sooner if the world cuts it
+    sampled_plies: NonNegativeInt = 30  # of a game of self-play; of later plies the best is played
+    learning_rate: PositiveFloat = 1e-3
+    learning_rate_end: NonNegativeFloat = 1e-4  # linear decay to it over the budget
+    num_steps: PositiveInt = 16  # plies per game and update
+    num_epochs: PositiveFloat = 2.0  # how often a position is trained on, on average
+    minibatch_size: PositiveInt = 256
+    buffer_size: PositiveInt = 50_000  # positions of the newest finished games
+    gamma: UnitInterval = 1.0  # a ply
+    td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
+    vf_coef: NonNegativeFloat = 1.0
+    max_grad_norm: PositiveFloat = 1.0
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
     greedy: bool = True  # when watched and scored: without the noise of self-play
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        for name in (
-            "num_simulations", "num_considered", "num_steps", "minibatch_size", "buffer_size", "cut_after",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in (
-            "learning_rate", "max_grad_norm", "num_epochs", "c_puct_base", "dirichlet_alpha",
-        ):  # fmt: skip
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("gamma", "td_lambda", "dirichlet_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], not {getattr(self, name)}")
-        for name in (
-            "c_visit", "c_scale", "c_puct_init", "sampled_plies", "learning_rate_end", "vf_coef",
-        ):  # fmt: skip
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be below 0, not {getattr(self, name)}")
-        if self.network not in NETWORKS:
-            raise ValueError(f'network must be one of {", ".join(NETWORKS)}, not "{self.network}"')
 
     def probe(self) -> AlphaZero:
         """Configuration with the same work a ply in shorter updates, to estimate the training time."""
@@ -169,15 +149,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(
-            config.network,
-            config.precision,
-            observation_space,
-            action_space,
-            seed=seed,
-            device=device,
-            learning_rate=config.learning_rate,
-        )
+        super().__init__(config, observation_space, action_space, seed=seed, device=device)
         with torch.no_grad():  # values start near 0, or the first searches would follow noise
             self.actor_critic.value.weight.mul_(FIRST_VALUE)
         self.config = config
@@ -276,7 +248,7 @@ class AlphaZeroLearner(ActorCriticLearner):
                 )
             metrics = {"positions": float(len(self._memory))}
             if len(self._memory) >= config.minibatch_size:
-                rate = falling(config.learning_rate, config.learning_rate_end, share)
+                rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
                 metrics |= self._update(
                     boards, rate, round(plies * config.num_epochs / config.minibatch_size)
                 )

@@ -17,9 +17,8 @@ so refused by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -35,20 +34,19 @@ from agents.sb3.learner import SB3Learner
 from agents.sb3.memory import ring_rows
 from agents.sb3.worlds import POLICIES, Look, policy_for
 from sim.errors import RequestError
+from sim.fields import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    OneOf,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    UnitInterval,
+    Validated,
+)
 from sim.machine import check_memory
 
-#: Fields by their allowed ranges; fields that a dataclass lacks are skipped.
-AT_LEAST_ONE = ("num_steps", "num_epochs", "buffer_size", "batch_size", "train_frequency", "target_frequency")
-ABOVE_ZERO = ("learning_rate", "max_grad_norm")
-SHARES = ("gamma", "gae_lambda", "tau", "epsilon_start", "epsilon_end", "epsilon_play")
-NOT_NEGATIVE = ("clip_coef", "ent_coef", "vf_coef", "learning_starts", "epsilon_steps", "action_noise")
-RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
-    (AT_LEAST_ONE, lambda value: value >= 1, "must be at least 1"),
-    (("minibatch_size",), lambda value: value >= 2, "must be at least 2"),
-    (ABOVE_ZERO, lambda value: 0 < value < math.inf, "must be above 0"),
-    (SHARES, lambda value: 0 <= value <= 1, "must be in [0, 1]"),
-    (NOT_NEGATIVE, lambda value: 0 <= value < math.inf, "must not be below 0"),
-)
+PolicyName: TypeAlias = Annotated[str, OneOf(tuple(POLICIES))]
 
 
 class AlgorithmError(RequestError, ValueError):
@@ -56,7 +54,7 @@ class AlgorithmError(RequestError, ValueError):
 
 
 @dataclass(frozen=True)
-class Algorithm:
+class Algorithm(Validated):
     """Base configuration of Stable-Baselines3 agents; class variables name the algorithm and its spaces."""
 
     algorithm: ClassVar[Any]
@@ -67,25 +65,11 @@ class Algorithm:
     epsilon_greedy: ClassVar[bool] = False
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
 
-    network: str | None = None
-    learning_rate: float = 3e-4
-    gamma: float = 0.99
+    network: PolicyName | None = None
+    learning_rate: PositiveFloat = 3e-4
+    gamma: UnitInterval = 0.99
     clip_reward: bool = False  # learn from the sign of the reward; scores stay unclipped
     greedy: bool = False  # when watched and scored: the best action instead of a sample
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            ValueError: naming the field.
-        """
-        mine = {field.name for field in fields(self)}
-        for names, allowed, words in RANGES:
-            for name in mine.intersection(names):
-                if not allowed(getattr(self, name)):
-                    raise ValueError(f"{name} {words}, not {getattr(self, name)}")
-        if self.network is not None and self.network not in POLICIES:
-            raise ValueError(f'network must be one of {", ".join(POLICIES)}, not "{self.network}"')
 
     @property
     def title(self) -> str:
@@ -179,12 +163,12 @@ class A2C(Algorithm):
     act: ClassVar[Act] = staticmethod(by_distribution)
     spaces: ClassVar[tuple[type, ...]] = (Discrete, Box)
 
-    learning_rate: float = 7e-4
-    num_steps: int = 5  # per environment and update
-    gae_lambda: float = 1.0
-    ent_coef: float = 0.0
-    vf_coef: float = 0.5
-    max_grad_norm: float = 0.5
+    learning_rate: PositiveFloat = 7e-4
+    num_steps: PositiveInt = 5  # per environment and update
+    gae_lambda: UnitInterval = 1.0
+    ent_coef: NonNegativeFloat = 0.0
+    vf_coef: NonNegativeFloat = 0.5
+    max_grad_norm: PositiveFloat = 0.5
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
         """See `Algorithm`.
@@ -208,12 +192,12 @@ class PPO(A2C):
 
     algorithm: ClassVar[Any] = stable_baselines3.PPO
 
-    learning_rate: float = 3e-4
-    num_steps: int = 2048
-    num_epochs: int = 10
-    minibatch_size: int = 64
-    gae_lambda: float = 0.95
-    clip_coef: float = 0.2
+    learning_rate: PositiveFloat = 3e-4
+    num_steps: PositiveInt = 2048
+    num_epochs: PositiveInt = 10
+    minibatch_size: Annotated[int, Range(ge=2)] = 64
+    gae_lambda: UnitInterval = 0.95
+    clip_coef: NonNegativeFloat = 0.2
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
         """See `Algorithm`."""
@@ -251,10 +235,10 @@ class OffPolicy(Algorithm):
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size")
 
-    buffer_size: int = 1_000_000  # transitions; rounded up to whole segments
-    batch_size: int = 256
-    learning_starts: int = 100  # env steps of random actions before the first gradient step
-    train_frequency: int = 1  # env steps per gradient step
+    buffer_size: PositiveInt = 1_000_000  # transitions; rounded up to whole segments
+    batch_size: PositiveInt = 256
+    learning_starts: NonNegativeInt = 100  # env steps of random actions before the first gradient step
+    train_frequency: PositiveInt = 1  # env steps per gradient step
 
     def __post_init__(self) -> None:
         """Refuse values out of range.
@@ -299,16 +283,16 @@ class DQN(OffPolicy):
     act: ClassVar[Act] = staticmethod(by_q_values)
     spaces: ClassVar[tuple[type, ...]] = (Discrete,)
 
-    learning_rate: float = 1e-4
-    buffer_size: int = 100_000  # theirs of 1 M would fill 56 GB with Atari
-    batch_size: int = 32
-    train_frequency: int = 4
-    target_frequency: int = 10_000  # env steps
-    epsilon_start: float = 1.0
-    epsilon_end: float = 0.05
-    epsilon_steps: int = 100_000  # env steps of ε's linear decay
-    epsilon_play: float = 0.001  # when watched and scored
-    max_grad_norm: float = 10.0
+    learning_rate: PositiveFloat = 1e-4
+    buffer_size: PositiveInt = 100_000  # theirs of 1 M would fill 56 GB with Atari
+    batch_size: PositiveInt = 32
+    train_frequency: PositiveInt = 4
+    target_frequency: PositiveInt = 10_000  # env steps
+    epsilon_start: UnitInterval = 1.0
+    epsilon_end: UnitInterval = 0.05
+    epsilon_steps: NonNegativeInt = 100_000  # env steps of ε's linear decay
+    epsilon_play: UnitInterval = 0.001  # when watched and scored
+    max_grad_norm: PositiveFloat = 10.0
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
         """See `Algorithm`; `learn` sets ε's schedule, which depends on the budget."""
@@ -325,9 +309,9 @@ class QRDQN(DQN):
     algorithm: ClassVar[Any] = sb3_contrib.QRDQN
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "buffer_size", "quantiles")
 
-    learning_rate: float = 5e-5
-    epsilon_end: float = 0.01
-    quantiles: int = 200
+    learning_rate: PositiveFloat = 5e-5
+    epsilon_end: UnitInterval = 0.01
+    quantiles: PositiveInt = 200
 
     def policy_arguments(self) -> dict[str, Any]:
         """See `Algorithm`."""
@@ -342,7 +326,7 @@ class SAC(OffPolicy):
     act: ClassVar[Act] = staticmethod(by_actor)
     spaces: ClassVar[tuple[type, ...]] = (Box,)
 
-    tau: float = 0.005  # soft update of the target critic, per gradient step
+    tau: UnitInterval = 0.005  # soft update of the target critic, per gradient step
     greedy: bool = True
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
@@ -363,8 +347,8 @@ class TD3(SAC):
 
     algorithm: ClassVar[Any] = stable_baselines3.TD3
 
-    learning_rate: float = 1e-3
-    action_noise: float = 0.1  # deviation, of actions in [−1, 1]; the paper's, theirs has none by default
+    learning_rate: PositiveFloat = 1e-3
+    action_noise: NonNegativeFloat = 0.1  # deviation, of actions in [−1, 1], as in the paper; theirs has none
 
     def arguments(self, env: VecEnv) -> dict[str, Any]:
         """See `Algorithm`; action noise is independent for each dimension."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gymnasium.spaces import Box
+from rollouts import collected
 
 from agents.catalog import AGENTS
 from sim.catalog import load, make_worlds
 from sim.conformance import check_policy
 from sim.errors import RequestError
-from sim.fields import construct
+from sim.fields import construct, field_ranges
 from sim.protocols import Learner, LearnerConfig
 from sim.records import Budget, Segment
 from sim.storage.states import read_state, write_state
@@ -87,6 +88,20 @@ def test_agents_refuse_a_world_that_they_cannot_play(name, world):
 LEARNERS = [
     (name, world) for name, world in PAIRS if isinstance(load(AGENTS, name, "agent")(), LearnerConfig)
 ]
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_every_number_of_a_config_has_a_range_that_its_default_keeps(name):
+    config = load(AGENTS, name, "agent")()
+    numbers = {key for key, value in vars(config).items() if type(value) in (int, float)}
+    ranges = field_ranges(type(config))
+    assert numbers <= set(ranges)
+    for key in numbers:  # a finite lower bound, which -1e9 is below
+        with pytest.raises(ValueError, match=rf"^{key} must .*, not -1000000000"):
+            type(config)(**{key: -(10**9)})
+    if "network" in vars(config):
+        with pytest.raises(ValueError, match='^network must be one of .*mlp.*, not "huge"$'):
+            type(config)(network="huge")
 
 
 def test_all_but_two_agents_learn():
@@ -237,11 +252,9 @@ def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
         worlds.step = noted
         config = cls(network="small", num_steps=250, minibatch_size=32, life_loss_ends=wish)
         agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-        given = (1.0,) if name == "pqn" else ()
-        obs, info = worlds.reset()
-        rollout, _, _, episodes = agent._collect(worlds, obs, info, *given)
-        ends[wish], games[wish] = rollout.terminated.numpy(), [episode.score for episode in episodes]
-    lost = np.diff(np.stack([info["lives"], *lives]), axis=0) < 0
+        rollout = collected(agent, worlds)
+        ends[wish], games[wish] = rollout.terminated.numpy(), [e.score for e in rollout.episodes]
+    lost = np.diff(np.stack([worlds.reset(seed=3)[1]["lives"], *lives]), axis=0) < 0
     assert games[True] == games[False] and len(games[True]) >= 2, "the same games are played to their ends"
     assert lost.sum() >= 8
     np.testing.assert_array_equal(ends[True], ends[False] | lost)

@@ -7,6 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from rollouts import collected
 
 from agents.dqn import DQN
 from agents.ppo import PPO, Batch
@@ -80,8 +81,7 @@ def test_nothing_inside_an_update_waits_for_the_device(name, compile):
     if name == "dqn":
         updates = [lambda: agent._update(0.5)] * 3
     else:
-        given = (0.5,) if name == "pqn" else ()
-        rollout = agent._collect(worlds, *worlds.reset(), *given)[0]
+        rollout = collected(agent, worlds)
         updates = [lambda: agent._epochs(rollout)] * 3
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
@@ -104,7 +104,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
         cpu.target.load_state_dict(cpu.network.state_dict())
         given = (cpu._priorities.sample(32, 0.5, np.random.default_rng(0)),)
     else:
-        rollout = cpu._collect(worlds, *worlds.reset(), *((0.5,) if name == "pqn" else ()))[0]
+        rollout = collected(cpu, worlds)
         advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(0))
         if name == "ppo":
             given = (Batch.from_rollout(rollout, advantage),)

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from rollouts import collected
 
 from agents.evaluate import evaluate
 from agents.ppo import PPO, normalized, policy_loss, value_loss
@@ -17,6 +18,8 @@ from sim.records import Budget
 from sim.vector import EnvWorlds
 from supervised.tensors import NonFiniteError
 
+#: Of learning: one by default, all with ``-m slow``.
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 TINY = PPO(network="mlp", num_steps=16, num_epochs=2, minibatch_size=32, clip_reward=False)
 
 
@@ -108,8 +111,7 @@ def test_advantages_are_normalised_but_a_lone_one_is_kept():
 def test_a_cut_episode_is_worth_its_final_observation_and_an_ended_one_nothing(cut):
     worlds = EnvWorlds([lambda: Endless(cut)] * 2, seed=0)
     agent = learner(TINY, worlds)
-    obs, info = worlds.reset()
-    rollout, *_ = agent._collect(worlds, obs, info)
+    rollout = collected(agent, worlds)
     ends = (rollout.terminated | rollout.truncated).nonzero()
     assert ends[:, 0].tolist() == [4, 4, 9, 9, 14, 14]
     final = agent.forward(torch.ones(1, 1))[1].item()
@@ -120,20 +122,6 @@ def test_a_cut_episode_is_worth_its_final_observation_and_an_ended_one_nothing(c
     else:
         assert rollout.terminated[4].all()
     assert rollout.next_value[3].tolist() == pytest.approx(rollout.value[4].tolist())
-
-
-def test_rewards_are_clipped_for_learning_but_not_for_scores():
-    class Rich(Endless):
-        def step(self, action):
-            obs, _, terminated, truncated, info = super().step(action)
-            return obs, 7.0, terminated, truncated, info
-
-    worlds = EnvWorlds([lambda: Rich(True)], seed=0)
-    config = PPO(network="mlp", num_steps=8, num_epochs=1, minibatch_size=8, clip_reward=True)
-    agent = learner(config, worlds)
-    rollout, _, _, episodes = agent._collect(worlds, *worlds.reset())
-    assert rollout.reward.unique().tolist() == [1.0]
-    assert [episode.score for episode in episodes] == [35.0]
 
 
 def test_a_learning_rate_falls_in_a_straight_line():

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from agents.evaluate import evaluate
-from agents.pqn import PQN, Rollout
-from agents.q_policy import best_values, falling
+from agents.pqn import PQN
+from agents.q_policy import best_values
+from agents.rollout import Rollout
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 
@@ -22,9 +23,15 @@ def rollout(reward, value, next_value, terminated=NEVER, truncated=NEVER):
         return torch.tensor(x, dtype=torch.float32)[:, None]
 
     zeros = torch.zeros(3, 1)
+    ended = terminated | truncated
     return Rollout(
-        zeros, zeros.long(), column(value), column(next_value), column(reward), terminated, truncated
+        zeros, zeros.long(), column(value), column(next_value), column(reward), terminated, truncated, ended
     )
+
+
+def targets(rollout, gamma, q_lambda):
+    """The λ-returns (3,) that PQN learns."""
+    return (rollout.advantage(gamma, q_lambda) + rollout.value).squeeze(1).tolist()
 
 
 def flag(*at):
@@ -36,21 +43,20 @@ def flag(*at):
 def test_targets_are_pengs_q_lambda_by_hand():
     # γ = λ = ½; V(s_1), V(s_2), V(s_3) = 4, 8, 16:
     # G_2 = 3 + ½·16 = 11;  G_1 = 2 + ½(½·8 + ½·11) = 6.75;  G_0 = 1 + ½(½·4 + ½·6.75) = 3.6875
-    targets = rollout([1, 2, 3], [99, 4, 8], [4, 8, 16]).targets(0.5, 0.5)
-    assert targets.squeeze(1).tolist() == [3.6875, 6.75, 11.0]
+    assert targets(rollout([1, 2, 3], [99, 4, 8], [4, 8, 16]), 0.5, 0.5) == [3.6875, 6.75, 11.0]
 
 
 def test_an_end_counts_nothing_and_a_cut_counts_its_final_observation():
-    ended = rollout([1, 2, 3], [99, 4, 8], [4, 8, 16], terminated=flag(1)).targets(0.5, 0.5)
-    assert ended.squeeze(1).tolist() == [1 + 0.5 * (0.5 * 4 + 0.5 * 2), 2.0, 11.0]
-    cut = rollout([1, 2, 3], [99, 4, 8], [4, 20, 16], truncated=flag(1)).targets(0.5, 0.5)
-    assert cut.squeeze(1).tolist() == [1 + 0.5 * (0.5 * 4 + 0.5 * 12), 2 + 0.5 * 20, 11.0]
+    ended = rollout([1, 2, 3], [99, 4, 8], [4, 8, 16], terminated=flag(1))
+    assert targets(ended, 0.5, 0.5) == [1 + 0.5 * (0.5 * 4 + 0.5 * 2), 2.0, 11.0]
+    cut = rollout([1, 2, 3], [99, 4, 8], [4, 20, 16], truncated=flag(1))
+    assert targets(cut, 0.5, 0.5) == [1 + 0.5 * (0.5 * 4 + 0.5 * 12), 2 + 0.5 * 20, 11.0]
 
 
 def test_lambda_0_is_one_step_q_learning_and_lambda_1_the_return():
     one = rollout([1, 2, 3], [5, 4, 8], [4, 8, 16])
-    assert one.targets(0.5, 0.0).squeeze(1).tolist() == [3.0, 6.0, 11.0]
-    assert one.targets(0.5, 1.0).squeeze(1).tolist() == [1 + 0.5 * (2 + 0.5 * 11), 2 + 0.5 * 11, 11.0]
+    assert targets(one, 0.5, 0.0) == [3.0, 6.0, 11.0]
+    assert targets(one, 0.5, 1.0) == [1 + 0.5 * (2 + 0.5 * 11), 2 + 0.5 * 11, 11.0]
 
 
 def test_the_best_value_heeds_the_mask_and_is_0_where_nothing_is_legal():
@@ -69,7 +75,6 @@ def test_epsilon_and_learning_rate_fall_in_a_straight_line_with_the_budget():
     told = [progress.metrics for progress in agent.learn(worlds, Budget(updates=4))]
     assert [m["epsilon"] for m in told] == pytest.approx([0.9, 0.5, 0.1, 0.1])
     assert [m["learning_rate"] / config.learning_rate for m in told] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert falling(1.0, 0.0, 7.0) == 0.0
 
 
 def test_every_hidden_layer_is_normalised():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.reinforce import Episodes, Reinforce
+from agents.reinforce import Reinforce, first_episodes
+from agents.rollout import Rollout, RolloutCollector
 from sim.catalog import make_worlds
 from sim.records import Budget
 from sim.vector import EnvWorlds
@@ -42,15 +43,17 @@ def bandit(config):
 
 def gradient(agent, pulls):
     """Of the expected reward with respect to the three logits, as `_update` finds it."""
-    one = torch.ones(1, len(pulls))
+    zero, yes = torch.zeros(1, len(pulls)), torch.ones(1, len(pulls), dtype=torch.bool)
     agent._update(
-        Episodes(
-            obs=torch.zeros(1, len(pulls), dtype=torch.long),
+        Rollout(
+            obs=zero.long(),
             action=pulls[None],
+            value=zero,
+            next_value=zero,
             reward=REWARD[pulls][None],
-            alive=one.bool(),
-            final_value=torch.zeros(len(pulls)),
-            mask=None,
+            terminated=yes,
+            truncated=~yes,
+            ended=yes,
         )
     )
     return -agent.network["actor_critic"].policy.bias.grad.clone()  # the loss is the negated objective
@@ -111,23 +114,26 @@ def played(config, **more):
     agent = Reinforce(**{**config.__dict__, "max_steps": 8, **more}).build(
         worlds.single_observation_space, worlds.single_action_space, seed=0
     )
-    return agent, *agent._play(worlds)
+    collector = RolloutCollector(agent, worlds, worlds.reset())
+    return agent, collector.collect(agent.config.max_steps, whole_episodes=True)
 
 
 def test_what_was_cut_off_bootstraps_only_with_a_baseline():
-    agent, episodes, *_ = played(BASELINE)
+    agent, rollout = played(BASELINE)
     worth = agent.forward(torch.tensor([[0.0], [1.0], [8 / 99]]))[1]
-    assert episodes.final_value.tolist() == pytest.approx([0.0, worth[1].item(), worth[2].item()])
+    final_value = first_episodes(rollout)[1]
+    assert final_value.tolist() == pytest.approx([0.0, worth[1].item(), worth[2].item()])
     assert worth[1].abs() > 0.01
-    assert played(PLAIN)[1].final_value.tolist() == [0.0, 0.0, 0.0]
+    assert first_episodes(played(PLAIN)[1])[1].tolist() == [0.0, 0.0, 0.0]
 
 
 def test_each_world_plays_one_whole_episode_and_no_more_is_learned_from():
-    _, episodes, ended, steps = played(PLAIN)
-    assert episodes.alive.sum(0).tolist() == [3, 5, 8]
-    assert episodes.reward.sum(0).tolist() == [3.0, 5.0, 8.0]
-    assert [(e.score, e.length) for e in ended] == [(3.0, 3), (5.0, 5)]
-    assert steps == 24
+    _, rollout = played(PLAIN)
+    real, _ = first_episodes(rollout)
+    assert real.sum(0).tolist() == [3, 5, 8]
+    assert (~real).int().diff(dim=0).min() == 0, "what is real comes first"
+    assert [(e.score, e.length) for e in rollout.episodes] == [(3.0, 3), (5.0, 5)]
+    assert rollout.reward.shape == (8, 3)
 
 
 def test_returns_are_discounted_from_each_step_on():
@@ -140,15 +146,16 @@ def test_returns_are_discounted_from_each_step_on():
             weights["log_prob"] = torch.zeros(len(action), requires_grad=True)
             return weights["log_prob"], torch.zeros(len(action))
 
-    agent, episodes, *_ = played(PLAIN, gamma=0.5)
+    agent, rollout = played(PLAIN, gamma=0.5)
     agent.head = Spy()
-    agent._update(episodes)
-    found = -weights["log_prob"].grad * episodes.alive.sum()  # the return that weighs each step
-    by_hand = torch.zeros(episodes.alive.shape)
+    agent._update(rollout)
+    real, _ = first_episodes(rollout)
+    found = -weights["log_prob"].grad * real.sum()  # the return that weighs each step
+    by_hand = torch.zeros(real.shape)
     for world, length in enumerate((3, 5, 8)):
         for t in range(length):
             by_hand[t, world] = sum(0.5**k for k in range(length - t))
-    assert torch.allclose(found, by_hand[episodes.alive])
+    assert torch.allclose(found, by_hand[real])
 
 
 QUICK = Reinforce(learning_rate=2e-2, gamma=0.98)

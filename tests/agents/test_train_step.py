@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from rollouts import collected
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.dqn import DQN
@@ -118,8 +119,7 @@ def test_nothing_in_an_update_waits_for_the_device(name):
         next(agent.learn(worlds, Budget(updates=2)))
         update = lambda: agent._update(0.5)  # noqa: E731
     else:
-        given = (0.5,) if name == "pqn" else ()
-        rollout = agent._collect(worlds, *worlds.reset(), *given)[0]
+        rollout = collected(agent, worlds)
         update = lambda: agent._epochs(rollout)  # noqa: E731
         if name == "pqn":  # on the CPU its optimiser reads its own counter, which on CUDA it does not
             agent._optimizer.step = lambda: None
@@ -153,7 +153,7 @@ def test_ppos_schedules_fall_in_straight_lines_and_are_constant_unless_asked_for
 def test_a_schedule_is_what_the_loss_uses(field, figure):
     worlds = make_worlds(POLE, 2, seed=1)
     agent = built(PPO(network="mlp", num_steps=12, minibatch_size=24), worlds)
-    rollout = agent._collect(worlds, *worlds.reset())[0]
+    rollout = collected(agent, worlds)
     batch = rollout_batch(rollout)
     batch.log_prob += 0.3 * torch.randn(len(batch.log_prob), generator=torch.Generator().manual_seed(0))
     before, figures = agent.loss(batch)
@@ -217,5 +217,5 @@ def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(k
     agent = built(kind(network="mlp", num_steps=17, num_epochs=2, minibatch_size=32), worlds)
     sizes, step = [], agent._step
     agent._step = lambda *batch: sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
-    agent._epochs(agent._collect(worlds, *worlds.reset(), *((0.5,) if kind is PQN else ()))[0])
+    agent._epochs(collected(agent, worlds))
     assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"

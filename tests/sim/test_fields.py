@@ -1,12 +1,28 @@
 """Keys and values as users write them: nothing is bent, and the message names place and mend."""
 
+import math
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 
 from sim.errors import RequestError
-from sim.fields import FieldError, checked_value, construct, nearest, shown
+from sim.fields import (
+    FieldError,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OneOf,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    UnitInterval,
+    Validated,
+    checked_value,
+    construct,
+    nearest,
+    shown,
+)
 
 
 @dataclass(frozen=True)
@@ -117,3 +133,60 @@ def test_values_are_shown_as_they_were_written():
 def test_keys_that_were_taken_out_before_are_offered_too():
     with pytest.raises(FieldError, match='unknown key "num_env"; did you mean "num_envs"'):
         construct(Recipe, {"num_env": 4}, "a.toml, [world]", ["use", "num_envs"])
+
+
+@dataclass(frozen=True)
+class Bounded(Validated):
+    rate: PositiveFloat = 0.5
+    share: UnitInterval | None = None
+    decay: Annotated[float, Range(ge=0, lt=1)] = 0.0
+    open: Annotated[float, Range(gt=-1, lt=1)] = 0.0
+    steps: PositiveInt = 1
+    delay: NonNegativeInt = 0
+    rows: Annotated[int, Range(ge=2, le=9)] = 2
+    most: Annotated[float, Range(le=3)] = 0
+    below: Annotated[float, Range(lt=3)] = 0
+    network: Annotated[str, OneOf(("nature", "small"))] = "small"
+
+
+OUTSIDE = [
+    ("rate", 0.0, "must be above 0, not 0.0"),
+    ("rate", float("inf"), "must be a finite number, not inf"),
+    ("rate", float("nan"), "must be a finite number, not nan"),
+    ("share", 1.5, "must be in [0, 1], not 1.5"),
+    ("decay", 1.0, "must be in [0, 1), not 1.0"),
+    ("open", -1.0, "must be in (-1, 1), not -1.0"),
+    ("steps", 0, "must be at least 1, not 0"),
+    ("delay", -1, "must not be below 0, not -1"),
+    ("rows", 10, "must be in [2, 9], not 10"),
+    ("most", 3.5, "must be at most 3, not 3.5"),
+    ("below", 3.0, "must be below 3, not 3.0"),
+    ("network", "smal", 'must be one of nature, small, not "smal"'),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), OUTSIDE)
+def test_ranges_beside_fields_hold_from_python_as_from_a_scene(name, value, words):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{name} {words}')}$"):
+        Bounded(**{name: value})
+    if not isinstance(value, float) or math.isfinite(value):  # which is refused before
+        with pytest.raises(FieldError, match=f"^{re.escape(f'pong.toml: {name} {words}')}$"):
+            construct(Bounded, {name: value}, "pong.toml")
+
+
+def test_what_lies_on_a_closed_bound_passes_and_so_does_none():
+    edges = {"share": 1, "decay": 0, "rows": 9, "most": 3, "steps": 10**400, "network": "nature"}
+    assert vars(Bounded(**edges)) == vars(Bounded()) | edges
+    assert Bounded(share=None).share is None
+
+
+def test_a_subclass_that_annotates_a_field_anew_replaces_its_range():
+    @dataclass(frozen=True)
+    class Wider(Bounded):
+        decay: NonNegativeFloat = 2.0
+
+    assert Wider().decay == 2.0
+    with pytest.raises(ValueError, match="decay must not be below 0, not -1"):
+        Wider(decay=-1)
+    with pytest.raises(ValueError, match="rate must be above 0"):
+        Wider(rate=0)
