@@ -134,3 +134,19 @@ def names(config: Any) -> set[str]:
 def values(prefix: str, config: Any, keys: Iterable[str]) -> dict[str, Any]:
     """Values of some keys, by their path in the scene."""
     return {f"{prefix}.{key}": getattr(config, key) for key in sorted(keys)}
+
+
+def differences(before: Any, after: Any, key: str = "") -> list[str]:
+    """Differences between two scene files, key by key.
+
+    >>> differences({"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": 3, "c": 2}, "d": [1], "e": "x"})
+    ['a.b = 3 (was 1)', "e = 'x' (was None)"]
+    """
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [*before, *(name for name in after if name not in before)]
+        parts = [(name, before.get(name), after.get(name)) for name in keys]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        parts = [(str(i), *pair) for i, pair in enumerate(zip(before, after, strict=True))]
+    else:
+        return [] if before == after else [f"{key} = {after!r} (was {before!r})"]
+    return [line for name, a, b in parts for line in differences(a, b, f"{key}.{name}".lstrip("."))]

@@ -78,7 +78,7 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_
     arguments = ["train", scene, "--run", str(tmp_path / "other"), "--set", "train.checkpoint_every=1"]
     monkeypatch.setattr("supervised.vision.detector.VALIDATE_EVERY", 1)
     with monkeypatch.context() as patch:
-        patch.setattr("scenes.training.session.Session._why_stop", lambda self, interrupted: "enough")
+        patch.setattr("scenes.training.loop.TrainingLoop._why_stop", lambda self, interrupted: "enough")
         assert main(arguments) == 0
     assert not (tmp_path / "other" / "checkpoints" / "3").exists()
     found = answer(capsys, *arguments, "--resume")
