@@ -8,7 +8,7 @@ entry; call them first when you write a new one. Knows no torch and no pytest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,8 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
+from sim.percept_kind import field_of
+from sim.percept_kinds import PERCEPT_KINDS, kinds_in
 from sim.protocols import (
     Decodes,
     Encodes,
@@ -349,7 +351,7 @@ def check_perception(
     Args:
         model: reads ``"rgb"``.
         pictures: (H, W, 3) uint8 each, of any sizes.
-        tells: the field of a percept that it fills.
+        tells: the kind of percept that it tells, of `sim.percept_kinds`.
         names: the class names that it was built for.
 
     Raises:
@@ -366,53 +368,23 @@ def check_perception(
     for picture, percept, other in zip(pictures, percepts, alone, strict=True):
         height, width = picture.shape[:2]
         _require(percept.origin == "model", model, "a model says that it is one")
-        for name in ("labels", "label", "fen", "caption"):
-            same = getattr(percept, name) == getattr(other, name)
-            _require(same, model, "an input is seen alike alone and among others")
-        told = getattr(percept, tells)
-        _require(told is not None and (tells != "keypoints" or bool(told)), model, f"it tells {tells}")
-        if percept.boxes is not None:
-            _check_boxes(model, percept, width, height)
-        _check_told(model, percept, (height, width), names)
+        _check_alike(model, percept, other)
+        _require(tells in kinds_in(percept), model, f"it tells {tells}")
+        for kind in kinds_in(percept):
+            for holds, rule in PERCEPT_KINDS[kind].rules(percept, (height, width), names):
+                _require(holds, model, rule)
     weights = model.weights()
     model.load_weights(weights)
     for name, array in model.weights().items():
         _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
 
 
-def _check_told(
-    model: PerceptionModel, percept: Percept, shape: tuple[int, int], names: Sequence[str]
-) -> None:
-    """Check shapes, ranges and names of masks, depths, keypoints and labels against `sim.records`."""
-    mask, depth = percept.mask, percept.depth
-    if mask is not None:
-        _require(mask.shape == shape, model, "a mask covers the picture")
-        known = np.issubdtype(mask.dtype, np.integer) and mask.min() >= 0 and mask.max() < len(names)
-        _require(bool(known), model, "a mask holds the numbers of its classes")
-    if depth is not None:
-        _require(depth.shape == shape, model, "a depth covers the picture")
-        _require(not (depth <= 0).any() and not np.isinf(depth).any(), model, "depths are metres or NaN")
-    if percept.keypoints:
-        _require(list(percept.keypoints) == list(names), model, "every keypoint is told, in order")
-        finite = np.isfinite(list(percept.keypoints.values())).all()
-        _require(bool(finite), model, "keypoints are finite")
-    if percept.label is not None:
-        scores = percept.scores
-        _require(percept.label in names, model, "a label is one of its classes")
-        sure = scores is not None and scores.shape == (1,) and bool(0 <= scores[0] <= 1)
-        _require(sure, model, "a label comes with its confidence")
-
-
-def _check_boxes(model: PerceptionModel, percept: Percept, width: int, height: int) -> None:
-    boxes, scores = percept.boxes, percept.scores
-    assert boxes is not None
-    corner = np.array([width, height, width, height])
-    _require(boxes.shape == (len(percept.labels), 4), model, "one class a box")
-    _require(boxes.dtype == np.float32, model, "boxes are float32")
-    _require(bool((boxes[:, :2] <= boxes[:, 2:]).all()), model, "boxes go from upper left to lower right")
-    _require(bool(((boxes >= 0) & (boxes <= corner)).all()), model, "boxes stay inside the picture")
-    _require(scores is not None and scores.shape == (len(boxes),), model, "one score a box")
-    _require(scores is None or bool(((scores >= 0) & (scores <= 1)).all()), model, "scores are in [0, 1]")
+def _check_alike(model: PerceptionModel, percept: Percept, other: Percept) -> None:
+    """Check that names and texts are the same; numbers may differ by rounding."""
+    for name in {name for kind in PERCEPT_KINDS.values() for name in kind.fields}:
+        one, two = field_of(percept, name), field_of(other, name)
+        if not isinstance(one, np.ndarray | Mapping) and not isinstance(two, np.ndarray | Mapping):
+            _require(one == two, model, "an input is seen alike alone and among others")
 
 
 def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | None = None) -> None:

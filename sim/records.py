@@ -137,7 +137,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Percept:
-    """Percept of one input: boxes, mask, depth, keypoints, label or caption; only fields that apply are set.
+    """Percept of one input, of one kind or several of `sim.percept_kinds`; only fields that apply are set.
 
     Attributes:
         origin: where it comes from: the simulator, a model, or the truth with noise.
@@ -152,6 +152,7 @@ class Percept:
         caption: a sentence about the whole input.
         fen: the pieces on a chess board, the first field of Forsyth–Edwards notation, rank 8 first.
         facts: name → a whole number about the whole input, such as a score, lives or a position in pixels.
+        extras: kind → its value, for kinds of percept that have no field here; see `sim.percept_kinds`.
     """
 
     origin: Origin
@@ -166,6 +167,7 @@ class Percept:
     caption: str | None = None
     fen: str | None = None
     facts: Mapping[str, int] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

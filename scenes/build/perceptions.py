@@ -9,12 +9,12 @@ from scenes.build.agents import scene_world
 from scenes.schema import Perception, Scene, own_keys
 from sim.catalog import load, world_config
 from sim.fields import construct
+from sim.percept_kind import Kind
 from sim.protocols import PerceptionConfig, PerceptionModel, WorldConfig
 from sim.storage.checkpoints import Card, check_fits, load_checkpoint
 from supervised.catalog import PERCEPTIONS
 from supervised.data.label_sources import SeveralLabelSources, label_source
 from supervised.data.views import LabelSource
-from supervised.metrics.grading import Kind
 
 
 def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:

@@ -12,10 +12,7 @@ from scenes.schema import Scene, SceneError
 from sim.protocols import Perception, WorldConfig
 from sim.records import Origin
 from supervised.observation.percept_env import PerceptObservation, PerceptSource
-from supervised.observation.percept_observation import slot_layout
-
-#: Kind of percept that can be an observation → the kinds of ground truth to ask a world for that has several.
-LIVED_ON: dict[str, tuple[str, ...]] = {"boxes": (), "keypoints": ("keypoints",)}
+from supervised.observation.percept_observation import SLOTS, slot_layout
 
 
 def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> WorldConfig:
@@ -47,15 +44,14 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
     table, plain = scene.perception[number], scene_world(scene)
     config = perception_config(scene, number)
     tells = told_by(config)
-    if tells not in LIVED_ON:
-        raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on boxes or keypoints')
+    if tells not in SLOTS:
+        raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on {" or ".join(SLOTS)}')
     world: WorldConfig = plain.onlooked() if hasattr(plain, "onlooked") else plain
     names = scene_vocabulary(scene, number)
     height, width = picture_size(world)
-    boxes, points = (names, ()) if tells == "boxes" else ((), names)
     layout = slot_layout(
-        boxes,
-        points,
+        () if SLOTS[tells].points else names,
+        names if SLOTS[tells].points else (),
         table.slots,
         width=width,
         height=height,
@@ -67,7 +63,7 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
         table.use,
         origin,
         trained_model(scene, number, names, device, where) if origin == "model" else None,
-        kinds=LIVED_ON[tells],
+        kinds=SLOTS[tells].kinds,
         pixels=table.noise_pixels,
         misses=table.noise_misses,
     )

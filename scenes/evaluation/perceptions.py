@@ -22,14 +22,17 @@ from scenes.build.perceptions import (
 from scenes.console import show, stdout_console
 from scenes.data.perception_data import Player, scene_player, scene_views
 from scenes.schema import Scene
+from sim.percept_kind import Kind
+from sim.percept_kinds import PERCEPT_KINDS
 from sim.plurals import number_of
 from sim.progress import counting, waiting
 from sim.records import Percept
 from supervised.data.views import HELD_OUT, TOGETHER, CaptureSpec
 from supervised.language.caption_grammars import parse
-from supervised.metrics.breakdown import Rows, by_class, known
+from supervised.metrics.breakdown import by_class
 from supervised.metrics.constant_baseline import constant_baseline
-from supervised.metrics.grading import Kind, accumulate, grade, intervals
+from supervised.metrics.grading import accumulate, grade, intervals
+from supervised.metrics.percept_metrics import Rows, known
 
 GRADED = 500  # held-out images; takes below a minute on two cores
 EVERY = 31  # steps between two images of one world, so that all of them span a thousand steps of play
@@ -104,13 +107,14 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
     >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
     ['for example:', '  read as 8/8', '    in truth k7/8']
     """
-    if kind not in ("fen", "caption"):
+    about = PERCEPT_KINDS[kind]
+    if about.text is None:
         return []
     lines = ["for example:"]
     for percept, truth in list(zip(said, truths, strict=True))[:EXAMPLES]:
-        right = getattr(percept, kind) == getattr(truth, kind)
-        lines.append(f"  read as {getattr(percept, kind) or 'no board'}" + ", which is right" * right)
-        lines += [] if right else [f"    in truth {getattr(truth, kind)}"]
+        right = about.value(percept) == about.value(truth)
+        lines.append(f"  read as {about.in_full(percept, ()) or 'nothing'}" + ", which is right" * right)
+        lines += [] if right else [f"    in truth {about.value(truth)}"]
     return lines
 
 

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from scenes.build.devices import chosen_device
 from scenes.build.perceptions import (
     build_perception,
@@ -27,6 +25,7 @@ from scenes.interruption import FAULTS, interruption, told
 from scenes.schema import Scene, SceneError
 from sim.catalog import mend
 from sim.errors import RequestError
+from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in
 from sim.plurals import number_of
 from sim.progress import track
 from sim.protocols import PerceptionModel
@@ -41,7 +40,6 @@ SHOWN_ACROSS = 640  # pixels; smaller images are enlarged by whole factors, so t
 FOLDER = Path("perceived")  # default output folder
 NAMED = 10  # unreadable images that are listed; those beyond are only counted
 PROMISE = "stopping after this image: finished files are kept"
-WRITTEN = re.compile(r"(.+?)(-\d+)?\.(seen\.png|mask\.png|depth\.npy)")  # names of `Looked.keep`
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class PerceiveRequest:
             raise SceneError(f"{self.out} is a file: name a folder with --out")
         if self.out.is_dir() and not self.overwrite:
             for file in sorted(self.out.iterdir()):
-                found = WRITTEN.fullmatch(file.name)
+                found = written_name(file.name)
                 if found and {found[1], found[1] + (found[2] or "")} & names:
                     raise SceneError(
                         f"--out {self.out}: {file} would be overwritten; name another folder, "
@@ -176,7 +174,8 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         looked = Looked(out, shown, failed=failed)
         for name, rgb, percept in seen(model, shots, fail):
             looked.keep(name, rgb, percept)
-            show(f"{name}: {in_words(shown(percept))}")
+            words = in_words(percept, classes, in_full=True) or "nothing"
+            show(f"{name}: {words}")
             if interrupted():
                 looked.interrupted = True
                 break
@@ -231,36 +230,25 @@ def seen(
 def as_json(source: str, percept: Percept) -> dict[str, Any]:
     """A percept as JSON: only fields that apply, without mask and depth, which are files."""
     row: dict[str, Any] = {"source": source, "origin": percept.origin}
-    if percept.boxes is not None:
-        scores = [None] * len(percept.boxes) if percept.scores is None else percept.scores.tolist()
-        row["boxes"] = [
-            {"label": label, "score": score, "xyxy": [round(float(v), 2) for v in box]}
-            for label, score, box in zip(percept.labels, scores, percept.boxes, strict=True)
-        ]
-    if percept.label is not None:
-        row["label"] = percept.label
-        if percept.boxes is None and percept.scores is not None:
-            row["score"] = float(percept.scores[0])
-    if percept.keypoints:
-        row["keypoints"] = {name: list(point) for name, point in percept.keypoints.items()}
-    for key in ("fen", "caption"):
-        if getattr(percept, key) is not None:
-            row[key] = getattr(percept, key)
+    for kind in kinds_in(percept):
+        row |= PERCEPT_KINDS[kind].as_json(percept)
     return row
 
 
 def written(percept: Percept, stem: Path) -> dict[str, str]:
-    """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by field."""
+    """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by kind."""
     kept: dict[str, str] = {}
-    if percept.mask is not None:
-        from scenes.perceiving.draw_percepts import save_picture
-
-        mask = percept.mask.astype(np.uint8)
-        kept["mask"] = str(write_whole(Path(f"{stem}.mask.png"), partial(save_picture, picture=mask)))
-    if percept.depth is not None:
-        save = partial(np.save, arr=percept.depth)
-        kept["depth"] = str(write_whole(Path(f"{stem}.depth.npy"), save))
+    for kind in kinds_in(percept):
+        file = PERCEPT_KINDS[kind].file
+        if file is not None:
+            kept[kind] = str(write_whole(Path(f"{stem}.{file.suffix}"), file.writer(percept)))
     return kept
+
+
+def written_name(name: str) -> re.Match[str] | None:
+    """A file's name as `Looked.keep` gives it: the picture's, the number in a video, and what is kept."""
+    suffixes = ["seen.png", *(kind.file.suffix for kind in PERCEPT_KINDS.values() if kind.file)]
+    return re.fullmatch(rf"(.+?)(-\d+)?\.({'|'.join(map(re.escape, suffixes))})", name)
 
 
 def file_name(source: str) -> str:
@@ -270,16 +258,3 @@ def file_name(source: str) -> str:
     'game.mp4-12'
     """
     return Path(source).name.replace("#", "-")
-
-
-def in_words(shown: Seen) -> str:
-    """Summarise a percept in one line; a board as its whole FEN.
-
-    >>> in_words(Seen("game-classifier", Percept("model", label="pong")))
-    'pong'
-    >>> in_words(Seen("board-reader", Percept("model", fen="8/8/8/8/8/8/8/K1k5")))
-    '8/8/8/8/8/8/8/K1k5'
-    """
-    from sim.viewer.panels.perception_panel import words
-
-    return shown.percept.fen or words(shown) or "nothing"

@@ -10,15 +10,17 @@ import numpy as np
 
 from scenes.build.perceptions import build_perception, perception_config, scene_label_source, told_by
 from scenes.schema import Scene, SceneError
-from scenes.watching.live_metrics import live_metrics
+from sim.percept_kind import Kind, Placement
+from sim.percept_kinds import only, placed
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Offer
 from sim.viewer.contract.moment import Seen
-from supervised.data.views import LabelSource, only
-from supervised.metrics.grading import Kind
+from supervised.data.views import LabelSource
+from supervised.language.caption_grammars import parse
+from supervised.metrics.grading import live_metrics
 from supervised.observation.percept_env import PerceptObservationEnv
-from supervised.observation.percept_noise import MOVED, noisy
+from supervised.observation.percept_noise import NOISE, noisy
 
 ORIGINS: tuple[Origin, ...] = ("truth", "model", "noisy truth")
 Frame = tuple[int, int, int, int]
@@ -40,7 +42,7 @@ class LivePerception:
     @property
     def asked(self) -> Origin:
         """Origin in effect: `origin`, but the truth where noise does not apply to this kind."""
-        return self.origin if self.origin != "noisy truth" or self.kind in MOVED else "truth"
+        return self.origin if self.origin != "noisy truth" or self.kind in NOISE else "truth"
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Feed:
         if percept.origin == "truth":
             return Seen(self.name, self._moved(percept, shape), **more)
         truth = only(self.world.told(), self.kind)
-        scores = live_metrics(self.kind, percept, truth)
+        scores = live_metrics(self.kind, percept, truth, parse)
         return Seen(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
 
     def _moved(self, percept: Percept, shape: tuple[int, ...]) -> Percept:
@@ -73,11 +75,7 @@ class Feed:
         if stand(camera) != stand(eye):
             return replace(percept, keypoints={})
         scale = shape[0] / eye.height
-        left = (shape[1] - scale * eye.width) / 2
-        points = {
-            name: (left + scale * x, scale * y, seen) for name, (x, y, seen) in percept.keypoints.items()
-        }
-        return replace(percept, keypoints=points)
+        return placed(percept, Placement(scale, left=(shape[1] - scale * eye.width) / 2))
 
 
 def stand(camera: Any) -> tuple[Any, ...]:
@@ -136,10 +134,10 @@ class LivePerceptions:
     def _eye(scene: Scene, number: int, device: str, checkpoint: Path | None) -> LivePerception:
         config, table = perception_config(scene, number), scene.perception[number]
         kind = told_by(config)
-        if table.origin == "noisy truth" and kind not in MOVED:
+        if table.origin == "noisy truth" and kind not in NOISE:
             raise SceneError(
                 f'{scene.source.name}, [[perception]] number {number}: "{table.use}" tells {kind}, and noise '
-                f'moves {" and ".join(MOVED)} only: origin can be "model" or "truth"'
+                f'moves {" and ".join(NOISE)} only: origin can be "model" or "truth"'
             )
         sight = scene_label_source(scene, config)
         classes = sight.vocabulary(kind)
@@ -161,7 +159,7 @@ class LivePerceptions:
 
         Kinds that noise does not apply to show the truth meanwhile.
         """
-        noise = any(eye.kind in MOVED for eye in self._eyes)
+        noise = any(eye.kind in NOISE for eye in self._eyes)
         stops = ORIGINS if noise else tuple(origin for origin in ORIGINS if origin != "noisy truth")
         for eye in self._eyes:
             eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
@@ -181,7 +179,7 @@ class LivePerceptions:
             percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
         else:
             percept = eye.model.perceive([cut(picture, board)])[0]
-        scores = live_metrics(eye.kind, percept, truth)
+        scores = live_metrics(eye.kind, percept, truth, parse)
         return Seen(eye.name, laid(percept, board), laid(truth, board), scores, **more)
 
 
@@ -194,7 +192,5 @@ def cut(picture: Array, board: Frame | None) -> Array:
 
 
 def laid(percept: Percept, board: Frame | None) -> Percept:
-    """Translate a percept's boxes from pixels of the board to pixels of the picture."""
-    if board is None or percept.boxes is None:
-        return percept
-    return replace(percept, boxes=percept.boxes + np.array(board[:2] * 2, percept.boxes.dtype))
+    """Translate a percept from pixels of the board to pixels of the picture."""
+    return percept if board is None else placed(percept, Placement(1.0, *board[:2]))

@@ -14,22 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sim.percept_kind import Kind
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
-from supervised.metrics.grading import Kind
-
-#: Kind → the fields of a percept that hold it; `facts` go with all of them.
-FIELDS: dict[Kind, tuple[str, ...]] = {
-    "boxes": ("boxes", "labels", "scores"),
-    "mask": ("mask",),
-    "depth": ("depth",),
-    "keypoints": ("keypoints", "places"),
-    "label": ("label",),
-    "fen": ("fen", "keypoints"),
-    "caption": ("caption",),
-}
 
 #: Added to the training seed to seed the held-out images.
 HELD_OUT = 2_000_003
@@ -98,16 +87,6 @@ class LabelSource(Protocol):
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about the newest image of a single world, or of the renderer that draws it."""
-
-
-def only(percept: Percept, kind: Kind) -> Percept:
-    """Restrict a percept to the fields of one kind, and its facts.
-
-    >>> only(Percept("truth", label="pong", fen="8/8/8/8/8/8/8/8"), "label").fen is None
-    True
-    """
-    fields = {name: getattr(percept, name) for name in FIELDS[kind]}
-    return Percept(percept.origin, facts=percept.facts, **fields)
 
 
 class StickyRandomPolicy:

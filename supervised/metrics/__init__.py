@@ -9,6 +9,7 @@ In: `sim.records.Percept`, predicted and true, image by image. Out: plain number
 Does not know: models, worlds, torch.
 """
 
-from supervised.metrics.grading import Kind, accumulate, grade, intervals
+from sim.percept_kind import Kind
+from supervised.metrics.grading import accumulate, grade, intervals
 
 __all__ = ["Kind", "grade", "intervals", "accumulate"]

@@ -13,18 +13,22 @@ turns both into facts. `accuracy` is the mean share of the true facts that a cap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
-from sim.records import Array
+from sim.records import Array, Percept
+from sim.viewer.contract.moment import Readout
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows
 
 BINS = 15
-
-#: Turns a sentence into facts; raises ValueError for what is no sentence of its language.
-Parser: TypeAlias = Callable[[str], Mapping[str, object]]
+PIECES = {".": "empty"} | {
+    letter.upper() if side == "white" else letter: f"{side} {name}"
+    for side in ("white", "black")
+    for letter, name in zip("pnbrqk", ("pawn", "knight", "bishop", "rook", "queen", "king"), strict=True)
+}
 
 
 @dataclass(frozen=True)
@@ -201,3 +205,127 @@ def _equal_facts(said: Mapping[str, object] | None, truth: Mapping[str, object])
     if said is None or not truth:
         return float(said == truth)
     return sum(name in said and said[name] == fact for name, fact in truth.items()) / len(truth)
+
+
+def commonest_label(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: the commonest label; its score is its share."""
+    label, times = Counter(truth.label for truth in truths).most_common(1)[0]
+    return Percept("model", label=label, scores=np.array([times / len(truths)]))
+
+
+def commonest_board(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: the commonest board."""
+    return Percept("model", fen=Counter(truth.fen for truth in truths).most_common(1)[0][0])
+
+
+def commonest_caption(truths: Percepts, parse: Parser | None) -> Percept:
+    """Constant baseline: a caption with the commonest set of facts.
+
+    Raises:
+        ValueError: without a parser.
+    """
+    if parse is None:
+        raise ValueError("captions are compared by what they say: give a parser")
+    said = {frozenset(parse(truth.caption or "").items()): truth.caption for truth in truths}
+    states = Counter(frozenset(parse(truth.caption or "").items()) for truth in truths)
+    return Percept("model", caption=said[states.most_common(1)[0][0]])
+
+
+def live_label(percept: Percept, truth: Percept, parse: Parser | None = None) -> tuple[Readout, ...]:
+    """Whether the label is right."""
+    return (Readout("", "right" if percept.label == truth.label else "wrong"),)
+
+
+def live_board(percept: Percept, truth: Percept, parse: Parser | None = None) -> tuple[Readout, ...]:
+    """How many squares are read wrong.
+
+    >>> said, true = (Percept("model", fen=f"8/8/8/8/8/8/8/{rank}") for rank in ("k1K5", "k2K4"))
+    >>> live_board(said, true)[0].value
+    '2 of 64 wrong'
+    """
+    try:
+        wrong = sum(a != b for a, b in zip(squares(percept.fen or ""), squares(truth.fen or ""), strict=True))
+    except ValueError:
+        wrong = 64
+    return (Readout("squares", f"{wrong} of 64 wrong" if wrong else "all right"),)
+
+
+def live_caption(percept: Percept, truth: Percept, parse: Parser | None) -> tuple[Readout, ...]:
+    """How many of the true facts are said; nothing without a parser."""
+    if parse is None:
+        return ()
+    facts, told = parse(truth.caption or ""), facts_of(percept.caption or "", parse) or {}
+    right = sum(name in told and told[name] == value for name, value in facts.items())
+    return (Readout("facts", f"{right} of {len(facts)}"),)
+
+
+def _accumulate_labels(predicted: Percepts, truth: Percepts, parse: Parser | None) -> LabelTally:
+    said, true = [percept.label for percept in predicted], [percept.label for percept in truth]
+    return LabelTally(said, true, _confidence(predicted))
+
+
+def _confidence(percepts: Percepts) -> Array | None:
+    """Confidences (P,) of the labels; None unless all percepts have one."""
+    scores = [percept.scores for percept in percepts if percept.boxes is None]
+    if len(scores) < len(percepts) or any(score is None or np.shape(score) != (1,) for score in scores):
+        return None
+    return np.array(scores, np.float64)[:, 0]
+
+
+def _accumulate_boards(predicted: Percepts, truth: Percepts, parse: Parser | None) -> ShareTally:
+    return board_tally([percept.fen or "" for percept in predicted], [percept.fen or "" for percept in truth])
+
+
+def _accumulate_captions(predicted: Percepts, truth: Percepts, parse: Parser | None) -> ShareTally:
+    if parse is None:
+        raise ValueError("captions are graded by what they say: give a parser")
+    said = [percept.caption or "" for percept in predicted]
+    return caption_tally(said, [percept.caption or "" for percept in truth], parse)
+
+
+def _by_label(
+    counted: LabelTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """Accuracy by true label."""
+    pairs = [(said.label, true.label) for said, true in zip(predicted, truth, strict=True)]
+    right = {name: [said == name for said, true in pairs if true == name] for name in names}
+    return {name: {"top1": float(np.mean(some))} for name, some in right.items() if some}
+
+
+def _by_piece(
+    counted: ShareTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """Accuracy by true piece, and of the empty squares."""
+    true = "".join(squares(percept.fen or "") for percept in truth)
+    said = "".join(_squares_or_none(percept.fen or "") for percept in predicted)
+    right: dict[str, list[bool]] = {letter: [] for letter in PIECES}
+    for letter, other in zip(true, said, strict=True):
+        right[letter].append(letter == other)
+    return {PIECES[letter]: {"accuracy": float(np.mean(some))} for letter, some in right.items() if some}
+
+
+def _squares_or_none(fen: str) -> str:
+    """The 64 squares of a FEN; of an invalid one 64 question marks, which match no square."""
+    try:
+        return squares(fen)
+    except ValueError:
+        return "?" * 64
+
+
+def _by_fact(
+    counted: ShareTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """Accuracy by name of the fact."""
+    if parse is None:
+        return {}
+    right: dict[str, list[bool]] = {}
+    for said, true in zip(predicted, truth, strict=True):
+        told = facts_of(said.caption or "", parse) or {}
+        for name, value in parse(true.caption or "").items():
+            right.setdefault(name, []).append(name in told and told[name] == value)
+    return {name: {"accuracy": float(np.mean(some))} for name, some in right.items()}
+
+
+LABEL = PerceptMetrics(_accumulate_labels, commonest_label, _by_label, live_label)
+FEN = PerceptMetrics(_accumulate_boards, commonest_board, _by_piece, live_board)
+CAPTION = PerceptMetrics(_accumulate_captions, commonest_caption, _by_fact, live_caption)

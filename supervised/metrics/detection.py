@@ -11,17 +11,21 @@ of which the best precision at that recall or a higher one is read off at 101 re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim.records import Array, Percept
+from sim.viewer.contract.moment import Readout
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
 
 #: IoU thresholds of a match: AP is the mean over all of them, AP@.5 that of the first.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 MAX_DETS = 300
+HIT = 0.5  # IoU from which a box counts as found in the window
 
 
 def overlaps(first: Array, second: Array) -> Array:
@@ -177,3 +181,64 @@ def _matched(
         mine, true = np.flatnonzero(labels == name), true_boxes[true_labels == name]
         mine = mine[np.argsort(-scores[mine], kind="stable")[:max_dets]]
         yield scores[mine], found(overlaps(boxes[mine], true)), len(true)
+
+
+def median_boxes(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: the median box of each class, scored by the share of images that hold the class."""
+    boxes: dict[str, list[Array]] = {}
+    for truth in truths:
+        assert truth.boxes is not None
+        for name, box in zip(truth.labels, truth.boxes, strict=True):
+            boxes.setdefault(name, []).append(box)
+    holding = Counter(name for truth in truths for name in set(truth.labels))
+    names = sorted(boxes)
+    return Percept(
+        origin="model",
+        boxes=np.array([np.median(boxes[name], 0) for name in names], np.float32).reshape(-1, 4),
+        labels=tuple(names),
+        scores=np.array([holding[name] / len(truths) for name in names]),
+    )
+
+
+def live_boxes(percept: Percept, truth: Percept, parse: Parser | None = None) -> tuple[Readout, ...]:
+    """Distance from the smallest true box to the nearest of its class, then how many boxes are found.
+
+    >>> box = np.array([[10.0, 10.0, 12.0, 14.0]], np.float32)
+    >>> real = Percept("truth", boxes=box, labels=("ball",))
+    >>> live_boxes(Percept("model", boxes=box + np.float32(3), labels=("ball",)), real)[0]
+    Readout(label='ball', value=4.2, unit='px off')
+    """
+    if truth.boxes is None or percept.boxes is None or not len(truth.boxes):
+        return ()
+    sizes = (truth.boxes[:, 2:] - truth.boxes[:, :2]).prod(1)
+    smallest = int(sizes.argmin())
+    name = truth.labels[smallest]
+    same = [i for i, label in enumerate(percept.labels) if label == name]
+    off = centres(percept.boxes[same]) - centres(truth.boxes[smallest : smallest + 1])
+    distance = np.linalg.norm(off, axis=1)
+    first = Readout(name, round(float(distance.min()), 1), "px off") if same else Readout(name, "missed")
+    agree = np.array([[said == real for real in truth.labels] for said in percept.labels], bool)
+    hits = 0
+    if len(percept.boxes):
+        hits = int(((overlaps(percept.boxes, truth.boxes) >= HIT) & agree).any(0).sum())
+    return first, Readout("found", f"{hits} of {len(truth.boxes)}")
+
+
+def centres(boxes: Array) -> Array:
+    """(K, 2) the middles of boxes (K, 4)."""
+    return np.asarray((boxes[:, :2] + boxes[:, 2:]) / 2)
+
+
+def _accumulate(predicted: Percepts, truth: Percepts, parse: Parser | None) -> BoxTally:
+    return BoxTally(predicted, truth)
+
+
+def _by_class(
+    counted: BoxTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """AP of each class."""
+    rows = counted.by_class(np.ones(len(truth)))
+    return known({name: rows[name] for name in names if name in rows})
+
+
+BOXES = PerceptMetrics(_accumulate, median_boxes, _by_class, live_boxes)

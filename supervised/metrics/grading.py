@@ -13,38 +13,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal, Protocol, TypeAlias, get_args
+from collections.abc import Hashable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
+from sim.percept_kind import Kind
+from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Array, Percept
-from supervised.metrics.answers import LabelTally, Parser, board_tally, caption_tally
-from supervised.metrics.detection import BoxTally
-from supervised.metrics.pixels import DepthTally, MaskTally
-from supervised.metrics.pose import PoseTally
+from sim.viewer.contract.moment import Readout
+from supervised.metrics.kinds import METRICS
+from supervised.metrics.percept_metrics import MetricAccumulator, Parser, Percepts
 
-Kind: TypeAlias = Literal["boxes", "mask", "depth", "keypoints", "label", "fen", "caption"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Interval: TypeAlias = tuple[float, float]
-Percepts: TypeAlias = Sequence[Percept]
-
-_SIMPLE: dict[str, Callable[[list[Any], list[Any]], MetricAccumulator]] = {
-    "mask": MaskTally,
-    "depth": DepthTally,
-    "keypoints": PoseTally,
-    "fen": board_tally,
-}
-
-
-class MetricAccumulator(Protocol):
-    """Per-image counts of P images, from which metrics with any weights of the images follow."""
-
-    def __len__(self) -> int:
-        """P."""
-
-    def score(self, weights: Array) -> dict[str, float]:
-        """The metrics with image i counted ``weights[i]`` ≥ 0 times; NaN for undefined ones."""
 
 
 def accumulate(
@@ -62,20 +43,12 @@ def accumulate(
         ValueError: for another kind, lists of different length or empty ones, a caption without a parser, or
             naming the image that lacks what is compared.
     """
-    if kind not in KINDS:
-        raise ValueError(f'percepts have no "{kind}" to grade; they have {", ".join(KINDS)}')
+    if kind not in METRICS:
+        raise ValueError(f'percepts have no "{kind}" to grade; they have {", ".join(METRICS)}')
     if not predicted or len(predicted) != len(truth):
         raise ValueError(f"{len(predicted)} percepts cannot be graded by {len(truth)} true ones")
-    said, true = _values(kind, predicted, "predicted"), _values(kind, truth, "true")
-    if kind == "boxes":
-        return BoxTally(predicted, truth)
-    if kind == "label":
-        return LabelTally(said, true, _confidence(predicted))
-    if kind == "caption":
-        if parse is None:
-            raise ValueError("captions are graded by what they say: give a parser")
-        return caption_tally(said, true, parse)
-    return _SIMPLE[kind](said, true)
+    _check_told(kind, predicted, truth)
+    return METRICS[kind].accumulate(predicted, truth, parse)
 
 
 def grade(
@@ -90,6 +63,28 @@ def grade(
     """
     figures = accumulate(kind, predicted, truth, parse=parse).score(np.ones(len(truth)))
     return {name: value for name, value in figures.items() if not np.isnan(value)}
+
+
+def live_metrics(
+    kind: Kind, percept: Percept, truth: Percept, parse: Parser | None = None
+) -> tuple[Readout, ...]:
+    """Metrics of the percept of one image for the window, the most telling first; empty without a truth.
+
+    >>> real = Percept("truth", label="pong")
+    >>> live_metrics("label", Percept("model", label="tennis"), real)
+    (Readout(label='', value='wrong', unit=''),)
+    """
+    metrics = METRICS[kind]
+    if metrics.live is not None:
+        return metrics.live(percept, truth, parse)
+    if not PERCEPT_KINDS[kind].told(truth):
+        return ()
+    figures = grade(kind, [percept], [truth], parse=parse)
+    return tuple(
+        Readout(label, round(figures[name], 3), unit)
+        for name, (label, unit) in metrics.shown.items()
+        if name in figures
+    )
 
 
 def intervals(
@@ -142,22 +137,15 @@ def intervals(
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-def _values(kind: Kind, percepts: Percepts, whose: str) -> list[Any]:
-    """The compared field of each percept.
+def _check_told(kind: Kind, predicted: Percepts, truth: Percepts) -> None:
+    """Refuse percepts that lack what is compared; predicted ones may hold an empty value.
 
     Raises:
-        ValueError: naming the first image that lacks it.
+        ValueError: naming the first image.
     """
-    values = [getattr(percept, kind) for percept in percepts]
-    for index, value in enumerate(values):
-        if value is None or (kind == "keypoints" and not value and whose == "true"):
-            raise ValueError(f"the {whose} percept of picture {index} has no {kind}")
-    return values
-
-
-def _confidence(percepts: Percepts) -> Array | None:
-    """Confidences (P,) of the labels; None unless all percepts have one."""
-    scores = [percept.scores for percept in percepts if percept.boxes is None]
-    if len(scores) < len(percepts) or any(score is None or np.shape(score) != (1,) for score in scores):
-        return None
-    return np.array(scores, np.float64)[:, 0]
+    facts = PERCEPT_KINDS[kind]
+    lacking = [("predicted", [facts.value(percept) is None for percept in predicted])]
+    lacking += [("true", [not facts.told(percept) for percept in truth])]
+    for whose, lacks in lacking:
+        if any(lacks):
+            raise ValueError(f"the {whose} percept of picture {lacks.index(True)} has no {kind}")

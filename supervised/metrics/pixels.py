@@ -11,11 +11,16 @@ sky, are left out; a pixel whose depth was not predicted (NaN) although it has o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from sim.records import Array
+from sim.records import Array, Percept
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
+
+#: Metres; the last band reaches the horizon.
+BANDS = ((0.0, 3.0), (3.0, 10.0), (10.0, np.inf))
 
 
 def confusion(predicted: Array, truth: Array, classes: int) -> Array:
@@ -128,3 +133,72 @@ def depth_figures(predicted: Array, truth: Array) -> Array:
 def _same_shape(what: str, index: int, predicted: Array, truth: Array) -> None:
     if predicted.shape != truth.shape:
         raise ValueError(f"the {what} of picture {index} are {predicted.shape} and {truth.shape}")
+
+
+def commonest_mask(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: at each pixel the commonest class."""
+    masks = np.stack(masks_of(truths))
+    counts = np.stack([(masks == part).sum(0) for part in range(int(masks.max()) + 1)])
+    return Percept("model", mask=counts.argmax(0).astype(masks.dtype))
+
+
+def median_depth(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: each pixel's median depth; where there never is one, that of all pixels."""
+    depths = np.stack(depths_of(truths))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")  # where there is sky in every picture
+        median = np.nanmedian(depths, 0)
+    return Percept("model", depth=np.where(np.isnan(median), np.nanmedian(depths), median))
+
+
+def masks_of(percepts: Percepts) -> list[Array]:
+    """The masks (H, W) of percepts that have one."""
+    return [percept.mask for percept in percepts if percept.mask is not None]
+
+
+def depths_of(percepts: Percepts) -> list[Array]:
+    """The depth maps (H, W) of percepts that have one."""
+    return [percept.depth for percept in percepts if percept.depth is not None]
+
+
+def _accumulate_masks(predicted: Percepts, truth: Percepts, parse: Parser | None) -> MaskTally:
+    return MaskTally(masks_of(predicted), masks_of(truth))
+
+
+def _accumulate_depths(predicted: Percepts, truth: Percepts, parse: Parser | None) -> DepthTally:
+    return DepthTally(depths_of(predicted), depths_of(truth))
+
+
+def _by_part(
+    counted: MaskTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """IoU of each part."""
+    shares = counted.by_class(np.ones(len(truth))).tolist()
+    pairs = zip(names, shares, strict=False)  # later parts may be nowhere
+    return known({name: {"miou": share} for name, share in pairs})
+
+
+def _by_distance(
+    counted: DepthTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """Depth errors in bands of the true depth."""
+    rows = {}
+    for low, high in BANDS:
+        name = f"{low:.0f} to {high:.0f} m" if np.isfinite(high) else f"beyond {low:.0f} m"
+        inside = [_between(depth, low, high) for depth in depths_of(truth)]
+        rows[name] = DepthTally(depths_of(predicted), inside).score(np.ones(len(truth)))
+    return known(rows)
+
+
+def _between(depth: Array, low: float, high: float) -> Array:
+    with np.errstate(invalid="ignore"):
+        return np.where((depth >= low) & (depth < high), depth, np.nan)
+
+
+MASK = PerceptMetrics(_accumulate_masks, commonest_mask, _by_part, shown={"miou": ("mIoU", "")})
+DEPTH = PerceptMetrics(
+    _accumulate_depths,
+    median_depth,
+    _by_distance,
+    shown={"abs_rel": ("AbsRel", ""), "rmse": ("RMSE", "m")},
+)

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sim.records import Array
+from sim.records import Array, Percept
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
 
 Points = Mapping[str, tuple[float, float, float]]
 ALPHA = 0.1
@@ -72,3 +73,34 @@ def _counted(index: int, names: Sequence[str], predicted: Points, truth: Points)
     size = float(np.ptp(true, axis=0).max()) if len(names) else 0.0
     sized = np.full(len(names), float(size > 0))
     return np.stack([(distance <= ALPHA * size) * sized, sized, distance, np.ones(len(names))], axis=1)
+
+
+def median_keypoints(truths: Percepts, parse: Parser | None = None) -> Percept:
+    """Constant baseline: each keypoint's median place where it is visible."""
+    points = {}
+    for name in truths[0].keypoints:
+        seen = np.array([truth.keypoints[name] for truth in truths])  # (N, 3)
+        visible = seen[:, 2] > 0.5
+        x, y = np.median(seen[visible if visible.any() else slice(None), :2], 0)
+        points[name] = float(x), float(y), float(visible.mean())
+    return Percept("model", keypoints=points)
+
+
+def _accumulate(predicted: Percepts, truth: Percepts, parse: Parser | None) -> PoseTally:
+    return PoseTally([percept.keypoints for percept in predicted], [percept.keypoints for percept in truth])
+
+
+def _by_joint(
+    counted: PoseTally, predicted: Percepts, truth: Percepts, names: Sequence[str], parse: Parser | None
+) -> Rows:
+    """PCK and pixel error of each joint."""
+    rows = counted.by_class(np.ones(len(truth)))
+    return known({name: rows[name] for name in names if name in rows})
+
+
+KEYPOINTS = PerceptMetrics(
+    _accumulate,
+    median_keypoints,
+    _by_joint,
+    shown={"pixel_error": ("joints", "px off"), "pck_0.1": ("PCK@0.1", "")},
+)

@@ -5,15 +5,18 @@ It shows how good perception must be before an agent gains from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
+from sim.percept_kind import Kind
 from sim.records import Percept
 
 PIXELS = 2.0  # standard deviation of the displacement of a box or a keypoint
 MISSES = 0.1  # the probability that an object is missed
-MOVED = ("boxes", "keypoints")  # the kinds of percept that noise changes, of `metrics.grading.KINDS`
+Noise: TypeAlias = Callable[[Percept, np.random.Generator, float, float], Percept]
 
 
 def noisy(
@@ -27,13 +30,25 @@ def noisy(
         pixels: standard deviation, in x and in y; a box moves as a whole.
         misses: in [0, 1]; a missed keypoint is no longer visible.
     """
+    for noise in NOISE.values():
+        percept = noise(percept, generator, pixels, misses)
+    return replace(percept, origin="noisy truth")
+
+
+def _noisy_boxes(percept: Percept, generator: np.random.Generator, pixels: float, misses: float) -> Percept:
     boxes, labels, scores = percept.boxes, percept.labels, percept.scores
-    if boxes is not None:
-        kept = generator.random(len(boxes)) >= misses
-        shift = np.tile(generator.normal(0, pixels, (len(boxes), 2)), 2).astype(boxes.dtype)
-        boxes = (boxes + shift)[kept]
-        labels = tuple(name for name, keep in zip(labels, kept, strict=True) if keep)
-        scores = None if scores is None else scores[kept]
+    if boxes is None:
+        return percept
+    kept = generator.random(len(boxes)) >= misses
+    shift = np.tile(generator.normal(0, pixels, (len(boxes), 2)), 2).astype(boxes.dtype)
+    labels = tuple(name for name, keep in zip(labels, kept, strict=True) if keep)
+    scores = None if scores is None else scores[kept]
+    return replace(percept, boxes=(boxes + shift)[kept], labels=labels, scores=scores)
+
+
+def _noisy_keypoints(
+    percept: Percept, generator: np.random.Generator, pixels: float, misses: float
+) -> Percept:
     points = {
         name: (
             x + generator.normal(0, pixels),
@@ -42,4 +57,8 @@ def noisy(
         )
         for name, (x, y, visible) in percept.keypoints.items()
     }
-    return replace(percept, origin="noisy truth", boxes=boxes, labels=labels, scores=scores, keypoints=points)
+    return replace(percept, keypoints=points)
+
+
+#: Kind of percept that noise changes → (percept, generator, pixels, misses) → the noisy percept.
+NOISE: dict[Kind, Noise] = {"boxes": _noisy_boxes, "keypoints": _noisy_keypoints}

@@ -33,12 +33,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import gymnasium
 import numpy as np
 
 from sim.errors import RequestError
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 
 MEMORY = 8  # images
@@ -68,7 +69,7 @@ class SlotLayout:
         relations: whether offsets between boxes are given, pair by pair.
         smoothing: θ in [0, 1), the weight of the past; 0: the newest image alone.
 
-    >>> Layout(("ball",), ("toe",), 160, 210).names[5:]
+    >>> SlotLayout(("ball",), ("toe",), 160, 210).names[5:]
     ('ball 0 dx', 'ball 0 dy', 'toe present', 'toe x', 'toe y', 'toe dx', 'toe dy')
     """
 
@@ -146,6 +147,25 @@ def slot_layout(
             raise SlotError(f"slots.{name} must be a whole number from 0 on, not {count}")
     boxes = [name for name in classes for _ in range(counts.get(name, 1))]
     return SlotLayout(tuple(boxes), tuple(points), width, height, relations, smoothing)
+
+
+class ObservedKind(NamedTuple):
+    """How a kind of percept becomes slots of an agent's observation.
+
+    Attributes:
+        points: whether its class names are keypoints, which have one slot each; else classes of boxes.
+        kinds: of truth that are asked for, where the simulator knows several.
+    """
+
+    points: bool
+    kinds: tuple[Kind, ...] = ()
+
+
+#: Kind of percept that an agent can live on → how it becomes slots.
+SLOTS: dict[Kind, ObservedKind] = {
+    "boxes": ObservedKind(points=False),
+    "keypoints": ObservedKind(points=True, kinds=("keypoints",)),
+}
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sim.chess.truth import CORNERS
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.metrics.answers import squares
-from supervised.metrics.grading import Kind
 from supervised.tensors import Precision
 from supervised.vision.unet import conv
 

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset
@@ -29,7 +30,6 @@ from supervised.fit import Batch, Fit, FitOptions
 from supervised.language.caption_grammars import STILLS, parse
 from supervised.language.constrained_decoding import ConstrainedDecoder
 from supervised.language.grammar import join, split
-from supervised.metrics.grading import Kind
 from supervised.tensors import Precision
 from supervised.vision.unet import conv
 

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.metrics.grading import Kind
 from supervised.tensors import Precision
 from supervised.vision.unet import conv
 

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
-from supervised.metrics.grading import Kind
 from supervised.vision.dense import Dense, DenseConfig, Grid, grown, inputs_of
 from supervised.vision.unet import unfolded
 

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
 from supervised.data.views import together
 from supervised.fit import Batch, Fit
-from supervised.metrics.grading import Kind
 from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of
 
 STRIDE = 2  # pixels a cell

@@ -18,7 +18,7 @@ from sim.storage.checkpoints import load_checkpoint
 from sim.viewer.contract.gesture import Gesture
 from supervised.catalog import PERCEPTIONS
 from supervised.data.views import CaptureSpec
-from supervised.observation.percept_noise import MOVED
+from supervised.observation.percept_noise import NOISE
 
 #: Kind → world, what the vocabulary holds, what one blind percept scores at best, and a row of the breakdown.
 KINDS = {
@@ -88,7 +88,7 @@ def test_from_training_to_the_window(scene, kind, tmp_path, capsys):
         (eye,) = show.start(0).seen
         assert (eye.percept.origin, eye.truth.origin) == ("model", "truth") and eye.scores
         assert getattr(eye.percept, kind) is not None and getattr(eye.truth, kind) is not None
-        for _ in range(2 if kind in MOVED else 1):
+        for _ in range(2 if kind in NOISE else 1):
             show.touch(Gesture("origin"))
         (eye,) = show.look().seen
         assert eye.percept.origin == "truth" and eye.truth is None

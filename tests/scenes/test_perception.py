@@ -21,11 +21,11 @@ from scenes.data.images import PictureError, read_pictures
 from scenes.evaluation import perceptions
 from scenes.perceiving import draw_percepts
 from scenes.schema import load_scene
-from scenes.watching.live_metrics import of_boxes
 from scenes.watching.scene_show import SceneShow
 from sim.records import Percept
 from sim.storage.checkpoints import load_checkpoint
 from sim.viewer.contract.gesture import Gesture, Offer
+from supervised.metrics.detection import live_boxes
 from supervised.observation.percept_noise import noisy
 from supervised.vision.detector import DetectorModel
 
@@ -132,9 +132,9 @@ def test_closeness_tells_of_the_smallest_thing_and_of_the_share_found():
     boxes = np.array([[0, 0, 10, 10], [20, 20, 22, 24]], np.float32)
     truth = Percept("truth", boxes=boxes, labels=("player", "ball"))
     nearly = Percept("model", boxes=boxes + np.float32([[1], [3]]), labels=("player", "ball"))
-    assert of_boxes(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
+    assert live_boxes(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
     blind = Percept("model", boxes=np.zeros((0, 4), np.float32))
-    assert of_boxes(blind, truth)[0] == ("ball", "missed", "")
+    assert live_boxes(blind, truth)[0] == ("ball", "missed", "")
 
 
 def test_noise_displaces_and_misses_as_much_as_it_says():

@@ -9,6 +9,7 @@ from viewer_shows import CountingShow
 
 from sim.atari.truth import classes
 from sim.atari.world import Atari, AtariWorld
+from sim.percept_kinds import in_words
 from sim.records import Percept
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Answer, Offer
@@ -162,7 +163,7 @@ def test_a_board_marks_only_the_squares_that_are_misread(written, white_at_botto
     assert board_overlay.misread(seen) == {0: "q"} and [text for text, _ in written] == ["q"]
     xs, ys = np.nonzero(is_color(pixels, PALETTE.negative))
     assert (xs.min(), ys.min(), xs.max(), ys.max()) == (*corner, corner[0] + 9, corner[1] + 9)
-    assert perception_panel.words(seen) == "3 pieces"
+    assert in_words(seen.percept, seen.classes) == "3 pieces"
 
 
 def test_what_is_no_board_misreads_no_square():
@@ -189,7 +190,7 @@ def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone
     expected = 0.55 * 100 + 0.45 * np.array(CLASS_COLORS[1])
     np.testing.assert_allclose(pixels[350, 200], expected, atol=2)
     np.testing.assert_array_equal(pixels[150, 200], (100, 100, 100))
-    assert perception_panel.words(seen) == "leg"
+    assert in_words(seen.percept, seen.classes) == "leg"
 
 
 def test_edges_of_the_true_mask_are_where_its_classes_meet():
@@ -218,7 +219,7 @@ def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
     assert tuple(sky[0]) == PALETTE.raised != tuple(sky[1])
     assert depth.span([np.full((3, 3), np.nan)]) is None
     nothing = Seen("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))
-    assert drawn(nothing).any() and perception_panel.words(nothing) == ""
+    assert drawn(nothing).any() and in_words(nothing.percept, nothing.classes) == ""
 
 
 @pytest.mark.parametrize("size", [(160, 160), (376, 420), (600, 400)])
@@ -245,7 +246,7 @@ def test_points_are_joined_and_hidden_ones_are_hollow():
     assert color != skeleton.side_color("right knee") != skeleton.side_color("head")
     assert tuple(pixels[80, 100]) == tuple(pixels[160, 100]) == color
     assert tuple(pixels[240, 100]) == PALETTE.ground
-    assert perception_panel.words(seen) == "2 of 3 points"
+    assert in_words(seen.percept, seen.classes) == "2 of 3 points"
 
 
 def test_sentences_and_labels_are_set_beside_what_is_true(written):

@@ -7,12 +7,13 @@ import pytest
 
 from sim.catalog import world_config
 from sim.chess.themes import HELD_OUT, THEMES
+from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
 from sim.walker.world import Walker
 from supervised.catalog import SIGHTS
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, SeveralLabelSources, label_source
-from supervised.data.views import FIELDS, CaptureSpec
+from supervised.data.views import CaptureSpec
 from supervised.language.caption_grammars import parse
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import grade
@@ -39,9 +40,8 @@ def test_views_tell_their_kind_and_nothing_else(name, kind):
     seen = sight(name)
     views = seen.views(CaptureSpec(kind, 3, seed=3))
     assert len(views) == len(views.truths) == len(views.episodes) == 3 and views.values.dtype == np.uint8
-    others = {field for told, fields in FIELDS.items() if told != kind for field in fields} - set(
-        FIELDS[kind]
-    )
+    own = PERCEPT_KINDS[kind].fields
+    others = {field for about in PERCEPT_KINDS.values() for field in about.fields} - set(own)
     vocabulary = seen.vocabulary(kind)
     for truth in views.truths:
         assert getattr(truth, kind) is not None
@@ -101,7 +101,7 @@ def test_kept_views_come_back_as_they_were(name, kind):
     back = Dataset.from_arrays(views.arrays())
     assert np.array_equal(back.values, views.values) and np.array_equal(back.episodes, views.episodes)
     for one, other in zip(back.truths, views.truths, strict=True):
-        for field in (*FIELDS[kind], "facts"):
+        for field in (*PERCEPT_KINDS[kind].fields, "facts"):
             kept, was = getattr(one, field), getattr(other, field)
             if isinstance(was, np.ndarray):
                 assert kept.dtype == was.dtype and np.array_equal(kept, was, equal_nan=was.dtype.kind == "f")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
-from supervised.metrics.grading import KINDS
-from supervised.observation.percept_noise import MOVED, noisy
+from supervised.observation.percept_noise import NOISE, noisy
 
 ALL = Percept(
     "truth",
@@ -20,12 +20,12 @@ ALL = Percept(
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PERCEPT_KINDS)
 def test_the_kinds_that_are_said_to_move_do_and_no_others(kind):
     percept = noisy(ALL, np.random.default_rng(0), pixels=2, misses=0)
     before, after = getattr(ALL, kind), getattr(percept, kind)
     same = np.array_equal(before, after) if isinstance(before, np.ndarray) else before == after
-    assert same == (kind not in MOVED)
+    assert same == (kind not in NOISE)
 
 
 def test_points_are_displaced_and_missed_as_much_as_it_says():

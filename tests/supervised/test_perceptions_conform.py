@@ -7,9 +7,9 @@ import pytest
 
 from sim.catalog import load
 from sim.conformance import check_perception
+from sim.percept_kinds import PERCEPT_KINDS
 from supervised.catalog import PERCEPTIONS
 from supervised.language.caption_grammars import STILLS
-from supervised.metrics.grading import KINDS
 from supervised.vision.detector import Detector
 
 #: Kind → names to build a model for.
@@ -27,7 +27,7 @@ SIZES = ((210, 160), (31, 47), (8, 8))
 
 def built(name, seed):
     config = load(PERCEPTIONS, name, "perception")()
-    assert config.tells in KINDS and config.views > 0
+    assert config.tells in PERCEPT_KINDS and config.views > 0
     return config.build(NAMES[config.tells], seed=seed, device="cpu"), config.tells
 
 

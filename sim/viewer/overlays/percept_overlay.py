@@ -11,42 +11,20 @@ import numpy as np
 import pygame
 from pygame import Rect
 
+from sim.percept_kind import Kind
+from sim.percept_kinds import PERCEPT_KINDS, class_name, classes_in, kinds_in, uncovered
 from sim.records import Array
 from sim.viewer.contract.moment import Seen
 from sim.viewer.draw.theme import BODY, PALETTE, Color, Ink, class_color
 from sim.viewer.overlays import boxes, depth
 from sim.viewer.overlays.board_overlay import draw_board
+from sim.viewer.overlays.kind_overlay import Corners, PerceptOverlay
 from sim.viewer.overlays.skeleton import draw_skeleton
 
 _TINT = 115  # opacity of a mask, of 255
 _DASH = 4  # of the line around what the mask should cover
-_GAP = 6
 _LINES = 2  # of a sentence; what is longer is cut
 FOOT = 94  # height kept under the picture for two sentences, where that takes nothing from the picture
-
-
-class Corners:
-    """Placement of legends: from the top down at either side, beside `picture` where that fits in `area`."""
-
-    def __init__(self, ink: Ink, area: Rect, picture: Rect) -> None:
-        self._area, self._picture, self._gap = area, picture, ink.px(_GAP)
-        self._tops = {"left": picture.top, "right": picture.top}
-
-    def take(self, size: tuple[int, int], side: str) -> Rect | None:
-        """A place of `size` at the ``"left"`` or ``"right"``, or None if there is no room left."""
-        place, gap = Rect((0, self._tops[side]), size), self._gap
-        room = (self._area.width - self._picture.width) // 2
-        beside = size[0] + gap <= room
-        if not beside:
-            place.top = max(place.top, self._picture.top + gap)
-        if side == "left":
-            place.left = self._picture.left - gap - place.width if beside else self._picture.left + gap
-        else:
-            place.right = self._picture.right + gap + place.width if beside else self._picture.right - gap
-        if not self._area.contains(place):
-            return None
-        self._tops[side] = place.bottom + gap
-        return place
 
 
 def draw_seen(
@@ -55,36 +33,20 @@ def draw_seen(
     """Draw all percepts over `picture`, shown `factor` times as large, and nothing outside `area`."""
     surface.set_clip(area)
     corners, tags = Corners(ink, area, picture), list[boxes.Tag]()
-    for one in seen:
-        if one.percept.mask is not None:
-            _draw_mask(surface, picture, one)
-    for one in seen:
-        tags += boxes.draw_boxes(surface, ink, picture, factor, one)
-        draw_skeleton(surface, ink, picture, factor, one)
-        draw_board(surface, ink, picture, factor, one)
+    told = [
+        (one, overlay) for one in seen for kind, overlay in OVERLAYS.items() if kind in kinds_in(one.percept)
+    ]
+    for one, overlay in told:
+        if overlay.under is not None:
+            overlay.under(surface, picture, one)
+    for one, overlay in told:
+        if overlay.over is not None:
+            tags += overlay.over(surface, ink, picture, factor, one) or ()
     boxes.draw_tags(surface, ink, picture, tags)
-    for one in seen:
-        if one.percept.label and is_whole(one):
-            _draw_label(surface, ink, corners, one)
-        if one.percept.mask is not None:
-            _draw_legend(surface, ink, corners, one)
-        if one.percept.depth is not None:
-            place = corners.take(depth.inset_size(ink, one, area, picture), "right")
-            if place is not None:
-                depth.draw_inset(surface, ink, place, one)
+    for one, overlay in told:
+        if overlay.beside is not None:
+            overlay.beside(surface, ink, corners, one)
     surface.set_clip(None)
-
-
-def is_whole(seen: Seen) -> bool:
-    """Whether the percept only classifies or describes the whole picture, and locates nothing in it."""
-    percept = seen.percept
-    return (
-        percept.boxes is None
-        and percept.fen is None
-        and percept.mask is None
-        and percept.depth is None
-        and not percept.keypoints
-    )
 
 
 def _draw_mask(surface: pygame.Surface, picture: Rect, seen: Seen) -> None:
@@ -123,15 +85,10 @@ def _mask_color(seen: Seen, index: int) -> Color:
     return class_color(names[index - 1] if names else str(index), names)
 
 
-def classes_in(seen: Seen) -> list[int]:
-    """Numbers of the classes that occur in the mask, without the background."""
-    assert seen.percept.mask is not None
-    return [int(index) for index in np.flatnonzero(np.bincount(seen.percept.mask.ravel())) if index]
-
-
 def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
     """Draw a swatch and a name for each class, in two columns where one is too high."""
-    names = [(i, seen.classes[i] if i < len(seen.classes) else f"class {i}") for i in classes_in(seen)]
+    assert seen.percept.mask is not None
+    names = [(number, class_name(number, seen.classes)) for number in classes_in(seen.percept.mask)]
     if not names:
         return
     pad, row, swatch = ink.px(8), ink.px(18), ink.px(10)
@@ -147,7 +104,12 @@ def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen
 
 
 def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
-    """Draw the predicted label of the whole picture, its score, and the true label if it differs."""
+    """Draw the predicted label of the whole picture, its score, and the true label if it differs.
+
+    A label beside something that has a place in the picture is no more than its heading, and not drawn.
+    """
+    if not seen.percept.label or "label" not in uncovered(seen.percept):
+        return
     label, scores, truth = seen.percept.label or "", seen.percept.scores, seen.truth
     score = "" if scores is None or not len(scores) else boxes.share(scores[0])
     wrong = truth is not None and truth.label not in (None, label)
@@ -166,9 +128,37 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen)
     ink.write(surface, right, (left, y + row), PALETTE.muted)
 
 
+def _draw_depth(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
+    """Draw the depth map's inset where there is room."""
+    place = corners.take(depth.inset_size(ink, seen, corners.area, corners.picture), "right")
+    if place is not None:
+        depth.draw_inset(surface, ink, place, seen)
+
+
+#: Kind → how it is drawn, from below to the top; kinds that are not here are told in words only.
+OVERLAYS: dict[Kind, PerceptOverlay] = {
+    "label": PerceptOverlay(beside=_draw_label),
+    "mask": PerceptOverlay(under=_draw_mask, beside=_draw_legend),
+    "depth": PerceptOverlay(beside=_draw_depth),
+    "boxes": PerceptOverlay(over=boxes.draw_boxes),
+    "keypoints": PerceptOverlay(over=draw_skeleton),
+    "fen": PerceptOverlay(over=draw_board, truth_in_words=False),
+}
+
+
+def texts(seen: Seen) -> tuple[str, str]:
+    """A percept's text, such as a caption or a FEN, and the true one where it differs and is written."""
+    for name, kind in PERCEPT_KINDS.items():
+        if kind.text is not None and (said := kind.text(seen.percept)):
+            written = OVERLAYS.get(name, PerceptOverlay()).truth_in_words
+            true = kind.text(seen.truth) if written and seen.truth is not None else ""
+            return said, true if true != said else ""
+    return "", ""
+
+
 def speaks(seen: Sequence[Seen]) -> bool:
-    """Whether any percept has a caption or a FEN."""
-    return any(one.percept.caption or one.percept.fen for one in seen)
+    """Whether any percept has a text, such as a caption or a FEN."""
+    return any(texts(one)[0] for one in seen)
 
 
 def draw_captions(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence[Seen]) -> int:
@@ -178,11 +168,9 @@ def draw_captions(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence[
     """
     pad, row = ink.px(10), ink.px(20)
     lines: list[tuple[str, Color]] = []
-    for one in seen:
-        said = one.percept.caption or one.percept.fen
-        true = None if one.truth is None else one.truth.caption  # of a board the squares show it
+    for said, true in map(texts, seen):
         for text, color in ((said, PALETTE.text), (true and f"truth: {true}", PALETTE.muted)):
-            if text and (color is PALETTE.text or true != said):
+            if text:
                 wrapped = ink.wrapped(text, area.width - 2 * pad)
                 if len(wrapped) > _LINES:
                     wrapped = [

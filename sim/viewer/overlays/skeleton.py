@@ -10,11 +10,10 @@ import math
 import pygame
 from pygame import Rect
 
+from sim.percept_kinds import VISIBLE
 from sim.records import Percept
 from sim.viewer.contract.moment import Seen
 from sim.viewer.draw.theme import PALETTE, Color, Ink
-
-VISIBLE = 0.5  # from this confidence on a point counts as in sight
 
 _SIDES = {"left": PALETTE.series[2], "right": PALETTE.series[0]}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable
 from typing import NamedTuple
 
@@ -10,15 +9,12 @@ import numpy as np
 import pygame
 from pygame import Rect
 
-from sim.plurals import number_of
-from sim.records import Origin, Percept
+from sim.percept_kinds import in_words
+from sim.records import Origin
 from sim.viewer.contract.moment import Readout, Seen
 from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.theme import PALETTE, Ink
-from sim.viewer.overlays.board_overlay import letters
 from sim.viewer.overlays.boxes import share
-from sim.viewer.overlays.percept_overlay import classes_in, is_whole
-from sim.viewer.overlays.skeleton import VISIBLE
 from sim.viewer.playback.view import Choices, Facts, View
 
 
@@ -33,37 +29,12 @@ class Line(NamedTuple):
 def line(seen: Seen) -> Line:
     """Format a percept as a line of the panel.
 
+    >>> from sim.records import Percept
     >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
-    return Line(seen.percept.origin, words(seen) or "nothing detected", tuple(map(scored, seen.scores)))
-
-
-def words(seen: Seen) -> str:
-    """Summarise a percept in a few words: caption, label, counts of classes, range of depths."""
-    percept = seen.percept
-    parts = [percept.caption or "", (percept.label or "") if is_whole(seen) else ""]
-    if percept.fen is not None:
-        parts.append(number_of(sum(map(bool, letters(percept.fen))), "piece") if percept.fen else "no board")
-    elif percept.boxes is not None:
-        parts.append(_counted(percept, seen.classes))
-    if percept.mask is not None:
-        named = [seen.classes[i] if i < len(seen.classes) else f"class {i}" for i in classes_in(seen)]
-        parts.append(", ".join(named))
-    if percept.depth is not None and np.isfinite(percept.depth).any():
-        near, far = np.nanmin(percept.depth), np.nanmax(percept.depth)
-        parts.append(f"{near:.1f} to {far:.{0 if far >= 10 else 1}f} m")
-    if percept.keypoints and percept.fen is None:  # a board's keypoints are only its corners
-        visible = sum(point[2] >= VISIBLE for point in percept.keypoints.values())
-        parts.append(f"{visible} of {len(percept.keypoints)} points")
-    return " · ".join(part for part in parts if part)
-
-
-def _counted(percept: Percept, classes: tuple[str, ...]) -> str:
-    """Counts of the boxes' classes in words, in the order of `classes`."""
-    counts = Counter(percept.labels)
-    names = [name for name in classes if name in counts] + [name for name in counts if name not in classes]
-    return ", ".join(f"{counts[name]} × {name}" if counts[name] > 1 else name for name in names)
+    words = in_words(seen.percept, seen.classes) or "nothing detected"
+    return Line(seen.percept.origin, words, tuple(map(scored, seen.scores)))
 
 
 def scored(score: Readout) -> str:

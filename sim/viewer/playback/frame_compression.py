@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sim.percept_kind import field_of, with_fields
+from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Array, Percept
 from sim.viewer.contract.moment import Moment
 
@@ -34,9 +36,9 @@ class CompressedMoment:
     """A moment whose large arrays are compressed without loss.
 
     Attributes:
-        moment: without pictures; its masks and depths are empty arrays.
+        moment: without pictures; its percepts' large arrays, such as masks and depths, are empty.
         pictures: in their order.
-        maps: masks and depths, in the order of `maps_of`.
+        maps: the large arrays, in the order of `maps_of`.
         nbytes: freed by forgetting it; without the pictures if those are also another moment's.
     """
 
@@ -63,20 +65,24 @@ class CompressedMoment:
 
 
 def maps_of(moment: Moment) -> list[Array]:
-    """Masks and depth maps of all percepts of a moment, and of their truths."""
+    """The large arrays of all percepts of a moment, such as masks and depths, and of their truths."""
     percepts = [percept for one in moment.seen for percept in (one.percept, one.truth) if percept]
-    maps = [array for percept in percepts for array in (percept.mask, percept.depth)]
-    return [array for array in maps if array is not None]
+    return [array for percept in percepts for array in _large(percept).values()]
+
+
+def _large(percept: Percept) -> dict[str, Array]:
+    """The arrays of a percept that are worth compressing, by field; see `sim.percept_kinds.PerceptKind`."""
+    names = [name for kind in PERCEPT_KINDS.values() for name in kind.large]
+    found = {name: field_of(percept, name) for name in names}
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _with_maps(moment: Moment, maps: list[Array]) -> Moment:
-    """The moment with other masks and depths, in the order of `maps_of`."""
+    """The moment with other large arrays, in the order of `maps_of`."""
     left = iter(maps)
 
     def changed(percept: Percept) -> Percept:
-        mask = None if percept.mask is None else next(left)
-        depth = None if percept.depth is None else next(left)
-        return percept if mask is depth is None else replace(percept, mask=mask, depth=depth)
+        return with_fields(percept, {name: next(left) for name in _large(percept)})
 
     seen = []
     for one in moment.seen:  # the percept before the truth

@@ -1,7 +1,7 @@
 """Label sources: labelled images of each family of worlds, with exact ground truth and class names.
 
 A *sight* is made from a world's configuration. It knows which kinds of truth that world has
-(`supervised.metrics.grading.KINDS`), makes labelled images of it from seeds, and reads the truth of a live
+(`sim.percept_kinds`), makes labelled images of it from seeds, and reads the truth of a live
 world.
 
 In: a `sim.protocols.WorldConfig`, a `CaptureSpec`, a policy. Out: `supervised.data.dataset.Dataset`.
@@ -20,12 +20,12 @@ import numpy as np
 
 from sim.catalog import load
 from sim.errors import RequestError
+from sim.percept_kind import Kind
 from sim.protocols import Policy, WorldConfig
 from sim.records import Percept
 from supervised.catalog import SIGHTS
 from supervised.data.dataset import Dataset, joined
 from supervised.data.views import CaptureSpec, LabelSource
-from supervised.metrics.grading import Kind
 
 __all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
 

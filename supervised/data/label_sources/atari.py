@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from sim.atari.truth import classes
+from sim.percept_kind import Kind
+from sim.percept_kinds import only
 from sim.protocols import Policy
 from sim.records import Percept
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, only, watched
+from supervised.data.views import CaptureSpec, watched
 from supervised.language.caption_grammars import STILLS
-from supervised.metrics.grading import Kind
 
 WORLDS = 16  # rendered in turn
 

@@ -10,13 +10,14 @@ import numpy as np
 from sim.chess.labelled_boards import album
 from sim.chess.themes import HELD_OUT, TRAINING, styles
 from sim.chess.truth import LABELS
+from sim.percept_kind import Kind
+from sim.percept_kinds import only
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, only
-from supervised.metrics.grading import Kind
+from supervised.data.views import CaptureSpec
 
 
 class ChessLabels:

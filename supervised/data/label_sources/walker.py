@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from sim.percept_kind import Kind
+from sim.percept_kinds import only
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
@@ -20,8 +22,7 @@ from sim.walker.simulation import load
 from sim.walker.truth import KINDS
 from supervised.data.dataset import Dataset, joined
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, only
-from supervised.metrics.grading import Kind
+from supervised.data.views import CaptureSpec
 
 FRAMES = 32  # images of one episode at most
 HASTE = 4  # random play falls within some twenty steps: its images lie closer together, by this factor
