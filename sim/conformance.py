@@ -29,7 +29,7 @@ from sim.protocols import (
     WorldConfig,
 )
 from sim.records import Array, Condition, Decision, Percept, SampleOptions, State
-from sim.vector import ActionError, Info, Worlds, episode_seed
+from sim.vector import ActionError, Info, Worlds, episode_seed, reset_memory
 
 NUM_ENVS = 2
 SEED = 11
@@ -279,12 +279,33 @@ def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) ->
         answer: Any = policy.act(obs, info, memory, greedy=greedy)
         pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Decision)
         _require(pair, policy, "act returns a Decision and the memory for the next call")
-        decision, memory = answer
+        decision, after = answer
+        check_memory(policy, memory, after, worlds.num_envs)
         _same(policy, obs, seen, "observations are read, not written")
         check_decision(policy, decision, worlds, info)
         chosen.append(decision.actions.copy())
-        obs, _, _, _, info = worlds.step(decision.actions)
+        obs, _, terminated, truncated, info = worlds.step(decision.actions)
+        memory = reset_memory(after, terminated | truncated)
+    if memory is not None:
+        begun = []
+        for held in (None, np.zeros_like(memory)):
+            policy.seed(seed)
+            begun.append(policy.act(obs, info, held, greedy=greedy)[0])
+        for name in ("actions", "value"):
+            wanted, found = (getattr(decision, name) for decision in begun)
+            _same(policy, found, wanted, "a memory of zeros is none: an episode begins")
     return chosen
+
+
+def check_memory(policy: Policy, before: Any, after: Any, num_envs: int) -> None:
+    """Check that a memory is an array with a row a world, in every call or in none, and never written to."""
+    if after is None:
+        _require(before is None, policy, "a memory is not lost")
+        return
+    rows = isinstance(after, np.ndarray) and after.shape[:1] == (num_envs,)
+    _require(rows, policy, "its memory is None or an array (N, …), which is reset by row")
+    _require(before is None or after.shape == before.shape, policy, "its memory keeps its shape")
+    _require(before is None or not np.shares_memory(before, after), policy, "memory is read, not written")
 
 
 def check_decision(policy: Policy, decision: Decision, worlds: Worlds, info: Info) -> None:

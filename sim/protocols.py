@@ -39,12 +39,13 @@ class Policy(Protocol):
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
-        """Choose N actions.
+        """Choose N actions; returns the decision and the memory: an array (N, …), or None of who has none.
 
         Args:
             obs: (N, …) observations as the world gives them.
             info: the world's info; ``info["action_mask"]`` (N, A) bool, where there is one, is kept.
-            memory: what the last call returned, or None at first.
+            memory: what the last call returned, set to zero where an episode has ended since
+                (`sim.vector.reset_memory`); None, at first, is zero everywhere.
             greedy: the best action instead of a sample.
         """
 

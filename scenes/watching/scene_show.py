@@ -32,7 +32,7 @@ from sim.records import Array, Decision, Episode
 from sim.starts import Starts
 from sim.storage.checkpoints import Checkpoint, CheckpointError
 from sim.storage.runs import numbered
-from sim.vector import EnvWorlds, Info, finished
+from sim.vector import EnvWorlds, Info, finished, reset_memory
 from sim.viewer.contract.gesture import Answer, Gesture, InteractiveRenderer, Offer
 from sim.viewer.contract.moment import Attribution, Choice, Moment, Options, Readout, measured
 
@@ -220,7 +220,8 @@ class SceneShow:
         actions = self._actions()
         if person is not None:
             actions[0] = person
-        self._obs, reward, _, _, self._info = self._worlds.step(actions)
+        self._obs, reward, terminated, truncated, self._info = self._worlds.step(actions)
+        self._memory = reset_memory(self._memory, terminated | truncated)
         self._take_over()
         self._decide()
         episodes = finished(self._info)

@@ -17,6 +17,7 @@ import numpy as np
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from sim.vector import reset_memory
 from supervised.data.percept_arrays import pack_percepts, unpack_percepts
 from supervised.metrics.grading import Kind
 
@@ -196,6 +197,7 @@ def watched(
                 decision, memory = policy.act(obs, info, memory)
                 actions = np.where(np.arange(n) % 2 == 0, decision.actions, actions)
             obs, _, terminated, truncated, info = worlds.step(actions)
+            memory = reset_memory(memory, terminated | truncated)
             episode = episode + n * (terminated | truncated)
         indices = range(min(n, count - len(rgb)))
         rgb += worlds.pictures(indices)
