@@ -1,13 +1,14 @@
 """Conformance tests of the interfaces of worlds, policies, perceptions and samplers.
 
 `check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
-`check_perception` takes a model and pictures, `check_sampler` a model and examples. All raise
+`check_perception` takes a model and inputs of its kind, `check_sampler` a model and examples. All raise
 `ConformanceError` with the culprit and the rule that it breaks. Tests call them for every catalogue
 entry; call them first when you write a new one. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
 from sim.protocols import (
+    READS,
     Decodes,
     Encodes,
     HasLikelihood,
@@ -363,55 +365,62 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
 
 
 def check_perception(
-    model: PerceptionModel, pictures: Sequence[Array], tells: str = "boxes", names: Sequence[str] = ()
+    model: PerceptionModel, inputs: Sequence[Any], tells: str = "boxes", names: Sequence[str] = ()
 ) -> None:
-    """Check a perception against its interface on these pictures.
+    """Check a perception against its interface on these inputs.
 
     Args:
-        model: reads ``"rgb"``.
-        pictures: (H, W, 3) uint8 each, of any sizes.
+        model: whatever it reads.
+        inputs: of that kind, such as pictures (H, W, 3) uint8 of any sizes.
         tells: the field of a percept that it fills.
         names: the class names that it was built for.
 
     Raises:
         ConformanceError: naming the model and the first rule that it breaks.
     """
-    _require(model.reads == "rgb", model, "it says what it reads")
-    before = [picture.copy() for picture in pictures]
-    percepts = model.perceive(pictures)
-    _require(len(percepts) == len(pictures), model, "one percept an input")
-    for picture, kept in zip(pictures, before, strict=True):
-        _require(np.array_equal(picture, kept), model, "perceiving leaves its inputs alone")
+    _require(model.reads in READS, model, f"it reads one of {', '.join(READS)}")
+    before = copy.deepcopy(list(inputs))
+    percepts = model.perceive(inputs)
+    _require(len(percepts) == len(inputs), model, "one percept an input")
+    for given, kept in zip(inputs, before, strict=True):
+        same = np.array_equal(given, kept) if isinstance(kept, np.ndarray) else given == kept
+        _require(bool(same), model, "perceiving leaves its inputs alone")
     _require(model.perceive([]) == [], model, "of nothing nothing is seen")
-    alone = [model.perceive([picture])[0] for picture in pictures]
-    for picture, percept, other in zip(pictures, percepts, alone, strict=True):
-        height, width = picture.shape[:2]
+    alone = [model.perceive([given])[0] for given in inputs]
+    for given, percept, other in zip(inputs, percepts, alone, strict=True):
         _require(percept.origin == "model", model, "a model says that it is one")
         for name in ("labels", "label", "fen", "caption"):
             same = getattr(percept, name) == getattr(other, name)
             _require(same, model, "an input is seen alike alone and among others")
         told = getattr(percept, tells)
         _require(told is not None and (tells != "keypoints" or bool(told)), model, f"it tells {tells}")
-        if percept.boxes is not None:
-            _check_boxes(model, percept, width, height)
-        _check_told(model, percept, (height, width), names)
+        if model.reads == "rgb":
+            _check_picture_percept(model, percept, given.shape[:2])
+        _check_told(model, percept, names)
     weights = model.weights()
     model.load_weights(weights)
     for name, array in model.weights().items():
         _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
 
 
-def _check_told(
-    model: PerceptionModel, percept: Percept, shape: tuple[int, int], names: Sequence[str]
-) -> None:
-    """Check shapes, ranges and names of masks, depths, keypoints and labels against `sim.records`."""
+def _check_picture_percept(model: PerceptionModel, percept: Percept, shape: tuple[int, int]) -> None:
+    """Check that boxes, mask and depth are those of a picture of (height, width) pixels."""
+    height, width = shape
+    if percept.boxes is not None:
+        _check_boxes(model, percept, width, height)
+    if percept.mask is not None:
+        _require(percept.mask.shape == shape, model, "a mask covers the picture")
+    if percept.depth is not None:
+        _require(percept.depth.shape == shape, model, "a depth covers the picture")
+
+
+def _check_told(model: PerceptionModel, percept: Percept, names: Sequence[str]) -> None:
+    """Check ranges and names of masks, depths, keypoints and labels against `sim.records`."""
     mask, depth = percept.mask, percept.depth
     if mask is not None:
-        _require(mask.shape == shape, model, "a mask covers the picture")
         known = np.issubdtype(mask.dtype, np.integer) and mask.min() >= 0 and mask.max() < len(names)
         _require(bool(known), model, "a mask holds the numbers of its classes")
     if depth is not None:
-        _require(depth.shape == shape, model, "a depth covers the picture")
         _require(not (depth <= 0).any() and not np.isinf(depth).any(), model, "depths are metres or NaN")
     if percept.keypoints:
         _require(list(percept.keypoints) == list(names), model, "every keypoint is told, in order")

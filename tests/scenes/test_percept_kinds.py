@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from blind import BlindModel
 
 from scenes.build.agents import scene_world
 from scenes.build.perceptions import perception_config, scene_vocabulary
@@ -101,6 +102,18 @@ def test_from_training_to_the_window(scene, kind, tmp_path, capsys):
         assert bool(eye.edges) == (kind in ("mask", "depth", "keypoints"))
     finally:
         show.close()
+
+
+def test_a_perception_of_text_is_not_given_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PERCEPTIONS, "blind", "blind:BlindFen")
+    monkeypatch.setattr(BlindModel, "reads", "text")
+    file = tmp_path / "blind.toml"
+    file.write_text('title = "Blind"\n[world]\nuse = "chess"\n[[perception]]\nuse = "blind"\n')
+    assert main(["perceive", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert (
+        'perception "blind" reads text, but is given pictures here; use one that reads rgb'
+        in capsys.readouterr().err
+    )
 
 
 PONG = """
