@@ -135,7 +135,7 @@ def value_loss(value: Tensor, target: Tensor) -> Tensor:
 
 
 @dataclass
-class Batch:
+class RolloutSamples:
     """Flattened rollout with advantages and value targets: B = T · N rows."""
 
     obs: Tensor  # (B, …)
@@ -147,9 +147,9 @@ class Batch:
     memory: Tensor | None = None  # (N, H) before the first step, of a recurrent network
     ended: Tensor | None = None  # (T, N) the same, where the next step belongs to another episode
 
-    def rows(self, rows: Tensor) -> Batch:
+    def rows(self, rows: Tensor) -> RolloutSamples:
         """Select a minibatch by row indices (M,)."""
-        return Batch(
+        return RolloutSamples(
             obs=take(self.obs, rows),
             action=self.action[rows],
             log_prob=self.log_prob[rows],
@@ -158,7 +158,7 @@ class Batch:
             mask=None if self.mask is None else self.mask[rows],
         )
 
-    def sequences(self, worlds: Tensor) -> Batch:
+    def sequences(self, worlds: Tensor) -> RolloutSamples:
         """Select a minibatch of all steps of some worlds, by index (M,): T · M rows, time first."""
         assert self.memory is not None and self.ended is not None
         steps, count = self.ended.shape
@@ -166,7 +166,7 @@ class Batch:
         return replace(self.rows(rows.flatten()), memory=self.memory[worlds], ended=self.ended[:, worlds])
 
     @classmethod
-    def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> Batch:
+    def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> RolloutSamples:
         """Flatten time and worlds; `advantage` is (T, N)."""
         assert rollout.log_prob is not None
         return cls(
@@ -251,16 +251,13 @@ class PPOLearner(ActorCriticLearner):
         self._memory = torch.tensor(state["memory"], device=self.device) if "memory" in state else None
 
     def _schedule(self, share: float) -> dict[str, float]:
-        """What falls, or rises, in a straight line: its values once so much of the budget is spent."""
+        """Scheduled values once a share of the budget is spent."""
         config = self.config
         return {
-            "learning_rate": self._learning_rate(share),
+            "learning_rate": linear_schedule(config.learning_rate, config.learning_rate_end, share),
             "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
-
-    def _learning_rate(self, share: float) -> float:
-        return linear_schedule(self.config.learning_rate, self.config.learning_rate_end, share)
 
     def _begin(self, worlds: Worlds) -> RolloutCollector:
         """Start the worlds, or resume those of a restored state."""
@@ -301,14 +298,14 @@ class PPOLearner(ActorCriticLearner):
     def _epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
-        batch = Batch.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
+        batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
         figures = []
         for _ in range(config.num_epochs):
             figures += [self._step(minibatch)[0] for minibatch in self._shuffled(batch)]
         explained = explained_variance(batch.target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
-    def _shuffled(self, batch: Batch) -> Iterator[Batch]:
+    def _shuffled(self, batch: RolloutSamples) -> Iterator[RolloutSamples]:
         """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences."""
         size, whole = self.config.minibatch_size, batch.memory is not None
         count = len(batch.target) if batch.memory is None else len(batch.memory)
@@ -316,7 +313,7 @@ class PPOLearner(ActorCriticLearner):
         for chosen in minibatches(order, size // self.config.num_steps if whole else size):
             yield batch.sequences(chosen) if whole else batch.rows(chosen)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
         parameters, value, _ = self.unroll(batch.obs, batch.memory, batch.ended)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)

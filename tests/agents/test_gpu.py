@@ -10,7 +10,7 @@ import torch
 from rollouts import collected
 
 from agents.dqn import DQN
-from agents.ppo import PPO, Batch
+from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from sim.catalog import make_worlds
 from sim.records import Budget
@@ -107,7 +107,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
         rollout = collected(cpu, worlds)
         advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(0))
         if name == "ppo":
-            given = (Batch.from_rollout(rollout, advantage),)
+            given = (RolloutSamples.from_rollout(rollout, advantage),)
         else:
             given = (rollout.obs.flatten(0, 1), rollout.action.flatten(), advantage.flatten())
     found = []

@@ -11,7 +11,7 @@ from rollouts import collected
 
 from agents.dqn import DQN
 from agents.evaluate import evaluate
-from agents.ppo import PPO, Batch
+from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from agents.reinforce import Reinforce
 from agents.rollout import RolloutCollector
@@ -91,7 +91,7 @@ def second():
 def test_an_update_sees_what_play_saw(second):
     agent, rollout = second
     assert rollout.memory.abs().sum(1).min() > 0 and rollout.ended.any(), "memory, and an end, to get wrong"
-    batch = Batch.from_rollout(rollout, torch.zeros_like(rollout.value))
+    batch = RolloutSamples.from_rollout(rollout, torch.zeros_like(rollout.value))
     parameters, value, _ = agent.unroll(batch.obs, batch.memory, batch.ended)
     log_prob, _ = agent.head.evaluate(parameters, None, batch.action)
     torch.testing.assert_close(value, rollout.value.flatten(), rtol=1e-5, atol=1e-6)
@@ -113,7 +113,7 @@ def test_gradients_go_back_in_time_but_not_beyond_the_beginning_of_an_episode(se
 
 def test_a_minibatch_is_all_steps_of_some_worlds(second):
     _, rollout = second
-    batch = Batch.from_rollout(rollout, torch.randn(rollout.value.shape))
+    batch = RolloutSamples.from_rollout(rollout, torch.randn(rollout.value.shape))
     chosen = torch.tensor([4, 1])
     part = batch.sequences(chosen)
     assert torch.equal(part.obs.view(7, 2), rollout.obs[:, chosen])

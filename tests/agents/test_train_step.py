@@ -148,10 +148,10 @@ def test_a_schedule_is_what_the_loss_uses(field, figure):
 
 
 def rollout_batch(rollout):
-    from agents.ppo import Batch
+    from agents.ppo import RolloutSamples
 
     advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(1))
-    return Batch.from_rollout(rollout, advantage)
+    return RolloutSamples.from_rollout(rollout, advantage)
 
 
 @pytest.mark.parametrize("name", ["ppo", "pqn"])
