@@ -25,7 +25,7 @@ from torch import Tensor
 from agents.memory import check_batch
 from agents.networks import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
-from agents.replay import Batch, Priorities, Replay
+from agents.replay import Priorities, Replay, ReplaySamples
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
 from sim.fields import NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
@@ -322,7 +322,7 @@ class DQNLearner(QPolicy):
             self._priorities.update(batch.index, error)
         return figures
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def loss(self, batch: ReplaySamples) -> tuple[Tensor, Tensor, Tensor]:
         """DQN loss () of B transitions, its `FIGURES` but the last (2,), and the TD errors (B,)."""
         target = self.td_target(batch)
         chosen = of_actions(self.quantiles(self.network, batch.obs), batch.action)
@@ -330,7 +330,7 @@ class DQNLearner(QPolicy):
         return loss, torch.stack([loss, chosen.mean()]), target.mean(1) - chosen.mean(1)
 
     @torch.no_grad()
-    def td_target(self, batch: Batch) -> Tensor:
+    def td_target(self, batch: ReplaySamples) -> Tensor:
         """TD target (B, K): the n-step return plus the discounted quantiles of the best next action.
 
         Where every next action is masked the episode has terminated, and the discount is 0.

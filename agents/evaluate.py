@@ -19,7 +19,7 @@ from agents.human import human_normalized
 from agents.statistics import Interval, bootstrap_interval, interquartile_mean
 from sim.protocols import Policy, WorldConfig
 from sim.records import Array, Episode
-from sim.vector import ended_episode
+from sim.vector import ended_episode, reset_memory
 
 #: Added to a run's seed for evaluation worlds, and the distance of evaluation seeds: world i of a batch has
 #: seed + i, and no two may play the same game.
@@ -160,7 +160,8 @@ def _play(
         obs, info = worlds.reset()
         while any(len(done) < want for done, want in zip(played, share, strict=True)):
             decision, memory = policy.act(obs, info, memory, greedy=greedy)
-            obs, _, _, _, info = worlds.step(decision.actions)
+            obs, _, terminated, truncated, info = worlds.step(decision.actions)
+            memory = reset_memory(memory, terminated | truncated)
             for i in np.flatnonzero(info.get("_episode", [])):
                 if len(played[i]) < share[i]:
                     played[i].append(ended_episode(info, int(i)))

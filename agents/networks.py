@@ -6,6 +6,7 @@
     mlp256   256, 256, the same
     board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
     board32  the same of 32 channels, a third of the work
+    gru      a GRU behind the trunk that suits the observations, for PPO (`agents.recurrent`)
 
 Where a scene names none it is ``nature`` for pictures, ``board`` for planes of 8×8 and ``mlp`` for vectors.
 Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogonal
@@ -39,7 +40,9 @@ MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
 BOARD = {"board": 64, "board32": 32}  # channels
 BOARD_BLOCKS = 4
 NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
+RECURRENT = ("gru",)  # see agents.recurrent
 NetworkName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
+RecurrentNetworkName: TypeAlias = Annotated[str, OneOf((*NETWORKS, *RECURRENT))]
 
 
 class NetworkError(RequestError, ValueError):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.heads import Head, head_for
-from agents.networks import MLP, ActorCritic, network_for
+from agents.networks import MLP, RECURRENT, ActorCritic, network_for
 from agents.normalize import ReturnScale, RunningMoments
+from agents.recurrent import RecurrentActorCritic
 from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
@@ -79,8 +80,7 @@ class ActorCriticLearner:
         network = config.network or network_for(observation_space)
         self.device = torch.device(device)
         self.head: Head = head_for(action_space)
-        weights = torch.Generator().manual_seed(seed)
-        self.actor_critic = ActorCritic(network, observation_space, self.head.outputs, weights)
+        self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed)
         parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
         if normalize_observations:
             parts["observations"] = RunningMoments(observation_space.shape or ())
@@ -89,7 +89,8 @@ class ActorCriticLearner:
         self.network = nn.ModuleDict(parts).to(self.device)
         self.moments: RunningMoments | None = parts.get("observations")  # type: ignore[assignment]
         self.return_scale = return_scale
-        self._half = network not in MLP and in_half(config.precision, self.device)
+        trunk = network_for(observation_space) if network in RECURRENT else network
+        self._half = trunk not in MLP and in_half(config.precision, self.device)
         self._acting = torch.Generator(self.device)
         self.seed(seed)
         # Not the generator that `act` uses: watching and scoring must not change the training.
@@ -108,9 +109,10 @@ class ActorCriticLearner:
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
-        """Sample N actions, or take the mode; see `sim.protocols.Policy`."""
+        """Sample N actions, or take the mode; memory is (N, H) float32. See `sim.protocols.Policy`."""
         seen = self.observe(obs)
-        parameters, value = self.forward(seen)
+        before = None if memory is None else self.tensor(memory)
+        parameters, value, after = self.unroll(seen, before)
         if self.return_scale is not None:
             value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
@@ -121,15 +123,35 @@ class ActorCriticLearner:
             actions=self.head.to_world(action),
             probabilities=None if probabilities is None else probabilities.cpu().numpy(),
             value=value.cpu().numpy(),
-        ), memory
+        ), None if after is None else after.cpu().numpy()
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Arranged observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
+        parameters, value, _ = self.unroll(obs, None)
+        return parameters, value
+
+    def unroll(
+        self, obs: Tensor, memory: Tensor | None, ended: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Like `forward`, with the recurrent state before and after.
+
+        Args:
+            obs: arranged observations (T · N, …), time first.
+            memory: (N, H) before the first step; None: zero, for a single step.
+            ended: (T, N) bool, where the next step belongs to another episode; None for a single step.
+
+        Returns:
+            Parameters (T · N, outputs), values (T · N,) and the state (N, H) after, or None without one.
+        """
         if self.moments is not None:
             obs = self.moments.normalize(obs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            parameters, value = self.actor_critic(obs)
-        return parameters, value
+            if isinstance(self.actor_critic, ActorCritic):
+                return *self.actor_critic(obs), None
+            if memory is None:
+                memory = torch.zeros(len(obs), self.actor_critic.memory_size, device=self.device)
+            parameters, value, memory = self.actor_critic(obs, memory, ended)
+            return parameters, value, memory
 
     def observe(self, obs: Array) -> Tensor:
         """Observations (N, …) on this policy's device, in the network's memory format."""
@@ -158,14 +180,14 @@ class ActorCriticLearner:
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
-        parameters, value = self.forward(obs)
+        parameters, value, memory = self.unroll(obs, memory)
         noise = self.head.noise(len(obs), self._generator)
         action, log_prob = self.head.choose(parameters, mask, noise)
-        return Choice(self.head.to_world(action), value, action, log_prob)
+        return Choice(self.head.to_world(action), value, action, log_prob, memory)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""
-        return self.forward(obs)[1]
+        return self.unroll(obs, memory)[1]
 
     def state(self) -> State:
         """Network, optimiser, generator, counters and worlds."""
@@ -186,3 +208,17 @@ class ActorCriticLearner:
         restore_optimizer(self._optimizer, state["optimizer"])
         self._generator.set_state(torch.tensor(state["generator"]))
         self._worlds_state = state["worlds"]
+
+
+def actor_critic(
+    network: str, observation_space: gymnasium.Space[Any], outputs: int, seed: int
+) -> ActorCritic | RecurrentActorCritic:
+    """Make the actor-critic network of a name, with the weights of `seed`.
+
+    Raises:
+        NetworkError: if the network does not fit the observations.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if network in RECURRENT:
+        return RecurrentActorCritic(observation_space, outputs, generator)
+    return ActorCritic(network, observation_space, outputs, generator)

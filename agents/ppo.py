@@ -6,6 +6,10 @@ weights, Adam with ε 1e-5, learning-rate decay, GAE, minibatches reshuffled eve
 normalised advantages, the clipped policy loss, an entropy bonus and the gradient norm clipped. Value loss
 clipping is left out: it did not help (Andrychowicz et al. 2021, section 3.5).
 
+With ``network = "gru"`` the policy is recurrent: backpropagation goes through the `num_steps` of each
+environment, from the state that the rollout began with, and minibatches are of whole environments (Huang et
+al. 2022, LSTM details; CleanRL's ``ppo_atari_lstm`` does the same).
+
 On CPU and CUDA the network runs in channels_last and, where the processor has it in hardware, under bfloat16
 autocast; weights, losses and the optimiser stay float32.
 """
@@ -22,7 +26,7 @@ from torch import Tensor
 
 from agents.memory import check_rollout
 from agents.memory_format import take
-from agents.networks import NetworkName, network_for
+from agents.networks import RECURRENT, RecurrentNetworkName, network_for
 from agents.normalize import ReturnScale
 from agents.policy import ActorCriticLearner
 from agents.returns import explained_variance
@@ -45,12 +49,12 @@ class PPO(Validated):
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
 
-    network: NetworkName | None = None  # see agents.networks; unless set, by what is observed
+    network: RecurrentNetworkName | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: PositiveFloat = 2.5e-4
     learning_rate_end: NonNegativeFloat = 0.0  # linear decay to it over the budget
     num_steps: PositiveInt = 128  # per environment and update
     num_epochs: PositiveInt = 4
-    minibatch_size: PositiveInt = 256  # at most: a rollout is shared out as evenly as can be
+    minibatch_size: PositiveInt = 256  # at most: a rollout is shared out evenly; with a GRU whole sequences
     gamma: UnitInterval = 0.99
     gae_lambda: UnitInterval = 0.95
     clip_coef: NonNegativeFloat = 0.1
@@ -66,6 +70,21 @@ class PPO(Validated):
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: the mode instead of a sample
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range, and what a recurrent network cannot do.
+
+        Raises:
+            ValueError: naming the field.
+        """
+        super().__post_init__()
+        if self.network in RECURRENT and self.minibatch_size < self.num_steps:
+            raise ValueError(
+                f"minibatch_size must be at least num_steps, {self.num_steps:,}, not {self.minibatch_size:,}"
+                f': network = "{self.network}" learns from whole sequences'
+            )
+        if self.network in RECURRENT and self.compile:
+            raise ValueError(f'compile must be false with network = "{self.network}", which loops over steps')
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -116,7 +135,7 @@ def value_loss(value: Tensor, target: Tensor) -> Tensor:
 
 
 @dataclass
-class Batch:
+class RolloutSamples:
     """Flattened rollout with advantages and value targets: B = T · N rows."""
 
     obs: Tensor  # (B, …)
@@ -124,11 +143,13 @@ class Batch:
     log_prob: Tensor  # (B,)
     advantage: Tensor  # (B,)
     target: Tensor  # (B,) λ-returns, the value targets
-    mask: Tensor | None  # (B, A)
+    mask: Tensor | None = None  # (B, A)
+    memory: Tensor | None = None  # (N, H) before the first step, of a recurrent network
+    ended: Tensor | None = None  # (T, N) the same, where the next step belongs to another episode
 
-    def rows(self, rows: Tensor) -> Batch:
+    def rows(self, rows: Tensor) -> RolloutSamples:
         """Select a minibatch by row indices (M,)."""
-        return Batch(
+        return RolloutSamples(
             obs=take(self.obs, rows),
             action=self.action[rows],
             log_prob=self.log_prob[rows],
@@ -137,8 +158,15 @@ class Batch:
             mask=None if self.mask is None else self.mask[rows],
         )
 
+    def sequences(self, worlds: Tensor) -> RolloutSamples:
+        """Select a minibatch of all steps of some worlds, by index (M,): T · M rows, time first."""
+        assert self.memory is not None and self.ended is not None
+        steps, count = self.ended.shape
+        rows = torch.arange(steps, device=worlds.device)[:, None] * count + worlds
+        return replace(self.rows(rows.flatten()), memory=self.memory[worlds], ended=self.ended[:, worlds])
+
     @classmethod
-    def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> Batch:
+    def from_rollout(cls, rollout: Rollout, advantage: Tensor) -> RolloutSamples:
         """Flatten time and worlds; `advantage` is (T, N)."""
         assert rollout.log_prob is not None
         return cls(
@@ -148,6 +176,8 @@ class Batch:
             advantage=advantage.flatten(),
             target=(advantage + rollout.value).flatten(),
             mask=None if rollout.mask is None else rollout.mask.flatten(0, 1),
+            memory=rollout.memory,
+            ended=None if rollout.memory is None else rollout.ended,
         )
 
 
@@ -178,6 +208,7 @@ class PPOLearner(ActorCriticLearner):
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
+        self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Alternate rollouts and updates until the budget is spent; yields after each update.
@@ -198,6 +229,7 @@ class PPOLearner(ActorCriticLearner):
             rates = self._schedule(budget.share(self._env_steps, self._updates))
             with autocast_cache(self.device, self._half):
                 rollout = collector.collect(self.config.num_steps)
+                self._memory = collector.memory
                 self._scale_rewards(rollout)
             metrics = self._update(rollout, **rates) | rates
             if self.moments is not None:
@@ -208,25 +240,24 @@ class PPOLearner(ActorCriticLearner):
             yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
 
     def state(self) -> State:
-        """State of `ActorCriticLearner`, and the running returns of reward scaling."""
-        return super().state() | {"running_return": self._running_return.cpu().numpy()}
+        """State of `ActorCriticLearner`, the running returns of reward scaling, and a recurrent state."""
+        memory = {} if self._memory is None else {"memory": self._memory.cpu().numpy()}
+        return super().state() | {"running_return": self._running_return.cpu().numpy()} | memory
 
     def restore(self, state: State) -> None:
         """Restore a state; `learn` continues from there."""
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
+        self._memory = torch.tensor(state["memory"], device=self.device) if "memory" in state else None
 
     def _schedule(self, share: float) -> dict[str, float]:
-        """What falls, or rises, in a straight line: its values once so much of the budget is spent."""
+        """Scheduled values once a share of the budget is spent."""
         config = self.config
         return {
-            "learning_rate": self._learning_rate(share),
+            "learning_rate": linear_schedule(config.learning_rate, config.learning_rate_end, share),
             "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
-
-    def _learning_rate(self, share: float) -> float:
-        return linear_schedule(self.config.learning_rate, self.config.learning_rate_end, share)
 
     def _begin(self, worlds: Worlds) -> RolloutCollector:
         """Start the worlds, or resume those of a restored state."""
@@ -234,10 +265,16 @@ class PPOLearner(ActorCriticLearner):
         if self._worlds_state is None:
             start = worlds.reset()
             self._running_return = self._running_return.new_zeros(worlds.num_envs)
+            self._memory = None
         else:
             start = worlds.restore(self._worlds_state)
         return RolloutCollector(
-            self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
+            self,
+            worlds,
+            start,
+            self._memory,
+            clip_reward=config.clip_reward,
+            life_loss_ends=config.life_loss_ends,
         )
 
     def _scale_rewards(self, rollout: Rollout) -> None:
@@ -261,18 +298,24 @@ class PPOLearner(ActorCriticLearner):
     def _epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
-        batch = Batch.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
+        batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
         figures = []
         for _ in range(config.num_epochs):
-            order = torch.randperm(len(batch.target), generator=self._generator, device=self.device)
-            for rows in minibatches(order, config.minibatch_size):
-                figures.append(self._step(batch.rows(rows))[0])
+            figures += [self._step(minibatch)[0] for minibatch in self._shuffled(batch)]
         explained = explained_variance(batch.target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
-    def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _shuffled(self, batch: RolloutSamples) -> Iterator[RolloutSamples]:
+        """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences."""
+        size, whole = self.config.minibatch_size, batch.memory is not None
+        count = len(batch.target) if batch.memory is None else len(batch.memory)
+        order = torch.randperm(count, generator=self._generator, device=self.device)
+        for chosen in minibatches(order, size // self.config.num_steps if whole else size):
+            yield batch.sequences(chosen) if whole else batch.rows(chosen)
+
+    def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
-        parameters, value = self.forward(batch.obs)
+        parameters, value, _ = self.unroll(batch.obs, batch.memory, batch.ended)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
         advantage = normalized(batch.advantage)
         loss_pi = policy_loss(log_prob, batch.log_prob, advantage, self._clip_coef)

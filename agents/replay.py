@@ -29,7 +29,7 @@ SEGMENT = 512  # slots; full segments are immutable and written to disk once
 
 
 @dataclass
-class Batch:
+class ReplaySamples:
     """Minibatch of B n-step transitions."""
 
     obs: Tensor  # (B, …)
@@ -170,7 +170,7 @@ class Replay:
         acted: np.ndarray = rows[self._acted[rows]]
         return acted
 
-    def sample(self, size: int, generator: np.random.Generator) -> Batch:
+    def sample(self, size: int, generator: np.random.Generator) -> ReplaySamples:
         """Sample `size` transitions uniformly."""
         oldest, newest = self._oldest(), self._newest()
         room = np.maximum(newest - oldest + 1, 0)
@@ -187,7 +187,7 @@ class Replay:
         index = on_device(np.concatenate(found), self.device)
         return self.gather(index, torch.ones(size, device=self.device))
 
-    def gather(self, index: Tensor, weight: Tensor) -> Batch:
+    def gather(self, index: Tensor, weight: Tensor) -> ReplaySamples:
         """Gather the n-step transitions that start at rows `index` (B,)."""
         columns = self._columns
         total = torch.zeros(len(index), device=self.device)
@@ -203,7 +203,7 @@ class Replay:
             going = going & ~columns["last"][row]
             row = following
         mask = columns.get("mask")
-        return Batch(
+        return ReplaySamples(
             obs=self._stacked(index),
             action=columns["action"][index].long(),
             n_step_return=total,
@@ -331,7 +331,7 @@ class Priorities:
             if len(rows):
                 self._set(on_device(rows, replay.device), priority.expand(len(rows)))
 
-    def sample(self, size: int, beta: float, generator: np.random.Generator) -> Batch:
+    def sample(self, size: int, beta: float, generator: np.random.Generator) -> ReplaySamples:
         """Sample `size` transitions by priority; weights (N · P(i))^−β over their maximum (section 3.4)."""
         strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
         index = self._find(strata * self._tree[1])

@@ -139,6 +139,8 @@ class RolloutCollector:
         names = TOLD if "action" in columns else ("action", *TOLD)
         for name, column in zip(names, zip(*told, strict=True), strict=True):
             columns[name] = self._actor.tensor(np.stack(column))
+        if memory is None and self.memory is not None:
+            memory = torch.zeros_like(self.memory)
         rollout = Rollout(**columns, episodes=tuple(episodes), memory=memory)
         self._finish(rollout)
         return rollout

@@ -1,13 +1,14 @@
 """Conformance tests of the interfaces of worlds, policies, perceptions and samplers.
 
 `check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
-`check_perception` takes a model and pictures, `check_sampler` a model and examples. All raise
+`check_perception` takes a model and inputs of its kind, `check_sampler` a model and examples. All raise
 `ConformanceError` with the culprit and the rule that it breaks. Tests call them for every catalogue
 entry; call them first when you write a new one. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from sim.catalog import world_config
 from sim.percept_kind import field_of
 from sim.percept_kinds import PERCEPT_KINDS, kinds_in
 from sim.protocols import (
+    READS,
     Decodes,
     Encodes,
     HasLikelihood,
@@ -31,7 +33,7 @@ from sim.protocols import (
     WorldConfig,
 )
 from sim.records import Array, Condition, Decision, Percept, SampleOptions, State
-from sim.vector import ActionError, Info, Worlds, episode_seed
+from sim.vector import ActionError, Info, Worlds, episode_seed, reset_memory
 
 NUM_ENVS = 2
 SEED = 11
@@ -281,12 +283,33 @@ def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) ->
         answer: Any = policy.act(obs, info, memory, greedy=greedy)
         pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Decision)
         _require(pair, policy, "act returns a Decision and the memory for the next call")
-        decision, memory = answer
+        decision, after = answer
+        check_memory(policy, memory, after, worlds.num_envs)
         _same(policy, obs, seen, "observations are read, not written")
         check_decision(policy, decision, worlds, info)
         chosen.append(decision.actions.copy())
-        obs, _, _, _, info = worlds.step(decision.actions)
+        obs, _, terminated, truncated, info = worlds.step(decision.actions)
+        memory = reset_memory(after, terminated | truncated)
+    if memory is not None:
+        begun = []
+        for held in (None, np.zeros_like(memory)):
+            policy.seed(seed)
+            begun.append(policy.act(obs, info, held, greedy=greedy)[0])
+        for name in ("actions", "value"):
+            wanted, found = (getattr(decision, name) for decision in begun)
+            _same(policy, found, wanted, "a memory of zeros is none: an episode begins")
     return chosen
+
+
+def check_memory(policy: Policy, before: Any, after: Any, num_envs: int) -> None:
+    """Check that a memory is an array with a row a world, in every call or in none, and never written to."""
+    if after is None:
+        _require(before is None, policy, "a memory is not lost")
+        return
+    rows = isinstance(after, np.ndarray) and after.shape[:1] == (num_envs,)
+    _require(rows, policy, "its memory is None or an array (N, …), which is reset by row")
+    _require(before is None or after.shape == before.shape, policy, "its memory keeps its shape")
+    _require(before is None or not np.shares_memory(before, after), policy, "memory is read, not written")
 
 
 def check_decision(policy: Policy, decision: Decision, worlds: Worlds, info: Info) -> None:
@@ -344,34 +367,35 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
 
 
 def check_perception(
-    model: PerceptionModel, pictures: Sequence[Array], tells: str = "boxes", names: Sequence[str] = ()
+    model: PerceptionModel, inputs: Sequence[Any], tells: str = "boxes", names: Sequence[str] = ()
 ) -> None:
-    """Check a perception against its interface on these pictures.
+    """Check a perception against its interface on these inputs.
 
     Args:
-        model: reads ``"rgb"``.
-        pictures: (H, W, 3) uint8 each, of any sizes.
+        model: whatever it reads.
+        inputs: of that kind, such as pictures (H, W, 3) uint8 of any sizes.
         tells: the kind of percept that it tells, of `sim.percept_kinds`.
         names: the class names that it was built for.
 
     Raises:
         ConformanceError: naming the model and the first rule that it breaks.
     """
-    _require(model.reads == "rgb", model, "it says what it reads")
-    before = [picture.copy() for picture in pictures]
-    percepts = model.perceive(pictures)
-    _require(len(percepts) == len(pictures), model, "one percept an input")
-    for picture, kept in zip(pictures, before, strict=True):
-        _require(np.array_equal(picture, kept), model, "perceiving leaves its inputs alone")
+    _require(model.reads in READS, model, f"it reads one of {', '.join(READS)}")
+    before = copy.deepcopy(list(inputs))
+    percepts = model.perceive(inputs)
+    _require(len(percepts) == len(inputs), model, "one percept an input")
+    for given, kept in zip(inputs, before, strict=True):
+        same = np.array_equal(given, kept) if isinstance(kept, np.ndarray) else given == kept
+        _require(bool(same), model, "perceiving leaves its inputs alone")
     _require(model.perceive([]) == [], model, "of nothing nothing is seen")
-    alone = [model.perceive([picture])[0] for picture in pictures]
-    for picture, percept, other in zip(pictures, percepts, alone, strict=True):
-        height, width = picture.shape[:2]
+    alone = [model.perceive([given])[0] for given in inputs]
+    for given, percept, other in zip(inputs, percepts, alone, strict=True):
         _require(percept.origin == "model", model, "a model says that it is one")
         _check_alike(model, percept, other)
         _require(tells in kinds_in(percept), model, f"it tells {tells}")
+        size = given.shape[:2] if model.reads == "rgb" else (0, 0)
         for kind in kinds_in(percept):
-            for holds, rule in PERCEPT_KINDS[kind].rules(percept, (height, width), names):
+            for holds, rule in PERCEPT_KINDS[kind].rules(percept, size, names):
                 _require(holds, model, rule)
     weights = model.weights()
     model.load_weights(weights)

@@ -39,12 +39,13 @@ class Policy(Protocol):
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
     ) -> tuple[Decision, Any]:
-        """Choose N actions.
+        """Choose N actions; returns the decision and the memory: an array (N, …), or None of who has none.
 
         Args:
             obs: (N, …) observations as the world gives them.
             info: the world's info; ``info["action_mask"]`` (N, A) bool, where there is one, is kept.
-            memory: what the last call returned, or None at first.
+            memory: what the last call returned, set to zero where an episode has ended since
+                (`sim.vector.reset_memory`); None, at first, is zero everywhere.
             greedy: the best action instead of a sample.
         """
 
@@ -119,12 +120,20 @@ class LearnerConfig(Protocol):
         """A configuration with the same work a step in shorter updates, to estimate the training time."""
 
 
+#: Kinds of input of a perception: pictures (H, W, 3) uint8, strings, waveforms (samples,) float32, graphs.
+READS = ("rgb", "text", "sound", "graph")
+
+
 class Perception(Protocol):
-    """A perception: maps inputs of one kind to percepts, such as boxes or masks."""
+    """A perception: maps inputs of one kind to percepts, such as boxes or masks.
+
+    Attributes:
+        reads: the kind of its inputs, one of `READS`; `scenes.build.perceptions` gives it no other.
+    """
 
     reads: str
 
-    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+    def perceive(self, inputs: Sequence[Any]) -> list[Percept]:
         """One percept an input."""
 
 
@@ -287,9 +296,6 @@ class Game(Protocol):
 
     def to_play(self) -> int:
         """0 or 1."""
-
-    def planes(self) -> Array:
-        """(C, H, W) float32, from the mover's side."""
 
     def observe(self, games: Sequence[Any]) -> Array:
         """(N, C, H, W) uint8 of N positions, each from its mover's side, as a world shows them."""

@@ -98,6 +98,26 @@ def lives_lost(before: Info, info: Info) -> Array:
     return np.asarray(info["lives"] < before["lives"])
 
 
+def reset_memory(memory: Array | None, ended: Array) -> Array | None:
+    """A policy's memory for its next call: zeros where an episode ended, since another one has begun.
+
+    Whoever steps worlds with a policy passes what `act` returned through here; see `sim.protocols.Policy`.
+
+    Args:
+        memory: (N, …), or None of a policy without one.
+        ended: (N,) bool, terminated or truncated.
+
+    >>> reset_memory(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([True, False]))
+    array([[0., 0.],
+           [3., 4.]])
+    """
+    if memory is None or not ended.any():
+        return memory
+    memory = memory.copy()
+    memory[ended] = 0
+    return memory
+
+
 class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
     """Vector environment of N worlds with uniform seeding, scoring and exact resume; see the module."""
 

@@ -19,6 +19,7 @@ from sim.catalog import world_config
 from sim.plurals import number_of
 from sim.progress import advance, waiting
 from sim.records import Array
+from sim.vector import reset_memory
 from sim.walker.reward import BODIES
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
@@ -90,6 +91,7 @@ def _states(
                 decision, memory = policy.act(obs, info, memory)
                 actions = np.where(np.arange(WORLDS)[:, None] % 2 == 0, decision.actions, held)
             obs, _, terminated, truncated, info = worlds.step(actions)
+            memory = reset_memory(memory, terminated | truncated)
             episode = episode + WORLDS * (terminated | truncated)
         advance(WORLDS)
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scenes.build.agents import scene_world
-from scenes.schema import Perception, Scene, own_keys
+from scenes.schema import Perception, Scene, SceneError, own_keys
 from sim.catalog import load, world_config
 from sim.fields import construct
 from sim.percept_kind import Kind
@@ -72,13 +72,19 @@ def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
 def build_perception(
     scene: Scene, number: int, classes: tuple[str, ...], device: str, checkpoint: Path | None = None
 ) -> tuple[PerceptionModel, Card | None]:
-    """Build one of the scene's perceptions, with the weights of its checkpoint where it has one.
+    """Build one of the scene's perceptions of pictures, with the weights of its checkpoint where it has one.
 
     Raises:
+        SceneError: if it reads something else than pictures.
         CheckpointError: if the checkpoint is damaged or made for something else.
     """
     table = scene.perception[number]
     model = perception_config(scene, number).build(classes, seed=scene.seed, device=device)
+    if model.reads != "rgb":
+        raise SceneError(
+            f'{scene.source.name}: perception "{table.use}" reads {model.reads}, but is given pictures here; '
+            "use one that reads rgb"
+        )
     if checkpoint is None and table.checkpoint:
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:

@@ -19,7 +19,7 @@ from scenes.watching.run_follower import Follower
 from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConfig
 from sim.records import Array, Decision
 from sim.storage.checkpoints import Checkpoint, CheckpointError
-from sim.vector import Info, Worlds
+from sim.vector import Info, Worlds, reset_memory
 from sim.viewer.contract.gesture import Offer
 from sim.viewer.contract.moment import Attribution, Exploration, Learning
 
@@ -111,6 +111,10 @@ class LiveAgent:
     def learning(self) -> Learning | None:
         """How the followed run stands; None if none is followed."""
         return None if self._follower is None else self._follower.learning
+
+    def forget(self, ended: Array) -> None:
+        """Reset the policy's memory of worlds whose episode has ended; `ended` (N,) bool."""
+        self._memory = reset_memory(self._memory, ended)
 
     def start(self, seed: int | None) -> None:
         """Begin to follow, and forget the past; with a seed, draw from it."""

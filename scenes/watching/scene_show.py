@@ -114,7 +114,8 @@ class SceneShow:
         actions = self.live_agent.actions(self._info)
         if person is not None:
             actions[0] = person
-        self._obs, reward, _, _, self._info = self.worlds.step(actions)
+        self._obs, reward, terminated, truncated, self._info = self.worlds.step(actions)
+        self.live_agent.forget(terminated | truncated)
         self.live_agent.take_over()
         self.live_agent.decide(self._obs, self._info)
         moment = self._seen(reward, actions, person is not None, finished(self._info), drawn)

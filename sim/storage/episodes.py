@@ -49,7 +49,7 @@ from sim.errors import RequestError
 from sim.protocols import Policy
 from sim.records import Array
 from sim.storage.files import fresh_folder
-from sim.vector import Info, Worlds, episode_seed
+from sim.vector import Info, Worlds, episode_seed, reset_memory
 
 MAIN, METADATA = "main_data.hdf5", "metadata.json"  # Minari's own names
 CHUNK_BYTES, CHUNK_ROWS = 2**18, 1024  # of an HDF5 chunk before compression, at most
@@ -421,6 +421,7 @@ def record(
     while takes:
         decision, memory = policy.act(obs, info, memory, greedy=greedy)
         obs, reward, terminated, truncated, info = worlds.step(decision.actions)
+        memory = reset_memory(memory, terminated | truncated)
         for i, take in list(takes.items()):
             ended = terminated[i] or truncated[i]
             seen, told = (info["final_obs"], info["final_info"]) if ended else (obs, info)

@@ -18,6 +18,7 @@ from sim.percept_kind import Kind
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from sim.vector import reset_memory
 from supervised.data.dataset import Dataset
 
 #: Added to the training seed to seed the held-out images.
@@ -139,6 +140,7 @@ def watched(
                 decision, memory = policy.act(obs, info, memory)
                 actions = np.where(np.arange(n) % 2 == 0, decision.actions, actions)
             obs, _, terminated, truncated, info = worlds.step(actions)
+            memory = reset_memory(memory, terminated | truncated)
             episode = episode + n * (terminated | truncated)
         indices = range(min(n, count - len(rgb)))
         rgb += worlds.pictures(indices)

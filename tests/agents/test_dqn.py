@@ -13,7 +13,7 @@ from agents.dqn import DQN, quantile_huber_loss
 from agents.evaluate import evaluate
 from agents.networks import NetworkError, QNetwork
 from agents.q_policy import best_actions
-from agents.replay import Batch
+from agents.replay import ReplaySamples
 from sim.catalog import make_worlds, world_config
 from sim.machine import MemoryRefused
 from sim.records import Budget, Segment
@@ -72,7 +72,7 @@ def tabular(online, target, **fields):
 
 def batch(next_obs, returns, discounts, next_mask=None):
     size = len(next_obs)
-    return Batch(
+    return ReplaySamples(
         obs=torch.zeros(size, dtype=torch.long),
         action=torch.zeros(size, dtype=torch.long),
         n_step_return=torch.tensor(returns),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents.evaluate import SEED_OFFSET, Scores, evaluate
-from agents.random import Random
+from agents.random import Random, RandomPolicy
 from sim.catalog import world_config
 from sim.records import Episode
 from sim.vector import EnvWorlds
@@ -41,6 +41,22 @@ class Config:
 
     def protocol(self):
         return {"world": "short"}
+
+
+def test_a_policys_memory_is_reset_where_an_episode_ended():
+    class Counted(RandomPolicy):
+        """Its memory counts the steps since the last row of zeros."""
+
+        longest = 0
+
+        def act(self, obs, info, memory=None, *, greedy=False):
+            memory = np.ones((len(obs), 1)) if memory is None else memory + 1
+            self.longest = max(self.longest, int(memory.max()))
+            return super().act(obs, info, greedy=greedy)[0], memory
+
+    policy = Counted(Short.action_space, 0)
+    evaluate(policy, Config(), episodes=8, seed=0, greedy=False, num_envs=4)
+    assert policy.longest == 20  # of 40 steps in each world
 
 
 def random_policy(space):

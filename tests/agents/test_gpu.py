@@ -10,7 +10,7 @@ import torch
 from rollouts import collected
 
 from agents.dqn import DQN
-from agents.ppo import PPO, Batch
+from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from sim.catalog import make_worlds
 from sim.records import Budget
@@ -34,8 +34,12 @@ CONFIGS = {
         target_frequency=64, double=True, dueling=True, n_step=3, prioritized=True, quantiles=3,
     ),
 }  # fmt: skip
+CONFIGS["gru"] = PPO(network="gru", num_steps=24, num_epochs=2, minibatch_size=48)
 NAMES = pytest.mark.parametrize("name", CONFIGS)
-COMPILE = pytest.mark.parametrize("compile", [False, True])
+COMPILED = pytest.mark.parametrize(
+    ("name", "compile"),
+    [(name, how) for name in CONFIGS for how in (False, True) if name != "gru" or not how],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +63,7 @@ def moved(record, device):
     return type(record)(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in values.items()})
 
 
-@COMPILE
-@NAMES
+@COMPILED
 def test_it_learns_on_the_device(name, compile):
     agent = built(name, worlds := worlds_of(), compile=compile)
     before = agent.weights()
@@ -72,8 +75,7 @@ def test_it_learns_on_the_device(name, compile):
     assert any(not np.array_equal(before[key], after[key]) for key in before)
 
 
-@COMPILE
-@NAMES
+@COMPILED
 def test_nothing_inside_an_update_waits_for_the_device(name, compile):
     agent = built(name, worlds := worlds_of(), compile=compile)
     learning = agent.learn(worlds, Budget(updates=4))
@@ -106,8 +108,8 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
     else:
         rollout = collected(cpu, worlds)
         advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(0))
-        if name == "ppo":
-            given = (Batch.from_rollout(rollout, advantage),)
+        if name in ("ppo", "gru"):
+            given = (RolloutSamples.from_rollout(rollout, advantage),)
         else:
             given = (rollout.obs.flatten(0, 1), rollout.action.flatten(), advantage.flatten())
     found = []
@@ -124,8 +126,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
     assert cosine > 0.999 and gradient_there.norm() == pytest.approx(gradient.norm().item(), rel=2e-2)
 
 
-@COMPILE
-@NAMES
+@COMPILED
 def test_a_resumed_learner_ends_in_the_same_weights(name, compile):
     whole = built(name, worlds := worlds_of(3), compile=compile)
     *_, last = whole.learn(worlds, Budget(updates=6))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.replay import Batch, Priorities, Replay
+from agents.replay import Priorities, Replay, ReplaySamples
 from sim.machine import MemoryRefused
 from sim.records import Segment
 
@@ -97,7 +97,7 @@ class Player:
         self.mask = np.where(ended[:, None], fresh_mask, final_mask)
         self.obs = fresh
 
-    def check(self, batch: Batch, n_step: int) -> set[int]:
+    def check(self, batch: ReplaySamples, n_step: int) -> set[int]:
         """Compare a batch with what was played; returns the newest frames that it starts from."""
         found = set()
         for row in range(len(batch.action)):

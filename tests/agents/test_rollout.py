@@ -101,7 +101,7 @@ def test_a_rollout_is_time_first_with_the_value_of_what_follows():
 def test_the_next_rollout_goes_on_where_the_last_one_stopped_in_memory_too():
     collecting, whole = collector(OVER, CUT), collector(OVER, CUT).collect(7)
     first, second = collecting.collect(4), collecting.collect(3)
-    assert first.memory is None and second.memory[:, 0].tolist() == [0, 1]
+    assert first.memory[:, 0].tolist() == [0, 0] and second.memory[:, 0].tolist() == [0, 1]
     for name in ("obs", "action", "reward", "value", "next_value", "ended", "mask"):
         joined = torch.cat([getattr(first, name), getattr(second, name)])
         assert torch.equal(joined, getattr(whole, name)), name

@@ -28,6 +28,9 @@ CONFIGS = {
     ),
 }  # fmt: skip
 
+#: Never compiled.
+GRU = PPO(network="gru", num_steps=17, num_epochs=2, minibatch_size=17)
+
 
 @pytest.fixture(autouse=True)
 def short_updates(monkeypatch):
@@ -108,10 +111,10 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [*CONFIGS, "gru"])
 def test_nothing_in_an_update_waits_for_the_device(name):
     worlds = make_worlds("atari/pong" if name == "dqn" else MASKED, 2, seed=1)
-    config = CONFIGS[name]
+    config = GRU if name == "gru" else CONFIGS[name]
     if name == "dqn":
         config = DQN(**vars(config) | {"network": "small"})
     agent = built(config, worlds)
@@ -166,10 +169,10 @@ def test_a_schedule_is_what_the_loss_uses(field, figure):
 
 
 def rollout_batch(rollout):
-    from agents.ppo import Batch
+    from agents.ppo import RolloutSamples
 
     advantage = torch.randn(rollout.value.shape, generator=torch.Generator().manual_seed(1))
-    return Batch.from_rollout(rollout, advantage)
+    return RolloutSamples.from_rollout(rollout, advantage)
 
 
 @pytest.mark.parametrize("name", ["ppo", "pqn"])

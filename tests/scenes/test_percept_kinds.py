@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from blind import BlindModel
 from command_line import answer
 
 from scenes.build.agents import scene_world
@@ -95,6 +96,18 @@ def test_from_training_to_the_window(scene, kind, tmp_path, capsys):
         assert bool(eye.edges) == (kind in ("mask", "depth", "keypoints"))
     finally:
         show.close()
+
+
+def test_a_perception_of_text_is_not_given_pictures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PERCEPTIONS, "blind", "blind:BlindFen")
+    monkeypatch.setattr(BlindModel, "reads", "text")
+    file = tmp_path / "blind.toml"
+    file.write_text('title = "Blind"\n[world]\nuse = "chess"\n[[perception]]\nuse = "blind"\n')
+    assert main(["perceive", str(file), "--out", str(tmp_path / "out")]) == 2
+    assert (
+        'perception "blind" reads text, but is given pictures here; use one that reads rgb'
+        in capsys.readouterr().err
+    )
 
 
 PONG = """

@@ -15,6 +15,7 @@ from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
 from sim.viewer.contract.gesture import Gesture, Interactive, Offer
 from sim.viewer.contract.moment import Exploration
+from tests.sim.step_counter import StepCounter
 
 
 def staged(tmp_path, world, agent='[agent]\nuse = "random"', **options):
@@ -29,6 +30,17 @@ def shows():
     yield opened
     for show in opened:
         show.close()
+
+
+def test_a_policys_memory_is_reset_where_an_episode_ended(tmp_path, shows):
+    show = staged(tmp_path, 'use = "gym/CartPole-v1"')
+    shows.append(show)
+    show._policy = StepCounter(show._worlds)
+    show.start(0)
+    ended = 0
+    for _ in range(60):
+        ended += len(show.step(None, drawn=False).episodes)
+    assert ended >= 2 and show._policy.checked == 61 * show.num_worlds
 
 
 def test_entropy_is_minus_the_sum_of_p_log_p():

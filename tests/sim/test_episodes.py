@@ -27,6 +27,7 @@ from sim.storage.episodes import (
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, episode_seed
 from sim.viewer.output.play_recorder import ReplayError, recorded, replay
+from tests.sim.step_counter import StepCounter
 
 SPACES = Box(-1, 1, (2,), np.float32), Discrete(2)
 
@@ -44,6 +45,16 @@ class Anything:
     def act(self, obs, info, memory=None, *, greedy=False):
         legal = info.get("action_mask", np.ones((len(obs), int(self._space.n)), bool))
         return Decision(np.array([self._generator.choice(np.flatnonzero(row)) for row in legal])), None
+
+
+def test_a_policys_memory_is_reset_where_an_episode_ended(tmp_path):
+    worlds = make_worlds("gym/tests/Masked-v0", 3)
+    policy = StepCounter(worlds)
+    with new_dataset(tmp_path, worlds.single_observation_space, worlds.single_action_space) as dataset:
+        for _ in record(policy, worlds, dataset, seed=0, greedy=False, episodes=9):
+            pass
+    worlds.close()
+    assert policy.checked >= 9
 
 
 def written(target, worlds, *, seed, **end):

@@ -195,6 +195,19 @@ class BadPolicy(RandomPolicy):
             obs += 1
         if self.flaw == "forgets":
             return Decision(actions, likely, value=value)
+        if self.flaw == "one row":
+            return Decision(actions, likely, value=value), np.zeros((1, 4))
+        if self.flaw == "counter":
+            return Decision(actions, likely, value=value), self.calls
+        if self.flaw == "loses":
+            return Decision(actions, likely, value=value), np.zeros((3, 4)) if memory is None else None
+        if self.flaw == "grows":
+            return Decision(actions, likely, value=value), np.zeros((3, self.calls))
+        if self.flaw == "in place":
+            return Decision(actions, likely, value=value), np.zeros((3, 4)) if memory is None else memory
+        if self.flaw == "counts down":  # what a zero means to it is an episode's end
+            left = np.full(3, 10.0) if memory is None else memory - 1
+            return Decision(actions, likely, value=left), left
         return Decision(actions, likely, value=value), memory
 
 
@@ -209,6 +222,12 @@ BAD_POLICIES = {
     "nan": "value is finite",
     "writes": "read, not written",
     "forgets": "the memory for the next call",
+    "one row": "None or an array",
+    "counter": "None or an array",
+    "loses": "a memory is not lost",
+    "grows": "keeps its shape",
+    "in place": "read, not written",
+    "counts down": "a memory of zeros is none",
 }
 
 
@@ -225,8 +244,9 @@ def test_memory_reaches_the_next_call():
     class Counting(RandomPolicy):
         def act(self, obs, info, memory=None, *, greedy=False):
             seen.append(memory)
-            return super().act(obs, info, memory, greedy=greedy)[0], (memory or 0) + 1
+            return super().act(obs, info, greedy=greedy)[0], np.ones(2) if memory is None else memory + 1
 
     worlds = make_worlds("gym/CartPole-v1", num_envs=2, seed=0)
     check_policy(Counting(worlds.single_action_space, 0), worlds, steps=3)
-    assert seen == [None, 1, 2] * 4
+    told = [None if memory is None else memory.tolist() for memory in seen]
+    assert told == [None, [1, 1], [2, 2], None, [0, 0]] * 4

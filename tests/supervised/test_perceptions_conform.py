@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sim.catalog import load
-from sim.conformance import check_perception
+from sim.conformance import ConformanceError, check_perception
 from sim.percept_kinds import PERCEPT_KINDS
+from sim.records import Percept
 from supervised.catalog import PERCEPTIONS
 from supervised.language.caption_grammars import STILLS
 from supervised.vision.detector import Detector
@@ -38,6 +39,43 @@ def test_perceptions_keep_every_promise(name):
     for seed in (0, 1):
         model, tells = built(name, seed)
         check_perception(model, pictures, tells, NAMES[tells])
+
+
+class Reader:
+    """Names the language of a sentence by its length; `flaw` says what else it does."""
+
+    reads = "text"
+
+    def __init__(self, flaw=""):
+        self.flaw = flaw
+        if flaw == "smells":
+            self.reads = "smell"
+
+    def perceive(self, inputs):
+        if self.flaw == "writes":
+            inputs[0] += "!"
+        sure = np.array([0.5]) if self.flaw != "unsure" else None
+        return [Percept("model", label=("long", "short")[len(text) < 9], scores=sure) for text in inputs]
+
+    def weights(self):
+        return {}
+
+    def load_weights(self, weights):
+        pass
+
+
+FLAWS = {
+    "smells": "it reads one of rgb, text, sound, graph",
+    "writes": "leaves its inputs alone",
+    "unsure": "a label comes with its confidence",
+}
+
+
+def test_a_perception_of_text_keeps_the_same_promises():
+    check_perception(Reader(), ["a sentence", "a word"], "label", ("long", "short"))
+    for flaw, words in FLAWS.items():
+        with pytest.raises(ConformanceError, match=f"Reader breaks a promise: .*{words}"):
+            check_perception(Reader(flaw), ["a sentence", "a word"], "label", ("long", "short"))
 
 
 @pytest.mark.parametrize("name", PERCEPTIONS)
