@@ -1,4 +1,4 @@
-"""``playfield VERB SCENE [options]``: parsing, exit codes and the JSON line.
+"""Command line ``playfield VERB SCENE [options]``: the options of each verb, parsing, exit codes, JSON.
 
 Exit codes: 0 done; 2 the request is wrong; 1 it failed while working; 130 stopped by Ctrl-C.
 Nothing heavy is imported before a verb needs it, so that ``playfield --help`` is instant.
