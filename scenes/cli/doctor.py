@@ -94,7 +94,7 @@ def _one_pygame() -> Check:
     return Check(
         "pygame-ce alone, without pygame",
         not both,
-        "both are installed" if both else "well",
+        "both are installed" if both else "no conflict",
         "python -m pip uninstall -y pygame pygame-ce && python -m pip install pygame-ce" if both else "",
     )
 

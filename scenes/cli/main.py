@@ -1,4 +1,4 @@
-"""``playfield VERB SCENE [options]``: parsing, exit codes and the JSON line.
+"""Command line ``playfield VERB SCENE [options]``: the options of each verb, parsing, exit codes, JSON.
 
 Exit codes: 0 done; 2 the request is wrong; 1 it failed while working; 130 stopped by Ctrl-C.
 Nothing heavy is imported before a verb needs it, so that ``playfield --help`` is instant.
@@ -38,9 +38,9 @@ from scenes.signals import sigterm_as_ctrl_c
 from sim.errors import RequestError, WorkError
 from sim.progress import reporting
 
-ABOUT = """Agents learn to play, models look on, and you watch. Start with: playfield watch pong
+ABOUT = """Train, watch and score agents, perception models and samplers. Start with: playfield watch pong
 
-playfield VERB --help tells what a verb takes; playfield --version, which Playfield this is."""
+playfield VERB --help lists a verb's options; playfield --version prints the version."""
 
 NO_DEFAULT = ("None", "False", "", "(required)")
 #: Defaults stand in the help as `[20]`, and only where there are any.
@@ -109,7 +109,7 @@ class Watch(Common):
     )
     checkpoint: Annotated[
         Path | None,
-        arg(help="instead of the scene's own; a run stands for its newest", metavar="DIR"),
+        arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
@@ -182,7 +182,7 @@ class Evaluate(Common):
     seeds: Annotated[int, arg(help="how many seeds, --seed the first; each is a stratum", metavar="N")] = 1
     checkpoint: Annotated[
         Path | None,
-        arg(help="instead of the scene's own; a run stands for its newest", metavar="DIR"),
+        arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -265,7 +265,7 @@ class Collect(Common):
     )
     steps: Annotated[int | None, arg(help="begin no other episode after so many", metavar="N")] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
-    frames: Annotated[bool, arg(help="store the picture that people see, too")] = False
+    frames: Annotated[bool, arg(help="store the rendered picture, too")] = False
     play: Annotated[bool, arg(help="open the window and record what you play")] = False
     overwrite: Overwrite = False
 
@@ -330,7 +330,7 @@ class Perceive(Common):
         arg(help="a picture, a video or a folder of them [frames of the scene's world]", metavar="FILE"),
     ] = None
     out: Annotated[
-        Path | None, arg(help="where pictures with what was seen go [perceived]", metavar="DIR")
+        Path | None, arg(help="folder for images with their percepts [perceived]", metavar="DIR")
     ] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     overwrite: Overwrite = False
@@ -409,7 +409,7 @@ class Uci(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(WithoutScene):
-    """Say what is missing here, and the line that mends it."""
+    """Check this installation: what is missing, and the command that installs it."""
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """All checks."""

@@ -1,7 +1,8 @@
 """Resuming of runs: the scene to go on with, and which of its keys may change.
 
 A saved state fits only the worlds, network, replay buffer and data that it was made with. Every other key
-may change at a resume: learning rates, coefficients, rollout lengths, the budget.
+may change at a resume: learning rates, coefficients, rollout lengths, the budget. The state itself is written
+and restored by `scenes.training.session.Session`.
 """
 
 from __future__ import annotations

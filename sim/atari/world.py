@@ -1,4 +1,4 @@
-"""Atari 2600 environments: single, with picture, memory and state cloning, or batched in C++.
+"""Atari 2600 environments with sticky actions and frame skip: single with pictures, or batched in C++.
 
 Both backends play by the protocol of Machado et al. 2018, "Revisiting the Arcade Learning
 Environment": sticky actions 0.25, frame skip 4, the last two frames max-pooled, the minimal action
@@ -6,10 +6,10 @@ set, no lives tricks, no random no-ops at the start, 108,000 frames at most. Obs
 (4, 84, 84) uint8, the newest frame last. For the same seed and actions both give the same rewards,
 endings and observations, to the last bit (`tests/sim/test_atari.py`).
 
-The C++ batch gives neither memory nor colours. With the key ``truth = true`` a batch is made of single
-games on one core instead, with the ground truth of each picture (`sim.atari.truth`). With
-``observation = "ram"`` the console's memory is all that is observed, (128,) uint8: no picture is shrunk,
-which takes as long as the emulator itself.
+Single environments also give pictures, memory and state cloning; the C++ batch gives neither memory nor
+colours. With the key ``truth = true`` a batch is made of single games on one core instead, with the ground
+truth of each picture (`sim.atari.truth`). With ``observation = "ram"`` the console's memory is all that is
+observed, (128,) uint8: no picture is shrunk, which takes as long as the emulator itself.
 """
 
 from __future__ import annotations
