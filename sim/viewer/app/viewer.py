@@ -182,7 +182,8 @@ class Viewer:
     def draw(self) -> pygame.Surface:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
-        view = self._act.explained(self.view, self.choices)
+        seen = self._act.perceived(self.choices, exact=self._footage is not None)
+        view = self._act.explained(seen, self.choices)
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:

@@ -17,7 +17,7 @@ from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.overlays.board_overlay import letters
 from sim.viewer.overlays.boxes import share
-from sim.viewer.overlays.percept_overlay import classes_in, is_whole
+from sim.viewer.overlays.percept_overlay import classes_in, is_whole, told_age
 from sim.viewer.overlays.skeleton import VISIBLE
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -36,7 +36,11 @@ def line(seen: Seen) -> Line:
     >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
-    return Line(seen.percept.origin, words(seen) or "nothing detected", tuple(map(scored, seen.scores)))
+    return Line(
+        seen.percept.origin,
+        seen.pending or words(seen) or "nothing detected",
+        tuple(map(scored, seen.scores)),
+    )
 
 
 def words(seen: Seen) -> str:
@@ -98,9 +102,9 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """Title note: the name of the perception, if there is one only."""
+    """Title note: the name of the perception, if there is one only, and how old its percept is."""
     seen = view.moment.seen if view.moment else ()
-    return (seen[0].name, "") if len(seen) == 1 else ("", "")
+    return (seen[0].name if len(seen) == 1 else ""), told_age(seen)
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
