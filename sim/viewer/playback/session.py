@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from sim.records import Array
 from sim.viewer.contract.gesture import Answer, Gesture
-from sim.viewer.contract.show import Listing, Show
+from sim.viewer.contract.show import PlaylistEntry, Show
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
 from sim.viewer.playback.latest_worker import LatestWorker
 from sim.viewer.playback.pending_percepts import Perceiver
-from sim.viewer.playback.playlist import Playlist
+from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.simulation import Simulation
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -25,7 +25,7 @@ class Session:
     """Viewer session of one show, from loading to closing.
 
     Args:
-        show: to watch, or a listing that is made in the simulation's thread.
+        show: to watch, or an entry that is made in the simulation's thread.
         tour: its position among other scenes and checkpoints.
         seed: of the first start.
         headless: see `viewer.Viewer`.
@@ -33,8 +33,8 @@ class Session:
 
     def __init__(
         self,
-        show: Show | Listing,
-        tour: Playlist | None = None,
+        show: Show | PlaylistEntry,
+        tour: PlaylistPosition | None = None,
         *,
         seed: int | None = None,
         headless: bool = False,
@@ -44,7 +44,7 @@ class Session:
         self._tour = tour
         self._headless = headless
         self._told_size = (0, 0)
-        if isinstance(show, Listing):
+        if isinstance(show, PlaylistEntry):
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
         else:
@@ -61,7 +61,7 @@ class Session:
         self.keys = GameKeys(facts.action_names)
 
     def has_loaded(self) -> bool:
-        """True once, when a listing has been made into a show, whose facts are then known."""
+        """True once, when an entry has been made into a show, whose facts are then known."""
         if not self.facts.loading or self.simulation.show is None:
             return False
         self._adopt(Facts.of(self.simulation.show, self._around, self.facts.place))
