@@ -1,4 +1,4 @@
-"""Nearest-neighbour metrics of samples: density, coverage and the data-copying statistic.
+"""Nearest neighbours: density, coverage, the data-copying statistic, and an index of examples to look into.
 
 Distances are Euclidean. Sets are (N, D) arrays as in `distances`.
 """
@@ -14,14 +14,16 @@ from generative.metrics.distances import checked
 from sim.records import Array
 
 BLOCK = 512  # rows of a distance matrix at a time
+COARSE = 4  # pixels of a side that an index averages into one, where there are many
+MANY = 32  # pixels on a side
 
 
 class Nearest(NamedTuple):
-    """Nearest neighbours in another set, of M examples.
+    """Nearest neighbours in another set: of M examples the nearest, or of one the M nearest.
 
     Attributes:
         rows: (M,) int64 indices.
-        distances: (M,) float64.
+        distances: (M,) float.
     """
 
     rows: Array
@@ -43,6 +45,45 @@ def nearest(examples: Array, among: Array) -> Nearest:
         rows.append(block.argmin(1))
         distances.append(np.sqrt(block.min(1)))
     return Nearest(np.concatenate(rows), np.concatenate(distances))
+
+
+class ExampleIndex:
+    """Index of examples, pictures or vectors, that finds those nearest to one value.
+
+    Pictures are compared by the root mean square of their differences, in levels of 0…255, coarsely where
+    they are large; vectors in standard deviations of each number.
+
+    Args:
+        values: pictures (N, H, W, 3) uint8, or vectors (N, D).
+
+    >>> rows, distances = ExampleIndex(np.array([[0.0], [2.0]])).nearest(np.array([2.5]), 1)
+    >>> rows.tolist(), distances.tolist()
+    ([1], [0.5])
+    """
+
+    def __init__(self, values: Array) -> None:
+        self._scale = values.std(0) + np.float32(1e-6) if values.ndim == 2 else np.float32(1)
+        self._features = self._featured(values)
+        self._squares = np.square(self._features).sum(1)
+
+    def nearest(self, value: Array, count: int) -> Nearest:
+        """The `count` nearest examples to one value, the nearest first: rows and distances (count,)."""
+        feature = self._featured(value[None])[0]
+        squares = self._squares - 2 * (self._features @ feature) + np.square(feature).sum()
+        count = min(count, len(squares))
+        rows = np.argpartition(squares, count - 1)[:count]
+        rows = rows[np.argsort(squares[rows], kind="stable")]
+        return Nearest(rows, np.sqrt(squares[rows].clip(min=0) / self._features.shape[1]))
+
+    def _featured(self, values: Array) -> Array:
+        """(N, F) float32."""
+        if values.ndim == 2:
+            return np.asarray(values / self._scale, np.float32)
+        height, width = values.shape[1:3]
+        if min(height, width) >= MANY and not (height % COARSE or width % COARSE):
+            blocks = values.reshape(len(values), height // COARSE, COARSE, width // COARSE, COARSE, 3)
+            return np.asarray(blocks.mean((2, 4), dtype=np.float32).reshape(len(values), -1))
+        return values.reshape(len(values), -1).astype(np.float32)
 
 
 def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[float, float]:

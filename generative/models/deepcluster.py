@@ -14,6 +14,7 @@ Read from top to bottom: the keys, the network, clustering, the loss, the altern
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -139,7 +140,7 @@ def conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """K-means clustering: the best of `TRIES` runs of Lloyd's algorithm.
+    """K-means clustering by scikit-learn, with no cluster left empty.
 
     Args:
         points: (N, W).
@@ -147,28 +148,21 @@ def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tupl
         generator: of the initial centroids.
 
     Returns:
-        (K, W) centroids, and (N,) the cluster of each point; no cluster is empty.
+        (K, W) centroids, and (N,) the cluster of each point.
     """
-    found = [lloyd(points, groups, generator) for _ in range(TRIES)]
-    spreads = [float((points - centroids[assigned]).square().sum()) for centroids, assigned in found]
-    return found[int(np.argmin(spreads))]
+    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
 
-
-def lloyd(points: Tensor, groups: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Lloyd's algorithm from k-means++ initial centroids (Arthur & Vassilvitskii 2007)."""
-    centroids = points[[int(generator.integers(len(points)))]]
-    while len(centroids) < groups:
-        distance = torch.cdist(points, centroids).amin(1).square().double().cpu().numpy()
-        share = distance / distance.sum() if distance.sum() > 0 else None
-        centroids = torch.cat([centroids, points[[int(generator.choice(len(points), p=share))]]])
-    assigned = torch.full((len(points),), -1, device=points.device)
-    for _ in range(ROUNDS):
-        before, assigned = assigned, torch.cdist(points, centroids).argmin(1)
-        assigned = without_empty(assigned, groups)
-        if torch.equal(before, assigned):
-            break
-        centroids = means(points, assigned, groups)
-    return centroids, assigned
+    means = KMeans(
+        groups, n_init=TRIES, max_iter=ROUNDS, tol=0.0, random_state=int(generator.integers(2**31))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different points than clusters
+        found = torch.from_numpy(means.fit_predict(points.cpu().numpy())).long().to(points.device)
+    assigned = without_empty(found, groups)
+    if torch.equal(assigned, found):
+        return torch.from_numpy(means.cluster_centers_).to(points), assigned
+    return centroids_of(points, assigned, groups), assigned
 
 
 def without_empty(assigned: Tensor, groups: int) -> Tensor:
@@ -181,7 +175,7 @@ def without_empty(assigned: Tensor, groups: int) -> Tensor:
     return assigned
 
 
-def means(points: Tensor, assigned: Tensor, groups: int) -> Tensor:
+def centroids_of(points: Tensor, assigned: Tensor, groups: int) -> Tensor:
     """Centroids (K, W): the mean of each cluster."""
     sums = points.new_zeros(groups, points.shape[1]).index_add_(0, assigned, points)
     return sums / torch.bincount(assigned, minlength=groups)[:, None]

@@ -113,7 +113,7 @@ def watch(
         headless=headless,
         person=person,
         seed=scene.seed,
-        programme=None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run),
+        playlist=None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run),
         overwrite=overwrite,
     )
     if headless or watched.file:

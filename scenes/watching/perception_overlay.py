@@ -15,7 +15,7 @@ from sim.percept_kinds import only, placed
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Offer
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import Perceive, Seen
 from supervised.data.views import LabelSource
 from supervised.language.caption_grammars import parse
 from supervised.metrics.grading import live_metrics
@@ -23,7 +23,8 @@ from supervised.observation.percept_env import PerceptObservationEnv
 from supervised.observation.percept_noise import NOISE, noisy
 
 ORIGINS: tuple[Origin, ...] = ("truth", "model", "noisy truth")
-Frame = tuple[int, int, int, int]
+PENDING = "looking …"  # what is said until a model has looked
+Frame = tuple[float, float, float, float]
 
 
 @dataclass
@@ -99,7 +100,14 @@ class LivePerceptions:
     """All perceptions of a scene on one world: the overlays, and the one that feeds the agent."""
 
     def __init__(
-        self, scene: Scene, world: Any, device: str, checkpoint: Path | None = None, easel: Any = None
+        self,
+        scene: Scene,
+        world: Any,
+        device: str,
+        checkpoint: Path | None = None,
+        renderer: Any = None,
+        *,
+        attended: bool = False,
     ) -> None:
         """Build the models.
 
@@ -108,15 +116,17 @@ class LivePerceptions:
             world: gives ``truth()`` of its newest picture; a `PerceptObservationEnv` also its percepts.
             device: for the models.
             checkpoint: of the first perception, instead of the scene's own.
-            easel: the world's interactive renderer; one with a ``board`` draws more than the board, and gives
-                the board's ground truth.
+            renderer: the world's interactive renderer; one with a ``board`` draws more than the board, and
+                gives the board's ground truth.
+            attended: whether a person watches, whom a model must not keep waiting: see `look`.
 
         Raises:
             SceneError: if a perception has noise of a kind that noise does not apply to.
             NoLabelsError: if the world has no ground truth for a perception.
             CheckpointError: if a checkpoint does not fit.
         """
-        self._board: Boarded | None = easel if hasattr(easel, "board") else None
+        self._board: Boarded | None = renderer if hasattr(renderer, "board") else None
+        self._attended = attended
         self._stage = self._board or world.unwrapped
         self._generator = np.random.default_rng(scene.seed)
         self._feeds = [
@@ -165,20 +175,43 @@ class LivePerceptions:
             eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
 
     def look(self, picture: Array) -> tuple[Seen, ...]:
-        """Percepts of the world's newest picture (H, W, 3) uint8, one for each perception."""
-        lived_on = (feed.seen(picture.shape) for feed in self._feeds)
-        return (*lived_on, *(self._seen(eye, picture) for eye in self._eyes))
+        """Percepts of the world's newest picture (H, W, 3) uint8; those of models are pending.
 
-    def _seen(self, eye: LivePerception, picture: Array) -> Seen:
+        Unless a person watches, nothing is: then every picture has its own percepts.
+        """
+        lived_on = (feed.seen(picture.shape) for feed in self._feeds)
+        seen = (*lived_on, *(self._seen(eye) for eye in self._eyes))
+        return seen if self._attended else self._complete(picture, seen)
+
+    def completion(self, seen: tuple[Seen, ...]) -> Perceive | None:
+        """What completes `seen`; None if nothing of it is pending."""
+        return self._complete if any(one.pending for one in seen) else None
+
+    def _complete(self, picture: Array, seen: tuple[Seen, ...]) -> tuple[Seen, ...]:
+        """Let the models look at a picture (H, W, 3) uint8, to which `seen` belongs."""
+        eyes: list[LivePerception | None] = [*(None for _ in self._feeds), *self._eyes]
+        return tuple(
+            self._perceived(eye, picture, one) if eye is not None and one.pending else one
+            for eye, one in zip(eyes, seen, strict=True)
+        )
+
+    @staticmethod
+    def _perceived(eye: LivePerception, picture: Array, pending: Seen) -> Seen:
+        board = pending.board
+        percept = laid(eye.model.perceive([cut(picture, board)])[0], board)
+        assert pending.truth is not None
+        scores = live_metrics(eye.kind, percept, pending.truth, parse)
+        return replace(pending, percept=percept, scores=scores, pending="")
+
+    def _seen(self, eye: LivePerception) -> Seen:
         truth = eye.sight.live(self._stage, eye.kind)
         board = None if self._board is None else self._board.board
         more: dict[str, Any] = {"classes": eye.classes, "edges": eye.sight.bones(), "board": board}
         if eye.asked == "truth":
             return Seen(eye.name, laid(truth, board), **more)
-        if eye.asked == "noisy truth":
-            percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
-        else:
-            percept = eye.model.perceive([cut(picture, board)])[0]
+        if eye.asked == "model":
+            return Seen(eye.name, Percept("model"), laid(truth, board), **more, pending=PENDING)
+        percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
         scores = live_metrics(eye.kind, percept, truth, parse)
         return Seen(eye.name, laid(percept, board), laid(truth, board), scores, **more)
 
@@ -187,7 +220,7 @@ def cut(picture: Array, board: Frame | None) -> Array:
     """Crop a picture (H, W, 3) to its board; the whole picture where there is none."""
     if board is None:
         return picture
-    left, top, right, bottom = board
+    left, top, right, bottom = map(int, board)
     return picture[top:bottom, left:right]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
 from scenes.watching.scene_show import MOST_WORLDS, SceneShow
 from sim.storage.runs import numbered
-from sim.viewer.contract.show import Listing, Programme, Show
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
 
 def show_of(
@@ -50,7 +50,7 @@ def show_of(
 
 def playlist(
     scene: Scene, *, device: str, checkpoint: Path | None = None, run: Path | None = None
-) -> Programme:
+) -> Playlist:
     """Make the playlist: the shipped scenes (Tab), and the checkpoints of `run` ([ and ]).
 
     This scene is shown with `checkpoint`, where one is given instead of its own. The last entry of the
@@ -60,20 +60,20 @@ def playlist(
     def here(checkpoint: Path | None = checkpoint) -> Show:
         return show_of(scene, device=device, checkpoint=checkpoint, run=run)
 
-    def other(name: str) -> Listing:
-        return Listing(title_of(name), lambda: show_of(load_scene(name), device=device))
+    def other(name: str) -> PlaylistEntry:
+        return PlaylistEntry(title_of(name), lambda: show_of(load_scene(name), device=device))
 
-    def checkpoints() -> list[Listing]:
+    def checkpoints() -> list[PlaylistEntry]:
         found = numbered(run / "checkpoints") if run else []
-        older = [Listing(path.name, partial(here, path)) for path in found[:-1]]
-        return older + [Listing(path.name, here) for path in found[-1:]]
+        older = [PlaylistEntry(path.name, partial(here, path)) for path in found[:-1]]
+        return older + [PlaylistEntry(path.name, here) for path in found[-1:]]
 
     names = shipped_scenes()
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
-    listings = [Listing(scene.title, here) if name == scene.name else other(name) for name in names]
+    entries = [PlaylistEntry(scene.title, here) if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
-    return Programme(listings, names.index(scene.name), checkpoints, label, follows=run is not None)
+    return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
 
 
 def title_of(name: str) -> str:

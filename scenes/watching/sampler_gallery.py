@@ -11,13 +11,13 @@ import numpy as np
 
 from generative.conditions import ConditionError
 from generative.latents import named_axes, principal_axes, spherical
+from generative.metrics.neighbours import ExampleIndex
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, Examples, build_sampler, some_examples
 from scenes.data.thumbnails import thumbnails, whole_poses
 from scenes.schema import Scene
 from scenes.watching.labels import in_words
-from scenes.watching.likeness import Likeness
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
 from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
@@ -75,7 +75,7 @@ class SamplerStudio:
         self._recipe = DataRecipe.of_scene(scene, self._config, card)
         self._fetching = Lock()
         self._examples: Examples | None = None
-        self._likeness: Likeness | None = None
+        self._index: ExampleIndex | None = None  # of what was learned from
         self._axes: dict[int, tuple[Axis, ...]] = {}  # by class
         self.title = scene.title
         self.sampler = name.upper() if len(name) <= 3 else name
@@ -154,9 +154,9 @@ class SamplerStudio:
     def about(self, value: Array) -> About:
         """See `Studio`; neighbours are training examples, so that copies are detected."""
         train = self._fetched().train
-        if self._likeness is None:
-            self._likeness = Likeness(train)
-        rows, far = self._likeness.nearest(value, NEIGHBOURS)
+        if self._index is None:
+            self._index = ExampleIndex(train.values)
+        rows, far = self._index.nearest(value, NEIGHBOURS)
         several = len(train.label_names) > 1
         names = [f"{train.label_names[train.labels[row]]} · " if several else "" for row in rows]
         near = tuple(

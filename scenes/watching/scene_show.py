@@ -58,7 +58,7 @@ class SceneShow:
             checkpoint: instead of the scene's own.
             run: a training run that is followed, see `LiveAgent`.
             most_worlds: side by side.
-            attended: whether a person watches.
+            attended: whether a person watches, whom models that look or draw must not keep waiting.
         """
         config = agent_env(scene, device)
         assert scene.world is not None
@@ -71,7 +71,7 @@ class SceneShow:
             saved = numbered(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
         self._perceptions = LivePerceptions(
-            scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer
+            scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer, attended=attended
         )
         self._samples = _sample_panel(scene, device=device, attended=attended)
         self.live_agent = LiveAgent(scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run)
@@ -156,7 +156,8 @@ class SceneShow:
         assert self._moment is not None
         pictures = self.worlds.pictures(grid=self._grid)
         seen = self._perceptions.look(pictures[0])
-        self._moment = replace(self._moment, pictures=pictures, seen=seen, **self._said())
+        perceive = self._perceptions.completion(seen)
+        self._moment = replace(self._moment, pictures=pictures, seen=seen, perceive=perceive, **self._said())
         return self._moment
 
     # Moments
@@ -181,6 +182,7 @@ class SceneShow:
         return Moment(
             pictures=pictures,
             seen=seen,
+            perceive=self._perceptions.completion(seen),
             reward=reward,
             score=self.worlds.score,
             length=self.worlds.length,

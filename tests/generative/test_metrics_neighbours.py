@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.metrics.neighbours import density_and_coverage, memorization_score, nearest
+from generative.metrics.neighbours import ExampleIndex, density_and_coverage, memorization_score, nearest
 
 
 def cloud(n, seed, size=4):
@@ -73,3 +73,28 @@ def test_ties_of_copying_count_half():
 def test_too_few_real_examples_are_refused():
     with pytest.raises(ValueError, match="more than 5"):
         density_and_coverage(cloud(5, 0), cloud(5, 1))
+
+
+def test_an_index_finds_what_a_search_through_everything_finds():
+    generator = np.random.default_rng(0)
+    pictures = generator.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    value = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    rows, far = ExampleIndex(pictures).nearest(value, 4)
+    each = np.sqrt(np.square(pictures.astype(float) - value).mean((1, 2, 3)))
+    np.testing.assert_array_equal(rows, np.argsort(each)[:4])
+    np.testing.assert_allclose(far, np.sort(each)[:4], rtol=1e-5)
+    assert len(ExampleIndex(pictures).nearest(value, 99).rows) == 40, "no more than there are"
+
+
+def test_large_pictures_are_compared_by_the_means_of_their_blocks():
+    chequers = np.indices((32, 32)).sum(0)[..., None] % 2 * np.full(3, 200)
+    pictures = np.stack([np.full((32, 32, 3), 100), np.full((32, 32, 3), 0)]).astype(np.uint8)
+    rows, far = ExampleIndex(pictures).nearest(chequers.astype(np.uint8), 2)
+    assert rows.tolist() == [0, 1] and far == pytest.approx([0, 100], abs=0.1), "its mean is 100"
+
+
+def test_vectors_are_compared_in_standard_deviations_of_each_number():
+    vectors = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 200.0], [2.0, 200.0]])  # deviations 1 and 100
+    rows, far = ExampleIndex(vectors).nearest(np.array([2.0, 50.0]), 2)
+    assert rows.tolist() == [1, 3]
+    assert far == pytest.approx([np.sqrt(0.5**2 / 2), np.sqrt(1.5**2 / 2)], rel=1e-3)

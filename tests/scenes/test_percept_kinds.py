@@ -84,7 +84,7 @@ def test_from_training_to_the_window(scene, kind, tmp_path, capsys):
     seen = answer(capsys, "perceive", scene, "--checkpoint", str(folder), "--out", out)["percepts"]
     assert len(seen) == 2 and all(kind in percept for percept in seen)
 
-    show = SceneShow(load_scene(scene), device="cpu", checkpoint=folder, most_worlds=1)
+    show = SceneShow(load_scene(scene), device="cpu", checkpoint=folder, most_worlds=1, attended=False)
     try:
         (eye,) = show.start(0).seen
         assert (eye.percept.origin, eye.truth.origin) == ("model", "truth") and eye.scores

@@ -42,7 +42,7 @@ def written(tmp_path):
 
 def seen_at_each_stop(scene, presses):
     """What is seen at first and after each T, as many `Seen` a stop as there are perceptions."""
-    show = SceneShow(scene, device="cpu", most_worlds=1)
+    show = SceneShow(scene, device="cpu", most_worlds=1, attended=False)
     try:
         show.start(0)
         for _ in range(60):
@@ -92,3 +92,23 @@ def test_noise_in_what_it_does_not_change_is_refused(written, capsys):
     said = capsys.readouterr().err
     assert "[[perception]] number 1" in said and '"captioner" tells caption' in said
     assert "noise moves boxes and keypoints only" in said and "Traceback" not in said
+
+
+def test_whoever_watches_does_not_wait_for_a_model_which_says_the_same_a_little_later(written):
+    """In the window its percepts are pending at first, in a recording they are there; they are the same."""
+    scene = load_scene(written(DETECTOR, CAPTIONER), ["perception.0.origin=model"])
+    moments = {}
+    for attended in (True, False):
+        show = SceneShow(scene, device="cpu", most_worlds=1, attended=attended)
+        show.start(0)
+        moments[attended] = [show.step(2) for _ in range(3)][-1]
+        show.close()
+    late, done = moments[True], moments[False]
+    assert done.perceive is None and not any(seen.pending for seen in done.seen)
+    assert [bool(seen.pending) for seen in late.seen] == [True, False], "the truth is never late"
+    assert len(late.seen[0].truth.boxes) == len(done.seen[0].truth.boxes) > 0
+    completed = late.perceive(late.pictures[0], late.seen)
+    assert completed[1] is late.seen[1] and not completed[0].pending
+    assert completed[0].scores == done.seen[0].scores != ()
+    np.testing.assert_array_equal(completed[0].percept.boxes, done.seen[0].percept.boxes)
+    assert completed[0].percept.labels == done.seen[0].percept.labels

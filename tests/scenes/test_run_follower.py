@@ -221,8 +221,8 @@ def test_the_last_listing_follows_and_the_others_hold(run):
     found = playlist(load_scene("cartpole"), device="cpu", run=run)
     assert found.follows and found.checkpoint == "200"
     states = []
-    for listing in found.checkpoints():
-        show = listing.make()
+    for entry in found.checkpoints():
+        show = entry.make()
         states.append((show.live_agent.learning.checkpoint, show.live_agent.learning.following))
         show.close()
     assert states == [("100", False), ("200", True)]

@@ -7,7 +7,6 @@ import pytest
 
 from scenes.cli.main import main
 from scenes.schema import load_scene
-from scenes.watching.likeness import Likeness
 from scenes.watching.playlist import playlist, show_of
 from scenes.watching.sampler_gallery import ANYTHING, SamplerStudio, noted
 from sim.records import Condition, SampleOptions, Samples
@@ -80,15 +79,6 @@ def test_the_nearest_of_a_training_example_is_itself(studio):
     assert about.neighbours[0].words == f"{train.label_names[train.labels[5]]} · 0"
     far = [float(near.words.split("· ")[1]) for near in about.neighbours]
     assert far == sorted(far) and far[-1] > 0
-
-
-def test_likeness_finds_what_a_search_through_everything_finds(studio):
-    train = studio._fetched().train
-    value = studio._fetched().validation.values[0]
-    rows, far = Likeness(train).nearest(value, 4)
-    each = np.sqrt(np.square(train.values.astype(float) - value).mean((1, 2, 3)))
-    np.testing.assert_allclose(far, np.sort(each)[:4], rtol=1e-3)
-    np.testing.assert_allclose(each[rows], far, rtol=1e-3)
 
 
 def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(studio):

@@ -155,8 +155,8 @@ def test_the_programme_has_all_scenes_and_the_runs_checkpoints(tmp_path):
     scene = load_scene("cartpole")
     found = playlist(scene, device="cpu", run=tmp_path)
     assert found.scenes[found.scene].label == scene.title
-    assert "Pong" in [listing.label for listing in found.scenes]
-    assert [listing.label for listing in found.checkpoints()] == ["20", "100"] and found.checkpoint == "100"
+    assert "Pong" in [entry.label for entry in found.scenes]
+    assert [entry.label for entry in found.checkpoints()] == ["20", "100"] and found.checkpoint == "100"
     (tmp_path / "checkpoints" / "3000").mkdir()  # a run in progress
     assert len(found.checkpoints()) == 3
     assert playlist(scene, device="cpu").checkpoints() == []

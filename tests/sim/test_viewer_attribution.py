@@ -14,8 +14,9 @@ from sim.viewer.contract.gesture import Answer, Offer
 from sim.viewer.draw.theme import Ink, canvas
 from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, tinted
 from sim.viewer.overlays.world_picture import draw_world
-from sim.viewer.playback.attribution import Attributed, Attributor
+from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
+from sim.viewer.playback.latest_worker import LatestWorker
 
 
 def maps(action=(), value=(), shape=(84, 84)):
@@ -69,52 +70,51 @@ def drawn(monkeypatch):
     return views
 
 
-def until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.001)
+@pytest.fixture
+def worker():
+    found = LatestWorker("worker", rest=1.0)
+    yield found
+    found.close()
 
 
-def test_the_newest_is_served_and_what_waited_is_dropped():
+def test_the_newest_is_served_and_what_waited_is_dropped(worker):
     go, begun, served = threading.Event(), threading.Event(), []
 
-    def explain(number):
+    def work(number):
         served.append(number)
         begun.set()
         go.wait(5)
-        return np.zeros((2, 1, 1))
+        return number
 
-    attributor = Attributor()
-    attributor.ask(0, lambda: explain(0))
-    begun.wait(5)
+    worker.ask(0, lambda: work(0))
+    assert begun.wait(5)
     for number in (1, 2, 3):
-        attributor.ask(number, lambda n=number: explain(n))
+        worker.ask(number, lambda n=number: work(n))
+    assert not worker.wait_for(3, 0), "it has not begun"
     go.set()
-    until(lambda: attributor.done is not None and attributor.done.number == 3)
-    attributor.ask(3, lambda: explain(3), hurried=True)
-    time.sleep(0.02)
-    attributor.close()
-    assert served == [0, 3] and not attributor._thread.is_alive()
+    assert worker.wait_for(3, 5) and worker.done.result == 3
+    worker.ask(3, lambda: work(3), hurried=True)  # it is done already
+    worker.ask(4, lambda: work(4), hurried=True)
+    assert worker.wait_for(4, 5)
+    worker.close()
+    assert served == [0, 3, 4]
 
 
-def test_a_failure_is_told_and_not_the_end():
+def test_a_failure_is_told_and_not_the_end(worker):
     def fail():
         raise RuntimeError("no memory left")
 
-    attributor = Attributor()
-    attributor.ask(4, fail)
-    until(lambda: attributor.done is not None)
-    assert attributor.done.maps is None and attributor.done.error == "RuntimeError: no memory left"
-    attributor.ask(5, lambda: np.ones((2, 1, 1)), hurried=True)
-    until(lambda: attributor.done.number == 5)
-    attributor.close()
+    worker.ask(4, fail)
+    assert worker.wait_for(4, 5)
+    assert worker.done.result is None and worker.done.error == "RuntimeError: no memory left"
+    worker.ask(5, lambda: "better", hurried=True)
+    assert worker.wait_for(5, 5) and worker.done.result == "better" and worker.done.error == ""
     assert _wordings(Attributed(4, None, "x"), 4)[0] == [(None, "no saliency: x")]
 
 
 def test_closing_one_that_was_never_asked_is_nothing():
     before = threading.active_count()
-    Attributor().close()
+    LatestWorker("worker", rest=0.0).close()
     assert threading.active_count() == before
 
 

@@ -8,7 +8,7 @@ import pytest
 from viewer_shows import CountingShow, writing
 
 from sim.viewer.contract.moment import Learning
-from sim.viewer.contract.show import Listing, Programme
+from sim.viewer.contract.show import Playlist, PlaylistEntry
 from sim.viewer.draw import layout
 from sim.viewer.draw.layout import arrange
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
@@ -75,11 +75,11 @@ def test_the_chip_tells_waiting_following_and_held_apart():
 
 
 def test_going_back_leaves_the_run_and_coming_back_follows_it(drive):
-    timeline = [Listing("100", lambda: LearningShow(Learning("100", following=False)))]
-    timeline += [Listing("200", lambda: LearningShow(Learning("200")))]
-    there = Programme(checkpoints=lambda: timeline, checkpoint="", follows=True)
+    timeline = [PlaylistEntry("100", lambda: LearningShow(Learning("100", following=False)))]
+    timeline += [PlaylistEntry("200", lambda: LearningShow(Learning("200")))]
+    there = Playlist(checkpoints=lambda: timeline, checkpoint="", follows=True)
     show = LearningShow(Learning(), steps_per_second=200.0)
-    driver = drive(show, programme=there)
+    driver = drive(show, playlist=there)
     assert "checkpoints" in driver.viewer.facts.abilities and driver.viewer.facts.place == ""
     show.stand = Learning("200", "200 steps", message="now 200 steps")
     driver.until(lambda: driver.choices.message != "")

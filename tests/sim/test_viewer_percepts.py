@@ -1,5 +1,6 @@
 """Perception overlay and panel: place, colour and text of percepts, and nothing else covered."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from sim.atari.world import Atari, AtariWorld
 from sim.percept_kinds import in_words
 from sim.records import Percept
 from sim.viewer.app.screen import Screen
+from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Answer, Offer
 from sim.viewer.contract.moment import Readout, Seen
 from sim.viewer.draw import layout
@@ -90,6 +92,47 @@ class SeeingShow(CountingShow):
     def _seeing(self, moment):
         percept = replace(model(("ball", 4, 6, 10, 12)), origin=self.origin)
         return replace(moment, seen=(Seen("ball-finder", percept),))
+
+
+class PendingShow(CountingShow):
+    """A ball at column n of moment n, once a model that waits for `free` has looked at the picture."""
+
+    offers = frozenset({Offer.PERCEPTS})
+    waits = False
+    fails = False
+
+    def __init__(self, *args, **named):
+        super().__init__(*args, **named)
+        self.free = threading.Event()
+        self.lookers = set()
+        self.free.set()
+
+    def touch(self, gesture):
+        return Answer()
+
+    def look(self):
+        raise AssertionError("nothing asks for another drawing")
+
+    def _moment(self, *args):
+        truth = true(model(("ball", 0, 0, 4, 4)))
+        seen = (
+            Seen("finder", Percept("model"), truth, pending="looking …"),
+            Seen("teller", Percept("truth", label=f"moment {self._number + 1}")),
+        )
+        return replace(super()._moment(*args), seen=seen, perceive=self.complete)
+
+    def complete(self, picture, seen):
+        self.lookers.add(threading.current_thread().name)
+        assert self.free.wait(5)
+        if self.fails:
+            raise RuntimeError("no memory left")
+        column = int(picture[0, 0, 0])
+        percept = model(("ball", column, 0, column + 4, 4))
+        return (replace(seen[0], percept=percept, pending=""), seen[1])
+
+
+def column(view):
+    return int(view.moment.seen[0].percept.boxes[0, 0])
 
 
 def test_a_frame_lies_around_its_pixels_and_the_truth_around_the_frame():
@@ -377,3 +420,98 @@ def test_the_truth_of_a_real_game_leaves_its_pixels_free(game, written):
     assert compared >= 1 and (pixels != plain).any()
     assert {text for text, _ in written} <= set(classes(game)) - crowd
     world.close()
+
+
+def test_a_running_show_never_waits_for_a_model_and_says_how_old_its_percepts_are(driver, written):
+    show = PendingShow(steps_per_second=200.0)
+    show.free.clear()
+    seat = driver(show)
+    seat.until(lambda: seat.view.newest > 20)
+    seat.viewer.draw()
+    assert seat.view.moment.seen[0].pending == "looking …" and "looking …" in [text for text, _ in written]
+    assert seat.view.moment.seen[1].percept.label == f"moment {seat.view.number}", "truths are never late"
+    show.free.set()
+
+    def late():
+        seat.viewer.draw()
+        return not seat.view.moment.seen[0].pending
+
+    seat.until(late)
+    seat.press(pygame.K_p)
+    show.free.clear()  # the next look takes as long as the test wants
+    view = seat.view
+    late, now = view.moment.seen
+    assert column(view) == view.number - late.age and (now.age, now.percept.origin) == (0, "truth")
+    assert show.lookers == {"perception"} and show.threads == {"simulation"}
+    show.free.set()
+
+
+def test_a_still_picture_has_its_own_percepts_in_the_past_too(driver):
+    seat = driver(PendingShow(steps_per_second=200.0))
+    seat.until(lambda: seat.view.newest > 20)
+    seat.press(pygame.K_p)
+
+    def own():
+        seat.viewer.draw()
+        one = seat.view.moment.seen[0]
+        return not one.pending and one.age == 0
+
+    seat.until(own)
+    newest = seat.view.number
+    assert column(seat.view) == newest
+    seat.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
+    seat.until(own)
+    assert column(seat.view) == seat.view.number == newest - 10
+
+
+@pytest.mark.parametrize("headless", [True, False])
+def test_every_frame_of_a_recording_has_its_own_percepts(tmp_path, monkeypatch, headless):
+    views, draw = [], Screen.draw
+    monkeypatch.setattr(Screen, "draw", lambda self, *args: views.append(args[-1]) or draw(self, *args))
+    viewer = Viewer(PendingShow(steps_per_second=500.0), size=(480, 360), headless=headless)
+    viewer.open()
+    try:
+        viewer.record(tmp_path / "seen.mp4")
+        while len(views) < 12:
+            if viewer.advance():
+                viewer.draw()
+    finally:
+        viewer.close()
+    for view in views:
+        assert view.number == column(view) and view.moment.seen[0].age == 0
+    assert [view.number for view in views] == list(range(12)) or not headless
+
+
+def test_a_model_that_fails_says_so_and_the_show_goes_on(driver):
+    show = PendingShow(steps_per_second=200.0)
+    show.fails = True
+    seat = driver(show)
+
+    def told():
+        seat.viewer.draw()
+        return seat.view.moment.seen[0].pending == "RuntimeError: no memory left"
+
+    seat.until(told)
+    newest = seat.view.newest
+    seat.until(lambda: seat.view.newest > newest)
+    assert seat.viewer.error is None
+
+
+def test_the_age_of_percepts_is_told_from_two_frames_on_and_pending_ones_are_not_drawn(written):
+    found = model(("ball", 4, 6, 10, 12))
+    for age, told in ((0, False), (1, False), (2, True), (7, True)):
+        written.clear()
+        drawn(Seen("finder", found, age=age), size=(400, 400))
+        assert (f"{age} frames ago" in [text for text, _ in written]) == told
+    pending = Seen("finder", Percept("model"), true(found), pending="looking …")
+    assert not drawn(pending).any(), "not even the truth"
+    assert not percept_overlay.speaks((replace(pending, truth=Percept("truth", caption="a ball")),))
+
+
+def test_percepts_that_are_pending_are_compressed_with_their_truths():
+    truth = Percept("truth", depth=np.random.default_rng(0).random((40, 32), np.float32))
+    moment = view_of(Seen("depths", Percept("model"), truth, pending="looking …")).moment
+    packed = CompressedMoment.of(replace(moment, perceive=lambda picture, seen: seen))
+    assert len(packed.maps) == 1 and packed.moment.seen[0].truth.depth.size == 0
+    np.testing.assert_array_equal(packed.unpacked().seen[0].truth.depth, truth.depth)
+    assert packed.unpacked().perceive is not None

@@ -14,7 +14,7 @@ from sim.viewer.app import window
 from sim.viewer.app.window import watch
 from sim.viewer.contract.gesture import Answer, Gesture, Offer
 from sim.viewer.contract.moment import Choice, Exploration, Options, Readout
-from sim.viewer.contract.show import Listing, Programme
+from sim.viewer.contract.show import Playlist, PlaylistEntry
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.keymap import BINDINGS
@@ -67,9 +67,9 @@ class CameraShow(CountingShow):
 
 def test_tab_goes_through_the_scenes_and_survives_one_that_fails(drive):
     first, second = named("first"), named("second")
-    scenes = [Listing("first", lambda: named("first again")), Listing("bad", broken)]
-    scenes += [Listing("second", lambda: second)]
-    driver = drive(first, programme=Programme(scenes))
+    scenes = [PlaylistEntry("first", lambda: named("first again")), PlaylistEntry("bad", broken)]
+    scenes += [PlaylistEntry("second", lambda: second)]
+    driver = drive(first, playlist=Playlist(scenes))
     driver.press(pygame.K_TAB)
     driver.until(lambda: driver.viewer.error is not None)
     assert driver.viewer.facts.title == "bad" and driver.view.error == "RuntimeError: no such checkpoint"
@@ -95,7 +95,7 @@ def test_loading_does_not_stop_the_drawing(drive):
         return named("slow")
 
     driver = drive(
-        named("first"), programme=Programme([Listing("first", CountingShow), Listing("slow", slow)])
+        named("first"), playlist=Playlist([PlaylistEntry("first", CountingShow), PlaylistEntry("slow", slow)])
     )
     driver.press(pygame.K_TAB)
     begun = time.monotonic()
@@ -117,8 +117,8 @@ def test_a_scene_left_while_it_loads_is_closed(drive):
         go.wait(5)
         return late
 
-    scenes = [Listing("first", lambda: named("back")), Listing("late", slow)]
-    driver = drive(named("first"), programme=Programme(scenes))
+    scenes = [PlaylistEntry("first", lambda: named("back")), PlaylistEntry("late", slow)]
+    driver = drive(named("first"), playlist=Playlist(scenes))
     driver.press(pygame.K_TAB, pygame.K_TAB)
     go.set()
     driver.until(lambda: late.closed == 1)
@@ -130,10 +130,10 @@ def test_brackets_walk_along_the_checkpoints(drive):
     made = []
 
     def at(step):
-        return Listing(step, lambda: made.append(step) or named(f"after {step}"))
+        return PlaylistEntry(step, lambda: made.append(step) or named(f"after {step}"))
 
     timeline = [at("100"), at("200"), at("300")]
-    driver = drive(named("after 300"), programme=Programme(checkpoints=lambda: timeline, checkpoint="300"))
+    driver = drive(named("after 300"), playlist=Playlist(checkpoints=lambda: timeline, checkpoint="300"))
     assert driver.viewer.facts.place == "checkpoint 3 of 3" and made == []
     driver.press(pygame.K_RIGHTBRACKET)
     assert driver.choices.message == "this is the newest checkpoint"
@@ -156,7 +156,8 @@ def test_without_others_the_keys_say_so(drive):
 
 def test_choices_and_returns_outlive_a_change_of_scene(drive):
     driver = drive(
-        named("first"), programme=Programme([Listing("a", CountingShow), Listing("b", CountingShow)])
+        named("first"),
+        playlist=Playlist([PlaylistEntry("a", CountingShow), PlaylistEntry("b", CountingShow)]),
     )
     driver.until(lambda: driver.view.episodes_ended == 2)
     driver.press(pygame.K_EQUALS, pygame.K_4, pygame.K_TAB)
@@ -189,8 +190,10 @@ def test_the_window_is_named_after_the_scene(monkeypatch, tmp_path):
         0.3, lambda: pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_TAB, mod=0))
     )
     timer.start()
-    programme = Programme([Listing("a", CountingShow), Listing("b", lambda: Last(steps_per_second=100.0))])
-    watch(CountingShow(steps_per_second=50.0), size=(640, 480), programme=programme)
+    playlist = Playlist(
+        [PlaylistEntry("a", CountingShow), PlaylistEntry("b", lambda: Last(steps_per_second=100.0))]
+    )
+    watch(CountingShow(steps_per_second=50.0), size=(640, 480), playlist=playlist)
     assert titles == ["Last · Playfield"]
 
 

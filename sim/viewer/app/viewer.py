@@ -15,7 +15,7 @@ import pygame
 
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Answer, Gesture
-from sim.viewer.contract.show import Listing, Programme, Show
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout
 from sim.viewer.draw.theme import Ink
@@ -23,7 +23,7 @@ from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
 from sim.viewer.output import files
 from sim.viewer.output.recorder import Footage
-from sim.viewer.playback.playlist import Playlist
+from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
@@ -37,7 +37,7 @@ _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
 class Viewer:
-    """Viewer of one show, which can switch to the others of a programme.
+    """Viewer of one show, which can switch to the others of a playlist.
 
     Args:
         show: to watch; from `open` on it belongs to the simulation thread.
@@ -47,12 +47,12 @@ class Viewer:
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
         hint: a first message.
-        programme: other scenes and checkpoints.
+        playlist: other scenes and checkpoints.
     """
 
     def __init__(
         self,
-        show: Show | Listing,
+        show: Show | PlaylistEntry,
         *,
         size: tuple[int, int] = (1280, 800),
         scale: float = 1.0,
@@ -60,14 +60,14 @@ class Viewer:
         person: bool = False,
         headless: bool = False,
         hint: str = "",
-        programme: Programme | None = None,
+        playlist: Playlist | None = None,
     ) -> None:
         self.choices = Choices()
         self.done = False
         self._size = size
         self._headless = headless
         self._seed = seed
-        self._tour = Playlist(programme or Programme())
+        self._tour = PlaylistPosition(playlist or Playlist())
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, scale)
@@ -110,7 +110,7 @@ class Viewer:
         self._act.close()
         return self._finish_recording()
 
-    def switch(self, show: Listing) -> None:
+    def switch(self, show: PlaylistEntry) -> None:
         """Leave the show for another one, which loads while the window goes on."""
         if self._footage is not None:
             self._toggle_recording(0)
@@ -182,7 +182,8 @@ class Viewer:
     def draw(self) -> pygame.Surface:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
-        view = self._act.explained(self.view, self.choices)
+        seen = self._act.perceived(self.choices, exact=self._footage is not None)
+        view = self._act.explained(seen, self.choices)
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:
@@ -319,7 +320,7 @@ class Viewer:
         else:
             obey[wanted](number)
 
-    def _travel(self, goal: Listing | str) -> None:
+    def _travel(self, goal: PlaylistEntry | str) -> None:
         if isinstance(goal, str):
             self._say(goal)
         else:

@@ -19,7 +19,7 @@ import pygame
 from sim.progress import advance, waiting
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
-from sim.viewer.contract.show import Programme, Show
+from sim.viewer.contract.show import Playlist, Show
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.errors import ViewerError
@@ -66,7 +66,7 @@ def watch(
     person: bool = False,
     seed: int | None = None,
     scale: float | None = None,
-    programme: Programme | None = None,
+    playlist: Playlist | None = None,
     overwrite: bool = False,
 ) -> Watched:
     """Run a show in the viewer until it is closed, or for a number of pictures.
@@ -81,7 +81,7 @@ def watch(
         person: whether a person plays first.
         seed: of the first start; None: whatever the show starts with.
         scale: pixels a length of 1 takes; None: as the display asks for.
-        programme: other scenes and checkpoints, made when a person goes to them.
+        playlist: other scenes and checkpoints, made when a person goes to them.
         overwrite: replace a file that stands at `record`.
 
     Raises:
@@ -99,7 +99,7 @@ def watch(
             person=person,
             headless=headless,
             hint=HINT if first_launch else "",
-            programme=programme,
+            playlist=playlist,
         )
         if target is not None:
             viewer.record(target, overwrite=overwrite)

@@ -93,6 +93,8 @@ class Seen:
         edges: pairs of names of keypoints that are joined.
         board: x0, y0, x1, y1 of a board's squares; None without one. The side at the bottom is the
             truth's ``facts["white_at_bottom"]``.
+        pending: why there is no percept yet, in words, such as "looking …"; "" if there is one.
+        age: how many frames older than the picture the percept and its truth are.
     """
 
     name: str
@@ -102,6 +104,13 @@ class Seen:
     classes: tuple[str, ...] = ()
     edges: tuple[tuple[str, str], ...] = ()
     board: tuple[float, float, float, float] | None = None
+    pending: str = ""
+    age: int = 0
+
+
+#: Completes the pending percepts among a moment's, given its first picture (H, W, 3) uint8. It may take long,
+#: and is called from a thread of its own.
+Perceive: TypeAlias = Callable[[Array, tuple[Seen, ...]], tuple[Seen, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +141,7 @@ class Moment:
         score: (N,) the running return of each episode in progress.
         length: (N,) steps of each episode in progress.
         seen: percepts of the first picture; empty without any.
+        perceive: completes the pending ones of these; None if there are none.
         episodes: those that ended with this step, in any world.
         options: the actions to choose from now, where they are too many or not always legal.
         readouts: of the first world.
@@ -152,6 +162,7 @@ class Moment:
     actions: Array | None = None
     person: bool = False
     seen: tuple[Seen, ...] = ()
+    perceive: Perceive | None = None
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
     options: Options | None = None
     readouts: tuple[Readout, ...] = ()

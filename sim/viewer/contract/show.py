@@ -49,15 +49,15 @@ class Working(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A show's label, and the function that makes it when it is chosen."""
+class PlaylistEntry:
+    """Entry of a playlist: a show's label, and the function that makes it when it is chosen."""
 
     label: str
     make: Callable[[], Show]
 
 
 @dataclass(frozen=True, slots=True)
-class Programme:
+class Playlist:
     """Playlist of the viewer: other scenes, and the present one's checkpoints.
 
     Attributes:
@@ -69,8 +69,8 @@ class Programme:
         follows: whether these are of a run in progress, and the newest is followed.
     """
 
-    scenes: Sequence[Listing] = ()
+    scenes: Sequence[PlaylistEntry] = ()
     scene: int = 0
-    checkpoints: Callable[[], Sequence[Listing]] = tuple
+    checkpoints: Callable[[], Sequence[PlaylistEntry]] = tuple
     checkpoint: str = ""
     follows: bool = False

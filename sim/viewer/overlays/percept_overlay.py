@@ -23,6 +23,8 @@ from sim.viewer.overlays.skeleton import draw_skeleton
 
 _TINT = 115  # opacity of a mask, of 255
 _DASH = 4  # of the line around what the mask should cover
+_GAP = 6
+_TOLD = 2  # frames from which on the age of percepts is told
 _LINES = 2  # of a sentence; what is longer is cut
 FOOT = 94  # height kept under the picture for two sentences, where that takes nothing from the picture
 
@@ -30,7 +32,11 @@ FOOT = 94  # height kept under the picture for two sentences, where that takes n
 def draw_seen(
     surface: pygame.Surface, ink: Ink, area: Rect, picture: Rect, factor: float, seen: Sequence[Seen]
 ) -> None:
-    """Draw all percepts over `picture`, shown `factor` times as large, and nothing outside `area`."""
+    """Draw all percepts over `picture`, shown `factor` times as large, and nothing outside `area`.
+
+    Pending ones are left out; of those of an older picture their age is told.
+    """
+    seen = [one for one in seen if not one.pending]
     surface.set_clip(area)
     corners, tags = Corners(ink, area, picture), list[boxes.Tag]()
     told = [
@@ -46,7 +52,30 @@ def draw_seen(
     for one, overlay in told:
         if overlay.beside is not None:
             overlay.beside(surface, ink, corners, one)
+    if age := told_age(seen):
+        _draw_age(surface, ink, corners, age)
     surface.set_clip(None)
+
+
+def told_age(seen: Sequence[Seen]) -> str:
+    """Age of the oldest percept in words; "" if it is that of the picture or of the frame before.
+
+    A percept of the frame before only stands until its own arrives, which is too short to be read.
+
+    >>> from sim.records import Percept
+    >>> told_age([Seen("detector", Percept("model"), age=3)])
+    '3 frames ago'
+    """
+    age = max((one.age for one in seen), default=0)
+    return f"{age} frames ago" if age >= _TOLD else ""
+
+
+def _draw_age(surface: pygame.Surface, ink: Ink, corners: Corners, age: str) -> None:
+    """Write how old the percepts are on a plate at the right."""
+    place = corners.take((ink.width(age) + 2 * ink.px(8), ink.px(22)), "right")
+    if place is not None:
+        ink.plate(surface, place, PALETTE.panel, radius=4)
+        ink.write(surface, age, place.center, PALETTE.muted, align="center")
 
 
 def _draw_mask(surface: pygame.Surface, picture: Rect, seen: Seen) -> None:

@@ -15,6 +15,7 @@ from sim.viewer.contract.moment import Readout, Seen
 from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.overlays.boxes import share
+from sim.viewer.overlays.percept_overlay import told_age
 from sim.viewer.playback.view import Choices, Facts, View
 
 
@@ -33,7 +34,7 @@ def line(seen: Seen) -> Line:
     >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
-    words = in_words(seen.percept, seen.classes) or "nothing detected"
+    words = seen.pending or in_words(seen.percept, seen.classes) or "nothing detected"
     return Line(seen.percept.origin, words, tuple(map(scored, seen.scores)))
 
 
@@ -69,9 +70,9 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
-    """Title note: the name of the perception, if there is one only."""
+    """Title note: the name of the perception, if there is one only, and how old its percept is."""
     seen = view.moment.seen if view.moment else ()
-    return (seen[0].name, "") if len(seen) == 1 else ("", "")
+    return (seen[0].name if len(seen) == 1 else ""), told_age(seen)
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:

@@ -2,61 +2,61 @@
 
 from __future__ import annotations
 
-from sim.viewer.contract.show import Listing, Programme
+from sim.viewer.contract.show import Playlist, PlaylistEntry
 
 
-class Playlist:
-    """Position in a `Programme` of scenes and checkpoints."""
+class PlaylistPosition:
+    """Position in a `Playlist` of scenes and checkpoints."""
 
-    def __init__(self, programme: Programme) -> None:
-        self._programme = programme
-        self._scene = programme.scene
-        self._checkpoint = programme.checkpoint
+    def __init__(self, playlist: Playlist) -> None:
+        self._playlist = playlist
+        self._scene = playlist.scene
+        self._checkpoint = playlist.checkpoint
         self._held = False  # a person went back to an older checkpoint of a run that was followed
 
     @property
     def abilities(self) -> frozenset[str]:
         """``"scenes"`` and ``"checkpoints"``, where there are several or more may come."""
-        found = {"scenes"} if len(self._programme.scenes) > 1 else set()
-        several = self._at_home and (self._programme.follows or len(self._checkpoints()) > 1)
+        found = {"scenes"} if len(self._playlist.scenes) > 1 else set()
+        several = self._at_home and (self._playlist.follows or len(self._checkpoints()) > 1)
         return frozenset(found | ({"checkpoints"} if several else set()))
 
     @property
     def place(self) -> str:
         """Position on the timeline of checkpoints in words, such as ``"checkpoint 3 of 12"``."""
-        labels = [listing.label for listing in self._checkpoints()]
-        if self._checkpoint not in labels or (self._programme.follows and not self._held):
+        labels = [entry.label for entry in self._checkpoints()]
+        if self._checkpoint not in labels or (self._playlist.follows and not self._held):
             return ""
         return f"checkpoint {labels.index(self._checkpoint) + 1} of {len(labels)}"
 
     @property
     def _at_home(self) -> bool:
-        return self._scene == self._programme.scene
+        return self._scene == self._playlist.scene
 
-    def _checkpoints(self) -> list[Listing]:
-        return list(self._programme.checkpoints()) if self._at_home else []
+    def _checkpoints(self) -> list[PlaylistEntry]:
+        return list(self._playlist.checkpoints()) if self._at_home else []
 
     def arrived(self, checkpoint: str) -> None:
         """Move to a checkpoint that the show has loaded by itself."""
         self._checkpoint = checkpoint or self._checkpoint
 
-    def to_scene(self, by: int) -> Listing | str:
+    def to_scene(self, by: int) -> PlaylistEntry | str:
         """Go on by `by` scenes, wrapping around; a message if there is no other."""
-        scenes = self._programme.scenes
+        scenes = self._playlist.scenes
         if len(scenes) < 2:
             return "no other scenes"
         self._scene = (self._scene + by) % len(scenes)
-        self._checkpoint = self._programme.checkpoint if self._at_home else ""
+        self._checkpoint = self._playlist.checkpoint if self._at_home else ""
         self._held = False
         return scenes[self._scene]
 
-    def to_checkpoint(self, by: int) -> Listing | str:
+    def to_checkpoint(self, by: int) -> PlaylistEntry | str:
         """Go along the timeline by `by`, without wrapping around; a message where it ends."""
         timeline = self._checkpoints()
-        labels = [listing.label for listing in timeline]
+        labels = [entry.label for entry in timeline]
         here = labels.index(self._checkpoint) if self._checkpoint in labels else len(labels)
         there = here + by
-        if self._programme.follows and not self._held and self._at_home and by > 0:
+        if self._playlist.follows and not self._held and self._at_home and by > 0:
             return "following: newer checkpoints play as they land"
         if len(timeline) < 2:
             return "no other checkpoints"

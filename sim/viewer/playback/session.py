@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 
+from sim.records import Array
 from sim.viewer.contract.gesture import Answer, Gesture
-from sim.viewer.contract.show import Listing, Show
+from sim.viewer.contract.show import PlaylistEntry, Show
 from sim.viewer.keymap import GameKeys
-from sim.viewer.playback.attribution import Attributed, Attributor
+from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
-from sim.viewer.playback.playlist import Playlist
+from sim.viewer.playback.latest_worker import LatestWorker
+from sim.viewer.playback.pending_percepts import Perceiver
+from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.simulation import Simulation
 from sim.viewer.playback.view import Choices, Facts, View
 
 _STALE_SECONDS = 2.0  # how old what is drawn over a running show may be
+_REST = 1.0  # seconds of rest a second of attribution, while the show goes on
 
 
 class Session:
     """Viewer session of one show, from loading to closing.
 
     Args:
-        show: to watch, or a listing that is made in the simulation's thread.
+        show: to watch, or an entry that is made in the simulation's thread.
         tour: its position among other scenes and checkpoints.
         seed: of the first start.
         headless: see `viewer.Viewer`.
@@ -29,8 +33,8 @@ class Session:
 
     def __init__(
         self,
-        show: Show | Listing,
-        tour: Playlist | None = None,
+        show: Show | PlaylistEntry,
+        tour: PlaylistPosition | None = None,
         *,
         seed: int | None = None,
         headless: bool = False,
@@ -40,14 +44,15 @@ class Session:
         self._tour = tour
         self._headless = headless
         self._told_size = (0, 0)
-        if isinstance(show, Listing):
+        if isinstance(show, PlaylistEntry):
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
         else:
             self.history = History(show.steps_per_second)
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = Simulation(show, self.history, seed=seed, capped=not headless)
-        self._attributor = Attributor()
+        self._attributor = LatestWorker[int, Array]("attribution", rest=_REST)
+        self._perceiver = Perceiver()
         self._told = ("", "")  # the checkpoint and the message of the last news
         self.cursor: int | None = None  # the moment shown; None: the newest
 
@@ -56,7 +61,7 @@ class Session:
         self.keys = GameKeys(facts.action_names)
 
     def has_loaded(self) -> bool:
-        """True once, when a listing has been made into a show, whose facts are then known."""
+        """True once, when an entry has been made into a show, whose facts are then known."""
         if not self.facts.loading or self.simulation.show is None:
             return False
         self._adopt(Facts.of(self.simulation.show, self._around, self.facts.place))
@@ -80,16 +85,35 @@ class Session:
     @property
     def view(self) -> View:
         """The moment to show now, with the history that led to it."""
+        return self._perceiver.completed(self._remembered(), self._stale_frames)
+
+    def _remembered(self) -> View:
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
         return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
 
     @property
+    def _stale_frames(self) -> int:
+        return round(_STALE_SECONDS * self.facts.steps_per_second)
+
+    @property
     def stamp(self) -> Hashable:
         """Cache key: all that the view depends on."""
-        explained = self._attributor.done
+        explained, perceived = self._attributor.done, self._perceiver.done
         past = self.number, self.history.newest, self.history.revision
-        return *past, repr(self.simulation.error), -1 if explained is None else explained.number
+        done = None if explained is None else explained.key, None if perceived is None else perceived.key
+        return *past, repr(self.simulation.error), *done
+
+    def perceived(self, choices: Choices, *, exact: bool = False) -> View:
+        """The view with percepts of its picture, or of one a little older, whose completion is asked for.
+
+        `exact`: wait for those of the picture itself, as every frame of a recording has its own.
+        """
+        revision = self.history.revision
+        view = self._remembered()
+        still = choices.paused or self.cursor is not None
+        self._perceiver.ask(view, revision, hurried=still or exact, wait=exact or self._headless)
+        return self._perceiver.completed(view, self._stale_frames)
 
     def explained(self, view: View, choices: Choices) -> View:
         """The view with saliency maps of its decision, if they are switched on, as far as they are computed.
@@ -101,9 +125,10 @@ class Session:
         still = choices.paused or self.cursor is not None
         self._attributor.ask(view.number, view.moment.attribution, hurried=still)
         done = self._attributor.done
-        oldest = view.number - (0 if still else round(_STALE_SECONDS * self.facts.steps_per_second))
-        known = done is not None and oldest <= done.number <= view.number
-        return replace(view, attributed=done if known else Attributed(view.number, None))
+        oldest = view.number - (0 if still else self._stale_frames)
+        if done is None or not oldest <= done.key <= view.number:
+            return replace(view, attributed=Attributed(view.number, None))
+        return replace(view, attributed=Attributed(done.key, done.result, done.error))
 
     def news(self) -> str:
         """The latest message about the followed run, once; "" if there is no new one."""
@@ -116,8 +141,9 @@ class Session:
         return learning.message
 
     def close(self, *, wait: bool = True) -> None:
-        """Stop the show and the attribution thread."""
+        """Stop the show, and what computes about it."""
         self._attributor.close(wait=wait)
+        self._perceiver.close(wait=wait)
         self.simulation.close(wait=wait)
 
     @property

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from sim.viewer.contract.gesture import Answer, Gesture, interactive
-from sim.viewer.contract.show import Listing, Show, Working
+from sim.viewer.contract.show import PlaylistEntry, Show, Working
 from sim.viewer.playback.history import History
 
 _LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
@@ -34,17 +34,17 @@ class Simulation:
     """A show that runs in its own thread.
 
     Args:
-        show: used from that thread only, `close` included; a listing is made there first.
+        show: used from that thread only, `close` included; an entry is made there first.
         history: where its moments go.
         seed: of the first start.
         capped: True: steps at the show's rate × `speed`; False: as fast as the moments are `shown`.
     """
 
     def __init__(
-        self, show: Show | Listing, history: History, *, seed: int | None = None, capped: bool = True
+        self, show: Show | PlaylistEntry, history: History, *, seed: int | None = None, capped: bool = True
     ) -> None:
-        self._listing = show if isinstance(show, Listing) else None
-        self._show: Show | None = None if isinstance(show, Listing) else show
+        self._entry = show if isinstance(show, PlaylistEntry) else None
+        self._show: Show | None = None if isinstance(show, PlaylistEntry) else show
         self._hands = interactive(self._show)  # asked once: it is slow to find out
         self._history = history
         self._seed = seed
@@ -179,8 +179,8 @@ class Simulation:
 
     def _start(self) -> None:
         if self._show is None:
-            assert self._listing is not None
-            show = self._listing.make()
+            assert self._entry is not None
+            show = self._entry.make()
             self._history.set_rate(show.steps_per_second)
             self._show, self._hands = show, interactive(show)
         if isinstance(self._show, Working):
