@@ -82,7 +82,7 @@ class Installed:
 
 
 def lack(error: Exception) -> str:
-    """What an environment needs, with the pip line, wherever in the chain of causes the module is named."""
+    """Missing package of an environment with its pip line, from the module named in the chain of causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ModuleNotFoundError) and cause.name:

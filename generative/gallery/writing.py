@@ -39,7 +39,7 @@ SOMETIMES = (
 
 
 def gallery_files(out: Path) -> list[Path]:
-    """What stands in the folder `out` under a name that `write_gallery` may write or remove."""
+    """Existing files in the folder `out` that `write_gallery` may overwrite or remove."""
     return [out / name for name in (*ALWAYS, *SOMETIMES) if os.path.lexists(out / name)]
 
 

@@ -86,7 +86,7 @@ class ChessRenderer:
 
     @property
     def caption(self) -> str:
-        """How the game ended, or the keys that choose a promotion."""
+        """Caption: the game's result, or the keys that choose a promotion."""
         if self._promoting:
             return "Q R B N or a click chooses, Esc takes back"
         if not self._ending:

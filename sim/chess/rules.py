@@ -116,7 +116,7 @@ class ChessGame:
 
     @property
     def reason(self) -> str | None:
-        """How the game ended, such as ``"stalemate"``; None while it goes on."""
+        """Reason of the game's end, such as ``"stalemate"``; None while it goes on."""
         if self._ending is None:
             self._ending = self._find_ending()
         return self._ending or None
@@ -162,7 +162,7 @@ class ChessGame:
         return f"{what} {why}: {self.fen}"
 
     def taken(self, action: int) -> int:
-        """What a legal action captures, in pawns' worth; 0 for nothing."""
+        """Material that a legal action captures, in pawns; 0 for none."""
         move, board = self._legal()[action], self._board
         piece = board.piece_type_at(move.to_square)
         if piece is not None:
@@ -206,7 +206,7 @@ class ChessGame:
         return self._moves
 
     def _find_ending(self) -> str:
-        """How the game ended, or "" if it goes on; the moves are needed for everything but one draw."""
+        """Reason of the game's end, or "" if it goes on; the moves are needed for everything but one draw."""
         board = self._board
         if board.is_insufficient_material():
             return INSUFFICIENT

@@ -46,7 +46,7 @@ class Tablebase:
     piece: str
 
     def plies(self, board: chess.Board) -> int | None:
-        """How many plies there are to mate with best play; None for a draw.
+        """Distance to mate in plies with best play; None for a draw.
 
         Raises:
             ValueError: for other pieces than this table's.
