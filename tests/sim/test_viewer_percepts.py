@@ -422,10 +422,10 @@ def test_the_truth_of_a_real_game_leaves_its_pixels_free(game, written):
     world.close()
 
 
-def test_a_running_show_never_waits_for_a_model_and_says_how_old_its_percepts_are(driver, written):
+def test_a_running_show_never_waits_for_a_model_and_says_how_old_its_percepts_are(drive, written):
     show = PendingShow(steps_per_second=200.0)
     show.free.clear()
-    seat = driver(show)
+    seat = drive(show)
     seat.until(lambda: seat.view.newest > 20)
     seat.viewer.draw()
     assert seat.view.moment.seen[0].pending == "looking …" and "looking …" in [text for text, _ in written]
@@ -446,8 +446,8 @@ def test_a_running_show_never_waits_for_a_model_and_says_how_old_its_percepts_ar
     show.free.set()
 
 
-def test_a_still_picture_has_its_own_percepts_in_the_past_too(driver):
-    seat = driver(PendingShow(steps_per_second=200.0))
+def test_a_still_picture_has_its_own_percepts_in_the_past_too(drive):
+    seat = drive(PendingShow(steps_per_second=200.0))
     seat.until(lambda: seat.view.newest > 20)
     seat.press(pygame.K_p)
 
@@ -482,10 +482,10 @@ def test_every_frame_of_a_recording_has_its_own_percepts(tmp_path, monkeypatch, 
     assert [view.number for view in views] == list(range(12)) or not headless
 
 
-def test_a_model_that_fails_says_so_and_the_show_goes_on(driver):
+def test_a_model_that_fails_says_so_and_the_show_goes_on(drive):
     show = PendingShow(steps_per_second=200.0)
     show.fails = True
-    seat = driver(show)
+    seat = drive(show)
 
     def told():
         seat.viewer.draw()
