@@ -19,8 +19,8 @@ from scenes.build.perceptions import (
     scene_worlds,
     told_by,
 )
-from scenes.console import show, stdout_console
 from scenes.data.perception_data import Player, scene_player, scene_views
+from scenes.report import Report
 from scenes.schema import Scene
 from sim.plurals import number_of
 from sim.progress import counting, waiting
@@ -41,7 +41,7 @@ GRADED_APART = 2 * HELD_OUT
 
 def grade_perception(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
-) -> dict[str, Any]:
+) -> Report:
     """Grade the scene's first perception, and beside it what one would tell without looking.
 
     The pictures are of seeds that training never saw. In half of them an agent plays, the one of `graded_by`
@@ -54,7 +54,7 @@ def grade_perception(
         say: takes lines for a person.
 
     Returns:
-        What ``--json`` says.
+        The answer of ``--json``, and a table.
 
     Raises:
         SceneError, FieldError, CheckpointError: if the request is wrong.
@@ -85,10 +85,7 @@ def grade_perception(
     blind = constant_baseline(kind, learned.truths, parse)
     baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
     breakdown = by_class(kind, counted, said, views.truths, names, parse)
-    show_grades(scene, len(views), metrics, baseline, ci95, breakdown)
-    for line in examples(kind, said, views.truths):
-        show(line)
-    return {
+    answer = {
         "metrics": metrics,
         "baseline": baseline,
         "breakdown": breakdown,
@@ -96,6 +93,8 @@ def grade_perception(
         "ci95": ci95,
         "protocol": protocol(scene, player),
     }
+    table = grades_table(scene, len(views), metrics, baseline, ci95, breakdown)
+    return Report(answer, [table, *examples(kind, said, views.truths)])
 
 
 def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
@@ -128,14 +127,14 @@ def protocol(scene: Scene, player: Player) -> dict[str, Any]:
     return stamp if len(worlds) == 1 else stamp | {"world": ", ".join(world.name for world in worlds)}
 
 
-def show_grades(
+def grades_table(
     scene: Scene,
     number: int,
     metrics: dict[str, float],
     baseline: dict[str, float],
     ci95: dict[str, list[float]],
     breakdown: Rows,
-) -> None:
+) -> Table:
     """A table for a person."""
     table = Table(title=f"{scene.title}: {number_of(number, 'held-out picture')}", box=None)
     for heading in ("", "model", "95 %", "without looking"):
@@ -148,4 +147,4 @@ def show_grades(
     for name, figures in breakdown.items():
         figure = "ap50" if "ap50" in figures else next(iter(figures))
         table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
-    stdout_console().print(table)
+    return table

@@ -20,10 +20,10 @@ from scenes.build.perceptions import (
     scene_vocabulary,
     told_by,
 )
-from scenes.console import show
 from scenes.data.images import Failed, PictureError, picture_files, read_pictures
 from scenes.data.perception_data import scene_player, scene_views
 from scenes.interruption import FAULTS, interruption, told
+from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.catalog import mend
 from sim.errors import RequestError
@@ -136,7 +136,14 @@ class Looked:
         return {"percepts": self.percepts, "files": self.files, "failed": failed}
 
 
-def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[[str], None]) -> Looked:
+def perceive(
+    scene: Scene,
+    wish: PerceiveRequest,
+    *,
+    device: str,
+    say: Callable[[str], None],
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
     """Look at pictures, and write each with what was seen drawn over it.
 
     What is damaged is told and left out, and the next is looked at.
@@ -146,6 +153,10 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         wish: what is asked for.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
+        tell: takes a line on each picture as soon as it was looked at.
+
+    Returns:
+        Percepts, files and what failed.
 
     Raises:
         SceneError, PictureError, CheckpointError: if the request is wrong, or its only file is damaged.
@@ -176,18 +187,24 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         looked = Looked(out, shown, failed=failed)
         for name, rgb, percept in seen(model, shots, fail):
             looked.keep(name, rgb, percept)
-            show(f"{name}: {in_words(shown(percept))}")
+            tell(f"{name}: {in_words(shown(percept))}")
             if interrupted():
                 looked.interrupted = True
                 break
     if failed and not looked.percepts and wish.source is not None and not wish.source.is_dir():
         raise failed[0][1]
-    _sum_up(looked, getattr(config, "most", None), say)
-    return looked
+    summary = _sum_up(looked, getattr(config, "most", None), say)
+    return Report(looked.answer(), [summary], looked.interrupted)
 
 
-def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> None:
-    """Say what came of it all; `most` is how many boxes the model tells of a picture at most."""
+def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str:
+    """One line on all that was looked at; says what was left out.
+
+    Args:
+        looked: what came of it.
+        most: how many boxes the model tells of a picture at most.
+        say: takes lines for a person.
+    """
     full = sum(len(row.get("boxes", ())) == most for row in looked.percepts)
     if full:
         crowded = f"{number_of(full, 'picture')} with {most} boxes, as many as it tells"
@@ -195,13 +212,13 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> Non
     said = (
         f"{number_of(len(looked.percepts), 'picture')} looked at; what was seen is drawn in {looked.folder}"
     )
-    show("interrupted: " * looked.interrupted + said)
     for _, error in looked.failed[:NAMED]:
         say(f"left out: {told(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
         say(f"{number_of(len(looked.failed), 'picture')} could not be looked at")
+    return "interrupted: " * looked.interrupted + said
 
 
 def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[str, Array]]:
