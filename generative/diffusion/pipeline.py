@@ -1,12 +1,12 @@
 """Diffusers pipeline for checkpoints of the diffusion model.
 
 A checkpoint folder of `generative.diffusion.image_diffusion` is at the same time a diffusers folder:
-``unet/`` and ``scheduler/`` are its own classes, and this pipeline adds the folding of images and the names
-of the classes::
+``unet/`` and ``scheduler/`` are its own classes, and this `DiffusionPipeline` adds the folding of images and
+the names of the classes. Two lines open the checkpoint of a scene or of a run::
 
     from generative.diffusion.pipeline import PicturePipeline
-
     pipeline = PicturePipeline.from_pretrained("scenes/checkpoints/frames-diffusion")
+
     pipeline(label="pong", batch_size=4, num_inference_steps=10).images[0].save("pong.png")
 
 ``UNet2DModel.from_pretrained(folder, subfolder="unet")`` opens the network alone. The scheduler may be
@@ -57,6 +57,14 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, backdrop=backdrop)
         self.register_to_config(fold=fold, label_names=list(label_names))
+
+    @classmethod
+    def load_config(cls, *arguments: Any, **options: Any) -> Any:
+        """Read a folder's index; its mean images are opened by the class of today, whatever wrote them."""
+        config = super().load_config(*arguments, **options)
+        if any(config.get("backdrop") or ()):
+            config["backdrop"] = [MeanImages.__module__, MeanImages.__name__]
+        return config
 
     @property
     def canvas(self) -> PixelMaps:

@@ -1,6 +1,7 @@
 """Verbs of the command line: what each does once `scenes.cli.main` has parsed it.
 
-Every verb returns the JSON object of its ``--json`` and says the same to a person on the way.
+Every verb calls the function of the library that works, prints what it returns, and returns the JSON object
+of its ``--json``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 
 FRAMES_WITHOUT_DISPLAY = 600
-EPISODES = 20  # that an agent is scored by
 RETURNS_TOLD = 20  # the last ones, of a recording
 
 
@@ -239,33 +239,11 @@ def evaluate(
     scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
 ) -> Answer:
     """Evaluate a scene's agent beside a random one, or its perception or samplers beside a baseline."""
-    from scenes.build.perceptions import trains_perception
-    from scenes.build.samplers import trains_sampler
+    from scenes.library.evaluate import evaluate as work
 
-    if episodes is not None and (trains_perception(scene) or trains_sampler(scene)):
-        say("--episodes counts games, and no agent is scored here: it changes nothing")
-    if trains_perception(scene) or trains_sampler(scene):
-        return grade(scene, device=device, checkpoint=checkpoint)
-    from scenes.evaluation.agents import evaluate as work
-
-    episodes = EPISODES if episodes is None else episodes
-    return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
-
-
-def grade(scene: Scene, *, device: str, checkpoint: Path | None) -> Answer:
-    """Evaluate a scene's perception or samplers; of a training of several seeds, all of them."""
-    from scenes.build.perceptions import trains_perception
-
-    if trains_perception(scene):
-        from scenes.evaluation.perceptions import grade_perception as work
-    else:
-        from scenes.evaluation.samplers import grade_samplers as work
-    runs = [] if checkpoint is None else seed_runs(checkpoint)
-    if runs in ([], [checkpoint]):
-        return work(scene, device=device, checkpoint=checkpoint, say=say)
-    from scenes.training.seeds import grade_seeds
-
-    return grade_seeds(lambda each, run: work(each, device=device, checkpoint=run, say=say), scene, runs)
+    report = work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+    report.show()
+    return report.answer
 
 
 def perceive(
@@ -281,8 +259,10 @@ def perceive(
     from scenes.perceiving.command import PerceiveRequest
     from scenes.perceiving.command import perceive as work
 
-    looked = work(scene, PerceiveRequest(source, out, checkpoint, overwrite), device=device, say=say)
-    return looked.answer(), looked.interrupted
+    request = PerceiveRequest(source, out, checkpoint, overwrite)
+    report = work(scene, request, device=device, say=say, tell=show)
+    report.show()
+    return report.answer, report.interrupted
 
 
 def sample(
@@ -305,7 +285,9 @@ def sample(
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
     wish = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
-    return work(scene, wish, device=device, say=say)
+    report = work(scene, wish, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
 
 
 def compare(
@@ -320,8 +302,11 @@ def compare(
     """Compare runs by evaluation on the same seeds."""
     from scenes.evaluation.compare import compare as work
 
-    rows = work(runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols)
-    return {"rows": rows}
+    report = work(
+        runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols
+    )
+    report.show()
+    return report.answer
 
 
 def plot(runs: Sequence[Path], *, out: Path | None, metric: str | None, x: Any, overwrite: bool) -> Answer:

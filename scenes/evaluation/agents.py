@@ -16,9 +16,9 @@ from agents.random import Random
 from agents.statistics import Interval
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
-from scenes.console import stdout_console
 from scenes.data.agent_env import agent_env
 from scenes.interruption import FAULTS, progress_bar, told
+from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
 from sim.plurals import number_of
@@ -39,8 +39,8 @@ def evaluate(
     seeds: int,
     checkpoint: Path | None,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Evaluate the scene's agent and a random one, and print the table.
+) -> Report:
+    """Evaluate the scene's agent and a random one.
 
     Args:
         scene: with an agent.
@@ -51,7 +51,7 @@ def evaluate(
         say: takes lines for a person.
 
     Returns:
-        The answer of ``--json``: metrics, baseline, breakdown, n, ci95, protocol.
+        The answer of ``--json`` (metrics, baseline, breakdown, n, ci95, protocol), and its tables.
 
     Raises:
         ScoringFailed: if a world or the agent failed.
@@ -95,10 +95,10 @@ def evaluate(
             others = {} if rival == config else scored(rival, f"against {name}")
             breakdown[name] = pooled(list(others.values())).metrics() if others else metrics
     breakdown = breakdown or {config.name: metrics}
-    _show_scores(scene, found, baseline, intervals, len(parts))
+    tables = [_scores_table(scene, found, baseline, intervals, len(parts))]
     if len(breakdown) > 1:
-        _show_breakdown(breakdown, "by opponent" if len(parts) == 1 else "by seed")
-    return {
+        tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
+    answer = {
         "metrics": metrics,
         "baseline": baseline,
         "breakdown": breakdown,
@@ -107,6 +107,7 @@ def evaluate(
         "ci95": {name: list(interval) for name, interval in intervals.items()},
         "protocol": found.protocol,
     }
+    return Report(answer, tables)
 
 
 def played(
@@ -151,10 +152,10 @@ def played(
             ) from error
 
 
-def _show_scores(
+def _scores_table(
     scene: Scene, found: Scores, baseline: dict[str, float], intervals: dict[str, Interval], trained: int
-) -> None:
-    """Print the scores as a table."""
+) -> Table:
+    """Table of the scores."""
     each = found.seeds // trained  # seeds of evaluation
     seeds = f"seed {scene.seed}" if each == 1 else f"{each} seeds from {scene.seed} on"
     seeds += f", {trained} seeds of training" if trained > 1 else ""
@@ -167,7 +168,7 @@ def _show_scores(
         interval = shown(intervals[name]) if name in intervals else ""
         table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
     table.caption = stamp(found.protocol)
-    stdout_console().print(table)
+    return table
 
 
 def shown(interval: Interval, decimals: int = 2) -> str:
@@ -195,10 +196,10 @@ def stamp(protocol: dict[str, Any]) -> str:
     return " · ".join(f"{key} {value}" for key, value in protocol.items())
 
 
-def _show_breakdown(breakdown: dict[str, dict[str, float]], title: str) -> None:
-    """Print the metrics by opponent, or by seed of a training, as a table."""
+def _breakdown_table(breakdown: dict[str, dict[str, float]], title: str) -> Table:
+    """Table of the metrics by opponent, or by seed of a training."""
     names = list(next(iter(breakdown.values())))
     table = Table("", *(name.replace("_", " ") for name in names), title=title)
     for label, metrics in breakdown.items():
         table.add_row(label, *(f"{metrics[name]:.2f}" if name in metrics else "–" for name in names))
-    stdout_console().print(table)
+    return table

@@ -24,9 +24,9 @@ from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
-from scenes.console import show, stdout_console
 from scenes.data.agent_env import agent_env
 from scenes.evaluation.agents import played, shown, stamp
+from scenes.report import Report
 from scenes.schema import Scene, load_scene, make_scene
 from sim.catalog import world_config
 from sim.errors import RequestError
@@ -71,8 +71,8 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
-) -> list[dict[str, Any]]:
-    """Evaluate `runs` on the same seeds, compare every pair, and print the tables.
+) -> Report:
+    """Evaluate `runs` on the same seeds and compare every pair.
 
     Args:
         runs: two or more run or checkpoint folders.
@@ -83,8 +83,9 @@ def compare(
         across_protocols: compare runs with different stamps, too.
 
     Returns:
-        A row for each pair: ``a`` and ``b`` with the scores of each; ``metrics`` and ``ci95`` of the
-        comparison, positive where a is better; ``differs``, the stamps' different keys with both values.
+        Tables, and ``rows``, one for each pair: ``a`` and ``b`` with the scores of each; ``metrics`` and
+        ``ci95`` of the comparison, positive where a is better; ``differs``, the stamps' different keys with
+        both values.
 
     Raises:
         CompareError: for too few runs or episodes, the same run twice, other worlds or other stamps.
@@ -127,8 +128,7 @@ def compare(
                 "differs": _differences(contenders[i], contenders[j]),
             }
         )
-    _show(contenders, scores, results, seed)
-    return rows
+    return Report({"rows": rows}, _tables(contenders, scores, results, seed))
 
 
 def newest(run: Path) -> Path:
@@ -239,17 +239,15 @@ def _side(contender: Contender, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _show(
+def _tables(
     contenders: Sequence[Contender],
     scores: Sequence[Scores],
     results: Sequence[tuple[int, int, Comparison]],
     seed: int,
-) -> None:
-    """Print two tables: the runs by number, with their names in full, and every pair of numbers."""
-    console = stdout_console()
+) -> list[Table | str]:
+    """Two tables: the runs by number, with their names in full, and every pair of numbers."""
     count = number_of(len(scores[0].episodes) // scores[0].seeds, "whole episode")
-    for number, each in enumerate(contenders, 1):
-        show(f"{number} is {each.name}")
+    parts: list[Table | str] = [f"{number} is {each.name}" for number, each in enumerate(contenders, 1)]
     table = Table("run", title=f"{contenders[0].config.name}: {count} each, seed {seed}")
     for heading in ("env steps", "mean", "95 %", "IQM", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -262,7 +260,7 @@ def _show(
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
     table.caption = stamp(shared) + (f"; different in: {', '.join(sorted(apart))}" if apart else "")
-    console.print(table)
+    parts.append(table)
     table = Table(Column("", no_wrap=True), title="probability of improvement, difference of IQM")
     for heading in ("P(better)", "95 %", "IQM gain", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -270,7 +268,8 @@ def _show(
         p, difference = result.probability_of_improvement, result.iqm_difference
         cells = [f"{p[0]:.2f}", shown(p[1]), f"{difference[0]:+.1f}", shown(difference[1], 1)]
         table.add_row(f"{i + 1} against {j + 1}", *cells)
-    console.print(table)
+    parts.append(table)
     for i, j, result in results:
         words = {True: "is better than", False: "is worse than", None: "may be better or worse than"}
-        show(f"{i + 1} {words[result.improves]} {j + 1}")
+        parts.append(f"{i + 1} {words[result.improves]} {j + 1}")
+    return parts

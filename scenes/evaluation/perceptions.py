@@ -19,8 +19,8 @@ from scenes.build.perceptions import (
     scene_worlds,
     told_by,
 )
-from scenes.console import show, stdout_console
 from scenes.data.perception_data import Player, scene_player, scene_views
+from scenes.report import Report
 from scenes.schema import Scene
 from sim.percept_kind import Kind
 from sim.percept_kinds import PERCEPT_KINDS
@@ -44,8 +44,8 @@ GRADED_APART = 2 * HELD_OUT
 
 def grade_perception(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Evaluate the scene's first perception, beside the constant baseline, and print the table.
+) -> Report:
+    """Evaluate the scene's first perception, beside the constant baseline.
 
     The images are held out by seed. In half of them an agent plays, the one of `graded_by` if the scene names
     it; in the other half play is random.
@@ -57,7 +57,7 @@ def grade_perception(
         say: takes lines for a person.
 
     Returns:
-        The answer of ``--json``: metrics, baseline, breakdown, n, ci95, protocol.
+        The answer of ``--json`` (metrics, baseline, breakdown, n, ci95, protocol), and its table.
 
     Raises:
         SceneError, FieldError, CheckpointError: if the request is wrong.
@@ -88,10 +88,7 @@ def grade_perception(
     blind = constant_baseline(kind, learned.truths, parse)
     baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
     breakdown = by_class(kind, counted, said, views.truths, names, parse)
-    show_grades(scene, len(views), metrics, baseline, ci95, breakdown)
-    for line in examples(kind, said, views.truths):
-        show(line)
-    return {
+    answer = {
         "metrics": metrics,
         "baseline": baseline,
         "breakdown": breakdown,
@@ -99,6 +96,8 @@ def grade_perception(
         "ci95": ci95,
         "protocol": protocol(scene, player),
     }
+    table = grades_table(scene, len(views), metrics, baseline, ci95, breakdown)
+    return Report(answer, [table, *examples(kind, said, views.truths)])
 
 
 def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
@@ -132,15 +131,15 @@ def protocol(scene: Scene, player: Player) -> dict[str, Any]:
     return stamp if len(worlds) == 1 else stamp | {"world": ", ".join(world.name for world in worlds)}
 
 
-def show_grades(
+def grades_table(
     scene: Scene,
     number: int,
     metrics: dict[str, float],
     baseline: dict[str, float],
     ci95: dict[str, list[float]],
     breakdown: Rows,
-) -> None:
-    """Print the metrics as a table."""
+) -> Table:
+    """Table of the metrics."""
     table = Table(title=f"{scene.title}: {number_of(number, 'held-out image')}", box=None)
     for heading in ("", "model", "95 %", "constant baseline"):
         table.add_column(heading, justify="left" if not heading else "right")
@@ -152,4 +151,4 @@ def show_grades(
     for name, figures in breakdown.items():
         figure = "ap50" if "ap50" in figures else next(iter(figures))
         table.add_row(f"  {name}: {figure}", f"{figures[figure]:.3f}", "", "")
-    stdout_console().print(table)
+    return table

@@ -20,9 +20,9 @@ from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
-from scenes.console import show, stdout_console
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
 from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.report import Report
 from scenes.schema import Scene
 from sim.plurals import number_of
 from sim.progress import track, waiting
@@ -83,8 +83,8 @@ class SamplerRow:
 
 def grade_samplers(
     scene: Scene, *, device: str, checkpoint: Path | None, say: Callable[[str], None], n: int | None = None
-) -> dict[str, Any]:
-    """Evaluate all of the scene's samplers and print the table.
+) -> Report:
+    """Evaluate all of the scene's samplers.
 
     Args:
         scene: with at least one sampler.
@@ -94,8 +94,8 @@ def grade_samplers(
         n: samples of each; None for `affordable`.
 
     Returns:
-        The answer of ``--json``: metrics of the first sampler; ``baseline`` of the Gaussian; in ``breakdown``
-        those of each sampler, of each of its classes, and of real examples.
+        The table, and the answer of ``--json``: metrics of the first sampler; ``baseline``, the Gaussian; in
+        ``breakdown`` those of each sampler, of each of its classes, and of real examples.
 
     Raises:
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
@@ -122,8 +122,7 @@ def grade_samplers(
             say(f"{name}: {difference}")
         count = n or affordable(model, config)
         rows.append(graded(name, model, card, config, judge, scene.seed, count))
-    show_board(scene, rows)
-    return answer(rows)
+    return Report(answer(rows), board(scene, rows))
 
 
 def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
@@ -278,8 +277,8 @@ def answer(rows: list[SamplerRow]) -> dict[str, Any]:
     }
 
 
-def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
-    """Print the table: a column for real examples, each sampler, and the Gaussian baseline."""
+def board(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
+    """Table with a column for real examples, each sampler, and the Gaussian baseline."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}
     counts = f"{number_of(first.n, 'sample')}, {first.references:,} held-out references"
@@ -291,17 +290,20 @@ def show_board(scene: Scene, rows: list[SamplerRow]) -> None:
         if any(name in figures for figures in columns.values()):
             cells = [f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values()]
             table.add_row(name, *cells)
-    stdout_console().print(table)
+    parts: list[Table | str] = [table]
     for row in rows:
         low, high = row.grade.ci95["frechet"]
         learned = row.as_learned
         beside = f"; to training data {learned['frechet']:.2f} (floor {learned['frechet_floor']:.2f})"
         part = row.metrics["frechet"] / row.grade.baseline["frechet"]
         if "nmi" in row.metrics:
-            show(f"{row.name}: nmi {row.metrics['nmi']:.3f}; k-means on pixels {row.baseline['nmi']:.3f}")
-        show(f"{row.name}: frechet {low:.2f} … {high:.2f} (95 %), {part:.2f} of the Gaussian's{beside}")
+            beaten = f"k-means on pixels {row.baseline['nmi']:.3f}"
+            parts.append(f"{row.name}: nmi {row.metrics['nmi']:.3f}; {beaten}")
+        interval = f"frechet {low:.2f} … {high:.2f} (95 %)"
+        parts.append(f"{row.name}: {interval}, {part:.2f} of the Gaussian's{beside}")
         if row.classes:
-            show(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+            parts.append(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+    return parts
 
 
 def _by_class(classes: Mapping[str, Figures]) -> str:

@@ -18,10 +18,10 @@ from scenes.build.perceptions import (
     scene_vocabulary,
     told_by,
 )
-from scenes.console import show
 from scenes.data.images import Failed, PictureError, picture_files, read_pictures
 from scenes.data.perception_data import scene_player, scene_views
 from scenes.interruption import FAULTS, interruption, told
+from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.catalog import mend
 from sim.errors import RequestError
@@ -134,7 +134,14 @@ class Looked:
         return {"percepts": self.percepts, "files": self.files, "failed": failed}
 
 
-def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[[str], None]) -> Looked:
+def perceive(
+    scene: Scene,
+    wish: PerceiveRequest,
+    *,
+    device: str,
+    say: Callable[[str], None],
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
     """Run the scene's first perception on images, and write each with its percept drawn over it.
 
     Damaged images are reported and skipped.
@@ -144,6 +151,10 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         wish: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
+        tell: takes a line on each picture as soon as it was looked at.
+
+    Returns:
+        Percepts, files and what failed.
 
     Raises:
         SceneError, PictureError, CheckpointError: if the request is wrong, or its only file is damaged.
@@ -175,30 +186,36 @@ def perceive(scene: Scene, wish: PerceiveRequest, *, device: str, say: Callable[
         for name, rgb, percept in seen(model, shots, fail):
             looked.keep(name, rgb, percept)
             words = in_words(percept, classes, in_full=True) or "nothing"
-            show(f"{name}: {words}")
+            tell(f"{name}: {words}")
             if interrupted():
                 looked.interrupted = True
                 break
     if failed and not looked.percepts and wish.source is not None and not wish.source.is_dir():
         raise failed[0][1]
-    _sum_up(looked, getattr(config, "most", None), say)
-    return looked
+    summary = _sum_up(looked, getattr(config, "most", None), say)
+    return Report(looked.answer(), [summary], looked.interrupted)
 
 
-def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> None:
-    """Print the summary; `most` is the model's limit of boxes an image."""
+def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str:
+    """Summary in one line; images that were left out go to `say`.
+
+    Args:
+        looked: percepts, files and failures.
+        most: the model's limit of boxes an image.
+        say: takes lines for a person.
+    """
     full = sum(len(row.get("boxes", ())) == most for row in looked.percepts)
     if full:
         crowded = f"{number_of(full, 'picture')} with {most} boxes, the model's limit"
         say(f"{crowded}: they may be unlike its training images")
     said = f"{number_of(len(looked.percepts), 'image')}, drawn with their percepts in {looked.folder}"
-    show("interrupted: " * looked.interrupted + said)
     for _, error in looked.failed[:NAMED]:
         say(f"left out: {told(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
         say(f"{number_of(len(looked.failed), 'image')} left out")
+    return "interrupted: " * looked.interrupted + said
 
 
 def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[str, Array]]:

@@ -16,10 +16,10 @@ from generative.diffusion.schedule import TIMESTEPS
 from generative.gallery import Gallery, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
-from scenes.console import show
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
 from scenes.evaluation.sample_scoring import SampleScorer, share_holding
 from scenes.interruption import interruption
+from scenes.report import Report
 from scenes.sampling.conditions import AskingError, asked
 from scenes.sampling.gallery_export import GalleryExport, filling_errors
 from scenes.schema import Scene
@@ -138,9 +138,7 @@ def refusal(config: SamplerConfig, name: str, value: Any) -> str:
     return ""
 
 
-def sample(
-    scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str], None]
-) -> tuple[dict[str, Any], bool]:
+def sample(scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str], None]) -> Report:
     """Draw samples and write the gallery.
 
     Args:
@@ -150,7 +148,7 @@ def sample(
         say: takes lines for a person.
 
     Returns:
-        The answer of ``--json``, and whether Ctrl-C or SIGTERM came while the gallery was written.
+        The files, what was measured, and whether Ctrl-C or SIGTERM came while the gallery was written.
 
     Raises:
         RequestError: if the request is wrong; nothing was written.
@@ -166,12 +164,14 @@ def sample(
         with waiting("writing the gallery"):
             files = write_gallery(out, hung(drawing, judge), interrupted)
         stopped = interrupted()
+    lines = []
     if files[0].name != "index.html":
         say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
     else:
         rate = drawing.metrics["images_per_second"]
-        show(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
-    return {"files": [str(path) for path in files], "metrics": drawing.metrics}, stopped
+        lines.append(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
+    answer = {"files": [str(path) for path in files], "metrics": drawing.metrics}
+    return Report(answer, lines, stopped)
 
 
 @dataclass(frozen=True)

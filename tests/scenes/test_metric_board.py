@@ -79,7 +79,8 @@ def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_near
 
 def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys):
     lines = []
-    told = grade_samplers(load_scene(str(file)), device="cpu", checkpoint=None, say=lines.append, n=60)
+    report = grade_samplers(load_scene(str(file)), device="cpu", checkpoint=None, say=lines.append, n=60)
+    told = report.answer
     assert told["n"] == 60 and told["protocol"]["references"] > 30
     assert told["breakdown"][REAL]["frechet"] == told["metrics"]["frechet_floor"] < told["metrics"]["frechet"]
     assert told["breakdown"][REAL]["memorising"] == 1.0
@@ -89,6 +90,8 @@ def test_every_sampler_is_graded_beside_the_floor_and_the_gaussian(file, capsys)
     assert set(told["metrics"]) >= {"bits_per_dim", "images_per_second", "steps", "truth"}
     assert "sha256" in told["protocol"]["encoder"]
     assert any("untrained" in line for line in lines)
+    assert capsys.readouterr().out == "", "who asked prints"
+    report.show()
     board = capsys.readouterr().out
     assert board.count("of the Gaussian's") == 2
     assert all(name in " ".join(board.split()) for name in (REAL, "vae", GAUSSIAN, "frechet", "truth"))
@@ -214,7 +217,8 @@ def test_groups_are_set_beside_k_means_on_pixels(tmp_path):
     path.write_text(
         'title = "Groups"\n[[sampler]]\nuse = "deepcluster"\ndata = "digits"\nexamples = 600\nclusters = 10\n'
     )
-    told = grade_samplers(load_scene(str(path)), device="cpu", checkpoint=None, say=lambda line: None, n=60)
+    scene = load_scene(str(path))
+    told = grade_samplers(scene, device="cpu", checkpoint=None, say=lambda line: None, n=60).answer
     assert 0 < told["metrics"]["nmi"] < told["baseline"]["nmi"] < 1, "untrained, it is worse than pixels"
 
 

@@ -68,7 +68,7 @@ def test_a_perception_reaches_its_cards_score(name):
     card = load_card(scene.resolve(scene.perception[0].checkpoint))
     found = grade_perception(
         replace(scene, seed=scene.seed + 1), device="cpu", checkpoint=None, say=lambda line: None
-    )
+    ).answer
     for figure, (low, high) in card["scores"]["ci95"].items():
         assert low - 0.03 <= found["metrics"][figure] <= high + 0.03
 
@@ -120,7 +120,7 @@ def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = little(name, tmp_path)
     found = samplers.grade_samplers(
         replace(scene, seed=3), device="cpu", checkpoint=None, say=lambda line: None
-    )
+    ).answer
     trained = bool(scene.sampler[0].checkpoint)
     assert found["n"] == 6 and found["protocol"]["data_seed"] == (0 if trained else 3)
     assert np.isfinite(found["metrics"]["frechet"]) and set(found["baseline"]) > {"frechet", "coverage"}
@@ -130,12 +130,13 @@ def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
 def test_samplers_are_hung_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = replace(little(name, tmp_path), seed=3)
     wish = command.SampleRequest(tmp_path / "hung", n=2)
-    hung = command.sample(scene, wish, device="cpu", say=lambda line: None)
+    hung = command.sample(scene, wish, device="cpu", say=lambda line: None).answer
     assert (tmp_path / "hung" / "index.html").is_file() and hung["metrics"]["images_per_second"] > 0
 
 
 @pytest.mark.parametrize("name", quick(SEEING, "board-reader"))
 def test_perceptions_are_graded_where_there_are_no_data_yet(name, bare):
     scene = load_scene(name)
-    found = grade_perception(replace(scene, seed=3), device="cpu", checkpoint=None, say=lambda line: None)
+    scene = replace(scene, seed=3)
+    found = grade_perception(scene, device="cpu", checkpoint=None, say=lambda line: None).answer
     assert found["n"] == 4 and found["baseline"] and found["metrics"]["images_per_second"] > 0

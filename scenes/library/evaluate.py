@@ -1,0 +1,68 @@
+"""Evaluation of what a scene is about: an agent's whole games, or models on held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scenes.build.perceptions import trains_perception
+from scenes.build.samplers import trains_sampler
+from scenes.report import Report
+from scenes.schema import Scene
+from sim.storage.runs import seed_runs
+
+EPISODES = 20  # that an agent is scored by
+
+
+def evaluate(
+    scene: Scene,
+    *,
+    device: str,
+    episodes: int | None,
+    seeds: int,
+    checkpoint: Path | None,
+    say: Callable[[str], None],
+) -> Report:
+    """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline.
+
+    Args:
+        scene: what to score.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        episodes: whole games from each seed, of an agent; None: `EPISODES`.
+        seeds: how many seeds of evaluation, of an agent.
+        checkpoint: instead of the scene's own; of a training of several seeds, all of them.
+        say: takes remarks.
+
+    Raises:
+        RequestError: if the request is wrong.
+        WorkError: if a world or a model broke down.
+    """
+    if trains_perception(scene) or trains_sampler(scene):
+        if episodes is not None:
+            say("--episodes counts games, and no agent is scored here: it changes nothing")
+        return _graded(scene, device, checkpoint, say)
+    from scenes.evaluation.agents import evaluate as work
+
+    episodes = EPISODES if episodes is None else episodes
+    return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+
+
+def _graded(scene: Scene, device: str, checkpoint: Path | None, say: Callable[[str], None]) -> Report:
+    """The scene's perception or samplers graded; of a training of several seeds, all of them."""
+    if trains_perception(scene):
+        from scenes.evaluation.perceptions import grade_perception as work
+    else:
+        from scenes.evaluation.samplers import grade_samplers as work
+    runs = [] if checkpoint is None else seed_runs(checkpoint)
+    if runs in ([], [checkpoint]):
+        return work(scene, device=device, checkpoint=checkpoint, say=say)
+    from scenes.training.seeds import grade_seeds
+
+    reports = []
+
+    def grade(each: Scene, run: Path) -> dict[str, object]:
+        reports.append(work(each, device=device, checkpoint=run, say=say))
+        return reports[-1].answer
+
+    answer = grade_seeds(grade, scene, runs)
+    return Report(answer, [part for report in reports for part in report.parts])

@@ -1,0 +1,317 @@
+"""An opened scene: its worlds, models, evaluation and training, as objects and functions of Python."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+
+from scenes.schema import Scene, SceneError, load_scene
+
+if TYPE_CHECKING:
+    import gymnasium
+
+    from scenes.library.loaded import LoadedAgent, LoadedPerception, LoadedSampler
+    from scenes.training.session import Training
+    from sim.vector import Worlds
+
+Changes = Mapping[str, Any]
+Source = str | Path
+
+logger = logging.getLogger("playfield")
+
+
+class OpenedScene:
+    """A scene with its changes applied and checked; nothing is built before it is asked for.
+
+    Attributes:
+        scene: what the file says (`scenes.schema.Scene`).
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Every method raises a `sim.errors.RequestError` that names the culprit and the mend where the scene cannot
+    give what is asked for.
+
+    >>> import playfield
+    >>> scene = playfield.open("cartpole", {"world.num_envs": 4, "agent.gamma": 0.9})
+    >>> scene.title, scene.worlds().num_envs
+    ('CartPole', 4)
+    """
+
+    def __init__(
+        self,
+        name: Source,
+        changes: Changes | None = None,
+        *,
+        seed: int | None = None,
+        device: str = "auto",
+    ) -> None:
+        """Read a scene.
+
+        Args:
+            name: of a shipped scene, or the path of a scene file.
+            changes: key → value, such as ``{"world.num_envs": 4, "perception.0.origin": "truth"}``.
+            seed: instead of the scene's own.
+            device: where models run; ``auto`` is a GPU where there is one.
+
+        Raises:
+            SceneError: naming file, key and the nearest valid name.
+        """
+        self._name, self._seed = str(name), seed
+        self._changes = [f"{key}={toml_value(value, key)}" for key, value in (changes or {}).items()]
+        self.device = device
+        self.scene: Scene = load_scene(self._name, self._changes, seed)
+
+    def __repr__(self) -> str:
+        return f"<scene {self.scene.asked()}>"
+
+    @property
+    def title(self) -> str:
+        """What the scene is called."""
+        return self.scene.title
+
+    def worlds(self, num_envs: int | None = None, *, seed: int | None = None) -> Worlds:
+        """A batch of the scene's worlds as its agent meets them: a `gymnasium.vector.VectorEnv`.
+
+        Args:
+            num_envs: how many; None: as many as the scene trains in.
+            seed: world i starts its first episode from ``seed + i``; None: the scene's.
+
+        >>> import playfield
+        >>> worlds = playfield.open("cartpole").worlds(3)
+        >>> obs, info = worlds.reset()
+        >>> obs.shape, worlds.step(worlds.action_space.sample())[1].shape
+        ((3, 4), (3,))
+        """
+        from scenes.data.agent_env import agent_env
+
+        config = agent_env(self.scene, self.device)
+        assert self.scene.world is not None
+        count = self.scene.world.num_envs if num_envs is None else num_envs
+        return config.make_batch(count, self.scene.seed if seed is None else seed)
+
+    def world(self, *, seed: int | None = None) -> gymnasium.Env[Any, Any]:
+        """One of the scene's worlds, with ``render()``: a `gymnasium.Env`.
+
+        >>> import playfield
+        >>> world = playfield.open("cartpole").world(seed=3)
+        >>> world.reset()[0].shape
+        (4,)
+        """
+        from scenes.data.agent_env import agent_env
+
+        return agent_env(self.scene, self.device).make(self.scene.seed if seed is None else seed)
+
+    def agent(self, *, checkpoint: Source | None = None) -> LoadedAgent:
+        """The scene's agent with its weights.
+
+        Args:
+            checkpoint: a checkpoint's folder, or a run's, which stands for its newest; None: the scene's own,
+                or none, where it has none.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged or made for something else.
+        """
+        from scenes.build.agents import build_policy, scene_agent
+        from scenes.build.devices import chosen_device
+        from scenes.data.agent_env import agent_env
+        from scenes.library.loaded import LoadedAgent
+
+        config, agent = agent_env(self.scene, self.device), scene_agent(self.scene)
+        place = chosen_device(self.device, agent)
+        worlds = config.make_batch(1, self.scene.seed)
+        try:
+            policy, card = build_policy(self.scene, worlds, config, place, newest(checkpoint))
+        finally:
+            worlds.close()
+        return LoadedAgent(policy, card, agent.greedy)
+
+    def perception(self, number: int = 0, *, checkpoint: Source | None = None) -> LoadedPerception:
+        """One of the scene's perceptions with its weights.
+
+        Args:
+            number: of the scene's ``[[perception]]`` tables, from 0 on.
+            checkpoint: see `agent`.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged or made for something else.
+        """
+        from scenes.build.devices import chosen_device
+        from scenes.build.perceptions import build_perception, scene_vocabulary
+        from scenes.library.loaded import LoadedPerception
+
+        self._check_number("perception", number)
+        classes = scene_vocabulary(self.scene, number)
+        place = chosen_device(self.device)
+        model, card = build_perception(self.scene, number, classes, place, newest(checkpoint))
+        return LoadedPerception(model, card, classes)
+
+    def sampler(self, number: int = 0, *, checkpoint: Source | None = None) -> LoadedSampler:
+        """One of the scene's samplers with its weights.
+
+        Args:
+            number: of the scene's ``[[sampler]]`` tables, from 0 on.
+            checkpoint: see `agent`; where there is none, the training data are fetched to know their shape.
+
+        Raises:
+            CheckpointError: if the checkpoint is damaged or made for something else.
+        """
+        from scenes.build.devices import chosen_device
+        from scenes.build.samplers import own_options, sampler_config
+        from scenes.data.sampler_data import build_sampler
+        from scenes.library.loaded import LoadedSampler
+
+        self._check_number("sampler", number)
+        options = own_options(sampler_config(self.scene, number))
+        model, card = build_sampler(self.scene, number, chosen_device(self.device), newest(checkpoint))
+        return LoadedSampler(model, card, options, self.scene.seed)
+
+    def checkpoint(self) -> Path:
+        """The folder of the weights of what the scene is about, such as diffusers' pipelines open it.
+
+        Raises:
+            SceneError: if it has none.
+
+        >>> import playfield
+        >>> playfield.open("frames-diffusion").checkpoint().name
+        'frames-diffusion'
+        """
+        scene = self.scene
+        if scene.perception and scene.perception[0].feed == "overlay":
+            path = scene.perception[0].checkpoint
+        elif scene.agent is not None:
+            path = scene.agent.checkpoint
+        else:
+            path = scene.sampler[0].checkpoint if scene.sampler else None
+        if path is None:
+            raise SceneError(f"{scene.source.name} names no checkpoint: train it, and use the run's newest")
+        return scene.resolve(path)
+
+    def evaluate(
+        self, episodes: int | None = None, *, seeds: int = 1, checkpoint: Source | None = None
+    ) -> dict[str, Any]:
+        """Score what the scene is about, beside a baseline: the JSON object of ``playfield evaluate``.
+
+        Args:
+            episodes: whole games from each seed, of an agent; 20, unless told.
+            seeds: how many seeds of evaluation, of an agent.
+            checkpoint: instead of the scene's own; of a training of several seeds, all of them.
+
+        Returns:
+            ``metrics`` and ``baseline`` (name → figure), ``breakdown``, ``n``, ``ci95`` and ``protocol``.
+
+        Raises:
+            WorkError: if a world or a model broke down.
+
+        >>> import playfield
+        >>> found = playfield.open("cartpole").evaluate(episodes=2)
+        >>> found["n"], found["metrics"]["return_mean"] > found["baseline"]["return_mean"]
+        (2, True)
+        """
+        from scenes.library.evaluate import evaluate
+
+        folder = None if checkpoint is None else Path(checkpoint)
+        return evaluate(
+            self.scene,
+            device=self.device,
+            episodes=episodes,
+            seeds=seeds,
+            checkpoint=folder,
+            say=logger.info,
+        ).answer
+
+    def train(
+        self,
+        run: Source | None = None,
+        *,
+        steps: int | None = None,
+        resume: bool = False,
+        start_from: Source | None = None,
+    ) -> Training:
+        """Train what the scene is about: an iterator of one `sim.records.Progress` an update.
+
+        The run folder is that of ``playfield train``: metrics, checkpoints, states. Stopped before its end,
+        by leaving its ``with`` block, by ``close()`` or by Ctrl-C, it saves the last update, and
+        ``resume=True`` goes on from there exactly.
+
+        Args:
+            run: the run folder; None: ``runs/<scene>-<date>-<time>``.
+            steps: the budget in env steps or updates, instead of the scene's.
+            resume: go on from the newest state in `run`.
+            start_from: a checkpoint whose weights to start with.
+
+        Raises:
+            RunError: if `run` exists and is not to be resumed.
+            TrainingFailed: while iterating, if it could not go on; what had been saved stays.
+
+        >>> import playfield, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with playfield.open("cartpole").train(f"{folder}/run", steps=512) as training:
+        ...     env_steps = [progress.env_steps for progress in training]
+        >>> env_steps, training.result.folder.name
+        ([256, 512], 'run')
+        """
+        from scenes.training.resume import newest_run, resumed
+        from scenes.training.session import start_training
+
+        changes = list(self._changes)
+        if steps is not None:
+            unit = "updates" if self.scene.train.updates is not None else "env_steps"
+            changes.append(f"train.{unit}={steps}")
+        scene = load_scene(self._name, changes, self._seed)
+        folder = None if run is None else Path(run)
+        if resume:
+            folder = folder or newest_run(scene)
+            scene = resumed(scene, folder, changes, self._seed)
+        return start_training(
+            scene,
+            folder,
+            device=self.device,
+            resume=resume,
+            start_from=newest(start_from),
+            say=logger.info,
+        )
+
+    def _check_number(self, kind: str, number: int) -> None:
+        count = len(getattr(self.scene, kind))
+        if not 0 <= number < count:
+            has = f"has {count} [[{kind}]]" if count else f"has no [[{kind}]]"
+            raise SceneError(f"{self.scene.source.name} {has}: there is no number {number}")
+
+
+def newest(checkpoint: Source | None) -> Path | None:
+    """A checkpoint's folder as it is, and of a run's folder its newest checkpoint."""
+    from sim.storage.checkpoints import CARD
+    from sim.storage.runs import numbered
+
+    if checkpoint is None:
+        return None
+    folder = Path(checkpoint)
+    saved = [] if (folder / CARD).is_file() else numbered(folder / "checkpoints")
+    return saved[-1] if saved else folder
+
+
+def toml_value(value: Any, key: str) -> str:
+    """A value as TOML has it, on one line.
+
+    Raises:
+        SceneError: naming the key, if TOML has no such value.
+
+    >>> toml_value("3", "k"), toml_value([1, 2.5], "k"), toml_value({"ball": True}, "k")
+    ('"3"', '[1, 2.5]', '{"ball" = true}')
+    """
+    if isinstance(value, Mapping):
+        pairs = (f"{toml_value(str(name), key)} = {toml_value(v, key)}" for name, v in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(item, key) for item in value) + "]"
+    if isinstance(value, Path):
+        value = str(value)
+    try:
+        return tomli_w.dumps({"value": value}).partition("=")[2].strip()
+    except TypeError:
+        raise SceneError(
+            f"{key}: {value!r} is no value of a scene; leave the key out for its default"
+        ) from None
