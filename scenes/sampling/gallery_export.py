@@ -17,9 +17,8 @@ import numpy as np
 from generative.data.collection import Collection
 from generative.gallery import Clip, Exhibit, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
-from generative.metrics.encoder import EncoderModel
 from scenes.data.thumbnails import thumbnails
-from scenes.evaluation.sample_scoring import READER, SampleScorer, Verdict
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.sampling.conditions import in_words
 from scenes.watching.sampler_gallery import Draws
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
@@ -56,7 +55,7 @@ class GalleryExport:
         """Every sample (n, …) beside the training example nearest to it."""
         found, distances = self.judge.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
-        words, reading = in_words(self.condition), self._reading()
+        words, reading = in_words(self.condition), self.judge.reading
         return tuple(
             Exhibit(
                 picture=pictures[i],
@@ -70,17 +69,6 @@ class GalleryExport:
             )
             for i in range(len(values))
         )
-
-    def _reading(self) -> str:
-        """How it is known what a sample shows: see `SampleScorer.verdicts`."""
-        family, judge = self.judge.data.partition("/")[0], self.judge
-        if family == "boards" or (family == "states" and not self.examples.train.truths):
-            return "decoded truth"
-        if judge.reader is not None:
-            return f"as the {READER} reads it"
-        if family == "frames" and isinstance(judge.encoder, EncoderModel):
-            return "as the encoder reads it"
-        return "by the nearest real ones"
 
     def strips(self) -> list[Strip]:
         """What the sampler's latent space looks like, if it has one."""
