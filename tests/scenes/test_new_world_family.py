@@ -14,7 +14,7 @@ from scenes.data.sampler_data import Examples
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.watching.sampler_gallery import noted
-from sim.catalog import NAMES, WORLDS, CatalogError, make_world, world_config, world_names
+from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
 from sim.records import Condition, SampleOptions, Samples
 from supervised.catalog import SIGHTS
 from supervised.data.label_sources import NoLabelsError, label_source
@@ -74,6 +74,14 @@ def pole(monkeypatch):
         world_of, decode, states, "pole/<length> takes angles/<length>", draw, views="chance"
     )
     monkeypatch.setitem(FAMILIES, "pole", family)
+
+
+def test_the_tables_know_the_same_families():
+    assert set(NAMES) == set(WORLDS)
+    assert set(FAMILIES) < set(WORLDS) and set(SIGHTS) < set(WORLDS)
+    for family in NAMES:
+        names = load(NAMES, family, "family of worlds")()
+        assert names and all(name.partition("/")[0] == family for name in names)
 
 
 @pytest.mark.usefixtures("pole")

@@ -29,6 +29,7 @@ FULL = {
     "caption": 'Ünlike; any "other".',
     "fen": "8/8/8/8/8/8/8/8",
     "facts": {"score, left": 3, "z": -1, "a": 0},
+    "extras": {"tags": ("night", "rain"), "level": 0.5},
 }
 
 
