@@ -1,7 +1,8 @@
 """Catalogue of worlds by name, and the lookup that all catalogues share.
 
 A name is a family, or a family and a variant: ``atari/pong``, ``gym/CartPole-v1``. The families
-are imported only when one of their worlds is asked for, so a missing extra hurts only itself.
+are imported only when one of their worlds is asked for, so a missing extra hurts only itself. To add one: its
+configuration and a line in `WORLDS`, a module that lists its names and a line in `NAMES`.
 
 Every world is also registered with gymnasium once this module is imported:
 ``gymnasium.make("sim.catalog:playfield/atari-pong")``.
@@ -11,27 +12,32 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any, cast
 
 import gymnasium
 from gymnasium.envs.registration import register
 
-from sim.chess.endgames import STARTS
 from sim.errors import RequestError
 from sim.fields import FieldError, construct, nearest
+from sim.gym_names import installed_id
 from sim.protocols import WorldConfig
 from sim.vector import Worlds
-from sim.walker.reward import BODIES
 
 WORLDS = {
     "atari": "sim.atari.world:Atari",
     "chess": "sim.chess.world:Chess",
     "gym": "sim.gym_worlds:Installed",
     "walker": "sim.walker.world:Walker",
+}
+
+#: Family → ``"module:function"`` that lists its worlds installed here by full name and imports nothing heavy.
+NAMES = {
+    "atari": "sim.atari.names:world_names",
+    "chess": "sim.chess.names:world_names",
+    "walker": "sim.walker.names:world_names",
+    "gym": "sim.gym_names:world_names",
 }
 
 
@@ -94,32 +100,9 @@ def mend(module: str) -> str:
     return f'the package {package}: python -m pip install "{wanted}"'
 
 
-#: ROMs that ale-py ships but does not play (`sim.atari.world` asks it; here importing it takes too long).
-UNPLAYABLE = ("combat", "joust", "maze_craze", "warlords")
-
-
 def world_names() -> list[str]:
     """Every world that is installed here, by full name; nothing heavy is imported."""
-    names: list[str] = []
-    roms = importlib.util.find_spec("ale_py")
-    if roms is not None and roms.submodule_search_locations:
-        folder = Path(roms.submodule_search_locations[0]) / "roms"
-        names += [f"atari/{rom.stem}" for rom in sorted(folder.glob("*.bin")) if rom.stem not in UNPLAYABLE]
-    if importlib.util.find_spec("chess") is not None:
-        names += ["chess", *(f"chess/{start}" for start in STARTS)]
-    if importlib.util.find_spec("mujoco") is not None:
-        names += [f"walker/{body}" for body in BODIES]
-    return names + [f"gym/{name}" for name in sorted(installed_names())]
-
-
-def installed_names() -> list[str]:
-    """IDs of the environments registered with gymnasium, without Playfield's own and those that have moved.
-
-    Gymnasium keeps the IDs of environments that moved to other packages, with functions that only raise.
-    """
-    entries = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
-    gone = {name for name, entry in entries.items() if getattr(entry, "__name__", "").startswith("_raise_")}
-    return [name for name in entries if name not in gone and not name.startswith("playfield/")]
+    return [name for family in NAMES for name in load(NAMES, family, "family of worlds")()]
 
 
 def world_config(
@@ -187,17 +170,15 @@ registered_world.metadata = {"render_modes": ["rgb_array"]}  # type: ignore[attr
 def _register() -> None:
     """Register every world of Playfield's own with gymnasium; installed ones are registered already."""
     for name in world_names():
-        family, _, variant = name.partition("/")
-        if family != "gym":
-            identifier = f"playfield/{family}-{variant}" if variant else f"playfield/{family}"
-            if identifier not in gymnasium.registry:
-                register(
-                    identifier,
-                    entry_point="sim.catalog:registered_world",
-                    kwargs={"name": name},
-                    disable_env_checker=True,
-                    order_enforce=False,
-                )
+        identifier = f"playfield/{name.replace('/', '-')}"
+        if installed_id(name) is None and identifier not in gymnasium.registry:
+            register(
+                identifier,
+                entry_point="sim.catalog:registered_world",
+                kwargs={"name": name},
+                disable_env_checker=True,
+                order_enforce=False,
+            )
 
 
 _register()

@@ -11,7 +11,8 @@ from typing import Any
 
 import gymnasium
 
-from sim.catalog import MissingPackageError, installed_names, mend
+from sim.catalog import MissingPackageError, mend
+from sim.gym_names import installed_ids
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
 
@@ -38,7 +39,7 @@ class Installed:
     @staticmethod
     def variants() -> list[str]:
         """Every registered environment but Playfield's own."""
-        return installed_names()
+        return installed_ids()
 
     @property
     def name(self) -> str:

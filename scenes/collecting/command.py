@@ -27,6 +27,7 @@ from scenes.interruption import FAULTS, interruption, progress_bar, told
 from scenes.schema import Scene
 from scenes.watching.scene_show import SceneShow
 from sim.errors import WorkError
+from sim.gym_names import installed_id
 from sim.plurals import number_of
 from sim.protocols import WorldConfig
 from sim.storage.checkpoints import load_card
@@ -221,8 +222,8 @@ def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
     >>> env_spec("gym/CartPole-v1", {}).entry_point
     'gymnasium.envs.classic_control.cartpole:CartPoleEnv'
     """
-    family, _, variant = name.partition("/")
-    if family != "gym":
+    identifier = installed_id(name)
+    if identifier is None:
         return EnvSpec(
             "playfield/" + name.replace("/", "-"),
             entry_point="sim.catalog:make_world",
@@ -230,7 +231,7 @@ def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
             disable_env_checker=True,
             order_enforce=False,
         )
-    known = gymnasium.spec(variant)
+    known = gymnasium.spec(identifier)
     if not isinstance(known.entry_point, str):  # a class that only this process has
         return None
     spec = copy.deepcopy(known)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from scenes.data.families.table import origin_of
 from sim.records import Array
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE
 from supervised.data.dataset import Spec
@@ -23,39 +22,10 @@ def thumbnails(values: Array, spec: Spec, data: str) -> Array:
     """
     if spec.pictures:
         return values
-    family, _, variant = data.partition("/")
-    if family == "states" and variant in _bodies():
-        return _poses(whole_poses(variant, values), variant)
+    origin = origin_of(data)
+    if origin is not None and origin.family.draw is not None:
+        return origin.family.draw(origin.variant, values)
     return np.stack([_bars(row) for row in _scaled(values)]) if len(values) else _none()
-
-
-def whole_poses(body: str, values: Array) -> Array:
-    """Complete poses (n, nq) of a body from vectors without its position along the ground."""
-    hidden = _bodies()[body].hidden
-    return np.pad(values.astype(np.float64), ((0, 0), (hidden, 0)))
-
-
-def _bodies() -> Any:
-    from sim.walker.reward import BODIES
-
-    return BODIES
-
-
-def _poses(positions: Array, body: str) -> Array:
-    import mujoco
-
-    from sim.walker.camera import Camera
-    from sim.walker.draw import Drawing
-    from sim.walker.simulation import load
-
-    model = load(_bodies()[body])
-    state, drawing, camera = mujoco.MjData(model), Drawing(model), Camera.facing(body, SIDE, SIDE)
-    drawn = []
-    for pose in positions:
-        state.qpos[:] = np.nan_to_num(pose)
-        mujoco.mj_kinematics(model, state)
-        drawn.append(drawing.draw(state, camera))
-    return np.stack(drawn) if drawn else _none()
 
 
 def _scaled(values: Array) -> Array:

@@ -19,6 +19,7 @@ from scenes.build.perceptions import (
     scene_worlds,
     told_by,
 )
+from scenes.data.families.table import family_of
 from scenes.data.perception_data import Player, scene_player, scene_views
 from scenes.report import Report
 from scenes.schema import Scene
@@ -125,8 +126,9 @@ def protocol(scene: Scene, player: Player) -> dict[str, Any]:
     else:
         never = ", whom no picture that was learned from shows" if scene.perception[0].graded_by else ""
         views = f"half play by {player.name}{never}; half chance; unseen seeds"
-    if worlds[0].name.partition("/")[0] == "chess":
-        views = "games of unseen seeds between built-in players, in colours that were not learned from"
+    family = family_of(worlds[0].name)
+    if family is not None and family.views:
+        views = family.views
     stamp = scene_world(scene).protocol() | {"views": views}
     return stamp if len(worlds) == 1 else stamp | {"world": ", ".join(world.name for world in worlds)}
 

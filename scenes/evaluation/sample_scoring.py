@@ -5,7 +5,7 @@ One `SampleScorer` belongs to one data set, so that models of several families a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,10 @@ from generative.metrics import Grade, Grader, as_they_are
 from generative.metrics.distances import kernel_distance
 from generative.metrics.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics.neighbours import Nearest, nearest
-from generative.metrics.truth import board_is_legal, says_the_same
+from generative.metrics.truth import says_the_same
 from scenes.build.perceptions import build_perception, scene_vocabulary
+from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import Examples
-from scenes.data.thumbnails import whole_poses
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
@@ -55,6 +55,7 @@ class SampleScorer:
 
     def __init__(self, data: str, examples: Examples, device: str) -> None:
         self.data, self.examples = data, examples
+        self._origin = origin_of(data)
         self._device = device
         rows = np.random.default_rng(0).permutation(len(examples.train))[:MOST]
         self._known = examples.train.take(np.sort(rows))
@@ -79,7 +80,7 @@ class SampleScorer:
         """Captioner that reads samples, for frames of its own game; None for other data."""
         scene = load_scene(READER)
         assert scene.world is not None
-        if self.data != scene.world.use.replace("atari", "frames"):
+        if self._origin is None or self._origin.world != scene.world.use:
             return None
         return build_perception(scene, 0, scene_vocabulary(scene), self._device)[0]
 
@@ -157,21 +158,45 @@ class SampleScorer:
 
     def verdicts(self, samples: Array, condition: Condition) -> list[Verdict]:
         """Verdict on each sample (n, …) by simulator, captioner, encoder or nearest neighbours."""
-        family, _, variant = self.data.partition("/")
-        if family == "boards":
-            return _of_boards(samples)
-        if family == "states" and not self.examples.train.truths:
-            return _of_poses(variant, samples)
+        return self._decoder[1](samples, condition)
+
+    @property
+    def reading(self) -> str:
+        """How it is known what a sample shows, in words: from the simulator, a model, or neighbours."""
+        return self._decoder[0]
+
+    @property
+    def _decoder(self) -> tuple[str, Callable[[Array, Condition], list[Verdict]]]:
+        """What tells `verdicts`: the simulator, else a perception, the encoder, the nearest real examples."""
+        family = None if self._origin is None else self._origin.family
+        if family is not None and family.decode is not None:
+            return "decoded truth", self._of_simulator
         if self.reader is not None:
-            return [_of_sentence(percept, condition) for percept in self.reader.perceive(list(samples))]
-        if family == "frames" and isinstance(self.encoder, EncoderModel):
-            return [_of_frame(percept, condition) for percept in self.encoder.perceive(list(samples))]
-        if len(self.examples.spec.label_names) > 1:
-            return self._of_classes(samples, condition)
-        return [Verdict()] * len(samples)
+            return f"as the {READER} reads it", self._of_sentences
+        if family is not None and family.encoded and isinstance(self.encoder, EncoderModel):
+            return "as the encoder reads it", self._of_frames
+        return "by the nearest real ones", self._of_classes
+
+    def _of_simulator(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """What the family of worlds decodes, exactly."""
+        assert self._origin is not None and self._origin.family.decode is not None
+        found = self._origin.family.decode(self._origin.variant, samples)
+        return [Verdict(one.text, one.holds) for one in found]
+
+    def _of_sentences(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """What the reader says."""
+        assert self.reader is not None
+        return [_of_sentence(percept, condition) for percept in self.reader.perceive(list(samples))]
+
+    def _of_frames(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """What the encoder reads."""
+        assert isinstance(self.encoder, EncoderModel)
+        return [_of_frame(percept, condition) for percept in self.encoder.perceive(list(samples))]
 
     def _of_classes(self, samples: Array, condition: Condition) -> list[Verdict]:
-        """Verdicts by k-nearest-neighbour classification among the training examples."""
+        """Verdicts by k-nearest-neighbour classification; none where there is one class only."""
+        if len(self.examples.spec.label_names) < 2:
+            return [Verdict()] * len(samples)
         known, _ = self._features
         features, names = self._encode(samples).astype(np.float64), self.examples.spec.label_names
         verdicts = []
@@ -184,20 +209,6 @@ class SampleScorer:
 
 def _as_asked(name: str, condition: Condition) -> bool | None:
     return None if condition.label is None else name == condition.label
-
-
-def _of_boards(samples: Array) -> list[Verdict]:
-    from generative.data.boards import read_board
-
-    percepts = [read_board(rgb) for rgb in samples]
-    return [Verdict(f"{percept.fen}", board_is_legal(percept)) for percept in percepts]
-
-
-def _of_poses(body: str, samples: Array) -> list[Verdict]:
-    from sim.walker.poses import pose_faults
-
-    faults = pose_faults(body, whole_poses(body, samples))
-    return [Verdict(fault or "a possible pose", not fault) for fault in faults]
 
 
 def _of_frame(percept: Percept, condition: Condition) -> Verdict:

@@ -16,9 +16,8 @@ import numpy as np
 
 from generative.gallery import Clip, Exhibit, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
-from generative.metrics.encoder import EncoderModel
 from scenes.data.thumbnails import thumbnails
-from scenes.evaluation.sample_scoring import READER, SampleScorer, Verdict
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.sampling.conditions import in_words
 from scenes.watching.sampler_gallery import Draws
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
@@ -56,7 +55,7 @@ class GalleryExport:
         """Each of the samples (n, …) with its nearest training example and its verdict."""
         found, distances = self.judge.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
-        words, reading = in_words(self.condition), self._reading()
+        words, reading = in_words(self.condition), self.judge.reading
         return tuple(
             Exhibit(
                 picture=pictures[i],
@@ -70,17 +69,6 @@ class GalleryExport:
             )
             for i in range(len(values))
         )
-
-    def _reading(self) -> str:
-        """Source of the verdicts in words; see `SampleScorer.verdicts`."""
-        family, judge = self.judge.data.partition("/")[0], self.judge
-        if family == "boards" or (family == "states" and not self.examples.train.truths):
-            return "decoded truth"
-        if judge.reader is not None:
-            return f"read by the captioner {READER}"
-        if family == "frames" and isinstance(judge.encoder, EncoderModel):
-            return "read by the encoder"
-        return "by nearest neighbours"
 
     def strips(self) -> list[Strip]:
         """Interpolations and latent traversals, for samplers with a latent space."""

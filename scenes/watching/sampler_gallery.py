@@ -14,8 +14,9 @@ from generative.latents import named_axes, principal_axes, spherical
 from generative.metrics.neighbours import ExampleIndex
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
+from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataRecipe, Examples, build_sampler, some_examples
-from scenes.data.thumbnails import thumbnails, whole_poses
+from scenes.data.thumbnails import thumbnails
 from scenes.schema import Scene
 from scenes.watching.labels import in_words
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
@@ -233,17 +234,10 @@ class SamplerStudio:
 
 def noted(values: Array, data: str) -> tuple[str, ...]:
     """Verdict of the simulator on each of n examples: legality of boards, faults of poses; else empty."""
-    family, _, variant = data.partition("/")
-    if family == "boards":
-        from generative.data.boards import read_board
-        from generative.metrics.truth import board_is_legal
-
-        return tuple("legal" if board_is_legal(read_board(rgb)) else "not legal" for rgb in values)
-    if family == "states" and variant in ("walker2d", "hopper", "halfcheetah", "ant", "humanoid"):
-        from sim.walker.poses import pose_faults
-
-        return tuple(fault or "possible" for fault in pose_faults(variant, whole_poses(variant, values)))
-    return ()
+    origin = origin_of(data)
+    if origin is None or origin.family.decode is None:
+        return ()
+    return tuple(found.note for found in origin.family.decode(origin.variant, values))
 
 
 def _slider(name: str, direction: Array, weights: Array, offset: float, low: float, high: float) -> Axis:

@@ -1,7 +1,7 @@
 """Constrained decoding: a finite automaton of which tokens may follow in the sentences of caption grammars.
 
     >>> from supervised.language.caption_grammars import STILLS
-    >>> ways = Continuations([STILLS["freeway"]])
+    >>> ways = ConstrainedDecoder([STILLS["freeway"]])
     >>> at = ways.start
     >>> for token in ("the", "left", "chicken", "has"):
     ...     at = ways.after(at, token)

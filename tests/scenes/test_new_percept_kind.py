@@ -24,6 +24,8 @@ from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import accumulate, grade, intervals, live_metrics
 from supervised.metrics.kinds import METRICS
 from supervised.metrics.percept_metrics import PerceptMetrics
+from supervised.observation.percept_noise import NOISE
+from supervised.observation.percept_observation import SLOTS
 
 RED = (250, 10, 20)
 
@@ -73,6 +75,14 @@ def tags(monkeypatch):
 
 TRUTH = [tagged("night", "rain"), tagged("night"), tagged("night", "snow"), tagged("rain")]
 SAID = [tagged("night", "rain", origin="model"), tagged("rain"), tagged("night"), tagged("rain")]
+
+
+def test_the_tables_know_the_same_kinds():
+    assert set(METRICS) == set(PERCEPT_KINDS)
+    for table in (OVERLAYS, NOISE, SLOTS):
+        assert set(table) <= set(PERCEPT_KINDS)
+    covered = {name for kind in PERCEPT_KINDS.values() for name in kind.covers}
+    assert covered <= set(PERCEPT_KINDS)
 
 
 @pytest.mark.usefixtures("tags")

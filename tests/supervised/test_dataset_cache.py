@@ -31,6 +31,7 @@ FULL = {
     "caption": 'Ünlike; any "other".',
     "fen": "8/8/8/8/8/8/8/8",
     "facts": {"score, left": 3, "z": -1, "a": 0},
+    "extras": {"tags": ("night", "rain"), "level": 0.5},
 }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.catalog import load
+from sim.catalog import load, world_names
 from sim.errors import RequestError
 from sim.percept_kind import Kind
 from sim.protocols import Policy, WorldConfig
@@ -50,7 +50,8 @@ def label_source(config: WorldConfig) -> LabelSource:
     """
     family = config.name.partition("/")[0]
     if family not in SIGHTS:
-        known = ", ".join(f"{name}/…" if name != "chess" else name for name in SIGHTS)
+        whole = [name for name in world_names() if name in SIGHTS]
+        known = ", ".join(name if name in whole else f"{name}/…" for name in SIGHTS)
         raise NoLabelsError(f"{config.name} does not know the truth about its pictures; these do: {known}")
     sight: LabelSource = load(SIGHTS, family, "sight")(config)
     return sight

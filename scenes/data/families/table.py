@@ -1,0 +1,49 @@
+"""Table of what families of worlds know about generated examples; see `scenes.data.families.family`.
+
+To add a family: a module with its `WorldFamily`, and a line here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from scenes.data.families.atari import ATARI
+from scenes.data.families.chess import CHESS
+from scenes.data.families.family import WorldFamily
+from scenes.data.families.walker import WALKER
+
+FAMILIES: dict[str, WorldFamily] = {
+    "atari": ATARI,
+    "chess": CHESS,
+    "walker": WALKER,
+}
+
+
+class Origin(NamedTuple):
+    """Where the examples of a data set come from: a family, and its world in full, ``walker/ant``."""
+
+    family: WorldFamily
+    world: str
+
+    @property
+    def variant(self) -> str:
+        """Of the world: ``ant``."""
+        return self.world.partition("/")[2]
+
+
+def origin_of(data: str) -> Origin | None:
+    """The family and the world that a data set's examples are of; None where no simulator knows them.
+
+    >>> origin_of("states/ant").world, origin_of("digits")
+    ('walker/ant', None)
+    """
+    for family in FAMILIES.values():
+        world = family.world_of(data)
+        if world is not None:
+            return Origin(family, world)
+    return None
+
+
+def family_of(world: str) -> WorldFamily | None:
+    """The family of a world; None for one of which nothing is known here."""
+    return FAMILIES.get(world.partition("/")[0])

@@ -1,0 +1,120 @@
+"""A family of worlds that the tables have not held before: poles on carts, and generated states of them."""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import pytest
+from generative.data.collection import Collection
+
+from scenes.data.families.family import Decoded, WorldFamily
+from scenes.data.families.table import FAMILIES, family_of
+from scenes.data.generated_starts import PROPOSED, proposer
+from scenes.data.sampler_data import Examples
+from scenes.data.thumbnails import thumbnails
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict
+from scenes.watching.sampler_gallery import noted
+from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
+from sim.records import Condition, SampleOptions, Samples
+from supervised.catalog import SIGHTS
+from supervised.data.label_sources import NoLabelsError, label_source
+
+STATES = np.array([[0, 0, 0.1, 0], [0, 0, 9, 0]], np.float32)
+
+
+@dataclass(frozen=True)
+class Pole:
+    length: str = "short"
+
+    @staticmethod
+    def variants():
+        return ["short", "long"]
+
+    @property
+    def name(self):
+        return f"pole/{self.length}"
+
+    def make(self, seed):
+        return gymnasium.make("CartPole-v1")
+
+
+class PoleLabels:
+    def __init__(self, config):
+        self.name = config.name
+
+
+def names():
+    return [f"pole/{length}" for length in Pole.variants()]
+
+
+def decode(length, values):
+    leans = [float(row[2]) for row in values]
+    return [Decoded(f"{length} {lean:.1f}", lean < 1, "up" if lean < 1 else "down") for lean in leans]
+
+
+def states(length, values, seed):
+    return [(length, seed, float(row[2])) for row in values]
+
+
+def draw(length, values):
+    return np.full((len(values), 4, 4, 3), len(length), np.uint8)
+
+
+@pytest.fixture
+def pole(monkeypatch):
+    """A line in each table."""
+    monkeypatch.setitem(WORLDS, "pole", "test_new_world_family:Pole")
+    monkeypatch.setitem(NAMES, "pole", "test_new_world_family:names")
+    monkeypatch.setitem(SIGHTS, "pole", "test_new_world_family:PoleLabels")
+
+    def world_of(data):
+        return data.replace("angles", "pole") if data.startswith("angles/") else None
+
+    family = WorldFamily(
+        world_of, decode, states, "pole/<length> takes angles/<length>", draw, views="chance"
+    )
+    monkeypatch.setitem(FAMILIES, "pole", family)
+
+
+def test_the_tables_know_the_same_families():
+    assert set(NAMES) == set(WORLDS)
+    assert set(FAMILIES) < set(WORLDS) and set(SIGHTS) < set(WORLDS)
+    for family in NAMES:
+        names = load(NAMES, family, "family of worlds")()
+        assert names and all(name.partition("/")[0] == family for name in names)
+
+
+@pytest.mark.usefixtures("pole")
+def test_its_worlds_are_listed_made_and_labelled():
+    assert [name for name in world_names() if name.startswith("pole")] == ["pole/short", "pole/long"]
+    assert make_world("pole/long").action_space.n == 2
+    assert label_source(world_config("pole/long", {})).name == "pole/long"
+    assert family_of("pole/long").views == "chance" and family_of("gym/CartPole-v1") is None
+    with pytest.raises(CatalogError, match="pole/long"):
+        make_world("pole/lang")
+
+
+def test_worlds_without_labels_are_told_which_have_some():
+    known = "atari/…, chess, walker/…"
+    with pytest.raises(NoLabelsError, match=f"^gym/CartPole-v1 does not know .*; these do: {known}$"):
+        label_source(world_config("gym/CartPole-v1", {}))
+
+
+class Leaning:
+    def sample(self, n, condition, options, seed):
+        assert n == PROPOSED
+        return Samples(STATES, seed, condition)
+
+
+@pytest.mark.usefixtures("pole")
+def test_generated_examples_are_judged_drawn_and_begun_from():
+    data = Collection(STATES, np.zeros(2, np.int64), ("pole",), np.arange(2), axes=tuple("xvat"))
+    judge = SampleScorer("angles/long", Examples(data, data, data.spec()), "cpu")
+    assert judge.reading == "decoded truth"
+    assert judge.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]
+    assert noted(STATES, "angles/long") == ("up", "down") and noted(STATES, "digits") == ()
+    assert (thumbnails(STATES, data.spec(), "angles/short") == 5).all()
+    propose = proposer(Leaning(), "angles/long", "pole/long", SampleOptions())
+    assert propose(3) == [("long", 3, pytest.approx(0.1)), ("long", 3, 9.0)]
+    assert proposer(Leaning(), "angles/long", "pole/short", SampleOptions()) is None
+    assert proposer(Leaning(), "frames/pong", "atari/pong", SampleOptions()) is None
