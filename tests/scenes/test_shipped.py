@@ -47,6 +47,22 @@ def test_a_scene_plays_twenty_steps(name):
         assert moment.decision.probabilities.sum(axis=1) == pytest.approx(np.ones(show.num_worlds), abs=1e-4)
 
 
+def deviation(kept, n, found, m):
+    """How many standard errors of their difference the means of n and of m episodes lie apart."""
+    error = np.sqrt(kept["return_std"] ** 2 / n + found["return_std"] ** 2 / m)
+    apart = abs(kept["return_mean"] - found["return_mean"])
+    return apart / error if error else np.inf * apart if apart else 0.0
+
+
+def test_a_checkpoint_that_plays_a_little_worse_than_its_card_is_noticed():
+    pong = {"return_mean": 18.0, "return_std": 1.9}
+    assert deviation(pong, 20, pong | {"return_mean": 17.0}, 20) < 3
+    assert deviation(pong, 20, pong | {"return_mean": 16.0}, 20) > 3, "it is little beside one game's 1.9"
+    whole = {"return_mean": 500.0, "return_std": 0.0}
+    assert deviation(whole, 20, whole, 20) == 0
+    assert deviation(whole, 20, whole | {"return_mean": 499.0}, 20) > 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLAYING)
 def test_a_checkpoint_reaches_its_cards_score(name):
@@ -56,9 +72,8 @@ def test_a_checkpoint_reaches_its_cards_score(name):
     worlds = config.make_batch(1, scene.seed)
     policy, _ = build_policy(scene, worlds, config, "cpu")
     found = evaluate(policy, config, episodes=20, seed=scene.seed + 1, greedy=scene_agent(scene).greedy)
-    low, high = card["scores"]["ci95"]["return_mean"]
-    mean, spread = found.metrics()["return_mean"], found.metrics()["return_std"]
-    assert low - spread <= mean <= high + spread
+    scores = card["scores"]
+    assert deviation(scores, scores["n"], found.metrics(), 20) <= 3
 
 
 @pytest.mark.slow
