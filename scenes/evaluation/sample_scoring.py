@@ -175,7 +175,7 @@ class SampleScorer:
             return f"as the {READER} reads it", self._of_sentences
         if family is not None and family.encoded and isinstance(self.encoder, EncoderModel):
             return "as the encoder reads it", self._of_frames
-        return "by the nearest real ones", self._of_classes
+        return "by nearest neighbours", self._of_classes
 
     def _of_simulator(self, samples: Array, condition: Condition) -> list[Verdict]:
         """What the family of worlds decodes, exactly."""

@@ -61,7 +61,7 @@ def learned(updates, **fields):
 
 @pytest.fixture(scope="module")
 def taught():
-    return learned(300, width=32)
+    return learned(220, width=32, channels=(16, 16))
 
 
 def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_order():

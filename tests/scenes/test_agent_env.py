@@ -55,10 +55,11 @@ feed = "agent"
 """
 
 
-@pytest.fixture
-def hopper(tmp_path):
-    (tmp_path / "lived.toml").write_text(HOPPER)
-    return str(tmp_path / "lived.toml")
+@pytest.fixture(scope="module")
+def hopper(tmp_path_factory):
+    file = tmp_path_factory.mktemp("hopper") / "lived.toml"
+    file.write_text(HOPPER)
+    return str(file)
 
 
 @pytest.fixture
@@ -67,10 +68,12 @@ def pong(tmp_path):
     return str(tmp_path / "pong.toml")
 
 
-@pytest.fixture
-def run(hopper, tmp_path):
-    assert main(["train", hopper, "--run", str(tmp_path / "run")]) == 0
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def run(hopper, tmp_path_factory):
+    """A trained run, for tests that do not write to it."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    assert main(["train", hopper, "--run", str(folder)]) == 0
+    return folder
 
 
 def newest(run):

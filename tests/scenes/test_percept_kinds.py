@@ -49,11 +49,13 @@ def kind(request, monkeypatch):
 @pytest.fixture
 def scene(kind, tmp_path):
     worlds = 'worlds = ["atari/pong", "atari/breakout"]' if kind == "label" else ""
+    small = "width = 96\nheight = 96" if KINDS[kind][0] == "walker/hopper" else ""
     file = tmp_path / "blind.toml"
     file.write_text(f"""
 title = "Blind"
 [world]
 use = "{KINDS[kind][0]}"
+{small}
 [[perception]]
 use = "blind"
 {worlds}

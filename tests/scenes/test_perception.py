@@ -50,10 +50,13 @@ def scene(tmp_path):
     return str(file)
 
 
-@pytest.fixture
-def trained(scene, tmp_path):
-    assert main(["train", scene, "--run", str(tmp_path / "run")]) == 0
-    return tmp_path / "run" / "checkpoints" / "3"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A checkpoint of `scene`, for tests that do not write to it."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "seen.toml").write_text(SCENE)
+    assert main(["train", str(folder / "seen.toml"), "--run", str(folder / "run")]) == 0
+    return folder / "run" / "checkpoints" / "3"
 
 
 def test_training_writes_a_checkpoint_that_says_what_it_tells_apart(trained):

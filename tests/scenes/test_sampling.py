@@ -96,6 +96,7 @@ def play_on(arguments):
     raise SystemExit(run(arguments))
 
 
+@pytest.mark.slow  # a start of torch; agents are killed in the default suite, by the same session
 def test_killed_and_resumed_it_ends_in_the_same_weights(scene, tmp_path, monkeypatch):
     monkeypatch.setattr("generative.models.vae.VALIDATE_EVERY", 1)
     killed = ["train", scene, "--run", str(tmp_path / "killed"), *OFTEN, "--set", "train.updates=14"]

@@ -13,14 +13,14 @@ from sim.gym_worlds import Installed
 from sim.records import Decision
 from sim.vector import EnvWorlds
 
-SHORT = {"max_frames": 200}  # 50 agent steps
+SHORT = {"max_frames": 120}  # 30 agent steps
 WORLDS = {
     "gym/CartPole-v1": {"steps": 150},
     "gym/Pendulum-v1": {"steps": 230},  # continuous actions; cut after 200 steps
     "gym/FrozenLake-v1": {"steps": 150, "kwargs": {"is_slippery": True}},  # observations are numbers
     "gym/tests/Masked-v0": {"steps": 150},
-    "atari/pong": SHORT | {"steps": 60},
-    "atari/mr_do": {"max_frames": 150, "frame_skip": 3, "full_action_space": True, "steps": 60},  # 250 lines
+    "atari/pong": SHORT | {"steps": 40},
+    "atari/mr_do": {"max_frames": 90, "frame_skip": 3, "full_action_space": True, "steps": 40},  # 250 lines
 }
 
 

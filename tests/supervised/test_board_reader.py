@@ -47,7 +47,7 @@ def boards(n, seed, variation):
     """Positions of seeded games in one style."""
     generator = np.random.default_rng(seed)
     taken = []
-    for game in range(n):
+    for game in range(-(-n // 8)):
         taken += [picture(b, STYLE, generator, SIDE, variation) for b in positions(seed + game, 8)]
     rgb, truths = zip(*taken[:n], strict=True)
     return Dataset(values=np.stack(rgb), truths=tuple(truths), episodes=np.arange(n))
