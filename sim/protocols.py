@@ -192,13 +192,13 @@ class SamplerModel(Sampler, Protocol):
     `Encodes`, `Traces`, `HasLikelihood` and `Clusters` are optional.
 
     Attributes:
-        spec: of its data (`generative.data.collection.Spec`): the shape of an example, names of labels.
+        spec: of its data (`supervised.data.dataset.Spec`): the shape of an example, names of labels.
     """
 
     spec: Any
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """Training (`supervised.fit.Fit`) of this model on two `generative.data.collection.Collection`."""
+        """Training (`supervised.fit.Fit`) of this model on two `supervised.data.dataset.Dataset`."""
 
     def weights(self) -> dict[str, Array]:
         """The arrays that `sample` needs: the content of a checkpoint."""
@@ -219,7 +219,7 @@ class SamplerConfig(Protocol):
         """How many examples to train on."""
 
     def build(self, spec: Any, *, seed: int, device: str) -> SamplerModel:
-        """Make the model for data of this `generative.data.collection.Spec`."""
+        """Make the model for data of this `supervised.data.dataset.Spec`."""
 
 
 @runtime_checkable

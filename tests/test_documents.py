@@ -16,7 +16,7 @@ from scenes.schema import load_scene
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("sim", "supervised", "generative", "agents", "scenes")
-DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = sorted(path for folder in (*FOLDERS, "tests") for path in (ROOT / folder).rglob("*.py"))
 SCENE_VERBS = ("watch", "play", "train", "evaluate", "sample", "perceive", "collect", "uci")
 

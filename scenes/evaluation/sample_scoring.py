@@ -162,19 +162,19 @@ class SampleScorer:
 
     @property
     def reading(self) -> str:
-        """How it is known what a sample shows, in words: from the simulator, a model, or neighbours."""
+        """Source of the verdicts in words: the simulator, a model, or nearest neighbours."""
         return self._decoder[0]
 
     @property
     def _decoder(self) -> tuple[str, Callable[[Array, Condition], list[Verdict]]]:
-        """What tells `verdicts`: the simulator, else a perception, the encoder, the nearest real examples."""
+        """Source of the verdicts: the simulator, else the captioner, the encoder, nearest neighbours."""
         family = None if self._origin is None else self._origin.family
         if family is not None and family.decode is not None:
             return "decoded truth", self._of_simulator
         if self.reader is not None:
-            return f"as the {READER} reads it", self._of_sentences
+            return f"read by the captioner {READER}", self._of_sentences
         if family is not None and family.encoded and isinstance(self.encoder, EncoderModel):
-            return "as the encoder reads it", self._of_frames
+            return "read by the encoder", self._of_frames
         return "by nearest neighbours", self._of_classes
 
     def _of_simulator(self, samples: Array, condition: Condition) -> list[Verdict]:

@@ -2,7 +2,7 @@
 
 A saved state fits only the worlds, network, replay buffer and data that it was made with. Every other key
 may change at a resume: learning rates, coefficients, rollout lengths, the budget. The state itself is written
-and restored by `scenes.training.session.Session`.
+and restored by `scenes.training.session.Training`.
 """
 
 from __future__ import annotations

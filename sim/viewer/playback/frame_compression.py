@@ -71,7 +71,7 @@ def maps_of(moment: Moment) -> list[Array]:
 
 
 def _large(percept: Percept) -> dict[str, Array]:
-    """The arrays of a percept that are worth compressing, by field; see `sim.percept_kinds.PerceptKind`."""
+    """The arrays of a percept that are worth compressing, by field; see `sim.percept_kind.PerceptKind`."""
     names = [name for kind in PERCEPT_KINDS.values() for name in kind.large]
     found = {name: field_of(percept, name) for name in names}
     return {name: array for name, array in found.items() if array is not None}
