@@ -7,7 +7,7 @@ of its ``--json``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,19 +192,11 @@ def train(
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
     from scenes.build.samplers import trains_sampler
-    from scenes.training.resume import newest_run, resumed
+    from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
     from scenes.training.session import train as work
 
-    scene = load_scene(name, changes, seed)
-    if resume:
-        run = run or newest_run(scene)
-        scene = resumed(scene, run, changes, seed)
-    if steps is not None:
-        unit = "updates" if scene.train.updates is not None else "env_steps"
-        if steps < 1:
-            raise SceneError(f"--steps must be at least 1, not {steps}")
-        scene = replace(scene, train=replace(scene.train, **{unit: steps}))
+    scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
     check_seeds(scene, run, seeds, resume=resume)
     if seeds > 1:
         result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)

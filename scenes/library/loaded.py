@@ -19,7 +19,7 @@ class LoadedAgent:
         policy: the `sim.protocols.Policy`.
         card: of its checkpoint; None if it is untrained.
         greedy: whether it takes the best action or samples one, as the scene says.
-        memory: what `policy` gave with its last decision; None starts anew.
+        memory: what a recurrent `policy` remembers of each world's episode; set it to None after ``reset()``.
 
     >>> import playfield
     >>> scene = playfield.open("cartpole")
@@ -46,8 +46,23 @@ class LoadedAgent:
             ``actions`` (N, …) for ``worlds.step``; probabilities, values or visits where it has them.
         """
         greedy = self.greedy if greedy is None else greedy
-        decision, self.memory = self.policy.act(obs, info, self.memory, greedy=greedy)
+        memory = forgotten(self.memory, info.get("_episode"))
+        decision, self.memory = self.policy.act(obs, info, memory, greedy=greedy)
         return decision
+
+
+def forgotten(memory: Any, ended: Array | None) -> Any:
+    """Memory (N, …) with zeros where an episode `ended` (N,) bool, for another one has begun there.
+
+    >>> import numpy as np
+    >>> forgotten(np.ones((2, 3)), np.array([True, False])).sum(1)
+    array([0., 3.])
+    """
+    if memory is None or ended is None or not ended.any():
+        return memory
+    memory = memory.copy()
+    memory[ended] = 0
+    return memory
 
 
 @dataclass(frozen=True)

@@ -253,18 +253,17 @@ class OpenedScene:
         >>> env_steps, training.result.folder.name
         ([256, 512], 'run')
         """
-        from scenes.training.resume import newest_run, resumed
+        from scenes.training.resume import training_scene
         from scenes.training.session import start_training
 
-        changes = list(self._changes)
-        if steps is not None:
-            unit = "updates" if self.scene.train.updates is not None else "env_steps"
-            changes.append(f"train.{unit}={steps}")
-        scene = load_scene(self._name, changes, self._seed)
-        folder = None if run is None else Path(run)
-        if resume:
-            folder = folder or newest_run(scene)
-            scene = resumed(scene, folder, changes, self._seed)
+        scene, folder = training_scene(
+            self._name,
+            self._changes,
+            self._seed,
+            run=None if run is None else Path(run),
+            steps=steps,
+            resume=resume,
+        )
         return start_training(
             scene,
             folder,

@@ -25,6 +25,42 @@ from supervised.fit import FitOptions
 FITTING = {field.name for field in fields(FitOptions)} - {"ema"}
 
 
+def training_scene(
+    name: str,
+    changes: Sequence[str],
+    seed: int | None,
+    *,
+    run: Path | None = None,
+    steps: int | None = None,
+    resume: bool = False,
+) -> tuple[Scene, Path | None]:
+    """The scene that a training goes by, and its run folder; None for a new one of the usual name.
+
+    Args:
+        name: of a shipped scene, or the path of a scene file.
+        changes: ``key.path=value`` each.
+        seed: instead of the scene's own.
+        run: the run folder; at a resume None stands for the newest run of the scene.
+        steps: the budget in env steps or updates, instead of the scene's.
+        resume: go on from what is in `run`, by its own scene with what is changed now.
+
+    Raises:
+        SceneError: if the scene, a change or the run is not there or wrong.
+    """
+    scene = load_scene(name, changes, seed)
+    if resume:
+        run = run or newest_run(scene)
+        scene = resumed(scene, run, changes, seed)
+    if steps is None:
+        return scene, run
+    if steps < 1:
+        raise SceneError(f"--steps must be at least 1, not {steps}")
+    unit = "updates" if scene.train.updates is not None else "env_steps"
+    longer = [*changes, f"train.{unit}={steps}"]
+    whole = resumed(scene, run, longer, seed) if resume and run else load_scene(name, longer, seed)
+    return replace(whole, changes=tuple(changes)), run  # a command that goes on names the steps no more
+
+
 def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
     """The scene to resume a run with: the run's own, with the changes of this command.
 

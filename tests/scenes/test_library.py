@@ -17,8 +17,10 @@ import pytest
 
 import playfield
 from scenes.cli.main import main
+from scenes.library.loaded import LoadedAgent
 from scenes.library.opened_scene import toml_value
 from scenes.schema import SceneError
+from sim.records import Decision
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -133,21 +135,24 @@ def test_worlds_are_those_of_gymnasium(cartpole):
     assert np.array_equal(obs[2], alone) and cartpole.worlds().num_envs == 2
 
 
-def test_an_agent_plays_as_its_scene_says_and_remembers():
+def test_an_agent_plays_as_its_scene_says_and_remembers_each_episode():
     class Counting:
-        def act(self, obs, info, memory=None, *, greedy=False):
-            told.append((memory, greedy))
-            return None, (memory or 0) + 1
+        """Remembers how often it acted in each of two worlds."""
 
-    from scenes.library.loaded import LoadedAgent
+        def act(self, obs, info, memory=None, *, greedy=False):
+            told.append((None if memory is None else memory.tolist(), greedy))
+            return Decision(obs), np.ones(2) if memory is None else memory + 1
 
     told = []
     agent = LoadedAgent(Counting(), None, greedy=True)
-    agent.act(None, {})
-    agent.act(None, {}, greedy=False)
+    assert agent.act(np.arange(2), {}).actions.tolist() == [0, 1]
+    agent.act(np.arange(2), {}, greedy=False)
+    before = agent.memory
+    agent.act(np.arange(2), {"_episode": np.array([False, True])})
+    assert told == [(None, True), ([1, 1], False), ([2, 0], True)] and before.tolist() == [2, 2]
     agent.memory = None
-    agent.act(None, {})
-    assert told == [(None, True), (1, False), (None, True)]
+    agent.act(np.arange(2), {})
+    assert told[-1] == (None, True)
 
 
 def test_evaluation_is_the_verbs_and_prints_nothing(cartpole, capsys, caplog):
