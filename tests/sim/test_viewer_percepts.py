@@ -502,7 +502,7 @@ def test_the_age_of_percepts_is_told_from_two_frames_on_and_pending_ones_are_not
     for age, told in ((0, False), (1, False), (2, True), (7, True)):
         written.clear()
         drawn(Seen("finder", found, age=age), size=(400, 400))
-        assert (f"{age} frames ago" in [text for text, _ in written]) == told
+        assert (f"seen {age} frames ago" in [text for text, _ in written]) == told
     pending = Seen("finder", Percept("model"), true(found), pending="looking …")
     assert not drawn(pending).any(), "not even the truth"
     assert not percept_overlay.speaks((replace(pending, truth=Percept("truth", caption="a ball")),))

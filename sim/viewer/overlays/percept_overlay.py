@@ -72,6 +72,7 @@ def told_age(seen: Sequence[Seen]) -> str:
 
 def _draw_age(surface: pygame.Surface, ink: Ink, corners: Corners, age: str) -> None:
     """Write how old the percepts are on a plate at the right."""
+    age = f"seen {age}"
     place = corners.take((ink.width(age) + 2 * ink.px(8), ink.px(22)), "right")
     if place is not None:
         ink.plate(surface, place, PALETTE.panel, radius=4)
