@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from io import StringIO
 
@@ -254,19 +255,22 @@ def test_it_ponders_until_the_move_is_played():
     def lines():
         yield f"position fen {MATE_IN_ONE}"
         yield "go ponder nodes 5"
-        time.sleep(0.3)
-        seen.append(len(told.moves()))
+        seen.append(moved.wait(0.1))  # five nodes take a hundredth of that
         yield "ponderhit"
-        time.sleep(0.5)
-        seen.append(len(told.moves()))
+        seen.append(moved.wait(10))
 
-    told, seen = Told(), []
+    def say(line):
+        told.append(line)
+        if line.startswith("bestmove"):
+            moved.set()
+
+    told, seen, moved = Told(), [], threading.Event()
     worlds = make_worlds("chess", 1, history=1)
     policy = AlphaZero(network="board32", num_simulations=8).build(
         worlds.single_observation_space, worlds.single_action_space, seed=0
     )
-    Engine(policy, "test", history=1, say=told.append).run(lines())
-    assert seen == [0, 1]
+    Engine(policy, "test", history=1, say=say).run(lines())
+    assert seen == [False, True] and len(told.moves()) == 1
 
 
 def test_an_agent_that_does_not_search_answers_too():

@@ -134,7 +134,7 @@ def test_what_decodes_ideal_answers_gives_the_truth_back():
     assert (percept.scores > 0.99).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_it_learns_to_find_coloured_rectangles(seed):
     model = Detector(channels=8, learning_rate=1e-2, batch_size=16).build(CLASSES, seed=seed)
     fit = model.fit(squares(256, 1), squares(32, 2), seed=seed)
