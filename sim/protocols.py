@@ -141,7 +141,7 @@ class PerceptionModel(Perception, Protocol):
     """A trainable perception."""
 
     def fit(self, train: Any, validation: Any, *, seed: int) -> Any:
-        """Training (`supervised.fit.Fit`) of this model on pictures with truths (`supervised.data.views`)."""
+        """Training (`supervised.fit.Fit`) of this model on two labelled `supervised.data.dataset.Dataset`."""
 
     def weights(self) -> dict[str, Array]:
         """The arrays that `perceive` needs: the content of a checkpoint."""

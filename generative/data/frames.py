@@ -17,9 +17,9 @@ from generative.data.data_request import DataRequest, Player
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
+from supervised.data.capture import watched
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset, joined
-from supervised.data.views import watched
 from supervised.language.caption_grammars import GRAMMARS
 from supervised.language.grammar import CaptionError
 
@@ -30,7 +30,7 @@ EVERY = 5  # steps between two images of one world
 
 
 class Shrunk:
-    """Worlds with images and truths downscaled to S × S; see `supervised.data.views.TruthfulWorlds`."""
+    """Worlds with images and truths downscaled to S × S; see `supervised.data.capture.TruthfulWorlds`."""
 
     def __init__(self, worlds: Any, size: int = SIZE) -> None:
         self._worlds, self._size = worlds, size

@@ -13,8 +13,8 @@ from sim.percept_kind import Kind
 from sim.protocols import PerceptionConfig, PerceptionModel, WorldConfig
 from sim.storage.checkpoints import Card, check_fits, load_checkpoint
 from supervised.catalog import PERCEPTIONS
+from supervised.data.capture import LabelSource
 from supervised.data.label_sources import SeveralLabelSources, label_source
-from supervised.data.views import LabelSource
 
 
 def perception_config(scene: Scene, number: int = 0) -> PerceptionConfig:
@@ -60,7 +60,7 @@ def told_by(config: PerceptionConfig) -> Kind:
 
 
 def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
-    """Class names that one of the scene's perceptions predicts; see `supervised.data.views.LabelSource`.
+    """Class names that one of the scene's perceptions predicts; see `supervised.data.capture.LabelSource`.
 
     Raises:
         SceneError, NoLabelsError: if its worlds have no ground truth of that kind.

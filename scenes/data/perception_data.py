@@ -16,9 +16,9 @@ from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
 from supervised.catalog import SIGHTS
+from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
-from supervised.data.views import CaptureSpec
 
 
 @dataclass(frozen=True)

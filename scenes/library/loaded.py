@@ -9,6 +9,7 @@ from typing import Any
 from sim.protocols import PerceptionModel, Policy, SamplerModel
 from sim.records import Array, Condition, Decision, Percept, SampleOptions
 from sim.storage.checkpoints import Card
+from sim.vector import reset_memory
 
 
 @dataclass
@@ -46,23 +47,10 @@ class LoadedAgent:
             ``actions`` (N, …) for ``worlds.step``; probabilities, values or visits where it has them.
         """
         greedy = self.greedy if greedy is None else greedy
-        memory = forgotten(self.memory, info.get("_episode"))
-        decision, self.memory = self.policy.act(obs, info, memory, greedy=greedy)
+        if (ended := info.get("_episode")) is not None:
+            self.memory = reset_memory(self.memory, ended)
+        decision, self.memory = self.policy.act(obs, info, self.memory, greedy=greedy)
         return decision
-
-
-def forgotten(memory: Any, ended: Array | None) -> Any:
-    """Memory (N, …) with zeros where an episode `ended` (N,) bool, for another one has begun there.
-
-    >>> import numpy as np
-    >>> forgotten(np.ones((2, 3)), np.array([True, False])).sum(1)
-    array([0., 3.])
-    """
-    if memory is None or ended is None or not ended.any():
-        return memory
-    memory = memory.copy()
-    memory[ended] = 0
-    return memory
 
 
 @dataclass(frozen=True)

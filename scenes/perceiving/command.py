@@ -32,7 +32,7 @@ from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.storage.files import SaveError, new_folder, reason, write_whole
 from sim.viewer.contract.moment import Seen
-from supervised.data.views import HELD_OUT, CaptureSpec
+from supervised.data.capture import HELD_OUT, CaptureSpec
 
 FRAMES = 10  # of the scene's world, where no input is given
 EVERY = 97  # steps between two frames

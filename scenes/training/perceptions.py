@@ -22,7 +22,7 @@ from scenes.schema import Perception, Scene
 from sim.protocols import PerceptionConfig
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card, make_card
-from supervised.data.views import HELD_OUT, CaptureSpec
+from supervised.data.capture import HELD_OUT, CaptureSpec
 from supervised.fit import Fit, fits_exactly
 
 VALIDATION_SHARE = 10  # training images for each held-out one

@@ -16,7 +16,7 @@ from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Offer
 from sim.viewer.contract.moment import Perceive, Seen
-from supervised.data.views import LabelSource
+from supervised.data.capture import LabelSource
 from supervised.language.caption_grammars import parse
 from supervised.metrics.grading import live_metrics
 from supervised.observation.percept_env import PerceptObservationEnv

@@ -23,8 +23,8 @@ from torch.nn import functional
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
+from supervised.data.capture import together
 from supervised.data.dataset import Dataset
-from supervised.data.views import together
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
 from supervised.vision.unet import UNet, padded

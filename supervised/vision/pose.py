@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
+from supervised.data.capture import together
 from supervised.data.dataset import Dataset
-from supervised.data.views import together
 from supervised.fit import Batch, Fit
 from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of
 

@@ -15,7 +15,7 @@ from scenes.console import stdout_console
 from scenes.data.perception_data import CHANCE, scene_views
 from scenes.schema import load_scene
 from sim.progress import reporting
-from supervised.data.views import CaptureSpec
+from supervised.data.capture import CaptureSpec
 
 TITLE = "A pole on a cart [bold] :smile:" + " and so on" * 20
 SCENE = f'title = "{TITLE}"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n'

@@ -18,7 +18,7 @@ from scenes.watching.scene_show import SceneShow
 from sim.storage.checkpoints import load_checkpoint
 from sim.viewer.contract.gesture import Gesture
 from supervised.catalog import PERCEPTIONS
-from supervised.data.views import CaptureSpec
+from supervised.data.capture import CaptureSpec
 from supervised.observation.percept_noise import NOISE
 
 #: Kind → world, what the vocabulary holds, what one blind percept scores at best, and a row of the breakdown.

@@ -11,9 +11,9 @@ from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
 from sim.walker.world import Walker
 from supervised.catalog import SIGHTS
+from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, SeveralLabelSources, label_source
-from supervised.data.views import CaptureSpec
 from supervised.language.caption_grammars import parse
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import grade

@@ -7,7 +7,7 @@ world.
 In: a `sim.protocols.WorldConfig`, a `CaptureSpec`, a policy. Out: `supervised.data.dataset.Dataset`.
 Does not know: models, agents, scenes, files.
 
-To add a family: a module with a class that satisfies `supervised.data.views.LabelSource`, and its line in
+To add a family: a module with a class that satisfies `supervised.data.capture.LabelSource`, and its line in
 `supervised.catalog.SIGHTS`; `tests/supervised/test_label_sources.py` checks it from then on.
 """
 
@@ -24,8 +24,8 @@ from sim.percept_kind import Kind
 from sim.protocols import Policy, WorldConfig
 from sim.records import Percept
 from supervised.catalog import SIGHTS
+from supervised.data.capture import CaptureSpec, LabelSource
 from supervised.data.dataset import Dataset, joined
-from supervised.data.views import CaptureSpec, LabelSource
 
 __all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
 

@@ -12,16 +12,16 @@ from sim.percept_kind import Kind
 from sim.percept_kinds import only
 from sim.protocols import Policy
 from sim.records import Percept
+from supervised.data.capture import CaptureSpec, watched
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec, watched
 from supervised.language.caption_grammars import STILLS
 
 WORLDS = 16  # rendered in turn
 
 
 class AtariLabels:
-    """Labelled images of one Atari game; see `supervised.data.views.LabelSource`."""
+    """Labelled images of one Atari game; see `supervised.data.capture.LabelSource`."""
 
     def __init__(self, config: Any) -> None:
         self._config = replace(config, truth=True)  # refuses games whose objects nobody knows

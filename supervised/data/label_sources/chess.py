@@ -15,13 +15,13 @@ from sim.percept_kinds import only
 from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
+from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec
 
 
 class ChessLabels:
-    """Labelled images of chess positions from seeded games; see `supervised.data.views.LabelSource`."""
+    """Labelled images of chess positions from seeded games; see `supervised.data.capture.LabelSource`."""
 
     def __init__(self, config: Any) -> None:
         self.name: str = config.name

@@ -20,16 +20,16 @@ from sim.walker.labelled_episodes import Batch, Filming, footage
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 from sim.walker.truth import KINDS
+from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset, joined
 from supervised.data.label_sources import NoLabelsError
-from supervised.data.views import CaptureSpec
 
 FRAMES = 32  # images of one episode at most
 HASTE = 4  # random play falls within some twenty steps: its images lie closer together, by this factor
 
 
 class WalkerLabels:
-    """Labelled images of one body; see `supervised.data.views.LabelSource`."""
+    """Labelled images of one body; see `supervised.data.capture.LabelSource`."""
 
     def __init__(self, config: Any) -> None:
         self._body: str = config.body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.catalog import make_worlds
-from supervised.data.views import StickyRandomPolicy, watched
+from supervised.data.capture import StickyRandomPolicy, watched
 
 
 def pong(seed):
