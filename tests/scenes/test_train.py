@@ -93,12 +93,8 @@ def metrics(run: Path) -> list[dict]:
 @pytest.mark.parametrize(
     ("scene", "every", "kills"),
     [
-        ("cartpole", 300, 2),
-        ("pong", 100, 1),
-        ("pong-pqn", 100, 1),
+        ("cartpole", 300, 1),  # one that learns from rollouts, and one that keeps a replay
         ("pong-dqn", 100, 1),
-        ("pong-seen", 100, 1),
-        ("walker", 100, 1),
         *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
     ],
 )
