@@ -250,7 +250,7 @@ def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
             return told
 
         worlds.step = noted
-        config = cls(network="small", num_steps=250, minibatch_size=32, life_loss_ends=wish)
+        config = cls(network="small", num_steps=400, minibatch_size=32, life_loss_ends=wish)
         agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
         rollout = collected(agent, worlds)
         ends[wish], games[wish] = rollout.terminated.numpy(), [e.score for e in rollout.episodes]

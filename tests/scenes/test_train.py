@@ -93,12 +93,8 @@ def metrics(run: Path) -> list[dict]:
 @pytest.mark.parametrize(
     ("scene", "every", "kills"),
     [
-        ("cartpole", 300, 2),
-        ("pong", 100, 1),
-        ("pong-pqn", 100, 1),
+        ("cartpole", 300, 1),  # one that learns from rollouts, and one that keeps a replay
         ("pong-dqn", 100, 1),
-        ("pong-seen", 100, 1),
-        ("walker", 100, 1),
         *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
     ],
 )
@@ -145,10 +141,10 @@ def test_checkpoints_come_when_asked_for_and_at_the_end(tmp_path):
 
 
 def test_a_target_return_ends_training_early(tmp_path):
-    changes = ["train.target_return=5", "train.env_steps=50_000"]
+    changes = ["train.target_return=5", "train.env_steps=20_000"]
     result = train(small(*changes), tmp_path / "r", device="cpu", say=quiet)
     assert result.stopped == "the last 100 episodes reached target_return 5"
-    assert result.env_steps < 25_000
+    assert result.env_steps < 15_000
     assert (tmp_path / "r" / "checkpoints" / str(result.env_steps)).is_dir()
     said = []
     again = train(small(*changes), tmp_path / "r", device="cpu", resume=True, say=said.append)
@@ -160,10 +156,11 @@ def test_a_target_return_ends_training_early(tmp_path):
 
 
 def test_scores_on_the_way_are_logged_and_change_nothing(tmp_path):
-    train(small(), tmp_path / "quiet", device="cpu", say=quiet)
-    train(small("train.evaluate_every=1920"), tmp_path / "scored", device="cpu", say=quiet)
+    train(small("train.env_steps=1280"), tmp_path / "quiet", device="cpu", say=quiet)
+    often = small("train.env_steps=1280", "train.evaluate_every=640")
+    train(often, tmp_path / "scored", device="cpu", say=quiet)
     scored = [row["env_steps"] for row in metrics(tmp_path / "scored") if "evaluation_return_mean" in row]
-    assert scored == [1920, 3840]
+    assert scored == [640, 1280]
     assert weights_hash(tmp_path / "scored") == weights_hash(tmp_path / "quiet")
 
 
