@@ -242,6 +242,7 @@ def make_scene(
         changes: as there.
         seed: as there.
     """
+    _check_values(raw, path)  # first: what is nested too deep cannot be copied
     raw = deepcopy(raw)
     for change in changes:
         _apply(raw, change)

@@ -12,10 +12,12 @@ def answer(capsys, *words):
 
 
 def refusal(capsys, *words):
-    """The one line with which a command ends that asks for what cannot be: exit 2, and nothing on stdout."""
+    """The remarks and, last, the one line of error of a command that asks for what cannot be: exit 2."""
     capsys.readouterr()  # what earlier commands said
     assert main([*map(str, words)]) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and "Traceback" not in captured.err
-    assert len(captured.err.splitlines()) == 1 and len(captured.err) < 2_100
+    *remarks, error = captured.err.splitlines()
+    assert error.startswith("playfield: ") and len(error) < 2_100
+    assert not any(line.startswith("playfield: ") for line in remarks)
     return captured.err

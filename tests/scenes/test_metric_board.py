@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from generative.data.collection import Collection
 
 from generative.diffusion.image_diffusion import Diffusion
 from scenes.build.samplers import own_options, sampler_config
@@ -27,6 +26,8 @@ from scenes.evaluation.samplers import (
 )
 from scenes.schema import load_scene
 from sim.records import Condition, SampleOptions, Samples
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 
 SCENE = """
 title = "Digits"
@@ -61,11 +62,25 @@ def judge(file):
     return SampleScorer("digits", fetch_examples(scene, recipe), "cpu")
 
 
+def numbers(values):
+    """A data set of vectors of one number (N, 1)."""
+    labels = LabelColumn(np.zeros(len(values), int), ("x",))
+    return Dataset(values=ArrayColumn(values, ("x",)), labels=labels, episodes=np.arange(len(values)))
+
+
 def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_nearer():
     vectors = np.array([[0.0], [2.0]], np.float32)  # of standard deviation 1
-    train = Collection(vectors, np.zeros(2, int), ("x",), np.arange(2), axes=("x",))
+    train = Dataset(
+        values=ArrayColumn(vectors, ("x",)),
+        labels=LabelColumn(np.zeros(2, int), ("x",)),
+        episodes=np.arange(2),
+    )
     farther = np.array([[3.0], [4.0], [5.0], [6.0]], np.float32)
-    held_out = replace(train.take([0, 0, 0, 0]), values=farther)
+    held_out = Dataset(
+        values=ArrayColumn(farther, ("x",)),
+        labels=LabelColumn(np.zeros(4, int), ("x",)),
+        episodes=np.arange(4),
+    )
     judge = SampleScorer("states/x", Examples(train, held_out, train.spec()), "cpu")
     nearest, words = judge.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
     assert nearest.ravel().tolist() == [2.0, 2.0, 2.0, 0.0]
@@ -123,7 +138,7 @@ def test_each_class_is_set_beside_real_ones_of_its_own(judge):
 def one_class(judge):
     """The same judge of zeros alone."""
     zeros = judge.examples.train.take(np.flatnonzero(judge.examples.train.labels == 0))
-    zeros = replace(zeros, label_names=("0",))
+    zeros = zeros.assign(labels=LabelColumn(np.zeros(len(zeros), np.int64), ("0",)))
     return SampleScorer("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
 
 

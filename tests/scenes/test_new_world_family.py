@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import gymnasium
 import numpy as np
 import pytest
-from generative.data.collection import Collection
 
 from scenes.data.families.family import Decoded, WorldFamily
 from scenes.data.families.table import FAMILIES, family_of
@@ -17,6 +16,8 @@ from scenes.watching.sampler_gallery import noted
 from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
 from sim.records import Condition, SampleOptions, Samples
 from supervised.catalog import SIGHTS
+from supervised.data.columns import ArrayColumn, LabelColumn
+from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, label_source
 
 STATES = np.array([[0, 0, 0.1, 0], [0, 0, 9, 0]], np.float32)
@@ -108,7 +109,11 @@ class Leaning:
 
 @pytest.mark.usefixtures("pole")
 def test_generated_examples_are_judged_drawn_and_begun_from():
-    data = Collection(STATES, np.zeros(2, np.int64), ("pole",), np.arange(2), axes=tuple("xvat"))
+    data = Dataset(
+        values=ArrayColumn(STATES, tuple("xvat")),
+        labels=LabelColumn(np.zeros(2, np.int64), ("pole",)),
+        episodes=np.arange(2),
+    )
     judge = SampleScorer("angles/long", Examples(data, data, data.spec()), "cpu")
     assert judge.reading == "decoded truth"
     assert judge.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]

@@ -35,12 +35,12 @@ def shows():
 def test_a_policys_memory_is_reset_where_an_episode_ended(tmp_path, shows):
     show = staged(tmp_path, 'use = "gym/CartPole-v1"')
     shows.append(show)
-    show._policy = StepCounter(show._worlds)
+    show.live_agent.policy = counter = StepCounter(show.worlds)
     show.start(0)
     ended = 0
     for _ in range(60):
         ended += len(show.step(None, drawn=False).episodes)
-    assert ended >= 2 and show._policy.checked == 61 * show.num_worlds
+    assert ended >= 2 and counter.checked == 61 * show.num_worlds
 
 
 def test_entropy_is_minus_the_sum_of_p_log_p():

@@ -75,7 +75,7 @@ def test_a_scene_is_made_or_refused_in_one_line_whatever_a_key_holds(key, value)
     except RequestError as error:
         assert len(str(error).splitlines()) == 1
     else:
-        assert make_scene(tomllib.loads(scene.toml()), PATH).raw == scene.raw
+        assert make_scene(tomllib.loads(scene.toml()), PATH).toml() == scene.toml()
 
 
 @QUICK

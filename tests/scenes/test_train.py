@@ -202,7 +202,12 @@ def test_a_number_that_is_not_finite_stops_keeps_what_was_good_and_says_how_to_a
 ):
     from agents.ppo import PPOLearner
 
-    monkeypatch.setattr(PPOLearner, "_learning_rate", lambda self, _: 1e-3 if self._updates < 3 else 1e38)
+    schedule = PPOLearner._schedule
+    monkeypatch.setattr(
+        PPOLearner,
+        "_schedule",
+        lambda self, share: schedule(self, share) | {"learning_rate": 1e-3 if self._updates < 3 else 1e38},
+    )
     command = ["train", "cartpole", "--run", str(tmp_path / "r"), "--device", "cpu"]
     assert main([*command, *sets(*CARTPOLE, "train.checkpoint_every=64")]) == 1
     said = capsys.readouterr().err.splitlines()[-1]

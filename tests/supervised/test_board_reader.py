@@ -1,6 +1,6 @@
 """The board reader: frames by hand, rectified boards, orientation, learning."""
 
-from __future__ import annotations
+from __future__ import itertools
 
 import chess
 import numpy as np
@@ -47,8 +47,10 @@ def boards(n, seed, variation):
     """Positions of seeded games in one style."""
     generator = np.random.default_rng(seed)
     taken = []
-    for game in range(-(-n // 8)):
-        taken += [picture(b, STYLE, generator, SIDE, variation) for b in positions(seed + game, 8)]
+    for game in itertools.count(seed):
+        taken += [picture(b, STYLE, generator, SIDE, variation) for b in positions(game, 8)]
+        if len(taken) >= n:
+            break
     rgb, truths = zip(*taken[:n], strict=True)
     return Dataset(values=np.stack(rgb), truths=tuple(truths), episodes=np.arange(n))
 
