@@ -70,17 +70,9 @@ def numbers(values):
 
 def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_nearer():
     vectors = np.array([[0.0], [2.0]], np.float32)  # of standard deviation 1
-    train = Dataset(
-        values=ArrayColumn(vectors, ("x",)),
-        labels=LabelColumn(np.zeros(2, int), ("x",)),
-        episodes=np.arange(2),
-    )
+    train = numbers(vectors)
     farther = np.array([[3.0], [4.0], [5.0], [6.0]], np.float32)
-    held_out = Dataset(
-        values=ArrayColumn(farther, ("x",)),
-        labels=LabelColumn(np.zeros(4, int), ("x",)),
-        episodes=np.arange(4),
-    )
+    held_out = numbers(farther)
     judge = SampleScorer("states/x", Examples(train, held_out, train.spec()), "cpu")
     nearest, words = judge.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
     assert nearest.ravel().tolist() == [2.0, 2.0, 2.0, 0.0]

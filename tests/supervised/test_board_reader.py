@@ -1,6 +1,6 @@
 """The board reader: frames by hand, rectified boards, orientation, learning."""
 
-from __future__ import itertools
+import itertools
 
 import chess
 import numpy as np
