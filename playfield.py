@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import gymnasium
     from stable_baselines3.common.vec_env import VecEnv
 
-    from scenes.library.opened_scene import OpenedScene as OpenedScene
+    from scenes.api.opened_scene import OpenedScene as OpenedScene
     from sim.errors import RequestError as RequestError
     from sim.errors import WorkError as WorkError
     from sim.progress import Reporter as Reporter
@@ -50,7 +50,7 @@ __all__ = [
 INTERRUPTED = 130
 #: Imported when first asked for: name → module.
 LAZY = {
-    "OpenedScene": "scenes.library.opened_scene",
+    "OpenedScene": "scenes.api.opened_scene",
     "Reporter": "sim.progress",
     "RequestError": "sim.errors",
     "Wait": "sim.progress",
@@ -81,7 +81,7 @@ def open(
     >>> scene.title, scene.scene.world.num_envs
     ('Pong', 4)
     """
-    from scenes.library.opened_scene import OpenedScene
+    from scenes.api.opened_scene import OpenedScene
 
     return OpenedScene(scene, changes, seed=seed, device=device)
 
@@ -148,7 +148,7 @@ def to_sb3(worlds: Worlds, *, clip_reward: bool = False) -> VecEnv:
     (2, (2, 4))
     """
     try:
-        from scenes.library.sb3_vec_env import to_sb3 as wrapped
+        from scenes.api.sb3_vec_env import to_sb3 as wrapped
     except ModuleNotFoundError as error:
         from sim.catalog import MissingPackageError, mend
 

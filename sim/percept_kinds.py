@@ -25,16 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.percept_kind import (
-    Kind,
-    Names,
-    PerceptFile,
-    PerceptKind,
-    Placement,
-    Rules,
-    field_of,
-    with_fields,
-)
+from sim.percept_kind import Kind, Names, PerceptFile, PerceptKind, Placement, Rules, field_of, with_fields
 from sim.plurals import number_of
 from sim.records import Array, Percept
 

@@ -35,14 +35,7 @@ from agents.policy import ActorCriticLearner
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.errors import RequestError
-from sim.fields import (
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    UnitInterval,
-    Validated,
-)
+from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.machine import check_memory
 from sim.protocols import Game
 from sim.records import Array, Budget, Decision, Episode, Progress, State

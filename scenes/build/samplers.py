@@ -14,12 +14,7 @@ from sim.catalog import load
 from sim.fields import construct
 from sim.protocols import SamplerConfig, SamplerModel, TextConditional
 from sim.records import SampleOptions
-from sim.storage.checkpoints import (
-    Card,
-    CheckpointError,
-    check_fits,
-    load_checkpoint,
-)
+from sim.storage.checkpoints import Card, CheckpointError, check_fits, load_checkpoint
 from supervised.data.dataset import Spec
 
 

@@ -1,5 +1,5 @@
-"""The command line: `main` parses, `verbs` do the work, `outcome` gives exit codes and errors as JSON.
+"""The command line: `options` of each verb, `main` parses them, `verbs` print what the work returns.
 
-Nothing heavy is imported before a verb needs it. `progress` draws bars on stderr, `doctor` says what a
-machine lacks.
+Nothing heavy is imported before a verb needs it. `outcome` gives exit codes and errors as JSON, `progress`
+draws bars on stderr, `doctor` says what a machine lacks.
 """

@@ -231,7 +231,7 @@ def evaluate(
     scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
 ) -> Answer:
     """Evaluate a scene's agent beside a random one, or its perception or samplers beside a baseline."""
-    from scenes.library.evaluate import evaluate as work
+    from scenes.api.evaluate import evaluate as work
 
     report = work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
     report.show()

@@ -17,10 +17,7 @@ from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import built, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
 from sim.protocols import Policy, SamplerConfig, SamplerModel
-from sim.storage.checkpoints import (
-    Card,
-    load_card,
-)
+from sim.storage.checkpoints import Card, load_card
 from supervised.data.dataset import Dataset, Spec
 from supervised.data.source_digest import versions
 from supervised.data.split import HASHED, SHUFFLED

@@ -13,7 +13,8 @@ from typing import get_args
 import pytest
 from command_line import refusal
 
-from scenes.cli.main import Verb, main
+from scenes.cli.main import main
+from scenes.cli.options import Verb
 
 DEEP = "[" * 5_000
 LONG = "x" * 5_000

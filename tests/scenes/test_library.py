@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import playfield
+from scenes.api.loaded import LoadedAgent
+from scenes.api.opened_scene import toml_value
 from scenes.cli.main import main
-from scenes.library.loaded import LoadedAgent
-from scenes.library.opened_scene import toml_value
 from scenes.schema import SceneError
 from sim.records import Decision
 from sim.storage.checkpoints import CheckpointError, load_checkpoint

@@ -14,7 +14,7 @@ from scenes.schema import Scene, SceneError, load_scene
 if TYPE_CHECKING:
     import gymnasium
 
-    from scenes.library.loaded import LoadedAgent, LoadedPerception, LoadedSampler
+    from scenes.api.loaded import LoadedAgent, LoadedPerception, LoadedSampler
     from scenes.training.session import Training
     from sim.vector import Worlds
 
@@ -114,10 +114,10 @@ class OpenedScene:
         Raises:
             CheckpointError: if the checkpoint is damaged or made for something else.
         """
+        from scenes.api.loaded import LoadedAgent
         from scenes.build.agents import build_policy, scene_agent
         from scenes.build.devices import chosen_device
         from scenes.data.agent_env import agent_env
-        from scenes.library.loaded import LoadedAgent
 
         config, agent = agent_env(self.scene, self.device), scene_agent(self.scene)
         place = chosen_device(self.device, agent)
@@ -138,9 +138,9 @@ class OpenedScene:
         Raises:
             CheckpointError: if the checkpoint is damaged or made for something else.
         """
+        from scenes.api.loaded import LoadedPerception
         from scenes.build.devices import chosen_device
         from scenes.build.perceptions import build_perception, scene_vocabulary
-        from scenes.library.loaded import LoadedPerception
 
         self._check_number("perception", number)
         classes = scene_vocabulary(self.scene, number)
@@ -158,10 +158,10 @@ class OpenedScene:
         Raises:
             CheckpointError: if the checkpoint is damaged or made for something else.
         """
+        from scenes.api.loaded import LoadedSampler
         from scenes.build.devices import chosen_device
         from scenes.build.samplers import own_options, sampler_config
         from scenes.data.sampler_data import build_sampler
-        from scenes.library.loaded import LoadedSampler
 
         self._check_number("sampler", number)
         options = own_options(sampler_config(self.scene, number))
@@ -210,7 +210,7 @@ class OpenedScene:
         >>> found["n"], found["metrics"]["return_mean"] > found["baseline"]["return_mean"]
         (2, True)
         """
-        from scenes.library.evaluate import evaluate
+        from scenes.api.evaluate import evaluate
 
         folder = None if checkpoint is None else Path(checkpoint)
         return evaluate(

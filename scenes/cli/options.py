@@ -1,0 +1,410 @@
+"""Options of each verb of the command line, as dataclasses that tyro parses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+from tyro.conf import Positional, Suppress, UseAppendAction, subcommand
+
+from scenes.cli.outcome import DONE, FAILED, INTERRUPTED
+from sim.errors import RequestError
+
+NO_DEFAULT = ("None", "False", "", "(required)")
+#: Defaults stand in the help as `[20]`, and only where there are any.
+arg = partial(tyro.conf.arg, help_behavior_hint=lambda value: f"[{value}]" * (value not in NO_DEFAULT))
+
+SceneName = Annotated[Positional[str], arg(metavar="SCENE", help="a shipped scene, or a scene file's path")]
+
+
+Overwrite = Annotated[bool, arg(help="replace files that are there already")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Options of every verb.
+
+    `idle` options have no effect: they are accepted, and not in the help. A `quick` verb shows no progress.
+    """
+
+    idle: ClassVar[tuple[str, ...]] = ()
+    quick: ClassVar[bool] = False
+
+    set: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="KEY.PATH=VALUE", help="change a key of the scene; repeatable"),
+    ] = ()
+    seed: Annotated[int | None, arg(help="instead of the scene's own", metavar="N")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], arg(help="where models run")] = "auto"
+    json: Annotated[bool, arg(help="end stdout with one line of JSON")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithoutScene(Common):
+    """Options of a verb without a scene, where ``--set``, ``--seed`` and ``--device`` have no effect."""
+
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
+    seed: Annotated[int | None, arg(metavar="N"), Suppress] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], Suppress] = "auto"
+
+    idle = ("set", "seed", "device")
+    quick = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class List(WithoutScene):
+    """List worlds, agents, perceptions, samplers and scenes, and which scenes ship with weights."""
+
+    what: Annotated[
+        Positional[str | None],
+        arg(metavar="[KIND]", help="worlds, agents, perceptions, samplers or scenes; none: all"),
+    ] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """The names, by kind."""
+        from scenes.cli import verbs
+
+        answer = verbs.list_all(self.what)
+        verbs.show_list(answer)
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(Common):
+    """Open the window and watch the scene's agent play."""
+
+    scene: SceneName
+    run: Annotated[Path | None, arg(help="follow a run's newest checkpoint as it lands", metavar="DIR")] = (
+        None
+    )
+    checkpoint: Annotated[
+        Path | None,
+        arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
+    ] = None
+    headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
+    frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
+    record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
+    overwrite: Overwrite = False
+
+    person: ClassVar[bool] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Frames, episodes and returns."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        answer, interrupted = verbs.watch(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            person=self.person,
+            run=self.run,
+            checkpoint=self.checkpoint,
+            headless=self.headless,
+            frames=self.frames,
+            record=self.record,
+            overwrite=self.overwrite,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Play(Watch):
+    """Open the window with yourself in control; M hands over to the agent."""
+
+    person: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Common):
+    """Train the scene's agent, perception or sampler, in a run folder that can be resumed."""
+
+    scene: SceneName
+    run: Annotated[Path | None, arg(help="the run folder [runs/SCENE-DATE-TIME]", metavar="DIR")] = None
+    steps: Annotated[int | None, arg(help="instead of the scene's budget", metavar="N")] = None
+    resume: Annotated[bool, arg(help="go on, exactly where --run or the newest run stopped")] = False
+    start_from: Annotated[Path | None, arg(name="from", help="start with a checkpoint", metavar="DIR")] = None
+    seeds: Annotated[int, arg(help="how many, each into RUN/seed-<n>", metavar="K")] = 1
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """The run and its figures."""
+        from scenes.cli import verbs
+
+        answer, interrupted = verbs.train(
+            self.scene,
+            self.set,
+            self.seed,
+            device=self.device,
+            run=self.run,
+            steps=self.steps,
+            resume=self.resume,
+            start_from=self.start_from,
+            seeds=self.seeds,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Common):
+    """Score the scene's agent, perception or samplers, beside a baseline."""
+
+    scene: SceneName
+    episodes: Annotated[int | None, arg(help="how many, from each seed [20]", metavar="N")] = None
+    seeds: Annotated[int, arg(help="how many seeds, --seed the first; each is a stratum", metavar="N")] = 1
+    checkpoint: Annotated[
+        Path | None,
+        arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
+    ] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Metrics, baseline and intervals."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        answer = verbs.evaluate(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            episodes=self.episodes,
+            seeds=self.seeds,
+            checkpoint=self.checkpoint,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Common):
+    """Compare runs: probability of improvement and score differences, with intervals."""
+
+    runs: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="RUN RUN …", help="run folders, or checkpoint folders")
+    ]
+    seed: Annotated[int | None, arg(help="of worlds and sampling, for all [0]", metavar="N")] = None
+    episodes: Annotated[int, arg(help="whole games of each", metavar="N")] = 20
+    across_protocols: Annotated[bool, arg(help="runs by different rules, too")] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """A row for every pair."""
+        from scenes.cli import verbs
+
+        answer = verbs.compare(
+            self.runs,
+            self.set,
+            self.seed,
+            device=self.device,
+            episodes=self.episodes,
+            across_protocols=self.across_protocols,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot(Common):
+    """Plot the learning curves of runs, by steps and by time, as PNG and CSV."""
+
+    runs: Annotated[
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN …", help="run folders; one that holds seed-<n> runs is one curve, their mean"),
+    ]
+    out: Annotated[
+        Path | None, arg(help="the picture; the table goes beside it [RUN.png]", metavar="FILE.png")
+    ] = None
+    metric: Annotated[
+        str | None, arg(help="by its name in metrics.jsonl [return_mean, or the loss]", metavar="NAME")
+    ] = None
+    x: Annotated[Literal["both", "steps", "time"], arg(help="the panels")] = "both"
+    overwrite: Annotated[bool, arg(help="replace --out where it exists")] = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Files, and a row a curve."""
+        from scenes.cli import verbs
+
+        if self.set:
+            raise RequestError("--set changes a key of a scene, and plot has none")
+        answer = verbs.plot(self.runs, out=self.out, metric=self.metric, x=self.x, overwrite=self.overwrite)
+        verbs.show_curves(answer)
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collect(Common):
+    """Record whole episodes as a Minari data set."""
+
+    scene: SceneName
+    out: Annotated[Path, arg(help="the data set's folder; a new one", metavar="DIR")]
+    episodes: Annotated[int | None, arg(help="how many [20, or as many as --steps takes]", metavar="N")] = (
+        None
+    )
+    steps: Annotated[int | None, arg(help="begin no other episode after so many", metavar="N")] = None
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    frames: Annotated[bool, arg(help="store the rendered picture, too")] = False
+    play: Annotated[bool, arg(help="open the window and record what you play")] = False
+    overwrite: Overwrite = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Episodes, steps and path."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        answer, interrupted = verbs.collect(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            out=self.out,
+            episodes=self.episodes,
+            steps=self.steps,
+            checkpoint=self.checkpoint,
+            frames=self.frames,
+            play=self.play,
+            overwrite=self.overwrite,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(Common):
+    """Measure speed on this machine, side by side with a named peer."""
+
+    set: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="KEY.PATH=VALUE"), Suppress] = ()
+    idle = ("set",)
+
+    names: Annotated[
+        Positional[tuple[str, ...]],
+        arg(metavar="[NAME …]", help="rows or families, such as ppo or walker; none: all quick rows"),
+    ] = ()
+    rounds: Annotated[int, arg(help="how often both sides run in turn", metavar="N")] = 5
+    seconds: Annotated[float | None, arg(help="of each side in each round [2; training 10]", metavar="S")] = (
+        None
+    )
+    threads: Annotated[int | None, arg(help="for each side [all processors]", metavar="N")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Rows, and the machine they were measured on."""
+        from scenes.bench.verb import bench
+
+        answer = bench(
+            self.names,
+            seed=self.seed or 0,
+            device=self.device,
+            rounds=self.rounds,
+            seconds=self.seconds,
+            threads=self.threads,
+        )
+        return answer, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceive(Common):
+    """Run the scene's perception on images, videos or frames of its world."""
+
+    scene: SceneName
+    input: Annotated[
+        Path | None,
+        arg(help="a picture, a video or a folder of them [frames of the scene's world]", metavar="FILE"),
+    ] = None
+    out: Annotated[
+        Path | None, arg(help="folder for images with their percepts [perceived]", metavar="DIR")
+    ] = None
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    overwrite: Overwrite = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Percepts and files."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        scene = load_scene(self.scene, self.set, self.seed)
+        answer, interrupted = verbs.perceive(
+            scene,
+            device=self.device,
+            source=self.input,
+            out=self.out,
+            checkpoint=self.checkpoint,
+            overwrite=self.overwrite,
+        )
+        if interrupted:
+            return answer, INTERRUPTED
+        return answer, FAILED if answer["failed"] else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Common):
+    """Draw samples from the scene's sampler into a gallery: images, videos and an HTML page."""
+
+    scene: SceneName
+    n: Annotated[int, arg(help="how many", metavar="N")] = 64
+    out: Annotated[Path | None, arg(help="the gallery's folder [gallery]", metavar="DIR")] = None
+    condition: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(metavar="KEY=VALUE", help="label, text, board, frame or mask; repeatable"),
+    ] = ()
+    steps: Annotated[int | None, arg(help="of denoising [the sampler's]", metavar="N")] = None
+    scheduler: Annotated[str | None, arg(help="by name [the sampler's]", metavar="NAME")] = None
+    guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+    overwrite: Overwrite = False
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Files and metrics."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        answer, interrupted = verbs.sample(
+            load_scene(self.scene, self.set, self.seed),
+            device=self.device,
+            out=self.out,
+            n=self.n,
+            conditions=self.condition,
+            steps=self.steps,
+            scheduler=self.scheduler,
+            guidance=self.guidance,
+            checkpoint=self.checkpoint,
+            overwrite=self.overwrite,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uci(Common):
+    """Serve the scene's chess agent as a UCI engine, on stdin and stdout."""
+
+    scene: SceneName
+    checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """Nothing: all was said by the protocol."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        verbs.uci(load_scene(self.scene, self.set, self.seed), device=self.device, checkpoint=self.checkpoint)
+        return {}, DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(WithoutScene):
+    """Check this installation: what is missing, and the command that installs it."""
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """All checks."""
+        from scenes.cli import verbs
+
+        answer = verbs.doctor()
+        verbs.show_checks(answer)
+        return answer, DONE
+
+
+Verb = (
+    Annotated[List, subcommand("list")]
+    | Annotated[Watch, subcommand("watch")]
+    | Annotated[Play, subcommand("play")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Compare, subcommand("compare")]
+    | Annotated[Plot, subcommand("plot")]
+    | Annotated[Perceive, subcommand("perceive")]
+    | Annotated[Sample, subcommand("sample")]
+    | Annotated[Collect, subcommand("collect")]
+    | Annotated[Bench, subcommand("bench")]
+    | Annotated[Uci, subcommand("uci")]
+    | Annotated[Doctor, subcommand("doctor")]
+)
