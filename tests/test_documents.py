@@ -83,14 +83,11 @@ def test_the_commands_in_a_document_name_scenes_and_keys_that_exist(document):
             continue
         changes = [after for word, after in zip(words, words[1:], strict=False) if word == "--set"]
         scene = load_scene(words[0], changes)
-        for i in range(len(scene.perception)):
-            perception_config(scene, i)
-        for i in range(len(scene.sampler)):
-            sampler_config(scene, i)
-        if scene.agent is not None:
-            scene_agent(scene)
-        if scene.world is not None:
-            scene_world(scene)
+        built = [perception_config(scene, i) for i in range(len(scene.perception))]
+        built += [sampler_config(scene, i) for i in range(len(scene.sampler))]
+        built += [scene_agent(scene)] if scene.agent is not None else []
+        built += [scene_world(scene)] if scene.world is not None else []
+        assert built, f"{verb} {' '.join(words)}: a scene of nothing"  # keys that are none were refused above
 
 
 def test_the_examples_in_docs_give_what_they_say():

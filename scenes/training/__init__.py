@@ -1,6 +1,7 @@
-"""Training sessions: `session` calls `learn`, saves, logs, scores and stops between two yields.
+"""Training sessions: begun in a run folder, iterated update by update, saved, logged, scored and stopped.
 
-`trainee` is the protocol of what is trained; `agents`, `perceptions` and `samplers` implement it. `resume`
-says what a resumed run may change, `seeds` trains several seeds into one folder, `metric_encoder` makes the
-encoder of the sample metrics.
+`session` begins a training and hands it out as an iterator; `loop` takes what `learn` yields and saves, logs,
+scores and stops in between. `trainee` is the protocol of what is trained; `agents`, `perceptions` and
+`samplers` implement it. `resume` says what a resumed run may change, `seeds` trains several seeds into one
+folder, `metric_encoder` makes the encoder of the sample metrics.
 """

@@ -17,7 +17,7 @@ from scenes.cli.main import main
 from scenes.cli.options import Verb
 
 DEEP = "[" * 5_000
-LONG = "x" * 5_000
+LONG = "y" * 5_000
 DIGITS = "9" * 100_000
 SCENE = 'title = "T"\n[world]\nuse = "gym/CartPole-v1"\n[agent]\nuse = "random"\n'
 DOTTED = ".".join("a" * 5_000)
@@ -73,7 +73,7 @@ def test_wrong_words_are_refused_in_one_line(capsys, words, told):
         ('agent.use="a\\u0000b"', "NUL character"),
         (f"{LONG}", "--set wants key.path=value"),
         (f"view.{LONG}=1", "unknown key"),
-        (f'world.use="gym/{LONG}"', "gym/xxx"),
+        (f'world.use="gym/{LONG}"', "gym/yyy"),
     ],
 )
 def test_hostile_values_are_refused_in_one_line(capsys, change, told):

@@ -153,7 +153,8 @@ def test_a_process_that_ignores_it_goes_on_doing_so():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with sigterm_as_ctrl_c():
-            signal.raise_signal(signal.SIGTERM)
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGTERM)  # would end the test if it were not ignored
     finally:
         signal.signal(signal.SIGTERM, before)
 
