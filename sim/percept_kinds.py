@@ -221,6 +221,30 @@ def _caption_words(percept: Percept, classes: Names) -> str:
     return _caption_text(percept)
 
 
+def _value_words(percept: Percept, classes: Names) -> str:
+    """``height 87.3 ± 3.2``, one after another; the spread is one standard deviation."""
+    values, stds = field_of(percept, "value"), field_of(percept, "std") or {}
+    return ", ".join(
+        f"{name} {value:.4g}" + (f" ± {stds[name]:.2g}" if name in stds else "")
+        for name, value in values.items()
+    )
+
+
+def _value_rules(percept: Percept, shape: tuple[int, int], names: Names) -> Rules:
+    values, stds = field_of(percept, "value"), field_of(percept, "std") or {}
+    yield list(values) == list(names), "every target has a value, in order"
+    yield bool(np.isfinite(list(values.values())).all()), "values are finite"
+    yield all(std > 0 for std in stds.values()), "standard deviations are above 0"
+
+
+def _value_entries(percept: Percept) -> dict[str, Any]:
+    """``value`` and ``std``: numbers of one target, tables by name of several."""
+    rows = {name: field_of(percept, name) for name in ("value", "std")}
+    return {
+        name: next(iter(row.values())) if len(row) == 1 else dict(row) for name, row in rows.items() if row
+    }
+
+
 #: Kind → what it is, in the order in which words follow one another: whole pictures first.
 PERCEPT_KINDS: dict[Kind, PerceptKind] = {
     "caption": PerceptKind(("caption",), _caption_words, text=_caption_text),
@@ -260,4 +284,5 @@ PERCEPT_KINDS: dict[Kind, PerceptKind] = {
         placed=_keypoint_placed,
         covers=("label",),
     ),
+    "value": PerceptKind(("value", "std"), _value_words, _value_rules, _value_entries),
 }

@@ -120,8 +120,9 @@ class LearnerConfig(Protocol):
         """A configuration with the same work a step in shorter updates, to estimate the training time."""
 
 
-#: Kinds of input of a perception: pictures (H, W, 3) uint8, strings, waveforms (samples,) float32, graphs.
-READS = ("rgb", "text", "sound", "graph")
+#: Kinds of input of a perception: pictures (H, W, 3) uint8, strings, waveforms (samples,) float32, graphs,
+#: table rows (D,) float32.
+READS = ("rgb", "text", "sound", "graph", "table")
 
 
 class Perception(Protocol):

@@ -1,4 +1,4 @@
-"""Catalogue of perception models, and of label sources for each family of worlds; see `sim.catalog`."""
+"""Catalogue of perception models, of label sources by family of worlds, of readers by kind of input."""
 
 PERCEPTIONS = {
     "board_reader": "supervised.vision.board_reader:BoardReader",
@@ -7,6 +7,7 @@ PERCEPTIONS = {
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
     "pose": "supervised.vision.pose:Pose",
+    "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
 }
 
@@ -14,4 +15,10 @@ SIGHTS = {
     "atari": "supervised.data.label_sources.atari:AtariLabels",
     "chess": "supervised.data.label_sources.chess:ChessLabels",
     "walker": "supervised.data.label_sources.walker:WalkerLabels",
+}
+
+#: Kind of input → reader of what a user gives, as in `supervised.data.readers`; pictures are read by scenes.
+READERS = {
+    "table": "supervised.data.readers:read_rows",
+    "text": "supervised.data.readers:read_lines",
 }

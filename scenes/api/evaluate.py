@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
+from scenes.data.task_data import has_task
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.storage.runs import seed_runs
@@ -49,7 +50,10 @@ def evaluate(
 
 def _graded(scene: Scene, device: str, checkpoint: Path | None, say: Callable[[str], None]) -> Report:
     """The scene's perception or samplers graded; of a training of several seeds, all of them."""
-    if trains_perception(scene):
+    work: Callable[..., Report]
+    if has_task(scene):
+        from scenes.evaluation.tasks import grade_task as work
+    elif trains_perception(scene):
         from scenes.evaluation.perceptions import grade_perception as work
     else:
         from scenes.evaluation.samplers import grade_samplers as work

@@ -295,12 +295,16 @@ class Bench(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Perceive(Common):
-    """Run the scene's perception on images, videos or frames of its world."""
+    """Run the scene's perception on images, videos, text, sound, molecules, or frames of its world."""
 
     scene: SceneName
     input: Annotated[
-        Path | None,
-        arg(help="a picture, a video or a folder of them [frames of the scene's world]", metavar="FILE"),
+        str | None,
+        arg(
+            help="a picture, a video or a folder of them; or a text, a table row, their file, - for stdin, "
+            "a sound, a molecule, as the model reads [frames of the world, or test examples]",
+            metavar="INPUT",
+        ),
     ] = None
     out: Annotated[
         Path | None, arg(help="folder for images with their percepts [perceived]", metavar="DIR")

@@ -242,14 +242,14 @@ def perceive(
     scene: Scene,
     *,
     device: str,
-    source: Path | None,
+    source: str | None,
     out: Path | None,
     checkpoint: Path | None,
     overwrite: bool,
 ) -> tuple[Answer, bool]:
-    """Run a perception on images; the second value tells whether Ctrl-C ended it."""
-    from scenes.perceiving.command import PerceiveRequest
+    """Run a perception on images or other inputs; the second value tells whether Ctrl-C ended it."""
     from scenes.perceiving.command import perceive as work
+    from scenes.perceiving.request import PerceiveRequest
 
     request = PerceiveRequest(source, out, checkpoint, overwrite)
     report = work(scene, request, device=device, say=say, tell=show)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,9 +16,11 @@ from scenes.build.perceptions import (
     scene_vocabulary,
     told_by,
 )
-from scenes.data.images import Failed, PictureError, picture_files, read_pictures
+from scenes.data.images import Failed, PictureError, read_pictures
 from scenes.data.perception_data import scene_player, scene_views
+from scenes.data.task_data import has_task
 from scenes.interruption import FAULTS, interruption, told
+from scenes.perceiving.request import FOLDER, FRAMES, NAMED, PROMISE, PerceiveRequest, as_json
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.catalog import mend
@@ -30,60 +30,12 @@ from sim.plurals import number_of
 from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
-from sim.storage.files import SaveError, new_folder, reason, write_whole
+from sim.storage.files import SaveError, reason, write_whole
 from sim.viewer.contract.moment import Seen
 from supervised.data.capture import HELD_OUT, CaptureSpec
 
-FRAMES = 10  # of the scene's world, where no input is given
 EVERY = 97  # steps between two frames
 SHOWN_ACROSS = 640  # pixels; smaller images are enlarged by whole factors, so that labels can be read
-FOLDER = Path("perceived")  # default output folder
-NAMED = 10  # unreadable images that are listed; those beyond are only counted
-PROMISE = "stopping after this image: finished files are kept"
-
-
-@dataclass(frozen=True)
-class PerceiveRequest:
-    """Request for percepts of images.
-
-    Attributes:
-        source: an image, a video or a folder of them; None for frames of the scene's world.
-        out: output folder, made if there is none; None for a new one.
-        checkpoint: instead of the scene's own.
-        overwrite: replace files that are there.
-    """
-
-    source: Path | None = None
-    out: Path | None = None
-    checkpoint: Path | None = None
-    overwrite: bool = False
-
-    def check(self, scene: Scene) -> None:
-        """Check that the source exists, and that nothing in the output folder would be overwritten.
-
-        Raises:
-            SceneError, PictureError: naming the file.
-        """
-        if self.source is None:
-            names = {f"{scene.name}-{number}" for number in range(FRAMES)}
-        else:
-            names = {file.name for file in picture_files(self.source)}
-        if self.out is None:
-            return
-        if self.out.exists() and not self.out.is_dir():
-            raise SceneError(f"{self.out} is a file: name a folder with --out")
-        if self.out.is_dir() and not self.overwrite:
-            for file in sorted(self.out.iterdir()):
-                found = written_name(file.name)
-                if found and {found[1], found[1] + (found[2] or "")} & names:
-                    raise SceneError(
-                        f"--out {self.out}: {file} would be overwritten; name another folder, "
-                        "or add --overwrite"
-                    )
-
-    def folder(self) -> AbstractContextManager[Path]:
-        """Output folder: `out`, or the next free name."""
-        return new_folder(FOLDER) if self.out is None else nullcontext(self.out)
 
 
 @dataclass
@@ -166,6 +118,10 @@ def perceive(
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
         raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
+    if has_task(scene):
+        from scenes.perceiving.tasks import perceive_task
+
+        return perceive_task(scene, wish, device=device, say=say, tell=tell)
     wish.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()
@@ -178,7 +134,8 @@ def perceive(
         failed.append((name, error))
 
     shown = partial(Seen, scene.perception[0].use, classes=classes, edges=bones)
-    shots = inputs(scene, wish.source, fail)
+    source = None if wish.source is None else Path(wish.source)
+    shots = inputs(scene, source, fail)
     with wish.folder() as out, interruption(PROMISE) as interrupted:
         if wish.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
@@ -190,7 +147,7 @@ def perceive(
             if interrupted():
                 looked.interrupted = True
                 break
-    if failed and not looked.percepts and wish.source is not None and not wish.source.is_dir():
+    if failed and not looked.percepts and source is not None and not source.is_dir():
         raise failed[0][1]
     summary = _sum_up(looked, getattr(config, "most", None), say)
     return Report(looked.answer(), [summary], looked.interrupted)
@@ -244,14 +201,6 @@ def seen(
         yield name, rgb, percept
 
 
-def as_json(source: str, percept: Percept) -> dict[str, Any]:
-    """A percept as JSON: only fields that apply, without mask and depth, which are files."""
-    row: dict[str, Any] = {"source": source, "origin": percept.origin}
-    for kind in kinds_in(percept):
-        row |= PERCEPT_KINDS[kind].as_json(percept)
-    return row
-
-
 def written(percept: Percept, stem: Path) -> dict[str, str]:
     """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by kind."""
     kept: dict[str, str] = {}
@@ -260,12 +209,6 @@ def written(percept: Percept, stem: Path) -> dict[str, str]:
         if file is not None:
             kept[kind] = str(write_whole(Path(f"{stem}.{file.suffix}"), file.writer(percept)))
     return kept
-
-
-def written_name(name: str) -> re.Match[str] | None:
-    """A file's name as `Looked.keep` gives it: the picture's, the number in a video, and what is kept."""
-    suffixes = ["seen.png", *(kind.file.suffix for kind in PERCEPT_KINDS.values() if kind.file)]
-    return re.fullmatch(rf"(.+?)(-\d+)?\.({'|'.join(map(re.escape, suffixes))})", name)
 
 
 def file_name(source: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,17 @@ from scenes.build.perceptions import (
 )
 from scenes.data.perception_data import scene_player, scene_views
 from scenes.schema import Perception, Scene
+from scenes.training.fitted_trainee import FittedTrainee
 from sim.protocols import PerceptionConfig
-from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card, make_card
 from supervised.data.capture import HELD_OUT, CaptureSpec
-from supervised.fit import Fit, fits_exactly
+from supervised.fit import Fit
 
 VALIDATION_SHARE = 10  # training images for each held-out one
 
 
-class PerceptionTrainee:
+class PerceptionTrainee(FittedTrainee):
     """The scene's first perception as a `Trainee`: learns from labelled frames of its worlds."""
-
-    unit = "updates"
-    learning_rate_key = "perception.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
         """Build the model; labelled images are collected when learning begins.
@@ -40,17 +36,14 @@ class PerceptionTrainee:
         Raises:
             SceneError, FieldError, CheckpointError: if the request is wrong.
         """
-        self._scene, self._device = scene, chosen_device(device)
-        self.resumes_exactly = fits_exactly(self._device)
         self._config = perception_config(scene)
-        self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
+        super().__init__(scene, chosen_device(device), getattr(self._config, "learning_rate", None))
         self._classes = scene_vocabulary(scene)
         self.model = self._config.build(self._classes, seed=scene.seed, device=self._device)
         if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint
             load_perception(self.model, scene.perception[0], self._classes, start_from)
 
-    @cached_property
-    def _fit(self) -> Fit:
+    def _make_fit(self) -> Fit:
         count, seed = self._config.views, self._scene.seed
         kind = told_by(self._config)
         player = scene_player(self._scene)
@@ -62,40 +55,9 @@ class PerceptionTrainee:
         fit: Fit = self.model.fit(*views, seed=seed)
         return fit
 
-    @property
-    def scene(self) -> Scene:
-        """See `Trainee`."""
-        return self._scene
-
-    def learn(self, budget: Budget) -> Iterator[Progress]:
-        """See `Trainee`."""
-        return self._fit.learn(budget)
-
-    def state(self) -> State:
-        """See `Trainee`; the images are not part of it, as the same seed gives the same ones."""
-        return self._fit.state()
-
-    def restore(self, state: State) -> None:
-        """See `Trainee`."""
-        self._fit.restore(state)
-
-    def weights(self) -> dict[str, Array]:
-        """See `Trainee`."""
-        return self._fit.weights()
-
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
         return perception_card(self._scene, self._config, self._classes, trained, scores)
-
-    def evaluate(self) -> dict[str, float]:
-        """See `Trainee`: loss and metrics on held-out images."""
-        return self._fit.validate()
-
-    def estimated_rate(self, budget: Budget) -> None:
-        """See `Trainee`: None, as fits are short."""
-
-    def close(self) -> None:
-        """See `Trainee`."""
 
 
 def perception_card(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from scenes.build.devices import chosen_device
 from scenes.build.samplers import built, load_sampler, same_data, sampler_config
 from scenes.data.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
 from scenes.schema import Sampler, Scene
+from scenes.training.fitted_trainee import FittedTrainee
 from sim.protocols import Distillable, SamplerConfig
-from sim.records import Array, Budget, Progress, State
+from sim.records import State
 from sim.storage.checkpoints import (
     PLAIN,
     Card,
@@ -26,15 +26,14 @@ from sim.storage.checkpoints import (
 )
 from supervised.data.dataset import Spec
 from supervised.data.split import SHUFFLED
-from supervised.fit import Fit, fits_exactly
+from supervised.fit import Fit
 
 TEACHER = "diffusion"  # key of a distilled sampler: its teacher's checkpoint
 
 
-class SamplerTrainee:
+class SamplerTrainee(FittedTrainee):
     """The scene's first sampler as a `Trainee`: learns from its data set."""
 
-    unit = "updates"
     learning_rate_key = "sampler.0.learning_rate"
 
     def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
@@ -43,10 +42,8 @@ class SamplerTrainee:
         Raises:
             SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
         """
-        self._scene, self._device = scene, chosen_device(device)
-        self.resumes_exactly = fits_exactly(self._device)
         self._config = sampler_config(scene)
-        self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
+        super().__init__(scene, chosen_device(device), getattr(self._config, "learning_rate", None))
         self._examples = fetch_examples(scene, self._recipe(start_from))
         self.model = built(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Distillable):
@@ -96,20 +93,10 @@ class SamplerTrainee:
             )
         self.model.load_weights(other.weights())
 
-    @cached_property
-    def _fit(self) -> Fit:
+    def _make_fit(self) -> Fit:
         examples = self._examples
         fit: Fit = self.model.fit(examples.train, examples.validation, seed=self._scene.seed)
         return fit
-
-    @property
-    def scene(self) -> Scene:
-        """See `Trainee`."""
-        return self._scene
-
-    def learn(self, budget: Budget) -> Iterator[Progress]:
-        """See `Trainee`."""
-        return self._fit.learn(budget)
 
     def state(self) -> State:
         """See `Trainee`; the examples are not part of it, as the same request gives the same ones."""
@@ -125,10 +112,6 @@ class SamplerTrainee:
             self._examples = fetch_examples(self._scene, kept)
         self._fit.restore(state)
 
-    def weights(self) -> dict[str, Array]:
-        """See `Trainee`."""
-        return self._fit.weights()
-
     @property
     def layout(self) -> Layout:
         """File layout of the checkpoint: the model's own, or the default."""
@@ -138,16 +121,6 @@ class SamplerTrainee:
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
         return sampler_card(self._scene, self._config, self._examples, trained, scores)
-
-    def evaluate(self) -> dict[str, float]:
-        """See `Trainee`: loss and metrics on held-out examples."""
-        return self._fit.validate()
-
-    def estimated_rate(self, budget: Budget) -> None:
-        """See `Trainee`: None, as fits are short."""
-
-    def close(self) -> None:
-        """See `Trainee`."""
 
 
 def sampler_card(

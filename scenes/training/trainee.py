@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
+from scenes.data.task_data import has_task
 from scenes.schema import Scene
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card
@@ -62,6 +63,10 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
     Raises:
         SceneError, CheckpointError: if the request is wrong.
     """
+    if has_task(scene):
+        from scenes.training.tasks import TaskTrainee
+
+        return TaskTrainee(scene, device, start_from)
     if trains_perception(scene):
         from scenes.training.perceptions import PerceptionTrainee
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from scenes.data.task_data import has_task
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
 from scenes.watching.scene_show import MOST_WORLDS, SceneShow
 from sim.storage.runs import numbered
@@ -21,7 +22,7 @@ def show_of(
     attended: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Show:
-    """Make the show of a scene: its world with its agent, or its sampler's gallery if it has no world.
+    """Make the show of a scene: its world with its agent, its task's examples, or its sampler's gallery.
 
     Args:
         scene: with a world or a sampler.
@@ -34,6 +35,10 @@ def show_of(
     Raises:
         SceneError, CheckpointError: if there is nothing to watch, or it does not fit.
     """
+    if has_task(scene):
+        from scenes.watching.examples_show import ExamplesShow
+
+        return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
     if scene.world is not None or not scene.sampler:
         worlds = MOST_WORLDS if attended else 1
         return SceneShow(

@@ -11,6 +11,7 @@ from supervised.metrics.detection import BOXES
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.pixels import DEPTH, MASK
 from supervised.metrics.pose import KEYPOINTS
+from supervised.metrics.regression import VALUE
 
 METRICS: dict[Kind, PerceptMetrics] = {
     "boxes": BOXES,
@@ -20,4 +21,5 @@ METRICS: dict[Kind, PerceptMetrics] = {
     "label": LABEL,
     "fen": FEN,
     "caption": CAPTION,
+    "value": VALUE,
 }

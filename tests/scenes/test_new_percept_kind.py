@@ -6,7 +6,8 @@ import numpy as np
 import pygame
 import pytest
 
-from scenes.perceiving.command import as_json, written, written_name
+from scenes.perceiving.command import written
+from scenes.perceiving.request import as_json, written_name
 from sim.conformance import ConformanceError, check_perception
 from sim.percept_kind import PerceptFile, PerceptKind
 from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in, only

@@ -21,6 +21,7 @@ class Offer(Enum):
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
+    EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
     GALLERY = "gallery"  # choose among samples: moments have a `sheet`, and no world
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture

@@ -115,6 +115,9 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         found[layout.SEES] = Need(height_of(least), height_of(rows), height_of(rows), view.perceives)
     else:
         del found[layout.SEES]
+    if "examples" in facts.abilities:
+        kept = {layout.HEADING, layout.SEES, layout.LEARNING}
+        return {number: need for number, need in found.items() if number in kept}
     if view.moment is not None and not np.isfinite(view.value).any():
         found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
         if view.lines:  # read-outs of the world need the room more than a panel without values

@@ -1,0 +1,75 @@
+"""The task of a scene without a world: its configuration, model and data; see `supervised.task`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from scenes.build.perceptions import load_perception, perception_config
+from scenes.schema import Scene
+from sim.errors import RequestError
+from sim.storage.checkpoints import Card, load_card
+from supervised.data.sources.splits import Splits
+from supervised.task import TaskConfig, TaskModel, is_task
+
+
+def has_task(scene: Scene) -> bool:
+    """Whether the scene's first perception brings its own data."""
+    return bool(scene.perception) and is_task(perception_config(scene))
+
+
+def task_config(scene: Scene) -> TaskConfig:
+    """Configuration of the scene's task, which `has_task` has found."""
+    return cast(TaskConfig, perception_config(scene))
+
+
+def task_splits(scene: Scene, config: TaskConfig) -> Splits:
+    """The data of a scene's task; read once for each request.
+
+    Raises:
+        DataError, MissingPackageError: see `supervised.task.TaskConfig.splits`.
+    """
+    hashable: Any = config  # a frozen dataclass
+    return _splits(hashable, data_path(scene, config.data), scene.seed)
+
+
+@lru_cache(maxsize=4)
+def _splits(config: Any, path: Path | None, seed: int) -> Splits:
+    splits: Splits = config.splits(path, seed=seed)
+    return splits
+
+
+def data_path(scene: Scene, data: str) -> Path | None:
+    """The path that `data` means: beside the scene's file or in the current folder; None for a name.
+
+    What has a slash or an ending is a path.
+
+    Raises:
+        RequestError: if there is no such file.
+    """
+    if "/" not in data and "\\" not in data and not Path(data).suffix:
+        return None
+    for path in (scene.resolve(data), Path(data)):
+        if path.exists():
+            return path.resolve()
+    raise RequestError(f"{scene.source.name}, data: there is no file or folder {data}")
+
+
+def build_task(
+    scene: Scene, config: TaskConfig, device: str, checkpoint: Path | None = None
+) -> tuple[TaskModel, Card | None]:
+    """The model of a scene's task with the weights of its checkpoint; without one, the data name its classes.
+
+    Raises:
+        CheckpointError: if the checkpoint is damaged or made for something else.
+    """
+    table = scene.perception[0]
+    if checkpoint is None and table.checkpoint:
+        checkpoint = scene.resolve(table.checkpoint)
+    if checkpoint is None:
+        classes = task_splits(scene, config).classes
+        return config.build(classes, seed=scene.seed, device=device), None
+    classes = tuple(load_card(checkpoint).get("classes", ()))
+    model = config.build(classes, seed=scene.seed, device=device)
+    return model, load_perception(model, table, classes, checkpoint)

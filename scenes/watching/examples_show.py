@@ -1,0 +1,144 @@
+"""Show of a task: its test examples one by one with what the model says, or the model while it learns.
+
+A step of the show is the next example, or the next picture of a demonstration, so that the window's pause,
+arrows, timeline and recording work as they do for a world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from scenes.build.devices import chosen_device
+from scenes.data.task_data import build_task, task_config, task_splits
+from scenes.schema import Scene
+from scenes.watching.labels import in_words
+from sim.percept_kinds import in_words as in_percept
+from sim.records import Array, Percept
+from sim.storage.runs import numbered
+from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.moment import Moment, Readout
+from supervised.figure import SIZE, rasterized
+from supervised.task import Demonstrates, Frame
+
+RATE = 0.5  # examples a second: time to read one
+LIVE_RATE = 8.0  # pictures a second of a demonstration
+SMALLEST = 320  # pixels; a narrower room gets a picture that is shrunk
+_NOTHING = np.zeros(1)
+
+
+class ExamplesShow:
+    """Show of a task. Satisfies `sim.viewer.contract.show.Show` and `Interactive`."""
+
+    action_names: tuple[str, ...] = ()
+    action_labels: tuple[str, ...] = ()
+    action_limit = 1.0
+    num_worlds = 1
+    waits = False
+
+    def __init__(
+        self, scene: Scene, *, device: str, checkpoint: Path | None = None, run: Path | None = None
+    ) -> None:
+        """Build the model and read the data.
+
+        Args:
+            scene: whose first perception is a task.
+            device: ``auto``, ``cpu`` or ``cuda``.
+            checkpoint: instead of the scene's own.
+            run: whose newest checkpoint is shown instead.
+
+        Raises:
+            CheckpointError, DataError, MissingPackageError: if the request is wrong.
+        """
+        self._config = task_config(scene)
+        self._splits = task_splits(scene, self._config)
+        saved = numbered(run / "checkpoints") if run is not None else []
+        newest = checkpoint or (saved[-1] if saved else None)
+        self._model, card = build_task(scene, self._config, chosen_device(device), newest)
+        self._scene, self._name = scene, scene.perception[0].use
+        self.title, self.agent = scene.title, self._name
+        self.training = in_words(card["trained"]) if card else "untrained"
+        self.protocol = f"{self._splits.source.name} · split by {self._splits.unit}"
+        self._live = isinstance(self._config, Demonstrates)
+        self.offers = frozenset({Offer.EXAMPLES})
+        self.steps_per_second = LIVE_RATE if self._live else RATE
+        self._size = SIZE
+        self._frames: Iterator[Frame] = iter(())
+        self._shown: Frame | None = None
+        self._rgb: Array = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+        self._length = 0
+
+    def start(self, seed: int | None) -> Moment:
+        """Begin with the first example; see `sim.viewer.contract.show.Show`."""
+        self._frames = self._demonstration(seed) if self._live else self._examples(seed)
+        self._length = 0
+        return self._next(drawn=True)
+
+    def step(self, person: int | None, *, drawn: bool = True) -> Moment:
+        """Go on to the next example; see `sim.viewer.contract.show.Show`."""
+        self._length += 1
+        return self._next(drawn=drawn)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def touch(self, gesture: Gesture) -> Answer:
+        """Draw anew where the room for the picture has changed; see `Interactive`."""
+        if gesture.kind != "resize":
+            return Answer()
+        width = max(SMALLEST, int(gesture.x))
+        size = width, max(SMALLEST * 3 // 4, int(gesture.y))
+        if size == self._size:
+            return Answer()
+        self._size = size
+        return Answer(redraw=self._shown is not None)
+
+    def look(self) -> Moment:
+        """The present example, drawn again."""
+        assert self._shown is not None
+        self._rgb = rasterized(self._shown.draw, self._size)
+        return self._moment()
+
+    def _next(self, *, drawn: bool) -> Moment:
+        found = next(self._frames, None)
+        if found is None:  # of a demonstration that ends: from the beginning
+            self._frames = self._demonstration(None)
+            found = next(self._frames)
+        self._shown = found
+        return self.look() if drawn else self._moment()
+
+    def _moment(self) -> Moment:
+        assert self._shown is not None
+        return Moment(
+            pictures=(self._rgb,),
+            reward=_NOTHING,
+            score=_NOTHING,
+            length=np.array([self._length]),
+            readouts=self._shown.readouts,
+            caption=self._shown.caption,
+        )
+
+    def _examples(self, seed: int | None) -> Iterator[Frame]:
+        """Test examples in an order drawn from `seed`, again and again."""
+        test = self._splits.test
+        order = np.random.default_rng(seed).permutation(len(test))
+        while True:
+            for row in order:
+                value, truth = test.values[row], test.truths[row]
+                percept = self._model.perceive([value])[0]
+                draw = partial(self._model.draw, value=value, percept=percept, truth=truth)
+                yield Frame(draw, readouts=self._read(percept, truth))
+
+    def _read(self, percept: Percept, truth: Percept) -> tuple[Readout, ...]:
+        """What the model says, how sure it is, what is right, and the metrics of this example."""
+        said, right = (in_percept(one, self._splits.classes, in_full=True) for one in (percept, truth))
+        live = self._config.metrics.live
+        scores = live(percept, truth, None) if live is not None else ()
+        return (Readout("model", said), Readout("truth", right), *scores)
+
+    def _demonstration(self, seed: int | None) -> Iterator[Frame]:
+        assert isinstance(self._config, Demonstrates)
+        return self._config.demonstrate(self._splits, seed=self._scene.seed if seed is None else seed)

@@ -1,0 +1,110 @@
+"""Interfaces of supervised tasks: perceptions that bring a data set of their own and look at no world.
+
+A scene without a world trains, grades, runs and shows such a perception; `is_task` tells which those are.
+Everything that differs between tasks is in their own files: data (`supervised.data.sources`), model, metrics,
+baselines, and how an example is drawn.
+
+To add one: a loader in `supervised.data.sources`, a model in its room with a line in `supervised.catalog`, a
+scene file. `tests/supervised/test_tasks.py` checks every one of them from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+from sim.percept_kind import Kind
+from sim.protocols import PerceptionModel
+from sim.records import Percept
+from sim.viewer.contract.moment import Readout
+from supervised.data.dataset import Dataset
+from supervised.data.sources.splits import Splits
+from supervised.metrics.percept_metrics import PerceptMetrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Gives a percept for each of N inputs.
+Perceive: TypeAlias = Callable[[Sequence[Any]], list[Percept]]
+
+
+@runtime_checkable
+class TaskConfig(Protocol):
+    """A catalogue entry for perceptions with data of their own: a dataclass whose fields are scene keys.
+
+    Attributes:
+        reads: the kind of an input, one of `sim.protocols.READS`.
+        tells: the kind of percept that it predicts.
+        metrics: that it is graded by, in the place of `supervised.metrics.kinds.METRICS` of that kind.
+    """
+
+    reads: ClassVar[str]
+    tells: ClassVar[Kind]
+    metrics: ClassVar[PerceptMetrics]
+
+    @property
+    def data(self) -> str:
+        """The data: a name that the task knows, or the path of a user's own file or folder."""
+
+    def splits(self, path: Path | None, *, seed: int) -> Splits:
+        """The task's data, split; the same at every call with the same arguments.
+
+        Args:
+            path: of `data` where that is a file or folder; None where it is a name.
+            seed: of whatever is drawn at random, such as the split.
+
+        Raises:
+            DataError: naming what is wrong with a user's own data, and where.
+            MissingPackageError: if the data lie in a package that is not installed; it names the line that
+                installs it.
+        """
+
+    def build(self, classes: Sequence[str], *, seed: int, device: str) -> TaskModel:
+        """An untrained model for these classes."""
+
+    def baselines(self, train: Dataset, *, seed: int) -> Mapping[str, Perceive]:
+        """Simple models fitted to the training data, by name, the one to beat first."""
+
+
+class TaskModel(PerceptionModel, Protocol):
+    """A trainable model of a task. Its weights hold all that it needs: scales and vocabulary too."""
+
+    def draw(self, figure: Figure, value: Any, percept: Percept, truth: Percept | None) -> None:
+        """Draw one input with what the model says of it, and why; see `supervised.figure`.
+
+        Args:
+            figure: empty, in the theme's colours.
+            value: an input of `perceive`.
+            percept: what `perceive` gave for it.
+            truth: what is right; None where nobody knows.
+        """
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a demonstration.
+
+    Attributes:
+        draw: draws it on an empty figure.
+        caption: a line below it.
+        readouts: figures beside it.
+    """
+
+    draw: Callable[[Figure], None]
+    caption: str = ""
+    readouts: tuple[Readout, ...] = ()
+
+
+@runtime_checkable
+class Demonstrates(Protocol):
+    """A task whose model is watched while it learns, instead of example by example."""
+
+    def demonstrate(self, splits: Splits, *, seed: int) -> Iterator[Frame]:
+        """Pictures of the model at work, one a step; endless or not."""
+
+
+def is_task(config: Any) -> bool:
+    """Whether a perception's configuration is that of a task."""
+    return hasattr(config, "splits") and hasattr(config, "baselines")
