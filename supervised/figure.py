@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS = 100  # an inch
-SIZE = (960, 720)  # pixels, where nobody asks for another size
+SIZE = (800, 600)  # pixels, where nobody asks for another size
 #: The palette of `sim.viewer.draw.theme`, which needs pygame.
 GROUND, PANEL, LINE, TEXT, MUTED = "#111418", "#1a1e24", "#424a56", "#e8ebef", "#a3acb8"
 ACCENT, POSITIVE, NEGATIVE = "#e69f00", "#009e73", "#d55e00"

@@ -397,6 +397,21 @@ class Doctor(WithoutScene):
         return answer, DONE
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lecture(WithoutScene):
+    """List the systems of an introductory lecture in its order, and walk through them in the window."""
+
+    window: Annotated[
+        bool, arg(help="open the walk in the window where there is a display, after the list")
+    ] = True
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """One row a system."""
+        from scenes.cli import verbs
+
+        return verbs.lecture(window=self.window and not self.json), DONE
+
+
 Verb = (
     Annotated[List, subcommand("list")]
     | Annotated[Watch, subcommand("watch")]
@@ -410,5 +425,6 @@ Verb = (
     | Annotated[Collect, subcommand("collect")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Uci, subcommand("uci")]
+    | Annotated[Lecture, subcommand("lecture")]
     | Annotated[Doctor, subcommand("doctor")]
 )

@@ -350,6 +350,50 @@ def show_list(answer: Answer) -> None:
         console.print()
 
 
+def lecture(*, window: bool) -> Answer:
+    """List the lecture's systems; with `window`, open the first where there is a display: Tab walks on."""
+    from scenes.lecture import lecture_rows
+
+    answer: Answer = {"rows": lecture_rows()}
+    show_lecture(answer)
+    if window and has_display():
+        first = load_scene(answer["rows"][0]["scene"])
+        watch(
+            first,
+            device="auto",
+            person=False,
+            run=None,
+            headless=False,
+            frames=None,
+            record=None,
+            overwrite=False,
+        )
+    elif window:
+        say("there is no display for the walk: playfield watch SCENE records one system to a video")
+    return answer
+
+
+def show_lecture(answer: Answer) -> None:
+    """Print the systems by part of the lecture."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("system", "scene", "figure"):
+        table.add_column(heading)
+    for heading in ("trained", "baseline"):
+        table.add_column(heading, justify="right")
+    part = None
+    for row in answer["rows"]:
+        if row["part"] != part:
+            part = row["part"]
+            table.add_section()
+            table.add_row(part, style="bold")
+        figures = ["–" if row[key] is None else f"{row[key]:,.4g}" for key in ("value", "baseline")]
+        table.add_row(f"  {row['system']}", row["scene"], row["figure"] or "", *figures)
+    stdout_console().print(table)
+    show("see one: playfield watch SCENE; score it: playfield evaluate SCENE")
+
+
 def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
     """Run a scene's chess agent as a UCI engine."""
     try:

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from scenes.data.task_data import has_task
-from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
+from scenes.lecture import lecture_scenes
+from scenes.schema import SHIPPED, Scene, SceneError, load_scene
 from scenes.watching.scene_show import MOST_WORLDS, SceneShow
 from sim.storage.runs import numbered
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -73,7 +74,7 @@ def playlist(
         older = [PlaylistEntry(path.name, partial(here, path)) for path in found[:-1]]
         return older + [PlaylistEntry(path.name, here) for path in found[-1:]]
 
-    names = shipped_scenes()
+    names = lecture_scenes()
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
     entries = [PlaylistEntry(scene.title, here) if name == scene.name else other(name) for name in names]

@@ -54,8 +54,8 @@ _PANELS = "1 … 8"
 class Binding:
     """One line of the help: what it does, its keys, and the same with the mouse.
 
-    `needs` is the ability (`view.Facts`) without which the line means nothing, and `lacks` the one with
-    which it does not; "" if there is none.
+    `needs` is the ability (`view.Facts`) without which the line means nothing, and `lacks` those, with spaces
+    between, with which it does not; "" if there is none.
     """
 
     does: str
@@ -66,7 +66,7 @@ class Binding:
 
     def useful(self, abilities: Collection[str]) -> bool:
         """Whether the line applies to a show with these abilities."""
-        return (not self.needs or self.needs in abilities) and not (self.lacks and self.lacks in abilities)
+        return (not self.needs or self.needs in abilities) and not set(self.lacks.split()) & set(abilities)
 
     def with_keys(self, free: Callable[[str], bool]) -> Binding:
         """The binding with only the keys that are `free`; digits that are not fold a panel with Shift."""
@@ -77,10 +77,10 @@ class Binding:
 
 BINDINGS = (
     Binding("Pause, resume", "Space  P", "pause button"),
-    Binding("Step forward", "→  .", "right button"),
+    Binding("Step forward: in examples the next one", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery"),
+    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "wishes"),

@@ -80,6 +80,8 @@ def _number(cell: str) -> float:
 
 def _is_text_file(source: str) -> bool:
     """Whether `source` means a file: there is one, or its ending says so."""
+    if not source.strip():
+        return False
     try:
         return Path(source).exists() or Path(source).suffix.lower() in (".txt", ".csv")
     except OSError:  # far too long for a name

@@ -116,7 +116,7 @@ def live(percept: Percept, truth: Percept, parse: Parser | None) -> tuple[Readou
         if name in true:
             found.append(Readout(name, round(value - true[name], 3), "off"))
             if name in stds:
-                found.append(Readout("", round((value - true[name]) / stds[name], 2), "σ"))
+                found.append(Readout("z-score", round((value - true[name]) / stds[name], 2), "σ"))
     return tuple(found)
 
 

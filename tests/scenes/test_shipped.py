@@ -18,8 +18,10 @@ from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
 from scenes.build.trained import is_trained
 from scenes.data.agent_env import agent_env
+from scenes.data.task_data import has_task
 from scenes.evaluation import perceptions, samplers
 from scenes.evaluation.perceptions import grade_perception
+from scenes.evaluation.tasks import grade_task
 from scenes.sampling import command
 from scenes.schema import load_scene, shipped_scenes
 from scenes.watching.scene_show import SceneShow
@@ -86,6 +88,19 @@ def test_a_perception_reaches_its_cards_score(name):
     ).answer
     for figure, (low, high) in card["scores"]["ci95"].items():
         assert low - 0.03 <= found["metrics"][figure] <= high + 0.03
+
+
+TASKS = [name for name in shipped_scenes() if load_scene(name).perception and has_task(load_scene(name))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_reaches_its_cards_score(name):
+    scene = load_scene(name)
+    card = load_card(scene.resolve(scene.perception[0].checkpoint))
+    found = grade_task(scene, device="cpu", checkpoint=None, say=lambda line: None).answer
+    for figure, (low, high) in card["scores"]["ci95"].items():
+        assert low <= found["metrics"][figure] <= high, figure
 
 
 SAMPLING = [name for name in shipped_scenes() if trains_sampler(load_scene(name))]

@@ -82,7 +82,7 @@ class Controls:
         )
         in_gallery = "gallery" in viewer.facts.abilities
         for rect, clicked in buttons:
-            if rect.collidepoint(at) and not (in_gallery and clicked is Command.HANDOVER):
+            if rect.collidepoint(at) and (viewer.facts.played or clicked is not Command.HANDOVER):
                 viewer.do(clicked)
         if in_gallery:
             self._hand.press(at)

@@ -367,8 +367,8 @@ class Viewer:
         self.choices = self.choices.toggled(overlay)
 
     def _handover(self, number: int) -> None:
-        if "gallery" in self.facts.abilities:
-            self._say("a gallery has no player; H shows all keys")
+        if not self.facts.played:
+            self._say("nobody plays here; H shows all keys")
             return
         by_hand = self.keys.playable if self._headless else self._act.playable
         if not self.choices.person and not by_hand:

@@ -49,6 +49,11 @@ class Facts:
     place: str = ""
     loading: bool = False
 
+    @property
+    def played(self) -> bool:
+        """Whether somebody acts, an agent or a person: not so in a gallery and among examples."""
+        return not self.abilities & {"gallery", "examples"}
+
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
         """Facts of a show that is still loading."""

