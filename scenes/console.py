@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNCUT = 10_000  # columns without a terminal: wider than any table
-NARROWEST = 20  # columns; a COLUMNS below that is nobody's wish
+NARROWEST = 20  # columns; a COLUMNS below that is nobody's choice
 
 
 def stdout_console() -> Console:
@@ -40,8 +40,8 @@ def _console(*, stderr: bool) -> Console:
 def forget_nonsense() -> None:
     """Remove invalid COLUMNS and LINES from the environment, which layout would follow."""
     for name in ("COLUMNS", "LINES"):
-        wish = os.environ.get(name, "")
-        if not (wish.isascii() and wish.isdecimal() and NARROWEST <= int(wish[:6])):
+        wanted = os.environ.get(name, "")
+        if not (wanted.isascii() and wanted.isdecimal() and NARROWEST <= int(wanted[:6])):
             os.environ.pop(name, None)
 
 

@@ -31,19 +31,19 @@ STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
 MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
-    wish.no_variant("boards")
+    request.no_variant("boards")
     boards: list[chess.Board] = []
     games: list[int] = []
     game = 0
-    while len(boards) < wish.count:
-        seed = int(np.random.SeedSequence([wish.seed, game]).generate_state(1)[0])
+    while len(boards) < request.count:
+        seed = int(np.random.SeedSequence([request.seed, game]).generate_state(1)[0])
         boards += positions(seed, A_GAME)
         advance(len(boards) - len(games))
         games += [game] * (len(boards) - len(games))
         game += 1
-    boards, games = boards[: wish.count], games[: wish.count]
+    boards, games = boards[: request.count], games[: request.count]
     truths = tuple(truth_of(board, Place.flat(SIZE), SIZE, style=STYLE) for board in boards)
     return Dataset(
         values=np.stack([drawn(board) for board in track(boards, "drawing boards")]),

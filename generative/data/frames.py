@@ -59,18 +59,20 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
     return replace(truth, boxes=(truth.boxes * [across, down, across, down]).astype(np.float32))
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are games; captions of games with a grammar.
 
     Without a variant, equal numbers of each game of `MIXED`; a variant is any game whose truth is known.
     """
-    if wish.variant:
-        wish.one_of("frames", tuple(GAMES))
-    games = (wish.variant,) if wish.variant else MIXED
-    counts = [wish.count * (i + 1) // len(games) - wish.count * i // len(games) for i in range(len(games))]
+    if request.variant:
+        request.one_of("frames", tuple(GAMES))
+    games = (request.variant,) if request.variant else MIXED
+    counts = [
+        request.count * (i + 1) // len(games) - request.count * i // len(games) for i in range(len(games))
+    ]
     return joined(
         [
-            of_game(game, count, wish.seed, wish.players.get(f"atari/{game}", ()))
+            of_game(game, count, request.seed, request.players.get(f"atari/{game}", ()))
             for game, count in zip(games, counts, strict=True)
             if count
         ]

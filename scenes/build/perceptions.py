@@ -49,8 +49,8 @@ def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:
         SceneError: if the scene has no world.
         NoLabelsError: if a world does not know the truth about its pictures.
     """
-    sights = [label_source(world) for world in scene_worlds(scene, config)]
-    return sights[0] if len(sights) == 1 else SeveralLabelSources(sights)
+    sources = [label_source(world) for world in scene_worlds(scene, config)]
+    return sources[0] if len(sources) == 1 else SeveralLabelSources(sources)
 
 
 def told_by(config: PerceptionConfig) -> Kind:

@@ -276,8 +276,8 @@ def sample(
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
-    wish = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
-    report = work(scene, wish, device=device, say=say)
+    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    report = work(scene, request, device=device, say=say)
     report.show()
     return report.answer, report.interrupted
 
@@ -401,7 +401,7 @@ def collect(
             raise SceneError(f"{option} must be at least 1, not {amount}")
     if play and not has_display():
         raise SceneError("--play needs a display, and there is none: leave it out, and the agent plays")
-    wish = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
+    request = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
     work = recording.collect_played if play else recording.collect
-    result = work(scene, wish, device=device, say=say)
+    result = work(scene, request, device=device, say=say)
     return result.answer(), result.interrupted

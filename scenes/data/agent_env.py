@@ -55,7 +55,7 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
     tells = told_by(config)
     if tells not in SLOTS:
         raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on {" or ".join(SLOTS)}')
-    world: WorldConfig = plain.onlooked() if hasattr(plain, "onlooked") else plain
+    world: WorldConfig = plain.with_truth() if hasattr(plain, "with_truth") else plain
     names = scene_vocabulary(scene, number)
     height, width = picture_size(world)
     layout = slot_layout(

@@ -15,7 +15,7 @@ from sim.plurals import number_of
 from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
-from supervised.catalog import SIGHTS
+from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
@@ -112,7 +112,7 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, pla
         "player": player.identity,
     }
     families = {world.name.partition("/")[0] for world in worlds}
-    modules = {SIGHTS[family].partition(":")[0] for family in families}
+    modules = {LABEL_SOURCES[family].partition(":")[0] for family in families}
     modules |= {type(world).__module__ for world in worlds}
     request = Request("views", taken, sorted(modules))
 

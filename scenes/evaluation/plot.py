@@ -57,18 +57,20 @@ class PlotRequest:
     overwrite: bool = False
 
 
-def plot(wish: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
+def plot(request: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
     """Draw the learning curves and write PNG and CSV; returns ``files`` and ``rows``, one for each curve.
 
     Raises:
         PlotError: for invalid runs, metrics or files; nothing was written.
         SaveError: if a file could not be written.
     """
-    experiments = read_experiments(wish.runs)
-    metric, counted = chosen_metric(experiments, wish.metric), counted_axis(experiments)
-    axes: list[Axis] = [axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if wish.x in ("both", x)]
+    experiments = read_experiments(request.runs)
+    metric, counted = chosen_metric(experiments, request.metric), counted_axis(experiments)
+    axes: list[Axis] = [
+        axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if request.x in ("both", x)
+    ]
     rows = [row_of(each, metric, counted) for each in experiments]
-    picture = files_of(wish, experiments[0].name)
+    picture = files_of(request, experiments[0].name)
     try:
         png = png_of(experiments, metric, axes)
     except ModuleNotFoundError as error:
@@ -82,24 +84,24 @@ def plot(wish: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
     return {"files": [str(picture), str(table)], "rows": rows}
 
 
-def files_of(wish: PlotRequest, name: str) -> Path:
+def files_of(request: PlotRequest, name: str) -> Path:
     """Paths of the PNG and of the CSV, which differ in their suffix only.
 
     Raises:
         PlotError: if it is no PNG, or one of the two exists already.
     """
-    if wish.out is None:
+    if request.out is None:
         name = name.replace("/", "-")
         candidates = (Path(f"{name}{f'-{i}' if i > 1 else ''}.png") for i in range(1, 10**6))
         return next(path for path in candidates if not (path.exists() or path.with_suffix(".csv").exists()))
-    if wish.out.suffix.lower() != ".png":
-        raise PlotError(f"--out must end in .png, not {wish.out.name}: a table goes beside it as .csv")
-    for path in (wish.out, wish.out.with_suffix(".csv")):
+    if request.out.suffix.lower() != ".png":
+        raise PlotError(f"--out must end in .png, not {request.out.name}: a table goes beside it as .csv")
+    for path in (request.out, request.out.with_suffix(".csv")):
         if path.is_dir():
             raise PlotError(f"{path} is a folder: choose another --out")
-        if path.exists() and not wish.overwrite:
+        if path.exists() and not request.overwrite:
             raise PlotError(f"{path} exists: choose another --out, or give --overwrite")
-    return wish.out
+    return request.out
 
 
 def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def grade_samplers(
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
     """
     place = chosen_device(device)
-    judges: dict[DataRecipe, SampleScorer] = {}
+    scorers: dict[DataRecipe, SampleScorer] = {}
     rows: list[SamplerRow] = []
     samplers = scene.sampler
     for number in track(range(len(samplers)), f"scoring {number_of(len(samplers), 'sampler')}"):
@@ -115,13 +115,13 @@ def grade_samplers(
         recipe = DataRecipe.of_scene(scene, config, card)
         if card is not None:
             check_recipe(scene, name, number, card, recipe)
-        if recipe not in judges:
-            judges[recipe] = SampleScorer(recipe.data, fetch_examples(scene, recipe), place)
-        judge = judges[recipe]
-        for difference in differences(card or {}, recipe, len(judge.examples.train)):
+        if recipe not in scorers:
+            scorers[recipe] = SampleScorer(recipe.data, fetch_examples(scene, recipe), place)
+        scorer = scorers[recipe]
+        for difference in differences(card or {}, recipe, len(scorer.examples.train)):
             say(f"{name}: {difference}")
         count = n or affordable(model, config)
-        rows.append(graded(name, model, card, config, judge, scene.seed, count))
+        rows.append(graded(name, model, card, config, scorer, scene.seed, count))
     return Report(answer(rows), board(scene, rows))
 
 
@@ -145,7 +145,7 @@ def graded(
     model: SamplerModel,
     card: Card | None,
     config: SamplerConfig,
-    judge: SampleScorer,
+    scorer: SampleScorer,
     seed: int,
     n: int,
 ) -> SamplerRow:
@@ -157,26 +157,26 @@ def graded(
     metrics: Figures = {"images_per_second": round(n / (time.perf_counter() - begun), 1)}
     metrics["steps"] = options.steps if isinstance(model, Traces) else 1
     if isinstance(model, HasLikelihood):
-        unseen = judge.examples.validation.values
+        unseen = scorer.examples.validation.values
         unseen = unseen[:: max(1, len(unseen) // LIKELY)][
             :LIKELY
         ]  # of every class: they lie one after another
         with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
     with waiting(f"{name}: drawing samples of each class"):
-        classes = of_classes(model, judge, options, seed)
+        classes = of_classes(model, scorer, options, seed)
     with waiting(f"{name}: checking samples"):
-        true = truth_of(model, judge, samples, options, seed, classes)
+        true = truth_of(model, scorer, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
     if card is not None and "seconds" in card.get("trained", {}):
         metrics["training_seconds"] = float(card["trained"]["seconds"])
     apart: Figures = {}
     if isinstance(model, Clusters):
-        metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
+        metrics["nmi"], apart["nmi"] = agreement(model, config, scorer, seed)
     with waiting(f"{name}: distances to held-out examples"):
-        grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
-        as_learned = judge.grade_as_learned(samples).metrics
+        grade, at_random = scorer.grade(samples), scorer.grade_at_random(samples)
+        as_learned = scorer.grade_as_learned(samples).metrics
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
     if isinstance(model, Traces):
         rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
@@ -188,13 +188,13 @@ def graded(
         as_learned,
         {} if at_random is None else at_random.metrics,
         classes,
-        judge.stamp() | rules,
+        scorer.stamp() | rules,
     )
 
 
-def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed: int) -> tuple[float, float]:
+def agreement(model: Clusters, config: SamplerConfig, scorer: SampleScorer, seed: int) -> tuple[float, float]:
     """Normalised mutual information with the classes, of a clustering and of k-means on pixels."""
-    unseen = judge.examples.validation
+    unseen = scorer.examples.validation
     rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
     groups = int(getattr(config, "clusters", len(unseen.label_names)))
     values, labels = unseen.values[rows], unseen.labels[rows]
@@ -202,37 +202,37 @@ def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed:
 
 
 def truth_of_sentences(
-    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> float | None:
     """Share of held-out captions that agree with the sample drawn for each; None if it takes no text."""
-    captions = [caption for caption in judge.examples.validation.captions if caption]
+    captions = [caption for caption in scorer.examples.validation.captions if caption]
     if not isinstance(model, TextConditional):
         return None
     rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
     asked = [captions[row] for row in rows.tolist()]
     drawn = model.illustrate(asked, options, seed)
     verdicts = [
-        judge.verdicts(values[None], Condition(text=text))[0]
+        scorer.verdicts(values[None], Condition(text=text))[0]
         for values, text in zip(drawn, asked, strict=True)
     ]
     return share_holding(verdicts)
 
 
 def of_classes(
-    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> dict[str, Figures]:
     """Metrics by class: kernel distance to held-out examples of the class, and share of correct samples.
 
     Empty for a single class and for samplers that are not class-conditional.
     """
-    names, found = judge.examples.spec.label_names, {}
+    names, found = scorer.examples.spec.label_names, {}
     for i, name in enumerate(names if len(names) > 1 else ()):
         asked = Condition(label=name)
         try:
             drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
         except ValueError:
             return {}
-        distance, true = judge.distance_in_class(drawn, name), share_holding(judge.verdicts(drawn, asked))
+        distance, true = scorer.distance_in_class(drawn, name), share_holding(scorer.verdicts(drawn, asked))
         figures = {"kernel_distance": distance, "truth": true}
         found[name] = {key: value for key, value in figures.items() if value is not None}
     return found
@@ -240,7 +240,7 @@ def of_classes(
 
 def truth_of(
     model: SamplerModel,
-    judge: SampleScorer,
+    scorer: SampleScorer,
     samples: Array,
     options: SampleOptions,
     seed: int,
@@ -251,9 +251,9 @@ def truth_of(
     Boards are correct if legal, poses if possible, both from unconditional samples. For class-conditional
     samplers it is the share that shows the requested class; for text see `truth_of_sentences`.
     """
-    if judge.examples.spec.words and judge.reader is not None:
-        return truth_of_sentences(model, judge, options, seed)
-    free = share_holding(judge.verdicts(samples, Condition()))
+    if scorer.examples.spec.words and scorer.reader is not None:
+        return truth_of_sentences(model, scorer, options, seed)
+    free = share_holding(scorer.verdicts(samples, Condition()))
     shares = [figures["truth"] for figures in classes.values() if "truth" in figures]
     if free is not None or not shares:
         return free

@@ -136,7 +136,7 @@ class Looked:
 
 def perceive(
     scene: Scene,
-    wish: PerceiveRequest,
+    request: PerceiveRequest,
     *,
     device: str,
     say: Callable[[str], None],
@@ -148,7 +148,7 @@ def perceive(
 
     Args:
         scene: with a perception.
-        wish: the request.
+        request: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
         tell: takes a line on each picture as soon as it was looked at.
@@ -166,10 +166,10 @@ def perceive(
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
         raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
-    wish.check(scene)
+    request.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()
-    model, card = build_perception(scene, 0, classes, chosen_device(device), wish.checkpoint)
+    model, card = build_perception(scene, 0, classes, chosen_device(device), request.checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are percepts of an untrained {scene.perception[0].use}")
     failed: list[tuple[str, Exception]] = []
@@ -178,9 +178,9 @@ def perceive(
         failed.append((name, error))
 
     shown = partial(Seen, scene.perception[0].use, classes=classes, edges=bones)
-    shots = inputs(scene, wish.source, fail)
-    with wish.folder() as out, interruption(PROMISE) as interrupted:
-        if wish.out is None and out != FOLDER:
+    shots = inputs(scene, request.source, fail)
+    with request.folder() as out, interruption(PROMISE) as interrupted:
+        if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
         looked = Looked(out, shown, failed=failed)
         for name, rgb, percept in seen(model, shots, fail):
@@ -190,7 +190,7 @@ def perceive(
             if interrupted():
                 looked.interrupted = True
                 break
-    if failed and not looked.percepts and wish.source is not None and not wish.source.is_dir():
+    if failed and not looked.percepts and request.source is not None and not request.source.is_dir():
         raise failed[0][1]
     summary = _sum_up(looked, getattr(config, "most", None), say)
     return Report(looked.answer(), [summary], looked.interrupted)

@@ -85,7 +85,7 @@ class SamplerStudio:
         height, width = self.pictures(np.zeros((1, *model.spec.shape), _kind(model))).shape[1:3]
         self.size = width, height
         self._texts = model.spec.words and honours(model, Condition(text=model.spec.words[0]))
-        self.wishes = (ANYTHING, *self._offered())
+        self.conditions = (ANYTHING, *self._offered())
         self.encodes = isinstance(model, Encodes)
         self.decodes = isinstance(model, Draws | Encodes) and isinstance(model, Decodes)
         self.traces = isinstance(model, Traces)
@@ -101,22 +101,22 @@ class SamplerStudio:
 
     # Making
 
-    def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def make(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """See `Studio`; the same samples as `playfield sample` with that seed."""
-        model, condition = self.model, self._condition(wish)
+        model, given = self.model, self._condition(condition)
         if isinstance(model, Draws) and isinstance(model, Decodes):
-            latents = model.drawn(n, condition.label, seed)
+            latents = model.drawn(n, given.label, seed)
             for first in range(0, n, CHUNK):
                 values = model.decode(latents[first : first + CHUNK])
                 yield Drawn(values, latents[first : first + CHUNK], self.notes(values))
         else:
-            values = model.sample(n, condition, self._options, seed).values
+            values = model.sample(n, given, self._options, seed).values
             yield Drawn(values, self._latents(values), self.notes(values))
 
-    def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """See `Studio`."""
         assert isinstance(self.model, Traces)
-        for values in self.model.trace(n, self._condition(wish), self._options, seed):
+        for values in self.model.trace(n, self._condition(condition), self._options, seed):
             yield Drawn(values)
 
     def decode(self, latents: Array) -> Array:
@@ -132,22 +132,22 @@ class SamplerStudio:
         """See `Studio`."""
         return self.model.sample(n, Condition(frame=value, mask=mask), self._options, seed).values
 
-    def _condition(self, wish: str) -> Condition:
-        if wish == ANYTHING:
+    def _condition(self, condition: str) -> Condition:
+        if condition == ANYTHING:
             return Condition()
-        return Condition(text=wish) if self._texts else Condition(label=wish)
+        return Condition(text=condition) if self._texts else Condition(label=condition)
 
     def _latents(self, values: Array) -> Array | None:
         return self.model.encode(values) if isinstance(self.model, Encodes) else None
 
     # Knowing
 
-    def real(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def real(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """See `Studio`."""
         held_out = self._fetched().validation
         rows = np.arange(len(held_out))
-        if wish in held_out.label_names:
-            rows = rows[held_out.labels == held_out.label_names.index(wish)]
+        if condition in held_out.label_names:
+            rows = rows[held_out.labels == held_out.label_names.index(condition)]
         rows = np.random.default_rng(seed).permutation(rows)[:n]
         values = held_out.values[rows]
         yield Drawn(values, self._latents(values), self.notes(values))
@@ -207,7 +207,7 @@ class SamplerStudio:
 
     def _middle(self, label: str) -> Array:
         """Mean latent (L,) of the samples of a class."""
-        condition = self._condition(label if label in self.wishes else ANYTHING)
+        condition = self._condition(label if label in self.conditions else ANYTHING)
         if isinstance(self.model, Draws):
             return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
         latents = self._latents(self.model.sample(64, condition, self._options, 0).values)

@@ -70,7 +70,9 @@ class StagedWorlds(EnvWorlds):
             worlds.close()
             raise SceneError(f"{config.name} has no picture to show: it does not render to rgb_array")
         worlds.renderers = tuple(
-            world.get_wrapper_attr("easel")() if world.has_wrapper_attr("easel") else PlainRenderer(world)
+            world.get_wrapper_attr("interactive_renderer")()
+            if world.has_wrapper_attr("interactive_renderer")
+            else PlainRenderer(world)
             for world in worlds.envs
         )
         return worlds

@@ -337,7 +337,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
             return "*"
         return {0: "1/2-1/2", 1: "1-0", -1: "0-1"}[int(match.result) * (1 if self.colour else -1)]
 
-    def easel(self) -> ChessRenderer:
+    def interactive_renderer(self) -> ChessRenderer:
         """The interactive board for the window."""
         return ChessRenderer(self)
 

@@ -235,7 +235,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
         return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
 
-    def easel(self) -> WalkerRenderer:
+    def interactive_renderer(self) -> WalkerRenderer:
         """The interactive camera for the window."""
         return WalkerRenderer(self)
 

@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
     driver.press(pygame.K_n)
     driver.until(lambda: ("seed", "8", "") in driver.view.moment.readouts and len(pictures(driver)) == 24)
     assert (pictures(driver) != first).any()
-    driver.viewer.tell(Gesture("wish", 0))
+    driver.viewer.tell(Gesture("condition", 0))
     driver.press(pygame.K_r)
     driver.until(
         lambda: ("seed", "7", "") in driver.view.moment.readouts and len(driver.view.moment.pictures) == 24
@@ -162,13 +162,13 @@ def test_new_samples_replace_those_still_in_the_making(drive):
 def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
     driver = drive(TinyStudio())
     driver.press(pygame.K_b)
-    driver.until(lambda: sheet(driver).wish == 1)
+    driver.until(lambda: sheet(driver).condition == 1)
     driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
-    driver.until(lambda: sheet(driver).wish == 0)
-    area = inside(driver, layout.WISHES)
+    driver.until(lambda: sheet(driver).condition == 0)
+    area = inside(driver, layout.CONDITIONS)
     row = list(condition_panel.shown(area, driver.viewer.ink, sheet(driver))).index(2)
     driver.click((area.centerx, area.top + 22 * row + 11))
-    driver.until(lambda: sheet(driver).wish == 2 and len(driver.view.moment.pictures) == 24)
+    driver.until(lambda: sheet(driver).condition == 2 and len(driver.view.moment.pictures) == 24)
     assert ("make", "many", 7, 16) in driver.studio.asked
 
 
@@ -192,7 +192,9 @@ def test_unattended_a_failure_ends_the_recording_and_reaches_the_caller(tmp_path
 
 
 def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
-    driver = drive(TinyStudio(decodes=False, encodes=False, fills=False, traces=False, wishes=("anything",)))
+    driver = drive(
+        TinyStudio(decodes=False, encodes=False, fills=False, traces=False, conditions=("anything",))
+    )
     assert not {"w", "j", "f", "d", "b"} & set(driver.view.moment.asks)
     useful = [b.keys for b in BINDINGS if b.useful(driver.viewer.facts.abilities)]
     assert "W" not in useful and "D" not in useful and "N" in useful and "M" not in useful
@@ -364,7 +366,7 @@ def test_denoising_is_remembered_step_by_step(drive):
         distances.append(np.abs(pictures(driver).astype(int) - made).mean())
     assert distances == sorted(distances) and distances[0] > 5 and distances[-1] > 50
     driver.press(pygame.K_n)
-    assert "this is the past" not in driver.choices.message  # not asked for there, so not a wish
+    assert "this is the past" not in driver.choices.message  # not asked for there, so not answered
     driver.press(pygame.K_SPACE)
     driver.until(lambda: driver.view.number == driver.view.newest)
 

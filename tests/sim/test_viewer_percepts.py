@@ -70,7 +70,7 @@ def written(monkeypatch):
 
 
 class SeeingShow(CountingShow):
-    """Sees one ball, first by its truth, and takes the wish for another origin."""
+    """Sees one ball, first by its truth, and takes the choice of another origin."""
 
     offers = frozenset({Offer.PERCEPTS, Offer.ORIGIN})
     waits = False

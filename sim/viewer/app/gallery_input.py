@@ -51,13 +51,16 @@ class GalleryInput:
 
     def _press_panel(self, at: Point, sheet: Sheet) -> None:
         ink = self._viewer.ink
-        for number, shown in ((layout.SLIDERS, latent_sliders.shown), (layout.WISHES, condition_panel.shown)):
+        for number, shown in (
+            (layout.SLIDERS, latent_sliders.shown),
+            (layout.CONDITIONS, condition_panel.shown),
+        ):
             inside = self._inside(number)
             if inside is None or not inside.collidepoint(at):
                 continue
             row, numbers = (at[1] - inside.top) // ink.px(ROW), shown(inside, ink, sheet)
-            if row < len(numbers) and number == layout.WISHES:
-                self._viewer.tell(Gesture("wish", numbers[row]))
+            if row < len(numbers) and number == layout.CONDITIONS:
+                self._viewer.tell(Gesture("condition", numbers[row]))
             elif row < len(numbers):
                 self._slider = numbers[row]
                 self._slide(at, sheet)

@@ -25,7 +25,7 @@ class Offer(Enum):
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture
     TRACE = "trace"  # watch the denoising steps
-    WISHES = "wishes"  # conditional samples
+    CONDITIONS = "conditions"  # conditional samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Gesture:
     | slide | number of a slider, its value | – |
     | paint | pixels of the picture | with `on`: from the last place on |
     | fill | – | inpaint the painted mask |
-    | wish | number of a condition | – |
+    | condition | number of a condition | – |
     | leave | – | back to the previous page |
     """
 
@@ -79,7 +79,7 @@ class Gesture:
         "slide",
         "paint",
         "fill",
-        "wish",
+        "condition",
         "leave",
     ]
     x: float = 0.0
@@ -140,7 +140,9 @@ def interactive(show: object) -> Interactive | None:
 
 
 class InteractiveRenderer(Protocol):
-    """Interactive renderer of one world: draws it and takes gestures; made by a world's ``easel()``.
+    """Interactive renderer of one world: draws it and takes gestures.
+
+    A world makes it by its method ``interactive_renderer()``.
 
     Attributes:
         offers: its abilities.

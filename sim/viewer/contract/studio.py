@@ -86,7 +86,7 @@ class Studio(Protocol):
         training: its budget in words; "" if untrained.
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
-        wishes: names of the conditions; the first is unconditional.
+        conditions: names of the conditions; the first is unconditional.
         decodes: whether it has a decoder from a latent space: then `Drawn.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
@@ -98,19 +98,19 @@ class Studio(Protocol):
     training: str
     data: str
     size: tuple[int, int]
-    wishes: tuple[str, ...]
+    conditions: tuple[str, ...]
     decodes: bool
     encodes: bool
     fills: bool
     traces: bool
 
-    def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def make(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """Draw `n` examples under a condition, some at a time."""
 
-    def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """The `n` examples of `make` after each denoising step; only if it `traces`."""
 
-    def real(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def real(self, n: int, condition: str, seed: int) -> Iterator[Drawn]:
         """`n` real examples, held out of training where possible; latents if it `encodes`."""
 
     def decode(self, latents: Array) -> Array:

@@ -47,7 +47,7 @@ class Gallery:
         worker: makes the pages.
         scout: finds neighbours and axes of the chosen example, which may need all real examples first.
         seed: of the samples.
-        wish: index of the chosen condition.
+        condition: index of the chosen condition.
         slider: index of the chosen one.
         start: index of the picture where an interpolation will begin; −1 for none.
         aim: of the one where a drag would end now; −1 for none.
@@ -65,7 +65,7 @@ class Gallery:
         self._threaded = threaded
         self.worker = Worker(self._failed, threaded=threaded)
         self.scout = Worker(self._failed, threaded=threaded)
-        self.seed, self.wish = 0, 0
+        self.seed, self.condition = 0, 0
         self.slider = 0
         self.start = self.aim = -1
         self.steps = 0
@@ -356,7 +356,7 @@ class Gallery:
 
     @property
     def _wished(self) -> str:
-        return self.studio.wishes[self.wish] if self.studio.wishes else ""
+        return self.studio.conditions[self.condition] if self.studio.conditions else ""
 
     @property
     def busy(self) -> str:
@@ -388,8 +388,8 @@ class Gallery:
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
-            wishes=self.studio.wishes,
-            wish=self.wish,
+            conditions=self.studio.conditions,
+            condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
             brush=(*self.brush, brush_radius(self.studio.size)),
             line=line,

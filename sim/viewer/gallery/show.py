@@ -51,7 +51,7 @@ class GalleryShow:
             Offer.LATENTS: studio.decodes,
             Offer.FILL: studio.fills,
             Offer.TRACE: studio.traces,
-            Offer.WISHES: len(studio.wishes) > 1,
+            Offer.CONDITIONS: len(studio.conditions) > 1,
         }
         self.offers = frozenset(offer for offer, given in offers.items() if given)
         self._length = 0
@@ -116,7 +116,7 @@ class GalleryShow:
             "slide": lambda: gallery.slide(int(x), y),
             "paint": lambda: gallery.paint(x, y, stroke=gesture.on),
             "fill": gallery.fill,
-            "wish": lambda: self._wish(int(x)),
+            "condition": lambda: self._choose_condition(int(x)),
             "leave": gallery.back,
         }
         if gesture.kind not in done:
@@ -148,7 +148,7 @@ class GalleryShow:
     def _asks(self) -> tuple[str, ...]:
         gallery, studio = self._gallery, self._studio
         keys = ["n", "return", "t", *_ARROWS]
-        keys += ["b"] * (len(studio.wishes) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
+        keys += ["b"] * (len(studio.conditions) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
         keys += ["w", "i", "k", "j", "l"] * studio.decodes
         keys += ["x"] * (gallery.mode == "fill")
         return (*keys, "escape") if gallery.returns or gallery.start >= 0 or gallery.walked >= 0 else (*keys,)
@@ -168,7 +168,7 @@ class GalleryShow:
         elif name in ("j", "l"):
             self._nudge(-1 if name == "j" else 1)
         elif name == "b":
-            self._wish(gallery.wish + (-1 if shift else 1))
+            self._choose_condition(gallery.condition + (-1 if shift else 1))
         elif name == "return":
             self._enter()
         elif name == "escape":
@@ -189,9 +189,9 @@ class GalleryShow:
             slider = sliders[gallery.slider]
             gallery.slide(gallery.slider, slider.value + way * NUDGE * (slider.high - slider.low))
 
-    def _wish(self, number: int) -> None:
-        if self._studio.wishes:
-            self._gallery.wish = number % len(self._studio.wishes)
+    def _choose_condition(self, number: int) -> None:
+        if self._studio.conditions:
+            self._gallery.condition = number % len(self._studio.conditions)
             self._gallery.make()
 
     def _enter(self) -> None:

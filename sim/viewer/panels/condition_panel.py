@@ -20,20 +20,20 @@ NEED = Need(height_of(2), height_of(5), height_of(14))
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: number of the chosen condition, and how many there are."""
     sheet = sheet_of(view)
-    return ("", f"{sheet.wish + 1} of {len(sheet.wishes)}") if sheet is not None else ("", "")
+    return ("", f"{sheet.condition + 1} of {len(sheet.conditions)}") if sheet is not None else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """Cache key: all that `draw` depends on."""
     sheet = sheet_of(view)
-    return None if sheet is None else (sheet.wishes, sheet.wish)
+    return None if sheet is None else (sheet.conditions, sheet.condition)
 
 
 def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
     """Numbers of the conditions that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
-    first = min(max(0, sheet.wish - rows // 2), max(0, len(sheet.wishes) - rows))
-    return range(first, min(first + rows, len(sheet.wishes)))
+    first = min(max(0, sheet.condition - rows // 2), max(0, len(sheet.conditions) - rows))
+    return range(first, min(first + rows, len(sheet.conditions)))
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
@@ -43,14 +43,14 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         return
     for row, i in enumerate(shown(inside, ink, sheet)):
         place = Rect(inside.left, inside.top + row * ink.px(ROW), inside.width, ink.px(ROW))
-        lit = i == sheet.wish
+        lit = i == sheet.condition
         if lit:
             ink.plate(surface, place.inflate(ink.px(12), -ink.px(2)), PALETTE.raised, radius=5)
             surface.fill(
                 PALETTE.accent,
                 Rect(place.left - ink.px(6), place.top + ink.px(3), ink.px(3), place.height - ink.px(6)),
             )
-        text = ink.elided(sheet.wishes[i], place.width - ink.px(6))
+        text = ink.elided(sheet.conditions[i], place.width - ink.px(6))
         ink.write(
             surface, text, (place.left + ink.px(4), place.centery), PALETTE.text if lit else PALETTE.muted
         )

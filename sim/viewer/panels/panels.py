@@ -98,7 +98,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
     if "gallery" in facts.abilities:
-        lacking = {layout.SLIDERS: "latents", layout.WISHES: "wishes"}
+        lacking = {layout.SLIDERS: "latents", layout.CONDITIONS: "conditions"}
         return {
             number: need
             for number, need in found.items()
@@ -316,7 +316,7 @@ GALLERY: dict[int, Panel] = {
         neighbours_panel.draw,
         neighbours_panel.note,
     ),
-    layout.WISHES: Panel(
+    layout.CONDITIONS: Panel(
         "Condition",
         lambda facts: condition_panel.NEED,
         condition_panel.key,
