@@ -37,7 +37,7 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def forget_nonsense() -> None:
+def drop_invalid_sizes() -> None:
     """Remove invalid COLUMNS and LINES from the environment, which layout would follow."""
     for name in ("COLUMNS", "LINES"):
         wanted = os.environ.get(name, "")

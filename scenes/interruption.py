@@ -26,7 +26,7 @@ FAULTS = (
 )
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Format an error as one line, with its type where the message alone is unclear.
 
     >>> told(RuntimeError("the emulator died")), told(KeyError("ball")), told(MemoryError())

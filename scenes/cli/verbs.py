@@ -95,7 +95,7 @@ def watch(
     if record is not None:
         check_target(record, overwrite=overwrite)
     headless = headless or alone
-    run, checkpoint = followed(run, checkpoint)
+    run, checkpoint = run_to_follow(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
     stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
@@ -138,7 +138,7 @@ def in_words(watched: Watched) -> str:
     return f"{number_of(watched.frames, 'frame')}{where} at {watched.fps:,.0f} a second{games}"
 
 
-def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
+def run_to_follow(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
     """The run to follow, or the checkpoint to show instead: at most one of them.
 
     Args:

@@ -23,7 +23,7 @@ from scenes.build.agents import build_policy, scene_agent
 from scenes.build.devices import chosen_device
 from scenes.console import show
 from scenes.data.agent_env import agent_env
-from scenes.interruption import FAULTS, interruption, progress_bar, told
+from scenes.interruption import FAULTS, error_line, interruption, progress_bar
 from scenes.schema import Scene
 from scenes.watching.scene_show import SceneShow
 from sim.errors import WorkError
@@ -91,7 +91,7 @@ def collect(scene: Scene, request: CollectRequest, *, device: str, say: Callable
     check_free(request.out, overwrite=request.overwrite)
     config, agent = agent_env(scene, device), scene_agent(scene)
     assert scene.world is not None and scene.agent is not None
-    tell_of_leftovers(request.out, say)
+    report_leftovers(request.out, say)
     episodes = request.episodes or (EPISODES if request.steps is None else None)
     count = min(scene.world.num_envs, MOST_WORLDS, episodes or MOST_WORLDS)
     worlds = open_worlds(config, count, scene.seed, pictures=request.frames)
@@ -123,7 +123,7 @@ def collect(scene: Scene, request: CollectRequest, *, device: str, say: Callable
                 episodes=episodes,
                 steps=request.steps,
             )
-            sitting = Sitting(request, dataset)
+            sitting = RecordingSession(request, dataset)
             sitting.go(playing, episodes)
     except SaveError as error:
         raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
@@ -148,7 +148,7 @@ def collect_played(
     config = agent_env(scene, device)
     assert scene.world is not None
     check_free(request.out, overwrite=request.overwrite)  # checked before an hour of play could be lost
-    tell_of_leftovers(request.out, say)
+    report_leftovers(request.out, say)
     world = config.make(scene.seed)
     show = recorded(SceneShow(scene, device=device, checkpoint=request.checkpoint, most_worlds=1), scene.seed)
     watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
@@ -164,7 +164,7 @@ def collect_played(
         with new_dataset(
             request.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=request.overwrite
         ) as dataset:
-            sitting = Sitting(request, dataset, watched.interrupted)
+            sitting = RecordingSession(request, dataset, watched.interrupted)
             replays = _replays(played, Pictured(world) if request.frames else world, dataset)
             sitting.go(replays, len(played))
     except SaveError as error:
@@ -174,7 +174,7 @@ def collect_played(
     return sitting.result(say)
 
 
-def tell_of_leftovers(out: Path, say: Callable[[str], None]) -> None:
+def report_leftovers(out: Path, say: Callable[[str], None]) -> None:
     """Report temporary files that a recording to `out` left after a SIGKILL or a power cut.
 
     The file is closed after each episode, so that its content is readable. It may also belong to a recording
@@ -260,7 +260,7 @@ def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"name": name, "checkpoint": {"sha256": card["weights"]["sha256"], **known}}
 
 
-class Sitting:
+class RecordingSession:
     """Recording session, from the first step to its end or an interruption."""
 
     def __init__(self, request: CollectRequest, dataset: EpisodeWriter, interrupted: bool = False) -> None:
@@ -308,7 +308,7 @@ class Sitting:
         else:
             kept, how = "nothing was recorded: no episode had ended", ""
         if self.failure is not None:
-            raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
+            raise CollectingFailed(f"recording stopped: {error_line(self.failure)}; {kept}") from self.failure
         (show if count else say)("interrupted; " * self.interrupted + kept)
         if how:
             say(how)

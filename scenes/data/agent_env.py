@@ -15,7 +15,7 @@ import numpy as np
 
 from scenes.build.agents import scene_world
 from scenes.build.devices import chosen_device
-from scenes.build.perceptions import build_perception, perception_config, scene_vocabulary, told_by
+from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_vocabulary
 from scenes.build.samplers import reset_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import Perception, WorldConfig
@@ -52,7 +52,7 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
     number = feeding[0]
     table, plain = scene.perception[number], scene_world(scene)
     config = perception_config(scene, number)
-    tells = told_by(config)
+    tells = predicted_kind(config)
     if tells not in SLOTS:
         raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on {" or ".join(SLOTS)}')
     world: WorldConfig = plain.with_truth() if hasattr(plain, "with_truth") else plain

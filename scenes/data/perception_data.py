@@ -93,7 +93,7 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Play
     return Player(policy, f"{found.card['name']} of {found.folder.name}", identity)
 
 
-def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Dataset:
+def scene_label_data(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Dataset:
     """Labelled images of the scene's worlds, from the cache where the same request was made before.
 
     Args:

@@ -111,7 +111,7 @@ class DataRecipe:
         }
 
 
-def asked_of(card: Card) -> dict[str, Any]:
+def requested_data(card: Card) -> dict[str, Any]:
     """The ``data`` and number of ``examples`` that a card's model requested, as far as the card has them.
 
     In cards without a split rule the protocol's ``examples`` counts those found; the config has the request.
@@ -134,7 +134,7 @@ def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataR
     Raises:
         SceneError: naming what differs and the key that mends it.
     """
-    for key, learned in asked_of(card).items():
+    for key, learned in requested_data(card).items():
         here = getattr(recipe, key)
         same = same_name(scene, learned, here) if key == "data" else learned == here
         if not same:
@@ -172,7 +172,7 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Examples:
+class DataSplit:
     """Training and held-out examples of a sampler; no episode is in both."""
 
     train: Dataset
@@ -181,7 +181,7 @@ class Examples:
     recipe: DataRecipe | None = None
 
 
-def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
+def fetch_examples(scene: Scene, recipe: DataRecipe) -> DataSplit:
     """Make or read the examples of a request, and split them.
 
     Raises:
@@ -194,7 +194,7 @@ def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
         train, validation = whole.parted(recipe.held_out_share, recipe.seed, recipe.split)
     except ValueError as error:
         raise SceneError(f'{scene.source.name}, data = "{recipe.data}": {error}') from error
-    return Examples(train, validation, whole.spec(), recipe)
+    return DataSplit(train, validation, whole.spec(), recipe)
 
 
 def data_name(scene: Scene, data: str) -> str:
@@ -208,7 +208,7 @@ def same_name(scene: Scene, one: str, other: str) -> bool:
     return data_name(scene, one) == data_name(scene, other)
 
 
-def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:
+def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> DataSplit:
     """The examples of a request; at most `FEW` of them where they are not cached and have to be played.
 
     A gallery should not wait for minutes of play.

@@ -17,7 +17,7 @@ from agents.statistics import Interval
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
-from scenes.interruption import FAULTS, progress_bar, told
+from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
@@ -147,7 +147,8 @@ def played(
             raise
         except FAULTS as error:
             raise ScoringFailed(
-                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: {told(error)}; "
+                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: "
+                f"{error_line(error)}; "
                 "nothing was written: run it again, or with another --seed"
             ) from error
 

@@ -19,7 +19,7 @@ from generative.metrics.neighbours import Nearest, nearest
 from generative.metrics.truth import says_the_same
 from scenes.build.perceptions import build_perception, scene_vocabulary
 from scenes.data.families.table import origin_of
-from scenes.data.sampler_data import Examples
+from scenes.data.sampler_data import DataSplit
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
@@ -53,7 +53,7 @@ class SampleScorer:
         device: of the encoders.
     """
 
-    def __init__(self, data: str, examples: Examples, device: str) -> None:
+    def __init__(self, data: str, examples: DataSplit, device: str) -> None:
         self.data, self.examples = data, examples
         self._origin = origin_of(data)
         self._device = device
@@ -226,7 +226,7 @@ def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
     return Verdict(percept.caption, None if asked is None else says_the_same(asked, percept.caption))
 
 
-def share_holding(verdicts: Sequence[Verdict]) -> float | None:
+def share_correct(verdicts: Sequence[Verdict]) -> float | None:
     """Share of correct samples among those with a known verdict; None if there are none."""
     known = [verdict.holds for verdict in verdicts if verdict.holds is not None]
     return sum(known) / len(known) if known else None

@@ -21,7 +21,7 @@ from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
-from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.evaluation.sample_scoring import SampleScorer, share_correct
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.plurals import number_of
@@ -166,7 +166,7 @@ def graded(
     with waiting(f"{name}: drawing samples of each class"):
         classes = of_classes(model, scorer, options, seed)
     with waiting(f"{name}: checking samples"):
-        true = truth_of(model, scorer, samples, options, seed, classes)
+        true = correctness_of(model, scorer, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
     if card is not None and "seconds" in card.get("trained", {}):
@@ -201,7 +201,7 @@ def agreement(model: Clusters, config: SamplerConfig, scorer: SampleScorer, seed
     return nmi_beside_pixels(model.assign, values, labels, groups, seed=seed)
 
 
-def truth_of_sentences(
+def prompt_agreement(
     model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> float | None:
     """Share of held-out captions that agree with the sample drawn for each; None if it takes no text."""
@@ -215,7 +215,7 @@ def truth_of_sentences(
         scorer.verdicts(values[None], Condition(text=text))[0]
         for values, text in zip(drawn, asked, strict=True)
     ]
-    return share_holding(verdicts)
+    return share_correct(verdicts)
 
 
 def of_classes(
@@ -232,13 +232,13 @@ def of_classes(
             drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
         except ValueError:
             return {}
-        distance, true = scorer.distance_in_class(drawn, name), share_holding(scorer.verdicts(drawn, asked))
+        distance, true = scorer.distance_in_class(drawn, name), share_correct(scorer.verdicts(drawn, asked))
         figures = {"kernel_distance": distance, "truth": true}
         found[name] = {key: value for key, value in figures.items() if value is not None}
     return found
 
 
-def truth_of(
+def correctness_of(
     model: SamplerModel,
     scorer: SampleScorer,
     samples: Array,
@@ -249,11 +249,11 @@ def truth_of(
     """Share of correct samples; None where nothing can tell.
 
     Boards are correct if legal, poses if possible, both from unconditional samples. For class-conditional
-    samplers it is the share that shows the requested class; for text see `truth_of_sentences`.
+    samplers it is the share that shows the requested class; for text see `prompt_agreement`.
     """
     if scorer.examples.spec.words and scorer.reader is not None:
-        return truth_of_sentences(model, scorer, options, seed)
-    free = share_holding(scorer.verdicts(samples, Condition()))
+        return prompt_agreement(model, scorer, options, seed)
+    free = share_correct(scorer.verdicts(samples, Condition()))
     shares = [figures["truth"] for figures in classes.values() if "truth" in figures]
     if free is not None or not shares:
         return free

@@ -14,13 +14,13 @@ from scenes.build.devices import chosen_device
 from scenes.build.perceptions import (
     build_perception,
     perception_config,
+    predicted_kind,
     scene_label_source,
     scene_vocabulary,
-    told_by,
 )
 from scenes.data.images import Failed, PictureError, picture_files, read_pictures
-from scenes.data.perception_data import scene_player, scene_views
-from scenes.interruption import FAULTS, interruption, told
+from scenes.data.perception_data import scene_label_data, scene_player
+from scenes.interruption import FAULTS, error_line, interruption
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.catalog import mend
@@ -31,7 +31,7 @@ from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.storage.files import SaveError, new_folder, reason, write_whole
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from supervised.data.capture import HELD_OUT, CaptureSpec
 
 FRAMES = 10  # of the scene's world, where no input is given
@@ -87,7 +87,7 @@ class PerceiveRequest:
 
 
 @dataclass
-class Looked:
+class PerceiveResult:
     """Results of inference on images, written as they come.
 
     Attributes:
@@ -100,7 +100,7 @@ class Looked:
     """
 
     folder: Path
-    shown: Callable[[Percept], Seen]
+    shown: Callable[[Percept], PerceptView]
     percepts: list[dict[str, Any]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     failed: list[tuple[str, Exception]] = field(default_factory=list)
@@ -130,7 +130,7 @@ class Looked:
 
     def answer(self) -> dict[str, Any]:
         """The answer of ``--json``."""
-        failed = [{"source": name, "error": told(error)} for name, error in self.failed]
+        failed = [{"source": name, "error": error_line(error)} for name, error in self.failed]
         return {"percepts": self.percepts, "files": self.files, "failed": failed}
 
 
@@ -177,13 +177,13 @@ def perceive(
     def fail(name: str, error: Exception) -> None:
         failed.append((name, error))
 
-    shown = partial(Seen, scene.perception[0].use, classes=classes, edges=bones)
+    shown = partial(PerceptView, scene.perception[0].use, classes=classes, edges=bones)
     shots = inputs(scene, request.source, fail)
     with request.folder() as out, interruption(PROMISE) as interrupted:
         if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
-        looked = Looked(out, shown, failed=failed)
-        for name, rgb, percept in seen(model, shots, fail):
+        looked = PerceiveResult(out, shown, failed=failed)
+        for name, rgb, percept in iterate_percepts(model, shots, fail):
             looked.keep(name, rgb, percept)
             words = in_words(percept, classes, in_full=True) or "nothing"
             tell(f"{name}: {words}")
@@ -196,7 +196,7 @@ def perceive(
     return Report(looked.answer(), [summary], looked.interrupted)
 
 
-def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str:
+def _sum_up(looked: PerceiveResult, most: int | None, say: Callable[[str], None]) -> str:
     """Summary in one line; images that were left out go to `say`.
 
     Args:
@@ -210,7 +210,7 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str
         say(f"{crowded}: they may be unlike its training images")
     said = f"{number_of(len(looked.percepts), 'image')}, drawn with their percepts in {looked.folder}"
     for _, error in looked.failed[:NAMED]:
-        say(f"left out: {told(error)}")
+        say(f"left out: {error_line(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
@@ -223,12 +223,12 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
-    taking = CaptureSpec(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_views(scene, config, taking, scene_player(scene))
+    taking = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
+    views = scene_label_data(scene, config, taking, scene_player(scene))
     return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.values)]
 
 
-def seen(
+def iterate_percepts(
     model: PerceptionModel, shots: Iterable[tuple[str, Array]], failed: Failed
 ) -> Iterator[tuple[str, Array, Percept]]:
     """Iterate over images and their percepts, one by one: a video need not fit into memory.
@@ -239,7 +239,7 @@ def seen(
         try:
             percept = model.perceive([rgb])[0]
         except FAULTS as error:
-            failed(name, PictureError(f"{name}: the model fails: {told(error)}"))
+            failed(name, PictureError(f"{name}: the model fails: {error_line(error)}"))
             continue
         yield name, rgb, percept
 
@@ -263,7 +263,7 @@ def written(percept: Percept, stem: Path) -> dict[str, str]:
 
 
 def written_name(name: str) -> re.Match[str] | None:
-    """A file's name as `Looked.keep` gives it: the picture's, the number in a video, and what is kept."""
+    """A file's name as `PerceiveResult.keep` gives it: of the image, its number in a video, and the kind."""
     suffixes = ["seen.png", *(kind.file.suffix for kind in PERCEPT_KINDS.values() if kind.file)]
     return re.fullmatch(rf"(.+?)(-\d+)?\.({'|'.join(map(re.escape, suffixes))})", name)
 

@@ -17,11 +17,11 @@ from generative.gallery import Gallery, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
-from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.evaluation.sample_scoring import SampleScorer, share_correct
 from scenes.interruption import interruption
 from scenes.report import Report
-from scenes.sampling.conditions import AskingError, asked
-from scenes.sampling.gallery_export import GalleryExport, filling_errors
+from scenes.sampling.conditions import ConditionOptionError, parse_condition
+from scenes.sampling.gallery_export import GalleryExport, inpainting_errors
 from scenes.schema import Scene
 from scenes.watching.labels import in_words as budget_in_words
 from sim.errors import RequestError
@@ -162,7 +162,7 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
         with waiting("writing the gallery"):
-            files = write_gallery(out, hung(drawing, scorer), interrupted)
+            files = write_gallery(out, make_gallery(drawing, scorer), interrupted)
         stopped = interrupted()
     lines = []
     if files[0].name != "index.html":
@@ -204,12 +204,12 @@ def _draw(
         say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
     recipe = DataRecipe.of_scene(scene, config, card)
     examples = functools.cache(lambda: some_examples(scene, recipe, say))
-    condition = asked(request.conditions, model.spec, lambda: examples().validation)
+    condition = parse_condition(request.conditions, model.spec, lambda: examples().validation)
     use, filling = scene.sampler[0].use, condition.mask is not None
     request.check_options(use, config, model, filling)
     begun = time.perf_counter()
     with waiting(f"drawing {number_of(request.n, 'sample')}", request.n):
-        values = drawn(model, request.n, condition, options, scene.seed)
+        values = draw_samples(model, request.n, condition, options, scene.seed)
     metrics = {"images_per_second": round(request.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps
@@ -220,7 +220,9 @@ def _draw(
     return drawing, SampleScorer(config.data, examples(), device)
 
 
-def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int) -> Array:
+def draw_samples(
+    model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int
+) -> Array:
     """Draw samples (n, …).
 
     Raises:
@@ -229,24 +231,24 @@ def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOpti
     try:
         return model.sample(n, condition, options, seed).values
     except ConditionError as error:
-        raise AskingError(f"--condition: {error}") from error
+        raise ConditionOptionError(f"--condition: {error}") from error
     except ValueError as error:
-        raise AskingError(str(error)) from error
+        raise ConditionOptionError(str(error)) from error
 
 
-def hung(drawing: SampleBatch, scorer: SampleScorer) -> Gallery:
+def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> Gallery:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
     studio = GalleryExport(drawing.model, scorer, scene.seed, condition)
     verdicts = scorer.verdicts(values, condition)
-    true = share_holding(verdicts)
+    true = share_correct(verdicts)
     if true is not None:
         metrics["truth"] = round(true, 4)
     strips = studio.strips()
     columns: dict[str, dict[str, float]] = {}
     if condition.mask is not None and condition.frame is not None:
         strips.insert(0, studio.filled(values))
-        metrics["rmse"], beside = filling_errors(condition, values, scorer.examples.train)
+        metrics["rmse"], beside = inpainting_errors(condition, values, scorer.examples.train)
         columns["nearest real filling"] = {"rmse": beside}
     budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
     return Gallery(
@@ -258,7 +260,7 @@ def hung(drawing: SampleBatch, scorer: SampleScorer) -> Gallery:
         checkpoint=grades_of(drawing.card or {}),
         strips=tuple(strips),
         clips=tuple(studio.clips(len(values), drawing.options)),
-        command=command(scene, drawing.request),
+        command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
         note=f"nearest neighbours among {len(scorer.examples.train):,} training examples",
     )
@@ -273,7 +275,7 @@ def grades_of(card: Card) -> Grades | None:
     return Grades(metrics, scores.get("ci95", {}), int(scores.get("n", 0)), scores.get("protocol", {}))
 
 
-def command(scene: Scene, request: SampleRequest) -> str:
+def command_line(scene: Scene, request: SampleRequest) -> str:
     """The command that reproduces this gallery."""
     parts = ["playfield sample", scene.asked(), f"--n {request.n}", f"--seed {scene.seed}"]
     parts += [f"--out {request.out}"] if request.out else []

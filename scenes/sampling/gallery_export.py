@@ -210,7 +210,7 @@ class GalleryExport:
         return thumbnails(values, self.model.spec, self.scorer.data)
 
 
-def filling_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
+def inpainting_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
     """Inpainting error: RMSE in the masked part, of inpaintings (n, …) and of the nearest training example.
 
     The nearest training example is the one that agrees best with the known part of the frame.

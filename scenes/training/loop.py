@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from scenes.console import duration
-from scenes.interruption import FAULTS, progress_bar, told
+from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.schema import Scene, load_scene
 from scenes.training.resume import differences
 from scenes.training.trainee import Trainee
@@ -95,7 +95,8 @@ class TrainingLoop:
             self.trainee.restore(state["learner"])
         except FAULTS as error:
             raise RunError(
-                f"the state of step {step:,} in {self.run.folder} does not fit this scene: {told(error)}; "
+                f"the state of step {step:,} in {self.run.folder} does not fit this scene: "
+                f"{error_line(error)}; "
                 f"leave the scene as it was, or begin another run with --from {saved[-1]}"
             ) from error
         self.run.forget_later()
@@ -143,7 +144,9 @@ class TrainingLoop:
         except (RequestError, *FAULTS) as error:
             if isinstance(error, RequestError) and self.result.updates == before:
                 raise  # the learner or its worlds find the request wrong
-            raise TrainingFailed(f"training stopped: {told(error)}; {self._how_to_go_on(error)}") from error
+            raise TrainingFailed(
+                f"training stopped: {error_line(error)}; {self._how_to_go_on(error)}"
+            ) from error
         except Exception:  # a mistake in a program: its traceback follows
             self.say(f"training broke down; {self._how_to_go_on()}")
             raise

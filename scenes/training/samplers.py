@@ -10,7 +10,7 @@ from typing import Any
 
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import built, load_sampler, same_data, sampler_config
-from scenes.data.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
+from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples, requested_data, same_name
 from scenes.schema import Sampler, Scene
 from sim.protocols import Distillable, SamplerConfig
 from sim.records import Array, Budget, Progress, State
@@ -66,7 +66,7 @@ class SamplerTrainee:
         for folder in parents if start_from is None else [start_from, *parents]:
             card = load_card(folder)
             known = DataRecipe.of_scene(self._scene, self._config, card)
-            data = asked_of(card).get("data", recipe.data)
+            data = requested_data(card).get("data", recipe.data)
             if known.seed == recipe.seed and same_name(self._scene, data, recipe.data):
                 recipe = known
         return recipe
@@ -153,7 +153,7 @@ class SamplerTrainee:
 def sampler_card(
     scene: Scene,
     config: SamplerConfig,
-    examples: Examples,
+    examples: DataSplit,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.records import Array
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.walker.camera import Camera
 
@@ -36,7 +36,7 @@ class Tripod(Camera):
 class WalkerRenderer:
     """Interactive renderer of one `WalkerWorld`: its camera and read-outs."""
 
-    offers = frozenset({Offer.ORBIT, Offer.FOLLOW})
+    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW})
     turns = False
     asks: tuple[str, ...] = ()
     caption = ""

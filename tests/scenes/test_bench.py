@@ -277,7 +277,7 @@ def test_a_row_that_cannot_run_here_is_refused_by_name_and_left_out_otherwise(ca
 
 
 def test_learning_counts_only_the_steps_of_updates():
-    from scenes.bench.learning import learned
+    from scenes.bench.learning import count_learning_steps
     from sim.records import Progress
 
     class Learner:
@@ -286,7 +286,7 @@ def test_learning_counts_only_the_steps_of_updates():
             yield Progress(300, 2, 9, {"loss": 0.5}, ())
             yield Progress(450, 3, 9, {"loss": 0.4}, ())
 
-    assert list(learned(Learner(), None, "loss")) == [200, 150]
+    assert list(count_learning_steps(Learner(), None, "loss")) == [200, 150]
 
 
 @pytest.mark.parametrize("name", ["atari", "walker/ant"])

@@ -13,8 +13,8 @@ import pytest
 from generative.diffusion.image_diffusion import Diffusion
 from scenes.build.samplers import own_options, sampler_config
 from scenes.cli.main import main
-from scenes.data.sampler_data import DataRecipe, Examples, fetch_examples
-from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_holding
+from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_correct
 from scenes.evaluation.samplers import (
     FIGURES,
     GAUSSIAN,
@@ -73,7 +73,7 @@ def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_near
     train = numbers(vectors)
     farther = np.array([[3.0], [4.0], [5.0], [6.0]], np.float32)
     held_out = numbers(farther)
-    scorer = SampleScorer("states/x", Examples(train, held_out, train.spec()), "cpu")
+    scorer = SampleScorer("states/x", DataSplit(train, held_out, train.spec()), "cpu")
     nearest, words = scorer.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
     assert nearest.ravel().tolist() == [2.0, 2.0, 2.0, 0.0]
     assert words == [
@@ -131,7 +131,7 @@ def one_class(scorer):
     """The same scorer of zeros alone."""
     zeros = scorer.examples.train.take(np.flatnonzero(scorer.examples.train.labels == 0))
     zeros = zeros.assign(labels=LabelColumn(np.zeros(len(zeros), np.int64), ("0",)))
-    return SampleScorer("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
+    return SampleScorer("digits", DataSplit(zeros, zeros, zeros.spec()), "cpu")
 
 
 def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
@@ -151,7 +151,7 @@ def test_real_digits_of_a_class_are_told_as_that_class(scorer):
         ]
         for row in range(len(held_out))
     ]
-    assert share_holding(right) > 0.8
+    assert share_correct(right) > 0.8
     assert scorer.verdicts(held_out.values[:1], Condition())[0].holds is None
 
 
@@ -163,8 +163,8 @@ def test_training_examples_are_their_own_neighbours(scorer):
 
 
 def test_shares_count_only_those_of_which_somebody_knows():
-    assert share_holding([Verdict("", True), Verdict("", None), Verdict("", False)]) == 0.5
-    assert share_holding([Verdict()]) is None
+    assert share_correct([Verdict("", True), Verdict("", None), Verdict("", False)]) == 0.5
+    assert share_correct([Verdict()]) is None
 
 
 def test_boards_and_poses_are_judged_whatever_was_asked_for():
@@ -173,8 +173,8 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
     for name in ("boards", "states/hopper"):
         whole = collected(name, 60)
         train, held_out = whole.parted(0.3)
-        scorer = SampleScorer(name, Examples(train, held_out, whole.spec()), "cpu")
-        assert share_holding(scorer.verdicts(held_out.values, Condition())) > 0.95
+        scorer = SampleScorer(name, DataSplit(train, held_out, whole.spec()), "cpu")
+        assert share_correct(scorer.verdicts(held_out.values, Condition())) > 0.95
         generator = np.random.default_rng(0)
         if name == "boards":  # whole squares change places
             squares = held_out.values.reshape(-1, 8, 8, 8, 8, 3).swapaxes(2, 3).reshape(-1, 64, 8, 8, 3)
@@ -184,7 +184,7 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
             spoilt = moved.swapaxes(2, 3).reshape(-1, 64, 64, 3)
         else:
             spoilt = held_out.values + 2 * generator.standard_normal(held_out.values.shape)
-        assert share_holding(scorer.verdicts(spoilt, Condition())) < 0.5
+        assert share_correct(scorer.verdicts(spoilt, Condition())) < 0.5
 
 
 def test_groups_are_set_beside_classes_and_k_means_on_pixels(scorer):

@@ -9,7 +9,7 @@ import pytest
 from scenes.data.families.family import Decoded, WorldFamily
 from scenes.data.families.table import FAMILIES, family_of
 from scenes.data.generated_starts import PROPOSED, proposer
-from scenes.data.sampler_data import Examples
+from scenes.data.sampler_data import DataSplit
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.watching.sampler_gallery import noted
@@ -114,7 +114,7 @@ def test_generated_examples_are_judged_drawn_and_begun_from():
         labels=LabelColumn(np.zeros(2, np.int64), ("pole",)),
         episodes=np.arange(2),
     )
-    scorer = SampleScorer("angles/long", Examples(data, data, data.spec()), "cpu")
+    scorer = SampleScorer("angles/long", DataSplit(data, data, data.spec()), "cpu")
     assert scorer.reading == "decoded truth"
     assert scorer.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]
     assert noted(STATES, "angles/long") == ("up", "down") and noted(STATES, "digits") == ()

@@ -321,7 +321,7 @@ def test_a_replay_that_goes_another_way_is_refused(tmp_path):
 
 
 class Talking(PoleShow):
-    offers = frozenset({"point"})
+    abilities = frozenset({"point"})
     waits = True
 
     def touch(self, gesture):
@@ -333,8 +333,8 @@ class Talking(PoleShow):
 
 def test_a_show_that_takes_gestures_still_does():
     show = recorded(Talking(), seed=0)
-    assert show.waits and show.offers == {"point"} and show.touch("e4") == "touched e4"
-    assert {"offers", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
+    assert show.waits and show.abilities == {"point"} and show.touch("e4") == "touched e4"
+    assert {"abilities", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
 
 
 def test_only_one_world_can_be_watched_and_recorded():

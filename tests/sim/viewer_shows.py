@@ -128,7 +128,7 @@ class BoardShow:
         self.persons = []
         self.world = Chess(**fields).make(0, Script(replies))
         self.renderer = self.world.interactive_renderer()
-        self.offers = self.renderer.offers
+        self.abilities = self.renderer.abilities
         self._person = False
         self._last = None
 

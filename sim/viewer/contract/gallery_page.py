@@ -23,7 +23,7 @@ class Slider(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sheet:
+class GalleryPage:
     """State of a gallery page, whose pictures are those of its moment.
 
     In mode ``"fill"`` the first picture is the one with the mask, the others are its inpainted variants.

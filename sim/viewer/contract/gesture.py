@@ -10,7 +10,7 @@ from sim.records import Array
 from sim.viewer.contract.moment import Moment, Readout
 
 
-class Offer(Enum):
+class Ability(Enum):
     """Optional abilities of a show: input that it takes beside actions, output beside pictures."""
 
     POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
@@ -21,7 +21,7 @@ class Offer(Enum):
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
-    GALLERY = "gallery"  # choose among samples: moments have a `sheet`, and no world
+    GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture
     TRACE = "trace"  # watch the denoising steps
@@ -41,7 +41,7 @@ class Gesture:
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
-    | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
+    | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -121,7 +121,7 @@ class Answer:
 class Interactive(Protocol):
     """A `Show` that takes gestures; called from the same thread."""
 
-    offers: frozenset[Offer]
+    abilities: frozenset[Ability]
 
     @property
     def waits(self) -> bool:
@@ -145,11 +145,11 @@ class InteractiveRenderer(Protocol):
     A world makes it by its method ``interactive_renderer()``.
 
     Attributes:
-        offers: its abilities.
+        abilities: its abilities.
         turns: whether the world waits for whoever is to move.
     """
 
-    offers: frozenset[Offer]
+    abilities: frozenset[Ability]
     turns: bool
 
     @property

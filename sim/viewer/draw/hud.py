@@ -47,8 +47,8 @@ def draw_bar(
     ink.write(surface, clock, place, color, align="center")
     ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
     who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
-    if view.moment is not None and view.moment.sheet is not None:
-        who = view.moment.sheet.mode.upper()
+    if view.moment is not None and view.moment.page is not None:
+        who = view.moment.page.mode.upper()
     if choices.person:
         who, color = "YOU", PALETTE.on_accent
     ink.write(surface, who, layout.who.center, color, bold=True, align="center")

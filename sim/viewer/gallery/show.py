@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
 from sim.viewer.contract.studio import Studio
 from sim.viewer.gallery.demo import tour
@@ -46,14 +46,14 @@ class GalleryShow:
         self._attended = attended
         self.title, self.agent = studio.title, studio.sampler
         self.training, self.protocol = studio.training, studio.data
-        offers = {
-            Offer.GALLERY: True,
-            Offer.LATENTS: studio.decodes,
-            Offer.FILL: studio.fills,
-            Offer.TRACE: studio.traces,
-            Offer.CONDITIONS: len(studio.conditions) > 1,
+        abilities = {
+            Ability.GALLERY: True,
+            Ability.LATENTS: studio.decodes,
+            Ability.FILL: studio.fills,
+            Ability.TRACE: studio.traces,
+            Ability.CONDITIONS: len(studio.conditions) > 1,
         }
-        self.offers = frozenset(offer for offer, given in offers.items() if given)
+        self.abilities = frozenset(ability for ability, given in abilities.items() if given)
         self._length = 0
         self._programme = tour(self._gallery)
 
@@ -140,7 +140,7 @@ class GalleryShow:
             length=np.array([self._length]),
             readouts=self._readouts(),
             asks=self._asks(),
-            sheet=gallery.sheet(self._line()),
+            page=gallery.page(self._line()),
         )
 
     # Keys

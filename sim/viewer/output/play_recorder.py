@@ -60,7 +60,7 @@ class RecordingShow:
         self._current: Played | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the show offers: its titles, names and rates."""
+        """What the show has besides: its titles, names and rates."""
         return getattr(self._show, name)
 
     def start(self, seed: int | None) -> Moment:
@@ -99,9 +99,9 @@ class RecordingInteractiveShow(RecordingShow):
     _show: Any
 
     @property
-    def offers(self) -> Any:
-        """The wrapped show's `Offer`s."""
-        return self._show.offers
+    def abilities(self) -> Any:
+        """The wrapped show's `Ability` values."""
+        return self._show.abilities
 
     @property
     def waits(self) -> bool:
