@@ -84,7 +84,7 @@ class Pixels(nn.Module):
         """Arranged images uint8 → features (N, F), in the precision of the surrounding autocast."""
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
-        x = on_pictures(obs, fold_kernel(first.weight, self.stride), first.bias)
+        x = scaled_convolution(obs, fold_kernel(first.weight, self.stride), first.bias)
         for layer in others:
             x = layer(x)
         return torch.relu(self.norm(self.hidden(x.flatten(1))))
@@ -142,7 +142,7 @@ class Board(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Planes (N, C, 8, 8) uint8, 255 for a set square → features (N, F)."""
-        x = torch.relu(on_pictures(obs, self.stem.weight, self.stem.bias, padding=1))
+        x = torch.relu(scaled_convolution(obs, self.stem.weight, self.stem.bias, padding=1))
         for block in self.blocks:
             x = torch.relu(x + block(x))
         return x.flatten(1)
@@ -162,7 +162,7 @@ class Planes(nn.Module):
         return moves.flatten(1)
 
 
-def on_pictures(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
+def scaled_convolution(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
     """Convolution of uint8 images scaled to [0, 1], with the scale folded into the weights.
 
     The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not

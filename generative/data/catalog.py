@@ -77,7 +77,7 @@ def collected(
     return cached(_request(family, request), played)
 
 
-def at_hand(
+def is_available(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
     """Whether `collected` with these arguments only reads files, and plays nothing."""
@@ -87,7 +87,7 @@ def at_hand(
     return is_cached(_request(family, DataRequest(count, seed, variant, dict(players or {}))))
 
 
-def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
+def players_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
     """Those who play for a data set, by world: of one game or body only who plays that one."""
     family, _, variant = name.partition("/")
     played = ON_DISK.get(family, ())
@@ -101,7 +101,7 @@ def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Seq
 
 def _request(family: str, request: DataRequest) -> Request:
     """What a data set on disk is known by."""
-    cast = cast_of(f"{family}/{request.variant}" if request.variant else family, request.players)
+    cast = players_of(f"{family}/{request.variant}" if request.variant else family, request.players)
     names = {world: [player.name for player in who] for world, who in cast.items()}
     told = {
         "name": family,

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from generative.data.data_request import DataError, DataRequest
-from generative.data.frames import shrunk
+from generative.data.frames import downscale
 from sim.records import Array
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -55,7 +55,7 @@ def _episodes(folder: Path, request: DataRequest) -> Dataset:
             for number, name in enumerate(groups):
                 seen = _seen(file[name], folder)
                 for at in range(0, steps[name], every):
-                    values.append(shrunk(as_rgb(np.asarray(seen[at]), folder)))
+                    values.append(downscale(as_rgb(np.asarray(seen[at]), folder)))
                     episodes.append(number)
     except OSError as error:
         raise DataError(f"{folder} is damaged or no recording of playfield collect: {error}") from error
@@ -122,4 +122,4 @@ def _opened(files: list[Path]) -> Iterator[Array]:
                 f"{path} has {size[0]}×{size[1]} pixels and {first[0].name} {first[1][0]}×{first[1][1]}: "
                 "all pictures of a folder must be of one size"
             )
-        yield shrunk(rgb)
+        yield downscale(rgb)

@@ -17,7 +17,7 @@ from typing import Any
 
 from scenes.bench.rows import Row, missing
 from scenes.bench.worker import Settings
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import WorkError
 
 WARM_UP = 1.0  # seconds at most, and one yield at least: for a learner that is its first update
@@ -197,7 +197,7 @@ def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, st
         return None, ""
     lacking = missing(row.peer_needs)
     if lacking is not None:
-        return None, f"to see the peer, install {mend(lacking)}"
+        return None, f"to see the peer, install {install_hint(lacking)}"
     try:
         return Side(row.peer, settings, row.fields, seconds), ""
     except SideError as error:

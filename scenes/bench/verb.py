@@ -16,7 +16,7 @@ from scenes.bench.worker import Settings
 from scenes.build.devices import chosen_device
 from scenes.console import stderr_console, stdout_console
 from scenes.interruption import progress_bar
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.errors import RequestError
 from sim.machine import processors
 
@@ -73,9 +73,11 @@ def runnable(rows: dict[str, Row], *, asked: bool, console: Console) -> dict[str
         if lacking is None:
             kept[name] = row
         elif asked:
-            raise MissingPackageError(f'bench "{name}" needs {mend(lacking)}')
+            raise MissingPackageError(f'bench "{name}" needs {install_hint(lacking)}')
         else:
-            console.print(f"{name} is left out: it needs {mend(lacking)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"{name} is left out: it needs {install_hint(lacking)}", highlight=False, soft_wrap=True
+            )
     return kept
 
 

@@ -15,7 +15,7 @@ from scenes.build.trained import is_trained
 from scenes.cli.display import has_display
 from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
-from sim.catalog import mend, world_names
+from sim.catalog import install_hint, world_names
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.plurals import number_of
@@ -79,7 +79,7 @@ def watch(
         from sim.viewer.app.window import watch as open_window
         from sim.viewer.output.recorder import check_target
     except ModuleNotFoundError as error:
-        raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
     from scenes.watching.playlist import playlist, show_of
 
     if frames is not None and frames < 1:
@@ -275,7 +275,7 @@ def sample(
         from scenes.sampling.command import SampleRequest
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
-        raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
+        raise RequestError(f"a gallery needs {install_hint(error.name or 'pillow')}") from error
     request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
     report = work(scene, request, device=device, say=say)
     report.show()
@@ -355,7 +355,7 @@ def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
     try:
         from scenes.uci.engine import serve
     except ModuleNotFoundError as error:
-        raise RequestError(f"an engine needs {mend(error.name or 'chess')}") from error
+        raise RequestError(f"an engine needs {install_hint(error.name or 'chess')}") from error
     serve(scene, device=device, checkpoint=checkpoint)
 
 
@@ -395,7 +395,7 @@ def collect(
     try:
         from scenes.collecting import command as recording
     except ModuleNotFoundError as error:
-        raise RequestError(f"recording needs {mend(error.name or 'minari')}") from error
+        raise RequestError(f"recording needs {install_hint(error.name or 'minari')}") from error
     for option, amount in (("--episodes", episodes), ("--steps", steps)):
         if amount is not None and amount < 1:
             raise SceneError(f"{option} must be at least 1, not {amount}")

@@ -31,7 +31,7 @@ from sim.gym_names import installed_id
 from sim.plurals import number_of
 from sim.protocols import WorldConfig
 from sim.storage.checkpoints import load_card
-from sim.storage.episodes import EpisodeWriter, Pictured, RecordingError, check_free, new_dataset, record
+from sim.storage.episodes import AddRenderInfo, EpisodeWriter, RecordingError, check_free, new_dataset, record
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, Worlds
 from sim.viewer.output.play_recorder import recorded, replay
@@ -165,7 +165,7 @@ def collect_played(
             request.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=request.overwrite
         ) as dataset:
             sitting = RecordingSession(request, dataset, watched.interrupted)
-            replays = _replays(played, Pictured(world) if request.frames else world, dataset)
+            replays = _replays(played, AddRenderInfo(world) if request.frames else world, dataset)
             sitting.go(replays, len(played))
     except SaveError as error:
         raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
@@ -201,7 +201,7 @@ def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -
     """
     if not pictures:
         return config.make_batch(count, seed)
-    worlds = EnvWorlds([lambda: Pictured(config.make(seed)) for _ in range(count)], seed)
+    worlds = EnvWorlds([lambda: AddRenderInfo(config.make(seed)) for _ in range(count)], seed)
     if worlds.envs[0].render_mode != "rgb_array":
         worlds.close()
         raise RecordingError(f"{config.name} has no picture: leave --frames out")

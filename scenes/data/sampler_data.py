@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generative.data.catalog import at_hand, cast_of, collected
+from generative.data.catalog import collected, is_available, players_of
 from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import built, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
@@ -99,7 +99,7 @@ class DataRecipe:
 
     def protocol(self) -> dict[str, Any]:
         """The request as keys of a protocol stamp."""
-        who = [player for cast in cast_of(self.data, players()).values() for player in cast]
+        who = [player for cast in players_of(self.data, players()).values() for player in cast]
         short = [name + " " + weights[:12] for name, _, weights in (p.name.rpartition(" ") for p in who)]
         return {
             "data": self.data,
@@ -214,9 +214,9 @@ def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) 
     A gallery should not wait for minutes of play.
     """
     cast, name = players(), data_name(scene, recipe.data)
-    if not at_hand(name, recipe.examples, seed=recipe.seed, players=cast):
+    if not is_available(name, recipe.examples, seed=recipe.seed, players=cast):
         count = min(FEW, recipe.examples)
-        if not at_hand(name, count, seed=recipe.seed, players=cast):
+        if not is_available(name, count, seed=recipe.seed, players=cast):
             say(f"{recipe.data} is not on this machine yet: playing {count:,} examples of it")
         recipe = replace(recipe, examples=count)
     return fetch_examples(scene, recipe)

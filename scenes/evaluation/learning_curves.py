@@ -190,8 +190,8 @@ def counted_axis(experiments: Sequence[Experiment]) -> Axis:
 def band_of(lines: Sequence[LearningCurve]) -> Band:
     """Mean and band of several curves on a common grid; a single curve is returned as it is.
 
-    >>> rising = Line(np.array([0.0, 4.0]), np.array([0.0, 8.0]))
-    >>> band = band_of([rising, Line(np.arange(3.0), np.full(3, 2.0))])
+    >>> rising = LearningCurve(np.array([0.0, 4.0]), np.array([0.0, 8.0]))
+    >>> band = band_of([rising, LearningCurve(np.arange(3.0), np.full(3, 2.0))])
     >>> float(band.x[-1]), float(band.mean[-1]), float(band.low[-1]), float(band.high[-1])
     (2.0, 3.0, 2.0, 4.0)
     """

@@ -28,7 +28,7 @@ from scenes.evaluation.learning_curves import (
     read_experiments,
     title_of,
 )
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.storage.files import SaveError, flush_to_disk, reason
 
@@ -74,7 +74,7 @@ def plot(request: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
     try:
         png = png_of(experiments, metric, axes)
     except ModuleNotFoundError as error:
-        raise RequestError(f"a plot needs {mend(error.name or 'matplotlib')}") from error
+        raise RequestError(f"a plot needs {install_hint(error.name or 'matplotlib')}") from error
     table = picture.with_suffix(".csv")
     written(table, points(experiments, metric, axes).encode())
     written(picture, png)

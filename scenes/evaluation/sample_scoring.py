@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from generative.metrics import Grade, Grader, as_they_are
+from generative.metrics import Grade, Grader, standardised_vectors
 from generative.metrics.distances import kernel_distance
 from generative.metrics.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics.neighbours import Nearest, nearest
-from generative.metrics.truth import says_the_same
+from generative.metrics.truth import captions_agree
 from scenes.build.perceptions import build_perception, scene_vocabulary
 from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataSplit
@@ -103,7 +103,7 @@ class SampleScorer:
 
     def _encode(self, values: Array) -> Array:
         return (
-            as_they_are(self.examples.train.values)(values)
+            standardised_vectors(self.examples.train.values)(values)
             if self.encoder is None
             else self.encoder.encode(values)
         )
@@ -223,7 +223,7 @@ def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
     """Verdict on a frame by the captioner: its caption, and whether that agrees with the prompt."""
     assert percept.caption is not None
     asked = condition.text
-    return Verdict(percept.caption, None if asked is None else says_the_same(asked, percept.caption))
+    return Verdict(percept.caption, None if asked is None else captions_agree(asked, percept.caption))
 
 
 def share_correct(verdicts: Sequence[Verdict]) -> float | None:

@@ -23,7 +23,7 @@ from scenes.data.perception_data import scene_label_data, scene_player
 from scenes.interruption import FAULTS, error_line, interruption
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in
 from sim.plurals import number_of
@@ -165,7 +165,7 @@ def perceive(
     try:
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
-        raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"drawing percepts needs {install_hint(error.name or 'pygame')}") from error
     request.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()

@@ -21,7 +21,7 @@ from scenes.data.images import read_pictures
 from sim.errors import RequestError
 from sim.fields import check_path, nearest
 from sim.records import Array, Condition
-from sim.storage.files import oddity
+from sim.storage.files import special_file_kind
 from supervised.data.dataset import Dataset, Spec
 
 KEYS = ("label", "text", "board", "frame", "mask")
@@ -153,7 +153,7 @@ def _picture(key: str, value: str) -> Array:
     """Read the first image of a file, (H, W, 3) uint8."""
     path = Path(value)
     check_path(path, f"--condition {key}")
-    if odd := oddity(path):
+    if odd := special_file_kind(path):
         raise ConditionOptionError(f"--condition {key}={value} is {odd}, not a picture")
     if not path.is_file():
         raise ConditionOptionError(f"--condition {key}={value}: there is no such file")
@@ -173,7 +173,7 @@ def _board(value: str, spec: Spec) -> tuple[Array, Array]:
         )
     import chess
 
-    from generative.data.boards import drawn
+    from generative.data.boards import draw_position
 
     board = chess.Board(None)
     for row, rank in enumerate(squares):
@@ -186,4 +186,4 @@ def _board(value: str, spec: Spec) -> tuple[Array, Array]:
             f'--condition board={value}: no square is "?", so there is nothing to inpaint'
         )
     cell = BOARD // 8
-    return drawn(board), unknown.repeat(cell, 0).repeat(cell, 1)
+    return draw_position(board), unknown.repeat(cell, 0).repeat(cell, 1)

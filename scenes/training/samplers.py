@@ -18,7 +18,7 @@ from sim.storage.checkpoints import (
     PLAIN,
     Card,
     CheckpointError,
-    Layout,
+    CheckpointLayout,
     check_fits,
     load_card,
     load_checkpoint,
@@ -130,9 +130,9 @@ class SamplerTrainee:
         return self._fit.weights()
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> CheckpointLayout:
         """File layout of the checkpoint: the model's own, or the default."""
-        laid_out: Callable[[], Layout] | None = getattr(self.model, "layout", None)
+        laid_out: Callable[[], CheckpointLayout] | None = getattr(self.model, "layout", None)
         return PLAIN if laid_out is None else laid_out()
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:

@@ -21,7 +21,7 @@ from sim.records import Array, Percept
 Batch: TypeAlias = tuple[Array, list[Percept]]
 
 
-def album(
+def render_games(
     seeds: Iterable[int],
     looks: Sequence[BoardStyle] = tuple(styles()),
     *,
@@ -44,7 +44,7 @@ def album(
     Raises:
         ValueError: for a size below 64, or no looks.
 
-    >>> [(rgb.shape, len(percepts)) for rgb, percepts in album([7, 8], a_game=3)]
+    >>> [(rgb.shape, len(percepts)) for rgb, percepts in render_games([7, 8], a_game=3)]
     [((3, 128, 128, 3), 3), ((3, 128, 128, 3), 3)]
     """
     if not looks:

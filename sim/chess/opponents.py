@@ -127,7 +127,7 @@ def action_masks(games: Sequence[ChessGame]) -> Array:
     return masks
 
 
-def seat(opponent: str | Policy) -> Opponent:
+def make_opponent(opponent: str | Policy) -> Opponent:
     """Make the opponent of a name in `OPPONENTS` or `SOLVERS`, or of a policy."""
     if isinstance(opponent, str):
         return PlayerOpponent((OPPONENTS | SOLVERS)[opponent])

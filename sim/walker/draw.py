@@ -16,7 +16,7 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import Camera, View
 from sim.walker.engine import mujoco
-from sim.walker.palette import HAZE, STANDARD, TILE, Look, geom_colors
+from sim.walker.palette import HAZE, STANDARD, TILE, Appearance, geom_colors
 
 NEAR = 0.05  # m; what is nearer to the lens is not drawn
 SHADOW = 0.6  # of the ground's light that a shadow takes
@@ -43,7 +43,7 @@ class Drawing:
         self._radius = sizes[:, 0].copy()
         self._half = np.where(sphere, 0.0, sizes[:, 1])
 
-    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
         """(camera.height, camera.width, 3) uint8."""
         color = geom_colors(self._model, look)[self._geoms]
         view = camera.view(data.xpos[1])
@@ -52,7 +52,7 @@ class Drawing:
         return picture(Capsules(middle - axis, middle + axis, self._radius, color), view, look)
 
 
-def picture(capsules: Capsules, view: View, look: Look = STANDARD) -> Array:
+def picture(capsules: Capsules, view: View, look: Appearance = STANDARD) -> Array:
     """Render sky, ground, shadows and capsules, (view.height, view.width, 3) uint8."""
     canvas = _sky_and_ground(view, capsules, look)
     depth = np.full(canvas.shape[:2], np.inf, np.float32)
@@ -79,7 +79,7 @@ def _capsule(
     canvas: Array,
     depth: Array,
     view: View,
-    look: Look,
+    look: Appearance,
     ends: tuple[Array, Array],
     depths: tuple[float, float],
     radius: float,
@@ -134,7 +134,7 @@ def _nearest(
     return share, dx - share * np.float32(x1 - x0), dy - share * np.float32(y1 - y0)
 
 
-def _light(right: Array, up: Array, towards: Array, view: View, look: Look) -> Array:
+def _light(right: Array, up: Array, towards: Array, view: View, look: Appearance) -> Array:
     """(h, w) brightness of surfaces with these normals: sky, sun and a narrow glint."""
     sun_right, sun_up = np.float32(np.dot(look.sun, view.right)), np.float32(np.dot(look.sun, view.up))
     sun_towards = np.float32(-np.dot(look.sun, view.forward))
@@ -159,7 +159,7 @@ def _box(ends: tuple[Array, Array], margin: float, view: View) -> tuple[slice, s
     return rows, slice(max(int(left), 0), min(int(right), view.width))
 
 
-def _sky_and_ground(view: View, capsules: Capsules, look: Look) -> Array:
+def _sky_and_ground(view: View, capsules: Capsules, look: Appearance) -> Array:
     """(H, W, 3) float32 in [0, 255] of what is behind the walker, its shadow included."""
     height, width = view.height, view.width
     canvas = np.empty((height, width, 3), np.float32)
@@ -215,7 +215,7 @@ class _Ground:
             waves.append(_square_wave(self.at(axis) / np.float32(TILE), covers[:, None].astype(np.float32)))
         return np.asarray(np.float32(0.5) - np.float32(0.5) * waves[0] * waves[1])
 
-    def shadows(self, capsules: Capsules, look: Look) -> Array:
+    def shadows(self, capsules: Capsules, look: Appearance) -> Array:
         """(G, W) share of the light that reaches the ground, softer below what is higher."""
         shade = np.zeros((len(self._middle), self._view.width), np.float32)
         period = 2 * TILE

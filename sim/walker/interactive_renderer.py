@@ -23,7 +23,7 @@ SMALLEST, LARGEST = 16, 4096  # pixels of a side
 
 
 @dataclass
-class Tripod(Camera):
+class AnchoredCamera(Camera):
     """A camera that can also stand still: it then looks at the fixed point `anchor` (3,) m."""
 
     anchor: Array | None = None
@@ -44,7 +44,9 @@ class WalkerRenderer:
     def __init__(self, world: WalkerWorld) -> None:
         self._world = world
         at = world.camera
-        self._camera = Tripod(at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height)
+        self._camera = AnchoredCamera(
+            at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
+        )
         world.camera = self._camera
 
     def note(self) -> None:

@@ -126,9 +126,9 @@ def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, mo
 def test_boards_and_poses_are_judged_by_the_simulator():
     import chess
 
-    from generative.data.boards import drawn
+    from generative.data.boards import draw_position
 
-    boards = np.stack([drawn(chess.Board()), drawn(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
+    boards = np.stack([draw_position(chess.Board()), draw_position(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
     assert noted(boards, "boards") == ("legal", "not legal")
     upright = np.array([[1.25, 0, 0, 0, 0, 0, 0, 0]], np.float32)
     sunk = upright - np.eye(1, 8, dtype=np.float32)

@@ -63,7 +63,7 @@ def percept_age(seen: Sequence[PerceptView]) -> str:
     A percept of the frame before only stands until its own arrives, which is too short to be read.
 
     >>> from sim.records import Percept
-    >>> told_age([Seen("detector", Percept("model"), age=3)])
+    >>> percept_age([PerceptView("detector", Percept("model"), age=3)])
     '3 frames ago'
     """
     age = max((one.age for one in seen), default=0)

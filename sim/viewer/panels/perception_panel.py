@@ -31,7 +31,7 @@ def line(seen: PerceptView) -> Line:
     """Format a percept as a line of the panel.
 
     >>> from sim.records import Percept
-    >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
+    >>> line(PerceptView("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
     words = seen.pending or in_words(seen.percept, seen.classes) or "nothing detected"
