@@ -15,7 +15,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any
 
-from scenes.bench.rows import Row, missing
+from scenes.bench.benchmarks import Benchmark, missing
 from scenes.bench.worker import Settings
 from sim.catalog import install_hint
 from sim.errors import WorkError
@@ -143,7 +143,7 @@ class Side:
 
 def measure(
     name: str,
-    row: Row,
+    row: Benchmark,
     settings: Settings,
     *,
     rounds: int,
@@ -191,7 +191,7 @@ def measure(
     )
 
 
-def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, str]:
+def _peer(row: Benchmark, settings: Settings, seconds: float) -> tuple[Side | None, str]:
     """Start the peer's process, or say why there is none."""
     if row.peer is None:
         return None, ""
@@ -204,7 +204,7 @@ def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, st
         return None, f"the peer did not start: {error}"
 
 
-def peer_name(row: Row) -> str:
+def peer_name(row: Benchmark) -> str:
     """Name of the peer, with its version where it is installed."""
     try:
         return f"{row.peer_name} {metadata.version(row.package)}" if row.package else row.peer_name
