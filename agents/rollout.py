@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.memory_format import stack
+from agents.networks.memory_format import stack
 from agents.returns import generalized_advantage
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, ended_episode, lives_lost

@@ -10,7 +10,7 @@ z. Differences from the paper: Gumbel search by default, which also learns from 
 al. 2022); outcomes are discounted by `gamma` a ply, so that faster mates are worth more; no weight decay.
 
 The worlds give starting positions and the length limit; their opponent is not used: the agent plays both
-sides. `agents.evaluate` scores it against an opponent.
+sides. `agents.evaluation.evaluate` scores it against an opponent.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
+from agents.actor_critic_learner import ActorCriticLearner
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
 from agents.alphazero.tree import Node, Tree, make_roots, simulate
-from agents.memory import check_batch, check_search, observation_bytes
-from agents.networks import NetworkName
-from agents.policy import ActorCriticLearner
+from agents.memory_limits import check_batch, check_search, observation_bytes
+from agents.networks.architectures import NetworkName
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.errors import RequestError

@@ -28,7 +28,7 @@ from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.memory import check_batch, check_rollout
+from agents.memory_limits import check_batch, check_rollout
 from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
 from agents.sb3.learner import SB3Learner
 from agents.sb3.memory import ring_rows

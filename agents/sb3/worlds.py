@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, finished
 

@@ -5,8 +5,9 @@ On its way to the network an observation passes
 1. the world (`sim.atari.world`: grey, 84 × 84, four frames stacked; `sim.chess.world`: planes;
    `sim.walker.world`: a float vector), or instead of it `supervised.observation.percept_env`, which this
    module puts around the world where a perception feeds the agent;
-2. `agents.normalize`, where the agent has ``normalize_observations``;
-3. `agents.networks`, which scales uint8 to [0, 1]; for Stable-Baselines3's agents `agents.sb3.worlds`.
+2. `agents.networks.normalize`, where the agent has ``normalize_observations``;
+3. `agents.networks.architectures`, which scales uint8 to [0, 1]; for Stable-Baselines3's agents
+   `agents.sb3.worlds`.
 """
 
 from __future__ import annotations

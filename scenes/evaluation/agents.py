@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from agents.evaluate import SEED_OFFSET, Scores, pooled
-from agents.evaluate import evaluate as play
+from agents.evaluation.evaluate import SEED_OFFSET, Scores, pooled
+from agents.evaluation.evaluate import evaluate as play
+from agents.evaluation.statistics import Interval
 from agents.random import Random
-from agents.statistics import Interval
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
@@ -120,7 +120,7 @@ def played(
     greedy: bool,
     seeds: int = 1,
 ) -> Scores:
-    """Run `agents.evaluate.evaluate` under a progress bar that names the policy.
+    """Run `agents.evaluation.evaluate.evaluate` under a progress bar that names the policy.
 
     Raises:
         ScoringFailed: if a world or the policy failed.

@@ -3,7 +3,7 @@
 A RUN is a run folder, which means its newest checkpoint, or a checkpoint folder, or the folder of a
 training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same number of whole
 episodes now, in worlds from the same seeds: scores in cards may be of other seeds, episodes and package
-versions. Every pair is then compared by `agents.statistics.compare`, in the order that was given.
+versions. Every pair is then compared by `agents.evaluation.statistics.compare`, in the order that was given.
 
 Scores of different protocols are not comparable: runs whose stamps differ are refused unless
 `across_protocols`, those of different worlds always.
@@ -19,9 +19,9 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from agents.evaluate import Scores, pooled
-from agents.statistics import Comparison
-from agents.statistics import compare as compared
+from agents.evaluation.evaluate import Scores, pooled
+from agents.evaluation.statistics import Comparison
+from agents.evaluation.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env

@@ -5,7 +5,7 @@ Read from what training writes, ``metrics.jsonl``, one JSON object an update. A 
 last of them begins to where the first of them ends: where a seed ends, a mean of the others would jump.
 
 The band is from the lowest seed to the highest; from `ENOUGH` seeds on it is the 95 % percentile bootstrap
-interval of the mean, which is too narrow for a handful of seeds (`agents.statistics`).
+interval of the mean, which is too narrow for a handful of seeds (`agents.evaluation.statistics`).
 
 Does not know: pictures, colours, files that it writes (`scenes.evaluation.plot`).
 """

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.evaluate import evaluate
-from agents.memory import observation_bytes
+from agents.evaluation.evaluate import evaluate
+from agents.memory_limits import observation_bytes
 from scenes.build.agents import agent_card, check_agent, scene_agent, with_default_network
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.statistics import mean_interval
+from agents.evaluation.statistics import mean_interval
 from scenes.schema import LARGEST_SEED, Scene, SceneError
 from scenes.training.session import Trained, default_folder, train
 from sim.errors import RequestError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.saliency import Explainer, is_picture
+from agents.evaluation.saliency import Explainer, is_picture
 from scenes.build.agents import build_policy, check_agent, scene_agent
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError

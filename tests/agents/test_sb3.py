@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env
 
 from agents import sb3
 from agents.catalog import AGENTS
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
 from agents.sb3.configs import AlgorithmError
 from agents.sb3.worlds import ObservationPreprocessing, WorldsVecEnv
 from sim.catalog import load, make_worlds

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from agents.evaluate import evaluate
+from agents.evaluation.evaluate import evaluate
 from scenes.build.agents import build_policy, scene_agent
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler

@@ -9,10 +9,10 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.heads import Head, head_for
-from agents.networks import MLP, RECURRENT, ActorCritic, network_for
-from agents.normalize import ReturnScale, RunningMoments
-from agents.recurrent import RecurrentActorCritic
+from agents.networks.architectures import MLP, RECURRENT, ActorCritic, network_for
+from agents.networks.heads import Head, head_for
+from agents.networks.normalize import ReturnScale, RunningMoments
+from agents.networks.recurrent import RecurrentActorCritic
 from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
