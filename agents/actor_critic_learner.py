@@ -29,7 +29,7 @@ from supervised.tensors import (
 
 
 class ActorCriticConfig(Protocol):
-    """What the base class reads of a configuration."""
+    """Interface of the configurations of actor-critic learners."""
 
     @property
     def network(self) -> str | None:

@@ -18,7 +18,7 @@ from supervised.tensors import Precision, from_arrays, on_device, to_arrays
 
 
 class QConfig(Protocol):
-    """What the base class reads of a configuration."""
+    """Interface of the configurations of Q-learning policies."""
 
     @property
     def network(self) -> str | None:

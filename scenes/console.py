@@ -38,7 +38,7 @@ def _console(*, stderr: bool) -> Console:
 
 
 def drop_invalid_sizes() -> None:
-    """Remove invalid COLUMNS and LINES from the environment, which layout would follow."""
+    """Remove invalid COLUMNS and LINES from the environment, which rich would follow."""
     for name in ("COLUMNS", "LINES"):
         wanted = os.environ.get(name, "")
         if not (wanted.isascii() and wanted.isdecimal() and NARROWEST <= int(wanted[:6])):

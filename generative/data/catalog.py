@@ -80,7 +80,7 @@ def collected(
 def is_available(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
-    """Whether `collected` with these arguments only reads files, and plays nothing."""
+    """Whether `collected` with these arguments only reads files, without any play."""
     family, _, variant = name.partition("/")
     if Path(name).is_dir() or family not in ON_DISK:
         return True
@@ -88,7 +88,7 @@ def is_available(
 
 
 def players_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
-    """Those who play for a data set, by world: of one game or body only who plays that one."""
+    """Policies that play for a data set, by world; for one game or body only those of that world."""
     family, _, variant = name.partition("/")
     played = ON_DISK.get(family, ())
     parts = {world: world.partition("/") for world in players}

@@ -15,7 +15,7 @@ AS_THEY_ARE = "none"  # no network of ours: observations are not preprocessed
 
 
 class EpisodeVecEnv(WorldsVecEnv):
-    """`VecEnv` that also tells ended episodes as Stable-Baselines3's `Monitor` does, and owns its worlds."""
+    """`VecEnv` that reports ended episodes as Stable-Baselines3's `Monitor` does, and closes its worlds."""
 
     def __init__(self, worlds: Worlds, clip_reward: bool) -> None:
         """Wrap `worlds`."""

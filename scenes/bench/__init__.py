@@ -1,4 +1,4 @@
-"""``playfield bench``: how fast things run here, beside what people use elsewhere.
+"""Benchmarks (``playfield bench``): throughput on this machine, side by side with other libraries.
 
 In: names of rows. Out: a measured row each (`paired_timing.Measured`), in units a second. Does not know:
 scenes, runs, scores; it trains nothing that is kept.

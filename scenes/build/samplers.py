@@ -24,7 +24,7 @@ def trains_sampler(scene: Scene) -> bool:
 
 
 def reset_sampler(scene: Scene) -> int | None:
-    """The number of the scene's sampler that says where episodes begin; None if there is none.
+    """Index of the sampler with ``feed = "reset"``, which gives initial states; None if there is none.
 
     Raises:
         SceneError: if there are several.

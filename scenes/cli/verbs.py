@@ -1,4 +1,4 @@
-"""Verbs of the command line: what each does once `scenes.cli.main` has parsed it.
+"""Verbs of the command line, called with parsed options by `scenes.cli.main`.
 
 Every verb calls the function of the library that works, prints what it returns, and returns the JSON object
 of its ``--json``.

@@ -173,7 +173,7 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class DataSplit:
-    """Training and held-out examples of a sampler; no episode is in both."""
+    """Training and held-out examples of a sampler, split by episode."""
 
     train: Dataset
     validation: Dataset

@@ -119,7 +119,7 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
 
 
 def protocol(scene: Scene, player: Player) -> dict[str, Any]:
-    """Protocol stamp: worlds, rules, and the policies that played."""
+    """Evaluation protocol: worlds, rules, and the policies that played."""
     worlds = scene_worlds(scene, perception_config(scene))
     if len(worlds) > 1 or player.policy is None:
         views = "play by chance; unseen seeds"

@@ -246,7 +246,7 @@ def correctness_of(
     seed: int,
     classes: Mapping[str, Figures],
 ) -> float | None:
-    """Share of correct samples; None where nothing can tell.
+    """Share of correct samples; None where correctness is unknown.
 
     Boards are correct if legal, poses if possible, both from unconditional samples. For class-conditional
     samplers it is the share that shows the requested class; for text see `prompt_agreement`.

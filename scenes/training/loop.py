@@ -1,4 +1,4 @@
-"""Training loop: the caller of `learn`, which saves, logs, scores and stops between two yields.
+"""Training loop: iterates `learn`, and saves, logs, evaluates and stops between two updates.
 
 What learns knows nothing of folders, progress bars or signals; all of that is here, once, for every
 agent, perception and sampler (`scenes.training.agents`).
@@ -40,7 +40,7 @@ class TrainingFailed(WorkError):
 
 @dataclass
 class Trained:
-    """What a training run came to.
+    """Result of a training run.
 
     `rate` is the budget's units a second, env steps or updates, without start-up and the first update.
     `stopped` says why it ended before its budget, or is None.
@@ -56,7 +56,7 @@ class Trained:
 
 
 class TrainingLoop:
-    """What happens between two updates of a training run, from its start or a resume to its end."""
+    """Saving, logging, evaluation and stopping of a training run, from its start or a resume to its end."""
 
     def __init__(
         self,

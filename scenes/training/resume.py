@@ -34,7 +34,7 @@ def training_scene(
     steps: int | None = None,
     resume: bool = False,
 ) -> tuple[Scene, Path | None]:
-    """The scene that a training goes by, and its run folder; None for a new one of the usual name.
+    """Scene of a training run, of a resumed one its own with changes, and its folder; None for a new one.
 
     Args:
         name: of a shipped scene, or the path of a scene file.

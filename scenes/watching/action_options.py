@@ -17,7 +17,7 @@ MOST_OPTIONS = 18  # named in a moment
 def action_options(
     world: gymnasium.Env[Any, Any], names: Sequence[str], mask: Array, decision: Decision | None
 ) -> Options:
-    """The options of one world.
+    """Highest-ranked legal actions of one world.
 
     Args:
         world: whose ``action_name(action)`` names them, if it has one.

@@ -29,7 +29,7 @@ def render_games(
     a_game: int = 16,
     variation: Variation = VARIED,
 ) -> Iterator[Batch]:
-    """Generate pictures and ground truth of one game for each of `seeds`.
+    """Render augmented pictures with ground truth of one game for each of `seeds`.
 
     Args:
         seeds: of the games; each also draws its styles, viewpoints and lights.

@@ -75,7 +75,7 @@ SOLVED = ("kqk", "krk")
 
 
 class PlayerOpponent:
-    """An `Opponent` that is a built-in player, asked in one game after the other."""
+    """An `Opponent` that is a built-in player, called for one game after the other."""
 
     def __init__(self, player: Player) -> None:
         self._player = player

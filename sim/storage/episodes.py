@@ -319,7 +319,7 @@ class _EmptyError(Exception):
 
 
 def check_free(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place where a data set would take something away.
+    """Check that a new data set at this path would overwrite nothing.
 
     Raises:
         RecordingError: if something stands there, but for an empty folder and, with `overwrite`, a data set

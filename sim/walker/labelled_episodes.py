@@ -25,7 +25,7 @@ Batch: TypeAlias = tuple[Array, list[Percept]]
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """Options of filming an episode: size, frames, viewpoints, colours and kinds of ground truth.
+    """Options of rendering an episode: size, frames, viewpoints, colours and kinds of ground truth.
 
     Attributes:
         size: pixels of a side, S.
@@ -57,7 +57,7 @@ class RenderOptions:
 def render_episodes(
     body: str, seeds: Iterable[int], filming: RenderOptions | None = None, policy: Policy | None = None
 ) -> Iterator[Batch]:
-    """Film one episode of `body` for each of `seeds`.
+    """Render one episode of `body` with ground truth for each of `seeds`.
 
     Args:
         body: a key of `sim.walker.reward.BODIES`.

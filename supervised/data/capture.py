@@ -113,7 +113,7 @@ class StickyRandomPolicy:
 def labelled_play(
     worlds: TruthfulWorlds, count: int, *, seed: int, policy: Policy | None = None, every: int = 7
 ) -> Dataset:
-    """Make labelled images by play: `count` values (N, H, W, 3) uint8 with truths and episodes.
+    """Labelled images from play: `count` values (N, H, W, 3) uint8 with truths and episodes.
 
     Args:
         worlds: all are rendered each `every` steps; discrete actions.

@@ -1,4 +1,4 @@
-"""What families of worlds know about generated examples: truth, starts of episodes, thumbnails.
+"""Families of worlds: decoding, correctness, initial states and thumbnails of generated examples.
 
 In: the name of a data set and examples (n, …) of it. Out: what they show, states that a world can begin in,
 pictures. Does not know: samplers, metrics, the window.

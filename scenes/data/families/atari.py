@@ -1,4 +1,4 @@
-"""Generated frames of Atari games: only models tell what they show."""
+"""Atari family: generated frames, which no simulator decodes; captions are read by a perception model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gestures: what a person does to a world's picture, and what comes of it."""
+"""Gestures: mouse and keyboard input on a world's picture, and a show's response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moments: what there is to see after one step of N worlds."""
+"""Moments: state of a show after one step of N worlds, as the window draws it."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ Perceive: TypeAlias = Callable[[Array, tuple[PerceptView, ...]], tuple[PerceptVi
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplePanelState:
-    """Generated samples shown beside a world.
+    """State of the samples panel: generated samples shown beside a world.
 
     Attributes:
         name: of the sampler.
