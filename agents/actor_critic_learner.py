@@ -45,7 +45,7 @@ class ActorCriticConfig(Protocol):
 
 
 class ActorCriticLearner:
-    """Stochastic policy of an actor-critic network, with what learning it needs but the loop.
+    """Base class of actor-critic learners: policy, optimiser, exact resume; subclasses add the loop.
 
     Satisfies `sim.protocols.Policy`; a learner adds `learn`, and what else its state holds.
     """

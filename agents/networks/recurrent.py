@@ -1,4 +1,4 @@
-"""Recurrent actor-critic network: a GRU (Cho et al. 2014) between trunk and heads, for worlds to remember.
+"""Recurrent actor-critic network: a GRU (Cho et al. 2014) between trunk and heads, for partial observability.
 
 The trunk is the one that suits the observations (`agents.networks.architectures.network_for`); policy and
 value share it, and the memory. The GRU and the heads compute in float32 whatever the trunk's precision: a

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
+from generative.gallery.exhibits import Clip, Exhibit, GalleryContent, Grades, Strip
 from generative.gallery.pictures import grid, png, strip_picture
 from sim.plurals import number_of
 from sim.records import Array
@@ -37,7 +37,7 @@ MEANINGS = {
 }
 
 
-def page(gallery: Gallery) -> str:
+def page(gallery: GalleryContent) -> str:
     """Render a gallery as one HTML page with every image inside it."""
     colours = {name: "#{:02x}{:02x}{:02x}".format(*getattr(PALETTE, name)) for name in COLOURS}
     return Template(TEMPLATE.read_text("utf-8")).substitute(
@@ -115,7 +115,7 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
     )
 
 
-def _figures(gallery: Gallery) -> str:
+def _figures(gallery: GalleryContent) -> str:
     """The table of metrics of the gallery's own samples."""
     count = len(gallery.exhibits)
     these = f"the {count:,} samples" if count > 1 else "the sample"

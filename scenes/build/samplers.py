@@ -77,7 +77,7 @@ def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[
     return model, loaded.card
 
 
-def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
+def build_untrained(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
     """Build an untrained sampler for a data specification.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any
 
 from generative.data.catalog import collected, is_available, players_of
 from scenes.build.agents import build_policy, scene_world
-from scenes.build.samplers import built, load_sampler, sampler_config
+from scenes.build.samplers import build_untrained, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
 from sim.protocols import Policy, SamplerConfig, SamplerModel
 from sim.storage.checkpoints import Card, load_card
@@ -246,5 +246,5 @@ def build_sampler(
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:
         examples = fetch_examples(scene, DataRecipe.of_scene(scene, config))
-        return built(scene, config, examples.spec, device), None
+        return build_untrained(scene, config, examples.spec, device), None
     return load_sampler(scene, number, device, checkpoint)

@@ -20,7 +20,7 @@ from scenes.build.perceptions import (
     scene_worlds,
 )
 from scenes.data.families.table import family_of
-from scenes.data.perception_data import Player, scene_label_data, scene_player
+from scenes.data.perception_data import ScenePlayer, scene_label_data, scene_player
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.percept_kind import Kind
@@ -98,13 +98,13 @@ def grade_perception(
         "protocol": protocol(scene, player),
     }
     table = grades_table(scene, len(views), metrics, baseline, ci95, breakdown)
-    return Report(answer, [table, *examples(kind, said, views.truths)])
+    return Report(answer, [table, *example_lines(kind, said, views.truths)])
 
 
-def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
+def example_lines(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
     """Lines with the first predictions beside the ground truth, for FENs and captions; empty for other kinds.
 
-    >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
+    >>> example_lines("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
     ['for example:', '  read as 8/8', '    in truth k7/8']
     """
     about = PERCEPT_KINDS[kind]
@@ -118,7 +118,7 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
     return lines
 
 
-def protocol(scene: Scene, player: Player) -> dict[str, Any]:
+def protocol(scene: Scene, player: ScenePlayer) -> dict[str, Any]:
     """Evaluation protocol: worlds, rules, and the policies that played."""
     worlds = scene_worlds(scene, perception_config(scene))
     if len(worlds) > 1 or player.policy is None:

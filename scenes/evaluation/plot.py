@@ -69,17 +69,17 @@ def plot(request: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
     axes: list[Axis] = [
         axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if request.x in ("both", x)
     ]
-    rows = [row_of(each, metric, counted) for each in experiments]
+    rows = [curve_summary(each, metric, counted) for each in experiments]
     picture = files_of(request, experiments[0].name)
     try:
         png = png_of(experiments, metric, axes)
     except ModuleNotFoundError as error:
         raise RequestError(f"a plot needs {install_hint(error.name or 'matplotlib')}") from error
     table = picture.with_suffix(".csv")
-    written(table, points(experiments, metric, axes).encode())
-    written(picture, png)
+    write_atomically(table, csv_of(experiments, metric, axes).encode())
+    write_atomically(picture, png)
     for each in experiments:
-        for line in remarks(each, metric, counted):
+        for line in curve_warnings(each, metric, counted):
             say(line)
     return {"files": [str(picture), str(table)], "rows": rows}
 
@@ -104,7 +104,7 @@ def files_of(request: PlotRequest, name: str) -> Path:
     return request.out
 
 
-def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:
+def curve_summary(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:
     """Summary of a curve for the answer: its length, its last value and its best.
 
     Raises:
@@ -126,7 +126,7 @@ def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]
     }
 
 
-def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
+def curve_warnings(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
     """Warnings about a curve, such as unreadable lines and seeds without a row yet."""
     told = [f"{folder} has no update yet and is left out" for folder in experiment.waiting]
     for run in experiment.runs:
@@ -143,7 +143,7 @@ def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
     return told
 
 
-def points(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> str:
+def csv_of(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> str:
     """The curves as CSV: a row for each point of each curve over each axis."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -256,7 +256,7 @@ def unit_of(experiments: Sequence[Experiment], metric: str, axis: Axis) -> tuple
     return name, 1.0
 
 
-def written(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file atomically: a kill or a full disk leaves the old one or the new one.
 
     Raises:

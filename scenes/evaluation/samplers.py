@@ -91,7 +91,7 @@ def grade_samplers(
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the first sampler's own.
         say: takes lines for a person.
-        n: samples of each; None for `affordable`.
+        n: samples of each; None for `sample_count`.
 
     Returns:
         The table, and the answer of ``--json``: metrics of the first sampler; ``baseline``, the Gaussian; in
@@ -120,9 +120,9 @@ def grade_samplers(
         scorer = scorers[recipe]
         for difference in differences(card or {}, recipe, len(scorer.examples.train)):
             say(f"{name}: {difference}")
-        count = n or affordable(model, config)
-        rows.append(graded(name, model, card, config, scorer, scene.seed, count))
-    return Report(answer(rows), board(scene, rows))
+        count = n or sample_count(model, config)
+        rows.append(score_sampler(name, model, card, config, scorer, scene.seed, count))
+    return Report(json_answer(rows), metrics_table(scene, rows))
 
 
 def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
@@ -133,14 +133,14 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
     return Path(table.checkpoint).name if table.checkpoint else table.use
 
 
-def affordable(model: SamplerModel, config: SamplerConfig) -> int:
+def sample_count(model: SamplerModel, config: SamplerConfig) -> int:
     """Number of samples to score: `GRADED`, or fewer for models with many denoising steps."""
     options = own_options(config)
     passes = options.steps * (1 if options.guidance == 1 else 2) if isinstance(model, Traces) else 1
     return min(GRADED, max(1, PASSES // passes))
 
 
-def graded(
+def score_sampler(
     name: str,
     model: SamplerModel,
     card: Card | None,
@@ -164,7 +164,7 @@ def graded(
         with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
     with waiting(f"{name}: drawing samples of each class"):
-        classes = of_classes(model, scorer, options, seed)
+        classes = metrics_by_class(model, scorer, options, seed)
     with waiting(f"{name}: checking samples"):
         true = correctness_of(model, scorer, samples, options, seed, classes)
     if true is not None:
@@ -173,7 +173,7 @@ def graded(
         metrics["training_seconds"] = float(card["trained"]["seconds"])
     apart: Figures = {}
     if isinstance(model, Clusters):
-        metrics["nmi"], apart["nmi"] = agreement(model, config, scorer, seed)
+        metrics["nmi"], apart["nmi"] = cluster_agreement(model, config, scorer, seed)
     with waiting(f"{name}: distances to held-out examples"):
         grade, at_random = scorer.grade(samples), scorer.grade_at_random(samples)
         as_learned = scorer.grade_as_learned(samples).metrics
@@ -192,7 +192,9 @@ def graded(
     )
 
 
-def agreement(model: Clusters, config: SamplerConfig, scorer: SampleScorer, seed: int) -> tuple[float, float]:
+def cluster_agreement(
+    model: Clusters, config: SamplerConfig, scorer: SampleScorer, seed: int
+) -> tuple[float, float]:
     """Normalised mutual information with the classes, of a clustering and of k-means on pixels."""
     unseen = scorer.examples.validation
     rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
@@ -218,7 +220,7 @@ def prompt_agreement(
     return share_correct(verdicts)
 
 
-def of_classes(
+def metrics_by_class(
     model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> dict[str, Figures]:
     """Metrics by class: kernel distance to held-out examples of the class, and share of correct samples.
@@ -260,7 +262,7 @@ def correctness_of(
     return float(np.mean(shares))
 
 
-def answer(rows: list[SamplerRow]) -> dict[str, Any]:
+def json_answer(rows: list[SamplerRow]) -> dict[str, Any]:
     """The answer of ``--json``."""
     first = rows[0]
     breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
@@ -277,7 +279,7 @@ def answer(rows: list[SamplerRow]) -> dict[str, Any]:
     }
 
 
-def board(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
+def metrics_table(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
     """Table with a column for real examples, each sampler, and the Gaussian baseline."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}

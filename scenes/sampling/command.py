@@ -13,7 +13,7 @@ from typing import Any
 
 from generative.conditions import ConditionError
 from generative.diffusion.schedule import TIMESTEPS
-from generative.gallery import Gallery, Grades, gallery_files, write_gallery
+from generative.gallery import GalleryContent, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
@@ -236,7 +236,7 @@ def draw_samples(
         raise ConditionOptionError(str(error)) from error
 
 
-def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> Gallery:
+def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
     studio = GalleryExport(drawing.model, scorer, scene.seed, condition)
@@ -251,7 +251,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> Gallery:
         metrics["rmse"], beside = inpainting_errors(condition, values, scorer.examples.train)
         columns["nearest real filling"] = {"rmse": beside}
     budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
-    return Gallery(
+    return GalleryContent(
         title=scene.title,
         about=f"{scene.sampler[0].use} on {scorer.data}, {budget}",
         exhibits=studio.exhibits(values, verdicts),

@@ -35,7 +35,7 @@ CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
 
 
 class TrainingFailed(WorkError):
-    """Training could not go on; the message says what was saved and how to go on."""
+    """Training that failed; the message says what was saved and how to go on."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scenes.build.devices import chosen_device
-from scenes.build.samplers import built, load_sampler, same_data, sampler_config
+from scenes.build.samplers import build_untrained, load_sampler, same_data, sampler_config
 from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples, requested_data, same_name
 from scenes.schema import Sampler, Scene
 from sim.protocols import Distillable, SamplerConfig
@@ -48,7 +48,7 @@ class SamplerTrainee:
         self._config = sampler_config(scene)
         self.learning_rate: float | None = getattr(self._config, "learning_rate", None)
         self._examples = fetch_examples(scene, self._recipe(start_from))
-        self.model = built(scene, self._config, self._examples.spec, self._device)
+        self.model = build_untrained(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Distillable):
             self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
         if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint

@@ -24,7 +24,7 @@ SMALLEST, LARGEST = 16, 4096  # pixels of a side
 
 @dataclass
 class AnchoredCamera(Camera):
-    """A camera that can also stand still: it then looks at the fixed point `anchor` (3,) m."""
+    """Camera that follows the walker, or stands still and looks at the fixed point `anchor` (3,) m."""
 
     anchor: Array | None = None
 

@@ -112,7 +112,7 @@ def _interpolated(weight: Array, so_far: Array, true: float) -> float:
 
 
 class BoxTally:
-    """Tally of boxes: those of all images, matched once.
+    """Tally of boxes of all images, matched once with the true ones.
 
     Args:
         predicted: P percepts with boxes and labels; a box without a score has confidence 1.

@@ -1,4 +1,4 @@
-"""Dense prediction: what the U-Net models for segmentation, depth and pose share: keys, inputs and fit.
+"""Dense prediction: base of the U-Net models for segmentation, depth and pose: keys, inputs and fit.
 
 They differ in what their output maps mean, in their loss and in how the maps are decoded. Images of any size
 are scaled to the network's height by nearest-pixel sampling, so that sharp edges stay sharp, as in training.

@@ -19,10 +19,10 @@ from scenes.evaluation.samplers import (
     FIGURES,
     GAUSSIAN,
     REAL,
-    affordable,
-    agreement,
+    cluster_agreement,
     grade_samplers,
-    of_classes,
+    metrics_by_class,
+    sample_count,
 )
 from scenes.schema import load_scene
 from sim.records import Condition, SampleOptions, Samples
@@ -120,11 +120,11 @@ class Copier:
 
 
 def test_each_class_is_set_beside_real_ones_of_its_own(scorer):
-    found = of_classes(Copier(scorer.examples.validation), scorer, SampleOptions(), 0)
+    found = metrics_by_class(Copier(scorer.examples.validation), scorer, SampleOptions(), 0)
     wrong = found.pop("3")
     assert len(found) == 9 and max(f["kernel_distance"] for f in found.values()) < wrong["kernel_distance"]
     assert wrong["truth"] < 0.3 < 0.5 < min(f["truth"] for f in found.values())
-    assert of_classes(Copier(None), one_class(scorer), SampleOptions(), 0) == {}
+    assert metrics_by_class(Copier(None), one_class(scorer), SampleOptions(), 0) == {}
 
 
 def one_class(scorer):
@@ -196,7 +196,7 @@ def test_groups_are_set_beside_classes_and_k_means_on_pixels(scorer):
             same = (held_out.values[None] == values[:, None]).all((2, 3, 4))
             return held_out.labels[same.argmax(1)]
 
-    mine, theirs = agreement(Teller(), Digits(), scorer, 0)
+    mine, theirs = cluster_agreement(Teller(), Digits(), scorer, 0)
     assert mine == pytest.approx(1.0) and 0.4 < theirs < 0.95
 
 
@@ -251,7 +251,7 @@ def test_slow_samplers_are_graded_by_fewer_samples():
     scene = load_scene("frames-from-text", ["sampler.0.steps=60", "sampler.0.guidance=2"])
     config = sampler_config(scene)
     model = SimpleNamespace(trace=print)
-    assert affordable(model, config) == 100
-    assert affordable(model, replace(config, steps=100_000)) == 1
-    assert affordable(model, replace(config, steps=10)) == 500
-    assert affordable(SimpleNamespace(), config) == 500, "what takes one step whatever it is told"
+    assert sample_count(model, config) == 100
+    assert sample_count(model, replace(config, steps=100_000)) == 1
+    assert sample_count(model, replace(config, steps=10)) == 500
+    assert sample_count(SimpleNamespace(), config) == 500, "what takes one step whatever it is told"

@@ -13,7 +13,7 @@ from sim.records import Decision
 from sim.viewer.app import window
 from sim.viewer.app.window import watch
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
-from sim.viewer.contract.moment import Choice, Exploration, Options, Readout
+from sim.viewer.contract.moment import Exploration, Options, RankedAction, Readout
 from sim.viewer.contract.show import Playlist, PlaylistEntry
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
@@ -241,7 +241,7 @@ def test_the_help_lists_what_the_show_takes():
 
 
 def test_options_are_drawn_best_first_and_the_chosen_one_always():
-    shown = tuple(Choice(f"m{i}", 0.9 - i / 100, i == 11) for i in range(12))
+    shown = tuple(RankedAction(f"m{i}", 0.9 - i / 100, i == 11) for i in range(12))
     show = CountingShow()
     show.action_names = ()
     moment = replace(show.start(0), options=Options("probability", shown, 20))

@@ -1,4 +1,4 @@
-"""Atari family: generated frames, which no simulator decodes; captions are read by a perception model."""
+"""Atari family: generated frames, which perception models read; the simulator has no decoder for them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from sim.records import Array, Decision, Episode, Percept
 from sim.viewer.contract.gallery_page import GalleryPage
 
 
-class Choice(NamedTuple):
+class RankedAction(NamedTuple):
     """One action among many: its name, its probability or value, and whether it was chosen."""
 
     name: str
@@ -28,7 +28,7 @@ class Options(NamedTuple):
     """
 
     measure: str
-    shown: tuple[Choice, ...]
+    shown: tuple[RankedAction, ...]
     rest: int
 
 

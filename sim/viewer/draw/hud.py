@@ -20,7 +20,7 @@ _VEIL = 150  # darkness of what lies behind the help, of 255
 def draw_bar(
     surface: pygame.Surface, ink: Ink, layout: Layout, facts: Facts, choices: Choices, view: View
 ) -> None:
-    """Draw the transport bar: buttons, speed, the remembered past, and who plays."""
+    """Draw the transport bar: buttons, speed, the track of the history, and who plays."""
     surface.fill(PALETTE.panel, layout.bar)
     for rect, draw_icon in (
         (layout.back, _icon_back),
