@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.errors import RequestError as RequestError
     from sim.errors import WorkError as WorkError
     from sim.progress import Reporter as Reporter
-    from sim.progress import Wait as Wait
+    from sim.progress import TaskProgress as Wait
     from sim.progress import reporting as reporting
     from sim.vector import Worlds
 
@@ -150,9 +150,11 @@ def to_sb3(worlds: Worlds, *, clip_reward: bool = False) -> VecEnv:
     try:
         from scenes.api.sb3_vec_env import to_sb3 as wrapped
     except ModuleNotFoundError as error:
-        from sim.catalog import MissingPackageError, mend
+        from sim.catalog import MissingPackageError, install_hint
 
-        raise MissingPackageError(f"to_sb3 needs {mend(error.name or 'stable_baselines3')}") from error
+        raise MissingPackageError(
+            f"to_sb3 needs {install_hint(error.name or 'stable_baselines3')}"
+        ) from error
     return wrapped(worlds, clip_reward=clip_reward)
 
 

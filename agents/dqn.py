@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.memory import check_batch
-from agents.networks import NetworkName, network_for
+from agents.memory_limits import check_batch
+from agents.networks.architectures import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
 from agents.replay import Priorities, Replay, ReplaySamples
 from agents.schedules import linear_schedule

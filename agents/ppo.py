@@ -24,11 +24,11 @@ import gymnasium
 import torch
 from torch import Tensor
 
-from agents.memory import check_rollout
-from agents.memory_format import take
-from agents.networks import RECURRENT, RecurrentNetworkName, network_for
-from agents.normalize import ReturnScale
-from agents.policy import ActorCriticLearner
+from agents.actor_critic_learner import ActorCriticLearner
+from agents.memory_limits import check_rollout
+from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
+from agents.networks.memory_format import take
+from agents.networks.normalize import ReturnScale
 from agents.returns import explained_variance
 from agents.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule

@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.memory import check_rollout
-from agents.memory_format import take
-from agents.networks import NetworkName, network_for
+from agents.memory_limits import check_rollout
+from agents.networks.architectures import NetworkName, network_for
+from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
 from agents.rollout import Choice, Rollout, RolloutCollector

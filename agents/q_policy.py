@@ -11,14 +11,14 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
-from agents.networks import MLP, NetworkError, QNetwork, network_for
+from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
 from sim.records import Array, Decision
 from supervised.precision import in_half
 from supervised.tensors import Precision, from_arrays, on_device, to_arrays
 
 
 class QConfig(Protocol):
-    """What the base class reads of a configuration."""
+    """Interface of the configurations of Q-learning policies."""
 
     @property
     def network(self) -> str | None:

@@ -20,8 +20,8 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.networks import NetworkName, network_for
-from agents.policy import ActorCriticLearner
+from agents.actor_critic_learner import ActorCriticLearner
+from agents.networks.architectures import NetworkName, network_for
 from agents.returns import discounted_returns
 from agents.rollout import Rollout, RolloutCollector
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated

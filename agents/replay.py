@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.memory_format import channels_last, join, split
+from agents.networks.memory_format import channels_last, join, split
 from sim.machine import check_memory
 from sim.records import Segment, State
 from supervised.tensors import on_device
@@ -71,7 +71,7 @@ class Replay:
             n_step: the most steps that a transition spans.
             gamma: discount.
             device: of all tensors.
-            arrange: the layout of observations that are given to `add`; see `agents.memory_format`.
+            arrange: the layout of observations that are given to `add`; see `agents.networks.memory_format`.
 
         Raises:
             MemoryRefused: if it does not fit; nothing was allocated.

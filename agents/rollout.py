@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.memory_format import stack
+from agents.networks.memory_format import stack
 from agents.returns import generalized_advantage
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, ended_episode, lives_lost
@@ -51,7 +51,7 @@ class Rollout:
 
 @dataclass
 class Choice:
-    """Actions chosen for N worlds, and what an update needs to know of them."""
+    """Actions chosen for N worlds, with the values that an update needs."""
 
     actions: Array  # (N,) or (N, D), as the worlds take them
     value: Tensor  # (N,) of the observations
@@ -61,7 +61,7 @@ class Choice:
 
 
 class Actor(Protocol):
-    """A learner as its rollouts see it."""
+    """Interface of a learner that a `RolloutCollector` calls."""
 
     def tensor(self, array: Array) -> Tensor:
         """Copy an array to the learner's device."""

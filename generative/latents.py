@@ -100,7 +100,7 @@ def named_axes(latents: Array, truths: Dataset, *, seed: int = 0) -> list[Axis]:
     Returns:
         One direction a fact, without facts that do not change; empty below `LEAST` examples.
     """
-    rows, names, facts = told(truths)
+    rows, names, facts = fact_table(truths)
     if len(rows) < LEAST:
         return []
     z = np.asarray(latents[rows], np.float64)
@@ -122,7 +122,7 @@ def named_axes(latents: Array, truths: Dataset, *, seed: int = 0) -> list[Axis]:
     return sorted(axes, key=lambda axis: -axis.r2)
 
 
-def told(truths: Dataset) -> tuple[Array, tuple[str, ...], Array]:
+def fact_table(truths: Dataset) -> tuple[Array, tuple[str, ...], Array]:
     """Facts of a data set as a table: rows (K,) that have all of them, names, values (K, F)."""
     full = max((len(truth.facts) for truth in truths.truths), default=0)
     rows = np.array([i for i, truth in enumerate(truths.truths) if len(truth.facts) == full], np.int64)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNCUT = 10_000  # columns without a terminal: wider than any table
-NARROWEST = 20  # columns; a COLUMNS below that is nobody's wish
+NARROWEST = 20  # columns; a COLUMNS below that is nobody's choice
 
 
 def stdout_console() -> Console:
@@ -37,11 +37,11 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def forget_nonsense() -> None:
-    """Remove invalid COLUMNS and LINES from the environment, which layout would follow."""
+def drop_invalid_sizes() -> None:
+    """Remove invalid COLUMNS and LINES from the environment, which rich would follow."""
     for name in ("COLUMNS", "LINES"):
-        wish = os.environ.get(name, "")
-        if not (wish.isascii() and wish.isdecimal() and NARROWEST <= int(wish[:6])):
+        wanted = os.environ.get(name, "")
+        if not (wanted.isascii() and wanted.isdecimal() and NARROWEST <= int(wanted[:6])):
             os.environ.pop(name, None)
 
 

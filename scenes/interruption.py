@@ -26,10 +26,10 @@ FAULTS = (
 )
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Format an error as one line, with its type where the message alone is unclear.
 
-    >>> told(RuntimeError("the emulator died")), told(KeyError("ball")), told(MemoryError())
+    >>> error_line(RuntimeError("the emulator died")), error_line(KeyError("ball")), error_line(MemoryError())
     ('the emulator died', "KeyError: 'ball'", 'MemoryError')
     """
     words = " ".join(str(error).split())

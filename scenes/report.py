@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """What some work found.
+    """Result of a command: an answer for programs, tables and lines for people.
 
     Attributes:
         answer: the JSON object of the verb's ``--json``.

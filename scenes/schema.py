@@ -20,7 +20,7 @@ import tomli_w
 from sim.errors import RequestError
 from sim.fields import FieldError, check_path, construct, excerpt, nearest
 from sim.records import Origin
-from sim.storage.files import oddity
+from sim.storage.files import special_file_kind
 from supervised.observation.percept_noise import MISSES, PIXELS
 
 SHIPPED = Path(__file__).parent
@@ -264,7 +264,7 @@ def find_scene(name_or_path: str) -> Path:
     path = Path(name_or_path)
     check_path(path, "SCENE")
     if path.suffix == ".toml" or "/" in name_or_path or "\\" in name_or_path:
-        if odd := oddity(path):
+        if odd := special_file_kind(path):
             raise SceneError(f"{path} is {odd}, not a scene file")
         if not path.is_file():
             raise SceneError(f"there is no scene file {path}")

@@ -1,4 +1,4 @@
-"""Worlds (environments) and what needs no learning: batching, storage, the viewer.
+"""Simulation: worlds (environments), vector batching, storage of episodes and checkpoints, the viewer.
 
 In: actions (N,) or (N, D). Out: observations (N, …), rewards (N,) unclipped, pictures (H, W, 3) uint8.
 Does not know: torch, agents, models or scenes; it never imports a folder above it.

@@ -28,7 +28,7 @@ from sim.vector import Worlds
 WORLDS = {
     "atari": "sim.atari.world:Atari",
     "chess": "sim.chess.world:Chess",
-    "gym": "sim.gym_worlds:Installed",
+    "gym": "sim.gym_worlds:GymWorld",
     "walker": "sim.walker.world:Walker",
 }
 
@@ -64,7 +64,7 @@ def load(catalog: Mapping[str, str], name: str, kind: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in OWN:
             raise
-        raise MissingPackageError(f'{kind} "{name}" needs {mend(error.name)}') from error
+        raise MissingPackageError(f'{kind} "{name}" needs {install_hint(error.name)}') from error
 
 
 OWN = ("sim", "supervised", "generative", "agents", "scenes")
@@ -81,10 +81,10 @@ PACKAGES = {
 }  # where they differ
 
 
-def mend(module: str) -> str:
+def install_hint(module: str) -> str:
     """The package that brings `module`, with the pip line that installs it.
 
-    >>> mend("surely_missing.part")
+    >>> install_hint("surely_missing.part")
     'the package surely_missing: python -m pip install "surely_missing"'
     """
     top = module.partition(".")[0]

@@ -251,7 +251,7 @@ def shown(value: Any) -> str:
 
 
 def excerpt(text: str, most: int = EXCERPT) -> str:
-    """The beginning and the end of what is too long for one line.
+    """Shorten a long text to its beginning and end.
 
     >>> excerpt("9" * 100_000, 9)
     '9999…9999'
@@ -261,7 +261,7 @@ def excerpt(text: str, most: int = EXCERPT) -> str:
 
 
 def check_path(path: str | Path, where: str) -> None:
-    """Refuse what cannot be the name of a file, whether or not there is one.
+    """Check that a path can be the name of a file, whether or not there is one.
 
     Raises:
         FieldError: naming `where` it stands.

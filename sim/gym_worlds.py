@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.gym_names import installed_ids
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
@@ -30,7 +30,7 @@ ACTION_NAMES = {
 
 
 @dataclass(frozen=True)
-class Installed:
+class GymWorld:
     """Configuration of the worlds ``gym/<id>``; its fields are the scene's keys."""
 
     id: str
@@ -53,8 +53,8 @@ class Installed:
         except TypeError:  # an environment without pictures takes no render_mode
             env = self._made()
         if hasattr(env.unwrapped, "mujoco_renderer"):
-            env = DrawnByMujoco(env, self.name)
-        return SeededFirst(env, seed)
+            env = MujocoRendering(env, self.name)
+        return SeedFirstReset(env, seed)
 
     def make_batch(self, num_envs: int, seed: int) -> EnvWorlds:
         """`num_envs` environments stepped in turn."""
@@ -75,24 +75,24 @@ class Installed:
         try:
             return gymnasium.make(self.id, **more, **self.kwargs)
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
-            raise MissingPackageError(f"{self.name}: {lack(error)}") from error
+            raise MissingPackageError(f"{self.name}: {missing_package(error)}") from error
         except (RuntimeError, AttributeError, OSError):
             if importlib.util.find_spec("mujoco") is not None:
                 importlib.import_module("sim.walker.engine")  # which refuses a MUJOCO_GL that cannot be had
             raise
 
 
-def lack(error: Exception) -> str:
+def missing_package(error: Exception) -> str:
     """Missing package of an environment with its pip line, from the module named in the chain of causes."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ModuleNotFoundError) and cause.name:
-            return f"it needs {mend(cause.name)}"
+            return f"it needs {install_hint(cause.name)}"
         cause = cause.__cause__ or cause.__context__
     return " ".join(str(error).split())  # of environments that have moved to other packages
 
 
-class DrawnByMujoco(gymnasium.Wrapper[Any, Any, Any, Any]):
+class MujocoRendering(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Draws one of gymnasium's MuJoCo environments without a window, and beside others of its kind."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
@@ -118,7 +118,7 @@ class DrawnByMujoco(gymnasium.Wrapper[Any, Any, Any, Any]):
             return self.env.render()
 
 
-class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
+class SeedFirstReset(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Gymnasium wrapper that uses a given seed for the first reset without one, and names the actions."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], seed: int) -> None:
@@ -149,4 +149,4 @@ class SeededFirst(gymnasium.Wrapper[Any, Any, Any, Any]):
             return self.env.render()
         except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
             name = self.env.spec.id if self.env.spec else "the environment"
-            raise MissingPackageError(f"pictures of gym/{name}: {lack(error)}") from error
+            raise MissingPackageError(f"pictures of gym/{name}: {missing_package(error)}") from error

@@ -41,12 +41,12 @@ class PerceptFile(NamedTuple):
 
 
 def no_words(percept: Percept, classes: Names) -> str:
-    """Nothing to say."""
+    """Empty summary, of kinds without one."""
     return ""
 
 
 def no_rules(percept: Percept, shape: tuple[int, int], names: Names) -> Rules:
-    """No rules."""
+    """No violations, of kinds without rules."""
     return iter(())
 
 

@@ -33,12 +33,12 @@ VISIBLE = 0.5  # from this confidence on a keypoint counts as in sight
 
 
 def kinds_in(percept: Percept) -> list[Kind]:
-    """The kinds that a percept tells, in the table's order."""
+    """The kinds of a percept, in the table's order."""
     return [name for name, kind in PERCEPT_KINDS.items() if kind.told(percept)]
 
 
 def uncovered(percept: Percept) -> list[Kind]:
-    """The kinds that a percept tells and no other of its kinds covers."""
+    """The kinds of a percept that none of its other kinds includes."""
     told = kinds_in(percept)
     covered = {name for kind in told for name in PERCEPT_KINDS[kind].covers}
     return [kind for kind in told if kind not in covered]

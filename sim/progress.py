@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Sized)
 
 
 @dataclass(eq=False)
-class Wait:
+class TaskProgress:
     """Progress of one piece of work: the worker writes, the reporter reads, also from another thread.
 
     Attributes:
@@ -70,15 +70,15 @@ class Wait:
 class Reporter(Protocol):
     """Interface of a progress display."""
 
-    def begin(self, wait: Wait, *, announced: bool) -> None:
+    def begin(self, wait: TaskProgress, *, announced: bool) -> None:
         """Show work that has begun, perhaps nested; `announced` work is long and gets a line at once."""
 
-    def end(self, wait: Wait) -> None:
+    def end(self, wait: TaskProgress) -> None:
         """Stop showing work that has ended or failed."""
 
 
 _reporter: ContextVar[Reporter | None] = ContextVar("reporter", default=None)
-_current: ContextVar[Wait | None] = ContextVar("current wait", default=None)
+_current: ContextVar[TaskProgress | None] = ContextVar("current wait", default=None)
 
 
 @contextmanager
@@ -92,15 +92,15 @@ def reporting(reporter: Reporter | None) -> Iterator[None]:
 
 
 @contextmanager
-def waiting(what: str, total: float | None = None, *, announced: bool = False) -> Iterator[Wait]:
+def waiting(what: str, total: float | None = None, *, announced: bool = False) -> Iterator[TaskProgress]:
     """Context of one piece of long work; `advance` counts in the innermost one.
 
     Args:
-        what: description, as `Wait.what`.
+        what: description, as `TaskProgress.what`.
         total: amount of work.
         announced: see `Reporter.begin`.
     """
-    wait, reporter = Wait(what, total), _reporter.get()
+    wait, reporter = TaskProgress(what, total), _reporter.get()
     before = _current.get()
     _current.set(wait)
     if reporter is not None:

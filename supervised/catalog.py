@@ -11,7 +11,7 @@ PERCEPTIONS = {
     "segmenter": "supervised.vision.segmenter:Segmenter",
 }
 
-SIGHTS = {
+LABEL_SOURCES = {
     "atari": "supervised.data.label_sources.atari:AtariLabels",
     "chess": "supervised.data.label_sources.chess:ChessLabels",
     "walker": "supervised.data.label_sources.walker:WalkerLabels",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.records import Array
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def rasterized(draw: Callable[[Figure], None], size: tuple[int, int] = SIZE) -> 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"figures need {mend(error.name or 'matplotlib')}") from error
+        raise MissingPackageError(f"figures need {install_hint(error.name or 'matplotlib')}") from error
     width, height = max(64, size[0]), max(64, size[1])
     dots = DOTS * max(0.5, min(width / SIZE[0], height / SIZE[1]))
     with mpl.rc_context(_theme()):

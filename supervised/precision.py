@@ -1,4 +1,4 @@
-"""Number formats: when bfloat16 autocast pays, and how often weights are rounded under it."""
+"""Number formats: whether to use bfloat16 autocast, and caching of its rounded weights."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from sim.records import Array, Episode, Segment, State
 WIDTH = 32  # minibatches are padded to a multiple of so many legal actions
 
 
-class Boards(Protocol):
+class BoardWorlds(Protocol):
     """Worlds of board games as self-play uses them: starting positions, length limit, symmetries."""
 
     @property
@@ -176,7 +176,7 @@ class ReplayChunk:
         return Segment(self.name, partial(dict, self._arrays))
 
 
-class Memory:
+class PositionBuffer:
     """Replay buffer of positions from finished games: the newest chunks with at least `size` in all."""
 
     def __init__(self, size: int) -> None:

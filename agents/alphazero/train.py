@@ -10,7 +10,7 @@ z. Differences from the paper: Gumbel search by default, which also learns from 
 al. 2022); outcomes are discounted by `gamma` a ply, so that faster mates are worth more; no weight decay.
 
 The worlds give starting positions and the length limit; their opponent is not used: the agent plays both
-sides. `agents.evaluate` scores it against an opponent.
+sides. `agents.evaluation.evaluate` scores it against an opponent.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
+from agents.actor_critic_learner import ActorCriticLearner
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.selfplay import Boards, Memory, Move, Positions, ReplayChunk, SelfPlay
+from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
 from agents.alphazero.tree import Node, Tree, make_roots, simulate
-from agents.memory import check_batch, check_search, observation_bytes
-from agents.networks import NetworkName
-from agents.policy import ActorCriticLearner
+from agents.memory_limits import check_batch, check_search, observation_bytes
+from agents.networks.architectures import NetworkName
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.errors import RequestError
@@ -150,7 +150,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         self._gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
-        self._memory = Memory(config.buffer_size)
+        self._memory = PositionBuffer(config.buffer_size)
         self._playing: list[SelfPlay] = []
         self._resumed: State | None = None
 
@@ -262,7 +262,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         self._memory.restore(state["memory"])
         self._resumed = state
 
-    def _begin(self, worlds: Worlds) -> Boards:
+    def _begin(self, worlds: Worlds) -> BoardWorlds:
         """Start games in all worlds, or resume those of a restored state."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
@@ -275,7 +275,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         )
         check_batch("agent.minibatch_size", config.minibatch_size, space, self.device)
         self._worlds = worlds
-        boards: Boards = worlds  # type: ignore[assignment]
+        boards: BoardWorlds = worlds  # type: ignore[assignment]
         if self._resumed is None:
             worlds.reset()
         else:
@@ -287,10 +287,10 @@ class AlphaZeroLearner(ActorCriticLearner):
             self._resumed = None  # it holds the whole memory
         return boards
 
-    def _begun(self, boards: Boards, world: int) -> SelfPlay:
+    def _begun(self, boards: BoardWorlds, world: int) -> SelfPlay:
         return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after))
 
-    def _ply(self, worlds: Worlds, boards: Boards) -> list[SelfPlay]:
+    def _ply(self, worlds: Worlds, boards: BoardWorlds) -> list[SelfPlay]:
         """Play one ply in every game; returns those that ended, which are replaced by new ones."""
         sampled = [len(game.moves) < self.config.sampled_plies for game in self._playing]
         positions = [game.game for game in self._playing]
@@ -308,7 +308,7 @@ class AlphaZeroLearner(ActorCriticLearner):
                 self._playing[i] = self._begun(boards, int(i))
         return ended
 
-    def _update(self, boards: Boards, learning_rate: float, steps: int) -> dict[str, float]:
+    def _update(self, boards: BoardWorlds, learning_rate: float, steps: int) -> dict[str, float]:
         """Gradient steps, each on a new sample of positions."""
         self._gradient_step.set_learning_rate(learning_rate)
         generator = self._numbers(self._generator)

@@ -34,12 +34,12 @@ def by_distribution(
     if isinstance(policy.action_space, Discrete):
         probabilities = distribution.distribution.probs.double().cpu().numpy()
         probabilities /= probabilities.sum(1, keepdims=True)
-        actions = drawn(probabilities, generator) if explore else probabilities.argmax(1)
+        actions = sample_indices(probabilities, generator) if explore else probabilities.argmax(1)
         return Decision(actions.astype(np.int64), probabilities=probabilities, value=value)
     normal = distribution.distribution
     mean, deviation = normal.mean.cpu().numpy(), normal.stddev.cpu().numpy()
     actions = mean + explore * deviation * generator.standard_normal(mean.shape)
-    return Decision(bounded(policy, actions), value=value)
+    return Decision(clip_actions(policy, actions), value=value)
 
 
 def by_q_values(
@@ -72,17 +72,17 @@ def by_actor(
     else:  # TQC: (N, critics, quantiles)
         value = critics.mean(2).amin(1)
     actions = policy.unscale_action(scaled.cpu().numpy())
-    return Decision(bounded(policy, actions), value=value.cpu().numpy())
+    return Decision(clip_actions(policy, actions), value=value.cpu().numpy())
 
 
-def drawn(probabilities: Array, generator: np.random.Generator) -> Array:
+def sample_indices(probabilities: Array, generator: np.random.Generator) -> Array:
     """Sample one index (N,) for each row of probabilities (N, A); never one of probability 0."""
     share = probabilities.cumsum(1)
     draw = generator.random((len(share), 1)) * share[:, -1:]  # rounding may leave the sum below 1
     return np.asarray((draw >= share).sum(1))
 
 
-def bounded(policy: Any, actions: Array) -> Array:
+def clip_actions(policy: Any, actions: Array) -> Array:
     """Clip actions (N, D) to the world's bounds, float32."""
     space = policy.action_space
     return np.clip(actions, space.low, space.high).astype(np.float32)

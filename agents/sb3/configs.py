@@ -28,11 +28,11 @@ from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.memory import check_batch, check_rollout
+from agents.memory_limits import check_batch, check_rollout
 from agents.sb3.acting import Act, by_actor, by_distribution, by_q_values
 from agents.sb3.learner import SB3Learner
 from agents.sb3.memory import ring_rows
-from agents.sb3.worlds import POLICIES, Look, policy_for
+from agents.sb3.worlds import POLICIES, ObservationPreprocessing, policy_for
 from sim.errors import RequestError
 from sim.fields import (
     NonNegativeFloat,
@@ -121,7 +121,7 @@ class Algorithm(Validated):
         """
         self.check_actions(action_space)
         config = self.for_observations(observation_space)
-        look = Look(config.network or policy_for(observation_space), observation_space)
+        look = ObservationPreprocessing(config.network or policy_for(observation_space), observation_space)
         return SB3Learner(config, look, action_space, seed, device)
 
     def check_actions(self, space: gymnasium.Space[Any]) -> None:

@@ -22,7 +22,7 @@ from stable_baselines3.common.type_aliases import TrainFreq, TrainFrequencyUnit
 from stable_baselines3.common.utils import LinearSchedule
 
 from agents.sb3.memory import Generators, model_state, restore_model
-from agents.sb3.worlds import POLICIES, Look, WorldsVecEnv
+from agents.sb3.worlds import POLICIES, ObservationPreprocessing, WorldsVecEnv
 from sim.records import Array, Budget, Decision, Progress, State
 from sim.vector import Worlds
 from supervised.tensors import NonFiniteError, from_arrays, to_arrays
@@ -52,7 +52,7 @@ class SB3Learner:
     def __init__(
         self,
         config: Algorithm,
-        look: Look,
+        look: ObservationPreprocessing,
         action_space: gymnasium.Space[Any],
         seed: int,
         device: str,

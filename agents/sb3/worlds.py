@@ -10,12 +10,12 @@ from gymnasium.spaces import Box
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, finished
 
 
-class Look:
+class ObservationPreprocessing:
     """Observation preprocessing for Stable-Baselines3's networks.
 
     ``nature`` takes images as they are. ``mlp`` takes vectors: a Box is flattened, float64 converted to
@@ -79,7 +79,9 @@ class WorldsVecEnv(VecEnv):
         mask: (N, A) bool action mask of the current step, or None where the worlds have none.
     """
 
-    def __init__(self, worlds: Worlds, action_space: Space[Any], look: Look, clip_reward: bool) -> None:
+    def __init__(
+        self, worlds: Worlds, action_space: Space[Any], look: ObservationPreprocessing, clip_reward: bool
+    ) -> None:
         """Wrap `worlds`; `action_space` is a copy whose generator is the learner's own."""
         self.worlds, self._look, self._clip = worlds, look, clip_reward
         self.episodes: list[Episode] = []

@@ -16,7 +16,7 @@ import numpy as np
 from generative.data.data_request import DataRequest
 from sim.chess.draw import draw_board
 from sim.chess.positions import positions
-from sim.chess.themes import dressed
+from sim.chess.themes import board_style
 from sim.chess.truth import Place, truth_of
 from sim.progress import advance, track
 from sim.records import Array, Percept
@@ -26,34 +26,34 @@ from supervised.data.dataset import Dataset
 SIZE = 64  # pixels on a side
 CELL = SIZE // 8
 A_GAME = 16  # positions of one game, at most
-STYLE = replace(dressed("walnut", "diagram"), coordinates=False)
+STYLE = replace(board_style("walnut", "diagram"), coordinates=False)
 #: The content of a square, empty or a piece, in the order of `patterns`.
 MEN = (None, *(chess.Piece(kind, color) for color in chess.COLORS[::-1] for kind in chess.PIECE_TYPES))
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; one label; truths with boxes and the FEN."""
-    wish.no_variant("boards")
+    request.no_variant("boards")
     boards: list[chess.Board] = []
     games: list[int] = []
     game = 0
-    while len(boards) < wish.count:
-        seed = int(np.random.SeedSequence([wish.seed, game]).generate_state(1)[0])
+    while len(boards) < request.count:
+        seed = int(np.random.SeedSequence([request.seed, game]).generate_state(1)[0])
         boards += positions(seed, A_GAME)
         advance(len(boards) - len(games))
         games += [game] * (len(boards) - len(games))
         game += 1
-    boards, games = boards[: wish.count], games[: wish.count]
+    boards, games = boards[: request.count], games[: request.count]
     truths = tuple(truth_of(board, Place.flat(SIZE), SIZE, style=STYLE) for board in boards)
     return Dataset(
-        values=np.stack([drawn(board) for board in track(boards, "drawing boards")]),
+        values=np.stack([draw_position(board) for board in track(boards, "drawing boards")]),
         labels=LabelColumn.one("board", len(boards)),
         episodes=np.array(games, np.int64),
         truths=truths,
     )
 
 
-def drawn(board: chess.Board) -> Array:
+def draw_position(board: chess.Board) -> Array:
     """Draw a position, (64, 64, 3) uint8, without the side to move and the last move."""
     return draw_board(board, SIZE, check=False, style=STYLE)
 
@@ -64,7 +64,7 @@ def read_board(rgb: Array) -> Percept:
     Returns:
         A percept of origin ``model`` with a FEN of the pieces, which may not be a legal position.
 
-    >>> read_board(drawn(chess.Board())).fen
+    >>> read_board(draw_position(chess.Board())).fen
     'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
     """
     squares = rgb.astype(np.float32).reshape(8, CELL, 8, CELL, 3).swapaxes(1, 2)  # (row, column, y, x, 3)
@@ -85,6 +85,6 @@ def patterns() -> Array:
         board = chess.Board(None)
         for square in (chess.A8, chess.B8):
             board.set_piece_at(square, man)
-        picture = drawn(board)
+        picture = draw_position(board)
         found[i] = picture[:CELL, :CELL], picture[:CELL, CELL : 2 * CELL]
     return found

@@ -31,7 +31,7 @@ DATA = {
 class Collector(Protocol):
     """Function that makes one data set."""
 
-    def __call__(self, wish: DataRequest) -> Dataset:
+    def __call__(self, request: DataRequest) -> Dataset:
         """The examples.
 
         Raises:
@@ -66,29 +66,29 @@ def collected(
     if family not in DATA:
         raise DataError(f'there is no data set and no folder "{name}"; {nearest(name, DATA)}')
     collect: Collector = load(DATA, family, "data set")
-    wish = DataRequest(count, seed, variant, dict(players or {}))
+    request = DataRequest(count, seed, variant, dict(players or {}))
     if family not in ON_DISK:
-        return collect(wish)
+        return collect(request)
 
     def played() -> Dataset:
         with waiting(f"playing {number_of(count, 'example')} of {name}", count, announced=True):
-            return collect(wish)
+            return collect(request)
 
-    return cached(_request(family, wish), played)
+    return cached(_request(family, request), played)
 
 
-def at_hand(
+def is_available(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
-    """Whether `collected` with these arguments only reads files, and plays nothing."""
+    """Whether `collected` with these arguments only reads files, without any play."""
     family, _, variant = name.partition("/")
     if Path(name).is_dir() or family not in ON_DISK:
         return True
     return is_cached(_request(family, DataRequest(count, seed, variant, dict(players or {}))))
 
 
-def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
-    """Those who play for a data set, by world: of one game or body only who plays that one."""
+def players_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Sequence[Player]]:
+    """Policies that play for a data set, by world; for one game or body only those of that world."""
     family, _, variant = name.partition("/")
     played = ON_DISK.get(family, ())
     parts = {world: world.partition("/") for world in players}
@@ -99,10 +99,16 @@ def cast_of(name: str, players: Mapping[str, Sequence[Player]]) -> dict[str, Seq
     }
 
 
-def _request(family: str, wish: DataRequest) -> Request:
+def _request(family: str, request: DataRequest) -> Request:
     """What a data set on disk is known by."""
-    cast = cast_of(f"{family}/{wish.variant}" if wish.variant else family, wish.players)
+    cast = players_of(f"{family}/{request.variant}" if request.variant else family, request.players)
     names = {world: [player.name for player in who] for world, who in cast.items()}
-    told = {"name": family, "variant": wish.variant, "count": wish.count, "seed": wish.seed, "cast": names}
+    told = {
+        "name": family,
+        "variant": request.variant,
+        "count": request.count,
+        "seed": request.seed,
+        "cast": names,
+    }
     factories = [DATA[family], *(WORLDS[world] for world in ON_DISK[family])]
     return Request("collections", told, [factory.partition(":")[0] for factory in factories])

@@ -16,7 +16,7 @@ class DataError(RequestError, ValueError):
 
 
 class Player(Protocol):
-    """Source of a policy that plays a world while data are collected."""
+    """Source of the policy that plays one world while data are collected."""
 
     @property
     def name(self) -> str:

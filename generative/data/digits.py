@@ -18,13 +18,13 @@ WRITERS = 13
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 8, 8, 3) uint8; labels "0" to "9"; captions "zero" to "nine"."""
-    wish.no_variant("digits")
+    request.no_variant("digits")
     found = load_digits()
     n = len(found.target)
     grey = np.round(found.images * (255 / 16)).astype(np.uint8)
-    rows = np.sort(np.random.default_rng(wish.seed).permutation(n)[: wish.count])
+    rows = np.sort(np.random.default_rng(request.seed).permutation(n)[: request.count])
     whole = Dataset(
         values=np.repeat(grey[..., None], 3, -1),
         labels=LabelColumn(found.target.astype(np.int64), tuple("0123456789")),

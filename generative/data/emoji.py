@@ -41,13 +41,13 @@ BLOCKS = (
 )
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8, about 1,300; labels are blocks, captions names."""
-    wish.no_variant("emoji")
+    request.no_variant("emoji")
     found = list(_all(font()))
     if not found:
         raise DataError(f"the emoji font has no colour pictures that Pillow can draw: {MEND}")
-    rows = np.sort(np.random.default_rng(wish.seed).permutation(len(found))[: wish.count])
+    rows = np.sort(np.random.default_rng(request.seed).permutation(len(found))[: request.count])
     labels = np.array([label for label, _, _ in found], np.int64)
     whole = Dataset(
         values=np.stack([rgb for _, _, rgb in found]),

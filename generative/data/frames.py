@@ -17,7 +17,7 @@ from generative.data.data_request import DataRequest, Player
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
-from supervised.data.capture import watched
+from supervised.data.capture import labelled_play
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset, joined
 from supervised.language.caption_grammars import GRAMMARS
@@ -29,7 +29,7 @@ WORLDS = 8  # played at once; loading a game takes as long as a hundred steps
 EVERY = 5  # steps between two images of one world
 
 
-class Shrunk:
+class DownscaledWorlds:
     """Worlds with images and truths downscaled to S × S; see `supervised.data.capture.TruthfulWorlds`."""
 
     def __init__(self, worlds: Any, size: int = SIZE) -> None:
@@ -39,7 +39,7 @@ class Shrunk:
 
     def pictures(self, indices: Iterable[int]) -> list[Array]:
         """The newest images, (S, S, 3) uint8 each."""
-        return [shrunk(rgb, self._size) for rgb in self._worlds.pictures(indices)]
+        return [downscale(rgb, self._size) for rgb in self._worlds.pictures(indices)]
 
     def truth(self, indices: Iterable[int]) -> list[Percept]:
         """Their ground truth; boxes in the small images' pixels."""
@@ -48,7 +48,7 @@ class Shrunk:
         return [_scaled(truth, self._size / rgb.shape[1], self._size / rgb.shape[0]) for truth, rgb in pairs]
 
 
-def shrunk(rgb: Array, size: int = SIZE) -> Array:
+def downscale(rgb: Array, size: int = SIZE) -> Array:
     """Downscale an image (H, W, 3) uint8 to (S, S, 3) uint8 by area averaging."""
     return np.asarray(Image.fromarray(rgb).resize((size, size), Image.Resampling.BOX))
 
@@ -59,18 +59,20 @@ def _scaled(truth: Percept, across: float, down: float) -> Percept:
     return replace(truth, boxes=(truth.boxes * [across, down, across, down]).astype(np.float32))
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are games; captions of games with a grammar.
 
     Without a variant, equal numbers of each game of `MIXED`; a variant is any game whose truth is known.
     """
-    if wish.variant:
-        wish.one_of("frames", tuple(GAMES))
-    games = (wish.variant,) if wish.variant else MIXED
-    counts = [wish.count * (i + 1) // len(games) - wish.count * i // len(games) for i in range(len(games))]
+    if request.variant:
+        request.one_of("frames", tuple(GAMES))
+    games = (request.variant,) if request.variant else MIXED
+    counts = [
+        request.count * (i + 1) // len(games) - request.count * i // len(games) for i in range(len(games))
+    ]
     return joined(
         [
-            of_game(game, count, wish.seed, wish.players.get(f"atari/{game}", ()))
+            of_game(game, count, request.seed, request.players.get(f"atari/{game}", ()))
             for game, count in zip(games, counts, strict=True)
             if count
         ]
@@ -95,7 +97,7 @@ def _played(game: str, count: int, seed: int, player: Player | None) -> Dataset:
     worlds: Any = world_config(f"atari/{game}", {"truth": True}).make_batch(min(WORLDS, count), seed)
     try:
         policy = None if player is None else player.policy(worlds)
-        return watched(Shrunk(worlds), count, seed=seed, policy=policy, every=EVERY)
+        return labelled_play(DownscaledWorlds(worlds), count, seed=seed, policy=policy, every=EVERY)
     finally:
         worlds.close()
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from generative.data.data_request import DataError, DataRequest
-from generative.data.frames import shrunk
+from generative.data.frames import downscale
 from sim.records import Array
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -25,20 +25,20 @@ ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 EVERY = 5  # steps between two frames of one episode, or fewer where there are too few frames
 
 
-def collect(wish: DataRequest) -> Dataset:
-    """Make the data set: images (N, 64, 64, 3) uint8; the folder's path is `wish.variant`.
+def collect(request: DataRequest) -> Dataset:
+    """Make the data set: images (N, 64, 64, 3) uint8; the folder's path is `request.variant`.
 
     Raises:
         DataError: naming what is wrong with the folder, or the first file that is.
     """
-    folder = Path(wish.variant)
+    folder = Path(request.variant)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
     data = next((place for place in (folder / "data", folder) if (place / "main_data.hdf5").is_file()), None)
-    return _episodes(data, wish) if data is not None else _pictures(folder, wish)
+    return _episodes(data, request) if data is not None else _pictures(folder, request)
 
 
-def _episodes(folder: Path, wish: DataRequest) -> Dataset:
+def _episodes(folder: Path, request: DataRequest) -> Dataset:
     import h5py  # type: ignore[import-untyped]
 
     metadata: dict[str, Any] = {}
@@ -51,17 +51,17 @@ def _episodes(folder: Path, wish: DataRequest) -> Dataset:
         with h5py.File(folder / "main_data.hdf5", "r") as file:
             groups = sorted(file, key=lambda name: int(name.rpartition("_")[2]))
             steps = {name: len(_seen(file[name], folder)) for name in groups}
-            every = max(1, min(EVERY, sum(steps.values()) // wish.count))
+            every = max(1, min(EVERY, sum(steps.values()) // request.count))
             for number, name in enumerate(groups):
                 seen = _seen(file[name], folder)
                 for at in range(0, steps[name], every):
-                    values.append(shrunk(as_rgb(np.asarray(seen[at]), folder)))
+                    values.append(downscale(as_rgb(np.asarray(seen[at]), folder)))
                     episodes.append(number)
     except OSError as error:
         raise DataError(f"{folder} is damaged or no recording of playfield collect: {error}") from error
     if not values:
         raise DataError(f"{folder} holds no episode")
-    rows = np.sort(np.random.default_rng(wish.seed).permutation(len(values))[: wish.count])
+    rows = np.sort(np.random.default_rng(request.seed).permutation(len(values))[: request.count])
     whole = Dataset(
         values=np.stack(values),
         labels=LabelColumn.one(world, len(values)),
@@ -92,11 +92,11 @@ def as_rgb(seen: Array, folder: Path) -> Array:
     raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
 
 
-def _pictures(folder: Path, wish: DataRequest) -> Dataset:
+def _pictures(folder: Path, request: DataRequest) -> Dataset:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
     if not files:
         raise DataError(f"{folder} holds neither pictures nor what playfield collect writes")
-    order = np.sort(np.random.default_rng(wish.seed).permutation(len(files))[: wish.count])
+    order = np.sort(np.random.default_rng(request.seed).permutation(len(files))[: request.count])
     files = [files[i] for i in order]
     names = [path.relative_to(folder).parts[0] if path.parent != folder else folder.name for path in files]
     label_names = tuple(sorted(set(names)))
@@ -122,4 +122,4 @@ def _opened(files: list[Path]) -> Iterator[Array]:
                 f"{path} has {size[0]}×{size[1]} pixels and {first[0].name} {first[1][0]}×{first[1][1]}: "
                 "all pictures of a folder must be of one size"
             )
-        yield shrunk(rgb)
+        yield downscale(rgb)

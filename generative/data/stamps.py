@@ -23,14 +23,14 @@ SIZE = 64
 OPAQUE = 128  # alpha from which a pixel belongs to the stamp
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: images (N, 64, 64, 3) uint8; labels are folders; captions; binary masks (64, 64)."""
-    wish.no_variant("stamps")
+    request.no_variant("stamps")
     files = sorted(path for path in PLACE.rglob("*.png") if path.relative_to(PLACE).parts[1:])
     if not files:
         raise DataError(f'the data set "stamps" needs pictures that are not installed: {MEND}')
     parents = sorted({path.parent for path in files})  # of all: an episode's number hangs on no count
-    order = np.sort(np.random.default_rng(wish.seed).permutation(len(files))[: wish.count])
+    order = np.sort(np.random.default_rng(request.seed).permutation(len(files))[: request.count])
     files = [files[i] for i in order]
     folders = sorted({path.relative_to(PLACE).parts[0] for path in files})
     drawn = [small(path) for path in files]

@@ -30,14 +30,14 @@ HOLD = 0.9  # probability that random play repeats its torques
 SPARE = 1.5  # frames played for each that is needed, since some lack facts
 
 
-def collect(wish: DataRequest) -> Dataset:
+def collect(request: DataRequest) -> Dataset:
     """Make the data set: vectors (N, D) float32; one label, body or game; for games captions and truths."""
-    wish.one_of("states", (*BODIES, *GAMES))
-    players = wish.players
-    if wish.variant in GAMES:
-        return _counted(wish, players.get(f"atari/{wish.variant}", ()))
-    chosen = players.get(f"walker/{wish.variant}", ())
-    return _walked(wish, chosen[0] if chosen else None)
+    request.one_of("states", (*BODIES, *GAMES))
+    players = request.players
+    if request.variant in GAMES:
+        return _counted(request, players.get(f"atari/{request.variant}", ()))
+    chosen = players.get(f"walker/{request.variant}", ())
+    return _walked(request, chosen[0] if chosen else None)
 
 
 def axes_of(body: str, model: Any) -> tuple[str, ...]:
@@ -55,32 +55,32 @@ def axes_of(body: str, model: Any) -> tuple[str, ...]:
     return tuple(names[BODIES[body].hidden :])
 
 
-def _walked(wish: DataRequest, player: Player | None) -> Dataset:
-    worlds: Any = world_config(f"walker/{wish.variant}", {}).make_batch(WORLDS, wish.seed)
+def _walked(request: DataRequest, player: Player | None) -> Dataset:
+    worlds: Any = world_config(f"walker/{request.variant}", {}).make_batch(WORLDS, request.seed)
     try:
-        axes = axes_of(wish.variant, worlds.walkers.simulation.model)
-        rows, episodes = zip(*_states(worlds, wish, player, len(axes)), strict=True)
+        axes = axes_of(request.variant, worlds.walkers.simulation.model)
+        rows, episodes = zip(*_states(worlds, request, player, len(axes)), strict=True)
     finally:
         worlds.close()
     return Dataset(
-        values=ArrayColumn(np.concatenate(rows)[: wish.count].astype(np.float32), axes),
-        labels=LabelColumn.one(wish.variant, wish.count),
-        episodes=np.concatenate(episodes)[: wish.count].astype(np.int64),
+        values=ArrayColumn(np.concatenate(rows)[: request.count].astype(np.float32), axes),
+        labels=LabelColumn.one(request.variant, request.count),
+        episodes=np.concatenate(episodes)[: request.count].astype(np.int64),
     )
 
 
 def _states(
-    worlds: Any, wish: DataRequest, player: Player | None, width: int
+    worlds: Any, request: DataRequest, player: Player | None, width: int
 ) -> Iterator[tuple[Array, Array]]:
     """Positions (32, `width`) and episodes (32,) every few steps; the policy plays every other world."""
-    generator = np.random.default_rng(wish.seed)
+    generator = np.random.default_rng(request.seed)
     policy = None if player is None else player.policy(worlds)
     if policy is not None:
-        policy.seed(wish.seed)
+        policy.seed(request.seed)
     obs, info = worlds.reset()
     space, memory = worlds.single_action_space, None
     episode, held = np.arange(WORLDS), np.zeros((WORLDS, *space.shape), np.float32)
-    for _ in range(-(-wish.count // WORLDS)):
+    for _ in range(-(-request.count // WORLDS)):
         for _ in range(EVERY):
             anew = generator.random((WORLDS, 1)) > HOLD
             held = np.where(anew, generator.uniform(space.low, space.high, held.shape), held).astype(
@@ -97,14 +97,14 @@ def _states(
         yield obs[:, :width].copy(), episode.copy()  # an observation begins with the positions
 
 
-def _counted(wish: DataRequest, players: Any) -> Dataset:
-    asked = round(SPARE * wish.count)
-    with waiting(f"playing {number_of(asked, 'frame')} of {wish.variant}", asked):
-        frames = of_game(wish.variant, asked, wish.seed, players)
+def _counted(request: DataRequest, players: Any) -> Dataset:
+    asked = round(SPARE * request.count)
+    with waiting(f"playing {number_of(asked, 'frame')} of {request.variant}", asked):
+        frames = of_game(request.variant, asked, request.seed, players)
     full = max((len(truth.facts) for truth in frames.truths), default=0)
-    told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: wish.count]
+    told = [i for i, truth in enumerate(frames.truths) if len(truth.facts) == full][: request.count]
     if not full or not told:
-        raise DataError(f"{wish.variant} has no facts to make vectors of")
+        raise DataError(f"{request.variant} has no facts to make vectors of")
     chosen = frames.take(np.array(told))
     axes = tuple(chosen.truths[0].facts)
     facts = [[truth.facts[axis] for axis in axes] for truth in chosen.truths]

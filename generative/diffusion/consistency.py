@@ -28,8 +28,8 @@ from generative.diffusion.guidance import guided
 from generative.diffusion.image_diffusion import (
     WITHHELD,
     Diffusion,
+    DiffusionExamples,
     DiffusionModel,
-    Noised,
     fit_options,
     noised,
 )
@@ -79,7 +79,7 @@ class OneStep(Diffusion):
 def timesteps(grid: int) -> Array:
     """Times (grid + 1,) between the teacher's solver steps, the cleanest first.
 
-    >>> stops(3).tolist()
+    >>> timesteps(3).tolist()
     [0, 333, 666, 999]
     """
     return np.linspace(0, TIMESTEPS - 1, grid + 1).round().astype(np.int64)
@@ -125,11 +125,11 @@ def solver_step(x_t: Tensor, picture: Tensor, t: Tensor, r: Tensor, shift: float
     return phi_r.cos() * picture + phi_r.sin() * noise
 
 
-class TaughtPictures(Noised):
+class ConsistencyExamples(DiffusionExamples):
     """Training examples of consistency distillation: those of diffusion, and the null condition."""
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
-        """See `Noised`; ``untold`` is like ``told``."""
+        """See `DiffusionExamples`; ``untold`` is like ``told``."""
         drawn = super().batch(rows, generator)
         return drawn | {"untold": np.full_like(drawn["told"], self._untold)}
 
@@ -163,8 +163,8 @@ class OneStepModel(DiffusionModel):
         self.measure(train)
         none, config = np.array(len(self.spec.label_names)), self.config
         examples = (
-            TaughtPictures(train.values, train.labels, none, self.canvas, WITHHELD),
-            TaughtPictures(validation.values, validation.labels, none, self.canvas, 0.0),
+            ConsistencyExamples(train.values, train.labels, none, self.canvas, WITHHELD),
+            ConsistencyExamples(validation.values, validation.labels, none, self.canvas, 0.0),
         )
         loss = partial(
             one_step_loss,

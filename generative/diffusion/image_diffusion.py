@@ -38,7 +38,7 @@ from generative.diffusion.schedule import (
     scheduler,
 )
 from sim.records import Array, Condition, SampleOptions, Samples
-from sim.storage.checkpoints import Layout
+from sim.storage.checkpoints import CheckpointLayout
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit, FitOptions
@@ -149,7 +149,7 @@ def unet(config: Diffusion, canvas: PixelMaps, beside: int = 0, **condition: Any
     return network
 
 
-def against_backdrop(config: Diffusion, network: nn.Module, canvas: PixelMaps, classes: int) -> nn.Module:
+def residual_denoiser(config: Diffusion, network: nn.Module, canvas: PixelMaps, classes: int) -> nn.Module:
     """Wrap a network as a residual denoiser with a mean image for each of `classes`, if `config.backdrop`."""
     if not config.backdrop:
         return network
@@ -158,7 +158,7 @@ def against_backdrop(config: Diffusion, network: nn.Module, canvas: PixelMaps, c
     return ResidualDenoiser(network, MeanImages(classes, [canvas.channels, *canvas.cells], canvas.shift))
 
 
-class Noised:
+class DiffusionExamples:
     """Training examples of diffusion models: images, conditions, noise and times."""
 
     def __init__(self, values: Array, told: Array, untold: Array, canvas: PixelMaps, withheld: float) -> None:
@@ -243,7 +243,7 @@ class DiffusionModel(BaseModel[nn.Module]):
 
         def network() -> nn.Module:
             told_classes = unet(config, self.canvas, num_class_embeds=classes + 1)
-            return against_backdrop(config, told_classes, self.canvas, classes)
+            return residual_denoiser(config, told_classes, self.canvas, classes)
 
         super().__init__(network, seed=seed, device=device)
         self.network.eval()
@@ -253,8 +253,8 @@ class DiffusionModel(BaseModel[nn.Module]):
         self.measure(train)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
         examples = (
-            Noised(train.values, train.labels, none, canvas, WITHHELD),
-            Noised(validation.values, validation.labels, none, canvas, 0.0),
+            DiffusionExamples(train.values, train.labels, none, canvas, WITHHELD),
+            DiffusionExamples(validation.values, validation.labels, none, canvas, 0.0),
         )
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
@@ -289,7 +289,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         denoisers = self._denoisers(n, condition, options, seed)
         return trace(self.canvas, denoisers, n, condition, options, seed, self.device)
 
-    def layout(self) -> Layout:
+    def layout(self) -> CheckpointLayout:
         """A checkpoint's files, in the layout of diffusers."""
         from generative.diffusion.pipeline import PicturePipeline
 
@@ -307,7 +307,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         }
         if backdrop is not None:
             told["backdrop/config.json"] = backdrop.to_json_string()
-        return Layout(files, told)
+        return CheckpointLayout(files, told)
 
     def _denoisers(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> DenoiserOf:
         """A range of sample indices → the guided denoiser with the labels of those."""

@@ -41,14 +41,14 @@ from generative.diffusion.image_diffusion import (
     WEIGHTS,
     WITHHELD,
     Diffusion,
-    Noised,
+    DiffusionExamples,
     diffusion_loss,
     fit_options,
     unet,
 )
 from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sampled, trace
 from sim.records import Array, Condition, SampleOptions, Samples
-from sim.storage.checkpoints import Layout
+from sim.storage.checkpoints import CheckpointLayout
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit
@@ -117,7 +117,7 @@ def tokens(sentences: Sequence[str], words: Sequence[str]) -> Array:
     return found
 
 
-class Reader(nn.Module):
+class TextEncoder(nn.Module):
     """Text encoder, a transformer: tokens (n, 48) → embeddings (n, `width`).
 
     In float32 throughout: it is too small to gain by less, and both fits in bfloat16 on CUDA became NaN,
@@ -143,7 +143,7 @@ class Reader(nn.Module):
         return read
 
 
-class Sketch(nn.Module):
+class SketchDecoder(nn.Module):
     """Sketch decoder: text embeddings (n, `width`) → predicted mean residual images (n, `channels`, h, w)."""
 
     def __init__(self, width: int, channels: int, cells: tuple[int, int]) -> None:
@@ -176,8 +176,8 @@ class TextNetwork(nn.Module):
         self.drawing = SketchResidualDenoiser(unet(config, canvas, beside=beside), canvas)
         self.text = nn.ModuleDict(
             {
-                "reader": Reader(words, config.width, config.depth),
-                "sketch": Sketch(config.width, told, canvas.cells),
+                "reader": TextEncoder(words, config.width, config.depth),
+                "sketch": SketchDecoder(config.width, told, canvas.cells),
             }
         )
 
@@ -239,14 +239,14 @@ class TextToImageModel(BaseModel[TextNetwork]):
             device=str(self.device),
         )
 
-    def _examples(self, dataset: Dataset, withheld: float) -> Noised:
+    def _examples(self, dataset: Dataset, withheld: float) -> DiffusionExamples:
         """Training examples of a data set; an empty caption is the null condition."""
         silence = np.full(LONGEST, NOTHING, np.int64)
-        return Noised(
+        return DiffusionExamples(
             dataset.values, tokens(dataset.captions, self.spec.words), silence, self.canvas, withheld
         )
 
-    def layout(self) -> Layout:
+    def layout(self) -> CheckpointLayout:
         """A checkpoint's files: UNet and scheduler in the layout of diffusers, the rest beside them."""
         network: Any = self.network.drawing.unet
         files = {
@@ -259,7 +259,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
             "backdrop/config.json": self.network.drawing.backdrop.to_json_string(),
             "scheduler/scheduler_config.json": self.config.solver().to_json_string(),
         }
-        return Layout(files, told)
+        return CheckpointLayout(files, told)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` images (n, H, W, 3) uint8.

@@ -105,7 +105,7 @@ class Grades:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class GalleryContent:
     """Complete content of a gallery.
 
     Attributes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from generative.gallery.exhibits import Clip, Exhibit, Gallery, Grades, Strip
+from generative.gallery.exhibits import Clip, Exhibit, GalleryContent, Grades, Strip
 from generative.gallery.pictures import grid, png, strip_picture
 from sim.plurals import number_of
 from sim.records import Array
@@ -37,7 +37,7 @@ MEANINGS = {
 }
 
 
-def page(gallery: Gallery) -> str:
+def page(gallery: GalleryContent) -> str:
     """Render a gallery as one HTML page with every image inside it."""
     colours = {name: "#{:02x}{:02x}{:02x}".format(*getattr(PALETTE, name)) for name in COLOURS}
     return Template(TEMPLATE.read_text("utf-8")).substitute(
@@ -115,13 +115,13 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
     )
 
 
-def _figures(gallery: Gallery) -> str:
+def _figures(gallery: GalleryContent) -> str:
     """The table of metrics of the gallery's own samples."""
     count = len(gallery.exhibits)
     these = f"the {count:,} samples" if count > 1 else "the sample"
-    columns = {"measured": {name: said(value) for name, value in gallery.metrics.items()}}
+    columns = {"measured": {name: format_metric(value) for name, value in gallery.metrics.items()}}
     for name, figures in gallery.columns.items():
-        columns[name] = {figure: said(value) for figure, value in figures.items()}
+        columns[name] = {figure: format_metric(value) for figure, value in figures.items()}
     return _table_section("figures", "Metrics", f"Measured on {these} above.", columns)
 
 
@@ -131,7 +131,7 @@ def _grades(grades: Grades | None) -> str:
         return ""
     of = number_of(grades.n, "other sample") if grades.n else "other samples"
     caption = f"From its card: of {of} of this model, not of those above."
-    columns = {"on its card": {name: said(value) for name, value in grades.metrics.items()}}
+    columns = {"on its card": {name: format_metric(value) for name, value in grades.metrics.items()}}
     if grades.ci95:
         columns["95 % interval"] = {name: _interval(ends) for name, ends in grades.ci95.items()}
         caption += " Intervals are over samples of the model."
@@ -157,17 +157,17 @@ def _table_section(name: str, heading: str, caption: str, columns: Mapping[str, 
 
 
 def _interval(ends: list[float]) -> str:
-    return f"{said(ends[0])} … {said(ends[1])}"
+    return f"{format_metric(ends[0])} … {format_metric(ends[1])}"
 
 
 def _rules(protocol: Mapping[str, Any]) -> str:
     return escape(" · ".join(f"{name}: {value}" for name, value in protocol.items()))
 
 
-def said(value: float) -> str:
+def format_metric(value: float) -> str:
     """Format a metric with about three significant digits.
 
-    >>> said(0.0123), said(3.14159), said(250.4), said(10)
+    >>> format_metric(0.0123), format_metric(3.14159), format_metric(250.4), format_metric(10)
     ('0.012', '3.14', '250', '10')
     """
     size = abs(value)

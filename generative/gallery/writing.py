@@ -15,7 +15,7 @@ from typing import Any
 
 import pygame
 
-from generative.gallery.exhibits import Clip, Gallery, Strip
+from generative.gallery.exhibits import Clip, GalleryContent, Strip
 from generative.gallery.page import page
 from generative.gallery.pictures import enlarging, grid, png, strip_picture
 from sim.records import Array
@@ -43,7 +43,9 @@ def gallery_files(out: Path) -> list[Path]:
     return [out / name for name in (*ALWAYS, *SOMETIMES) if os.path.lexists(out / name)]
 
 
-def write_gallery(out: Path, gallery: Gallery, stopped: Callable[[], bool] = lambda: False) -> list[Path]:
+def write_gallery(
+    out: Path, gallery: GalleryContent, stopped: Callable[[], bool] = lambda: False
+) -> list[Path]:
     """Write a gallery into the folder `out`, which is made if need be; files of the same names are replaced.
 
     Where an earlier gallery lies there, those of its files that this one has not (`SOMETIMES`) are removed,
@@ -97,7 +99,7 @@ def _holds_gallery(out: Path) -> bool:
     return isinstance(told, dict) and {"title", "metrics", "samples", "command"} <= set(told)
 
 
-def _contents(gallery: Gallery) -> Iterator[tuple[str, Callable[[Path], None]]]:
+def _contents(gallery: GalleryContent) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """Names of the files, the most important first, and the function that writes each."""
     yield "metrics.json", partial(_write_text, text=json.dumps(_for_programs(gallery), indent=2) + "\n")
     yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.exhibits]))
@@ -138,7 +140,7 @@ def _write_clip(path: Path, clip: Clip) -> None:
         raise
 
 
-def _for_programs(gallery: Gallery) -> dict[str, Any]:
+def _for_programs(gallery: GalleryContent) -> dict[str, Any]:
     grades = gallery.checkpoint
     return {
         "title": gallery.title,

@@ -9,6 +9,6 @@ Reading order: `distances` (Fréchet, kernel, sliced Wasserstein), `neighbours` 
 Does not know: models, scenes.
 """
 
-from generative.metrics.grading import Grade, Grader, as_they_are
+from generative.metrics.grading import Grade, Grader, standardised_vectors
 
-__all__ = ["Grade", "Grader", "as_they_are"]
+__all__ = ["Grade", "Grader", "standardised_vectors"]

@@ -136,13 +136,13 @@ class ProbeTargets:
 def _told(dataset: Dataset) -> list[dict[str, float]]:
     """The truth of each image as numbers: count and mean centre of each class of boxes, and all facts."""
     labels = (dataset.label_names[label] for label in dataset.labels.tolist())
-    return [told_of(truth, label) for truth, label in zip(dataset.truths, labels, strict=True)]
+    return [regression_targets(truth, label) for truth, label in zip(dataset.truths, labels, strict=True)]
 
 
-def told_of(truth: Percept, label: str) -> dict[str, float]:
+def regression_targets(truth: Percept, label: str) -> dict[str, float]:
     """Regression targets of one image: count and mean centre of each class of boxes, and all facts.
 
-    >>> told_of(Percept("truth", facts={"lives": 3}), "pong")
+    >>> regression_targets(Percept("truth", facts={"lives": 3}), "pong")
     {'pong: lives': 3.0}
     """
     numbers = {f"{label}: {name}": float(value) for name, value in truth.facts.items()}
@@ -181,7 +181,7 @@ class EncoderNetwork(nn.Module):
         return self.label(hidden), self.number(hidden)
 
 
-class Answered:
+class EncoderExamples:
     """Training examples of the encoder: images with labels and regression targets."""
 
     def __init__(self, dataset: Dataset, questions: ProbeTargets) -> None:
@@ -248,7 +248,7 @@ class EncoderModel(BaseModel[EncoderNetwork]):
             ema=0.99,
             validate_every=100,
         )
-        examples = Answered(train, self.questions), Answered(validation, self.questions)
+        examples = EncoderExamples(train, self.questions), EncoderExamples(validation, self.questions)
         return Fit(self.network, encoder_loss, *examples, options, seed=seed, device=str(self.device))
 
     def encode(self, pictures: Array) -> Array:

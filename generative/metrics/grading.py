@@ -131,7 +131,7 @@ class Grader:
         return np.random.default_rng(self._seed + 1)
 
 
-def as_they_are(train: Array) -> Encode:
+def standardised_vectors(train: Array) -> Encode:
     """Encoder for vectors: each number in units of its standard deviation among `train` (N, D)."""
     scale = train.std(0).astype(np.float64)
     scale[scale < 1e-6] = 1.0

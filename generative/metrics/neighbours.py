@@ -1,4 +1,4 @@
-"""Nearest neighbours: density, coverage, the data-copying statistic, and an index of examples to look into.
+"""Nearest neighbours: density, coverage, the data-copying statistic, and an index of examples.
 
 Distances are Euclidean. Sets are (N, D) arrays as in `distances`.
 """

@@ -13,12 +13,12 @@ from supervised.language.grammar import CaptionError
 UNSEEN = ("flight",)  # slots of a caption that a single image does not show
 
 
-def says_the_same(asked: str, told: str) -> bool | None:
+def captions_agree(asked: str, told: str) -> bool | None:
     """Whether two captions state the same facts about one image; None if either cannot be parsed.
 
     >>> told = "Low on the left is the ball; the left paddle is low and the right one high; it stands 1 to 2."
     >>> asked = told.replace("Low on the left is the ball", "The ball is falling, low to the left")
-    >>> says_the_same(asked, told), says_the_same(asked, told.replace("1", "2"))
+    >>> captions_agree(asked, told), captions_agree(asked, told.replace("1", "2"))
     (True, False)
     """
     try:

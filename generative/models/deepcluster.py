@@ -181,7 +181,7 @@ def centroids_of(points: Tensor, assigned: Tensor, groups: int) -> Tensor:
     return sums / torch.bincount(assigned, minlength=groups)[:, None]
 
 
-class Disturbed:
+class ClusterExamples:
     """Training examples of DeepCluster: augmented images with their cluster as label.
 
     Colour channels are permuted so that shapes must be learned; the paper takes gradients of grey images
@@ -205,11 +205,11 @@ class Disturbed:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8, ``group`` (B,) int64 and ``weight`` (B,) float32."""
-        rgb = disturbed(self.values[rows], self._shift, generator)
+        rgb = augment(self.values[rows], self._shift, generator)
         return {"rgb": rgb, "group": self.groups[rows], "weight": self.weights[rows]}
 
 
-def disturbed(values: Array, shift: int, generator: np.random.Generator) -> Array:
+def augment(values: Array, shift: int, generator: np.random.Generator) -> Array:
     """Augment images (B, H, W, 3) uint8: translation by up to `shift` pixels, channel permutation, darkening.
 
     Translation repeats the last row or column at the edge.
@@ -232,14 +232,14 @@ def cluster_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
     return (each * batch["weight"]).mean(), {"accuracy": accuracy}
 
 
-class TurnedFit:
+class AlternatingFit:
     """Alternating fit: `supervised.fit.Fit` with a new clustering at each validation; the same methods."""
 
     def __init__(self, model: DeepClusterModel, train: Dataset, validation: Dataset, seed: int) -> None:
         self._model, self._labels, self._seed = model, (train.labels, validation.labels), seed
         config = model.config
-        self._train = Disturbed(train.values, config.shift)
-        self._validation = Disturbed(validation.values, config.shift)
+        self._train = ClusterExamples(train.values, config.shift)
+        self._validation = ClusterExamples(validation.values, config.shift)
         options = FitOptions(
             learning_rate=config.learning_rate,
             weight_decay=1e-4,
@@ -336,7 +336,7 @@ class DeepClusterModel(BaseModel[ClusterNetwork]):
         self.config, self.spec, self.groups = config, spec, config.clusters
         super().__init__(lambda: ClusterNetwork(config, spec), seed=seed, device=device)
 
-    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> TurnedFit:
+    def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> AlternatingFit:
         """A fit of this clustering to images; labels only name the clusters.
 
         Raises:
@@ -344,7 +344,7 @@ class DeepClusterModel(BaseModel[ClusterNetwork]):
         """
         if len(train) < self.config.clusters:
             raise ValueError(f"{len(train)} pictures cannot fill {self.config.clusters} clusters")
-        return TurnedFit(self, train, validation, seed)
+        return AlternatingFit(self, train, validation, seed)
 
     def assign(self, values: Array) -> Array:
         """Cluster (n,) int64 of each image (n, H, W, 3) uint8."""

@@ -131,7 +131,7 @@ class FlowNetwork(nn.Module):
         return self.mean + self.scale * scaled
 
 
-class Vectors:
+class FlowExamples:
     """Training examples of the flow: vectors, dequantised if whole numbers, and labels."""
 
     def __init__(self, dataset: Dataset, labels: Array, whole: bool) -> None:
@@ -144,10 +144,13 @@ class Vectors:
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``values`` (B, D) float32, with noise where they are whole numbers, and ``label`` (B,) int64."""
         values = self._values[rows]
-        return {"values": spread(values, generator) if self._whole else values, "label": self._labels[rows]}
+        return {
+            "values": dequantise(values, generator) if self._whole else values,
+            "label": self._labels[rows],
+        }
 
 
-def spread(values: Array, generator: np.random.Generator) -> Array:
+def dequantise(values: Array, generator: np.random.Generator) -> Array:
     """Uniform dequantisation: whole numbers plus uniform noise in ±½ (Theis et al. 2016)."""
     return values + generator.uniform(-0.5, 0.5, values.shape).astype(np.float32)
 
@@ -265,7 +268,7 @@ class FlowModel(BaseModel[FlowNetwork]):
         For whole numbers an upper bound, by uniform dequantisation with a fixed seed.
         """
         if self.config.whole:
-            values = spread(values, np.random.default_rng(0))
+            values = dequantise(values, np.random.default_rng(0))
         found = torch.cat([self.network.log_prob_of_any(rows) for rows in _chunks(self._tensor(values))])
         return -found.double().cpu().numpy() / (self.spec.shape[0] * math.log(2))
 
@@ -277,8 +280,8 @@ class FlowModel(BaseModel[FlowNetwork]):
             each.append(self.network.log_prob(values, labels) + self.network.shares[label].log())
         return torch.stack(each).argmax(0)
 
-    def _examples(self, dataset: Dataset) -> Vectors:
-        return Vectors(dataset, self._labels(dataset), self.config.whole)
+    def _examples(self, dataset: Dataset) -> FlowExamples:
+        return FlowExamples(dataset, self._labels(dataset), self.config.whole)
 
     def _labels(self, dataset: Dataset) -> Array:
         return dataset.labels if self.config.conditional else np.zeros_like(dataset.labels)

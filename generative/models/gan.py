@@ -94,7 +94,7 @@ class GANNetwork(nn.Module):
         self.register_buffer("scale", torch.full((size,), 127.5))
         self.pictures = spec.pictures
         if spec.pictures:
-            plan = Plan(spec.shape, config.channels, config.widest)
+            plan = FeatureMapPlan(spec.shape, config.channels, config.widest)
             self.generator: nn.Module = PictureGenerator(plan, classes, config.latents)
             self.critic: nn.Module = PictureCritic(plan, classes)
         else:
@@ -133,7 +133,7 @@ class GANNetwork(nn.Module):
         return values.round().clamp(0, 255).to(torch.uint8)
 
 
-class Plan:
+class FeatureMapPlan:
     """Widths and sizes of the feature maps for images (H, W, 3), from the finest to the coarsest."""
 
     def __init__(self, shape: tuple[int, ...], channels: int, widest: int) -> None:
@@ -154,7 +154,7 @@ class PictureGenerator(nn.Module):
 
     means: Tensor
 
-    def __init__(self, plan: Plan, classes: int, latents: int) -> None:
+    def __init__(self, plan: FeatureMapPlan, classes: int, latents: int) -> None:
         super().__init__()
         widths = plan.widths[::-1]
         self.plan = plan
@@ -180,7 +180,7 @@ class PictureGenerator(nn.Module):
 class PictureCritic(nn.Module):
     """Image critic: images (B, 3, H, W) and classes (B,) → scores (B,), higher for real ones."""
 
-    def __init__(self, plan: Plan, classes: int) -> None:
+    def __init__(self, plan: FeatureMapPlan, classes: int) -> None:
         super().__init__()
         widths = plan.widths
         self.fold = plan.fold
@@ -287,7 +287,7 @@ def dense(inputs: int, outputs: int) -> list[nn.Module]:
     return [nn.Linear(inputs, outputs), nn.LeakyReLU(SLOPE)]
 
 
-class Pairs:
+class GANExamples:
     """Training examples of the GAN: real examples, each with latents of the same class."""
 
     def __init__(self, dataset: Dataset, centres: Array) -> None:
@@ -383,7 +383,7 @@ class GANModel(BaseModel[GANNetwork]):
             validate_every=VALIDATE_EVERY,
         )
         centres = self.network.centres.cpu().numpy()
-        pairs = Pairs(train, centres), Pairs(validation, centres)
+        pairs = GANExamples(train, centres), GANExamples(validation, centres)
         loss = gan_loss(self.config.gamma, self.config.penalised)
         return Fit(self.network, loss, *pairs, options, seed=seed, device=str(self.device))
 

@@ -80,7 +80,7 @@ class ImageFlow:
         return ImageFlowModel(self, spec, seed, device)
 
 
-class Memory:
+class KeyValueCache:
     """Key–value cache of one attention layer: keys and values, each (B, heads, t, C / heads)."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Layer(nn.Module):
         self.told = nn.Linear(channels, channels)
         self.widen, self.narrow = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
 
-    def forward(self, x: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, x: Tensor, memory: KeyValueCache | None = None) -> Tensor:
         """See the class; with a key–value cache, x is the next token alone (B, 1, C)."""
         parts = self.asking(self.before_attention(x)).chunk(3, 2)
         query, key, value = (p.unflatten(2, (self.heads, -1)).transpose(1, 2) for p in parts)
@@ -146,7 +146,7 @@ class Block(nn.Module):
         """Decode towards images, one patch after another, with a key–value cache."""
         z = self.turned(z)
         start = self.start[label][:, None]
-        memories = [Memory() for _ in self.layers]
+        memories = [KeyValueCache() for _ in self.layers]
         patches: list[Tensor] = []
         for t in range(z.shape[1]):
             h = (self.enter(patches[-1]) + start if patches else start) + self.place[t]
@@ -220,7 +220,7 @@ class ImageFlowNetwork(nn.Module):
         return functional.pixel_shuffle(maps, self.patch)
 
 
-class NoisyPictures:
+class ImageFlowExamples:
     """Training examples of the image flow: images, labels and Gaussian noise."""
 
     def __init__(self, dataset: Dataset, noise: float) -> None:
@@ -278,7 +278,7 @@ class ImageFlowModel(BaseModel[ImageFlowNetwork]):
             validate_every=VALIDATE_EVERY,
             precision="float32",
         )
-        parts = NoisyPictures(train, self.config.noise), NoisyPictures(validation, self.config.noise)
+        parts = ImageFlowExamples(train, self.config.noise), ImageFlowExamples(validation, self.config.noise)
         return Fit(self.network, image_flow_loss, *parts, options, seed=seed, device=str(self.device))
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:

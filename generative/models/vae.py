@@ -212,7 +212,7 @@ def mixture_log(network: VAENetwork, z: Tensor) -> Tensor:
     return parts.logsumexp(1) - math.log(parts.shape[1])
 
 
-class Pictures:
+class VAEExamples:
     """Training examples of the VAE: images, classes, and the noise of one draw from q(z|x)."""
 
     def __init__(self, dataset: Dataset, latents: int) -> None:
@@ -276,7 +276,7 @@ class VAEModel(BaseModel[VAENetwork]):
             warmup_updates=WARMUP,
             validate_every=VALIDATE_EVERY,
         )
-        examples = Pictures(train, config.latents), Pictures(validation, config.latents)
+        examples = VAEExamples(train, config.latents), VAEExamples(validation, config.latents)
         loss = partial(vae_loss, beta=config.beta, free_bits=config.free_bits)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 

@@ -1,4 +1,4 @@
-"""Evaluation of what a scene is about: an agent's whole games, or models on held-out data."""
+"""Evaluation of a scene: its agent over whole episodes, or its models on held-out data."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sim.vector import reset_memory
 
 @dataclass
 class LoadedAgent:
-    """A policy with the weights of its checkpoint, and what it remembers from one call to the next.
+    """A policy with the weights of its checkpoint, and its recurrent memory between calls.
 
     Attributes:
         policy: the `sim.protocols.Policy`.

@@ -7,7 +7,7 @@ from copy import deepcopy
 
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from agents.sb3.worlds import Look, WorldsVecEnv
+from agents.sb3.worlds import ObservationPreprocessing, WorldsVecEnv
 from sim.records import Array
 from sim.vector import Worlds
 
@@ -15,11 +15,11 @@ AS_THEY_ARE = "none"  # no network of ours: observations are not preprocessed
 
 
 class EpisodeVecEnv(WorldsVecEnv):
-    """`VecEnv` that also tells ended episodes as Stable-Baselines3's `Monitor` does, and owns its worlds."""
+    """`VecEnv` that reports ended episodes as Stable-Baselines3's `Monitor` does, and closes its worlds."""
 
     def __init__(self, worlds: Worlds, clip_reward: bool) -> None:
         """Wrap `worlds`."""
-        look = Look(AS_THEY_ARE, worlds.single_observation_space)
+        look = ObservationPreprocessing(AS_THEY_ARE, worlds.single_observation_space)
         super().__init__(worlds, deepcopy(worlds.single_action_space), look, clip_reward)
         self._began = time.monotonic()
 

@@ -1,7 +1,7 @@
-"""``playfield bench``: how fast things run here, beside what people use elsewhere.
+"""Benchmarks (``playfield bench``): throughput on this machine, side by side with other libraries.
 
-In: names of rows. Out: a measured row each (`duel.Measured`), in units a second. Does not know: scenes,
-runs, scores; it trains nothing that is kept.
+In: names of rows. Out: a measured row each (`paired_timing.Measured`), in units a second. Does not know:
+scenes, runs, scores; it trains nothing that is kept.
 
 Every row has two sides, ours and a peer's. Each lives in a process of its own, which starts up and warms up
 once and then waits; the sides run in turn, round after round, never together. A figure is the median over the
@@ -9,9 +9,9 @@ rounds, a ratio the median of the rounds' own ratios: what disturbs both sides o
 get the same number of threads, the same settings where the peer has them, and the note of a row says
 what still differs. The peer is used as its own documentation says.
 
-Reading order: `rows` (what there is), `worlds`, `acting`, `learning` (the two sides of each), `worker` (one
-side in its process), `duel` (in turn), `report` (machine and table), `verb` (the command).
+Reading order: `benchmarks` (what there is), `worlds`, `acting`, `learning` (the two sides of each), `worker`
+(one side in its process), `paired_timing` (in turn), `report` (machine and table), `command` (the verb).
 
 To add a row: two functions that take `worker.Settings` and yield how much they have done, as in `worlds`; a
-line in `rows.ROWS`. `tests/scenes/test_bench.py` finds both from then on.
+line in `benchmarks.BENCHMARKS`. `tests/scenes/test_bench.py` finds both from then on.
 """

@@ -23,7 +23,7 @@ LEARNING_STARTS = 1_000
 WORLDS = 32  # worlds of our DQN: env steps between two of its gradient steps
 
 
-def learned(learner: Learner, worlds: Worlds, sign: str) -> Work:
+def count_learning_steps(learner: Learner, worlds: Worlds, sign: str) -> Work:
     """Run a learner; yields the env steps between two reports that contain the metric `sign`."""
     before = 0
     for progress in learner.learn(worlds, BUDGET):
@@ -34,14 +34,14 @@ def learned(learner: Learner, worlds: Worlds, sign: str) -> Work:
 
 def our_ppo(settings: Settings) -> Work:
     """Our PPO on Pong."""
-    worlds = pongs(8, settings)
+    worlds = pong_worlds(8, settings)
     config = PPO(network="nature", num_steps=128, num_epochs=4, minibatch_size=256)  # defaults: the zoo's
-    return learned(built(config, worlds, settings), worlds, "policy_loss")
+    return count_learning_steps(build_learner(config, worlds, settings), worlds, "policy_loss")
 
 
 def our_dqn(settings: Settings) -> Work:
     """Our DQN on Pong: the same samples for each env step, in fewer and larger gradient steps."""
-    worlds = pongs(WORLDS, settings)
+    worlds = pong_worlds(WORLDS, settings)
     config = DQN(
         network="nature",
         learning_rate=1e-4,
@@ -51,14 +51,14 @@ def our_dqn(settings: Settings) -> Work:
         train_frequency=WORLDS,
         target_frequency=1_000,
     )
-    return learned(built(config, worlds, settings), worlds, "loss")
+    return count_learning_steps(build_learner(config, worlds, settings), worlds, "loss")
 
 
 def our_pqn(settings: Settings) -> Work:
     """Our PQN on Pong."""
-    worlds = pongs(64, settings)
+    worlds = pong_worlds(64, settings)
     config = PQN(network="nature", num_steps=32, num_epochs=2, minibatch_size=256)
-    return learned(built(config, worlds, settings), worlds, "loss")
+    return count_learning_steps(build_learner(config, worlds, settings), worlds, "loss")
 
 
 def our_ppo_walker(settings: Settings) -> Work:
@@ -78,10 +78,10 @@ def our_ppo_walker(settings: Settings) -> Work:
         clip_coef=0.2,
         ent_coef=0.0,
     )
-    return learned(built(config, worlds, settings), worlds, "policy_loss")
+    return count_learning_steps(build_learner(config, worlds, settings), worlds, "policy_loss")
 
 
-def pongs(num_envs: int, settings: Settings) -> Worlds:
+def pong_worlds(num_envs: int, settings: Settings) -> Worlds:
     """Make a batch of Pong worlds, as `playfield train` does."""
     from sim.atari.world import Atari
 
@@ -90,7 +90,7 @@ def pongs(num_envs: int, settings: Settings) -> Worlds:
     return worlds
 
 
-def built(config: PPO | DQN | PQN, worlds: Worlds, settings: Settings) -> Learner:
+def build_learner(config: PPO | DQN | PQN, worlds: Worlds, settings: Settings) -> Learner:
     """Build the learner of `config` for `worlds`."""
     spaces = worlds.single_observation_space, worlds.single_action_space
     return config.build(*spaces, seed=settings.seed, device=settings.device)
@@ -102,7 +102,7 @@ def stable_baselines3_ppo(settings: Settings) -> Work:
 
     model = TheirPPO(
         "CnnPolicy",
-        their_pongs(8, settings.seed),
+        stable_baselines3_pong_worlds(8, settings.seed),
         learning_rate=2.5e-4,
         n_steps=128,
         batch_size=256,
@@ -113,7 +113,7 @@ def stable_baselines3_ppo(settings: Settings) -> Work:
         seed=settings.seed,
         device=settings.device,
     )
-    return their_learning(model, 128 * 8)
+    return count_stable_baselines3_steps(model, 128 * 8)
 
 
 def stable_baselines3_dqn(settings: Settings) -> Work:
@@ -122,7 +122,7 @@ def stable_baselines3_dqn(settings: Settings) -> Work:
 
     model = TheirDQN(
         "CnnPolicy",
-        their_pongs(1, settings.seed),
+        stable_baselines3_pong_worlds(1, settings.seed),
         learning_rate=1e-4,
         buffer_size=REPLAY,
         batch_size=32,
@@ -134,7 +134,7 @@ def stable_baselines3_dqn(settings: Settings) -> Work:
         seed=settings.seed,
         device=settings.device,
     )
-    return their_learning(model, 200, LEARNING_STARTS)
+    return count_stable_baselines3_steps(model, 200, LEARNING_STARTS)
 
 
 def stable_baselines3_ppo_walker(settings: Settings) -> Work:
@@ -156,10 +156,10 @@ def stable_baselines3_ppo_walker(settings: Settings) -> Work:
         seed=settings.seed,
         device=settings.device,
     )
-    return their_learning(model, 128 * 16)
+    return count_stable_baselines3_steps(model, 128 * 16)
 
 
-def their_pongs(num_envs: int, seed: int) -> Any:
+def stable_baselines3_pong_worlds(num_envs: int, seed: int) -> Any:
     """Make Stable-Baselines3's vector environment of Pong, with our protocol."""
     import ale_py
     import gymnasium
@@ -178,7 +178,7 @@ def their_pongs(num_envs: int, seed: int) -> Any:
     return VecFrameStack(games, 4)
 
 
-def their_learning(model: Any, steps: int, warm: int = 0) -> Work:
+def count_stable_baselines3_steps(model: Any, steps: int, warm: int = 0) -> Work:
     """Run Stable-Baselines3's ``learn``, `steps` at a time; `warm` steps at first are not yielded."""
     from stable_baselines3.common.logger import Logger
 

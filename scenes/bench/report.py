@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenes.bench.duel import Measured
+from scenes.bench.paired_timing import Measured
 from sim.machine import processors
 
 QUIET = 0.5  # load for each core above which results are unreliable

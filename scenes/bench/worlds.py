@@ -16,7 +16,7 @@ BLOCK = 256  # steps of actions drawn beforehand, used over and over
 CHUNK = 8  # steps between two readings of the clock
 
 
-def played(env: VectorEnv[Any, Any, Any], seed: int) -> Work:
+def count_env_steps(env: VectorEnv[Any, Any, Any], seed: int) -> Work:
     """Step a vector environment under fixed random actions; yields env steps."""
     env.reset(seed=seed)
     actions = random_actions(env.single_action_space, env.num_envs, seed)
@@ -44,7 +44,7 @@ def our_atari(settings: Settings) -> Work:
 
     worlds = Atari("pong").make_batch(GAMES, settings.seed, settings.threads)
     worlds.seed_rarely()
-    return played(worlds, settings.seed)
+    return count_env_steps(worlds, settings.seed)
 
 
 def gymnasium_atari(settings: Settings) -> Work:
@@ -59,14 +59,16 @@ def gymnasium_atari(settings: Settings) -> Work:
         game = gymnasium.make("ALE/Pong-v5", frameskip=1, repeat_action_probability=0.25)
         return FrameStackObservation(AtariPreprocessing(game, noop_max=0, frame_skip=4), 4)
 
-    return played(SyncVectorEnv([make] * GAMES, autoreset_mode=AutoresetMode.SAME_STEP), settings.seed)
+    return count_env_steps(
+        SyncVectorEnv([make] * GAMES, autoreset_mode=AutoresetMode.SAME_STEP), settings.seed
+    )
 
 
 def our_walkers(settings: Settings, body: str) -> Work:
     """Our batch of one body."""
     from sim.walker.world import Walker
 
-    return played(Walker(body).make_batch(WALKERS, settings.seed, settings.threads), settings.seed)
+    return count_env_steps(Walker(body).make_batch(WALKERS, settings.seed, settings.threads), settings.seed)
 
 
 def gymnasium_walkers(settings: Settings, body: str) -> Work:
@@ -74,7 +76,7 @@ def gymnasium_walkers(settings: Settings, body: str) -> Work:
     from sim.walker.reward import BODIES
 
     makers = [lambda: gymnasium.make(BODIES[body].id)] * WALKERS
-    return played(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP), settings.seed)
+    return count_env_steps(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP), settings.seed)
 
 
 def our_chess(settings: Settings) -> Work:

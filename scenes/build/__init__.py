@@ -1,4 +1,4 @@
-"""From a checked scene to the things themselves: worlds, agents, perceptions, samplers, with weights.
+"""Construction of a scene's worlds, agents, perceptions and samplers, with the weights of checkpoints.
 
 The only place where the folders' catalogues meet. Does not fetch data and trains nothing.
 """

@@ -56,7 +56,7 @@ def scene_agent(scene: Scene) -> AgentConfig:
     return config
 
 
-def settled(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
+def with_default_network(scene: Scene, observation_space: gymnasium.Space[Any]) -> Scene:
     """The scene with `agent.network` set: where it names none, the one that suits the observation space."""
     agent: Any = scene_agent(scene)
     if scene.agent is None or getattr(agent, "network", "") is not None:
@@ -84,7 +84,7 @@ def build_policy(
         CheckpointError: if the checkpoint is damaged or made for something else.
     """
     silent = getattr(scene_agent(scene), "network", "") is None
-    scene = settled(scene, worlds.single_observation_space)
+    scene = with_default_network(scene, worlds.single_observation_space)
     agent = scene_agent(scene)
     assert scene.agent is not None
     if checkpoint is None and scene.agent.checkpoint:
@@ -92,7 +92,7 @@ def build_policy(
     loaded = None if checkpoint is None else load_checkpoint(checkpoint)
     if loaded is not None:
         check_agent(scene, loaded, worlds, config)
-        agent = shaped(scene, agent, loaded)
+        agent = with_checkpoint_network(scene, agent, loaded)
     if silent:  # the network was not known when the device was chosen
         use_threads(agent)
     policy = agent.build(
@@ -106,7 +106,7 @@ def build_policy(
     return policy, loaded.card
 
 
-def shaped(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentConfig:
+def with_checkpoint_network(scene: Scene, agent: AgentConfig, checkpoint: Checkpoint) -> AgentConfig:
     """The agent's configuration with the network of the checkpoint's card, which may not be the scene's.
 
     Keys that `--set` changed stay as they are; weights that do not fit them are refused when they are loaded.

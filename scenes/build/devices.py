@@ -9,7 +9,7 @@ from sim.machine import processors
 from sim.protocols import AgentConfig
 
 
-def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
+def chosen_device(device: str, agent: AgentConfig | None = None) -> str:
     """Resolve ``auto`` to ``cuda`` where there is one, else ``cpu``; sets torch's threads, see `use_threads`.
 
     Raises:
@@ -18,11 +18,11 @@ def chosen_device(wish: str, agent: AgentConfig | None = None) -> str:
     import torch
 
     use_threads(agent)
-    if wish == "auto":
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if wish == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise SceneError("--device cuda: torch sees no GPU here; use --device cpu")
-    return wish
+    return device
 
 
 def use_threads(agent: AgentConfig | None = None) -> None:

@@ -49,11 +49,11 @@ def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:
         SceneError: if the scene has no world.
         NoLabelsError: if a world does not know the truth about its pictures.
     """
-    sights = [label_source(world) for world in scene_worlds(scene, config)]
-    return sights[0] if len(sights) == 1 else SeveralLabelSources(sights)
+    sources = [label_source(world) for world in scene_worlds(scene, config)]
+    return sources[0] if len(sources) == 1 else SeveralLabelSources(sources)
 
 
-def told_by(config: PerceptionConfig) -> Kind:
+def predicted_kind(config: PerceptionConfig) -> Kind:
     """Kind of percept that a perception predicts, such as ``"boxes"``."""
     kind: Any = config.tells
     return kind  # type: ignore[no-any-return]
@@ -66,7 +66,7 @@ def scene_vocabulary(scene: Scene, number: int = 0) -> tuple[str, ...]:
         SceneError, NoLabelsError: if its worlds have no ground truth of that kind.
     """
     config = perception_config(scene, number)
-    return scene_label_source(scene, config).vocabulary(told_by(config))
+    return scene_label_source(scene, config).vocabulary(predicted_kind(config))
 
 
 def build_perception(

@@ -24,7 +24,7 @@ def trains_sampler(scene: Scene) -> bool:
 
 
 def reset_sampler(scene: Scene) -> int | None:
-    """The number of the scene's sampler that says where episodes begin; None if there is none.
+    """Index of the sampler with ``feed = "reset"``, which gives initial states; None if there is none.
 
     Raises:
         SceneError: if there are several.
@@ -77,7 +77,7 @@ def load_sampler(scene: Scene, number: int, device: str, folder: Path) -> tuple[
     return model, loaded.card
 
 
-def built(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
+def build_untrained(scene: Scene, config: SamplerConfig, spec: Spec, device: str) -> SamplerModel:
     """Build an untrained sampler for a data specification.
 
     Raises:

@@ -14,7 +14,7 @@ from pathlib import Path
 from scenes.build.trained import is_trained
 from scenes.cli.display import has_display
 from scenes.schema import load_scene, shipped_scenes
-from sim.catalog import mend
+from sim.catalog import install_hint
 
 NEEDED_FOR = {
     "ale_py": "atari worlds",
@@ -55,7 +55,7 @@ def checks() -> Iterator[Check]:
     )
     for module, purpose in NEEDED_FOR.items():
         there = importlib.util.find_spec(module) is not None
-        line = "" if there else mend(module).partition(": ")[2]
+        line = "" if there else install_hint(module).partition(": ")[2]
         yield Check(f"{module} for {purpose}", there, "installed" if there else "missing", line)
     yield _one_pygame()
     yield Check(

@@ -22,12 +22,12 @@ from scenes.cli.outcome import (
     WRONG,
     is_ctrl_c,
     open_streams,
-    plain,
-    stopped,
-    tell_json,
-    told,
+    print_error,
+    print_interrupted,
+    print_json,
+    without_nonfinite,
 )
-from scenes.console import forget_nonsense, show
+from scenes.console import drop_invalid_sizes, show
 from scenes.signals import sigterm_as_ctrl_c
 from sim.errors import RequestError, WorkError
 from sim.progress import reporting
@@ -41,7 +41,7 @@ playfield VERB --help lists a verb's options; playfield --version prints the ver
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    forget_nonsense()
+    drop_invalid_sizes()
     if words[:1] == ["--version"]:
         show(f"playfield {_version()}")
         return DONE
@@ -50,15 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
         answer, code = _executed(words)
     except (KeyboardInterrupt, Exception) as error:
         if is_ctrl_c(error):
-            return stopped(in_json)
+            return print_interrupted(in_json)
         if isinstance(error, RequestError | WorkError):
-            return told(error, WRONG if isinstance(error, RequestError) else FAILED, in_json)
+            return print_error(error, WRONG if isinstance(error, RequestError) else FAILED, in_json)
         about_stdout = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC)
         if in_json and not about_stdout:
-            tell_json({"error": f"{type(error).__name__}: {error}", "exit": FAILED})
+            print_json({"error": f"{type(error).__name__}: {error}", "exit": FAILED})
         raise
     if in_json:
-        tell_json(plain(answer))
+        print_json(without_nonfinite(answer))
     sys.stdout.flush()
     return code
 
@@ -96,7 +96,7 @@ def entry() -> None:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        code = told(error, FAILED)
+        code = print_error(error, FAILED)
     else:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: no traceback from Python's shutdown
         sys.exit(code)

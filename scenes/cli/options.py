@@ -280,7 +280,7 @@ class Bench(Common):
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Rows, and the machine they were measured on."""
-        from scenes.bench.verb import bench
+        from scenes.bench.command import bench
 
         answer = bench(
             self.names,

@@ -20,37 +20,37 @@ LONGEST = 2_000  # characters of an error message
 STREAMS = ("stdin", "stdout", "stderr")
 
 
-def plain(answer: Any) -> Any:
+def without_nonfinite(answer: Any) -> Any:
     """Replace numbers that are not finite by null: JSON has none (RFC 8259, section 6)."""
     if isinstance(answer, Mapping):
-        return {key: plain(value) for key, value in answer.items()}
+        return {key: without_nonfinite(value) for key, value in answer.items()}
     if isinstance(answer, list | tuple):
-        return [plain(value) for value in answer]
+        return [without_nonfinite(value) for value in answer]
     return None if isinstance(answer, float) and not math.isfinite(answer) else answer
 
 
-def tell_json(answer: Any) -> None:
+def print_json(answer: Any) -> None:
     """Print one JSON object on a line of stdout."""
     print(json.dumps(answer, allow_nan=False), flush=True)
 
 
-def told(error: Exception, code: int, in_json: bool = False) -> int:
+def print_error(error: Exception, code: int, in_json: bool = False) -> int:
     """Print an error in one line on stderr, and with ``--json`` as the last line of stdout."""
     from sim.fields import excerpt
 
     line = excerpt(str(error), LONGEST)
     say(f"playfield: {line}")
     if in_json:
-        tell_json({"error": line, "exit": code})
+        print_json({"error": line, "exit": code})
     return code
 
 
-def stopped(in_json: bool = False) -> int:
+def print_interrupted(in_json: bool = False) -> int:
     """Print that Ctrl-C ended the command."""
     line = "stopped at once; what had been saved is safe"
     say(line)
     if in_json:
-        tell_json({"error": line, "exit": INTERRUPTED})
+        print_json({"error": line, "exit": INTERRUPTED})
     return INTERRUPTED
 
 

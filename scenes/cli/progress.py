@@ -16,7 +16,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bars
 
 from scenes.console import duration
-from sim.progress import Wait
+from sim.progress import TaskProgress
 
 DELAY = 2.0  # seconds of work before a bar is worth showing
 
@@ -39,12 +39,12 @@ class StderrProgress:
         self._console = console or Console(stderr=True, markup=False, emoji=False, highlight=False)
         self._delay, self._period = delay, period
         self._told = time.monotonic()
-        self._waits: list[Wait] = []
+        self._waits: list[TaskProgress] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def begin(self, wait: Wait, *, announced: bool) -> None:
+    def begin(self, wait: TaskProgress, *, announced: bool) -> None:
         """See `Reporter`; without a terminal, announced work gets a line at once."""
         if announced and not self._console.is_terminal:
             self._console.print(f"{wait.what} …", soft_wrap=True)
@@ -56,7 +56,7 @@ class StderrProgress:
                 self._thread = threading.Thread(target=work, args=(self._stop,), name="progress", daemon=True)
                 self._thread.start()
 
-    def end(self, wait: Wait) -> None:
+    def end(self, wait: TaskProgress) -> None:
         """See `Reporter`; later output stands below where the bars were."""
         with self._lock:
             self._waits.remove(wait)
@@ -66,7 +66,7 @@ class StderrProgress:
             self._stop.set()
         thread.join()
 
-    def _now(self, age: float) -> list[Wait]:
+    def _now(self, age: float) -> list[TaskProgress]:
         """Work that has lasted for `age` seconds, the outermost first."""
         now = time.monotonic()
         with self._lock:
@@ -93,7 +93,7 @@ class StderrProgress:
         bars = Bars(
             *columns, console=self._console, auto_refresh=False, transient=True, redirect_stdout=stdout
         )
-        tasks: dict[Wait, TaskID] = {}
+        tasks: dict[TaskProgress, TaskID] = {}
         try:
             with bars:
                 while True:
@@ -103,7 +103,7 @@ class StderrProgress:
         except OSError:
             return
 
-    def _redraw(self, bars: Bars, tasks: dict[Wait, TaskID]) -> None:
+    def _redraw(self, bars: Bars, tasks: dict[TaskProgress, TaskID]) -> None:
         current = self._now(self._delay)
         for wait in [wait for wait in tasks if wait not in current]:
             bars.remove_task(tasks.pop(wait))
@@ -115,17 +115,17 @@ class StderrProgress:
         bars.refresh()
 
 
-def in_one_line(waits: Sequence[Wait], now: float) -> str:
+def in_one_line(waits: Sequence[TaskProgress], now: float) -> str:
     """Format nested work as one line, at `now` by `time.monotonic`."""
     return " · ".join(status(wait, now) for wait in waits)
 
 
-def status(wait: Wait, now: float) -> str:
+def status(wait: TaskProgress, now: float) -> str:
     """Format one piece of work at `now`: counts, newest metrics, rate and seconds left.
 
-    >>> status(Wait("playing", 400, 300, started=0.0), 50.0)
+    >>> status(TaskProgress("playing", 400, 300, started=0.0), 50.0)
     'playing: 300 of 400 · 6/s · 17 s left'
-    >>> status(Wait("looking for data", started=0.0), 3.0)
+    >>> status(TaskProgress("looking for data", started=0.0), 3.0)
     'looking for data · 3 s'
     """
     rate, left = wait.rate(now), wait.left(now)

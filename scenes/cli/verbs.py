@@ -1,4 +1,4 @@
-"""Verbs of the command line: what each does once `scenes.cli.main` has parsed it.
+"""Verbs of the command line, called with parsed options by `scenes.cli.main`.
 
 Every verb calls the function of the library that works, prints what it returns, and returns the JSON object
 of its ``--json``.
@@ -15,7 +15,7 @@ from scenes.build.trained import is_trained
 from scenes.cli.display import has_display
 from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
-from sim.catalog import mend, world_names
+from sim.catalog import install_hint, world_names
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.plurals import number_of
@@ -79,7 +79,7 @@ def watch(
         from sim.viewer.app.window import watch as open_window
         from sim.viewer.output.recorder import check_target
     except ModuleNotFoundError as error:
-        raise RequestError(f"the window needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
     from scenes.watching.playlist import playlist, show_of
 
     if frames is not None and frames < 1:
@@ -95,7 +95,7 @@ def watch(
     if record is not None:
         check_target(record, overwrite=overwrite)
     headless = headless or alone
-    run, checkpoint = followed(run, checkpoint)
+    run, checkpoint = run_to_follow(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
     stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
@@ -138,7 +138,7 @@ def in_words(watched: Watched) -> str:
     return f"{number_of(watched.frames, 'frame')}{where} at {watched.fps:,.0f} a second{games}"
 
 
-def followed(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
+def run_to_follow(run: Path | None, checkpoint: Path | None) -> tuple[Path | None, Path | None]:
     """The run to follow, or the checkpoint to show instead: at most one of them.
 
     Args:
@@ -275,9 +275,9 @@ def sample(
         from scenes.sampling.command import SampleRequest
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
-        raise RequestError(f"a gallery needs {mend(error.name or 'pillow')}") from error
-    wish = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
-    report = work(scene, wish, device=device, say=say)
+        raise RequestError(f"a gallery needs {install_hint(error.name or 'pillow')}") from error
+    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    report = work(scene, request, device=device, say=say)
     report.show()
     return report.answer, report.interrupted
 
@@ -399,7 +399,7 @@ def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
     try:
         from scenes.uci.engine import serve
     except ModuleNotFoundError as error:
-        raise RequestError(f"an engine needs {mend(error.name or 'chess')}") from error
+        raise RequestError(f"an engine needs {install_hint(error.name or 'chess')}") from error
     serve(scene, device=device, checkpoint=checkpoint)
 
 
@@ -439,13 +439,13 @@ def collect(
     try:
         from scenes.collecting import command as recording
     except ModuleNotFoundError as error:
-        raise RequestError(f"recording needs {mend(error.name or 'minari')}") from error
+        raise RequestError(f"recording needs {install_hint(error.name or 'minari')}") from error
     for option, amount in (("--episodes", episodes), ("--steps", steps)):
         if amount is not None and amount < 1:
             raise SceneError(f"{option} must be at least 1, not {amount}")
     if play and not has_display():
         raise SceneError("--play needs a display, and there is none: leave it out, and the agent plays")
-    wish = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
+    request = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
     work = recording.collect_played if play else recording.collect
-    result = work(scene, wish, device=device, say=say)
+    result = work(scene, request, device=device, say=say)
     return result.answer(), result.interrupted

@@ -23,7 +23,7 @@ from scenes.build.agents import build_policy, scene_agent
 from scenes.build.devices import chosen_device
 from scenes.console import show
 from scenes.data.agent_env import agent_env
-from scenes.interruption import FAULTS, interruption, progress_bar, told
+from scenes.interruption import FAULTS, error_line, interruption, progress_bar
 from scenes.schema import Scene
 from scenes.watching.scene_show import SceneShow
 from sim.errors import WorkError
@@ -31,7 +31,7 @@ from sim.gym_names import installed_id
 from sim.plurals import number_of
 from sim.protocols import WorldConfig
 from sim.storage.checkpoints import load_card
-from sim.storage.episodes import EpisodeWriter, Pictured, RecordingError, check_free, new_dataset, record
+from sim.storage.episodes import AddRenderInfo, EpisodeWriter, RecordingError, check_free, new_dataset, record
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, Worlds
 from sim.viewer.output.play_recorder import recorded, replay
@@ -80,7 +80,7 @@ class Collected:
         }
 
 
-def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[str], None]) -> Collected:
+def collect(scene: Scene, request: CollectRequest, *, device: str, say: Callable[[str], None]) -> Collected:
     """Record whole episodes of the scene's agent, in as many worlds at once as the scene trains in.
 
     Raises:
@@ -88,15 +88,15 @@ def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[s
             episodes so far are.
         RecordingError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
-    check_free(wish.out, overwrite=wish.overwrite)
+    check_free(request.out, overwrite=request.overwrite)
     config, agent = agent_env(scene, device), scene_agent(scene)
     assert scene.world is not None and scene.agent is not None
-    tell_of_leftovers(wish.out, say)
-    episodes = wish.episodes or (EPISODES if wish.steps is None else None)
+    report_leftovers(request.out, say)
+    episodes = request.episodes or (EPISODES if request.steps is None else None)
     count = min(scene.world.num_envs, MOST_WORLDS, episodes or MOST_WORLDS)
-    worlds = open_worlds(config, count, scene.seed, pictures=wish.frames)
+    worlds = open_worlds(config, count, scene.seed, pictures=request.frames)
     try:
-        policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), wish.checkpoint)
+        policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), request.checkpoint)
         if card is None and scene.agent.use != "random":
             say(f"{scene.name} has no checkpoint: this records an untrained agent")
         facts = facts_of(scene, config) | {
@@ -107,12 +107,12 @@ def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[s
         spaces = worlds.single_observation_space, worlds.single_action_space
         spec = scene_spec(scene, config)
         with new_dataset(
-            wish.out,
+            request.out,
             *spaces,
             spec=spec,
             algorithm=scene.agent.use,
             facts=facts,
-            overwrite=wish.overwrite,
+            overwrite=request.overwrite,
         ) as dataset:
             playing = record(
                 policy,
@@ -121,9 +121,9 @@ def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[s
                 seed=scene.seed,
                 greedy=agent.greedy,
                 episodes=episodes,
-                steps=wish.steps,
+                steps=request.steps,
             )
-            sitting = Sitting(wish, dataset)
+            sitting = RecordingSession(request, dataset)
             sitting.go(playing, episodes)
     except SaveError as error:
         raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
@@ -133,7 +133,7 @@ def collect(scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[s
 
 
 def collect_played(
-    scene: Scene, wish: CollectRequest, *, device: str, say: Callable[[str], None]
+    scene: Scene, request: CollectRequest, *, device: str, say: Callable[[str], None]
 ) -> Collected:
     """Open the window with a person in control, and record the whole episodes that are played.
 
@@ -147,25 +147,25 @@ def collect_played(
 
     config = agent_env(scene, device)
     assert scene.world is not None
-    check_free(wish.out, overwrite=wish.overwrite)  # checked before an hour of play could be lost
-    tell_of_leftovers(wish.out, say)
+    check_free(request.out, overwrite=request.overwrite)  # checked before an hour of play could be lost
+    report_leftovers(request.out, say)
     world = config.make(scene.seed)
-    show = recorded(SceneShow(scene, device=device, checkpoint=wish.checkpoint, most_worlds=1), scene.seed)
+    show = recorded(SceneShow(scene, device=device, checkpoint=request.checkpoint, most_worlds=1), scene.seed)
     watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
-    played = show.played[: wish.episodes]
+    played = show.played[: request.episodes]
     agent = None
     if scene.agent is not None:
-        path = wish.checkpoint or (scene.agent.checkpoint and scene.resolve(scene.agent.checkpoint))
+        path = request.checkpoint or (scene.agent.checkpoint and scene.resolve(scene.agent.checkpoint))
         agent = agent_facts(scene.agent.use, load_card(Path(path)) if path else None)
     facts = facts_of(scene, config) | {"agent": agent, "person": True}
     spec = scene_spec(scene, config)
     spaces = world.observation_space, world.action_space
     try:
         with new_dataset(
-            wish.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=wish.overwrite
+            request.out, *spaces, spec=spec, algorithm="person", facts=facts, overwrite=request.overwrite
         ) as dataset:
-            sitting = Sitting(wish, dataset, watched.interrupted)
-            replays = _replays(played, Pictured(world) if wish.frames else world, dataset)
+            sitting = RecordingSession(request, dataset, watched.interrupted)
+            replays = _replays(played, AddRenderInfo(world) if request.frames else world, dataset)
             sitting.go(replays, len(played))
     except SaveError as error:
         raise CollectingFailed(f"{error.strerror}; nothing was kept") from error
@@ -174,7 +174,7 @@ def collect_played(
     return sitting.result(say)
 
 
-def tell_of_leftovers(out: Path, say: Callable[[str], None]) -> None:
+def report_leftovers(out: Path, say: Callable[[str], None]) -> None:
     """Report temporary files that a recording to `out` left after a SIGKILL or a power cut.
 
     The file is closed after each episode, so that its content is readable. It may also belong to a recording
@@ -201,7 +201,7 @@ def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -
     """
     if not pictures:
         return config.make_batch(count, seed)
-    worlds = EnvWorlds([lambda: Pictured(config.make(seed)) for _ in range(count)], seed)
+    worlds = EnvWorlds([lambda: AddRenderInfo(config.make(seed)) for _ in range(count)], seed)
     if worlds.envs[0].render_mode != "rgb_array":
         worlds.close()
         raise RecordingError(f"{config.name} has no picture: leave --frames out")
@@ -260,11 +260,11 @@ def agent_facts(name: str, card: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"name": name, "checkpoint": {"sha256": card["weights"]["sha256"], **known}}
 
 
-class Sitting:
+class RecordingSession:
     """Recording session, from the first step to its end or an interruption."""
 
-    def __init__(self, wish: CollectRequest, dataset: EpisodeWriter, interrupted: bool = False) -> None:
-        self.wish, self.dataset, self.interrupted = wish, dataset, interrupted
+    def __init__(self, request: CollectRequest, dataset: EpisodeWriter, interrupted: bool = False) -> None:
+        self.request, self.dataset, self.interrupted = request, dataset, interrupted
         self.failure: Exception | None = None
         self.started = time.monotonic()
 
@@ -292,7 +292,7 @@ class Sitting:
         if self.dataset.returns:
             words += f" · return {np.mean(self.dataset.returns):.1f}"
         if episodes is None:
-            return played, self.wish.steps or 1, words
+            return played, self.request.steps or 1, words
         return self.dataset.episodes, episodes, words
 
     def result(self, say: Callable[[str], None]) -> Collected:
@@ -301,14 +301,14 @@ class Sitting:
         Raises:
             CollectingFailed: if the recording failed.
         """
-        count, steps, path = self.dataset.episodes, self.dataset.steps, self.wish.out
+        count, steps, path = self.dataset.episodes, self.dataset.steps, self.request.out
         if count:
             kept = f"{number_of(count, 'whole episode')}, {number_of(steps, 'step')} in {path}"
             how = f"open them: minari.MinariDataset({str(path)!r})"
         else:
             kept, how = "nothing was recorded: no episode had ended", ""
         if self.failure is not None:
-            raise CollectingFailed(f"recording stopped: {told(self.failure)}; {kept}") from self.failure
+            raise CollectingFailed(f"recording stopped: {error_line(self.failure)}; {kept}") from self.failure
         (show if count else say)("interrupted; " * self.interrupted + kept)
         if how:
             say(how)

@@ -5,8 +5,9 @@ On its way to the network an observation passes
 1. the world (`sim.atari.world`: grey, 84 × 84, four frames stacked; `sim.chess.world`: planes;
    `sim.walker.world`: a float vector), or instead of it `supervised.observation.percept_env`, which this
    module puts around the world where a perception feeds the agent;
-2. `agents.normalize`, where the agent has ``normalize_observations``;
-3. `agents.networks`, which scales uint8 to [0, 1]; for Stable-Baselines3's agents `agents.sb3.worlds`.
+2. `agents.networks.normalize`, where the agent has ``normalize_observations``;
+3. `agents.networks.architectures`, which scales uint8 to [0, 1]; for Stable-Baselines3's agents
+   `agents.sb3.worlds`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from scenes.build.agents import scene_world
 from scenes.build.devices import chosen_device
-from scenes.build.perceptions import build_perception, perception_config, scene_vocabulary, told_by
+from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_vocabulary
 from scenes.build.samplers import reset_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import Perception, WorldConfig
@@ -52,10 +53,10 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
     number = feeding[0]
     table, plain = scene.perception[number], scene_world(scene)
     config = perception_config(scene, number)
-    tells = told_by(config)
+    tells = predicted_kind(config)
     if tells not in SLOTS:
         raise SceneError(f'{where}: "{table.use}" tells {tells}, and an agent lives on {" or ".join(SLOTS)}')
-    world: WorldConfig = plain.onlooked() if hasattr(plain, "onlooked") else plain
+    world: WorldConfig = plain.with_truth() if hasattr(plain, "with_truth") else plain
     names = scene_vocabulary(scene, number)
     height, width = picture_size(world)
     layout = slot_layout(

@@ -11,7 +11,7 @@ from scenes.data.sampler_data import build_sampler
 from scenes.schema import Scene, SceneError
 from sim.protocols import SamplerModel, WorldConfig
 from sim.records import Condition, SampleOptions
-from sim.starts import Started, Starts
+from sim.starts import Starts, WorldWithStarts
 
 PROPOSED = 8  # states that are sampled together
 
@@ -35,7 +35,7 @@ def generated_starts(scene: Scene, config: WorldConfig) -> WorldConfig:
             + ", ".join(family.states_from for family in FAMILIES.values() if family.states)
         )
     kept: Any = config
-    return Started(kept, Starts(propose, scene.sampler[number].use))
+    return WorldWithStarts(kept, Starts(propose, scene.sampler[number].use))
 
 
 def proposer(

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.records import Array
-from sim.storage.files import oddity
+from sim.storage.files import special_file_kind
 
 VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
@@ -72,7 +72,7 @@ def picture_files(path: Path) -> list[Path]:
 
 
 def _check_readable(file: Path) -> None:
-    if odd := oddity(file):
+    if odd := special_file_kind(file):
         raise PictureError(f"{file} is {odd}, not a picture")
     try:
         size = file.stat().st_size
@@ -86,7 +86,7 @@ def _stills(file: Path) -> Iterator[tuple[str, Array]]:
     try:
         from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
     except ModuleNotFoundError as error:
-        raise PictureError(f"reading pictures needs {mend('PIL')}") from error
+        raise PictureError(f"reading pictures needs {install_hint('PIL')}") from error
     try:
         with Image.open(file) as image:
             _refuse_huge(file, *image.size)
@@ -124,7 +124,7 @@ def _frames(file: Path, failed: Failed | None) -> Iterator[tuple[str, Array]]:
     try:
         import av
     except ModuleNotFoundError as error:
-        raise PictureError(f"reading videos needs {mend('av')}") from error
+        raise PictureError(f"reading videos needs {install_hint('av')}") from error
     number = 0
     try:
         with av.open(str(file)) as container:

@@ -15,14 +15,14 @@ from sim.plurals import number_of
 from sim.progress import waiting
 from sim.protocols import AgentConfig, Learner, PerceptionConfig, Policy, WorldConfig
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
-from supervised.catalog import SIGHTS
+from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
 
 
 @dataclass(frozen=True)
-class Player:
+class ScenePlayer:
     """Policy that plays in half of the labelled images; random play has the other half.
 
     Attributes:
@@ -36,13 +36,13 @@ class Player:
     identity: dict[str, Any]
 
 
-CHANCE = Player(None, "chance", {})
+CHANCE = ScenePlayer(None, "chance", {})
 
 
 MANY = 1_000  # pictures from which on collecting them, half a minute, is announced where no bar shows it
 
 
-def scene_player(scene: Scene, *, graded: bool = False) -> Player:
+def scene_player(scene: Scene, *, graded: bool = False) -> ScenePlayer:
     """Player for labelled images: the scene's agent or, for test images, that of `graded_by` if it is set.
 
     Play is random where the agent observes percepts, which worlds that only give images do not offer. The
@@ -69,12 +69,12 @@ def scene_player(scene: Scene, *, graded: bool = False) -> Player:
             "weights": weights,
             "seed": scene.seed,
         }
-        return Player(policy, f"the scene's {scene.agent.use}", identity)
+        return ScenePlayer(policy, f"the scene's {scene.agent.use}", identity)
     finally:
         worlds.close()
 
 
-def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Player:
+def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> ScenePlayer:
     """Build the agent of a checkpoint from its card."""
     found = load_checkpoint(scene.resolve(path))
     where = f"{scene.source.name}, graded_by"
@@ -90,10 +90,12 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Play
         raise CheckpointError(f"{found.folder} holds an agent that has nothing to learn")
     found.give(policy)
     identity = {"use": found.card["name"], "weights": found.card["weights"]["sha256"]}
-    return Player(policy, f"{found.card['name']} of {found.folder.name}", identity)
+    return ScenePlayer(policy, f"{found.card['name']} of {found.folder.name}", identity)
 
 
-def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: Player) -> Dataset:
+def scene_label_data(
+    scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: ScenePlayer
+) -> Dataset:
     """Labelled images of the scene's worlds, from the cache where the same request was made before.
 
     Args:
@@ -112,7 +114,7 @@ def scene_views(scene: Scene, config: PerceptionConfig, taking: CaptureSpec, pla
         "player": player.identity,
     }
     families = {world.name.partition("/")[0] for world in worlds}
-    modules = {SIGHTS[family].partition(":")[0] for family in families}
+    modules = {LABEL_SOURCES[family].partition(":")[0] for family in families}
     modules |= {type(world).__module__ for world in worlds}
     request = Request("views", taken, sorted(modules))
 

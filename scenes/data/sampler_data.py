@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generative.data.catalog import at_hand, cast_of, collected
+from generative.data.catalog import collected, is_available, players_of
 from scenes.build.agents import build_policy, scene_world
-from scenes.build.samplers import built, load_sampler, sampler_config
+from scenes.build.samplers import build_untrained, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
 from sim.protocols import Policy, SamplerConfig, SamplerModel
 from sim.storage.checkpoints import Card, load_card
@@ -99,7 +99,7 @@ class DataRecipe:
 
     def protocol(self) -> dict[str, Any]:
         """The request as keys of a protocol stamp."""
-        who = [player for cast in cast_of(self.data, players()).values() for player in cast]
+        who = [player for cast in players_of(self.data, players()).values() for player in cast]
         short = [name + " " + weights[:12] for name, _, weights in (p.name.rpartition(" ") for p in who)]
         return {
             "data": self.data,
@@ -111,7 +111,7 @@ class DataRecipe:
         }
 
 
-def asked_of(card: Card) -> dict[str, Any]:
+def requested_data(card: Card) -> dict[str, Any]:
     """The ``data`` and number of ``examples`` that a card's model requested, as far as the card has them.
 
     In cards without a split rule the protocol's ``examples`` counts those found; the config has the request.
@@ -134,7 +134,7 @@ def check_recipe(scene: Scene, name: str, number: int, card: Card, recipe: DataR
     Raises:
         SceneError: naming what differs and the key that mends it.
     """
-    for key, learned in asked_of(card).items():
+    for key, learned in requested_data(card).items():
         here = getattr(recipe, key)
         same = same_name(scene, learned, here) if key == "data" else learned == here
         if not same:
@@ -172,8 +172,8 @@ def differences(card: Card, recipe: DataRecipe, had: int) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Training and held-out examples of a sampler; no episode is in both."""
+class DataSplit:
+    """Training and held-out examples of a sampler, split by episode."""
 
     train: Dataset
     validation: Dataset
@@ -181,7 +181,7 @@ class Examples:
     recipe: DataRecipe | None = None
 
 
-def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
+def fetch_examples(scene: Scene, recipe: DataRecipe) -> DataSplit:
     """Make or read the examples of a request, and split them.
 
     Raises:
@@ -194,7 +194,7 @@ def fetch_examples(scene: Scene, recipe: DataRecipe) -> Examples:
         train, validation = whole.parted(recipe.held_out_share, recipe.seed, recipe.split)
     except ValueError as error:
         raise SceneError(f'{scene.source.name}, data = "{recipe.data}": {error}') from error
-    return Examples(train, validation, whole.spec(), recipe)
+    return DataSplit(train, validation, whole.spec(), recipe)
 
 
 def data_name(scene: Scene, data: str) -> str:
@@ -208,15 +208,15 @@ def same_name(scene: Scene, one: str, other: str) -> bool:
     return data_name(scene, one) == data_name(scene, other)
 
 
-def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> Examples:
+def some_examples(scene: Scene, recipe: DataRecipe, say: Callable[[str], None]) -> DataSplit:
     """The examples of a request; at most `FEW` of them where they are not cached and have to be played.
 
     A gallery should not wait for minutes of play.
     """
     cast, name = players(), data_name(scene, recipe.data)
-    if not at_hand(name, recipe.examples, seed=recipe.seed, players=cast):
+    if not is_available(name, recipe.examples, seed=recipe.seed, players=cast):
         count = min(FEW, recipe.examples)
-        if not at_hand(name, count, seed=recipe.seed, players=cast):
+        if not is_available(name, count, seed=recipe.seed, players=cast):
             say(f"{recipe.data} is not on this machine yet: playing {count:,} examples of it")
         recipe = replace(recipe, examples=count)
     return fetch_examples(scene, recipe)
@@ -246,5 +246,5 @@ def build_sampler(
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:
         examples = fetch_examples(scene, DataRecipe.of_scene(scene, config))
-        return built(scene, config, examples.spec, device), None
+        return build_untrained(scene, config, examples.spec, device), None
     return load_sampler(scene, number, device, checkpoint)

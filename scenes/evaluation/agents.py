@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from agents.evaluate import SEED_OFFSET, Scores, pooled
-from agents.evaluate import evaluate as play
+from agents.evaluation.evaluate import SEED_OFFSET, Scores, pooled
+from agents.evaluation.evaluate import evaluate as play
+from agents.evaluation.statistics import Interval
 from agents.random import Random
-from agents.statistics import Interval
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
-from scenes.interruption import FAULTS, progress_bar, told
+from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.errors import RequestError, WorkError
@@ -79,7 +79,7 @@ def evaluate(
 
     def scored(world: WorldConfig, against: str = "") -> dict[str, Scores]:
         return {
-            name: played(policy, world, against or name, greedy=agent.greedy, **games)
+            name: evaluate_with_progress(policy, world, against or name, greedy=agent.greedy, **games)
             for name, (policy, _) in built.items()
         }
 
@@ -87,7 +87,7 @@ def evaluate(
     found = pooled(list(parts.values()))
     random = Random().build(*spaces, seed=scene.seed)
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
-    chance = played(random, blind, "the random agent", greedy=False, **games)
+    chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
     breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
     if hasattr(config, "rivals"):
@@ -110,7 +110,7 @@ def evaluate(
     return Report(answer, tables)
 
 
-def played(
+def evaluate_with_progress(
     policy: Policy,
     config: WorldConfig,
     who: str,
@@ -120,7 +120,7 @@ def played(
     greedy: bool,
     seeds: int = 1,
 ) -> Scores:
-    """Run `agents.evaluate.evaluate` under a progress bar that names the policy.
+    """Run `agents.evaluation.evaluate.evaluate` under a progress bar that names the policy.
 
     Raises:
         ScoringFailed: if a world or the policy failed.
@@ -147,7 +147,8 @@ def played(
             raise
         except FAULTS as error:
             raise ScoringFailed(
-                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: {told(error)}; "
+                f"scoring {who} stopped after {len(returns)} of {number_of(total, 'game')}: "
+                f"{error_line(error)}; "
                 "nothing was written: run it again, or with another --seed"
             ) from error
 
@@ -165,33 +166,35 @@ def _scores_table(
     for heading in ("mean", "95 % interval", "random agent"):
         table.add_column(heading, justify="right")
     for name, value in found.metrics().items():
-        interval = shown(intervals[name]) if name in intervals else ""
-        table.add_row(name.replace("_", " "), figure(value), interval, figure(baseline.get(name, 0.0)))
-    table.caption = stamp(found.protocol)
+        interval = format_interval(intervals[name]) if name in intervals else ""
+        table.add_row(
+            name.replace("_", " "), format_score(value), interval, format_score(baseline.get(name, 0.0))
+        )
+    table.caption = format_protocol(found.protocol)
     return table
 
 
-def shown(interval: Interval, decimals: int = 2) -> str:
+def format_interval(interval: Interval, decimals: int = 2) -> str:
     """Format an interval.
 
-    >>> shown((1.0, 2.5)), shown((math.nan, math.nan))
+    >>> format_interval((1.0, 2.5)), format_interval((math.nan, math.nan))
     ('1.00 … 2.50', '–')
     """
     low, high = interval
-    return "–" if math.isnan(low) else f"{figure(low, decimals)} … {figure(high, decimals)}"
+    return "–" if math.isnan(low) else f"{format_score(low, decimals)} … {format_score(high, decimals)}"
 
 
-def figure(value: float, decimals: int = 2) -> str:
+def format_score(value: float, decimals: int = 2) -> str:
     """Format a score.
 
-    >>> figure(1.005), figure(-0.004)
+    >>> format_score(1.005), format_score(-0.004)
     ('1.00', '0.00')
     """
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def stamp(protocol: dict[str, Any]) -> str:
+def format_protocol(protocol: dict[str, Any]) -> str:
     """Format a protocol stamp as one line."""
     return " · ".join(f"{key} {value}" for key, value in protocol.items())
 

@@ -3,7 +3,7 @@
 A RUN is a run folder, which means its newest checkpoint, or a checkpoint folder, or the folder of a
 training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same number of whole
 episodes now, in worlds from the same seeds: scores in cards may be of other seeds, episodes and package
-versions. Every pair is then compared by `agents.statistics.compare`, in the order that was given.
+versions. Every pair is then compared by `agents.evaluation.statistics.compare`, in the order that was given.
 
 Scores of different protocols are not comparable: runs whose stamps differ are refused unless
 `across_protocols`, those of different worlds always.
@@ -19,13 +19,13 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from agents.evaluate import Scores, pooled
-from agents.statistics import Comparison
-from agents.statistics import compare as compared
+from agents.evaluation.evaluate import Scores, pooled
+from agents.evaluation.statistics import Comparison
+from agents.evaluation.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
-from scenes.evaluation.agents import played, shown, stamp
+from scenes.evaluation.agents import evaluate_with_progress, format_interval, format_protocol
 from scenes.report import Report
 from scenes.schema import Scene, load_scene, make_scene
 from sim.catalog import world_config
@@ -171,7 +171,9 @@ def _scored(each: Contender, episodes: int, seed: int) -> Scores:
     """Evaluate a contender; scores of several training seeds are pooled, each a stratum."""
     return pooled(
         [
-            played(policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy)
+            evaluate_with_progress(
+                policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy
+            )
             for policy in each.policies
         ]
     )
@@ -255,18 +257,23 @@ def _tables(
         metrics, intervals = found.metrics(), found.intervals()
         cells = [f"{each.trained['env_steps']:,}" if "env_steps" in each.trained else "–"]
         for name in ("return_mean", "return_iqm"):
-            cells += [f"{metrics[name]:.1f}", shown(intervals[name], 1)]
+            cells += [f"{metrics[name]:.1f}", format_interval(intervals[name], 1)]
         table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}
-    table.caption = stamp(shared) + (f"; different in: {', '.join(sorted(apart))}" if apart else "")
+    table.caption = format_protocol(shared) + (f"; different in: {', '.join(sorted(apart))}" if apart else "")
     parts.append(table)
     table = Table(Column("", no_wrap=True), title="probability of improvement, difference of IQM")
     for heading in ("P(better)", "95 %", "IQM gain", "95 %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for i, j, result in results:
         p, difference = result.probability_of_improvement, result.iqm_difference
-        cells = [f"{p[0]:.2f}", shown(p[1]), f"{difference[0]:+.1f}", shown(difference[1], 1)]
+        cells = [
+            f"{p[0]:.2f}",
+            format_interval(p[1]),
+            f"{difference[0]:+.1f}",
+            format_interval(difference[1], 1),
+        ]
         table.add_row(f"{i + 1} against {j + 1}", *cells)
     parts.append(table)
     for i, j, result in results:

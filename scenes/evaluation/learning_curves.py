@@ -5,7 +5,7 @@ Read from what training writes, ``metrics.jsonl``, one JSON object an update. A 
 last of them begins to where the first of them ends: where a seed ends, a mean of the others would jump.
 
 The band is from the lowest seed to the highest; from `ENOUGH` seeds on it is the 95 % percentile bootstrap
-interval of the mean, which is too narrow for a handful of seeds (`agents.statistics`).
+interval of the mean, which is too narrow for a handful of seeds (`agents.evaluation.statistics`).
 
 Does not know: pictures, colours, files that it writes (`scenes.evaluation.plot`).
 """
@@ -46,7 +46,7 @@ class PlotError(RequestError, ValueError):
 
 
 @dataclass(frozen=True)
-class Line:
+class LearningCurve:
     """Learning curve of one run: `values` (T,) of a metric at increasing `x` (T,)."""
 
     x: Array
@@ -76,7 +76,7 @@ class RunLog:
         """Names of the logged metrics."""
         return {key for row in self.rows for key in row} - set(COUNTS)
 
-    def line(self, metric: str, axis: Axis) -> Line:
+    def line(self, metric: str, axis: Axis) -> LearningCurve:
         """Curve of `metric` over `axis`, finite values only; of several rows at one x the last counts."""
         source, unit = ("seconds", 60.0) if axis == "minutes" else (axis, 1.0)
         points: dict[float, float] = {}
@@ -85,7 +85,7 @@ class RunLog:
             if at is not None and value is not None:
                 points[at / unit] = value
         pairs = np.array(sorted(points.items()), np.float64).reshape(-1, 2)
-        return Line(pairs[:, 0], pairs[:, 1])
+        return LearningCurve(pairs[:, 0], pairs[:, 1])
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Experiment:
         """Names of the metrics that all its seeds logged."""
         return set.intersection(*(run.metrics for run in self.runs))
 
-    def lines(self, metric: str, axis: Axis) -> list[Line]:
+    def lines(self, metric: str, axis: Axis) -> list[LearningCurve]:
         """Curve of each seed."""
         return [run.line(metric, axis) for run in self.runs]
 
@@ -187,11 +187,11 @@ def counted_axis(experiments: Sequence[Experiment]) -> Axis:
     return "env_steps" if acts else "updates"
 
 
-def band_of(lines: Sequence[Line]) -> Band:
+def band_of(lines: Sequence[LearningCurve]) -> Band:
     """Mean and band of several curves on a common grid; a single curve is returned as it is.
 
-    >>> rising = Line(np.array([0.0, 4.0]), np.array([0.0, 8.0]))
-    >>> band = band_of([rising, Line(np.arange(3.0), np.full(3, 2.0))])
+    >>> rising = LearningCurve(np.array([0.0, 4.0]), np.array([0.0, 8.0]))
+    >>> band = band_of([rising, LearningCurve(np.arange(3.0), np.full(3, 2.0))])
     >>> float(band.x[-1]), float(band.mean[-1]), float(band.low[-1]), float(band.high[-1])
     (2.0, 3.0, 2.0, 4.0)
     """

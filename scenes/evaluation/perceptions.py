@@ -15,12 +15,12 @@ from scenes.build.devices import chosen_device
 from scenes.build.perceptions import (
     build_perception,
     perception_config,
+    predicted_kind,
     scene_vocabulary,
     scene_worlds,
-    told_by,
 )
 from scenes.data.families.table import family_of
-from scenes.data.perception_data import Player, scene_player, scene_views
+from scenes.data.perception_data import ScenePlayer, scene_label_data, scene_player
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.percept_kind import Kind
@@ -64,13 +64,13 @@ def grade_perception(
         SceneError, FieldError, CheckpointError: if the request is wrong.
     """
     config, names = perception_config(scene), scene_vocabulary(scene)
-    kind = told_by(config)
+    kind = predicted_kind(config)
     model, card = build_perception(scene, 0, names, chosen_device(device), checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are scores of an untrained {scene.perception[0].use}")
     player = scene_player(scene, graded=True)
     taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
-    views = scene_views(scene, config, taking, player)
+    views = scene_label_data(scene, config, taking, player)
     begun = time.perf_counter()
     said: list[Percept] = []
     with waiting("running the model on held-out images", len(views)):
@@ -85,7 +85,7 @@ def grade_perception(
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}
     seed = scene.seed if card is None else card.get("seed", scene.seed)
-    learned = scene_views(scene, config, CaptureSpec(kind, GRADED, seed, EVERY), scene_player(scene))
+    learned = scene_label_data(scene, config, CaptureSpec(kind, GRADED, seed, EVERY), scene_player(scene))
     blind = constant_baseline(kind, learned.truths, parse)
     baseline = grade(kind, [blind] * len(views), views.truths, parse=parse)
     breakdown = by_class(kind, counted, said, views.truths, names, parse)
@@ -98,13 +98,13 @@ def grade_perception(
         "protocol": protocol(scene, player),
     }
     table = grades_table(scene, len(views), metrics, baseline, ci95, breakdown)
-    return Report(answer, [table, *examples(kind, said, views.truths)])
+    return Report(answer, [table, *example_lines(kind, said, views.truths)])
 
 
-def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
+def example_lines(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> list[str]:
     """Lines with the first predictions beside the ground truth, for FENs and captions; empty for other kinds.
 
-    >>> examples("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
+    >>> example_lines("fen", [Percept("model", fen="8/8")], [Percept("truth", fen="k7/8")])
     ['for example:', '  read as 8/8', '    in truth k7/8']
     """
     about = PERCEPT_KINDS[kind]
@@ -118,8 +118,8 @@ def examples(kind: Kind, said: Sequence[Percept], truths: Sequence[Percept]) -> 
     return lines
 
 
-def protocol(scene: Scene, player: Player) -> dict[str, Any]:
-    """Protocol stamp: worlds, rules, and the policies that played."""
+def protocol(scene: Scene, player: ScenePlayer) -> dict[str, Any]:
+    """Evaluation protocol: worlds, rules, and the policies that played."""
     worlds = scene_worlds(scene, perception_config(scene))
     if len(worlds) > 1 or player.policy is None:
         views = "play by chance; unseen seeds"

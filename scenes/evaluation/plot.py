@@ -28,7 +28,7 @@ from scenes.evaluation.learning_curves import (
     read_experiments,
     title_of,
 )
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.storage.files import SaveError, flush_to_disk, reason
 
@@ -57,52 +57,54 @@ class PlotRequest:
     overwrite: bool = False
 
 
-def plot(wish: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
+def plot(request: PlotRequest, say: Callable[[str], None]) -> dict[str, Any]:
     """Draw the learning curves and write PNG and CSV; returns ``files`` and ``rows``, one for each curve.
 
     Raises:
         PlotError: for invalid runs, metrics or files; nothing was written.
         SaveError: if a file could not be written.
     """
-    experiments = read_experiments(wish.runs)
-    metric, counted = chosen_metric(experiments, wish.metric), counted_axis(experiments)
-    axes: list[Axis] = [axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if wish.x in ("both", x)]
-    rows = [row_of(each, metric, counted) for each in experiments]
-    picture = files_of(wish, experiments[0].name)
+    experiments = read_experiments(request.runs)
+    metric, counted = chosen_metric(experiments, request.metric), counted_axis(experiments)
+    axes: list[Axis] = [
+        axis for axis, x in ((counted, "steps"), (MINUTES, "time")) if request.x in ("both", x)
+    ]
+    rows = [curve_summary(each, metric, counted) for each in experiments]
+    picture = files_of(request, experiments[0].name)
     try:
         png = png_of(experiments, metric, axes)
     except ModuleNotFoundError as error:
-        raise RequestError(f"a plot needs {mend(error.name or 'matplotlib')}") from error
+        raise RequestError(f"a plot needs {install_hint(error.name or 'matplotlib')}") from error
     table = picture.with_suffix(".csv")
-    written(table, points(experiments, metric, axes).encode())
-    written(picture, png)
+    write_atomically(table, csv_of(experiments, metric, axes).encode())
+    write_atomically(picture, png)
     for each in experiments:
-        for line in remarks(each, metric, counted):
+        for line in curve_warnings(each, metric, counted):
             say(line)
     return {"files": [str(picture), str(table)], "rows": rows}
 
 
-def files_of(wish: PlotRequest, name: str) -> Path:
+def files_of(request: PlotRequest, name: str) -> Path:
     """Paths of the PNG and of the CSV, which differ in their suffix only.
 
     Raises:
         PlotError: if it is no PNG, or one of the two exists already.
     """
-    if wish.out is None:
+    if request.out is None:
         name = name.replace("/", "-")
         candidates = (Path(f"{name}{f'-{i}' if i > 1 else ''}.png") for i in range(1, 10**6))
         return next(path for path in candidates if not (path.exists() or path.with_suffix(".csv").exists()))
-    if wish.out.suffix.lower() != ".png":
-        raise PlotError(f"--out must end in .png, not {wish.out.name}: a table goes beside it as .csv")
-    for path in (wish.out, wish.out.with_suffix(".csv")):
+    if request.out.suffix.lower() != ".png":
+        raise PlotError(f"--out must end in .png, not {request.out.name}: a table goes beside it as .csv")
+    for path in (request.out, request.out.with_suffix(".csv")):
         if path.is_dir():
             raise PlotError(f"{path} is a folder: choose another --out")
-        if path.exists() and not wish.overwrite:
+        if path.exists() and not request.overwrite:
             raise PlotError(f"{path} exists: choose another --out, or give --overwrite")
-    return wish.out
+    return request.out
 
 
-def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:
+def curve_summary(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]:
     """Summary of a curve for the answer: its length, its last value and its best.
 
     Raises:
@@ -124,7 +126,7 @@ def row_of(experiment: Experiment, metric: str, counted: Axis) -> dict[str, Any]
     }
 
 
-def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
+def curve_warnings(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
     """Warnings about a curve, such as unreadable lines and seeds without a row yet."""
     told = [f"{folder} has no update yet and is left out" for folder in experiment.waiting]
     for run in experiment.runs:
@@ -141,7 +143,7 @@ def remarks(experiment: Experiment, metric: str, counted: Axis) -> list[str]:
     return told
 
 
-def points(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> str:
+def csv_of(experiments: Sequence[Experiment], metric: str, axes: Sequence[Axis]) -> str:
     """The curves as CSV: a row for each point of each curve over each axis."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -254,7 +256,7 @@ def unit_of(experiments: Sequence[Experiment], metric: str, axis: Axis) -> tuple
     return name, 1.0
 
 
-def written(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a file atomically: a kill or a full disk leaves the old one or the new one.
 
     Raises:

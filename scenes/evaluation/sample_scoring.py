@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from generative.metrics import Grade, Grader, as_they_are
+from generative.metrics import Grade, Grader, standardised_vectors
 from generative.metrics.distances import kernel_distance
 from generative.metrics.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics.neighbours import Nearest, nearest
-from generative.metrics.truth import says_the_same
+from generative.metrics.truth import captions_agree
 from scenes.build.perceptions import build_perception, scene_vocabulary
 from scenes.data.families.table import origin_of
-from scenes.data.sampler_data import Examples
+from scenes.data.sampler_data import DataSplit
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
@@ -53,7 +53,7 @@ class SampleScorer:
         device: of the encoders.
     """
 
-    def __init__(self, data: str, examples: Examples, device: str) -> None:
+    def __init__(self, data: str, examples: DataSplit, device: str) -> None:
         self.data, self.examples = data, examples
         self._origin = origin_of(data)
         self._device = device
@@ -103,7 +103,7 @@ class SampleScorer:
 
     def _encode(self, values: Array) -> Array:
         return (
-            as_they_are(self.examples.train.values)(values)
+            standardised_vectors(self.examples.train.values)(values)
             if self.encoder is None
             else self.encoder.encode(values)
         )
@@ -223,10 +223,10 @@ def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
     """Verdict on a frame by the captioner: its caption, and whether that agrees with the prompt."""
     assert percept.caption is not None
     asked = condition.text
-    return Verdict(percept.caption, None if asked is None else says_the_same(asked, percept.caption))
+    return Verdict(percept.caption, None if asked is None else captions_agree(asked, percept.caption))
 
 
-def share_holding(verdicts: Sequence[Verdict]) -> float | None:
+def share_correct(verdicts: Sequence[Verdict]) -> float | None:
     """Share of correct samples among those with a known verdict; None if there are none."""
     known = [verdict.holds for verdict in verdicts if verdict.holds is not None]
     return sum(known) / len(known) if known else None

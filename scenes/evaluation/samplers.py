@@ -21,7 +21,7 @@ from generative.metrics.clusters import nmi_beside_pixels
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
-from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.evaluation.sample_scoring import SampleScorer, share_correct
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.plurals import number_of
@@ -91,7 +91,7 @@ def grade_samplers(
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the first sampler's own.
         say: takes lines for a person.
-        n: samples of each; None for `affordable`.
+        n: samples of each; None for `sample_count`.
 
     Returns:
         The table, and the answer of ``--json``: metrics of the first sampler; ``baseline``, the Gaussian; in
@@ -101,7 +101,7 @@ def grade_samplers(
         SceneError, FieldError, DataError, CheckpointError: if the request is wrong.
     """
     place = chosen_device(device)
-    judges: dict[DataRecipe, SampleScorer] = {}
+    scorers: dict[DataRecipe, SampleScorer] = {}
     rows: list[SamplerRow] = []
     samplers = scene.sampler
     for number in track(range(len(samplers)), f"scoring {number_of(len(samplers), 'sampler')}"):
@@ -115,14 +115,14 @@ def grade_samplers(
         recipe = DataRecipe.of_scene(scene, config, card)
         if card is not None:
             check_recipe(scene, name, number, card, recipe)
-        if recipe not in judges:
-            judges[recipe] = SampleScorer(recipe.data, fetch_examples(scene, recipe), place)
-        judge = judges[recipe]
-        for difference in differences(card or {}, recipe, len(judge.examples.train)):
+        if recipe not in scorers:
+            scorers[recipe] = SampleScorer(recipe.data, fetch_examples(scene, recipe), place)
+        scorer = scorers[recipe]
+        for difference in differences(card or {}, recipe, len(scorer.examples.train)):
             say(f"{name}: {difference}")
-        count = n or affordable(model, config)
-        rows.append(graded(name, model, card, config, judge, scene.seed, count))
-    return Report(answer(rows), board(scene, rows))
+        count = n or sample_count(model, config)
+        rows.append(score_sampler(name, model, card, config, scorer, scene.seed, count))
+    return Report(json_answer(rows), metrics_table(scene, rows))
 
 
 def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
@@ -133,19 +133,19 @@ def _name(scene: Scene, number: int, checkpoint: Path | None) -> str:
     return Path(table.checkpoint).name if table.checkpoint else table.use
 
 
-def affordable(model: SamplerModel, config: SamplerConfig) -> int:
+def sample_count(model: SamplerModel, config: SamplerConfig) -> int:
     """Number of samples to score: `GRADED`, or fewer for models with many denoising steps."""
     options = own_options(config)
     passes = options.steps * (1 if options.guidance == 1 else 2) if isinstance(model, Traces) else 1
     return min(GRADED, max(1, PASSES // passes))
 
 
-def graded(
+def score_sampler(
     name: str,
     model: SamplerModel,
     card: Card | None,
     config: SamplerConfig,
-    judge: SampleScorer,
+    scorer: SampleScorer,
     seed: int,
     n: int,
 ) -> SamplerRow:
@@ -157,26 +157,26 @@ def graded(
     metrics: Figures = {"images_per_second": round(n / (time.perf_counter() - begun), 1)}
     metrics["steps"] = options.steps if isinstance(model, Traces) else 1
     if isinstance(model, HasLikelihood):
-        unseen = judge.examples.validation.values
+        unseen = scorer.examples.validation.values
         unseen = unseen[:: max(1, len(unseen) // LIKELY)][
             :LIKELY
         ]  # of every class: they lie one after another
         with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
     with waiting(f"{name}: drawing samples of each class"):
-        classes = of_classes(model, judge, options, seed)
+        classes = metrics_by_class(model, scorer, options, seed)
     with waiting(f"{name}: checking samples"):
-        true = truth_of(model, judge, samples, options, seed, classes)
+        true = correctness_of(model, scorer, samples, options, seed, classes)
     if true is not None:
         metrics["truth"] = true
     if card is not None and "seconds" in card.get("trained", {}):
         metrics["training_seconds"] = float(card["trained"]["seconds"])
     apart: Figures = {}
     if isinstance(model, Clusters):
-        metrics["nmi"], apart["nmi"] = agreement(model, config, judge, seed)
+        metrics["nmi"], apart["nmi"] = cluster_agreement(model, config, scorer, seed)
     with waiting(f"{name}: distances to held-out examples"):
-        grade, at_random = judge.grade(samples), judge.grade_at_random(samples)
-        as_learned = judge.grade_as_learned(samples).metrics
+        grade, at_random = scorer.grade(samples), scorer.grade_at_random(samples)
+        as_learned = scorer.grade_as_learned(samples).metrics
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
     if isinstance(model, Traces):
         rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
@@ -188,79 +188,81 @@ def graded(
         as_learned,
         {} if at_random is None else at_random.metrics,
         classes,
-        judge.stamp() | rules,
+        scorer.stamp() | rules,
     )
 
 
-def agreement(model: Clusters, config: SamplerConfig, judge: SampleScorer, seed: int) -> tuple[float, float]:
+def cluster_agreement(
+    model: Clusters, config: SamplerConfig, scorer: SampleScorer, seed: int
+) -> tuple[float, float]:
     """Normalised mutual information with the classes, of a clustering and of k-means on pixels."""
-    unseen = judge.examples.validation
+    unseen = scorer.examples.validation
     rows = np.random.default_rng(seed).permutation(len(unseen))[:GROUPED]
     groups = int(getattr(config, "clusters", len(unseen.label_names)))
     values, labels = unseen.values[rows], unseen.labels[rows]
     return nmi_beside_pixels(model.assign, values, labels, groups, seed=seed)
 
 
-def truth_of_sentences(
-    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+def prompt_agreement(
+    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> float | None:
     """Share of held-out captions that agree with the sample drawn for each; None if it takes no text."""
-    captions = [caption for caption in judge.examples.validation.captions if caption]
+    captions = [caption for caption in scorer.examples.validation.captions if caption]
     if not isinstance(model, TextConditional):
         return None
     rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
     asked = [captions[row] for row in rows.tolist()]
     drawn = model.illustrate(asked, options, seed)
     verdicts = [
-        judge.verdicts(values[None], Condition(text=text))[0]
+        scorer.verdicts(values[None], Condition(text=text))[0]
         for values, text in zip(drawn, asked, strict=True)
     ]
-    return share_holding(verdicts)
+    return share_correct(verdicts)
 
 
-def of_classes(
-    model: SamplerModel, judge: SampleScorer, options: SampleOptions, seed: int
+def metrics_by_class(
+    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> dict[str, Figures]:
     """Metrics by class: kernel distance to held-out examples of the class, and share of correct samples.
 
     Empty for a single class and for samplers that are not class-conditional.
     """
-    names, found = judge.examples.spec.label_names, {}
+    names, found = scorer.examples.spec.label_names, {}
     for i, name in enumerate(names if len(names) > 1 else ()):
         asked = Condition(label=name)
         try:
             drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
         except ValueError:
             return {}
-        distance, true = judge.distance_in_class(drawn, name), share_holding(judge.verdicts(drawn, asked))
+        distance, true = scorer.distance_in_class(drawn, name), share_correct(scorer.verdicts(drawn, asked))
         figures = {"kernel_distance": distance, "truth": true}
         found[name] = {key: value for key, value in figures.items() if value is not None}
     return found
 
 
-def truth_of(
+def correctness_of(
     model: SamplerModel,
-    judge: SampleScorer,
+    scorer: SampleScorer,
     samples: Array,
     options: SampleOptions,
     seed: int,
     classes: Mapping[str, Figures],
 ) -> float | None:
-    """Share of correct samples; None where nothing can tell.
+    """Share of correct samples; None where correctness is unknown.
 
     Boards are correct if legal, poses if possible, both from unconditional samples. For class-conditional
-    samplers it is the share that shows the requested class; for text see `truth_of_sentences`.
+    samplers it is the share that shows the requested class; for text see `prompt_agreement`.
     """
-    if judge.examples.spec.words and judge.reader is not None:
-        return truth_of_sentences(model, judge, options, seed)
-    free = share_holding(judge.verdicts(samples, Condition()))
+    if scorer.examples.spec.words and scorer.reader is not None:
+        return prompt_agreement(model, scorer, options, seed)
+    free = share_correct(scorer.verdicts(samples, Condition()))
     shares = [figures["truth"] for figures in classes.values() if "truth" in figures]
     if free is not None or not shares:
         return free
     return float(np.mean(shares))
 
 
-def answer(rows: list[SamplerRow]) -> dict[str, Any]:
+def json_answer(rows: list[SamplerRow]) -> dict[str, Any]:
     """The answer of ``--json``."""
     first = rows[0]
     breakdown: dict[str, Mapping[str, float]] = {row.name: row.metrics for row in rows}
@@ -277,7 +279,7 @@ def answer(rows: list[SamplerRow]) -> dict[str, Any]:
     }
 
 
-def board(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
+def metrics_table(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
     """Table with a column for real examples, each sampler, and the Gaussian baseline."""
     first = rows[0].grade
     columns = {REAL: first.copies, **{row.name: row.metrics for row in rows}, GAUSSIAN: first.baseline}

@@ -12,18 +12,18 @@ from scenes.build.devices import chosen_device
 from scenes.build.perceptions import (
     build_perception,
     perception_config,
+    predicted_kind,
     scene_label_source,
     scene_vocabulary,
-    told_by,
 )
 from scenes.data.images import Failed, PictureError, read_pictures
-from scenes.data.perception_data import scene_player, scene_views
+from scenes.data.perception_data import scene_label_data, scene_player
 from scenes.data.task_data import has_task
-from scenes.interruption import FAULTS, interruption, told
+from scenes.interruption import FAULTS, error_line, interruption
 from scenes.perceiving.request import FOLDER, FRAMES, NAMED, PROMISE, PerceiveRequest, as_json
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in
 from sim.plurals import number_of
@@ -31,7 +31,7 @@ from sim.progress import track
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
 from sim.storage.files import SaveError, reason, write_whole
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from supervised.data.capture import HELD_OUT, CaptureSpec
 
 EVERY = 97  # steps between two frames
@@ -39,7 +39,7 @@ SHOWN_ACROSS = 640  # pixels; smaller images are enlarged by whole factors, so t
 
 
 @dataclass
-class Looked:
+class PerceiveResult:
     """Results of inference on images, written as they come.
 
     Attributes:
@@ -52,7 +52,7 @@ class Looked:
     """
 
     folder: Path
-    shown: Callable[[Percept], Seen]
+    shown: Callable[[Percept], PerceptView]
     percepts: list[dict[str, Any]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     failed: list[tuple[str, Exception]] = field(default_factory=list)
@@ -82,13 +82,13 @@ class Looked:
 
     def answer(self) -> dict[str, Any]:
         """The answer of ``--json``."""
-        failed = [{"source": name, "error": told(error)} for name, error in self.failed]
+        failed = [{"source": name, "error": error_line(error)} for name, error in self.failed]
         return {"percepts": self.percepts, "files": self.files, "failed": failed}
 
 
 def perceive(
     scene: Scene,
-    wish: PerceiveRequest,
+    request: PerceiveRequest,
     *,
     device: str,
     say: Callable[[str], None],
@@ -100,7 +100,7 @@ def perceive(
 
     Args:
         scene: with a perception.
-        wish: the request.
+        request: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
         tell: takes a line on each picture as soon as it was looked at.
@@ -117,15 +117,15 @@ def perceive(
     try:
         import scenes.perceiving.draw_percepts  # noqa: F401
     except ModuleNotFoundError as error:
-        raise RequestError(f"drawing percepts needs {mend(error.name or 'pygame')}") from error
+        raise RequestError(f"drawing percepts needs {install_hint(error.name or 'pygame')}") from error
     if has_task(scene):
         from scenes.perceiving.tasks import perceive_task
 
-        return perceive_task(scene, wish, device=device, say=say, tell=tell)
-    wish.check(scene)
+        return perceive_task(scene, request, device=device, say=say, tell=tell)
+    request.check(scene)
     config, classes = perception_config(scene), scene_vocabulary(scene)
     bones = scene_label_source(scene, config).bones()
-    model, card = build_perception(scene, 0, classes, chosen_device(device), wish.checkpoint)
+    model, card = build_perception(scene, 0, classes, chosen_device(device), request.checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are percepts of an untrained {scene.perception[0].use}")
     failed: list[tuple[str, Exception]] = []
@@ -133,14 +133,14 @@ def perceive(
     def fail(name: str, error: Exception) -> None:
         failed.append((name, error))
 
-    shown = partial(Seen, scene.perception[0].use, classes=classes, edges=bones)
-    source = None if wish.source is None else Path(wish.source)
+    shown = partial(PerceptView, scene.perception[0].use, classes=classes, edges=bones)
+    source = None if request.source is None else Path(request.source)
     shots = inputs(scene, source, fail)
-    with wish.folder() as out, interruption(PROMISE) as interrupted:
-        if wish.out is None and out != FOLDER:
+    with request.folder() as out, interruption(PROMISE) as interrupted:
+        if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
-        looked = Looked(out, shown, failed=failed)
-        for name, rgb, percept in seen(model, shots, fail):
+        looked = PerceiveResult(out, shown, failed=failed)
+        for name, rgb, percept in iterate_percepts(model, shots, fail):
             looked.keep(name, rgb, percept)
             words = in_words(percept, classes, in_full=True) or "nothing"
             tell(f"{name}: {words}")
@@ -153,7 +153,7 @@ def perceive(
     return Report(looked.answer(), [summary], looked.interrupted)
 
 
-def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str:
+def _sum_up(looked: PerceiveResult, most: int | None, say: Callable[[str], None]) -> str:
     """Summary in one line; images that were left out go to `say`.
 
     Args:
@@ -167,7 +167,7 @@ def _sum_up(looked: Looked, most: int | None, say: Callable[[str], None]) -> str
         say(f"{crowded}: they may be unlike its training images")
     said = f"{number_of(len(looked.percepts), 'image')}, drawn with their percepts in {looked.folder}"
     for _, error in looked.failed[:NAMED]:
-        say(f"left out: {told(error)}")
+        say(f"left out: {error_line(error)}")
     if len(looked.failed) > NAMED:
         say(f"left out: {len(looked.failed) - NAMED:,} more")
     if looked.failed:
@@ -180,12 +180,12 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
-    taking = CaptureSpec(told_by(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_views(scene, config, taking, scene_player(scene))
+    taking = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
+    views = scene_label_data(scene, config, taking, scene_player(scene))
     return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.values)]
 
 
-def seen(
+def iterate_percepts(
     model: PerceptionModel, shots: Iterable[tuple[str, Array]], failed: Failed
 ) -> Iterator[tuple[str, Array, Percept]]:
     """Iterate over images and their percepts, one by one: a video need not fit into memory.
@@ -196,7 +196,7 @@ def seen(
         try:
             percept = model.perceive([rgb])[0]
         except FAULTS as error:
-            failed(name, PictureError(f"{name}: the model fails: {told(error)}"))
+            failed(name, PictureError(f"{name}: the model fails: {error_line(error)}"))
             continue
         yield name, rgb, percept
 

@@ -9,14 +9,14 @@ import pygame
 from PIL import Image
 
 from sim.records import Array
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import Ink
-from sim.viewer.overlays.percept_overlay import draw_captions, draw_seen, speaks
+from sim.viewer.overlays.percept_overlay import draw_captions, draw_percept_overlay, has_text
 
 CAPTION_ROOM = 56  # pixels of the strip below the image for a caption or FEN
 
 
-def draw_percepts(rgb: Array, seen: Seen, factor: int) -> Array:
+def draw_percepts(rgb: Array, seen: PerceptView, factor: int) -> Array:
     """Draw a percept over its image, enlarged by `factor`.
 
     Args:
@@ -28,12 +28,12 @@ def draw_percepts(rgb: Array, seen: Seen, factor: int) -> Array:
         (factor · H, factor · W, 3) uint8, plus a strip below for a caption or FEN.
     """
     height, width = rgb.shape[0] * factor, rgb.shape[1] * factor
-    room = CAPTION_ROOM if speaks((seen,)) else 0
+    room = CAPTION_ROOM if has_text((seen,)) else 0
     surface = pygame.Surface((width, height + room))
     large = rgb.repeat(factor, 0).repeat(factor, 1).swapaxes(0, 1)
     pygame.surfarray.blit_array(surface.subsurface((0, 0, width, height)), large)
     picture, ink = pygame.Rect(0, 0, width, height), Ink()
-    draw_seen(surface, ink, picture, picture, factor, (seen,))
+    draw_percept_overlay(surface, ink, picture, picture, factor, (seen,))
     if room:
         draw_captions(surface, ink, pygame.Rect(0, height, width, room), (seen,))
     return np.ascontiguousarray(pygame.surfarray.array3d(surface).swapaxes(0, 1))

@@ -11,7 +11,7 @@ from typing import Any
 from scenes.build.devices import chosen_device
 from scenes.data.images import read_pictures
 from scenes.data.task_data import build_task, task_config, task_splits
-from scenes.interruption import FAULTS, interruption, told
+from scenes.interruption import FAULTS, error_line, interruption
 from scenes.perceiving.request import FOLDER, FRAMES, NAMED, PROMISE, PerceiveRequest, as_json
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
@@ -84,13 +84,13 @@ def perceive_task(
     if failed and not rows:
         raise failed[0][1]
     for _, error in failed[:NAMED]:
-        say(f"left out: {told(error)}")
+        say(f"left out: {error_line(error)}")
     if len(failed) > NAMED:
         say(f"left out: {len(failed) - NAMED:,} more")
     answer = {
         "percepts": rows,
         "files": files,
-        "failed": [{"source": name, "error": told(error)} for name, error in failed],
+        "failed": [{"source": name, "error": error_line(error)} for name, error in failed],
     }
     summary = f"{number_of(len(rows), 'input')}, drawn with what the model says in {out}"
     return Report(answer, ["interrupted: " * interrupted() + summary], interrupted())

@@ -13,15 +13,15 @@ from typing import Any
 
 from generative.conditions import ConditionError
 from generative.diffusion.schedule import TIMESTEPS
-from generative.gallery import Gallery, Grades, gallery_files, write_gallery
+from generative.gallery import GalleryContent, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
-from scenes.evaluation.sample_scoring import SampleScorer, share_holding
+from scenes.evaluation.sample_scoring import SampleScorer, share_correct
 from scenes.interruption import interruption
 from scenes.report import Report
-from scenes.sampling.conditions import AskingError, asked
-from scenes.sampling.gallery_export import GalleryExport, filling_errors
+from scenes.sampling.conditions import ConditionOptionError, parse_condition
+from scenes.sampling.gallery_export import GalleryExport, inpainting_errors
 from scenes.schema import Scene
 from scenes.watching.labels import in_words as budget_in_words
 from sim.errors import RequestError
@@ -138,12 +138,12 @@ def refusal(config: SamplerConfig, name: str, value: Any) -> str:
     return ""
 
 
-def sample(scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str], None]) -> Report:
+def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[str], None]) -> Report:
     """Draw samples and write the gallery.
 
     Args:
         scene: with a sampler; its first one is used.
-        wish: the request.
+        request: the request.
         device: ``auto``, ``cpu`` or ``cuda``.
         say: takes lines for a person.
 
@@ -154,22 +154,22 @@ def sample(scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
-    if not 1 <= wish.n <= MOST:
-        raise RequestError(f"--n must be from 1 to {MOST:,}, not {wish.n}")
-    wish.check_folder()
-    drawing, judge = _draw(scene, wish, chosen_device(device), say)
-    with wish.folder() as out, interruption(PROMISE) as interrupted:
-        if wish.out is None and out != FOLDER:
+    if not 1 <= request.n <= MOST:
+        raise RequestError(f"--n must be from 1 to {MOST:,}, not {request.n}")
+    request.check_folder()
+    drawing, scorer = _draw(scene, request, chosen_device(device), say)
+    with request.folder() as out, interruption(PROMISE) as interrupted:
+        if request.out is None and out != FOLDER:
             say(f"{FOLDER} exists: writing to {out}")
         with waiting("writing the gallery"):
-            files = write_gallery(out, hung(drawing, judge), interrupted)
+            files = write_gallery(out, make_gallery(drawing, scorer), interrupted)
         stopped = interrupted()
     lines = []
     if files[0].name != "index.html":
         say(f"interrupted: the gallery in {out} has no page; finished: {', '.join(f.name for f in files)}")
     else:
         rate = drawing.metrics["images_per_second"]
-        lines.append(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
+        lines.append(f"{number_of(request.n, 'sample')} at {rate:g} a second; open {files[0]}")
     answer = {"files": [str(path) for path in files], "metrics": drawing.metrics}
     return Report(answer, lines, stopped)
 
@@ -184,7 +184,7 @@ class SampleBatch:
     """
 
     scene: Scene
-    wish: SampleRequest
+    request: SampleRequest
     model: SamplerModel
     card: Card | None
     condition: Condition
@@ -195,32 +195,34 @@ class SampleBatch:
 
 
 def _draw(
-    scene: Scene, wish: SampleRequest, device: str, say: Callable[[str], None]
+    scene: Scene, request: SampleRequest, device: str, say: Callable[[str], None]
 ) -> tuple[SampleBatch, SampleScorer]:
     config = sampler_config(scene)
-    options = wish.options(config)
-    model, card = build_sampler(scene, 0, device, wish.checkpoint)
+    options = request.options(config)
+    model, card = build_sampler(scene, 0, device, request.checkpoint)
     if card is None:
         say(f"{scene.name} has no checkpoint: these are samples of an untrained {scene.sampler[0].use}")
     recipe = DataRecipe.of_scene(scene, config, card)
     examples = functools.cache(lambda: some_examples(scene, recipe, say))
-    condition = asked(wish.conditions, model.spec, lambda: examples().validation)
+    condition = parse_condition(request.conditions, model.spec, lambda: examples().validation)
     use, filling = scene.sampler[0].use, condition.mask is not None
-    wish.check_options(use, config, model, filling)
+    request.check_options(use, config, model, filling)
     begun = time.perf_counter()
-    with waiting(f"drawing {number_of(wish.n, 'sample')}", wish.n):
-        values = drawn(model, wish.n, condition, options, scene.seed)
-    metrics = {"images_per_second": round(wish.n / (time.perf_counter() - begun), 1)}
+    with waiting(f"drawing {number_of(request.n, 'sample')}", request.n):
+        values = draw_samples(model, request.n, condition, options, scene.seed)
+    metrics = {"images_per_second": round(request.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps
     used = {name for name in OPTIONS if not idle(name, use, config, model, filling)}
     named = {"scheduler": options.scheduler or getattr(config, "scheduler", "its own")}
     protocol = {name: value for name, value in (asdict(options) | named).items() if name in used}
-    drawing = SampleBatch(scene, wish, model, card, condition, options, values, metrics, protocol)
+    drawing = SampleBatch(scene, request, model, card, condition, options, values, metrics, protocol)
     return drawing, SampleScorer(config.data, examples(), device)
 
 
-def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int) -> Array:
+def draw_samples(
+    model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int
+) -> Array:
     """Draw samples (n, …).
 
     Raises:
@@ -229,38 +231,38 @@ def drawn(model: SamplerModel, n: int, condition: Condition, options: SampleOpti
     try:
         return model.sample(n, condition, options, seed).values
     except ConditionError as error:
-        raise AskingError(f"--condition: {error}") from error
+        raise ConditionOptionError(f"--condition: {error}") from error
     except ValueError as error:
-        raise AskingError(str(error)) from error
+        raise ConditionOptionError(str(error)) from error
 
 
-def hung(drawing: SampleBatch, judge: SampleScorer) -> Gallery:
+def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
-    studio = GalleryExport(drawing.model, judge, scene.seed, condition)
-    verdicts = judge.verdicts(values, condition)
-    true = share_holding(verdicts)
+    studio = GalleryExport(drawing.model, scorer, scene.seed, condition)
+    verdicts = scorer.verdicts(values, condition)
+    true = share_correct(verdicts)
     if true is not None:
         metrics["truth"] = round(true, 4)
     strips = studio.strips()
     columns: dict[str, dict[str, float]] = {}
     if condition.mask is not None and condition.frame is not None:
         strips.insert(0, studio.filled(values))
-        metrics["rmse"], beside = filling_errors(condition, values, judge.examples.train)
+        metrics["rmse"], beside = inpainting_errors(condition, values, scorer.examples.train)
         columns["nearest real filling"] = {"rmse": beside}
     budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
-    return Gallery(
+    return GalleryContent(
         title=scene.title,
-        about=f"{scene.sampler[0].use} on {judge.data}, {budget}",
+        about=f"{scene.sampler[0].use} on {scorer.data}, {budget}",
         exhibits=studio.exhibits(values, verdicts),
         metrics=metrics,
         columns=columns,
         checkpoint=grades_of(drawing.card or {}),
         strips=tuple(strips),
         clips=tuple(studio.clips(len(values), drawing.options)),
-        command=command(scene, drawing.wish),
+        command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
-        note=f"nearest neighbours among {len(judge.examples.train):,} training examples",
+        note=f"nearest neighbours among {len(scorer.examples.train):,} training examples",
     )
 
 
@@ -273,13 +275,13 @@ def grades_of(card: Card) -> Grades | None:
     return Grades(metrics, scores.get("ci95", {}), int(scores.get("n", 0)), scores.get("protocol", {}))
 
 
-def command(scene: Scene, wish: SampleRequest) -> str:
+def command_line(scene: Scene, request: SampleRequest) -> str:
     """The command that reproduces this gallery."""
-    parts = ["playfield sample", scene.asked(), f"--n {wish.n}", f"--seed {scene.seed}"]
-    parts += [f"--out {wish.out}"] if wish.out else []
-    parts += [f"--checkpoint {wish.checkpoint}"] if wish.checkpoint else []
-    parts += [f"--condition {shlex.quote(pair)}" for pair in wish.conditions]
+    parts = ["playfield sample", scene.asked(), f"--n {request.n}", f"--seed {scene.seed}"]
+    parts += [f"--out {request.out}"] if request.out else []
+    parts += [f"--checkpoint {request.checkpoint}"] if request.checkpoint else []
+    parts += [f"--condition {shlex.quote(pair)}" for pair in request.conditions]
     for name in OPTIONS:
-        if getattr(wish, name) is not None:
-            parts.append(f"--{name} {getattr(wish, name)}")
+        if getattr(request, name) is not None:
+            parts.append(f"--{name} {getattr(request, name)}")
     return " ".join(parts)

@@ -21,7 +21,7 @@ from scenes.data.images import read_pictures
 from sim.errors import RequestError
 from sim.fields import check_path, nearest
 from sim.records import Array, Condition
-from sim.storage.files import oddity
+from sim.storage.files import special_file_kind
 from supervised.data.dataset import Dataset, Spec
 
 KEYS = ("label", "text", "board", "frame", "mask")
@@ -30,11 +30,11 @@ BOARD = 64  # pixels on a side of the boards of `generative.data.boards`
 WHITE = 128  # least grey level of a mask's pixel that is inpainted
 
 
-class AskingError(RequestError, ValueError):
+class ConditionOptionError(RequestError, ValueError):
     """A condition that is invalid, or that this sampler does not support."""
 
 
-def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> Condition:
+def parse_condition(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> Condition:
     """Parse the condition of a command line.
 
     Args:
@@ -49,14 +49,20 @@ def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> 
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:
-            raise AskingError(f'--condition wants key=value, not "{pair}"; keys are {", ".join(KEYS)}')
+            raise ConditionOptionError(
+                f'--condition wants key=value, not "{pair}"; keys are {", ".join(KEYS)}'
+            )
         if key not in KEYS:
-            raise AskingError(f'--condition {pair}: there is no condition "{key}"; {nearest(key, KEYS)}')
+            raise ConditionOptionError(
+                f'--condition {pair}: there is no condition "{key}"; {nearest(key, KEYS)}'
+            )
         if key in given:
-            raise AskingError(f"--condition {key} is given twice")
+            raise ConditionOptionError(f"--condition {key} is given twice")
         given[key] = value
     if "board" in given and {"frame", "mask"} & set(given):
-        raise AskingError("--condition board says what is there and what is not: leave frame and mask out")
+        raise ConditionOptionError(
+            "--condition board says what is there and what is not: leave frame and mask out"
+        )
     frame = _frame(given["frame"], spec, held_out) if "frame" in given else None
     mask = _mask(given["mask"], spec) if "mask" in given else None
     if "board" in given:
@@ -65,7 +71,7 @@ def asked(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dataset]) -> 
     try:
         check_condition(condition, spec, PARTS)
     except ValueError as error:
-        raise AskingError(f"--condition: {error}") from error
+        raise ConditionOptionError(f"--condition: {error}") from error
     return condition
 
 
@@ -87,14 +93,18 @@ def _frame(value: str, spec: Spec, held_out: Callable[[], Dataset]) -> Array:
     if value.isdecimal():
         examples = held_out().values
         if int(value) >= len(examples):
-            raise AskingError(f"--condition frame={value}: held-out examples are 0 to {len(examples) - 1}")
+            raise ConditionOptionError(
+                f"--condition frame={value}: held-out examples are 0 to {len(examples) - 1}"
+            )
         return np.asarray(examples[int(value)])
     if not spec.pictures:
-        raise AskingError(f"--condition frame={value}: for vectors, give the number of a held-out example")
+        raise ConditionOptionError(
+            f"--condition frame={value}: for vectors, give the number of a held-out example"
+        )
     rgb = _picture("frame", value)
     height, width = spec.shape[:2]
     if rgb.shape[0] < height or rgb.shape[1] < width:
-        raise AskingError(
+        raise ConditionOptionError(
             f"--condition frame={value} has {rgb.shape[1]}×{rgb.shape[0]} pixels, "
             f"this sampler makes {width}×{height}: take a picture that is no smaller"
         )
@@ -111,7 +121,7 @@ def _mask(value: str, spec: Spec) -> Array:
     if len(corners) == 4 and all(corner.strip().isdecimal() for corner in corners):
         x0, y0, x1, y1 = map(int, corners)
         if not (x0 < x1 <= width and y0 < y1 <= height):
-            raise AskingError(
+            raise ConditionOptionError(
                 f"--condition mask={value} is no part of a picture of {width}×{height} pixels: "
                 "write x0,y0,x1,y1 with x0 < x1 and y0 < y1"
             )
@@ -120,7 +130,7 @@ def _mask(value: str, spec: Spec) -> Array:
         return box
     rgb = _picture("mask", value)
     if rgb.shape[:2] != (height, width):
-        raise AskingError(
+        raise ConditionOptionError(
             f"--condition mask={value} has {rgb.shape[1]}×{rgb.shape[0]} pixels, "
             f"it must have {width}×{height}"
         )
@@ -132,7 +142,9 @@ def _axes(value: str, spec: Spec) -> Array:
     mask = np.zeros(len(spec.axes), bool)
     for name in (part.strip() for part in value.split(",")):
         if name not in spec.axes:
-            raise AskingError(f'--condition mask={value}: no axis "{name}"; {nearest(name, spec.axes)}')
+            raise ConditionOptionError(
+                f'--condition mask={value}: no axis "{name}"; {nearest(name, spec.axes)}'
+            )
         mask[spec.axes.index(name)] = True
     return mask
 
@@ -141,27 +153,27 @@ def _picture(key: str, value: str) -> Array:
     """Read the first image of a file, (H, W, 3) uint8."""
     path = Path(value)
     check_path(path, f"--condition {key}")
-    if odd := oddity(path):
-        raise AskingError(f"--condition {key}={value} is {odd}, not a picture")
+    if odd := special_file_kind(path):
+        raise ConditionOptionError(f"--condition {key}={value} is {odd}, not a picture")
     if not path.is_file():
-        raise AskingError(f"--condition {key}={value}: there is no such file")
+        raise ConditionOptionError(f"--condition {key}={value}: there is no such file")
     return next(rgb for _, rgb in read_pictures(path))
 
 
 def _board(value: str, spec: Spec) -> tuple[Array, Array]:
     """Frame and inpainting mask of a FEN: its drawn board, and the pixels of squares marked ``?``."""
     if spec.shape != (BOARD, BOARD, 3) or spec.label_names != ("board",):
-        raise AskingError("--condition board: this sampler does not make chess boards")
+        raise ConditionOptionError("--condition board: this sampler does not make chess boards")
     ranks = value.split("/")
     squares = ["".join("." * int(c) if c.isdecimal() else c for c in rank) for rank in ranks]
     if len(ranks) != 8 or any(len(rank) != 8 or set(rank) - set(".?pnbrqkPNBRQK") for rank in squares):
-        raise AskingError(
+        raise ConditionOptionError(
             f'--condition board={value}: want eight ranks of eight squares, as in a FEN, with "?" for those '
             "to be filled in, such as rnbqkbnr/pppppppp/????????/8/8/8/PPPPPPPP/RNBQKBNR"
         )
     import chess
 
-    from generative.data.boards import drawn
+    from generative.data.boards import draw_position
 
     board = chess.Board(None)
     for row, rank in enumerate(squares):
@@ -170,6 +182,8 @@ def _board(value: str, spec: Spec) -> tuple[Array, Array]:
                 board.set_piece_at(chess.square(column, 7 - row), chess.Piece.from_symbol(man))
     unknown = np.array([[man == "?" for man in rank] for rank in squares])
     if not unknown.any():
-        raise AskingError(f'--condition board={value}: no square is "?", so there is nothing to inpaint')
+        raise ConditionOptionError(
+            f'--condition board={value}: no square is "?", so there is nothing to inpaint'
+        )
     cell = BOARD // 8
-    return drawn(board), unknown.repeat(cell, 0).repeat(cell, 1)
+    return draw_position(board), unknown.repeat(cell, 0).repeat(cell, 1)

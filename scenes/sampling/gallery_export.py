@@ -42,20 +42,20 @@ class GalleryExport:
 
     Args:
         model: the sampler.
-        judge: scorer of its data set.
+        scorer: the metrics of its data set.
         seed: of everything that is drawn.
         condition: of the samples; interpolations and traversals keep to its label, if it has one.
     """
 
-    def __init__(self, model: SamplerModel, judge: SampleScorer, seed: int, condition: Condition) -> None:
-        self.model, self.judge, self.seed, self.condition = model, judge, seed, condition
-        self.examples = judge.examples
+    def __init__(self, model: SamplerModel, scorer: SampleScorer, seed: int, condition: Condition) -> None:
+        self.model, self.scorer, self.seed, self.condition = model, scorer, seed, condition
+        self.examples = scorer.examples
 
     def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
         """Each of the samples (n, …) with its nearest training example and its verdict."""
-        found, distances = self.judge.neighbours(values)
+        found, distances = self.scorer.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
-        words, reading = in_words(self.condition), self.judge.reading
+        words, reading = in_words(self.condition), self.scorer.reading
         return tuple(
             Exhibit(
                 picture=pictures[i],
@@ -207,10 +207,10 @@ class GalleryExport:
         return Clip("interpolation", frames, "Interpolation", f"between {STOPS} images in turn")
 
     def _pictures(self, values: Array) -> Array:
-        return thumbnails(values, self.model.spec, self.judge.data)
+        return thumbnails(values, self.model.spec, self.scorer.data)
 
 
-def filling_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
+def inpainting_errors(condition: Condition, values: Array, train: Dataset) -> tuple[float, float]:
     """Inpainting error: RMSE in the masked part, of inpaintings (n, …) and of the nearest training example.
 
     The nearest training example is the one that agrees best with the known part of the frame.

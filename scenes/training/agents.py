@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.evaluate import evaluate
-from agents.memory import observation_bytes
-from scenes.build.agents import agent_card, check_agent, scene_agent, settled
+from agents.evaluation.evaluate import evaluate
+from agents.memory_limits import observation_bytes
+from scenes.build.agents import agent_card, check_agent, scene_agent, with_default_network
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
 from scenes.schema import Scene, SceneError
@@ -64,7 +64,7 @@ class AgentTrainee:
         self._seed, self._num_envs = scene.seed, scene.world.num_envs
         self._check_memory(self._num_envs)
         self._worlds = self._new_worlds()
-        self.scene = settled(scene, self._worlds.single_observation_space)
+        self.scene = with_default_network(scene, self._worlds.single_observation_space)
         agent = self._agent = learner_config(self.scene)
         self._device = chosen_device(device, agent)
         self._learner = agent.build(

@@ -1,4 +1,4 @@
-"""Training loop: the caller of `learn`, which saves, logs, scores and stops between two yields.
+"""Training loop: iterates `learn`, and saves, logs, evaluates and stops between two updates.
 
 What learns knows nothing of folders, progress bars or signals; all of that is here, once, for every
 agent, perception and sampler (`scenes.training.agents`).
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from scenes.console import duration
-from scenes.interruption import FAULTS, progress_bar, told
+from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.schema import Scene, load_scene
 from scenes.training.resume import differences
 from scenes.training.trainee import Trainee
@@ -35,12 +35,12 @@ CHECKPOINTS_IN_A_RUN = 20  # where [train] does not set checkpoint_every
 
 
 class TrainingFailed(WorkError):
-    """Training could not go on; the message says what was saved and how to go on."""
+    """Training that failed; the message says what was saved and how to go on."""
 
 
 @dataclass
 class Trained:
-    """What a training run came to.
+    """Result of a training run.
 
     `rate` is the budget's units a second, env steps or updates, without start-up and the first update.
     `stopped` says why it ended before its budget, or is None.
@@ -56,7 +56,7 @@ class Trained:
 
 
 class TrainingLoop:
-    """What happens between two updates of a training run, from its start or a resume to its end."""
+    """Saving, logging, evaluation and stopping of a training run, from its start or a resume to its end."""
 
     def __init__(
         self,
@@ -95,7 +95,8 @@ class TrainingLoop:
             self.trainee.restore(state["learner"])
         except FAULTS as error:
             raise RunError(
-                f"the state of step {step:,} in {self.run.folder} does not fit this scene: {told(error)}; "
+                f"the state of step {step:,} in {self.run.folder} does not fit this scene: "
+                f"{error_line(error)}; "
                 f"leave the scene as it was, or begin another run with --from {saved[-1]}"
             ) from error
         self.run.forget_later()
@@ -143,7 +144,9 @@ class TrainingLoop:
         except (RequestError, *FAULTS) as error:
             if isinstance(error, RequestError) and self.result.updates == before:
                 raise  # the learner or its worlds find the request wrong
-            raise TrainingFailed(f"training stopped: {told(error)}; {self._how_to_go_on(error)}") from error
+            raise TrainingFailed(
+                f"training stopped: {error_line(error)}; {self._how_to_go_on(error)}"
+            ) from error
         except Exception:  # a mistake in a program: its traceback follows
             self.say(f"training broke down; {self._how_to_go_on()}")
             raise

@@ -12,11 +12,11 @@ from scenes.build.devices import chosen_device
 from scenes.build.perceptions import (
     load_perception,
     perception_config,
+    predicted_kind,
     scene_vocabulary,
     scene_worlds,
-    told_by,
 )
-from scenes.data.perception_data import scene_player, scene_views
+from scenes.data.perception_data import scene_label_data, scene_player
 from scenes.schema import Perception, Scene
 from scenes.training.fitted_trainee import FittedTrainee
 from sim.protocols import PerceptionConfig
@@ -45,13 +45,13 @@ class PerceptionTrainee(FittedTrainee):
 
     def _make_fit(self) -> Fit:
         count, seed = self._config.views, self._scene.seed
-        kind = told_by(self._config)
+        kind = predicted_kind(self._config)
         player = scene_player(self._scene)
         takings = (
             CaptureSpec(kind, count, seed),
             CaptureSpec(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),
         )
-        views = [scene_views(self._scene, self._config, taking, player) for taking in takings]
+        views = [scene_label_data(self._scene, self._config, taking, player) for taking in takings]
         fit: Fit = self.model.fit(*views, seed=seed)
         return fit
 

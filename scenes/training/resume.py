@@ -34,7 +34,7 @@ def training_scene(
     steps: int | None = None,
     resume: bool = False,
 ) -> tuple[Scene, Path | None]:
-    """The scene that a training goes by, and its run folder; None for a new one of the usual name.
+    """Scene of a training run, of a resumed one its own with changes, and its folder; None for a new one.
 
     Args:
         name: of a shipped scene, or the path of a scene file.
@@ -50,18 +50,18 @@ def training_scene(
     scene = load_scene(name, changes, seed)
     if resume:
         run = run or newest_run(scene)
-        scene = resumed(scene, run, changes, seed)
+        scene = resumed_scene(scene, run, changes, seed)
     if steps is None:
         return scene, run
     if steps < 1:
         raise SceneError(f"--steps must be at least 1, not {steps}")
     unit = "updates" if scene.train.updates is not None else "env_steps"
     longer = [*changes, f"train.{unit}={steps}"]
-    whole = resumed(scene, run, longer, seed) if resume and run else load_scene(name, longer, seed)
+    whole = resumed_scene(scene, run, longer, seed) if resume and run else load_scene(name, longer, seed)
     return replace(whole, changes=tuple(changes)), run  # a command that goes on names the steps no more
 
 
-def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
+def resumed_scene(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -> Scene:
     """The scene to resume a run with: the run's own, with the changes of this command.
 
     Raises:
@@ -71,7 +71,7 @@ def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -
     if not file.is_file():
         raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
     kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
-    mine, other = uses(kept), uses(asked)
+    mine, other = catalogue_names(kept), catalogue_names(asked)
     if mine != other:
         raise SceneError(
             f'{run} is a run of "{kept.title}" ({", ".join(mine)}), not of {asked.name} '
@@ -84,7 +84,7 @@ def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -
     return replace(scene, name=asked.name, typed=asked.typed)
 
 
-def uses(scene: Scene) -> list[str]:
+def catalogue_names(scene: Scene) -> list[str]:
     """Catalogue names (``use``) of a scene's world, agent, perceptions and samplers."""
     tables = [scene.world, scene.agent, *scene.perception, *scene.sampler]
     return [table.use for table in tables if table is not None]
@@ -99,7 +99,7 @@ def newest_run(scene: Scene) -> Path:
     found = sorted(Path("runs").glob(f"{scene.name}-*/scene.toml"), key=lambda path: path.stat().st_mtime)
     for path in reversed(found):  # pong-dqn's begin with "pong-" as well
         with suppress(SceneError):
-            if uses(load_scene(str(path))) == uses(scene):
+            if catalogue_names(load_scene(str(path))) == catalogue_names(scene):
                 return path.parent
     raise SceneError(f"there is no run of {scene.name} in runs/ to resume; name one with --run")
 
@@ -114,7 +114,7 @@ def check_resume(kept: Scene, scene: Scene) -> None:
     changed = [
         f"{key} = {after.get(key)!r} (was {before.get(key)!r})"
         for key in before | after
-        if before.get(key) != after.get(key) and not unnamed(key, before, after)
+        if before.get(key) != after.get(key) and not is_default_network(key, before, after)
     ]
     if changed:
         raise SceneError(
@@ -123,7 +123,7 @@ def check_resume(kept: Scene, scene: Scene) -> None:
         )
 
 
-def unnamed(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def is_default_network(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a key is a network that one scene leaves to the observation space, which is unchanged."""
     return key == "agent.network" and None in (before.get(key), after.get(key))
 
@@ -133,42 +133,42 @@ def fixed_keys(scene: Scene) -> dict[str, Any]:
     scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
     found: dict[str, Any] = {}
     if scene.world is not None:
-        found |= whole("world", scene.world, scene_world(scene))
+        found |= all_keys("world", scene.world, scene_world(scene))
     if trains_perception(scene):
         if scene.agent is not None:  # plays for the pictures
-            found |= whole("agent", scene.agent, scene_agent(scene))
-        return found | fitted("perception", scene.perception[0], perception_config(scene))
+            found |= all_keys("agent", scene.agent, scene_agent(scene))
+        return found | trained_model_keys("perception", scene.perception[0], perception_config(scene))
     if trains_sampler(scene):
-        return found | fitted("sampler", scene.sampler[0], sampler_config(scene))
+        return found | trained_model_keys("sampler", scene.sampler[0], sampler_config(scene))
     if scene.agent is not None:
         agent = scene_agent(scene)
         keys = agent.fixed_at_resume if isinstance(agent, LearnerConfig) else ()
-        found |= {"agent.use": scene.agent.use} | values("agent", agent, keys)
+        found |= {"agent.use": scene.agent.use} | key_values("agent", agent, keys)
     for i, table in enumerate(scene.perception):
         if table.feed == "agent":
-            found |= whole(f"perception.{i}", table, perception_config(scene, i))
+            found |= all_keys(f"perception.{i}", table, perception_config(scene, i))
     for i, sampler in enumerate(scene.sampler):
         if sampler.feed == "reset":
-            found |= whole(f"sampler.{i}", sampler, sampler_config(scene, i))
+            found |= all_keys(f"sampler.{i}", sampler, sampler_config(scene, i))
     return found
 
 
-def whole(prefix: str, table: Any, config: Any) -> dict[str, Any]:
+def all_keys(prefix: str, table: Any, config: Any) -> dict[str, Any]:
     """All keys of a table, those of its catalogue entry included, with their values."""
-    return values(prefix, table, own_keys(table)) | values(prefix, config, names(config))
+    return key_values(prefix, table, own_keys(table)) | key_values(prefix, config, entry_keys(config))
 
 
-def fitted(kind: str, table: Any, config: Any) -> dict[str, Any]:
+def trained_model_keys(kind: str, table: Any, config: Any) -> dict[str, Any]:
     """Fixed keys of the trained perception or sampler: its model and its data."""
-    return {f"{kind}.0.use": table.use} | values(f"{kind}.0", config, names(config) - FITTING)
+    return {f"{kind}.0.use": table.use} | key_values(f"{kind}.0", config, entry_keys(config) - FITTING)
 
 
-def names(config: Any) -> set[str]:
+def entry_keys(config: Any) -> set[str]:
     """Names of the keys of a catalogue entry."""
     return {field.name for field in fields(config) if field.init}
 
 
-def values(prefix: str, config: Any, keys: Iterable[str]) -> dict[str, Any]:
+def key_values(prefix: str, config: Any, keys: Iterable[str]) -> dict[str, Any]:
     """Values of some keys, by their path in the scene."""
     return {f"{prefix}.{key}": getattr(config, key) for key in sorted(keys)}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from scenes.build.devices import chosen_device
-from scenes.build.samplers import built, load_sampler, same_data, sampler_config
-from scenes.data.sampler_data import DataRecipe, Examples, asked_of, fetch_examples, same_name
+from scenes.build.samplers import build_untrained, load_sampler, same_data, sampler_config
+from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples, requested_data, same_name
 from scenes.schema import Sampler, Scene
 from scenes.training.fitted_trainee import FittedTrainee
 from sim.protocols import Distillable, SamplerConfig
@@ -18,7 +18,7 @@ from sim.storage.checkpoints import (
     PLAIN,
     Card,
     CheckpointError,
-    Layout,
+    CheckpointLayout,
     check_fits,
     load_card,
     load_checkpoint,
@@ -45,7 +45,7 @@ class SamplerTrainee(FittedTrainee):
         self._config = sampler_config(scene)
         super().__init__(scene, chosen_device(device), getattr(self._config, "learning_rate", None))
         self._examples = fetch_examples(scene, self._recipe(start_from))
-        self.model = built(scene, self._config, self._examples.spec, self._device)
+        self.model = build_untrained(scene, self._config, self._examples.spec, self._device)
         if isinstance(self.model, Distillable):
             self._learn_from(scene.resolve(self._config.teacher), self.model)  # type: ignore[attr-defined]
         if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint
@@ -63,7 +63,7 @@ class SamplerTrainee(FittedTrainee):
         for folder in parents if start_from is None else [start_from, *parents]:
             card = load_card(folder)
             known = DataRecipe.of_scene(self._scene, self._config, card)
-            data = asked_of(card).get("data", recipe.data)
+            data = requested_data(card).get("data", recipe.data)
             if known.seed == recipe.seed and same_name(self._scene, data, recipe.data):
                 recipe = known
         return recipe
@@ -113,9 +113,9 @@ class SamplerTrainee(FittedTrainee):
         self._fit.restore(state)
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> CheckpointLayout:
         """File layout of the checkpoint: the model's own, or the default."""
-        laid_out: Callable[[], Layout] | None = getattr(self.model, "layout", None)
+        laid_out: Callable[[], CheckpointLayout] | None = getattr(self.model, "layout", None)
         return PLAIN if laid_out is None else laid_out()
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
@@ -126,7 +126,7 @@ class SamplerTrainee(FittedTrainee):
 def sampler_card(
     scene: Scene,
     config: SamplerConfig,
-    examples: Examples,
+    examples: DataSplit,
     trained: Mapping[str, Any],
     scores: Mapping[str, Any] | None = None,
 ) -> Card:

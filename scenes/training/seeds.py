@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.statistics import mean_interval
+from agents.evaluation.statistics import mean_interval
 from scenes.schema import LARGEST_SEED, Scene, SceneError
 from scenes.training.session import Trained, default_folder, train
 from sim.errors import RequestError
@@ -87,7 +87,7 @@ def train_seeds(
             run = seed_folder(whole, seed)
             done.append(
                 train(
-                    reseeded(scene, seed),
+                    with_seed(scene, seed),
                     run,
                     device=device,
                     resume=run.is_dir(),
@@ -103,15 +103,15 @@ def train_seeds(
         if new and not done:
             shutil.rmtree(whole, ignore_errors=True)
         raise
-    return together(whole, done), [result.folder for result in done]
+    return joint_result(whole, done), [result.folder for result in done]
 
 
-def reseeded(scene: Scene, seed: int) -> Scene:
+def with_seed(scene: Scene, seed: int) -> Scene:
     """A copy of the scene with another seed."""
     return replace(scene, seed=seed)
 
 
-def together(folder: Path, done: Sequence[Trained]) -> Trained:
+def joint_result(folder: Path, done: Sequence[Trained]) -> Trained:
     """Joint result of several seeds: counts and times are summed, metrics and rates averaged."""
     rates = [result.rate for result in done if result.rate]
     shared = [name for name in done[0].metrics if all(name in result.metrics for result in done)]
@@ -134,7 +134,7 @@ def grade_seeds(
     Each is scored on what is held out by its own seed. Metrics are means over seeds with Student's intervals
     over seeds; the breakdown is by seed.
     """
-    answers = {run.name: grade(reseeded(scene, seed_of(run)), run) for run in runs}
+    answers = {run.name: grade(with_seed(scene, seed_of(run)), run) for run in runs}
     first, *_ = answers.values()
     columns = {
         name: np.array([answer["metrics"][name] for answer in answers.values()])

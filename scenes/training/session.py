@@ -28,7 +28,7 @@ def default_folder(scene: Scene) -> Path:
 
 
 def budget_of(scene: Scene) -> Budget:
-    """What [train] asks for.
+    """Training budget of the table ``[train]``.
 
     Raises:
         SceneError: if it sets no budget.
@@ -48,7 +48,7 @@ def train(
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     going_on: str | None = None,
 ) -> Trained:
-    """Train what the scene is about in a run folder.
+    """Train the scene's agent, perception or sampler in a run folder.
 
     Args:
         scene: what to train.
@@ -85,7 +85,7 @@ def start_training(
     say: Callable[[str], None],
     going_on: str | None = None,
 ) -> Training:
-    """Open a run folder and build what learns in it, as `train`, which says what is what; nothing is learned.
+    """Open a run folder and build its trainee, without an update yet; arguments as of `train`.
 
     Raises:
         RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.

@@ -1,4 +1,4 @@
-"""Trainees: what a training session trains, behind one protocol."""
+"""Trainee protocol: the agent, perception or sampler that a training session trains."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class Engine:
         name, _, value = " ".join(words).removeprefix("name ").partition(" value ")
         if name.lower() == "simulations" and self._searcher is not None:
             self._stop()
-            amount = whole(value, name)
+            amount = parse_whole(value, name)
             if not 1 <= amount <= MOST_SIMULATIONS:
                 raise ValueError(f"Simulations must be in 1…{MOST_SIMULATIONS}, not {amount}")
             self._searcher.config = replace(self._searcher.config, num_simulations=amount)
@@ -215,20 +215,20 @@ class Engine:
             raise ValueError("startpos or fen is missing")
         game = ChessGame(fen, self._history) if kind == "fen" else ChessGame(history=self._history)
         for text in words[at + 1 :]:
-            game = continued(game, self._history)
+            game = without_draws(game, self._history)
             action = game.action(text)
             if action not in game.moves:
                 raise ValueError(f"{text} is not legal in {game.fen}")
             game = game.play(action)
-        self._game = continued(game, self._history)
+        self._game = without_draws(game, self._history)
 
     def _go(self, words: Sequence[str]) -> None:
         self._stop()
         game = self._game
-        told = numbers(words, self._complain)
+        told = parse_numbers(words, self._complain)
         to_play = game.to_play() if game is not None else 0
-        only, forced = self._chosen_from(game, after(words, "searchmoves"))
-        limits = Limits(told.get("nodes"), seconds(told, to_play), told.get("depth"), only)
+        only, forced = self._chosen_from(game, words_after(words, "searchmoves"))
+        limits = Limits(told.get("nodes"), move_seconds(told, to_play), told.get("depth"), only)
         search = Search(limits, patient="infinite" in words or "ponder" in words, forced=forced)
         search.thread = threading.Thread(target=self._answer, args=(search, game), daemon=True)
         self._search = search
@@ -278,7 +278,7 @@ class Engine:
         except Exception as error:  # after any error the program must still get a move
             self._complain(f"the search failed: {type(error).__name__}: {error}")
             line = [int(game.legal_actions()[0])]
-        return written(game, line[:2])
+        return uci_moves(game, line[:2])
 
     def _look(self, search: Search, game: ChessGame) -> list[int]:
         """Principal variation as actions, found by search or by the policy alone."""
@@ -312,7 +312,7 @@ class Engine:
 
     def _tell(self, game: ChessGame, line: Sequence[int], value: float, nodes: int, search: Search) -> None:
         used = max(time.monotonic() - search.began, 1e-3)
-        moves = " ".join(written(game, line))
+        moves = " ".join(uci_moves(game, line))
         self._say(
             f"info depth {len(line)} nodes {nodes} nps {nodes / used:.0f} time {1000 * used:.0f} "
             f"score cp {self._score(value)} pv {moves}"
@@ -322,7 +322,7 @@ class Engine:
         self._say(f"info string {words}")
 
 
-def continued(game: ChessGame, history: int) -> ChessGame:
+def without_draws(game: ChessGame, history: int) -> ChessGame:
     """The game without draws by repetition or fifty moves: under UCI a program may play on."""
     if game.reason not in (THREEFOLD, FIFTY):
         return game
@@ -338,7 +338,7 @@ def chosen_line(tree: Tree) -> list[int]:
     return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
 
 
-def written(game: ChessGame, line: Sequence[int]) -> list[str]:
+def uci_moves(game: ChessGame, line: Sequence[int]) -> list[str]:
     """Actions of a line as UCI moves."""
     moves = []
     for action in line:
@@ -365,25 +365,25 @@ def pawns(value: float) -> int:
     return round(100 * value)
 
 
-def numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, int]:
+def parse_numbers(words: Sequence[str], complain: Callable[[str], None]) -> dict[str, int]:
     """Parse the numbers of a `go` command by name; invalid ones are reported and left out.
 
-    >>> numbers("wtime 1000 btime 900 nodes 5 depth deep infinite".split(), print)
+    >>> parse_numbers("wtime 1000 btime 900 nodes 5 depth deep infinite".split(), print)
     go: depth wants a whole number, not "deep"
     {'wtime': 1000, 'btime': 900, 'nodes': 5}
     """
     told = {}
     for name in NUMBERS:
         if name in words:
-            found = after(words, name)
+            found = words_after(words, name)
             try:
-                told[name] = whole(found[0] if found else "", name)
+                told[name] = parse_whole(found[0] if found else "", name)
             except ValueError as error:
                 complain(f"go: {error}")
     return told
 
 
-def after(words: Sequence[str], name: str) -> list[str]:
+def words_after(words: Sequence[str], name: str) -> list[str]:
     """Words after `name` up to the next keyword."""
     if name not in words:
         return []
@@ -392,7 +392,7 @@ def after(words: Sequence[str], name: str) -> list[str]:
     return rest[:end]
 
 
-def whole(text: str, name: str) -> int:
+def parse_whole(text: str, name: str) -> int:
     """Parse a whole number.
 
     Raises:
@@ -404,11 +404,11 @@ def whole(text: str, name: str) -> int:
         raise ValueError(f'{name} wants a whole number, not "{text}"') from None
 
 
-def seconds(told: dict[str, int], to_play: int) -> float | None:
+def move_seconds(told: dict[str, int], to_play: int) -> float | None:
     """Time for a move in seconds, from a `go` command's milliseconds; None where it sets no time.
 
-    >>> seconds({"movetime": 500}, 0), seconds({"wtime": 60_000, "winc": 1000}, 0), seconds({"nodes": 3}, 0)
-    (0.45, 2.75, None)
+    >>> [move_seconds(go, 0) for go in ({"movetime": 500}, {"wtime": 60_000, "winc": 1000}, {"nodes": 3})]
+    [0.45, 2.75, None]
     """
     if "movetime" in told:
         return max(0.01, told["movetime"] / 1000 - SAFETY)

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from sim.records import Array, Decision
-from sim.viewer.contract.moment import Choice, Options, measured
+from sim.viewer.contract.moment import Options, RankedAction, measured
 
 MOST_OPTIONS = 18  # named in a moment
 
@@ -17,7 +17,7 @@ MOST_OPTIONS = 18  # named in a moment
 def action_options(
     world: gymnasium.Env[Any, Any], names: Sequence[str], mask: Array, decision: Decision | None
 ) -> Options:
-    """The options of one world.
+    """Highest-ranked legal actions of one world.
 
     Args:
         world: whose ``action_name(action)`` names them, if it has one.
@@ -35,7 +35,7 @@ def action_options(
     name = world.get_wrapper_attr("action_name") if world.has_wrapper_attr("action_name") else None
     name = name or names.__getitem__
     choices = tuple(
-        Choice(name(action), None if values is None else float(values[action]), action == chosen)
+        RankedAction(name(action), None if values is None else float(values[action]), action == chosen)
         for action in shown
     )
     return Options(measure, choices, len(legal) - len(choices))

@@ -19,7 +19,7 @@ from scenes.watching.labels import in_words
 from sim.percept_kinds import in_words as in_percept
 from sim.records import Array, Percept
 from sim.storage.runs import numbered
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
 from supervised.figure import SIZE, rasterized
 from supervised.task import Demonstrates, Frame
@@ -63,7 +63,7 @@ class ExamplesShow:
         self.training = in_words(card["trained"]) if card else "untrained"
         self.protocol = f"{self._splits.source.name} · split by {self._splits.unit}"
         self._live = isinstance(self._config, Demonstrates)
-        self.offers = frozenset({Offer.EXAMPLES})
+        self.abilities = frozenset({Ability.EXAMPLES})
         self.steps_per_second = LIVE_RATE if self._live else RATE
         self._size = SIZE
         self._frames: Iterator[Frame] = iter(())

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.saliency import Explainer, is_picture
+from agents.evaluation.saliency import Explainer, is_picture
 from scenes.build.agents import build_policy, check_agent, scene_agent
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError
@@ -20,7 +20,7 @@ from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConf
 from sim.records import Array, Decision
 from sim.storage.checkpoints import Checkpoint, CheckpointError
 from sim.vector import Info, Worlds, reset_memory
-from sim.viewer.contract.gesture import Offer
+from sim.viewer.contract.gesture import Ability
 from sim.viewer.contract.moment import Attribution, Exploration, Learning
 
 PLAIN_WORDS = ("random", "greedy")  # agents whose names are not acronyms
@@ -32,7 +32,7 @@ class LiveAgent:
     Attributes:
         name: "PPO", "random", …; "" without an agent.
         training: its budget in words, "4.0 M steps"; "" without an agent.
-        offers: `Offer.SALIENCY`, if its decisions can be explained.
+        abilities: `Ability.SALIENCY`, if its decisions can be explained.
         decision: on the newest observations; None without an agent.
         policy: None without an agent.
     """
@@ -64,7 +64,7 @@ class LiveAgent:
         self._worlds = worlds
         self._generator = np.random.default_rng(scene.seed)
         self.name, self.training = "", ""
-        self.offers: frozenset[Offer] = frozenset()
+        self.abilities: frozenset[Ability] = frozenset()
         self.decision: Decision | None = None
         self.policy: Policy | None = None
         self._memory: Any = None
@@ -105,7 +105,7 @@ class LiveAgent:
             exact = replace(made, precision="float32") if hasattr(made, "precision") else made
             self._explainer = Explainer(lambda: exact.build(*spaces, seed=seed, device=device))
             self._weights = self._weights or self.policy.weights()
-            self.offers = frozenset({Offer.SALIENCY})
+            self.abilities = frozenset({Ability.SALIENCY})
 
     @property
     def learning(self) -> Learning | None:

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scenes.build.perceptions import build_perception, perception_config, scene_label_source, told_by
+from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_label_source
 from scenes.schema import Scene, SceneError
 from sim.percept_kind import Kind, Placement
 from sim.percept_kinds import only, placed
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
-from sim.viewer.contract.gesture import Offer
-from sim.viewer.contract.moment import Perceive, Seen
+from sim.viewer.contract.gesture import Ability
+from sim.viewer.contract.moment import Perceive, PerceptView
 from supervised.data.capture import LabelSource
 from supervised.language.caption_grammars import parse
 from supervised.metrics.grading import live_metrics
@@ -55,15 +55,15 @@ class Feed:
     sight: LabelSource
     kind: Kind
 
-    def seen(self, shape: tuple[int, ...]) -> Seen:
+    def seen(self, shape: tuple[int, ...]) -> PerceptView:
         """The newest percept that the agent observed, in pixels of the displayed picture of `shape`."""
         percept = only(self.world.percept, self.kind)
         more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
         if percept.origin == "truth":
-            return Seen(self.name, self._moved(percept, shape), **more)
+            return PerceptView(self.name, self._moved(percept, shape), **more)
         truth = only(self.world.told(), self.kind)
         scores = live_metrics(self.kind, percept, truth, parse)
-        return Seen(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
+        return PerceptView(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
 
     def _moved(self, percept: Percept, shape: tuple[int, ...]) -> Percept:
         """Map keypoints from the agent's camera to the displayed picture.
@@ -73,19 +73,19 @@ class Feed:
         eye, camera = self.world.eye, getattr(self.world.unwrapped, "camera", None)
         if eye is None or camera is None:
             return percept
-        if stand(camera) != stand(eye):
+        if camera_pose(camera) != camera_pose(eye):
             return replace(percept, keypoints={})
         scale = shape[0] / eye.height
         return placed(percept, Placement(scale, left=(shape[1] - scale * eye.width) / 2))
 
 
-def stand(camera: Any) -> tuple[Any, ...]:
+def camera_pose(camera: Any) -> tuple[Any, ...]:
     """Pose of a walker's camera, without its picture size."""
     still = getattr(camera, "anchor", None) is not None
     return camera.azimuth, camera.elevation, camera.distance, camera.look_height, still
 
 
-class Boarded(Protocol):
+class BoardRenderer(Protocol):
     """An interactive renderer with a board; see `sim.chess.interactive_renderer.ChessRenderer`."""
 
     @property
@@ -125,12 +125,12 @@ class LivePerceptions:
             NoLabelsError: if the world has no ground truth for a perception.
             CheckpointError: if a checkpoint does not fit.
         """
-        self._board: Boarded | None = renderer if hasattr(renderer, "board") else None
+        self._board: BoardRenderer | None = renderer if hasattr(renderer, "board") else None
         self._attended = attended
         self._stage = self._board or world.unwrapped
         self._generator = np.random.default_rng(scene.seed)
         self._feeds = [
-            Feed(table.use, world, scene_label_source(scene, config), told_by(config))
+            Feed(table.use, world, scene_label_source(scene, config), predicted_kind(config))
             for number, table in enumerate(scene.perception)
             if table.feed == "agent" and (config := perception_config(scene, number))
         ]
@@ -143,7 +143,7 @@ class LivePerceptions:
     @staticmethod
     def _eye(scene: Scene, number: int, device: str, checkpoint: Path | None) -> LivePerception:
         config, table = perception_config(scene, number), scene.perception[number]
-        kind = told_by(config)
+        kind = predicted_kind(config)
         if table.origin == "noisy truth" and kind not in NOISE:
             raise SceneError(
                 f'{scene.source.name}, [[perception]] number {number}: "{table.use}" tells {kind}, and noise '
@@ -160,9 +160,11 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
-    def offers(self) -> frozenset[Offer]:
+    def abilities(self) -> frozenset[Ability]:
         """Percepts if any look; origins that can be changed, unless only the agent lives on percepts."""
-        return frozenset({Offer.PERCEPTS} if len(self) else set()) | ({Offer.ORIGIN} if self._eyes else set())
+        return frozenset({Ability.PERCEPTS} if len(self) else set()) | (
+            {Ability.ORIGIN} if self._eyes else set()
+        )
 
     def next_origin(self) -> None:
         """Switch all overlays to the next origin: truth, model, and noisy truth where that applies to any.
@@ -174,7 +176,7 @@ class LivePerceptions:
         for eye in self._eyes:
             eye.origin = stops[(stops.index(eye.origin) + 1) % len(stops)]
 
-    def look(self, picture: Array) -> tuple[Seen, ...]:
+    def look(self, picture: Array) -> tuple[PerceptView, ...]:
         """Percepts of the world's newest picture (H, W, 3) uint8; those of models are pending.
 
         Unless a person watches, nothing is: then every picture has its own percepts.
@@ -183,11 +185,11 @@ class LivePerceptions:
         seen = (*lived_on, *(self._seen(eye) for eye in self._eyes))
         return seen if self._attended else self._complete(picture, seen)
 
-    def completion(self, seen: tuple[Seen, ...]) -> Perceive | None:
+    def completion(self, seen: tuple[PerceptView, ...]) -> Perceive | None:
         """What completes `seen`; None if nothing of it is pending."""
         return self._complete if any(one.pending for one in seen) else None
 
-    def _complete(self, picture: Array, seen: tuple[Seen, ...]) -> tuple[Seen, ...]:
+    def _complete(self, picture: Array, seen: tuple[PerceptView, ...]) -> tuple[PerceptView, ...]:
         """Let the models look at a picture (H, W, 3) uint8, to which `seen` belongs."""
         eyes: list[LivePerception | None] = [*(None for _ in self._feeds), *self._eyes]
         return tuple(
@@ -196,27 +198,31 @@ class LivePerceptions:
         )
 
     @staticmethod
-    def _perceived(eye: LivePerception, picture: Array, pending: Seen) -> Seen:
+    def _perceived(eye: LivePerception, picture: Array, pending: PerceptView) -> PerceptView:
         board = pending.board
-        percept = laid(eye.model.perceive([cut(picture, board)])[0], board)
+        percept = to_picture_pixels(eye.model.perceive([crop_to_board(picture, board)])[0], board)
         assert pending.truth is not None
         scores = live_metrics(eye.kind, percept, pending.truth, parse)
         return replace(pending, percept=percept, scores=scores, pending="")
 
-    def _seen(self, eye: LivePerception) -> Seen:
+    def _seen(self, eye: LivePerception) -> PerceptView:
         truth = eye.sight.live(self._stage, eye.kind)
         board = None if self._board is None else self._board.board
         more: dict[str, Any] = {"classes": eye.classes, "edges": eye.sight.bones(), "board": board}
         if eye.asked == "truth":
-            return Seen(eye.name, laid(truth, board), **more)
+            return PerceptView(eye.name, to_picture_pixels(truth, board), **more)
         if eye.asked == "model":
-            return Seen(eye.name, Percept("model"), laid(truth, board), **more, pending=PENDING)
+            return PerceptView(
+                eye.name, Percept("model"), to_picture_pixels(truth, board), **more, pending=PENDING
+            )
         percept = noisy(truth, self._generator, pixels=eye.pixels, misses=eye.misses)
         scores = live_metrics(eye.kind, percept, truth, parse)
-        return Seen(eye.name, laid(percept, board), laid(truth, board), scores, **more)
+        return PerceptView(
+            eye.name, to_picture_pixels(percept, board), to_picture_pixels(truth, board), scores, **more
+        )
 
 
-def cut(picture: Array, board: Frame | None) -> Array:
+def crop_to_board(picture: Array, board: Frame | None) -> Array:
     """Crop a picture (H, W, 3) to its board; the whole picture where there is none."""
     if board is None:
         return picture
@@ -224,6 +230,6 @@ def cut(picture: Array, board: Frame | None) -> Array:
     return picture[top:bottom, left:right]
 
 
-def laid(percept: Percept, board: Frame | None) -> Percept:
+def to_picture_pixels(percept: Percept, board: Frame | None) -> Percept:
     """Translate a percept from pixels of the board to pixels of the picture."""
     return percept if board is None else placed(percept, Placement(1.0, *board[:2]))

@@ -8,7 +8,7 @@ import time
 from scenes.schema import Scene
 from scenes.watching.sampler_gallery import ANYTHING, SamplerStudio
 from sim.records import Array
-from sim.viewer.contract.moment import Hung
+from sim.viewer.contract.moment import SamplePanelState
 
 HUNG = 12  # samples
 REST = 4.0  # seconds of rest for one of work: the agent needs the cores, too
@@ -34,9 +34,9 @@ class SamplePanel:
         self._seed, self._steps = scene.seed, 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="samples", daemon=True)
-        self.hung = Hung(self._studio.sampler)
+        self.samples = SamplePanelState(self._studio.sampler)
 
-    def step(self) -> Hung:
+    def step(self) -> SamplePanelState:
         """The present samples; called once a step."""
         if not self._attended:
             if self._steps % STEPS == 0:
@@ -44,7 +44,7 @@ class SamplePanel:
             self._steps += 1
         elif self._thread.ident is None:
             self._thread.start()
-        return self.hung
+        return self.samples
 
     def close(self) -> None:
         """Stop drawing samples."""
@@ -58,7 +58,9 @@ class SamplePanel:
             try:
                 self._make()
             except Exception as error:  # a failing sampler must not end the game
-                self.hung = Hung(self.hung.name, self.hung.pictures, f"{type(error).__name__}: {error}")
+                self.samples = SamplePanelState(
+                    self.samples.name, self.samples.pictures, f"{type(error).__name__}: {error}"
+                )
                 return
             self._stopping.wait(max(LEAST, REST * (time.monotonic() - begun)))
 
@@ -67,7 +69,7 @@ class SamplePanel:
         for drawn in self._studio.make(HUNG, ANYTHING, self._seed):
             pictures += list(self._studio.pictures(drawn.values))
         self._seed += 1
-        self.hung = Hung(self.hung.name, tuple(pictures))
+        self.samples = SamplePanelState(self.samples.name, tuple(pictures))
 
 
 def sample_panel(scene: Scene, *, device: str, attended: bool) -> SamplePanel | None:

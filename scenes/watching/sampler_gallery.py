@@ -15,13 +15,13 @@ from generative.metrics.neighbours import ExampleIndex
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.families.table import origin_of
-from scenes.data.sampler_data import DataRecipe, Examples, build_sampler, some_examples
+from scenes.data.sampler_data import DataRecipe, DataSplit, build_sampler, some_examples
 from scenes.data.thumbnails import thumbnails
 from scenes.schema import Scene
 from scenes.watching.labels import in_words
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
-from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
+from sim.viewer.contract.studio import ExampleDetails, Neighbour, SliderAxis, StudioSamples
 from supervised.data.dataset import Dataset
 
 ANYTHING = "anything"  # the choice of no condition
@@ -75,9 +75,9 @@ class SamplerStudio:
         model, name = self.model, scene.sampler[number].use
         self._recipe = DataRecipe.of_scene(scene, self._config, card)
         self._fetching = Lock()
-        self._examples: Examples | None = None
+        self._examples: DataSplit | None = None
         self._index: ExampleIndex | None = None  # of what was learned from
-        self._axes: dict[int, tuple[Axis, ...]] = {}  # by class
+        self._axes: dict[int, tuple[SliderAxis, ...]] = {}  # by class
         self.title = scene.title
         self.sampler = name.upper() if len(name) <= 3 else name
         self.training = in_words(card["trained"]) if card else "untrained"
@@ -85,7 +85,7 @@ class SamplerStudio:
         height, width = self.pictures(np.zeros((1, *model.spec.shape), _kind(model))).shape[1:3]
         self.size = width, height
         self._texts = model.spec.words and honours(model, Condition(text=model.spec.words[0]))
-        self.wishes = (ANYTHING, *self._offered())
+        self.conditions = (ANYTHING, *self._offered())
         self.encodes = isinstance(model, Encodes)
         self.decodes = isinstance(model, Draws | Encodes) and isinstance(model, Decodes)
         self.traces = isinstance(model, Traces)
@@ -101,23 +101,23 @@ class SamplerStudio:
 
     # Making
 
-    def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def make(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """See `Studio`; the same samples as `playfield sample` with that seed."""
-        model, condition = self.model, self._condition(wish)
+        model, given = self.model, self._condition(condition)
         if isinstance(model, Draws) and isinstance(model, Decodes):
-            latents = model.drawn(n, condition.label, seed)
+            latents = model.drawn(n, given.label, seed)
             for first in range(0, n, CHUNK):
                 values = model.decode(latents[first : first + CHUNK])
-                yield Drawn(values, latents[first : first + CHUNK], self.notes(values))
+                yield StudioSamples(values, latents[first : first + CHUNK], self.notes(values))
         else:
-            values = model.sample(n, condition, self._options, seed).values
-            yield Drawn(values, self._latents(values), self.notes(values))
+            values = model.sample(n, given, self._options, seed).values
+            yield StudioSamples(values, self._latents(values), self.notes(values))
 
-    def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """See `Studio`."""
         assert isinstance(self.model, Traces)
-        for values in self.model.trace(n, self._condition(wish), self._options, seed):
-            yield Drawn(values)
+        for values in self.model.trace(n, self._condition(condition), self._options, seed):
+            yield StudioSamples(values)
 
     def decode(self, latents: Array) -> Array:
         """See `Studio`."""
@@ -132,27 +132,27 @@ class SamplerStudio:
         """See `Studio`."""
         return self.model.sample(n, Condition(frame=value, mask=mask), self._options, seed).values
 
-    def _condition(self, wish: str) -> Condition:
-        if wish == ANYTHING:
+    def _condition(self, condition: str) -> Condition:
+        if condition == ANYTHING:
             return Condition()
-        return Condition(text=wish) if self._texts else Condition(label=wish)
+        return Condition(text=condition) if self._texts else Condition(label=condition)
 
     def _latents(self, values: Array) -> Array | None:
         return self.model.encode(values) if isinstance(self.model, Encodes) else None
 
     # Knowing
 
-    def real(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def real(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """See `Studio`."""
         held_out = self._fetched().validation
         rows = np.arange(len(held_out))
-        if wish in held_out.label_names:
-            rows = rows[held_out.labels == held_out.label_names.index(wish)]
+        if condition in held_out.label_names:
+            rows = rows[held_out.labels == held_out.label_names.index(condition)]
         rows = np.random.default_rng(seed).permutation(rows)[:n]
         values = held_out.values[rows]
-        yield Drawn(values, self._latents(values), self.notes(values))
+        yield StudioSamples(values, self._latents(values), self.notes(values))
 
-    def about(self, value: Array) -> About:
+    def about(self, value: Array) -> ExampleDetails:
         """See `Studio`; neighbours are training examples, so that copies are detected."""
         train = self._fetched().train
         if self._index is None:
@@ -164,9 +164,9 @@ class SamplerStudio:
             Neighbour(picture, f"{name}{distance:.2g}")
             for picture, name, distance in zip(self.pictures(train.values[rows]), names, far, strict=True)
         )
-        return About(near, self._axes_of(int(train.labels[rows[0]])) if self.decodes else ())
+        return ExampleDetails(near, self._axes_of(int(train.labels[rows[0]])) if self.decodes else ())
 
-    def _axes_of(self, label: int) -> tuple[Axis, ...]:
+    def _axes_of(self, label: int) -> tuple[SliderAxis, ...]:
         """Latent axes of a class: named by the fact that they change where one fits, else principal axes."""
         if label not in self._axes:
             train = self._fetched().train
@@ -174,7 +174,7 @@ class SamplerStudio:
             self._axes[label] = self._named(own) or self._principal(train.label_names[label])
         return self._axes[label]
 
-    def _named(self, examples: Dataset) -> tuple[Axis, ...]:
+    def _named(self, examples: Dataset) -> tuple[SliderAxis, ...]:
         """Latent axes of the simulator's facts or a vector's columns; empty without encoder or facts."""
         if not isinstance(self.model, Encodes):
             return ()
@@ -190,7 +190,7 @@ class SamplerStudio:
             if a.r2 >= TELLING
         )
 
-    def _principal(self, label: str) -> tuple[Axis, ...]:
+    def _principal(self, label: str) -> tuple[SliderAxis, ...]:
         """Principal latent axes around the mean latent of a class."""
         assert isinstance(self.model, Decodes)
         middle = self._middle(label)
@@ -207,7 +207,7 @@ class SamplerStudio:
 
     def _middle(self, label: str) -> Array:
         """Mean latent (L,) of the samples of a class."""
-        condition = self._condition(label if label in self.wishes else ANYTHING)
+        condition = self._condition(label if label in self.conditions else ANYTHING)
         if isinstance(self.model, Draws):
             return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
         latents = self._latents(self.model.sample(64, condition, self._options, 0).values)
@@ -225,7 +225,7 @@ class SamplerStudio:
     def close(self) -> None:
         """See `Studio`."""
 
-    def _fetched(self) -> Examples:
+    def _fetched(self) -> DataSplit:
         with self._fetching:
             if self._examples is None:
                 self._examples = some_examples(self._scene, self._recipe, self._say)
@@ -240,9 +240,11 @@ def noted(values: Array, data: str) -> tuple[str, ...]:
     return tuple(found.note for found in origin.family.decode(origin.variant, values))
 
 
-def _slider(name: str, direction: Array, weights: Array, offset: float, low: float, high: float) -> Axis:
+def _slider(
+    name: str, direction: Array, weights: Array, offset: float, low: float, high: float
+) -> SliderAxis:
     more = BEYOND * (high - low)
-    return Axis(name.replace("_", " "), direction, weights, offset, low - more, high + more)
+    return SliderAxis(name.replace("_", " "), direction, weights, offset, low - more, high + more)
 
 
 def honours(model: SamplerModel, condition: Condition) -> bool:

@@ -26,7 +26,7 @@ from sim.records import Array, Episode
 from sim.starts import Starts
 from sim.storage.runs import numbered
 from sim.vector import Info, finished
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Options, Readout
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SceneShow:
         self._samples = _sample_panel(scene, device=device, attended=attended)
         self.live_agent = LiveAgent(scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run)
         self.agent, self.training = self.live_agent.name, self.live_agent.training
-        self.offers = self._renderer.offers | self._perceptions.offers | self.live_agent.offers
+        self.abilities = self._renderer.abilities | self._perceptions.abilities | self.live_agent.abilities
         self._moment: Moment | None = None
         self._obs: Array = np.zeros(0)
         self._info: Info = {}
@@ -88,7 +88,7 @@ class SceneShow:
         first = self.worlds.envs[0]
         self.title = scene.title
         self.num_worlds = self.worlds.num_envs
-        self.action_names = () if Offer.POINT in self._renderer.offers else action_names(first)
+        self.action_names = () if Ability.POINT in self._renderer.abilities else action_names(first)
         labels = first.get_wrapper_attr("action_labels") if first.has_wrapper_attr("action_labels") else ()
         self.action_labels: tuple[str, ...] = tuple(labels)
         self.action_limit = float(np.max(getattr(first.action_space, "high", 1.0)))
@@ -194,7 +194,7 @@ class SceneShow:
             exploration=agent.exploration(self._info),
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
-            hung=None if self._samples is None else self._samples.step(),
+            samples=None if self._samples is None else self._samples.step(),
             **self._said(),
         )
 

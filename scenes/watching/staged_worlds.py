@@ -13,7 +13,7 @@ from scenes.schema import SceneError
 from sim.protocols import WorldConfig
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
-from sim.viewer.contract.gesture import Answer, Gesture, InteractiveRenderer, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture, InteractiveRenderer
 from sim.viewer.contract.moment import Readout
 
 CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to be scrubbed through
@@ -25,7 +25,7 @@ OWN_SURFACES = {"screen", "window", "window_surface"}
 class PlainRenderer:
     """Renderer of a world that has none of its own: draws ``render()`` and takes no gesture."""
 
-    offers: frozenset[Offer] = frozenset()
+    abilities: frozenset[Ability] = frozenset()
     turns = False
     asks: tuple[str, ...] = ()
     caption = ""
@@ -70,7 +70,9 @@ class StagedWorlds(EnvWorlds):
             worlds.close()
             raise SceneError(f"{config.name} has no picture to show: it does not render to rgb_array")
         worlds.renderers = tuple(
-            world.get_wrapper_attr("easel")() if world.has_wrapper_attr("easel") else PlainRenderer(world)
+            world.get_wrapper_attr("interactive_renderer")()
+            if world.has_wrapper_attr("interactive_renderer")
+            else PlainRenderer(world)
             for world in worlds.envs
         )
         return worlds

@@ -1,4 +1,4 @@
-"""Names of the Atari worlds installed here; ale-py is looked at and not imported, which takes too long."""
+"""Names of the Atari worlds installed here, found without importing ale-py, which takes too long."""
 
 from __future__ import annotations
 

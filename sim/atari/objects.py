@@ -29,7 +29,7 @@ Ram = Sequence[int]
 Box = tuple[int, int, int, int]
 
 
-class Found(NamedTuple):
+class DetectedObject(NamedTuple):
     """A detected object: class label, bounding box and, where its class has several, its own colours.
 
     Attributes:
@@ -43,31 +43,31 @@ class Found(NamedTuple):
     colours: frozenset[int] | None = None
 
 
-def sized(
+def object_at(
     label: str, x: int, y: int, width: int, height: int, colours: frozenset[int] | None = None
-) -> Found:
+) -> DetectedObject:
     """Make an object from its upper left corner and its size.
 
-    >>> sized("ball", 10, 20, 2, 4).box
+    >>> object_at("ball", 10, 20, 2, 4).box
     (10, 20, 12, 24)
     """
-    return Found(label, (x, y, x + width, y + height), colours)
+    return DetectedObject(label, (x, y, x + width, y + height), colours)
 
 
-def drawn_in(*colours: int) -> frozenset[int]:
+def class_colours(*colours: int) -> frozenset[int]:
     """The palette indices that a class is drawn in."""
     return frozenset(colours)
 
 
-def anything_but(*colours: int) -> frozenset[int]:
+def all_colours_but(*colours: int) -> frozenset[int]:
     """All palette indices but `colours`, for a class of many colours on a known background."""
     return frozenset(range(256)) - frozenset(colours)
 
 
-def decimal(*digits: int) -> int:
+def decode_bcd(*digits: int) -> int:
     """Decode binary-coded decimal: bytes of two digits each, the highest first, as games store scores.
 
-    >>> decimal(0x01, 0x23)
+    >>> decode_bcd(0x01, 0x23)
     123
     """
     number = 0
@@ -76,10 +76,10 @@ def decimal(*digits: int) -> int:
     return number
 
 
-def signed(byte: int) -> int:
+def decode_signed(byte: int) -> int:
     """Decode a two's-complement byte, −128 to 127, as games store velocities.
 
-    >>> signed(255)
+    >>> decode_signed(255)
     -1
     """
     return byte - 256 if byte > 127 else byte
@@ -100,7 +100,7 @@ class GameTable:
     """
 
     classes: Mapping[str, frozenset[int]]
-    find: Callable[[Ram], Iterable[Found]]
+    find: Callable[[Ram], Iterable[DetectedObject]]
     facts: Callable[[Ram], dict[str, int]]
     area: Box
     reach: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -121,7 +121,7 @@ def clipped(box: Box, area: Box) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def fitted(table: GameTable, found: Found, screen: Array) -> Found | None:
+def fitted(table: GameTable, found: DetectedObject, screen: Array) -> DetectedObject | None:
     """Fit an object's box to the pixels of its colours near its place in memory; None if there are none.
 
     Args:
@@ -142,7 +142,7 @@ def fitted(table: GameTable, found: Found, screen: Array) -> Found | None:
     left, top = window[0] + int(columns.min()), window[1] + int(rows[0])
     top = max(table.area[1], top - table.crown.get(found.label, 0))
     right, bottom = window[0] + int(columns.max()) + 1, window[1] + int(rows[-1]) + 1
-    return Found(found.label, (left, top, right, bottom), found.colours)
+    return DetectedObject(found.label, (left, top, right, bottom), found.colours)
 
 
 @cache

@@ -12,7 +12,7 @@ from importlib import import_module
 
 import numpy as np
 
-from sim.atari.objects import Found, GameTable, Ram, clipped, fitted
+from sim.atari.objects import DetectedObject, GameTable, Ram, clipped, fitted
 from sim.errors import RequestError
 from sim.records import Array, Percept
 
@@ -62,7 +62,7 @@ def classes(game: str) -> tuple[str, ...]:
     return tuple(table(game).classes)
 
 
-def objects(game: str, ram: Array, screen: Array | None = None) -> list[Found]:
+def objects(game: str, ram: Array, screen: Array | None = None) -> list[DetectedObject]:
     """The objects in one picture, in a fixed order.
 
     Args:

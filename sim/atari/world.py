@@ -86,7 +86,7 @@ class Atari:
         """Such as ``atari/pong``."""
         return f"atari/{self.game}"
 
-    def onlooked(self) -> Atari:
+    def with_truth(self) -> Atari:
         """The same game with ground truth and RAM observations, for callers that use its pictures instead."""
         return replace(self, truth=True, observation="ram")
 

@@ -11,7 +11,7 @@ from gymnasium.spaces import Discrete
 from sim.chess.encoding import ACTIONS, symmetries
 from sim.chess.endgames import STARTS
 from sim.chess.match import open_games, step_games
-from sim.chess.opponents import action_masks, seat
+from sim.chess.opponents import action_masks, make_opponent
 from sim.chess.rules import ChessGame, observations
 from sim.protocols import Policy
 from sim.records import Array, Percept, State
@@ -35,7 +35,7 @@ class ChessWorlds(Worlds):
     ) -> None:
         self.config = config
         super().__init__(num_envs, config.observation_space(), Discrete(ACTIONS), seed)
-        self._opponent = seat(opponent or config.opponent)
+        self._opponent = make_opponent(opponent or config.opponent)
         self._matches = [config.new_match(starts) for _ in range(num_envs)]
 
     @property

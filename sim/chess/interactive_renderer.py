@@ -17,7 +17,7 @@ from sim.chess.draw import SMALLEST, draw_board, draw_piece, square_at, square_c
 from sim.chess.rules import WORTH, ChessGame
 from sim.chess.truth import Place, truth_of
 from sim.records import Array, Percept
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Move = tuple[chess.Square, chess.Square]
 class ChessRenderer:
     """Interactive renderer of one `ChessWorld`: draws its board and turns gestures into legal moves."""
 
-    offers = frozenset({Offer.POINT, Offer.FLIP, Offer.SAVE})
+    abilities = frozenset({Ability.POINT, Ability.FLIP, Ability.SAVE})
     turns = True
 
     def __init__(self, world: ChessWorld) -> None:

@@ -21,7 +21,7 @@ from sim.records import Array, Percept
 Batch: TypeAlias = tuple[Array, list[Percept]]
 
 
-def album(
+def render_games(
     seeds: Iterable[int],
     looks: Sequence[BoardStyle] = tuple(styles()),
     *,
@@ -29,7 +29,7 @@ def album(
     a_game: int = 16,
     variation: Variation = VARIED,
 ) -> Iterator[Batch]:
-    """Generate pictures and ground truth of one game for each of `seeds`.
+    """Render augmented pictures with ground truth of one game for each of `seeds`.
 
     Args:
         seeds: of the games; each also draws its styles, viewpoints and lights.
@@ -44,7 +44,7 @@ def album(
     Raises:
         ValueError: for a size below 64, or no looks.
 
-    >>> [(rgb.shape, len(percepts)) for rgb, percepts in album([7, 8], a_game=3)]
+    >>> [(rgb.shape, len(percepts)) for rgb, percepts in render_games([7, 8], a_game=3)]
     [((3, 128, 128, 3), 3), ((3, 128, 128, 3), 3)]
     """
     if not looks:

@@ -149,12 +149,12 @@ def step_games(matches: Sequence[Match], actions: Sequence[int], opponent: Oppon
     for match, action in zip(matches, actions, strict=True):
         match.captured = 0
         match.advance(action)
-    answer(matches, opponent)
+    reply(matches, opponent)
     for match in matches:
         match.cut_if_long()
 
 
-def answer(matches: Iterable[Match], opponent: Opponent) -> None:
+def reply(matches: Iterable[Match], opponent: Opponent) -> None:
     """Let `opponent` move where it is its turn; resigning, raising or an illegal move truncates the game.
 
     Any exception counts: an error of a foreign player must end its game, never the run.
@@ -185,7 +185,7 @@ def open_games(matches: Sequence[Match], seeds: Sequence[int], opponent: Opponen
     """
     for match, seed in zip(matches, seeds, strict=True):
         match.start(seed)
-    answer(matches, opponent)
+    reply(matches, opponent)
     for match, seed in zip(matches, seeds, strict=True):
         if match.over:
             why = match.facts()["reason"]

@@ -75,7 +75,7 @@ SOLVED = ("kqk", "krk")
 
 
 class PlayerOpponent:
-    """An `Opponent` that is a built-in player, asked in one game after the other."""
+    """An `Opponent` that is a built-in player, called for one game after the other."""
 
     def __init__(self, player: Player) -> None:
         self._player = player
@@ -127,7 +127,7 @@ def action_masks(games: Sequence[ChessGame]) -> Array:
     return masks
 
 
-def seat(opponent: str | Policy) -> Opponent:
+def make_opponent(opponent: str | Policy) -> Opponent:
     """Make the opponent of a name in `OPPONENTS` or `SOLVERS`, or of a policy."""
     if isinstance(opponent, str):
         return PlayerOpponent((OPPONENTS | SOLVERS)[opponent])

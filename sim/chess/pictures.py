@@ -114,8 +114,8 @@ def picture(
     Raises:
         ValueError: for a size below 64.
 
-    >>> from sim.chess.themes import dressed
-    >>> rgb, percept = picture(chess.Board(), dressed("walnut", "diagram"), np.random.default_rng(0))
+    >>> from sim.chess.themes import board_style
+    >>> rgb, percept = picture(chess.Board(), board_style("walnut", "diagram"), np.random.default_rng(0))
     >>> rgb.shape, percept.labels[0], percept.fen
     ((128, 128, 3), 'white rook', 'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR')
     """

@@ -1,6 +1,6 @@
 """Colour themes of boards and pieces, by name; some are held out of training to measure generalisation.
 
-A theme is a `sim.chess.draw.BoardStyle`. Any theme goes with any piece set: `dressed`.
+A theme is a `sim.chess.draw.BoardStyle`. Any theme goes with any piece set: `board_style`.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ HELD_OUT = ("plum", "ember", "meadow")
 TRAINING = tuple(name for name in THEMES if name not in HELD_OUT)
 
 
-def dressed(theme: str, pieces: str) -> BoardStyle:
+def board_style(theme: str, pieces: str) -> BoardStyle:
     """The `BoardStyle` of a theme's colours with a piece set.
 
     Args:
@@ -128,7 +128,7 @@ def dressed(theme: str, pieces: str) -> BoardStyle:
     Raises:
         RequestError: for an unknown name.
 
-    >>> dressed("night", "tokens").pieces
+    >>> board_style("night", "tokens").pieces
     'tokens'
     """
     for name, known, what in ((theme, THEMES, "board theme"), (pieces, PIECE_SETS, "piece set")):
@@ -139,4 +139,4 @@ def dressed(theme: str, pieces: str) -> BoardStyle:
 
 def styles(themes: Sequence[str] = TRAINING, sets: Sequence[str] = tuple(PIECE_SETS)) -> list[BoardStyle]:
     """Every theme on every piece set, in order of the two."""
-    return [dressed(theme, pieces) for theme in themes for pieces in sets]
+    return [board_style(theme, pieces) for theme in themes for pieces in sets]

@@ -46,7 +46,7 @@ from sim.chess.batch import ChessWorlds
 from sim.chess.endgames import STANDARD, STARTS
 from sim.chess.interactive_renderer import ChessRenderer
 from sim.chess.match import Match, open_games, step_games
-from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, seat
+from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_opponent
 from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
 from sim.chess.starts import can_end, placed, placed_by_distance
 from sim.fields import checked_value, nearest
@@ -248,7 +248,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 1}  # a step is two plies
         self.observation_space = config.observation_space()
         self.action_space = Discrete(encoding.ACTIONS)
-        self._opponent = seat(opponent or config.opponent)
+        self._opponent = make_opponent(opponent or config.opponent)
         self._opponent_name = "opponent" if opponent else config.opponent
         self._match = config.new_match(starts)
         self._seed: int | None = seed
@@ -337,7 +337,7 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
             return "*"
         return {0: "1/2-1/2", 1: "1-0", -1: "0-1"}[int(match.result) * (1 if self.colour else -1)]
 
-    def easel(self) -> ChessRenderer:
+    def interactive_renderer(self) -> ChessRenderer:
         """The interactive board for the window."""
         return ChessRenderer(self)
 

@@ -4,7 +4,7 @@
 them: what made them, for which world and spaces, from which budget, and with which score. Loading
 refuses what does not fit and says how it differs. No pickle is read or written.
 
-The card names the weight files: a checkpoint may be laid out as another library wants it (`Layout`).
+The card names the weight files: a checkpoint may have the layout of another library (see `CheckpointLayout`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from safetensors.numpy import save as save_arrays
 
 from sim.errors import RequestError
 from sim.records import Array
-from sim.storage.files import fresh_folder, oddity, regular
+from sim.storage.files import check_regular, fresh_folder, special_file_kind
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -39,7 +39,7 @@ Card = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class CheckpointLayout:
     """File layout of a checkpoint: which weight file holds which arrays, and other files beside the card.
 
     Attributes:
@@ -52,7 +52,7 @@ class Layout:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-PLAIN = Layout({"": WEIGHTS})
+PLAIN = CheckpointLayout({"": WEIGHTS})
 
 
 class CheckpointError(RequestError, ValueError):
@@ -136,7 +136,12 @@ def make_card(
 
 
 def save_checkpoint(
-    folder: Path, card: Card, weights: Mapping[str, Array], *, half: bool = False, layout: Layout = PLAIN
+    folder: Path,
+    card: Card,
+    weights: Mapping[str, Array],
+    *,
+    half: bool = False,
+    layout: CheckpointLayout = PLAIN,
 ) -> None:
     """Write a checkpoint; an older one at `folder` is replaced only when this one is complete.
 
@@ -173,7 +178,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: naming what is missing, cut short, changed, too new or not a finite number.
     """
-    folder = meant(folder)
+    folder = resolve_checkpoint(folder)
     card = load_card(folder)
     weights: dict[str, Array] = {}
     for part in _parts(card):
@@ -199,7 +204,7 @@ def _check_finite(folder: Path, weights: Mapping[str, Array]) -> None:
         )
 
 
-def meant(folder: Path) -> Path:
+def resolve_checkpoint(folder: Path) -> Path:
     """The checkpoint of a folder: of a run folder its newest checkpoint, of any other the folder itself."""
     saved = [path for path in (folder / "checkpoints").glob("*") if path.name.isdecimal()]
     return max(saved, key=lambda path: int(path.name), default=folder)
@@ -215,7 +220,7 @@ def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
     """The arrays of one weight file; raises CheckpointError as `load_checkpoint`."""
     file = part["file"]
     try:
-        content = regular(folder / file).read_bytes()
+        content = check_regular(folder / file).read_bytes()
     except OSError as error:
         raise CheckpointError(f"{folder}: its weights cannot be read: {error.strerror}") from error
     if hashlib.sha256(content).hexdigest() != part["sha256"]:
@@ -236,13 +241,13 @@ def load_card(folder: Path) -> Card:
     Raises:
         CheckpointError: if there is none, or it is damaged or of a newer format.
     """
-    path = meant(folder) / CARD
+    path = resolve_checkpoint(folder) / CARD
     if not folder.exists():
         raise CheckpointError(f"{folder} does not exist: there is no {CARD} in it")
     if not folder.is_dir():
-        stands = oddity(folder) or "a file"
+        stands = special_file_kind(folder) or "a file"
         raise CheckpointError(f"{folder} is not a checkpoint: it is {stands}, not a folder")
-    if odd := oddity(path):
+    if odd := special_file_kind(path):
         raise CheckpointError(f"{folder} is not a checkpoint: its {CARD} is {odd}, not a file")
     if not path.is_file():
         raise CheckpointError(

@@ -106,10 +106,10 @@ class GrowingColumn:
             dataset.id.write_direct_chunk((i * self._rows, *(0 for _ in self._shape)), chunk)
 
 
-def holdable(info: Mapping[str, Any]) -> dict[str, Array]:
+def storable_infos(info: Mapping[str, Any]) -> dict[str, Array]:
     """The infos of one world that a data set can hold, as arrays.
 
-    >>> sorted(holdable({"lives": 3, "fen": "8/8", "episode": {"r": 1.0}}))
+    >>> sorted(storable_infos({"lives": 3, "fen": "8/8", "episode": {"r": 1.0}}))
     ['fen', 'lives']
     """
     plain = (bool, int, float, str, np.generic, np.ndarray)
@@ -121,7 +121,7 @@ def holdable(info: Mapping[str, Any]) -> dict[str, Array]:
     }
 
 
-class Take:
+class EpisodeInProgress:
     """Buffer of one episode of one world while it is played.
 
     Args:
@@ -209,7 +209,7 @@ class EpisodeWriter:
         """How many there are."""
         return len(self.returns)
 
-    def add(self, take: Take) -> None:
+    def add(self, take: EpisodeInProgress) -> None:
         """Write one whole episode.
 
         Raises:
@@ -319,7 +319,7 @@ class _EmptyError(Exception):
 
 
 def check_free(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place where a data set would take something away.
+    """Check that a new data set at this path would overwrite nothing.
 
     Raises:
         RecordingError: if something stands there, but for an empty folder and, with `overwrite`, a data set
@@ -357,7 +357,7 @@ def dataset_id(name: str) -> str:
     return f"{re.sub(r'[^-_a-zA-Z0-9]+', '-', name).strip('-') or 'episodes'}-v0"
 
 
-class Pictured(gymnasium.Wrapper[Any, Any, Any, Any]):
+class AddRenderInfo(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Gymnasium wrapper that puts the rendered picture into ``info["rgb"]``, at the end of an episode too.
 
     Strings become numpy's, so that `sim.vector.EnvWorlds` gathers them.
@@ -413,9 +413,13 @@ def record(
     shares = [np.inf if episodes is None else (episodes + count - 1 - i) // count for i in range(count)]
     policy.seed(seed)
     obs, info = worlds.reset(seed=seed)
-    keys = sorted(holdable({key: value[0] for key, value in info.items() if _has_rows(key, value, count)}))
-    takes: dict[int, Take] = {
-        i: Take(episode_seed(seed, i, 0), obs[i], _row(info, i, keys)) for i in range(count) if shares[i]
+    keys = sorted(
+        storable_infos({key: value[0] for key, value in info.items() if _has_rows(key, value, count)})
+    )
+    takes: dict[int, EpisodeInProgress] = {
+        i: EpisodeInProgress(episode_seed(seed, i, 0), obs[i], _row(info, i, keys))
+        for i in range(count)
+        if shares[i]
     }
     done, played, memory = [0] * count, 0, None
     while takes:
@@ -433,7 +437,7 @@ def record(
                 done[i] += 1
                 del takes[i]
                 if done[i] < shares[i] and (steps is None or played < steps):
-                    takes[i] = Take(episode_seed(seed, i, done[i]), obs[i], _row(info, i, keys))
+                    takes[i] = EpisodeInProgress(episode_seed(seed, i, done[i]), obs[i], _row(info, i, keys))
         yield played
 
 

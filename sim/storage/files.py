@@ -146,7 +146,7 @@ def flush_to_disk(path: Path) -> None:
 
 
 #: What may stand where a file is meant; opening a named pipe waits for ever, and a device may never end.
-_ODDITIES = {
+_SPECIAL_KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -155,25 +155,25 @@ _ODDITIES = {
 }
 
 
-def oddity(path: Path) -> str:
+def special_file_kind(path: Path) -> str:
     """Kind of a path that is no regular file, such as "a folder"; empty for files and if nothing exists.
 
-    >>> oddity(Path("/")), oddity(Path("/dev/zero")), oddity(Path("no such file"))
-    ('a folder', 'a device', '')
+    >>> [special_file_kind(Path(name)) for name in ("/", "/dev/zero", "no such file")]
+    ['a folder', 'a device', '']
     """
     try:
-        return _ODDITIES.get(stat.S_IFMT(path.stat().st_mode), "")
+        return _SPECIAL_KINDS.get(stat.S_IFMT(path.stat().st_mode), "")
     except (OSError, ValueError):
         return ""
 
 
-def regular(path: Path) -> Path:
+def check_regular(path: Path) -> Path:
     """Check that `path` is a regular file or absent: opening a named pipe could block for ever.
 
     Raises:
         OSError: if it is no regular file.
     """
-    if odd := oddity(path):
+    if odd := special_file_kind(path):
         raise OSError(errno.EINVAL, f"{path.name} is {odd}, not a file", str(path))
     return path
 
@@ -185,7 +185,7 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def sweep(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Delete what a killed process left half-written in `folder`; restore what it had moved aside."""
     for path in folder.glob(".*.old-*"):
         target = folder / path.name[1:].rpartition(".old-")[0]

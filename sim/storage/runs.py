@@ -33,7 +33,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from sim.errors import RequestError
 from sim.records import State
-from sim.storage.files import SaveError, fresh_folder, reason, sweep
+from sim.storage.files import SaveError, fresh_folder, reason, remove_leftovers
 from sim.storage.states import StateError, prune_segments, read_state, write_state
 
 STATES_KEPT = 2
@@ -69,7 +69,7 @@ class Run:
         try:
             self._lock.acquire(timeout=0)
             for part in (self.checkpoints, self.states):
-                sweep(part)
+                remove_leftovers(part)
             prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
             self._metrics = self._metrics_path.open("ab")
             self._length = self._metrics.tell()

@@ -22,7 +22,7 @@ from safetensors.numpy import save as save_arrays
 
 from sim.errors import RequestError
 from sim.records import Array, Segment, State
-from sim.storage.files import flush_to_disk, regular
+from sim.storage.files import check_regular, flush_to_disk
 
 ARRAY = "array of arrays.safetensors"  # the one key of what stands for an array in state.json
 SEGMENT = "segment"  # the one key of what stands for a segment
@@ -52,8 +52,8 @@ def read_state(folder: Path, segments: Path) -> State:
         StateError: if it is damaged.
     """
     try:
-        arrays = load_file(regular(folder / "arrays.safetensors"))
-        tree = json.loads(regular(folder / "state.json").read_text())
+        arrays = load_file(check_regular(folder / "arrays.safetensors"))
+        tree = json.loads(check_regular(folder / "state.json").read_text())
         if not isinstance(tree, dict):
             raise ValueError("state.json holds no table")
         state: State = _put_together(tree, arrays, segments)
@@ -67,7 +67,7 @@ def prune_segments(segments: Path, states: list[Path]) -> None:
     held: set[str] = set()
     for folder in states:
         try:
-            held |= _named(json.loads(regular(folder / "state.json").read_text()))
+            held |= _named(json.loads(check_regular(folder / "state.json").read_text()))
         except (OSError, ValueError):
             continue
     for path in segments.glob("*"):
@@ -112,7 +112,7 @@ def _put_together(node: Any, arrays: Mapping[str, Array], segments: Path) -> Any
         if set(node) == {ARRAY}:
             return arrays[node[ARRAY]]
         if set(node) == {SEGMENT}:
-            content = load_file(regular(segments / f"{node[SEGMENT]}{SUFFIX}"))
+            content = load_file(check_regular(segments / f"{node[SEGMENT]}{SUFFIX}"))
             return Segment(node[SEGMENT], lambda: content)
         return {key: _put_together(value, arrays, segments) for key, value in node.items()}
     if isinstance(node, list):

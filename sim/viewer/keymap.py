@@ -83,7 +83,7 @@ BINDINGS = (
     Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
-    Binding("Next condition; previous with Shift", "B", "click it", "wishes"),
+    Binding("Next condition; previous with Shift", "B", "click it", "conditions"),
     Binding("Interpolate between two samples", "Enter at each", "drag", "latents"),
     Binding("Choose a latent slider; move it", "I  K;  J  L", "drag it", "latents"),
     Binding("Latent-space walk, stop", "W", "", "latents"),
@@ -206,7 +206,7 @@ _NAMES = {
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "wishes", "point"})
+_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point"})
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})

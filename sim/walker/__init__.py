@@ -7,8 +7,8 @@ pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched),
 `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
 `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
-`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `footage` (pictures with
-ground truth, to train on); and `easel`, the camera in the window.
+`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
+(pictures with ground truth, to train on); and `interactive_renderer`, the camera in the window.
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
 `palette.LIMBS`, its parts, keypoints and bones in `anatomy`; `tests/sim/test_walker.py` compares it with

@@ -4,8 +4,8 @@ The software drawing and MuJoCo's own pictures share this camera, so a projected
 same place in both. It never rolls: the horizon stays level.
 
 Three things have a size: the `Viewpoint` (degrees, m) says where a camera stands, the `Camera` adds the
-picture's pixels and follows the walker, and its `View` is the pinhole at one instant. All three agree on
-pixels: x runs to the right and y down, and pixel (0, 0) covers what lies between 0 and 1 in both.
+picture's pixels and follows the walker, and its `PinholeCamera` is the pinhole at one instant. All three
+agree on pixels: x runs to the right and y down, and pixel (0, 0) covers what lies between 0 and 1 in both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FACING = {
 
 
 @dataclass(frozen=True)
-class View:
+class PinholeCamera:
     """A pinhole camera at one instant.
 
     Attributes:
@@ -186,7 +186,7 @@ class Camera:
         """(3,) m, what is looked at while the torso is at `torso` (3,)."""
         return np.array([torso[0], torso[1], self.look_height])
 
-    def view(self, torso: Array) -> View:
+    def view(self, torso: Array) -> PinholeCamera:
         """The pinhole camera while the torso is at `torso` (3,)."""
         azimuth = math.radians(self.azimuth)
         elevation = math.radians(min(max(self.elevation, -89.0), 89.0))
@@ -195,4 +195,4 @@ class Camera:
         right = np.array([around[1], -around[0], 0.0])
         focal = self.height / 2 / math.tan(math.radians(FIELD_OF_VIEW) / 2)
         origin = self.target(torso) - self.distance * forward
-        return View(origin, right, np.cross(right, forward), forward, focal, self.width, self.height)
+        return PinholeCamera(origin, right, np.cross(right, forward), forward, focal, self.width, self.height)

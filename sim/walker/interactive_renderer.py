@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.records import Array
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.walker.camera import Camera
 
@@ -23,8 +23,8 @@ SMALLEST, LARGEST = 16, 4096  # pixels of a side
 
 
 @dataclass
-class Tripod(Camera):
-    """A camera that can also stand still: it then looks at the fixed point `anchor` (3,) m."""
+class AnchoredCamera(Camera):
+    """Camera that follows the walker, or stands still and looks at the fixed point `anchor` (3,) m."""
 
     anchor: Array | None = None
 
@@ -36,7 +36,7 @@ class Tripod(Camera):
 class WalkerRenderer:
     """Interactive renderer of one `WalkerWorld`: its camera and read-outs."""
 
-    offers = frozenset({Offer.ORBIT, Offer.FOLLOW})
+    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW})
     turns = False
     asks: tuple[str, ...] = ()
     caption = ""
@@ -44,7 +44,9 @@ class WalkerRenderer:
     def __init__(self, world: WalkerWorld) -> None:
         self._world = world
         at = world.camera
-        self._camera = Tripod(at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height)
+        self._camera = AnchoredCamera(
+            at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
+        )
         world.camera = self._camera
 
     def note(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.walker.camera import Viewpoint, Viewpoints
-from sim.walker.palette import STANDARD, varied
+from sim.walker.palette import STANDARD, random_appearance
 from sim.walker.truth import KINDS, Kind
 from sim.walker.world import Walker, WalkerWorlds
 
@@ -24,8 +24,8 @@ Batch: TypeAlias = tuple[Array, list[Percept]]
 
 
 @dataclass(frozen=True)
-class Filming:
-    """Options of filming an episode: size, frames, viewpoints, colours and kinds of ground truth.
+class RenderOptions:
+    """Options of rendering an episode: size, frames, viewpoints, colours and kinds of ground truth.
 
     Attributes:
         size: pixels of a side, S.
@@ -54,15 +54,15 @@ class Filming:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
-def footage(
-    body: str, seeds: Iterable[int], filming: Filming | None = None, policy: Policy | None = None
+def render_episodes(
+    body: str, seeds: Iterable[int], filming: RenderOptions | None = None, policy: Policy | None = None
 ) -> Iterator[Batch]:
-    """Film one episode of `body` for each of `seeds`.
+    """Render one episode of `body` with ground truth for each of `seeds`.
 
     Args:
         body: a key of `sim.walker.reward.BODIES`.
         seeds: of the episodes; each also draws its viewpoints, looks and actions.
-        filming: how; None: as `Filming()` says.
+        filming: how; None: as `RenderOptions()` says.
         policy: who acts, seeded anew for each episode; None: uniformly random actions.
 
     Yields:
@@ -71,11 +71,11 @@ def footage(
     Raises:
         NoOpenGLError: if masks or depth are wanted and there is no OpenGL.
 
-    >>> filming = Filming(size=32, frames=3, kinds=("keypoints",))
-    >>> [(rgb.shape, len(percepts)) for rgb, percepts in footage("hopper", [7, 8], filming)]
+    >>> filming = RenderOptions(size=32, frames=3, kinds=("keypoints",))
+    >>> [(rgb.shape, len(percepts)) for rgb, percepts in render_episodes("hopper", [7, 8], filming)]
     [((3, 32, 32, 3), 3), ((3, 32, 32, 3), 3)]
     """
-    filming = filming or Filming()
+    filming = filming or RenderOptions()
     worlds = Walker(body).make_batch(1, seed=0, num_threads=1)
     try:
         for seed in seeds:
@@ -84,7 +84,7 @@ def footage(
         worlds.close()
 
 
-def _film(worlds: WalkerWorlds, body: str, seed: int, filming: Filming, policy: Policy | None) -> Batch:
+def _film(worlds: WalkerWorlds, body: str, seed: int, filming: RenderOptions, policy: Policy | None) -> Batch:
     acting, standing, looking = np.random.default_rng(seed).spawn(3)
     if policy is not None:
         policy.seed(seed)
@@ -96,7 +96,7 @@ def _film(worlds: WalkerWorlds, body: str, seed: int, filming: Filming, policy: 
             usual = Viewpoint.facing(body)
             viewpoint = filming.viewpoints.draw(body, standing) if filming.viewpoints else usual
             worlds.cameras[0] = viewpoint.camera(filming.size, filming.size)
-            worlds.looks[0] = varied(looking) if filming.vary_look else STANDARD
+            worlds.looks[0] = random_appearance(looking) if filming.vary_look else STANDARD
             pictures.append(worlds.pictures([0])[0])
             percepts += worlds.truth([0], filming.kinds)
         if policy is None:

@@ -20,7 +20,7 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
 from sim.walker.engine import OFF, mujoco, wanted
-from sim.walker.palette import STANDARD, Look, dress
+from sim.walker.palette import STANDARD, Appearance, apply_appearance
 
 MOST_GEOMS = 200
 SKY = -1  # where no geom is
@@ -55,7 +55,7 @@ class OpenGLDrawing:
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
         self._textures = model.tex_data.copy()
-        self._look: Look | None = None
+        self._look: Appearance | None = None
         self._size = (0, 0)
         self._context: Context | None = None
         self._renderer: Any = None
@@ -69,10 +69,10 @@ class OpenGLDrawing:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = 1
         self._options = mujoco.MjvOption()
         self._eye = mujoco.MjvCamera()
-        dress(model, self._textures, STANDARD)
+        apply_appearance(model, self._textures, STANDARD)
         self._open(model.vis.global_.offwidth, model.vis.global_.offheight)
 
-    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
         """(camera.height, camera.width, 3) uint8."""
         self._wear(look)
         picture = np.empty((camera.height, camera.width, 3), np.uint8)
@@ -100,7 +100,7 @@ class OpenGLDrawing:
         return geoms, depth
 
     def _render(
-        self, data: mujoco.MjData, camera: Camera, look: Look, colors: Array, depth: Array | None
+        self, data: mujoco.MjData, camera: Camera, look: Appearance, colors: Array, depth: Array | None
     ) -> None:
         """Fill `colors` (H, W, 3) uint8 and `depth` (H, W) float32 from OpenGL, the lowest row first."""
         if camera.width > self._size[0] or camera.height > self._size[1]:
@@ -135,10 +135,10 @@ class OpenGLDrawing:
         near, far = scale.znear * self._model.stat.extent, scale.zfar * self._model.stat.extent
         return np.asarray((near * far / (near + buffer.astype(np.float64) * (far - near))), np.float32)
 
-    def _wear(self, look: Look) -> None:
+    def _wear(self, look: Appearance) -> None:
         if look == self._look:
             return
-        dress(self._model, self._textures, look)
+        apply_appearance(self._model, self._textures, look)
         assert self._context is not None
         with self._context.as_current():
             for texture in range(self._model.ntex):

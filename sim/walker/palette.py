@@ -1,7 +1,7 @@
 """Colours and lights of walker pictures, the same in software and in OpenGL.
 
-`STANDARD` is for people: a neutral ground, limbs told apart. `varied` draws others at random, so that a
-model trained on them does not rely on one colour.
+`STANDARD` is for people: a neutral ground, limbs told apart. `random_appearance` draws others at random, so
+that a model trained on them does not rely on one colour.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HAZE = 25.0  # m at which the ground has faded into the horizon by 1 − 1/e
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Colours and lights of a picture. Colours are 0 to 255.
 
     Attributes:
@@ -48,7 +48,7 @@ class Look:
     ambient: float = 1.0
 
 
-STANDARD = Look()
+STANDARD = Appearance()
 
 #: Bodies that start a limb and its side; what hangs on them has its colour. A cheetah's are rear and front.
 LIMBS = {
@@ -67,7 +67,7 @@ LIMBS = {
 }
 
 
-def varied(generator: np.random.Generator) -> Look:
+def random_appearance(generator: np.random.Generator) -> Appearance:
     """Random colours and lights, for domain randomisation; right limbs stay warm and left ones cool.
 
     In bodies that move in a plane nothing else distinguishes left from right.
@@ -77,7 +77,7 @@ def varied(generator: np.random.Generator) -> Look:
     hue, tint = generator.uniform(0, 1), generator.uniform(0, 0.45)
     sky, blue = generator.uniform(0, 1), generator.uniform(0, 0.6)
     around, above = math.radians(generator.uniform(0, 360)), math.radians(generator.uniform(35, 80))
-    return Look(
+    return Appearance(
         torso=_color(generator.uniform(0, 1), generator.uniform(0, 0.35), generator.uniform(0.6, 1)),
         right=_color(generator.uniform(-0.06, 0.16), generator.uniform(0.6, 1), generator.uniform(0.65, 1)),
         left=_color(generator.uniform(0.46, 0.74), generator.uniform(0.45, 1), generator.uniform(0.65, 1)),
@@ -99,7 +99,7 @@ def _color(hue: float, saturation: float, value: float) -> Color:
     return red, green, blue
 
 
-def geom_colors(model: mujoco.MjModel, look: Look = STANDARD) -> Array:
+def geom_colors(model: mujoco.MjModel, look: Appearance = STANDARD) -> Array:
     """Colours of the geoms, (geoms, 3) in [0, 255], by the limb that each belongs to."""
     of_body = [look.torso] * model.nbody
     for body in range(1, model.nbody):
@@ -109,7 +109,7 @@ def geom_colors(model: mujoco.MjModel, look: Look = STANDARD) -> Array:
     return np.asarray(np.array(of_body, np.float32)[model.geom_bodyid])
 
 
-def dress(model: mujoco.MjModel, textures: Array, look: Look) -> None:
+def apply_appearance(model: mujoco.MjModel, textures: Array, look: Appearance) -> None:
     """Set the colours and lights of a model that is only drawn, never stepped.
 
     Args:

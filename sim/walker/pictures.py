@@ -9,10 +9,10 @@ from sim.walker.camera import Camera
 from sim.walker.draw import Drawing
 from sim.walker.engine import NoOpenGLError, mujoco
 from sim.walker.opengl import OpenGLDrawing, refusal
-from sim.walker.palette import STANDARD, Look
+from sim.walker.palette import STANDARD, Appearance
 
 
-class Pictures:
+class WalkerPictures:
     """Renderer of one body's worlds. All calls must come from one thread at a time.
 
     Attributes:
@@ -26,7 +26,7 @@ class Pictures:
         self._opengl = None if self.reason else OpenGLDrawing(copy.copy(model))
         self._software = Drawing(model) if self.reason else None
 
-    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
         """The world as `camera` sees it, (camera.height, camera.width, 3) uint8."""
         artist = self._opengl or self._software
         assert artist is not None

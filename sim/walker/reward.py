@@ -242,7 +242,7 @@ def total(terms: Mapping[str, Array]) -> Array:
     return np.asarray(earned + (terms["reward_ctrl"] + terms.get("reward_contact", 0.0)))
 
 
-def starting(body: Body, qpos: Array, nv: int, generator: np.random.Generator) -> tuple[Array, Array]:
+def initial_state(body: Body, qpos: Array, nv: int, generator: np.random.Generator) -> tuple[Array, Array]:
     """Draw initial positions (nq,) and velocities (nv,) of an episode, in gymnasium's order."""
     positions = qpos + generator.uniform(-body.noise, body.noise, len(qpos))
     if body.normal_velocity:

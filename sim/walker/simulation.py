@@ -1,4 +1,4 @@
-"""Batched MuJoCo simulation of N equal bodies on threads; knows no rewards and no episodes.
+"""Batched MuJoCo simulation of N equal bodies on threads, without rewards and episodes.
 
 `mujoco.batch` gives, at any number of threads, the same bits as one simulation at a time. It does
 not compute the forces that contacts put on bodies; `mj_rnePostConstraint` does, world by world,

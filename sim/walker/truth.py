@@ -1,6 +1,6 @@
 """Ground truth of walker pictures: part segmentation, depth, and keypoints of the joints.
 
-`Onlooker` reads the simulation that it draws, at the same instant and by the same camera. It changes
+`TruthRenderer` reads the simulation that it draws, at the same instant and by the same camera. It changes
 nothing in it: with or without ground truth, trajectories are the same to the last bit.
 """
 
@@ -15,8 +15,8 @@ from sim.records import Array, Percept
 from sim.walker.anatomy import Anatomy
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
-from sim.walker.palette import STANDARD, Look
-from sim.walker.pictures import Pictures
+from sim.walker.palette import STANDARD, Appearance
+from sim.walker.pictures import WalkerPictures
 
 Kind: TypeAlias = Literal["mask", "depth", "keypoints"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -27,7 +27,7 @@ class TruthError(RequestError, ValueError):
     """An unknown kind of ground truth."""
 
 
-class Onlooker:
+class TruthRenderer:
     """Renders the worlds of one body, with the ground truth of the pictures.
 
     Nothing is opened before the first picture, and then by the thread that asks for it.
@@ -42,16 +42,16 @@ class Onlooker:
         self._model = model
 
     @cached_property
-    def pictures(self) -> Pictures:
+    def pictures(self) -> WalkerPictures:
         """The renderer."""
-        return Pictures(self._model)
+        return WalkerPictures(self._model)
 
     @cached_property
     def anatomy(self) -> Anatomy:
         """The body's parts and keypoints by name."""
         return Anatomy(self._body, self._model)
 
-    def draw(self, data: mujoco.MjData, camera: Camera, look: Look = STANDARD) -> Array:
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
         """The world `data` as `camera` sees it, (camera.height, camera.width, 3) uint8."""
         return self.pictures.draw(data, camera, look)
 

@@ -13,7 +13,7 @@ from sim.starts import Starts
 from sim.vector import ActionError, Info
 from sim.walker.engine import mujoco
 from sim.walker.poses import kind_of_fault
-from sim.walker.reward import Body, Motion, healthy, observe, reward_terms, starting, total
+from sim.walker.reward import Body, Motion, healthy, initial_state, observe, reward_terms, total
 from sim.walker.simulation import Simulation
 
 REASONS = np.array(["", "unhealthy", "time limit", "unstable"])
@@ -80,7 +80,7 @@ class Walkers:
     def _start(self, generator: np.random.Generator) -> tuple[Array, Array]:
         """Where an episode begins: as usual, unless something healthy is offered."""
         model = self.simulation.model
-        usual = starting(self.body, model.qpos0, model.nv, generator)
+        usual = initial_state(self.body, model.qpos0, model.nv, generator)
         if self._starts is None:
             return usual
         return self._starts(int(generator.integers(2**31)), self._fault) or usual

@@ -28,9 +28,9 @@ from sim.vector import ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
 from sim.walker.interactive_renderer import WalkerRenderer
-from sim.walker.palette import STANDARD, Look
+from sim.walker.palette import STANDARD, Appearance
 from sim.walker.reward import BODIES
-from sim.walker.truth import KINDS, Kind, Onlooker
+from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
 
 #: Positions (nq,) and velocities (nv,) to begin from.
@@ -117,8 +117,8 @@ class WalkerWorlds(Worlds):
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
-        self.looks: list[Look] = [STANDARD] * num_envs
-        self._onlooker = Onlooker(config.body, self.walkers.simulation.model)
+        self.looks: list[Appearance] = [STANDARD] * num_envs
+        self._onlooker = TruthRenderer(config.body, self.walkers.simulation.model)
 
     def pictures(self, indices: Iterable[int]) -> Array:
         """(K, H, W, 3) uint8: the worlds at K `indices`, as they stand after the last reset or step.
@@ -134,7 +134,7 @@ class WalkerWorlds(Worlds):
         return np.stack(drawn) if drawn else np.empty(shape, np.uint8)
 
     def truth(self, indices: Iterable[int], kinds: Collection[Kind] = KINDS) -> list[Percept]:
-        """Ground truth of the `pictures` of these worlds; see `Onlooker.truth`.
+        """Ground truth of the `pictures` of these worlds; see `TruthRenderer.truth`.
 
         >>> worlds = Walker("hopper").make_batch(2, seed=0)
         >>> _ = worlds.reset()
@@ -203,7 +203,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
         self.camera = Camera.facing(config.body, config.width, config.height)
         self.look = STANDARD
-        self._onlooker = Onlooker(config.body, self._simulation.model)
+        self._onlooker = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
 
     @property
@@ -235,7 +235,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
         return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
 
-    def easel(self) -> WalkerRenderer:
+    def interactive_renderer(self) -> WalkerRenderer:
         """The interactive camera for the window."""
         return WalkerRenderer(self)
 
@@ -268,7 +268,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         return self._onlooker.draw(self._simulation.data(0), self.camera, self.look)
 
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
-        """Ground truth of `render()`'s picture; see `Onlooker.truth`."""
+        """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
         return self._onlooker.truth(self._simulation.data(0), self.camera, kinds)
 
     def close(self) -> None:

@@ -110,10 +110,10 @@ class StickyRandomPolicy:
         return self._held
 
 
-def watched(
+def labelled_play(
     worlds: TruthfulWorlds, count: int, *, seed: int, policy: Policy | None = None, every: int = 7
 ) -> Dataset:
-    """Make labelled images by play: `count` values (N, H, W, 3) uint8 with truths and episodes.
+    """Labelled images from play: `count` values (N, H, W, 3) uint8 with truths and episodes.
 
     Args:
         worlds: all are rendered each `every` steps; discrete actions.
@@ -150,11 +150,11 @@ def watched(
     return Dataset(values=np.stack(rgb), truths=truths, episodes=np.array(episodes, np.int64))
 
 
-def together(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]:
+def same_size_batches(pictures: Iterable[Array], most: int = TOGETHER) -> Iterator[Array]:
     """Batch images (H, W, 3) as (N, H, W, 3): consecutive ones of one size, at most `most` in a batch.
 
     >>> small, large = np.zeros((2, 2, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
-    >>> [stack.shape for stack in together([small, small, small, large], most=2)]
+    >>> [stack.shape for stack in same_size_batches([small, small, small, large], most=2)]
     [(2, 2, 2, 3), (1, 2, 2, 3), (1, 4, 4, 3)]
     """
     for _, alike in groupby(pictures, key=np.shape):

@@ -1,4 +1,4 @@
-"""Data set cache on disk: what takes minutes to play is played once and mapped back in a second.
+"""Data set cache on disk: data sets are made once, then memory-mapped.
 
 A file is named by a digest of all that its content follows from: the request, the source of the modules that
 make it, whatever they import of this project, and the versions of the packages that the worlds and their
@@ -37,7 +37,7 @@ DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 @dataclass(frozen=True)
 class Request:
-    """Which data are wanted.
+    """Request for a data set, from which its cache key is made.
 
     Attributes:
         kind: of data, the name of a folder in the cache.
@@ -58,7 +58,7 @@ class Request:
 
 
 def cache_folder() -> Path:
-    """Where data sets are kept."""
+    """Folder of the data set cache."""
     own = os.environ.get("PLAYFIELD_CACHE")
     return (
         Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "playfield"
@@ -66,7 +66,7 @@ def cache_folder() -> Path:
 
 
 def cached(request: Request, make: Callable[[], Dataset]) -> Dataset:
-    """Data from disk where they are there and whole, else as `make` gives them, which are then kept.
+    """Data set from the cache if it is there and undamaged, else made by `make` and cached.
 
     A folder that is read-only or full only costs the time to make them again.
 
@@ -86,13 +86,13 @@ def cached(request: Request, make: Callable[[], Dataset]) -> Dataset:
 
 
 def is_cached(request: Request) -> bool:
-    """Whether there is a file of these data."""
+    """Whether the data set of a request is in the cache."""
     return request.file.is_file()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A block in which torch computes on one thread, so that what a policy plays depends on no core count.
+    """Context in which torch uses one thread, so that a policy's play depends on no core count.
 
     Sums are split between threads, and rounded otherwise by two than by one; within a hundred steps of a
     world that is another game.

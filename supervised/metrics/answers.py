@@ -237,7 +237,7 @@ def live_label(percept: Percept, truth: Percept, parse: Parser | None = None) ->
 
 
 def live_board(percept: Percept, truth: Percept, parse: Parser | None = None) -> tuple[Readout, ...]:
-    """How many squares are read wrong.
+    """Number of misread squares.
 
     >>> said, true = (Percept("model", fen=f"8/8/8/8/8/8/8/{rank}") for rank in ("k1K5", "k2K4"))
     >>> live_board(said, true)[0].value
@@ -251,7 +251,7 @@ def live_board(percept: Percept, truth: Percept, parse: Parser | None = None) ->
 
 
 def live_caption(percept: Percept, truth: Percept, parse: Parser | None) -> tuple[Readout, ...]:
-    """How many of the true facts are said; nothing without a parser."""
+    """Number of true facts that the caption states; nothing without a parser."""
     if parse is None:
         return ()
     facts, told = parse(truth.caption or ""), facts_of(percept.caption or "", parse) or {}

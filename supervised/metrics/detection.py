@@ -46,7 +46,7 @@ def overlaps(first: Array, second: Array) -> Array:
     return share
 
 
-def found(overlap: Array) -> Array:
+def match_boxes(overlap: Array) -> Array:
     """Greedy matching: which predicted boxes are true positives at each of `THRESHOLDS`.
 
     Args:
@@ -75,7 +75,7 @@ class ClassTally:
 
     Attributes:
         picture: (D,) the image index of each predicted box, the most confident box first.
-        hits: (10, D) bool, true positives by threshold; see `found`.
+        hits: (10, D) bool, true positives by threshold; see `match_boxes`.
         true: (P,) the number of true boxes in each image.
     """
 
@@ -112,7 +112,7 @@ def _interpolated(weight: Array, so_far: Array, true: float) -> float:
 
 
 class BoxTally:
-    """Tally of boxes: those of all images, matched once.
+    """Tally of boxes of all images, matched once with the true ones.
 
     Args:
         predicted: P percepts with boxes and labels; a box without a score has confidence 1.
@@ -180,7 +180,7 @@ def _matched(
     for (boxes, labels, scores), (true_boxes, true_labels, _) in zip(said, real, strict=True):
         mine, true = np.flatnonzero(labels == name), true_boxes[true_labels == name]
         mine = mine[np.argsort(-scores[mine], kind="stable")[:max_dets]]
-        yield scores[mine], found(overlaps(boxes[mine], true)), len(true)
+        yield scores[mine], match_boxes(overlaps(boxes[mine], true)), len(true)
 
 
 def median_boxes(truths: Percepts, parse: Parser | None = None) -> Percept:

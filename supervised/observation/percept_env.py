@@ -24,10 +24,10 @@ from supervised.observation.percept_noise import MISSES, PIXELS, noisy
 from supervised.observation.percept_observation import (
     SlotLayout,
     Tracks,
-    followed,
+    fill_slots,
     no_tracks,
-    observed,
-    placed,
+    observations,
+    update_tracks,
 )
 
 NOISE = 7_919  # added to an episode's seed, so that noise and world do not share random numbers
@@ -164,15 +164,15 @@ class PerceptObservationWorlds(Worlds):
             if seed != UNSEEDED:
                 self._generators[row] = noise_of(seed)
         blank = no_tracks(self._layout, self.num_envs)
-        self._tracks = chosen(mask, blank, self._tracks)
+        self._tracks = select_tracks(mask, blank, self._tracks)
         self._look(mask)
-        return observed(self._layout, self._tracks), info
+        return observations(self._layout, self._tracks), info
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         self.world._waiting = self._waiting
         _, reward, terminated, truncated, info = self.world._step_rows(actions)
         self._look(np.ones(self.num_envs, bool))
-        return observed(self._layout, self._tracks), reward, terminated, truncated, info
+        return observations(self._layout, self._tracks), reward, terminated, truncated, info
 
     def _look(self, mask: Array) -> None:
         """Perceive the worlds where `mask` (N,) is True, and update their tracks."""
@@ -182,8 +182,10 @@ class PerceptObservationWorlds(Worlds):
         rows = np.flatnonzero(mask).tolist()
         percepts = self._witness.look(self.world, rows, self._generators)
         for row, percept in zip(rows, percepts, strict=True):
-            found[row] = placed(self._layout, percept, self._tracks, row)
-        self._tracks = chosen(mask, followed(self._tracks, found, self._layout.smoothing), self._tracks)
+            found[row] = fill_slots(self._layout, percept, self._tracks, row)
+        self._tracks = select_tracks(
+            mask, update_tracks(self._tracks, found, self._layout.smoothing), self._tracks
+        )
 
     def _checked(self, actions: Array) -> Array:
         checked: Array = self.world._checked(actions)
@@ -204,7 +206,7 @@ class PerceptObservationWorlds(Worlds):
         self._tracks = Tracks(**{name: np.array(state[name]) for name in vars(self._tracks)})
         for generator, kept in zip(self._generators, state["noise"], strict=True):
             generator.bit_generator.state = kept
-        return observed(self._layout, self._tracks), info
+        return observations(self._layout, self._tracks), info
 
     def close_extras(self, **kwargs: object) -> None:
         """Close the underlying worlds."""
@@ -274,9 +276,9 @@ class PerceptObservationEnv(gymnasium.Wrapper[Array, Any, Any, Any]):
 
     def _look(self) -> Array:
         (self.percept,) = self.witness.look(self, [0], [self._generator])
-        found = placed(self.layout, self.percept, self._tracks, 0)
-        self._tracks = followed(self._tracks, found[None], self.layout.smoothing)
-        return np.asarray(observed(self.layout, self._tracks)[0])
+        found = fill_slots(self.layout, self.percept, self._tracks, 0)
+        self._tracks = update_tracks(self._tracks, found[None], self.layout.smoothing)
+        return np.asarray(observations(self.layout, self._tracks)[0])
 
 
 def noise_of(seed: int) -> np.random.Generator:
@@ -284,7 +286,7 @@ def noise_of(seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, NOISE])
 
 
-def chosen(mask: Array, here: Tracks, elsewhere: Tracks) -> Tracks:
+def select_tracks(mask: Array, here: Tracks, elsewhere: Tracks) -> Tracks:
     """Select tracks by mask: rows of `here` where `mask` (N,) is True, else those of `elsewhere`."""
     return Tracks(
         place=np.where(mask[:, None, None], here.place, elsewhere.place),

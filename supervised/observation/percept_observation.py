@@ -195,12 +195,12 @@ def no_tracks(layout: SlotLayout, num: int) -> Tracks:
     return Tracks(np.zeros((*shape, 4), np.float32), np.zeros((*shape, 2), np.float32), unseen)
 
 
-def followed(tracks: Tracks, found: Array, smoothing: float = 0.0) -> Tracks:
+def update_tracks(tracks: Tracks, found: Array, smoothing: float = 0.0) -> Tracks:
     """Update tracks with the detections of one image (g-h filter).
 
     Args:
         tracks: before it.
-        found: (N, K, 4) detections, NaN in slots without one; see `placed`.
+        found: (N, K, 4) detections, NaN in slots without one; see `fill_slots`.
         smoothing: see `SlotLayout`.
     """
     seen = ~np.isnan(found[..., 0])
@@ -228,7 +228,7 @@ def gains(smoothing: float, since: Array) -> tuple[Array, Array]:
     return 1 - theta**2, (1 - theta) ** 2
 
 
-def observed(layout: SlotLayout, tracks: Tracks) -> Array:
+def observations(layout: SlotLayout, tracks: Tracks) -> Array:
     """Observations (N, D) float32 of tracks; `SlotLayout.names` names the columns."""
     present = (tracks.unseen == 0)[..., None]
     place = np.clip(tracks.place, 0, 1)
@@ -236,10 +236,10 @@ def observed(layout: SlotLayout, tracks: Tracks) -> Array:
     boxes, n = len(layout.boxes), len(place)
     whole = np.concatenate([present, place, motion], -1)[:, :boxes].reshape(n, -1)
     points = np.concatenate([present, place[..., :2], motion], -1)[:, boxes:].reshape(n, -1)
-    return np.concatenate([whole, points, related(layout, tracks)], 1).astype(np.float32)
+    return np.concatenate([whole, points, pairwise_offsets(layout, tracks)], 1).astype(np.float32)
 
 
-def related(layout: SlotLayout, tracks: Tracks) -> Array:
+def pairwise_offsets(layout: SlotLayout, tracks: Tracks) -> Array:
     """Offsets (N, 2P) in x and y from the first to the second box of each of P pairs, in [−1, 1]."""
     first, second = np.array(layout.pairs, int).reshape(-1, 2).T
     apart = (tracks.place[:, second, :2] - tracks.place[:, first, :2]) / NEAR
@@ -247,7 +247,7 @@ def related(layout: SlotLayout, tracks: Tracks) -> Array:
     return np.asarray(np.where(both[..., None], np.clip(apart, -1, 1), 0).reshape(len(apart), -1))
 
 
-def placed(layout: SlotLayout, percept: Percept, tracks: Tracks, world: int) -> Array:
+def fill_slots(layout: SlotLayout, percept: Percept, tracks: Tracks, world: int) -> Array:
     """Assign a percept's boxes and keypoints to slots: (K, 4) in shares of the image, NaN if missing.
 
     Args:
@@ -264,7 +264,7 @@ def placed(layout: SlotLayout, percept: Percept, tracks: Tracks, world: int) -> 
         if mine and len(slots) > 1:
             expected = tracks.place[world, slots, :2] + tracks.motion[world, slots]
             known = tracks.unseen[world, slots] <= MEMORY
-            taken = [slots[i] for i in shared_out(np.array(mine)[:, :2], expected, known)]
+            taken = [slots[i] for i in assign_nearest(np.array(mine)[:, :2], expected, known)]
         for slot, place in zip(taken, mine, strict=False):
             found[slot] = place
     for slot, name in enumerate(layout.points, len(layout.boxes)):
@@ -295,7 +295,7 @@ def shares(box: list[float], layout: SlotLayout) -> Place:
     return (x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height
 
 
-def shared_out(things: Array, expected: Array, known: Array) -> list[int]:
+def assign_nearest(things: Array, expected: Array, known: Array) -> list[int]:
     """Greedy nearest-neighbour assignment of M detections to S slots.
 
     Args:

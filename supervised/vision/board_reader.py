@@ -89,10 +89,10 @@ MOVES = np.array([[1, 0], [1j, 0], [0, 1], [0, 1j]], np.complex64)  # right, dow
 ENDS = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j], np.complex64)  # corners clockwise from the top left
 
 
-def inside(outer: Tensor, inner: Tensor) -> Tensor:
+def compose_frames(outer: Tensor, inner: Tensor) -> Tensor:
     """Composition of two frames: `inner`, given within `outer`, as a frame of the image; (B, 2) complex each.
 
-    >>> inside(torch.tensor([[1 + 0j, 0.5]]), torch.tensor([[1j, 0.5]])).tolist()
+    >>> compose_frames(torch.tensor([[1 + 0j, 0.5]]), torch.tensor([[1j, 0.5]])).tolist()
     [[(1+0.5j), (0.25+0j)]]
     """
     return torch.stack([outer[:, 0] + outer[:, 1] * inner[:, 0], outer[:, 1] * inner[:, 1]], 1)
@@ -109,25 +109,25 @@ def frame_of(percept: Percept, side: int) -> Array:
     return np.array([middle, across], np.complex64)
 
 
-def looked(pictures: Tensor, frame: Tensor, at: Tensor) -> Tensor:
+def sample_frames(pictures: Tensor, frame: Tensor, at: Tensor) -> Tensor:
     """Bilinear sampling of images (B, C, S, S) at points `at` (h, w) of frames (B, 2); gives (B, C, h, w)."""
     points = torch.view_as_real(frame[:, :1, None] + frame[:, 1:, None] * at)
     return functional.grid_sample(pictures, points, padding_mode="border", align_corners=False)
 
 
-def raster(size: int) -> Tensor:
+def frame_grid(size: int) -> Tensor:
     """The sampling grid of size × size pixel centres over a frame, complex (size, size)."""
     along = (2 * torch.arange(size) + 1) / size - 1
     return torch.complex(along.expand(size, size), along[:, None].expand(size, size))
 
 
-def rim() -> Tensor:
+def label_grid() -> Tensor:
     """The sampling grid of a board's 16 coordinate labels, complex (16 · GLYPH, GLYPH).
 
     A label stands at the top left of the first square of each row, at the bottom right of each square of the
     last row.
     """
-    quarter = raster(GLYPH) / 16  # half a square; a square is a quarter of 1 wide
+    quarter = frame_grid(GLYPH) / 16  # half a square; a square is a quarter of 1 wide
     middles = [complex(-1 + 1 / 16, -1 + row / 4 + 1 / 16) for row in range(8)]
     middles += [complex(-1 + (column + 1) / 4 - 1 / 16, 1 - 1 / 16) for column in range(8)]
     return torch.cat([quarter + middle for middle in middles])
@@ -150,13 +150,13 @@ class BoardNetwork(nn.Module):
         self.glyphs = GlyphReader()
         self.places = nn.Linear(64 * len(PIECES), 1)
         nn.init.zeros_(self.places.weight)
-        self.register_buffer("at_glance", raster(GLANCE), persistent=False)
-        self.register_buffer("at_board", raster(SIDE), persistent=False)
-        self.register_buffer("at_rim", rim(), persistent=False)
+        self.register_buffer("at_glance", frame_grid(GLANCE), persistent=False)
+        self.register_buffer("at_board", frame_grid(SIDE), persistent=False)
+        self.register_buffer("at_rim", label_grid(), persistent=False)
 
     def located(self, pictures: Tensor, frame: Tensor) -> Tensor:
         """One pass of the locator: frames (B, 2) within `frame` of the boards in images (B, 3, S, S)."""
-        seen = standard(looked(pictures, frame, self.at_glance))
+        seen = standardise(sample_frames(pictures, frame, self.at_glance))
         told = torch.view_as_complex(self.locator(seen).float().view(-1, 2, 2))
         return told + torch.tensor(WHOLE * NEAR, device=told.device)
 
@@ -164,8 +164,8 @@ class BoardNetwork(nn.Module):
         """Frames (B, 2) of the boards in images (B, 3, S, S), after `LOOKS` passes of the locator."""
         frame = torch.tensor(WHOLE, device=pictures.device).expand(len(pictures), 2)
         for _ in range(LOOKS):
-            frame = inside(frame, self.located(pictures, frame))
-            nearer = inside(frame, torch.tensor(WHOLE / NEAR, device=frame.device)[None])
+            frame = compose_frames(frame, self.located(pictures, frame))
+            nearer = compose_frames(frame, torch.tensor(WHOLE / NEAR, device=frame.device)[None])
             board, frame = frame, nearer
         return board
 
@@ -176,8 +176,8 @@ class BoardNetwork(nn.Module):
             Logits (B, 13, 64) of the squares' classes, row by row from the top left; logits (B,) that Black
             is at the bottom, from the coordinate labels alone; and the same from the pieces' places as well.
         """
-        answers = self.reader(standard(looked(pictures, frame, self.at_board)))
-        quarters = looked(pictures, frame, self.at_rim)
+        answers = self.reader(standardise(sample_frames(pictures, frame, self.at_board)))
+        quarters = sample_frames(pictures, frame, self.at_rim)
         written = self.glyphs(quarters.view(len(quarters), -1, 16, GLYPH, GLYPH))
         standing = self.places(answers.detach().softmax(1).flatten(1))[:, 0]
         return answers, written, written.detach() + standing
@@ -217,18 +217,18 @@ class GlyphReader(nn.Module):
 
     def forward(self, quarters: Tensor) -> Tensor:
         """See the class."""
-        each = standard(quarters.transpose(1, 2).flatten(0, 1))  # (16 B, 3, GLYPH, GLYPH)
+        each = standardise(quarters.transpose(1, 2).flatten(0, 1))  # (16 B, 3, GLYPH, GLYPH)
         logit: Tensor = self.head(self.body(each).unflatten(0, (-1, 16)).flatten(1))[:, 0]
         return logit
 
 
-def standard(x: Tensor) -> Tensor:
+def standardise(x: Tensor) -> Tensor:
     """Standardise each image of (B, C, H, W) to mean 0 and deviation 1; those of one colour become 0."""
     centred = x - x.mean((1, 2, 3), keepdim=True)
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + 0.02)
 
 
-class Boards:
+class BoardExamples:
     """Training examples of the board reader: images with the board's frame, squares and augmentations."""
 
     def __init__(self, views: Dataset) -> None:
@@ -256,15 +256,17 @@ class Boards:
         return {
             "rgb": self._views.values[rows],
             "board": self._frame[rows],
-            "look": np.where(far[:, None], first_looks(n, generator), moved(n, generator, NEAR, 0.06)),
-            "off": moved(n, generator, 1.0, 0.012),
-            "colours": turned_hues(n, generator),
+            "look": np.where(
+                far[:, None], random_frames(n, generator), jittered_frames(n, generator, NEAR, 0.06)
+            ),
+            "off": jittered_frames(n, generator, 1.0, 0.012),
+            "colours": random_hue_rotations(n, generator),
             "squares": self._squares[rows],
             "turned": self._turned[rows].astype(np.float32),
         }
 
 
-def first_looks(n: int, generator: np.random.Generator) -> Array:
+def random_frames(n: int, generator: np.random.Generator) -> Array:
     """Random frames (N, 2) of boards that fill most of an image: the locator's first pass."""
     scale = generator.uniform(0.7, 1.05, n)
     turn = np.exp(1j * np.radians(generator.uniform(-6, 6, n)))
@@ -273,13 +275,13 @@ def first_looks(n: int, generator: np.random.Generator) -> Array:
     return np.stack([middle, scale * turn], 1).astype(np.complex64)
 
 
-def moved(n: int, generator: np.random.Generator, scale: float, by: float) -> Array:
+def jittered_frames(n: int, generator: np.random.Generator, scale: float, by: float) -> Array:
     """Random frames (N, 2): centred and `scale` wide, with errors of at most `by` in each parameter."""
     middle, across = generator.uniform(-by, by, (2, n)) + 1j * generator.uniform(-by, by, (2, n))
     return np.stack([middle, scale * (1 + across)], 1).astype(np.complex64)
 
 
-def turned_hues(n: int, generator: np.random.Generator) -> Array:
+def random_hue_rotations(n: int, generator: np.random.Generator) -> Array:
     """Random colour matrices (N, 3, 3): hue rotation by any angle, and a change of saturation."""
     angle, full = generator.uniform(-math.pi, math.pi, n), generator.uniform(0.3, 1.4, n)
     angle, full = np.where(generator.random(n) < 0.25, ((0.0,), (1.0,)), (angle, full))
@@ -301,7 +303,7 @@ def reading_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Te
     window = torch.stack([board[:, 0] - across * look[:, 0], across], 1)  # in it the board lies at `look`
     miss = torch.view_as_real(network.located(pictures, window) - look)
     place = functional.smooth_l1_loss(miss, torch.zeros_like(miss), beta=0.01)
-    answers, written, both = network(pictures, inside(board, batch["off"]))
+    answers, written, both = network(pictures, compose_frames(board, batch["off"]))
     square = functional.cross_entropy(answers.float(), batch["squares"])
     turned = batch["turned"]
     side = sum(functional.binary_cross_entropy_with_logits(one.float(), turned) for one in (written, both))
@@ -322,7 +324,7 @@ def from_rgb(rgb: Tensor) -> Tensor:
     return rgb.permute(0, 3, 1, 2).float() / 255
 
 
-def slid(picture: Tensor, frame: Tensor) -> Tensor:
+def refine_frame(picture: Tensor, frame: Tensor) -> Tensor:
     """Frame refinement: the frame (1, 2) near `frame` with the highest `checkered` contrast.
 
     At each step size all four parameters are tried both ways, and each moves to the top of the parabola
@@ -331,15 +333,15 @@ def slid(picture: Tensor, frame: Tensor) -> Tensor:
     moves = torch.tensor(MOVES, device=frame.device)
     for step in SLIDES:
         tried = torch.cat([torch.zeros_like(moves[:1]), step * moves, -step * moves])
-        seen = checkered(picture.expand(len(tried), -1, -1, -1), nudged(frame, tried))
+        seen = checkered(picture.expand(len(tried), -1, -1, -1), perturb_frame(frame, tried))
         here, there, back = seen[0], seen[1:5], seen[5:]
         bend = (2 * here - there - back).clamp(min=1e-6)
         far = ((there - back) / (2 * bend)).clamp(-1, 1) * step
-        frame = nudged(frame, (far[:, None] * moves).sum(0, keepdim=True))
+        frame = perturb_frame(frame, (far[:, None] * moves).sum(0, keepdim=True))
     return frame
 
 
-def nudged(frame: Tensor, moves: Tensor) -> Tensor:
+def perturb_frame(frame: Tensor, moves: Tensor) -> Tensor:
     """A frame (1, 2) after each of K moves (K, 2), in units of the frame's own size; gives (K, 2)."""
     return torch.stack([frame[:, 0] + frame[:, 1] * moves[:, 0], frame[:, 1] * (1 + moves[:, 1])], 1)
 
@@ -348,7 +350,9 @@ def checkered(pictures: Tensor, frame: Tensor) -> Tensor:
     """Checkerboard contrast (B,): colour difference of light and dark squares, boards at `frame` (B, 2)."""
     square = torch.arange(32, device=frame.device) // 4  # of 32 × 32 points
     sign = 1 - 2 * ((square[:, None] + square) % 2).float()
-    difference = (looked(pictures, frame, raster(32).to(frame.device)) * sign).mean((2, 3))  # (B, 3)
+    difference = (sample_frames(pictures, frame, frame_grid(32).to(frame.device)) * sign).mean(
+        (2, 3)
+    )  # (B, 3)
     return difference.square().sum(1).sqrt()
 
 
@@ -358,8 +362,8 @@ def alternation(pictures: Tensor, frame: Tensor) -> Tensor:
     The colour of a square is taken at its corners, which pieces leave free.
     """
     corners = torch.tensor(ENDS) * 0.7 / 8
-    at = (raster(8).flatten()[:, None] + corners).to(frame.device)  # (64, 4)
-    colours = looked(pictures, frame, at).median(3).values  # (B, 3, 64)
+    at = (frame_grid(8).flatten()[:, None] + corners).to(frame.device)  # (64, 4)
+    colours = sample_frames(pictures, frame, at).median(3).values  # (B, 3, 64)
     dark = (torch.arange(64) + torch.arange(64) // 8) % 2 == 1
     light_one, dark_one = (colours[:, :, part].median(2, keepdim=True).values for part in (~dark, dark))
     side = ((colours - (light_one + dark_one) / 2) * (light_one - dark_one)).sum(1)  # (B, 64)
@@ -401,7 +405,7 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
             max_grad_norm=5.0,
             validate_every=VALIDATE_EVERY,
         )
-        examples = Boards(train), Boards(validation)
+        examples = BoardExamples(train), BoardExamples(validation)
         return Fit(self.network, reading_loss, *examples, options, seed=seed, device=str(self.device))
 
     @torch.no_grad()
@@ -413,8 +417,8 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
         return [self._read(rgb) for rgb in inputs]
 
     def _read(self, rgb: Array) -> Percept:
-        picture, side = squared(torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device))
-        frame = slid(picture, self.network.found(picture))
+        picture, side = resize_square(torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device))
+        frame = refine_frame(picture, self.network.found(picture))
         if alternation(picture, frame)[0] < ALTERNATING:
             return Percept(origin="model", fen="")
         answers, _, turned = self.network(picture, frame)
@@ -431,7 +435,7 @@ class BoardReaderModel(BaseModel[BoardNetwork]):
         )
 
 
-def squared(rgb: Tensor) -> tuple[Tensor, int]:
+def resize_square(rgb: Tensor) -> tuple[Tensor, int]:
     """Resize an image (1, H, W, 3) uint8 to (1, 3, SIDE, SIDE) in [0, 1]; also its side in its own pixels.
 
     One that is not square is padded with its last row or column.

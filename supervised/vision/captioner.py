@@ -81,7 +81,7 @@ class Captioner:
         return CaptionerModel(self, tuple(classes), seed, device)
 
 
-class Speaker(nn.Module):
+class CaptionNetwork(nn.Module):
     """Captioning network: images (N, 3, HEIGHT, WIDTH) in [0, 1] and tokens (N, T) → next-token logits."""
 
     def __init__(self, channels: int, words: int) -> None:
@@ -133,8 +133,8 @@ class Speaker(nn.Module):
         return logits
 
 
-class Captions:
-    """Training examples of the captioner: images, a share `shrunk` of them downscaled, and token indices."""
+class CaptionExamples:
+    """Training examples of the captioner: images, a share of them downscaled, and token indices."""
 
     def __init__(self, views: Dataset, words: Sequence[str], shrunk: float) -> None:
         self._views, self._shrunk = views, shrunk
@@ -180,7 +180,7 @@ def from_rgb(rgb: Tensor) -> Tensor:
     return x
 
 
-class CaptionerModel(BaseModel[Speaker]):
+class CaptionerModel(BaseModel[CaptionNetwork]):
     """Captioner: images → sentences and the numbers in them. Satisfies `sim.protocols.Perception`."""
 
     reads = "rgb"
@@ -190,7 +190,7 @@ class CaptionerModel(BaseModel[Speaker]):
         known = set(words)
         self._ways = ConstrainedDecoder([one for one in STILLS.values() if known.issuperset(one.vocabulary)])
         self._number = {word: i for i, word in enumerate(words, start=1)}
-        super().__init__(lambda: Speaker(config.channels, len(words)), seed=seed, device=device)
+        super().__init__(lambda: CaptionNetwork(config.channels, len(words)), seed=seed, device=device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
@@ -204,7 +204,7 @@ class CaptionerModel(BaseModel[Speaker]):
             validate_every=VALIDATE_EVERY,
         )
         shrunk = self.config.shrunk
-        examples = Captions(train, self.words, shrunk), Captions(validation, self.words, shrunk)
+        examples = CaptionExamples(train, self.words, shrunk), CaptionExamples(validation, self.words, shrunk)
         return Fit(self.network, caption_loss, *examples, options, seed=seed, device=str(self.device))
 
     @torch.no_grad()

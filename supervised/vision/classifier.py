@@ -81,7 +81,7 @@ class ClassifierNetwork(nn.Module):
         return out
 
 
-class Labelled:
+class ClassifierExamples:
     """Training examples of the classifier: images and class indices."""
 
     def __init__(self, views: Dataset, classes: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ class ClassifierModel(BaseModel[ClassifierNetwork]):
             weight_decay=1e-4,
             validate_every=VALIDATE_EVERY,
         )
-        examples = Labelled(train, self.classes), Labelled(validation, self.classes)
+        examples = ClassifierExamples(train, self.classes), ClassifierExamples(validation, self.classes)
         return Fit(self.network, self._loss, *examples, options, seed=seed, device=str(self.device))
 
     def _loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

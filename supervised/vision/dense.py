@@ -1,4 +1,4 @@
-"""Dense prediction: what the U-Net models for segmentation, depth and pose share: keys, inputs and fit.
+"""Dense prediction: base of the U-Net models for segmentation, depth and pose: keys, inputs and fit.
 
 They differ in what their output maps mean, in their loss and in how the maps are decoded. Images of any size
 are scaled to the network's height by nearest-pixel sampling, so that sharp edges stay sharp, as in training.
@@ -90,7 +90,7 @@ class DenseConfig:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
 
 
-class Mirrored:
+class DenseExamples:
     """Training examples of dense models: images and target maps, every second one mirrored in training.
 
     A mirrored walker is one that faces the other way: its right limbs keep their warm colours.
@@ -138,8 +138,8 @@ class Dense(BaseModel[UNet]):
         )
         height = self.config.height
         examples = (
-            Mirrored(train, targets, height, mirror=True),
-            Mirrored(validation, targets, height, mirror=False),
+            DenseExamples(train, targets, height, mirror=True),
+            DenseExamples(validation, targets, height, mirror=False),
         )
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
@@ -169,7 +169,7 @@ def inputs_of(rgb: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def grown(x: Tensor, scaled: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+def upscale(x: Tensor, scaled: tuple[int, int], shape: tuple[int, int]) -> Tensor:
     """Bilinear upscaling of maps (1, C, h, w) from the network's scale to the image's, (1, C, H, W)."""
     # In channels-last memory this and the argmax after it take a third of the time.
     x = x[:, :, : scaled[0], : scaled[1]].contiguous(memory_format=torch.channels_last)

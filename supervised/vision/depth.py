@@ -22,8 +22,8 @@ from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
-from supervised.vision.dense import Dense, DenseConfig, Grid, grown, inputs_of
-from supervised.vision.unet import unfolded
+from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of, upscale
+from supervised.vision.unet import pixel_shuffle
 
 MIDDLE = 1.3  # log metres that an output of 0 stands for: about where bodies are
 NEAREST, FARTHEST = 0.1, 1_000.0  # metres; predictions are clamped to them
@@ -51,7 +51,7 @@ def depth_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tens
     """L1 loss of log depth where there is any, plus binary cross-entropy of the sky mask."""
     depth = batch["depth"]
     height, width = depth.shape[1:]
-    said, sky = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width].unbind(1)
+    said, sky = pixel_shuffle(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width].unbind(1)
     solid = depth.isfinite()
     wanted = torch.where(solid, depth, 1.0).log() - MIDDLE
     error = (said - wanted).abs()[solid].mean()
@@ -77,6 +77,6 @@ class DepthModel(Dense):
     def _depth(self, rgb: Array) -> Array:
         maps, scaled = self.maps(rgb[None])
         height, width = rgb.shape[:2]
-        said, sky = grown(unfolded(maps), scaled, (height, width))[0]
+        said, sky = upscale(pixel_shuffle(maps), scaled, (height, width))[0]
         depth = (said + MIDDLE).exp().clamp(NEAREST, FARTHEST)
         return torch.where(sky > 0, torch.nan, depth).cpu().numpy()

@@ -23,7 +23,7 @@ from torch.nn import functional
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
-from supervised.data.capture import together
+from supervised.data.capture import same_size_batches
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
 from supervised.tensors import Precision
@@ -74,7 +74,7 @@ class Detector:
 class DetectorNetwork(UNet):
     """Detection U-Net: images (N, 3, H, W) in [0, 1] → centre logits and box parameters (N, C + 4, H/2, W/2).
 
-    `reach_of` decodes the box parameters.
+    `decode_boxes` decodes the box parameters.
     """
 
     def __init__(self, channels: int, classes: int, positions: bool = False) -> None:
@@ -90,11 +90,11 @@ class DetectorNetwork(UNet):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         if self.positions:
-            x = torch.cat([x, waves(x).expand(len(x), -1, -1, -1)], 1)
+            x = torch.cat([x, position_encoding(x).expand(len(x), -1, -1, -1)], 1)
         return super().forward(x)
 
 
-def waves(x: Tensor) -> Tensor:
+def position_encoding(x: Tensor) -> Tensor:
     """Sinusoidal position encoding of the pixels of (N, C, H, W), (1, 4 P, H, W) for P periods.
 
     Vaswani et al. 2017, section 3.5, in two dimensions. In the middle of a wide plain surface no edge shows
@@ -108,7 +108,7 @@ def waves(x: Tensor) -> Tensor:
     return torch.cat(planes)[None].to(x.dtype)
 
 
-class Targets:
+class DetectorExamples:
     """Training examples of the detector: images with target maps of centres and boxes."""
 
     def __init__(self, views: Dataset, classes: Sequence[str]) -> None:
@@ -170,7 +170,7 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     focal = -(1 - probability).square() * probability.log() * here
     focal = focal - probability.square() * (1 - probability).log() * elsewhere
     positive = (centre > 0).any(1)  # (B, h, w)
-    told = reach_of(out[:, classes:].permute(0, 2, 3, 1)[positive])  # (M, 4)
+    told = decode_boxes(out[:, classes:].permute(0, 2, 3, 1)[positive])  # (M, 4)
     wanted = reach.permute(0, 2, 3, 1)[positive]
     # IoU alone is nearly flat once boxes overlap well, and an object two pixels wide needs exact edges.
     edges = functional.smooth_l1_loss(told, wanted, reduction="none").mean(1)
@@ -182,7 +182,7 @@ def detection_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, 
     return centre_loss + 2 * box_loss, {"centre": centre_loss, "box": box_loss}
 
 
-def reach_of(out: Tensor) -> Tensor:
+def decode_boxes(out: Tensor) -> Tensor:
     """Box decoding: from the centre's offset in pixels and the log size (M, 4) to distances of the edges.
 
     Returns:
@@ -239,7 +239,7 @@ class DetectorModel(BaseModel[DetectorNetwork]):
             max_grad_norm=5.0,
             validate_every=VALIDATE_EVERY,
         )
-        examples = Targets(train, self.classes), Targets(validation, self.classes)
+        examples = DetectorExamples(train, self.classes), DetectorExamples(validation, self.classes)
         return Fit(self.network, detection_loss, *examples, options, seed=seed, device=str(self.device))
 
     @torch.no_grad()
@@ -249,7 +249,7 @@ class DetectorModel(BaseModel[DetectorNetwork]):
         Consecutive images of one size form one batch.
         """
         percepts: list[Percept] = []
-        for pictures in together(inputs):
+        for pictures in same_size_batches(inputs):
             rgb = torch.from_numpy(pictures).to(self.device)
             x = from_rgb(rgb).contiguous(memory_format=torch.channels_last)
             percepts += [self._decoded(out, rgb.shape[1:3]) for out in self.network(x).float()]
@@ -264,7 +264,7 @@ class DetectorModel(BaseModel[DetectorNetwork]):
         at = at[value >= self.config.threshold]
         cells = score.shape[1] * score.shape[2]
         label, cell = at // cells, at % cells
-        reach = reach_of(out[classes:].flatten(1)[:, cell].T).T  # (4, K)
+        reach = decode_boxes(out[classes:].flatten(1)[:, cell].T).T  # (4, K)
         x, y = (cell % score.shape[2] + 0.5) * STRIDE, (cell // score.shape[2] + 0.5) * STRIDE
         boxes = torch.stack([x - reach[0], y - reach[1], x + reach[2], y + reach[3]], 1).cpu().numpy()
         height, width = size

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
-from supervised.data.capture import together
+from supervised.data.capture import same_size_batches
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
 from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of
@@ -87,7 +87,7 @@ class PoseModel(Dense):
         Consecutive images of one size form one batch.
         """
         percepts: list[Percept] = []
-        for rgb in together(inputs):
+        for rgb in same_size_batches(inputs):
             maps, scaled = self.maps(rgb)
             size = rgb.shape[1], rgb.shape[2]
             percepts += [Percept("model", keypoints=self._points(each, scaled, size)) for each in maps]

@@ -22,8 +22,8 @@ from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit
-from supervised.vision.dense import Dense, DenseConfig, Grid, grown, inputs_of
-from supervised.vision.unet import unfolded
+from supervised.vision.dense import Dense, DenseConfig, Grid, inputs_of, upscale
+from supervised.vision.unet import pixel_shuffle
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def segmentation_loss(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[st
     """Segmentation loss: cross-entropy of pixels plus 1 − Dice of the classes that occur in the batch."""
     mask = batch["mask"]
     height, width = mask.shape[1:]
-    logits = unfolded(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width]
+    logits = pixel_shuffle(network(inputs_of(batch["rgb"])).float())[:, :, :height, :width]
     pixels = functional.cross_entropy(logits, mask)
     said = logits.softmax(1)
     true = functional.one_hot(mask, logits.shape[1]).permute(0, 3, 1, 2)
@@ -78,5 +78,5 @@ class SegmenterModel(Dense):
     def _mask(self, rgb: Array) -> Array:
         maps, scaled = self.maps(rgb[None])
         height, width = rgb.shape[:2]
-        mask = grown(unfolded(maps), scaled, (height, width))[0].argmax(0)
+        mask = upscale(pixel_shuffle(maps), scaled, (height, width))[0].argmax(0)
         return mask.to(torch.uint8).cpu().numpy()

@@ -1,7 +1,7 @@
 """U-Net with group normalisation whose output is at half resolution (Ronneberger et al. 2015).
 
 Each level down halves the resolution, each level up concatenates the skip connection. The finest map has half
-the image's size, for most of the computation is there: `unfolded` makes a full-sized one by sub-pixel
+the image's size, for most of the computation is there: `pixel_shuffle` makes a full-sized one by sub-pixel
 convolution (Shi et al. 2016, "Real-time single image and video super-resolution", section 3).
 """
 
@@ -52,7 +52,7 @@ class UNet(nn.Module):
             seen.append(x)
         x = seen.pop()
         for name in reversed(self._names[:-1]):
-            x = self.get_submodule(f"up_{name}")(torch.cat([twice(x), seen.pop()], 1))
+            x = self.get_submodule(f"up_{name}")(torch.cat([upsample(x), seen.pop()], 1))
         out: Tensor = self.head(x)
         return out
 
@@ -64,12 +64,12 @@ def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
-def twice(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour upsampling: (N, C, H, W) → (N, C, 2H, 2W)."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-def unfolded(x: Tensor) -> Tensor:
+def pixel_shuffle(x: Tensor) -> Tensor:
     """Pixel shuffle: (N, 4C, h, w) → (N, C, 2h, 2w)."""
     return functional.pixel_shuffle(x, 2)
 

@@ -11,7 +11,7 @@ import torch
 
 from agents.alphazero.gumbel import GumbelTree, Sigma, completed_q, halving
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.selfplay import Memory, Move, ReplayChunk, SelfPlay
+from agents.alphazero.selfplay import Move, PositionBuffer, ReplayChunk, SelfPlay
 from agents.alphazero.train import AlphaZero, SearchError
 from agents.alphazero.tree import Node, likeliest_line, make_roots, simulate, softmax
 from sim.catalog import make_world, make_worlds
@@ -353,7 +353,7 @@ def test_a_game_in_progress_is_told_and_taken_up_again():
 
 
 def test_the_newest_games_are_remembered_and_drawn_evenly():
-    memory = Memory(10)
+    memory = PositionBuffer(10)
     for number in range(6):
         memory.add(ReplayChunk.of(f"games-{number}", [played(12 - number, [2, 2, 0])], 1.0, 1.0))
     assert len(memory) == 12, "four games of three plies: the fewest that are at least ten"
@@ -365,7 +365,7 @@ def test_the_newest_games_are_remembered_and_drawn_evenly():
     np.testing.assert_allclose(counts, shares, rtol=0.2)
     assert positions.mask.sum(1).unique().tolist() == [1, 2, 3] and not positions.mask[:, 3:].any()
     np.testing.assert_allclose(positions.policy.sum(1), 1, rtol=1e-6)
-    other = Memory(10)
+    other = PositionBuffer(10)
     other.restore(memory.state())
     again = other.sample(6000, STILL, np.random.default_rng(0), torch.device("cpu"))
     assert torch.equal(again.obs, positions.obs) and torch.equal(again.value, positions.value)
@@ -382,7 +382,7 @@ def test_a_turned_board_has_the_turned_moves():
             board.set_piece_at(square, game.board.piece_at(int(source)))
         turned = ChessGame(board.fen(), 1)
         assert turned.legal_actions().tolist() == sorted(moves[game.legal_actions()].tolist())
-        memory = Memory(1)
+        memory = PositionBuffer(1)
         one = SelfPlay(game, 1)
         legal = game.legal_actions()
         one.play(Move(game.observe([game])[0], legal, softmax(legal / 1000.0), 0.5, int(legal[0])))
@@ -407,7 +407,7 @@ def test_the_loss_is_over_legal_moves_alone():
     policy[3], policy[5] = 0.25, 0.75
     other = SelfPlay(game, 1)
     other.play(Move(game.observe([game])[0], legal, policy, 0.5, int(legal[3])))
-    memory = Memory(1)
+    memory = PositionBuffer(1)
     memory.add(ReplayChunk.of("one", [other], 1.0, 1.0))
     with torch.no_grad():
         loss, figures = agent.loss(

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from agents.dqn import DQN, quantile_huber_loss
-from agents.evaluate import evaluate
-from agents.networks import NetworkError, QNetwork
+from agents.evaluation.evaluate import evaluate
+from agents.networks.architectures import NetworkError, QNetwork
 from agents.q_policy import best_actions
 from agents.replay import ReplaySamples
 from sim.catalog import make_worlds, world_config

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.evaluate import SEED_OFFSET, Scores, evaluate
+from agents.evaluation.evaluate import SEED_OFFSET, Scores, evaluate
 from agents.random import Random, RandomPolicy
 from sim.catalog import world_config
 from sim.records import Episode

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.heads import CategoricalHead, GaussianHead, head_for
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
+from agents.networks.heads import CategoricalHead, GaussianHead, head_for
 
 
 def test_a_masked_action_has_probability_zero_and_is_never_sampled():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.human import SCORES, human_normalized
+from agents.evaluation.human import SCORES, human_normalized
 from sim.atari.world import Atari
 
 

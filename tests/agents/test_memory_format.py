@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from agents.memory_format import channels_last, fold, fold_kernel, join, split, stack, take
+from agents.networks.memory_format import channels_last, fold, fold_kernel, join, split, stack, take
 
 
 def test_stacks_and_takes_keep_values_and_strides():

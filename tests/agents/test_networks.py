@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks import ActorCritic, NetworkError, network_for
+from agents.networks.architectures import ActorCritic, NetworkError, network_for
 
 PIXELS = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.normalize import ReturnScale, RunningMoments
+from agents.networks.normalize import ReturnScale, RunningMoments
 from agents.ppo import PPO
 from sim.catalog import make_worlds
 from sim.records import Budget

@@ -10,7 +10,7 @@ import pytest
 import torch
 from rollouts import collected
 
-from agents.evaluate import evaluate
+from agents.evaluation.evaluate import evaluate
 from agents.ppo import PPO, normalized, policy_loss, value_loss
 from agents.random import Random
 from sim.catalog import make_worlds, world_config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.evaluate import evaluate
+from agents.evaluation.evaluate import evaluate
 from agents.pqn import PQN
 from agents.q_policy import best_values
 from agents.rollout import Rollout

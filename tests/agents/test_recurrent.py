@@ -10,7 +10,7 @@ from gymnasium.spaces import Discrete
 from rollouts import collected
 
 from agents.dqn import DQN
-from agents.evaluate import evaluate
+from agents.evaluation.evaluate import evaluate
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from agents.reinforce import Reinforce

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from agents.ppo import PPO
-from agents.saliency import (
+from agents.evaluation.saliency import (
     BLUR_SIGMA,
     Explainer,
     actor_outputs,
@@ -16,6 +15,7 @@ from agents.saliency import (
     places,
     saliency,
 )
+from agents.ppo import PPO
 from sim.records import Decision
 
 PIXEL = (41, 26)  # one of the places that are blurred

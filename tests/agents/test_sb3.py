@@ -15,9 +15,9 @@ from stable_baselines3.common.env_checker import check_env
 
 from agents import sb3
 from agents.catalog import AGENTS
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
 from agents.sb3.configs import AlgorithmError
-from agents.sb3.worlds import Look, WorldsVecEnv
+from agents.sb3.worlds import ObservationPreprocessing, WorldsVecEnv
 from sim.catalog import load, make_worlds
 from sim.conformance import check_policy
 from sim.fields import FieldError, construct
@@ -318,7 +318,7 @@ class Counting(gymnasium.Env):
 
 def counting(clip_reward=False):
     worlds = EnvWorlds([lambda: Counting(False), lambda: Counting(True)], seed=0)
-    look = Look("mlp", worlds.single_observation_space)
+    look = ObservationPreprocessing("mlp", worlds.single_observation_space)
     return WorldsVecEnv(worlds, worlds.single_action_space, look, clip_reward)
 
 

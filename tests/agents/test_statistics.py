@@ -5,7 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from agents.statistics import bootstrap_interval, compare, interquartile_mean, probability_of_improvement
+from agents.evaluation.statistics import (
+    bootstrap_interval,
+    compare,
+    interquartile_mean,
+    probability_of_improvement,
+)
 
 X = np.array([3.0, 1.0, 4.0, 1.0, 5.0])
 Y = np.array([2.0, 7.0, 1.0])
@@ -34,7 +39,7 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
 
 def test_the_interval_of_an_improvement_covers_the_truth_as_often_as_it_says(monkeypatch):
     """P(X > Y) of two normals of one width, d apart, is Φ(d/√2 σ)."""
-    monkeypatch.setattr("agents.statistics.RESAMPLES", 1000)
+    monkeypatch.setattr("agents.evaluation.statistics.RESAMPLES", 1000)
     generator = np.random.default_rng(0)
     truth = 0.5 * (1 + math.erf(0.5 / 2))
     hits = 0

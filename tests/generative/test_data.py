@@ -10,7 +10,7 @@ from PIL import Image
 from generative.data import boards, catalog, emoji, stamps
 from generative.data.catalog import DATA, collected
 from generative.data.data_request import DataError, DataRequest
-from generative.data.frames import Shrunk
+from generative.data.frames import DownscaledWorlds
 from sim.atari.truth import classes
 from sim.catalog import make_worlds
 from sim.fields import FieldError
@@ -85,7 +85,7 @@ def test_captions_of_frames_say_what_the_simulator_knows():
 
 def test_boxes_of_frames_lie_where_the_small_picture_shows_the_things():
     worlds = make_worlds("atari/pong", 1, 0, truth=True)
-    small = Shrunk(worlds)
+    small = DownscaledWorlds(worlds)
     worlds.reset()
     for _ in range(60):
         worlds.step(np.array([2]))

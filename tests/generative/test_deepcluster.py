@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from generative.metrics.clusters import nmi_beside_pixels
-from generative.models.deepcluster import DeepCluster, Disturbed, disturbed, k_means, without_empty
+from generative.models.deepcluster import ClusterExamples, DeepCluster, augment, k_means, without_empty
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -89,7 +89,7 @@ def test_whitened_features_have_no_correlation():
 
 
 def test_small_groups_weigh_as_much_as_large_ones():
-    examples = Disturbed(np.zeros((6, 4, 4, 3), np.uint8), 0)
+    examples = ClusterExamples(np.zeros((6, 4, 4, 3), np.uint8), 0)
     examples.assign(np.array([0, 0, 0, 1, 2, 2]), 3)
     batch = examples.batch(np.arange(6), np.random.default_rng(0))
     totals = np.bincount(batch["group"], weights=batch["weight"])
@@ -99,7 +99,7 @@ def test_small_groups_weigh_as_much_as_large_ones():
 def test_disturbing_moves_and_recolours_and_repeats_the_edge():
     values = np.zeros((40, 8, 8, 3), np.uint8)
     values[:, 3, 5] = (200, 100, 50)
-    views = disturbed(values, 2, np.random.default_rng(0))
+    views = augment(values, 2, np.random.default_rng(0))
     places, colours = set(), set()
     for view in views:
         (place,) = np.argwhere(view.any(2))
@@ -108,7 +108,7 @@ def test_disturbing_moves_and_recolours_and_repeats_the_edge():
         assert 120 <= view.max() <= 200
     assert len(places) > 12 and len(colours) == 6
     assert all(1 <= y <= 5 and 3 <= x <= 7 for y, x in places)
-    assert np.array_equal(views, disturbed(values, 2, np.random.default_rng(0)))
+    assert np.array_equal(views, augment(values, 2, np.random.default_rng(0)))
 
 
 def test_it_finds_shapes_that_pixels_do_not_tell():

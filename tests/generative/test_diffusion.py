@@ -14,7 +14,7 @@ from generative.conditions import ConditionError
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion import pixel_maps as canvas_module
 from generative.diffusion.guidance import guided, labels_of
-from generative.diffusion.image_diffusion import Diffusion, Noised, diffusion_loss, noised, times
+from generative.diffusion.image_diffusion import Diffusion, DiffusionExamples, diffusion_loss, noised, times
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.sampling import denoise, generators
@@ -84,7 +84,7 @@ def test_the_loss_by_hand():
 @pytest.mark.parametrize("prediction", ["sample", "v_prediction"])
 def test_both_predictions_cost_the_error_of_the_velocity(prediction):
     fresh, canvas, known = model(), PixelMaps((8, 8, 3), 2, prediction), squares()
-    examples = Noised(known.values, known.labels, np.array(2), canvas, 0.0)
+    examples = DiffusionExamples(known.values, known.labels, np.array(2), canvas, 0.0)
     batch = {
         k: torch.from_numpy(v) for k, v in examples.batch(np.arange(64), np.random.default_rng(0)).items()
     }
@@ -99,7 +99,9 @@ def test_both_predictions_cost_the_error_of_the_velocity(prediction):
 
 def test_labels_are_withheld_in_a_tenth_of_what_is_learned_and_never_in_what_validates():
     known, canvas, rows = squares(), PixelMaps((8, 8, 3), 2), np.arange(10_000) % 64
-    examples = [Noised(known.values, known.labels, np.array(2), canvas, share) for share in (0.1, 0)]
+    examples = [
+        DiffusionExamples(known.values, known.labels, np.array(2), canvas, share) for share in (0.1, 0)
+    ]
     told = [part.batch(rows, np.random.default_rng(0))["told"] for part in examples]
     assert np.mean(told[0] == 2) == pytest.approx(0.1, abs=0.01)
     assert np.array_equal(told[1], known.labels[rows])
@@ -439,7 +441,7 @@ def test_an_unknown_scheduler_is_refused_by_name():
 
 def test_the_loss_of_few_examples_has_figures_too():
     fresh, known = model(), squares()
-    examples = Noised(known.values, known.labels, np.array(2), fresh.canvas, 0.0)
+    examples = DiffusionExamples(known.values, known.labels, np.array(2), fresh.canvas, 0.0)
     drawn = examples.batch(np.array([0]), np.random.default_rng(0))
     batch = {name: torch.from_numpy(array) for name, array in drawn.items()}
     for t in (10, 990):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gallery
+from generative.gallery import Clip, Exhibit, GalleryContent, Grades, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from sim.storage.files import SaveError
@@ -29,7 +29,7 @@ def pictures(n, size=16, seed=0):
 @pytest.fixture
 def gallery():
     shown, real = pictures(5), pictures(5, seed=1)
-    return Gallery(
+    return GalleryContent(
         title='Dreams of <"games"> & boards',
         about="a sampler",
         exhibits=tuple(

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from generative.gallery import Clip, Exhibit, Gallery, Grades, Strip, write_gallery
+from generative.gallery import Clip, Exhibit, GalleryContent, Grades, Strip, write_gallery
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 120_000  # ms, for busy machines
@@ -26,7 +26,7 @@ def browser():
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     pictures = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
-    gallery = Gallery(
+    gallery = GalleryContent(
         title="Dreams",
         about="a sampler",
         exhibits=tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generative.latents import RIDGE, linear, named_axes, principal_axes, spherical, told
+from generative.latents import RIDGE, fact_table, linear, named_axes, principal_axes, spherical
 from sim.records import Percept
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
@@ -56,7 +56,7 @@ def examples(n=400, seed=0):
 
 def test_facts_are_a_table_of_the_examples_that_tell_all():
     _, dataset = examples()
-    rows, names, values = told(dataset)
+    rows, names, values = fact_table(dataset)
     assert rows.tolist() == list(range(1, 400)) and names == ("place", "noise", "lives")
     assert values[0].tolist() == list(dataset.truths[1].facts.values())
 

@@ -6,7 +6,7 @@ import chess
 import numpy as np
 import pytest
 
-from generative.metrics.truth import board_is_legal, says_the_same
+from generative.metrics.truth import board_is_legal, captions_agree
 from sim.catalog import make_worlds
 from sim.records import Percept
 from sim.walker.poses import pose_faults
@@ -29,7 +29,7 @@ STATE = "; the left paddle is halfway up and the right one {}; the score is {} t
 )
 def test_a_sentence_is_true_of_what_tells_the_same_of_one_picture(told, same):
     asked = "The ball flies straight right, low on the left" + STATE.format("low", 3)
-    assert says_the_same(asked, told) is same
+    assert captions_agree(asked, told) is same
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
-from generative.metrics import Grader, as_they_are
+from generative.metrics import Grader, standardised_vectors
 from generative.metrics.clusters import k_means_on_pixels, nmi_beside_pixels, normalized_mutual_information
 from generative.metrics.distances import frechet_distance
 from generative.metrics.gaussian import GaussianBaseline
@@ -21,7 +21,7 @@ def ring(n, seed):
 
 @pytest.fixture(scope="module")
 def grader():
-    return Grader(ring(400, 0), ring(400, 1), as_they_are(ring(400, 0)))
+    return Grader(ring(400, 0), ring(400, 1), standardised_vectors(ring(400, 0)))
 
 
 def test_fresh_real_examples_reach_the_floor(grader):
@@ -46,7 +46,7 @@ def test_intervals_hold_what_other_samples_give(grader):
     grade = grader.grade(ring(200, 2))
     low, high = grade.ci95["sliced_wasserstein"]
     others = [
-        grader.figures(as_they_are(ring(400, 0))(ring(200, seed)))["sliced_wasserstein"]
+        grader.figures(standardised_vectors(ring(400, 0))(ring(200, seed)))["sliced_wasserstein"]
         for seed in range(10, 50)
     ]
     spread = (high - low) / (2 * 1.96)

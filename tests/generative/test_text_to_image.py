@@ -15,7 +15,7 @@ from generative.diffusion.schedule import SCHEDULERS, angles
 from generative.diffusion.text_to_image import (
     LONGEST,
     NOTHING,
-    Reader,
+    TextEncoder,
     TextToImage,
     local_max_deviation,
     tokens,
@@ -66,7 +66,7 @@ def taught():
 
 def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_order():
     torch.manual_seed(0)
-    reader = Reader(9, 16, 2).eval()
+    reader = TextEncoder(9, 16, 2).eval()
     sentence = torch.from_numpy(tokens(["one two three", "one three two"], ["one", "three", "two"]))
     with torch.no_grad():
         before = reader(sentence)

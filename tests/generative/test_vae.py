@@ -12,7 +12,7 @@ from torch import nn
 from generative.conditions import ConditionError
 from generative.models.vae import (
     VAE,
-    Pictures,
+    VAEExamples,
     VAEModel,
     discretized_logistic,
     gaussian_divergence,
@@ -186,7 +186,7 @@ def test_what_is_kept_is_the_average_of_the_weights():
 
 def test_free_bits_are_the_least_that_each_latent_costs_while_it_learns():
     model, batch = VAE(latents=4, channels=16).build(SPEC, seed=0), {}
-    data = Pictures(halves(8), 4).batch(np.arange(8), np.random.default_rng(0))
+    data = VAEExamples(halves(8), 4).batch(np.arange(8), np.random.default_rng(0))
     batch = {name: torch.from_numpy(array) for name, array in data.items()}
     plain, figures = vae_loss(model.network, batch)
     low, free = vae_loss(model.network, batch, free_bits=9.0)[0], 1 / (np.log(2) * 8 * 8 * 3)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from scenes.bench import report, verb, worker
-from scenes.bench.duel import Side, SideError, measure
-from scenes.bench.rows import ROWS, Row, chosen, missing
+from scenes.bench import command, report, worker
+from scenes.bench.benchmarks import BENCHMARKS, Benchmark, missing, select_benchmarks
+from scenes.bench.paired_timing import Side, SideError, measure
 from scenes.cli.main import main
 from scenes.signals import sigterm_as_ctrl_c
 from sim.machine import processors
@@ -79,7 +79,9 @@ def sides(tmp_path, monkeypatch):
 
 
 def row(ours, peer, **more):
-    return Row(ours=f"bench_sides:{ours}", peer=peer and f"bench_sides:{peer}", peer_name="another", **more)
+    return Benchmark(
+        ours=f"bench_sides:{ours}", peer=peer and f"bench_sides:{peer}", peer_name="another", **more
+    )
 
 
 def alive(marker):
@@ -88,9 +90,9 @@ def alive(marker):
     return sum(marker in command for command in commands)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_both_sides_of_every_row_are_there_and_take_its_fields(name):
-    found = ROWS[name]
+    found = BENCHMARKS[name]
     for side, needs in ((found.ours, found.needs), (found.peer, found.peer_needs)):
         if side is not None and missing(needs) is None:
             module, _, function = side.partition(":")
@@ -206,10 +208,10 @@ def test_sigterm_leaves_no_side_behind(monkeypatch):
 
 
 def test_names_may_be_rows_or_families_and_none_means_the_quick_ones():
-    assert list(chosen(["walker"])) == [name for name in ROWS if name.startswith("walker/")]
-    assert list(chosen(["chess", "walker/ant"])) == ["chess", "walker/ant"]
-    assert "ppo-walker" not in chosen(["ppo"])
-    quick = chosen([])
+    assert list(select_benchmarks(["walker"])) == [name for name in BENCHMARKS if name.startswith("walker/")]
+    assert list(select_benchmarks(["chess", "walker/ant"])) == ["chess", "walker/ant"]
+    assert "ppo-walker" not in select_benchmarks(["ppo"])
+    quick = select_benchmarks([])
     assert "atari" in quick and "ppo" not in quick
 
 
@@ -228,7 +230,7 @@ def test_the_command_measures_and_answers_in_json(capsys, monkeypatch):
 
 
 def test_a_busy_machine_is_told(capsys, monkeypatch):
-    monkeypatch.setitem(ROWS, "pace", row("light", "light", note="equal"))
+    monkeypatch.setitem(BENCHMARKS, "pace", row("light", "light", note="equal"))
     monkeypatch.setattr(report, "load", lambda: 0.5 * processors() + 0.1)
     assert main(["bench", "pace", "--rounds", "1", "--seconds", "0.01", "--json"]) == 0
     captured = capsys.readouterr()
@@ -265,19 +267,19 @@ def test_cuda_is_refused_where_there_is_none(capsys):
 
 
 def test_a_row_that_cannot_run_here_is_refused_by_name_and_left_out_otherwise(capsys, monkeypatch):
-    for name in list(ROWS):
-        monkeypatch.delitem(ROWS, name)
-    monkeypatch.setitem(ROWS, "gone", row("light", None, needs=("surely_missing",), note="n"))
-    monkeypatch.setitem(ROWS, "here", row("light", None, note="n"))
+    for name in list(BENCHMARKS):
+        monkeypatch.delitem(BENCHMARKS, name)
+    monkeypatch.setitem(BENCHMARKS, "gone", row("light", None, needs=("surely_missing",), note="n"))
+    monkeypatch.setitem(BENCHMARKS, "here", row("light", None, note="n"))
     assert main(["bench", "gone"]) == 2
     assert 'bench "gone" needs the package surely_missing: python -m pip install' in capsys.readouterr().err
-    answer = verb.bench([], seed=0, device="cpu", rounds=1, seconds=0.01, threads=1)
+    answer = command.bench([], seed=0, device="cpu", rounds=1, seconds=0.01, threads=1)
     assert [found["name"] for found in answer["rows"]] == ["here"]
     assert "gone is left out" in re.sub(r"\s+", " ", capsys.readouterr().err)
 
 
 def test_learning_counts_only_the_steps_of_updates():
-    from scenes.bench.learning import learned
+    from scenes.bench.learning import count_learning_steps
     from sim.records import Progress
 
     class Learner:
@@ -286,14 +288,14 @@ def test_learning_counts_only_the_steps_of_updates():
             yield Progress(300, 2, 9, {"loss": 0.5}, ())
             yield Progress(450, 3, 9, {"loss": 0.4}, ())
 
-    assert list(learned(Learner(), None, "loss")) == [200, 150]
+    assert list(count_learning_steps(Learner(), None, "loss")) == [200, 150]
 
 
 @pytest.mark.parametrize("name", ["atari", "walker/ant"])
 def test_both_sides_are_stepped_by_the_same_actions(name):
     from scenes.bench.worlds import random_actions
 
-    found = chosen([name])[name]
+    found = select_benchmarks([name])[name]
     if missing((*found.needs, *found.peer_needs)):
         pytest.skip("a side is not installed")
     drawn = []
@@ -308,8 +310,8 @@ def test_both_sides_are_stepped_by_the_same_actions(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, found in ROWS.items() if found.networks])
+@pytest.mark.parametrize("name", [name for name, found in BENCHMARKS.items() if found.networks])
 def test_networks_act_and_learn_on_both_sides(name):
-    found = measure(name, ROWS[name], SETTINGS, rounds=1, seconds=0.1)
+    found = measure(name, BENCHMARKS[name], SETTINGS, rounds=1, seconds=0.1)
     assert found.ours > 0
     assert found.peer is None or found.ratio > 0

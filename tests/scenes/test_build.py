@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scenes.build.agents import build_policy, scene_agent, scene_world, shaped
+from scenes.build.agents import build_policy, scene_agent, scene_world, with_checkpoint_network
 from scenes.schema import load_scene
 from scenes.training.agents import AgentTrainee
 from scenes.watching.scene_show import SceneShow
@@ -47,7 +47,7 @@ def test_a_card_that_tells_of_no_network_is_refused_by_its_name(scene):
     whole = load_checkpoint(scene.resolve(scene.agent.checkpoint))
     odd = replace(whole, card={**whole.card, "config": {"network": "huge"}})
     with pytest.raises(CheckpointError, match=r'pong-hour/card\.toml: network must be one of .* not "huge"'):
-        shaped(scene, scene_agent(scene), odd)
+        with_checkpoint_network(scene, scene_agent(scene), odd)
 
 
 def test_only_training_seeds_its_consoles_rarely(scene):

@@ -17,7 +17,7 @@ import pytest
 from command_line import answer, refusal
 
 from scenes.cli.main import main
-from scenes.cli.outcome import plain
+from scenes.cli.outcome import without_nonfinite
 from scenes.schema import load_scene
 from sim.storage.checkpoints import load_checkpoint, save_checkpoint
 
@@ -314,7 +314,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(capsys):
 
 
 def test_numbers_that_json_has_not_are_null():
-    told = plain({"a": [1.5, float("nan")], "b": {"c": float("inf"), "d": "nan"}, "e": None})
+    told = without_nonfinite({"a": [1.5, float("nan")], "b": {"c": float("inf"), "d": "nan"}, "e": None})
     assert json.loads(json.dumps(told, allow_nan=False)) == {
         "a": [1.5, None],
         "b": {"c": None, "d": "nan"},

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from generative.data.boards import read_board
-from scenes.sampling.conditions import AskingError, asked
+from scenes.sampling.conditions import ConditionOptionError, parse_condition
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset, Spec
 
@@ -27,25 +27,25 @@ def nothing():
 
 
 def test_labels_and_sentences():
-    condition = asked(["label=pong", "text=The ball is low."], FRAMES, nothing)
+    condition = parse_condition(["label=pong", "text=The ball is low."], FRAMES, nothing)
     assert (condition.label, condition.text, condition.frame) == ("pong", "The ball is low.", None)
 
 
 def test_a_frame_is_a_held_out_example_or_a_file_shrunk(tmp_path):
-    assert (asked(["frame=1"], FRAMES, held_out).frame == 1).all()
+    assert (parse_condition(["frame=1"], FRAMES, held_out).frame == 1).all()
     file = tmp_path / "shot.png"
     Image.fromarray(np.full((210, 160, 3), 9, np.uint8)).save(file)
-    frame = asked([f"frame={file}"], FRAMES, nothing).frame
+    frame = parse_condition([f"frame={file}"], FRAMES, nothing).frame
     assert frame.shape == (64, 64, 3) and (frame == 9).all()
 
 
 def test_masks_are_boxes_files_or_axes(tmp_path):
-    mask = asked(["frame=0", "mask=8,16,24,20"], FRAMES, held_out).mask
+    mask = parse_condition(["frame=0", "mask=8,16,24,20"], FRAMES, held_out).mask
     assert mask.sum() == 16 * 4 and mask[16:20, 8:24].all()
     drawn = np.zeros((64, 64), np.uint8)
     drawn[:10] = 255
     Image.fromarray(drawn).save(tmp_path / "mask.png")
-    mask = asked(["frame=0", f"mask={tmp_path / 'mask.png'}"], FRAMES, held_out).mask
+    mask = parse_condition(["frame=0", f"mask={tmp_path / 'mask.png'}"], FRAMES, held_out).mask
     assert mask[:10].all() and not mask[10:].any()
 
 
@@ -55,13 +55,13 @@ def test_joints_to_be_filled_in_are_named():
         labels=LabelColumn.one("walker2d", 3),
         episodes=np.arange(3),
     )
-    condition = asked(["frame=2", "mask=rootz, leg_joint"], JOINTS, lambda: joints)
+    condition = parse_condition(["frame=2", "mask=rootz, leg_joint"], JOINTS, lambda: joints)
     assert condition.mask.tolist() == [True, False, True] and condition.frame.tolist() == [0, 0, 1]
 
 
 def test_a_board_says_what_is_there_and_what_is_to_be_filled_in():
     start = "rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR"
-    condition = asked([f"board={start.replace('/8/8/8/8/', '/8/8/8/????4/')}"], BOARDS, nothing)
+    condition = parse_condition([f"board={start.replace('/8/8/8/8/', '/8/8/8/????4/')}"], BOARDS, nothing)
     assert read_board(condition.frame).fen == chess.STARTING_BOARD_FEN
     assert condition.mask.sum() == 4 * 64 and condition.mask[40:48, :32].all()
 
@@ -104,17 +104,17 @@ def test_wrong_wishes_are_refused_by_name(pairs, spec, words, tmp_path, monkeypa
                 values=ArrayColumn(joints, JOINTS.axes), labels=LabelColumn.one("a", 3), episodes=np.arange(3)
             )
 
-    with pytest.raises(AskingError, match=words):
-        asked(pairs, spec, examples)
+    with pytest.raises(ConditionOptionError, match=words):
+        parse_condition(pairs, spec, examples)
 
 
 def test_pictures_of_the_wrong_size_are_refused(tmp_path):
     file = tmp_path / "small.png"
     Image.fromarray(np.zeros((32, 48), np.uint8)).save(file)
-    with pytest.raises(AskingError, match=r"small\.png has 48×32 pixels, it must have 64×64"):
-        asked(["frame=0", f"mask={file}"], FRAMES, held_out)
-    with pytest.raises(AskingError, match="no smaller"):
-        asked([f"frame={file}"], FRAMES, nothing)
+    with pytest.raises(ConditionOptionError, match=r"small\.png has 48×32 pixels, it must have 64×64"):
+        parse_condition(["frame=0", f"mask={file}"], FRAMES, held_out)
+    with pytest.raises(ConditionOptionError, match="no smaller"):
+        parse_condition([f"frame={file}"], FRAMES, nothing)
     file.write_text("no picture")
     with pytest.raises(Exception, match=r"small\.png"):
-        asked(["frame=0", f"mask={file}"], FRAMES, held_out)
+        parse_condition(["frame=0", f"mask={file}"], FRAMES, held_out)

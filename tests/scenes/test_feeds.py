@@ -132,12 +132,12 @@ def test_a_world_does_not_begin_from_what_it_cannot_be(tmp_path, monkeypatch):
 def test_games_begin_from_boards_that_are_read():
     import chess
 
-    from generative.data.boards import drawn
+    from generative.data.boards import draw_position
 
     class Boards:
         def sample(self, n, condition, options, seed):
             assert options.steps == 3, "as the scene's sampler is told"
-            return Samples(np.stack([drawn(chess.Board(fen)) for fen in FENS]), seed, condition)
+            return Samples(np.stack([draw_position(chess.Board(fen)) for fen in FENS]), seed, condition)
 
     FENS = ("8/8/8/8/8/8/8/K7 w - - 0 1", "8/8/8/3k4/8/8/1Q6/K7 w - - 0 1")
     proposed = list(generated_starts.proposer(Boards(), "boards", "chess", SampleOptions(steps=3))(0))

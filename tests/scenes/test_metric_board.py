@@ -13,16 +13,16 @@ import pytest
 from generative.diffusion.image_diffusion import Diffusion
 from scenes.build.samplers import own_options, sampler_config
 from scenes.cli.main import main
-from scenes.data.sampler_data import DataRecipe, Examples, fetch_examples
-from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_holding
+from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples
+from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_correct
 from scenes.evaluation.samplers import (
     FIGURES,
     GAUSSIAN,
     REAL,
-    affordable,
-    agreement,
+    cluster_agreement,
     grade_samplers,
-    of_classes,
+    metrics_by_class,
+    sample_count,
 )
 from scenes.schema import load_scene
 from sim.records import Condition, SampleOptions, Samples
@@ -56,7 +56,7 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judge(file):
+def scorer(file):
     scene = load_scene(str(file))
     recipe = DataRecipe.of_scene(scene, sampler_config(scene))
     return SampleScorer("digits", fetch_examples(scene, recipe), "cpu")
@@ -73,8 +73,8 @@ def test_a_neighbours_percentile_is_the_share_of_held_out_examples_that_are_near
     train = numbers(vectors)
     farther = np.array([[3.0], [4.0], [5.0], [6.0]], np.float32)
     held_out = numbers(farther)
-    judge = SampleScorer("states/x", Examples(train, held_out, train.spec()), "cpu")
-    nearest, words = judge.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
+    scorer = SampleScorer("states/x", DataSplit(train, held_out, train.spec()), "cpu")
+    nearest, words = scorer.neighbours(np.array([[2.0], [4.5], [9.0], [-3.0]], np.float32))
     assert nearest.ravel().tolist() == [2.0, 2.0, 2.0, 0.0]
     assert words == [
         "distance 0.00 (percentile 0)",
@@ -119,19 +119,19 @@ class Copier:
         return Samples(self.unseen.values[self.unseen.labels == label][:n], seed, condition)
 
 
-def test_each_class_is_set_beside_real_ones_of_its_own(judge):
-    found = of_classes(Copier(judge.examples.validation), judge, SampleOptions(), 0)
+def test_each_class_is_set_beside_real_ones_of_its_own(scorer):
+    found = metrics_by_class(Copier(scorer.examples.validation), scorer, SampleOptions(), 0)
     wrong = found.pop("3")
     assert len(found) == 9 and max(f["kernel_distance"] for f in found.values()) < wrong["kernel_distance"]
     assert wrong["truth"] < 0.3 < 0.5 < min(f["truth"] for f in found.values())
-    assert of_classes(Copier(None), one_class(judge), SampleOptions(), 0) == {}
+    assert metrics_by_class(Copier(None), one_class(scorer), SampleOptions(), 0) == {}
 
 
-def one_class(judge):
-    """The same judge of zeros alone."""
-    zeros = judge.examples.train.take(np.flatnonzero(judge.examples.train.labels == 0))
+def one_class(scorer):
+    """The same scorer of zeros alone."""
+    zeros = scorer.examples.train.take(np.flatnonzero(scorer.examples.train.labels == 0))
     zeros = zeros.assign(labels=LabelColumn(np.zeros(len(zeros), np.int64), ("0",)))
-    return SampleScorer("digits", Examples(zeros, zeros, zeros.spec()), "cpu")
+    return SampleScorer("digits", DataSplit(zeros, zeros, zeros.spec()), "cpu")
 
 
 def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
@@ -142,27 +142,29 @@ def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
     assert set(told["metrics"]) <= {*FIGURES, "frechet_floor"}
 
 
-def test_real_digits_of_a_class_are_told_as_that_class(judge):
-    held_out = judge.examples.validation
+def test_real_digits_of_a_class_are_told_as_that_class(scorer):
+    held_out = scorer.examples.validation
     names = held_out.label_names
     right = [
-        judge.verdicts(held_out.take(np.array([row])).values, Condition(label=names[held_out.labels[row]]))[0]
+        scorer.verdicts(held_out.take(np.array([row])).values, Condition(label=names[held_out.labels[row]]))[
+            0
+        ]
         for row in range(len(held_out))
     ]
-    assert share_holding(right) > 0.8
-    assert judge.verdicts(held_out.values[:1], Condition())[0].holds is None
+    assert share_correct(right) > 0.8
+    assert scorer.verdicts(held_out.values[:1], Condition())[0].holds is None
 
 
-def test_training_examples_are_their_own_neighbours(judge):
-    train = judge.examples.train.values[:10]
-    found, words = judge.neighbours(train)
+def test_training_examples_are_their_own_neighbours(scorer):
+    train = scorer.examples.train.values[:10]
+    found, words = scorer.neighbours(train)
     np.testing.assert_array_equal(found, train)
     assert all(word == "distance 0.00 (percentile 0)" for word in words)
 
 
 def test_shares_count_only_those_of_which_somebody_knows():
-    assert share_holding([Verdict("", True), Verdict("", None), Verdict("", False)]) == 0.5
-    assert share_holding([Verdict()]) is None
+    assert share_correct([Verdict("", True), Verdict("", None), Verdict("", False)]) == 0.5
+    assert share_correct([Verdict()]) is None
 
 
 def test_boards_and_poses_are_judged_whatever_was_asked_for():
@@ -171,8 +173,8 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
     for name in ("boards", "states/hopper"):
         whole = collected(name, 60)
         train, held_out = whole.parted(0.3)
-        judge = SampleScorer(name, Examples(train, held_out, whole.spec()), "cpu")
-        assert share_holding(judge.verdicts(held_out.values, Condition())) > 0.95
+        scorer = SampleScorer(name, DataSplit(train, held_out, whole.spec()), "cpu")
+        assert share_correct(scorer.verdicts(held_out.values, Condition())) > 0.95
         generator = np.random.default_rng(0)
         if name == "boards":  # whole squares change places
             squares = held_out.values.reshape(-1, 8, 8, 8, 8, 3).swapaxes(2, 3).reshape(-1, 64, 8, 8, 3)
@@ -182,19 +184,19 @@ def test_boards_and_poses_are_judged_whatever_was_asked_for():
             spoilt = moved.swapaxes(2, 3).reshape(-1, 64, 64, 3)
         else:
             spoilt = held_out.values + 2 * generator.standard_normal(held_out.values.shape)
-        assert share_holding(judge.verdicts(spoilt, Condition())) < 0.5
+        assert share_correct(scorer.verdicts(spoilt, Condition())) < 0.5
 
 
-def test_groups_are_set_beside_classes_and_k_means_on_pixels(judge):
+def test_groups_are_set_beside_classes_and_k_means_on_pixels(scorer):
     class Teller:
         """Knows the classes by heart."""
 
         def assign(self, values):
-            held_out = judge.examples.validation
+            held_out = scorer.examples.validation
             same = (held_out.values[None] == values[:, None]).all((2, 3, 4))
             return held_out.labels[same.argmax(1)]
 
-    mine, theirs = agreement(Teller(), Digits(), judge, 0)
+    mine, theirs = cluster_agreement(Teller(), Digits(), scorer, 0)
     assert mine == pytest.approx(1.0) and 0.4 < theirs < 0.95
 
 
@@ -249,7 +251,7 @@ def test_slow_samplers_are_graded_by_fewer_samples():
     scene = load_scene("frames-from-text", ["sampler.0.steps=60", "sampler.0.guidance=2"])
     config = sampler_config(scene)
     model = SimpleNamespace(trace=print)
-    assert affordable(model, config) == 100
-    assert affordable(model, replace(config, steps=100_000)) == 1
-    assert affordable(model, replace(config, steps=10)) == 500
-    assert affordable(SimpleNamespace(), config) == 500, "what takes one step whatever it is told"
+    assert sample_count(model, config) == 100
+    assert sample_count(model, replace(config, steps=100_000)) == 1
+    assert sample_count(model, replace(config, steps=10)) == 500
+    assert sample_count(SimpleNamespace(), config) == 500, "what takes one step whatever it is told"

@@ -12,10 +12,10 @@ from sim.conformance import ConformanceError, check_perception
 from sim.percept_kind import PerceptFile, PerceptKind
 from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in, only
 from sim.records import Percept
-from sim.viewer.contract.moment import Moment, Readout, Seen
+from sim.viewer.contract.moment import Moment, PerceptView, Readout
 from sim.viewer.draw.theme import Ink
 from sim.viewer.overlays.kind_overlay import PerceptOverlay
-from sim.viewer.overlays.percept_overlay import OVERLAYS, draw_seen
+from sim.viewer.overlays.percept_overlay import OVERLAYS, draw_percept_overlay
 from sim.viewer.panels.perception_panel import line
 from sim.viewer.playback.frame_compression import CompressedMoment, size_of
 from supervised.data.percept_arrays import pack_percepts, unpack_percepts
@@ -109,7 +109,7 @@ def test_it_is_graded_beside_a_baseline_by_class_and_with_intervals():
 def test_it_is_told_in_words_in_json_and_on_disk():
     percept = SAID[0]
     assert kinds_in(percept) == ["tags"] and in_words(percept) == "night and rain"
-    assert line(Seen("weather", percept)).words == "night and rain"
+    assert line(PerceptView("weather", percept)).words == "night and rain"
     told = json.loads(json.dumps(as_json("a.png", percept)))
     assert told == {"source": "a.png", "origin": "model", "tags": ["night", "rain"]}
     assert unpack_percepts(pack_percepts(SAID)) == tuple(SAID)
@@ -122,7 +122,7 @@ def test_it_is_told_in_words_in_json_and_on_disk():
 def test_it_is_drawn_over_the_picture():
     surface = pygame.Surface((80, 40))
     picture = pygame.Rect(20, 0, 60, 40)
-    draw_seen(surface, Ink(), surface.get_rect(), picture, 1, [Seen("weather", SAID[0])])
+    draw_percept_overlay(surface, Ink(), surface.get_rect(), picture, 1, [PerceptView("weather", SAID[0])])
     red = (pygame.surfarray.array3d(surface) == RED).all(axis=-1)
     assert red.sum() == 2 * 10 * 8
 
@@ -170,7 +170,7 @@ def test_a_kind_too_large_for_json_is_a_file_and_is_compressed(monkeypatch, tmp_
     assert written_name("a.wav.spectrum.npy")[1] == "a.wav" and written_name("a.wav.depth.npy")
     assert written_name("a.wav.other.npy") is None
     truth, none = Percept("truth", extras={"spectrum": 2 * array}), np.zeros(1)
-    moment = Moment((), none, none, none, seen=(Seen("ear", percept, truth),))
+    moment = Moment((), none, none, none, seen=(PerceptView("ear", percept, truth),))
     packed = CompressedMoment.of(moment)
     assert size_of(packed) < 2 * array.nbytes / 10 and size_of(moment) == 2 * array.nbytes
     (back,) = packed.unpacked().seen

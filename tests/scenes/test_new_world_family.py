@@ -9,13 +9,13 @@ import pytest
 from scenes.data.families.family import Decoded, WorldFamily
 from scenes.data.families.table import FAMILIES, family_of
 from scenes.data.generated_starts import PROPOSED, proposer
-from scenes.data.sampler_data import Examples
+from scenes.data.sampler_data import DataSplit
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.watching.sampler_gallery import noted
 from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
 from sim.records import Condition, SampleOptions, Samples
-from supervised.catalog import SIGHTS
+from supervised.catalog import LABEL_SOURCES
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, label_source
@@ -66,7 +66,7 @@ def pole(monkeypatch):
     """A line in each table."""
     monkeypatch.setitem(WORLDS, "pole", "test_new_world_family:Pole")
     monkeypatch.setitem(NAMES, "pole", "test_new_world_family:names")
-    monkeypatch.setitem(SIGHTS, "pole", "test_new_world_family:PoleLabels")
+    monkeypatch.setitem(LABEL_SOURCES, "pole", "test_new_world_family:PoleLabels")
 
     def world_of(data):
         return data.replace("angles", "pole") if data.startswith("angles/") else None
@@ -79,7 +79,7 @@ def pole(monkeypatch):
 
 def test_the_tables_know_the_same_families():
     assert set(NAMES) == set(WORLDS)
-    assert set(FAMILIES) < set(WORLDS) and set(SIGHTS) < set(WORLDS)
+    assert set(FAMILIES) < set(WORLDS) and set(LABEL_SOURCES) < set(WORLDS)
     for family in NAMES:
         names = load(NAMES, family, "family of worlds")()
         assert names and all(name.partition("/")[0] == family for name in names)
@@ -114,9 +114,9 @@ def test_generated_examples_are_judged_drawn_and_begun_from():
         labels=LabelColumn(np.zeros(2, np.int64), ("pole",)),
         episodes=np.arange(2),
     )
-    judge = SampleScorer("angles/long", Examples(data, data, data.spec()), "cpu")
-    assert judge.reading == "decoded truth"
-    assert judge.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]
+    scorer = SampleScorer("angles/long", DataSplit(data, data, data.spec()), "cpu")
+    assert scorer.reading == "decoded truth"
+    assert scorer.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]
     assert noted(STATES, "angles/long") == ("up", "down") and noted(STATES, "digits") == ()
     assert (thumbnails(STATES, data.spec(), "angles/short") == 5).all()
     propose = proposer(Leaning(), "angles/long", "pole/long", SampleOptions())

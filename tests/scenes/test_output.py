@@ -12,7 +12,7 @@ from generative.data.catalog import collected
 from scenes.build.perceptions import perception_config
 from scenes.cli.main import main
 from scenes.console import stdout_console
-from scenes.data.perception_data import CHANCE, scene_views
+from scenes.data.perception_data import CHANCE, scene_label_data
 from scenes.schema import load_scene
 from sim.progress import reporting
 from supervised.data.capture import CaptureSpec
@@ -146,6 +146,6 @@ def test_taking_pictures_counts_them(world, perception):
     scene, ends = load_scene("seen.toml"), Ends()
     config = perception_config(scene)
     with reporting(ends):
-        scene_views(scene, config, CaptureSpec(config.tells, 20, 78), CHANCE)
+        scene_label_data(scene, config, CaptureSpec(config.tells, 20, 78), CHANCE)
     ((what, done, total),) = ends.told
     assert what == f"taking 20 pictures of {world}" and done >= 20 == total

@@ -10,7 +10,7 @@ from command_line import answer
 from scenes.build.agents import scene_world
 from scenes.build.perceptions import perception_config, scene_vocabulary
 from scenes.cli.main import main
-from scenes.data.perception_data import CHANCE, scene_player, scene_views
+from scenes.data.perception_data import CHANCE, scene_label_data, scene_player
 from scenes.evaluation import perceptions
 from scenes.perceiving import command
 from scenes.schema import load_scene
@@ -133,7 +133,7 @@ def test_another_agent_plays_in_graded_pictures(tmp_path):
     assert own.name == "the scene's random" and other.name == "pqn of pong-hour"
     config = perception_config(scene)
     takings = [(CaptureSpec("boxes", 4, 3, every=40), player) for player in (own, other)]
-    one, two = (scene_views(scene, config, taking, player) for taking, player in takings)
+    one, two = (scene_label_data(scene, config, taking, player) for taking, player in takings)
     differ = [not np.array_equal(a, b) for a, b in zip(one.values, two.values, strict=True)]
     assert any(differ[::2]) and not any(differ[1::2]), "it plays in every second world, chance in the others"
 
@@ -147,7 +147,7 @@ def test_a_scene_says_whether_walkers_are_seen_as_people_watch_them():
     own.close()
     for change, alike in (([], True), (["perception.0.as_watched=false"], False)):
         scene = load_scene("walker-eye", change)
-        views = scene_views(scene, perception_config(scene), CaptureSpec("keypoints", 3, 5), CHANCE)
+        views = scene_label_data(scene, perception_config(scene), CaptureSpec("keypoints", 3, 5), CHANCE)
         assert all(np.array_equal(rgb[:8], sky) == alike for rgb in views.values)
 
 

@@ -24,7 +24,7 @@ from scenes.schema import load_scene
 from scenes.watching.scene_show import SceneShow
 from sim.records import Percept
 from sim.storage.checkpoints import load_checkpoint
-from sim.viewer.contract.gesture import Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Gesture
 from supervised.metrics.detection import live_boxes
 from supervised.observation.percept_noise import noisy
 from supervised.vision.detector import DetectorModel
@@ -114,7 +114,7 @@ def test_a_game_whose_truth_nobody_knows_is_refused(scene, tmp_path, capsys):
 def test_what_is_seen_stands_beside_the_truth_and_its_origin_can_be_changed(scene):
     show = SceneShow(load_scene(scene), device="cpu", most_worlds=1)
     try:
-        assert {Offer.PERCEPTS, Offer.ORIGIN} <= show.offers
+        assert {Ability.PERCEPTS, Ability.ORIGIN} <= show.abilities
         show.start(0)
         for _ in range(60):
             moment = show.step(2)

@@ -41,7 +41,7 @@ def written(tmp_path):
 
 
 def seen_at_each_stop(scene, presses):
-    """What is seen at first and after each T, as many `Seen` a stop as there are perceptions."""
+    """What is seen at first and after each T, as many `PerceptView` a stop as there are perceptions."""
     show = SceneShow(scene, device="cpu", most_worlds=1, attended=False)
     try:
         show.start(0)

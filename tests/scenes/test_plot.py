@@ -14,7 +14,7 @@ from PIL import Image
 from scenes.cli.main import main
 from scenes.evaluation.learning_curves import (
     ENOUGH,
-    Line,
+    LearningCurve,
     PlotError,
     band_of,
     chosen_metric,
@@ -47,7 +47,7 @@ def write_run(folder, returns, every=100, title="Pole", **more):
 
 
 def straight(slope, last=10.0):
-    return Line(np.array([0.0, last]), np.array([0.0, slope * last]))
+    return LearningCurve(np.array([0.0, last]), np.array([0.0, slope * last]))
 
 
 def test_mean_and_band_of_few_seeds_by_hand():
@@ -72,9 +72,9 @@ def test_enough_seeds_have_a_bootstrap_interval_of_their_mean():
 
 
 def test_seeds_that_have_no_step_in_common_have_no_mean():
-    early, late = straight(1.0), Line(np.array([50.0, 60.0]), np.zeros(2))
+    early, late = straight(1.0), LearningCurve(np.array([50.0, 60.0]), np.zeros(2))
     assert len(band_of([early, late]).x) == 0
-    assert len(band_of([early, Line(np.empty(0), np.empty(0))]).x) == 0
+    assert len(band_of([early, LearningCurve(np.empty(0), np.empty(0))]).x) == 0
 
 
 def test_a_log_is_read_as_it_stands(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from scenes.cli.progress import StderrProgress, in_one_line
-from sim.progress import Wait, advance, reporting, waiting
+from sim.progress import TaskProgress, advance, reporting, waiting
 
 
 def shown(*, terminal, until, delay=0.0, period=0.001, announced=False, what="playing 9 games"):
@@ -68,8 +68,8 @@ def test_nobody_reading_stderr_does_not_stop_the_work(monkeypatch):
 
 
 def test_work_inside_work_is_told_on_one_line():
-    outer = Wait("grading 3 samplers", 3, 1, started=0.0)
-    inner = Wait("drawing 500 samples", 500, 100, started=10.0)
+    outer = TaskProgress("grading 3 samplers", 3, 1, started=0.0)
+    inner = TaskProgress("drawing 500 samples", 500, 100, started=10.0)
     assert in_one_line([outer, inner], 20.0) == (
         "grading 3 samplers: 1 of 3 · 0.05/s · 40 s left · drawing 500 samples: 100 of 500 · 10/s · 40 s left"
     )
@@ -79,5 +79,5 @@ def test_work_inside_work_is_told_on_one_line():
     ("figures", "words"), [("12 steps/s · return 3.0", "12 steps/s · return 3.0"), ("", "2/s")]
 )
 def test_a_rate_is_told_once(figures, words):
-    wait = Wait("training", 100, 20, figures, started=0.0)
+    wait = TaskProgress("training", 100, 20, figures, started=0.0)
     assert in_one_line([wait], 10.0) == f"training: 20 of 100 · {words} · 40 s left"

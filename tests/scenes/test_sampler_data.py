@@ -15,11 +15,11 @@ from scenes.cli.main import main
 from scenes.data import sampler_data
 from scenes.data.sampler_data import (
     DataRecipe,
-    asked_of,
     check_recipe,
     differences,
     fetch_examples,
     players,
+    requested_data,
     some_examples,
 )
 from scenes.evaluation.samplers import REAL
@@ -113,7 +113,7 @@ def test_an_older_card_is_followed_by_the_rule_of_its_time(file, trained, tmp_pa
     scene, card = load_scene(file), load_card(old)
     recipe = DataRecipe.of_scene(scene, sampler_config(scene), card)
     assert recipe == DataRecipe("digits", 600, 5, 0.1, SHUFFLED)
-    assert asked_of(card) == {"data": "digits", "examples": 600}
+    assert requested_data(card) == {"data": "digits", "examples": 600}
     train, _ = collected("digits", 600, seed=5).parted(0.1, 5, SHUFFLED)
     assert np.array_equal(fetch_examples(scene, recipe).train.values, train.values)
 
@@ -231,7 +231,7 @@ def test_the_scenes_that_ship_ask_for_what_their_checkpoints_learned_from(name):
         if table.checkpoint:
             card, config = load_card(scene.resolve(table.checkpoint)), sampler_config(scene, number)
             recipe = DataRecipe.of_scene(scene, config, card)
-            assert asked_of(card) == {"data": recipe.data, "examples": recipe.examples}
+            assert requested_data(card) == {"data": recipe.data, "examples": recipe.examples}
             told = recipe.protocol()
             assert told.items() <= card["protocol"].items(), "and its players are those that ship"
             assert told.items() <= card["scores"]["protocol"].items()

@@ -38,8 +38,8 @@ def studio(scene):
 
 
 def test_what_it_makes_is_what_the_sampler_samples(studio):
-    for wish, label in ((ANYTHING, None), ("7", "7")):
-        drawn = list(studio.make(10, wish, 5))
+    for condition, label in ((ANYTHING, None), ("7", "7")):
+        drawn = list(studio.make(10, condition, 5))
         values = np.concatenate([part.values for part in drawn])
         expected = studio.model.sample(10, Condition(label=label), SampleOptions(), 5).values
         np.testing.assert_array_equal(values, expected)
@@ -61,13 +61,13 @@ def test_it_samples_by_the_keys_of_its_scene(tmp_path):
     assert len(walk) == 4, "the noise and three pictures on the way"
     np.testing.assert_array_equal(last.values, expected)
     frame, mask = expected[0], np.arange(64).reshape(8, 8) % 2 == 0
-    wish = Condition(frame=frame, mask=mask)
-    filled = guided.model.sample(2, wish, options, 1).values
+    condition = Condition(frame=frame, mask=mask)
+    filled = guided.model.sample(2, condition, options, 1).values
     np.testing.assert_array_equal(guided.fill(frame, mask, 2, 1), filled)
 
 
 def test_it_says_what_the_sampler_can(studio):
-    assert studio.wishes == (ANYTHING, *"0123456789")
+    assert studio.conditions == (ANYTHING, *"0123456789")
     assert studio.decodes and studio.encodes and not studio.traces
     assert studio.size == (8, 8) and studio.sampler == "VAE" and studio.training == "untrained"
 
@@ -126,9 +126,9 @@ def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, mo
 def test_boards_and_poses_are_judged_by_the_simulator():
     import chess
 
-    from generative.data.boards import drawn
+    from generative.data.boards import draw_position
 
-    boards = np.stack([drawn(chess.Board()), drawn(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
+    boards = np.stack([draw_position(chess.Board()), draw_position(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
     assert noted(boards, "boards") == ("legal", "not legal")
     upright = np.array([[1.25, 0, 0, 0, 0, 0, 0, 0]], np.float32)
     sunk = upright - np.eye(1, 8, dtype=np.float32)

@@ -20,9 +20,9 @@ from generative.gallery.writing import SOMETIMES
 from scenes.build.samplers import load_sampler
 from scenes.cli.main import main
 from scenes.cli.verbs import list_all
-from scenes.data.sampler_data import Examples
+from scenes.data.sampler_data import DataSplit
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
-from scenes.evaluation.samplers import truth_of_sentences
+from scenes.evaluation.samplers import prompt_agreement
 from scenes.sampling.gallery_export import GalleryExport
 from scenes.schema import load_scene, shipped_scenes
 from sim.records import Condition, Percept, SampleOptions
@@ -144,11 +144,11 @@ def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():
         episodes=np.arange(4),
         captions=(low, high, low, ""),
     )
-    judge = SampleScorer("frames/pong", Examples(data, data, data.spec()), "cpu")
-    judge.__dict__["reader"] = SimpleNamespace(
+    scorer = SampleScorer("frames/pong", DataSplit(data, data, data.spec()), "cpu")
+    scorer.__dict__["reader"] = SimpleNamespace(
         perceive=lambda pictures: [Percept("model", caption=low) for _ in pictures]
     )
-    share = truth_of_sentences(Obedient(), judge, SampleOptions(), 0)
+    share = prompt_agreement(Obedient(), scorer, SampleOptions(), 0)
     assert share == pytest.approx(2 / 3), "of three that say something two are low"
 
 
@@ -353,8 +353,8 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
         labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
         episodes=np.arange(4),
     )
-    judge = SampleScorer("paint", Examples(data, data, data.spec()), "cpu")
-    studio = GalleryExport(Painter(), judge, 0, Condition(label="b"))
+    scorer = SampleScorer("paint", DataSplit(data, data, data.spec()), "cpu")
+    studio = GalleryExport(Painter(), scorer, 0, Condition(label="b"))
     (strip,) = studio.strips()
     assert np.abs(strip.pictures[0, 4].astype(int) - 100).max() <= 1, (
         "the middle of a row is that of its class"
@@ -362,7 +362,7 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
     (clip,) = studio.clips(4, SampleOptions())
     assert np.abs(clip.frames.astype(int) - 100).max() <= 1
-    (strip,) = GalleryExport(Painter(), judge, 0, Condition()).strips()
+    (strip,) = GalleryExport(Painter(), scorer, 0, Condition()).strips()
     assert strip.pictures[0, 4].max() <= 1, "and, where none is asked for, through the middle of all"
 
 
@@ -382,10 +382,10 @@ def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
         labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
         episodes=np.arange(4),
     )
-    judge = SampleScorer(data, Examples(examples, examples, examples.spec()), "cpu")
-    judge.__dict__.update(readers)
-    judge.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
-    (shown,) = GalleryExport(Painter(), judge, 0, Condition()).exhibits(
+    scorer = SampleScorer(data, DataSplit(examples, examples, examples.spec()), "cpu")
+    scorer.__dict__.update(readers)
+    scorer.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
+    (shown,) = GalleryExport(Painter(), scorer, 0, Condition()).exhibits(
         np.zeros((1, 2, 2, 3), np.uint8), [Verdict("x")]
     )
     assert (words, "x") in shown.facts(1)

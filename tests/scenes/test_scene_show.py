@@ -13,7 +13,7 @@ from scenes.watching.labels import entropy, exploration
 from scenes.watching.playlist import playlist
 from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
-from sim.viewer.contract.gesture import Gesture, Interactive, Offer
+from sim.viewer.contract.gesture import Ability, Gesture, Interactive
 from sim.viewer.contract.moment import Exploration
 from tests.sim.step_counter import StepCounter
 
@@ -78,7 +78,7 @@ def test_chess_names_only_legal_moves_the_chosen_one_among_them(tmp_path, shows)
     assert show.worlds.renderers[0]._game.board.fullmove_number == 2
     game = chess.pgn.read_game(io.StringIO(show.touch(Gesture("save")).document[1]))
     assert game.next().san() == chosen
-    assert isinstance(show, Interactive) and Offer.POINT in show.offers
+    assert isinstance(show, Interactive) and Ability.POINT in show.abilities
 
 
 def test_without_an_agent_any_legal_move_is_played(tmp_path, shows):
@@ -217,5 +217,5 @@ def test_only_agents_that_look_at_pictures_and_learn_are_explained(tmp_path, sho
     numbers = staged(tmp_path, 'use = "gym/CartPole-v1"', agent=SMALL.replace("small", "mlp"))
     board = staged(tmp_path, 'use = "chess"', agent=SMALL.replace("small", "board"))
     shows += [pictures, chance, numbers, board]
-    assert [Offer.SALIENCY in show.offers for show in shows] == [True, False, False, False]
+    assert [Ability.SALIENCY in show.abilities for show in shows] == [True, False, False, False]
     assert numbers.start(0).attribution is None and pictures.start(0).attribution is not None

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.evaluate import Scores, pooled
-from agents.statistics import bootstrap_interval, compare
+from agents.evaluation.evaluate import Scores, pooled
+from agents.evaluation.statistics import bootstrap_interval, compare
 from scenes.cli.main import main
 from scenes.schema import load_scene
 from scenes.training.resume import newest_run

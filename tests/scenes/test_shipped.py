@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from agents.evaluate import evaluate
+from agents.evaluation.evaluate import evaluate
 from scenes.build.agents import build_policy, scene_agent
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
@@ -159,8 +159,8 @@ def test_samplers_are_graded_where_there_are_no_data_yet(name, bare, tmp_path):
 @pytest.mark.parametrize("name", quick(SAMPLING, "digits-gan"))
 def test_samplers_are_hung_where_there_are_no_data_yet(name, bare, tmp_path):
     scene = replace(little(name, tmp_path), seed=3)
-    wish = command.SampleRequest(tmp_path / "hung", n=2)
-    hung = command.sample(scene, wish, device="cpu", say=lambda line: None).answer
+    request = command.SampleRequest(tmp_path / "hung", n=2)
+    hung = command.sample(scene, request, device="cpu", say=lambda line: None).answer
     assert (tmp_path / "hung" / "index.html").is_file() and hung["metrics"]["images_per_second"] > 0
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import agents.dqn
-from agents.evaluate import Scores
+from agents.evaluation.evaluate import Scores
 from scenes.cli.main import main
 from scenes.console import duration
 from scenes.schema import SceneError, load_scene

@@ -18,7 +18,7 @@ from agents.random import Random
 from scenes.cli.main import entry, main
 from scenes.schema import load_scene
 from scenes.signals import sigterm_as_ctrl_c
-from scenes.uci.engine import Engine, centipawns, seconds, serve
+from scenes.uci.engine import Engine, centipawns, move_seconds, serve
 from sim.catalog import make_worlds
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli.main import main; sys.exit(main())"]
@@ -293,10 +293,10 @@ def test_a_search_that_breaks_down_still_answers():
 
 
 def test_clocks_are_shared_out():
-    assert seconds({"movetime": 10}, 0) == 0.01
-    assert seconds({"wtime": 100}, 0) == 0.01
-    assert seconds({"wtime": 1, "btime": 60_000, "movestogo": 10}, 1) == pytest.approx(5.95)
-    assert seconds({"btime": 500, "binc": 5000}, 1) == pytest.approx(0.45), "no more than is left"
+    assert move_seconds({"movetime": 10}, 0) == 0.01
+    assert move_seconds({"wtime": 100}, 0) == 0.01
+    assert move_seconds({"wtime": 1, "btime": 60_000, "movestogo": 10}, 1) == pytest.approx(5.95)
+    assert move_seconds({"btime": 500, "binc": 5000}, 1) == pytest.approx(0.45), "no more than is left"
 
 
 def test_values_that_are_certain_have_a_finite_score():

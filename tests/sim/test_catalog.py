@@ -13,16 +13,16 @@ from sim.catalog import (
     WORLDS,
     CatalogError,
     MissingPackageError,
+    install_hint,
     load,
     make_world,
     make_worlds,
-    mend,
     world_config,
     world_names,
 )
 from sim.errors import RequestError
 from sim.fields import FieldError
-from sim.gym_worlds import Installed
+from sim.gym_worlds import GymWorld
 from sim.vector import ActionError
 
 
@@ -60,7 +60,7 @@ def test_unknown_keys_and_a_family_without_its_variant_are_named():
 
 def test_a_config_knows_its_own_name_and_fields():
     config = world_config("gym/CartPole-v1", {"kwargs": {"sutton_barto_reward": True}})
-    assert config == Installed("CartPole-v1", {"sutton_barto_reward": True})
+    assert config == GymWorld("CartPole-v1", {"sutton_barto_reward": True})
     assert config.name == "gym/CartPole-v1"
     assert config.protocol() == {
         "world": "gym/CartPole-v1",
@@ -95,9 +95,9 @@ def test_a_missing_package_gives_the_line_that_mends_it_and_hurts_only_its_own()
     assert str(caught.value) == f'agent "mine" needs {needed}'
     assert isinstance(caught.value, RequestError)
     assert load(catalog, "json", "agent") is json.dumps
-    assert mend("ale_py").startswith('the package ale-py: python -m pip install "ale-py>=')
-    assert mend("pygame").startswith('the package pygame-ce: python -m pip install "pygame-ce>=')
-    assert mend("torch.nn").startswith('the package torch: python -m pip install "torch<')
+    assert install_hint("ale_py").startswith('the package ale-py: python -m pip install "ale-py>=')
+    assert install_hint("pygame").startswith('the package pygame-ce: python -m pip install "pygame-ce>=')
+    assert install_hint("torch.nn").startswith('the package torch: python -m pip install "torch<')
 
 
 def test_atari_without_ale_py_says_what_to_install():

@@ -15,14 +15,14 @@ from sim.errors import RequestError, WorkError
 from sim.storage import files
 from sim.storage.checkpoints import (
     CheckpointError,
-    Layout,
+    CheckpointLayout,
     check_fits,
     load_card,
     load_checkpoint,
     make_card,
     save_checkpoint,
 )
-from sim.storage.files import SaveError, fresh_folder, sweep
+from sim.storage.files import SaveError, fresh_folder, remove_leftovers
 
 SPACES = {"observation_space": Box(0, 255, (4, 84, 84), np.uint8), "action_space": Discrete(6)}
 
@@ -190,7 +190,9 @@ def test_weights_that_are_not_finite_are_refused_by_the_name_of_the_tensor(tmp_p
     with pytest.raises(CheckpointError, match="c holds NaN or infinity: in 25% of head.bias;"):
         load_checkpoint(tmp_path / "c")
     also = spoilt | {"scalar": np.array(number, dtype)}
-    save_checkpoint(tmp_path / "c", card(), also, layout=Layout({"head.": "h", "": "model.safetensors"}))
+    save_checkpoint(
+        tmp_path / "c", card(), also, layout=CheckpointLayout({"head.": "h", "": "model.safetensors"})
+    )
     with pytest.raises(CheckpointError, match="in 25% of head.bias, and in 1 more of 12 tensors"):
         load_checkpoint(tmp_path / "c")
 
@@ -337,7 +339,7 @@ def test_leftovers_of_a_killed_save_are_swept_and_the_old_one_comes_back(tmp_pat
         save_checkpoint(tmp_path / step, card(seed=int(step)), weights())
     killed_mid_save(tmp_path)
     (tmp_path / ".20.old-7").mkdir()
-    sweep(tmp_path)
+    remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "20"]
     assert [load_checkpoint(tmp_path / step).card["seed"] for step in ("10", "20")] == [10, 20]
 
@@ -362,7 +364,9 @@ def test_nothing_on_disk_is_a_pickle(saved):
 
 def test_a_layout_spreads_weights_over_files_and_lays_texts_beside_them(tmp_path):
     arrays = {"net.a": np.arange(3.0), "net.b": np.zeros((2, 2)), "text.a": np.ones(4)}
-    layout = Layout({"net.": "net/model.safetensors", "text.": "text.safetensors"}, {"net/config.json": "{}"})
+    layout = CheckpointLayout(
+        {"net.": "net/model.safetensors", "text.": "text.safetensors"}, {"net/config.json": "{}"}
+    )
     save_checkpoint(tmp_path / "c", card(), arrays, layout=layout)
     assert sorted(load_file(tmp_path / "c" / "net" / "model.safetensors")) == ["a", "b"]
     assert (tmp_path / "c" / "net" / "config.json").read_text() == "{}"

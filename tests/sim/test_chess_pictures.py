@@ -9,17 +9,17 @@ import pytest
 chess = pytest.importorskip("chess")
 
 from sim.chess.draw import draw_board  # noqa: E402
-from sim.chess.labelled_boards import album  # noqa: E402
+from sim.chess.labelled_boards import render_games  # noqa: E402
 from sim.chess.pictures import PLAIN, VARIED, Variation, picture  # noqa: E402
 from sim.chess.positions import positions  # noqa: E402
 from sim.chess.sets import PIECE_SETS  # noqa: E402
-from sim.chess.themes import HELD_OUT, THEMES, TRAINING, dressed, styles  # noqa: E402
+from sim.chess.themes import HELD_OUT, THEMES, TRAINING, board_style, styles  # noqa: E402
 from sim.chess.truth import CORNERS, LABELS, Place, truth_of  # noqa: E402
 from sim.chess.world import Chess  # noqa: E402
 from sim.errors import RequestError  # noqa: E402
 
 ALL = styles(tuple(THEMES))
-SAGE = dressed("sage", "staunton")
+SAGE = board_style("sage", "staunton")
 
 
 def rng(seed=0):
@@ -27,12 +27,12 @@ def rng(seed=0):
 
 
 def named(style):
-    theme = next(name for name in THEMES if dressed(name, style.pieces) == style)
+    theme = next(name for name in THEMES if board_style(name, style.pieces) == style)
     return f"{theme}-{style.pieces}"
 
 
 def test_the_start_is_told_in_full():
-    _, percept = picture(chess.Board(), dressed("slate", "moves"), rng(), 128, PLAIN)
+    _, percept = picture(chess.Board(), board_style("slate", "moves"), rng(), 128, PLAIN)
     back = "rook knight bishop queen king bishop knight rook".split()
     white, black = [f"white {kind}" for kind in back], [f"black {kind}" for kind in back]
     assert percept.labels == (*white, *["white pawn"] * 8, *["black pawn"] * 8, *black)
@@ -49,7 +49,7 @@ def test_the_start_is_told_in_full():
 def test_without_variation_a_picture_is_the_drawing(size):
     board = chess.Board()
     board.push_san("e4")
-    for style in (SAGE, dressed("plum", "tokens")):
+    for style in (SAGE, board_style("plum", "tokens")):
         rgb, _ = picture(board, style, rng(), size, PLAIN)
         np.testing.assert_array_equal(rgb, draw_board(board, size, style=style))
         marked, _ = picture(board, style, rng(), size, Variation(marked=1))
@@ -82,7 +82,7 @@ def test_held_out_colours_are_nobody_elses():
             assert np.abs(board).sum() > 40
             assert theme.black.fill != other.black.fill
     assert {style.pieces for style in styles()} == set(PIECE_SETS)
-    assert not {dressed(name, "moves") for name in HELD_OUT} & set(styles())
+    assert not {board_style(name, "moves") for name in HELD_OUT} & set(styles())
 
 
 @pytest.mark.parametrize("pieces", PIECE_SETS)
@@ -92,9 +92,9 @@ def test_boxes_hold_their_pieces_however_the_board_lies(pieces):
     for seed in range(12):
         kind, color = chess.PIECE_TYPES[seed % 6], seed % 4 < 2
         board = chess.Board(None)
-        empty, _ = picture(board, dressed("newsprint", pieces), rng(seed), 256, lies)
+        empty, _ = picture(board, board_style("newsprint", pieces), rng(seed), 256, lies)
         board.set_piece_at(int(rng(seed).integers(64)), chess.Piece(kind, color))
-        rgb, percept = picture(board, dressed("newsprint", pieces), rng(seed), 256, lies)
+        rgb, percept = picture(board, board_style("newsprint", pieces), rng(seed), 256, lies)
         changed = np.abs(rgb.astype(int) - empty).max(axis=2) > 60
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         drawn = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
@@ -107,7 +107,7 @@ def test_a_boards_corners_lie_where_its_squares_end(flipped):
     """Against pixels: a lone white square of the drawing, found again in the picture."""
     board, lies = chess.Board(None), Variation(margin=0.1, degrees=8.0, shift=0.02, flipped=float(flipped))
     for seed in range(4):
-        rgb, percept = picture(board, dressed("newsprint", "tokens"), rng(seed), 256, lies)
+        rgb, percept = picture(board, board_style("newsprint", "tokens"), rng(seed), 256, lies)
         assert tuple(percept.keypoints) == CORNERS and percept.facts["white_at_bottom"] == (not flipped)
         at = {name: np.array(point[:2]) for name, point in percept.keypoints.items()}
         across, up = (at["h1"] - at["a1"]) / 8, (at["a8"] - at["a1"]) / 8
@@ -140,7 +140,7 @@ def test_a_boards_fen_goes_through_python_chess_and_back():
 
 def test_flipped_boards_are_told_and_always_show_which_way_round_they_are():
     board = chess.Board("8/2k5/8/8/3K4/8/5Q2/8 w - - 0 1")
-    bare = dressed("sage", "staunton").__class__(coordinates=False)
+    bare = board_style("sage", "staunton").__class__(coordinates=False)
     rgb, percept = picture(board, bare, rng(), 128, Variation(flipped=1, bare=1))
     assert percept.facts == {"white_at_bottom": 0}
     assert percept.fen == board.board_fen()
@@ -163,7 +163,7 @@ def test_worlds_tell_what_their_pictures_show():
 
 def test_one_seed_is_one_album_to_the_byte():
     def taken(seed):
-        ((rgb, percepts),) = album([seed], size=64, a_game=4)
+        ((rgb, percepts),) = render_games([seed], size=64, a_game=4)
         return rgb.tobytes(), [(p.fen, p.boxes.tobytes(), p.labels) for p in percepts]
 
     assert taken(3) == taken(3)
@@ -218,11 +218,11 @@ def test_nonsense_is_refused_by_name():
     with pytest.raises(ValueError, match="noise must be from 0 to 255, not nan"):
         Variation(noise=float("nan"))
     with pytest.raises(ValueError, match="at least one look"):
-        next(album([0], []))
+        next(render_games([0], []))
     with pytest.raises(RequestError, match='no board theme "walnutt".*"walnut"'):
-        dressed("walnutt", "moves")
+        board_style("walnutt", "moves")
     with pytest.raises(RequestError, match='no piece set "toknes".*"tokens"'):
-        dressed("sage", "toknes")
+        board_style("sage", "toknes")
 
 
 def test_a_picture_takes_milliseconds():

@@ -16,10 +16,10 @@ from sim.catalog import make_world, make_worlds, world_config
 from sim.records import Decision, Episode
 from sim.storage.episodes import (
     CHUNK_BYTES,
+    AddRenderInfo,
+    EpisodeInProgress,
     GrowingColumn,
-    Pictured,
     RecordingError,
-    Take,
     dataset_id,
     new_dataset,
     record,
@@ -118,7 +118,7 @@ def test_every_bit_is_that_of_a_replay_from_the_seed(tmp_path, name, fields, num
 
 def test_pictures_are_those_that_people_see_the_last_one_included(tmp_path):
     config = world_config("chess/kqk", {"max_plies": 6})
-    worlds = EnvWorlds([lambda: Pictured(config.make(3)) for _ in range(2)], 3)
+    worlds = EnvWorlds([lambda: AddRenderInfo(config.make(3)) for _ in range(2)], 3)
     dataset = written(tmp_path / "x", worlds, seed=3, episodes=2)
     world = config.make(0)
     for seed, episode in zip(seeds(dataset), dataset, strict=True):
@@ -167,7 +167,7 @@ def test_long_columns_come_back_whole_and_small(tmp_path):
     for row in rows[1:]:
         column.append(row)
     assert column.nbytes < 2 * CHUNK_BYTES
-    take = Take(1, np.float32([0, 0]), {"big": rows[0]})
+    take = EpisodeInProgress(1, np.float32([0, 0]), {"big": rows[0]})
     for row in rows[1:]:
         take.note(np.int64(1), 0.5, False, row is rows[-1], np.float32([1, 0]), {"big": row})
     with new_dataset(tmp_path / "x", *SPACES) as dataset:
@@ -189,7 +189,7 @@ def test_nothing_is_written_over(tmp_path):
 
 
 def short_take():
-    take = Take(1, np.float32([0, 0]), {})
+    take = EpisodeInProgress(1, np.float32([0, 0]), {})
     take.note(np.int64(1), 1.0, True, False, np.float32([1, 0]), {})
     return take
 
@@ -321,7 +321,7 @@ def test_a_replay_that_goes_another_way_is_refused(tmp_path):
 
 
 class Talking(PoleShow):
-    offers = frozenset({"point"})
+    abilities = frozenset({"point"})
     waits = True
 
     def touch(self, gesture):
@@ -333,8 +333,8 @@ class Talking(PoleShow):
 
 def test_a_show_that_takes_gestures_still_does():
     show = recorded(Talking(), seed=0)
-    assert show.waits and show.offers == {"point"} and show.touch("e4") == "touched e4"
-    assert {"offers", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
+    assert show.waits and show.abilities == {"point"} and show.touch("e4") == "touched e4"
+    assert {"abilities", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
 
 
 def test_only_one_world_can_be_watched_and_recorded():

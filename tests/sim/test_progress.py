@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sim.progress import Wait, advance, counting, reporting, track, waiting
+from sim.progress import TaskProgress, advance, counting, reporting, track, waiting
 
 
 class Heard:
@@ -70,7 +70,7 @@ def test_items_are_counted_as_they_are_done():
 
 
 def test_rate_and_time_left():
-    wait = Wait("work", total=100, started=10.0)
+    wait = TaskProgress("work", total=100, started=10.0)
     assert wait.rate(12.0) is None and wait.left(12.0) is None
     wait.advance(20)
     assert (wait.rate(12.0), wait.left(12.0)) == (10.0, 8.0)
@@ -79,7 +79,7 @@ def test_rate_and_time_left():
 
 
 def test_work_that_was_resumed_is_rated_by_what_was_done_since(monkeypatch):
-    wait = Wait("work", started=0.0)
+    wait = TaskProgress("work", started=0.0)
     monkeypatch.setattr("sim.progress.time.monotonic", lambda: 5.0)
     wait.reach(900, 1_000, "return 3.0")
     assert wait.rate(7.0) is None

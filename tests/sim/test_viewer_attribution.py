@@ -10,7 +10,7 @@ import pytest
 from viewer_shows import CountingShow
 
 from sim.viewer.app.screen import Screen
-from sim.viewer.contract.gesture import Answer, Offer
+from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.draw.theme import Ink, canvas
 from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, tinted
 from sim.viewer.overlays.world_picture import draw_world
@@ -30,7 +30,7 @@ def maps(action=(), value=(), shape=(84, 84)):
 class ExplainedShow(CountingShow):
     """The map of moment n is filled with n + 1."""
 
-    offers = frozenset({Offer.SALIENCY})
+    abilities = frozenset({Ability.SALIENCY})
     waits = False
     explained = ()
 

@@ -7,7 +7,7 @@ from viewer_shows import CountingShow
 
 from sim.records import Decision
 from sim.viewer.app.screen import Screen
-from sim.viewer.contract.gesture import Offer
+from sim.viewer.contract.gesture import Ability
 from sim.viewer.contract.moment import Moment
 from sim.viewer.draw import charts, hud, layout
 from sim.viewer.draw.layout import Need, arrange
@@ -208,7 +208,7 @@ def test_empty_and_error_states_show_different_pictures_at_every_size():
 @pytest.mark.parametrize("size", [(480, 360), (640, 480), (1920, 1080)])
 def test_the_cards_of_help_and_error_lie_inside(size):
     surface = canvas(size)
-    lines = help_lines(GameKeys(CountingShow.action_names), {offer.value for offer in Offer})
+    lines = help_lines(GameKeys(CountingShow.action_names), {offer.value for offer in Ability})
     assert surface.get_rect().contains(hud.draw_help(surface, Ink(), lines))
     world = arrange(size, 1, panels.needs(facts(), view_of())).world
     assert world.contains(hud.draw_error(surface, Ink(), world, "RuntimeError: " + "bad news " * 60))

@@ -34,14 +34,14 @@ def drive(drive):
         driver = open_viewer(GalleryShow(studio), seed=7, **options)
         driver.studio = studio
         if not studio.fails and not studio.gate:
-            driver.until(lambda: len(sheet(driver).neighbours) == 4 and not sheet(driver).busy)
+            driver.until(lambda: len(page(driver).neighbours) == 4 and not page(driver).busy)
         return driver
 
     return start
 
 
-def sheet(driver):
-    return driver.view.moment.sheet
+def page(driver):
+    return driver.view.moment.page
 
 
 def pictures(driver):
@@ -49,7 +49,7 @@ def pictures(driver):
 
 
 def places(driver):
-    return gallery_mosaic.places_of(driver.viewer.layout().world, driver.viewer.ink, sheet(driver))
+    return gallery_mosaic.places_of(driver.viewer.layout().world, driver.viewer.ink, page(driver))
 
 
 def drag(driver, start, *ends):
@@ -109,7 +109,7 @@ def test_all_that_is_written_can_be_read(drive, monkeypatch, mode):
     driver = drive(TinyStudio(noted=True))
     if mode != "samples":
         driver.viewer.tell(Gesture("join", 0, 3) if mode == "path" else Gesture("key", name="f"))
-        driver.until(lambda: sheet(driver).mode == mode)
+        driver.until(lambda: page(driver).mode == mode)
     driver.viewer.draw()
     assert written <= {text for text, _ in TEXT_PAIRS}
 
@@ -123,7 +123,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
     driver.press(pygame.K_n)
     driver.until(lambda: ("seed", "8", "") in driver.view.moment.readouts and len(pictures(driver)) == 24)
     assert (pictures(driver) != first).any()
-    driver.viewer.tell(Gesture("wish", 0))
+    driver.viewer.tell(Gesture("condition", 0))
     driver.press(pygame.K_r)
     driver.until(
         lambda: ("seed", "7", "") in driver.view.moment.readouts and len(driver.view.moment.pictures) == 24
@@ -134,15 +134,15 @@ def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
 def test_samples_appear_as_they_come_and_nothing_waits_for_them(drive):
     gate = threading.Semaphore(0)
     driver = drive(TinyStudio(gate))
-    assert sheet(driver).busy == "sampling …" and len(driver.view.moment.pictures) == 0
+    assert page(driver).busy == "sampling …" and len(driver.view.moment.pictures) == 0
     driver.viewer.draw()
     gate.release()
-    driver.until(lambda: sheet(driver).busy == "sampling … 8 of 24")
+    driver.until(lambda: page(driver).busy == "sampling … 8 of 24")
     driver.press(pygame.K_RIGHT)
-    driver.until(lambda: sheet(driver).chosen == 1)
+    driver.until(lambda: page(driver).chosen == 1)
     driver.viewer.draw()
     gate.release(2)
-    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not sheet(driver).busy)
+    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not page(driver).busy)
     made = [driver.studio.asked.count(("make", "anything", 7, first)) for first in (0, 8, 16)]
     assert made == [1, 1, 1]
 
@@ -162,13 +162,13 @@ def test_new_samples_replace_those_still_in_the_making(drive):
 def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
     driver = drive(TinyStudio())
     driver.press(pygame.K_b)
-    driver.until(lambda: sheet(driver).wish == 1)
+    driver.until(lambda: page(driver).condition == 1)
     driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
-    driver.until(lambda: sheet(driver).wish == 0)
-    area = inside(driver, layout.WISHES)
-    row = list(condition_panel.shown(area, driver.viewer.ink, sheet(driver))).index(2)
+    driver.until(lambda: page(driver).condition == 0)
+    area = inside(driver, layout.CONDITIONS)
+    row = list(condition_panel.shown(area, driver.viewer.ink, page(driver))).index(2)
     driver.click((area.centerx, area.top + 22 * row + 11))
-    driver.until(lambda: sheet(driver).wish == 2 and len(driver.view.moment.pictures) == 24)
+    driver.until(lambda: page(driver).condition == 2 and len(driver.view.moment.pictures) == 24)
     assert ("make", "many", 7, 16) in driver.studio.asked
 
 
@@ -178,11 +178,11 @@ def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
 def test_what_fails_is_shown_and_can_be_tried_again(drive):
     studio = TinyStudio(fails=["make"])
     driver = drive(studio)
-    driver.until(lambda: sheet(driver).trouble == "sampling failed: the paint is dry")
+    driver.until(lambda: page(driver).trouble == "sampling failed: the paint is dry")
     assert driver.viewer.error is None
     studio.fails.clear()
     driver.press(pygame.K_n)
-    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not sheet(driver).trouble)
+    driver.until(lambda: len(driver.view.moment.pictures) == 24 and not page(driver).trouble)
 
 
 def test_unattended_a_failure_ends_the_recording_and_reaches_the_caller(tmp_path):
@@ -192,14 +192,16 @@ def test_unattended_a_failure_ends_the_recording_and_reaches_the_caller(tmp_path
 
 
 def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
-    driver = drive(TinyStudio(decodes=False, encodes=False, fills=False, traces=False, wishes=("anything",)))
+    driver = drive(
+        TinyStudio(decodes=False, encodes=False, fills=False, traces=False, conditions=("anything",))
+    )
     assert not {"w", "j", "f", "d", "b"} & set(driver.view.moment.asks)
     useful = [b.keys for b in BINDINGS if b.useful(driver.viewer.facts.abilities)]
     assert "W" not in useful and "D" not in useful and "N" in useful and "M" not in useful
     assert set(driver.viewer.layout().panels) == {1, layout.NEAREST, layout.SEES}
     rects = places(driver)
     drag(driver, rects[0].center, rects[5].center)
-    driver.until(lambda: "they cannot be interpolated" in sheet(driver).trouble)
+    driver.until(lambda: "they cannot be interpolated" in page(driver).trouble)
 
 
 def test_keys_that_are_asked_for_are_all_understood(drive):
@@ -220,14 +222,14 @@ def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
     shown = pictures(driver)
 
     def near():
-        return np.array([neighbour.picture for neighbour in sheet(driver).neighbours])
+        return np.array([neighbour.picture for neighbour in page(driver).neighbours])
 
     def choose(ask, wanted):
         of_it = np.array([neighbour_of(shown[wanted], levels) for levels in (1, 2, 4, 8)])
         ask()
-        driver.until(lambda: sheet(driver).chosen == wanted and np.array_equal(near(), of_it))
+        driver.until(lambda: page(driver).chosen == wanted and np.array_equal(near(), of_it))
         driver.settle()
-        assert sheet(driver).chosen == wanted
+        assert page(driver).chosen == wanted
         np.testing.assert_array_equal(near(), of_it)
 
     choose(lambda: driver.press(pygame.K_DOWN, pygame.K_RIGHT), columns + 1)
@@ -240,18 +242,18 @@ def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
     before = pictures(driver)
     area = inside(driver, layout.SLIDERS)
     track = latent_sliders.track(area, driver.viewer.ink, 2)
-    assert [slider.name for slider in sheet(driver).sliders] == list(AXES)
+    assert [slider.name for slider in page(driver).sliders] == list(AXES)
     drag(driver, (track.left + 4, track.centery), (track.right + 50, track.centery))
-    driver.until(lambda: sheet(driver).sliders[2].value == pytest.approx(7.0))
+    driver.until(lambda: page(driver).sliders[2].value == pytest.approx(7.0))
     after = pictures(driver)
     assert after[0, 0, 0, 0] == 90 + 40 * 3
     np.testing.assert_array_equal(after[1:], before[1:])
     driver.press(pygame.K_j)
-    driver.until(lambda: sheet(driver).sliders[2].value == pytest.approx(7.0 - 0.04 * 12))
+    driver.until(lambda: page(driver).sliders[2].value == pytest.approx(7.0 - 0.04 * 12))
     driver.press(pygame.K_k, pygame.K_l)
-    driver.until(lambda: sheet(driver).slider == 3)
+    driver.until(lambda: page(driver).slider == 3)
     latent = driver.studio.latents(24, 7)[0]
-    assert sheet(driver).sliders[0].value == pytest.approx(2 * latent[0] + 1)
+    assert page(driver).sliders[0].value == pytest.approx(2 * latent[0] + 1)
 
 
 def test_sliding_is_live(drive):
@@ -260,7 +262,7 @@ def test_sliding_is_live(drive):
     begun = time.process_time()
     for i in range(100):
         driver.viewer.tell(Gesture("slide", 0, -3 + i * 0.06))
-        driver.until(lambda i=i: sheet(driver).sliders[0].value == pytest.approx(-3 + i * 0.06))
+        driver.until(lambda i=i: page(driver).sliders[0].value == pytest.approx(-3 + i * 0.06))
         driver.viewer.draw()
     assert time.process_time() - begun < 100 / 15
 
@@ -275,16 +277,16 @@ def test_from_one_picture_to_another_and_back(drive, by):
         ends = 0, 2
     else:
         driver.press(pygame.K_RETURN, pygame.K_RIGHT)
-        driver.until(lambda: sheet(driver).chosen == 1 and sheet(driver).start == 0)
+        driver.until(lambda: page(driver).chosen == 1 and page(driver).start == 0)
         driver.press(pygame.K_RETURN)
         ends = 0, 1
-    driver.until(lambda: sheet(driver).mode == "path" and len(driver.view.moment.pictures) == 24)
+    driver.until(lambda: page(driver).mode == "path" and len(driver.view.moment.pictures) == 24)
     way = driver.studio.between(*latents[list(ends)], 24)
     np.testing.assert_array_equal(pictures(driver), pictures_of(way))
     driver.press(pygame.K_ESCAPE)
-    driver.until(lambda: sheet(driver).mode == "samples")
+    driver.until(lambda: page(driver).mode == "samples")
     np.testing.assert_array_equal(pictures(driver), before)
-    driver.until(lambda: len(sheet(driver).neighbours) == 4)
+    driver.until(lambda: len(page(driver).neighbours) == 4)
     assert not driver.viewer.done
 
 
@@ -293,12 +295,12 @@ def test_a_drag_is_aimed_before_it_ends(drive):
     rects = places(driver)
     driver.post(pygame.MOUSEBUTTONDOWN, button=1, pos=rects[3].center)
     driver.post(pygame.MOUSEMOTION, pos=rects[9].center, rel=(0, 0), buttons=(1, 0, 0))
-    driver.until(lambda: sheet(driver).aim == 9)
+    driver.until(lambda: page(driver).aim == 9)
     driver.post(pygame.MOUSEMOTION, pos=(1, 1), rel=(0, 0), buttons=(1, 0, 0))
-    driver.until(lambda: sheet(driver).aim == -1)
+    driver.until(lambda: page(driver).aim == -1)
     driver.post(pygame.MOUSEBUTTONUP, button=1, pos=(1, 1))
     driver.settle()
-    assert sheet(driver).mode == "samples" and sheet(driver).chosen == 3
+    assert page(driver).mode == "samples" and page(driver).chosen == 3
 
 
 def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
@@ -318,21 +320,21 @@ def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
 def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypatch):
     written = writing(monkeypatch)
     driver = drive(TinyStudio())
-    before, names = driver.view.newest, [slider.name for slider in sheet(driver).sliders]
+    before, names = driver.view.newest, [slider.name for slider in page(driver).sliders]
     driver.viewer.draw()
     assert "1.0 away" in written and "not computed during a latent walk" not in written
     driver.press(pygame.K_w)
-    driver.until(lambda: sheet(driver).walking and driver.view.newest >= before + 3)
-    assert sheet(driver).neighbours == () and [s.name for s in sheet(driver).sliders] == names
+    driver.until(lambda: page(driver).walking and driver.view.newest >= before + 3)
+    assert page(driver).neighbours == () and [s.name for s in page(driver).sliders] == names
     written.clear()
     driver.viewer.draw()
     assert "not computed during a latent walk" in written and "1.0 away" not in written
     driver.press(pygame.K_RIGHT)  # another one walks on, and nobody looks around meanwhile
-    driver.until(lambda: sheet(driver).chosen == 1 and not sheet(driver).busy)
-    assert sheet(driver).neighbours == ()
+    driver.until(lambda: page(driver).chosen == 1 and not page(driver).busy)
+    assert page(driver).neighbours == ()
     driver.press(pygame.K_w)
-    driver.until(lambda: not sheet(driver).walking and len(sheet(driver).neighbours) == 4)
-    near = [neighbour.picture for neighbour in sheet(driver).neighbours]
+    driver.until(lambda: not page(driver).walking and len(page(driver).neighbours) == 4)
+    near = [neighbour.picture for neighbour in page(driver).neighbours]
     of_it = [neighbour_of(pictures(driver)[1], levels) for levels in (1, 2, 4, 8)]
     np.testing.assert_array_equal(near, of_it)
 
@@ -341,30 +343,28 @@ def test_real_pictures_come_and_go(drive):
     driver = drive(TinyStudio())
     before = pictures(driver)
     driver.press(pygame.K_t)
-    driver.until(lambda: sheet(driver).mode == "real" and len(driver.view.moment.pictures) == 24)
-    assert sheet(driver).sliders[0].value == pytest.approx(2 * -1 + 1)
+    driver.until(lambda: page(driver).mode == "real" and len(driver.view.moment.pictures) == 24)
+    assert page(driver).sliders[0].value == pytest.approx(2 * -1 + 1)
     driver.press(pygame.K_t)
-    driver.until(lambda: sheet(driver).mode == "samples")
+    driver.until(lambda: page(driver).mode == "samples")
     np.testing.assert_array_equal(pictures(driver), before)
 
 
 def test_denoising_is_remembered_step_by_step(drive):
     driver = drive(TinyStudio())
     driver.press(pygame.K_d)
-    driver.until(
-        lambda: ("steps", "5", "") in driver.view.moment.readouts and sheet(driver).mode == "samples"
-    )
+    driver.until(lambda: ("steps", "5", "") in driver.view.moment.readouts and page(driver).mode == "samples")
     made, newest = pictures(driver), driver.view.newest
     np.testing.assert_array_equal(made, pictures_of(driver.studio.latents(24, 7)))
     distances = []
     for back in range(1, 5):  # the last step is the newest moment
         driver.press(pygame.K_COMMA)
         driver.until(lambda back=back: driver.view.number == newest - back)
-        assert sheet(driver).mode == "noise"
+        assert page(driver).mode == "noise"
         distances.append(np.abs(pictures(driver).astype(int) - made).mean())
     assert distances == sorted(distances) and distances[0] > 5 and distances[-1] > 50
     driver.press(pygame.K_n)
-    assert "this is the past" not in driver.choices.message  # not asked for there, so not a wish
+    assert "this is the past" not in driver.choices.message  # not asked for there, so not answered
     driver.press(pygame.K_SPACE)
     driver.until(lambda: driver.view.number == driver.view.newest)
 
@@ -384,23 +384,23 @@ def test_a_stroke_covers_what_lies_within_its_radius():
 def test_what_is_painted_over_is_filled_in(drive, by):
     driver = drive(TinyStudio())
     driver.press(pygame.K_f)
-    driver.until(lambda: sheet(driver).mode == "fill")
+    driver.until(lambda: page(driver).mode == "fill")
     rect = places(driver)[0]
     if by == "mouse":
         drag(driver, (rect.left + 3, rect.centery), (rect.right - 3, rect.centery))
     else:
         driver.press(pygame.K_LEFT, pygame.K_RETURN)
     driver.until(lambda: len(driver.view.moment.pictures) == 7)
-    mask = sheet(driver).mask
+    mask = page(driver).mask
     assert mask[8].all() if by == "mouse" else 0 < mask.sum() < 12
     filled = pictures(driver)
     np.testing.assert_array_equal(filled[1:, ~mask], np.repeat(filled[:1, ~mask], 6, 0))
     assert (filled[3][mask] == 80).all()
     np.testing.assert_array_equal([a for a in driver.studio.asked if a[0] == "fill"][-1][1], mask)
     driver.press(pygame.K_x)
-    driver.until(lambda: not sheet(driver).mask.any() and len(driver.view.moment.pictures) == 1)
+    driver.until(lambda: not page(driver).mask.any() and len(driver.view.moment.pictures) == 1)
     driver.click(driver.viewer.layout().who.center)
-    driver.until(lambda: sheet(driver).mode == "samples")
+    driver.until(lambda: page(driver).mode == "samples")
 
 
 # The past, the worker, recordings
@@ -425,8 +425,8 @@ def test_the_newest_job_comes_first_and_one_asked_for_again_is_dropped():
     worker = Worker(lambda words, error: got.append((words, str(error))))
     news = threading.Event()
     worker.listen(news.set)
-    worker.ask("sheet", "old", slow(), lambda i: got.append(("old", i)))
-    worker.ask("sheet", "new", slow(), lambda i: got.append(("new", i)), lambda: got.append("end"))
+    worker.ask("page", "old", slow(), lambda i: got.append(("old", i)))
+    worker.ask("page", "new", slow(), lambda i: got.append(("new", i)), lambda: got.append("end"))
     worker.ask("near", "near", iter([9]), lambda i: got.append(("near", i)))
     assert worker.busy == "near"
     go.set()
@@ -460,7 +460,7 @@ def test_unattended_it_goes_through_everything_by_itself_and_alike_each_time(tmp
         moment = show.start(3)
         seen = []
         for _ in range(260):
-            modes.add(moment.sheet.mode)
+            modes.add(moment.page.mode)
             seen.append(np.stack(moment.pictures).sum() if moment.pictures else 0)
             moment = show.step(None)
         stills.append(seen)

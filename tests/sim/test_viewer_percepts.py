@@ -14,8 +14,8 @@ from sim.percept_kinds import in_words
 from sim.records import Percept
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.viewer import Viewer
-from sim.viewer.contract.gesture import Answer, Offer
-from sim.viewer.contract.moment import Readout, Seen
+from sim.viewer.contract.gesture import Ability, Answer
+from sim.viewer.contract.moment import PerceptView, Readout
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
 from sim.viewer.overlays import board_overlay, boxes, depth, percept_overlay, skeleton, world_picture
@@ -70,9 +70,9 @@ def written(monkeypatch):
 
 
 class SeeingShow(CountingShow):
-    """Sees one ball, first by its truth, and takes the wish for another origin."""
+    """Sees one ball, first by its truth, and takes the choice of another origin."""
 
-    offers = frozenset({Offer.PERCEPTS, Offer.ORIGIN})
+    abilities = frozenset({Ability.PERCEPTS, Ability.ORIGIN})
     waits = False
     origin = "truth"
 
@@ -91,13 +91,13 @@ class SeeingShow(CountingShow):
 
     def _seeing(self, moment):
         percept = replace(model(("ball", 4, 6, 10, 12)), origin=self.origin)
-        return replace(moment, seen=(Seen("ball-finder", percept),))
+        return replace(moment, seen=(PerceptView("ball-finder", percept),))
 
 
 class PendingShow(CountingShow):
     """A ball at column n of moment n, once a model that waits for `free` has looked at the picture."""
 
-    offers = frozenset({Offer.PERCEPTS})
+    abilities = frozenset({Ability.PERCEPTS})
     waits = False
     fails = False
 
@@ -116,8 +116,8 @@ class PendingShow(CountingShow):
     def _moment(self, *args):
         truth = true(model(("ball", 0, 0, 4, 4)))
         seen = (
-            Seen("finder", Percept("model"), truth, pending="looking …"),
-            Seen("teller", Percept("truth", label=f"moment {self._number + 1}")),
+            PerceptView("finder", Percept("model"), truth, pending="looking …"),
+            PerceptView("teller", Percept("truth", label=f"moment {self._number + 1}")),
         )
         return replace(super()._moment(*args), seen=seen, perceive=self.complete)
 
@@ -137,7 +137,7 @@ def column(view):
 
 def test_a_frame_lies_around_its_pixels_and_the_truth_around_the_frame():
     found = model(("ball", 4, 6, 10, 12))
-    pixels = drawn(Seen("finder", found, true(found), classes=("ball",)))
+    pixels = drawn(PerceptView("finder", found, true(found), classes=("ball",)))
     assert not pixels[40:100, 60:120].any()
     assert tuple(pixels[39, 59]) == tuple(pixels[100, 120]) == CLASS_COLORS[0]
     rows = np.flatnonzero(is_color(pixels, PALETTE.text)[:, 90])
@@ -146,7 +146,7 @@ def test_a_frame_lies_around_its_pixels_and_the_truth_around_the_frame():
 
 def test_the_truth_is_dashed_half_light_and_half_dark():
     wide = model(("wall", 2, 10, 30, 30))
-    pixels = drawn(Seen("finder", model(), true(wide)))
+    pixels = drawn(PerceptView("finder", model(), true(wide)))
     line = pixels[:, 100 - 4]
     light, dark = is_color(line, PALETTE.text).sum(), is_color(line, PALETTE.ground).sum()
     assert light == pytest.approx(dark, abs=4) and light + dark == 288
@@ -157,7 +157,7 @@ def test_names_cover_neither_each_other_nor_leave_the_picture(written):
         ("one", 2, 10, 8, 16), ("two", 6, 11, 12, 17), ("three", 9, 12, 15, 18), ("four", 0, 0, 40, 50)
     )
     area = pygame.Rect(60, 60, 160, 200)
-    pixels = drawn(Seen("finder", found), area=area)
+    pixels = drawn(PerceptView("finder", found), area=area)
     rects = [rect for _, rect in written]
     assert len(rects) >= 2
     for i, rect in enumerate(rects):
@@ -170,7 +170,7 @@ def test_names_cover_neither_each_other_nor_leave_the_picture(written):
 
 def test_a_name_prefers_to_cover_no_other_frame(written):
     found = model(("ball", 10, 20, 14, 24), ("bat", 8, 14, 16, 19))
-    drawn(Seen("finder", found))
+    drawn(PerceptView("finder", found))
     (ball,) = [rect for text, rect in written if text == "ball"]
     assert not ball.colliderect(80, 140, 80, 50)
 
@@ -178,7 +178,9 @@ def test_a_name_prefers_to_cover_no_other_frame(written):
 def test_of_a_crowd_only_outlines_are_drawn_and_the_truth_only_where_it_was_missed(written):
     bricks = [("brick", 2 * k, 4, 2 * k + 2, 6) for k in range(boxes.CROWD + 1)]
     truth = true(model(*bricks, ("ball", 20, 30, 22, 32)))
-    seen = Seen("finder", model(*bricks[1:], ("ball", 20, 30, 22, 32)), truth, classes=("ball", "brick"))
+    seen = PerceptView(
+        "finder", model(*bricks[1:], ("ball", 20, 30, 22, 32)), truth, classes=("ball", "brick")
+    )
     assert boxes.crowded(seen.percept.labels) == set() and boxes.crowded(truth.labels) == {"brick"}
     assert boxes.missed(seen.percept, truth).tolist() == [True] + [False] * (boxes.CROWD + 1)
     pixels = drawn(seen)
@@ -192,8 +194,10 @@ def test_an_empty_or_infinite_perception_is_no_error():
     truth = true(model(("ball", 4, 6, 10, 12)))
     odd = model(("ball", np.nan, 0, 4, 4), ("ball", 0, 0, np.inf, 4))
     assert boxes.missed(model(), truth).all()
-    assert drawn(Seen("finder", model(), truth)).any() and drawn(Seen("finder", odd, truth)).any()
-    assert perception_panel.line(Seen("finder", model())).words == "nothing detected"
+    assert (
+        drawn(PerceptView("finder", model(), truth)).any() and drawn(PerceptView("finder", odd, truth)).any()
+    )
+    assert perception_panel.line(PerceptView("finder", model())).words == "nothing detected"
 
 
 @pytest.mark.parametrize(("white_at_bottom", "corner"), [(1, (0, 0)), (0, (70, 70))])
@@ -201,7 +205,7 @@ def test_a_board_marks_only_the_squares_that_are_misread(written, white_at_botto
     facts = {"white_at_bottom": white_at_bottom}
     truth = Percept("truth", fen="rn6/8/8/8/8/8/8/4K3", facts=facts)
     read = Percept("model", fen="qn6/8/8/8/8/8/8/4K3")
-    seen = Seen("reader", read, truth, board=(0, 0, 8, 8))
+    seen = PerceptView("reader", read, truth, board=(0, 0, 8, 8))
     pixels = drawn(seen, size=(80, 80), rgb=np.zeros((8, 8, 3), np.uint8))
     assert board_overlay.misread(seen) == {0: "q"} and [text for text, _ in written] == ["q"]
     xs, ys = np.nonzero(is_color(pixels, PALETTE.negative))
@@ -212,7 +216,7 @@ def test_a_board_marks_only_the_squares_that_are_misread(written, white_at_botto
 def test_what_is_no_board_misreads_no_square():
     truth = Percept("truth", fen="8/8/8/8/8/8/8/8")
     for nonsense in ("", "9/8", "rnbq", "8/8/8/8/8/8/8/8/8"):
-        assert board_overlay.misread(Seen("reader", Percept("model", fen=nonsense), truth)) == {}
+        assert board_overlay.misread(PerceptView("reader", Percept("model", fen=nonsense), truth)) == {}
 
 
 def test_classes_keep_their_colours_and_any_two_of_a_game_differ():
@@ -228,7 +232,7 @@ def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone
     mask = np.zeros((4, 4), np.uint8)
     mask[:, 2:] = 2
     grey = np.full((40, 40, 3), 100, np.uint8)
-    seen = Seen("segmenter", Percept("model", mask=mask), classes=("background", "floor", "leg"))
+    seen = PerceptView("segmenter", Percept("model", mask=mask), classes=("background", "floor", "leg"))
     pixels = drawn(seen, size=(500, 400), rgb=grey)  # the legend stands beside the picture
     expected = 0.55 * 100 + 0.45 * np.array(CLASS_COLORS[1])
     np.testing.assert_allclose(pixels[350, 200], expected, atol=2)
@@ -239,7 +243,7 @@ def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone
 def test_edges_of_the_true_mask_are_where_its_classes_meet():
     mask = np.zeros((40, 32), np.uint8)
     mask[:, 16:] = 1
-    seen = Seen("segmenter", Percept("model", mask=mask * 0), Percept("truth", mask=mask))
+    seen = PerceptView("segmenter", Percept("model", mask=mask * 0), Percept("truth", mask=mask))
     light = is_color(drawn(seen), PALETTE.text)
     assert set(np.flatnonzero(light.any(axis=1))) == {160} and light.sum() == 200
 
@@ -261,7 +265,7 @@ def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
     sky = depth.tinted(np.array([[np.nan, 3.0]]), metres)[0]
     assert tuple(sky[0]) == PALETTE.raised != tuple(sky[1])
     assert depth.span([np.full((3, 3), np.nan)]) is None
-    nothing = Seen("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))
+    nothing = PerceptView("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))
     assert drawn(nothing).any() and in_words(nothing.percept, nothing.classes) == ""
 
 
@@ -269,7 +273,9 @@ def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
 def test_an_inset_stands_beside_the_picture_or_in_its_corner(size):
     area = pygame.Rect((0, 0), size)
     rect = world_picture.place((160, 160), area)
-    seen = Seen("depth", Percept("model", depth=np.ones((8, 8))), Percept("truth", depth=np.ones((8, 8))))
+    seen = PerceptView(
+        "depth", Percept("model", depth=np.ones((8, 8))), Percept("truth", depth=np.ones((8, 8)))
+    )
     place = percept_overlay.Corners(Ink(), area, rect).take(
         depth.inset_size(Ink(), seen, area, rect), "right"
     )
@@ -281,7 +287,7 @@ def test_an_inset_stands_beside_the_picture_or_in_its_corner(size):
 
 def test_points_are_joined_and_hidden_ones_are_hollow():
     points = {"left hip": (8.0, 10.0, 1.0), "left knee": (24.0, 10.0, 0.2), "lost": (np.nan, 3.0, 1.0)}
-    seen = Seen(
+    seen = PerceptView(
         "pose", Percept("model", keypoints=points), edges=(("left hip", "left knee"), ("lost", "left hip"))
     )
     pixels = drawn(seen)
@@ -296,17 +302,19 @@ def test_sentences_and_labels_are_set_beside_what_is_true(written):
     percept = Percept("model", label="breakout", scores=np.array([0.5]), caption="The ball falls.")
     truth = Percept("truth", label="pong", caption="The ball rises.")
     screen = Screen(Facts.of(CountingShow()))
-    screen.draw((1280, 800), Choices(), view_of(Seen("narrator", percept, truth)))
+    screen.draw((1280, 800), Choices(), view_of(PerceptView("narrator", percept, truth)))
     texts = [text for text, _ in written]
     assert {"breakout", ".50", "truth: pong", "The ball falls.", "truth: The ball rises."} <= set(texts)
     written.clear()
-    screen.draw((1280, 800), Choices(), view_of(Seen("narrator", replace(truth, origin="model"), truth)))
+    screen.draw(
+        (1280, 800), Choices(), view_of(PerceptView("narrator", replace(truth, origin="model"), truth))
+    )
     assert not any(text.startswith("truth:") for text, _ in written)
 
 
 def test_a_sentence_stands_under_the_picture_where_that_costs_it_nothing(written):
     rgb = np.zeros((210, 160, 3), np.uint8)
-    long = Seen("narrator", Percept("model", caption="word " * 60))
+    long = PerceptView("narrator", Percept("model", caption="word " * 60))
     for size in ((640, 480), (1280, 800)):
         screen = Screen(Facts.of(CountingShow()))
         plain = world_picture.place((160, 210), screen.layout(size, Choices(), view_of(rgb=rgb)).world)
@@ -324,14 +332,14 @@ def test_a_sentence_stands_under_the_picture_where_that_costs_it_nothing(written
 def test_a_line_says_who_what_and_how_far_off():
     found = model(("ball", 0, 0, 2, 2), *[("brick", k, 4, k + 1, 6) for k in range(108)])
     scores = (Readout("ball", 3.04, "px off"), Readout("AP50", 0.971), Readout("lost", float("nan"), "px"))
-    line = perception_panel.line(Seen("finder", found, None, scores, ("brick", "ball")))
+    line = perception_panel.line(PerceptView("finder", found, None, scores, ("brick", "ball")))
     assert line == ("model", "108 × brick, ball", ("ball 3.0 px off", "AP50 .97", "lost – px"))
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
 def test_the_panel_shows_at_every_size_and_only_where_something_is_seen(size, written):
     screen = Screen(Facts.of(CountingShow()))
-    seen = Seen("finder", model(("ball", 4, 6, 10, 12)), scores=(Readout("ball", 3.0, "px off"),))
+    seen = PerceptView("finder", model(("ball", 4, 6, 10, 12)), scores=(Readout("ball", 3.0, "px off"),))
     assert layout.SEES not in screen.layout(size, Choices(), view_of()).panels
     panel = screen.layout(size, Choices(), view_of(seen)).panels[layout.SEES]
     assert panel.height > layout.TITLE_ROW
@@ -342,7 +350,7 @@ def test_the_panel_shows_at_every_size_and_only_where_something_is_seen(size, wr
 
 
 def test_where_room_is_scarce_perceptions_come_before_read_outs(written):
-    seen = [Seen(name, Percept("model", label=name)) for name in ("first", "second")]
+    seen = [PerceptView(name, Percept("model", label=name)) for name in ("first", "second")]
     readouts = tuple(Readout(f"figure {i}", 1.0) for i in range(4))
     screen = Screen(Facts.of(CountingShow()))
     screen.draw((640, 480), Choices(percepts=False), view_of(*seen, readouts=readouts))
@@ -380,8 +388,8 @@ def test_remembered_maps_count_and_come_back_bit_for_bit():
     rng = np.random.default_rng(0)
     mask, metres = rng.integers(0, 3, (60, 50), dtype=np.uint8), rng.random((60, 50), np.float32)
     seen = (
-        Seen("a", Percept("model", mask=mask), Percept("truth", mask=mask.T, depth=metres)),
-        Seen("b", Percept("model", depth=-metres, keypoints={"hip": (1.0, 2.0, 1.0)})),
+        PerceptView("a", Percept("model", mask=mask), Percept("truth", mask=mask.T, depth=metres)),
+        PerceptView("b", Percept("model", depth=-metres, keypoints={"hip": (1.0, 2.0, 1.0)})),
     )
     whole = replace(CountingShow().start(0), seen=seen)
     packed = CompressedMoment.of(whole)
@@ -405,7 +413,7 @@ def test_the_truth_of_a_real_game_leaves_its_pixels_free(game, written):
     for action in [1] * 40 + [2, 3] * 5:
         world.step(action)
     rgb, truth = world.render(), world.truth()
-    pixels = drawn(Seen("truth", truth, classes=classes(game)), size=(700, 640), rgb=rgb)
+    pixels = drawn(PerceptView("truth", truth, classes=classes(game)), size=(700, 640), rgb=rgb)
     plain = drawn(size=(700, 640), rgb=rgb)
     crowd = boxes.crowded(truth.labels)
     assert crowd == ({"brick"} if game == "breakout" else set())
@@ -501,16 +509,16 @@ def test_the_age_of_percepts_is_told_from_two_frames_on_and_pending_ones_are_not
     found = model(("ball", 4, 6, 10, 12))
     for age, told in ((0, False), (1, False), (2, True), (7, True)):
         written.clear()
-        drawn(Seen("finder", found, age=age), size=(400, 400))
+        drawn(PerceptView("finder", found, age=age), size=(400, 400))
         assert (f"seen {age} frames ago" in [text for text, _ in written]) == told
-    pending = Seen("finder", Percept("model"), true(found), pending="looking …")
+    pending = PerceptView("finder", Percept("model"), true(found), pending="looking …")
     assert not drawn(pending).any(), "not even the truth"
-    assert not percept_overlay.speaks((replace(pending, truth=Percept("truth", caption="a ball")),))
+    assert not percept_overlay.has_text((replace(pending, truth=Percept("truth", caption="a ball")),))
 
 
 def test_percepts_that_are_pending_are_compressed_with_their_truths():
     truth = Percept("truth", depth=np.random.default_rng(0).random((40, 32), np.float32))
-    moment = view_of(Seen("depths", Percept("model"), truth, pending="looking …")).moment
+    moment = view_of(PerceptView("depths", Percept("model"), truth, pending="looking …")).moment
     packed = CompressedMoment.of(replace(moment, perceive=lambda picture, seen: seen))
     assert len(packed.maps) == 1 and packed.moment.seen[0].truth.depth.size == 0
     np.testing.assert_array_equal(packed.unpacked().seen[0].truth.depth, truth.depth)

@@ -12,8 +12,8 @@ from viewer_shows import CountingShow
 from sim.records import Decision
 from sim.viewer.app import window
 from sim.viewer.app.window import watch
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
-from sim.viewer.contract.moment import Choice, Exploration, Options, Readout
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
+from sim.viewer.contract.moment import Exploration, Options, RankedAction, Readout
 from sim.viewer.contract.show import Playlist, PlaylistEntry
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
@@ -38,7 +38,7 @@ class CameraShow(CountingShow):
     """Its picture is as wide as asked, and as bright as the angle it is seen from."""
 
     action_names = ()
-    offers = frozenset({Offer.ORBIT, Offer.FOLLOW})
+    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW})
     waits = False
 
     def __init__(self):
@@ -236,12 +236,12 @@ def test_the_help_lists_what_the_show_takes():
     camera = Facts.of(CameraShow(), frozenset({"scenes"})).abilities
     lines = [b.keys for b in BINDINGS if not b.needs or b.needs in camera]
     assert "C" in lines and "Tab" in lines and "F" not in lines and "[  ]" not in lines
-    known = {offer.value for offer in Offer} | {"scenes", "checkpoints", "worlds", ""}
+    known = {offer.value for offer in Ability} | {"scenes", "checkpoints", "worlds", ""}
     assert {b.needs for b in BINDINGS} <= known
 
 
 def test_options_are_drawn_best_first_and_the_chosen_one_always():
-    shown = tuple(Choice(f"m{i}", 0.9 - i / 100, i == 11) for i in range(12))
+    shown = tuple(RankedAction(f"m{i}", 0.9 - i / 100, i == 11) for i in range(12))
     show = CountingShow()
     show.action_names = ()
     moment = replace(show.start(0), options=Options("probability", shown, 20))

@@ -30,25 +30,25 @@ def test_height_is_the_torsos_above_the_ground(world):
 
 
 def test_a_standing_camera_lets_the_walker_pass(world):
-    easel = world.easel()
+    renderer = world.interactive_renderer()
     here, there = np.array([0.0, 0.0, 1.2]), np.array([3.0, 0.0, 1.2])
     assert world.camera.target(there)[0] == 3.0
-    assert "stands still" in easel.touch(Gesture("follow")).message
+    assert "stands still" in renderer.touch(Gesture("follow")).message
     at = world.torso[0]
     assert world.camera.target(here)[0] == world.camera.target(there)[0] == pytest.approx(at)
-    assert "follows" in easel.touch(Gesture("follow")).message
+    assert "follows" in renderer.touch(Gesture("follow")).message
     assert world.camera.target(there)[0] == 3.0
 
 
 def test_the_camera_turns_nears_and_keeps_its_limits(world):
-    easel = world.easel()
+    renderer = world.interactive_renderer()
     azimuth, elevation, distance = world.camera.azimuth, world.camera.elevation, world.camera.distance
-    easel.touch(Gesture("orbit", 0.5, 0.0))
+    renderer.touch(Gesture("orbit", 0.5, 0.0))
     assert world.camera.azimuth == pytest.approx((azimuth - 90) % 360) and world.camera.elevation == elevation
-    easel.touch(Gesture("orbit", 0.0, 5.0))
+    renderer.touch(Gesture("orbit", 0.0, 5.0))
     assert abs(world.camera.elevation) == 89
-    easel.touch(Gesture("zoom", 2.0))
+    renderer.touch(Gesture("zoom", 2.0))
     assert world.camera.distance == pytest.approx(distance / 2)
-    easel.touch(Gesture("resize", 9000, 3))
+    renderer.touch(Gesture("resize", 9000, 3))
     assert (world.camera.width, world.camera.height) == (4096, 16)
-    assert not easel.touch(Gesture("press", 3, 3)).redraw
+    assert not renderer.touch(Gesture("press", 3, 3)).redraw

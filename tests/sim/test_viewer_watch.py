@@ -17,7 +17,7 @@ from sim.viewer.app.window import watch
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import Recorder
 from sim.viewer.playback.history import History
-from sim.viewer.playback.simulation import Simulation
+from sim.viewer.playback.simulation import SimulationThread
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def test_without_a_display_the_error_names_the_mend(monkeypatch):
 
 def test_the_simulation_keeps_the_shows_rate():
     show = CountingShow(steps_per_second=50.0)
-    simulation = Simulation(show, History(50.0))
+    simulation = SimulationThread(show, History(50.0))
     simulation.open()
     time.sleep(0.4)
     simulation.close()

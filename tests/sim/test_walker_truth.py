@@ -14,9 +14,9 @@ from sim.walker import opengl, pictures  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
-from sim.walker.labelled_episodes import Filming, footage  # noqa: E402
+from sim.walker.labelled_episodes import RenderOptions, render_episodes  # noqa: E402
 from sim.walker.opengl import refusal  # noqa: E402
-from sim.walker.palette import STANDARD, varied  # noqa: E402
+from sim.walker.palette import STANDARD, random_appearance  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402
@@ -163,7 +163,7 @@ def test_the_truth_is_of_the_same_instant_as_the_observation():
 def test_picture_and_mask_are_of_the_same_instant():
     """What differs between two pictures from one tripod is what was or is now the body."""
     worlds = on_the_move("halfcheetah", steps=0)
-    worlds.looks[0] = varied(np.random.default_rng(1))
+    worlds.looks[0] = random_appearance(np.random.default_rng(1))
     before, was = worlds.pictures([0])[0], worlds.truth([0])[0].mask
     for _ in range(6):
         worlds.step(worlds.action_space.high)
@@ -185,7 +185,7 @@ def test_looking_changes_nothing(body):
     for step in range(40):
         actions = generator.uniform(watched.action_space.low, watched.action_space.high).astype(np.float32)
         if step % 4 == 0:
-            watched.looks = [varied(generator)] * 2
+            watched.looks = [random_appearance(generator)] * 2
             watched.pictures([1, 0]), watched.truth([0, 1], kinds)
         ours, theirs = watched.step(actions), alone.step(actions)
         assert all(np.array_equal(a, b) for a, b in zip(ours[:4], theirs[:4], strict=True))
@@ -214,7 +214,7 @@ def test_looks_change_colours_only_and_leave_no_trace():
     first, mask = worlds.pictures([0])[0], worlds.truth([0])[0].mask
     generator = np.random.default_rng(0)
     for _ in range(3):
-        worlds.looks[0] = varied(generator)
+        worlds.looks[0] = random_appearance(generator)
         assert (worlds.pictures([0])[0] != first).mean() > 0.5
         assert np.array_equal(worlds.truth([0])[0].mask, mask)
     worlds.looks[0] = STANDARD
@@ -222,8 +222,8 @@ def test_looks_change_colours_only_and_leave_no_trace():
 
 
 def test_looks_repeat_with_their_seed_and_keep_left_from_right(software):
-    looks = [varied(np.random.default_rng(seed)) for seed in range(200)]
-    assert looks == [varied(np.random.default_rng(seed)) for seed in range(200)]
+    looks = [random_appearance(np.random.default_rng(seed)) for seed in range(200)]
+    assert looks == [random_appearance(np.random.default_rng(seed)) for seed in range(200)]
     assert all(look.right[0] > look.right[2] and look.left[2] > look.left[0] for look in looks)
     assert np.linalg.norm([look.sun for look in looks], axis=1) == pytest.approx(1)
     worlds = on_the_move("walker2d")  # drawn in software here
@@ -302,7 +302,7 @@ def test_other_threads_and_processes_see_the_same():
     told = []
 
     def tell():
-        rgb, percepts = next(footage("ant", [9], Filming(size=48, frames=2)))
+        rgb, percepts = next(render_episodes("ant", [9], RenderOptions(size=48, frames=2)))
         last = percepts[1]
         told.append(hashlib.sha256(rgb.tobytes() + last.mask.tobytes() + last.depth.tobytes()).hexdigest())
 
@@ -330,9 +330,9 @@ class Still:
 
 
 def test_footage_of_a_seed_depends_on_that_seed_alone():
-    filming = Filming(size=32, frames=4, kinds=("keypoints",))
-    both = list(footage("hopper", [3, 8], filming))
-    (alone,) = footage("hopper", [8], filming)
+    filming = RenderOptions(size=32, frames=4, kinds=("keypoints",))
+    both = list(render_episodes("hopper", [3, 8], filming))
+    (alone,) = render_episodes("hopper", [8], filming)
     assert np.array_equal(both[1][0], alone[0]) and both[1][1] == alone[1]
     assert not np.array_equal(both[0][0], both[1][0])
     turned = {round(percept.keypoints["head"][0], 6) for percept in alone[1]}
@@ -341,8 +341,10 @@ def test_footage_of_a_seed_depends_on_that_seed_alone():
 
 def test_footage_ends_with_the_episode_and_asks_the_policy():
     policy = Still()
-    filming = Filming(size=16, frames=500, every=3, kinds=("keypoints",), viewpoints=None, vary_look=False)
-    lengths = [len(percepts) for _, percepts in footage("hopper", [0, 1], filming, policy)]
+    filming = RenderOptions(
+        size=16, frames=500, every=3, kinds=("keypoints",), viewpoints=None, vary_look=False
+    )
+    lengths = [len(percepts) for _, percepts in render_episodes("hopper", [0, 1], filming, policy)]
     expected = []
     for seed in (0, 1):
         world, steps, over = Walker("hopper").make(seed), 0, False
@@ -357,4 +359,4 @@ def test_footage_ends_with_the_episode_and_asks_the_policy():
 @pytest.mark.parametrize("keys", [{"frames": 0}, {"every": 0}, {"size": -1}])
 def test_filming_nothing_is_refused(keys):
     with pytest.raises(ValueError, match=next(iter(keys))):
-        Filming(**keys)
+        RenderOptions(**keys)

@@ -9,7 +9,7 @@ import pytest
 from agents.random import RandomPolicy
 from sim.catalog import make_worlds
 from sim.conformance import ConformanceError, check_policy, check_world
-from sim.gym_worlds import Installed
+from sim.gym_worlds import GymWorld
 from sim.records import Decision
 from sim.vector import EnvWorlds
 
@@ -99,7 +99,7 @@ class Painted(gymnasium.Wrapper):
 
 
 @dataclass(frozen=True)
-class Flawed(Installed):
+class Flawed(GymWorld):
     flaw: str = ""
 
     def make(self, seed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.viewer.contract.studio import About, Axis, Drawn, Neighbour
+from sim.viewer.contract.studio import ExampleDetails, Neighbour, SliderAxis, StudioSamples
 
 AXES = ("left", "down", "red", "round")
 
@@ -31,8 +31,11 @@ class TinyStudio:
     title, sampler, training, data = "Squares", "TINY", "9 updates", "squares · 300"
     size = (16, 16)
 
-    def __init__(self, gate=None, fails=(), noted=False, chunk=8, wishes=("anything", "few", "many"), **can):
-        self.gate, self.fails, self.noted, self.chunk, self.wishes = gate, set(fails), noted, chunk, wishes
+    def __init__(
+        self, gate=None, fails=(), noted=False, chunk=8, conditions=("anything", "few", "many"), **can
+    ):
+        self.gate, self.fails, self.noted, self.chunk = gate, set(fails), noted, chunk
+        self.conditions = conditions
         for ability in ("decodes", "encodes", "fills", "traces"):
             setattr(self, ability, can.get(ability, True))
         self.asked = []  # (what, …) of every call that makes something
@@ -47,31 +50,31 @@ class TinyStudio:
 
     def _drawn(self, latents):
         values = pictures_of(latents)
-        return Drawn(values, latents if self.decodes else None, self.notes(values))
+        return StudioSamples(values, latents if self.decodes else None, self.notes(values))
 
     def latents(self, n, seed):
         return np.random.default_rng(seed).standard_normal((n, 4), np.float32)
 
-    def make(self, n, wish, seed):
+    def make(self, n, condition, seed):
         latents = self.latents(n, seed)
         for first in range(0, n, self.chunk):
-            self._work("make", wish, seed, first)
+            self._work("make", condition, seed, first)
             yield self._drawn(latents[first : first + self.chunk])
 
-    def trace(self, n, wish, seed):
+    def trace(self, n, condition, seed):
         noise = np.random.default_rng(seed).integers(0, 256, (n, *self.size, 3))
         latents = self.latents(n, seed)
         made = pictures_of(latents).astype(float)
         for step in range(1, 6):
-            self._work("trace", wish, seed, step)
+            self._work("trace", condition, seed, step)
             values = ((5 - step) * noise / 5 + step * made / 5).astype(np.uint8)
-            yield Drawn(values, latents if self.decodes else None)
+            yield StudioSamples(values, latents if self.decodes else None)
 
-    def real(self, n, wish, seed):
+    def real(self, n, condition, seed):
         self._work("real", n)
         latents = np.linspace(-1, 1, n)[:, None] * np.ones(4, np.float32)
         drawn = self._drawn(latents.astype(np.float32))
-        yield drawn if self.encodes else Drawn(drawn.values)
+        yield drawn if self.encodes else StudioSamples(drawn.values)
 
     def decode(self, latents):
         self._work("decode", len(latents))
@@ -84,9 +87,9 @@ class TinyStudio:
     def about(self, value):
         self._work("about")
         eye = np.eye(4, dtype=np.float32)
-        axes = tuple(Axis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0) for i, name in enumerate(AXES))
+        axes = tuple(SliderAxis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0) for i, name in enumerate(AXES))
         near = tuple(Neighbour(neighbour_of(value, k), f"{k:.1f} away") for k in (1, 2, 4, 8))
-        return About(near, axes if self.decodes else ())
+        return ExampleDetails(near, axes if self.decodes else ())
 
     def fill(self, value, mask, n, seed):
         self._work("fill", mask.copy(), n)

@@ -127,8 +127,8 @@ class BoardShow:
         self.steps_per_second = rate
         self.persons = []
         self.world = Chess(**fields).make(0, Script(replies))
-        self.easel = self.world.easel()
-        self.offers = self.easel.offers
+        self.renderer = self.world.interactive_renderer()
+        self.abilities = self.renderer.abilities
         self._person = False
         self._last = None
 
@@ -149,7 +149,7 @@ class BoardShow:
     def touch(self, gesture):
         if gesture.kind == "person":
             self._person = gesture.on
-        return self.easel.touch(gesture)
+        return self.renderer.touch(gesture)
 
     def look(self):
         return self._drawn(self._last)
@@ -158,14 +158,14 @@ class BoardShow:
         self.world.close()
 
     def _moment(self, person=False):
-        self.easel.note()
+        self.renderer.note()
         number = np.full(1, float(len(self.persons)))
         self._last = Moment((), number * 0, number * 0, number.astype(int), person=person)
         return self._drawn(self._last)
 
     def _drawn(self, moment):
-        easel = self.easel
-        return replace(moment, pictures=(easel.draw(),), asks=easel.asks, caption=easel.caption)
+        renderer = self.renderer
+        return replace(moment, pictures=(renderer.draw(),), asks=renderer.asks, caption=renderer.caption)
 
 
 class Driver:

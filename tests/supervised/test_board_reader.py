@@ -10,7 +10,7 @@ import torch
 from sim.chess.draw import draw_board
 from sim.chess.pictures import VARIED, Variation, picture
 from sim.chess.positions import positions
-from sim.chess.themes import dressed
+from sim.chess.themes import board_style
 from sim.chess.truth import CORNERS, Place, truth_of
 from sim.records import Budget, Percept
 from supervised.data.dataset import Dataset
@@ -21,25 +21,25 @@ from supervised.vision.board_reader import (
     PIECES,
     SIDE,
     WHOLE,
+    BoardExamples,
     BoardReader,
-    Boards,
     alternation,
     checkered,
+    compose_frames,
     fen_of,
-    first_looks,
+    frame_grid,
     frame_of,
     from_rgb,
-    inside,
-    looked,
-    moved,
-    nudged,
-    raster,
-    rim,
-    slid,
-    turned_hues,
+    jittered_frames,
+    label_grid,
+    perturb_frame,
+    random_frames,
+    random_hue_rotations,
+    refine_frame,
+    sample_frames,
 )
 
-STYLE = dressed("sage", "tokens")
+STYLE = board_style("sage", "tokens")
 FEW = chess.Board("k7/8/8/8/8/8/8/K5Q1 w - - 0 1")
 
 
@@ -66,9 +66,11 @@ def test_frames_by_hand():
 
 def test_a_frame_inside_a_frame():
     outer, inner = torch.tensor([[0.5 + 0j, 0.5j]]), torch.tensor([[1 + 0j, 0.5]])
-    assert inside(outer, inner).tolist() == [[0.5 + 0.5j, 0.25j]]
+    assert compose_frames(outer, inner).tolist() == [[0.5 + 0.5j, 0.25j]]
     whole = torch.tensor(WHOLE)[None]
-    assert torch.equal(inside(outer, whole), outer) and torch.equal(inside(whole, inner), inner)
+    assert torch.equal(compose_frames(outer, whole), outer) and torch.equal(
+        compose_frames(whole, inner), inner
+    )
 
 
 def test_a_board_that_lies_askew_is_laid_straight():
@@ -76,7 +78,9 @@ def test_a_board_that_lies_askew_is_laid_straight():
     rgb, truth = picture(FEW, STYLE, np.random.default_rng(3), SIDE, askew)
     flat = draw_board(FEW, SIDE, style=STYLE).astype(np.float32) / 255
     frame = torch.from_numpy(frame_of(truth, SIDE))[None]
-    straight = looked(from_rgb(torch.from_numpy(rgb)[None]), frame, raster(SIDE))[0].permute(1, 2, 0)
+    straight = sample_frames(from_rgb(torch.from_numpy(rgb)[None]), frame, frame_grid(SIDE))[0].permute(
+        1, 2, 0
+    )
     assert np.abs(rgb / 255 - flat).mean() > 0.04
     assert np.abs(straight.numpy() - flat).mean() < 0.02
 
@@ -87,7 +91,7 @@ def test_the_rim_shows_the_quarters_with_letters_and_digits():
     board[0, 0, ::2, 0] = torch.arange(1.0, 9)
     board[0, 0, 15, 1::2] = torch.arange(11.0, 19)
     large = board.repeat_interleave(16, 2).repeat_interleave(16, 3)
-    seen = looked(large, torch.tensor(WHOLE)[None], rim()).unflatten(2, (16, 16))
+    seen = sample_frames(large, torch.tensor(WHOLE)[None], label_grid()).unflatten(2, (16, 16))
     assert seen[0, 0, :, 4:12, 4:12].mean((1, 2)).tolist() == [*range(1, 9), *range(11, 19)]
 
 
@@ -100,18 +104,18 @@ def test_a_board_slides_to_where_it_lies():
         true = frame_of(truth, SIDE)
         off = true + true[1] * generator.uniform(-0.05, 0.05, 2).astype(np.float32)
         seen = from_rgb(torch.from_numpy(rgb)[None])
-        found = slid(seen, torch.from_numpy(off)[None])
+        found = refine_frame(seen, torch.from_numpy(off)[None])
         corners = np.abs((found.numpy()[0] - true) @ np.stack([np.ones(4), ENDS]))
         assert corners.max() * 4 < 0.15, "in squares"
         whole = torch.from_numpy(true)[None]
-        aside = nudged(whole, torch.tensor([[0.125 + 0j, 0]]))
+        aside = perturb_frame(whole, torch.tensor([[0.125 + 0j, 0]]))
         assert checkered(seen, whole) > 2 * checkered(seen, aside), "half a square aside they cancel"
 
 
 def test_squares_are_told_from_above_left_and_put_back_in_order():
     black = truth_of(FEW, Place.flat(128), 128, flipped=True)
     views = Dataset(values=np.zeros((1, 128, 128, 3), np.uint8), truths=(black,))
-    batch = Boards(views).batch(np.array([0]), np.random.default_rng(0))
+    batch = BoardExamples(views).batch(np.array([0]), np.random.default_rng(0))
     seen = [PIECES[i] for i in batch["squares"][0]]
     # Black sits at the bottom: h1 is above left, and the queen of g1 beside it.
     assert seen[1] == "Q" and seen[7] == "K" and seen[-1] == "k" and batch["turned"][0] == 1
@@ -122,7 +126,7 @@ def test_squares_are_told_from_above_left_and_put_back_in_order():
 
 
 def test_turned_hues_leave_grey_alone():
-    mixes = turned_hues(200, np.random.default_rng(0))
+    mixes = random_hue_rotations(200, np.random.default_rng(0))
     assert np.allclose(mixes.sum(2), 1, atol=1e-6) and np.allclose(mixes.sum(1), 1, atol=1e-6)
     plain = np.isclose(mixes, np.eye(3), atol=1e-6).all((1, 2))
     assert 20 < plain.sum() < 80
@@ -132,7 +136,10 @@ def test_turned_hues_leave_grey_alone():
 
 def test_first_looks_hold_nearly_all_of_the_board():
     frames = np.concatenate(
-        [first_looks(500, np.random.default_rng(1)), moved(500, np.random.default_rng(2), 0.9, 0.06)]
+        [
+            random_frames(500, np.random.default_rng(1)),
+            jittered_frames(500, np.random.default_rng(2), 0.9, 0.06),
+        ]
     )
     corners = frames[:, :1] + frames[:, 1:] * np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j])
     assert np.abs(corners.astype(np.complex64).view(np.float32)).max() < 1.35
@@ -142,7 +149,9 @@ def test_first_looks_hold_nearly_all_of_the_board():
 def test_ideal_answers_give_the_truth_back():
     rgb, truth = picture(FEW, STYLE, np.random.default_rng(0), 160, VARIED)
     model = BoardReader(channels=4).build((), seed=0)
-    batch = Boards(Dataset(values=rgb[None], truths=(truth,))).batch(np.array([0]), np.random.default_rng(0))
+    batch = BoardExamples(Dataset(values=rgb[None], truths=(truth,))).batch(
+        np.array([0]), np.random.default_rng(0)
+    )
     answers = torch.nn.functional.one_hot(torch.from_numpy(batch["squares"]), len(PIECES)).transpose(1, 2)
     turned = torch.from_numpy(2 * batch["turned"] - 1)
 

@@ -15,7 +15,7 @@ from supervised.vision.captioner import (
     NOTHING,
     WIDTH,
     Captioner,
-    Captions,
+    CaptionExamples,
     blurred,
     caption_loss,
     from_rgb,
@@ -43,7 +43,9 @@ def test_sentences_in_numbers_by_hand():
         values=np.zeros((2, 8, 8, 3), np.uint8),
         truths=tuple(Percept("truth", caption=c) for c in ("B a 1.", "A.")),
     )
-    batch = Captions(views, ("1", "a", "b", "."), 0.0).batch(np.array([1, 0]), np.random.default_rng(0))
+    batch = CaptionExamples(views, ("1", "a", "b", "."), 0.0).batch(
+        np.array([1, 0]), np.random.default_rng(0)
+    )
     assert batch["tokens"].tolist() == [[0, 2, 4, 0, 0], [0, 3, 2, 1, 4]]
 
 
@@ -52,7 +54,7 @@ def test_the_loss_of_a_network_that_knows_nothing_is_that_of_a_guess():
     last = model.network.answer[-1]
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
-    batch = Captions(roads(2, 0), WORDS, 0.0).batch(np.arange(2), np.random.default_rng(0))
+    batch = CaptionExamples(roads(2, 0), WORDS, 0.0).batch(np.arange(2), np.random.default_rng(0))
     loss, figures = caption_loss(
         model.network, {name: torch.from_numpy(value) for name, value in batch.items()}
     )
@@ -127,7 +129,8 @@ def test_a_share_of_the_pictures_is_learned_as_small_as_samplers_draw():
     views = roads(40, 0)
     rows = np.arange(40)
     none, half, all_ = (
-        Captions(views, WORDS, share).batch(rows, np.random.default_rng(0))["rgb"] for share in (0, 0.5, 1)
+        CaptionExamples(views, WORDS, share).batch(rows, np.random.default_rng(0))["rgb"]
+        for share in (0, 0.5, 1)
     )
     assert np.array_equal(none, views.values)
     assert all(np.array_equal(rgb, blurred(was)) for rgb, was in zip(all_, views.values, strict=True))

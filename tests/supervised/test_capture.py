@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.catalog import make_worlds
-from supervised.data.capture import StickyRandomPolicy, watched
+from supervised.data.capture import StickyRandomPolicy, labelled_play
 
 
 def pong(seed):
@@ -13,7 +13,7 @@ def pong(seed):
 
 
 def test_pictures_and_truths_are_of_one_instant():
-    views = watched(pong(0), 10, seed=0)
+    views = labelled_play(pong(0), 10, seed=0)
     assert len(views) == len(views.truths) == 10 and views.values.dtype == np.uint8
     seen = 0
     for rgb, truth in zip(views.values, views.truths, strict=True):
@@ -25,7 +25,7 @@ def test_pictures_and_truths_are_of_one_instant():
 
 
 def test_the_same_seed_gives_the_same_views_and_another_one_others():
-    one, again, other = (watched(pong(seed), 6, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (labelled_play(pong(seed), 6, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one.values, again.values)
     assert not np.array_equal(one.values, other.values)
 

@@ -12,11 +12,11 @@ from sim.records import Budget, Percept
 from supervised.data.dataset import Dataset
 from supervised.metrics.grading import grade
 from supervised.vision import dense
-from supervised.vision.dense import Grid, Mirrored, inputs_of
+from supervised.vision.dense import DenseExamples, Grid, inputs_of
 from supervised.vision.depth import MIDDLE, Depth, depth_loss, metres
 from supervised.vision.pose import Pose, joints, peaks, pose_loss
 from supervised.vision.segmenter import Segmenter, parts, segmentation_loss
-from supervised.vision.unet import UNet, unfolded
+from supervised.vision.unet import UNet, pixel_shuffle
 
 SIDE = 32
 PLAIN = Grid((SIDE, SIDE), (SIDE, SIDE))
@@ -34,7 +34,7 @@ class Said(torch.nn.Module):
 
 
 def folded(maps):
-    """The inverse of `unfolded`."""
+    """The inverse of `pixel_shuffle`."""
     return torch.nn.functional.pixel_unshuffle(maps, 2)
 
 
@@ -62,7 +62,7 @@ def squares(count, seed):
 
 def test_a_cells_channels_become_its_four_pixels():
     maps = torch.arange(2 * 2 * 6 * 4.0).view(1, 2, 12, 4)
-    assert torch.equal(unfolded(folded(maps)), maps)
+    assert torch.equal(pixel_shuffle(folded(maps)), maps)
 
 
 def test_every_pixel_of_a_u_net_sees_all_of_a_picture():
@@ -97,10 +97,10 @@ def test_a_picture_twice_as_large_is_seen_alike():
 def test_a_coarser_look_has_truths_to_match():
     views, rows = squares(8, 0), np.arange(8)
     half = SIDE // 2
-    drawn = Mirrored(views, parts, half, mirror=False).batch(rows, np.random.default_rng(0))
+    drawn = DenseExamples(views, parts, half, mirror=False).batch(rows, np.random.default_rng(0))
     assert drawn["rgb"].shape == (8, half, half, 3)
     assert np.array_equal(drawn["rgb"].max(3) >= 150, drawn["mask"] == 1)
-    ends = Mirrored(views, joints, half, mirror=False).batch(rows, np.random.default_rng(0))["points"]
+    ends = DenseExamples(views, joints, half, mirror=False).batch(rows, np.random.default_rng(0))["points"]
     true = np.array([list(truth.keypoints.values()) for truth in views.truths])
     assert np.allclose(ends[..., :2] * 2, true[..., :2]) and np.array_equal(ends[..., 2], true[..., 2])
 
@@ -116,12 +116,12 @@ def test_joints_are_told_in_the_pictures_own_pixels():
 def test_every_second_picture_is_mirrored_with_its_truth():
     views = squares(64, 0)
     rows = np.arange(64)
-    drawn = Mirrored(views, parts, SIDE, mirror=True).batch(rows, np.random.default_rng(0))
+    drawn = DenseExamples(views, parts, SIDE, mirror=True).batch(rows, np.random.default_rng(0))
     turned = [not np.array_equal(a, b) for a, b in zip(drawn["rgb"], views.values, strict=True)]
     assert 16 < sum(turned) < 48
     bright = drawn["rgb"].max(3) >= 150
     assert np.array_equal(bright, drawn["mask"] == 1), "pictures and masks are turned together"
-    plain = Mirrored(views, parts, SIDE, mirror=False).batch(rows, np.random.default_rng(0))
+    plain = DenseExamples(views, parts, SIDE, mirror=False).batch(rows, np.random.default_rng(0))
     assert np.array_equal(plain["rgb"], views.values)
 
 

@@ -8,7 +8,14 @@ import torch
 
 from sim.records import Budget, Percept
 from supervised.data.dataset import Dataset
-from supervised.vision.detector import Detector, Targets, detection_loss, from_rgb, generalized_iou, waves
+from supervised.vision.detector import (
+    Detector,
+    DetectorExamples,
+    detection_loss,
+    from_rgb,
+    generalized_iou,
+    position_encoding,
+)
 
 CLASSES = ("red", "green")
 COLOURS = {"red": (230, 40, 40), "green": (40, 200, 60)}
@@ -42,7 +49,7 @@ def squares(n, seed):
 
 
 def test_targets_by_hand():
-    batch = Targets(views([truth(("green", (4, 10, 10, 14)))]), CLASSES).batch(np.array([0]), None)
+    batch = DetectorExamples(views([truth(("green", (4, 10, 10, 14)))]), CLASSES).batch(np.array([0]), None)
     centre, reach = batch["centre"][0], batch["reach"][0]
     assert centre.shape == (2, 16, 20) and not centre[0].any()
     assert np.argwhere(centre[1] == 1).tolist() == [[6, 3]]  # the middle (7, 12) lies in cell (3, 6)
@@ -56,7 +63,9 @@ def test_of_two_close_things_each_cell_knows_the_nearer():
     """Centres (7, 9) and (11, 9) lie two cells apart."""
     left, right = (5, 6, 9, 12), (9, 6, 13, 12)
     for things in ((left, right), (right, left)):
-        batch = Targets(views([truth(*(("red", box) for box in things))]), CLASSES).batch(np.array([0]), None)
+        batch = DetectorExamples(views([truth(*(("red", box) for box in things))]), CLASSES).batch(
+            np.array([0]), None
+        )
         centre, reach = batch["centre"][0, 0], batch["reach"][0]
         assert np.argwhere(centre == 1).tolist() == [[4, 3], [4, 5]], (
             "a neighbour does not take a centre's cell"
@@ -65,12 +74,12 @@ def test_of_two_close_things_each_cell_knows_the_nearer():
             x, y = 2 * column + 1, 9
             assert reach[:, 4, column].tolist() == [x - x0, y - y0, x1 - x, y1 - y]
     near = truth(("red", (5, 6, 9, 12)), ("red", (8, 6, 12, 12)))  # the second one's centre is (10, 9)
-    reach = Targets(views([near]), CLASSES).batch(np.array([0]), None)["reach"][0]
+    reach = DetectorExamples(views([near]), CLASSES).batch(np.array([0]), None)["reach"][0]
     assert reach[:, 4, 4].tolist() == [1.0, 3.0, 3.0, 3.0], "the cell (9, 9) is nearer to the second"
 
 
 def test_waves_tell_pixels_apart():
-    told = waves(torch.zeros(1, 3, 40, 48))[0]  # (24, 40, 48)
+    told = position_encoding(torch.zeros(1, 3, 40, 48))[0]  # (24, 40, 48)
     each = told.flatten(1).T
     assert torch.cdist(each, each).add(torch.eye(len(each))).min() > 0.1
     assert told[:, 0, 0].tolist() == [0.0] * 6 + [1.0] * 6 + [0.0] * 6 + [1.0] * 6
@@ -87,7 +96,7 @@ def test_in_the_middle_of_one_colour_only_positions_tell_cells_apart():
 
 
 def test_a_picture_without_things_has_no_centres():
-    batch = Targets(views([truth()]), CLASSES).batch(np.array([0]), None)
+    batch = DetectorExamples(views([truth()]), CLASSES).batch(np.array([0]), None)
     assert not batch["centre"].any() and not batch["reach"].any()
 
 
@@ -98,7 +107,9 @@ def test_a_lone_thing_counts_as_much_as_all_of_a_crowd():
         red = [
             ("red", (10 * (i % 4), 8 * (i // 4), 10 * (i % 4) + 4, 8 * (i // 4) + 4)) for i in range(crowd)
         ]
-        batch = Targets(views([truth(*red, ("green", (20, 24, 26, 30)))]), CLASSES).batch(np.array([0]), None)
+        batch = DetectorExamples(views([truth(*red, ("green", (20, 24, 26, 30)))]), CLASSES).batch(
+            np.array([0]), None
+        )
         out = torch.zeros(1, 6, 16, 20, requires_grad=True)
         tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
         loss, _ = detection_loss(lambda x, out=out: out, tensors)
@@ -120,7 +131,7 @@ def test_generalized_iou_by_hand():
 
 def test_what_decodes_ideal_answers_gives_the_truth_back():
     things = (("red", (3, 5, 6, 11)), ("green", (20, 8, 36, 26)), ("red", (12, 0, 14, 2)))
-    batch = Targets(views([truth(*things)]), CLASSES).batch(np.array([0]), None)
+    batch = DetectorExamples(views([truth(*things)]), CLASSES).batch(np.array([0]), None)
     model = Detector().build(CLASSES, seed=0)
     logits = torch.full((1, 6, 16, 20), -9.0)
     logits[:, :2][torch.from_numpy(batch["centre"]) == 1] = 9.0

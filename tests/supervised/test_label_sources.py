@@ -10,7 +10,7 @@ from sim.chess.themes import HELD_OUT, THEMES
 from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
 from sim.walker.world import Walker
-from supervised.catalog import SIGHTS
+from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, SeveralLabelSources, label_source
@@ -32,7 +32,7 @@ def sight(name):
 
 
 def test_every_family_is_checked_here():
-    assert {name.partition("/")[0] for name in WORLDS} == set(SIGHTS)
+    assert {name.partition("/")[0] for name in WORLDS} == set(LABEL_SOURCES)
 
 
 @pytest.mark.parametrize(("name", "kind"), TOLD)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.records import Percept
-from supervised.metrics.detection import MAX_DETS, BoxTally, found, overlaps
+from supervised.metrics.detection import MAX_DETS, BoxTally, match_boxes, overlaps
 
 CLASSES = ("ball", "brick", "player", "ghost")
 
@@ -29,7 +29,7 @@ def test_overlap_by_hand():
 
 def test_a_box_takes_the_best_free_one():
     overlap = np.array([[0.9, 0.6], [0.8, 0.55], [0.7, 0.0]])
-    hits = found(overlap)
+    hits = match_boxes(overlap)
     assert hits[0].tolist() == [True, True, False], "the second must do with .55, the third finds all taken"
     assert hits[2].tolist() == [True, False, False], "at .6 the second finds none"
     assert hits[9].tolist() == [False] * 3

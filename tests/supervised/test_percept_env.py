@@ -10,7 +10,13 @@ from sim.conformance import check_world
 from sim.records import Percept
 from supervised.observation.percept_env import PerceptObservation, PerceptSource, noise_of
 from supervised.observation.percept_noise import noisy
-from supervised.observation.percept_observation import followed, no_tracks, observed, placed, slot_layout
+from supervised.observation.percept_observation import (
+    fill_slots,
+    no_tracks,
+    observations,
+    slot_layout,
+    update_tracks,
+)
 
 PONG = slot_layout(("ball", "player", "enemy"), (), {}, width=160, height=210)
 HOPPER = slot_layout((), ("head", "hip", "knee", "ankle", "toe", "heel"), {}, width=64, height=64)
@@ -81,8 +87,8 @@ def test_the_agent_gets_the_numbers_of_what_was_seen():
     generator, tracks = noise_of(5), no_tracks(PONG, 1)
     for action in [2, 3, 3, 1, 2, 0] * 5:
         percept = noisy(bare.truth(), generator)
-        tracks = followed(tracks, placed(PONG, percept, tracks, 0)[None])
-        np.testing.assert_array_equal(obs, observed(PONG, tracks)[0])
+        tracks = update_tracks(tracks, fill_slots(PONG, percept, tracks, 0)[None])
+        np.testing.assert_array_equal(obs, observations(PONG, tracks)[0])
         np.testing.assert_array_equal(world.percept.boxes, percept.boxes)
         obs, *_ = world.step(action)
         bare.step(action)

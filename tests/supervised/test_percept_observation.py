@@ -12,12 +12,12 @@ from supervised.observation.percept_observation import (
     NEAR,
     SlotError,
     SlotLayout,
-    followed,
+    assign_nearest,
+    fill_slots,
     no_tracks,
-    observed,
-    placed,
-    shared_out,
+    observations,
     slot_layout,
+    update_tracks,
 )
 
 PONG = SlotLayout(("ball", "player"), (), 160, 200)
@@ -36,8 +36,8 @@ def seen(layout, *percepts):
     """The observation after these pictures of one world."""
     tracks = no_tracks(layout, 1)
     for each in percepts:
-        tracks = followed(tracks, placed(layout, each, tracks, 0)[None])
-    return observed(layout, tracks)[0]
+        tracks = update_tracks(tracks, fill_slots(layout, each, tracks, 0)[None])
+    return observations(layout, tracks)[0]
 
 
 def named(layout, row):
@@ -131,8 +131,8 @@ def test_whatever_is_told_the_numbers_stay_in_their_ranges(seed):
     for _ in range(30):
         names = generator.choice(["ball", "player", "ghost"], generator.integers(5))
         things = [(name, *generator.uniform(-50, 300, 4)) for name in names]
-        tracks = followed(tracks, placed(PONG, percept(*things), tracks, 0)[None])
-        assert PONG.space.contains(observed(PONG, tracks)[0])
+        tracks = update_tracks(tracks, fill_slots(PONG, percept(*things), tracks, 0)[None])
+        assert PONG.space.contains(observations(PONG, tracks)[0])
 
 
 def test_a_thing_keeps_its_slot_when_another_comes_or_goes():
@@ -166,7 +166,7 @@ def test_every_thing_gets_a_slot_of_its_own(seed):
     slots = int(numbers.integers(1, 7))
     things = int(numbers.integers(1, slots + 1))
     known = numbers.random(slots) < 0.5
-    taken = shared_out(numbers.random((things, 2)), numbers.random((slots, 2)), known)
+    taken = assign_nearest(numbers.random((things, 2)), numbers.random((slots, 2)), known)
     assert len(set(taken)) == things and set(taken) <= set(range(slots))
 
 
@@ -174,7 +174,7 @@ def test_one_row_a_world_and_none_of_another():
     tracks = no_tracks(PONG, 3)
     found = np.full((3, 2, 4), np.nan)
     found[1, 0] = 0.5, 0.25, 0.1, 0.1
-    rows = observed(PONG, followed(tracks, found))
+    rows = observations(PONG, update_tracks(tracks, found))
     assert not rows[[0, 2]].any()
     assert rows[1, :3].tolist() == [1, 0.5, 0.25]
 
@@ -220,7 +220,7 @@ def test_smoothed_they_follow_the_line_that_fits_the_fading_past_best():
     for place in x:
         found = np.full((1, 2, 4), np.nan)
         found[0, 0] = place, 0.5, 0.0, 0.0
-        tracks = followed(tracks, found, theta)
+        tracks = update_tracks(tracks, found, theta)
     age = np.arange(pictures)[::-1]
     slope, here = np.polyfit(-age, x, 1, w=theta ** (age / 2))  # polyfit squares its weights
     assert tracks.motion[0, 0, 0] == pytest.approx(slope, rel=1e-4)
@@ -236,7 +236,7 @@ def test_smoothed_motion_errs_less_and_unsmoothed_says_what_was_seen():
         for place in x:
             found = np.full((1, 2, 4), np.nan)
             found[0, 0] = place, 0.5, 0.0, 0.0
-            tracks = followed(tracks, found, theta)
+            tracks = update_tracks(tracks, found, theta)
             motions.append(tracks.motion[0, 0, 0])
             if theta == 0:
                 assert tracks.place[0, 0, 0] == np.float32(place)

@@ -1,4 +1,4 @@
-"""Generated frames of Atari games: only models tell what they show."""
+"""Atari family: generated frames, which perception models read; the simulator has no decoder for them."""
 
 from __future__ import annotations
 

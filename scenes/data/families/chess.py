@@ -1,4 +1,4 @@
-"""Generated chess boards: read square by square, checked by the rules, played from."""
+"""Chess family: generated boards, decoded to FEN, checked for legality, used as initial states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record of what a family of worlds knows about generated examples of it.
+"""Record of one family of worlds: decoding, initial states and thumbnails of generated examples.
 
 The families themselves stand in `scenes.data.families.table`.
 """
@@ -13,7 +13,7 @@ from sim.records import Array
 
 
 class Decoded(NamedTuple):
-    """What the simulator reads off one example.
+    """Content decoded from one example by the simulator.
 
     Attributes:
         text: in words, such as a FEN.
@@ -28,7 +28,7 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class WorldFamily:
-    """Knowledge about generated examples of one family of worlds.
+    """One family of worlds, with its functions on generated examples.
 
     Attributes:
         world_of: name of a data set → the world that its examples are of, the family alone where they are of

@@ -1,4 +1,4 @@
-"""Table of what families of worlds know about generated examples; see `scenes.data.families.family`.
+"""Table of the families of worlds by name; see `scenes.data.families.family`.
 
 To add a family: a module with its `WorldFamily`, and a line here.
 """
@@ -20,7 +20,7 @@ FAMILIES: dict[str, WorldFamily] = {
 
 
 class Origin(NamedTuple):
-    """Where the examples of a data set come from: a family, and its world in full, ``walker/ant``."""
+    """Origin of a data set's examples: a family, and its world in full, ``walker/ant``."""
 
     family: WorldFamily
     world: str
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 
 
 def origin_of(data: str) -> Origin | None:
-    """The family and the world that a data set's examples are of; None where no simulator knows them.
+    """Family and world of a data set's examples; None where they come from no simulator.
 
     >>> origin_of("states/ant").world, origin_of("digits")
     ('walker/ant', None)
@@ -45,5 +45,5 @@ def origin_of(data: str) -> Origin | None:
 
 
 def family_of(world: str) -> WorldFamily | None:
-    """The family of a world; None for one of which nothing is known here."""
+    """The family of a world; None for worlds without one."""
     return FAMILIES.get(world.partition("/")[0])

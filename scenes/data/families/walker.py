@@ -1,4 +1,4 @@
-"""Generated poses of MuJoCo walkers: checked by the simulator's geometry, drawn, walked from."""
+"""Walker family: generated poses, checked by the simulator's geometry, rendered, used as initial states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def world_of(data: str) -> str | None:
 
 
 def decode(body: str, values: Array) -> list[Decoded]:
-    """What is wrong with each pose."""
+    """Faults of each pose, such as joints out of range."""
     from sim.walker.poses import pose_faults
 
     faults = pose_faults(body, whole_poses(body, values))
@@ -33,7 +33,7 @@ def decode(body: str, values: Array) -> list[Decoded]:
 
 
 def whole_poses(body: str, values: Array) -> Array:
-    """Poses (n, nq) of a body from vectors that leave out where along the ground it stands."""
+    """Poses (n, nq) of a body from vectors without its position along the ground."""
     return np.pad(values.astype(np.float64), ((0, 0), (BODIES[body].hidden, 0)))
 
 

@@ -8,27 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim.atari.objects import Found, GameTable, Ram, decimal, drawn_in, signed, sized
+from sim.atari.objects import (
+    DetectedObject,
+    GameTable,
+    Ram,
+    class_colours,
+    decode_bcd,
+    decode_signed,
+    object_at,
+)
 
 
-def _pong(ram: Ram) -> Iterator[Found]:
+def _pong(ram: Ram) -> Iterator[DetectedObject]:
     """49, 54: ball; 50: left paddle's y; 51: right paddle's. The field's edges cut the paddles."""
     if ram[54] and ram[49] >= 49:
-        yield sized("ball", ram[49] - 49, ram[54] - 14, 2, 4)
-    yield sized("enemy", 16, ram[50] - 15, 4, 16)
-    yield sized("player", 140, ram[51] - 13, 4, 16)
+        yield object_at("ball", ram[49] - 49, ram[54] - 14, 2, 4)
+    yield object_at("enemy", 16, ram[50] - 15, 4, 16)
+    yield object_at("player", 140, ram[51] - 13, 4, 16)
 
 
 def _pong_facts(ram: Ram) -> dict[str, int]:
     facts = {"player score": ram[14], "enemy score": ram[13], "player y": ram[51] - 5, "enemy y": ram[50] - 7}
     if ram[54] and ram[49] >= 49:
         facts |= {"ball x": ram[49] - 48, "ball y": ram[54] - 12}
-        facts |= {"ball dx": -signed(ram[58]), "ball dy": signed(ram[56])}  # pixels a frame
+        facts |= {"ball dx": -decode_signed(ram[58]), "ball dy": decode_signed(ram[56])}  # pixels a frame
     return facts
 
 
 PONG = GameTable(
-    classes={"ball": drawn_in(14), "player": drawn_in(200), "enemy": drawn_in(56)},
+    classes={"ball": class_colours(14), "player": class_colours(200), "enemy": class_colours(56)},
     find=_pong,
     facts=_pong_facts,
     area=(0, 34, 160, 194),
@@ -46,24 +54,24 @@ _BRICKS = (
 _BRICK_BITS = [(byte, bit) for byte, bits in _BRICKS for bit in bits]
 
 
-def _breakout(ram: Ram) -> Iterator[Found]:
+def _breakout(ram: Ram) -> Iterator[DetectedObject]:
     """72: paddle's x; 99, 101: ball; 0–35: bricks."""
-    yield sized("paddle", ram[72] - 47, 189, 16, 4)
+    yield object_at("paddle", ram[72] - 47, 189, 16, 4)
     if ram[101]:
-        yield sized("ball", ram[99] - 49, ram[101] + 9, 2, 4)
+        yield object_at("ball", ram[99] - 49, ram[101] + 9, 2, 4)
     yield from _bricks(ram)
 
 
-def _bricks(ram: Ram) -> Iterator[Found]:
+def _bricks(ram: Ram) -> Iterator[DetectedObject]:
     for row in range(6):
         for column, (byte, bit) in enumerate(_BRICK_BITS):
             if ram[byte + 5 - row] >> bit & 1:
-                yield sized("brick", 8 + 8 * column, 57 + 6 * row, 8, 6)
+                yield object_at("brick", 8 + 8 * column, 57 + 6 * row, 8, 6)
 
 
 def _breakout_facts(ram: Ram) -> dict[str, int]:
     facts = {
-        "score": decimal(ram[76], ram[77]),
+        "score": decode_bcd(ram[76], ram[77]),
         "lives": ram[57],
         "paddle x": ram[72] - 39,
         "bricks": sum(1 for _ in _bricks(ram)),
@@ -75,7 +83,11 @@ def _breakout_facts(ram: Ram) -> dict[str, int]:
 
 
 BREAKOUT = GameTable(
-    classes={"paddle": drawn_in(70), "ball": drawn_in(70), "brick": drawn_in(22, 38, 54, 70, 134, 198)},
+    classes={
+        "paddle": class_colours(70),
+        "ball": class_colours(70),
+        "brick": class_colours(22, 38, 54, 70, 134, 198),
+    },
     find=_breakout,
     facts=_breakout_facts,
     area=(8, 32, 152, 196),
@@ -83,14 +95,14 @@ BREAKOUT = GameTable(
 )
 
 
-def _tennis(ram: Ram) -> Iterator[Found]:
+def _tennis(ram: Ram) -> Iterator[DetectedObject]:
     """24, 26: the red player's y and x; 25, 27: the blue one's, or the other way round where 80 is odd."""
     far, near = ("enemy", "player") if ram[80] & 1 else ("player", "enemy")
-    yield sized(far, ram[26] - 1, 166 - ram[24], 16, 23)
-    yield sized(near, ram[27] - 1, 166 - ram[25], 16, 23)
+    yield object_at(far, ram[26] - 1, 166 - ram[24], 16, 23)
+    yield object_at(near, ram[27] - 1, 166 - ram[25], 16, 23)
     if ram[16] > 2:
-        yield sized("ball", ram[16] - 2, 189 - ram[54], 2, 2)
-        yield sized("shadow", ram[16] - 2, 189 - ram[55], 2, 2)
+        yield object_at("ball", ram[16] - 2, 189 - ram[54], 2, 2)
+        yield object_at("shadow", ram[16] - 2, 189 - ram[55], 2, 2)
 
 
 def _tennis_facts(ram: Ram) -> dict[str, int]:
@@ -99,10 +111,10 @@ def _tennis_facts(ram: Ram) -> dict[str, int]:
 
 TENNIS = GameTable(
     classes={
-        "player": drawn_in(76),
-        "enemy": drawn_in(140),
-        "ball": drawn_in(14),
-        "shadow": drawn_in(2),
+        "player": class_colours(76),
+        "enemy": class_colours(140),
+        "ball": class_colours(14),
+        "shadow": class_colours(2),
     },
     find=_tennis,
     facts=_tennis_facts,
@@ -111,17 +123,17 @@ TENNIS = GameTable(
 )
 
 
-def _boxing(ram: Ram) -> Iterator[Found]:
+def _boxing(ram: Ram) -> Iterator[DetectedObject]:
     """32, 34: the white boxer's x and y; 33, 35: the black one's. Fists reach beyond the 14 pixels."""
-    yield sized("player", ram[32] + 5, ram[34] + 38, 14, 47)
-    yield sized("enemy", ram[33] + 4, ram[35] + 38, 14, 47)
+    yield object_at("player", ram[32] + 5, ram[34] + 38, 14, 47)
+    yield object_at("enemy", ram[33] + 4, ram[35] + 38, 14, 47)
 
 
 def _boxing_facts(ram: Ram) -> dict[str, int]:
     return {
-        "player score": decimal(ram[18]),
-        "enemy score": decimal(ram[19]),
-        "seconds left": 60 * (ram[16] >> 4) + decimal(ram[17]),
+        "player score": decode_bcd(ram[18]),
+        "enemy score": decode_bcd(ram[19]),
+        "seconds left": 60 * (ram[16] >> 4) + decode_bcd(ram[17]),
         "player x": ram[32] + 12,
         "player y": ram[34] + 61,
         "enemy x": ram[33] + 11,
@@ -130,7 +142,7 @@ def _boxing_facts(ram: Ram) -> dict[str, int]:
 
 
 BOXING = GameTable(
-    classes={"player": drawn_in(12), "enemy": drawn_in(0)},
+    classes={"player": class_colours(12), "enemy": class_colours(0)},
     find=_boxing,
     facts=_boxing_facts,
     area=(32, 30, 128, 180),
@@ -138,46 +150,46 @@ BOXING = GameTable(
 )
 
 
-def _bowling(ram: Ram) -> Iterator[Found]:
+def _bowling(ram: Ram) -> Iterator[DetectedObject]:
     """29, 40: player; 30, 41: ball; 57–66 and 47–56: the pins' x and y, halved and from the far side."""
-    yield sized("player", ram[29] + 8, 141 - 2 * ram[40], 8, 32)
-    yield sized("ball", ram[30] + 7, 163 - 2 * ram[41], 4, 10)
+    yield object_at("player", ram[29] + 8, 141 - 2 * ram[40], 8, 32)
+    yield object_at("ball", ram[30] + 7, 163 - 2 * ram[41], 4, 10)
     for pin in range(10):
         if ram[57 + pin] < 120:
-            yield sized("pin", 135 - 2 * ram[57 + pin], 169 - 2 * ram[47 + pin], 2, 4)
+            yield object_at("pin", 135 - 2 * ram[57 + pin], 169 - 2 * ram[47 + pin], 2, 4)
 
 
 def _bowling_facts(ram: Ram) -> dict[str, int]:
     return {
-        "score": 100 * ram[38] + decimal(ram[33]),
-        "frame": decimal(ram[36]),
+        "score": 100 * ram[38] + decode_bcd(ram[33]),
+        "frame": decode_bcd(ram[36]),
         "pins": sum(1 for byte in ram[57:67] if byte < 120),
     }
 
 
 BOWLING = GameTable(
-    classes={"player": drawn_in(0, 88, 134, 136), "ball": drawn_in(132), "pin": drawn_in(132)},
+    classes={"player": class_colours(0, 88, 134, 136), "ball": class_colours(132), "pin": class_colours(132)},
     find=_bowling,
     facts=_bowling_facts,
     area=(0, 108, 160, 171),
 )
 
 
-def _ice_hockey(ram: Ram) -> Iterator[Found]:
+def _ice_hockey(ram: Ram) -> Iterator[DetectedObject]:
     """57–60 and 53–56: the skaters' x and y from below; 52, 91: the puck's. A frame ahead.
 
     In a goal the black puck lies on black ground: no one can see it there.
     """
     for label, skater in (("player", 57), ("player", 59), ("enemy", 58), ("enemy", 60)):
-        yield sized(label, ram[skater] - 9, 169 - ram[skater - 4], 8, 20)
+        yield object_at(label, ram[skater] - 9, 169 - ram[skater - 4], 8, 20)
     if 49 <= 188 - ram[91] < 180:
-        yield sized("puck", ram[52] - 10, 188 - ram[91], 2, 2)
+        yield object_at("puck", ram[52] - 10, 188 - ram[91], 2, 2)
 
 
 def _ice_hockey_facts(ram: Ram) -> dict[str, int]:
     return {
-        "player score": decimal(ram[10]),
-        "enemy score": decimal(ram[11]),
+        "player score": decode_bcd(ram[10]),
+        "enemy score": decode_bcd(ram[11]),
         "puck x": ram[52] - 9,
         "puck y": 189 - ram[91],
     }
@@ -185,9 +197,9 @@ def _ice_hockey_facts(ram: Ram) -> dict[str, int]:
 
 ICE_HOCKEY = GameTable(
     classes={
-        "player": drawn_in(68, 132),
-        "enemy": drawn_in(212, 250, 252),
-        "puck": drawn_in(0),
+        "player": class_colours(68, 132),
+        "enemy": class_colours(212, 250, 252),
+        "puck": class_colours(0),
     },
     find=_ice_hockey,
     facts=_ice_hockey_facts,
@@ -197,9 +209,9 @@ ICE_HOCKEY = GameTable(
 )
 
 
-def _skiing(ram: Ram) -> Iterator[Found]:
+def _skiing(ram: Ram) -> Iterator[DetectedObject]:
     """25: skier's x. Eight things on the slope: 54 heights, 62 x, 70 kinds, 86 y. A frame ahead."""
-    yield sized("skier", ram[25] + 1, ram[26] - 79, 7, 18)
+    yield object_at("skier", ram[25] + 1, ram[26] - 79, 7, 18)
     for thing in range(8):
         kind, x, y = ram[70 + thing], ram[62 + thing], 182 - ram[86 + thing]
         height = ram[54 + thing]
@@ -207,24 +219,24 @@ def _skiing(ram: Ram) -> Iterator[Found]:
             continue
         for around in (x, x - 160):  # what leaves on the right comes in on the left
             if kind == 85:
-                yield sized("tree", around, y, 16, height)
+                yield object_at("tree", around, y, 16, height)
             elif kind == 5:
-                yield sized("mogul", around + 2, y, 16, height)
+                yield object_at("mogul", around + 2, y, 16, height)
             elif kind == 2:
-                yield sized("flag", around + 1, y, 5, height)
-                yield sized("flag", around + 33, y, 5, height)
+                yield object_at("flag", around + 1, y, 5, height)
+                yield object_at("flag", around + 33, y, 5, height)
 
 
 def _skiing_facts(ram: Ram) -> dict[str, int]:
-    return {"gates left": decimal(ram[107]), "skier x": ram[25] + 4, "slant": ram[15]}
+    return {"gates left": decode_bcd(ram[107]), "skier x": ram[25] + 4, "slant": ram[15]}
 
 
 SKIING = GameTable(
     classes={
-        "skier": drawn_in(72),
-        "tree": drawn_in(198, 212, 214, 218),
-        "mogul": drawn_in(10, 12),
-        "flag": drawn_in(134, 66),
+        "skier": class_colours(72),
+        "tree": class_colours(198, 212, 214, 218),
+        "mogul": class_colours(10, 12),
+        "flag": class_colours(134, 66),
     },
     find=_skiing,
     facts=_skiing_facts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pygame import Rect
 
 from sim.viewer.app.viewer import Viewer
-from sim.viewer.contract.gallery_page import Sheet
+from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw import layout
 from sim.viewer.draw.card import ROW
@@ -27,63 +27,66 @@ class GalleryInput:
 
     def press(self, at: Point) -> None:
         """The button goes down."""
-        sheet = self._sheet
-        if sheet is None:
+        page = self._gallery_page
+        if page is None:
             return
         place = self._viewer.layout()
         if place.who.collidepoint(at):
             self._viewer.tell(Gesture("leave"))
         elif place.world.collidepoint(at):
-            self._press_picture(at, sheet)
+            self._press_picture(at, page)
         else:
-            self._press_panel(at, sheet)
+            self._press_panel(at, page)
 
-    def _press_picture(self, at: Point, sheet: Sheet) -> None:
-        if sheet.mode == "fill":
-            if self._rects(sheet)[0].collidepoint(at):
+    def _press_picture(self, at: Point, page: GalleryPage) -> None:
+        if page.mode == "fill":
+            if self._rects(page)[0].collidepoint(at):
                 self._painting = True
-                self._paint(at, sheet, stroke=False)
+                self._paint(at, page, stroke=False)
             return
-        found = self._under(at, sheet)
+        found = self._under(at, page)
         if found >= 0:
             self._picture = self._aim = found
             self._viewer.tell(Gesture("pick", found))
 
-    def _press_panel(self, at: Point, sheet: Sheet) -> None:
+    def _press_panel(self, at: Point, page: GalleryPage) -> None:
         ink = self._viewer.ink
-        for number, shown in ((layout.SLIDERS, latent_sliders.shown), (layout.WISHES, condition_panel.shown)):
+        for number, shown in (
+            (layout.SLIDERS, latent_sliders.shown),
+            (layout.CONDITIONS, condition_panel.shown),
+        ):
             inside = self._inside(number)
             if inside is None or not inside.collidepoint(at):
                 continue
-            row, numbers = (at[1] - inside.top) // ink.px(ROW), shown(inside, ink, sheet)
-            if row < len(numbers) and number == layout.WISHES:
-                self._viewer.tell(Gesture("wish", numbers[row]))
+            row, numbers = (at[1] - inside.top) // ink.px(ROW), shown(inside, ink, page)
+            if row < len(numbers) and number == layout.CONDITIONS:
+                self._viewer.tell(Gesture("condition", numbers[row]))
             elif row < len(numbers):
                 self._slider = numbers[row]
-                self._slide(at, sheet)
+                self._slide(at, page)
 
     def move(self, at: Point) -> None:
         """The mouse moves; it may be anywhere."""
-        sheet = self._sheet
-        if sheet is None:
+        page = self._gallery_page
+        if page is None:
             return
         if self._painting:
-            self._paint(at, sheet, stroke=True)
+            self._paint(at, page, stroke=True)
         elif self._slider >= 0:
-            self._slide(at, sheet)
+            self._slide(at, page)
         elif self._picture >= 0:
-            aim = self._under(at, sheet)
+            aim = self._under(at, page)
             if aim != self._aim:
                 self._aim = aim
                 self._viewer.tell(Gesture("aim", -1 if aim == self._picture else aim))
 
     def release(self, at: Point) -> None:
         """The button goes up."""
-        sheet = self._sheet
-        if sheet is not None and self._painting:
+        page = self._gallery_page
+        if page is not None and self._painting:
             self._viewer.tell(Gesture("fill"))
-        elif sheet is not None and self._picture >= 0:
-            end = self._under(at, sheet)
+        elif page is not None and self._picture >= 0:
+            end = self._under(at, page)
             if end >= 0 and end != self._picture:
                 self._viewer.tell(Gesture("join", self._picture, end))
             elif self._aim != self._picture:
@@ -93,30 +96,30 @@ class GalleryInput:
 
     def press_key(self, name: str, *, shift: bool) -> None:
         """Handle a key that the gallery takes; up and down depend on how many pictures are in a row."""
-        sheet = self._sheet
-        if sheet is not None:
-            rects = self._rects(sheet)
+        page = self._gallery_page
+        if page is not None:
+            rects = self._rects(page)
             columns = sum(rect.top == rects[0].top for rect in rects)
             self._viewer.tell(Gesture("key", columns, name=name, on=shift))
 
     # Places
 
     @property
-    def _sheet(self) -> Sheet | None:
+    def _gallery_page(self) -> GalleryPage | None:
         moment = self._viewer.view.moment
-        return None if moment is None else moment.sheet
+        return None if moment is None else moment.page
 
     @property
     def _count(self) -> int:
         moment = self._viewer.view.moment
         return 0 if moment is None else len(moment.pictures)
 
-    def _rects(self, sheet: Sheet) -> list[Rect]:
-        return gallery_mosaic.places_of(self._viewer.layout().world, self._viewer.ink, sheet)
+    def _rects(self, page: GalleryPage) -> list[Rect]:
+        return gallery_mosaic.places_of(self._viewer.layout().world, self._viewer.ink, page)
 
-    def _under(self, at: Point, sheet: Sheet) -> int:
+    def _under(self, at: Point, page: GalleryPage) -> int:
         """The picture under the mouse; −1 for none."""
-        return Rect(at, (1, 1)).collidelist(self._rects(sheet)[: self._count])
+        return Rect(at, (1, 1)).collidelist(self._rects(page)[: self._count])
 
     def _inside(self, number: int) -> Rect | None:
         rect = self._viewer.layout().panels.get(number)
@@ -124,15 +127,15 @@ class GalleryInput:
             return None
         return panels.inside_of(rect, self._viewer.ink)
 
-    def _slide(self, at: Point, sheet: Sheet) -> None:
+    def _slide(self, at: Point, page: GalleryPage) -> None:
         inside = self._inside(layout.SLIDERS)
-        if inside is not None and self._slider < len(sheet.sliders):
+        if inside is not None and self._slider < len(page.sliders):
             rect = latent_sliders.track(inside, self._viewer.ink, 0)
-            value = latent_sliders.value_at(sheet.sliders[self._slider], rect, at[0])
+            value = latent_sliders.value_at(page.sliders[self._slider], rect, at[0])
             self._viewer.tell(Gesture("slide", self._slider, value))
 
-    def _paint(self, at: Point, sheet: Sheet, *, stroke: bool) -> None:
-        rect = self._rects(sheet)[0]
-        factor = sheet.size[0] / rect.width
+    def _paint(self, at: Point, page: GalleryPage, *, stroke: bool) -> None:
+        rect = self._rects(page)[0]
+        factor = page.size[0] / rect.width
         x, y = (at[0] + 0.5 - rect.left) * factor, (at[1] + 0.5 - rect.top) * factor
         self._viewer.tell(Gesture("paint", x, y, on=stroke))

@@ -16,7 +16,7 @@ from sim.viewer.draw.layout import Layout, arrange
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.keymap import Binding, GameKeys, help_lines
 from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
-from sim.viewer.panels.panels import book, draw_panel, needs
+from sim.viewer.panels.panels import draw_panel, needs, panels_for
 from sim.viewer.playback.view import Choices, Facts, View
 
 
@@ -53,7 +53,7 @@ class Screen:
         """Layout of a window of `size` pixels."""
         found = arrange(size, self.scale, needs(self._facts, view), choices.folded)
         moment = view.moment
-        if moment is None or choices.grid or not (choices.percepts and percept_overlay.speaks(moment.seen)):
+        if moment is None or choices.grid or not (choices.percepts and percept_overlay.has_text(moment.seen)):
             return found
         height, width = moment.pictures[0].shape[:2]
         spare = found.world.height - world_picture.place((width, height), found.world).height
@@ -86,9 +86,9 @@ class Screen:
 
     def _draw_world(self, area: Rect, choices: Choices, view: View) -> None:
         surface, ink = self._surface, self._ink
-        if view.moment is not None and view.moment.sheet is not None:
+        if view.moment is not None and view.moment.page is not None:
             if not view.error:
-                gallery_mosaic.draw_sheet(surface, ink, area, view, choices.message)
+                gallery_mosaic.draw_page(surface, ink, area, view, choices.message)
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
@@ -102,7 +102,7 @@ class Screen:
     def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
         """Draw the lines of text over the lower edge of the world, one above the other."""
         lines, row = [choices.message], 0
-        if view.moment is not None and view.moment.sheet is not None and not view.error:
+        if view.moment is not None and view.moment.page is not None and not view.error:
             return
         if view.moment is not None and not view.error and not choices.grid:
             lines.append(view.moment.caption)
@@ -117,7 +117,7 @@ class Screen:
             row += 1
 
     def _card(self, number: int, rect: Rect, choices: Choices, view: View) -> pygame.Surface:
-        panel = book(self._facts)[number]
+        panel = panels_for(self._facts)[number]
         folded = number in choices.folded
         note = panel.note(self._facts, choices, view)
         key = (rect.size, folded, note, None if folded else panel.key(self._facts, choices, view))

@@ -30,7 +30,19 @@ from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 #: Gestures that would change what is shown.
-TOUCHING = {"press", "key", "orbit", "zoom", "flip", "follow", "origin", "pick", "slide", "paint", "wish"}
+TOUCHING = {
+    "press",
+    "key",
+    "orbit",
+    "zoom",
+    "flip",
+    "follow",
+    "origin",
+    "pick",
+    "slide",
+    "paint",
+    "condition",
+}
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze

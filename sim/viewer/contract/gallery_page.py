@@ -23,7 +23,7 @@ class Slider(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sheet:
+class GalleryPage:
     """State of a gallery page, whose pictures are those of its moment.
 
     In mode ``"fill"`` the first picture is the one with the mask, the others are its inpainted variants.
@@ -39,8 +39,8 @@ class Sheet:
         slider: index of the chosen one.
         neighbours: training examples near the chosen picture, the nearest first; none during a latent walk.
         walking: whether a latent walk is in progress.
-        wishes: names of the conditions.
-        wish: index of the chosen condition.
+        conditions: names of the conditions.
+        condition: index of the chosen condition.
         mask: (H, W) bool, True where the first picture is to be inpainted.
         brush: x, y and radius of the brush in pixels of the picture.
         line: status or help, below the pictures.
@@ -59,8 +59,8 @@ class Sheet:
     slider: int = 0
     neighbours: tuple[Neighbour, ...] = ()
     walking: bool = False
-    wishes: tuple[str, ...] = ()
-    wish: int = 0
+    conditions: tuple[str, ...] = ()
+    condition: int = 0
     mask: Array | None = None
     brush: tuple[float, float, float] = (0.0, 0.0, 0.0)
     line: str = ""

@@ -1,4 +1,4 @@
-"""Gestures: what a person does to a world's picture, and what comes of it."""
+"""Gestures: mouse and keyboard input on a world's picture, and a show's response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sim.records import Array
 from sim.viewer.contract.moment import Moment, Readout
 
 
-class Offer(Enum):
+class Ability(Enum):
     """Optional abilities of a show: input that it takes beside actions, output beside pictures."""
 
     POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
@@ -22,11 +22,11 @@ class Offer(Enum):
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
     EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
-    GALLERY = "gallery"  # choose among samples: moments have a `sheet`, and no world
+    GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture
     TRACE = "trace"  # watch the denoising steps
-    WISHES = "wishes"  # conditional samples
+    CONDITIONS = "conditions"  # conditional samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Gesture:
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
-    | flip, follow, origin, save | – | see `Offer`; `origin` goes on to the next one |
+    | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -55,7 +55,7 @@ class Gesture:
     | slide | number of a slider, its value | – |
     | paint | pixels of the picture | with `on`: from the last place on |
     | fill | – | inpaint the painted mask |
-    | wish | number of a condition | – |
+    | condition | number of a condition | – |
     | leave | – | back to the previous page |
     """
 
@@ -80,7 +80,7 @@ class Gesture:
         "slide",
         "paint",
         "fill",
-        "wish",
+        "condition",
         "leave",
     ]
     x: float = 0.0
@@ -122,7 +122,7 @@ class Answer:
 class Interactive(Protocol):
     """A `Show` that takes gestures; called from the same thread."""
 
-    offers: frozenset[Offer]
+    abilities: frozenset[Ability]
 
     @property
     def waits(self) -> bool:
@@ -141,14 +141,16 @@ def interactive(show: object) -> Interactive | None:
 
 
 class InteractiveRenderer(Protocol):
-    """Interactive renderer of one world: draws it and takes gestures; made by a world's ``easel()``.
+    """Interactive renderer of one world: draws it and takes gestures.
+
+    A world makes it by its method ``interactive_renderer()``.
 
     Attributes:
-        offers: its abilities.
+        abilities: its abilities.
         turns: whether the world waits for whoever is to move.
     """
 
-    offers: frozenset[Offer]
+    abilities: frozenset[Ability]
     turns: bool
 
     @property

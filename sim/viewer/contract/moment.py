@@ -1,4 +1,4 @@
-"""Moments: what there is to see after one step of N worlds."""
+"""Moments: state of a show after one step of N worlds, as the window draws it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from sim.records import Array, Decision, Episode, Percept
-from sim.viewer.contract.gallery_page import Sheet
+from sim.viewer.contract.gallery_page import GalleryPage
 
 
-class Choice(NamedTuple):
+class RankedAction(NamedTuple):
     """One action among many: its name, its probability or value, and whether it was chosen."""
 
     name: str
@@ -28,7 +28,7 @@ class Options(NamedTuple):
     """
 
     measure: str
-    shown: tuple[Choice, ...]
+    shown: tuple[RankedAction, ...]
     rest: int
 
 
@@ -78,7 +78,7 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class PerceptView:
     """One perception's percept of the first world's picture, and the ground truth.
 
     Boxes and points are in that picture's own pixels; masks and depths cover all of it, at any size.
@@ -110,12 +110,12 @@ class Seen:
 
 #: Completes the pending percepts among a moment's, given its first picture (H, W, 3) uint8. It may take long,
 #: and is called from a thread of its own.
-Perceive: TypeAlias = Callable[[Array, tuple[Seen, ...]], tuple[Seen, ...]]
+Perceive: TypeAlias = Callable[[Array, tuple[PerceptView, ...]], tuple[PerceptView, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hung:
-    """Generated samples shown beside a world.
+class SamplePanelState:
+    """State of the samples panel: generated samples shown beside a world.
 
     Attributes:
         name: of the sampler.
@@ -150,8 +150,8 @@ class Moment:
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
-        sheet: the page of the pictures, if this is a gallery and no world.
-        hung: samples beside the world.
+        page: the page of the pictures, if this is a gallery and no world.
+        samples: samples beside the world.
     """
 
     pictures: tuple[Array, ...]
@@ -161,7 +161,7 @@ class Moment:
     decision: Decision | None = None
     actions: Array | None = None
     person: bool = False
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[PerceptView, ...] = ()
     perceive: Perceive | None = None
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
     options: Options | None = None
@@ -171,8 +171,8 @@ class Moment:
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None
-    sheet: Sheet | None = None
-    hung: Hung | None = None
+    page: GalleryPage | None = None
+    samples: SamplePanelState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

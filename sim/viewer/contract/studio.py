@@ -11,7 +11,7 @@ import numpy as np
 from sim.records import Array
 
 
-class Axis(NamedTuple):
+class SliderAxis(NamedTuple):
     """A direction in the latent space, and the quantity that changes along it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class StudioSamples:
     """Examples from a `Studio`: values, latents and notes.
 
     Attributes:
@@ -62,7 +62,7 @@ class Drawn:
     notes: tuple[str, ...] = ()
 
 
-class About(NamedTuple):
+class ExampleDetails(NamedTuple):
     """Neighbours and latent axes of one example.
 
     Attributes:
@@ -71,7 +71,7 @@ class About(NamedTuple):
     """
 
     neighbours: tuple[Neighbour, ...] = ()
-    axes: tuple[Axis, ...] = ()
+    axes: tuple[SliderAxis, ...] = ()
 
 
 class Studio(Protocol):
@@ -86,8 +86,8 @@ class Studio(Protocol):
         training: its budget in words; "" if untrained.
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
-        wishes: names of the conditions; the first is unconditional.
-        decodes: whether it has a decoder from a latent space: then `Drawn.latents` are given.
+        conditions: names of the conditions; the first is unconditional.
+        decodes: whether it has a decoder from a latent space: then `StudioSamples.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
         traces: whether it works in steps that can be watched.
@@ -98,19 +98,19 @@ class Studio(Protocol):
     training: str
     data: str
     size: tuple[int, int]
-    wishes: tuple[str, ...]
+    conditions: tuple[str, ...]
     decodes: bool
     encodes: bool
     fills: bool
     traces: bool
 
-    def make(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def make(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """Draw `n` examples under a condition, some at a time."""
 
-    def trace(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """The `n` examples of `make` after each denoising step; only if it `traces`."""
 
-    def real(self, n: int, wish: str, seed: int) -> Iterator[Drawn]:
+    def real(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
         """`n` real examples, held out of training where possible; latents if it `encodes`."""
 
     def decode(self, latents: Array) -> Array:
@@ -119,7 +119,7 @@ class Studio(Protocol):
     def between(self, first: Array, second: Array, steps: int) -> Array:
         """Interpolate: (`steps`, L) latents from one point (L,) to another, both included."""
 
-    def about(self, value: Array) -> About:
+    def about(self, value: Array) -> ExampleDetails:
         """Neighbours and latent axes of one example."""
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
@@ -129,7 +129,7 @@ class Studio(Protocol):
         """(n, H, W, 3) uint8 of values (n, …)."""
 
     def notes(self, values: Array) -> tuple[str, ...]:
-        """See `Drawn`."""
+        """See `StudioSamples`."""
 
     def close(self) -> None:
         """Release its resources."""

@@ -20,7 +20,7 @@ _VEIL = 150  # darkness of what lies behind the help, of 255
 def draw_bar(
     surface: pygame.Surface, ink: Ink, layout: Layout, facts: Facts, choices: Choices, view: View
 ) -> None:
-    """Draw the transport bar: buttons, speed, the remembered past, and who plays."""
+    """Draw the transport bar: buttons, speed, the track of the history, and who plays."""
     surface.fill(PALETTE.panel, layout.bar)
     for rect, draw_icon in (
         (layout.back, _icon_back),
@@ -49,8 +49,8 @@ def draw_bar(
     who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
     if "examples" in facts.abilities:
         who = "EXAMPLE"
-    if view.moment is not None and view.moment.sheet is not None:
-        who = view.moment.sheet.mode.upper()
+    if view.moment is not None and view.moment.page is not None:
+        who = view.moment.page.mode.upper()
     if choices.person:
         who, color = "YOU", PALETTE.on_accent
     ink.write(surface, who, layout.who.center, color, bold=True, align="center")

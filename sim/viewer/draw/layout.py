@@ -23,7 +23,7 @@ _WORLD_LEAST = 256  # a narrower window has no panels
 _BUTTON = 34
 
 HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG = PANELS = (1, 2, 3, 4, 5, 6, 7, 8)
-SLIDERS, NEAREST, WISHES = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
+SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
 _IMPORTANCE = (HEADING, ACTIONS, LEARNING, HUNG, VALUE, RETURN, SEES, EPISODES)
 
 

@@ -34,7 +34,7 @@ def tour(gallery: Gallery) -> Iterator[None]:
             yield from dwell()
             gallery.back()
         gallery.seed += 1
-        gallery.wish = (gallery.wish + 1) % max(1, len(studio.wishes))
+        gallery.condition = (gallery.condition + 1) % max(1, len(studio.conditions))
         gallery.make()
         yield
 

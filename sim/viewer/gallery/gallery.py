@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from sim.records import Array
-from sim.viewer.contract.gallery_page import Mode, Sheet, Slider
-from sim.viewer.contract.studio import About, Axis, Drawn, Studio
+from sim.viewer.contract.gallery_page import GalleryPage, Mode, Slider
+from sim.viewer.contract.studio import ExampleDetails, SliderAxis, Studio, StudioSamples
 from sim.viewer.gallery.items import Items
 from sim.viewer.gallery.mask import brush_radius, painted
 from sim.viewer.gallery.worker import Worker
@@ -32,7 +32,7 @@ class Page:
     tray: Items
     total: int
     chosen: int = 0
-    about: About = About()
+    about: ExampleDetails = ExampleDetails()
 
 
 class Gallery:
@@ -47,7 +47,7 @@ class Gallery:
         worker: makes the pages.
         scout: finds neighbours and axes of the chosen example, which may need all real examples first.
         seed: of the samples.
-        wish: index of the chosen condition.
+        condition: index of the chosen condition.
         slider: index of the chosen one.
         start: index of the picture where an interpolation will begin; −1 for none.
         aim: of the one where a drag would end now; −1 for none.
@@ -65,7 +65,7 @@ class Gallery:
         self._threaded = threaded
         self.worker = Worker(self._failed, threaded=threaded)
         self.scout = Worker(self._failed, threaded=threaded)
-        self.seed, self.wish = 0, 0
+        self.seed, self.condition = 0, 0
         self.slider = 0
         self.start = self.aim = -1
         self.steps = 0
@@ -169,7 +169,7 @@ class Gallery:
             return
         one, about = self.tray.only(self.chosen), self._page.about
         self._keep()
-        self.worker.drop("sheet")
+        self.worker.drop("page")
         self._page = Page("fill", one, 1 + FILLS, 0, about)
         self._settle()
         self.clear()
@@ -177,7 +177,7 @@ class Gallery:
     def back(self) -> None:
         """Go back to the previous page."""
         if self._before:
-            self.worker.drop("sheet")
+            self.worker.drop("page")
             self._page = self._before.pop()
             self._settle()
             self._look_around()
@@ -192,15 +192,15 @@ class Gallery:
         self,
         mode: Mode,
         words: str,
-        work: Iterator[Drawn],
-        take: Callable[[Drawn], None] | None = None,
+        work: Iterator[StudioSamples],
+        take: Callable[[StudioSamples], None] | None = None,
         end: Callable[[], None] | None = None,
     ) -> None:
         chosen = self._page.chosen if mode != "path" else 0
-        self._page = Page(mode, Items(self.studio), self.total, chosen, About(axes=self.axes))
+        self._page = Page(mode, Items(self.studio), self.total, chosen, ExampleDetails(axes=self.axes))
         self._settle()
         self._begun, self.seconds = time.perf_counter(), 0.0
-        self.worker.ask("sheet", words, work, take or self._lay, end or self._laid)
+        self.worker.ask("page", words, work, take or self._lay, end or self._laid)
 
     def _settle(self) -> None:
         """Reset what belonged to the previous page."""
@@ -209,7 +209,7 @@ class Gallery:
         self.fresh = True
         self.scout.drop("about")
 
-    def _lay(self, drawn: Drawn) -> None:
+    def _lay(self, drawn: StudioSamples) -> None:
         known = len(self.tray) > self._page.chosen
         self.tray.lay(drawn)
         self.fresh = True
@@ -220,7 +220,7 @@ class Gallery:
         self.seconds = time.perf_counter() - self._begun
         self._page.total = max(1, len(self.tray)) if self.mode != "fill" else self._page.total
 
-    def _lay_step(self, drawn: Drawn) -> None:
+    def _lay_step(self, drawn: StudioSamples) -> None:
         self._page.tray = Items(self.studio)
         self._page.tray.lay(drawn)
         self.steps += 1
@@ -231,10 +231,10 @@ class Gallery:
         self._laid()
         self._look_around()
 
-    def _decoded(self, way: Array) -> Iterator[Drawn]:
+    def _decoded(self, way: Array) -> Iterator[StudioSamples]:
         for first in range(0, len(way), CHUNK):
             values = self.studio.decode(way[first : first + CHUNK])
-            yield Drawn(values, way[first : first + CHUNK], self.studio.notes(values))
+            yield StudioSamples(values, way[first : first + CHUNK], self.studio.notes(values))
 
     # The chosen example
 
@@ -265,13 +265,13 @@ class Gallery:
             return
         value, page = self.tray.values[self.chosen], self._page
 
-        def found(about: About) -> None:
-            page.about = about if self.walked < 0 else About(axes=about.axes)
+        def found(about: ExampleDetails) -> None:
+            page.about = about if self.walked < 0 else ExampleDetails(axes=about.axes)
 
         self.scout.ask("about", "finding neighbours", once(lambda: self.studio.about(value)), found)
 
     @property
-    def axes(self) -> tuple[Axis, ...]:
+    def axes(self) -> tuple[SliderAxis, ...]:
         """The latent axes with a slider at the chosen example."""
         return self._page.about.axes
 
@@ -282,8 +282,8 @@ class Gallery:
         if len(self.tray.latents) < 2:
             self.trouble = f"a {self.agent} has no latents of these pictures: no walk is possible"
             return
-        self.worker.drop("sheet")
-        self._page.about = About(axes=self.axes)
+        self.worker.drop("page")
+        self._page.about = ExampleDetails(axes=self.axes)
         self._route = np.stack(self.tray.latents)
         self.walked, self.fresh = 0, True
 
@@ -310,7 +310,7 @@ class Gallery:
         """Paint the mask at (x, y) in the picture's pixels; with `stroke`, from the last place on."""
         if self.mode != "fill":
             return
-        self.worker.drop("sheet")
+        self.worker.drop("page")
         start = self.brush if stroke else (x, y)
         self.mask = painted(self.mask, start, (x, y), brush_radius(self.studio.size))
         self.brush = (x, y)
@@ -326,7 +326,7 @@ class Gallery:
         """Clear the mask."""
         self.mask = np.zeros(self.studio.size[::-1], bool)
         self.brush = (self.studio.size[0] / 2, self.studio.size[1] / 2)
-        self.worker.drop("sheet")
+        self.worker.drop("page")
         self._page.tray = self.tray.first(1)
 
     def fill(self) -> None:
@@ -337,11 +337,11 @@ class Gallery:
         value, mask, seed = self.tray.values[0], self.mask, self.seed
         self.trouble = ""
 
-        def work() -> Drawn:
+        def work() -> StudioSamples:
             values = self.studio.fill(value, mask, FILLS, seed)
-            return Drawn(values, None, self.studio.notes(values))
+            return StudioSamples(values, None, self.studio.notes(values))
 
-        self.worker.ask("sheet", "inpainting", once(work), self._lay, self._laid)
+        self.worker.ask("page", "inpainting", once(work), self._lay, self._laid)
 
     # Output
 
@@ -356,7 +356,7 @@ class Gallery:
 
     @property
     def _wished(self) -> str:
-        return self.studio.wishes[self.wish] if self.studio.wishes else ""
+        return self.studio.conditions[self.condition] if self.studio.conditions else ""
 
     @property
     def busy(self) -> str:
@@ -374,9 +374,9 @@ class Gallery:
         latent = self.tray.latents[self.chosen]
         return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
 
-    def sheet(self, line: str) -> Sheet:
+    def page(self, line: str) -> GalleryPage:
         """The page as it is now, with a line of text below."""
-        return Sheet(
+        return GalleryPage(
             mode=self.mode,
             size=self.studio.size,
             total=self._page.total,
@@ -388,8 +388,8 @@ class Gallery:
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
-            wishes=self.studio.wishes,
-            wish=self.wish,
+            conditions=self.studio.conditions,
+            condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
             brush=(*self.brush, brush_radius(self.studio.size)),
             line=line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.records import Array
-from sim.viewer.contract.studio import Drawn, Studio
+from sim.viewer.contract.studio import Studio, StudioSamples
 
 
 class Items:
@@ -29,7 +29,7 @@ class Items:
         """How many there are."""
         return len(self.values)
 
-    def lay(self, drawn: Drawn) -> None:
+    def lay(self, drawn: StudioSamples) -> None:
         """Add examples."""
         self.values += list(drawn.values)
         self.pictures += list(self._studio.pictures(drawn.values))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sim.viewer.contract.gesture import Answer, Gesture, Offer
+from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
 from sim.viewer.contract.studio import Studio
 from sim.viewer.gallery.demo import tour
@@ -46,14 +46,14 @@ class GalleryShow:
         self._attended = attended
         self.title, self.agent = studio.title, studio.sampler
         self.training, self.protocol = studio.training, studio.data
-        offers = {
-            Offer.GALLERY: True,
-            Offer.LATENTS: studio.decodes,
-            Offer.FILL: studio.fills,
-            Offer.TRACE: studio.traces,
-            Offer.WISHES: len(studio.wishes) > 1,
+        abilities = {
+            Ability.GALLERY: True,
+            Ability.LATENTS: studio.decodes,
+            Ability.FILL: studio.fills,
+            Ability.TRACE: studio.traces,
+            Ability.CONDITIONS: len(studio.conditions) > 1,
         }
-        self.offers = frozenset(offer for offer, given in offers.items() if given)
+        self.abilities = frozenset(ability for ability, given in abilities.items() if given)
         self._length = 0
         self._programme = tour(self._gallery)
 
@@ -116,7 +116,7 @@ class GalleryShow:
             "slide": lambda: gallery.slide(int(x), y),
             "paint": lambda: gallery.paint(x, y, stroke=gesture.on),
             "fill": gallery.fill,
-            "wish": lambda: self._wish(int(x)),
+            "condition": lambda: self._choose_condition(int(x)),
             "leave": gallery.back,
         }
         if gesture.kind not in done:
@@ -140,7 +140,7 @@ class GalleryShow:
             length=np.array([self._length]),
             readouts=self._readouts(),
             asks=self._asks(),
-            sheet=gallery.sheet(self._line()),
+            page=gallery.page(self._line()),
         )
 
     # Keys
@@ -148,7 +148,7 @@ class GalleryShow:
     def _asks(self) -> tuple[str, ...]:
         gallery, studio = self._gallery, self._studio
         keys = ["n", "return", "t", *_ARROWS]
-        keys += ["b"] * (len(studio.wishes) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
+        keys += ["b"] * (len(studio.conditions) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
         keys += ["w", "i", "k", "j", "l"] * studio.decodes
         keys += ["x"] * (gallery.mode == "fill")
         return (*keys, "escape") if gallery.returns or gallery.start >= 0 or gallery.walked >= 0 else (*keys,)
@@ -168,7 +168,7 @@ class GalleryShow:
         elif name in ("j", "l"):
             self._nudge(-1 if name == "j" else 1)
         elif name == "b":
-            self._wish(gallery.wish + (-1 if shift else 1))
+            self._choose_condition(gallery.condition + (-1 if shift else 1))
         elif name == "return":
             self._enter()
         elif name == "escape":
@@ -189,9 +189,9 @@ class GalleryShow:
             slider = sliders[gallery.slider]
             gallery.slide(gallery.slider, slider.value + way * NUDGE * (slider.high - slider.low))
 
-    def _wish(self, number: int) -> None:
-        if self._studio.wishes:
-            self._gallery.wish = number % len(self._studio.wishes)
+    def _choose_condition(self, number: int) -> None:
+        if self._studio.conditions:
+            self._gallery.condition = number % len(self._studio.conditions)
             self._gallery.make()
 
     def _enter(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.errors import WorkError
 from sim.records import Array
-from sim.storage.episodes import EpisodeWriter, RecordingError, Take, holdable
+from sim.storage.episodes import EpisodeInProgress, EpisodeWriter, RecordingError, storable_infos
 from sim.vector import episode_seed
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class RecordingShow:
         self._current: Played | None = None
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else the show offers: its titles, names and rates."""
+        """What the show has besides: its titles, names and rates."""
         return getattr(self._show, name)
 
     def start(self, seed: int | None) -> Moment:
@@ -99,9 +99,9 @@ class RecordingInteractiveShow(RecordingShow):
     _show: Any
 
     @property
-    def offers(self) -> Any:
-        """The wrapped show's `Offer`s."""
-        return self._show.offers
+    def abilities(self) -> Any:
+        """The wrapped show's `Ability` values."""
+        return self._show.abilities
 
     @property
     def waits(self) -> bool:
@@ -131,12 +131,14 @@ def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: EpisodeWrite
         OSError: if the disk is full.
     """
     obs, info = world.reset(seed=played.seed)
-    take = Take(played.seed, obs, holdable(info | {"person": False}))
+    take = EpisodeInProgress(played.seed, obs, storable_infos(info | {"person": False}))
     last = len(played.actions) - 1
     steps = zip(played.actions, played.rewards, played.person, strict=True)
     for i, (action, earned, person) in enumerate(steps):
         obs, reward, terminated, truncated, info = world.step(action)
         if reward != earned or (terminated or truncated) != (i == last):
             raise ReplayError(f"step {i} of the episode with seed {played.seed} is not what was played")
-        take.note(action, float(reward), terminated, truncated, obs, holdable(info | {"person": person}))
+        take.note(
+            action, float(reward), terminated, truncated, obs, storable_infos(info | {"person": person})
+        )
     dataset.add(take)

@@ -20,7 +20,7 @@ import numpy as np
 import pygame
 
 from sim.records import Array
-from sim.storage.files import oddity, put_in_place, reason
+from sim.storage.files import put_in_place, reason, special_file_kind
 from sim.viewer.draw.theme import canvas
 from sim.viewer.errors import RecordingFailed, ViewerError
 
@@ -45,7 +45,7 @@ def check_target(path: Path, *, overwrite: bool = False) -> Path:
     path = Path(path).expanduser().absolute()
     if path.suffix.lower() not in SUFFIXES:
         raise ViewerError(f"cannot record to {path.name}: name a file that ends in .mp4 or .gif")
-    if odd := oddity(path):
+    if odd := special_file_kind(path):
         raise ViewerError(f"cannot record to {path}: it is {odd}; name a file")
     if os.path.lexists(path) and not overwrite:
         raise ViewerError(f"cannot record to {path}: it exists; name another file, or add --overwrite")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pygame
 from pygame import Rect
 
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import PALETTE, Ink
 
 NOTHING = "–"
@@ -29,7 +29,7 @@ def letters(fen: str) -> list[str]:
     return found
 
 
-def misread(seen: Seen) -> dict[int, str]:
+def misread(seen: PerceptView) -> dict[int, str]:
     """The wrongly predicted squares by number, a8 is 0, with the piece predicted there.
 
     Empty where the truth is unknown, or where the prediction does not have 64 squares.
@@ -42,7 +42,7 @@ def misread(seen: Seen) -> dict[int, str]:
     return {k: one for k, (one, other) in enumerate(zip(said, true, strict=True)) if one != other}
 
 
-def draw_board(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> None:
+def draw_board(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: PerceptView) -> None:
     """Outline the misread squares in `picture`, shown `factor` times as large, if the board is located."""
     if seen.board is None or seen.truth is None:
         return

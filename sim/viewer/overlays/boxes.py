@@ -15,7 +15,7 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array, Percept
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import PALETTE, Color, Ink, class_color
 
 CROWD = 12  # boxes of one class; of more only outlines are drawn
@@ -33,7 +33,9 @@ class Tag(NamedTuple):
     frame: Rect
 
 
-def draw_boxes(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> list[Tag]:
+def draw_boxes(
+    surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: PerceptView
+) -> list[Tag]:
     """Draw one percept's boxes over `picture`, shown `factor` times as large; returns their names."""
     percept = seen.percept
     if percept.boxes is None or percept.fen is not None:  # of a board, `squares` marks the errors

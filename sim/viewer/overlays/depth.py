@@ -17,7 +17,7 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import PALETTE, Ink
 
 NEAR, FAR = (253, 231, 70), (0, 34, 78)
@@ -109,7 +109,7 @@ def nearest(values: Array, size: tuple[int, int]) -> Array:
     return np.asarray(values.take(rows, axis=0).take(columns, axis=1))
 
 
-def inset_size(ink: Ink, seen: Seen, area: Rect, picture: Rect) -> tuple[int, int]:
+def inset_size(ink: Ink, seen: PerceptView, area: Rect, picture: Rect) -> tuple[int, int]:
     """Size of the inset, one map over the other: beside `picture` if `area` leaves room, else small."""
     maps, pad = _maps(seen), ink.px(_PAD)
     beside = (area.width - picture.width) // 2 - 3 * pad
@@ -118,7 +118,7 @@ def inset_size(ink: Ink, seen: Seen, area: Rect, picture: Rect) -> tuple[int, in
     return width + 2 * pad, len(maps) * (height + ink.px(_ROW)) + pad + ink.px(_ROW + _BAR)
 
 
-def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: Seen) -> None:
+def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: PerceptView) -> None:
     """Draw the predicted depth map, and the true one under it, on one colour scale."""
     maps, pad = _maps(seen), ink.px(_PAD)
     ink.plate(surface, place, PALETTE.panel, radius=6)
@@ -159,7 +159,7 @@ def _metres(depth: float) -> str:
     return f"{depth:.1f}" if depth < 10 else f"{depth:.0f}"
 
 
-def _maps(seen: Seen) -> list[tuple[str, Array]]:
+def _maps(seen: PerceptView) -> list[tuple[str, Array]]:
     """Depth maps of the percept and the truth, with their origins as names."""
     both = (seen.percept, *([] if seen.truth is None else [seen.truth]))
     return [(percept.origin, percept.depth) for percept in both if percept.depth is not None]

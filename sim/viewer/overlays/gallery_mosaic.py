@@ -10,7 +10,7 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array
-from sim.viewer.contract.gallery_page import Sheet
+from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.draw import hud
 from sim.viewer.draw.theme import PALETTE, Color, Ink
 from sim.viewer.overlays.world_picture import blit, place
@@ -72,17 +72,17 @@ def places(area: Rect, size: tuple[int, int], total: int, gap: int, note: int) -
     ]
 
 
-def places_of(area: Rect, ink: Ink, sheet: Sheet) -> list[Rect]:
+def places_of(area: Rect, ink: Ink, page: GalleryPage) -> list[Rect]:
     """Rectangles of a page's pictures in the world's `area`."""
     above, _ = room(area, ink)
     gap = ink.px(GAP)
-    if sheet.mode != "fill":
-        note = ink.px(NOTE) if any(sheet.notes) else 0
-        found = places(above, sheet.size, sheet.total, gap, note)
+    if page.mode != "fill":
+        note = ink.px(NOTE) if any(page.notes) else 0
+        found = places(above, page.size, page.total, gap, note)
         if note and found[0].width < ink.px(_LEGIBLE):
-            found = places(above, sheet.size, sheet.total, gap, 0)
+            found = places(above, page.size, page.total, gap, 0)
         return found
-    wide = above.width * sheet.size[1] >= above.height * sheet.size[0]
+    wide = above.width * page.size[1] >= above.height * page.size[0]
     large, rest = above.copy(), above.copy()
     if wide:
         large.width = int(above.width * _LARGE)
@@ -90,32 +90,32 @@ def places_of(area: Rect, ink: Ink, sheet: Sheet) -> list[Rect]:
     else:
         large.height = int(above.height * _LARGE)
         rest.top, rest.height = large.bottom + 2 * gap, above.bottom - large.bottom - 2 * gap
-    return [place(sheet.size, large), *places(rest, sheet.size, max(1, sheet.total - 1), gap, 0)]
+    return [place(page.size, large), *places(rest, page.size, max(1, page.total - 1), gap, 0)]
 
 
-def draw_sheet(surface: pygame.Surface, ink: Ink, area: Rect, view: View, message: str = "") -> None:
+def draw_page(surface: pygame.Surface, ink: Ink, area: Rect, view: View, message: str = "") -> None:
     """Draw the page of the view's moment, and below it `message` or the page's own line."""
-    assert view.moment is not None and view.moment.sheet is not None
-    sheet, pictures = view.moment.sheet, view.moment.pictures
+    assert view.moment is not None and view.moment.page is not None
+    page, pictures = view.moment.page, view.moment.pictures
     above, foot = room(area, ink)
-    _draw_foot(surface, ink, foot, sheet, message)
-    if sheet.trouble and not pictures:
+    _draw_foot(surface, ink, foot, page, message)
+    if page.trouble and not pictures:
         ways = "N tries again, Esc closes."
-        hud.draw_card(surface, ink, above, "No samples", sheet.trouble, ways)
+        hud.draw_card(surface, ink, above, "No samples", page.trouble, ways)
         return
-    rects = places_of(area, ink, sheet)
+    rects = places_of(area, ink, page)
     for i, rect in enumerate(rects):
         if i >= len(pictures):
             ink.plate(surface, rect, PALETTE.panel, radius=3)
-        elif i == 0 and sheet.mask is not None:
-            blit(surface, over(pictures[0], sheet.mask), rect)
+        elif i == 0 and page.mask is not None:
+            blit(surface, over(pictures[0], page.mask), rect)
         else:
             blit(surface, pictures[i], rect)
-    if sheet.mode == "fill":
-        _draw_brush(surface, ink, rects[0], sheet)
+    if page.mode == "fill":
+        _draw_brush(surface, ink, rects[0], page)
     else:
-        _draw_notes(surface, ink, rects[: len(pictures)], sheet.notes)
-        _draw_choice(surface, ink, rects, sheet, len(pictures))
+        _draw_notes(surface, ink, rects[: len(pictures)], page.notes)
+        _draw_choice(surface, ink, rects, page, len(pictures))
 
 
 def over(picture: Array, mask: Array) -> Array:
@@ -127,9 +127,9 @@ def over(picture: Array, mask: Array) -> Array:
     return np.where(mask[..., None], mixed, picture).astype(np.uint8)
 
 
-def _draw_brush(surface: pygame.Surface, ink: Ink, rect: Rect, sheet: Sheet) -> None:
-    factor = rect.width / sheet.size[0]
-    x, y, radius = (factor * length for length in sheet.brush)
+def _draw_brush(surface: pygame.Surface, ink: Ink, rect: Rect, page: GalleryPage) -> None:
+    factor = rect.width / page.size[0]
+    x, y, radius = (factor * length for length in page.brush)
     at = rect.left + round(x), rect.top + round(y)
     clip = surface.get_clip()
     surface.set_clip(rect)
@@ -146,16 +146,18 @@ def _draw_notes(surface: pygame.Surface, ink: Ink, rects: Sequence[Rect], notes:
             ink.write(surface, text, (rect.left, rect.bottom + ink.px(NOTE) // 2 + ink.px(1)), PALETTE.muted)
 
 
-def _draw_choice(surface: pygame.Surface, ink: Ink, rects: Sequence[Rect], sheet: Sheet, count: int) -> None:
+def _draw_choice(
+    surface: pygame.Surface, ink: Ink, rects: Sequence[Rect], page: GalleryPage, count: int
+) -> None:
     """Draw frames around the chosen picture, the start of an interpolation, and the end of a drag."""
-    if sheet.chosen >= count:
+    if page.chosen >= count:
         return
-    if 0 <= sheet.start < count:
-        _frame(surface, ink, rects[sheet.start], PALETTE.text)
-    _frame(surface, ink, rects[sheet.chosen], PALETTE.accent)
-    if 0 <= sheet.aim < count:
-        _frame(surface, ink, rects[sheet.aim], PALETTE.text)
-        start, end = rects[sheet.chosen].center, rects[sheet.aim].center
+    if 0 <= page.start < count:
+        _frame(surface, ink, rects[page.start], PALETTE.text)
+    _frame(surface, ink, rects[page.chosen], PALETTE.accent)
+    if 0 <= page.aim < count:
+        _frame(surface, ink, rects[page.aim], PALETTE.text)
+        start, end = rects[page.chosen].center, rects[page.aim].center
         pygame.draw.line(surface, PALETTE.ground, start, end, ink.px(6))
         pygame.draw.line(surface, PALETTE.accent, start, end, ink.px(3))
 
@@ -166,15 +168,15 @@ def _frame(surface: pygame.Surface, ink: Ink, rect: Rect, color: Color) -> None:
     pygame.draw.rect(surface, color, rect.inflate(2 * width, 2 * width), width)
 
 
-def _draw_foot(surface: pygame.Surface, ink: Ink, area: Rect, sheet: Sheet, message: str) -> None:
+def _draw_foot(surface: pygame.Surface, ink: Ink, area: Rect, page: GalleryPage, message: str) -> None:
     """Write the message, error, work in progress or help, whichever is first."""
-    text, dot = message or sheet.line, None
+    text, dot = message or page.line, None
     if message:
         dot = PALETTE.series[0]
-    elif sheet.trouble:
-        text, dot = sheet.trouble, PALETTE.negative
-    elif sheet.busy:
-        text, dot = sheet.busy, PALETTE.accent
+    elif page.trouble:
+        text, dot = page.trouble, PALETTE.negative
+    elif page.busy:
+        text, dot = page.busy, PALETTE.accent
     left = area.left + (ink.px(16) if dot else 0)
     row = ink.px(FOOT)
     lines = ink.wrapped(text, area.right - left)[: max(1, area.height // row)]

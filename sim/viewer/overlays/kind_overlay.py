@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pygame
 from pygame import Rect
 
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import Ink
 from sim.viewer.overlays.boxes import Tag
 
@@ -51,7 +51,7 @@ class PerceptOverlay:
         truth_in_words: whether a true text is written below a wrong one; else the drawing tells it.
     """
 
-    under: Callable[[pygame.Surface, Rect, Seen], None] | None = None
-    over: Callable[[pygame.Surface, Ink, Rect, float, Seen], Sequence[Tag] | None] | None = None
-    beside: Callable[[pygame.Surface, Ink, Corners, Seen], None] | None = None
+    under: Callable[[pygame.Surface, Rect, PerceptView], None] | None = None
+    over: Callable[[pygame.Surface, Ink, Rect, float, PerceptView], Sequence[Tag] | None] | None = None
+    beside: Callable[[pygame.Surface, Ink, Corners, PerceptView], None] | None = None
     truth_in_words: bool = True

@@ -14,7 +14,7 @@ from pygame import Rect
 from sim.percept_kind import Kind
 from sim.percept_kinds import PERCEPT_KINDS, class_name, classes_in, kinds_in, uncovered
 from sim.records import Array
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import BODY, PALETTE, Color, Ink, class_color
 from sim.viewer.overlays import boxes, depth
 from sim.viewer.overlays.board_overlay import draw_board
@@ -29,8 +29,8 @@ _LINES = 2  # of a sentence; what is longer is cut
 FOOT = 94  # height kept under the picture for two sentences, where that takes nothing from the picture
 
 
-def draw_seen(
-    surface: pygame.Surface, ink: Ink, area: Rect, picture: Rect, factor: float, seen: Sequence[Seen]
+def draw_percept_overlay(
+    surface: pygame.Surface, ink: Ink, area: Rect, picture: Rect, factor: float, seen: Sequence[PerceptView]
 ) -> None:
     """Draw all percepts over `picture`, shown `factor` times as large, and nothing outside `area`.
 
@@ -52,18 +52,18 @@ def draw_seen(
     for one, overlay in told:
         if overlay.beside is not None:
             overlay.beside(surface, ink, corners, one)
-    if age := told_age(seen):
+    if age := percept_age(seen):
         _draw_age(surface, ink, corners, age)
     surface.set_clip(None)
 
 
-def told_age(seen: Sequence[Seen]) -> str:
+def percept_age(seen: Sequence[PerceptView]) -> str:
     """Age of the oldest percept in words; "" if it is that of the picture or of the frame before.
 
     A percept of the frame before only stands until its own arrives, which is too short to be read.
 
     >>> from sim.records import Percept
-    >>> told_age([Seen("detector", Percept("model"), age=3)])
+    >>> percept_age([PerceptView("detector", Percept("model"), age=3)])
     '3 frames ago'
     """
     age = max((one.age for one in seen), default=0)
@@ -79,7 +79,7 @@ def _draw_age(surface: pygame.Surface, ink: Ink, corners: Corners, age: str) -> 
         ink.write(surface, age, place.center, PALETTE.muted, align="center")
 
 
-def _draw_mask(surface: pygame.Surface, picture: Rect, seen: Seen) -> None:
+def _draw_mask(surface: pygame.Surface, picture: Rect, seen: PerceptView) -> None:
     """Draw a segmentation mask: tint every class but 0, the background, and dash the edges of the truth."""
     mask = seen.percept.mask
     assert mask is not None
@@ -109,13 +109,13 @@ def _paletted(numbers: Array, size: tuple[int, int]) -> pygame.Surface:
     return scaled
 
 
-def _mask_color(seen: Seen, index: int) -> Color:
+def _mask_color(seen: PerceptView, index: int) -> Color:
     """Colour of a mask's class by number; the background, 0, has none."""
     names = seen.classes[1:] if 0 < index < len(seen.classes) else ()
     return class_color(names[index - 1] if names else str(index), names)
 
 
-def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
+def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: PerceptView) -> None:
     """Draw a swatch and a name for each class, in two columns where one is too high."""
     assert seen.percept.mask is not None
     names = [(number, class_name(number, seen.classes)) for number in classes_in(seen.percept.mask)]
@@ -133,7 +133,7 @@ def _draw_legend(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen
         ink.write(surface, name, (place.left + 2 * pad + swatch, y))
 
 
-def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
+def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: PerceptView) -> None:
     """Draw the predicted label of the whole picture, its score, and the true label if it differs.
 
     A label beside something that has a place in the picture is no more than its heading, and not drawn.
@@ -158,7 +158,7 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen)
     ink.write(surface, right, (left, y + row), PALETTE.muted)
 
 
-def _draw_depth(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Seen) -> None:
+def _draw_depth(surface: pygame.Surface, ink: Ink, corners: Corners, seen: PerceptView) -> None:
     """Draw the depth map's inset where there is room."""
     place = corners.take(depth.inset_size(ink, seen, corners.area, corners.picture), "right")
     if place is not None:
@@ -176,7 +176,7 @@ OVERLAYS: dict[Kind, PerceptOverlay] = {
 }
 
 
-def texts(seen: Seen) -> tuple[str, str]:
+def texts(seen: PerceptView) -> tuple[str, str]:
     """A percept's text, such as a caption or a FEN, and the true one where it differs and is written."""
     for name, kind in PERCEPT_KINDS.items():
         if kind.text is not None and (said := kind.text(seen.percept)):
@@ -186,12 +186,12 @@ def texts(seen: Seen) -> tuple[str, str]:
     return "", ""
 
 
-def speaks(seen: Sequence[Seen]) -> bool:
+def has_text(seen: Sequence[PerceptView]) -> bool:
     """Whether any percept has a text, such as a caption or a FEN."""
     return any(texts(one)[0] for one in seen)
 
 
-def draw_captions(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence[Seen]) -> int:
+def draw_captions(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence[PerceptView]) -> int:
     """Write captions and FENs along the lower edge of `area`, and the true captions where they differ.
 
     Returns the height that they take.

@@ -12,13 +12,13 @@ from pygame import Rect
 
 from sim.percept_kinds import VISIBLE
 from sim.records import Percept
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import PALETTE, Color, Ink
 
 _SIDES = {"left": PALETTE.series[2], "right": PALETTE.series[0]}
 
 
-def draw_skeleton(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: Seen) -> None:
+def draw_skeleton(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float, seen: PerceptView) -> None:
     """Draw one percept's keypoints, and the true ones, over `picture`, shown `factor` times as large."""
     if not seen.percept.keypoints:
         return

@@ -11,7 +11,7 @@ from pygame import Rect
 from sim.records import Array
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
-from sim.viewer.overlays.percept_overlay import draw_seen
+from sim.viewer.overlays.percept_overlay import draw_percept_overlay
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.view import View
@@ -41,7 +41,7 @@ def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, per
     rect = place((picture.shape[1], picture.shape[0]), area)
     blit(surface, picture, rect, view.attributed)
     if percepts:
-        draw_seen(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
+        draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
 
 

@@ -7,11 +7,11 @@ from collections.abc import Hashable
 import pygame
 from pygame import Rect
 
-from sim.viewer.contract.gallery_page import Sheet
+from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.draw.card import ROW, Note, height_of
 from sim.viewer.draw.layout import Need
 from sim.viewer.draw.theme import PALETTE, Ink
-from sim.viewer.panels.latent_sliders import sheet_of
+from sim.viewer.panels.latent_sliders import page_of
 from sim.viewer.playback.view import Choices, Facts, View
 
 NEED = Need(height_of(2), height_of(5), height_of(14))
@@ -19,38 +19,38 @@ NEED = Need(height_of(2), height_of(5), height_of(14))
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: number of the chosen condition, and how many there are."""
-    sheet = sheet_of(view)
-    return ("", f"{sheet.wish + 1} of {len(sheet.wishes)}") if sheet is not None else ("", "")
+    page = page_of(view)
+    return ("", f"{page.condition + 1} of {len(page.conditions)}") if page is not None else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """Cache key: all that `draw` depends on."""
-    sheet = sheet_of(view)
-    return None if sheet is None else (sheet.wishes, sheet.wish)
+    page = page_of(view)
+    return None if page is None else (page.conditions, page.condition)
 
 
-def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
+def shown(inside: Rect, ink: Ink, page: GalleryPage) -> range:
     """Numbers of the conditions that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
-    first = min(max(0, sheet.wish - rows // 2), max(0, len(sheet.wishes) - rows))
-    return range(first, min(first + rows, len(sheet.wishes)))
+    first = min(max(0, page.condition - rows // 2), max(0, len(page.conditions) - rows))
+    return range(first, min(first + rows, len(page.conditions)))
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
     """Draw the inside of the panel."""
-    sheet = sheet_of(view)
-    if sheet is None:
+    page = page_of(view)
+    if page is None:
         return
-    for row, i in enumerate(shown(inside, ink, sheet)):
+    for row, i in enumerate(shown(inside, ink, page)):
         place = Rect(inside.left, inside.top + row * ink.px(ROW), inside.width, ink.px(ROW))
-        lit = i == sheet.wish
+        lit = i == page.condition
         if lit:
             ink.plate(surface, place.inflate(ink.px(12), -ink.px(2)), PALETTE.raised, radius=5)
             surface.fill(
                 PALETTE.accent,
                 Rect(place.left - ink.px(6), place.top + ink.px(3), ink.px(3), place.height - ink.px(6)),
             )
-        text = ink.elided(sheet.wishes[i], place.width - ink.px(6))
+        text = ink.elided(page.conditions[i], place.width - ink.px(6))
         ink.write(
             surface, text, (place.left + ink.px(4), place.centery), PALETTE.text if lit else PALETTE.muted
         )

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import pygame
 from pygame import Rect
 
-from sim.viewer.contract.gallery_page import Sheet, Slider
+from sim.viewer.contract.gallery_page import GalleryPage, Slider
 from sim.viewer.draw.card import ROW, Note, height_of, say
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.layout import Need
@@ -20,28 +20,28 @@ _NAME = 0.44  # share of the width that names have
 _VALUE = 40  # width of a value, at scale 1
 
 
-def sheet_of(view: View) -> Sheet | None:
+def page_of(view: View) -> GalleryPage | None:
     """The page of the moment shown, or None."""
-    return view.moment.sheet if view.moment else None
+    return view.moment.page if view.moment else None
 
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: that the values are those of the chosen picture."""
-    sheet = sheet_of(view)
-    return ("of the chosen picture", "") if sheet is not None and sheet.sliders else ("", "")
+    page = page_of(view)
+    return ("of the chosen picture", "") if page is not None and page.sliders else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """Cache key: all that `draw` depends on."""
-    sheet = sheet_of(view)
-    return None if sheet is None else (sheet.sliders, sheet.slider)
+    page = page_of(view)
+    return None if page is None else (page.sliders, page.slider)
 
 
-def shown(inside: Rect, ink: Ink, sheet: Sheet) -> range:
+def shown(inside: Rect, ink: Ink, page: GalleryPage) -> range:
     """Numbers of the sliders that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
-    first = min(max(0, sheet.slider - rows + 1), max(0, len(sheet.sliders) - rows))
-    return range(first, min(first + rows, len(sheet.sliders)))
+    first = min(max(0, page.slider - rows + 1), max(0, len(page.sliders) - rows))
+    return range(first, min(first + rows, len(page.sliders)))
 
 
 def track(inside: Rect, ink: Ink, row: int) -> Rect:
@@ -59,13 +59,13 @@ def value_at(slider: Slider, rect: Rect, x: int) -> float:
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
     """Draw the inside of the panel."""
-    sheet = sheet_of(view)
-    if sheet is None or not sheet.sliders:
-        nowhere = sheet is not None and bool(view.moment and view.moment.pictures) and not sheet.busy
+    page = page_of(view)
+    if page is None or not page.sliders:
+        nowhere = page is not None and bool(view.moment and view.moment.pictures) and not page.busy
         say(surface, ink, inside, "no latents of these pictures" if nowhere else "not computed yet")
         return
-    for row, i in enumerate(shown(inside, ink, sheet)):
-        _draw_slider(surface, ink, inside, row, sheet.sliders[i], lit=i == sheet.slider)
+    for row, i in enumerate(shown(inside, ink, page)):
+        _draw_slider(surface, ink, inside, row, page.sliders[i], lit=i == page.slider)
 
 
 def _draw_slider(

@@ -13,7 +13,7 @@ from sim.viewer.draw.layout import Need
 from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.overlays.gallery_mosaic import places
 from sim.viewer.overlays.world_picture import blit
-from sim.viewer.panels.latent_sliders import sheet_of
+from sim.viewer.panels.latent_sliders import page_of
 from sim.viewer.playback.view import Choices, Facts, View
 
 NEED = Need(104, 150, 260)
@@ -23,32 +23,32 @@ _WORDS = 18  # height of the words under a picture, at scale 1
 
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: that they are those of the chosen picture."""
-    sheet = sheet_of(view)
-    return ("of the chosen picture", "") if sheet is not None and sheet.neighbours else ("", "")
+    page = page_of(view)
+    return ("of the chosen picture", "") if page is not None and page.neighbours else ("", "")
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """Cache key: all that `draw` depends on."""
-    sheet = sheet_of(view)
-    if sheet is None:
+    page = page_of(view)
+    if page is None:
         return None
-    near = tuple((zlib.crc32(one.picture.tobytes()), one.words) for one in sheet.neighbours)
-    return sheet.walking, near
+    near = tuple((zlib.crc32(one.picture.tobytes()), one.words) for one in page.neighbours)
+    return page.walking, near
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
     """Draw the inside of the panel: the nearest one first, as many as find room at a whole factor."""
-    sheet = sheet_of(view)
-    if sheet is None or not sheet.neighbours:
-        walking = sheet is not None and sheet.walking
+    page = page_of(view)
+    if page is None or not page.neighbours:
+        walking = page is not None and page.walking
         say(surface, ink, inside, "not computed during a latent walk" if walking else "not computed yet")
         return
-    height, width = sheet.neighbours[0].picture.shape[:2]
+    height, width = page.neighbours[0].picture.shape[:2]
     gap, words = ink.px(6), ink.px(_WORDS)
-    count = len(sheet.neighbours)
+    count = len(page.neighbours)
     while count > 1 and (inside.width + gap) / count - gap < min(width, ink.px(44)):
         count -= 1
     rects = places(inside, (width, height), count, gap, words)
-    for rect, (picture, text) in zip(rects, sheet.neighbours, strict=False):
+    for rect, (picture, text) in zip(rects, page.neighbours, strict=False):
         blit(surface, picture, rect)
         ink.write(surface, ink.elided(text, rect.width), (rect.left, rect.bottom + words // 2), PALETTE.muted)

@@ -53,7 +53,7 @@ def draw_panel(
     number: int, surface: pygame.Surface, ink: Ink, facts: Facts, choices: Choices, view: View
 ) -> None:
     """Draw a whole card over `surface`: ground, title row and, unless folded, the content."""
-    panel = book(facts)[number]
+    panel = panels_for(facts)[number]
     area = surface.get_rect()
     surface.fill(PALETTE.ground)
     ink.plate(surface, area, PALETTE.panel, radius=8)
@@ -87,18 +87,18 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
     return Rect(area.left + pad, top, area.width - 2 * pad, area.bottom - top - ink.px(BELOW))
 
 
-def book(facts: Facts) -> dict[int, Panel]:
+def panels_for(facts: Facts) -> dict[int, Panel]:
     """The panels by number: those of a world, or those of a gallery."""
     return GALLERY if "gallery" in facts.abilities else PANELS
 
 
 def needs(facts: Facts, view: View) -> dict[int, Need]:
     """Heights of the panels to show; those without content, such as percepts or values, are left out."""
-    found = {number: panel.need(facts) for number, panel in book(facts).items()}
+    found = {number: panel.need(facts) for number, panel in panels_for(facts).items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
     if "gallery" in facts.abilities:
-        lacking = {layout.SLIDERS: "latents", layout.WISHES: "wishes"}
+        lacking = {layout.SLIDERS: "latents", layout.CONDITIONS: "conditions"}
         return {
             number: need
             for number, need in found.items()
@@ -106,7 +106,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         }
     if training_panel.of(view) is None:
         del found[layout.LEARNING]
-    if samples_panel.hung_of(view) is None:
+    if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
     if view.lines:
         rows = min(view.lines, 6)
@@ -319,7 +319,7 @@ GALLERY: dict[int, Panel] = {
         neighbours_panel.draw,
         neighbours_panel.note,
     ),
-    layout.WISHES: Panel(
+    layout.CONDITIONS: Panel(
         "Condition",
         lambda facts: condition_panel.NEED,
         condition_panel.key,

@@ -11,11 +11,11 @@ from pygame import Rect
 
 from sim.percept_kinds import in_words
 from sim.records import Origin
-from sim.viewer.contract.moment import Readout, Seen
+from sim.viewer.contract.moment import PerceptView, Readout
 from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.overlays.boxes import share
-from sim.viewer.overlays.percept_overlay import told_age
+from sim.viewer.overlays.percept_overlay import percept_age
 from sim.viewer.playback.view import Choices, Facts, View
 
 
@@ -27,11 +27,11 @@ class Line(NamedTuple):
     scores: tuple[str, ...]
 
 
-def line(seen: Seen) -> Line:
+def line(seen: PerceptView) -> Line:
     """Format a percept as a line of the panel.
 
     >>> from sim.records import Percept
-    >>> line(Seen("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
+    >>> line(PerceptView("which game", Percept("model", label="pong"), scores=(Readout("top 1", 0.99),)))
     Line(origin='model', words='pong', scores=('top 1 .99',))
     """
     words = seen.pending or in_words(seen.percept, seen.classes) or "nothing detected"
@@ -72,7 +72,7 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: the name of the perception, if there is one only, and how old its percept is."""
     seen = view.moment.seen if view.moment else ()
-    return (seen[0].name if len(seen) == 1 else ""), told_age(seen)
+    return (seen[0].name if len(seen) == 1 else ""), percept_age(seen)
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:

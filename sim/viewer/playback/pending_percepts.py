@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
 
-from sim.viewer.contract.moment import Seen
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.playback.latest_worker import Finished, LatestWorker
 from sim.viewer.playback.view import View
 
@@ -21,10 +21,10 @@ class Perceiver:
     """Completes the percepts of the newest moment that is asked for."""
 
     def __init__(self) -> None:
-        self._worker = LatestWorker[Key, tuple[Seen, ...]]("perception", rest=_REST)
+        self._worker = LatestWorker[Key, tuple[PerceptView, ...]]("perception", rest=_REST)
 
     @property
-    def done(self) -> Finished[Key, tuple[Seen, ...]] | None:
+    def done(self) -> Finished[Key, tuple[PerceptView, ...]] | None:
         """The last percepts that were completed."""
         return self._worker.done
 

@@ -14,7 +14,7 @@ from sim.viewer.playback.history import History
 from sim.viewer.playback.latest_worker import LatestWorker
 from sim.viewer.playback.pending_percepts import Perceiver
 from sim.viewer.playback.playlist import PlaylistPosition
-from sim.viewer.playback.simulation import Simulation
+from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import Choices, Facts, View
 
 _STALE_SECONDS = 2.0  # how old what is drawn over a running show may be
@@ -50,7 +50,7 @@ class Session:
         else:
             self.history = History(show.steps_per_second)
             self._adopt(Facts.of(show, abilities, place))
-        self.simulation = Simulation(show, self.history, seed=seed, capped=not headless)
+        self.simulation = SimulationThread(show, self.history, seed=seed, capped=not headless)
         self._attributor = LatestWorker[int, Array]("attribution", rest=_REST)
         self._perceiver = Perceiver()
         self._told = ("", "")  # the checkpoint and the message of the last news

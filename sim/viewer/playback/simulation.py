@@ -30,7 +30,7 @@ class _Task(enum.Enum):
     STOP = enum.auto()
 
 
-class Simulation:
+class SimulationThread:
     """A show that runs in its own thread.
 
     Args:

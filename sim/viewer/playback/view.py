@@ -14,7 +14,7 @@ from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
 from sim.viewer.playback.attribution import Attributed
 
-#: What can be drawn over the world: also the `show.Offer` that it takes.
+#: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts"]
 
 #: Messages where there is none.
@@ -29,7 +29,7 @@ class Facts:
     """Constants of a show: titles, names, rates and abilities.
 
     Attributes:
-        abilities: values of the `show.Offer`s there are, and "scenes", "checkpoints", "worlds" where
+        abilities: values of the `gesture.Ability`s there are, and "scenes", "checkpoints", "worlds" where
             there are several; a line of the help that needs one is shown only then.
         place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
         loading: whether the show is still being made, and only its title is known.
@@ -63,7 +63,7 @@ class Facts:
     def of(cls, show: Show, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
         """Facts of a show; `abilities` are those that do not come from itself."""
         if isinstance(show, Interactive):
-            abilities |= {offer.value for offer in show.offers}
+            abilities |= {ability.value for ability in show.abilities}
         if show.num_worlds > 1:
             abilities |= {"worlds"}
         return cls(

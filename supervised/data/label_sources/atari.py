@@ -12,7 +12,7 @@ from sim.percept_kind import Kind
 from sim.percept_kinds import only
 from sim.protocols import Policy
 from sim.records import Percept
-from supervised.data.capture import CaptureSpec, watched
+from supervised.data.capture import CaptureSpec, labelled_play
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
 from supervised.language.caption_grammars import STILLS
@@ -45,7 +45,7 @@ class AtariLabels:
         self.vocabulary(taking.kind)
         worlds = self._config.make_batch(min(WORLDS, taking.count), taking.seed)
         try:
-            seen = watched(worlds, taking.count, seed=taking.seed, policy=policy, every=taking.every)
+            seen = labelled_play(worlds, taking.count, seed=taking.seed, policy=policy, every=taking.every)
         finally:
             worlds.close()
         generator = np.random.default_rng(taking.seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.chess.labelled_boards import album
+from sim.chess.labelled_boards import render_games
 from sim.chess.themes import HELD_OUT, TRAINING, styles
 from sim.chess.truth import LABELS
 from sim.percept_kind import Kind
@@ -43,7 +43,7 @@ class ChessLabels:
         self.vocabulary(taking.kind)
         looks = styles(HELD_OUT if taking.held_out else TRAINING)
         pictures, truths, games = list[Array](), list[Percept](), list[int]()
-        for game, (rgb, percepts) in enumerate(album(count(taking.seed), looks)):
+        for game, (rgb, percepts) in enumerate(render_games(count(taking.seed), looks)):
             pictures.append(rgb)
             truths += [only(percept, taking.kind) for percept in percepts]
             games += [game] * len(percepts)

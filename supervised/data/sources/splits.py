@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.errors import RequestError
 from sim.records import Array
 from supervised.data.dataset import Dataset
@@ -81,7 +81,7 @@ def package_file(package: str, path: str) -> Path:
     """
     found = util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise MissingPackageError(f"these data lie in {mend(package)}")
+        raise MissingPackageError(f"these data lie in {install_hint(package)}")
     file = Path(found.submodule_search_locations[0]) / path
     if not file.is_file():
         raise DataError(f"the package {package} {version(package)} has no {path}: install another version")

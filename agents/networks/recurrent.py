@@ -1,8 +1,8 @@
-"""Recurrent actor-critic network: a GRU (Cho et al. 2014) between trunk and heads, for worlds to remember.
+"""Recurrent actor-critic network: a GRU (Cho et al. 2014) between trunk and heads, for partial observability.
 
-The trunk is the one that suits the observations (`agents.networks.network_for`); policy and value share it,
-and the memory. The GRU and the heads compute in float32 whatever the trunk's precision: a state that is
-carried on for thousands of steps would gather the rounding of each.
+The trunk is the one that suits the observations (`agents.networks.architectures.network_for`); policy and
+value share it, and the memory. The GRU and the heads compute in float32 whatever the trunk's precision: a
+state that is carried on for thousands of steps would gather the rounding of each.
 
 Memory is zero where an episode begins. In play whoever steps the worlds resets it (`reset_memory` of
 `sim.vector`); an update goes through the sequences of a rollout and resets it within them here.
@@ -14,7 +14,7 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.networks import Vector, network_for, orthogonal, trunk_for
+from agents.networks.architectures import Vector, network_for, orthogonal, trunk_for
 
 MEMORY = 128  # H, for vectors
 PICTURE_MEMORY = 256  # H, for pictures and boards

@@ -6,7 +6,7 @@
     mlp256   256, 256, the same
     board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
     board32  the same of 32 channels, a third of the work
-    gru      a GRU behind the trunk that suits the observations, for PPO (`agents.recurrent`)
+    gru      a GRU behind the trunk that suits the observations, for PPO (`agents.networks.recurrent`)
 
 Where a scene names none it is ``nature`` for pictures, ``board`` for planes of 8×8 and ``mlp`` for vectors.
 Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogonal
@@ -24,7 +24,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
 from torch import Tensor, nn
 
-from agents.memory_format import channels_last, fold, fold_kernel
+from agents.networks.memory_format import channels_last, fold, fold_kernel
 from sim.errors import RequestError
 from sim.fields import OneOf
 
@@ -40,7 +40,7 @@ MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
 BOARD = {"board": 64, "board32": 32}  # channels
 BOARD_BLOCKS = 4
 NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
-RECURRENT = ("gru",)  # see agents.recurrent
+RECURRENT = ("gru",)  # see agents.networks.recurrent
 NetworkName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
 RecurrentNetworkName: TypeAlias = Annotated[str, OneOf((*NETWORKS, *RECURRENT))]
 
@@ -77,14 +77,14 @@ class Pixels(nn.Module):
         keep_channels_last(self.convolutions)
 
     def arrange(self, obs: Tensor) -> Tensor:
-        """Convert images (N, C, H, W) to the layout of `forward`; see `agents.memory_format`."""
+        """Convert images (N, C, H, W) to the layout of `forward`; see `agents.networks.memory_format`."""
         return fold(obs, self.stride)
 
     def forward(self, obs: Tensor) -> Tensor:
         """Arranged images uint8 → features (N, F), in the precision of the surrounding autocast."""
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
-        x = on_pictures(obs, fold_kernel(first.weight, self.stride), first.bias)
+        x = scaled_convolution(obs, fold_kernel(first.weight, self.stride), first.bias)
         for layer in others:
             x = layer(x)
         return torch.relu(self.norm(self.hidden(x.flatten(1))))
@@ -142,7 +142,7 @@ class Board(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Planes (N, C, 8, 8) uint8, 255 for a set square → features (N, F)."""
-        x = torch.relu(on_pictures(obs, self.stem.weight, self.stem.bias, padding=1))
+        x = torch.relu(scaled_convolution(obs, self.stem.weight, self.stem.bias, padding=1))
         for block in self.blocks:
             x = torch.relu(x + block(x))
         return x.flatten(1)
@@ -162,7 +162,7 @@ class Planes(nn.Module):
         return moves.flatten(1)
 
 
-def on_pictures(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
+def scaled_convolution(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
     """Convolution of uint8 images scaled to [0, 1], with the scale folded into the weights.
 
     The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not

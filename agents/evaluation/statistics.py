@@ -4,10 +4,10 @@ After Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Stati
 resampling is scipy's, from a fixed generator: the same scores give the same interval.
 
 Values may come in *strata*: groups whose shares in the whole were fixed beforehand, such as the episodes of
-one evaluation seed (`agents.evaluate`). Each resample then draws from every stratum as many values as it has,
-so that shares never vary by chance. Of m values resampling sees (m − 1)/m of their variance: strata of a
-handful make intervals too narrow, with 20 and more that is lost in the noise. For the same reason the
-interval of a probability of 0 or 1 is a point, however few scores there are.
+one evaluation seed (`agents.evaluation.evaluate`). Each resample then draws from every stratum as many
+values as it has, so that shares never vary by chance. Of m values resampling sees (m − 1)/m of their
+variance: strata of a handful make intervals too narrow, with 20 and more that is lost in the noise. For the
+same reason the interval of a probability of 0 or 1 is a point, however few scores there are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Evaluation of policies: returns of a fixed number of whole episodes, with bootstrap intervals.
 
 Training return is not a score. Here an agent that no longer learns plays a fixed number of whole
-episodes in new worlds, each from a seed of its own; the statistics are those of `agents.statistics`.
+episodes in new worlds, each from a seed of its own; `agents.evaluation.statistics` has the statistics.
 
 With several evaluation seeds each of them is a whole evaluation by itself, worlds and sampling alike, and
 one stratum of the intervals: what a seed contributes to the score is fixed beforehand.
@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.human import human_normalized
-from agents.statistics import Interval, bootstrap_interval, interquartile_mean
+from agents.evaluation.human import human_normalized
+from agents.evaluation.statistics import Interval, bootstrap_interval, interquartile_mean
 from sim.protocols import Policy, WorldConfig
 from sim.records import Array, Episode
 from sim.vector import ended_episode, reset_memory
@@ -48,8 +48,8 @@ class Scores:
     def metrics(self) -> dict[str, float]:
         """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps.
 
-        Atari games with a published human score add `human_normalized` (`agents.human`). Games with an
-        outcome add the shares `win`, `draw`, `loss` and `mates`; the rest was truncated.
+        Atari games with published human scores add `human_normalized` (see `agents.evaluation.human`). Games
+        with an outcome add the shares `win`, `draw`, `loss` and `mates`; the rest was truncated.
         """
         mean = float(self.returns.mean())
         metrics = {

@@ -9,10 +9,10 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.heads import Head, head_for
-from agents.networks import MLP, RECURRENT, ActorCritic, network_for
-from agents.normalize import ReturnScale, RunningMoments
-from agents.recurrent import RecurrentActorCritic
+from agents.networks.architectures import MLP, RECURRENT, ActorCritic, network_for
+from agents.networks.heads import Head, head_for
+from agents.networks.normalize import ReturnScale, RunningMoments
+from agents.networks.recurrent import RecurrentActorCritic
 from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
@@ -29,7 +29,7 @@ from supervised.tensors import (
 
 
 class ActorCriticConfig(Protocol):
-    """What the base class reads of a configuration."""
+    """Interface of the configurations of actor-critic learners."""
 
     @property
     def network(self) -> str | None:
@@ -45,7 +45,7 @@ class ActorCriticConfig(Protocol):
 
 
 class ActorCriticLearner:
-    """Stochastic policy of an actor-critic network, with what learning it needs but the loop.
+    """Base class of actor-critic learners: policy, optimiser, exact resume; subclasses add the loop.
 
     Satisfies `sim.protocols.Policy`; a learner adds `learn`, and what else its state holds.
     """

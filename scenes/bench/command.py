@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 
 from scenes.bench import report
-from scenes.bench.duel import Measured, measure
-from scenes.bench.rows import Row, chosen, missing
+from scenes.bench.benchmarks import Benchmark, missing, select_benchmarks
+from scenes.bench.paired_timing import Measured, measure
 from scenes.bench.worker import Settings
 from scenes.build.devices import chosen_device
 from scenes.console import stderr_console, stdout_console
 from scenes.interruption import progress_bar
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.errors import RequestError
 from sim.machine import processors
 
@@ -30,7 +30,7 @@ def bench(
         RequestError: for an unknown row, a missing package, a GPU that is not there, a number out of range.
         WorkError: if our side of a row fails.
     """
-    rows = chosen(names)
+    rows = select_benchmarks(names)
     if rounds < 1:
         raise RequestError(f"--rounds must be at least 1, not {rounds}")
     if seconds is not None and not 0 < seconds < float("inf"):
@@ -61,7 +61,7 @@ def bench(
     }
 
 
-def runnable(rows: dict[str, Row], *, asked: bool, console: Console) -> dict[str, Row]:
+def runnable(rows: dict[str, Benchmark], *, asked: bool, console: Console) -> dict[str, Benchmark]:
     """The rows whose own packages are installed.
 
     Raises:
@@ -73,14 +73,16 @@ def runnable(rows: dict[str, Row], *, asked: bool, console: Console) -> dict[str
         if lacking is None:
             kept[name] = row
         elif asked:
-            raise MissingPackageError(f'bench "{name}" needs {mend(lacking)}')
+            raise MissingPackageError(f'bench "{name}" needs {install_hint(lacking)}')
         else:
-            console.print(f"{name} is left out: it needs {mend(lacking)}", highlight=False, soft_wrap=True)
+            console.print(
+                f"{name} is left out: it needs {install_hint(lacking)}", highlight=False, soft_wrap=True
+            )
     return kept
 
 
 def measured_rows(
-    rows: dict[str, Row], settings: Settings, rounds: int, seconds: float | None
+    rows: dict[str, Benchmark], settings: Settings, rounds: int, seconds: float | None
 ) -> list[Measured]:
     """Measure the rows in turn, with a progress bar."""
     found: list[Measured] = []

@@ -15,9 +15,9 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any
 
-from scenes.bench.rows import Row, missing
+from scenes.bench.benchmarks import Benchmark, missing
 from scenes.bench.worker import Settings
-from sim.catalog import mend
+from sim.catalog import install_hint
 from sim.errors import WorkError
 
 WARM_UP = 1.0  # seconds at most, and one yield at least: for a learner that is its first update
@@ -143,7 +143,7 @@ class Side:
 
 def measure(
     name: str,
-    row: Row,
+    row: Benchmark,
     settings: Settings,
     *,
     rounds: int,
@@ -191,20 +191,20 @@ def measure(
     )
 
 
-def _peer(row: Row, settings: Settings, seconds: float) -> tuple[Side | None, str]:
+def _peer(row: Benchmark, settings: Settings, seconds: float) -> tuple[Side | None, str]:
     """Start the peer's process, or say why there is none."""
     if row.peer is None:
         return None, ""
     lacking = missing(row.peer_needs)
     if lacking is not None:
-        return None, f"to see the peer, install {mend(lacking)}"
+        return None, f"to see the peer, install {install_hint(lacking)}"
     try:
         return Side(row.peer, settings, row.fields, seconds), ""
     except SideError as error:
         return None, f"the peer did not start: {error}"
 
 
-def peer_name(row: Row) -> str:
+def peer_name(row: Benchmark) -> str:
     """Name of the peer, with its version where it is installed."""
     try:
         return f"{row.peer_name} {metadata.version(row.package)}" if row.package else row.peer_name

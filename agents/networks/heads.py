@@ -15,7 +15,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor, nn
 
-from agents.networks import NetworkError
+from agents.networks.architectures import NetworkError
 from sim.records import Array
 
 

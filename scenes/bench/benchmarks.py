@@ -14,7 +14,7 @@ HERE = "scenes.bench."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class Benchmark:
     """A benchmark: our side, the peer's side and how to compare them.
 
     Attributes:
@@ -48,8 +48,8 @@ class Row:
     note: str = ""
 
 
-def _walker(body: str) -> Row:
-    return Row(
+def _walker(body: str) -> Benchmark:
+    return Benchmark(
         ours=HERE + "worlds:our_walkers",
         peer=HERE + "worlds:gymnasium_walkers",
         peer_name="gymnasium SyncVectorEnv",
@@ -62,8 +62,8 @@ def _walker(body: str) -> Row:
     )
 
 
-ROWS = {
-    "atari": Row(
+BENCHMARKS = {
+    "atari": Benchmark(
         ours=HERE + "worlds:our_atari",
         peer=HERE + "worlds:gymnasium_atari",
         peer_name="gymnasium SyncVectorEnv",
@@ -78,7 +78,7 @@ ROWS = {
     "walker/halfcheetah": _walker("halfcheetah"),
     "walker/ant": _walker("ant"),
     "walker/humanoid": _walker("humanoid"),
-    "chess": Row(
+    "chess": Benchmark(
         ours=HERE + "worlds:our_chess",
         peer=HERE + "worlds:pettingzoo_chess",
         peer_name="PettingZoo chess_v6",
@@ -88,7 +88,7 @@ ROWS = {
         peer_needs=("pettingzoo", "chess", "pygame"),
         note="random legal moves, planes and mask each time; ours shows them to one side, the peer to both",
     ),
-    "act": Row(
+    "act": Benchmark(
         ours=HERE + "acting:ours",
         peer=HERE + "acting:stable_baselines3",
         peer_name="Stable-Baselines3 policy.predict",
@@ -99,7 +99,7 @@ ROWS = {
         networks=True,
         note="Nature network, 8 observations a call; ours also hands out probabilities and values",
     ),
-    "ppo": Row(
+    "ppo": Benchmark(
         ours=HERE + "learning:our_ppo",
         peer=HERE + "learning:stable_baselines3_ppo",
         peer_name="Stable-Baselines3 PPO",
@@ -113,7 +113,7 @@ ROWS = {
         "both sides; the peer presses FIRE after a reset, as its wrapper does; ours computes in "
         "bfloat16 where the hardware does",
     ),
-    "dqn": Row(
+    "dqn": Benchmark(
         ours=HERE + "learning:our_dqn",
         peer=HERE + "learning:stable_baselines3_dqn",
         peer_name="Stable-Baselines3 DQN",
@@ -128,7 +128,7 @@ ROWS = {
         "batch 256 every 32 steps, in bfloat16 where the hardware computes in it; each replay's memory is "
         "that of the part filled so far",
     ),
-    "pqn": Row(
+    "pqn": Benchmark(
         ours=HERE + "learning:our_pqn",
         peer=None,
         needs=("torch", "ale_py"),
@@ -138,7 +138,7 @@ ROWS = {
         note="Pong, sticky actions 0.25, Nature network with layer normalisation, 64 worlds × 32 steps × 2 "
         "epochs × minibatch 256; no package that pip installs has PQN for PyTorch, so there is no peer",
     ),
-    "ppo-walker": Row(
+    "ppo-walker": Benchmark(
         ours=HERE + "learning:our_ppo_walker",
         peer=HERE + "learning:stable_baselines3_ppo_walker",
         peer_name="Stable-Baselines3 PPO",
@@ -156,22 +156,22 @@ ROWS = {
 }
 
 
-def chosen(names: Sequence[str]) -> dict[str, Row]:
+def select_benchmarks(names: Sequence[str]) -> dict[str, Benchmark]:
     """Select rows by name, ``walker`` for all of its family; without names the quick ones.
 
     Raises:
         CatalogError: for an unknown name, with the nearest ones.
     """
     if not names:
-        return {name: row for name, row in ROWS.items() if row.quick}
-    families = {name.partition("/")[0] for name in ROWS}
-    rows: dict[str, Row] = {}
+        return {name: row for name, row in BENCHMARKS.items() if row.quick}
+    families = {name.partition("/")[0] for name in BENCHMARKS}
+    rows: dict[str, Benchmark] = {}
     for name in names:
-        if name not in ROWS and name not in families:
+        if name not in BENCHMARKS and name not in families:
             raise CatalogError(
-                f'there is nothing to bench called "{name}"; {nearest(name, {*ROWS, *families})}'
+                f'there is nothing to bench called "{name}"; {nearest(name, {*BENCHMARKS, *families})}'
             )
-        rows |= {key: row for key, row in ROWS.items() if name in (key, key.partition("/")[0])}
+        rows |= {key: row for key, row in BENCHMARKS.items() if name in (key, key.partition("/")[0])}
     return rows
 
 
