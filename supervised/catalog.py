@@ -1,11 +1,13 @@
 """Catalogue of perception models, of label sources by family of worlds, of readers by kind of input."""
 
 PERCEPTIONS = {
+    "alexnet": "supervised.vision.alexnet:AlexNet",
     "board_reader": "supervised.vision.board_reader:BoardReader",
     "captioner": "supervised.vision.captioner:Captioner",
     "classifier": "supervised.vision.classifier:Classifier",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
+    "lenet": "supervised.vision.lenet:LeNet",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",

@@ -8,7 +8,7 @@ consecutive digits (a writer's last digits may lie in the next one's block).
 from __future__ import annotations
 
 import numpy as np
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+from sklearn.datasets import load_digits
 
 from generative.data.data_request import DataRequest
 from supervised.data.columns import LabelColumn

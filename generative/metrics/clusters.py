@@ -40,7 +40,7 @@ def _entropy(shares: Array) -> float:
 
 def k_means_on_pixels(pictures: Array, groups: int, *, seed: int) -> Array:
     """K-means on raw pixels (N, …) by scikit-learn, the baseline of a clustering: clusters (N,)."""
-    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+    from sklearn.cluster import KMeans
 
     flat = pictures.reshape(len(pictures), -1).astype(np.float32)
     found: Array = KMeans(groups, n_init=3, random_state=seed).fit_predict(flat)

@@ -150,8 +150,8 @@ def k_means(points: Tensor, groups: int, generator: np.random.Generator) -> tupl
     Returns:
         (K, W) centroids, and (N,) the cluster of each point.
     """
-    from sklearn.cluster import KMeans  # type: ignore[import-untyped]
-    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     means = KMeans(
         groups, n_init=TRIES, max_iter=ROUNDS, tol=0.0, random_state=int(generator.integers(2**31))
