@@ -34,7 +34,7 @@ VISIBLE = 0.5  # from this confidence on a keypoint counts as in sight
 
 def kinds_in(percept: Percept) -> list[Kind]:
     """The kinds of a percept, in the table's order."""
-    return [name for name, kind in PERCEPT_KINDS.items() if kind.told(percept)]
+    return [name for name, kind in PERCEPT_KINDS.items() if kind.applies_to(percept)]
 
 
 def uncovered(percept: Percept) -> list[Kind]:
@@ -70,7 +70,7 @@ def in_words(percept: Percept, classes: Names = (), *, in_full: bool = False) ->
 def placed(percept: Percept, placement: Placement) -> Percept:
     """A percept in another picture's pixels; masks and depths cover all of a picture at any size."""
     for kind in PERCEPT_KINDS.values():
-        if kind.placed is not None and kind.told(percept):
+        if kind.placed is not None and kind.applies_to(percept):
             percept = kind.placed(percept, placement)
     return percept
 

@@ -413,10 +413,10 @@ class GANModel(BaseModel[GANNetwork]):
         check_condition(condition, self.spec, {"label", "latent"})
         latents = latents_of(condition, n, self.config.latents)
         if latents is None:
-            latents = self.drawn(n, condition.label, seed)
+            latents = self.draw_latents(n, condition.label, seed)
         return Samples(self.decode(latents), seed, condition)
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one class or of all with equal probability."""
         names = self.spec.label_names
         classes = np.random.default_rng((seed, 1)).integers(len(names), size=n)

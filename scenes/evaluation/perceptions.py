@@ -69,8 +69,8 @@ def grade_perception(
     if card is None:
         say(f"{scene.name} has no checkpoint: these are scores of an untrained {scene.perception[0].use}")
     player = scene_player(scene, graded=True)
-    taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
-    views = scene_label_data(scene, config, taking, player)
+    spec = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
+    views = scene_label_data(scene, config, spec, player)
     begun = time.perf_counter()
     said: list[Percept] = []
     with waiting("running the model on held-out images", len(views)):

@@ -223,8 +223,8 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
-    taking = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_label_data(scene, config, taking, scene_player(scene))
+    spec = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
+    views = scene_label_data(scene, config, spec, scene_player(scene))
     return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.values)]
 
 

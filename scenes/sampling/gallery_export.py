@@ -187,7 +187,7 @@ class GalleryExport:
         width: int | None = getattr(model.config, "latents", None)  # flows have as many as there are pixels
         if width is not None and (self.condition.label is None or not isinstance(model, Draws)):
             return np.zeros(width, np.float32)
-        return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
+        return np.asarray(model.draw_latents(PROBED, self.condition.label, self.seed).mean(0), np.float32)
 
     def _tour(self) -> Clip:
         """Interpolation clip through held-out examples, or samples if there is no encoder, as a loop."""
@@ -195,7 +195,7 @@ class GalleryExport:
         if isinstance(self.model, Encodes):
             stops = self.model.encode(self._pairs[0][:STOPS])
         elif isinstance(model, Draws):
-            stops = model.drawn(STOPS, self.condition.label, self.seed)
+            stops = model.draw_latents(STOPS, self.condition.label, self.seed)
         else:
             width = int(model.config.latents)
             stops = np.random.default_rng(self.seed).standard_normal((STOPS, width)).astype(np.float32)

@@ -61,7 +61,7 @@ class Feed:
         more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
         if percept.origin == "truth":
             return PerceptView(self.name, self._moved(percept, shape), **more)
-        truth = only(self.world.told(), self.kind)
+        truth = only(self.world.current_percept(), self.kind)
         scores = live_metrics(self.kind, percept, truth, parse)
         return PerceptView(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
 

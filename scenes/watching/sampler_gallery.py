@@ -37,7 +37,7 @@ BEYOND = 0.25  # share of a slider's range by which it exceeds the training data
 class Draws(Protocol):
     """A sampler that gives the latents of its samples."""
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one label or of all."""
 
 
@@ -105,7 +105,7 @@ class SamplerStudio:
         """See `Studio`; the same samples as `playfield sample` with that seed."""
         model, given = self.model, self._condition(condition)
         if isinstance(model, Draws) and isinstance(model, Decodes):
-            latents = model.drawn(n, given.label, seed)
+            latents = model.draw_latents(n, given.label, seed)
             for first in range(0, n, CHUNK):
                 values = model.decode(latents[first : first + CHUNK])
                 yield StudioSamples(values, latents[first : first + CHUNK], self.notes(values))
@@ -209,7 +209,7 @@ class SamplerStudio:
         """Mean latent (L,) of the samples of a class."""
         condition = self._condition(label if label in self.conditions else ANYTHING)
         if isinstance(self.model, Draws):
-            return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
+            return np.asarray(self.model.draw_latents(64, condition.label, 0).mean(0), np.float32)
         latents = self._latents(self.model.sample(64, condition, self._options, 0).values)
         assert latents is not None
         return np.asarray(latents.mean(0), np.float32)

@@ -340,7 +340,7 @@ class Painter:
     ).spec()
     config = SimpleNamespace()  # as a flow's, whose latent numbers are no key
 
-    def drawn(self, n, label, seed):
+    def draw_latents(self, n, label, seed):
         return np.array([[100.0 if label == "b" else 0.0, 0.0]], np.float32).repeat(n, 0)
 
     def decode(self, latents):

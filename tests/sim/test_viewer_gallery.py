@@ -443,14 +443,14 @@ def test_the_newest_job_comes_first_and_one_asked_for_again_is_dropped():
 
 def test_trays_keep_values_pictures_latents_and_notes_together():
     studio = TinyStudio(noted=True)
-    tray = Items(studio)
+    items = Items(studio)
     for drawn in studio.make(8, "anything", 1):
-        tray.lay(drawn)
+        items.lay(drawn)
     moved = np.full((1, 4), 2.0, np.float32)
-    tray.move([3], moved)
-    np.testing.assert_array_equal(tray.pictures[3], pictures_of(moved)[0])
-    assert tray.notes[3] == "red 170" and len(tray.first(2)) == 2
-    assert tray.only(3).notes == ["red 170"] and (tray.only(3).latents[0] == 2).all()
+    items.move([3], moved)
+    np.testing.assert_array_equal(items.pictures[3], pictures_of(moved)[0])
+    assert items.notes[3] == "red 170" and len(items.first(2)) == 2
+    assert items.only(3).notes == ["red 170"] and (items.only(3).latents[0] == 2).all()
 
 
 def test_unattended_it_goes_through_everything_by_itself_and_alike_each_time(tmp_path):

@@ -69,7 +69,7 @@ def test_step_by_step_it_says_what_it_was_taught_at_once():
     tokens = torch.tensor([[NOTHING, 5, 2, 9, 4]])
     with torch.no_grad():
         together = network(picture, tokens)
-        cells, state = network.looked(picture), network.begin(1, torch.device("cpu"))
+        cells, state = network.encode(picture), network.begin(1, torch.device("cpu"))
         for i, token in enumerate(tokens[0]):
             told, state = network.step(cells, state, token[None])
             assert torch.allclose(network.answer(told), together[:, i], atol=1e-5)

@@ -24,7 +24,7 @@ def tour(gallery: Gallery) -> Iterator[None]:
                 gallery.walk()
                 yield
             gallery.stop()
-            gallery.join(0, len(gallery.tray) // 2)
+            gallery.join(0, len(gallery.items) // 2)
             yield from dwell()
             gallery.back()
         if studio.fills:

@@ -29,7 +29,7 @@ class Page:
     """One page of examples, as far as they have been made."""
 
     mode: Mode
-    tray: Items
+    items: Items
     total: int
     chosen: int = 0
     about: ExampleDetails = ExampleDetails()
@@ -87,14 +87,14 @@ class Gallery:
         return self._page.mode
 
     @property
-    def tray(self) -> Items:
+    def items(self) -> Items:
         """The examples on the page."""
-        return self._page.tray
+        return self._page.items
 
     @property
     def chosen(self) -> int:
         """Index of the chosen example."""
-        return min(self._page.chosen, max(0, len(self.tray) - 1))
+        return min(self._page.chosen, max(0, len(self.items) - 1))
 
     @property
     def returns(self) -> bool:
@@ -149,7 +149,7 @@ class Gallery:
 
     def join(self, first: int, second: int) -> None:
         """Interpolate in the latent space between two examples."""
-        latents = self.tray.latents
+        latents = self.items.latents
         if not 0 <= min(first, second) <= max(first, second) < len(latents):
             self.trouble = f"a {self.agent} has no latents of these pictures: they cannot be interpolated"
             return
@@ -165,9 +165,9 @@ class Gallery:
         if not self.studio.fills:
             self.trouble = f"a {self.agent} cannot inpaint"
             return
-        if not len(self.tray):
+        if not len(self.items):
             return
-        one, about = self.tray.only(self.chosen), self._page.about
+        one, about = self.items.only(self.chosen), self._page.about
         self._keep()
         self.worker.drop("page")
         self._page = Page("fill", one, 1 + FILLS, 0, about)
@@ -184,9 +184,9 @@ class Gallery:
 
     def _keep(self) -> None:
         """Remember the page to go back to, cut to the examples that it has: no more are made for it."""
-        if self.mode in ("samples", "real", "noise") and len(self.tray):
+        if self.mode in ("samples", "real", "noise") and len(self.items):
             page = self._page
-            self._before = [*self._before, Page(page.mode, page.tray, len(page.tray), page.chosen)]
+            self._before = [*self._before, Page(page.mode, page.items, len(page.items), page.chosen)]
 
     def _turn_to(
         self,
@@ -210,19 +210,19 @@ class Gallery:
         self.scout.drop("about")
 
     def _lay(self, drawn: StudioSamples) -> None:
-        known = len(self.tray) > self._page.chosen
-        self.tray.lay(drawn)
+        known = len(self.items) > self._page.chosen
+        self.items.lay(drawn)
         self.fresh = True
-        if not known and len(self.tray) > self._page.chosen:
+        if not known and len(self.items) > self._page.chosen:
             self._look_around()
 
     def _laid(self) -> None:
         self.seconds = time.perf_counter() - self._begun
-        self._page.total = max(1, len(self.tray)) if self.mode != "fill" else self._page.total
+        self._page.total = max(1, len(self.items)) if self.mode != "fill" else self._page.total
 
     def _lay_step(self, drawn: StudioSamples) -> None:
-        self._page.tray = Items(self.studio)
-        self._page.tray.lay(drawn)
+        self._page.items = Items(self.studio)
+        self._page.items.lay(drawn)
         self.steps += 1
         self.fresh = True
 
@@ -240,7 +240,7 @@ class Gallery:
 
     def pick(self, number: int) -> None:
         """Choose an example."""
-        if self.mode != "fill" and 0 <= number < len(self.tray):
+        if self.mode != "fill" and 0 <= number < len(self.items):
             self._page.chosen = number
             self.aim = -1
             self._look_around()
@@ -251,19 +251,19 @@ class Gallery:
 
     def slide(self, number: int, value: float) -> None:
         """Move the chosen example along an axis of the latent space."""
-        latents = self.tray.latents
+        latents = self.items.latents
         if self.mode == "fill" or not (0 <= number < len(self.axes) and self.chosen < len(latents)):
             return
         self.walked, self.slider = -1, number
         moved = self.axes[number].moved(latents[self.chosen], value)
-        self.tray.move([self.chosen], moved[None])
+        self.items.move([self.chosen], moved[None])
         self._look_around()
 
     def _look_around(self) -> None:
         """Find neighbours and latent axes of the chosen example."""
-        if self.mode == "fill" or not len(self.tray):
+        if self.mode == "fill" or not len(self.items):
             return
-        value, page = self.tray.values[self.chosen], self._page
+        value, page = self.items.values[self.chosen], self._page
 
         def found(about: ExampleDetails) -> None:
             page.about = about if self.walked < 0 else ExampleDetails(axes=about.axes)
@@ -279,12 +279,12 @@ class Gallery:
 
     def set_off(self) -> None:
         """Begin a walk through the latent space; neighbours are not searched until it ends."""
-        if len(self.tray.latents) < 2:
+        if len(self.items.latents) < 2:
             self.trouble = f"a {self.agent} has no latents of these pictures: no walk is possible"
             return
         self.worker.drop("page")
         self._page.about = ExampleDetails(axes=self.axes)
-        self._route = np.stack(self.tray.latents)
+        self._route = np.stack(self.items.latents)
         self.walked, self.fresh = 0, True
 
     def stop(self) -> None:
@@ -301,7 +301,7 @@ class Gallery:
         numbers = [self.chosen] if self._threaded else list(range(count))
         ends = [(self._route[(i + leg) % count], self._route[(i + leg + 1) % count]) for i in numbers]
         way = [self.studio.between(start, end, LEG + 1)[step] for start, end in ends]
-        self.tray.move(numbers, np.stack(way))
+        self.items.move(numbers, np.stack(way))
         self.fresh = True
 
     # Inpainting
@@ -314,7 +314,7 @@ class Gallery:
         start = self.brush if stroke else (x, y)
         self.mask = painted(self.mask, start, (x, y), brush_radius(self.studio.size))
         self.brush = (x, y)
-        self._page.tray = self.tray.first(1)
+        self._page.items = self.items.first(1)
 
     def move_brush(self, right: float, down: float) -> None:
         """Move the brush by so many pixels, not beyond the edge."""
@@ -327,14 +327,14 @@ class Gallery:
         self.mask = np.zeros(self.studio.size[::-1], bool)
         self.brush = (self.studio.size[0] / 2, self.studio.size[1] / 2)
         self.worker.drop("page")
-        self._page.tray = self.tray.first(1)
+        self._page.items = self.items.first(1)
 
     def fill(self) -> None:
         """Inpaint the mask."""
         if self.mode != "fill" or not self.mask.any():
             return
-        self._page.tray = self.tray.first(1)
-        value, mask, seed = self.tray.values[0], self.mask, self.seed
+        self._page.items = self.items.first(1)
+        value, mask, seed = self.items.values[0], self.mask, self.seed
         self.trouble = ""
 
         def work() -> StudioSamples:
@@ -362,16 +362,16 @@ class Gallery:
     def busy(self) -> str:
         """Work in progress, in words."""
         making = self.worker.busy
-        if making and 0 < len(self.tray) < self._page.total and self.mode != "fill":
-            return f"{making} … {len(self.tray)} of {self._page.total}"
+        if making and 0 < len(self.items) < self._page.total and self.mode != "fill":
+            return f"{making} … {len(self.items)} of {self._page.total}"
         words = making or self.scout.busy
         return f"{words} …" if words else ""
 
     def sliders(self) -> tuple[Slider, ...]:
         """Values of the latent axes at the chosen example."""
-        if self.chosen >= len(self.tray.latents):
+        if self.chosen >= len(self.items.latents):
             return ()
-        latent = self.tray.latents[self.chosen]
+        latent = self.items.latents[self.chosen]
         return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
 
     def page(self, line: str) -> GalleryPage:
@@ -383,7 +383,7 @@ class Gallery:
             chosen=self.chosen,
             start=self.start,
             aim=self.aim,
-            notes=tuple(self.tray.notes),
+            notes=tuple(self.items.notes),
             sliders=self.sliders(),
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,

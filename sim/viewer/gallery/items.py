@@ -37,14 +37,14 @@ class Items:
         self.notes += drawn.notes
 
     def first(self, count: int) -> Items:
-        """A tray with the first `count` of them."""
+        """A items with the first `count` of them."""
         few = Items(self._studio)
         few.values, few.pictures = self.values[:count], self.pictures[:count]
         few.latents, few.notes = self.latents[:count], self.notes[:count]
         return few
 
     def only(self, number: int) -> Items:
-        """A tray with one of them."""
+        """A items with one of them."""
         one = Items(self._studio)
         one.values, one.pictures = [self.values[number]], [self.pictures[number]]
         one.latents, one.notes = self.latents[number : number + 1], self.notes[number : number + 1]

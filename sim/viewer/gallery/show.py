@@ -134,7 +134,7 @@ class GalleryShow:
         """The gallery as it is now."""
         gallery = self._gallery
         return Moment(
-            pictures=tuple(gallery.tray.pictures),
+            pictures=tuple(gallery.items.pictures),
             reward=_NOTHING,
             score=_NOTHING,
             length=np.array([self._length]),

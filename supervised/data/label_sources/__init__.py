@@ -72,13 +72,15 @@ class SeveralLabelSources:
         """The pairs of all of them."""
         return tuple(dict.fromkeys(pair for source in self._sources for pair in source.bones()))
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """An equal share from each world, under random play: a policy would fit one of them only."""
         from dataclasses import replace
 
-        shares = [len(part) for part in np.array_split(np.arange(taking.count), len(self._sources))]
+        shares = [len(part) for part in np.array_split(np.arange(spec.count), len(self._sources))]
         pairs = zip(self._sources, shares, strict=True)
-        return joined([source.views(replace(taking, count=share)) for source, share in pairs if share])
+        return joined(
+            [source.labelled_images(replace(spec, count=share)) for source, share in pairs if share]
+        )
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth by the first world's source: all of them belong to one family."""
