@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from generative.gallery import Clip, Exhibit, Strip
+from generative.gallery import Clip, SampleEntry, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
@@ -51,13 +51,13 @@ class GalleryExport:
         self.model, self.scorer, self.seed, self.condition = model, scorer, seed, condition
         self.examples = scorer.examples
 
-    def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
+    def samples(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[SampleEntry, ...]:
         """Each of the samples (n, …) with its nearest training example and its verdict."""
         found, distances = self.scorer.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
         words, reading = in_words(self.condition), self.scorer.reading
         return tuple(
-            Exhibit(
+            SampleEntry(
                 picture=pictures[i],
                 seed=self.seed,
                 condition=words,

@@ -39,13 +39,13 @@ def show_of(
         return SceneShow(
             scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
         )
-    from scenes.watching.sampler_gallery import SamplerStudio
+    from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 
     saved = numbered(run / "checkpoints") if run is not None else []
     newest = checkpoint or (saved[-1] if saved else None)
-    studio = SamplerStudio(scene, device=device, checkpoint=newest, say=say)
-    return GalleryShow(studio, attended=attended)
+    source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
+    return GalleryShow(source, attended=attended)
 
 
 def playlist(

@@ -217,13 +217,13 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from sim.storage.files import SaveError
-from sim.storage.episodes import Take, new_dataset
+from sim.storage.episodes import EpisodeInProgress, new_dataset
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 * 2**20, 3 * 2**20))
 noise = np.random.default_rng(0).integers(0, 256, (9, 2**18), np.uint8)
 try:
     with new_dataset(Path("x"), Box(0, 255, (2**18,), np.uint8), Discrete(2)) as dataset:
         for _ in range(9):
-            take = Take(1, noise[0], {})
+            take = EpisodeInProgress(1, noise[0], {})
             for i in range(3):
                 take.note(np.int64(1), 1.0, i == 2, False, noise[i], {})
             dataset.add(take)
