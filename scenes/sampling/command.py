@@ -226,7 +226,7 @@ def draw_samples(
     """Draw samples (n, …).
 
     Raises:
-        AskingError: if the sampler does not support the condition with these options.
+        ConditionOptionError: if the sampler does not support the condition with these options.
     """
     try:
         return model.sample(n, condition, options, seed).values

@@ -203,7 +203,7 @@ def test_one_episode_is_named_with_its_scene(file, monkeypatch):
 
 def test_a_gallery_says_that_it_plays_only_where_it_does(file, monkeypatch):
     at_home, said = {600}, []
-    monkeypatch.setattr(sampler_data, "at_hand", lambda data, count, **_: count in at_home)
+    monkeypatch.setattr(sampler_data, "is_available", lambda data, count, **_: count in at_home)
     monkeypatch.setattr(sampler_data, "fetch_examples", lambda scene, recipe: recipe.examples)
     scene, recipe = load_scene(file), DataRecipe("digits", 12_000, 0)
     assert some_examples(scene, recipe, said.append) == 600 and said == []
