@@ -33,7 +33,7 @@ from supervised.language.caption_grammars import parse
 from supervised.metrics.breakdown import by_class
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import accumulate, grade, intervals
-from supervised.metrics.percept_metrics import Rows, known
+from supervised.metrics.percept_metrics import Rows, without_nan
 
 GRADED = 500  # held-out images; takes below a minute on two cores
 EVERY = 31  # steps between two images of one world, so that all of them span a thousand steps of play
@@ -80,7 +80,7 @@ def grade_perception(
     with waiting("scoring percepts"):
         counted = accumulate(kind, said, views.truths, parse=parse)
     metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
-    metrics = known({"": metrics})[""]
+    metrics = without_nan({"": metrics})[""]
     with waiting("bootstrap intervals"):
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}

@@ -117,7 +117,7 @@ class PerceiveResult:
         drawn = draw_percepts(rgb, self.shown(percept), max(1, SHOWN_ACROSS // rgb.shape[1]))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            kept = written(percept, self.folder / file_name(name))
+            kept = write_percept(percept, self.folder / file_name(name))
             file = self.folder / f"{file_name(name)}.seen.png"
             write_whole(file, partial(save_picture, picture=drawn))
         except OSError as error:
@@ -252,7 +252,7 @@ def as_json(source: str, percept: Percept) -> dict[str, Any]:
     return row
 
 
-def written(percept: Percept, stem: Path) -> dict[str, str]:
+def write_percept(percept: Percept, stem: Path) -> dict[str, str]:
     """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by kind."""
     kept: dict[str, str] = {}
     for kind in kinds_in(percept):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene, shipped_scenes
 from scenes.watching.scene_show import MOST_WORLDS, SceneShow
-from sim.storage.runs import numbered
+from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
 
@@ -42,7 +42,7 @@ def show_of(
     from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 
-    saved = numbered(run / "checkpoints") if run is not None else []
+    saved = step_folders(run / "checkpoints") if run is not None else []
     newest = checkpoint or (saved[-1] if saved else None)
     source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
     return GalleryShow(source, attended=attended)
@@ -64,7 +64,7 @@ def playlist(
         return PlaylistEntry(title_of(name), lambda: show_of(load_scene(name), device=device))
 
     def checkpoints() -> list[PlaylistEntry]:
-        found = numbered(run / "checkpoints") if run else []
+        found = step_folders(run / "checkpoints") if run else []
         older = [PlaylistEntry(path.name, partial(here, path)) for path in found[:-1]]
         return older + [PlaylistEntry(path.name, here) for path in found[-1:]]
 

@@ -220,7 +220,7 @@ class SamplerGallerySource:
 
     def notes(self, values: Array) -> tuple[str, ...]:
         """See `GallerySource`: whether boards are legal and poses possible."""
-        return noted(values, self._config.data)
+        return sample_notes(values, self._config.data)
 
     def close(self) -> None:
         """See `GallerySource`."""
@@ -232,7 +232,7 @@ class SamplerGallerySource:
             return self._examples
 
 
-def noted(values: Array, data: str) -> tuple[str, ...]:
+def sample_notes(values: Array, data: str) -> tuple[str, ...]:
     """Verdict of the simulator on each of n examples: legality of boards, faults of poses; else empty."""
     origin = origin_of(data)
     if origin is None or origin.family.decode is None:

@@ -152,11 +152,11 @@ class CaptionExamples:
         """Images (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64, begun and padded with `NOTHING`."""
         rgb = self._views.values[rows]
         for i in np.flatnonzero(generator.random(len(rows)) < self._shrunk):
-            rgb[i] = blurred(rgb[i])
+            rgb[i] = reduce_resolution(rgb[i])
         return {"rgb": rgb, "tokens": self._tokens[rows]}
 
 
-def blurred(rgb: Array) -> Array:
+def reduce_resolution(rgb: Array) -> Array:
     """Downscale an image (H, W, 3) uint8 to 64 × 64 and upscale it again, as generated images are."""
     small = Image.fromarray(rgb).resize((SMALL, SMALL), Image.Resampling.BOX)
     return np.asarray(small.resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BILINEAR))

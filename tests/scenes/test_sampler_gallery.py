@@ -8,7 +8,7 @@ import pytest
 from scenes.cli.main import main
 from scenes.schema import load_scene
 from scenes.watching.playlist import playlist, show_of
-from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource, noted
+from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource, sample_notes
 from sim.records import Condition, SampleOptions, Samples
 from sim.viewer.gallery.show import GalleryShow
 
@@ -129,12 +129,12 @@ def test_boards_and_poses_are_judged_by_the_simulator():
     from generative.data.boards import draw_position
 
     boards = np.stack([draw_position(chess.Board()), draw_position(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
-    assert noted(boards, "boards") == ("legal", "not legal")
+    assert sample_notes(boards, "boards") == ("legal", "not legal")
     upright = np.array([[1.25, 0, 0, 0, 0, 0, 0, 0]], np.float32)
     sunk = upright - np.eye(1, 8, dtype=np.float32)
-    stands, lies = noted(np.concatenate([upright, sunk]), "states/walker2d")
+    stands, lies = sample_notes(np.concatenate([upright, sunk]), "states/walker2d")
     assert stands == "possible" and "inside the ground" in lies
-    assert noted(boards, "digits") == ()
+    assert sample_notes(boards, "digits") == ()
 
 
 def test_a_scene_with_a_sampler_and_no_world_is_a_gallery(scene):

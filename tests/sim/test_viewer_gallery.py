@@ -166,7 +166,7 @@ def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
     driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
     driver.until(lambda: page(driver).condition == 0)
     area = inside(driver, layout.CONDITIONS)
-    row = list(condition_panel.shown(area, driver.viewer.ink, page(driver))).index(2)
+    row = list(condition_panel.visible_rows(area, driver.viewer.ink, page(driver))).index(2)
     driver.click((area.centerx, area.top + 22 * row + 11))
     driver.until(lambda: page(driver).condition == 2 and len(driver.view.moment.pictures) == 24)
     assert ("make", "many", 7, 16) in driver.source.asked

@@ -25,7 +25,7 @@ from sim.protocols import Policy, WorldConfig
 from sim.records import Percept
 from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec, LabelSource
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 
 __all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
 
@@ -78,7 +78,7 @@ class SeveralLabelSources:
 
         shares = [len(part) for part in np.array_split(np.arange(spec.count), len(self._sources))]
         pairs = zip(self._sources, shares, strict=True)
-        return joined(
+        return concatenate(
             [source.labelled_images(replace(spec, count=share)) for source, share in pairs if share]
         )
 

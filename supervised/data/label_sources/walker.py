@@ -21,7 +21,7 @@ from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 from sim.walker.truth import KINDS
 from supervised.data.capture import CaptureSpec
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 from supervised.data.label_sources import NoLabelsError
 
 FRAMES = 32  # images of one episode at most
@@ -62,7 +62,7 @@ class WalkerLabels:
         played = render_episodes(self._body, count(spec.seed + 1, 2), walking, policy)
         half = spec.count // 2
         parts = [(half, played), (spec.count - half, chance)]
-        return joined([_first(number, films, spec.kind) for number, films in parts if number])
+        return concatenate([_first(number, films, spec.kind) for number, films in parts if number])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about the newest image of a walker, from its current camera."""
