@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sim.errors import RequestError as RequestError
     from sim.errors import WorkError as WorkError
     from sim.progress import Reporter as Reporter
-    from sim.progress import TaskProgress as Wait
+    from sim.progress import TaskProgress as TaskProgress
     from sim.progress import reporting as reporting
     from sim.vector import Worlds
 
@@ -37,7 +37,7 @@ __all__ = [
     "OpenedScene",
     "Reporter",
     "RequestError",
-    "Wait",
+    "TaskProgress",
     "WorkError",
     "make_world",
     "make_worlds",
@@ -53,7 +53,7 @@ LAZY = {
     "OpenedScene": "scenes.api.opened_scene",
     "Reporter": "sim.progress",
     "RequestError": "sim.errors",
-    "Wait": "sim.progress",
+    "TaskProgress": "sim.progress",
     "WorkError": "sim.errors",
     "reporting": "sim.progress",
 }

@@ -317,7 +317,7 @@ class PPOLearner(ActorCriticLearner):
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
         parameters, value, _ = self.unroll(batch.obs, batch.memory, batch.ended)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
-        advantage = normalized(batch.advantage)
+        advantage = standardise_advantages(batch.advantage)
         loss_pi = policy_loss(log_prob, batch.log_prob, advantage, self._clip_coef)
         loss_v = value_loss(value, batch.target)
         nats = entropy.mean()
@@ -330,7 +330,7 @@ class PPOLearner(ActorCriticLearner):
             return loss, torch.stack([loss_pi, loss_v, nats, kl, clipped])
 
 
-def normalized(advantage: Tensor) -> Tensor:
+def standardise_advantages(advantage: Tensor) -> Tensor:
     """Standardise the advantages of one minibatch (B,); a single one stays as it is."""
     if len(advantage) < 2:
         return advantage

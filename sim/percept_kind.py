@@ -81,7 +81,7 @@ class PerceptKind:
         """What is compared; None where the percept has none."""
         return field_of(percept, self.fields[0])
 
-    def told(self, percept: Percept) -> bool:
+    def applies_to(self, percept: Percept) -> bool:
         """Whether the percept says anything of this kind; no keypoints are as good as None."""
         value = self.value(percept)
         return value is not None and not (isinstance(value, Mapping) and not value)

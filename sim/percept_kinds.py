@@ -34,10 +34,10 @@ VISIBLE = 0.5  # from this confidence on a keypoint counts as in sight
 
 def kinds_in(percept: Percept) -> list[Kind]:
     """The kinds of a percept, in the table's order."""
-    return [name for name, kind in PERCEPT_KINDS.items() if kind.told(percept)]
+    return [name for name, kind in PERCEPT_KINDS.items() if kind.applies_to(percept)]
 
 
-def uncovered(percept: Percept) -> list[Kind]:
+def most_specific_kinds(percept: Percept) -> list[Kind]:
     """The kinds of a percept that none of its other kinds includes."""
     told = kinds_in(percept)
     covered = {name for kind in told for name in PERCEPT_KINDS[kind].covers}
@@ -62,15 +62,15 @@ def in_words(percept: Percept, classes: Names = (), *, in_full: bool = False) ->
     >>> in_words(Percept("model", fen="8/8/8/8/8/8/8/K1k5"), in_full=True)
     '8/8/8/8/8/8/8/K1k5'
     """
-    kinds = [PERCEPT_KINDS[kind] for kind in uncovered(percept)]
+    kinds = [PERCEPT_KINDS[kind] for kind in most_specific_kinds(percept)]
     parts = [kind.in_full(percept, classes) if in_full else kind.words(percept, classes) for kind in kinds]
     return " · ".join(part for part in parts if part)
 
 
-def placed(percept: Percept, placement: Placement) -> Percept:
+def transform_percept(percept: Percept, placement: Placement) -> Percept:
     """A percept in another picture's pixels; masks and depths cover all of a picture at any size."""
     for kind in PERCEPT_KINDS.values():
-        if kind.placed is not None and kind.told(percept):
+        if kind.placed is not None and kind.applies_to(percept):
             percept = kind.placed(percept, placement)
     return percept
 

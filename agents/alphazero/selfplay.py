@@ -112,10 +112,10 @@ class SelfPlay:
         for action, value in zip(state["actions"].tolist(), state["values"].tolist(), strict=True):
             legal = self.game.legal_actions()
             policy, policies = np.split(policies, [len(legal)])
-            self.play(Move(observed(self.game), legal, policy, value, action))
+            self.play(Move(observe(self.game), legal, policy, value, action))
 
 
-def observed(game: Game) -> Array:
+def observe(game: Game) -> Array:
     """Observation (C, H, W) uint8 of one position."""
     obs: Array = game.observe([game])[0]
     return obs

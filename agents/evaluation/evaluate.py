@@ -93,7 +93,7 @@ class Scores:
         return shares | {"mates": np.array([float(episode.mate) for episode in self.episodes])}
 
 
-def pooled(scores: Sequence[Scores]) -> Scores:
+def pool_scores(scores: Sequence[Scores]) -> Scores:
     """The scores of several policies as one: of each seed of a training; each is a stratum, or several."""
     episodes = tuple(episode for each in scores for episode in each.episodes)
     return Scores(episodes, scores[0].protocol, sum(each.seeds for each in scores))

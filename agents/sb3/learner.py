@@ -216,7 +216,7 @@ class SB3Learner:
             if all(bool(p.isfinite().all()) for p in model.policy.parameters()):
                 raise
             raise NonFiniteError(f"weights not finite in update {self._updates + 1}") from error
-        figures = named(model.logger.name_to_value)
+        figures = rename_metrics(model.logger.name_to_value)
         model.logger.dump()
         return figures
 
@@ -252,7 +252,7 @@ def stored_names(policy: torch.nn.Module) -> dict[str, str]:
     return stored
 
 
-def named(figures: Mapping[str, Any]) -> dict[str, float]:
+def rename_metrics(figures: Mapping[str, Any]) -> dict[str, float]:
     """Rename the metrics of Stable-Baselines3's logger; an undefined explained variance is left out."""
     found: dict[str, float] = {}
     for key, value in figures.items():

@@ -1,4 +1,4 @@
-"""Catalogue of data sets for generative models by name; `collected` makes or reads one."""
+"""Catalogue of data sets for generative models by name; `load_dataset` makes or reads one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Collector(Protocol):
         """
 
 
-def collected(
+def load_dataset(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> Dataset:
     """Make the data set `name`, or read it from the cache.
@@ -54,7 +54,7 @@ def collected(
         DataError: if there is no such data set, or nothing to learn from in it.
         MissingPackageError: if a package that it needs is not installed.
 
-    >>> collected("digits", 100).values.shape
+    >>> load_dataset("digits", 100).values.shape
     (100, 8, 8, 3)
     """
     if count < 1:
@@ -80,7 +80,7 @@ def collected(
 def is_available(
     name: str, count: int, *, seed: int = 0, players: Mapping[str, Sequence[Player]] | None = None
 ) -> bool:
-    """Whether `collected` with these arguments only reads files, without any play."""
+    """Whether `load_dataset` with these arguments only reads files, without any play."""
     family, _, variant = name.partition("/")
     if Path(name).is_dir() or family not in ON_DISK:
         return True

@@ -19,7 +19,7 @@ from sim.catalog import world_config
 from sim.records import Array, Percept
 from supervised.data.capture import labelled_play
 from supervised.data.columns import LabelColumn
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 from supervised.language.caption_grammars import GRAMMARS
 from supervised.language.grammar import CaptionError
 
@@ -70,7 +70,7 @@ def collect(request: DataRequest) -> Dataset:
     counts = [
         request.count * (i + 1) // len(games) - request.count * i // len(games) for i in range(len(games))
     ]
-    return joined(
+    return concatenate(
         [
             of_game(game, count, request.seed, request.players.get(f"atari/{game}", ()))
             for game, count in zip(games, counts, strict=True)
@@ -87,7 +87,7 @@ def of_game(game: str, count: int, seed: int, players: Sequence[Player]) -> Data
         share = count * (i + 1) // len(cast) - count * i // len(cast)
         if share:
             parts.append(_played(game, share, seed + 1_000 * i, player))
-    views = joined(parts)
+    views = concatenate(parts)
     words = np.random.default_rng((seed, 1))
     captions = [caption(truth, words) for truth in views.truths]
     return views.assign(labels=LabelColumn.one(game, len(views)), captions=captions)

@@ -30,8 +30,8 @@ from generative.diffusion.image_diffusion import (
     Diffusion,
     DiffusionExamples,
     DiffusionModel,
+    add_noise,
     fit_options,
-    noised,
 )
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.schedule import TIMESTEPS, angles
@@ -93,7 +93,7 @@ def one_step_loss(
     at = torch.from_numpy(timesteps(grid)).to(x_0.device)
     step = batch["t"] * grid // TIMESTEPS  # from stop `step + 1` to stop `step`
     t, r = at[step + 1], at[step]
-    x_t, _ = noised(x_0, batch["noise"], t, canvas.shift)
+    x_t, _ = add_noise(x_0, batch["noise"], t, canvas.shift)
     with torch.no_grad():
         picture = guided(teacher, told, batch["untold"], guidance)(x_t, t).float()
         x_r = solver_step(x_t, picture, t, r, canvas.shift)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from generative.conditions import check_condition
 from generative.diffusion.guidance import guided, labels_of
-from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, pixel_maps, sampled, trace
+from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, pixel_maps, sample_images, trace
 from generative.diffusion.schedule import (
     DEFAULT,
     TIMESTEPS,
@@ -195,7 +195,7 @@ def times(n: int, generator: np.random.Generator) -> Array:
     return ((np.arange(n) + generator.random()) / n * TIMESTEPS).astype(np.int64)
 
 
-def noised(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
+def add_noise(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
     """Forward process: x_t and velocity, (B, …) like `x_0` each, at times t (B,) of a schedule of `shift`."""
     phi = torch.from_numpy(angles(shift)).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
     alpha, sigma = phi.cos(), phi.sin()
@@ -209,7 +209,7 @@ def diffusion_loss(network: nn.Module, batch: Batch, canvas: PixelMaps) -> tuple
     to `LEAST_NOISE`.
     """
     x_0, t = canvas.folded(batch["rgb"]), batch["t"]
-    x_t, velocity = noised(x_0, batch["noise"], t, canvas.shift)
+    x_t, velocity = add_noise(x_0, batch["noise"], t, canvas.shift)
     said = network(x_t, t, batch["told"]).sample.float()
     if canvas.prediction == "sample":
         sigma = torch.from_numpy(np.sin(angles(canvas.shift))).to(x_0)[t].clamp(min=LEAST_NOISE)
@@ -281,7 +281,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         """
         denoisers = self._denoisers(n, condition, options, seed)
         return Samples(
-            sampled(self.canvas, denoisers, n, condition, options, seed, self.device), seed, condition
+            sample_images(self.canvas, denoisers, n, condition, options, seed, self.device), seed, condition
         )
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:

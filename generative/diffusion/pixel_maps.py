@@ -119,7 +119,7 @@ def trace(
         yield np.concatenate([canvas.unfolded(x) for x in maps])
 
 
-def sampled(
+def sample_images(
     canvas: PixelMaps,
     denoiser_of: DenoiserOf,
     n: int,

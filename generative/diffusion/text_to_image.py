@@ -46,7 +46,7 @@ from generative.diffusion.image_diffusion import (
     fit_options,
     unet,
 )
-from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sampled, trace
+from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sample_images, trace
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import CheckpointLayout
 from supervised.base_model import BaseModel
@@ -276,7 +276,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
             ValueError: for an unknown scheduler.
         """
         denoisers = self._denoisers(condition, [condition.text or ""], options)
-        drawn = sampled(self.canvas, denoisers, n, condition, options, seed, self.device)
+        drawn = sample_images(self.canvas, denoisers, n, condition, options, seed, self.device)
         return Samples(drawn, seed, condition)
 
     def trace(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Iterator[Array]:
@@ -293,7 +293,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
         for text in texts:
             check_condition(Condition(text=text), self.spec, {"text"})
         denoisers = self._denoisers(Condition(), texts, options)
-        return sampled(self.canvas, denoisers, len(texts), Condition(), options, seed, self.device)
+        return sample_images(self.canvas, denoisers, len(texts), Condition(), options, seed, self.device)
 
     @torch.no_grad()
     def _denoisers(self, condition: Condition, texts: Sequence[str], options: SampleOptions) -> DenoiserOf:

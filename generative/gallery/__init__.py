@@ -7,11 +7,11 @@
         metrics.json                metrics, samples and how they were made, for programs; apart from these,
                                     under `checkpoint`, the scores of other samples from the model's card
 
-In: a `GalleryContent` of images and texts. Out: files. Reading order: `exhibits` (the content), `pictures`,
+In: a `GalleryContent` of images and texts. Out: files. Reading order: `content`, `pictures`,
 `page` (and its template, `page.html`), `writing`. Does not know: models, scenes.
 """
 
-from generative.gallery.exhibits import Clip, Exhibit, GalleryContent, Grades, Strip
+from generative.gallery.content import Clip, GalleryContent, Grades, SampleEntry, Strip
 from generative.gallery.writing import gallery_files, write_gallery
 
-__all__ = ["Clip", "Exhibit", "GalleryContent", "Grades", "Strip", "gallery_files", "write_gallery"]
+__all__ = ["Clip", "SampleEntry", "GalleryContent", "Grades", "Strip", "gallery_files", "write_gallery"]

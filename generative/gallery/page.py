@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from generative.gallery.exhibits import Clip, Exhibit, GalleryContent, Grades, Strip
+from generative.gallery.content import Clip, GalleryContent, Grades, SampleEntry, Strip
 from generative.gallery.pictures import grid, png, strip_picture
 from sim.plurals import number_of
 from sim.records import Array
@@ -44,9 +44,9 @@ def page(gallery: GalleryContent) -> str:
         colours,
         title=escape(gallery.title),
         about=escape(gallery.about),
-        heading=number_of(len(gallery.exhibits), "sample"),
+        heading=number_of(len(gallery.samples), "sample"),
         note=escape(gallery.note),
-        samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.exhibits, start=1)),
+        samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.samples, start=1)),
         sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
         figures="\n".join([_figures(gallery), _grades(gallery.checkpoint)]),
         command=escape(gallery.command),
@@ -58,7 +58,7 @@ def _inline(picture: Array) -> str:
     return "data:image/png;base64," + base64.b64encode(png(picture)).decode()
 
 
-def _option(shown: Exhibit, number: int) -> str:
+def _option(shown: SampleEntry, number: int) -> str:
     facts = escape(json.dumps(shown.facts(number)))
     near = ""
     if shown.nearest is not None:
@@ -117,7 +117,7 @@ def _clips_section(clips: tuple[Clip, ...]) -> str:
 
 def _figures(gallery: GalleryContent) -> str:
     """The table of metrics of the gallery's own samples."""
-    count = len(gallery.exhibits)
+    count = len(gallery.samples)
     these = f"the {count:,} samples" if count > 1 else "the sample"
     columns = {"measured": {name: format_metric(value) for name, value in gallery.metrics.items()}}
     for name, figures in gallery.columns.items():

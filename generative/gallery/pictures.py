@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from generative.gallery.exhibits import Strip
+from generative.gallery.content import Strip
 from sim.records import Array
 from sim.viewer.draw.theme import PALETTE
 

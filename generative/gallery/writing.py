@@ -15,7 +15,7 @@ from typing import Any
 
 import pygame
 
-from generative.gallery.exhibits import Clip, GalleryContent, Strip
+from generative.gallery.content import Clip, GalleryContent, Strip
 from generative.gallery.page import page
 from generative.gallery.pictures import enlarging, grid, png, strip_picture
 from sim.records import Array
@@ -102,7 +102,7 @@ def _holds_gallery(out: Path) -> bool:
 def _contents(gallery: GalleryContent) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """Names of the files, the most important first, and the function that writes each."""
     yield "metrics.json", partial(_write_text, text=json.dumps(_for_programs(gallery), indent=2) + "\n")
-    yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.exhibits]))
+    yield "grid.png", partial(_write_png, picture=grid([shown.picture for shown in gallery.samples]))
     for strip in gallery.strips:
         yield f"{strip.name}.png", partial(write_strip, strip=strip)
     for clip in gallery.clips:
@@ -144,7 +144,7 @@ def _for_programs(gallery: GalleryContent) -> dict[str, Any]:
     grades = gallery.checkpoint
     return {
         "title": gallery.title,
-        "n": len(gallery.exhibits),
+        "n": len(gallery.samples),
         "metrics": dict(gallery.metrics),
         "beside": {name: dict(figures) for name, figures in gallery.columns.items()},
         "protocol": dict(gallery.protocol),
@@ -159,6 +159,6 @@ def _for_programs(gallery: GalleryContent) -> dict[str, Any]:
                 "reading": shown.reading if shown.truth else "",
                 "holds": shown.holds,
             }
-            for shown in gallery.exhibits
+            for shown in gallery.samples
         ],
     }

@@ -32,7 +32,7 @@ def frechet_distance(a: Array, b: Array) -> float:
     >>> round(frechet_distance(points, points + 3.0), 6)
     9.0
     """
-    a, b = checked(a, b, least=2)
+    a, b = check_points(a, b, least=2)
     root_a, root_b = _root_of_covariance(a), _root_of_covariance(b)
     shared = np.linalg.svd(root_a @ root_b, compute_uv=False).sum()
     apart = np.square(a.mean(0) - b.mean(0)).sum()
@@ -59,7 +59,7 @@ def kernel_distance(a: Array, b: Array) -> float:
     Raises:
         ValueError: as `frechet_distance`.
     """
-    a, b = checked(a, b, least=2)
+    a, b = check_points(a, b, least=2)
     n, m = len(a), len(b)
     own_a = (_kernel_sum(a, a) - _cubed(np.square(a).sum(1), a.shape[1]).sum()) / (n * (n - 1))
     own_b = (_kernel_sum(b, b) - _cubed(np.square(b).sum(1), b.shape[1]).sum()) / (m * (m - 1))
@@ -96,7 +96,7 @@ def sliced_wasserstein(a: Array, b: Array, *, directions: int = 256, seed: int =
     >>> round(sliced_wasserstein(cloud, cloud + 2.0), 6)
     2.0
     """
-    a, b = checked(a, b, least=1)
+    a, b = check_points(a, b, least=1)
     along = np.random.default_rng(seed).standard_normal((directions, a.shape[1]))
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     count = max(len(a), len(b))
@@ -114,7 +114,7 @@ def _quantiles(rows: Array, count: int) -> Array:
     return between
 
 
-def checked(a: Array, b: Array, *, least: int) -> tuple[Array, Array]:
+def check_points(a: Array, b: Array, *, least: int) -> tuple[Array, Array]:
     """Validate two sets of points, and convert them to float64.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from generative.metrics.distances import checked
+from generative.metrics.distances import check_points
 from sim.records import Array
 
 BLOCK = 512  # rows of a distance matrix at a time
@@ -39,7 +39,7 @@ def nearest(examples: Array, among: Array) -> Nearest:
     >>> nearest(np.array([[4.0]]), np.array([[0.0], [5.0]])).rows.tolist()
     [1]
     """
-    examples, among = checked(examples, among, least=1)
+    examples, among = check_points(examples, among, least=1)
     rows, distances = [], []
     for block in _squared_distances(examples, among):
         rows.append(block.argmin(1))
@@ -102,7 +102,7 @@ def density_and_coverage(real: Array, samples: Array, *, k: int = 5) -> tuple[fl
     Raises:
         ValueError: if there are too few rows, columns differ, or numbers are not finite.
     """
-    real, samples = checked(real, samples, least=1)
+    real, samples = check_points(real, samples, least=1)
     if len(real) <= k:
         raise ValueError(f"the ball out to neighbour {k} needs more than {k} real examples, not {len(real)}")
     radius = np.concatenate(

@@ -210,7 +210,7 @@ class FlowModel(BaseModel[FlowNetwork]):
         check_condition(condition, self.spec, {"label", "latent"} if self._classes > 1 else {"latent"})
         latents = latents_of(condition, n, self.width)
         if latents is None:
-            latents = self.drawn(n, condition.label, seed)
+            latents = self.draw_latents(n, condition.label, seed)
         return Samples(self.decode(latents), seed, condition)
 
     @property
@@ -218,7 +218,7 @@ class FlowModel(BaseModel[FlowNetwork]):
         """L, the width of latents."""
         return self.spec.shape[0] + (self._classes if self._classes > 1 else 0)
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one label or of all in their shares in the data."""
         latents = np.random.default_rng(seed).standard_normal((n, self.spec.shape[0]), np.float32)
         if self._classes == 1:

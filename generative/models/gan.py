@@ -317,11 +317,11 @@ def gan_loss(gamma: float, penalised: float) -> Loss:
         label, real = batch["label"], network.scaled(batch["real"])
         made = network(batch["z"]).float()
         few = max(1, round(penalised * len(label))) if network.training else 0
-        scores, slopes = scored(network.critic, torch.stack([real, made.detach()]), label, few)
-        critic_loss = pairing(scores[0], scores[1])
+        scores, slopes = scores_and_penalties(network.critic, torch.stack([real, made.detach()]), label, few)
+        critic_loss = relativistic_loss(scores[0], scores[1])
         frozen = {name: p.detach() for name, p in network.critic.named_parameters()}
         judged = functional_call(network.critic, frozen, (made, label))
-        generator_loss = pairing(judged, scores[0].detach())
+        generator_loss = relativistic_loss(judged, scores[0].detach())
         figures = {"generator": generator_loss, "critic": critic_loss}
         figures["gap"] = (scores[0] - scores[1]).mean()
         penalty = gamma / 2 * slopes.sum()
@@ -330,12 +330,14 @@ def gan_loss(gamma: float, penalised: float) -> Loss:
     return loss
 
 
-def pairing(wanted_above: Tensor, wanted_below: Tensor) -> Tensor:
+def relativistic_loss(wanted_above: Tensor, wanted_below: Tensor) -> Tensor:
     """Relativistic loss of paired scores (B,): the mean of log(1 + e^(below − above))."""
     return functional.softplus(wanted_below - wanted_above).mean()
 
 
-def scored(critic: nn.Module, examples: Tensor, label: Tensor, few: int) -> tuple[Tensor, Tensor]:
+def scores_and_penalties(
+    critic: nn.Module, examples: Tensor, label: Tensor, few: int
+) -> tuple[Tensor, Tensor]:
     """Critic scores and gradient penalties of real and generated examples.
 
     Args:
@@ -413,10 +415,10 @@ class GANModel(BaseModel[GANNetwork]):
         check_condition(condition, self.spec, {"label", "latent"})
         latents = latents_of(condition, n, self.config.latents)
         if latents is None:
-            latents = self.drawn(n, condition.label, seed)
+            latents = self.draw_latents(n, condition.label, seed)
         return Samples(self.decode(latents), seed, condition)
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one class or of all with equal probability."""
         names = self.spec.label_names
         classes = np.random.default_rng((seed, 1)).integers(len(names), size=n)

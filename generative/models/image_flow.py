@@ -296,7 +296,7 @@ class ImageFlowModel(BaseModel[ImageFlowNetwork]):
         check_condition(condition, self.spec, {"label", "latent"})
         latents = latents_of(condition, n, self.width)
         if latents is None:
-            latents = self.drawn(n, condition.label, seed)
+            latents = self.draw_latents(n, condition.label, seed)
         parts = counting(torch.split(self._tensor(latents), CHUNK))
         chunks = [self._cleaned(*self._pictures(rows)) for rows in parts]
         return Samples(np.concatenate([to_rgb(x) for x in chunks]), seed, condition)
@@ -306,7 +306,7 @@ class ImageFlowModel(BaseModel[ImageFlowNetwork]):
         """L, the width of latents: the values of an image, and one number for each class."""
         return math.prod(self.spec.shape) + len(self.spec.label_names)
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one class or of all with equal probability."""
         names = self.spec.label_names
         classes = np.random.default_rng((seed, 1)).integers(len(names), size=n)

@@ -300,7 +300,7 @@ class VAEModel(BaseModel[VAENetwork]):
             )
         latents = latents_of(condition, n, self.config.latents)
         if latents is None:
-            latents = self.drawn(n, condition.label, seed)
+            latents = self.draw_latents(n, condition.label, seed)
         return Samples(self.decode(latents), seed, condition)
 
     @torch.no_grad()
@@ -314,7 +314,7 @@ class VAEModel(BaseModel[VAENetwork]):
         generator = np.random.default_rng(seed)
         known = np.zeros(frame.shape[:2], bool) if mask is None else ~mask
         if mask is not None and not known.any():
-            return self.decode(self.drawn(n, None, seed))
+            return self.decode(self.draw_latents(n, None, seed))
         start = frame if mask is None else np.where(known[..., None], frame, frame[known].mean(0).round())
         values = np.repeat(start[None], n, 0).astype(np.uint8)
         for _ in range(1 if mask is None else steps):
@@ -326,7 +326,7 @@ class VAEModel(BaseModel[VAENetwork]):
             values = np.where(known[..., None], frame, np.concatenate(drawn))
         return values
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32 from the prior, of one class or of all with equal probability."""
         generator = np.random.default_rng(seed)
         names = self.spec.label_names

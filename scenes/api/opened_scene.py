@@ -283,12 +283,12 @@ class OpenedScene:
 def newest(checkpoint: Source | None) -> Path | None:
     """A checkpoint's folder as it is, and of a run's folder its newest checkpoint."""
     from sim.storage.checkpoints import CARD
-    from sim.storage.runs import numbered
+    from sim.storage.runs import step_folders
 
     if checkpoint is None:
         return None
     folder = Path(checkpoint)
-    saved = [] if (folder / CARD).is_file() else numbered(folder / "checkpoints")
+    saved = [] if (folder / CARD).is_file() else step_folders(folder / "checkpoints")
     return saved[-1] if saved else folder
 
 

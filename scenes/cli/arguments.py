@@ -31,7 +31,7 @@ COMPLAINTS = {
 }
 
 
-def parsed(verbs: Any, words: Sequence[str], description: str) -> Any:
+def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
     """Parse a command line into one of the dataclasses `verbs`.
 
     Raises:
@@ -96,7 +96,7 @@ def usage_error(text: str, words: Sequence[str], verbs: dict[str, type[Any]]) ->
         return "say what to do, such as: playfield watch pong; playfield --help tells all"
     if verb not in verbs:
         return f'there is no verb "{excerpt(verb)}"; {nearest(verb, verbs)}'
-    told = boxed(text)
+    told = unboxed(text)
     for pattern, sentence in COMPLAINTS.items():
         found = re.search(pattern, told)
         if found:
@@ -107,12 +107,12 @@ def usage_error(text: str, words: Sequence[str], verbs: dict[str, type[Any]]) ->
     return f"{excerpt(told, 400)}; see playfield {verb} --help"
 
 
-def boxed(text: str) -> str:
+def unboxed(text: str) -> str:
     r"""The first paragraph in a box that tyro draws, in UTF-8 or ASCII, without colours.
 
-    >>> boxed("╭─ Value ─╮\n│ a wrong │\n│ word    │\n│ ─────── │\n│ see it  │\n╰─────────╯")
+    >>> unboxed("╭─ Value ─╮\n│ a wrong │\n│ word    │\n│ ─────── │\n│ see it  │\n╰─────────╯")
     'a wrong word'
-    >>> boxed("  Value   \n --------\n  a wrong \n  word    \n --------\n  see it  ")
+    >>> unboxed("  Value   \n --------\n  a wrong \n  word    \n --------\n  see it  ")
     'a wrong word'
     """
     lines = [line.strip("│ ") for line in re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()]

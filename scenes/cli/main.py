@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from scenes.cli.arguments import check, parsed
+from scenes.cli.arguments import check, parse
 from scenes.cli.options import Verb
 from scenes.cli.outcome import (
     DONE,
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _executed(words: Sequence[str]) -> tuple[dict[str, Any], int]:
     """Run a parsed command; returns its answer and exit code."""
-    verb = parsed(Verb, words, ABOUT)
+    verb = parse(Verb, words, ABOUT)
     check(verb)
     with ExitStack() as stack:
         if not verb.quick:

@@ -21,7 +21,7 @@ from sim.fields import excerpt, nearest
 from sim.plurals import number_of
 from sim.storage.checkpoints import CARD
 from sim.storage.files import next_free
-from sim.storage.runs import numbered, seed_runs
+from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
     from sim.viewer.app.window import Watched
@@ -154,7 +154,7 @@ def run_to_follow(run: Path | None, checkpoint: Path | None) -> tuple[Path | Non
         say(f"{run} is a checkpoint, not a run: it is shown as it is")
         return None, run
     if checkpoint is not None and not (checkpoint / CARD).is_file():
-        saved = numbered(checkpoint / "checkpoints")
+        saved = step_folders(checkpoint / "checkpoints")
         checkpoint = saved[-1] if saved else checkpoint
     return run, checkpoint
 
@@ -165,7 +165,7 @@ def check_run(run: Path, *, waits: bool) -> None:
     Raises:
         SceneError: if there is nothing to follow.
     """
-    if numbered(run / "checkpoints"):
+    if step_folders(run / "checkpoints"):
         return
     if not run.is_dir():
         raise SceneError(f"{run} holds no checkpoint: there is no such folder")

@@ -34,7 +34,7 @@ from sim.storage.checkpoints import load_card
 from sim.storage.episodes import AddRenderInfo, EpisodeWriter, RecordingError, check_free, new_dataset, record
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, Worlds
-from sim.viewer.output.play_recorder import recorded, replay
+from sim.viewer.output.play_recorder import record_play, replay
 from supervised.observation.percept_env import PerceptObservation
 
 EPISODES = 20  # default, if neither --episodes nor --steps is given
@@ -150,7 +150,9 @@ def collect_played(
     check_free(request.out, overwrite=request.overwrite)  # checked before an hour of play could be lost
     report_leftovers(request.out, say)
     world = config.make(scene.seed)
-    show = recorded(SceneShow(scene, device=device, checkpoint=request.checkpoint, most_worlds=1), scene.seed)
+    show = record_play(
+        SceneShow(scene, device=device, checkpoint=request.checkpoint, most_worlds=1), scene.seed
+    )
     watched = watch(cast(Show, show), fps=scene.view.fps, person=True, seed=scene.seed)
     played = show.played[: request.episodes]
     agent = None

@@ -94,23 +94,23 @@ def _player_of(scene: Scene, path: str, worlds: Any, world: WorldConfig) -> Scen
 
 
 def scene_label_data(
-    scene: Scene, config: PerceptionConfig, taking: CaptureSpec, player: ScenePlayer
+    scene: Scene, config: PerceptionConfig, spec: CaptureSpec, player: ScenePlayer
 ) -> Dataset:
     """Labelled images of the scene's worlds, from the cache where the same request was made before.
 
     Args:
         scene: whose worlds.
         config: of the perception that they are for.
-        taking: how many, of which kind and seed.
+        spec: how many, of which kind and seed.
         player: plays in half of them; with several worlds play is random, as no policy fits all.
     """
     worlds = scene_worlds(scene, config)
     if len(worlds) > 1:
         player = CHANCE
-    taking = replace(taking, as_watched=getattr(config, "as_watched", False))
+    spec = replace(spec, as_watched=getattr(config, "as_watched", False))
     taken = {
         "worlds": [world.protocol() for world in worlds],
-        "taking": asdict(taking),
+        "taking": asdict(spec),
         "player": player.identity,
     }
     families = {world.name.partition("/")[0] for world in worlds}
@@ -119,8 +119,8 @@ def scene_label_data(
     request = Request("views", taken, sorted(modules))
 
     def take() -> Dataset:
-        told = f"taking {number_of(taking.count, 'picture')} of {', '.join(world.name for world in worlds)}"
-        with waiting(told, taking.count, announced=taking.count >= MANY):
-            return scene_label_source(scene, config).views(taking, player.policy)
+        told = f"taking {number_of(spec.count, 'picture')} of {', '.join(world.name for world in worlds)}"
+        with waiting(told, spec.count, announced=spec.count >= MANY):
+            return scene_label_source(scene, config).labelled_images(spec, player.policy)
 
     return cached(request, take)

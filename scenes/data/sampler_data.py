@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generative.data.catalog import collected, is_available, players_of
+from generative.data.catalog import is_available, load_dataset, players_of
 from scenes.build.agents import build_policy, scene_world
 from scenes.build.samplers import build_untrained, load_sampler, sampler_config
 from scenes.schema import Scene, SceneError, load_scene
@@ -189,7 +189,7 @@ def fetch_examples(scene: Scene, recipe: DataRecipe) -> DataSplit:
         SceneError: if they are a single episode, or there is no such split rule.
     """
     name = data_name(scene, recipe.data)
-    whole = collected(name, recipe.examples, seed=recipe.seed, players=players())
+    whole = load_dataset(name, recipe.examples, seed=recipe.seed, players=players())
     try:
         train, validation = whole.parted(recipe.held_out_share, recipe.seed, recipe.split)
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from agents.evaluation.evaluate import SEED_OFFSET, Scores, pooled
+from agents.evaluation.evaluate import SEED_OFFSET, Scores, pool_scores
 from agents.evaluation.evaluate import evaluate as play
 from agents.evaluation.statistics import Interval
 from agents.random import Random
@@ -84,7 +84,7 @@ def evaluate(
         }
 
     parts = scored(config)
-    found = pooled(list(parts.values()))
+    found = pool_scores(list(parts.values()))
     random = Random().build(*spaces, seed=scene.seed)
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
     chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
@@ -93,7 +93,7 @@ def evaluate(
     if hasattr(config, "rivals"):
         for name, rival in config.rivals().items():
             others = {} if rival == config else scored(rival, f"against {name}")
-            breakdown[name] = pooled(list(others.values())).metrics() if others else metrics
+            breakdown[name] = pool_scores(list(others.values())).metrics() if others else metrics
     breakdown = breakdown or {config.name: metrics}
     tables = [_scores_table(scene, found, baseline, intervals, len(parts))]
     if len(breakdown) > 1:

@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from agents.evaluation.evaluate import Scores, pooled
+from agents.evaluation.evaluate import Scores, pool_scores
 from agents.evaluation.statistics import Comparison
 from agents.evaluation.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
@@ -33,7 +33,7 @@ from sim.errors import RequestError
 from sim.plurals import number_of
 from sim.protocols import Policy, WorldConfig
 from sim.storage.checkpoints import CARD, Card, load_card
-from sim.storage.runs import numbered, seed_runs
+from sim.storage.runs import seed_runs, step_folders
 
 VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # stamp keys set by this evaluation
 
@@ -143,7 +143,7 @@ def newest(run: Path) -> Path:
         raise CompareError(f"there is no folder {run}" if not run.exists() else f"{run} is a file, not a run")
     if not (run / "scene.toml").is_file():
         raise CompareError(f"{run} is neither a run (no scene.toml in it) nor a checkpoint (no {CARD})")
-    found = numbered(run / "checkpoints")
+    found = step_folders(run / "checkpoints")
     if not found:
         raise CompareError(f"{run} holds no checkpoint yet: let it train until its first one")
     return found[-1]
@@ -169,7 +169,7 @@ def _contender(run: Path, checkpoints: tuple[Path, ...], changes: Sequence[str],
 
 def _scored(each: Contender, episodes: int, seed: int) -> Scores:
     """Evaluate a contender; scores of several training seeds are pooled, each a stratum."""
-    return pooled(
+    return pool_scores(
         [
             evaluate_with_progress(
                 policy, each.config, each.name, episodes=episodes, seed=seed, greedy=each.greedy

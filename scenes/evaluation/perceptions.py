@@ -33,7 +33,7 @@ from supervised.language.caption_grammars import parse
 from supervised.metrics.breakdown import by_class
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import accumulate, grade, intervals
-from supervised.metrics.percept_metrics import Rows, known
+from supervised.metrics.percept_metrics import Rows, without_nan
 
 GRADED = 500  # held-out images; takes below a minute on two cores
 EVERY = 31  # steps between two images of one world, so that all of them span a thousand steps of play
@@ -69,8 +69,8 @@ def grade_perception(
     if card is None:
         say(f"{scene.name} has no checkpoint: these are scores of an untrained {scene.perception[0].use}")
     player = scene_player(scene, graded=True)
-    taking = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
-    views = scene_label_data(scene, config, taking, player)
+    spec = CaptureSpec(kind, GRADED, scene.seed + GRADED_APART, EVERY, held_out=True)
+    views = scene_label_data(scene, config, spec, player)
     begun = time.perf_counter()
     said: list[Percept] = []
     with waiting("running the model on held-out images", len(views)):
@@ -80,7 +80,7 @@ def grade_perception(
     with waiting("scoring percepts"):
         counted = accumulate(kind, said, views.truths, parse=parse)
     metrics = counted.score(np.ones(len(views))) | {"images_per_second": round(rate, 1)}
-    metrics = known({"": metrics})[""]
+    metrics = without_nan({"": metrics})[""]
     with waiting("bootstrap intervals"):
         found = intervals(counted, views.episodes.tolist(), RESAMPLES)
     ci95 = {name: list(ends) for name, ends in found.items()}

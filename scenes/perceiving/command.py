@@ -69,7 +69,7 @@ class PerceiveResult:
         drawn = draw_percepts(rgb, self.shown(percept), max(1, SHOWN_ACROSS // rgb.shape[1]))
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            kept = written(percept, self.folder / file_name(name))
+            kept = write_percept(percept, self.folder / file_name(name))
             file = self.folder / f"{file_name(name)}.seen.png"
             write_whole(file, partial(save_picture, picture=drawn))
         except OSError as error:
@@ -180,8 +180,8 @@ def inputs(scene: Scene, source: Path | None, failed: Failed) -> Iterable[tuple[
     if source is not None:
         return read_pictures(source, failed)
     config = perception_config(scene)
-    taking = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
-    views = scene_label_data(scene, config, taking, scene_player(scene))
+    spec = CaptureSpec(predicted_kind(config), FRAMES, scene.seed + 3 * HELD_OUT, EVERY, held_out=True)
+    views = scene_label_data(scene, config, spec, scene_player(scene))
     return [(f"{scene.name}-{i}", rgb) for i, rgb in enumerate(views.values)]
 
 
@@ -201,7 +201,7 @@ def iterate_percepts(
         yield name, rgb, percept
 
 
-def written(percept: Percept, stem: Path) -> dict[str, str]:
+def write_percept(percept: Percept, stem: Path) -> dict[str, str]:
     """Write a percept's mask (PNG of class indices) and depth (NPY, metres); returns the paths by kind."""
     kept: dict[str, str] = {}
     for kind in kinds_in(percept):

@@ -226,7 +226,7 @@ def draw_samples(
     """Draw samples (n, …).
 
     Raises:
-        AskingError: if the sampler does not support the condition with these options.
+        ConditionOptionError: if the sampler does not support the condition with these options.
     """
     try:
         return model.sample(n, condition, options, seed).values
@@ -239,27 +239,27 @@ def draw_samples(
 def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
-    studio = GalleryExport(drawing.model, scorer, scene.seed, condition)
+    export = GalleryExport(drawing.model, scorer, scene.seed, condition)
     verdicts = scorer.verdicts(values, condition)
     true = share_correct(verdicts)
     if true is not None:
         metrics["truth"] = round(true, 4)
-    strips = studio.strips()
+    strips = export.strips()
     columns: dict[str, dict[str, float]] = {}
     if condition.mask is not None and condition.frame is not None:
-        strips.insert(0, studio.filled(values))
+        strips.insert(0, export.filled(values))
         metrics["rmse"], beside = inpainting_errors(condition, values, scorer.examples.train)
         columns["nearest real filling"] = {"rmse": beside}
     budget = budget_in_words(drawing.card["trained"]) if drawing.card else "untrained"
     return GalleryContent(
         title=scene.title,
         about=f"{scene.sampler[0].use} on {scorer.data}, {budget}",
-        exhibits=studio.exhibits(values, verdicts),
+        samples=export.samples(values, verdicts),
         metrics=metrics,
         columns=columns,
         checkpoint=grades_of(drawing.card or {}),
         strips=tuple(strips),
-        clips=tuple(studio.clips(len(values), drawing.options)),
+        clips=tuple(export.clips(len(values), drawing.options)),
         command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
         note=f"nearest neighbours among {len(scorer.examples.train):,} training examples",

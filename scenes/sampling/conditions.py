@@ -43,7 +43,7 @@ def parse_condition(pairs: Sequence[str], spec: Spec, held_out: Callable[[], Dat
         held_out: gives the held-out examples, for frames by number.
 
     Raises:
-        AskingError: naming the condition and what is wrong with it.
+        ConditionOptionError: naming the condition and what is wrong with it.
     """
     given: dict[str, str] = {}
     for pair in pairs:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from generative.gallery import Clip, Exhibit, Strip
+from generative.gallery import Clip, SampleEntry, Strip
 from generative.latents import Axis, linear, named_axes, principal_axes, spherical
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
@@ -51,13 +51,13 @@ class GalleryExport:
         self.model, self.scorer, self.seed, self.condition = model, scorer, seed, condition
         self.examples = scorer.examples
 
-    def exhibits(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[Exhibit, ...]:
+    def samples(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[SampleEntry, ...]:
         """Each of the samples (n, …) with its nearest training example and its verdict."""
         found, distances = self.scorer.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
         words, reading = in_words(self.condition), self.scorer.reading
         return tuple(
-            Exhibit(
+            SampleEntry(
                 picture=pictures[i],
                 seed=self.seed,
                 condition=words,
@@ -187,7 +187,7 @@ class GalleryExport:
         width: int | None = getattr(model.config, "latents", None)  # flows have as many as there are pixels
         if width is not None and (self.condition.label is None or not isinstance(model, Draws)):
             return np.zeros(width, np.float32)
-        return np.asarray(model.drawn(PROBED, self.condition.label, self.seed).mean(0), np.float32)
+        return np.asarray(model.draw_latents(PROBED, self.condition.label, self.seed).mean(0), np.float32)
 
     def _tour(self) -> Clip:
         """Interpolation clip through held-out examples, or samples if there is no encoder, as a loop."""
@@ -195,7 +195,7 @@ class GalleryExport:
         if isinstance(self.model, Encodes):
             stops = self.model.encode(self._pairs[0][:STOPS])
         elif isinstance(model, Draws):
-            stops = model.drawn(STOPS, self.condition.label, self.seed)
+            stops = model.draw_latents(STOPS, self.condition.label, self.seed)
         else:
             width = int(model.config.latents)
             stops = np.random.default_rng(self.seed).standard_normal((STOPS, width)).astype(np.float32)

@@ -27,7 +27,7 @@ from sim.plurals import number_of
 from sim.records import Budget, Progress, State
 from sim.storage.checkpoints import PLAIN, save_checkpoint
 from sim.storage.files import SaveError
-from sim.storage.runs import Run, RunError, numbered
+from sim.storage.runs import Run, RunError, step_folders
 from supervised.tensors import NonFiniteError
 
 RECENT = 100  # episodes in the mean return that is shown and that target_return is held against
@@ -80,7 +80,7 @@ class TrainingLoop:
     def take_up(self) -> None:
         """Restore the newest state of the run, if it has one."""
         found = self.run.newest_state()
-        saved = numbered(self.run.checkpoints)
+        saved = step_folders(self.run.checkpoints)
         if found is None and len(saved) > 1:  # one alone may have been on its way when the process was killed
             raise RunError(
                 f"{self.run.folder} has checkpoints but no state to go on from: "

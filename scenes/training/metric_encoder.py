@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from generative.data.catalog import collected
+from generative.data.catalog import load_dataset
 from generative.data.frames import MIXED
 from generative.metrics.encoder import Encoder, ProbeTargets, encoder_card
 from scenes.data.sampler_data import players
 from sim.atari.truth import GAMES
 from sim.records import Budget
 from sim.storage.checkpoints import save_checkpoint
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 
 SEED = 101  # far from the seeds of scenes: no model is scored by an encoder trained on its episodes
 UPDATES = 1_800
@@ -36,9 +36,9 @@ def encoder_examples() -> Dataset:
     """Training set: images of every Atari game that has ground truth, and of chess boards."""
     counts = {game: MANY if game in MIXED else A_FEW for game in GAMES} | {"skiing": SOME}
     cast = players()
-    parts = [collected(f"frames/{game}", count, seed=SEED, players=cast) for game, count in counts.items()]
-    parts.append(collected("boards", BOARDS, seed=SEED))
-    return joined([part.drop("captions") for part in parts])
+    parts = [load_dataset(f"frames/{game}", count, seed=SEED, players=cast) for game, count in counts.items()]
+    parts.append(load_dataset("boards", BOARDS, seed=SEED))
+    return concatenate([part.drop("captions") for part in parts])
 
 
 def train_encoder(

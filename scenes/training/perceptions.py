@@ -51,7 +51,7 @@ class PerceptionTrainee(FittedTrainee):
             CaptureSpec(kind, count, seed),
             CaptureSpec(kind, max(1, count // VALIDATION_SHARE), seed + HELD_OUT),
         )
-        views = [scene_label_data(self._scene, self._config, taking, player) for taking in takings]
+        views = [scene_label_data(self._scene, self._config, spec, player) for spec in takings]
         fit: Fit = self.model.fit(*views, seed=seed)
         return fit
 

@@ -15,7 +15,7 @@ from scenes.training.resume import check_resume
 from scenes.training.trainee import trainee_of
 from sim.errors import RequestError
 from sim.records import Budget, Progress
-from sim.storage.runs import Run, new_folder, numbered
+from sim.storage.runs import Run, new_folder, step_folders
 
 __all__ = ["Trained", "Training", "TrainingFailed", "start_training", "train"]
 
@@ -91,7 +91,7 @@ def start_training(
         RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
     """
     budget = budget_of(scene)
-    if folder is not None and resume and numbered(folder / "state"):
+    if folder is not None and resume and step_folders(folder / "state"):
         check_resume(load_scene(str(folder / "scene.toml")), scene)
     trainee = trainee_of(scene, device, start_from)
     try:

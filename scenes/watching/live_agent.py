@@ -97,7 +97,7 @@ class LiveAgent:
         self.training = self._follower.learning.training
 
     def _explain(self, agent: AgentConfig, device: str, seed: int) -> None:
-        """Offer to tell what moves decisions, where the agent looks at pictures and can be copied."""
+        """Enable saliency maps of decisions, where the agent observes pictures and can be copied."""
         spaces = self._worlds.single_observation_space, self._worlds.single_action_space
         if isinstance(agent, LearnerConfig) and isinstance(self.policy, Learner) and is_picture(spaces[0]):
             # Differences between nearly equal outputs would drown in the rounding of half precision.

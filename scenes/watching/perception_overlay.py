@@ -11,7 +11,7 @@ import numpy as np
 from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_label_source
 from scenes.schema import Scene, SceneError
 from sim.percept_kind import Kind, Placement
-from sim.percept_kinds import only, placed
+from sim.percept_kinds import only, transform_percept
 from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Ability
@@ -61,7 +61,7 @@ class Feed:
         more: dict[str, Any] = {"classes": self.sight.vocabulary(self.kind), "edges": self.sight.bones()}
         if percept.origin == "truth":
             return PerceptView(self.name, self._moved(percept, shape), **more)
-        truth = only(self.world.told(), self.kind)
+        truth = only(self.world.current_percept(), self.kind)
         scores = live_metrics(self.kind, percept, truth, parse)
         return PerceptView(self.name, self._moved(percept, shape), self._moved(truth, shape), scores, **more)
 
@@ -76,7 +76,7 @@ class Feed:
         if camera_pose(camera) != camera_pose(eye):
             return replace(percept, keypoints={})
         scale = shape[0] / eye.height
-        return placed(percept, Placement(scale, left=(shape[1] - scale * eye.width) / 2))
+        return transform_percept(percept, Placement(scale, left=(shape[1] - scale * eye.width) / 2))
 
 
 def camera_pose(camera: Any) -> tuple[Any, ...]:
@@ -232,4 +232,4 @@ def crop_to_board(picture: Array, board: Frame | None) -> Array:
 
 def to_picture_pixels(percept: Percept, board: Frame | None) -> Percept:
     """Translate a percept from pixels of the board to pixels of the picture."""
-    return percept if board is None else placed(percept, Placement(1.0, *board[:2]))
+    return percept if board is None else transform_percept(percept, Placement(1.0, *board[:2]))

@@ -10,7 +10,7 @@ from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene
 from scenes.watching.scene_show import MOST_WORLDS, SceneShow
-from sim.storage.runs import numbered
+from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
 
@@ -45,13 +45,13 @@ def show_of(
         return SceneShow(
             scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
         )
-    from scenes.watching.sampler_gallery import SamplerStudio
+    from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 
-    saved = numbered(run / "checkpoints") if run is not None else []
+    saved = step_folders(run / "checkpoints") if run is not None else []
     newest = checkpoint or (saved[-1] if saved else None)
-    studio = SamplerStudio(scene, device=device, checkpoint=newest, say=say)
-    return GalleryShow(studio, attended=attended)
+    source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
+    return GalleryShow(source, attended=attended)
 
 
 def playlist(
@@ -70,7 +70,7 @@ def playlist(
         return PlaylistEntry(title_of(name), lambda: show_of(load_scene(name), device=device))
 
     def checkpoints() -> list[PlaylistEntry]:
-        found = numbered(run / "checkpoints") if run else []
+        found = step_folders(run / "checkpoints") if run else []
         older = [PlaylistEntry(path.name, partial(here, path)) for path in found[:-1]]
         return older + [PlaylistEntry(path.name, here) for path in found[-1:]]
 

@@ -19,7 +19,7 @@ import numpy as np
 from scenes.watching.labels import in_words
 from sim.records import Array
 from sim.storage.checkpoints import Checkpoint, CheckpointError, load_checkpoint
-from sim.storage.runs import numbered
+from sim.storage.runs import step_folders
 from sim.viewer.contract.moment import Learning
 
 POLL = 1.0  # seconds between two polls
@@ -121,7 +121,7 @@ class Follower:
         self._read_curve()
 
     def _timeline(self) -> list[Path]:
-        return [self._held] if self._held else numbered(self._run / "checkpoints")
+        return [self._held] if self._held else step_folders(self._run / "checkpoints")
 
     def _load(self, folder: Path) -> bool:
         """Load one checkpoint; a failed one is retried when its files have changed."""

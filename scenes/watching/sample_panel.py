@@ -6,7 +6,7 @@ import threading
 import time
 
 from scenes.schema import Scene
-from scenes.watching.sampler_gallery import ANYTHING, SamplerStudio
+from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource
 from sim.records import Array
 from sim.viewer.contract.moment import SamplePanelState
 
@@ -29,12 +29,12 @@ class SamplePanel:
     """
 
     def __init__(self, scene: Scene, number: int, *, device: str, attended: bool) -> None:
-        self._studio = SamplerStudio(scene, device=device, number=number)
+        self._source = SamplerGallerySource(scene, device=device, number=number)
         self._attended = attended
         self._seed, self._steps = scene.seed, 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="samples", daemon=True)
-        self.samples = SamplePanelState(self._studio.sampler)
+        self.samples = SamplePanelState(self._source.sampler)
 
     def step(self) -> SamplePanelState:
         """The present samples; called once a step."""
@@ -66,8 +66,8 @@ class SamplePanel:
 
     def _make(self) -> None:
         pictures: list[Array] = []
-        for drawn in self._studio.make(HUNG, ANYTHING, self._seed):
-            pictures += list(self._studio.pictures(drawn.values))
+        for drawn in self._source.make(HUNG, ANYTHING, self._seed):
+            pictures += list(self._source.pictures(drawn.values))
         self._seed += 1
         self.samples = SamplePanelState(self.samples.name, tuple(pictures))
 

@@ -21,7 +21,7 @@ from scenes.schema import Scene
 from scenes.watching.labels import in_words
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
-from sim.viewer.contract.studio import ExampleDetails, Neighbour, SliderAxis, StudioSamples
+from sim.viewer.contract.gallery_source import ExampleDetails, GallerySamples, Neighbour, SliderAxis
 from supervised.data.dataset import Dataset
 
 ANYTHING = "anything"  # the choice of no condition
@@ -37,12 +37,12 @@ BEYOND = 0.25  # share of a slider's range by which it exceeds the training data
 class Draws(Protocol):
     """A sampler that gives the latents of its samples."""
 
-    def drawn(self, n: int, label: str | None, seed: int) -> Array:
+    def draw_latents(self, n: int, label: str | None, seed: int) -> Array:
         """Draw latents (n, L) float32, of one label or of all."""
 
 
-class SamplerStudio:
-    """One of a scene's samplers with its data set. Satisfies `sim.viewer.contract.studio.Studio`.
+class SamplerGallerySource:
+    """One of a scene's samplers with its data set; a `sim.viewer.contract.gallery_source.GallerySource`.
 
     Examples are read when they are first needed, and fewer of them where they would have to be played.
     """
@@ -101,35 +101,35 @@ class SamplerStudio:
 
     # Making
 
-    def make(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
-        """See `Studio`; the same samples as `playfield sample` with that seed."""
+    def make(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
+        """See `GallerySource`; the same samples as `playfield sample` with that seed."""
         model, given = self.model, self._condition(condition)
         if isinstance(model, Draws) and isinstance(model, Decodes):
-            latents = model.drawn(n, given.label, seed)
+            latents = model.draw_latents(n, given.label, seed)
             for first in range(0, n, CHUNK):
                 values = model.decode(latents[first : first + CHUNK])
-                yield StudioSamples(values, latents[first : first + CHUNK], self.notes(values))
+                yield GallerySamples(values, latents[first : first + CHUNK], self.notes(values))
         else:
             values = model.sample(n, given, self._options, seed).values
-            yield StudioSamples(values, self._latents(values), self.notes(values))
+            yield GallerySamples(values, self._latents(values), self.notes(values))
 
-    def trace(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
-        """See `Studio`."""
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
+        """See `GallerySource`."""
         assert isinstance(self.model, Traces)
         for values in self.model.trace(n, self._condition(condition), self._options, seed):
-            yield StudioSamples(values)
+            yield GallerySamples(values)
 
     def decode(self, latents: Array) -> Array:
-        """See `Studio`."""
+        """See `GallerySource`."""
         assert isinstance(self.model, Decodes)
         return self.model.decode(latents)
 
     def between(self, first: Array, second: Array, steps: int) -> Array:
-        """See `Studio`; spherical, as a high-dimensional Gaussian concentrates near a sphere."""
+        """See `GallerySource`; spherical, as a high-dimensional Gaussian concentrates near a sphere."""
         return spherical(first, second, steps)
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
-        """See `Studio`."""
+        """See `GallerySource`."""
         return self.model.sample(n, Condition(frame=value, mask=mask), self._options, seed).values
 
     def _condition(self, condition: str) -> Condition:
@@ -142,18 +142,18 @@ class SamplerStudio:
 
     # Knowing
 
-    def real(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
-        """See `Studio`."""
+    def real(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
+        """See `GallerySource`."""
         held_out = self._fetched().validation
         rows = np.arange(len(held_out))
         if condition in held_out.label_names:
             rows = rows[held_out.labels == held_out.label_names.index(condition)]
         rows = np.random.default_rng(seed).permutation(rows)[:n]
         values = held_out.values[rows]
-        yield StudioSamples(values, self._latents(values), self.notes(values))
+        yield GallerySamples(values, self._latents(values), self.notes(values))
 
     def about(self, value: Array) -> ExampleDetails:
-        """See `Studio`; neighbours are training examples, so that copies are detected."""
+        """See `GallerySource`; neighbours are training examples, so that copies are detected."""
         train = self._fetched().train
         if self._index is None:
             self._index = ExampleIndex(train.values)
@@ -209,21 +209,21 @@ class SamplerStudio:
         """Mean latent (L,) of the samples of a class."""
         condition = self._condition(label if label in self.conditions else ANYTHING)
         if isinstance(self.model, Draws):
-            return np.asarray(self.model.drawn(64, condition.label, 0).mean(0), np.float32)
+            return np.asarray(self.model.draw_latents(64, condition.label, 0).mean(0), np.float32)
         latents = self._latents(self.model.sample(64, condition, self._options, 0).values)
         assert latents is not None
         return np.asarray(latents.mean(0), np.float32)
 
     def pictures(self, values: Array) -> Array:
-        """See `Studio`."""
+        """See `GallerySource`."""
         return thumbnails(values, self.model.spec, self._config.data)
 
     def notes(self, values: Array) -> tuple[str, ...]:
-        """See `Studio`: whether boards are legal and poses possible."""
-        return noted(values, self._config.data)
+        """See `GallerySource`: whether boards are legal and poses possible."""
+        return sample_notes(values, self._config.data)
 
     def close(self) -> None:
-        """See `Studio`."""
+        """See `GallerySource`."""
 
     def _fetched(self) -> DataSplit:
         with self._fetching:
@@ -232,7 +232,7 @@ class SamplerStudio:
             return self._examples
 
 
-def noted(values: Array, data: str) -> tuple[str, ...]:
+def sample_notes(values: Array, data: str) -> tuple[str, ...]:
     """Verdict of the simulator on each of n examples: legality of boards, faults of poses; else empty."""
     origin = origin_of(data)
     if origin is None or origin.family.decode is None:

@@ -24,7 +24,7 @@ from scenes.watching.staged_worlds import StagedWorlds
 from sim.protocols import WorldConfig
 from sim.records import Array, Episode
 from sim.starts import Starts
-from sim.storage.runs import numbered
+from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Options, Readout
@@ -68,7 +68,7 @@ class SceneShow:
         self._describe(scene, config)
         mine = None
         if trains_perception(scene):  # then run and checkpoint are the perception's, and the agent its own
-            saved = numbered(run / "checkpoints") if run is not None else []
+            saved = step_folders(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
         self._perceptions = LivePerceptions(
             scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer, attended=attended

@@ -3,7 +3,7 @@
 The console's memory holds the game's own record of its objects and where they are; the picture shows
 which of them were drawn. Some games draw before they move, so that their memory is a frame ahead, and
 some draw their objects in turn, every second frame or more rarely. A table therefore reads each
-object from memory and names the colours that it is drawn in; `fitted` looks for these around the
+object from memory and names the colours that it is drawn in; `fit_box` looks for these around the
 place in memory, and gives the exact box, or nothing where nothing was drawn.
 
 Everything here is counted in whole pixels and Python's own integers: memory bytes are uint8, and
@@ -110,10 +110,10 @@ class GameTable:
 _REACH = (2, 2)
 
 
-def clipped(box: Box, area: Box) -> Box | None:
+def clip_box(box: Box, area: Box) -> Box | None:
     """The part of `box` within `area`, or None if there is none.
 
-    >>> clipped((-3, 5, 4, 9), (0, 0, 160, 210))
+    >>> clip_box((-3, 5, 4, 9), (0, 0, 160, 210))
     (0, 5, 4, 9)
     """
     x0, y0 = max(box[0], area[0]), max(box[1], area[1])
@@ -121,7 +121,7 @@ def clipped(box: Box, area: Box) -> Box | None:
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
-def fitted(table: GameTable, found: DetectedObject, screen: Array) -> DetectedObject | None:
+def fit_box(table: GameTable, found: DetectedObject, screen: Array) -> DetectedObject | None:
     """Fit an object's box to the pixels of its colours near its place in memory; None if there are none.
 
     Args:
@@ -131,7 +131,7 @@ def fitted(table: GameTable, found: DetectedObject, screen: Array) -> DetectedOb
     """
     across, down = table.reach.get(found.label, _REACH)
     x0, y0, x1, y1 = found.box
-    window = clipped((x0 - across, y0 - down, x1 + across, y1 + down), table.area)
+    window = clip_box((x0 - across, y0 - down, x1 + across, y1 + down), table.area)
     if window is None:
         return None
     colours = found.colours or table.classes[found.label]

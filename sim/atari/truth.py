@@ -12,7 +12,7 @@ from importlib import import_module
 
 import numpy as np
 
-from sim.atari.objects import DetectedObject, GameTable, Ram, clipped, fitted
+from sim.atari.objects import DetectedObject, GameTable, Ram, clip_box, fit_box
 from sim.errors import RequestError
 from sim.records import Array, Percept
 
@@ -81,10 +81,10 @@ def objects(game: str, ram: Array, screen: Array | None = None) -> list[Detected
     things = []
     for found in known.find(_integers(ram)):
         if screen is None:
-            box = clipped(found.box, known.area)
+            box = clip_box(found.box, known.area)
             things += [found._replace(box=box)] if box else []
         else:
-            thing = fitted(known, found, screen)
+            thing = fit_box(known, found, screen)
             things += [thing] if thing else []
     return things
 

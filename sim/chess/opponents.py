@@ -15,7 +15,7 @@ import numpy as np
 
 from sim.chess.encoding import ACTIONS
 from sim.chess.rules import ChessGame
-from sim.chess.tablebase import solved
+from sim.chess.tablebase import solve
 from sim.errors import WorkError
 from sim.protocols import Policy
 from sim.records import Array
@@ -58,7 +58,7 @@ def perfect_move(game: ChessGame, generator: np.random.Generator) -> int:
         ValueError: for pieces that are not in `sim.chess.tablebase`.
     """
     board = game.board
-    table = solved("r" if board.rooks else "q")
+    table = solve("r" if board.rooks else "q")
     actions = game.legal_actions()
     plies = [table.plies(game.play(int(action)).board) for action in actions]
     delays = np.array([np.inf if left is None else left for left in plies])

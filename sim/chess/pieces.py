@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sim.chess.sets import PIECE_SETS
-from sim.chess.shapes import Point, arc, both, coverage, curve, grid, moved, stroke, union
+from sim.chess.shapes import Point, arc, coverage, curve, grid, intersection, stroke, translate, union
 from sim.records import Array
 
 Color: TypeAlias = tuple[int, int, int]
@@ -59,9 +59,9 @@ def _opacities(pieces: str, kind: int, size: int) -> tuple[Array, ...]:
     half = max(finish.outline, FINEST * edge) / 2
     width = finish.line * size  # pixels
     fade = min(1.0, 2 * width / (1 + width))  # a thin line covers less of a pixel than its middle says
-    shadow = moved(figure.body, 0.012, 0.03)(at)
+    shadow = translate(figure.body, 0.012, 0.03)(at)
     surface = coverage(distance + half, edge)
-    dark_side = both(figure.body, lambda a: 0.53 - a[0])(at)
+    dark_side = intersection(figure.body, lambda a: 0.53 - a[0])(at)
     return (
         finish.shadow * coverage(shadow, 0.06),
         coverage(distance - half, edge),

@@ -12,7 +12,7 @@ import numpy as np
 from sim.chess.endgames import STARTS
 from sim.chess.opponents import OPPONENTS
 from sim.chess.rules import ChessGame
-from sim.chess.starts import placed
+from sim.chess.starts import random_placement
 
 ENDGAMES = 0.25  # of the games begin from a named endgame
 LONGEST = 160  # plies
@@ -47,7 +47,11 @@ def _game(generator: np.random.Generator) -> list[ChessGame]:
     players = [OPPONENTS[str(name)] for name in generator.choice(list(OPPONENTS), 2)]
     length = int(generator.integers(LONGEST // 8, LONGEST + 1))
     # No planes are wanted, so no history either.
-    game = ChessGame(placed(start, generator, agent_first=True), 1) if endgame else ChessGame(history=1)
+    game = (
+        ChessGame(random_placement(start, generator, agent_first=True), 1)
+        if endgame
+        else ChessGame(history=1)
+    )
     games = [game]
     while len(games) <= length and game.reason is None:
         game = game.play(players[game.to_play()](game, generator))

@@ -76,24 +76,24 @@ def union(*shapes: Shape) -> Shape:
     return lambda at: np.minimum.reduce([shape(at) for shape in shapes])
 
 
-def both(*shapes: Shape) -> Shape:
+def intersection(*shapes: Shape) -> Shape:
     """The intersection of the shapes."""
     return lambda at: np.maximum.reduce([shape(at) for shape in shapes])
 
 
-def moved(shape: Shape, dx: float, dy: float) -> Shape:
+def translate(shape: Shape, dx: float, dy: float) -> Shape:
     """The shape, translated right and down."""
     return lambda at: shape((at[0] - dx, at[1] - dy))
 
 
-def turned(profile: Sequence[Point]) -> list[Point]:
+def solid_of_revolution(profile: Sequence[Point]) -> list[Point]:
     """Outline of a solid of revolution around x = 0.5, from its profile of (half-width, y) points."""
     right = [(0.5 + half, y) for half, y in profile]
     left = [(0.5 - half, y) for half, y in reversed(profile)]
     return right + left
 
 
-def mirrored(points: Sequence[Point]) -> list[Point]:
+def mirror(points: Sequence[Point]) -> list[Point]:
     """The points, mirrored at x = 0.5."""
     return [(1 - x, y) for x, y in points]
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from sim.chess.endgames import STARTS
 from sim.chess.rules import ChessGame
-from sim.chess.tablebase import solved
+from sim.chess.tablebase import solve
 
 
-def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
+def random_placement(start: str, generator: np.random.Generator, *, agent_first: bool) -> str:
     """The FEN of a random legal placement of the pieces of `start`, White to move.
 
     Every legal placement is equally likely, except those without a game: draws for lack of material
@@ -34,7 +34,7 @@ def placed(start: str, generator: np.random.Generator, *, agent_first: bool) -> 
             return game.fen
 
 
-def placed_by_distance(start: str, generator: np.random.Generator, colour: chess.Color) -> str:
+def random_by_distance(start: str, generator: np.random.Generator, colour: chess.Color) -> str:
     """The FEN of a random position of a solved endgame, with every distance to mate equally likely.
 
     White moves where it is an odd number of plies, else Black. Most placements are far from mate, which an
@@ -46,7 +46,7 @@ def placed_by_distance(start: str, generator: np.random.Generator, colour: chess
         colour: the agent's; where the opponent moves first, it cannot end the game at once.
     """
     letter = STARTS[start][0][1]
-    table = solved(letter.lower())
+    table = solve(letter.lower())
     men = [chess.Piece.from_symbol(letter) for letter in ("K", letter, "k")]
     while True:
         plies = int(generator.integers(1, table.black.max() + 1))

@@ -3,7 +3,7 @@
 All 2 · 64³ positions are solved backwards from the mates (retrograde analysis, Ströhlein 1970), in about a
 second and without any file. Black plays as long as it can, and takes the piece where it may: that is a draw.
 
->>> table = solved("q")
+>>> table = solve("q")
 >>> table.plies(chess.Board("k7/8/1K6/8/8/8/8/6Q1 w - - 0 1"))  # Qg8#
 1
 >>> table.plies(chess.Board("8/8/8/8/3k4/3Q4/8/7K b - - 0 1")) is None  # the queen falls
@@ -68,7 +68,7 @@ class Tablebase:
 
 
 @lru_cache
-def solved(piece: str) -> Tablebase:
+def solve(piece: str) -> Tablebase:
     """Compute the tablebase of king and ``"q"`` or ``"r"`` against king; cached."""
     with waiting(f"solving king and {chess.piece_name(NAMES[piece])} against king"):
         return _solved(piece)

@@ -48,7 +48,7 @@ from sim.chess.interactive_renderer import ChessRenderer
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_opponent
 from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
-from sim.chess.starts import can_end, placed, placed_by_distance
+from sim.chess.starts import can_end, random_by_distance, random_placement
 from sim.fields import checked_value, nearest
 from sim.protocols import Policy
 from sim.records import Array, Percept
@@ -177,9 +177,9 @@ class Chess:
         fen = self.fen or chess.STARTING_FEN
         if self.start != STANDARD:
             if self.by_distance:
-                fen = placed_by_distance(self.start, generator, colour)
+                fen = random_by_distance(self.start, generator, colour)
             else:
-                fen = placed(self.start, generator, agent_first=colour == chess.WHITE)
+                fen = random_placement(self.start, generator, agent_first=colour == chess.WHITE)
         return ChessGame(fen, self.history)
 
     @staticmethod

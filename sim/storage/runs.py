@@ -70,7 +70,7 @@ class Run:
             self._lock.acquire(timeout=0)
             for part in (self.checkpoints, self.states):
                 remove_leftovers(part)
-            prune_segments(self.segments, numbered(self.states))  # a killed process may have left others
+            prune_segments(self.segments, step_folders(self.states))  # a killed process may have left others
             self._metrics = self._metrics_path.open("ab")
             self._length = self._metrics.tell()
             self._events = EventFileWriter(str(folder))
@@ -125,9 +125,9 @@ class Run:
             self._metrics.flush()
             write_state(temporary, state | {"metrics_bytes": self._metrics.tell()}, self.segments)
         self._events.flush()
-        for old in numbered(self.states)[:-STATES_KEPT]:
+        for old in step_folders(self.states)[:-STATES_KEPT]:
             shutil.rmtree(old, ignore_errors=True)
-        prune_segments(self.segments, numbered(self.states))
+        prune_segments(self.segments, step_folders(self.states))
         return folder
 
     def newest_state(self) -> tuple[int, State] | None:
@@ -136,7 +136,7 @@ class Run:
         Raises:
             RunError: if there are states but none of them loads.
         """
-        folders = numbered(self.states)
+        folders = step_folders(self.states)
         damaged = []
         for folder in reversed(folders):
             try:
@@ -209,7 +209,7 @@ def seed_runs(folder: Path) -> list[Path]:
     return sorted(found, key=seed_of) or [folder]
 
 
-def numbered(folder: Path) -> list[Path]:
+def step_folders(folder: Path) -> list[Path]:
     """The sub-folders named by a step, lowest first."""
     found = [path for path in folder.glob("*") if path.is_dir() and path.name.isdecimal()]
     return sorted(found, key=lambda path: int(path.name))

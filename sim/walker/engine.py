@@ -28,14 +28,14 @@ class NoOpenGLError(RequestError, RuntimeError):
         return cls(f"{what} need OpenGL, and here is none ({reason}): {mended}")
 
 
-def wanted() -> str:
+def requested_platform() -> str:
     """Value of ``MUJOCO_GL`` in lower case; empty if it is not set."""
     return os.environ.get("MUJOCO_GL", "").lower().strip()
 
 
 def import_refusal(error: Exception) -> str:
     """Error message for a ``MUJOCO_GL`` that keeps `mujoco` from being imported."""
-    named = wanted()
+    named = requested_platform()
     if named in LIBRARIES:
         package = LIBRARIES[named]
         return f"MUJOCO_GL={named} needs its library: sudo apt-get install {package}, or unset MUJOCO_GL"
@@ -52,7 +52,7 @@ def offscreen_platform() -> Iterator[None]:
     """
     before = os.environ.get("MUJOCO_GL")
     if sys.platform == "linux":
-        os.environ["MUJOCO_GL"] = "osmesa" if wanted() == "osmesa" else "egl"
+        os.environ["MUJOCO_GL"] = "osmesa" if requested_platform() == "osmesa" else "egl"
     try:
         yield
     finally:

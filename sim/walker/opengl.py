@@ -19,7 +19,7 @@ import numpy as np
 
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
-from sim.walker.engine import OFF, mujoco, wanted
+from sim.walker.engine import OFF, mujoco, requested_platform
 from sim.walker.palette import STANDARD, Appearance, apply_appearance
 
 MOST_GEOMS = 200
@@ -213,7 +213,7 @@ def _context(width: int, height: int) -> Context:
 
     GLFW is never used on Linux: without a display it hands out contexts that crash MuJoCo.
     """
-    named = wanted()
+    named = requested_platform()
     if named in OFF:
         raise OpenGLError(f"MUJOCO_GL={named}")
     if sys.platform != "linux":

@@ -118,7 +118,7 @@ class WalkerWorlds(Worlds):
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
         self.looks: list[Appearance] = [STANDARD] * num_envs
-        self._onlooker = TruthRenderer(config.body, self.walkers.simulation.model)
+        self._truth_renderer = TruthRenderer(config.body, self.walkers.simulation.model)
 
     def pictures(self, indices: Iterable[int]) -> Array:
         """(K, H, W, 3) uint8: the worlds at K `indices`, as they stand after the last reset or step.
@@ -129,7 +129,9 @@ class WalkerWorlds(Worlds):
             ValueError: if their cameras' pictures differ in size.
         """
         simulation, cameras, looks = self.walkers.simulation, self.cameras, self.looks
-        drawn = [self._onlooker.draw(simulation.data(i), cameras[i], looks[i]) for i in map(int, indices)]
+        drawn = [
+            self._truth_renderer.draw(simulation.data(i), cameras[i], looks[i]) for i in map(int, indices)
+        ]
         shape = 0, self.cameras[0].height, self.cameras[0].width, 3
         return np.stack(drawn) if drawn else np.empty(shape, np.uint8)
 
@@ -143,7 +145,7 @@ class WalkerWorlds(Worlds):
         2.6
         """
         simulation, cameras = self.walkers.simulation, self.cameras
-        return [self._onlooker.truth(simulation.data(i), cameras[i], kinds) for i in map(int, indices)]
+        return [self._truth_renderer.truth(simulation.data(i), cameras[i], kinds) for i in map(int, indices)]
 
     def render(self) -> tuple[Array, ...]:
         """One RGB picture a world."""
@@ -176,7 +178,7 @@ class WalkerWorlds(Worlds):
 
     def close_extras(self, **kwargs: object) -> None:
         """Release the simulation, its threads and the renderer."""
-        self._onlooker.close()
+        self._truth_renderer.close()
         del self.walkers
 
 
@@ -203,7 +205,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
         self.camera = Camera.facing(config.body, config.width, config.height)
         self.look = STANDARD
-        self._onlooker = TruthRenderer(config.body, self._simulation.model)
+        self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
 
     @property
@@ -265,15 +267,15 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def render(self) -> Array:
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
-        return self._onlooker.draw(self._simulation.data(0), self.camera, self.look)
+        return self._truth_renderer.draw(self._simulation.data(0), self.camera, self.look)
 
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
         """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
-        return self._onlooker.truth(self._simulation.data(0), self.camera, kinds)
+        return self._truth_renderer.truth(self._simulation.data(0), self.camera, kinds)
 
     def close(self) -> None:
         """Free what drawing holds."""
-        self._onlooker.close()
+        self._truth_renderer.close()
 
 
 def _of_one(info: Info) -> Info:

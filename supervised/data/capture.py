@@ -83,7 +83,7 @@ class LabelSource(Protocol):
     def bones(self) -> tuple[tuple[str, str], ...]:
         """The skeleton: pairs of keypoints joined by a bone."""
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images: half of the episodes are played by `policy`, the others at random."""
 
     def live(self, stage: Any, kind: Kind) -> Percept:

@@ -276,7 +276,7 @@ class Dataset:
             raise ValueError(f"values are {values.dtype} {values.shape}, not pictures or vectors")
 
 
-def joined(parts: Sequence[Dataset]) -> Dataset:
+def concatenate(parts: Sequence[Dataset]) -> Dataset:
     """Concatenate data sets; equal labels stay equal, episodes stay distinct.
 
     Raises:

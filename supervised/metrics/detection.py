@@ -19,7 +19,7 @@ import numpy as np
 
 from sim.records import Array, Percept
 from sim.viewer.contract.moment import Readout
-from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, without_nan
 
 #: IoU thresholds of a match: AP is the mean over all of them, AP@.5 that of the first.
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -238,7 +238,7 @@ def _by_class(
 ) -> Rows:
     """AP of each class."""
     rows = counted.by_class(np.ones(len(truth)))
-    return known({name: rows[name] for name in names if name in rows})
+    return without_nan({name: rows[name] for name in names if name in rows})
 
 
 BOXES = PerceptMetrics(_accumulate, median_boxes, _by_class, live_boxes)

@@ -77,7 +77,7 @@ def live_metrics(
     metrics = METRICS[kind]
     if metrics.live is not None:
         return metrics.live(percept, truth, parse)
-    if not PERCEPT_KINDS[kind].told(truth):
+    if not PERCEPT_KINDS[kind].applies_to(truth):
         return ()
     figures = grade(kind, [percept], [truth], parse=parse)
     return tuple(
@@ -145,7 +145,7 @@ def _check_told(kind: Kind, predicted: Percepts, truth: Percepts) -> None:
     """
     facts = PERCEPT_KINDS[kind]
     lacking = [("predicted", [facts.value(percept) is None for percept in predicted])]
-    lacking += [("true", [not facts.told(percept) for percept in truth])]
+    lacking += [("true", [not facts.applies_to(percept) for percept in truth])]
     for whose, lacks in lacking:
         if any(lacks):
             raise ValueError(f"the {whose} percept of picture {lacks.index(True)} has no {kind}")

@@ -58,7 +58,7 @@ class PerceptMetrics:
     shown: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def known(rows: Rows) -> Rows:
+def without_nan(rows: Rows) -> Rows:
     """The rows without NaN metrics; empty rows are left out."""
     kept = {name: {k: v for k, v in figures.items() if not np.isnan(v)} for name, figures in rows.items()}
     return {name: figures for name, figures in kept.items() if figures}

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim.records import Array, Percept
-from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, without_nan
 
 #: Metres; the last band reaches the horizon.
 BANDS = ((0.0, 3.0), (3.0, 10.0), (10.0, np.inf))
@@ -175,7 +175,7 @@ def _by_part(
     """IoU of each part."""
     shares = counted.by_class(np.ones(len(truth))).tolist()
     pairs = zip(names, shares, strict=False)  # later parts may be nowhere
-    return known({name: {"miou": share} for name, share in pairs})
+    return without_nan({name: {"miou": share} for name, share in pairs})
 
 
 def _by_distance(
@@ -187,7 +187,7 @@ def _by_distance(
         name = f"{low:.0f} to {high:.0f} m" if np.isfinite(high) else f"beyond {low:.0f} m"
         inside = [_between(depth, low, high) for depth in depths_of(truth)]
         rows[name] = DepthTally(depths_of(predicted), inside).score(np.ones(len(truth)))
-    return known(rows)
+    return without_nan(rows)
 
 
 def _between(depth: Array, low: float, high: float) -> Array:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sim.records import Array, Percept
-from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, known
+from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows, without_nan
 
 Points = Mapping[str, tuple[float, float, float]]
 ALPHA = 0.1
@@ -95,7 +95,7 @@ def _by_joint(
 ) -> Rows:
     """PCK and pixel error of each joint."""
     rows = counted.by_class(np.ones(len(truth)))
-    return known({name: rows[name] for name in names if name in rows})
+    return without_nan({name: rows[name] for name in names if name in rows})
 
 
 KEYPOINTS = PerceptMetrics(

@@ -257,7 +257,7 @@ class PerceptObservationEnv(gymnasium.Wrapper[Array, Any, Any, Any]):
         with self._own_eye():
             return [world.truth(**kinds) for _ in indices]
 
-    def told(self) -> Percept:
+    def current_percept(self) -> Percept:
         """The ground truth of the image that `percept` is about."""
         (truth,) = self.witness.truths(self, [0])
         return truth

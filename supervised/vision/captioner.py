@@ -99,7 +99,7 @@ class CaptionNetwork(nn.Module):
         self.question = nn.Linear(wide, wide)
         self.answer = nn.Sequential(nn.Linear(2 * wide, 2 * wide), nn.ReLU(), nn.Linear(2 * wide, words + 1))
 
-    def looked(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Encode images: attention keys (N, GLANCES, D, cells) and values (N, GLANCES, cells, D)."""
         cells = self.encoder(x).permute(0, 2, 3, 1) + self.rows + self.columns  # (N, ROWS, COLUMNS, C)
         keys, values = self.cell(functional.relu(cells.flatten(1, 2))).chunk(2, 2)
@@ -124,7 +124,7 @@ class CaptionNetwork(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Logits (N, T, words + 1) of the tokens that follow each of `tokens` (N, T)."""
-        cells, state = self.looked(x), self.begin(len(x), x.device)
+        cells, state = self.encode(x), self.begin(len(x), x.device)
         each = []
         for token in tokens.unbind(1):
             told, state = self.step(cells, state, token)
@@ -152,11 +152,11 @@ class CaptionExamples:
         """Images (B, H, W, 3) uint8, and ``tokens`` (B, 1 + T) int64, begun and padded with `NOTHING`."""
         rgb = self._views.values[rows]
         for i in np.flatnonzero(generator.random(len(rows)) < self._shrunk):
-            rgb[i] = blurred(rgb[i])
+            rgb[i] = reduce_resolution(rgb[i])
         return {"rgb": rgb, "tokens": self._tokens[rows]}
 
 
-def blurred(rgb: Array) -> Array:
+def reduce_resolution(rgb: Array) -> Array:
     """Downscale an image (H, W, 3) uint8 to 64 × 64 and upscale it again, as generated images are."""
     small = Image.fromarray(rgb).resize((SMALL, SMALL), Image.Resampling.BOX)
     return np.asarray(small.resize((rgb.shape[1], rgb.shape[0]), Image.Resampling.BILINEAR))
@@ -221,7 +221,7 @@ class CaptionerModel(BaseModel[CaptionNetwork]):
     def _spoken(self, picture: Tensor) -> list[str]:
         """Greedy constrained decoding: the tokens of a caption of one image (1, 3, HEIGHT, WIDTH)."""
         network = self.network
-        cells, state = network.looked(picture), network.begin(1, self.device)
+        cells, state = network.encode(picture), network.begin(1, self.device)
         place, token, tokens = self._ways.start, NOTHING, list[str]()
         while choices := self._ways.choices(place):
             told, state = network.step(cells, state, torch.tensor([token], device=self.device))

@@ -11,7 +11,7 @@ import torch
 from rollouts import collected
 
 from agents.evaluation.evaluate import evaluate
-from agents.ppo import PPO, normalized, policy_loss, value_loss
+from agents.ppo import PPO, policy_loss, standardise_advantages, value_loss
 from agents.random import Random
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
@@ -102,9 +102,9 @@ def test_the_value_loss_by_hand():
 
 
 def test_advantages_are_normalised_but_a_lone_one_is_kept():
-    got = normalized(torch.tensor([1.0, 2.0, 3.0]))
+    got = standardise_advantages(torch.tensor([1.0, 2.0, 3.0]))
     assert got.tolist() == pytest.approx([-1.0, 0.0, 1.0], abs=1e-6)
-    assert normalized(torch.tensor([7.0])).tolist() == [7.0]
+    assert standardise_advantages(torch.tensor([7.0])).tolist() == [7.0]
 
 
 @pytest.mark.parametrize("cut", [True, False])

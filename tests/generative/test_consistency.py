@@ -9,7 +9,7 @@ import torch
 from generative.conditions import ConditionError
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion.consistency import OneStep, importance, one_step_loss, solver_step, timesteps
-from generative.diffusion.image_diffusion import Diffusion, noised
+from generative.diffusion.image_diffusion import Diffusion, add_noise
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -43,7 +43,7 @@ def test_a_step_of_the_teacher_keeps_picture_and_noise():
     x_0, noise = torch.full((2, 3, 1, 1), 1.5), torch.full((2, 3, 1, 1), -0.5)
     t, r = torch.tensor([999, 500]), torch.tensor([900, 0])
     assert torch.allclose(
-        solver_step(noised(x_0, noise, t)[0], x_0, t, r), noised(x_0, noise, r)[0], atol=1e-5
+        solver_step(add_noise(x_0, noise, t)[0], x_0, t, r), add_noise(x_0, noise, r)[0], atol=1e-5
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from generative.data import boards, catalog, emoji, stamps
-from generative.data.catalog import DATA, collected
+from generative.data.catalog import DATA, load_dataset
 from generative.data.data_request import DataError, DataRequest
 from generative.data.frames import DownscaledWorlds
 from sim.atari.truth import classes
@@ -46,22 +46,22 @@ def examples(n=1_000, episodes=100, classes=2, seed=0):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_data_set_is_what_it_says(name):
-    found = collected(name, SMALL[name], seed=3)
+    found = load_dataset(name, SMALL[name], seed=3)
     assert 0 < len(found) <= SMALL[name]
     spec = found.spec()
     assert found.values.shape == (len(found), *spec.shape)
     assert len(np.unique(found.values, axis=0)) > len(found) // 2, "examples differ"
     assert Spec.of(spec.table()) == spec
-    again = collected(name, SMALL[name], seed=3)
+    again = load_dataset(name, SMALL[name], seed=3)
     assert np.array_equal(found.values, again.values) and found.captions == again.captions
     assert [truth.facts for truth in found.truths] == [truth.facts for truth in again.truths]
-    other = collected(name, SMALL[name], seed=4)
+    other = load_dataset(name, SMALL[name], seed=4)
     assert not np.array_equal(found.values, other.values), "another seed, other examples"
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_no_episode_is_on_both_sides_and_every_class_is_on_one(name):
-    found = collected(name, SMALL[name], seed=3)
+    found = load_dataset(name, SMALL[name], seed=3)
     train, validation = found.parted(0.2, seed=1)
     assert len(train) + len(validation) == len(found)
     assert not set(train.episodes.tolist()) & set(validation.episodes.tolist())
@@ -75,7 +75,7 @@ def test_what_is_held_out_is_about_the_share_asked_for_where_classes_share_episo
 
 
 def test_captions_of_frames_say_what_the_simulator_knows():
-    found = collected("frames/breakout", SMALL["frames/breakout"], seed=3)
+    found = load_dataset("frames/breakout", SMALL["frames/breakout"], seed=3)
     grammar = GRAMMARS["breakout"]
     said = [(c, t) for c, t in zip(found.captions, found.truths, strict=True) if c]
     assert len(said) > len(found) // 2
@@ -99,7 +99,7 @@ def test_boxes_of_frames_lie_where_the_small_picture_shows_the_things():
 
 
 def test_a_board_is_read_back_exactly_and_in_spite_of_noise():
-    found = collected("boards", SMALL["boards"], seed=3)
+    found = load_dataset("boards", SMALL["boards"], seed=3)
     generator = np.random.default_rng(0)
     for rgb, truth in zip(found.values, found.truths, strict=True):
         assert boards.read_board(rgb).fen == truth.fen
@@ -109,9 +109,9 @@ def test_a_board_is_read_back_exactly_and_in_spite_of_noise():
 
 def test_what_is_read_back_is_what_was_made(monkeypatch, tmp_path):
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path))
-    first = collected("states/pong", 4)
+    first = load_dataset("states/pong", 4)
     (file,) = tmp_path.rglob("*.safetensors")
-    second = collected("states/pong", 4)
+    second = load_dataset("states/pong", 4)
     for name in ("values", "labels", "episodes"):
         assert np.array_equal(getattr(first, name), getattr(second, name))
         assert getattr(first, name).dtype == getattr(second, name).dtype
@@ -143,11 +143,11 @@ def test_one_thread_and_two_play_the_same_data(monkeypatch, tmp_path):
         for threads in (1, 2):
             monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / str(threads)))
             torch.set_num_threads(threads)
-            found.append(collected("states/hopper", 64, players={"walker/hopper": [CountsThreads()]}))
+            found.append(load_dataset("states/hopper", 64, players={"walker/hopper": [CountsThreads()]}))
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(found[0].values, found[1].values)
-    assert not np.array_equal(found[0].values, collected("states/hopper", 64).values), "somebody played"
+    assert not np.array_equal(found[0].values, load_dataset("states/hopper", 64).values), "somebody played"
 
 
 def test_a_data_set_is_told_from_others_by_all_that_it_follows_from():
@@ -168,7 +168,7 @@ def test_a_data_set_is_told_from_others_by_all_that_it_follows_from():
 def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "file"))
-    assert len(collected("boards", 3)) == 3
+    assert len(load_dataset("boards", 3)) == 3
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(monkeypatch, tmp_path):
 )
 def test_unknown_data_sets_are_refused_by_name(name, words):
     with pytest.raises(DataError, match=words):
-        collected(name, 5)
+        load_dataset(name, 5)
     assert not issubclass(DataError, FieldError)
 
 
@@ -192,13 +192,13 @@ def test_what_is_not_installed_is_told_with_the_line_that_installs_it(monkeypatc
     monkeypatch.setattr(stamps, "PLACE", tmp_path)
     for name, package in (("emoji", "fonts-noto-color-emoji"), ("stamps", "tuxpaint-stamps-default")):
         with pytest.raises(DataError, match=f"apt install {package}"):
-            collected(name, 5)
+            load_dataset(name, 5)
 
 
 @pytest.mark.parametrize("name", ["emoji", "stamps"])
 def test_real_pictures_have_names(name):
     try:
-        found = collected(name, 60)
+        found = load_dataset(name, 60)
     except DataError as error:
         pytest.skip(str(error))
     assert len(found) == 60 and all(found.captions[:5]) and found.values.std() > 30
@@ -211,7 +211,7 @@ def test_stamps_stand_on_white_with_their_masks(monkeypatch, tmp_path):
     rgba[5:15, 10:30] = (200, 0, 0, 255)
     Image.fromarray(rgba).save(tmp_path / "animals" / "fish" / "carp.png")
     (tmp_path / "animals" / "fish" / "carp.txt").write_text("A carp.\nde=Ein Karpfen.\n")
-    found = collected("stamps", 5)
+    found = load_dataset("stamps", 5)
     assert found.captions == ("A carp.",) and found.label_names == ("animals",)
     mask = found.truths[0].mask
     assert mask.shape == (64, 64) and mask[32, 32] == 1 and mask[2, 32] == 0
@@ -223,21 +223,21 @@ def test_a_folder_of_pictures_is_learned_with_its_folders_as_labels(tmp_path):
     for i, label in enumerate(("cats", "dogs", "dogs")):
         (tmp_path / label).mkdir(exist_ok=True)
         Image.new("RGB", (100, 80), (i * 50, 0, 0)).save(tmp_path / label / f"{i}.png")
-    found = collected(str(tmp_path), 10)
+    found = load_dataset(str(tmp_path), 10)
     assert found.label_names == ("cats", "dogs") and found.labels.tolist() == [0, 1, 1]
     assert found.values.shape == (3, 64, 64, 3) and found.values[2, 0, 0].tolist() == [100, 0, 0]
 
 
 def test_bad_folders_are_refused_by_name(tmp_path):
     with pytest.raises(DataError, match="neither pictures nor"):
-        collected(str(tmp_path), 5)
+        load_dataset(str(tmp_path), 5)
     Image.new("RGB", (100, 80)).save(tmp_path / "a.png")
     Image.new("RGB", (90, 80)).save(tmp_path / "b.png")
     with pytest.raises(DataError, match=r"b\.png has 90×80 pixels and a\.png 100×80"):
-        collected(str(tmp_path), 5)
+        load_dataset(str(tmp_path), 5)
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(DataError, match=r"b\.png is no picture"):
-        collected(str(tmp_path), 5)
+        load_dataset(str(tmp_path), 5)
 
 
 class Chance:
@@ -256,12 +256,12 @@ def test_recorded_episodes_are_learned_from(tmp_path):
     with new_dataset(tmp_path / "mine", *spaces, facts={"world": "atari/pong"}) as dataset:
         list(record(Chance(), worlds, dataset, seed=0, greedy=False, episodes=3))
     worlds.close()
-    found = collected(str(tmp_path / "mine"), 20)
+    found = load_dataset(str(tmp_path / "mine"), 20)
     assert len(found) == 20 and found.label_names == ("pong",) and len(set(found.episodes.tolist())) == 3
     assert found.values.shape[1:] == (64, 64, 3) and found.values.std() > 10
     (tmp_path / "mine" / "data" / "main_data.hdf5").write_bytes(b"not HDF5")
     with pytest.raises(DataError, match="damaged"):
-        collected(str(tmp_path / "mine"), 20)
+        load_dataset(str(tmp_path / "mine"), 20)
 
 
 def test_recorded_vectors_are_no_pictures(tmp_path):
@@ -271,7 +271,7 @@ def test_recorded_vectors_are_no_pictures(tmp_path):
         list(record(Lazy(), worlds, dataset, seed=0, greedy=False, episodes=1))
     worlds.close()
     with pytest.raises(DataError, match="--frames"):
-        collected(str(tmp_path / "mine"), 20)
+        load_dataset(str(tmp_path / "mine"), 20)
 
 
 class Lazy(Chance):

@@ -14,7 +14,13 @@ from generative.conditions import ConditionError
 from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion import pixel_maps as canvas_module
 from generative.diffusion.guidance import guided, labels_of
-from generative.diffusion.image_diffusion import Diffusion, DiffusionExamples, diffusion_loss, noised, times
+from generative.diffusion.image_diffusion import (
+    Diffusion,
+    DiffusionExamples,
+    add_noise,
+    diffusion_loss,
+    times,
+)
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.sampling import denoise, generators
@@ -74,7 +80,7 @@ def test_latents_are_the_noise_in_the_order_of_pixels():
 
 def test_the_loss_by_hand():
     x_0, noise = torch.tensor([[2.0], [2.0]]), torch.tensor([[-1.0], [-1.0]])
-    x_t, velocity = noised(x_0, noise, torch.tensor([0, 999]))
+    x_t, velocity = add_noise(x_0, noise, torch.tensor([0, 999]))
     # At the first time σ/α = 1/100, at the last 80.
     alpha, sigma = 1 / np.sqrt(1 + np.array([1e-4, 6400])), 1 / np.sqrt(1 + np.array([1e4, 1 / 6400]))
     np.testing.assert_allclose(x_t[:, 0], 2 * alpha - sigma, rtol=1e-5)
@@ -89,7 +95,7 @@ def test_both_predictions_cost_the_error_of_the_velocity(prediction):
         k: torch.from_numpy(v) for k, v in examples.batch(np.arange(64), np.random.default_rng(0)).items()
     }
     batch["t"] = batch["t"].clamp(min=100)  # no less noise than the loss knows
-    x_t, velocity = noised(fresh.canvas.folded(batch["rgb"]), batch["noise"], batch["t"])
+    x_t, velocity = add_noise(fresh.canvas.folded(batch["rgb"]), batch["noise"], batch["t"])
     told = fresh.network(x_t, batch["t"], batch["told"]).sample
     phi = torch.from_numpy(angles())[batch["t"]].float().view(-1, 1, 1, 1)
     said = (phi.cos() * x_t - told) / phi.sin() if prediction == "sample" else told
@@ -320,9 +326,9 @@ def test_against_a_backdrop_the_network_is_shown_what_differs(shift):
     canvas, told, t = made.canvas, torch.tensor([1, 0]), torch.tensor([200, 900])
     x_0 = canvas.folded(torch.from_numpy(squares(2).values))
     noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
-    made.network(noised(x_0, noise, t, shift)[0], t, told)
+    made.network(add_noise(x_0, noise, t, shift)[0], t, told)
     difference = x_0 - made.network.backdrop(told)
-    assert torch.allclose(shown[0], noised(difference, noise, t, shift)[0], atol=1e-6)
+    assert torch.allclose(shown[0], add_noise(difference, noise, t, shift)[0], atol=1e-6)
 
 
 class ExactDifference(torch.nn.Module):

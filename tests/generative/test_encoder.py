@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from generative.data.catalog import collected
+from generative.data.catalog import load_dataset
 from generative.metrics.distances import frechet_distance
 from generative.metrics.encoder import SHIPPED, Encoder, ProbeTargets, RandomEncoder, load_encoder, shipped
 from sim.records import Budget, Percept
@@ -102,7 +102,7 @@ def test_the_shipped_one_is_small_and_says_its_hash():
 
 
 def test_the_shipped_one_tells_boards_from_games():
-    boards = collected("boards", 20).values
+    boards = load_dataset("boards", 20).values
     percepts = shipped().perceive(list(boards))
     assert {percept.label for percept in percepts} == {"board"}
     assert shipped().encode(boards).shape == (20, 64)
@@ -111,7 +111,7 @@ def test_the_shipped_one_tells_boards_from_games():
 @pytest.mark.parametrize("encoder", [shipped(), RandomEncoder()], ids=["trained", "random"])
 def test_the_more_a_picture_is_spoilt_the_farther_it_is(encoder):
     generator = np.random.default_rng(0)
-    boards, others = generator.permutation(collected("boards", 600).values).reshape(2, 300, 64, 64, 3)
+    boards, others = generator.permutation(load_dataset("boards", 600).values).reshape(2, 300, 64, 64, 3)
     noise = generator.normal(size=boards.shape)
     levels = (0, 60, 120)  # of 255; the trained one is told nothing by less
     spoilt = [(boards + level * noise).clip(0, 255).astype(np.uint8) for level in levels]

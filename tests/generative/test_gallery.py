@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generative.gallery import Clip, Exhibit, GalleryContent, Grades, Strip, write_gallery
+from generative.gallery import Clip, GalleryContent, Grades, SampleEntry, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
 from sim.storage.files import SaveError
@@ -32,8 +32,9 @@ def gallery():
     return GalleryContent(
         title='Dreams of <"games"> & boards',
         about="a sampler",
-        exhibits=tuple(
-            Exhibit(shown[i], 7, "label pong", real[i], "0.40", 'pong; "ball" at 3', i != 2) for i in range(5)
+        samples=tuple(
+            SampleEntry(shown[i], 7, "label pong", real[i], "0.40", 'pong; "ball" at 3', i != 2)
+            for i in range(5)
         ),
         metrics={"rmse": 3.5, "steps": 10},
         columns={"nearest": {"rmse": 12.0}},
@@ -83,9 +84,9 @@ def test_what_the_card_says_stands_apart_from_what_was_measured(tmp_path, galler
 
 
 def test_a_models_reading_is_not_called_truth(gallery):
-    read = replace(gallery.exhibits[0], reading="as the narrator reads it")
+    read = replace(gallery.samples[0], reading="as the narrator reads it")
     assert ("as the narrator reads it", read.truth) in read.facts(1)
-    assert "decoded truth" not in read.alt(1) and "decoded truth" in gallery.exhibits[0].alt(1)
+    assert "decoded truth" not in read.alt(1) and "decoded truth" in gallery.samples[0].alt(1)
 
 
 def test_another_gallery_leaves_nothing_of_the_one_before(tmp_path, gallery):
@@ -144,7 +145,7 @@ def test_the_page_holds_its_pictures_exactly_and_reaches_for_no_network(tmp_path
     write_gallery(tmp_path, gallery)
     text = (tmp_path / "index.html").read_text("utf-8")
     found = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="sample', text)
-    for content, shown in zip(found, gallery.exhibits, strict=True):
+    for content, shown in zip(found, gallery.samples, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(b64decode(content)))), shown.picture)
     assert "://" not in text.replace("http-equiv", "")
     assert "$" not in text, "a hole of the template was left open"

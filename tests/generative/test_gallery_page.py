@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from generative.gallery import Clip, Exhibit, GalleryContent, Grades, Strip, write_gallery
+from generative.gallery import Clip, GalleryContent, Grades, SampleEntry, Strip, write_gallery
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 120_000  # ms, for busy machines
@@ -29,8 +29,8 @@ def address(tmp_path_factory):
     gallery = GalleryContent(
         title="Dreams",
         about="a sampler",
-        exhibits=tuple(
-            Exhibit(pictures[i], 7, f"label {i}", pictures[-1 - i], f"0.{i}", "pong", i % 2 == 0)
+        samples=tuple(
+            SampleEntry(pictures[i], 7, f"label {i}", pictures[-1 - i], f"0.{i}", "pong", i % 2 == 0)
             for i in range(20)
         ),
         metrics={"rmse": 3.5, "images_per_second": 80.0},

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from generative.models.gan import GAN, GANNetwork, gan_loss, pairing, scored
+from generative.models.gan import GAN, GANNetwork, gan_loss, relativistic_loss, scores_and_penalties
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
@@ -43,8 +43,8 @@ def pictures(n, seed, size=8):
 def test_the_pairing_by_hand():
     above, below = torch.tensor([2.0, -1.0]), torch.tensor([0.0, 1.0])
     expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2
-    assert pairing(above, below).item() == pytest.approx(expected)
-    assert pairing(above + 5, below + 5).item() == pytest.approx(expected), "only differences count"
+    assert relativistic_loss(above, below).item() == pytest.approx(expected)
+    assert relativistic_loss(above + 5, below + 5).item() == pytest.approx(expected), "only differences count"
 
 
 class Quadratic(nn.Module):
@@ -62,7 +62,7 @@ class Quadratic(nn.Module):
 def test_penalties_of_a_quadratic_and_their_gradient_are_known(few):
     critic, generator = Quadratic(), torch.Generator().manual_seed(0)
     examples = torch.randn(2, 4, 3, 2, 2, generator=generator)
-    scores, penalties = scored(critic, examples, torch.zeros(4, dtype=torch.int64), few)
+    scores, penalties = scores_and_penalties(critic, examples, torch.zeros(4, dtype=torch.int64), few)
     squares = examples.square().flatten(2).sum(2)
     assert torch.allclose(scores, 1.5 * squares)
     assert torch.allclose(penalties, 9 * squares[:, :few].mean(1))
@@ -87,9 +87,9 @@ def test_each_network_takes_the_other_as_a_constant():
     made = network(batch["z"])
     above, below = network.critic(real, label), network.critic(made, label)
     of_critic = torch.autograd.grad(
-        pairing(above, below), list(network.critic.parameters()), retain_graph=True
+        relativistic_loss(above, below), list(network.critic.parameters()), retain_graph=True
     )
-    of_generator = torch.autograd.grad(pairing(below, above), list(network.generator.parameters()))
+    of_generator = torch.autograd.grad(relativistic_loss(below, above), list(network.generator.parameters()))
     for found, expected in zip(together, (*of_generator, *of_critic), strict=True):
         assert torch.allclose(found, expected, atol=1e-6)
 

@@ -149,7 +149,7 @@ def test_what_it_lives_on_lies_over_the_audiences_picture_until_that_is_turned(h
     before = dict(world.percept.keypoints)
     show.touch(Gesture("orbit", 0.2, 0.0))
     assert show.look().seen[0].percept.keypoints == {}, "there is no such place in a turned picture"
-    assert world.told().keypoints == before, "and the agent sees as before"
+    assert world.current_percept().keypoints == before, "and the agent sees as before"
     show.close()
 
 

@@ -71,8 +71,8 @@ def test_samples_hang_beside_the_agent_alike_in_every_recording(beside):
         show = SceneShow(beside, device="cpu", most_worlds=1, attended=False)
         moments = [show.start(0), show.step(None)]
         show.close()
-        hung.append(np.stack(moments[0].hung.pictures))
-        assert moments[0].hung is moments[1].hung and moments[0].hung.name == "VAE"
+        hung.append(np.stack(moments[0].samples.pictures))
+        assert moments[0].samples is moments[1].samples and moments[0].samples.name == "VAE"
     assert hung[0].shape == (12, 8, 8, 3)
     np.testing.assert_array_equal(*hung)
 
@@ -96,7 +96,7 @@ def test_where_somebody_watches_a_thread_makes_them_and_says_what_fails(beside):
     _until(lambda: len(made.step().pictures) == 12)
     made.close()
     failing = SamplePanel(beside, 0, device="cpu", attended=True)
-    failing._studio = None
+    failing._source = None
     failing.step()
     _until(lambda: failing.step().trouble.startswith("AttributeError"))
     failing.close()

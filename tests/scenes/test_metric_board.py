@@ -168,10 +168,10 @@ def test_shares_count_only_those_of_which_somebody_knows():
 
 
 def test_boards_and_poses_are_judged_whatever_was_asked_for():
-    from generative.data.catalog import collected
+    from generative.data.catalog import load_dataset
 
     for name in ("boards", "states/hopper"):
-        whole = collected(name, 60)
+        whole = load_dataset(name, 60)
         train, held_out = whole.parted(0.3)
         scorer = SampleScorer(name, DataSplit(train, held_out, whole.spec()), "cpu")
         assert share_correct(scorer.verdicts(held_out.values, Condition())) > 0.95
@@ -208,15 +208,15 @@ class Digits:
 
 
 def test_the_encoder_is_made_by_one_command(tmp_path, monkeypatch):
-    from generative.data.catalog import collected
+    from generative.data.catalog import load_dataset
     from generative.metrics.encoder import load_encoder
     from scenes.training import metric_encoder
 
-    monkeypatch.setattr(metric_encoder, "encoder_examples", lambda: collected("boards", 60))
+    monkeypatch.setattr(metric_encoder, "encoder_examples", lambda: load_dataset("boards", 60))
     lines = []
     metric_encoder.train_encoder(tmp_path / "encoder", updates=2, say=lines.append)
     made = load_encoder(tmp_path / "encoder")
-    assert made.encode(collected("boards", 3).values).shape == (3, 64)
+    assert made.encode(load_dataset("boards", 3).values).shape == (3, 64)
     assert made.questions.labels == ("board",) and "board: white pawn, how many" in made.questions.numbers
     assert "2 of 2" in lines[-1]
 

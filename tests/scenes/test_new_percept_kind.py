@@ -6,7 +6,7 @@ import numpy as np
 import pygame
 import pytest
 
-from scenes.perceiving.command import written
+from scenes.perceiving.command import write_percept
 from scenes.perceiving.request import as_json, written_name
 from sim.conformance import ConformanceError, check_perception
 from sim.percept_kind import PerceptFile, PerceptKind
@@ -165,7 +165,7 @@ def test_a_kind_too_large_for_json_is_a_file_and_is_compressed(monkeypatch, tmp_
     array[3, 5] = 2.5
     percept = Percept("model", extras={"spectrum": array})
     assert as_json("a.wav", percept) == {"source": "a.wav", "origin": "model"}
-    kept = written(percept, tmp_path / "a.wav")
+    kept = write_percept(percept, tmp_path / "a.wav")
     assert np.array_equal(np.load(kept["spectrum"]), array)
     assert written_name("a.wav.spectrum.npy")[1] == "a.wav" and written_name("a.wav.depth.npy")
     assert written_name("a.wav.other.npy") is None

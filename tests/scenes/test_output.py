@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generative.data.catalog import collected
+from generative.data.catalog import load_dataset
 from scenes.build.perceptions import perception_config
 from scenes.cli.main import main
 from scenes.console import stdout_console
@@ -134,8 +134,8 @@ class Ends:
 def test_playing_for_data_counts_the_examples(name):
     ends = Ends()
     with reporting(ends):
-        collected(name, 64, seed=77)
-        collected(name, 64, seed=77)
+        load_dataset(name, 64, seed=77)
+        load_dataset(name, 64, seed=77)
     assert ends.told[-1] == (f"playing 64 examples of {name}", 64, 64), "and what is at hand takes no time"
     assert [told for told in ends.told if told[0].startswith("playing")] == ends.told[-1:]
 

@@ -133,7 +133,7 @@ def test_another_agent_plays_in_graded_pictures(tmp_path):
     assert own.name == "the scene's random" and other.name == "pqn of pong-hour"
     config = perception_config(scene)
     takings = [(CaptureSpec("boxes", 4, 3, every=40), player) for player in (own, other)]
-    one, two = (scene_label_data(scene, config, taking, player) for taking, player in takings)
+    one, two = (scene_label_data(scene, config, spec, player) for spec, player in takings)
     differ = [not np.array_equal(a, b) for a, b in zip(one.values, two.values, strict=True)]
     assert any(differ[::2]) and not any(differ[1::2]), "it plays in every second world, chance in the others"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from generative.data.catalog import collected
+from generative.data.catalog import load_dataset
 from scenes.build.samplers import sampler_config
 from scenes.cli.main import main
 from scenes.data import sampler_data
@@ -114,7 +114,7 @@ def test_an_older_card_is_followed_by_the_rule_of_its_time(file, trained, tmp_pa
     recipe = DataRecipe.of_scene(scene, sampler_config(scene), card)
     assert recipe == DataRecipe("digits", 600, 5, 0.1, SHUFFLED)
     assert requested_data(card) == {"data": "digits", "examples": 600}
-    train, _ = collected("digits", 600, seed=5).parted(0.1, 5, SHUFFLED)
+    train, _ = load_dataset("digits", 600, seed=5).parted(0.1, 5, SHUFFLED)
     assert np.array_equal(fetch_examples(scene, recipe).train.values, train.values)
 
 
@@ -128,7 +128,7 @@ def test_an_older_card_is_followed_by_the_rule_of_its_time(file, trained, tmp_pa
 def test_other_data_than_it_learned_from_are_refused_before_they_are_fetched(
     file, trained, capsys, monkeypatch, change, words
 ):
-    monkeypatch.setattr(sampler_data, "collected", lambda *_, **__: pytest.fail("fetched"))
+    monkeypatch.setattr(sampler_data, "load_dataset", lambda *_, **__: pytest.fail("fetched"))
     assert main(["evaluate", file, "--checkpoint", str(trained), "--set", f"sampler.0.{change}"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert "learned from other examples" in said and words in said and "set sampler.0." in said
@@ -192,9 +192,9 @@ def test_a_run_from_before_goes_on_with_what_it_held_out(file):
 
 
 def test_one_episode_is_named_with_its_scene(file, monkeypatch):
-    whole = collected("digits", 40)
+    whole = load_dataset("digits", 40)
     monkeypatch.setattr(
-        sampler_data, "collected", lambda *_, **__: whole.assign(episodes=np.zeros(len(whole), np.int64))
+        sampler_data, "load_dataset", lambda *_, **__: whole.assign(episodes=np.zeros(len(whole), np.int64))
     )
     scene = load_scene(file)
     with pytest.raises(SceneError, match=r'digits\.toml, data = "digits": there is but one episode'):
@@ -203,7 +203,7 @@ def test_one_episode_is_named_with_its_scene(file, monkeypatch):
 
 def test_a_gallery_says_that_it_plays_only_where_it_does(file, monkeypatch):
     at_home, said = {600}, []
-    monkeypatch.setattr(sampler_data, "at_hand", lambda data, count, **_: count in at_home)
+    monkeypatch.setattr(sampler_data, "is_available", lambda data, count, **_: count in at_home)
     monkeypatch.setattr(sampler_data, "fetch_examples", lambda scene, recipe: recipe.examples)
     scene, recipe = load_scene(file), DataRecipe("digits", 12_000, 0)
     assert some_examples(scene, recipe, said.append) == 600 and said == []
@@ -218,7 +218,7 @@ def test_agents_that_ship_play_the_same_on_one_thread_and_on_two(tmp_path, monke
         for threads in (1, 2):
             monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / str(threads)))
             torch.set_num_threads(threads)
-            found.append(collected("states/walker2d", 64, players=players()).values)
+            found.append(load_dataset("states/walker2d", 64, players=players()).values)
     finally:
         torch.set_num_threads(before)
     assert np.array_equal(*found)

@@ -8,7 +8,7 @@ import pytest
 from scenes.cli.main import main
 from scenes.schema import load_scene
 from scenes.watching.playlist import playlist, show_of
-from scenes.watching.sampler_gallery import ANYTHING, SamplerStudio, noted
+from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource, sample_notes
 from sim.records import Condition, SampleOptions, Samples
 from sim.viewer.gallery.show import GalleryShow
 
@@ -33,18 +33,18 @@ def scene(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def studio(scene):
-    return SamplerStudio(scene, device="cpu")
+def source(scene):
+    return SamplerGallerySource(scene, device="cpu")
 
 
-def test_what_it_makes_is_what_the_sampler_samples(studio):
+def test_what_it_makes_is_what_the_sampler_samples(source):
     for condition, label in ((ANYTHING, None), ("7", "7")):
-        drawn = list(studio.make(10, condition, 5))
+        drawn = list(source.make(10, condition, 5))
         values = np.concatenate([part.values for part in drawn])
-        expected = studio.model.sample(10, Condition(label=label), SampleOptions(), 5).values
+        expected = source.model.sample(10, Condition(label=label), SampleOptions(), 5).values
         np.testing.assert_array_equal(values, expected)
         latents = np.concatenate([part.latents for part in drawn])
-        np.testing.assert_array_equal(studio.decode(latents), expected)
+        np.testing.assert_array_equal(source.decode(latents), expected)
 
 
 def test_it_samples_by_the_keys_of_its_scene(tmp_path):
@@ -52,7 +52,7 @@ def test_it_samples_by_the_keys_of_its_scene(tmp_path):
     file = tmp_path / "guided.toml"
     keys = 'channels = [16, 16]\nguidance = 3.0\nsteps = 4\nscheduler = "euler"'
     file.write_text(SCENE.replace('"vae"', '"diffusion"').replace("latents = 4\nchannels = 16", keys))
-    guided = SamplerStudio(load_scene(str(file)), device="cpu")
+    guided = SamplerGallerySource(load_scene(str(file)), device="cpu")
     options = SampleOptions(steps=4, guidance=3.0)
     expected = guided.model.sample(3, Condition(label="7"), options, 5).values
     (drawn,) = guided.make(3, "7", 5)
@@ -66,24 +66,24 @@ def test_it_samples_by_the_keys_of_its_scene(tmp_path):
     np.testing.assert_array_equal(guided.fill(frame, mask, 2, 1), filled)
 
 
-def test_it_says_what_the_sampler_can(studio):
-    assert studio.conditions == (ANYTHING, *"0123456789")
-    assert studio.decodes and studio.encodes and not studio.traces
-    assert studio.size == (8, 8) and studio.sampler == "VAE" and studio.training == "untrained"
+def test_it_says_what_the_sampler_can(source):
+    assert source.conditions == (ANYTHING, *"0123456789")
+    assert source.decodes and source.encodes and not source.traces
+    assert source.size == (8, 8) and source.sampler == "VAE" and source.training == "untrained"
 
 
-def test_the_nearest_of_a_training_example_is_itself(studio):
-    train = studio._fetched().train
-    about = studio.about(train.values[5])
+def test_the_nearest_of_a_training_example_is_itself(source):
+    train = source._fetched().train
+    about = source.about(train.values[5])
     np.testing.assert_array_equal(about.neighbours[0].picture, train.values[5])
     assert about.neighbours[0].words == f"{train.label_names[train.labels[5]]} · 0"
     far = [float(near.words.split("· ")[1]) for near in about.neighbours]
     assert far == sorted(far) and far[-1] > 0
 
 
-def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(studio):
-    latent = next(studio.make(1, ANYTHING, 3)).latents[0]
-    axes = studio.about(next(studio.make(1, ANYTHING, 3)).values[0]).axes
+def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(source):
+    latent = next(source.make(1, ANYTHING, 3)).latents[0]
+    axes = source.about(next(source.make(1, ANYTHING, 3)).values[0]).axes
     assert axes
     for axis in axes:
         middle = (axis.low + axis.high) / 2
@@ -91,21 +91,21 @@ def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(studio):
         assert axis.value(axis.moved(latent, axis.high + 99)) == pytest.approx(axis.high, abs=1e-3)
 
 
-def test_the_way_between_two_samples_begins_and_ends_at_them(studio):
-    first, second = next(studio.make(2, ANYTHING, 1)).latents
-    way = studio.between(first, second, 5)
+def test_the_way_between_two_samples_begins_and_ends_at_them(source):
+    first, second = next(source.make(2, ANYTHING, 1)).latents
+    way = source.between(first, second, 5)
     np.testing.assert_allclose(way[[0, -1]], [first, second], atol=1e-5)
 
 
-def test_real_ones_are_of_the_kind_that_is_asked_for_and_were_not_learned_from(studio):
-    drawn = next(studio.real(6, "3", 0))
-    held_out = studio._fetched().validation
+def test_real_ones_are_of_the_kind_that_is_asked_for_and_were_not_learned_from(source):
+    drawn = next(source.real(6, "3", 0))
+    held_out = source._fetched().validation
     threes = held_out.values[held_out.labels == held_out.label_names.index("3")]
     assert len(drawn.values) == min(6, len(threes))
     assert all((threes == value).all((1, 2, 3)).any() for value in drawn.values)
 
 
-def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, monkeypatch):
+def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(source, monkeypatch):
     asked = []
 
     def sample(n, condition, options, seed):
@@ -114,11 +114,11 @@ def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, mo
             np.where(condition.mask[None, ..., None], 99, condition.frame)[[0] * n], seed, condition
         )
 
-    monkeypatch.setattr(studio.model, "sample", sample)
-    frame = studio._fetched().validation.values[0]
+    monkeypatch.setattr(source.model, "sample", sample)
+    frame = source._fetched().validation.values[0]
     mask = np.zeros((8, 8), bool)
     mask[2:5, 2:6] = True
-    filled = studio.fill(frame, mask, 3, 0)
+    filled = source.fill(frame, mask, 3, 0)
     assert (filled[:, mask] == 99).all() and len(asked) == 1
     np.testing.assert_array_equal(filled[:, ~mask], np.repeat(frame[None, ~mask], 3, 0))
 
@@ -129,12 +129,12 @@ def test_boards_and_poses_are_judged_by_the_simulator():
     from generative.data.boards import draw_position
 
     boards = np.stack([draw_position(chess.Board()), draw_position(chess.Board("8/8/8/8/8/8/8/8 w - - 0 1"))])
-    assert noted(boards, "boards") == ("legal", "not legal")
+    assert sample_notes(boards, "boards") == ("legal", "not legal")
     upright = np.array([[1.25, 0, 0, 0, 0, 0, 0, 0]], np.float32)
     sunk = upright - np.eye(1, 8, dtype=np.float32)
-    stands, lies = noted(np.concatenate([upright, sunk]), "states/walker2d")
+    stands, lies = sample_notes(np.concatenate([upright, sunk]), "states/walker2d")
     assert stands == "possible" and "inside the ground" in lies
-    assert noted(boards, "digits") == ()
+    assert sample_notes(boards, "digits") == ()
 
 
 def test_a_scene_with_a_sampler_and_no_world_is_a_gallery(scene):

@@ -340,7 +340,7 @@ class Painter:
     ).spec()
     config = SimpleNamespace()  # as a flow's, whose latent numbers are no key
 
-    def drawn(self, n, label, seed):
+    def draw_latents(self, n, label, seed):
         return np.array([[100.0 if label == "b" else 0.0, 0.0]], np.float32).repeat(n, 0)
 
     def decode(self, latents):
@@ -354,13 +354,13 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
         episodes=np.arange(4),
     )
     scorer = SampleScorer("paint", DataSplit(data, data, data.spec()), "cpu")
-    studio = GalleryExport(Painter(), scorer, 0, Condition(label="b"))
-    (strip,) = studio.strips()
+    export = GalleryExport(Painter(), scorer, 0, Condition(label="b"))
+    (strip,) = export.strips()
     assert np.abs(strip.pictures[0, 4].astype(int) - 100).max() <= 1, (
         "the middle of a row is that of its class"
     )
     assert strip.rows[0].startswith("b: component 1, 100% of the variance, -2 to 2 standard deviations")
-    (clip,) = studio.clips(4, SampleOptions())
+    (clip,) = export.clips(4, SampleOptions())
     assert np.abs(clip.frames.astype(int) - 100).max() <= 1
     (strip,) = GalleryExport(Painter(), scorer, 0, Condition()).strips()
     assert strip.pictures[0, 4].max() <= 1, "and, where none is asked for, through the middle of all"
@@ -385,7 +385,7 @@ def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
     scorer = SampleScorer(data, DataSplit(examples, examples, examples.spec()), "cpu")
     scorer.__dict__.update(readers)
     scorer.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
-    (shown,) = GalleryExport(Painter(), scorer, 0, Condition()).exhibits(
+    (shown,) = GalleryExport(Painter(), scorer, 0, Condition()).samples(
         np.zeros((1, 2, 2, 3), np.uint8), [Verdict("x")]
     )
     assert (words, "x") in shown.facts(1)

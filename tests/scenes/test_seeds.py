@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.evaluation.evaluate import Scores, pooled
+from agents.evaluation.evaluate import Scores, pool_scores
 from agents.evaluation.statistics import bootstrap_interval, compare
 from scenes.cli.main import main
 from scenes.schema import load_scene
@@ -133,7 +133,7 @@ def test_seeds_are_strata():
     def scores(*values):
         return Scores(tuple(Episode(value, 1) for value in values), {})
 
-    both = pooled([scores(0.0, 0.0, 0.0), scores(9.0, 9.0, 9.0)])
+    both = pool_scores([scores(0.0, 0.0, 0.0), scores(9.0, 9.0, 9.0)])
     assert both.seeds == 2 and both.metrics()["return_mean"] == 4.5
     assert both.intervals()["return_mean"] == (4.5, 4.5), "each seed is resampled by itself"
     x, y = both.returns, np.array([4.0, 5.0, 6.0])

@@ -11,7 +11,7 @@ import pytest
 from scenes.schema import load_scene
 from scenes.training.session import TrainingFailed, start_training, train
 from sim.storage.checkpoints import load_checkpoint
-from sim.storage.runs import Run, RunError, numbered
+from sim.storage.runs import Run, RunError, step_folders
 
 SMALL = [
     "world.num_envs=2", "agent.num_steps=16", "agent.minibatch_size=32", "agent.num_epochs=1",
@@ -54,11 +54,11 @@ def start(scene, run, **options):
 
 
 def saved(run):
-    return [int(path.name) for path in numbered(run / "checkpoints")]
+    return [int(path.name) for path in step_folders(run / "checkpoints")]
 
 
 def weights(run):
-    return load_checkpoint(numbered(run / "checkpoints")[-1]).weights
+    return load_checkpoint(step_folders(run / "checkpoints")[-1]).weights
 
 
 def same(one, other):

@@ -12,8 +12,8 @@ from sim.catalog import make_worlds, world_config
 from sim.chess.encoding import symmetries
 from sim.chess.opponents import perfect_move
 from sim.chess.rules import ChessGame
-from sim.chess.starts import can_end, placed, placed_by_distance
-from sim.chess.tablebase import DRAWN, solved
+from sim.chess.starts import can_end, random_by_distance, random_placement
+from sim.chess.tablebase import DRAWN, solve
 from sim.fields import FieldError
 
 #: Moves to mate with Black to move, in positions that differ by more than a turn of the board:
@@ -22,7 +22,7 @@ ROOK = (2796, 27, 78, 246, 81, 198, 471, 592, 683, 1433, 1712, 1985, 2854, 3597,
 
 
 def test_the_rook_mates_as_published():
-    table = solved("r")
+    table = solve("r")
     squares = symmetries()[0]
     king, rook, bare = np.nonzero(table.legal)
     places = [(64 * row[king] + row[rook]) * 64 + row[bare] for row in squares]
@@ -34,15 +34,15 @@ def test_the_rook_mates_as_published():
 
 
 def test_the_longest_mates_take_ten_and_sixteen_moves():
-    assert (solved("q").white.max(), solved("r").white.max()) == (19, 31)
+    assert (solve("q").white.max(), solve("r").white.max()) == (19, 31)
 
 
 @pytest.mark.parametrize("start", ["kqk", "krk"])
 def test_every_position_is_one_ply_from_its_best_successor(start):
     generator = np.random.default_rng(0)
-    table = solved(start[1])
+    table = solve(start[1])
     for _ in range(150):
-        game = ChessGame(placed(start, generator, agent_first=True))
+        game = ChessGame(random_placement(start, generator, agent_first=True))
         game = game.play(int(generator.choice(game.legal_actions()))) if generator.integers(2) else game
         plies = table.plies(game.board)
         after = [table.plies(game.play(int(action)).board) for action in game.legal_actions()]
@@ -56,14 +56,14 @@ def test_every_position_is_one_ply_from_its_best_successor(start):
 
 @pytest.mark.parametrize("start", ["kqk", "krk"])
 def test_starts_by_distance_have_every_distance_equally_often(start):
-    table, generator = solved(start[1]), np.random.default_rng(0)
-    boards = [chess.Board(placed_by_distance(start, generator, chess.WHITE)) for _ in range(1000)]
+    table, generator = solve(start[1]), np.random.default_rng(0)
+    boards = [chess.Board(random_by_distance(start, generator, chess.WHITE)) for _ in range(1000)]
     found = [table.plies(board) for board in boards]
     assert all(board.turn == (left % 2 == 1) for board, left in zip(boards, found, strict=True))
     plies, counts = np.unique(found, return_counts=True)
     assert plies.tolist() == list(range(1, table.black.max() + 1))
     assert counts.min() > 0.4 * 1000 / len(plies) and counts.max() < 1.8 * 1000 / len(plies)
-    for fen in (placed_by_distance(start, generator, chess.BLACK) for _ in range(60)):
+    for fen in (random_by_distance(start, generator, chess.BLACK) for _ in range(60)):
         assert chess.Board(fen).turn == chess.BLACK or not can_end(ChessGame(fen))
     config = world_config(f"chess/{start}", {"by_distance": True})
     assert config.protocol()["fen"] == "random distance to mate"
@@ -73,19 +73,19 @@ def test_starts_by_distance_have_every_distance_equally_often(start):
 
 def test_colours_may_be_exchanged_and_other_pieces_are_refused():
     board = chess.Board("8/8/8/3k4/8/8/1Q6/K7 w - - 0 1")
-    assert solved("q").plies(board) == solved("q").plies(board.mirror()) is not None
-    assert solved("q").plies(chess.Board("8/8/8/3k4/8/8/8/K7 w - - 0 1")) is None
+    assert solve("q").plies(board) == solve("q").plies(board.mirror()) is not None
+    assert solve("q").plies(chess.Board("8/8/8/3k4/8/8/8/K7 w - - 0 1")) is None
     for fen in ("8/8/8/3k4/8/8/1R6/K7 w - - 0 1", "8/8/8/3k1q2/8/8/1Q6/K7 w - - 0 1", chess.STARTING_FEN):
         with pytest.raises(ValueError, match="the table of KQ–K knows nothing of"):
-            solved("q").plies(chess.Board(fen))
+            solve("q").plies(chess.Board(fen))
 
 
 @pytest.mark.parametrize("start", ["kqk", "krk"])
 def test_perfect_players_mate_in_exactly_as_many_plies_as_the_table_says(start):
     generator = np.random.default_rng(1)
     for _ in range(5):
-        game = ChessGame(placed(start, generator, agent_first=True))
-        plies = solved(start[1]).plies(game.board)
+        game = ChessGame(random_placement(start, generator, agent_first=True))
+        plies = solve(start[1]).plies(game.board)
         for _ in range(plies):
             game = game.play(perfect_move(game, generator))
         assert game.reason == "checkmate"

@@ -12,7 +12,7 @@ from sim.catalog import make_world, make_worlds, world_config, world_names
 from sim.chess.endgames import STARTS
 from sim.chess.opponents import OPPONENTS, OpponentError, greedy_move, random_move
 from sim.chess.rules import ChessGame
-from sim.chess.starts import can_end, placed
+from sim.chess.starts import can_end, random_placement
 from sim.chess.world import Chess
 from sim.conformance import check_world
 from sim.fields import FieldError
@@ -254,8 +254,8 @@ def test_two_bishops_stand_on_both_colours():
 
 def test_who_moves_second_is_never_mated_before_it_has_moved():
     rng = np.random.default_rng(0)
-    first = [can_end(ChessGame(placed("krrk", rng, agent_first=True))) for _ in range(60)]
-    second = [can_end(ChessGame(placed("krrk", rng, agent_first=False))) for _ in range(60)]
+    first = [can_end(ChessGame(random_placement("krrk", rng, agent_first=True))) for _ in range(60)]
+    second = [can_end(ChessGame(random_placement("krrk", rng, agent_first=False))) for _ in range(60)]
     assert any(first)
     assert not any(second)
 

@@ -26,7 +26,7 @@ from sim.storage.episodes import (
 )
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, episode_seed
-from sim.viewer.output.play_recorder import ReplayError, recorded, replay
+from sim.viewer.output.play_recorder import ReplayError, record_play, replay
 from tests.sim.step_counter import StepCounter
 
 SPACES = Box(-1, 1, (2,), np.float32), Discrete(2)
@@ -217,13 +217,13 @@ from pathlib import Path
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from sim.storage.files import SaveError
-from sim.storage.episodes import Take, new_dataset
+from sim.storage.episodes import EpisodeInProgress, new_dataset
 resource.setrlimit(resource.RLIMIT_FSIZE, (3 * 2**20, 3 * 2**20))
 noise = np.random.default_rng(0).integers(0, 256, (9, 2**18), np.uint8)
 try:
     with new_dataset(Path("x"), Box(0, 255, (2**18,), np.uint8), Discrete(2)) as dataset:
         for _ in range(9):
-            take = Take(1, noise[0], {})
+            take = EpisodeInProgress(1, noise[0], {})
             for i in range(3):
                 take.note(np.int64(1), 1.0, i == 2, False, noise[i], {})
             dataset.add(take)
@@ -287,7 +287,7 @@ class PoleShow:
 
 
 def test_what_was_watched_is_recorded_as_it_was_played(tmp_path):
-    show = recorded(PoleShow(), seed=4)
+    show = record_play(PoleShow(), seed=4)
     assert show.title == "Pole"
     show.start(4)
     show.step(1)  # given up:
@@ -309,7 +309,7 @@ def test_what_was_watched_is_recorded_as_it_was_played(tmp_path):
 
 
 def test_a_replay_that_goes_another_way_is_refused(tmp_path):
-    show = recorded(PoleShow(), seed=4)
+    show = record_play(PoleShow(), seed=4)
     show.start(5)
     while not show.played:
         show.step(1)
@@ -332,7 +332,7 @@ class Talking(PoleShow):
 
 
 def test_a_show_that_takes_gestures_still_does():
-    show = recorded(Talking(), seed=0)
+    show = record_play(Talking(), seed=0)
     assert show.waits and show.abilities == {"point"} and show.touch("e4") == "touched e4"
     assert {"abilities", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
 
@@ -341,4 +341,4 @@ def test_only_one_world_can_be_watched_and_recorded():
     show = PoleShow()
     show.num_worlds = 2
     with pytest.raises(RecordingError, match="one world"):
-        recorded(show, seed=0)
+        record_play(show, seed=0)

@@ -17,7 +17,7 @@ from sim.records import Segment
 from sim.storage import files
 from sim.storage.checkpoints import load_checkpoint, make_card, save_checkpoint
 from sim.storage.files import SaveError
-from sim.storage.runs import Run, RunError, new_folder, numbered, seed_folder, seed_runs
+from sim.storage.runs import Run, RunError, new_folder, seed_folder, seed_runs, step_folders
 from sim.storage.states import read_state, write_state
 
 
@@ -152,7 +152,7 @@ def test_numbers_of_numpy_come_back_as_numbers(tmp_path):
 def test_only_the_two_newest_states_are_kept(run):
     for step in (5, 10, 100, 20, 200):
         run.save_state(step, state(step))
-    assert [path.name for path in numbered(run.states)] == ["100", "200"]
+    assert [path.name for path in step_folders(run.states)] == ["100", "200"]
     again = reopened(run)
     step, newest = again.newest_state()
     same(newest, state(200))
@@ -332,7 +332,7 @@ def test_killed_at_any_moment_of_a_save_the_newest_complete_state_loads(tmp_path
         same(found, {"step": step, "w": np.full(9, step)})
         run.forget_later()
         assert not list(run_folder.glob("*/.*")), "what was half-written is swept"
-        for path in numbered(run.checkpoints):
+        for path in step_folders(run.checkpoints):
             assert load_checkpoint(path).weights["w"].tolist() == [int(path.name)] * 9
         assert (run.checkpoints / "10").exists(), "the older checkpoint is never lost"
         assert metrics(run)[-1]["step"] == step

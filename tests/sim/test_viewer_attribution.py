@@ -12,7 +12,7 @@ from viewer_shows import CountingShow
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.draw.theme import Ink, canvas
-from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, tinted
+from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, colour_saliency
 from sim.viewer.overlays.world_picture import draw_world
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
@@ -205,11 +205,11 @@ def test_the_world_is_grey_while_it_is_explained():
 def test_each_map_is_tinted_by_its_own_strongest_place():
     found = maps((2, 2), (5, 5), (8, 8))
     found[0, 2, 4] = 1.0  # a quarter in squares is half in effect
-    tint = tinted(found)
+    tint = colour_saliency(found)
     assert tuple(tint[2, 2, :3]) == ACTION and tuple(tint[5, 5, :3]) == VALUE
     assert tint[2, 2, 3] == tint[5, 5, 3] == tint[..., 3].max() and tint[0, 0, 3] == 0
     assert tint[2, 4, 3] / tint[2, 2, 3] == pytest.approx(0.48, abs=0.01)
-    assert not tinted(np.zeros((2, 4, 4), np.float32))[..., 3].any()
+    assert not colour_saliency(np.zeros((2, 4, 4), np.float32))[..., 3].any()
 
 
 def test_the_legend_says_how_far_the_value_moves():

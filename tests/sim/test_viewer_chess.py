@@ -222,9 +222,9 @@ def test_captured_pieces_stand_out_from_what_they_stand_on(sit):
     rgb = driver.view.moment.pictures[0]
     strip = (rgb.shape[0] - rgb.shape[1]) // 2
     for row, colour, count in ((rgb[:strip], chess.WHITE, 2), (rgb[-strip:], chess.BLACK, 1)):
-        tray = (row == TRAY).all(axis=2)
+        items = (row == TRAY).all(axis=2)
         fill = STYLES["sage"].inks(colour).fill
-        ends = np.flatnonzero(tray.any(axis=0))
+        ends = np.flatnonzero(items.any(axis=0))
         assert ends[0] == 0 and ends[-1] + 1 == round(strip * (1 + 0.55 * (count - 1)))
         surface = np.abs(row.astype(int) - fill).max(axis=2) <= 16  # shaded on one side
         assert surface.sum() > 2 * strip, "in its own colour"

@@ -262,7 +262,7 @@ def test_ticks_are_round_and_thinning_keeps_peaks():
     assert charts.tick_texts([-0.5, 0.0]) == ["−0.5", "0.0"]
     values = np.zeros(10_000)
     values[7_777] = 9.0
-    where, thin = charts.thinned(values, 100)
+    where, thin = charts.downsample_extrema(values, 100)
     assert len(thin) <= 200 and thin.max() == 9.0
     assert where[thin.argmax()] == pytest.approx(0.7777, abs=0.01)
 

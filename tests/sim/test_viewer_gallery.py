@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pygame
 import pytest
-from tiny_studio import AXES, TinyStudio, neighbour_of, pictures_of
+from tiny_gallery_source import AXES, TinyGallerySource, neighbour_of, pictures_of
 from viewer_shows import writing
 
 from sim.viewer.app.screen import Screen
@@ -30,10 +30,10 @@ SIZES = [(480, 360), (640, 480), (1280, 800), (1920, 1080)]
 def drive(drive):
     open_viewer = drive
 
-    def start(studio, **options):
-        driver = open_viewer(GalleryShow(studio), seed=7, **options)
-        driver.studio = studio
-        if not studio.fails and not studio.gate:
+    def start(source, **options):
+        driver = open_viewer(GalleryShow(source), seed=7, **options)
+        driver.source = source
+        if not source.fails and not source.gate:
             driver.until(lambda: len(page(driver).neighbours) == 4 and not page(driver).busy)
         return driver
 
@@ -86,7 +86,7 @@ def test_pictures_are_as_large_as_whole_factors_allow_and_do_not_overlap(size, p
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 800), (1920, 1080)])
 def test_every_sample_is_drawn_pixel_for_pixel(drive, size):
-    driver = drive(TinyStudio(), size=size)
+    driver = drive(TinyGallerySource(), size=size)
     surface = driver.viewer.draw()
     rects = places(driver)
     factor = rects[0].width // 16
@@ -106,7 +106,7 @@ def test_all_that_is_written_can_be_read(drive, monkeypatch, mode):
         return write(self, surface, text, at, color, *rest, **named)
 
     monkeypatch.setattr(Ink, "write", spy)
-    driver = drive(TinyStudio(noted=True))
+    driver = drive(TinyGallerySource(noted=True))
     if mode != "samples":
         driver.viewer.tell(Gesture("join", 0, 3) if mode == "path" else Gesture("key", name="f"))
         driver.until(lambda: page(driver).mode == mode)
@@ -118,7 +118,7 @@ def test_all_that_is_written_can_be_read(drive, monkeypatch, mode):
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     first = pictures(driver)
     driver.press(pygame.K_n)
     driver.until(lambda: ("seed", "8", "") in driver.view.moment.readouts and len(pictures(driver)) == 24)
@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_key_others(drive):
 
 def test_samples_appear_as_they_come_and_nothing_waits_for_them(drive):
     gate = threading.Semaphore(0)
-    driver = drive(TinyStudio(gate))
+    driver = drive(TinyGallerySource(gate))
     assert page(driver).busy == "sampling …" and len(driver.view.moment.pictures) == 0
     driver.viewer.draw()
     gate.release()
@@ -143,57 +143,57 @@ def test_samples_appear_as_they_come_and_nothing_waits_for_them(drive):
     driver.viewer.draw()
     gate.release(2)
     driver.until(lambda: len(driver.view.moment.pictures) == 24 and not page(driver).busy)
-    made = [driver.studio.asked.count(("make", "anything", 7, first)) for first in (0, 8, 16)]
+    made = [driver.source.asked.count(("make", "anything", 7, first)) for first in (0, 8, 16)]
     assert made == [1, 1, 1]
 
 
 def test_new_samples_replace_those_still_in_the_making(drive):
     gate = threading.Semaphore(1)
-    driver = drive(TinyStudio(gate))
+    driver = drive(TinyGallerySource(gate))
     driver.until(lambda: len(driver.view.moment.pictures) == 8)
     driver.press(pygame.K_n)
     driver.until(lambda: len(driver.view.moment.pictures) == 0)
     gate.release(8)
     driver.until(lambda: len(driver.view.moment.pictures) == 24)
-    expected = pictures_of(driver.studio.latents(24, 8))
+    expected = pictures_of(driver.source.latents(24, 8))
     np.testing.assert_array_equal(pictures(driver), expected)
 
 
 def test_a_wish_is_asked_for_by_key_and_by_mouse(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     driver.press(pygame.K_b)
     driver.until(lambda: page(driver).condition == 1)
     driver.press(pygame.K_b, mod=pygame.KMOD_SHIFT)
     driver.until(lambda: page(driver).condition == 0)
     area = inside(driver, layout.CONDITIONS)
-    row = list(condition_panel.shown(area, driver.viewer.ink, page(driver))).index(2)
+    row = list(condition_panel.visible_rows(area, driver.viewer.ink, page(driver))).index(2)
     driver.click((area.centerx, area.top + 22 * row + 11))
     driver.until(lambda: page(driver).condition == 2 and len(driver.view.moment.pictures) == 24)
-    assert ("make", "many", 7, 16) in driver.studio.asked
+    assert ("make", "many", 7, 16) in driver.source.asked
 
 
 # Failures
 
 
 def test_what_fails_is_shown_and_can_be_tried_again(drive):
-    studio = TinyStudio(fails=["make"])
-    driver = drive(studio)
+    source = TinyGallerySource(fails=["make"])
+    driver = drive(source)
     driver.until(lambda: page(driver).trouble == "sampling failed: the paint is dry")
     assert driver.viewer.error is None
-    studio.fails.clear()
+    source.fails.clear()
     driver.press(pygame.K_n)
     driver.until(lambda: len(driver.view.moment.pictures) == 24 and not page(driver).trouble)
 
 
 def test_unattended_a_failure_ends_the_recording_and_reaches_the_caller(tmp_path):
-    show = GalleryShow(TinyStudio(fails=["fill"]), attended=False)
+    show = GalleryShow(TinyGallerySource(fails=["fill"]), attended=False)
     with pytest.raises(RuntimeError, match="the paint is dry"):
         watch(show, headless=True, frames=400, size=(480, 360))
 
 
 def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
     driver = drive(
-        TinyStudio(decodes=False, encodes=False, fills=False, traces=False, conditions=("anything",))
+        TinyGallerySource(decodes=False, encodes=False, fills=False, traces=False, conditions=("anything",))
     )
     assert not {"w", "j", "f", "d", "b"} & set(driver.view.moment.asks)
     useful = [b.keys for b in BINDINGS if b.useful(driver.viewer.facts.abilities)]
@@ -205,7 +205,7 @@ def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
 
 
 def test_keys_that_are_asked_for_are_all_understood(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     for name in driver.view.moment.asks:
         driver.viewer.tell(Gesture("key", name=name))
         driver.settle()
@@ -216,7 +216,7 @@ def test_keys_that_are_asked_for_are_all_understood(drive):
 
 
 def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     rects = places(driver)
     columns = sum(rect.top == rects[0].top for rect in rects)
     shown = pictures(driver)
@@ -238,7 +238,7 @@ def test_arrows_and_clicks_choose_and_the_neighbours_follow(drive):
 
 
 def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     before = pictures(driver)
     area = inside(driver, layout.SLIDERS)
     track = latent_sliders.track(area, driver.viewer.ink, 2)
@@ -252,13 +252,13 @@ def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
     driver.until(lambda: page(driver).sliders[2].value == pytest.approx(7.0 - 0.04 * 12))
     driver.press(pygame.K_k, pygame.K_l)
     driver.until(lambda: page(driver).slider == 3)
-    latent = driver.studio.latents(24, 7)[0]
+    latent = driver.source.latents(24, 7)[0]
     assert page(driver).sliders[0].value == pytest.approx(2 * latent[0] + 1)
 
 
 def test_sliding_is_live(drive):
     """A hundred places of a slider, each decoded and drawn, in less than the two seconds of 50 a second."""
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     begun = time.process_time()
     for i in range(100):
         driver.viewer.tell(Gesture("slide", 0, -3 + i * 0.06))
@@ -269,9 +269,9 @@ def test_sliding_is_live(drive):
 
 @pytest.mark.parametrize("by", ["mouse", "keys"])
 def test_from_one_picture_to_another_and_back(drive, by):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     rects, before = places(driver), pictures(driver)
-    latents = driver.studio.latents(24, 7)
+    latents = driver.source.latents(24, 7)
     if by == "mouse":
         drag(driver, rects[0].center, rects[1].center, rects[2].center)
         ends = 0, 2
@@ -281,7 +281,7 @@ def test_from_one_picture_to_another_and_back(drive, by):
         driver.press(pygame.K_RETURN)
         ends = 0, 1
     driver.until(lambda: page(driver).mode == "path" and len(driver.view.moment.pictures) == 24)
-    way = driver.studio.between(*latents[list(ends)], 24)
+    way = driver.source.between(*latents[list(ends)], 24)
     np.testing.assert_array_equal(pictures(driver), pictures_of(way))
     driver.press(pygame.K_ESCAPE)
     driver.until(lambda: page(driver).mode == "samples")
@@ -291,7 +291,7 @@ def test_from_one_picture_to_another_and_back(drive, by):
 
 
 def test_a_drag_is_aimed_before_it_ends(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     rects = places(driver)
     driver.post(pygame.MOUSEBUTTONDOWN, button=1, pos=rects[3].center)
     driver.post(pygame.MOUSEMOTION, pos=rects[9].center, rel=(0, 0), buttons=(1, 0, 0))
@@ -304,7 +304,7 @@ def test_a_drag_is_aimed_before_it_ends(drive):
 
 
 def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     before, newest = pictures(driver), driver.view.newest
     driver.press(pygame.K_w)
     driver.until(lambda: driver.view.newest >= newest + 4)
@@ -319,7 +319,7 @@ def test_a_walk_goes_from_sample_to_sample_and_stops(drive):
 
 def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypatch):
     written = writing(monkeypatch)
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     before, names = driver.view.newest, [slider.name for slider in page(driver).sliders]
     driver.viewer.draw()
     assert "1.0 away" in written and "not computed during a latent walk" not in written
@@ -340,7 +340,7 @@ def test_nothing_is_near_to_a_picture_that_walks_until_it_stops(drive, monkeypat
 
 
 def test_real_pictures_come_and_go(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     before = pictures(driver)
     driver.press(pygame.K_t)
     driver.until(lambda: page(driver).mode == "real" and len(driver.view.moment.pictures) == 24)
@@ -351,11 +351,11 @@ def test_real_pictures_come_and_go(drive):
 
 
 def test_denoising_is_remembered_step_by_step(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     driver.press(pygame.K_d)
     driver.until(lambda: ("steps", "5", "") in driver.view.moment.readouts and page(driver).mode == "samples")
     made, newest = pictures(driver), driver.view.newest
-    np.testing.assert_array_equal(made, pictures_of(driver.studio.latents(24, 7)))
+    np.testing.assert_array_equal(made, pictures_of(driver.source.latents(24, 7)))
     distances = []
     for back in range(1, 5):  # the last step is the newest moment
         driver.press(pygame.K_COMMA)
@@ -382,7 +382,7 @@ def test_a_stroke_covers_what_lies_within_its_radius():
 
 @pytest.mark.parametrize("by", ["mouse", "keys"])
 def test_what_is_painted_over_is_filled_in(drive, by):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     driver.press(pygame.K_f)
     driver.until(lambda: page(driver).mode == "fill")
     rect = places(driver)[0]
@@ -396,7 +396,7 @@ def test_what_is_painted_over_is_filled_in(drive, by):
     filled = pictures(driver)
     np.testing.assert_array_equal(filled[1:, ~mask], np.repeat(filled[:1, ~mask], 6, 0))
     assert (filled[3][mask] == 80).all()
-    np.testing.assert_array_equal([a for a in driver.studio.asked if a[0] == "fill"][-1][1], mask)
+    np.testing.assert_array_equal([a for a in driver.source.asked if a[0] == "fill"][-1][1], mask)
     driver.press(pygame.K_x)
     driver.until(lambda: not page(driver).mask.any() and len(driver.view.moment.pictures) == 1)
     driver.click(driver.viewer.layout().who.center)
@@ -407,7 +407,7 @@ def test_what_is_painted_over_is_filled_in(drive, by):
 
 
 def test_the_past_cannot_be_touched(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     driver.press(pygame.K_COMMA)
     driver.until(lambda: driver.view.number < driver.view.newest)
     driver.click(places(driver)[0].center)
@@ -442,21 +442,21 @@ def test_the_newest_job_comes_first_and_one_asked_for_again_is_dropped():
 
 
 def test_trays_keep_values_pictures_latents_and_notes_together():
-    studio = TinyStudio(noted=True)
-    tray = Items(studio)
-    for drawn in studio.make(8, "anything", 1):
-        tray.lay(drawn)
+    source = TinyGallerySource(noted=True)
+    items = Items(source)
+    for drawn in source.make(8, "anything", 1):
+        items.lay(drawn)
     moved = np.full((1, 4), 2.0, np.float32)
-    tray.move([3], moved)
-    np.testing.assert_array_equal(tray.pictures[3], pictures_of(moved)[0])
-    assert tray.notes[3] == "red 170" and len(tray.first(2)) == 2
-    assert tray.only(3).notes == ["red 170"] and (tray.only(3).latents[0] == 2).all()
+    items.move([3], moved)
+    np.testing.assert_array_equal(items.pictures[3], pictures_of(moved)[0])
+    assert items.notes[3] == "red 170" and len(items.first(2)) == 2
+    assert items.only(3).notes == ["red 170"] and (items.only(3).latents[0] == 2).all()
 
 
 def test_unattended_it_goes_through_everything_by_itself_and_alike_each_time(tmp_path):
     modes, stills = set(), []
     for _ in range(2):
-        show = GalleryShow(TinyStudio(), attended=False)
+        show = GalleryShow(TinyGallerySource(), attended=False)
         moment = show.start(3)
         seen = []
         for _ in range(260):
@@ -477,14 +477,14 @@ def test_a_recording_has_a_picture_for_every_moment(tmp_path, monkeypatch):
         "draw",
         lambda self, size, choices, view: drawn.append(view.number) or draw(self, size, choices, view),
     )
-    show = GalleryShow(TinyStudio(), attended=False)
+    show = GalleryShow(TinyGallerySource(), attended=False)
     watched = watch(show, headless=True, frames=40, record=tmp_path / "a.mp4", size=(480, 360), seed=0)
     assert watched.frames == 40 and watched.file.stat().st_size > 0 and watched.episodes == 0
-    assert drawn == list(range(40)) and show._studio.closed == 1
+    assert drawn == list(range(40)) and show._source.closed == 1
 
 
 def test_help_names_what_mouse_and_keys_do(drive):
-    driver = drive(TinyStudio())
+    driver = drive(TinyGallerySource())
     screen = Screen(driver.viewer.facts)
     assert screen.draw((640, 480), Choices(help=True), driver.view) is not None
     for binding in BINDINGS:

@@ -251,7 +251,7 @@ def test_edges_of_the_true_mask_are_where_its_classes_meet():
 def test_equal_ratios_of_depth_are_equal_steps_of_perceived_colour():
     """Oklab's distance is the perceived one: from any depth to the double of it, it is the same."""
     scale = depth.Span(1.0, 16.0, False)
-    lab = depth.oklab(depth.tinted(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]]), scale)[0])
+    lab = depth.oklab(depth.colour_depth(np.array([[1.0, 2.0, 4.0, 8.0, 16.0]]), scale)[0])
     steps = np.linalg.norm(np.diff(lab, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps.mean(), rtol=0.03)
     assert (np.diff(lab[:, 0]) < 0).all()  # nearer is lighter
@@ -262,7 +262,7 @@ def test_the_sky_is_blank_and_a_far_horizon_does_not_flatten_the_rest():
     ground = np.concatenate([np.linspace(2, 10, 990), np.full(10, 400.0)]).reshape(10, 100).repeat(10, 0)
     metres = depth.span([ground])
     assert metres.near == 2.0 and 9.0 < metres.far < 11.0 and metres.more
-    sky = depth.tinted(np.array([[np.nan, 3.0]]), metres)[0]
+    sky = depth.colour_depth(np.array([[np.nan, 3.0]]), metres)[0]
     assert tuple(sky[0]) == PALETTE.raised != tuple(sky[1])
     assert depth.span([np.full((3, 3), np.nan)]) is None
     nothing = PerceptView("depth", Percept("model", depth=np.full((3, 3), np.nan, np.float32)))

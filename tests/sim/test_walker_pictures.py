@@ -133,7 +133,7 @@ def test_without_opengl_the_software_drawing_is_used_quietly(monkeypatch, capfd)
     try:
         world = walker("hopper")
         assert body_pixels(world.render()).any()
-        assert world._onlooker.pictures.backend == "software" and world._onlooker.pictures.reason
+        assert world._truth_renderer.pictures.backend == "software" and world._truth_renderer.pictures.reason
     finally:
         refusal.cache_clear()
     assert capfd.readouterr() == ("", "")
@@ -235,7 +235,7 @@ def test_opengl_and_software_show_the_same_shape(body, monkeypatch):
     world = walker(body)
     world.camera.elevation = -30  # no sky: its colours differ
     ours = body_pixels(world.render())
-    assert world._onlooker.pictures.backend == "opengl"
+    assert world._truth_renderer.pictures.backend == "opengl"
     world.close()
     monkeypatch.setattr(pictures, "refusal", lambda: "blocked")
     theirs = body_pixels(world.render())

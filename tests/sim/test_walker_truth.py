@@ -291,8 +291,8 @@ def test_where_limbs_meet_there_are_no_specks(monkeypatch):
 
 TELL = """
 import hashlib
-from sim.walker.labelled_episodes import Filming, footage
-rgb, percepts = next(footage("ant", [9], Filming(size=48, frames=2)))
+from sim.walker.labelled_episodes import RenderOptions, render_episodes
+rgb, percepts = next(render_episodes("ant", [9], RenderOptions(size=48, frames=2)))
 print(hashlib.sha256(rgb.tobytes() + percepts[1].mask.tobytes() + percepts[1].depth.tobytes()).hexdigest())
 """
 
@@ -329,7 +329,7 @@ class Still:
         return type("Nothing", (), {"actions": np.zeros((len(obs), 3), np.float32)}), memory
 
 
-def test_footage_of_a_seed_depends_on_that_seed_alone():
+def test_rendering_of_a_seed_depends_on_that_seed_alone():
     filming = RenderOptions(size=32, frames=4, kinds=("keypoints",))
     both = list(render_episodes("hopper", [3, 8], filming))
     (alone,) = render_episodes("hopper", [8], filming)
@@ -339,7 +339,7 @@ def test_footage_of_a_seed_depends_on_that_seed_alone():
     assert len(turned) == 4, "each picture has a viewpoint of its own"
 
 
-def test_footage_ends_with_the_episode_and_asks_the_policy():
+def test_rendering_ends_with_the_episode_and_asks_the_policy():
     policy = Still()
     filming = RenderOptions(
         size=16, frames=500, every=3, kinds=("keypoints",), viewpoints=None, vary_look=False

@@ -16,9 +16,9 @@ from supervised.vision.captioner import (
     WIDTH,
     Captioner,
     CaptionExamples,
-    blurred,
     caption_loss,
     from_rgb,
+    reduce_resolution,
 )
 
 FREEWAY = STILLS["freeway"]
@@ -69,7 +69,7 @@ def test_step_by_step_it_says_what_it_was_taught_at_once():
     tokens = torch.tensor([[NOTHING, 5, 2, 9, 4]])
     with torch.no_grad():
         together = network(picture, tokens)
-        cells, state = network.looked(picture), network.begin(1, torch.device("cpu"))
+        cells, state = network.encode(picture), network.begin(1, torch.device("cpu"))
         for i, token in enumerate(tokens[0]):
             told, state = network.step(cells, state, token[None])
             assert torch.allclose(network.answer(told), together[:, i], atol=1e-5)
@@ -133,9 +133,11 @@ def test_a_share_of_the_pictures_is_learned_as_small_as_samplers_draw():
         for share in (0, 0.5, 1)
     )
     assert np.array_equal(none, views.values)
-    assert all(np.array_equal(rgb, blurred(was)) for rgb, was in zip(all_, views.values, strict=True))
+    assert all(
+        np.array_equal(rgb, reduce_resolution(was)) for rgb, was in zip(all_, views.values, strict=True)
+    )
     changed = [not np.array_equal(rgb, was) for rgb, was in zip(half, views.values, strict=True)]
     assert 10 <= sum(changed) <= 30
     point = np.zeros((210, 160, 3), np.uint8)
     point[100:104, 80:83] = 255
-    assert 0 < blurred(point).max() < 255
+    assert 0 < reduce_resolution(point).max() < 255

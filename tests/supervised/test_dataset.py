@@ -21,7 +21,7 @@ from supervised.data.columns import (
     TextColumn,
     groups_apart,
 )
-from supervised.data.dataset import Dataset, Spec, joined
+from supervised.data.dataset import Dataset, Spec, concatenate
 
 #: Of every kind a column of four, in their order.
 COLUMNS = {
@@ -142,17 +142,17 @@ def test_columns_that_do_not_fit_are_refused(change, words):
 def test_joined_data_sets_keep_labels_and_keep_episodes_apart():
     one = whole()
     other = one.take(np.array([1, 3])).assign(labels=LabelColumn(np.array([0, 1]), ("yes", "maybe")))
-    both = joined([one, other])
+    both = concatenate([one, other])
     assert both.label_names == ("no", "yes", "maybe") and both.labels.tolist() == [1, 0, 1, 1, 1, 2]
     assert both.episodes.tolist() == [5, 5, 7, 2, 1_000_005, 1_000_002]
     assert both["edges"].offsets.tolist() == [0, 1, 1, 3, 4, 4, 5]
     assert both.captions[4:] == ("", "\ud800") and both["ends"].tolist()[4:] == [True, True]
     with pytest.raises(ValueError, match="not all parts have captions"):
-        joined([one, one.drop("captions")])
+        concatenate([one, one.drop("captions")])
     with pytest.raises(ValueError, match="cannot be joined"):
-        joined([one, one.assign(values=np.zeros((4, 2), np.float32))])
+        concatenate([one, one.assign(values=np.zeros((4, 2), np.float32))])
     with pytest.raises(ValueError, match="edges are of several kinds"):
-        joined([one, one.assign(edges=("a", "b", "c", "d"))])
+        concatenate([one, one.assign(edges=("a", "b", "c", "d"))])
 
 
 def test_parts_of_parts_stay_apart():
@@ -201,7 +201,7 @@ def test_windows_follow_the_order_and_stop_at_a_gap():
 
 def test_windows_of_joined_parts_are_those_of_the_parts():
     data = windowed(order=np.array([2, 0, 0, 1, 1, 3, 4]))
-    assert joined([data, data]).windows(2).tolist() == [
+    assert concatenate([data, data]).windows(2).tolist() == [
         *data.windows(2).tolist(),
         *(data.windows(2) + 7).tolist(),
     ]

@@ -27,7 +27,7 @@ WORLDS = {
 TOLD = [(name, kind) for name, kinds in WORLDS.items() for kind in kinds]
 
 
-def sight(name):
+def label_source_of(name):
     return label_source(world_config(name, {}))
 
 
@@ -37,8 +37,8 @@ def test_every_family_is_checked_here():
 
 @pytest.mark.parametrize(("name", "kind"), TOLD)
 def test_views_tell_their_kind_and_nothing_else(name, kind):
-    seen = sight(name)
-    views = seen.views(CaptureSpec(kind, 3, seed=3))
+    seen = label_source_of(name)
+    views = seen.labelled_images(CaptureSpec(kind, 3, seed=3))
     assert len(views) == len(views.truths) == len(views.episodes) == 3 and views.values.dtype == np.uint8
     own = PERCEPT_KINDS[kind].fields
     others = {field for about in PERCEPT_KINDS.values() for field in about.fields} - set(own)
@@ -52,28 +52,28 @@ def test_views_tell_their_kind_and_nothing_else(name, kind):
         assert set(said) <= set(vocabulary)
     if kind == "mask":
         assert max(truth.mask.max() for truth in views.truths) < len(vocabulary)
-    again, other = (seen.views(CaptureSpec(kind, 3, seed)) for seed in (3, 4))
+    again, other = (seen.labelled_images(CaptureSpec(kind, 3, seed)) for seed in (3, 4))
     assert np.array_equal(again.values, views.values) and not np.array_equal(other.values, views.values)
 
 
 def test_a_kind_that_a_world_does_not_tell_is_refused():
     with pytest.raises(NoLabelsError, match='walker/ant does not know the truth about "fen"'):
-        sight("walker/ant").views(CaptureSpec("fen", 1, 0))
+        label_source_of("walker/ant").labelled_images(CaptureSpec("fen", 1, 0))
     with pytest.raises(NoLabelsError, match="caption"):
-        sight("atari/tennis").vocabulary("caption")  # nobody has written its grammar
+        label_source_of("atari/tennis").vocabulary("caption")  # nobody has written its grammar
     with pytest.raises(NoLabelsError, match="gym/CartPole-v1"):
-        sight("gym/CartPole-v1")
+        label_source_of("gym/CartPole-v1")
 
 
 def test_captions_vary_in_words_and_are_plain_on_show():
-    views = sight("atari/freeway").views(CaptureSpec("caption", 12, 0))
+    views = label_source_of("atari/freeway").labelled_images(CaptureSpec("caption", 12, 0))
     assert len({truth.caption for truth in views.truths}) > 1
     assert all(parse(truth.caption)["game"] == "freeway" for truth in views.truths)
 
 
 def test_held_out_boards_have_colours_of_their_own():
-    seen = sight("chess")
-    learned, graded = (seen.views(CaptureSpec("fen", 24, 0, held_out=out)) for out in (False, True))
+    seen = label_source_of("chess")
+    learned, graded = (seen.labelled_images(CaptureSpec("fen", 24, 0, held_out=out)) for out in (False, True))
     assert [truth.fen for truth in learned.truths] == [truth.fen for truth in graded.truths]
 
     def distance(views, themes):
@@ -86,8 +86,8 @@ def test_held_out_boards_have_colours_of_their_own():
 
 
 def test_several_worlds_share_the_views_and_join_their_names():
-    both = SeveralLabelSources([sight("atari/pong"), sight("atari/freeway")])
-    views = both.views(CaptureSpec("label", 7, 0))
+    both = SeveralLabelSources([label_source_of("atari/pong"), label_source_of("atari/freeway")])
+    views = both.labelled_images(CaptureSpec("label", 7, 0))
     assert [truth.label for truth in views.truths] == ["pong"] * 4 + ["freeway"] * 3
     assert both.vocabulary("label") == ("pong", "freeway")
     assert set(views.episodes[:4]).isdisjoint(views.episodes[4:])
@@ -97,7 +97,7 @@ def test_several_worlds_share_the_views_and_join_their_names():
 
 @pytest.mark.parametrize(("name", "kind"), TOLD)
 def test_kept_views_come_back_as_they_were(name, kind):
-    views = sight(name).views(CaptureSpec(kind, 4, 0))
+    views = label_source_of(name).labelled_images(CaptureSpec(kind, 4, 0))
     back = Dataset.from_arrays(views.arrays())
     assert np.array_equal(back.values, views.values) and np.array_equal(back.episodes, views.episodes)
     for one, other in zip(back.truths, views.truths, strict=True):
@@ -144,14 +144,16 @@ def test_what_one_would_tell_without_looking():
 
 
 def test_the_usual_percept_is_better_than_any_other_of_its_kind():
-    truths = sight("walker/hopper").views(CaptureSpec("mask", 8, 0)).truths
+    truths = label_source_of("walker/hopper").labelled_images(CaptureSpec("mask", 8, 0)).truths
     blind = grade("mask", [constant_baseline("mask", truths)] * 8, truths)["miou"]
     assert all(blind >= grade("mask", [other] * 8, truths)["miou"] - 0.05 for other in truths)
 
 
 def test_as_watched_a_walker_is_seen_by_its_own_camera_in_its_own_colours():
-    seen = sight("walker/walker2d")
-    watched, varied = (seen.views(CaptureSpec("keypoints", 6, 3, as_watched=wish)) for wish in (True, False))
+    seen = label_source_of("walker/walker2d")
+    watched, varied = (
+        seen.labelled_images(CaptureSpec("keypoints", 6, 3, as_watched=wish)) for wish in (True, False)
+    )
     own = Walker("walker2d", width=128, height=128).make(seed=0)
     own.reset()
     shown, truth = own.render(), own.truth(("keypoints",))

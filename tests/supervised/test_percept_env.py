@@ -155,5 +155,7 @@ def test_an_agent_sees_by_its_own_camera_whatever_the_audience_does():
     again, _ = world.reset(seed=0)
     np.testing.assert_array_equal(first, again)
     assert world.render().shape[:2] == (64, 200)
-    assert world.told().keypoints == world.percept.keypoints != bare.truth(("keypoints",)).keypoints
+    assert (
+        world.current_percept().keypoints == world.percept.keypoints != bare.truth(("keypoints",)).keypoints
+    )
     world.close()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from supervised.data.columns import ArrayColumn, LabelColumn, groups_apart
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 from supervised.data.split import HASHED, RULES, SHUFFLED, held_out_episodes
 
 
@@ -34,7 +34,7 @@ def test_more_or_fewer_examples_move_no_other_episode_across():
 
 def test_nor_does_an_episode_more_of_another_class_or_of_another_player():
     def side(pong, breakout):
-        both = joined([data([5] * pong, "pong"), data([5] * breakout, "breakout")])
+        both = concatenate([data([5] * pong, "pong"), data([5] * breakout, "breakout")])
         _, validation = both.parted(0.1)
         return validation.values[validation.labels == 1, 0].tolist()
 
@@ -65,7 +65,7 @@ EXPECTED = [6, 14, 23, 39, 43, 53]
 @pytest.mark.parametrize("seed", range(6))
 def test_a_class_with_two_episodes_is_on_both_sides_and_one_with_one_is_learned_from(rule, seed):
     parts = [data([4] * n, name) for n, name in ((2, "two"), (3, "three"), (1, "one"), (30, "many"))]
-    train, validation = joined(parts).parted(0.1, seed, rule)
+    train, validation = concatenate(parts).parted(0.1, seed, rule)
     assert set(train.labels.tolist()) == {0, 1, 2, 3}
     assert set(validation.labels.tolist()) == {0, 1, 3}
     assert not set(train.episodes.tolist()) & set(validation.episodes.tolist())

@@ -5,7 +5,18 @@ from __future__ import annotations
 import chess
 
 from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import Point, Shape, bar, curve, disc, mirrored, polygon, stroke, turned, union
+from sim.chess.shapes import (
+    Point,
+    Shape,
+    bar,
+    curve,
+    disc,
+    mirror,
+    polygon,
+    solid_of_revolution,
+    stroke,
+    union,
+)
 
 LINE = 0.034
 BASE = 0.86  # where all of them stand
@@ -22,13 +33,13 @@ def _across(y: float, half: float, sag: float = 0.0) -> Shape:
 
 def _pawn() -> Figure:
     bell = curve([(0.075, 0.4), (0.11, 0.48), (0.15, 0.55), (0.215, 0.66), (0.235, 0.78)])
-    body = union(disc(0.5, 0.315, 0.115), polygon(turned(bell), 0.01), _plinth(0.27))
+    body = union(disc(0.5, 0.315, 0.115), polygon(solid_of_revolution(bell), 0.01), _plinth(0.27))
     return Figure(body, _across(BASE - 0.09, 0.2))
 
 
 def _rook() -> Figure:
     crown: list[Point] = [(0.24, 0.17), (0.345, 0.17), (0.345, 0.25), (0.44, 0.25), (0.44, 0.17)]
-    top = [*crown, *mirrored(crown)[::-1], (0.76, 0.33), (0.67, 0.4), (0.33, 0.4), (0.24, 0.33)]
+    top = [*crown, *mirror(crown)[::-1], (0.76, 0.33), (0.67, 0.4), (0.33, 0.4), (0.24, 0.33)]
     walls: list[Point] = [(0.33, 0.38), (0.67, 0.38), (0.7, 0.7), (0.77, 0.78), (0.23, 0.78), (0.3, 0.7)]
     body = union(polygon(top, 0.006), polygon(walls, 0.006), _plinth(0.31))
     return Figure(body, union(_across(0.4, 0.15), _across(0.69, 0.17), _across(BASE - 0.09, 0.25)))
@@ -39,7 +50,7 @@ def _bishop() -> Figure:
     ribbon = curve(
         [(0.16, 0.795), (0.28, 0.775), (0.42, 0.8), (0.5, 0.77), (0.58, 0.8), (0.72, 0.775), (0.84, 0.795)]
     )
-    body = union(disc(0.5, 0.16, 0.05), polygon(turned(mitre), 0.006), stroke(ribbon, 0.12))
+    body = union(disc(0.5, 0.16, 0.05), polygon(solid_of_revolution(mitre), 0.006), stroke(ribbon, 0.12))
     cross = union(stroke([(0.5, 0.33), (0.5, 0.53)], LINE), stroke([(0.41, 0.42), (0.59, 0.42)], LINE))
     return Figure(body, union(cross, _across(0.61, 0.15, -0.02), _across(0.69, 0.14, -0.02)))
 
@@ -76,7 +87,7 @@ def _king() -> Figure:
     body = union(
         bar(0.46, 0.1, 0.54, 0.44, 0.012),
         bar(0.385, 0.165, 0.615, 0.24, 0.012),
-        polygon([*side, *mirrored(side)[::-1]], 0.006),
+        polygon([*side, *mirror(side)[::-1]], 0.006),
         _plinth(0.31),
     )
     heart = curve([(0.5, 0.6), (0.5, 0.5), (0.46, 0.4), (0.5, 0.33), (0.54, 0.4), (0.5, 0.5)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import chess
 
 from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import Shape, bar, curve, disc, mirrored, polygon, stroke, turned, union
+from sim.chess.shapes import Shape, bar, curve, disc, mirror, polygon, solid_of_revolution, stroke, union
 
 LINE = 0.022  # width of the lines on a piece
 
@@ -31,7 +31,7 @@ def _pawn() -> Figure:
     body = union(
         disc(0.5, 0.345, 0.118),
         bar(0.365, 0.437, 0.635, 0.49, 0.026),
-        polygon(turned(stem)),
+        polygon(solid_of_revolution(stem)),
         _foot(0.24),
     )
     return Figure(body, union(_across(0.49, 0.07), _foot_lines(0.24)))
@@ -42,9 +42,9 @@ def _rook() -> Figure:
     crown = [(0.29, 0.2), (0.385, 0.2), (0.385, 0.255), (0.45, 0.255), (0.45, 0.2)]
     body = union(
         polygon(
-            [*crown, *mirrored(crown)[::-1], (0.69, 0.33), (0.64, 0.385), (0.36, 0.385), (0.31, 0.33)], 0.01
+            [*crown, *mirror(crown)[::-1], (0.69, 0.33), (0.64, 0.385), (0.36, 0.385), (0.31, 0.33)], 0.01
         ),
-        polygon(turned(tower)),
+        polygon(solid_of_revolution(tower)),
         _foot(),
     )
     return Figure(
@@ -57,9 +57,9 @@ def _bishop() -> Figure:
     stem = curve([(0.075, 0.5), (0.08, 0.58), (0.125, 0.68), (0.19, 0.76)])
     body = union(
         disc(0.5, 0.175, 0.042),
-        polygon(turned(mitre)),
+        polygon(solid_of_revolution(mitre)),
         bar(0.36, 0.49, 0.64, 0.545, 0.027),
-        polygon(turned(stem)),
+        polygon(solid_of_revolution(stem)),
         _foot(),
     )
     slit = stroke([(0.585, 0.27), (0.515, 0.385)], LINE * 1.3)
@@ -96,7 +96,7 @@ def _queen() -> Figure:
     body = union(
         polygon([*crown, *waist], 0.008),
         *(disc(x, y - 0.01, 0.037) for x, y in tips),
-        polygon(turned(stem)),
+        polygon(solid_of_revolution(stem)),
         _foot(0.28),
     )
     return Figure(
@@ -112,8 +112,8 @@ def _king() -> Figure:
     body = union(
         bar(0.468, 0.105, 0.532, 0.36, 0.012),
         bar(0.405, 0.16, 0.595, 0.222, 0.012),
-        polygon([*side, *mirrored(side)[::-1]], 0.008),
-        polygon(turned(stem)),
+        polygon([*side, *mirror(side)[::-1]], 0.008),
+        polygon(solid_of_revolution(stem)),
         _foot(0.28),
     )
     heart = stroke(curve([(0.5, 0.555), (0.5, 0.47), (0.5, 0.39)]), LINE)

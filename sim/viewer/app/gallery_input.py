@@ -52,8 +52,8 @@ class GalleryInput:
     def _press_panel(self, at: Point, page: GalleryPage) -> None:
         ink = self._viewer.ink
         for number, shown in (
-            (layout.SLIDERS, latent_sliders.shown),
-            (layout.CONDITIONS, condition_panel.shown),
+            (layout.SLIDERS, latent_sliders.visible_rows),
+            (layout.CONDITIONS, condition_panel.visible_rows),
         ):
             inside = self._inside(number)
             if inside is None or not inside.collidepoint(at):

@@ -138,7 +138,7 @@ class Viewer:
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
-        self._take_seat()
+        self._take_control()
 
     @property
     def error(self) -> Exception | None:
@@ -387,12 +387,12 @@ class Viewer:
             self._say("this world's actions have no keys: the agent goes on")
             return
         self.choices = replace(self.choices, person=not self.choices.person)
-        self._take_seat()
+        self._take_control()
         if self.choices.person:
             how = "click or drag" if self._act.by_pointer else self.keys.described()
             self._say(f"you play: {how}; M hands back")
 
-    def _take_seat(self) -> None:
+    def _take_control(self) -> None:
         """Tell the simulation, and the show, who plays."""
         self.hold(self._held)
         if self._act.by_pointer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from sim.records import Array
-from sim.viewer.contract.studio import Neighbour
+from sim.viewer.contract.gallery_source import Neighbour
 
 #: Kind of the pictures: samples; samples being denoised; real examples; an interpolation; one with a painted
 #: mask, and its inpainted variants.

@@ -70,7 +70,7 @@ def limits(values: Array, least_span: float = 0.1) -> tuple[float, float]:
     return low - air, high + air
 
 
-def thinned(values: Array, columns: int) -> tuple[Array, Array]:
+def downsample_extrema(values: Array, columns: int) -> tuple[Array, Array]:
     """Downsample a series to at most two points a column, its minimum and maximum, so that no peak is lost.
 
     Returns positions in [0, 1] and values, both (P,); the last value stands at 1.
@@ -133,7 +133,7 @@ def line_chart(
     below = plot.bottom + ink.px(11)
     ink.write(surface, labels[0], (plot.left, below), PALETTE.muted)
     ink.write(surface, labels[1], (plot.right, below), PALETTE.muted, align="right")
-    xs, ys = thinned(values, plot.width)
+    xs, ys = downsample_extrema(values, plot.width)
     shown = np.isfinite(ys)
     px = plot.right - 1 - (1 - xs[shown]) * filled * (plot.width - 1)
     py = plot.bottom - (ys[shown] - low) / (high - low) * plot.height

@@ -11,30 +11,30 @@ DWELL = 12  # moments that a page stays
 
 def tour(gallery: Gallery) -> Iterator[None]:
     """Run through all operations, a moment at a time; the caller lets the worker finish before each."""
-    studio = gallery.studio
+    source = gallery.source
     while True:
         gallery.pick(gallery.seed % gallery.total)
         yield from dwell()
-        if studio.traces:
+        if source.traces:
             gallery.denoise()
             yield from dwell()
-        if studio.decodes:
+        if source.decodes:
             gallery.set_off()
             while 0 <= gallery.walked < 2 * LEG:
                 gallery.walk()
                 yield
             gallery.stop()
-            gallery.join(0, len(gallery.tray) // 2)
+            gallery.join(0, len(gallery.items) // 2)
             yield from dwell()
             gallery.back()
-        if studio.fills:
+        if source.fills:
             gallery.open_fill()
             yield from scribble(gallery)
             gallery.fill()
             yield from dwell()
             gallery.back()
         gallery.seed += 1
-        gallery.condition = (gallery.condition + 1) % max(1, len(studio.conditions))
+        gallery.condition = (gallery.condition + 1) % max(1, len(source.conditions))
         gallery.make()
         yield
 
@@ -46,7 +46,7 @@ def dwell() -> Iterator[None]:
 
 def scribble(gallery: Gallery) -> Iterator[None]:
     """Paint a stroke of the mask over the middle, from left to right."""
-    width, height = gallery.studio.size
+    width, height = gallery.source.size
     steps = 8
     for step in range(steps + 1):
         gallery.paint(width * (0.2 + 0.6 * step / steps), height / 2, stroke=step > 0)

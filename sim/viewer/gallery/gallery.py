@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.records import Array
 from sim.viewer.contract.gallery_page import GalleryPage, Mode, Slider
-from sim.viewer.contract.studio import ExampleDetails, SliderAxis, Studio, StudioSamples
+from sim.viewer.contract.gallery_source import ExampleDetails, GallerySamples, GallerySource, SliderAxis
 from sim.viewer.gallery.items import Items
 from sim.viewer.gallery.mask import brush_radius, painted
 from sim.viewer.gallery.worker import Worker
@@ -29,7 +29,7 @@ class Page:
     """One page of examples, as far as they have been made."""
 
     mode: Mode
-    tray: Items
+    items: Items
     total: int
     chosen: int = 0
     about: ExampleDetails = ExampleDetails()
@@ -39,7 +39,7 @@ class Gallery:
     """Pages of a sampler's examples, and the operations on them.
 
     Args:
-        studio: makes the examples.
+        source: makes the examples.
         threaded: whether heavy work has a thread of its own; if not, the worker's `turn` does it.
         total: how many pictures are on a page.
 
@@ -59,8 +59,8 @@ class Gallery:
         seconds: that the last page of samples took.
     """
 
-    def __init__(self, studio: Studio, *, threaded: bool = True, total: int = SAMPLES) -> None:
-        self.studio = studio
+    def __init__(self, source: GallerySource, *, threaded: bool = True, total: int = SAMPLES) -> None:
+        self.source = source
         self.total = total
         self._threaded = threaded
         self.worker = Worker(self._failed, threaded=threaded)
@@ -74,10 +74,10 @@ class Gallery:
         self.error: Exception | None = None
         self.fresh = False
         self.seconds = 0.0
-        self.mask: Array = np.zeros(studio.size[::-1], bool)
-        self.brush = (studio.size[0] / 2, studio.size[1] / 2)
+        self.mask: Array = np.zeros(source.size[::-1], bool)
+        self.brush = (source.size[0] / 2, source.size[1] / 2)
         self._begun = 0.0  # time.perf_counter() when a page was asked for
-        self._page = Page("samples", Items(studio), total)
+        self._page = Page("samples", Items(source), total)
         self._before: list[Page] = []  # pages to go back to
         self._route: Array = np.zeros(0)  # (n, L) of a latent walk, in the order of the page it began on
 
@@ -87,14 +87,14 @@ class Gallery:
         return self._page.mode
 
     @property
-    def tray(self) -> Items:
+    def items(self) -> Items:
         """The examples on the page."""
-        return self._page.tray
+        return self._page.items
 
     @property
     def chosen(self) -> int:
         """Index of the chosen example."""
-        return min(self._page.chosen, max(0, len(self.tray) - 1))
+        return min(self._page.chosen, max(0, len(self.items) - 1))
 
     @property
     def returns(self) -> bool:
@@ -127,16 +127,16 @@ class Gallery:
     def make(self) -> None:
         """Draw new samples."""
         self._before = []
-        self._turn_to("samples", "sampling", self.studio.make(self.total, self._wished, self.seed))
+        self._turn_to("samples", "sampling", self.source.make(self.total, self._condition_name, self.seed))
 
     def denoise(self) -> None:
         """Show the denoising of the same samples, step by step."""
-        if not self.studio.traces:
+        if not self.source.traces:
             self.trouble = f"a {self.agent} samples in one step: there are no denoising steps"
             return
         self._before = []
         self.steps = 0
-        work = self.studio.trace(self.total, self._wished, self.seed)
+        work = self.source.trace(self.total, self._condition_name, self.seed)
         self._turn_to("noise", "denoising", work, take=self._lay_step, end=self._denoised)
 
     def real(self) -> None:
@@ -145,15 +145,17 @@ class Gallery:
             self.back()
             return
         self._keep()
-        self._turn_to("real", "loading real examples", self.studio.real(self.total, self._wished, self.seed))
+        self._turn_to(
+            "real", "loading real examples", self.source.real(self.total, self._condition_name, self.seed)
+        )
 
     def join(self, first: int, second: int) -> None:
         """Interpolate in the latent space between two examples."""
-        latents = self.tray.latents
+        latents = self.items.latents
         if not 0 <= min(first, second) <= max(first, second) < len(latents):
             self.trouble = f"a {self.agent} has no latents of these pictures: they cannot be interpolated"
             return
-        way = self.studio.between(latents[first], latents[second], self.total)
+        way = self.source.between(latents[first], latents[second], self.total)
         self._keep()
         self._turn_to("path", "interpolating", self._decoded(way))
 
@@ -162,12 +164,12 @@ class Gallery:
         if self.mode == "fill":
             self.back()
             return
-        if not self.studio.fills:
+        if not self.source.fills:
             self.trouble = f"a {self.agent} cannot inpaint"
             return
-        if not len(self.tray):
+        if not len(self.items):
             return
-        one, about = self.tray.only(self.chosen), self._page.about
+        one, about = self.items.only(self.chosen), self._page.about
         self._keep()
         self.worker.drop("page")
         self._page = Page("fill", one, 1 + FILLS, 0, about)
@@ -184,20 +186,20 @@ class Gallery:
 
     def _keep(self) -> None:
         """Remember the page to go back to, cut to the examples that it has: no more are made for it."""
-        if self.mode in ("samples", "real", "noise") and len(self.tray):
+        if self.mode in ("samples", "real", "noise") and len(self.items):
             page = self._page
-            self._before = [*self._before, Page(page.mode, page.tray, len(page.tray), page.chosen)]
+            self._before = [*self._before, Page(page.mode, page.items, len(page.items), page.chosen)]
 
     def _turn_to(
         self,
         mode: Mode,
         words: str,
-        work: Iterator[StudioSamples],
-        take: Callable[[StudioSamples], None] | None = None,
+        work: Iterator[GallerySamples],
+        take: Callable[[GallerySamples], None] | None = None,
         end: Callable[[], None] | None = None,
     ) -> None:
         chosen = self._page.chosen if mode != "path" else 0
-        self._page = Page(mode, Items(self.studio), self.total, chosen, ExampleDetails(axes=self.axes))
+        self._page = Page(mode, Items(self.source), self.total, chosen, ExampleDetails(axes=self.axes))
         self._settle()
         self._begun, self.seconds = time.perf_counter(), 0.0
         self.worker.ask("page", words, work, take or self._lay, end or self._laid)
@@ -209,20 +211,20 @@ class Gallery:
         self.fresh = True
         self.scout.drop("about")
 
-    def _lay(self, drawn: StudioSamples) -> None:
-        known = len(self.tray) > self._page.chosen
-        self.tray.lay(drawn)
+    def _lay(self, drawn: GallerySamples) -> None:
+        known = len(self.items) > self._page.chosen
+        self.items.lay(drawn)
         self.fresh = True
-        if not known and len(self.tray) > self._page.chosen:
+        if not known and len(self.items) > self._page.chosen:
             self._look_around()
 
     def _laid(self) -> None:
         self.seconds = time.perf_counter() - self._begun
-        self._page.total = max(1, len(self.tray)) if self.mode != "fill" else self._page.total
+        self._page.total = max(1, len(self.items)) if self.mode != "fill" else self._page.total
 
-    def _lay_step(self, drawn: StudioSamples) -> None:
-        self._page.tray = Items(self.studio)
-        self._page.tray.lay(drawn)
+    def _lay_step(self, drawn: GallerySamples) -> None:
+        self._page.items = Items(self.source)
+        self._page.items.lay(drawn)
         self.steps += 1
         self.fresh = True
 
@@ -231,16 +233,16 @@ class Gallery:
         self._laid()
         self._look_around()
 
-    def _decoded(self, way: Array) -> Iterator[StudioSamples]:
+    def _decoded(self, way: Array) -> Iterator[GallerySamples]:
         for first in range(0, len(way), CHUNK):
-            values = self.studio.decode(way[first : first + CHUNK])
-            yield StudioSamples(values, way[first : first + CHUNK], self.studio.notes(values))
+            values = self.source.decode(way[first : first + CHUNK])
+            yield GallerySamples(values, way[first : first + CHUNK], self.source.notes(values))
 
     # The chosen example
 
     def pick(self, number: int) -> None:
         """Choose an example."""
-        if self.mode != "fill" and 0 <= number < len(self.tray):
+        if self.mode != "fill" and 0 <= number < len(self.items):
             self._page.chosen = number
             self.aim = -1
             self._look_around()
@@ -251,24 +253,24 @@ class Gallery:
 
     def slide(self, number: int, value: float) -> None:
         """Move the chosen example along an axis of the latent space."""
-        latents = self.tray.latents
+        latents = self.items.latents
         if self.mode == "fill" or not (0 <= number < len(self.axes) and self.chosen < len(latents)):
             return
         self.walked, self.slider = -1, number
         moved = self.axes[number].moved(latents[self.chosen], value)
-        self.tray.move([self.chosen], moved[None])
+        self.items.move([self.chosen], moved[None])
         self._look_around()
 
     def _look_around(self) -> None:
         """Find neighbours and latent axes of the chosen example."""
-        if self.mode == "fill" or not len(self.tray):
+        if self.mode == "fill" or not len(self.items):
             return
-        value, page = self.tray.values[self.chosen], self._page
+        value, page = self.items.values[self.chosen], self._page
 
         def found(about: ExampleDetails) -> None:
             page.about = about if self.walked < 0 else ExampleDetails(axes=about.axes)
 
-        self.scout.ask("about", "finding neighbours", once(lambda: self.studio.about(value)), found)
+        self.scout.ask("about", "finding neighbours", once(lambda: self.source.about(value)), found)
 
     @property
     def axes(self) -> tuple[SliderAxis, ...]:
@@ -279,12 +281,12 @@ class Gallery:
 
     def set_off(self) -> None:
         """Begin a walk through the latent space; neighbours are not searched until it ends."""
-        if len(self.tray.latents) < 2:
+        if len(self.items.latents) < 2:
             self.trouble = f"a {self.agent} has no latents of these pictures: no walk is possible"
             return
         self.worker.drop("page")
         self._page.about = ExampleDetails(axes=self.axes)
-        self._route = np.stack(self.tray.latents)
+        self._route = np.stack(self.items.latents)
         self.walked, self.fresh = 0, True
 
     def stop(self) -> None:
@@ -300,8 +302,8 @@ class Gallery:
         count = len(self._route)
         numbers = [self.chosen] if self._threaded else list(range(count))
         ends = [(self._route[(i + leg) % count], self._route[(i + leg + 1) % count]) for i in numbers]
-        way = [self.studio.between(start, end, LEG + 1)[step] for start, end in ends]
-        self.tray.move(numbers, np.stack(way))
+        way = [self.source.between(start, end, LEG + 1)[step] for start, end in ends]
+        self.items.move(numbers, np.stack(way))
         self.fresh = True
 
     # Inpainting
@@ -312,34 +314,34 @@ class Gallery:
             return
         self.worker.drop("page")
         start = self.brush if stroke else (x, y)
-        self.mask = painted(self.mask, start, (x, y), brush_radius(self.studio.size))
+        self.mask = painted(self.mask, start, (x, y), brush_radius(self.source.size))
         self.brush = (x, y)
-        self._page.tray = self.tray.first(1)
+        self._page.items = self.items.first(1)
 
     def move_brush(self, right: float, down: float) -> None:
         """Move the brush by so many pixels, not beyond the edge."""
-        width, height = self.studio.size
+        width, height = self.source.size
         x, y = self.brush
         self.brush = (min(max(x + right, 0.5), width - 0.5), min(max(y + down, 0.5), height - 0.5))
 
     def clear(self) -> None:
         """Clear the mask."""
-        self.mask = np.zeros(self.studio.size[::-1], bool)
-        self.brush = (self.studio.size[0] / 2, self.studio.size[1] / 2)
+        self.mask = np.zeros(self.source.size[::-1], bool)
+        self.brush = (self.source.size[0] / 2, self.source.size[1] / 2)
         self.worker.drop("page")
-        self._page.tray = self.tray.first(1)
+        self._page.items = self.items.first(1)
 
     def fill(self) -> None:
         """Inpaint the mask."""
         if self.mode != "fill" or not self.mask.any():
             return
-        self._page.tray = self.tray.first(1)
-        value, mask, seed = self.tray.values[0], self.mask, self.seed
+        self._page.items = self.items.first(1)
+        value, mask, seed = self.items.values[0], self.mask, self.seed
         self.trouble = ""
 
-        def work() -> StudioSamples:
-            values = self.studio.fill(value, mask, FILLS, seed)
-            return StudioSamples(values, None, self.studio.notes(values))
+        def work() -> GallerySamples:
+            values = self.source.fill(value, mask, FILLS, seed)
+            return GallerySamples(values, None, self.source.notes(values))
 
         self.worker.ask("page", "inpainting", once(work), self._lay, self._laid)
 
@@ -352,46 +354,46 @@ class Gallery:
     @property
     def agent(self) -> str:
         """The sampler's family in a word."""
-        return self.studio.sampler
+        return self.source.sampler
 
     @property
-    def _wished(self) -> str:
-        return self.studio.conditions[self.condition] if self.studio.conditions else ""
+    def _condition_name(self) -> str:
+        return self.source.conditions[self.condition] if self.source.conditions else ""
 
     @property
     def busy(self) -> str:
         """Work in progress, in words."""
         making = self.worker.busy
-        if making and 0 < len(self.tray) < self._page.total and self.mode != "fill":
-            return f"{making} … {len(self.tray)} of {self._page.total}"
+        if making and 0 < len(self.items) < self._page.total and self.mode != "fill":
+            return f"{making} … {len(self.items)} of {self._page.total}"
         words = making or self.scout.busy
         return f"{words} …" if words else ""
 
     def sliders(self) -> tuple[Slider, ...]:
         """Values of the latent axes at the chosen example."""
-        if self.chosen >= len(self.tray.latents):
+        if self.chosen >= len(self.items.latents):
             return ()
-        latent = self.tray.latents[self.chosen]
+        latent = self.items.latents[self.chosen]
         return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
 
     def page(self, line: str) -> GalleryPage:
         """The page as it is now, with a line of text below."""
         return GalleryPage(
             mode=self.mode,
-            size=self.studio.size,
+            size=self.source.size,
             total=self._page.total,
             chosen=self.chosen,
             start=self.start,
             aim=self.aim,
-            notes=tuple(self.tray.notes),
+            notes=tuple(self.items.notes),
             sliders=self.sliders(),
             slider=min(self.slider, max(0, len(self.axes) - 1)),
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
-            conditions=self.studio.conditions,
+            conditions=self.source.conditions,
             condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
-            brush=(*self.brush, brush_radius(self.studio.size)),
+            brush=(*self.brush, brush_radius(self.source.size)),
             line=line,
             busy=self.busy,
             trouble=self.trouble,

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sim.viewer.contract.gallery_source import GallerySource
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
-from sim.viewer.contract.studio import Studio
 from sim.viewer.gallery.demo import tour
 from sim.viewer.gallery.gallery import SAMPLES, Gallery
 from sim.viewer.gallery.mask import brush_radius
@@ -26,10 +26,10 @@ _NOTHING = np.zeros(1)
 
 
 class GalleryShow:
-    """A `Show` of the examples of a `Studio`.
+    """A `Show` of the examples of a `GallerySource`.
 
     Args:
-        studio: makes the examples; it is closed with the show.
+        source: makes the examples; it is closed with the show.
         attended: whether a person is there.
         total: how many pictures are on a page.
     """
@@ -40,18 +40,18 @@ class GalleryShow:
     num_worlds = 1
     steps_per_second = RATE
 
-    def __init__(self, studio: Studio, *, attended: bool = True, total: int = SAMPLES) -> None:
-        self._gallery = Gallery(studio, threaded=attended, total=total)
-        self._studio = studio
+    def __init__(self, source: GallerySource, *, attended: bool = True, total: int = SAMPLES) -> None:
+        self._gallery = Gallery(source, threaded=attended, total=total)
+        self._source = source
         self._attended = attended
-        self.title, self.agent = studio.title, studio.sampler
-        self.training, self.protocol = studio.training, studio.data
+        self.title, self.agent = source.title, source.sampler
+        self.training, self.protocol = source.training, source.data
         abilities = {
             Ability.GALLERY: True,
-            Ability.LATENTS: studio.decodes,
-            Ability.FILL: studio.fills,
-            Ability.TRACE: studio.traces,
-            Ability.CONDITIONS: len(studio.conditions) > 1,
+            Ability.LATENTS: source.decodes,
+            Ability.FILL: source.fills,
+            Ability.TRACE: source.traces,
+            Ability.CONDITIONS: len(source.conditions) > 1,
         }
         self.abilities = frozenset(ability for ability, given in abilities.items() if given)
         self._length = 0
@@ -84,9 +84,9 @@ class GalleryShow:
         return self.look()
 
     def close(self) -> None:
-        """Stop working, and close the studio."""
+        """Stop working, and close the source."""
         self._gallery.close()
-        self._studio.close()
+        self._source.close()
 
     # Interactive, and Working
 
@@ -134,7 +134,7 @@ class GalleryShow:
         """The gallery as it is now."""
         gallery = self._gallery
         return Moment(
-            pictures=tuple(gallery.tray.pictures),
+            pictures=tuple(gallery.items.pictures),
             reward=_NOTHING,
             score=_NOTHING,
             length=np.array([self._length]),
@@ -146,10 +146,10 @@ class GalleryShow:
     # Keys
 
     def _asks(self) -> tuple[str, ...]:
-        gallery, studio = self._gallery, self._studio
+        gallery, source = self._gallery, self._source
         keys = ["n", "return", "t", *_ARROWS]
-        keys += ["b"] * (len(studio.conditions) > 1) + ["f"] * studio.fills + ["d"] * studio.traces
-        keys += ["w", "i", "k", "j", "l"] * studio.decodes
+        keys += ["b"] * (len(source.conditions) > 1) + ["f"] * source.fills + ["d"] * source.traces
+        keys += ["w", "i", "k", "j", "l"] * source.decodes
         keys += ["x"] * (gallery.mode == "fill")
         return (*keys, "escape") if gallery.returns or gallery.start >= 0 or gallery.walked >= 0 else (*keys,)
 
@@ -159,7 +159,7 @@ class GalleryShow:
         gallery.trouble = ""
         if name in _ARROWS:
             right, down = _ARROWS[name]
-            stride = brush_radius(self._studio.size)
+            stride = brush_radius(self._source.size)
             gallery.move_brush(right * stride, down * stride)
             gallery.pick(gallery.chosen + right + down * columns)
         elif name in ("i", "k"):
@@ -190,8 +190,8 @@ class GalleryShow:
             gallery.slide(gallery.slider, slider.value + way * NUDGE * (slider.high - slider.low))
 
     def _choose_condition(self, number: int) -> None:
-        if self._studio.conditions:
-            self._gallery.condition = number % len(self._studio.conditions)
+        if self._source.conditions:
+            self._gallery.condition = number % len(self._source.conditions)
             self._gallery.make()
 
     def _enter(self) -> None:
@@ -217,7 +217,7 @@ class GalleryShow:
     # Words
 
     def _line(self) -> str:
-        gallery, studio = self._gallery, self._studio
+        gallery, source = self._gallery, self._source
         if gallery.start >= 0:
             return f"interpolate from picture {gallery.start + 1}: choose another, then Enter · Esc cancels"
         if gallery.mode == "fill":
@@ -228,8 +228,8 @@ class GalleryShow:
             return "real examples, held out of training · Esc goes back"
         if gallery.mode == "noise":
             return f"denoising step {gallery.steps}"
-        parts = ["N: new samples", "drag: interpolate" * studio.decodes, "F: inpaint" * studio.fills]
-        parts += ["D: denoising steps" * studio.traces, "H: all keys"]
+        parts = ["N: new samples", "drag: interpolate" * source.decodes, "F: inpaint" * source.fills]
+        parts += ["D: denoising steps" * source.traces, "H: all keys"]
         return " · ".join(filter(None, parts))
 
     def _readouts(self) -> tuple[Readout, ...]:

@@ -1,6 +1,6 @@
 """Recording of episodes played in the window: logged as seeds and actions, then replayed into a data set.
 
-A show is wrapped by `recorded` while it is watched; `replay` then plays the logged episodes again, checks
+A show is wrapped by `record_play` while it is watched; `replay` then plays the logged episodes again, checks
 them step by step and writes them with `sim.storage.episodes`.
 """
 
@@ -118,7 +118,7 @@ class RecordingInteractiveShow(RecordingShow):
         return moment
 
 
-def recorded(show: Show, seed: int) -> RecordingShow:
+def record_play(show: Show, seed: int) -> RecordingShow:
     """Wrap `show` so that its episodes are logged; its worlds were made with `seed`."""
     return (RecordingInteractiveShow if hasattr(show, "touch") else RecordingShow)(show, seed)
 

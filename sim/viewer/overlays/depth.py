@@ -95,7 +95,7 @@ def span(maps: list[Array]) -> Span | None:
     return Span(float(near), float(max(far, near + 0.1)), bool(most > far))
 
 
-def tinted(depth: Array, metres: Span) -> Array:
+def colour_depth(depth: Array, metres: Span) -> Array:
     """Colour a depth map: (H, W) metres → (H, W, 3) uint8; pixels without depth are grey."""
     known = np.isfinite(depth)
     level = np.where(known, 254 * metres.share(np.where(known, depth, metres.far)), 255)
@@ -134,7 +134,7 @@ def draw_inset(surface: pygame.Surface, ink: Ink, place: Rect, seen: PerceptView
         if metres is None:
             surface.fill(PALETTE.raised, image)
             continue
-        rgb = tinted(nearest(depth, image.size), metres)
+        rgb = colour_depth(nearest(depth, image.size), metres)
         surface.blit(pygame.image.frombuffer(rgb.tobytes(), image.size, "RGB"), image)
     if metres is not None:
         top = place.bottom - pad - ink.px(_ROW + _BAR)

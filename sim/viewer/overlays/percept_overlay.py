@@ -12,7 +12,7 @@ import pygame
 from pygame import Rect
 
 from sim.percept_kind import Kind
-from sim.percept_kinds import PERCEPT_KINDS, class_name, classes_in, kinds_in, uncovered
+from sim.percept_kinds import PERCEPT_KINDS, class_name, classes_in, kinds_in, most_specific_kinds
 from sim.records import Array
 from sim.viewer.contract.moment import PerceptView
 from sim.viewer.draw.theme import BODY, PALETTE, Color, Ink, class_color
@@ -138,7 +138,7 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Perce
 
     A label beside something that has a place in the picture is no more than its heading, and not drawn.
     """
-    if not seen.percept.label or "label" not in uncovered(seen.percept):
+    if not seen.percept.label or "label" not in most_specific_kinds(seen.percept):
         return
     label, scores, truth = seen.percept.label or "", seen.percept.scores, seen.truth
     score = "" if scores is None or not len(scores) else boxes.share(scores[0])

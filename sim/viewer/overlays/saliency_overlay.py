@@ -22,13 +22,13 @@ LEGEND_ROW = 26  # height of the legend at scale 1
 def draw_saliency(picture: pygame.Surface, attributed: Attributed) -> None:
     """Draw both saliency maps over a whole picture, whatever its shape: they cover the same view."""
     if attributed.maps is not None:
-        tint = tinted(attributed.maps)
+        tint = colour_saliency(attributed.maps)
         height, width = tint.shape[:2]
         image = pygame.image.frombuffer(tint.tobytes(), (width, height), "RGBA")
         picture.blit(pygame.transform.smoothscale(image, picture.get_size()), (0, 0))
 
 
-def tinted(maps: Array) -> Array:
+def colour_saliency(maps: Array) -> Array:
     """Colour saliency maps: (2, h, w) of action and value → (h, w, 4) uint8 RGBA.
 
     Each map is divided by its own maximum: action and value have different units. Square roots, so that

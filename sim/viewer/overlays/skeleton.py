@@ -22,7 +22,7 @@ def draw_skeleton(surface: pygame.Surface, ink: Ink, picture: Rect, factor: floa
     """Draw one percept's keypoints, and the true ones, over `picture`, shown `factor` times as large."""
     if not seen.percept.keypoints:
         return
-    points = placed(seen.percept, picture, factor)
+    points = visible_keypoints(seen.percept, picture, factor)
     bones = [edge for edge in seen.edges if edge[0] in points and edge[1] in points]
     for first, second in bones:
         pygame.draw.line(surface, PALETTE.ground, points[first], points[second], ink.px(6))
@@ -34,7 +34,7 @@ def draw_skeleton(surface: pygame.Surface, ink: Ink, picture: Rect, factor: floa
         if seen.percept.keypoints[name][2] < VISIBLE:
             pygame.draw.aacircle(surface, PALETTE.ground, at, ink.px(3))
     if seen.truth is not None:
-        _draw_truth(surface, ink, placed(seen.truth, picture, factor), seen.edges)
+        _draw_truth(surface, ink, visible_keypoints(seen.truth, picture, factor), seen.edges)
 
 
 def _draw_truth(
@@ -49,7 +49,7 @@ def _draw_truth(
         surface.fill(PALETTE.text, Rect(x, y - arm, 1, 2 * arm + 1))
 
 
-def placed(percept: Percept, picture: Rect, factor: float) -> dict[str, tuple[int, int]]:
+def visible_keypoints(percept: Percept, picture: Rect, factor: float) -> dict[str, tuple[int, int]]:
     """The finite keypoints by name, in pixels of the window."""
     return {
         name: (picture.left + round(x * factor), picture.top + round(y * factor))

@@ -29,7 +29,7 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     return None if page is None else (page.conditions, page.condition)
 
 
-def shown(inside: Rect, ink: Ink, page: GalleryPage) -> range:
+def visible_rows(inside: Rect, ink: Ink, page: GalleryPage) -> range:
     """Numbers of the conditions that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
     first = min(max(0, page.condition - rows // 2), max(0, len(page.conditions) - rows))
@@ -41,7 +41,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     page = page_of(view)
     if page is None:
         return
-    for row, i in enumerate(shown(inside, ink, page)):
+    for row, i in enumerate(visible_rows(inside, ink, page)):
         place = Rect(inside.left, inside.top + row * ink.px(ROW), inside.width, ink.px(ROW))
         lit = i == page.condition
         if lit:

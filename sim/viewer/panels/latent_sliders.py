@@ -37,7 +37,7 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     return None if page is None else (page.sliders, page.slider)
 
 
-def shown(inside: Rect, ink: Ink, page: GalleryPage) -> range:
+def visible_rows(inside: Rect, ink: Ink, page: GalleryPage) -> range:
     """Numbers of the sliders that find room, the chosen one among them."""
     rows = max(1, inside.height // ink.px(ROW))
     first = min(max(0, page.slider - rows + 1), max(0, len(page.sliders) - rows))
@@ -64,7 +64,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         nowhere = page is not None and bool(view.moment and view.moment.pictures) and not page.busy
         say(surface, ink, inside, "no latents of these pictures" if nowhere else "not computed yet")
         return
-    for row, i in enumerate(shown(inside, ink, page)):
+    for row, i in enumerate(visible_rows(inside, ink, page)):
         _draw_slider(surface, ink, inside, row, page.sliders[i], lit=i == page.slider)
 
 

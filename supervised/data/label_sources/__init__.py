@@ -25,7 +25,7 @@ from sim.protocols import Policy, WorldConfig
 from sim.records import Percept
 from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec, LabelSource
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 
 __all__ = ["NoLabelsError", "SeveralLabelSources", "label_source"]
 
@@ -72,13 +72,15 @@ class SeveralLabelSources:
         """The pairs of all of them."""
         return tuple(dict.fromkeys(pair for source in self._sources for pair in source.bones()))
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """An equal share from each world, under random play: a policy would fit one of them only."""
         from dataclasses import replace
 
-        shares = [len(part) for part in np.array_split(np.arange(taking.count), len(self._sources))]
+        shares = [len(part) for part in np.array_split(np.arange(spec.count), len(self._sources))]
         pairs = zip(self._sources, shares, strict=True)
-        return joined([source.views(replace(taking, count=share)) for source, share in pairs if share])
+        return concatenate(
+            [source.labelled_images(replace(spec, count=share)) for source, share in pairs if share]
+        )
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth by the first world's source: all of them belong to one family."""

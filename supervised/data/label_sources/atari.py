@@ -40,16 +40,16 @@ class AtariLabels:
         """None."""
         return ()
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images of `WORLDS` games at once; the policy plays every second one, if there is one."""
-        self.vocabulary(taking.kind)
-        worlds = self._config.make_batch(min(WORLDS, taking.count), taking.seed)
+        self.vocabulary(spec.kind)
+        worlds = self._config.make_batch(min(WORLDS, spec.count), spec.seed)
         try:
-            seen = labelled_play(worlds, taking.count, seed=taking.seed, policy=policy, every=taking.every)
+            seen = labelled_play(worlds, spec.count, seed=spec.seed, policy=policy, every=spec.every)
         finally:
             worlds.close()
-        generator = np.random.default_rng(taking.seed)
-        return seen.assign(truths=[self._told(truth, taking.kind, generator) for truth in seen.truths])
+        generator = np.random.default_rng(spec.seed)
+        return seen.assign(truths=[self._told(truth, spec.kind, generator) for truth in seen.truths])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about a game's newest image; captions in the plainest wordings."""

@@ -35,22 +35,22 @@ class ChessLabels:
         """None."""
         return ()
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Positions of seeded games between the built-in players, whatever `policy` is.
 
         Held out are the three themes whose colours training never sees.
         """
-        self.vocabulary(taking.kind)
-        looks = styles(HELD_OUT if taking.held_out else TRAINING)
+        self.vocabulary(spec.kind)
+        looks = styles(HELD_OUT if spec.held_out else TRAINING)
         pictures, truths, games = list[Array](), list[Percept](), list[int]()
-        for game, (rgb, percepts) in enumerate(render_games(count(taking.seed), looks)):
+        for game, (rgb, percepts) in enumerate(render_games(count(spec.seed), looks)):
             pictures.append(rgb)
-            truths += [only(percept, taking.kind) for percept in percepts]
+            truths += [only(percept, spec.kind) for percept in percepts]
             games += [game] * len(percepts)
             advance(len(percepts))
-            if len(truths) >= taking.count:
+            if len(truths) >= spec.count:
                 break
-        n = taking.count
+        n = spec.count
         return Dataset(values=np.concatenate(pictures)[:n], truths=truths[:n], episodes=np.array(games[:n]))
 
     def live(self, stage: Any, kind: Kind) -> Percept:

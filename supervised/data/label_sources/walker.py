@@ -21,7 +21,7 @@ from sim.walker.reward import BODIES
 from sim.walker.simulation import load
 from sim.walker.truth import KINDS
 from supervised.data.capture import CaptureSpec
-from supervised.data.dataset import Dataset, joined
+from supervised.data.dataset import Dataset, concatenate
 from supervised.data.label_sources import NoLabelsError
 
 FRAMES = 32  # images of one episode at most
@@ -48,21 +48,21 @@ class WalkerLabels:
         """Pairs of joints."""
         return self._anatomy.bones
 
-    def views(self, taking: CaptureSpec, policy: Policy | None = None) -> Dataset:
+    def labelled_images(self, spec: CaptureSpec, policy: Policy | None = None) -> Dataset:
         """Labelled images, half from the policy's episodes and half from random play, one seed an episode."""
-        self.vocabulary(taking.kind)
-        kinds = [kind for kind in KINDS if kind == taking.kind]
-        walking = RenderOptions(frames=FRAMES, every=taking.every, kinds=kinds)
-        if taking.as_watched:
+        self.vocabulary(spec.kind)
+        kinds = [kind for kind in KINDS if kind == spec.kind]
+        walking = RenderOptions(frames=FRAMES, every=spec.every, kinds=kinds)
+        if spec.as_watched:
             walking = replace(walking, viewpoints=None, vary_look=False)
-        falling = replace(walking, every=max(1, taking.every // HASTE))
-        chance = render_episodes(self._body, count(taking.seed, 2), falling)
+        falling = replace(walking, every=max(1, spec.every // HASTE))
+        chance = render_episodes(self._body, count(spec.seed, 2), falling)
         if policy is None:
-            return _first(taking.count, chance, taking.kind)
-        played = render_episodes(self._body, count(taking.seed + 1, 2), walking, policy)
-        half = taking.count // 2
-        parts = [(half, played), (taking.count - half, chance)]
-        return joined([_first(number, films, taking.kind) for number, films in parts if number])
+            return _first(spec.count, chance, spec.kind)
+        played = render_episodes(self._body, count(spec.seed + 1, 2), walking, policy)
+        half = spec.count // 2
+        parts = [(half, played), (spec.count - half, chance)]
+        return concatenate([_first(number, films, spec.kind) for number, films in parts if number])
 
     def live(self, stage: Any, kind: Kind) -> Percept:
         """The truth about the newest image of a walker, from its current camera."""

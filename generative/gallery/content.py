@@ -10,7 +10,7 @@ from sim.records import Array
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class SampleEntry:
     """One sample of a gallery.
 
     Attributes:
@@ -111,7 +111,7 @@ class GalleryContent:
     Attributes:
         title: of the page.
         about: the model that made the samples, in one line.
-        exhibits: at least one.
+        samples: at least one.
         metrics: of these samples, by their fixed names.
         columns: metrics of baselines, by heading.
         checkpoint: scores from the model's card, if it has any.
@@ -124,7 +124,7 @@ class GalleryContent:
 
     title: str
     about: str
-    exhibits: tuple[Exhibit, ...]
+    samples: tuple[SampleEntry, ...]
     metrics: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     checkpoint: Grades | None = None

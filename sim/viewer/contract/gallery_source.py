@@ -48,12 +48,12 @@ class Neighbour(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StudioSamples:
-    """Examples from a `Studio`: values, latents and notes.
+class GallerySamples:
+    """Examples from a `GallerySource`: values, latents and notes.
 
     Attributes:
-        values: (n, …), which the studio can draw as pictures.
-        latents: (n, L) float32 that they were decoded from; None if the studio cannot decode.
+        values: (n, …), which the source can draw as pictures.
+        latents: (n, L) float32 that they were decoded from; None if the source cannot decode.
         notes: a few words on each; empty for none.
     """
 
@@ -74,7 +74,7 @@ class ExampleDetails(NamedTuple):
     axes: tuple[SliderAxis, ...] = ()
 
 
-class Studio(Protocol):
+class GallerySource(Protocol):
     """A sampler and its data as the gallery uses them.
 
     Every method may take long, and may raise: what it raises is shown. `decode`, `between`, `pictures` and
@@ -87,7 +87,7 @@ class Studio(Protocol):
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
         conditions: names of the conditions; the first is unconditional.
-        decodes: whether it has a decoder from a latent space: then `StudioSamples.latents` are given.
+        decodes: whether it has a decoder from a latent space: then `GallerySamples.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
         traces: whether it works in steps that can be watched.
@@ -104,13 +104,13 @@ class Studio(Protocol):
     fills: bool
     traces: bool
 
-    def make(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
+    def make(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """Draw `n` examples under a condition, some at a time."""
 
-    def trace(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
+    def trace(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """The `n` examples of `make` after each denoising step; only if it `traces`."""
 
-    def real(self, n: int, condition: str, seed: int) -> Iterator[StudioSamples]:
+    def real(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """`n` real examples, held out of training where possible; latents if it `encodes`."""
 
     def decode(self, latents: Array) -> Array:
@@ -129,7 +129,7 @@ class Studio(Protocol):
         """(n, H, W, 3) uint8 of values (n, …)."""
 
     def notes(self, values: Array) -> tuple[str, ...]:
-        """See `StudioSamples`."""
+        """See `GallerySamples`."""
 
     def close(self) -> None:
         """Release its resources."""

@@ -1,10 +1,10 @@
-"""Studio for the gallery's tests: pictures computed from four latent numbers, exactly and at once."""
+"""GallerySource for the gallery's tests: pictures computed from four latent numbers, exactly and at once."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sim.viewer.contract.studio import ExampleDetails, Neighbour, SliderAxis, StudioSamples
+from sim.viewer.contract.gallery_source import ExampleDetails, GallerySamples, Neighbour, SliderAxis
 
 AXES = ("left", "down", "red", "round")
 
@@ -25,7 +25,7 @@ def neighbour_of(picture, levels):
     return np.where(picture < 128, picture + levels, picture - levels).astype(np.uint8)
 
 
-class TinyStudio:
+class TinyGallerySource:
     """Sampler "TINY"; its abilities can be taken away, calls can fail, and `make` can wait for a gate."""
 
     title, sampler, training, data = "Squares", "TINY", "9 updates", "squares · 300"
@@ -50,7 +50,7 @@ class TinyStudio:
 
     def _drawn(self, latents):
         values = pictures_of(latents)
-        return StudioSamples(values, latents if self.decodes else None, self.notes(values))
+        return GallerySamples(values, latents if self.decodes else None, self.notes(values))
 
     def latents(self, n, seed):
         return np.random.default_rng(seed).standard_normal((n, 4), np.float32)
@@ -68,13 +68,13 @@ class TinyStudio:
         for step in range(1, 6):
             self._work("trace", condition, seed, step)
             values = ((5 - step) * noise / 5 + step * made / 5).astype(np.uint8)
-            yield StudioSamples(values, latents if self.decodes else None)
+            yield GallerySamples(values, latents if self.decodes else None)
 
     def real(self, n, condition, seed):
         self._work("real", n)
         latents = np.linspace(-1, 1, n)[:, None] * np.ones(4, np.float32)
         drawn = self._drawn(latents.astype(np.float32))
-        yield drawn if self.encodes else StudioSamples(drawn.values)
+        yield drawn if self.encodes else GallerySamples(drawn.values)
 
     def decode(self, latents):
         self._work("decode", len(latents))
