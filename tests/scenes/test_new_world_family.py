@@ -13,7 +13,8 @@ from scenes.data.sampler_data import Examples
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.watching.sampler_gallery import noted
-from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
+from sim import catalog
+from sim.catalog import WORLDS, CatalogError, make_world, names_of, world_config
 from sim.records import Condition, SampleOptions, Samples
 from supervised.catalog import SIGHTS
 from supervised.data.columns import ArrayColumn, LabelColumn
@@ -44,7 +45,7 @@ class PoleLabels:
         self.name = config.name
 
 
-def names():
+def world_names():
     return [f"pole/{length}" for length in Pole.variants()]
 
 
@@ -65,7 +66,6 @@ def draw(length, values):
 def pole(monkeypatch):
     """A line in each table."""
     monkeypatch.setitem(WORLDS, "pole", "test_new_world_family:Pole")
-    monkeypatch.setitem(NAMES, "pole", "test_new_world_family:names")
     monkeypatch.setitem(SIGHTS, "pole", "test_new_world_family:PoleLabels")
 
     def world_of(data):
@@ -78,16 +78,15 @@ def pole(monkeypatch):
 
 
 def test_the_tables_know_the_same_families():
-    assert set(NAMES) == set(WORLDS)
     assert set(FAMILIES) < set(WORLDS) and set(SIGHTS) < set(WORLDS)
-    for family in NAMES:
-        names = load(NAMES, family, "family of worlds")()
+    for family in WORLDS:
+        names = names_of(family)
         assert names and all(name.partition("/")[0] == family for name in names)
 
 
 @pytest.mark.usefixtures("pole")
 def test_its_worlds_are_listed_made_and_labelled():
-    assert [name for name in world_names() if name.startswith("pole")] == ["pole/short", "pole/long"]
+    assert [name for name in catalog.world_names() if name.startswith("pole")] == ["pole/short", "pole/long"]
     assert make_world("pole/long").action_space.n == 2
     assert label_source(world_config("pole/long", {})).name == "pole/long"
     assert family_of("pole/long").views == "chance" and family_of("gym/CartPole-v1") is None
