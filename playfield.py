@@ -65,6 +65,7 @@ def open(
     *,
     seed: int | None = None,
     device: str = "auto",
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> OpenedScene:
     """Open a scene: its worlds, its models with weights, its evaluation and its training.
 
@@ -73,6 +74,8 @@ def open(
         changes: key of the scene → value, as ``--set`` of the command line changes them.
         seed: instead of the scene's own.
         device: where models run: ``auto``, ``cpu`` or ``cuda``.
+        extra_worlds: families of worlds of your own that the scene may name: name → ``"module:class"`` of a
+            `sim.protocols.WorldConfig`.
 
     Raises:
         RequestError: naming file, key and the nearest valid name.
@@ -83,7 +86,7 @@ def open(
     """
     from scenes.api.opened_scene import OpenedScene
 
-    return OpenedScene(scene, changes, seed=seed, device=device)
+    return OpenedScene(scene, changes, seed=seed, device=device, extra_worlds=extra_worlds)
 
 
 def scenes() -> list[str]:
@@ -113,7 +116,7 @@ def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> W
     >>> worlds.reset()[0].shape
     (2, 4)
     """
-    from sim.catalog import make_worlds as make
+    from scenes.build.worlds import make_worlds as make
 
     return make(name, num_envs, seed, **fields)
 
@@ -125,7 +128,7 @@ def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, An
     >>> world.reset()[0].shape
     (4,)
     """
-    from sim.catalog import make_world as make
+    from scenes.build.worlds import make_world as make
 
     return make(name, seed, **fields)
 

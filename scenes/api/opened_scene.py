@@ -47,6 +47,7 @@ class OpenedScene:
         *,
         seed: int | None = None,
         device: str = "auto",
+        extra_worlds: Mapping[str, str] | None = None,
     ) -> None:
         """Read a scene.
 
@@ -55,6 +56,7 @@ class OpenedScene:
             changes: key → value, such as ``{"world.num_envs": 4, "perception.0.origin": "truth"}``.
             seed: instead of the scene's own.
             device: where models run; ``auto`` is a GPU where there is one.
+            extra_worlds: families of worlds beside the catalogues': name → ``"module:class"``.
 
         Raises:
             SceneError: naming file, key and the nearest valid name.
@@ -62,7 +64,7 @@ class OpenedScene:
         self._name, self._seed = str(name), seed
         self._changes = [f"{key}={toml_value(value, key)}" for key, value in (changes or {}).items()]
         self.device = device
-        self.scene: Scene = load_scene(self._name, self._changes, seed)
+        self.scene: Scene = load_scene(self._name, self._changes, seed, extra_worlds)
 
     def __repr__(self) -> str:
         return f"<scene {self.scene.asked()}>"
@@ -263,6 +265,7 @@ class OpenedScene:
             run=None if run is None else Path(run),
             steps=steps,
             resume=resume,
+            extra_worlds=self.scene.extra_worlds,
         )
         return start_training(
             scene,

@@ -24,6 +24,7 @@ from agents.statistics import Comparison
 from agents.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
+from scenes.build.worlds import world_catalog
 from scenes.data.agent_env import agent_env
 from scenes.evaluation.agents import played, shown, stamp
 from scenes.report import Report
@@ -188,7 +189,7 @@ def scene_of(checkpoint: Path, card: Card, changes: Sequence[str] = ()) -> Scene
     if card["kind"] != "agent" or "world" not in card:
         raise CompareError(f"{checkpoint} is the checkpoint of a {card['kind']}: only agents are compared")
     name, rules = card["world"], {k: v for k, v in card.get("protocol", {}).items() if k not in VERSIONS}
-    plain = world_config(name, {})
+    plain = world_config(name, {}, worlds=world_catalog())
     keys = {field.name for field in fields(plain)}  # type: ignore[arg-type]
     usual = plain.protocol()
     changed = {key: value for key, value in rules.items() if key in keys and usual.get(key) != value}

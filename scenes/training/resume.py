@@ -33,6 +33,7 @@ def training_scene(
     run: Path | None = None,
     steps: int | None = None,
     resume: bool = False,
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> tuple[Scene, Path | None]:
     """The scene that a training goes by, and its run folder; None for a new one of the usual name.
 
@@ -43,11 +44,12 @@ def training_scene(
         run: the run folder; at a resume None stands for the newest run of the scene.
         steps: the budget in env steps or updates, instead of the scene's.
         resume: go on from what is in `run`, by its own scene with what is changed now.
+        extra_worlds: families of worlds beside the catalogues', see `scenes.schema.Scene`.
 
     Raises:
         SceneError: if the scene, a change or the run is not there or wrong.
     """
-    scene = load_scene(name, changes, seed)
+    scene = load_scene(name, changes, seed, extra_worlds)
     if resume:
         run = run or newest_run(scene)
         scene = resumed(scene, run, changes, seed)
@@ -57,7 +59,10 @@ def training_scene(
         raise SceneError(f"--steps must be at least 1, not {steps}")
     unit = "updates" if scene.train.updates is not None else "env_steps"
     longer = [*changes, f"train.{unit}={steps}"]
-    whole = resumed(scene, run, longer, seed) if resume and run else load_scene(name, longer, seed)
+    if resume and run:
+        whole = resumed(scene, run, longer, seed)
+    else:
+        whole = load_scene(name, longer, seed, extra_worlds)
     return replace(whole, changes=tuple(changes)), run  # a command that goes on names the steps no more
 
 
@@ -70,7 +75,7 @@ def resumed(asked: Scene, run: Path, changes: Sequence[str], seed: int | None) -
     file = run / "scene.toml"
     if not file.is_file():
         raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
-    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
+    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed, asked.extra_worlds)
     mine, other = uses(kept), uses(asked)
     if mine != other:
         raise SceneError(
@@ -130,7 +135,8 @@ def unnamed(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bo
 
 def fixed_keys(scene: Scene) -> dict[str, Any]:
     """Keys of a scene that a resume cannot change, with their values."""
-    scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
+    whole_scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
+    scene = replace(whole_scene, extra_worlds=scene.extra_worlds)
     found: dict[str, Any] = {}
     if scene.world is not None:
         found |= whole("world", scene.world, scene_world(scene))
