@@ -11,7 +11,7 @@ Scores of different protocols are not comparable: runs whose stamps differ are r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
@@ -72,6 +72,7 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> Report:
     """Evaluate `runs` on the same seeds and compare every pair.
 
@@ -82,6 +83,7 @@ def compare(
         device: ``auto``, ``cpu`` or ``cuda``.
         episodes: whole games of each; at least 2.
         across_protocols: compare runs with different stamps, too.
+        extra_worlds: families of worlds beside the catalogues', see `scenes.schema.Scene`.
 
     Returns:
         Tables, and ``rows``, one for each pair: ``a`` and ``b`` with the scores of each; ``metrics`` and
@@ -103,7 +105,8 @@ def compare(
             if path.resolve() in [other.resolve() for other in others]:
                 raise CompareError(f"{run} and {again} are the same checkpoint, {path}: name another")
     contenders = [
-        _contender(run, paths, changes, device) for run, paths in zip(runs, checkpoints, strict=True)
+        _contender(run, paths, changes, device, extra_worlds)
+        for run, paths in zip(runs, checkpoints, strict=True)
     ]
     for one, other in combinations(contenders, 2):
         _check_stamps(one, other, across_protocols)
@@ -150,12 +153,18 @@ def newest(run: Path) -> Path:
     return found[-1]
 
 
-def _contender(run: Path, checkpoints: tuple[Path, ...], changes: Sequence[str], device: str) -> Contender:
+def _contender(
+    run: Path,
+    checkpoints: tuple[Path, ...],
+    changes: Sequence[str],
+    device: str,
+    extra_worlds: Mapping[str, str] | None,
+) -> Contender:
     checkpoint = checkpoints[0]
     card = load_card(checkpoint)
     kept = checkpoint.parent.parent / "scene.toml"
     if checkpoint.parent.name == "checkpoints" and kept.is_file():
-        scene = load_scene(str(kept), changes)
+        scene = load_scene(str(kept), changes, extra_worlds=extra_worlds)
     else:
         scene = scene_of(checkpoint, card, changes)
     config, agent = agent_env(scene, device), scene_agent(scene)
