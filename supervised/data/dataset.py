@@ -83,7 +83,8 @@ class Dataset:
     | ``truths`` | `PerceptColumn` | ground truth |
     | ``episodes`` | `GroupColumn` | groups; no group is on both sides of a split |
     | ``order`` | `ArrayColumn` | (N,) integers: place within the episode, 0, 1, 2, …; see `windows` |
-    | ``actions``, ``rewards``, ``ends`` and others | any | what else there is |
+    | ``actions``, ``rewards``, … | `ArrayColumn` | of each example's step; see `supervised.data.episodes` |
+    | others | any | what else there is |
 
     A graph is two columns: ``values`` ragged (nodes, D) and ``edges`` ragged (edges, 2).
 
