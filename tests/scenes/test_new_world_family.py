@@ -1,13 +1,15 @@
 """A family of worlds that the tables have not held before: poles on carts, and generated states of them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 
+from scenes.data import families
 from scenes.data.families.family import Decoded, WorldFamily
-from scenes.data.families.table import FAMILIES, family_of
+from scenes.data.families.table import FAMILIES, families_in, family_of
 from scenes.data.generated_starts import PROPOSED, proposer
 from scenes.data.sampler_data import Examples
 from scenes.data.thumbnails import thumbnails
@@ -75,6 +77,17 @@ def pole(monkeypatch):
         world_of, decode, states, "pole/<length> takes angles/<length>", draw, views="chance"
     )
     monkeypatch.setitem(FAMILIES, "pole", family)
+
+
+def test_a_familys_module_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_families").mkdir()
+    (tmp_path / "own_families" / "pole.py").write_text("FAMILY = 'what poles know'")
+    assert families_in("own_families", ["cart", "pole"]) == {"pole": "what poles know"}
+    folder = Path(families.__file__).parent
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "family", "table"}
+    assert modules == set(FAMILIES), "no file of a family that no catalogue has"
+    assert all(isinstance(family, WorldFamily) for family in FAMILIES.values())
 
 
 def test_the_tables_know_the_same_families():
