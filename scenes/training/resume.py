@@ -17,8 +17,10 @@ from typing import Any
 from scenes.build.agents import scene_agent, scene_world
 from scenes.build.perceptions import perception_config, trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
-from scenes.schema import Scene, SceneError, load_scene, make_scene, own_keys
+from scenes.schema import Scene, SceneError, holds_path, load_scene, make_scene, own_keys
 from sim.protocols import LearnerConfig
+from sim.storage.checkpoints import load_card
+from sim.storage.runs import numbered
 from supervised.fit import FitOptions
 
 #: How a fit goes on, which any update may do differently; an average of weights is there or is not.
@@ -125,6 +127,30 @@ def check_resume(kept: Scene, scene: Scene) -> None:
         raise SceneError(
             f"{kept.source.parent} cannot go on with {', '.join(changed)}: its state does not fit that; "
             "leave it as it was, or begin another run"
+        )
+    check_world_weights(kept.source.parent, scene)
+
+
+def check_world_weights(run: Path, scene: Scene) -> None:
+    """Check that a world that is a model has the weights that it had when the run last saved.
+
+    Its checkpoint may have been trained on since, under the same path.
+
+    Raises:
+        SceneError: naming what of the world's protocol stamp differs.
+    """
+    if scene.world is None or not numbered(run / "checkpoints"):
+        return
+    config: Any = scene_world(scene)
+    card = load_card(run)
+    if card["kind"] != "agent" or not any(holds_path(name) for name in names(config)):
+        return
+    stamp = card.get("protocol", {})
+    changed = [key for key, value in config.protocol().items() if key in stamp and stamp[key] != value]
+    if changed:
+        raise SceneError(
+            f"{run} cannot go on: the {', '.join(changed)} of {config.name} are not those it was trained in; "
+            "put them back, or begin another run"
         )
 
 

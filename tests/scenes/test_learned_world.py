@@ -13,14 +13,15 @@ import playfield
 from scenes.build.agents import scene_world, world_fields
 from scenes.build.worlds import world_catalog, world_names
 from scenes.cli import verbs
-from scenes.collecting.command import env_spec, scene_spec
-from scenes.schema import load_scene, make_scene
+from scenes.collecting.command import CollectRequest, collect, env_spec, scene_spec
+from scenes.schema import SceneError, load_scene, make_scene
 from scenes.training.resume import resumed
 from sim import catalog
 from sim.catalog import CatalogError, world_config
 from sim.conformance import check_world
 from sim.fields import FieldError
 from sim.storage.checkpoints import CheckpointError
+from supervised.data.episodes import recorded
 
 LINEAR = {"linear": "linear_world:Linear"}
 SCENE = """
@@ -142,6 +143,18 @@ def test_an_agent_trains_in_it_resumes_and_is_scored(scene, tmp_path):
     assert resumed(scene.scene, run, (), None).extra_worlds == LINEAR
 
 
+def test_a_run_does_not_go_on_in_a_world_that_has_learned_meanwhile(scene, file, tmp_path):
+    list(scene.train(tmp_path / "run"))
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    folder = file.parent / "weights" / "linear"
+    save(folder, {"a": np.float32([0.8]), "b": np.float32([-0.5, 0.5])})
+    with pytest.raises(SceneError, match="run cannot go on: the weights of linear/slide are not those"):
+        scene.train(tmp_path / "run", steps=32, resume=True)
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    save(folder)
+    assert [progress.env_steps for progress in scene.train(tmp_path / "run", steps=32, resume=True)] == [32]
+
+
 def test_other_weights_are_another_world(file, scene):
     other = {"a": np.float32([0.0]), "b": np.float32([1.0, 1.0])}
     save(file.parent / "other", other)
@@ -150,6 +163,17 @@ def test_other_weights_are_another_world(file, scene):
     world = changed.world(seed=1)
     world.reset()
     assert world.step(0)[0] == 1
+
+
+def test_its_episodes_are_recorded_and_read_back_by_its_own_law(scene, tmp_path):
+    wish = CollectRequest(tmp_path / "kept", episodes=3)
+    assert len(collect(scene.scene, wish, device="cpu", say=lambda line: None).returns) == 3
+    data = recorded(tmp_path / "kept")
+    here, there = data.windows(2).T
+    weights = scene_world(scene.scene).loaded().weights
+    x = weights["a"] * data.values[here, 0] + weights["b"][data["actions"][here]]
+    np.testing.assert_allclose(data.values[there, 0], x, rtol=1e-6)
+    assert len(here) == (~data["last"]).sum() and set(data.episodes.tolist()) == {0, 1, 2}
 
 
 def test_recordings_name_a_world_by_what_makes_it_elsewhere(scene):
