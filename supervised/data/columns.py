@@ -59,8 +59,8 @@ class Column(Protocol):
 class ArrayColumn:
     """Array column: values of one shape, such as images, vectors, table rows, actions or rewards.
 
-    A large selection keeps only which rows of the array it holds, so that two parts of a mapped file take no
-    memory of their own. Indexing gathers some examples, `content` all of them, once.
+    A large selection only notes its rows, so that parts of a mapped file take no memory of their own.
+    Indexing gathers some examples, `content` all of them, once.
 
     Attributes:
         stored: (M, …), in memory or mapped from a file.
@@ -185,11 +185,7 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class GroupColumn:
-    """Group column: the episode, game or author of each example, which are not independent within one.
-
-    Attributes:
-        content: (N,) integers.
-    """
+    """Group column: number (N,) of each example's episode or author; within one they are not independent."""
 
     content: Array
 
@@ -306,11 +302,7 @@ class RaggedColumn(Sequence[Array]):
 
 @dataclass(frozen=True)
 class TextColumn:
-    """Text column: a string an example, empty where there is none.
-
-    Attributes:
-        content: N strings.
-    """
+    """Text column: a string an example, empty where there is none."""
 
     content: tuple[str, ...]
 
@@ -339,11 +331,7 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class PerceptColumn:
-    """Percept column: ground truth or another percept of each example, of any kind.
-
-    Attributes:
-        content: N percepts.
-    """
+    """Percept column: ground truth or another percept of each example, of any kind."""
 
     content: tuple[Percept, ...]
 
