@@ -18,7 +18,7 @@ import sys
 
 TYPE_CHECKING = False  # `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -39,6 +39,7 @@ __all__ = [
     "RequestError",
     "TaskProgress",
     "WorkError",
+    "compare",
     "make_world",
     "make_worlds",
     "open",
@@ -65,6 +66,7 @@ def open(
     *,
     seed: int | None = None,
     device: str = "auto",
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> OpenedScene:
     """Open a scene: its worlds, its models with weights, its evaluation and its training.
 
@@ -73,6 +75,8 @@ def open(
         changes: key of the scene → value, as ``--set`` of the command line changes them.
         seed: instead of the scene's own.
         device: where models run: ``auto``, ``cpu`` or ``cuda``.
+        extra_worlds: families of worlds of your own that the scene may name: name → ``"module:class"`` of a
+            `sim.protocols.WorldConfig`.
 
     Raises:
         RequestError: naming file, key and the nearest valid name.
@@ -83,7 +87,7 @@ def open(
     """
     from scenes.api.opened_scene import OpenedScene
 
-    return OpenedScene(scene, changes, seed=seed, device=device)
+    return OpenedScene(scene, changes, seed=seed, device=device, extra_worlds=extra_worlds)
 
 
 def scenes() -> list[str]:
@@ -113,7 +117,7 @@ def make_worlds(name: str, num_envs: int = 1, seed: int = 0, **fields: Any) -> W
     >>> worlds.reset()[0].shape
     (2, 4)
     """
-    from sim.catalog import make_worlds as make
+    from scenes.build.worlds import make_worlds as make
 
     return make(name, num_envs, seed, **fields)
 
@@ -125,9 +129,61 @@ def make_world(name: str, seed: int = 0, **fields: Any) -> gymnasium.Env[Any, An
     >>> world.reset()[0].shape
     (4,)
     """
-    from sim.catalog import make_world as make
+    from scenes.build.worlds import make_world as make
 
     return make(name, seed, **fields)
+
+
+def compare(
+    runs: Sequence[str | Path],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    episodes: int = 20,
+    across_protocols: bool = False,
+    extra_worlds: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Evaluate agents on the same seeds and compare every pair: the rows of ``playfield compare``.
+
+    Args:
+        runs: folders of two or more runs or checkpoints; a run stands for its newest checkpoint, a training
+            of several seeds for all of them.
+        changes: key of the scene → value, the same for every run.
+        seed: of worlds and sampling, the same for all.
+        device: where models run: ``auto``, ``cpu`` or ``cuda``.
+        episodes: whole games of each, at least 2.
+        across_protocols: compare scores under different rules, too; ``differs`` tells them.
+        extra_worlds: see `open`.
+
+    Returns:
+        A row a pair: ``a`` and ``b`` with the scores of each, ``metrics`` (probability that a is better,
+        difference of the interquartile means) with ``ci95``, and ``differs``.
+
+    Raises:
+        RequestError: for runs that cannot be compared, naming them.
+        WorkError: if a world or an agent broke down.
+
+    >>> compare([open("cartpole").checkpoint()])
+    Traceback (most recent call last):
+    scenes.evaluation.compare.CompareError: compare needs two runs or more: playfield compare runs/a runs/b
+    """
+    from pathlib import Path
+
+    from scenes.api.arguments import change_lines
+    from scenes.evaluation.compare import compare as work
+
+    report = work(
+        [Path(run) for run in runs],
+        change_lines(changes),
+        seed,
+        device=device,
+        episodes=episodes,
+        across_protocols=across_protocols,
+        extra_worlds=extra_worlds,
+    )
+    rows: list[dict[str, Any]] = report.answer["rows"]
+    return rows
 
 
 def to_sb3(worlds: Worlds, *, clip_reward: bool = False) -> VecEnv:

@@ -9,5 +9,7 @@ Rooms: `data` (what is learned from), `models` (one algorithm a file; start with
 (interpolation, traversal) and `images`.
 
 To add a sampler: one file with config, network, loss and `sample` (copy `models/vae.py`), a line in
-`catalog.py`; `tests/generative/test_samplers_conform.py` then checks its contract.
+`catalog.py`; `tests/generative/test_samplers_conform.py` then checks its contract. To add worlds that are
+models: a module ``world`` with their configuration, beside it ``names``, and a line in `catalog.WORLDS`;
+`tests/scenes/linear_world.py` is the smallest one.
 """

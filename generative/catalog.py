@@ -1,4 +1,4 @@
-"""Catalogue of generative models by name; see `sim.catalog` for how a name is looked up."""
+"""Catalogues of generative models, and of worlds that are models; see `sim.catalog` for the lookup."""
 
 SAMPLERS = {
     "diffusion": "generative.diffusion.image_diffusion:Diffusion",
@@ -10,3 +10,11 @@ SAMPLERS = {
     "image-flow": "generative.models.image_flow:ImageFlow",
     "deepcluster": "generative.models.deepcluster:DeepCluster",
 }
+
+#: Families of worlds that are models, as `sim.catalog.WORLDS` has those that are simulators; none so far.
+#: A line ``"dream": "generative.dream.world:Dream"`` would make the worlds ``dream/…``.
+#:
+#: Keys of their configuration called ``checkpoint``, or ending in ``_checkpoint``, are paths; scenes give
+#: them absolute. Who makes the worlds loads them with `sim.storage.checkpoints.load_checkpoint`, refuses
+#: others with ``check_fits(…, kind="world")``, and puts the weights' SHA-256 into ``protocol()``.
+WORLDS: dict[str, str] = {}

@@ -26,6 +26,16 @@ class Report:
     parts: Sequence[Table | str] = ()
     interrupted: bool = False
 
+    def whole(self) -> dict[str, Any]:
+        """The answer of work that came to its end.
+
+        Raises:
+            KeyboardInterrupt: if it was interrupted.
+        """
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return self.answer
+
     def show(self) -> None:
         """Print the parts to stdout.
 

@@ -30,7 +30,7 @@ MOST_ENVS = (
 
 LARGEST_SEED = 2**31 - 1  # that the Atari emulator takes
 
-PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path
+PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path, as do those in ``_checkpoint``
 DEEPEST = 16  # tables and lists in each other; no key of any entry needs more than three
 TOO_LONG = 2**63  # whole numbers of this size and more are none in TOML 1.0 either
 
@@ -171,7 +171,8 @@ class Scene:
     """Scene: one scene file, checked but not built.
 
     `name` is the file's name without ending; `source` is the file; relative paths start from its folder;
-    `typed` and `changes` are what a person called it and changed.
+    `typed` and `changes` are what a person called it and changed; `extra_worlds` are families of worlds
+    (name → ``"module:class"``) beside those of the catalogues.
     """
 
     title: str
@@ -186,6 +187,7 @@ class Scene:
     view: View = View()
     typed: str = ""
     changes: tuple[str, ...] = ()
+    extra_worlds: Mapping[str, str] = field(default_factory=dict)
 
     def asked(self) -> str:
         """The scene and its changes as they stand in a command."""
@@ -210,25 +212,40 @@ class Scene:
         return tomli_w.dumps(_absolute(document, self))
 
 
+def holds_path(key: str) -> bool:
+    """Whether a key of any table holds a path, which starts from the scene file's folder.
+
+    >>> holds_path("checkpoint"), holds_path("decoder_checkpoint"), holds_path("checkpoint_every")
+    (True, True, False)
+    """
+    return key in PATHS or key.endswith("_checkpoint")
+
+
 def shipped_scenes() -> list[str]:
     """Names of the scenes that ship in the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))
 
 
-def load_scene(name_or_path: str, changes: Sequence[str] = (), seed: int | None = None) -> Scene:
+def load_scene(
+    name_or_path: str,
+    changes: Sequence[str] = (),
+    seed: int | None = None,
+    extra_worlds: Mapping[str, str] | None = None,
+) -> Scene:
     """Read a scene by its shipped name or its path.
 
     Args:
         name_or_path: such as ``pong`` or ``my/own.toml``.
         changes: ``key.path=value`` each, applied before checking.
         seed: replaces the scene's own.
+        extra_worlds: see `Scene`.
 
     Raises:
         SceneError: naming file, key and the nearest valid name.
     """
     path = find_scene(name_or_path)
     scene = make_scene(_read(path), path, changes, seed)
-    return replace(scene, typed=name_or_path, changes=tuple(changes))
+    return replace(scene, typed=name_or_path, changes=tuple(changes), extra_worlds=dict(extra_worlds or {}))
 
 
 def make_scene(
@@ -310,7 +327,7 @@ def _check_values(raw: dict[str, Any], path: Path) -> None:
             raise SceneError(f"{where} has too many digits")
         if isinstance(value, str) and "\0" in value:
             raise SceneError(f"{where} holds a NUL character")
-        if isinstance(value, str) and key in (*PATHS, "data"):
+        if isinstance(value, str) and (holds_path(key) or key == "data"):
             check_path(path.parent / value, where)
         if isinstance(value, dict):
             found += [(f"{name}.{k}".lstrip("."), v, depth + 1) for k, v in value.items()]
@@ -418,6 +435,6 @@ def _absolute(raw: dict[str, Any], scene: Scene) -> dict[str, Any]:
     def is_path(key: str, value: Any) -> bool:
         if not isinstance(value, str):
             return False
-        return key in PATHS or (key == "data" and scene.resolve(value).is_dir())
+        return holds_path(key) or (key == "data" and scene.resolve(value).is_dir())
 
     return {key: mapped(value) for key, value in raw.items()}

@@ -1,8 +1,12 @@
 """Catalogue of worlds by name, and the lookup that all catalogues share.
 
 A name is a family, or a family and a variant: ``atari/pong``, ``gym/CartPole-v1``. The families
-are imported only when one of their worlds is asked for, so a missing extra hurts only itself. To add one: its
-configuration and a line in `WORLDS`, a module that lists its names and a line in `NAMES`.
+are imported only when one of their worlds is asked for, so a missing extra hurts only itself. To add one: a
+module ``world`` with its configuration, beside it a module ``names`` with ``world_names()``, which imports
+nothing heavy, and a line in `WORLDS`.
+
+Where a function takes `worlds`, it is a catalogue like `WORLDS`; `scenes.build.worlds` has one with the
+worlds of other folders, too.
 
 Every world is also registered with gymnasium once this module is imported:
 ``gymnasium.make("sim.catalog:playfield/atari-pong")``.
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import Any, cast
@@ -25,19 +30,12 @@ from sim.gym_names import installed_id
 from sim.protocols import WorldConfig
 from sim.vector import Worlds
 
+#: Family → ``"module:class"``, a `sim.protocols.WorldConfig`; `names_of` finds who lists its worlds.
 WORLDS = {
     "atari": "sim.atari.world:Atari",
     "chess": "sim.chess.world:Chess",
     "gym": "sim.gym_worlds:GymWorld",
     "walker": "sim.walker.world:Walker",
-}
-
-#: Family → ``"module:function"`` that lists its worlds installed here by full name and imports nothing heavy.
-NAMES = {
-    "atari": "sim.atari.names:world_names",
-    "chess": "sim.chess.names:world_names",
-    "walker": "sim.walker.names:world_names",
-    "gym": "sim.gym_names:world_names",
 }
 
 
@@ -100,15 +98,41 @@ def install_hint(module: str) -> str:
     return f'the package {package}: python -m pip install "{wanted}"'
 
 
-def world_names() -> list[str]:
+def world_names(worlds: Mapping[str, str] = WORLDS) -> list[str]:
     """Every world that is installed here, by full name; nothing heavy is imported."""
-    return [name for family in NAMES for name in load(NAMES, family, "family of worlds")()]
+    return [name for family in worlds for name in names_of(family, worlds)]
+
+
+def names_of(family: str, worlds: Mapping[str, str] = WORLDS) -> list[str]:
+    """Full names of a family's worlds that are installed here.
+
+    They are what ``world_names()`` returns in the module ``names`` beside the family's ``world``:
+    `sim.chess.names` beside `sim.chess.world`, `sim.gym_names` beside `sim.gym_worlds`. A module that is
+    called otherwise has that function itself.
+
+    >>> names_of("chess")[:2]
+    ['chess', 'chess/kqk']
+    """
+    module = re.sub(r"worlds?$", "names", worlds[family].partition(":")[0])
+    names: list[str] = load({family: f"{module}:world_names"}, family, "family of worlds")()
+    return names
 
 
 def world_config(
-    name: str, fields: Mapping[str, Any], where: str | None = None, beside: Iterable[str] = ()
+    name: str,
+    fields: Mapping[str, Any],
+    where: str | None = None,
+    beside: Iterable[str] = (),
+    worlds: Mapping[str, str] = WORLDS,
 ) -> WorldConfig:
     """The configuration of one world; nothing is started yet.
+
+    Args:
+        name: family, or family and variant.
+        fields: keys of the configuration.
+        where: they stand, for messages.
+        beside: keys that stand there, too.
+        worlds: the catalogue.
 
     Raises:
         CatalogError: for an unknown family or variant.
@@ -116,7 +140,7 @@ def world_config(
         MissingPackageError: if the family's package is not installed.
     """
     family, slash, variant = name.partition("/")
-    cls = load(WORLDS, family, "world")
+    cls = load(worlds, family, "world")
     values = dict(fields)
     if slash:
         variants: Iterable[str] = cls.variants()

@@ -1,8 +1,9 @@
 """Data set from a user's folder: episodes that ``playfield collect`` recorded, or image files in subfolders.
 
 Recorded episodes give the rendered frames (``collect --frames``), else the observations where these are
-images. Image files (PNG, JPEG, …) must all be of one size; those in a subfolder have its name as their label,
-and each is an episode by itself. All images are downscaled to 64 × 64 by area averaging.
+images; each with its action, reward and end (`supervised.data.episodes`). Image files (PNG, JPEG, …) must
+all be of one size; those in a subfolder have its name as their label, and each is an episode by itself. All
+images are downscaled to 64 × 64 by area averaging.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from generative.data.frames import downscale
 from sim.records import Array
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
+from supervised.data.episodes import EpisodesError, recorded_episodes, recording_of
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"}
 EVERY = 5  # steps between two frames of one episode, or fewer where there are too few frames
@@ -34,49 +36,32 @@ def collect(request: DataRequest) -> Dataset:
     folder = Path(request.variant)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    data = next((place for place in (folder / "data", folder) if (place / "main_data.hdf5").is_file()), None)
-    return _episodes(data, request) if data is not None else _pictures(folder, request)
+    return _pictures(folder, request) if recording_of(folder) is None else _episodes(folder, request)
 
 
 def _episodes(folder: Path, request: DataRequest) -> Dataset:
-    import h5py  # type: ignore[import-untyped]
-
+    data = recording_of(folder)
     metadata: dict[str, Any] = {}
-    if (folder / "metadata.json").is_file():
-        metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    if data is not None and (data / "metadata.json").is_file():
+        metadata = json.loads((data / "metadata.json").read_text("utf-8"))
     world = str(metadata.get("playfield", {}).get("world", "recorded")).rpartition("/")[2]
-    values: list[Array] = []
-    episodes: list[int] = []
+    parts: list[dict[str, Array]] = []
     try:
-        with h5py.File(folder / "main_data.hdf5", "r") as file:
-            groups = sorted(file, key=lambda name: int(name.rpartition("_")[2]))
-            steps = {name: len(_seen(file[name], folder)) for name in groups}
-            every = max(1, min(EVERY, sum(steps.values()) // request.count))
-            for number, name in enumerate(groups):
-                seen = _seen(file[name], folder)
-                for at in range(0, steps[name], every):
-                    values.append(downscale(as_rgb(np.asarray(seen[at]), folder)))
-                    episodes.append(number)
-    except OSError as error:
-        raise DataError(f"{folder} is damaged or no recording of playfield collect: {error}") from error
-    if not values:
+        with recorded_episodes(folder, pictures=None) as episodes:
+            whole = list(episodes)
+            every = max(1, min(EVERY, sum(len(each.values) for _, each in whole) // request.count))
+            for number, each in whole:
+                places = range(0, len(each.values), every)
+                seen = [downscale(as_rgb(np.asarray(each.values[at]), folder)) for at in places]
+                parts.append({"values": np.stack(seen), **each.columns(number, places)})
+    except EpisodesError as error:
+        raise DataError(str(error)) from error
+    if not parts:
         raise DataError(f"{folder} holds no episode")
-    rows = np.sort(np.random.default_rng(request.seed).permutation(len(values))[: request.count])
-    whole = Dataset(
-        values=np.stack(values),
-        labels=LabelColumn.one(world, len(values)),
-        episodes=np.array(episodes, np.int64),
-    )
-    return whole.take(rows)
-
-
-def _seen(group: Any, folder: Path) -> Any:
-    """The frames (T + 1, …) of an episode."""
-    if "infos" in group and "rgb" in group["infos"]:
-        return group["infos"]["rgb"]
-    if not hasattr(group["observations"], "shape"):
-        raise DataError(f"{folder} holds no pictures: record it anew with playfield collect --frames")
-    return group["observations"]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = len(columns["values"])
+    rows = np.sort(np.random.default_rng(request.seed).permutation(count)[: request.count])
+    return Dataset(labels=LabelColumn.one(world, count), **columns).take(rows)
 
 
 def as_rgb(seen: Array, folder: Path) -> Array:

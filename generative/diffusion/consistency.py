@@ -163,8 +163,8 @@ class OneStepModel(DiffusionModel):
         self.measure(train)
         none, config = np.array(len(self.spec.label_names)), self.config
         examples = (
-            ConsistencyExamples(train.values, train.labels, none, self.canvas, WITHHELD),
-            ConsistencyExamples(validation.values, validation.labels, none, self.canvas, 0.0),
+            ConsistencyExamples(train.values_by_row, train.labels, none, self.canvas, WITHHELD),
+            ConsistencyExamples(validation.values_by_row, validation.labels, none, self.canvas, 0.0),
         )
         loss = partial(
             one_step_loss,

@@ -253,8 +253,8 @@ class DiffusionModel(BaseModel[nn.Module]):
         self.measure(train)
         none, canvas = np.array(len(self.spec.label_names)), self.canvas
         examples = (
-            DiffusionExamples(train.values, train.labels, none, canvas, WITHHELD),
-            DiffusionExamples(validation.values, validation.labels, none, canvas, 0.0),
+            DiffusionExamples(train.values_by_row, train.labels, none, canvas, WITHHELD),
+            DiffusionExamples(validation.values_by_row, validation.labels, none, canvas, 0.0),
         )
         options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
@@ -263,7 +263,7 @@ class DiffusionModel(BaseModel[nn.Module]):
         """Compute the mean images, if they are used, from the training data."""
         if self.config.backdrop:
             network: Any = self.network
-            network.backdrop.measure(train.values, train.labels, self.canvas)
+            network.backdrop.measure(train.values_by_row, train.labels, self.canvas)
 
     def sample(self, n: int, condition: Condition, options: SampleOptions, seed: int) -> Samples:
         """`n` images (n, H, W, 3) uint8.

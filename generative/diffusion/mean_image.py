@@ -20,7 +20,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from generative.data.class_means import class_means
+from generative.data.class_means import class_means, mean_of
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.schedule import alpha_at, angles
 from sim.records import Array
@@ -45,7 +45,8 @@ class MeanImages(ModelMixin, ConfigMixin):  # type: ignore[misc]
         if of_all:
             for label, mean in class_means(values, labels):
                 self.pictures[label] = canvas.folded(torch.from_numpy(mean)[None])[0]
-        self.pictures[of_all] = canvas.folded(torch.from_numpy(values.mean(0, dtype=np.float64))[None])[0]
+        whole = torch.from_numpy(mean_of(values, np.arange(len(values))))
+        self.pictures[of_all] = canvas.folded(whole[None])[0]
 
     def forward(self, told: Tensor) -> Tensor:
         """See the class."""

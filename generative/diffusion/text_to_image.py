@@ -226,7 +226,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this model to captioned images; its averaged weights (EMA) are kept."""
-        self.network.drawing.backdrop.measure(train.values, train.labels, self.canvas)
+        self.network.drawing.backdrop.measure(train.values_by_row, train.labels, self.canvas)
         train_examples = self._examples(train, WITHHELD)
         validation_examples = self._examples(validation, 0.0)
         return Fit(
@@ -243,7 +243,7 @@ class TextToImageModel(BaseModel[TextNetwork]):
         """Training examples of a data set; an empty caption is the null condition."""
         silence = np.full(LONGEST, NOTHING, np.int64)
         return DiffusionExamples(
-            dataset.values, tokens(dataset.captions, self.spec.words), silence, self.canvas, withheld
+            dataset.values_by_row, tokens(dataset.captions, self.spec.words), silence, self.canvas, withheld
         )
 
     def layout(self) -> CheckpointLayout:

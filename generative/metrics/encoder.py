@@ -185,7 +185,7 @@ class EncoderExamples:
     """Training examples of the encoder: images with labels and regression targets."""
 
     def __init__(self, dataset: Dataset, questions: ProbeTargets) -> None:
-        self._pictures, self._labels = dataset.values, dataset.labels
+        self._pictures, self._labels = dataset.values_by_row, dataset.labels
         self._values, self._known = questions.answers(dataset)
 
     def __len__(self) -> int:

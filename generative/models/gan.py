@@ -291,7 +291,7 @@ class GANExamples:
     """Training examples of the GAN: real examples, each with latents of the same class."""
 
     def __init__(self, dataset: Dataset, centres: Array) -> None:
-        self._values, self._labels, self._centres = dataset.values, dataset.labels, centres
+        self._values, self._labels, self._centres = dataset.values_by_row, dataset.labels, centres
 
     def __len__(self) -> int:
         """How many real examples."""
@@ -374,7 +374,7 @@ class GANModel(BaseModel[GANNetwork]):
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of generator and critic to examples."""
-        self.network.measure(train.values, train.labels)
+        self.network.measure(train.values_by_row if self.spec.pictures else train.values, train.labels)
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             betas=(0.0, 0.99),  # the other network moves the target: no momentum (Huang et al. 2024)

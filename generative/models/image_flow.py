@@ -232,7 +232,7 @@ class ImageFlowExamples:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8, ``label`` (B,) int64, ``noise`` (B, 3, H, W) float32."""
-        rgb = self._dataset.values[rows]
+        rgb = self._dataset.values_by_row[rows]
         height, width = rgb.shape[1:3]
         noise = generator.standard_normal((len(rows), 3, height, width), np.float32) * np.float32(self._noise)
         return {"rgb": rgb, "label": self._dataset.labels[rows], "noise": noise}
@@ -269,7 +269,7 @@ class ImageFlowModel(BaseModel[ImageFlowNetwork]):
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this flow to images."""
-        self.network.measure(train.values, train.labels)
+        self.network.measure(train.values_by_row, train.labels)
         options = FitOptions(
             learning_rate=self.config.learning_rate,
             weight_decay=1e-4,

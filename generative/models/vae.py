@@ -225,7 +225,7 @@ class VAEExamples:
     def batch(self, rows: Array, generator: np.random.Generator) -> dict[str, Array]:
         """``rgb`` (B, H, W, 3) uint8, ``label`` (B,) int64, ``noise`` (B, L) float32 standard normal."""
         noise = generator.standard_normal((len(rows), self._latents), np.float32)
-        return {"rgb": self._dataset.values[rows], "label": self._dataset.labels[rows], "noise": noise}
+        return {"rgb": self._dataset.values_by_row[rows], "label": self._dataset.labels[rows], "noise": noise}
 
 
 def vae_loss(
@@ -264,7 +264,7 @@ class VAEModel(BaseModel[VAENetwork]):
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of this autoencoder to images."""
-        self.network.measure(train.values, train.labels)
+        self.network.measure(train.values_by_row, train.labels)
         config = self.config
         options = FitOptions(
             learning_rate=config.learning_rate,

@@ -4,5 +4,5 @@ In: a scene's name and changes to its keys. Out: vector environments, policies, 
 weights, answers of `evaluate`, iterators of training progress. It prints nothing: remarks go to the logger
 ``playfield``, progress to the `sim.progress.Reporter` of the caller. The verbs of the command line call it.
 
-Reading order: `opened_scene`, `loaded`, `evaluate`, `sb3_vec_env`.
+Reading order: `opened_scene`, `loaded`, `evaluate`, `arguments`, `sb3_vec_env`.
 """

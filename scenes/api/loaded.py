@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from sim.errors import RequestError
+from sim.fields import nearest
 from sim.protocols import PerceptionModel, Policy, SamplerModel
 from sim.records import Array, Condition, Decision, Percept, SampleOptions
 from sim.storage.checkpoints import Card
 from sim.vector import reset_memory
+
+
+class InputError(RequestError, ValueError):
+    """An input, condition or option that a loaded model cannot take; the message names it."""
 
 
 @dataclass
@@ -67,11 +76,16 @@ class LoadedPerception:
     card: Card | None
     classes: tuple[str, ...]
 
-    def perceive(self, inputs: Sequence[Array]) -> list[Percept]:
+    def perceive(self, inputs: Sequence[Any] | Array | str | Path) -> list[Percept]:
         """One percept an input.
 
         Args:
-            inputs: pictures (H, W, 3) uint8 of any size.
+            inputs: of the kind that the model reads: pictures (H, W, 3) uint8 of any sizes, a batch of them
+                (N, H, W, 3), or the path of a picture, a video or a folder of them.
+
+        Raises:
+            InputError: naming the input that is no picture.
+            PictureError: naming the file that cannot be read.
 
         >>> import playfield
         >>> scene = playfield.open("board-reader")
@@ -80,6 +94,12 @@ class LoadedPerception:
         >>> scene.perception().perceive([world.render()])[0].fen
         'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
         """
+        if isinstance(inputs, str | Path):
+            from scenes.data.images import read_pictures
+
+            inputs = [rgb for _, rgb in read_pictures(Path(inputs))]
+        elif self.model.reads == "rgb":
+            check_pictures(inputs)
         return self.model.perceive(list(inputs))
 
 
@@ -131,12 +151,36 @@ class LoadedSampler:
             options: ``steps``, ``scheduler`` or ``guidance``, instead of the scene's.
 
         Raises:
-            ValueError: naming what this sampler cannot honour.
+            InputError: naming what this sampler cannot honour.
 
         >>> import playfield
         >>> playfield.open("digits-gan").sampler().sample(2, label="7").shape
         (2, 8, 8, 3)
         """
         condition = Condition(label, text, frame, mask, latent)
+        if n < 1:
+            raise InputError(f"n must be at least 1, not {n}")
+        if unknown := set(options) - {field.name for field in fields(SampleOptions)}:
+            name = min(unknown)
+            known = [field.name for kind in (Condition, SampleOptions) for field in fields(kind)]
+            raise InputError(f'sample has no "{name}"; {nearest(name, [*known, "seed"])}')
         chosen = replace(self.options, **options)
-        return self.model.sample(n, condition, chosen, self.seed if seed is None else seed).values
+        try:
+            return self.model.sample(n, condition, chosen, self.seed if seed is None else seed).values
+        except ValueError as error:
+            raise InputError(str(error)) from error
+
+
+def check_pictures(inputs: Sequence[Any] | Array) -> None:
+    """Refuse what is no picture.
+
+    Raises:
+        InputError: naming the first input that is none, its shape and type.
+    """
+    if isinstance(inputs, np.ndarray) and inputs.ndim == 3:
+        raise InputError("inputs are a list of pictures or a batch (N, H, W, 3): write [picture]")
+    for i, rgb in enumerate(inputs):
+        shape: tuple[int, ...] = getattr(rgb, "shape", ())
+        kind = getattr(rgb, "dtype", type(rgb).__name__)
+        if len(shape) != 3 or shape[2] != 3 or kind != np.uint8:
+            raise InputError(f"inputs[{i}] must be a picture (H, W, 3) uint8, not {shape} {kind}")

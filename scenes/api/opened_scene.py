@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tomli_w
-
+from scenes.api.arguments import Changes, Source, change_lines, newest
 from scenes.schema import Scene, SceneError, load_scene
 
 if TYPE_CHECKING:
@@ -16,10 +15,8 @@ if TYPE_CHECKING:
 
     from scenes.api.loaded import LoadedAgent, LoadedPerception, LoadedSampler
     from scenes.training.session import Training
+    from sim.records import Array, Percept
     from sim.vector import Worlds
-
-Changes = Mapping[str, Any]
-Source = str | Path
 
 logger = logging.getLogger("playfield")
 
@@ -47,6 +44,7 @@ class OpenedScene:
         *,
         seed: int | None = None,
         device: str = "auto",
+        extra_worlds: Mapping[str, str] | None = None,
     ) -> None:
         """Read a scene.
 
@@ -55,14 +53,15 @@ class OpenedScene:
             changes: key → value, such as ``{"world.num_envs": 4, "perception.0.origin": "truth"}``.
             seed: instead of the scene's own.
             device: where models run; ``auto`` is a GPU where there is one.
+            extra_worlds: families of worlds beside the catalogues': name → ``"module:class"``.
 
         Raises:
             SceneError: naming file, key and the nearest valid name.
         """
         self._name, self._seed = str(name), seed
-        self._changes = [f"{key}={toml_value(value, key)}" for key, value in (changes or {}).items()]
+        self._changes = change_lines(changes)
         self.device = device
-        self.scene: Scene = load_scene(self._name, self._changes, seed)
+        self.scene: Scene = load_scene(self._name, self._changes, seed, extra_worlds)
 
     def __repr__(self) -> str:
         return f"<scene {self.scene.asked()}>"
@@ -222,6 +221,113 @@ class OpenedScene:
             say=logger.info,
         ).answer
 
+    def sample(
+        self, n: int = 1, *, number: int = 0, checkpoint: Source | None = None, **condition: Any
+    ) -> Array:
+        """`n` new examples by one of the scene's samplers, whose weights are loaded for this call.
+
+        Args:
+            n: how many.
+            number: of the scene's ``[[sampler]]`` tables, from 0 on.
+            checkpoint: see `agent`.
+            condition: and options, see `scenes.api.loaded.LoadedSampler.sample`.
+
+        Returns:
+            (n, H, W, 3) uint8 pictures or (n, D) float32 vectors.
+
+        >>> import playfield
+        >>> playfield.open("digits-gan").sample(2, label="7", seed=3).shape
+        (2, 8, 8, 3)
+        """
+        return self.sampler(number, checkpoint=checkpoint).sample(n, **condition)
+
+    def write_gallery(
+        self,
+        out: Source | None = None,
+        *,
+        n: int = 64,
+        condition: Mapping[str, str] | None = None,
+        checkpoint: Source | None = None,
+        steps: int | None = None,
+        scheduler: str | None = None,
+        guidance: float | None = None,
+        overwrite: bool = False,
+    ) -> dict[str, Any]:
+        """Draw samples into a folder with a page: the JSON object of ``playfield sample``.
+
+        Args:
+            out: the folder; None: ``gallery``, or the next free name.
+            n: how many samples.
+            condition: key → value as after ``--condition``: label, text, board, frame, mask.
+            checkpoint: see `agent`.
+            steps: of a sampler that takes several, instead of the scene's.
+            scheduler: of a diffusion model, instead of the scene's.
+            guidance: weight of the condition, instead of the scene's.
+            overwrite: replace a gallery that is there.
+
+        Returns:
+            ``files`` and ``metrics``.
+
+        Raises:
+            SaveError: if the disk is full; finished files stay.
+            KeyboardInterrupt: after Ctrl-C, once the files that were begun are finished.
+        """
+        from scenes.sampling.command import SampleRequest
+        from scenes.sampling.command import sample as work
+
+        pairs = [f"{key}={value}" for key, value in (condition or {}).items()]
+        folder = None if out is None else Path(out)
+        request = SampleRequest(folder, n, pairs, newest(checkpoint), steps, scheduler, guidance, overwrite)
+        return work(self.scene, request, device=self.device, say=logger.info).whole()
+
+    def perceive(self, inputs: Any, *, number: int = 0, checkpoint: Source | None = None) -> list[Percept]:
+        """One percept an input, by one of the scene's perceptions, whose weights are loaded for this call.
+
+        Args:
+            inputs: see `scenes.api.loaded.LoadedPerception.perceive`.
+            number: of the scene's ``[[perception]]`` tables, from 0 on.
+            checkpoint: see `agent`.
+
+        >>> import playfield
+        >>> world = playfield.make_world("chess")
+        >>> _ = world.reset()
+        >>> playfield.open("board-reader").perceive([world.render()])[0].fen
+        'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
+        """
+        return self.perception(number, checkpoint=checkpoint).perceive(inputs)
+
+    def write_percepts(
+        self,
+        out: Source | None = None,
+        *,
+        source: Source | None = None,
+        checkpoint: Source | None = None,
+        overwrite: bool = False,
+    ) -> dict[str, Any]:
+        """Write pictures with percepts drawn over them: the JSON object of ``playfield perceive``.
+
+        Args:
+            out: the folder; None: ``perceived``, or the next free name.
+            source: a picture, a video or a folder of them, or what else the model reads; None:
+                held-out frames of the scene's world, or test examples.
+            checkpoint: see `agent`.
+            overwrite: replace files that are there.
+
+        Returns:
+            ``percepts``, ``files`` and ``failed``: pictures that were left out.
+
+        Raises:
+            SaveError: if the disk is full; finished files stay.
+            KeyboardInterrupt: after Ctrl-C, once the files of a picture are finished.
+        """
+        from scenes.perceiving.command import perceive as work
+        from scenes.perceiving.request import PerceiveRequest
+
+        folder = None if out is None else Path(out)
+        given = None if source is None else str(source)
+        request = PerceiveRequest(given, folder, newest(checkpoint), overwrite)
+        return work(self.scene, request, device=self.device, say=logger.info).whole()
+
     def train(
         self,
         run: Source | None = None,
@@ -263,6 +369,7 @@ class OpenedScene:
             run=None if run is None else Path(run),
             steps=steps,
             resume=resume,
+            extra_worlds=self.scene.extra_worlds,
         )
         return start_training(
             scene,
@@ -278,39 +385,3 @@ class OpenedScene:
         if not 0 <= number < count:
             has = f"has {count} [[{kind}]]" if count else f"has no [[{kind}]]"
             raise SceneError(f"{self.scene.source.name} {has}: there is no number {number}")
-
-
-def newest(checkpoint: Source | None) -> Path | None:
-    """A checkpoint's folder as it is, and of a run's folder its newest checkpoint."""
-    from sim.storage.checkpoints import CARD
-    from sim.storage.runs import step_folders
-
-    if checkpoint is None:
-        return None
-    folder = Path(checkpoint)
-    saved = [] if (folder / CARD).is_file() else step_folders(folder / "checkpoints")
-    return saved[-1] if saved else folder
-
-
-def toml_value(value: Any, key: str) -> str:
-    """A value as TOML has it, on one line.
-
-    Raises:
-        SceneError: naming the key, if TOML has no such value.
-
-    >>> toml_value("3", "k"), toml_value([1, 2.5], "k"), toml_value({"ball": True}, "k")
-    ('"3"', '[1, 2.5]', '{"ball" = true}')
-    """
-    if isinstance(value, Mapping):
-        pairs = (f"{toml_value(str(name), key)} = {toml_value(v, key)}" for name, v in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml_value(item, key) for item in value) + "]"
-    if isinstance(value, Path):
-        value = str(value)
-    try:
-        return tomli_w.dumps({"value": value}).partition("=")[2].strip()
-    except TypeError:
-        raise SceneError(
-            f"{key}: {value!r} is no value of a scene; leave the key out for its default"
-        ) from None

@@ -6,7 +6,7 @@ From `scenes.schema.Scene` to a `sim.protocols.WorldConfig` and a `sim.protocols
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import gymnasium
 
 from agents.catalog import AGENTS
 from scenes.build.devices import use_threads
-from scenes.schema import Scene, SceneError, own_keys
+from scenes.build.worlds import world_catalog
+from scenes.schema import Scene, SceneError, holds_path, own_keys
 from sim.catalog import load, world_config
 from sim.fields import construct
 from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
@@ -29,7 +30,9 @@ SHAPE = ("network", "dueling", "quantiles")
 
 
 def scene_world(scene: Scene) -> WorldConfig:
-    """Configuration of the scene's world; nothing is started yet.
+    """Configuration of the scene's world; nothing is started or loaded yet.
+
+    Keys of it that hold paths, such as the checkpoint of a world that is a model, are absolute.
 
     Raises:
         SceneError: if the scene has none.
@@ -37,8 +40,20 @@ def scene_world(scene: Scene) -> WorldConfig:
     """
     if scene.world is None:
         raise SceneError(f"{scene.source.name} has no [world]")
-    where = f"{scene.source.name}, [world]"
-    return world_config(scene.world.use, scene.world.fields, where, own_keys(scene.world))
+    where, catalog = f"{scene.source.name}, [world]", world_catalog(scene.extra_worlds)
+    config: Any = world_config(scene.world.use, scene.world.fields, where, own_keys(scene.world), catalog)
+    values = {field.name: getattr(config, field.name) for field in fields(config) if holds_path(field.name)}
+    absolute = {name: str(scene.resolve(path)) for name, path in values.items() if isinstance(path, str)}
+    resolved: WorldConfig = replace(config, **absolute) if absolute else config
+    return resolved
+
+
+def world_fields(scene: Scene) -> dict[str, Any]:
+    """Configuration keys in the scene's ``[world]``, paths absolute: they make the same world elsewhere."""
+    config = scene_world(scene)
+    assert scene.world is not None
+    given = scene.world.fields.items()
+    return {key: getattr(config, key) if holds_path(key) else value for key, value in given}
 
 
 def scene_agent(scene: Scene) -> AgentConfig:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scenes.build.agents import scene_world
+from scenes.build.worlds import world_catalog
 from scenes.schema import Perception, Scene, SceneError, own_keys
 from sim.catalog import load, world_config
 from sim.fields import construct
@@ -39,7 +40,8 @@ def scene_worlds(scene: Scene, config: PerceptionConfig) -> list[WorldConfig]:
     own = scene_world(scene)
     names: tuple[str, ...] = getattr(config, "worlds", ())
     where = f"{scene.source.name}, worlds"
-    return [world_config(name, {}, where) for name in names] or [own]
+    catalog = world_catalog(scene.extra_worlds)
+    return [world_config(name, {}, where, worlds=catalog) for name in names] or [own]
 
 
 def scene_label_source(scene: Scene, config: PerceptionConfig) -> LabelSource:

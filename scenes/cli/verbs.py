@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scenes.build.trained import is_trained
+from scenes.build.worlds import world_names
 from scenes.cli.display import has_display
 from scenes.console import say, show, stdout_console
 from scenes.schema import Scene, SceneError, load_scene, shipped_scenes
-from sim.catalog import install_hint, world_names
+from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.plurals import number_of

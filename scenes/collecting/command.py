@@ -19,13 +19,15 @@ import gymnasium
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
-from scenes.build.agents import build_policy, scene_agent
+from scenes.build.agents import build_policy, scene_agent, world_fields
 from scenes.build.devices import chosen_device
+from scenes.build.worlds import world_catalog
 from scenes.console import show
 from scenes.data.agent_env import agent_env
 from scenes.interruption import FAULTS, error_line, interruption, progress_bar
 from scenes.schema import Scene
 from scenes.watching.scene_show import SceneShow
+from sim.catalog import WORLDS
 from sim.errors import WorkError
 from sim.gym_names import installed_id
 from sim.plurals import number_of
@@ -40,6 +42,7 @@ from supervised.observation.percept_env import PerceptObservation
 EPISODES = 20  # default, if neither --episodes nor --steps is given
 MOST_WORLDS = 16  # worlds at most: each holds an episode in memory
 BAR_PERIOD = 0.1  # seconds
+WITH_LEARNED = "scenes.build.worlds"  # makes the worlds that are models, too
 PROMISE = "stopping: whole episodes are kept, those in progress are given up"
 
 
@@ -211,9 +214,14 @@ def open_worlds(config: WorldConfig, count: int, seed: int, *, pictures: bool) -
 
 
 def scene_spec(scene: Scene, config: WorldConfig) -> EnvSpec | None:
-    """Gymnasium `EnvSpec` of the scene's world, or None where observations are percepts."""
+    """Gymnasium `EnvSpec` of the scene's world.
+
+    None where observations are percepts, or the world's family is none of the catalogues'.
+    """
     assert scene.world is not None
-    return None if isinstance(config, PerceptObservation) else env_spec(scene.world.use, scene.world.fields)
+    known = scene.world.use.partition("/")[0] in world_catalog()
+    percepts = isinstance(config, PerceptObservation)
+    return env_spec(scene.world.use, world_fields(scene)) if known and not percepts else None
 
 
 def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
@@ -228,7 +236,7 @@ def env_spec(name: str, fields: Mapping[str, Any]) -> EnvSpec | None:
     if identifier is None:
         return EnvSpec(
             "playfield/" + name.replace("/", "-"),
-            entry_point="sim.catalog:make_world",
+            entry_point=f"{'sim.catalog' if name.partition('/')[0] in WORLDS else WITH_LEARNED}:make_world",
             kwargs={"name": name, **fields},
             disable_env_checker=True,
             order_enforce=False,
@@ -249,7 +257,7 @@ def facts_of(scene: Scene, config: WorldConfig) -> dict[str, Any]:
         "scene": scene.name,
         "seed": scene.seed,
         "world": config.name,
-        "world_fields": scene.world.fields,
+        "world_fields": world_fields(scene),
         "protocol": config.protocol(),
     }
 

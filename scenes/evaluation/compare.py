@@ -11,7 +11,7 @@ Scores of different protocols are not comparable: runs whose stamps differ are r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +24,7 @@ from agents.evaluation.statistics import Comparison
 from agents.evaluation.statistics import compare as compared
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
+from scenes.build.worlds import world_catalog
 from scenes.data.agent_env import agent_env
 from scenes.evaluation.agents import evaluate_with_progress, format_interval, format_protocol
 from scenes.report import Report
@@ -71,6 +72,7 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> Report:
     """Evaluate `runs` on the same seeds and compare every pair.
 
@@ -81,6 +83,7 @@ def compare(
         device: ``auto``, ``cpu`` or ``cuda``.
         episodes: whole games of each; at least 2.
         across_protocols: compare runs with different stamps, too.
+        extra_worlds: families of worlds beside the catalogues', see `scenes.schema.Scene`.
 
     Returns:
         Tables, and ``rows``, one for each pair: ``a`` and ``b`` with the scores of each; ``metrics`` and
@@ -102,7 +105,8 @@ def compare(
             if path.resolve() in [other.resolve() for other in others]:
                 raise CompareError(f"{run} and {again} are the same checkpoint, {path}: name another")
     contenders = [
-        _contender(run, paths, changes, device) for run, paths in zip(runs, checkpoints, strict=True)
+        _contender(run, paths, changes, device, extra_worlds)
+        for run, paths in zip(runs, checkpoints, strict=True)
     ]
     for one, other in combinations(contenders, 2):
         _check_stamps(one, other, across_protocols)
@@ -149,12 +153,18 @@ def newest(run: Path) -> Path:
     return found[-1]
 
 
-def _contender(run: Path, checkpoints: tuple[Path, ...], changes: Sequence[str], device: str) -> Contender:
+def _contender(
+    run: Path,
+    checkpoints: tuple[Path, ...],
+    changes: Sequence[str],
+    device: str,
+    extra_worlds: Mapping[str, str] | None,
+) -> Contender:
     checkpoint = checkpoints[0]
     card = load_card(checkpoint)
     kept = checkpoint.parent.parent / "scene.toml"
     if checkpoint.parent.name == "checkpoints" and kept.is_file():
-        scene = load_scene(str(kept), changes)
+        scene = load_scene(str(kept), changes, extra_worlds=extra_worlds)
     else:
         scene = scene_of(checkpoint, card, changes)
     config, agent = agent_env(scene, device), scene_agent(scene)
@@ -190,7 +200,7 @@ def scene_of(checkpoint: Path, card: Card, changes: Sequence[str] = ()) -> Scene
     if card["kind"] != "agent" or "world" not in card:
         raise CompareError(f"{checkpoint} is the checkpoint of a {card['kind']}: only agents are compared")
     name, rules = card["world"], {k: v for k, v in card.get("protocol", {}).items() if k not in VERSIONS}
-    plain = world_config(name, {})
+    plain = world_config(name, {}, worlds=world_catalog())
     keys = {field.name for field in fields(plain)}  # type: ignore[arg-type]
     usual = plain.protocol()
     changed = {key: value for key, value in rules.items() if key in keys and usual.get(key) != value}

@@ -21,7 +21,7 @@ from sim.storage.checkpoints import Card
 from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import Splits
 from supervised.metrics.grading import intervals
-from supervised.metrics.percept_metrics import MetricAccumulator, PerceptMetrics, Rows, known
+from supervised.metrics.percept_metrics import MetricAccumulator, PerceptMetrics, Rows, without_nan
 from supervised.task import Perceive
 
 RESAMPLES = 1_000  # of the bootstrap
@@ -59,12 +59,12 @@ def grade_task(scene: Scene, *, device: str, checkpoint: Path | None, say: Calla
             said += model.perceive(list(part))
     rate = len(test) / (time.perf_counter() - begun)
     counted = grader.accumulate(said, test.truths, None)
-    metrics = known({"": _scores(counted)})[""] | {"examples_per_second": round(rate, 1)}
+    metrics = without_nan({"": _scores(counted)})[""] | {"examples_per_second": round(rate, 1)}
     with waiting("bootstrap intervals"):
         ci95 = {k: list(v) for k, v in intervals(counted, test.episodes.tolist(), RESAMPLES).items()}
-    breakdown = known(grader.by_class(counted, said, test.truths, splits.classes, None))
+    breakdown = without_nan(grader.by_class(counted, said, test.truths, splits.classes, None))
     for name, other in splits.extra_tests.items():
-        breakdown |= known({name: _graded(grader, model.perceive, other)})
+        breakdown |= without_nan({name: _graded(grader, model.perceive, other)})
     with waiting("fitting the baselines"):
         rows = baseline_rows(grader, config.baselines(splits.train, seed=scene.seed), splits)
     answer = {
@@ -82,7 +82,7 @@ def baseline_rows(grader: PerceptMetrics, baselines: Mapping[str, Perceive], spl
     """Metrics of each baseline on the test data, and last of the constant one: the same for every input."""
     constant = grader.baseline(splits.train.truths, None)
     every = {**baselines, "constant": lambda inputs: [constant] * len(inputs)}
-    return known({name: _graded(grader, perceive, splits.test) for name, perceive in every.items()})
+    return without_nan({name: _graded(grader, perceive, splits.test) for name, perceive in every.items()})
 
 
 def _graded(grader: PerceptMetrics, perceive: Perceive, data: Dataset) -> dict[str, float]:

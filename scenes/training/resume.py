@@ -17,8 +17,10 @@ from typing import Any
 from scenes.build.agents import scene_agent, scene_world
 from scenes.build.perceptions import perception_config, trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
-from scenes.schema import Scene, SceneError, load_scene, make_scene, own_keys
+from scenes.schema import Scene, SceneError, holds_path, load_scene, make_scene, own_keys
 from sim.protocols import LearnerConfig
+from sim.storage.checkpoints import load_card
+from sim.storage.runs import step_folders
 from supervised.fit import FitOptions
 
 #: How a fit goes on, which any update may do differently; an average of weights is there or is not.
@@ -33,6 +35,7 @@ def training_scene(
     run: Path | None = None,
     steps: int | None = None,
     resume: bool = False,
+    extra_worlds: Mapping[str, str] | None = None,
 ) -> tuple[Scene, Path | None]:
     """Scene of a training run, of a resumed one its own with changes, and its folder; None for a new one.
 
@@ -43,11 +46,12 @@ def training_scene(
         run: the run folder; at a resume None stands for the newest run of the scene.
         steps: the budget in env steps or updates, instead of the scene's.
         resume: go on from what is in `run`, by its own scene with what is changed now.
+        extra_worlds: families of worlds beside the catalogues', see `scenes.schema.Scene`.
 
     Raises:
         SceneError: if the scene, a change or the run is not there or wrong.
     """
-    scene = load_scene(name, changes, seed)
+    scene = load_scene(name, changes, seed, extra_worlds)
     if resume:
         run = run or newest_run(scene)
         scene = resumed_scene(scene, run, changes, seed)
@@ -57,7 +61,10 @@ def training_scene(
         raise SceneError(f"--steps must be at least 1, not {steps}")
     unit = "updates" if scene.train.updates is not None else "env_steps"
     longer = [*changes, f"train.{unit}={steps}"]
-    whole = resumed_scene(scene, run, longer, seed) if resume and run else load_scene(name, longer, seed)
+    if resume and run:
+        whole = resumed_scene(scene, run, longer, seed)
+    else:
+        whole = load_scene(name, longer, seed, extra_worlds)
     return replace(whole, changes=tuple(changes)), run  # a command that goes on names the steps no more
 
 
@@ -70,7 +77,7 @@ def resumed_scene(asked: Scene, run: Path, changes: Sequence[str], seed: int | N
     file = run / "scene.toml"
     if not file.is_file():
         raise SceneError(f"{run} is not a run folder: there is no scene.toml in it")
-    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed)
+    kept, scene = load_scene(str(file)), load_scene(str(file), changes, seed, asked.extra_worlds)
     mine, other = catalogue_names(kept), catalogue_names(asked)
     if mine != other:
         raise SceneError(
@@ -121,6 +128,30 @@ def check_resume(kept: Scene, scene: Scene) -> None:
             f"{kept.source.parent} cannot go on with {', '.join(changed)}: its state does not fit that; "
             "leave it as it was, or begin another run"
         )
+    check_world_weights(kept.source.parent, scene)
+
+
+def check_world_weights(run: Path, scene: Scene) -> None:
+    """Check that a world that is a model has the weights that it had when the run last saved.
+
+    Its checkpoint may have been trained on since, under the same path.
+
+    Raises:
+        SceneError: naming what of the world's protocol stamp differs.
+    """
+    if scene.world is None or not step_folders(run / "checkpoints"):
+        return
+    config: Any = scene_world(scene)
+    card = load_card(run)
+    if card["kind"] != "agent" or not any(holds_path(name) for name in entry_keys(config)):
+        return
+    stamp = card.get("protocol", {})
+    changed = [key for key, value in config.protocol().items() if key in stamp and stamp[key] != value]
+    if changed:
+        raise SceneError(
+            f"{run} cannot go on: the {', '.join(changed)} of {config.name} are not those it was trained in; "
+            "put them back, or begin another run"
+        )
 
 
 def is_default_network(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -130,7 +161,8 @@ def is_default_network(key: str, before: Mapping[str, Any], after: Mapping[str, 
 
 def fixed_keys(scene: Scene) -> dict[str, Any]:
     """Keys of a scene that a resume cannot change, with their values."""
-    scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
+    whole_scene = make_scene(tomllib.loads(scene.toml()), scene.source)  # its paths are absolute there
+    scene = replace(whole_scene, extra_worlds=scene.extra_worlds)
     found: dict[str, Any] = {}
     if scene.world is not None:
         found |= all_keys("world", scene.world, scene_world(scene))

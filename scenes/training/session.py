@@ -92,7 +92,8 @@ def start_training(
     """
     budget = budget_of(scene)
     if folder is not None and resume and step_folders(folder / "state"):
-        check_resume(load_scene(str(folder / "scene.toml")), scene)
+        kept = load_scene(str(folder / "scene.toml"), extra_worlds=scene.extra_worlds)
+        check_resume(kept, scene)
     trainee = trainee_of(scene, device, start_from)
     try:
         folder = folder or new_folder(default_folder(scene))

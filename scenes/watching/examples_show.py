@@ -18,7 +18,7 @@ from scenes.schema import Scene
 from scenes.watching.labels import in_words
 from sim.percept_kinds import in_words as in_percept
 from sim.records import Array, Percept
-from sim.storage.runs import numbered
+from sim.storage.runs import step_folders
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
 from supervised.figure import SIZE, rasterized
@@ -55,7 +55,7 @@ class ExamplesShow:
         """
         self._config = task_config(scene)
         self._splits = task_splits(scene, self._config)
-        saved = numbered(run / "checkpoints") if run is not None else []
+        saved = step_folders(run / "checkpoints") if run is not None else []
         newest = checkpoint or (saved[-1] if saved else None)
         self._model, card = build_task(scene, self._config, chosen_device(device), newest)
         self._scene, self._name = scene, scene.perception[0].use

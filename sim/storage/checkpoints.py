@@ -103,7 +103,7 @@ def make_card(
     """Make a checkpoint's model card: what was trained, on what, for how long, with which scores.
 
     Args:
-        kind: ``agent``, ``perception`` or ``sampler``.
+        kind: ``agent``, ``perception``, ``sampler``, or ``world`` for a world that is a model.
         name: its catalogue name.
         config: its keys, all of them, as they were.
         seed: of the run.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from sim.records import Array, Percept
 from supervised.data.percept_arrays import pack_percepts, unpack_percepts
 
+LARGE = 2**25  # bytes of a selection from which on it is a view
 PART = 1_000_000  # groups of one part of a joined data set, or a power of that many
 
 
@@ -57,13 +59,18 @@ class Column(Protocol):
 class ArrayColumn:
     """Array column: values of one shape, such as images, vectors, table rows, actions or rewards.
 
+    A large selection only notes its rows, so that parts of a mapped file take no memory of their own.
+    Indexing gathers some examples, `content` all of them, once.
+
     Attributes:
-        content: (N, …).
-        axes: the names of the D numbers of (N, D), such as a table's columns; empty where they have none.
+        stored: (M, …), in memory or mapped from a file.
+        axes: the names of the D numbers of (M, D), such as a table's columns; empty where they have none.
+        selected: (N,) rows of `stored`; None: all of them.
     """
 
-    content: Array
+    stored: Array
     axes: tuple[str, ...] = ()
+    selected: Array | None = None
 
     def __post_init__(self) -> None:
         """Refuse axes that do not fit.
@@ -71,24 +78,42 @@ class ArrayColumn:
         Raises:
             ValueError: naming how many there are.
         """
-        if self.axes and self.content.shape[1:] != (len(self.axes),):
-            raise ValueError(f"there are {len(self.axes)} axes for {self.content.shape[1:]} numbers")
+        if self.axes and self.shape != (len(self.axes),):
+            raise ValueError(f"there are {len(self.axes)} axes for {self.shape} numbers")
 
     def __len__(self) -> int:
         """N."""
-        return len(self.content)
+        return len(self.stored if self.selected is None else self.selected)
+
+    def __getitem__(self, rows: Any) -> Array:
+        """A copy of the values of some examples, by (K,) numbers or booleans."""
+        found: Array = self.stored[rows if self.selected is None else self.selected[rows]]
+        return found
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example."""
+        return self.stored.shape[1:]
+
+    @cached_property
+    def content(self) -> Array:
+        """(N, …) all values."""
+        return self.stored if self.selected is None else self.stored[self.selected]
 
     def take(self, rows: Array) -> ArrayColumn:
-        """See `Column`."""
-        return ArrayColumn(self.content[rows], self.axes)
+        """See `Column`; a view if it is large."""
+        chosen = np.arange(len(self))[rows]
+        if len(chosen) * self.stored[:1].nbytes < LARGE:
+            return ArrayColumn(self[chosen], self.axes)
+        return ArrayColumn(self.stored, self.axes, chosen if self.selected is None else self.selected[chosen])
 
     @classmethod
     def joined(cls, parts: Sequence[ArrayColumn]) -> ArrayColumn:
         """See `Column`."""
         first = parts[0]
         for part in parts:
-            if part.content.shape[1:] != first.content.shape[1:] or part.axes != first.axes:
-                raise ValueError(f"{part.content.shape[1:]} and {first.content.shape[1:]} cannot be joined")
+            if part.shape != first.shape or part.axes != first.axes:
+                raise ValueError(f"{part.shape} and {first.shape} cannot be joined")
         return cls(np.concatenate([part.content for part in parts]), first.axes)
 
     def arrays(self) -> dict[str, Array]:
@@ -160,11 +185,7 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class GroupColumn:
-    """Group column: the episode, game or author of each example, which are not independent within one.
-
-    Attributes:
-        content: (N,) integers.
-    """
+    """Group column: number (N,) of each example's episode or author; within one they are not independent."""
 
     content: Array
 
@@ -281,11 +302,7 @@ class RaggedColumn(Sequence[Array]):
 
 @dataclass(frozen=True)
 class TextColumn:
-    """Text column: a string an example, empty where there is none.
-
-    Attributes:
-        content: N strings.
-    """
+    """Text column: a string an example, empty where there is none."""
 
     content: tuple[str, ...]
 
@@ -314,11 +331,7 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class PerceptColumn:
-    """Percept column: ground truth or another percept of each example, of any kind.
-
-    Attributes:
-        content: N percepts.
-    """
+    """Percept column: ground truth or another percept of each example, of any kind."""
 
     content: tuple[Percept, ...]
 

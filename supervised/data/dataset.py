@@ -83,7 +83,8 @@ class Dataset:
     | ``truths`` | `PerceptColumn` | ground truth |
     | ``episodes`` | `GroupColumn` | groups; no group is on both sides of a split |
     | ``order`` | `ArrayColumn` | (N,) integers: place within the episode, 0, 1, 2, …; see `windows` |
-    | ``actions``, ``rewards``, ``ends`` and others | any | what else there is |
+    | ``actions``, ``rewards``, … | `ArrayColumn` | of each example's step; see `supervised.data.episodes` |
+    | others | any | what else there is |
 
     A graph is two columns: ``values`` ragged (nodes, D) and ``edges`` ragged (edges, 2).
 
@@ -143,6 +144,16 @@ class Dataset:
         return self["values"]
 
     @property
+    def values_by_row(self) -> Any:
+        """`values` to index by (K,) rows, such as those of a batch: of a large part only these are read.
+
+        >>> Dataset(values=np.array([3, 1, 2])).take(np.array([2, 0])).values_by_row[np.array([1])].tolist()
+        [3]
+        """
+        column = self._columns["values"]
+        return column if isinstance(column, ArrayColumn) else column.content
+
+    @property
     def axes(self) -> tuple[str, ...]:
         """The names of the D numbers of vectors; empty for all else."""
         column = self._columns["values"]
@@ -183,7 +194,7 @@ class Dataset:
     def spec(self) -> Spec:
         """What a model must know of it."""
         column = self._columns["values"]
-        shape = column.content.shape[1:] if isinstance(column, ArrayColumn) else ()
+        shape = column.shape if isinstance(column, ArrayColumn) else ()
         words = {word for caption in self.captions for word in split(caption)}
         return Spec(shape, self.label_names, self.axes, tuple(sorted(words)))
 
@@ -196,7 +207,7 @@ class Dataset:
         return Dataset(**{name: column for name, column in self._columns.items() if name not in names})
 
     def take(self, rows: Array) -> Dataset:
-        """The examples `rows` (K,), in that order."""
+        """The examples `rows` (K,), in that order; what is large is not copied, see `ArrayColumn`."""
         rows = np.asarray(rows, np.int64)
         return Dataset(**{name: column.take(rows) for name, column in self._columns.items()})
 
@@ -270,7 +281,7 @@ class Dataset:
         column = self._columns["values"]
         if not isinstance(column, ArrayColumn):
             return
-        values = column.content
+        values = column.stored
         pictures, reals = values.ndim == 4, values.dtype.kind == "f"
         if (pictures and values.dtype != np.uint8) or (reals and values.dtype != np.float32):
             raise ValueError(f"values are {values.dtype} {values.shape}, not pictures or vectors")

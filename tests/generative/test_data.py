@@ -18,6 +18,7 @@ from sim.records import Decision
 from sim.storage.episodes import new_dataset, record
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset, Spec
+from supervised.data.episodes import recorded
 from supervised.language.caption_grammars import GRAMMARS
 
 SMALL = {
@@ -259,6 +260,11 @@ def test_recorded_episodes_are_learned_from(tmp_path):
     found = load_dataset(str(tmp_path / "mine"), 20)
     assert len(found) == 20 and found.label_names == ("pong",) and len(set(found.episodes.tolist())) == 3
     assert found.values.shape[1:] == (64, 64, 3) and found.values.std() > 10
+    whole = recorded(tmp_path / "mine")
+    for name in ("actions", "rewards", "truncated", "last"):
+        there = {(e, t): row for e, t, row in zip(whole.episodes, whole["order"], whole[name], strict=True)}
+        rows = zip(found.episodes, found["order"], strict=True)
+        assert [there[place] for place in rows] == found[name].tolist()
     (tmp_path / "mine" / "data" / "main_data.hdf5").write_bytes(b"not HDF5")
     with pytest.raises(DataError, match="damaged"):
         load_dataset(str(tmp_path / "mine"), 20)

@@ -14,13 +14,16 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from command_line import answer
+from PIL import Image
 
 import playfield
-from scenes.api.loaded import LoadedAgent
-from scenes.api.opened_scene import toml_value
+from scenes.api.arguments import toml_value
+from scenes.api.loaded import InputError, LoadedAgent, LoadedPerception
 from scenes.cli.main import main
+from scenes.report import Report
 from scenes.schema import SceneError
-from sim.records import Decision
+from sim.records import Decision, Percept
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +47,7 @@ def cartpole():
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of diffusers about its own
 def test_what_the_page_shows_works(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text("utf-8"), re.S)
-    assert len(blocks) == 11
+    assert len(blocks) == 14
     assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks)
     names = run(blocks, tmp_path, monkeypatch)
     said = capsys.readouterr().out
@@ -53,6 +56,9 @@ def test_what_the_page_shows_works(tmp_path, monkeypatch, capsys):
     assert names["found"]["metrics"]["return_mean"] > 100 > names["found"]["baseline"]["return_mean"]
     assert names["trained"].card["trained"]["env_steps"] == 1_024
     assert names["image"].size == (64, 64)
+    assert names["row"]["metrics"]["probability_of_improvement"] > 0.5
+    assert len(names["percepts"]) == 2 and len(names["written"]["percepts"]) == 1
+    assert Path(names["written"]["files"][0]).parent == Path("seen") and (tmp_path / "sevens").is_dir()
 
 
 def test_the_tour_runs_and_teaches(tmp_path, monkeypatch, capsys):
@@ -195,6 +201,84 @@ def test_progress_is_told_to_the_reporter_of_the_caller(cartpole, tmp_path):
         cartpole.evaluate(episodes=2)
     assert [wait.what for wait in waits][:2] == ["training", "cartpole: whole games"] and waits == ended
     assert (waits[0].done, waits[0].total) == (2, 2) and "mean return" in waits[1].figures
+
+
+def test_samples_are_those_of_the_sampler_and_of_the_verb(tmp_path, capsys):
+    digits = playfield.open("digits-gan", device="cpu")
+    ours = digits.sample(2, label="7", seed=3)
+    assert np.array_equal(ours, digits.sampler().sample(2, label="7", seed=3))
+    gallery = digits.write_gallery(tmp_path / "ours", n=4, condition={"label": "7"})
+    assert capsys.readouterr() == ("", "")
+    words = ["--n", "4", "--condition", "label=7", "--device", "cpu"]
+    theirs = answer(capsys, "sample", "digits-gan", "--out", tmp_path / "theirs", *words)
+    pictures = [sorted((tmp_path / name).glob("*.png")) for name in ("ours", "theirs")]
+    assert [file.name for file in pictures[0]] == [file.name for file in pictures[1]] != []
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(*pictures, strict=True))
+    assert gallery["metrics"].keys() == theirs["metrics"].keys()
+    assert [Path(file).name for file in gallery["files"]] == [Path(file).name for file in theirs["files"]]
+    with pytest.raises(playfield.RequestError, match="would be overwritten"):
+        digits.write_gallery(tmp_path / "ours", n=4)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"label": "77"}, 'there is no label "77"'),
+        ({"n": 0}, "n must be at least 1, not 0"),
+        ({"lable": "7"}, 'sample has no "lable"; did you mean "label"'),
+        ({"text": "seven"}, "text"),
+    ],
+)
+def test_what_a_sampler_cannot_honour_is_refused_by_name(wish, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        playfield.open("digits-gan", device="cpu").sample(**wish)
+    assert issubclass(InputError, playfield.RequestError)
+
+
+class Reading:
+    reads = "rgb"
+
+    def perceive(self, inputs):
+        return [Percept("model", label=f"{rgb.shape[:2]}") for rgb in inputs]
+
+
+def test_pictures_are_perceived_from_arrays_and_files(tmp_path):
+    perception = LoadedPerception(Reading(), None, ())
+    wide, high = np.zeros((2, 3, 3), np.uint8), np.zeros((4, 1, 3), np.uint8)
+    for name, rgb in (("a.png", wide), ("b.png", high)):
+        Image.fromarray(rgb).save(tmp_path / name)
+    expected = ["(2, 3)", "(4, 1)"]
+    assert [percept.label for percept in perception.perceive([wide, high])] == expected
+    assert [percept.label for percept in perception.perceive(tmp_path)] == expected
+    assert [percept.label for percept in perception.perceive(str(tmp_path / "b.png"))] == expected[1:]
+    assert len(perception.perceive(np.stack([wide, wide, wide]))) == 3
+    for wrong, words in (
+        (wide, "write [picture]"),
+        ([wide, wide.astype(float)], "inputs[1] must be a picture (H, W, 3) uint8, not (2, 3, 3) float64"),
+        (["a.png"], "inputs[0] must be a picture (H, W, 3) uint8, not () str"),
+    ):
+        with pytest.raises(InputError, match=re.escape(words)):
+            perception.perceive(wrong)
+    with pytest.raises(playfield.RequestError, match="no such file"):
+        perception.perceive(tmp_path / "c.png")
+
+
+def test_what_was_interrupted_is_not_handed_out_as_whole():
+    assert Report({"n": 2}).whole() == {"n": 2}
+    with pytest.raises(KeyboardInterrupt):
+        Report({"n": 1}, interrupted=True).whole()
+
+
+def test_runs_are_compared_as_by_the_verb(cartpole, tmp_path, capsys):
+    for seed in (1, 2):
+        list(playfield.open("cartpole", SMALL, seed=seed, device="cpu").train(tmp_path / f"{seed}", steps=32))
+    runs = [tmp_path / "1", str(tmp_path / "2")]
+    ours = playfield.compare(runs, {"world.num_envs": 1}, episodes=3, device="cpu")
+    assert capsys.readouterr() == ("", "")
+    words = ["--episodes", "3", "--device", "cpu", "--set", "world.num_envs=1"]
+    assert answer(capsys, "compare", *runs, *words)["rows"] == json.loads(json.dumps(ours))
+    with pytest.raises(playfield.RequestError, match="two runs or more"):
+        playfield.compare(runs[:1])
 
 
 def test_stable_baselines3_sees_returns_seeds_and_the_end_of_time(masked_world):

@@ -1,19 +1,22 @@
 """A family of worlds that the tables have not held before: poles on carts, and generated states of them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 
+from scenes.data import families
 from scenes.data.families.family import Decoded, WorldFamily
-from scenes.data.families.table import FAMILIES, family_of
+from scenes.data.families.table import FAMILIES, families_in, family_of
 from scenes.data.generated_starts import PROPOSED, proposer
 from scenes.data.sampler_data import DataSplit
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.watching.sampler_gallery import noted
-from sim.catalog import NAMES, WORLDS, CatalogError, load, make_world, world_config, world_names
+from sim import catalog
+from sim.catalog import WORLDS, CatalogError, make_world, names_of, world_config
 from sim.records import Condition, SampleOptions, Samples
 from supervised.catalog import LABEL_SOURCES
 from supervised.data.columns import ArrayColumn, LabelColumn
@@ -44,7 +47,7 @@ class PoleLabels:
         self.name = config.name
 
 
-def names():
+def world_names():
     return [f"pole/{length}" for length in Pole.variants()]
 
 
@@ -65,7 +68,6 @@ def draw(length, values):
 def pole(monkeypatch):
     """A line in each table."""
     monkeypatch.setitem(WORLDS, "pole", "test_new_world_family:Pole")
-    monkeypatch.setitem(NAMES, "pole", "test_new_world_family:names")
     monkeypatch.setitem(LABEL_SOURCES, "pole", "test_new_world_family:PoleLabels")
 
     def world_of(data):
@@ -77,17 +79,27 @@ def pole(monkeypatch):
     monkeypatch.setitem(FAMILIES, "pole", family)
 
 
+def test_a_familys_module_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_families").mkdir()
+    (tmp_path / "own_families" / "pole.py").write_text("FAMILY = 'what poles know'")
+    assert families_in("own_families", ["cart", "pole"]) == {"pole": "what poles know"}
+    folder = Path(families.__file__).parent
+    modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "family", "table"}
+    assert modules == set(FAMILIES), "no file of a family that no catalogue has"
+    assert all(isinstance(family, WorldFamily) for family in FAMILIES.values())
+
+
 def test_the_tables_know_the_same_families():
-    assert set(NAMES) == set(WORLDS)
     assert set(FAMILIES) < set(WORLDS) and set(LABEL_SOURCES) < set(WORLDS)
-    for family in NAMES:
-        names = load(NAMES, family, "family of worlds")()
+    for family in WORLDS:
+        names = names_of(family)
         assert names and all(name.partition("/")[0] == family for name in names)
 
 
 @pytest.mark.usefixtures("pole")
 def test_its_worlds_are_listed_made_and_labelled():
-    assert [name for name in world_names() if name.startswith("pole")] == ["pole/short", "pole/long"]
+    assert [name for name in catalog.world_names() if name.startswith("pole")] == ["pole/short", "pole/long"]
     assert make_world("pole/long").action_space.n == 2
     assert label_source(world_config("pole/long", {})).name == "pole/long"
     assert family_of("pole/long").views == "chance" and family_of("gym/CartPole-v1") is None

@@ -13,6 +13,7 @@ from sim.records import Percept
 from supervised.data.array_file import map_arrays, write_arrays
 from supervised.data.columns import (
     KINDS,
+    LARGE,
     ArrayColumn,
     GroupColumn,
     LabelColumn,
@@ -257,6 +258,41 @@ def test_opening_maps_the_large_arrays_and_writing_leaves_the_file_alone(tmp_pat
     assert found.truths[3].depth.max() == found.truths[3].depth.min() == 3
     found.values[0] = 9
     assert found.values[0, 0, 0, 0] == 9 and (tmp_path / "data").read_bytes() == before
+
+
+def test_large_parts_of_a_mapped_file_take_no_memory_of_their_own(tmp_path):
+    n = 24
+    pictures = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 1024, 1024, 3))
+    write_arrays(tmp_path / "data", Dataset(values=pictures, episodes=np.arange(n) // 2).arrays())
+    data = Dataset.from_arrays(map_arrays(tmp_path / "data"))
+    tracemalloc.start()
+    train, held = data.parted(0.5, seed=1)
+    again = train.take(np.arange(len(train))[::-1])
+    spec = again.spec()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(train) * pictures[0].nbytes > LARGE and peak < 1_000_000, "nothing is copied"
+    assert spec.shape == (1024, 1024, 3)
+    expected = [row for row in range(n) if row // 2 in set(train.episodes.tolist())]
+    batch = again.values_by_row[np.array([0, 2])]
+    assert batch[:, 5, 5, 1].tolist() == [expected[-1], expected[-3]]
+    batch[:] = 0
+    assert data.values[expected[-1]].max() == expected[-1], "a batch is a copy"
+    assert not mapped(held.take(np.arange(2)).values), "a small part holds no large one in memory"
+
+
+@pytest.mark.parametrize("rows", [[2, 0], [-1], [], [True, False, True, True]])
+def test_a_view_has_the_values_of_a_copy(rows):
+    rows = np.array(rows, bool if rows and rows[0] is True else np.int64)
+    whole = COLUMNS["array"]
+    view = ArrayColumn(
+        np.arange(12, dtype=np.float32).reshape(6, 2)[::-1], ("x", "y"), np.array([5, 4, 3, 2])
+    )
+    assert len(view) == 4 and view.shape == (2,) and plain(view) == plain(whole)
+    assert np.array_equal(view[rows], whole.content[rows])
+    assert plain(view.take(rows)) == plain(whole.take(rows))
+    assert plain(ArrayColumn.joined([view, whole])) == plain(ArrayColumn.joined([whole, view]))
+    assert plain(ArrayColumn.from_arrays(view.arrays())) == plain(whole)
 
 
 @pytest.mark.parametrize("at", [0, 3, 12, 40, 200, -1, -1_000])

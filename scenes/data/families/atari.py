@@ -15,4 +15,4 @@ def world_of(data: str) -> str | None:
     return f"atari{slash}{game}" if family == "frames" else None
 
 
-ATARI = WorldFamily(world_of, encoded=True)
+FAMILY = WorldFamily(world_of, encoded=True)

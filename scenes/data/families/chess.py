@@ -34,7 +34,7 @@ def positions(variant: str, values: Array, seed: int) -> Iterator[str]:
         yield f"{read_board(rgb).fen} w - - 0 1"
 
 
-CHESS = WorldFamily(
+FAMILY = WorldFamily(
     world_of,
     decode,
     positions,

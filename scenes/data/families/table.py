@@ -1,22 +1,31 @@
 """Table of the families of worlds by name; see `scenes.data.families.family`.
 
-To add a family: a module with its `WorldFamily`, and a line here.
+A family is found by its name: the module of this folder that is called as the family is in the catalogue of
+worlds has its `WorldFamily` as ``FAMILY``. Families without a module know nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
-from scenes.data.families.atari import ATARI
-from scenes.data.families.chess import CHESS
+from scenes.build.worlds import world_catalog
 from scenes.data.families.family import WorldFamily
-from scenes.data.families.walker import WALKER
 
-FAMILIES: dict[str, WorldFamily] = {
-    "atari": ATARI,
-    "chess": CHESS,
-    "walker": WALKER,
-}
+
+def families_in(package: str, names: Iterable[str]) -> dict[str, WorldFamily]:
+    """The families of `names` that have a module in a package, by name.
+
+    >>> sorted(families_in("scenes.data.families", ["atari", "gym"]))
+    ['atari']
+    """
+    modules = {name: f"{package}.{name}" for name in names}
+    return {name: import_module(path).FAMILY for name, path in modules.items() if find_spec(path)}
+
+
+FAMILIES = families_in("scenes.data.families", world_catalog())
 
 
 class Origin(NamedTuple):

@@ -66,4 +66,4 @@ def draw(body: str, values: Array) -> Array:
     return np.stack(drawn) if drawn else np.zeros((0, SIDE, SIDE, 3), np.uint8)
 
 
-WALKER = WorldFamily(world_of, decode, states, states_from="walker/<body> takes states/<body>", draw=draw)
+FAMILY = WorldFamily(world_of, decode, states, states_from="walker/<body> takes states/<body>", draw=draw)
