@@ -15,7 +15,7 @@ from scenes.build.worlds import world_catalog, world_names
 from scenes.cli import verbs
 from scenes.collecting.command import CollectRequest, collect, env_spec, scene_spec
 from scenes.schema import SceneError, load_scene, make_scene
-from scenes.training.resume import resumed
+from scenes.training.resume import resumed_scene
 from sim import catalog
 from sim.catalog import CatalogError, world_config
 from sim.conformance import check_world
@@ -140,7 +140,7 @@ def test_an_agent_trains_in_it_resumes_and_is_scored(scene, tmp_path):
     found = scene.evaluate(episodes=3, checkpoint=run)
     assert found["n"] == 3 and -24 < found["metrics"]["return_mean"] < 0
     assert found["protocol"]["weights"] == scene_world(scene.scene).protocol()["weights"]
-    assert resumed(scene.scene, run, (), None).extra_worlds == LINEAR
+    assert resumed_scene(scene.scene, run, (), None).extra_worlds == LINEAR
 
 
 def test_a_run_does_not_go_on_in_a_world_that_has_learned_meanwhile(scene, file, tmp_path):

@@ -14,7 +14,7 @@ from scenes.data.generated_starts import PROPOSED, proposer
 from scenes.data.sampler_data import DataSplit
 from scenes.data.thumbnails import thumbnails
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
-from scenes.watching.sampler_gallery import noted
+from scenes.watching.sampler_gallery import sample_notes
 from sim import catalog
 from sim.catalog import WORLDS, CatalogError, make_world, names_of, world_config
 from sim.records import Condition, SampleOptions, Samples
@@ -129,7 +129,7 @@ def test_generated_examples_are_judged_drawn_and_begun_from():
     scorer = SampleScorer("angles/long", DataSplit(data, data, data.spec()), "cpu")
     assert scorer.reading == "decoded truth"
     assert scorer.verdicts(STATES, Condition()) == [Verdict("long 0.1", True), Verdict("long 9.0", False)]
-    assert noted(STATES, "angles/long") == ("up", "down") and noted(STATES, "digits") == ()
+    assert sample_notes(STATES, "angles/long") == ("up", "down") and sample_notes(STATES, "digits") == ()
     assert (thumbnails(STATES, data.spec(), "angles/short") == 5).all()
     propose = proposer(Leaning(), "angles/long", "pole/long", SampleOptions())
     assert propose(3) == [("long", 3, pytest.approx(0.1)), ("long", 3, 9.0)]
