@@ -10,7 +10,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from sim.records import Decision
-from sim.storage.episodes import Pictured, new_dataset, record
+from sim.storage.episodes import AddRenderInfo, new_dataset, record
 from sim.vector import EnvWorlds
 from supervised.data.array_file import map_arrays, write_arrays
 from supervised.data.dataset import Dataset
@@ -133,7 +133,7 @@ def test_it_lies_on_disk_and_comes_back_with_all_columns(tmp_path):
 
 def test_pictures_are_kept_in_the_place_of_observations(tmp_path):
     def pictured():
-        return Pictured(Line())
+        return AddRenderInfo(Line())
 
     data = played(Walker(), worlds(2, pictured), 15, seed=7, key="rgb")
     assert data.values.shape[1:] == (2, 3, 3) and data.values.dtype == np.uint8
