@@ -55,7 +55,7 @@ def compare_with_gymnasium(body, *, num_envs, seed, steps, max_steps, strength):
 
 @pytest.mark.parametrize("body", ALL)
 def test_equals_gymnasium_step_for_step_falls_and_time_limits_included(body):
-    ended = compare_with_gymnasium(body, num_envs=3, seed=5, steps=200, max_steps=70, strength=1.0)
+    ended = compare_with_gymnasium(body, num_envs=3, seed=5, steps=110, max_steps=50, strength=1.0)
     assert ended >= 6
 
 
@@ -70,7 +70,7 @@ def test_equals_gymnasium_over_whole_episodes(body, seed, strength):
 
 @pytest.mark.parametrize("body", ALL)
 def test_keeps_every_promise_of_a_world(body):
-    check_world(Walker(body, max_steps=30, width=64, height=48), steps=80)
+    check_world(Walker(body, max_steps=30, width=64, height=48), steps=45)
 
 
 def test_the_number_of_threads_changes_nothing():
