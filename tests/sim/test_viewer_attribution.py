@@ -49,11 +49,33 @@ class ExplainedShow(CountingShow):
         return np.full((2, 8, 8), number + 1.0, np.float32)
 
 
+class Held(ExplainedShow):
+    """Nothing is explained before `go`."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.go = threading.Event()
+
+    def explain(self, number):
+        assert self.go.wait(5)
+        return super().explain(number)
+
+
 class Slow(ExplainedShow):
     """It takes ten steps of a show to explain one."""
 
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.stepped = threading.Condition()
+
+    def _moment(self, *args):
+        with self.stepped:
+            self.stepped.notify_all()
+        return super()._moment(*args)
+
     def explain(self, number):
-        time.sleep(0.1)
+        with self.stepped:
+            self.stepped.wait_for(lambda: self._number >= number + 10, 5)
         return super().explain(number)
 
 
@@ -119,7 +141,7 @@ def test_closing_one_that_was_never_asked_is_nothing():
 
 
 def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, drawn):
-    driver = drive(Slow(steps_per_second=200.0))
+    driver = drive(Held(steps_per_second=200.0))
     driver.until(lambda: driver.view.newest > 30)
     driver.viewer.draw()
     assert drawn[-1].attributed is None and driver.show.explained == ()  # nobody has asked
@@ -132,6 +154,8 @@ def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, draw
         assert view.attributed.number == view.number
         return view.attributed.maps is not None and view.attributed.maps[0, 0, 0] == view.number + 1
 
+    assert not exact(), "not yet"
+    driver.show.go.set()
     driver.until(exact)
     newest = drawn[-1].number
     driver.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)

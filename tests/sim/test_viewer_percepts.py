@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, writings
 
 from sim.atari.truth import classes
 from sim.atari.world import Atari, AtariWorld
@@ -58,15 +58,7 @@ def is_color(pixels, color):
 @pytest.fixture
 def written(monkeypatch):
     """Every text that is written, with its rectangle."""
-    found = []
-    write = Ink.write
-
-    def spy(self, surface, text, *args, **named):
-        found.append((text, write(self, surface, text, *args, **named)))
-        return found[-1][1]
-
-    monkeypatch.setattr(Ink, "write", spy)
-    return found
+    return writings(monkeypatch, lambda text, at, color, rect: (text, rect))
 
 
 class SeeingShow(CountingShow):
