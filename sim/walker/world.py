@@ -29,7 +29,9 @@ from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Look
+from sim.walker.pictures import Pictures
 from sim.walker.reward import BODIES
+from sim.walker.simulation import Simulation
 from sim.walker.truth import KINDS, Kind, Onlooker
 from sim.walker.walkers import Walkers
 
@@ -205,6 +207,16 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._onlooker = Onlooker(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+
+    @property
+    def simulation(self) -> Simulation:
+        """The physics, a batch of one."""
+        return self._simulation
+
+    @property
+    def pictures(self) -> Pictures:
+        """What draws `render`; opened when it is first needed."""
+        return self._onlooker.pictures
 
     @property
     def torques(self) -> Array:

@@ -460,18 +460,12 @@ def test_unattended_it_goes_through_everything_by_itself_and_alike_each_time(tmp
     assert len(set(stills[0])) > 60
 
 
-def test_a_recording_has_a_picture_for_every_moment(tmp_path, monkeypatch):
-    drawn = []
-    draw = Screen.draw
-    monkeypatch.setattr(
-        Screen,
-        "draw",
-        lambda self, size, choices, view: drawn.append(view.number) or draw(self, size, choices, view),
-    )
-    show = GalleryShow(TinyStudio(), attended=False)
+def test_a_recording_has_a_picture_for_every_moment(tmp_path, drawn_views):
+    studio = TinyStudio()
+    show = GalleryShow(studio, attended=False)
     watched = watch(show, headless=True, frames=40, record=tmp_path / "a.mp4", size=(480, 360), seed=0)
     assert watched.frames == 40 and watched.file.stat().st_size > 0 and watched.episodes == 0
-    assert drawn == list(range(40)) and show._studio.closed == 1
+    assert [view.number for view in drawn_views] == list(range(40)) and studio.closed == 1
 
 
 def test_help_names_what_mouse_and_keys_do(drive):

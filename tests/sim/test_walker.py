@@ -182,7 +182,7 @@ def test_an_unstable_simulation_is_truncated_with_the_reason(body, value, tmp_pa
 def test_a_single_unstable_world_can_be_reset():
     single = Walker("ant").make(0)
     first, _ = single.reset(seed=4)
-    single._simulation.qvel[0] = np.nan
+    single.simulation.qvel[0] = np.nan
     obs, reward, over, cut, info = single.step(np.zeros(8, np.float32))
     assert np.isfinite(obs).all() and reward == 0 and cut and not over
     assert info["reason"] == "unstable"
@@ -228,7 +228,7 @@ def test_torques_and_speed_are_readable():
     assert single.action_labels == ("thigh", "leg", "foot", "thigh left", "leg left", "foot left")
     single.step(np.array([0, 0.5, 0, 0, 0, -1], np.float32))
     assert list(single.torques) == [0, 50, 0, 0, 0, -100]  # N·m: the gear is 100
-    single._simulation.qvel[0, 0] = 1.5
+    single.simulation.qvel[0, 0] = 1.5
     assert single.speed == 1.5
     assert single.metadata["render_fps"] == 125
 

@@ -10,7 +10,7 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from sim.walker import opengl, pictures  # noqa: E402
+from sim.walker import opengl  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
@@ -28,8 +28,8 @@ BODY = CLASSES.index("torso")  # and all classes after it
 
 
 @pytest.fixture
-def software(monkeypatch):
-    monkeypatch.setattr(pictures, "refusal", lambda: "ImportError: libEGL")
+def software(block_opengl):
+    block_opengl("ImportError: libEGL")
 
 
 def on_the_move(body, *, steps=6, seed=3, num_envs=1, size=SIZE):
@@ -251,8 +251,8 @@ def test_without_opengl_keypoints_are_the_same_and_the_rest_names_the_packages(s
     assert {name for name, point in keypoints.items() if point[2]} >= {"head", "right knee"}
 
 
-def test_without_opengl_by_choice_the_mend_is_to_unset_it(monkeypatch):
-    monkeypatch.setattr(pictures, "refusal", lambda: "MUJOCO_GL=disable")
+def test_without_opengl_by_choice_the_mend_is_to_unset_it(block_opengl):
+    block_opengl("MUJOCO_GL=disable")
     with pytest.raises(NoOpenGLError, match="unset MUJOCO_GL"):
         on_the_move("hopper").truth([0], ("depth",))
 
