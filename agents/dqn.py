@@ -43,8 +43,6 @@ from supervised.tensors import (
 #: Metrics of every gradient step: the loss, the mean of Q(s, a), the gradient's norm.
 FIGURES = ("loss", "q_value", "grad_norm")
 
-YIELD_EVERY = 1000  # env steps, or as near below as whole steps of all worlds come
-
 
 @dataclass(frozen=True)
 class DQN(Validated):
@@ -143,9 +141,15 @@ def of_actions(quantiles: Tensor, action: Tensor) -> Tensor:
 
 
 class DQNLearner(QPolicy):
-    """DQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
+    """DQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`.
+
+    Attributes:
+        yield_every: env steps from one yield of `learn` to the next, or as near below as whole steps of all
+            worlds come.
+    """
 
     name = "dqn"
+    yield_every = 1000
 
     def __init__(
         self,
@@ -167,7 +171,7 @@ class DQNLearner(QPolicy):
         self.config = config
         self.target = self.new_network()
         self._optimizer = adam(self.network.parameters(), config.learning_rate, config.adam_epsilon)
-        self._gradient_step = GradientStep(
+        self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
         self._generator = np.random.default_rng(seed)
@@ -191,9 +195,9 @@ class DQNLearner(QPolicy):
             CompileError: if there is nothing to compile with.
             NonFiniteError: if the loss is not finite.
         """
-        self._gradient_step.prepare()
+        self.gradient_step.prepare()
         config, n = self.config, worlds.num_envs
-        per_yield = max(1, YIELD_EVERY // n)  # steps of the whole batch between two yields
+        per_yield = max(1, self.yield_every // n)  # steps of the whole batch between two yields
         obs, info = self._begin(worlds)
         assert self._replay is not None
         done = self._env_steps // (per_yield * n)
@@ -207,7 +211,7 @@ class DQNLearner(QPolicy):
                 episodes += ended
                 for _ in range(self._crossings(before, config.train_frequency)):
                     if self._env_steps > config.learning_starts and len(self._replay) >= config.batch_size:
-                        figures.append(self._update(self._env_steps / in_steps))
+                        figures.append(self.update(self._env_steps / in_steps))
                 if self._crossings(before, config.target_frequency):
                     self.target.load_state_dict(self.network.state_dict())
             done += 1
@@ -307,7 +311,7 @@ class DQNLearner(QPolicy):
         share = self._env_steps / max(1, config.epsilon_steps)
         return linear_schedule(config.epsilon_start, config.epsilon_end, share)
 
-    def _update(self, share: float) -> Tensor:
+    def update(self, share: float) -> Tensor:
         """One gradient step; returns loss, mean Q and gradient norm, still on the device."""
         config = self.config
         assert self._replay is not None
@@ -316,7 +320,7 @@ class DQNLearner(QPolicy):
         else:
             beta = linear_schedule(config.priority_beta, 1.0, share)
             batch = self._priorities.sample(config.batch_size, beta, self._generator)
-        figures, error = self._gradient_step(batch)
+        figures, error = self.gradient_step(batch)
         self._updates += 1
         if self._priorities is not None:
             self._priorities.update(batch.index, error)

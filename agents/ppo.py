@@ -203,7 +203,9 @@ class PPOLearner(ActorCriticLearner):
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
         )
         self.config = config
-        self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
+        self.gradient_step = GradientStep(
+            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+        )
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
@@ -221,7 +223,7 @@ class PPOLearner(ActorCriticLearner):
         """
         self.config.check_rollout(worlds.num_envs)
         check_rollout(self.config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
-        self._step.prepare()
+        self.gradient_step.prepare()
         steps_per_update = self.config.num_steps * worlds.num_envs
         self._worlds = worlds
         collector = self._begin(worlds)
@@ -287,21 +289,21 @@ class PPOLearner(ActorCriticLearner):
         self, rollout: Rollout, learning_rate: float, clip_coef: float, ent_coef: float
     ) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
-        self._step.set_learning_rate(learning_rate)
+        self.gradient_step.set_learning_rate(learning_rate)
         self._clip_coef.fill_(clip_coef)
         self._ent_coef.fill_(ent_coef)
-        *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
+        *means, explained = self.run_epochs(rollout).tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
         NonFiniteError.check(metrics, self._updates + 1)
         return metrics | {"explained_variance": explained}
 
-    def _epochs(self, rollout: Rollout) -> Tensor:
+    def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
         batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
         figures = []
         for _ in range(config.num_epochs):
-            figures += [self._step(minibatch)[0] for minibatch in self._shuffled(batch)]
+            figures += [self.gradient_step(minibatch)[0] for minibatch in self._shuffled(batch)]
         explained = explained_variance(batch.target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 

@@ -141,7 +141,9 @@ class PQNLearner(QPolicy):
         self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
-        self._step = GradientStep(self.loss, self._optimizer, config.max_grad_norm, compile=config.compile)
+        self.gradient_step = GradientStep(
+            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+        )
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -160,7 +162,7 @@ class PQNLearner(QPolicy):
         config = self.config
         config.check_rollout(worlds.num_envs)
         check_rollout(config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
-        self._step.prepare()
+        self.gradient_step.prepare()
         steps_per_update = config.num_steps * worlds.num_envs
         self._worlds = worlds
         state = self._worlds_state
@@ -222,8 +224,8 @@ class PQNLearner(QPolicy):
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:
         """Several epochs of minibatch steps on one rollout; returns the mean metrics."""
-        self._step.set_learning_rate(learning_rate)
-        *means, explained = self._epochs(rollout).tolist()  # the only wait for the device in an update
+        self.gradient_step.set_learning_rate(learning_rate)
+        *means, explained = self.run_epochs(rollout).tolist()  # the only wait for the device in an update
         metrics = dict(zip(FIGURES, means, strict=True))
         NonFiniteError.check(metrics, self._updates + 1)
         self._average()
@@ -240,7 +242,7 @@ class PQNLearner(QPolicy):
         """Q-values (N, A) of observations (N, …) by the newest weights."""
         return self.quantiles(self.newest, obs).mean(2)
 
-    def _epochs(self, rollout: Rollout) -> Tensor:
+    def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""
         config = self.config
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
@@ -249,7 +251,7 @@ class PQNLearner(QPolicy):
         for _ in range(config.num_epochs):
             order = on_device(self._generator.permutation(len(target)), self.device)
             for rows in minibatches(order, config.minibatch_size):
-                figures.append(self._step(take(obs, rows), action[rows], target[rows])[0])
+                figures.append(self.gradient_step(take(obs, rows), action[rows], target[rows])[0])
         explained = explained_variance(target, rollout.value.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 

@@ -100,7 +100,7 @@ class ReinforceLearner(ActorCriticLearner):
             played = RolloutCollector(self, worlds, worlds.reset()).collect(
                 self.config.max_steps, whole_episodes=True
             )
-            metrics = self._update(played)
+            metrics = self.update(played)
             self._env_steps += played.reward.numel()
             self._updates += 1
             share = budget.share(self._env_steps, self._updates)
@@ -113,7 +113,7 @@ class ReinforceLearner(ActorCriticLearner):
             return torch.zeros(len(obs), device=self.device)
         return super().bootstrap(obs, mask, memory)
 
-    def _update(self, played: Rollout) -> dict[str, float]:
+    def update(self, played: Rollout) -> dict[str, float]:
         """One gradient step on the first episode of each world."""
         config, (real, final_value) = self.config, first_episodes(played)
         returns = discounted_returns(played.reward * real, real, final_value, config.gamma)[real]

@@ -58,6 +58,7 @@ class Replay:
         gamma: float = 0.99,
         device: str | torch.device = "cpu",
         arrange: Callable[[Tensor], Tensor] = channels_last,
+        segment: int = SEGMENT,
     ) -> None:
         """Allocate the memory.
 
@@ -72,6 +73,7 @@ class Replay:
             gamma: discount.
             device: of all tensors.
             arrange: the layout of observations that are given to `add`; see `agents.networks.memory_format`.
+            segment: how many slots a segment has.
 
         Raises:
             MemoryRefused: if it does not fit; nothing was allocated.
@@ -80,7 +82,8 @@ class Replay:
         assert shape is not None and observation_space.dtype is not None
         self.frame_stack = frame_stack
         self.num_envs, self.n_step, self.gamma = num_envs, n_step, gamma
-        self.slots = max(2, math.ceil(buffer_size / num_envs / SEGMENT)) * SEGMENT
+        self.slots = max(2, math.ceil(buffer_size / num_envs / segment)) * segment
+        self._segment = segment
         self.device = torch.device(device)
         example = arrange(torch.from_numpy(np.zeros((1, *shape), observation_space.dtype)))
         self._pictures = example.dim() == 4
@@ -219,12 +222,12 @@ class Replay:
         segments: dict[str, Segment] = {}
         tails: State = {}
         for world in range(self.num_envs):
-            head = int(self._head[world])
-            for number in range(max(0, head - self.slots) // SEGMENT, -(-head // SEGMENT)):
-                first = number * SEGMENT
+            head, size = int(self._head[world]), self._segment
+            for number in range(max(0, head - self.slots) // size, -(-head // size)):
+                first = number * size
                 rows = world * self.slots + first % self.slots
-                if first + SEGMENT <= head:
-                    read = partial(self._part, rows, SEGMENT)
+                if first + size <= head:
+                    read = partial(self._part, rows, size)
                     segments[f"{world}-{number}"] = Segment(f"replay-{world}-{number}", read)
                 else:
                     rest = self._part(rows, head - first)
@@ -241,7 +244,7 @@ class Replay:
         parts = {name: segment.read() for name, segment in state["segments"].items()} | state["tails"]
         for name, part in parts.items():
             world, number = map(int, name.split("-"))
-            rows = world * self.slots + number * SEGMENT % self.slots
+            rows = world * self.slots + number * self._segment % self.slots
             for column, array in part.items():
                 self._columns[column][rows : rows + len(array)].copy_(torch.from_numpy(array))
 
@@ -311,14 +314,18 @@ class Priorities:
     P(i) = p_i^α / Σ p^α with p = |TD error| + ε; new transitions get the highest priority so far. Invalid
     rows have priority 0, so that no sample has to be rejected: nothing in sampling and updating waits for the
     device.
+
+    Attributes:
+        tree: (2 · `leaf`,) float64: node i is the sum of nodes 2 i and 2 i + 1.
+        leaf: the node of row 0; those of the other rows follow, and hold the priorities.
     """
 
     def __init__(self, replay: Replay, alpha: float, epsilon: float = 1e-6) -> None:
         self._replay, self._alpha, self._epsilon = replay, alpha, epsilon
         rows = replay.num_envs * replay.slots
         self._depth = (rows - 1).bit_length()
-        self._leaves = 1 << self._depth
-        self._tree = torch.zeros(2 * self._leaves, dtype=torch.float64, device=replay.device)
+        self.leaf = 1 << self._depth
+        self.tree = torch.zeros(2 * self.leaf, dtype=torch.float64, device=replay.device)
         self._highest = torch.ones((), dtype=torch.float64, device=replay.device)
 
     def add(self) -> None:
@@ -334,8 +341,8 @@ class Priorities:
     def sample(self, size: int, beta: float, generator: np.random.Generator) -> ReplaySamples:
         """Sample `size` transitions by priority; weights (N · P(i))^−β over their maximum (section 3.4)."""
         strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
-        index = self._find(strata * self._tree[1])
-        probability = self._tree[self._leaves + index] / self._tree[1]
+        index = self.find(strata * self.tree[1])
+        probability = self.tree[self.leaf + index] / self.tree[1]
         weight = (len(self._replay) * probability) ** -beta
         return self._replay.gather(index, (weight / weight.max()).float())
 
@@ -347,36 +354,36 @@ class Priorities:
 
     def state(self) -> State:
         """The leaves and the highest priority."""
-        return {"leaves": self._tree[self._leaves :].cpu().numpy(), "highest": self._highest.item()}
+        return {"leaves": self.tree[self.leaf :].cpu().numpy(), "highest": self._highest.item()}
 
     def restore(self, state: State) -> None:
         """Restore a state."""
         self._highest.fill_(float(state["highest"]))
-        self._tree[self._leaves :].copy_(torch.from_numpy(state["leaves"]))
-        level = self._leaves
+        self.tree[self.leaf :].copy_(torch.from_numpy(state["leaves"]))
+        level = self.leaf
         while level > 1:
-            sums = self._tree[level : 2 * level].view(-1, 2).sum(1)
+            sums = self.tree[level : 2 * level].view(-1, 2).sum(1)
             level //= 2
-            self._tree[level : 2 * level] = sums
+            self.tree[level : 2 * level] = sums
 
     def _set(self, index: Tensor, value: Tensor) -> None:
         """Write leaves and the sums above them; of a duplicate leaf the larger value counts."""
-        node = index + self._leaves
-        self._tree.index_fill_(0, node, 0.0)
-        self._tree.scatter_reduce_(0, node, value, "amax")
+        node = index + self.leaf
+        self.tree.index_fill_(0, node, 0.0)
+        self.tree.scatter_reduce_(0, node, value, "amax")
         for _ in range(self._depth):
             node = node // 2
-            self._tree[node] = self._tree[2 * node] + self._tree[2 * node + 1]
+            self.tree[node] = self.tree[2 * node] + self.tree[2 * node + 1]
 
-    def _find(self, mass: Tensor) -> Tensor:
+    def find(self, mass: Tensor) -> Tensor:
         """Find the leaves where the cumulative sum of priorities passes `mass` (B,); never one of priority 0.
 
         However `mass` was rounded, there is a positive leaf under every node on the path.
         """
         node = torch.ones(len(mass), dtype=torch.long, device=mass.device)
         for _ in range(self._depth):
-            left = self._tree[2 * node]
-            right = (mass >= left) & (self._tree[2 * node + 1] > 0)
+            left = self.tree[2 * node]
+            right = (mass >= left) & (self.tree[2 * node + 1] > 0)
             mass = torch.where(right, mass - left, mass)
             node = 2 * node + right.long()
-        return node - self._leaves
+        return node - self.leaf

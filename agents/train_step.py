@@ -24,8 +24,6 @@ from torch import Tensor, nn
 
 from sim.errors import RequestError
 
-#: The backend of `torch.compile`; "eager" traces only.
-BACKEND = "inductor"
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
 #: Of a minibatch: the loss (), metrics (K,) to log, and whatever else the learner needs.
@@ -43,6 +41,10 @@ class MinibatchError(RequestError, ValueError):
 class GradientStep:
     """Optimiser step with gradient clipping and optional compilation; see the module.
 
+    Attributes:
+        optimizer: what takes the step.
+        backend: of `torch.compile`, until `prepare`; "eager" traces only.
+
     >>> weight = nn.Parameter(torch.tensor(3.0))
     >>> def loss(target):
     ...     error = weight - target
@@ -51,6 +53,8 @@ class GradientStep:
     >>> step(torch.tensor(1.0))[0].tolist(), weight.item()  # error 2, gradient 4 cut to 2: 3 − ¼ · 2
     ([2.0, 4.0], 2.5)
     """
+
+    backend = "inductor"
 
     def __init__(
         self, loss: Loss, optimizer: torch.optim.Optimizer, max_grad_norm: float, *, compile: bool = False
@@ -63,10 +67,10 @@ class GradientStep:
             max_grad_norm: gradients of a larger norm are scaled down to it.
             compile: see the module.
         """
-        self._optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
+        self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
         self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
         self._device = self._parameters[0].device
-        self._graphs = compile and self._device.type == "cuda" and BACKEND == "inductor"
+        self._graphs = False
         self._loss = loss
 
     def prepare(self) -> None:
@@ -77,17 +81,18 @@ class GradientStep:
         """
         if self._compile:
             self._compile = False  # once
-            if BACKEND == "inductor":
+            self._graphs = self._device.type == "cuda" and self.backend == "inductor"
+            if self.backend == "inductor":
                 check_compiler(self._device)
             mode = "reduce-overhead" if self._graphs else None
             # Minibatches may differ by one row: two sizes are two compilations, no more.
-            self._loss = torch.compile(self._loss, backend=BACKEND, mode=mode, dynamic=False)
+            self._loss = torch.compile(self._loss, backend=self.backend, mode=mode, dynamic=False)
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Set the learning rate of the next steps."""
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
 
     def __call__(self, *minibatch: Any) -> tuple[Tensor, ...]:
@@ -96,13 +101,13 @@ class GradientStep:
         The results are on the device and are not overwritten by later steps.
         """
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
-            self._optimizer.zero_grad()
+            self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss, figures, *rest = self._loss(*minibatch)
-        self._optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
+        self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
-        self._optimizer.step()
+        self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
         kept = [tensor.detach().clone() if self._graphs else tensor.detach() for tensor in rest]
         return torch.cat([figures.detach(), norm.detach()[None]]), *kept

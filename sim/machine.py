@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from sim.errors import RequestError
@@ -23,14 +24,21 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def free_memory() -> int | None:
+def free_memory(
+    meminfo: Path = MEMINFO, cgroup: Path = CGROUP, installed: Callable[[], int | None] | None = None
+) -> int | None:
     """Bytes that can be allocated without swapping; None where the system does not say.
 
     Linux: what the kernel calls available, within the container's limit. Elsewhere: all that is installed,
     which catches what could never fit.
+
+    Args:
+        meminfo: the kernel's table of memory.
+        cgroup: the folder of this process's control group.
+        installed: bytes of memory in this machine; None: as the system says.
     """
-    found = [amount for amount in (_available(), _left_in_container(), _installed()) if amount is not None]
-    return min(found, default=None)
+    amounts = (_available(meminfo), _left_in_container(cgroup), (installed or installed_memory)())
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def check_memory(wanted: int, what: str, mend: str, free: int | None = None) -> None:
@@ -60,21 +68,21 @@ def check_memory(wanted: int, what: str, mend: str, free: int | None = None) -> 
         )
 
 
-def _available() -> int | None:
+def _available(meminfo: Path) -> int | None:
     try:
-        lines = MEMINFO.read_text("ascii").splitlines()
+        lines = meminfo.read_text("ascii").splitlines()
     except OSError:
         return None
     kib = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(kib[0]) * 1024 if kib else None
 
 
-def _left_in_container() -> int | None:
+def _left_in_container(cgroup: Path) -> int | None:
     """The limit of control group v2 less what is taken; file cache counts as free, for it gives way."""
     try:
-        limit = (CGROUP / "memory.max").read_text("ascii").strip()
-        taken = int((CGROUP / "memory.current").read_text("ascii"))
-        stat = (CGROUP / "memory.stat").read_text("ascii").splitlines()
+        limit = (cgroup / "memory.max").read_text("ascii").strip()
+        taken = int((cgroup / "memory.current").read_text("ascii"))
+        stat = (cgroup / "memory.stat").read_text("ascii").splitlines()
     except (OSError, ValueError):
         return None
     if limit == "max":
@@ -83,7 +91,8 @@ def _left_in_container() -> int | None:
     return max(0, int(limit) - taken + cache)
 
 
-def _installed() -> int | None:
+def installed_memory() -> int | None:
+    """Bytes of memory in this machine; None where the system does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not on this system

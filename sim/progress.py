@@ -14,7 +14,7 @@ costs nothing. Does not know: terminals.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,7 +33,8 @@ class TaskProgress:
         total: amount of work in its own unit; None if unknown.
         done: amount done.
         figures: the newest metrics, in words.
-        started: time of its beginning, by `time.monotonic`.
+        started: time of its beginning, by `clock`.
+        clock: seconds that only grow.
     """
 
     what: str
@@ -41,6 +42,7 @@ class TaskProgress:
     done: float = 0.0
     figures: str = ""
     started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
     _since: tuple[float, float] | None = None
 
     def advance(self, n: float = 1.0) -> None:
@@ -50,7 +52,7 @@ class TaskProgress:
     def reach(self, done: float, total: float | None = None, figures: str = "") -> None:
         """Set the amount done; the first call sets where resumed work goes on, for the rate."""
         if self._since is None:
-            self._since = (time.monotonic(), done)
+            self._since = (self.clock(), done)
         self.done, self.figures = done, figures
         self.total = self.total if total is None else total
 

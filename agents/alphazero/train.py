@@ -147,7 +147,7 @@ class AlphaZeroLearner(ActorCriticLearner):
             self.actor_critic.value.weight.mul_(FIRST_VALUE)
         self.config = config
         self._actions = int(action_space.n)
-        self._gradient_step = GradientStep(
+        self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
         self._memory = PositionBuffer(config.buffer_size)
@@ -224,7 +224,7 @@ class AlphaZeroLearner(ActorCriticLearner):
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
-        self._gradient_step.prepare()
+        self.gradient_step.prepare()
         config = self.config
         plies = config.num_steps * worlds.num_envs
         boards = self._begin(worlds)
@@ -310,14 +310,14 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     def _update(self, boards: BoardWorlds, learning_rate: float, steps: int) -> dict[str, float]:
         """Gradient steps, each on a new sample of positions."""
-        self._gradient_step.set_learning_rate(learning_rate)
+        self.gradient_step.set_learning_rate(learning_rate)
         generator = self._numbers(self._generator)
         figures = []
         for _ in range(max(1, steps)):
             positions = self._memory.sample(
                 self.config.minibatch_size, boards.symmetries, generator, self.device
             )
-            figures.append(self._gradient_step(positions)[0])
+            figures.append(self.gradient_step(positions)[0])
         means = torch.stack(figures).mean(0).tolist()
         metrics = dict(zip(FIGURES, means, strict=True)) | {"learning_rate": learning_rate}
         NonFiniteError.check(metrics, self._updates)

@@ -46,7 +46,9 @@ class Comparison:
         return True if low > 0.5 else False if high < 0.5 else None
 
 
-def compare(x: Array, y: Array, x_strata: int = 1, y_strata: int = 1) -> Comparison:
+def compare(
+    x: Array, y: Array, x_strata: int = 1, y_strata: int = 1, resamples: int = RESAMPLES
+) -> Comparison:
     """Compare two independent samples of scores, (N,) and (M,).
 
     Args:
@@ -54,6 +56,7 @@ def compare(x: Array, y: Array, x_strata: int = 1, y_strata: int = 1) -> Compari
         y: scores Y.
         x_strata: of how many equal strata, one after another, `x` consists; see the module.
         y_strata: the same of `y`.
+        resamples: how many resamples an interval comes from.
 
     Raises:
         ValueError: if either has fewer than two, or a stratum has.
@@ -71,7 +74,7 @@ def compare(x: Array, y: Array, x_strata: int = 1, y_strata: int = 1) -> Compari
             sides = drawn[:x_strata], drawn[x_strata:]
             return statistic(*(np.concatenate(side, axis=axis) for side in sides), axis=axis)
 
-        return _interval(strata, of_both)
+        return _interval(strata, of_both, resamples)
 
     return Comparison(
         (float(probability_of_improvement(x, y)), interval(probability_of_improvement)),
@@ -139,12 +142,14 @@ def _iqm_difference(x: Array, y: Array, axis: int = -1) -> Any:
     return interquartile_mean(x, axis) - interquartile_mean(y, axis)
 
 
-def _interval(samples: Sequence[Array], statistic: Callable[..., Any]) -> Interval:
+def _interval(
+    samples: Sequence[Array], statistic: Callable[..., Any], resamples: int = RESAMPLES
+) -> Interval:
     """Scipy's bootstrap; each sample is resampled by itself."""
     found = stats.bootstrap(
         tuple(samples),
         statistic,
-        n_resamples=RESAMPLES,
+        n_resamples=resamples,
         batch=BATCH,
         vectorized=True,
         method="percentile",

@@ -36,7 +36,6 @@ NAMES = {
     "exploration_rate": "epsilon",
     "n_updates": "gradient_steps",
 }
-YIELD_EVERY = 1000  # env steps, where an algorithm has no rollouts
 EVERY_STEP = TrainFreq(1, TrainFrequencyUnit.STEP)
 
 
@@ -45,9 +44,13 @@ class SB3Learner:
 
     Attributes:
         resumes_exactly: whether a resumed run ends with the weights of one that was never stopped.
+        model: their algorithm, once `learn` has begun; before that None.
+        look: how observations reach the network.
+        yield_every: env steps from one yield of `learn` to the next, where an algorithm has no rollouts.
     """
 
     resumes_exactly = True
+    yield_every = 1000
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class SB3Learner:
         seed: int,
         device: str,
     ) -> None:
-        self.config, self._look, self.device = config, look, torch.device(device)
+        self.config, self.look, self.device = config, look, torch.device(device)
         self._keys: Any = config  # with the fields of its own family
         # Their warm-up samples from the space itself: a copy has a generator of its own.
         self._action_space = copy.deepcopy(action_space)
@@ -73,7 +76,7 @@ class SB3Learner:
         self._stored = stored_names(self.policy)
         self._acting = np.random.default_rng(seed)
         self._updates = 0
-        self._model: Any = None
+        self.model: Any = None
         self._resumed: State | None = None
 
     def seed(self, seed: int) -> None:
@@ -93,7 +96,7 @@ class SB3Learner:
         if mask is not None and not self.config.masks:
             self.config.check_worlds(len(obs), masked=True)
         explore = 0.0 if greedy else getattr(self.config, "epsilon_play", 1.0)
-        seen = torch.from_numpy(np.ascontiguousarray(self._look(obs))).to(self.device)
+        seen = torch.from_numpy(np.ascontiguousarray(self.look(obs))).to(self.device)
         return self.config.act(self.policy, seen, mask, self._acting, explore), memory
 
     def weights(self) -> dict[str, Array]:
@@ -115,14 +118,14 @@ class SB3Learner:
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Run the algorithm until the budget is spent.
 
-        Yields after every update of an on-policy algorithm, about every `YIELD_EVERY` env steps of others.
+        Yields after every update of an on-policy algorithm, about every `yield_every` env steps of others.
 
         Raises:
             AlgorithmError: if the worlds do not fit the algorithm.
             NonFiniteError: if a metric or weight is not finite.
         """
         block = self._steps_per_update(worlds.num_envs)
-        env = WorldsVecEnv(worlds, self._action_space, self._look, self.config.clip_reward)
+        env = WorldsVecEnv(worlds, self._action_space, self.look, self.config.clip_reward)
         model, callback, total_steps = self._begin(env, budget, block)
         while not budget.spent(model.num_timesteps, self._updates):
             with self._generators.lent():
@@ -138,14 +141,14 @@ class SB3Learner:
 
         The replay's arrays are views: write or restore the state before learning goes on.
         """
-        assert self._model is not None, "there is nothing to resume before learn() has begun"
+        assert self.model is not None, "there is nothing to resume before learn() has begun"
         return {
             "updates": self._updates,
             "policy": to_arrays(self.policy.state_dict()),
-            "model": model_state(self._model),
+            "model": model_state(self.model),
             "generators": self._generators.state(),
             "action_space": self._action_space.np_random.bit_generator.state,
-            "worlds": self._model.env.worlds.state(),
+            "worlds": self.model.env.worlds.state(),
         }
 
     def restore(self, state: State) -> None:
@@ -156,7 +159,7 @@ class SB3Learner:
 
     def _steps_per_update(self, num_envs: int) -> int:
         if self.config.off_policy:
-            return max(1, YIELD_EVERY // num_envs) * num_envs
+            return max(1, self.yield_every // num_envs) * num_envs
         return int(self._keys.num_steps) * num_envs
 
     def _begin(self, env: WorldsVecEnv, budget: Budget, block: int) -> tuple[Any, BaseCallback, int]:
@@ -167,10 +170,10 @@ class SB3Learner:
         config, state = self._keys, self._resumed
         obs, info = env.worlds.reset() if state is None else env.worlds.restore(state["worlds"])
         config.check_worlds(env.num_envs, "action_mask" in info)
-        if self._model is None or state is not None:
-            self._model = self._make(env)
-        self._model.set_env(env)
-        model, self._resumed = self._model, None
+        if self.model is None or state is not None:
+            self.model = self._make(env)
+        self.model.set_env(env)
+        model, self._resumed = self.model, None
         model._last_obs = env.seen(obs, info)
         model._last_episode_starts = np.ones(env.num_envs, bool)  # their advantages never look at the first
         if state is not None:

@@ -29,7 +29,9 @@ from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Appearance
+from sim.walker.pictures import WalkerPictures
 from sim.walker.reward import BODIES
+from sim.walker.simulation import Simulation
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
 
@@ -207,6 +209,16 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+
+    @property
+    def simulation(self) -> Simulation:
+        """The physics, a batch of one."""
+        return self._simulation
+
+    @property
+    def pictures(self) -> WalkerPictures:
+        """What draws `render`; opened when it is first needed."""
+        return self._truth_renderer.pictures
 
     @property
     def torques(self) -> Array:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 from rollouts import collected
 
 from agents.catalog import AGENTS
@@ -15,6 +16,7 @@ from sim.fields import construct, field_ranges
 from sim.protocols import Learner, LearnerConfig
 from sim.records import Budget, Segment
 from sim.storage.states import read_state, write_state
+from sim.vector import EnvWorlds
 
 DISCRETE, MASKED, CONTINUOUS = "gym/CartPole-v1", "gym/tests/Masked-v0", "gym/Pendulum-v1"
 EVERYWHERE = {DISCRETE, MASKED, CONTINUOUS}
@@ -48,12 +50,6 @@ SHORT = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def short_updates(monkeypatch):
-    for module in ("agents.dqn", "agents.sb3.learner"):
-        monkeypatch.setattr(f"{module}.YIELD_EVERY", 60)
-
-
 def config_for(name, **changes):
     cls = load(AGENTS, name, "agent")
     fields = cls.__dataclass_fields__
@@ -65,7 +61,13 @@ def config_for(name, **changes):
 
 def built(name, worlds, seed=0, **changes):
     spaces = (worlds.single_observation_space, worlds.single_action_space)
-    return config_for(name, **changes).build(*spaces, seed=seed, device="cpu")
+    return short(config_for(name, **changes).build(*spaces, seed=seed, device="cpu"))
+
+
+def short(agent):
+    """An agent whose updates, if it learns off-policy, have 60 env steps instead of 1000."""
+    agent.yield_every = 60
+    return agent
 
 
 def test_every_agent_of_the_catalogue_is_in_the_table():
@@ -75,7 +77,7 @@ def test_every_agent_of_the_catalogue_is_in_the_table():
 @pytest.mark.parametrize(("name", "world"), PAIRS)
 def test_agents_keep_every_promise_of_a_policy(name, world):
     worlds = make_worlds(world, 3)
-    check_policy(built(name, worlds), worlds)
+    check_policy(built(name, worlds), worlds, steps=6 if name == "alphazero" else 20)
 
 
 @pytest.mark.parametrize(("name", "world"), REFUSALS)
@@ -113,7 +115,7 @@ def test_learners_go_on_from_a_state_that_was_on_disk_exactly(name, world, tmp_p
     worlds = make_worlds(world, 2, seed=1)
     agent = built(name, worlds)
     assert isinstance(agent, Learner) and isinstance(config_for(name).probe(), type(config_for(name)))
-    learning = agent.learn(worlds, Budget(updates=4))
+    learning = agent.learn(worlds, Budget(updates=3))
     first = next(learning)
     next(learning)
     assert (first.updates, first.env_steps > 0) == (1, True)
@@ -121,11 +123,11 @@ def test_learners_go_on_from_a_state_that_was_on_disk_exactly(name, world, tmp_p
     (tmp_path / "segments").mkdir()
     write_state(tmp_path / "state", agent.state(), tmp_path / "segments")
     *_, progress = learning
-    assert progress.updates == 4
+    assert progress.updates == 3
 
     other = built(name, worlds := make_worlds(world, 2, seed=50), seed=50)
     other.restore(read_state(tmp_path / "state", tmp_path / "segments"))
-    *_, again = other.learn(worlds, Budget(updates=4))
+    *_, again = other.learn(worlds, Budget(updates=3))
     assert (again.env_steps, again.updates) == (progress.env_steps, progress.updates)
     assert plain(agent.state()) == plain(other.state())
 
@@ -162,7 +164,8 @@ def test_a_state_is_taken_up_by_a_config_that_differs_in_all_that_is_not_fixed(n
     numbers = {key: v for key, v in vars(config).items() if isinstance(v, int | float)}
     changes = {key: another(v) for key, v in numbers.items() if key not in left_out}
     other = construct(type(config), vars(config) | changes, name)
-    other = other.build(worlds.single_observation_space, worlds.single_action_space, seed=9, device="cpu")
+    spaces = (worlds.single_observation_space, worlds.single_action_space)
+    other = short(other.build(*spaces, seed=9, device="cpu"))
     other.restore(agent.state())
     *_, last = other.learn(worlds, Budget(updates=2))
     assert last.updates == 2
@@ -235,28 +238,46 @@ def test_learners_give_and_take_weights(name, world):
         other.load_weights({key: a for key, a in weights.items() if key != missing})
 
 
+class Lives(gymnasium.Env):
+    """Three lives, each lost with probability 0.2 a step; reward 1 a step."""
+
+    observation_space, action_space = Box(-1, 1, (1,)), Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.lives = 3
+        return self._told()
+
+    def step(self, action):
+        self.lives -= int(self.np_random.random() < 0.2)
+        obs, info = self._told()
+        return obs, 1.0, self.lives == 0, False, info
+
+    def _told(self):
+        return np.full(1, self.np_random.uniform(-1, 1), np.float32), {"lives": self.lives}
+
+
 @pytest.mark.parametrize("name", ["ppo", "pqn"])
 def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
-    cls = load(AGENTS, name, "agent")
     ends, lives, games = {}, [], {}
     for wish in (False, True):
-        worlds = make_worlds("atari/breakout", 2, seed=3)
+        worlds = EnvWorlds([Lives] * 2, seed=3)
         step = worlds.step
 
         def noted(actions, step=step, wish=wish):
             told = step(actions)
             if wish:
-                lives.append(told[4]["lives"])
+                ended = told[2]
+                lives.append((np.where(ended, 0, told[4]["lives"]), told[4]["lives"]))
             return told
 
         worlds.step = noted
-        config = cls(network="small", num_steps=400, minibatch_size=32, life_loss_ends=wish)
-        agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-        rollout = collected(agent, worlds)
+        rollout = collected(built(name, worlds, num_steps=60, life_loss_ends=wish), worlds)
         ends[wish], games[wish] = rollout.terminated.numpy(), [e.score for e in rollout.episodes]
-    lost = np.diff(np.stack([worlds.reset(seed=3)[1]["lives"], *lives]), axis=0) < 0
-    assert games[True] == games[False] and len(games[True]) >= 2, "the same games are played to their ends"
-    assert lost.sum() >= 8
+    before = np.stack([np.full(2, 3), *(after for _, after in lives[:-1])])
+    lost = np.stack([at_the_end for at_the_end, _ in lives]) < before
+    assert games[True] == games[False] and len(games[True]) >= 4, "the same games are played to their ends"
+    assert lost.sum() >= 3 * len(games[True]) and lost.sum() > ends[False].sum()
     np.testing.assert_array_equal(ends[True], ends[False] | lost)
 
 

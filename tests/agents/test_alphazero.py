@@ -439,13 +439,13 @@ def mates_in_two(game):
 def test_an_untrained_player_finds_a_mate_in_one_and_in_two(search):
     worlds = make_worlds("chess", 2, fen=MATE_IN_ONE, history=1)
     fields = {"search": search, "num_considered": 64, "gamma": 0.9}
-    agent = agent_for(worlds, num_simulations=200, **fields)
+    agent = agent_for(worlds, num_simulations=100, **fields)
     obs, info = worlds.reset()
     decision, _ = agent.act(obs, info, greedy=True)
     assert info["games"][0].san(int(decision.actions[0])) == "Ra8#"
-    assert decision.visits.sum(1).tolist() == [200, 200]
+    assert decision.visits.sum(1).tolist() == [100, 100]
     worlds = make_worlds("chess", 1, fen=MATE_IN_TWO, history=1)
-    agent = agent_for(worlds, num_simulations=1500, **fields)
+    agent = agent_for(worlds, num_simulations=900, **fields)
     obs, info = worlds.reset()
     (action,) = agent.act(obs, info, greedy=True)[0].actions
     assert 1 < len(mates_in_two(info["games"][0])) < 8
@@ -470,8 +470,7 @@ def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
     assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
 
 
-def test_a_traced_loss_teaches_the_same_and_is_traced_once(monkeypatch):
-    monkeypatch.setattr("agents.train_step.BACKEND", "eager")
+def test_a_traced_loss_teaches_the_same_and_is_traced_once():
     traced = torch._dynamo.utils.counters["stats"]
     before, learned = traced["unique_graphs"], []
     for compiled in (False, True):
@@ -479,6 +478,7 @@ def test_a_traced_loss_teaches_the_same_and_is_traced_once(monkeypatch):
         agent = agent_for(
             worlds, num_simulations=2, num_steps=12, minibatch_size=16, cut_after=6, compile=compiled
         )
+        agent.gradient_step.backend = "eager"
         *_, progress = agent.learn(worlds, Budget(updates=3))
         learned.append(agent.weights())
     assert progress.metrics["policy_loss"] > 0

@@ -42,11 +42,6 @@ COMPILED = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(autouse=True)
-def short_updates(monkeypatch):
-    monkeypatch.setattr("agents.dqn.YIELD_EVERY", 96)
-
-
 def worlds_of(seed=1):
     return make_worlds("atari/pong", 4, seed=seed, max_frames=160)  # episodes of 40 steps
 
@@ -54,7 +49,9 @@ def worlds_of(seed=1):
 def built(name, worlds, device="cuda", seed=0, **changes):
     config = type(CONFIGS[name])(**vars(CONFIGS[name]) | changes)
     spaces = (worlds.single_observation_space, worlds.single_action_space)
-    return config.build(*spaces, seed=seed, device=device)
+    agent = config.build(*spaces, seed=seed, device=device)
+    agent.yield_every = 96  # of DQN
+    return agent
 
 
 def moved(record, device):
@@ -81,10 +78,10 @@ def test_nothing_inside_an_update_waits_for_the_device(name, compile):
     learning = agent.learn(worlds, Budget(updates=4))
     next(learning), next(learning)  # kernels are compiled, graphs recorded, memory is reserved
     if name == "dqn":
-        updates = [lambda: agent._update(0.5)] * 3
+        updates = [lambda: agent.update(0.5)] * 3
     else:
         rollout = collected(agent, worlds)
-        updates = [lambda: agent._epochs(rollout)] * 3
+        updates = [lambda: agent.run_epochs(rollout)] * 3
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -115,7 +112,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
     found = []
     for agent in (cpu, cuda):
         there = [g.to(agent.device) if isinstance(g, torch.Tensor) else moved(g, agent.device) for g in given]
-        agent._optimizer.zero_grad()  # of the update before, if there was one
+        agent.network.zero_grad()  # of the update before, if there was one
         loss, figures, *_ = agent.loss(*there)
         torch.autograd.backward(loss)
         gradient = torch.cat([p.grad.flatten().cpu() for p in agent.network.parameters()])

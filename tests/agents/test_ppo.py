@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import gymnasium
@@ -67,9 +68,6 @@ class Endless(gymnasium.Env):
         over = self.steps == 5
         obs = np.full(1, self.steps / 5, np.float32)
         return obs, 1.0, over and not self.cut, over and self.cut, {}
-
-
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 
 
 def learner(config, worlds, seed=0):
@@ -141,18 +139,17 @@ def test_a_number_that_is_not_finite_stops_learning():
         next(agent.learn(worlds, Budget(updates=2)))
 
 
-@pytest.mark.parametrize("world", ["gym/CartPole-v1", "gym/Pendulum-v1", "atari/pong"])
-def test_a_resumed_learner_ends_in_the_same_weights(world):
-    config = TINY if world != "atari/pong" else PPO(network="small", num_steps=4, minibatch_size=8)
-    whole, _ = run(config, make_worlds(world, 2, seed=3), 6)
-
-    stopped = learner(config, worlds := make_worlds(world, 2, seed=3))
-    progress = stopped.learn(worlds, Budget(updates=6))
-    for _ in range(3):
-        next(progress)
-    resumed = learner(config, worlds := make_worlds(world, 2, seed=99), seed=99)
-    resumed.restore(stopped.state())
-    assert [p.updates for p in resumed.learn(worlds, Budget(updates=6))] == [4, 5, 6]
+def test_a_resumed_learner_on_pictures_ends_in_the_same_weights():
+    """On vectors, with masks and with continuous actions `test_agents_conform` resumes it."""
+    config = PPO(network="small", num_steps=8, minibatch_size=4)
+    whole = learner(config, worlds := make_worlds("atari/pong", 1, seed=3))
+    learning = whole.learn(worlds, Budget(updates=4))
+    next(learning), next(learning)
+    state = copy.deepcopy(whole.state())
+    assert [p.updates for p in learning] == [3, 4]
+    resumed = learner(config, worlds := make_worlds("atari/pong", 1, seed=99), seed=99)
+    resumed.restore(state)
+    assert [p.updates for p in resumed.learn(worlds, Budget(updates=4))] == [3, 4]
     wanted = whole.weights()
     assert all(np.array_equal(wanted[name], array) for name, array in resumed.weights().items())
 
@@ -212,13 +209,13 @@ def test_learns_a_masked_world(seed):
 def test_learns_cartpole(seed):
     worlds = make_worlds("gym/CartPole-v1", 8, seed=seed)
     config = PPO(
-        network="mlp", num_steps=32, num_epochs=10, minibatch_size=256, learning_rate=2e-3, clip_coef=0.2,
+        network="mlp", num_steps=32, num_epochs=6, minibatch_size=128, learning_rate=5e-3, clip_coef=0.2,
         gae_lambda=0.8, gamma=0.98, ent_coef=0.0, clip_reward=False,
     )  # fmt: skip
-    agent, _ = run(config, worlds, 100, seed)
+    agent, _ = run(config, worlds, 30, seed)
     world = world_config("gym/CartPole-v1", {})
-    trained = evaluate(agent, world, episodes=10, seed=seed, greedy=True).metrics()["return_mean"]
+    trained = evaluate(agent, world, episodes=5, seed=seed, greedy=True).metrics()["return_mean"]
     random = Random().build(None, worlds.single_action_space, seed=seed)
     chance = evaluate(random, world, episodes=10, seed=seed, greedy=False).metrics()["return_mean"]
     assert chance < 50
-    assert trained > 3 * chance  # by processor and seed 106 … 500, against 22
+    assert trained > 3 * chance  # by seed 170 … 468, against 22

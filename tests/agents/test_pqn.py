@@ -133,6 +133,24 @@ def test_a_run_may_begin_or_cease_to_average_when_it_is_resumed():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_it_learns_a_masked_world(seed, masked_world):
+    worlds = make_worlds(masked_world, 8, seed=seed)
+    config = PQN(
+        network="mlp", learning_rate=5e-3, num_steps=16, minibatch_size=32, gamma=0.0, epsilon_share=0.5
+    )
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+    progress = list(agent.learn(worlds, Budget(env_steps=4_000)))
+
+    def rate(updates):
+        episodes = [episode for update in updates for episode in update.episodes]
+        return sum(e.score for e in episodes) / sum(e.length for e in episodes)
+
+    assert rate(progress[:4]) < 0.6  # chance is about 0.4
+    assert rate(progress[-4:]) > 0.8  # the best is 1, less ε
+
+
+@pytest.mark.slow  # a fresh network scores 9, less than chance: it takes 40,000 steps to be sure of more
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_learns_to_balance(seed):
     config = PQN(
         network="mlp",

@@ -126,9 +126,9 @@ def test_a_minibatch_is_all_steps_of_some_worlds(second):
 def test_each_world_is_learned_from_once_an_epoch_in_whole_sequences():
     worlds = EnvWorlds([Recall] * 6, 0)
     agent = built(worlds, num_steps=7, minibatch_size=20, num_epochs=2)
-    seen, step = [], agent._step
-    agent._step = lambda batch: seen.append(batch) or step(batch)
-    agent._epochs(collected(agent, worlds))
+    seen, step = [], agent.gradient_step
+    agent.gradient_step = lambda batch: seen.append(batch) or step(batch)
+    agent.run_epochs(collected(agent, worlds))
     assert [batch.ended.shape for batch in seen] == [(7, 2)] * 6
     assert [len(batch.target) for batch in seen] == [14] * 6
 
@@ -139,7 +139,9 @@ def test_it_keeps_every_promise_of_a_policy(world):
     check_policy(built(worlds), worlds)
 
 
-@pytest.mark.parametrize(("world", "size"), [("gym/tests/Masked-v0", 128), ("atari/pong", 256)])
+@pytest.mark.parametrize(
+    ("world", "size"), [("gym/tests/Masked-v0", 128), pytest.param("atari/pong", 256, marks=pytest.mark.slow)]
+)
 def test_a_resumed_learner_ends_in_the_same_weights(world, size, tmp_path):
     config = {"num_steps": 6, "minibatch_size": 6, "num_epochs": 1}
     worlds = make_worlds(world, 2, seed=3)

@@ -42,9 +42,9 @@ def bandit(config):
 
 
 def gradient(agent, pulls):
-    """Of the expected reward with respect to the three logits, as `_update` finds it."""
+    """Of the expected reward with respect to the three logits, as `update` finds it."""
     zero, yes = torch.zeros(1, len(pulls)), torch.ones(1, len(pulls), dtype=torch.bool)
-    agent._update(
+    agent.update(
         Rollout(
             obs=zero.long(),
             action=pulls[None],
@@ -71,7 +71,7 @@ def test_the_expected_gradient_is_the_analytic_one_with_and_without_a_baseline(c
 
 def test_a_baseline_lowers_the_variance_and_not_the_mean():
     generator = torch.Generator().manual_seed(0)
-    pulls = torch.multinomial(PROBABILITY, 250, replacement=True, generator=generator)
+    pulls = torch.multinomial(PROBABILITY, 150, replacement=True, generator=generator)
     found = {}
     for name, config in (("plain", PLAIN), ("baseline", BASELINE)):
         agent = bandit(config)
@@ -148,7 +148,7 @@ def test_returns_are_discounted_from_each_step_on():
 
     agent, rollout = played(PLAIN, gamma=0.5)
     agent.head = Spy()
-    agent._update(rollout)
+    agent.update(rollout)
     real, _ = first_episodes(rollout)
     found = -weights["log_prob"].grad * real.sum()  # the return that weighs each step
     by_hand = torch.zeros(real.shape)
@@ -164,23 +164,6 @@ QUICK = Reinforce(learning_rate=2e-2, gamma=0.98)
 def run(config, worlds, updates, seed=0):
     agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
     return agent, list(agent.learn(worlds, Budget(updates=updates)))
-
-
-@pytest.mark.parametrize("world", ["gym/CartPole-v1", "gym/tests/Masked-v0", "gym/Pendulum-v1"])
-def test_a_resumed_learner_ends_in_the_same_weights(world):
-    config = Reinforce(max_steps=60)
-    whole, _ = run(config, make_worlds(world, 2, seed=3), 6)
-    worlds = make_worlds(world, 2, seed=3)
-    stopped = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-    progress = stopped.learn(worlds, Budget(updates=6))
-    for _ in range(3):
-        next(progress)
-    worlds = make_worlds(world, 2, seed=99)
-    resumed = config.build(worlds.single_observation_space, worlds.single_action_space, seed=99)
-    resumed.restore(stopped.state())
-    assert [p.updates for p in resumed.learn(worlds, Budget(updates=6))] == [4, 5, 6]
-    wanted = whole.weights()
-    assert all(np.array_equal(wanted[name], array) for name, array in resumed.weights().items())
 
 
 def test_a_budget_of_env_steps_is_overshot_by_one_update_at_most():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 import sys
 
 import gymnasium
@@ -18,7 +16,7 @@ from agents.catalog import AGENTS
 from agents.networks.architectures import NetworkError
 from agents.sb3.configs import AlgorithmError
 from agents.sb3.worlds import ObservationPreprocessing, WorldsVecEnv
-from sim.catalog import load, make_worlds
+from sim.catalog import MissingPackageError, load, make_worlds
 from sim.conformance import check_policy
 from sim.fields import FieldError, construct
 from sim.records import Budget, Segment
@@ -45,9 +43,8 @@ ALGORITHMS = {
 
 
 @pytest.fixture(autouse=True)
-def short_updates(monkeypatch):
-    """Off-policy updates of 80 env steps instead of 1000, and a replay ring in many segments."""
-    monkeypatch.setattr("agents.sb3.learner.YIELD_EVERY", 80)
+def short_segments(monkeypatch):
+    """A replay ring in many segments."""
     monkeypatch.setattr("agents.sb3.memory.SEGMENT", 32)
 
 
@@ -55,13 +52,16 @@ def config_for(name, **fields):
     return construct(load(AGENTS, f"sb3/{name}", "agent"), ALGORITHMS[name][1] | fields, name)
 
 
-def built(config, worlds, seed=0):
-    return config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+def built(config, worlds, seed=0, yield_every=80):
+    """An untrained learner, off-policy with updates of 80 env steps instead of 1000."""
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+    agent.yield_every = yield_every
+    return agent
 
 
-def run(name, updates, seed=0, **fields):
+def run(name, updates, seed=0, yield_every=80, **fields):
     worlds = make_worlds(ALGORITHMS[name][0], 2, seed=seed)
-    agent = built(config_for(name, **fields), worlds, seed)
+    agent = built(config_for(name, **fields), worlds, seed, yield_every)
     return agent, list(agent.learn(worlds, Budget(updates=updates)))
 
 
@@ -83,22 +83,24 @@ def test_every_algorithm_of_the_catalogue_is_tested_here():
     assert all(config_for(name).title == f"sb3/{name}" for name in ALGORITHMS)
 
 
-@pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_resumed_learner_ends_in_the_same_state(name, monkeypatch):
-    """Also: it learns at all, and another seed and what others draw meanwhile change nothing."""
-    monkeypatch.setattr("agents.sb3.learner.YIELD_EVERY", 70)  # stops where a segment is half overwritten
-    whole, progress = run(name, 6)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in ("a2c", "qrdqn", "sac") else [pytest.mark.slow]) for n in ALGORITHMS],
+)
+def test_a_resumed_learner_ends_in_the_same_state(name):
+    """Another seed and what others draw meanwhile change nothing; test_agents_conform resumes them all."""
+    stop = 70  # where a segment is half overwritten
+    whole, progress = run(name, 6, yield_every=stop)
     assert whole.resumes_exactly
     assert progress[-1].env_steps == 6 * progress[0].env_steps
     assert all(np.isfinite(list(p.metrics.values())).all() for p in progress)
 
     world = ALGORITHMS[name][0]
-    stopped = built(config_for(name), worlds := make_worlds(world, 2, seed=0))
-    untrained = stopped.weights()
+    stopped = built(config_for(name), worlds := make_worlds(world, 2, seed=0), yield_every=stop)
     learning = stopped.learn(worlds, Budget(updates=6))
     for _ in range(3):
         next(learning)
-    resumed = built(config_for(name), worlds := make_worlds(world, 2, seed=99), seed=99)
+    resumed = built(config_for(name), worlds := make_worlds(world, 2, seed=99), 99, stop)
     resumed.restore(stopped.state())
     updates = []
     for p in resumed.learn(worlds, Budget(updates=6)):
@@ -108,7 +110,6 @@ def test_a_resumed_learner_ends_in_the_same_state(name, monkeypatch):
         worlds.single_action_space.sample()
     assert updates == [4, 5, 6]
     assert same(whole.state(), resumed.state())
-    assert any(not np.array_equal(a, untrained[k]) for k, a in resumed.weights().items())
 
 
 @pytest.mark.parametrize("name", ["ppo", "dqn", "sac"])
@@ -130,8 +131,11 @@ def test_watching_changes_nothing_and_global_generators_are_left_alone(name):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_weights_make_the_round_trip(name):
-    trained, _ = run(name, 3)
+def test_what_was_learned_makes_the_round_trip(name):
+    trained, progress = run(name, 3)
+    assert all(np.isfinite(list(p.metrics.values())).all() for p in progress)
+    untrained = built(config_for(name), make_worlds(ALGORITHMS[name][0], 2)).weights()
+    assert any(not np.array_equal(a, untrained[k]) for k, a in trained.weights().items()), "it learns"
     worlds = make_worlds(ALGORITHMS[name][0], 4, seed=7)
     obs, info = worlds.reset()
     fresh = built(config_for(name), worlds, seed=8)
@@ -188,12 +192,12 @@ def test_weights_that_do_not_fit_are_refused_by_name():
 )
 def test_our_names_reach_their_arguments(name, fields, theirs):
     agent, _ = run(name, 1, **fields)
-    assert {key: getattr(agent._model, key) for key in theirs} == theirs
+    assert {key: getattr(agent.model, key) for key in theirs} == theirs
 
 
 def test_clip_and_noise_reach_their_arguments():
-    assert run("ppo", 1, clip_coef=0.25)[0]._model.clip_range(1.0) == 0.25
-    assert run("td3", 1, action_noise=0.5)[0]._model.action_noise.noises[0]._sigma.tolist() == [0.5]
+    assert run("ppo", 1, clip_coef=0.25)[0].model.clip_range(1.0) == 0.25
+    assert run("td3", 1, action_noise=0.5)[0].model.action_noise.noises[0]._sigma.tolist() == [0.5]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +273,7 @@ def test_every_joint_gets_noise_of_its_own():
     worlds = EnvWorlds([Joints] * 2, seed=0)
     agent = built(config_for("td3", action_noise=0.3), worlds)
     next(agent.learn(worlds, Budget(updates=1)))
-    noise = np.stack([agent._model.action_noise() for _ in range(500)]).reshape(-1, 3)
+    noise = np.stack([agent.model.action_noise() for _ in range(500)]).reshape(-1, 3)
     assert noise.std(0).tolist() == pytest.approx([0.3] * 3, rel=0.1)
     assert np.abs(np.corrcoef(noise.T) - np.eye(3)).max() < 0.2
 
@@ -349,7 +353,7 @@ def test_a_cut_episode_still_bootstraps():
     agent = built(sb3.PPO(num_steps=5, minibatch_size=10, num_epochs=1, learning_rate=1e-30), worlds)
     next(agent.learn(worlds, Budget(updates=1)))
     worth = agent.policy.predict_values(torch.full((1, 2), 5.0)).item()
-    last = agent._model.rollout_buffer.rewards[-1]
+    last = agent.model.rollout_buffer.rewards[-1]
     assert last.tolist() == pytest.approx([3.0, 3.0 + 0.99 * worth])
     assert abs(worth) > 0.01
 
@@ -395,7 +399,7 @@ def test_the_best_action_is_the_one_that_their_own_predict_gives(name):
     worlds = make_worlds(ALGORITHMS[name][0], 5, seed=4)
     obs, info = worlds.reset()
     decision, _ = agent.act(obs, info, greedy=True)
-    theirs, _ = agent._model.predict(obs, deterministic=True)
+    theirs, _ = agent.model.predict(obs, deterministic=True)
     assert np.allclose(decision.actions, theirs, atol=1e-5)
 
 
@@ -411,45 +415,33 @@ def test_pictures_are_read_by_nature_and_by_mlp():
     worlds = make_worlds("atari/pong", 2, max_frames=200)
     pixels = built(sb3.DQN(network="nature", **Q), worlds)
     assert next(pixels.learn(worlds, Budget(updates=1))).env_steps == 80
-    assert pixels._model.replay_buffer.observations.shape[2:] == (4, 84, 84)
+    assert pixels.model.replay_buffer.observations.shape[2:] == (4, 84, 84)
     flat = built(sb3.PPO(network="mlp"), worlds)
-    assert flat._look.space.shape == (4 * 84 * 84,) and flat._look.space.high.max() == 1.0
+    assert flat.look.space.shape == (4 * 84 * 84,) and flat.look.space.high.max() == 1.0
     obs, info = worlds.reset()
-    assert flat._look(obs).max() <= 1.0
+    assert flat.look(obs).max() <= 1.0
     flat.act(obs, info)
 
 
-ABSENT = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "{0}":
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Absent())
-from agents.catalog import AGENTS
-from sim.catalog import load
-load(AGENTS, "sb3/ppo", "agent")
-"""
-
-
 @pytest.mark.parametrize("package", ["stable_baselines3", "sb3_contrib"])
-def test_a_missing_package_is_named(package):
-    done = subprocess.run([sys.executable, "-c", ABSENT.format(package)], capture_output=True, text=True)
-    words = re.escape('MissingPackageError: agent "sb3/ppo" needs the package ') + package.replace(
-        "_", "[-_]"
-    )
-    assert re.search(words, done.stderr)
+def test_a_missing_package_is_named(package, monkeypatch):
+    for name in [n for n in sys.modules if n.split(".")[0] == package or n.startswith("agents.sb3")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)  # the import system's own sign for "there is none"
+    wanted = 'agent "sb3/ppo" needs the package ' + package.replace("_", "[-_]")
+    with pytest.raises(MissingPackageError, match=wanted):
+        load(AGENTS, "sb3/ppo", "agent")
 
 
 def test_ppo_learns_cartpole():
     config = sb3.PPO(
-        num_steps=64, num_epochs=10, minibatch_size=128, learning_rate=2e-3, gae_lambda=0.8, gamma=0.98
+        num_steps=64, num_epochs=8, minibatch_size=128, learning_rate=4e-3, gae_lambda=0.8, gamma=0.98
     )
     agent = built(config, worlds := make_worlds(CARTPOLE, 8))
-    progress = list(agent.learn(worlds, Budget(updates=12)))
+    progress = list(agent.learn(worlds, Budget(updates=7)))
     returns = [np.mean([e.score for e in p.episodes]) for p in progress if p.episodes]
     assert returns[0] < 40
-    assert np.mean(returns[-3:]) > 70
+    assert np.mean(returns[-3:]) > 50  # by seed 76 … 82
 
 
 @pytest.mark.parametrize("name", ["playfield/atari-pong", "playfield/walker-hopper"])

@@ -32,18 +32,16 @@ CONFIGS = {
 GRU = PPO(network="gru", num_steps=17, num_epochs=2, minibatch_size=17)
 
 
-@pytest.fixture(autouse=True)
-def short_updates(monkeypatch):
-    monkeypatch.setattr("agents.dqn.YIELD_EVERY", 40)
-
-
 def built(config, worlds):
-    return config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
+    agent.yield_every = 40  # of DQN
+    return agent
 
 
-def learned(config, world, updates=3, **fields):
+def learned(config, world, updates=3, backend="inductor", **fields):
     worlds = make_worlds(world, 2, seed=1)
     agent = built(type(config)(**vars(config) | fields), worlds)
+    agent.gradient_step.backend = backend
     return agent.weights(), [p.metrics for p in agent.learn(worlds, Budget(updates=updates))], agent
 
 
@@ -78,13 +76,10 @@ def test_the_comparison_sees_a_loss_wrong_by_a_hundredth():
 
 
 @pytest.mark.parametrize(("name", "world"), [("ppo", PENDULUM), ("pqn", POLE), ("dqn", MASKED)])
-def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(
-    name, world, monkeypatch
-):
-    monkeypatch.setattr("agents.train_step.BACKEND", "eager")
+def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(name, world):
     traced = torch._dynamo.utils.counters["stats"]
     before = traced["unique_graphs"]
-    assert_taught_alike(CONFIGS[name], world, 1e-6)
+    assert_taught_alike(CONFIGS[name], world, 1e-6, backend="eager")
     # 34 steps are minibatches of 12, 11 and 11; a replay's batches are all of one size.
     assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
     assert not torch._dynamo.utils.counters["graph_break"]
@@ -120,12 +115,12 @@ def test_nothing_in_an_update_waits_for_the_device(name):
     agent = built(config, worlds)
     if name == "dqn":
         next(agent.learn(worlds, Budget(updates=2)))
-        update = lambda: agent._update(0.5)  # noqa: E731
+        update = lambda: agent.update(0.5)  # noqa: E731
     else:
         rollout = collected(agent, worlds)
-        update = lambda: agent._epochs(rollout)  # noqa: E731
+        update = lambda: agent.run_epochs(rollout)  # noqa: E731
         if name == "pqn":  # on the CPU its optimiser reads its own counter, which on CUDA it does not
-            agent._optimizer.step = lambda: None
+            agent.gradient_step.optimizer.step = lambda: None
     agent.tensor = None  # it waits for small arrays
     with NoWaiting():
         figures = update()
@@ -218,7 +213,9 @@ def test_a_new_learning_rate_counts_from_the_next_step_on(optimizer):
 def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(kind):
     worlds = make_worlds(POLE, 2, seed=1)
     agent = built(kind(network="mlp", num_steps=17, num_epochs=2, minibatch_size=32), worlds)
-    sizes, step = [], agent._step
-    agent._step = lambda *batch: sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
-    agent._epochs(collected(agent, worlds))
+    sizes, step = [], agent.gradient_step
+    agent.gradient_step = lambda *batch: (
+        sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
+    )
+    agent.run_epochs(collected(agent, worlds))
     assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"

@@ -1,5 +1,6 @@
 """Atari: both backends agree to the last bit, every game starts and rewinds, pictures shrink as in OpenCV."""
 
+from dataclasses import replace
 from itertools import product
 
 import cv2
@@ -26,8 +27,9 @@ EPISODES = {
 }
 
 
-#: Games played by default, by their screens of 210, 214 and 250 lines and their starts; the rest are slow.
-OFTEN = ("breakout", "carnival", "pacman")
+#: Games played by default, by their screens of 210 and 250 lines and their starts; the rest are slow.
+#: Loading a cartridge takes 100 ms, as long as two hundred steps: tests here make as few worlds as they can.
+OFTEN = ("breakout", "pacman")
 
 
 def mostly_slow(games):
@@ -69,7 +71,7 @@ def test_both_backends_play_the_same_whole_episode(game):
         assert (earned[0] + 1, rewards[earned[0]]) == (first, value)
 
 
-@pytest.mark.parametrize("max_frames", range(398, 402))
+@pytest.mark.parametrize("max_frames", [pytest.param(98, marks=pytest.mark.slow), 99, 100, 101])
 def test_both_backends_cut_inside_the_frame_skip_alike(max_frames):
     rewards, terminated, truncated, info = play_both(Atari("pong", max_frames=max_frames), steps=200)
     assert (terminated, truncated) == (False, True)
@@ -77,18 +79,18 @@ def test_both_backends_cut_inside_the_frame_skip_alike(max_frames):
     assert info["episode_frame_number"] == max_frames
 
 
-@pytest.mark.parametrize("frame_skip", [1, 3, 5])
+@pytest.mark.parametrize("frame_skip", [1, 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_both_backends_skip_any_number_of_frames_alike(frame_skip):
-    config = Atari("freeway", frame_skip=frame_skip, max_frames=103)
-    rewards, _, truncated, _ = play_both(config, steps=300)
-    assert truncated and len(rewards) == -(-103 // frame_skip)
+    config = Atari("freeway", frame_skip=frame_skip, max_frames=43)
+    rewards, _, truncated, _ = play_both(config, steps=100)
+    assert truncated and len(rewards) == -(-43 // frame_skip)
 
 
 @pytest.mark.parametrize("stickiness", [0.0, 0.9])
 def test_both_backends_play_all_18_actions_and_any_stickiness_alike(stickiness):
     config = Atari("carnival", full_action_space=True, repeat_action_probability=stickiness)
     assert len(config.make(0).action_names) == 18
-    rewards, *_ = play_both(config, steps=90, seed=4)
+    rewards, *_ = play_both(config, steps=40, seed=4)
     assert any(rewards)
 
 
@@ -225,25 +227,25 @@ def test_later_episodes_are_reproducible_and_differ():
     np.testing.assert_array_equal(rams(one, seed=8), first)
 
 
-def test_rarely_seeded_batches_load_seldom_agree_and_resume_exactly(monkeypatch):
+def test_rarely_seeded_batches_load_seldom_agree_and_resume_exactly_on_any_number_of_threads(monkeypatch):
     loads = []
     load = AtariWorld._load
     monkeypatch.setattr(AtariWorld, "_load", lambda world, seed: (loads.append(seed), load(world, seed)))
-    config = Atari("breakout")
+    config = Atari("breakout", max_frames=600)
     batches = [
-        config.make_batch(3, 5, num_threads=1), Atari("breakout", truth=True).make_batch(3, 5),
-        config.make_batch(3, 99, num_threads=2),
+        config.make_batch(2, 5, num_threads=1), replace(config, truth=True).make_batch(2, 5),
+        config.make_batch(2, 99, num_threads=2),
     ]  # fmt: skip
     for worlds in batches:
         worlds.seed_rarely()
         assert worlds.seed_every == 4_000
-        worlds.seed_every = 300
+        worlds.seed_every = 200
     fast, truthful, other = batches
     start, _ = fast.reset()
     np.testing.assert_array_equal(truthful.reset()[0], start)
     generator, episodes = np.random.default_rng(0), 0
-    for step in range(700):
-        actions = generator.integers(4, size=3)
+    for step in range(370):
+        actions = generator.integers(4, size=2)
         *arrays, info = fast.step(actions)
         *truths, true_info = truthful.step(actions)
         ended = arrays[2] | arrays[3]
@@ -252,14 +254,14 @@ def test_rarely_seeded_batches_load_seldom_agree_and_resume_exactly(monkeypatch)
             np.testing.assert_array_equal(info["final_obs"], true_info["final_obs"])
         assert info["lives"].tolist() == true_info["lives"].tolist()
         compared = zip(arrays, truths, strict=True)
-        if step == 400:
+        if step == 290:
             other.restore(fast.state())
-        elif step > 400:
+        elif step > 290:
             compared = zip(2 * arrays, [*truths, *other.step(actions)[:4]], strict=True)
         for found, wanted in compared:
             np.testing.assert_array_equal(found, wanted)
-    assert episodes >= 8, "there is something to go on from"
-    assert len(loads) <= 3 + 6, "three when they were made, and no more than two of each in 700 steps"
+    assert episodes >= 4, "there is something to go on from"
+    assert len(loads) <= 2 + 2, "two when they were made, and one of each in 370 steps"
     for worlds in batches:
         worlds.close()
 
@@ -271,7 +273,7 @@ def test_a_single_world_goes_on_with_its_own_chances_where_no_seed_is_given():
     endings = []
     for world in (first, second):
         scores = []
-        for _ in range(3):
+        for _ in range(2):
             generator, ended, score = np.random.default_rng(0), False, []
             while not ended:
                 _, reward, over, cut, _ = world.step(generator.integers(4))
@@ -285,19 +287,7 @@ def test_a_single_world_goes_on_with_its_own_chances_where_no_seed_is_given():
     assert endings[0][0] != endings[0][1], "which differ"
 
 
-def test_threads_change_nothing():
-    config = Atari("pong")
-    one, two = config.make_batch(2, 3, num_threads=1), config.make_batch(2, 3, num_threads=2)
-    np.testing.assert_array_equal(one.reset()[0], two.reset()[0])
-    for _ in range(40):
-        (obs, *_), (obs2, *_) = one.step(np.array([2, 3])), two.step(np.array([2, 3]))
-        np.testing.assert_array_equal(obs, obs2)
-    assert (obs[0] != obs[1]).any()
-    one.close()
-    two.close()
-
-
-def test_final_info_claims_nothing_that_belongs_to_the_next_episode():
+def test_final_info_claims_nothing_of_the_next_episode_and_final_obs_is_dense_where_one_world_ends():
     worlds = make_worlds("atari/pong", num_envs=2, max_frames=40)
     worlds.reset()
     for _ in range(10):
@@ -305,12 +295,6 @@ def test_final_info_claims_nothing_that_belongs_to_the_next_episode():
     assert truncated.all()
     assert set(info["final_info"]) == {"episode"}
     assert info["episode_frame_number"].tolist() == [0, 0]
-    worlds.close()
-
-
-def test_final_obs_is_dense_where_only_one_world_ends():
-    worlds = make_worlds("atari/pong", num_envs=2, max_frames=40)
-    worlds.reset()
     for _ in range(4):
         worlds.step(np.zeros(2, np.int64))
     worlds.reset(options={"reset_mask": np.array([True, False])})
@@ -366,27 +350,26 @@ def test_the_protocol_holds_every_rule_that_changes_scores():
 
 
 def test_actions_carry_their_names():
-    assert make_world("atari/pong").action_names == ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
-    worlds = make_worlds("atari/pong")
-    assert worlds.action_names == make_world("atari/pong").action_names
+    worlds, names = make_worlds("atari/pong"), ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
+    assert worlds.action_names == make_world("atari/pong").action_names == names
     worlds.close()
 
 
 def test_a_game_that_shows_its_memory_plays_as_the_one_that_shows_pixels():
-    fields = {"truth": True, "max_frames": 240}
-    pixels, memory = (make_worlds("atari/pong", 2, 5, observation=how, **fields) for how in ("pixels", "ram"))
+    fields = {"truth": True, "max_frames": 120}
+    pixels, memory = (make_worlds("atari/pong", 1, 5, observation=how, **fields) for how in ("pixels", "ram"))
     assert (pixels.frame_stack, memory.frame_stack) == (4, 1)
     pixels.reset()
     obs, _ = memory.reset()
-    assert obs.shape == (2, 128) and obs.dtype == np.uint8
+    assert obs.shape == (1, 128) and obs.dtype == np.uint8
     generator = np.random.default_rng(0)
-    for _ in range(70):  # both are cut after 60
-        actions = generator.integers(6, size=2)
+    for _ in range(35):  # cut after 30
+        actions = generator.integers(6, size=1)
         wanted, found = pixels.step(actions), memory.step(actions)
         for one, other in zip(wanted[1:4], found[1:4], strict=True):
             np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(found[0], [env.ram() for env in pixels.envs])
-        for one, other in zip(pixels.truth([0, 1]), memory.truth([0, 1]), strict=True):
+        for one, other in zip(pixels.truth([0]), memory.truth([0]), strict=True):
             np.testing.assert_array_equal(one.boxes, other.boxes)
     assert "observation" not in Atari("pong").protocol()
     assert Atari("pong", observation="ram").protocol()["observation"] == "ram"

@@ -203,7 +203,8 @@ def test_every_world_is_registered_with_gymnasium(name):
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("atari-pong", {"frame_skip": 2}),
+        # by default Stable-Baselines3's checker looks at it, in tests/agents/test_sb3.py
+        pytest.param("atari-pong", {"frame_skip": 2}, marks=pytest.mark.slow),
         pytest.param("atari-breakout", {"observation": "ram"}, marks=pytest.mark.slow),
         ("walker-hopper", {"width": 64, "height": 48}),
         pytest.param("walker-humanoid", {}, marks=pytest.mark.slow),

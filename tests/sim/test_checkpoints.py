@@ -253,22 +253,9 @@ def test_a_damaged_checkpoint_is_refused_by_name(saved, damage):
     assert str(saved) in str(caught.value) and "\n" not in str(caught.value).strip()
 
 
-def full_disk(monkeypatch, when):
-    """Writes to files whose path `when` accepts fail with ENOSPC, after half of the bytes."""
-    write = Path.write_bytes
-
-    def refuse(path, content):
-        if when(path):
-            write(path, content[: len(content) // 2])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return write(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-
-
 @pytest.mark.parametrize("name", ["model.safetensors", "card.toml"])
-def test_a_full_disk_leaves_the_older_checkpoint(saved, monkeypatch, name):
-    full_disk(monkeypatch, lambda path: path.name == name)
+def test_a_full_disk_leaves_the_older_checkpoint(saved, monkeypatch, fill_disk, name):
+    fill_disk(lambda path: path.name == name)
     with pytest.raises(SaveError, match=f"could not write {saved}: the disk is full") as caught:
         save_checkpoint(saved, card(seed=4), weights(1))
     assert isinstance(caught.value, WorkError)

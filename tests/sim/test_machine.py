@@ -9,12 +9,13 @@ MEMINFO = "MemTotal:       8000000 kB\nMemFree:         100000 kB\nMemAvailable:
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
-    monkeypatch.setattr("sim.machine.MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr("sim.machine.CGROUP", tmp_path)
-    monkeypatch.setattr("sim.machine._installed", lambda: 2**50)
+def machine(tmp_path):
     (tmp_path / "meminfo").write_text(MEMINFO)
     return tmp_path
+
+
+def free(machine):
+    return free_memory(machine / "meminfo", machine, lambda: 2**50)
 
 
 def container(folder, limit, current, cache):
@@ -24,19 +25,19 @@ def container(folder, limit, current, cache):
 
 
 def test_the_kernel_says_what_is_available(machine):
-    assert free_memory() == 5_000_000 * 1024
+    assert free(machine) == 5_000_000 * 1024
 
 
 def test_a_container_has_its_own_limit_and_gets_its_file_cache_back(machine):
     container(machine, 3_000_000_000, 2_500_000_000, 400_000_000)
-    assert free_memory() == 900_000_000
+    assert free(machine) == 900_000_000
     container(machine, "max", 2_500_000_000, 400_000_000)
-    assert free_memory() == 5_000_000 * 1024
+    assert free(machine) == 5_000_000 * 1024
 
 
 def test_where_the_kernel_is_silent_what_is_installed_counts(machine):
     (machine / "meminfo").unlink()
-    assert free_memory() == 2**50
+    assert free(machine) == 2**50
 
 
 def test_this_machine_has_some():
@@ -44,7 +45,7 @@ def test_this_machine_has_some():
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(machine):
-    check_memory(5_000_000 * 1024, "a replay", "set a smaller agent.buffer_size")
+    check_memory(5_000_000 * 1024, "a replay", "set a smaller agent.buffer_size", free(machine))
     with pytest.raises(RequestError, match="a replay needs 4.8 GiB of memory, 1.0 GiB are free: set"):
         check_memory(5_000_000 * 1024, "a replay", "set a smaller agent.buffer_size", free=2**30)
 

@@ -78,9 +78,8 @@ def test_rate_and_time_left():
     assert wait.left(12.0) == 0.0
 
 
-def test_work_that_was_resumed_is_rated_by_what_was_done_since(monkeypatch):
-    wait = TaskProgress("work", started=0.0)
-    monkeypatch.setattr("sim.progress.time.monotonic", lambda: 5.0)
+def test_work_that_was_resumed_is_rated_by_what_was_done_since():
+    wait = TaskProgress("work", started=0.0, clock=lambda: 5.0)
     wait.reach(900, 1_000, "return 3.0")
     assert wait.rate(7.0) is None
     wait.reach(920, 1_000)

@@ -242,15 +242,9 @@ def test_tensorboard_can_read_the_numbers(run):
     assert {value.tag: value.simple_value for value in events[0].summary.value} == {"loss": 0.25, "steps": 7}
 
 
-def test_a_full_disk_leaves_the_older_states(run, monkeypatch):
+def test_a_full_disk_leaves_the_older_states(run, monkeypatch, fill_disk):
     run.save_state(10, state(10))
-    write = Path.write_bytes
-
-    def refuse(path, content):
-        write(path, content[:5])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    fill_disk(lambda path: True)
     with pytest.raises(SaveError, match="state/20: the disk is full"):
         run.save_state(20, state(20))
     monkeypatch.undo()

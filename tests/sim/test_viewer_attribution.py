@@ -1,4 +1,4 @@
-"""Saliency in the window: computed in a thread, exact on still pictures, drawn in its place."""
+"""Saliency in the window: computed in a thread, exact on still pictures, drawn_views in its place."""
 
 import threading
 import time
@@ -9,7 +9,6 @@ import pygame
 import pytest
 from viewer_shows import CountingShow
 
-from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.draw.theme import Ink, canvas
 from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, colour_saliency
@@ -49,25 +48,34 @@ class ExplainedShow(CountingShow):
         return np.full((2, 8, 8), number + 1.0, np.float32)
 
 
-class Slow(ExplainedShow):
-    """It takes ten steps of a show to explain one."""
+class Held(ExplainedShow):
+    """Nothing is explained before `go`."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.go = threading.Event()
 
     def explain(self, number):
-        time.sleep(0.1)
+        assert self.go.wait(5)
         return super().explain(number)
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The views that were drawn."""
-    views = []
-    draw = Screen.draw
-    monkeypatch.setattr(
-        Screen,
-        "draw",
-        lambda self, size, choices, view: views.append(view) or draw(self, size, choices, view),
-    )
-    return views
+class Slow(ExplainedShow):
+    """It takes ten steps of a show to explain one."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.stepped = threading.Condition()
+
+    def _moment(self, *args):
+        with self.stepped:
+            self.stepped.notify_all()
+        return super()._moment(*args)
+
+    def explain(self, number):
+        with self.stepped:
+            self.stepped.wait_for(lambda: self._number >= number + 10, 5)
+        return super().explain(number)
 
 
 @pytest.fixture
@@ -118,35 +126,37 @@ def test_closing_one_that_was_never_asked_is_nothing():
     assert threading.active_count() == before
 
 
-def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, drawn):
-    driver = drive(Slow(steps_per_second=200.0))
+def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, drawn_views):
+    driver = drive(Held(steps_per_second=200.0))
     driver.until(lambda: driver.view.newest > 30)
     driver.viewer.draw()
-    assert drawn[-1].attributed is None and driver.show.explained == ()  # nobody has asked
+    assert drawn_views[-1].attributed is None and driver.show.explained == ()  # nobody has asked
     driver.press(pygame.K_p, pygame.K_e)
     driver.settle()
 
     def exact():
         driver.viewer.draw()
-        view = drawn[-1]
+        view = drawn_views[-1]
         assert view.attributed.number == view.number
         return view.attributed.maps is not None and view.attributed.maps[0, 0, 0] == view.number + 1
 
+    assert not exact(), "not yet"
+    driver.show.go.set()
     driver.until(exact)
-    newest = drawn[-1].number
+    newest = drawn_views[-1].number
     driver.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
     driver.until(exact)
-    assert drawn[-1].number == newest - 10
+    assert drawn_views[-1].number == newest - 10
     driver.press(pygame.K_RIGHT)  # the map of the moment before is no older than a running show may have
     driver.until(exact)
-    assert drawn[-1].number == newest - 9
+    assert drawn_views[-1].number == newest - 9
     assert {thread for _, thread in driver.show.explained} == {"attribution"}
     driver.press(pygame.K_e)
     driver.viewer.draw()
-    assert drawn[-1].attributed is None
+    assert drawn_views[-1].attributed is None
 
 
-def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, drawn):
+def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, drawn_views):
     driver = drive(Slow(steps_per_second=100.0))
     driver.press(pygame.K_e)
     longest = 0.0
@@ -156,11 +166,11 @@ def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, draw
         begun = time.thread_time()
         driver.viewer.draw()
         longest = max(longest, time.thread_time() - begun)
-        done = drawn[-1].attributed
-        return done.maps is not None and 0 < drawn[-1].number - done.number <= 200
+        done = drawn_views[-1].attributed
+        return done.maps is not None and 0 < drawn_views[-1].number - done.number <= 200
 
     driver.until(aged)
-    view = drawn[-1]
+    view = drawn_views[-1]
     behind = view.number - view.attributed.number
     assert _wordings(view.attributed, view.number)[0][-1][1].startswith(f"{behind} frame")
     assert driver.view.newest > len(driver.show.explained) and longest < 0.08

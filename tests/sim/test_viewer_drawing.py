@@ -3,7 +3,7 @@
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, writings
 
 from sim.records import Decision
 from sim.viewer.app.screen import Screen
@@ -64,20 +64,13 @@ def test_text_can_be_read(pair):
 
 def test_every_text_is_drawn_in_a_pair_that_is_tested(monkeypatch):
     """No module writes in a colour that TEXT_PAIRS does not know."""
-    written = set()
-    write = Ink.write
-
-    def spy(self, surface, text, at, color=PALETTE.text, *rest, **named):
-        written.add(color)
-        return write(self, surface, text, at, color, *rest, **named)
-
-    monkeypatch.setattr(Ink, "write", spy)
+    colors = writings(monkeypatch, lambda text, at, color, rect: color)
     history = history_of(CountingShow(num_worlds=4), 120)
     screen = Screen(Facts.of(CountingShow(num_worlds=4)))
     for choices in (Choices(), Choices(grid=True, person=True, paused=True, help=True, message="hello")):
         screen.draw((1280, 800), choices, history.view(error="ValueError: no"))
-    assert written <= {text for text, _ in TEXT_PAIRS}
-    assert PALETTE.on_accent in written
+    assert set(colors) <= {text for text, _ in TEXT_PAIRS}
+    assert PALETTE.on_accent in colors
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -269,8 +262,7 @@ def test_ticks_are_round_and_thinning_keeps_peaks():
 
 @pytest.mark.parametrize("height", [34, 40, 60, 120])
 def test_the_labels_of_a_value_axis_never_overlap(height, monkeypatch):
-    written: list[int] = []
-    monkeypatch.setattr(Ink, "write", lambda self, s, text, at, *a, **k: written.append(at[1]))
+    written = writings(monkeypatch, lambda text, at, color, rect: at[1])
     surface = canvas((300, 200))
     charts.line_chart(
         surface, Ink(1.0), pygame.Rect(0, 0, 300, height), np.array([0.0, 8.0]),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, writings
 
 from sim.atari.truth import classes
 from sim.atari.world import Atari, AtariWorld
@@ -58,15 +58,7 @@ def is_color(pixels, color):
 @pytest.fixture
 def written(monkeypatch):
     """Every text that is written, with its rectangle."""
-    found = []
-    write = Ink.write
-
-    def spy(self, surface, text, *args, **named):
-        found.append((text, write(self, surface, text, *args, **named)))
-        return found[-1][1]
-
-    monkeypatch.setattr(Ink, "write", spy)
-    return found
+    return writings(monkeypatch, lambda text, at, color, rect: (text, rect))
 
 
 class SeeingShow(CountingShow):
@@ -473,21 +465,19 @@ def test_a_still_picture_has_its_own_percepts_in_the_past_too(drive):
 
 
 @pytest.mark.parametrize("headless", [True, False])
-def test_every_frame_of_a_recording_has_its_own_percepts(tmp_path, monkeypatch, headless):
-    views, draw = [], Screen.draw
-    monkeypatch.setattr(Screen, "draw", lambda self, *args: views.append(args[-1]) or draw(self, *args))
+def test_every_frame_of_a_recording_has_its_own_percepts(tmp_path, drawn_views, headless):
     viewer = Viewer(PendingShow(steps_per_second=500.0), size=(480, 360), headless=headless)
     viewer.open()
     try:
         viewer.record(tmp_path / "seen.mp4")
-        while len(views) < 12:
+        while len(drawn_views) < 12:
             if viewer.advance():
                 viewer.draw()
     finally:
         viewer.close()
-    for view in views:
+    for view in drawn_views:
         assert view.number == column(view) and view.moment.seen[0].age == 0
-    assert [view.number for view in views] == list(range(12)) or not headless
+    assert [view.number for view in drawn_views] == list(range(12)) or not headless
 
 
 def test_a_model_that_fails_says_so_and_the_show_goes_on(drive):

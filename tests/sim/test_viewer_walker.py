@@ -20,7 +20,7 @@ def test_power_is_torque_times_angular_velocity(world):
     world.step(np.array([1.0, -0.5, 0.25], np.float32))
     gears = np.array([200.0, 200.0, 200.0])  # N·m; gymnasium's hopper.xml
     np.testing.assert_allclose(world.torques, gears * [1.0, -0.5, 0.25])
-    joints = world._simulation.qvel[0, 3:]  # after x, z and the torso's angle
+    joints = world.simulation.qvel[0, 3:]  # after x, z and the torso's angle
     assert world.power == pytest.approx(np.abs(world.torques * joints).sum()) and world.power > 1
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -27,6 +28,56 @@ def display(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+class Drawn:
+    """What the window has drawn, as (view, choices, size of the picture)."""
+
+    def __init__(self):
+        self.pictures, self.news = [], threading.Condition()
+
+    def note(self, viewer, picture):
+        with self.news:
+            self.pictures.append((viewer.view, viewer.choices, picture.get_size()))
+            self.news.notify_all()
+
+    def wait_for(self, condition):
+        """Until a picture was drawn for which `condition(view, choices)` holds."""
+        with self.news:
+            assert self.news.wait_for(lambda: any(condition(*p[:2]) for p in self.pictures), 5)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    found, draw = Drawn(), window.Viewer.draw
+
+    def noted(viewer):
+        picture = draw(viewer)
+        found.note(viewer, picture)
+        return picture
+
+    monkeypatch.setattr(window.Viewer, "draw", noted)
+    return found
+
+
+def press(key):
+    pygame.event.post(pygame.Event(pygame.KEYDOWN, key=key, mod=0))
+
+
+def close():
+    pygame.event.post(pygame.Event(pygame.QUIT))
+
+
+class Scripted(CountingShow):
+    """It calls `script(show)` before each step, on the simulation's thread."""
+
+    def __init__(self, script, **options):
+        super().__init__(**options)
+        self.script = script
+
+    def step(self, person, *, drawn=True):
+        self.script(self)
+        return super().step(person, drawn=drawn)
+
+
 def decoded(file):
     with av.open(str(file)) as video:
         assert video.streams.video[0].codec_context.name == "h264"
@@ -46,12 +97,16 @@ def test_headless_draws_every_step_once(tmp_path):
         assert abs(int(frames[number].to_ndarray(format="rgb24")[200, 180, 0]) - number) <= 6
 
 
-def test_the_same_show_gives_the_same_video(tmp_path):
+def test_the_same_show_gives_the_same_video(tmp_path, drawn):
     """Pixel for pixel, however far the simulation was ahead of the drawing."""
     videos = []
-    for delay in (0.0, 0.001):
-        show = CountingShow(delay=delay)
-        path = tmp_path / f"{delay}.mp4"
+
+    def keeping_step(show):
+        drawn.wait_for(lambda view, choices: view.number >= len(show.persons))
+
+    for name, script in (("ahead", lambda show: None), ("in step", keeping_step)):
+        show, path = Scripted(script), tmp_path / f"{name}.mp4"
+        drawn.pictures.clear()
         watch(show, headless=True, frames=60, record=path, size=(480, 360))
         videos.append([frame.to_ndarray(format="rgb24") for frame in decoded(path)])
     np.testing.assert_array_equal(videos[0], videos[1])
@@ -82,31 +137,30 @@ def test_what_the_show_raises_reaches_the_caller_and_the_video_is_complete(tmp_p
     assert show.closed == 1
 
 
-@pytest.mark.parametrize("frames", [None, 1000])
-def test_in_a_window_an_error_is_shown_until_it_is_closed(monkeypatch, frames):
-    shown = []
-    monkeypatch.setattr(window.Viewer, "draw", _spy(window.Viewer.draw, shown))
-    closer = threading.Timer(0.6, lambda: pygame.event.post(pygame.Event(pygame.QUIT)))
-    closer.start()
+def test_in_a_window_an_error_is_shown_until_it_is_closed(drawn):
+    def person():
+        drawn.wait_for(lambda view, choices: "the emulator fell over" in view.error)
+        close()
+
+    threading.Thread(target=person).start()
     with pytest.raises(RuntimeError, match="the emulator fell over"):
-        watch(CountingShow(fails_at=3), frames=frames)
-    closer.cancel()
-    assert frames is not None or "the emulator fell over" in shown[-1].error
+        watch(CountingShow(fails_at=3))
+    assert "the emulator fell over" in drawn.pictures[-1][0].error
 
 
-def _spy(draw, shown):
-    def spied(self):
-        shown.append(self.view)
-        return draw(self)
-
-    return spied
+def test_where_frames_are_counted_an_error_ends_a_window():
+    with pytest.raises(RuntimeError, match="the emulator fell over"):
+        watch(CountingShow(fails_at=3), frames=1000)
 
 
 def test_ctrl_c_ends_with_a_complete_video(tmp_path):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-    stopper = threading.Timer(0.4, _thread.interrupt_main)
-    stopper.start()
-    watched = watch(CountingShow(), headless=True, record=tmp_path / "a.mp4", size=(640, 480))
+
+    def strike(show):
+        if len(show.persons) == 30:
+            _thread.interrupt_main()
+
+    watched = watch(Scripted(strike), headless=True, record=tmp_path / "a.mp4", size=(640, 480))
     assert watched.interrupted
     assert 0 < watched.frames - len(decoded(watched.file)) + 1 <= 2  # it may strike between draw and count
 
@@ -134,15 +188,7 @@ def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path, monkeypatch):
     assert not (tmp_path / "a.mp4").exists()
 
 
-def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch):
-    sizes = set()
-    draw = window.Viewer.draw
-
-    def spied(self):
-        picture = draw(self)
-        sizes.add(picture.get_size())
-        return picture
-
+def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch, drawn):
     windows, least = [], []
     make = pygame.Window
 
@@ -150,59 +196,60 @@ def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch):
         windows.append(make(*args, **kwargs))
         return windows[-1]
 
-    monkeypatch.setattr(window.Viewer, "draw", spied)
     monkeypatch.setattr(pygame, "Window", opened)
 
-    class Resizing(CountingShow):
-        def step(self, person, *, drawn=True):
-            if len(self.persons) == 30:
-                least.append(windows[0].minimum_size)
-                windows[0].size = (640, 480)
-            if len(self.persons) == 60:
-                pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE, mod=0))
-            return super().step(person)
+    def person(show):
+        sizes = [size for *_, size in drawn.pictures]
+        if not least and len(sizes) > 3:
+            least.append(windows[0].minimum_size)
+            windows[0].size = (640, 480)
+        elif (640, 480) in sizes:
+            press(pygame.K_ESCAPE)
 
-    watched = watch(Resizing(steps_per_second=100.0), size=(800, 600), scale=1.0)
-    assert watched.frames > 5
-    assert sizes == {(800, 600), (640, 480)}
+    watched = watch(Scripted(person, steps_per_second=100.0), size=(800, 600), scale=1.0)
+    sizes = [size for *_, size in drawn.pictures]
+    assert watched.frames == len(sizes) and set(sizes) == {(800, 600), (640, 480)}
     assert least == [(480, 360)]
 
 
-def test_a_slow_show_does_not_block_the_window(monkeypatch):
-    """While one step takes a second, H still opens the help at once."""
-    drawn = []
-    draw = window.Viewer.draw
+def test_a_slow_show_does_not_block_the_window(drawn):
+    """The first step ends after H has opened the help, and not before."""
 
-    def spied(self):
-        drawn.append((time.monotonic(), self.choices.help))
-        return draw(self)
+    def person(show):
+        press(pygame.K_h)
+        drawn.wait_for(lambda view, choices: choices.help and view.newest == 0)
+        close()
 
-    monkeypatch.setattr(window.Viewer, "draw", spied)
-    pressed = []
-
-    def press():
-        pressed.append(time.monotonic())
-        pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_h, mod=0))
-
-    timers = [threading.Timer(0.4, press)]
-    timers += [threading.Timer(0.8, lambda: pygame.event.post(pygame.Event(pygame.QUIT)))]
-    for timer in timers:
-        timer.start()
-    watch(CountingShow(delay=1.0))
-    opened = min(at for at, has_help in drawn if has_help)
-    assert opened - pressed[0] < 0.4
+    watch(Scripted(person))
 
 
+def test_a_second_after_the_last_change_a_paused_window_dozes():
+    now = 100.0
+    viewer = window.Viewer(CountingShow(), clock=lambda: now)
+    assert viewer.awake, "it runs"
+    viewer.choices = replace(viewer.choices, paused=True)
+    viewer.advance()
+    viewer.draw()
+    now += 0.9
+    assert not viewer.advance() and viewer.awake
+    now += 0.2
+    assert not viewer.advance() and not viewer.awake
+    viewer.resize((640, 480), 1.0)
+    assert viewer.advance() and viewer.awake
+    viewer.close()
+
+
+@pytest.mark.slow  # it looks at the clock for more than two seconds
 def test_paused_it_uses_little_of_a_core():
-    used = []
+    used, nothing = [], threading.Event()
 
     def measure():
-        pygame.event.post(pygame.Event(pygame.KEYDOWN, key=pygame.K_p, mod=0))
-        time.sleep(1.3)
+        press(pygame.K_p)
+        nothing.wait(1.3)
         before = time.process_time()
-        time.sleep(1.0)
+        nothing.wait(1.0)
         used.append(time.process_time() - before)
-        pygame.event.post(pygame.Event(pygame.QUIT))
+        close()
 
     threading.Timer(0.3, measure).start()
     watch(CountingShow(steps_per_second=60.0))
@@ -210,14 +257,14 @@ def test_paused_it_uses_little_of_a_core():
 
 
 def test_the_first_launch_says_one_line_once(tmp_path):
-    assert window._is_first_launch()
-    assert not window._is_first_launch()
+    assert window.is_first_launch()
+    assert not window.is_first_launch()
 
 
 def test_an_unwritable_state_folder_is_no_error(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    assert not window._is_first_launch()
+    assert not window.is_first_launch()
 
 
 def test_without_a_display_the_error_names_the_mend(monkeypatch):
@@ -230,9 +277,12 @@ def test_the_simulation_keeps_the_shows_rate():
     show = CountingShow(steps_per_second=50.0)
     simulation = SimulationThread(show, History(50.0))
     simulation.open()
-    time.sleep(0.4)
+    assert simulation.wait_for(0, 5)
+    begun = time.monotonic()
+    assert simulation.wait_for(12, 5)
+    seconds = time.monotonic() - begun
     simulation.close()
-    assert 13 <= len(show.persons) <= 26  # 20, and what a late one makes up for
+    assert 0.12 < seconds < 1.0  # 0.24, less the 0.1 that a late one makes up for
 
 
 def test_the_viewer_imports_neither_torch_nor_a_world():

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from sim.walker import engine, pictures  # noqa: E402
+from sim.walker import engine  # noqa: E402
 from sim.walker.camera import Camera  # noqa: E402
 from sim.walker.draw import Capsules, picture  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
@@ -35,8 +35,8 @@ def camera(**changes):
 
 
 @pytest.fixture
-def software(monkeypatch):
-    monkeypatch.setattr(pictures, "refusal", lambda: "blocked")
+def software(block_opengl):
+    block_opengl("blocked")
 
 
 def walker(body, **fields):
@@ -114,7 +114,7 @@ def test_the_software_drawing_shows_the_torso_where_it_is(body, software):
         world.step(world.action_space.low)
     world.camera.orbit(25, 10)
     rgb = world.render()
-    data = world._simulation.data(0)
+    data = world.simulation.data(0)
     torso, _ = world.camera.view(data.xpos[1]).project(data.geom_xpos[[1]])  # the first geom after the ground
     x, y = torso[0].astype(int)
     bare = picture(NOTHING, world.camera.view(data.xpos[1]))
@@ -133,7 +133,7 @@ def test_without_opengl_the_software_drawing_is_used_quietly(monkeypatch, capfd)
     try:
         world = walker("hopper")
         assert body_pixels(world.render()).any()
-        assert world._truth_renderer.pictures.backend == "software" and world._truth_renderer.pictures.reason
+        assert world.pictures.backend == "software" and world.pictures.reason
     finally:
         refusal.cache_clear()
     assert capfd.readouterr() == ("", "")
@@ -200,7 +200,7 @@ def test_the_camera_follows_over_the_ground(software):
     """After a kilometre the walker is still in the middle and the ground as sharp as at the start."""
     world = walker("walker2d")
     first = world.render()
-    world._simulation.qpos[0, 0] += 1000.0
+    world.simulation.qpos[0, 0] += 1000.0
     assert np.abs(world.render().astype(int) - first).max() <= 3
 
 
@@ -231,13 +231,13 @@ needs_opengl = pytest.mark.skipif(bool(refusal()), reason=f"no OpenGL: {refusal(
 
 @needs_opengl
 @pytest.mark.parametrize("body", BODIES)
-def test_opengl_and_software_show_the_same_shape(body, monkeypatch):
+def test_opengl_and_software_show_the_same_shape(body, block_opengl):
     world = walker(body)
     world.camera.elevation = -30  # no sky: its colours differ
     ours = body_pixels(world.render())
-    assert world._truth_renderer.pictures.backend == "opengl"
+    assert world.pictures.backend == "opengl"
     world.close()
-    monkeypatch.setattr(pictures, "refusal", lambda: "blocked")
+    block_opengl("blocked")
     theirs = body_pixels(world.render())
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.85
 

@@ -10,7 +10,7 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from sim.walker import opengl, pictures  # noqa: E402
+from sim.walker import opengl  # noqa: E402
 from sim.walker.anatomy import CLASSES, END_ON, Anatomy, bones, keypoint_names, part  # noqa: E402
 from sim.walker.camera import Viewpoints  # noqa: E402
 from sim.walker.engine import NoOpenGLError  # noqa: E402
@@ -28,8 +28,8 @@ BODY = CLASSES.index("torso")  # and all classes after it
 
 
 @pytest.fixture
-def software(monkeypatch):
-    monkeypatch.setattr(pictures, "refusal", lambda: "ImportError: libEGL")
+def software(block_opengl):
+    block_opengl("ImportError: libEGL")
 
 
 def on_the_move(body, *, steps=6, seed=3, num_envs=1, size=SIZE):
@@ -39,6 +39,14 @@ def on_the_move(body, *, steps=6, seed=3, num_envs=1, size=SIZE):
     for _ in range(steps):
         worlds.step(worlds.action_space.low * generator.uniform(-0.6, 0.6, worlds.action_space.shape))
     return worlds
+
+
+@pytest.fixture(scope="module", params=BODIES)
+def posed(request):
+    """One of each body on the move, with a picture's context of its own, which takes 0.2 s to open."""
+    worlds = on_the_move(request.param)
+    yield request.param, worlds
+    worlds.close()
 
 
 def anatomy(body):
@@ -61,9 +69,8 @@ def first_hits(model, data, view):
 
 
 @needs_opengl
-@pytest.mark.parametrize("body", BODIES)
-def test_masks_and_depth_are_what_rays_through_the_pixels_meet(body):
-    worlds = on_the_move(body)
+def test_masks_and_depth_are_what_rays_through_the_pixels_meet(posed):
+    body, worlds = posed
     generator = np.random.default_rng(1)
     worlds.cameras[0] = Viewpoints().draw(body, generator).camera(SIZE, SIZE)
     percept = worlds.truth([0])[0]
@@ -83,10 +90,10 @@ def test_masks_and_depth_are_what_rays_through_the_pixels_meet(body):
 
 
 @needs_opengl
-@pytest.mark.parametrize("body", BODIES)
-def test_keypoints_are_seen_where_the_rendered_depth_says_so(body):
+def test_keypoints_are_seen_where_the_rendered_depth_says_so(posed):
     """Seen: the surface is at most as far in front as the limb is thick. Hidden: something is nearer."""
-    worlds, known = on_the_move(body), anatomy(body)
+    body, worlds = posed
+    known = anatomy(body)
     generator = np.random.default_rng(2)
     agreed, seen, hidden = [], 0, 0
     for _ in range(12):
@@ -244,8 +251,8 @@ def test_without_opengl_keypoints_are_the_same_and_the_rest_names_the_packages(s
     assert {name for name, point in keypoints.items() if point[2]} >= {"head", "right knee"}
 
 
-def test_without_opengl_by_choice_the_mend_is_to_unset_it(monkeypatch):
-    monkeypatch.setattr(pictures, "refusal", lambda: "MUJOCO_GL=disable")
+def test_without_opengl_by_choice_the_mend_is_to_unset_it(block_opengl):
+    block_opengl("MUJOCO_GL=disable")
     with pytest.raises(NoOpenGLError, match="unset MUJOCO_GL"):
         on_the_move("hopper").truth([0], ("depth",))
 
@@ -275,13 +282,12 @@ def test_where_limbs_meet_there_are_no_specks(monkeypatch):
     """A speck is a pixel whose eight neighbours are of other classes, but for one at most."""
 
     def specks():
-        total = 0
-        for seed in range(3):
-            worlds = on_the_move("ant", steps=12, size=160, seed=seed)
-            mask = worlds.truth([0], ("mask",))[0].mask
-            worlds.close()
+        worlds, total = on_the_move("ant", steps=12, size=160, seed=0, num_envs=3), 0
+        for percept in worlds.truth([0, 1, 2], ("mask",)):
+            mask = percept.mask
             around = [np.roll(mask, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
             total += int((np.sum([mask == other for other in around], axis=0) <= 1).sum())
+        worlds.close()
         return total
 
     slimmer = specks()  # what is left are the tips of slivers that look past each other

@@ -16,7 +16,7 @@ from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.moment import Moment
 from sim.viewer.draw.layout import arrange
-from sim.viewer.draw.theme import Ink
+from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.panels import panels
 
 PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
@@ -24,12 +24,18 @@ PROBABILITIES = np.array([[0.5, 0.25, 0.2, 0.05]])
 
 def writing(monkeypatch):
     """Every text that is written from now on, in order."""
+    return writings(monkeypatch, lambda text, at, color, rect: text)
+
+
+def writings(monkeypatch, noted):
+    """`noted(text, at, color, rect)` of every text that is written from now on, in order."""
     written = []
     write = Ink.write
 
-    def spy(self, surface, text, *rest, **named):
-        written.append(text)
-        return write(self, surface, text, *rest, **named)
+    def spy(self, surface, text, at, color=PALETTE.text, *rest, **named):
+        rect = write(self, surface, text, at, color, *rest, **named)
+        written.append(noted(text, at, color, rect))
+        return rect
 
     monkeypatch.setattr(Ink, "write", spy)
     return written
@@ -46,10 +52,9 @@ class CountingShow:
     action_labels = ()
     action_limit = 1.0
 
-    def __init__(self, num_worlds=1, steps_per_second=1000.0, delay=0.0, fails_at=None):
+    def __init__(self, num_worlds=1, steps_per_second=1000.0, fails_at=None):
         self.num_worlds = num_worlds
         self.steps_per_second = steps_per_second
-        self.delay = delay
         self.fails_at = fails_at
         self.seeds = []  # of every start
         self.persons = []  # what each step was told
@@ -66,8 +71,6 @@ class CountingShow:
 
     def step(self, person, *, drawn=True):
         self.persons.append(person)
-        if self.delay:
-            time.sleep(self.delay)
         if self.fails_at is not None and len(self.persons) >= self.fails_at:
             raise RuntimeError("the emulator fell over")
         self._length += 1
@@ -183,7 +186,7 @@ class Driver:
         while not condition():
             assert time.monotonic() < end, "it never happened"
             self.viewer.advance()
-            time.sleep(0.001)
+            self.viewer.simulation.wait_for_news(0.001)  # no more: workers have news as well
         self.viewer.advance()
 
     def post(self, kind, **fields):
@@ -214,8 +217,5 @@ class Driver:
         return self.viewer.view
 
     def settle(self):
-        """Wait until a step in progress, if there is one, has ended."""
-        newest = -1
-        while newest != self.view.newest:
-            newest = self.view.newest
-            time.sleep(0.03)
+        """Wait until the simulation steps no more: paused, or a person's turn."""
+        assert self.viewer.simulation.wait_until_idle(5.0)

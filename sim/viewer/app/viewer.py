@@ -25,6 +25,7 @@ from sim.viewer.output import files
 from sim.viewer.output.recorder import Footage
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
+from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -60,6 +61,7 @@ class Viewer:
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
         hint: a first message.
         playlist: other scenes and checkpoints.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Viewer:
         headless: bool = False,
         hint: str = "",
         playlist: Playlist | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.choices = Choices()
         self.done = False
         self._size = size
@@ -87,7 +91,7 @@ class Viewer:
         self._held: frozenset[int] = frozenset()  # keys that are down
         self._last_action = 0
         self._message_until = 0.0
-        self._changed = time.monotonic()
+        self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
@@ -146,6 +150,11 @@ class Viewer:
         return self._act.simulation.error
 
     @property
+    def simulation(self) -> SimulationThread:
+        """The thread that steps the show."""
+        return self._act.simulation
+
+    @property
     def view(self) -> View:
         """The moment to show now, with the history that led to it."""
         return self._act.view
@@ -164,7 +173,7 @@ class Viewer:
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
         running = not self.choices.paused and self.error is None
-        return running or bool(self.choices.message) or time.monotonic() - self._changed < _AWAKE_SECONDS
+        return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     def advance(self) -> bool:
         """Update from the simulation; True if there is something new to draw.
@@ -184,11 +193,11 @@ class Viewer:
             self._heed(answer)
         if news := self._act.news():
             self._say(news)
-        if self.choices.message and time.monotonic() > self._message_until:
+        if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
         if self._stamp() == self._drawn:
             return False
-        self._changed = time.monotonic()
+        self._changed = self._clock()
         return True
 
     def draw(self) -> pygame.Surface:
@@ -244,7 +253,7 @@ class Viewer:
 
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
         self.choices = replace(self.choices, message=message)
-        self._message_until = time.monotonic() + seconds
+        self._message_until = self._clock() + seconds
 
     # Interface for the controls
 
@@ -256,7 +265,7 @@ class Viewer:
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
-        self._changed = time.monotonic()
+        self._changed = self._clock()
         if redraw:
             self._drawn = None
 

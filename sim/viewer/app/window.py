@@ -90,7 +90,7 @@ def watch(
     """
     target = None if record is None else check_target(Path(record), overwrite=overwrite)
     with _opened(size, scale, headless, show.title, fps) as output:
-        first_launch = not headless and _is_first_launch()
+        first_launch = not headless and is_first_launch()
         viewer = Viewer(
             show,
             size=output.size,
@@ -240,7 +240,7 @@ def _opened(
         pygame.display.quit()
 
 
-def _is_first_launch() -> bool:
+def is_first_launch() -> bool:
     """True once for each user; where that cannot be remembered, never."""
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "playfield"
     try:

@@ -64,6 +64,7 @@ class SimulationThread:
         self._answers: deque[Answer] = deque()
         self._pictured = 0.0  # time.monotonic() of the last step that was drawn
         self._error: Exception | None = None
+        self._resting = False  # the thread waits for a request
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
 
     @property
@@ -155,6 +156,21 @@ class SimulationThread:
         with self._wake:
             self._wake.wait_for(lambda: self._history.newest >= number or self._error is not None, seconds)
         return self._history.newest >= number
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until it waits for a request: paused, a person's turn, or failed; True if it does."""
+
+        def idle() -> bool:
+            touched = self._gestures and self._error is None
+            return self._resting and not self._starting and not touched and self._seconds_to_step() is None
+
+        with self._wake:
+            return self._wake.wait_for(idle, seconds)
+
+    def wait_for_news(self, seconds: float) -> None:
+        """Wait until a step, a gesture or a start is done, or a request is made."""
+        with self._wake:
+            self._wake.wait(seconds)
 
     def _run(self) -> None:
         try:
@@ -257,7 +273,11 @@ class SimulationThread:
                     self._single_steps = max(0, self._single_steps - 1)
                     self._due = max(self._due, time.monotonic() - _SLACK) + self._period
                     return _Task.STEP
+                self._resting = wait is None
+                if self._resting:
+                    self._wake.notify_all()
                 self._wake.wait(wait)
+                self._resting = False
 
     def _seconds_to_step(self) -> float | None:
         """How long to wait before the next step; None: until something changes."""

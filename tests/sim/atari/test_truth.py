@@ -1,6 +1,7 @@
 """The truth about Atari pictures: known pictures, any memory, one frame, and batches that tell it."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def random_actions(world, count, seed, hold=4):
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_known_pictures_hold_known_objects(game):
+def test_known_pictures_hold_known_objects_and_every_box_fits_what_was_drawn(game):
     world = make_world(f"atari/{game}", seed=1)
     world.reset()
     rng = np.random.default_rng(1)
@@ -62,6 +63,23 @@ def test_known_pictures_hold_known_objects(game):
         assert told - percept.facts.get("enemy score", 0) == score, "memory counts what the game has paid"
     if "lives" in percept.facts:
         assert percept.facts["lives"] == info["lives"]
+    assert_boxes_fit(world, game)
+
+
+def assert_boxes_fit(world, game):
+    """Each edge of a box touches a pixel of its class, but for heads whose colour is everyone's."""
+    world.config = replace(world.config, frame_skip=3)  # sees the flicker of every second frame
+    world.reset()
+    checked = 0
+    for action in random_actions(world, 30, seed=2):
+        world.step(int(action))
+        screen = world.palette_screen()
+        for label, (x0, y0, x1, y1), colours in objects(game, world.ram(), screen):
+            y0 += table(game).crown.get(label, 0)
+            drawn = np.isin(screen[y0:y1, x0:x1], list(colours or table(game).classes[label]))
+            assert drawn[0].any() and drawn[-1].any() and drawn[:, 0].any() and drawn[:, -1].any()
+            checked += 1
+    assert checked >= 30
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -84,37 +102,22 @@ def test_any_memory_gives_whole_boxes_within_the_picture(game):
     assert seen > 20
 
 
-@pytest.mark.parametrize("game", GAMES)
-def test_every_box_fits_what_was_drawn(game):
-    """Each edge of a box touches a pixel of its class, but for heads whose colour is everyone's."""
-    world = make_world(f"atari/{game}", seed=2, frame_skip=3)
-    world.reset()
-    checked = 0
-    for action in random_actions(world, 30, seed=2):
-        world.step(int(action))
-        screen = world.palette_screen()
-        for label, (x0, y0, x1, y1), colours in objects(game, world.ram(), screen):
-            y0 += table(game).crown.get(label, 0)
-            drawn = np.isin(screen[y0:y1, x0:x1], list(colours or table(game).classes[label]))
-            assert drawn[0].any() and drawn[-1].any() and drawn[:, 0].any() and drawn[:, -1].any()
-            checked += 1
-    assert checked >= 30
-
-
-@pytest.mark.parametrize("frame_skip", [1, 3, 4])
 @pytest.mark.parametrize("game", ["pong", "breakout", "freeway"])
-def test_memory_and_picture_are_of_one_frame(game, frame_skip):
+def test_memory_and_picture_are_of_one_frame(game):
     """These games draw what they remember: where memory alone puts things, there they are, all of them."""
-    world = make_world(f"atari/{game}", seed=4, frame_skip=frame_skip)
-    world.reset()
-    close = total = 0
-    for action in random_actions(world, 80, seed=4):
-        world.step(int(action))
-        remembered = [thing.box for thing in objects(game, world.ram())]
-        drawn = [thing.box for thing in objects(game, world.ram(), world.palette_screen())]
-        total += len(remembered)
-        close += sum(np.abs(np.subtract(a, b)).max() <= 2 for a, b in zip(remembered, drawn, strict=False))
-    assert close / total > 0.97
+    world = make_world(f"atari/{game}", seed=4)
+    for frame_skip in (1, 3, 4):
+        world.config = replace(world.config, frame_skip=frame_skip)
+        world.reset()
+        close = total = 0
+        for action in random_actions(world, 50, seed=4):
+            world.step(int(action))
+            remembered = [thing.box for thing in objects(game, world.ram())]
+            drawn = [thing.box for thing in objects(game, world.ram(), world.palette_screen())]
+            total += len(remembered)
+            pairs = zip(remembered, drawn, strict=False)
+            close += sum(np.abs(np.subtract(a, b)).max() <= 2 for a, b in pairs)
+        assert close / total > 0.97, frame_skip
 
 
 def test_after_a_reset_and_an_undo_the_truth_is_that_of_the_picture_shown():
@@ -138,7 +141,7 @@ def test_the_balls_velocity_is_the_way_it_goes(game):
     world = make_world(f"atari/{game}", seed=4, frame_skip=1)
     world.reset()
     before, right = {}, []
-    for frame in range(400):
+    for frame in range(300):
         world.step(1 if frame % 20 == 0 else 2 + frame // 30 % 2)
         now = facts(game, world.ram())
         if "ball x" in before and "ball x" in now:
@@ -176,7 +179,7 @@ def test_batches_with_truth_equal_those_without_to_the_last_bit():
     np.testing.assert_array_equal(plain.reset()[0], truthful.reset()[0])
     rng = np.random.default_rng(3)
     endings = 0
-    for _ in range(45):
+    for _ in range(25):
         actions = rng.integers(4, size=2)
         *one, info = plain.step(actions)
         *two, info2 = truthful.step(actions)
@@ -185,22 +188,22 @@ def test_batches_with_truth_equal_those_without_to_the_last_bit():
         if "final_obs" in info:
             np.testing.assert_array_equal(info["final_obs"], info2["final_obs"])
             endings += 1
-    assert endings == 2
+    assert endings == 1
     plain.close()
     truthful.close()
 
 
 def test_a_batch_tells_the_truth_of_the_worlds_asked_for():
-    worlds = make_worlds("atari/pong", num_envs=3, seed=6, truth=True, max_frames=4000)
-    world = make_world("atari/pong", seed=8)
+    worlds = make_worlds("atari/pong", num_envs=2, seed=6, truth=True, max_frames=4000)
+    world = make_world("atari/pong", seed=7)
     worlds.reset()
     world.reset()
     for step in range(60):
-        worlds.step(np.array([0, 2 + step % 2, 3]))
+        worlds.step(np.array([2 + step % 2, 3]))
         world.step(3)
-    last, first = worlds.truth([2, 0])
+    last, first = worlds.truth([1, 0])
     np.testing.assert_array_equal(last.boxes, world.truth().boxes)
-    np.testing.assert_array_equal(worlds.render()[2], world.render())
+    np.testing.assert_array_equal(worlds.render()[1], world.render())
     assert last.boxes.dtype == np.float32
     assert not np.array_equal(first.boxes, last.boxes)
     worlds.close()
