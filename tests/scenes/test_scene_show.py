@@ -7,6 +7,7 @@ import chess.pgn
 import numpy as np
 import pygame
 import pytest
+from step_counter import StepCounter
 
 from scenes.schema import load_scene
 from scenes.watching.labels import entropy, exploration
@@ -15,7 +16,6 @@ from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
 from sim.viewer.contract.gesture import Gesture, Interactive, Offer
 from sim.viewer.contract.moment import Exploration
-from tests.sim.step_counter import StepCounter
 
 
 def staged(tmp_path, world, agent='[agent]\nuse = "random"', **options):

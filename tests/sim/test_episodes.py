@@ -11,6 +11,7 @@ import minari
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, Graph
+from step_counter import StepCounter
 
 from sim.catalog import make_world, make_worlds, world_config
 from sim.records import Decision, Episode
@@ -27,7 +28,6 @@ from sim.storage.episodes import (
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, episode_seed
 from sim.viewer.output.play_recorder import ReplayError, recorded, replay
-from tests.sim.step_counter import StepCounter
 
 SPACES = Box(-1, 1, (2,), np.float32), Discrete(2)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from test_grammar import anything
 
 from supervised.language.caption_grammars import GRAMMARS, STILLS, parse
 from supervised.language.constrained_decoding import ConstrainedDecoder, ways
 from supervised.language.grammar import Clause, Grammar, Number, Words, join, split
-from tests.supervised.test_grammar import anything
 
 TINY = Grammar(
     slots={
