@@ -1,9 +1,8 @@
 """What samplers feed in a scene with a world: samples beside the agent, and where episodes begin."""
 
-import time
-
 import numpy as np
 import pytest
+from polling import until
 
 from scenes.data import generated_starts
 from scenes.data.agent_env import agent_env
@@ -93,12 +92,12 @@ def test_they_have_a_panel_of_their_own(beside):
 def test_where_somebody_watches_a_thread_makes_them_and_says_what_fails(beside):
     made = SamplePanel(beside, 0, device="cpu", attended=True)
     assert made.step().pictures == ()
-    _until(lambda: len(made.step().pictures) == 12)
+    until(lambda: len(made.step().pictures) == 12)
     made.close()
     failing = SamplePanel(beside, 0, device="cpu", attended=True)
     failing._studio = None
     failing.step()
-    _until(lambda: failing.step().trouble.startswith("AttributeError"))
+    until(lambda: failing.step().trouble.startswith("AttributeError"))
     failing.close()
 
 
@@ -142,10 +141,3 @@ def test_games_begin_from_boards_that_are_read():
     FENS = ("8/8/8/8/8/8/8/K7 w - - 0 1", "8/8/8/3k4/8/8/1Q6/K7 w - - 0 1")
     proposed = list(generated_starts.proposer(Boards(), "boards", "chess", SampleOptions(steps=3))(0))
     assert proposed == [f"{fen.split()[0]} w - - 0 1" for fen in FENS]
-
-
-def _until(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)

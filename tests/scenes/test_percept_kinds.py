@@ -32,7 +32,11 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=KINDS)
+#: Those that differ most in how they are taken, scored and drawn; the others are as slow and as alike.
+DEFAULT = ("mask", "fen", "caption")
+
+
+@pytest.fixture(params=[pytest.param(k, marks=[] if k in DEFAULT else [pytest.mark.slow]) for k in KINDS])
 def kind(request, monkeypatch):
     name = f"Blind{request.param.title()}"
     monkeypatch.setitem(PERCEPTIONS, "blind", f"blind:{name}")
