@@ -107,19 +107,23 @@ class SamplerTrainee:
         """See `Trainee`."""
         return self._scene
 
+    @property
+    def recipe(self) -> DataRecipe:
+        """Where the examples come from."""
+        assert self._examples.recipe is not None
+        return self._examples.recipe
+
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """See `Trainee`."""
         return self._fit.learn(budget)
 
     def state(self) -> State:
         """See `Trainee`; the examples are not part of it, as the same request gives the same ones."""
-        assert self._examples.recipe is not None
-        return self._fit.state() | {"split": self._examples.recipe.split}
+        return self._fit.state() | {"split": self.recipe.split}
 
     def restore(self, state: State) -> None:
         """See `Trainee`; the split is that of the run's beginning."""
-        recipe = self._examples.recipe
-        assert recipe is not None
+        recipe = self.recipe
         kept = replace(recipe, split=state.get("split", SHUFFLED))
         if kept != recipe:
             self._examples = fetch_examples(self._scene, kept)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from command_line import answer, refusal
-from pressed import Pressed
+from light_worlds import Pressed
 
 from scenes.cli.main import main
 from scenes.cli.outcome import plain
@@ -271,8 +271,8 @@ def test_doctor_lists_checks(capsys):
 
 def test_ctrl_c_saves_and_exits_130(tmp_path, capsys):
     Pressed.at = 40
-    command = ["train", "cartpole", "--run", "r", "--set", "world.use=gym/tests/Pressed-v0", *CHEAP]
-    assert main([*command, "--json"]) == 130
+    command = ["train", "cartpole", "--run", "r", "--steps", "320", *CHEAP]
+    assert main([*command, "--set", "world.use=gym/tests/Pressed-v0", "--json"]) == 130
     steps = json.loads(capsys.readouterr().out.splitlines()[-1])["env_steps"]
     assert steps == 64, "to the end of the update"
     assert (tmp_path / "r" / "checkpoints" / "64" / "card.toml").is_file()

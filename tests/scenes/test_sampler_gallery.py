@@ -73,7 +73,7 @@ def test_it_says_what_the_sampler_can(studio):
 
 
 def test_the_nearest_of_a_training_example_is_itself(studio):
-    train = studio._fetched().train
+    train = studio.examples().train
     about = studio.about(train.values[5])
     np.testing.assert_array_equal(about.neighbours[0].picture, train.values[5])
     assert about.neighbours[0].words == f"{train.label_names[train.labels[5]]} · 0"
@@ -99,7 +99,7 @@ def test_the_way_between_two_samples_begins_and_ends_at_them(studio):
 
 def test_real_ones_are_of_the_kind_that_is_asked_for_and_were_not_learned_from(studio):
     drawn = next(studio.real(6, "3", 0))
-    held_out = studio._fetched().validation
+    held_out = studio.examples().validation
     threes = held_out.values[held_out.labels == held_out.label_names.index("3")]
     assert len(drawn.values) == min(6, len(threes))
     assert all((threes == value).all((1, 2, 3)).any() for value in drawn.values)
@@ -115,7 +115,7 @@ def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(studio, mo
         )
 
     monkeypatch.setattr(studio.model, "sample", sample)
-    frame = studio._fetched().validation.values[0]
+    frame = studio.examples().validation.values[0]
     mask = np.zeros((8, 8), bool)
     mask[2:5, 2:6] = True
     filled = studio.fill(frame, mask, 3, 0)

@@ -18,6 +18,7 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import pytest
+from light_worlds import Mortal
 
 import agents.dqn
 from agents.evaluate import Scores
@@ -87,33 +88,6 @@ def metrics(run: Path) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-class Mortal(gymnasium.Env):
-    """Walks left or right; breaks down with `fault` once all worlds together have made `left` steps."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-    fault: Exception | None = None
-    left = 0
-
-    @classmethod
-    def dies(cls, fault, after):
-        """Raise `fault` once `after` more steps have been made; None: live on."""
-        cls.fault, cls.left = fault, after
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.place = self.np_random.normal()
-        return np.float32([self.place]), {}
-
-    def step(self, action):
-        Mortal.left -= 1
-        if Mortal.fault is not None and Mortal.left < 0:
-            raise Mortal.fault
-        self.place += 2 * int(action) - 1
-        return np.float32([self.place]), float(self.place > 0), bool(abs(self.place) > 3), False, {}
-
-
-gymnasium.register("tests/Mortal-v0", entry_point=Mortal, max_episode_steps=20)
 MORTAL = """title = "Mortal"
 [world]
 use = "gym/tests/Mortal-v0"

@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from pressed import Pressed
+from light_worlds import Pressed
 
 from scenes.schema import load_scene
 from scenes.training.session import TrainingFailed, start_training, train
