@@ -82,11 +82,14 @@ def agent_env(scene: Scene, device: str = "auto", *, training: bool = False) -> 
 
 def picture_size(world: WorldConfig) -> tuple[int, int]:
     """Height and width in pixels of the pictures that a world renders."""
+    height, width = getattr(world, "height", None), getattr(world, "width", None)
+    if isinstance(height, int) and isinstance(width, int):  # opening OpenGL for a picture takes long
+        return height, width
     env = world.make(seed=0)
     try:
         env.reset()
-        height, width = np.asarray(env.render()).shape[:2]
-        return height, width
+        rows, columns = np.asarray(env.render()).shape[:2]
+        return rows, columns
     finally:
         env.close()
 

@@ -98,15 +98,19 @@ class SamplerTrainee(FittedTrainee):
         fit: Fit = self.model.fit(examples.train, examples.validation, seed=self._scene.seed)
         return fit
 
+    @property
+    def recipe(self) -> DataRecipe:
+        """Where the examples come from."""
+        assert self._examples.recipe is not None
+        return self._examples.recipe
+
     def state(self) -> State:
         """See `Trainee`; the examples are not part of it, as the same request gives the same ones."""
-        assert self._examples.recipe is not None
-        return self._fit.state() | {"split": self._examples.recipe.split}
+        return self._fit.state() | {"split": self.recipe.split}
 
     def restore(self, state: State) -> None:
         """See `Trainee`; the split is that of the run's beginning."""
-        recipe = self._examples.recipe
-        assert recipe is not None
+        recipe = self.recipe
         kept = replace(recipe, split=state.get("split", SHUFFLED))
         if kept != recipe:
             self._examples = fetch_examples(self._scene, kept)

@@ -264,6 +264,13 @@ class Engine:
             self._search.thread.join()
         self._search = None
 
+    def wait(self, seconds: float) -> bool:
+        """Wait for the search in progress; whether it ended, if there was one, within these seconds."""
+        if self._search is None or self._search.thread is None:
+            return True
+        self._search.thread.join(seconds)
+        return not self._search.thread.is_alive()
+
     def _answer(self, search: Search, game: ChessGame | None) -> None:
         """Search and write `bestmove`; runs in a thread."""
         moves = [search.forced] if game is None or search.forced else self._moves(search, game)

@@ -35,6 +35,7 @@ class LiveAgent:
         abilities: `Ability.SALIENCY`, if its decisions can be explained.
         decision: on the newest observations; None without an agent.
         policy: None without an agent.
+        follower: of the run whose checkpoints play; None if none is followed.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class LiveAgent:
         self._greedy = False
         self._weights: Mapping[str, Array] = {}  # what plays, for those who look on
         self._explainer: Explainer | None = None
-        self._follower: Follower | None = None
+        self.follower: Follower | None = None
         if scene.agent is None:
             return
         self.name = scene.agent.use if scene.agent.use in PLAIN_WORDS else scene.agent.use.upper()
@@ -90,11 +91,11 @@ class LiveAgent:
     def _follow(self, run: Path, held: Path | None, check: Callable[[Checkpoint], None]) -> None:
         if not isinstance(self.policy, Learner):
             raise SceneError(f'agent "{self.name.lower()}" has nothing to learn: it cannot follow a run')
-        self._follower = Follower(run, check, held=held)
-        self._follower.open()
-        if (taken := self._follower.take()) is not None:
-            self._play_on(self._follower, self.policy, taken)
-        self.training = self._follower.learning.training
+        self.follower = Follower(run, check, held=held)
+        self.follower.open()
+        if (taken := self.follower.take()) is not None:
+            self._play_on(self.follower, self.policy, taken)
+        self.training = self.follower.learning.training
 
     def _explain(self, agent: AgentConfig, device: str, seed: int) -> None:
         """Enable saliency maps of decisions, where the agent observes pictures and can be copied."""
@@ -110,7 +111,7 @@ class LiveAgent:
     @property
     def learning(self) -> Learning | None:
         """How the followed run stands; None if none is followed."""
-        return None if self._follower is None else self._follower.learning
+        return None if self.follower is None else self.follower.learning
 
     def forget(self, ended: Array) -> None:
         """Reset the policy's memory of worlds whose episode has ended; `ended` (N,) bool."""
@@ -118,8 +119,8 @@ class LiveAgent:
 
     def start(self, seed: int | None) -> None:
         """Begin to follow, and forget the past; with a seed, draw from it."""
-        if self._follower is not None:
-            self._follower.start()
+        if self.follower is not None:
+            self.follower.start()
         self._memory = None
         if seed is not None:
             self._generator = np.random.default_rng(seed)
@@ -146,15 +147,15 @@ class LiveAgent:
 
         One that does not load is told of, and the one before plays on.
         """
-        taken = None if self._follower is None else self._follower.take()
-        if self._follower is None or taken is None or not isinstance(self.policy, Learner):
+        taken = None if self.follower is None else self.follower.take()
+        if self.follower is None or taken is None or not isinstance(self.policy, Learner):
             return
         before = self._weights or self.policy.weights()
         try:
-            self._play_on(self._follower, self.policy, taken)
+            self._play_on(self.follower, self.policy, taken)
         except CheckpointError as error:
             self.policy.load_weights(before)
-            self._follower.say(str(error))
+            self.follower.say(str(error))
 
     def _play_on(self, follower: Follower, policy: Learner, taken: Checkpoint) -> None:
         taken.give(policy)
@@ -175,5 +176,5 @@ class LiveAgent:
 
     def close(self) -> None:
         """Follow no longer."""
-        if self._follower is not None:
-            self._follower.close()
+        if self.follower is not None:
+            self.follower.close()

@@ -108,17 +108,17 @@ class Follower:
 
     def _watch(self) -> None:
         while not self._closing.wait(self._poll):
-            with suppress(OSError):  # what is being deleted or replaced is looked at again
-                self._look()
+            self.look()
 
-    def _look(self) -> None:
-        """Load the newest valid checkpoint, if it is newer than the last one loaded."""
-        for folder in reversed(self._timeline()):
-            if int(folder.name) <= self._step or self._held:
-                break
-            if self._load(folder):
-                break
-        self._read_curve()
+    def look(self) -> None:
+        """Poll once: load the newest valid checkpoint, if newer than the last, and new rows of the curve."""
+        with suppress(OSError):  # what is being deleted or replaced is looked at again
+            for folder in reversed(self._timeline()):
+                if int(folder.name) <= self._step or self._held:
+                    break
+                if self._load(folder):
+                    break
+            self._read_curve()
 
     def _timeline(self) -> list[Path]:
         return [self._held] if self._held else step_folders(self._run / "checkpoints")

@@ -95,7 +95,7 @@ class SamplerGallerySource:
         """Conditions to choose from: classes, or captions of held-out examples."""
         labels = self.model.spec.label_names
         if self._texts:
-            captions = dict.fromkeys(filter(None, self._fetched().validation.captions))
+            captions = dict.fromkeys(filter(None, self.examples().validation.captions))
             return tuple(sorted(captions, key=len)[:: max(1, len(captions) // SENTENCES)][:SENTENCES])
         return labels if len(labels) > 1 and honours(self.model, Condition(label=labels[0])) else ()
 
@@ -144,7 +144,7 @@ class SamplerGallerySource:
 
     def real(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """See `GallerySource`."""
-        held_out = self._fetched().validation
+        held_out = self.examples().validation
         rows = np.arange(len(held_out))
         if condition in held_out.label_names:
             rows = rows[held_out.labels == held_out.label_names.index(condition)]
@@ -154,7 +154,7 @@ class SamplerGallerySource:
 
     def about(self, value: Array) -> ExampleDetails:
         """See `GallerySource`; neighbours are training examples, so that copies are detected."""
-        train = self._fetched().train
+        train = self.examples().train
         if self._index is None:
             self._index = ExampleIndex(train.values)
         rows, far = self._index.nearest(value, NEIGHBOURS)
@@ -169,7 +169,7 @@ class SamplerGallerySource:
     def _axes_of(self, label: int) -> tuple[SliderAxis, ...]:
         """Latent axes of a class: named by the fact that they change where one fits, else principal axes."""
         if label not in self._axes:
-            train = self._fetched().train
+            train = self.examples().train
             own = train.take(np.flatnonzero(train.labels == label))
             self._axes[label] = self._named(own) or self._principal(train.label_names[label])
         return self._axes[label]
@@ -225,7 +225,8 @@ class SamplerGallerySource:
     def close(self) -> None:
         """See `GallerySource`."""
 
-    def _fetched(self) -> DataSplit:
+    def examples(self) -> DataSplit:
+        """The sampler's data, or part of them where they would have to be played; read once."""
         with self._fetching:
             if self._examples is None:
                 self._examples = some_examples(self._scene, self._recipe, self._say)

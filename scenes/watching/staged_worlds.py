@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -51,8 +52,10 @@ class StagedWorlds(EnvWorlds):
 
     Attributes:
         renderers: N.
-        drawing_seconds: that the first world's last picture took.
+        drawing_seconds: that the first world's last picture took, by `clock`.
     """
+
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
 
     renderers: tuple[InteractiveRenderer, ...] = ()
     drawing_seconds = 0.0
@@ -98,9 +101,9 @@ class StagedWorlds(EnvWorlds):
         Args:
             grid: whether all are looked at; if not, and drawing is dear, the others' are their last ones.
         """
-        begun = time.perf_counter()
+        begun = self.clock()
         first = self.renderers[0].draw()
-        self.drawing_seconds = time.perf_counter() - begun
+        self.drawing_seconds = self.clock() - begun
         if self._pictures and not grid and self.drawing_seconds > CHEAP:
             others = self._pictures[1:]
         else:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,13 @@ SCREEN = (84, 84)  # Mnih et al. 2015, Methods
 STACK = 4
 MEMORY = 128  # bytes
 Clone = tuple[Any, Array, Array, int, tuple[Array, Array]]  # opaque
+
+
+@cache
+def _playable() -> tuple[str, ...]:
+    """Games whose ROMs ale-py ships and plays; found once, because it digests every ROM."""
+    found = sorted(Path(roms.__file__).parent.glob("*.bin"))
+    return tuple(path.stem for path in found if ale_py.ALEInterface.isSupportedROM(path))
 
 
 @dataclass(frozen=True)
@@ -78,8 +85,7 @@ class Atari:
     @staticmethod
     def variants() -> list[str]:
         """The games whose ROMs ale-py ships and plays."""
-        found = sorted(Path(roms.__file__).parent.glob("*.bin"))
-        return [path.stem for path in found if ale_py.ALEInterface.isSupportedROM(path)]
+        return list(_playable())
 
     @property
     def name(self) -> str:

@@ -61,6 +61,7 @@ class OpenGLDrawing:
         self._renderer: Any = None
         _untangle(model)
         model.vis.quality.offsamples = 0
+        model.vis.quality.shadowsize = 0  # else 4096² texels are set aside, though shadows are off
         model.vis.global_.fovy = FIELD_OF_VIEW
         self._scene = mujoco.MjvScene(model, MOST_GEOMS)
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0

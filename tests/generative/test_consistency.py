@@ -126,15 +126,15 @@ def test_keys_out_of_range_are_refused(fields):
 
 
 def test_it_draws_at_once_what_its_teacher_blurs():
-    keys = TINY | {"channels": (16, 32), "batch_size": 16, "ema": 0.95}
+    keys = TINY | {"channels": (16, 16), "batch_size": 16, "ema": 0.95}
     teacher = Diffusion(**keys | {"learning_rate": 5e-3}).build(corners(2).spec(), seed=0)
     fit = teacher.fit(corners(128), corners(16, 1), seed=0)
-    list(fit.learn(Budget(updates=150)))
+    list(fit.learn(Budget(updates=60)))
     teacher.load_weights(fit.weights())
-    made = OneStep(**keys | {"learning_rate": 1e-3, "grid": 8}).build(corners(2).spec(), seed=1)
+    made = OneStep(**keys | {"learning_rate": 3e-3, "grid": 8}).build(corners(2).spec(), seed=1)
     made.learn_from(teacher.weights())
     fit = made.fit(corners(128), corners(16, 1), seed=0)
-    list(fit.learn(Budget(updates=150)))
+    list(fit.learn(Budget(updates=40)))
     made.load_weights(fit.weights())
     real = corners(128).values.astype(float)
 
@@ -143,4 +143,4 @@ def test_it_draws_at_once_what_its_teacher_blurs():
         drawn = model.sample(32, Condition(), ONCE, 0).values
         return np.abs(drawn[:, None] - real[None]).mean((2, 3, 4)).min(1).mean()
 
-    assert blur(made) < 0.85 * blur(teacher)
+    assert blur(made) < 0.85 * blur(teacher), "it begins as its teacher"

@@ -413,8 +413,7 @@ def test_a_backdrop_is_kept_in_the_checkpoint_and_opens_in_diffusers(shift, tmp_
 def test_it_learns_two_colours_and_draws_the_one_that_is_asked_for():
     made = model(learning_rate=5e-3, ema=0.95, channels=(32, 32), batch_size=16)
     fit = made.fit(squares(128), squares(16, seed=1), seed=0)
-    for _ in range(110):
-        fit._update(110)
+    list(fit.learn(Budget(updates=110)))
     made.load_weights(fit.weights())
     for number, label in enumerate(("red", "green")):
         drawn = made.sample(16, Condition(label=label), SampleOptions(steps=8), 0).values.astype(float)

@@ -78,7 +78,7 @@ def test_pictures_without_truths_teach_nothing():
 def test_it_learns_what_and_where():
     train, held_out = dots(600, 0), dots(100, 1)
     model = Encoder(channels=8, learning_rate=5e-3, batch_size=32).build(ProbeTargets.about(train), seed=0)
-    for _ in model.fit(train, held_out, seed=0).learn(Budget(updates=150)):
+    for _ in model.fit(train, held_out, seed=0).learn(Budget(updates=90)):
         pass
     percepts = model.perceive(list(held_out.values))
     assert (
@@ -111,7 +111,7 @@ def test_the_shipped_one_tells_boards_from_games():
 @pytest.mark.parametrize("encoder", [shipped(), RandomEncoder()], ids=["trained", "random"])
 def test_the_more_a_picture_is_spoilt_the_farther_it_is(encoder):
     generator = np.random.default_rng(0)
-    boards, others = generator.permutation(load_dataset("boards", 600).values).reshape(2, 300, 64, 64, 3)
+    boards, others = generator.permutation(load_dataset("boards", 300).values).reshape(2, 150, 64, 64, 3)
     noise = generator.normal(size=boards.shape)
     levels = (0, 60, 120)  # of 255; the trained one is told nothing by less
     spoilt = [(boards + level * noise).clip(0, 255).astype(np.uint8) for level in levels]

@@ -20,7 +20,7 @@ from generative.diffusion.text_to_image import (
     local_max_deviation,
     tokens,
 )
-from sim.records import Condition, SampleOptions
+from sim.records import Budget, Condition, SampleOptions
 from sim.storage.checkpoints import CheckpointError, load_checkpoint, make_card, save_checkpoint
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -51,17 +51,16 @@ def model(seed=0, **fields):
 
 
 def learned(updates, **fields):
-    made = model(learning_rate=4e-3, ema=0.95, shift=4.0, **fields)
+    made = model(**{"learning_rate": 4e-3, "ema": 0.95, "shift": 4.0} | fields)
     fit = made.fit(told_squares(), told_squares(12, seed=1), seed=0)
-    for _ in range(updates):
-        fit._update(updates)
+    list(fit.learn(Budget(updates=updates)))
     made.load_weights(fit.weights())
     return made
 
 
 @pytest.fixture(scope="module")
 def taught():
-    return learned(220, width=32, channels=(16, 16))
+    return learned(200, width=32, channels=(8, 16), learning_rate=6e-3)
 
 
 def test_the_reader_does_not_hear_the_silence_behind_a_sentence_and_minds_the_order():
@@ -273,8 +272,7 @@ def test_small_things_lie_where_the_sentence_says_whatever_the_shift():
         keys = TINY | {"width": 32, "learning_rate": 3e-3, "ema": 0.98, "shift": shift}
         made = TextToImage(**keys).build(train.spec(), seed=0)
         fit = made.fit(train, thirds(12, 1), seed=0)
-        for _ in range(500):
-            fit._update(500)
+        list(fit.learn(Budget(updates=500)))
         made.load_weights(fit.weights())
         found = []
         for (i, row), (j, column) in product(enumerate(ROWS), enumerate(COLUMNS)):

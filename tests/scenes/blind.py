@@ -72,6 +72,10 @@ class BlindModel:
         return {"fen": EMPTY} if self.tells == "fen" else {"caption": " ".join(self.classes)}
 
 
+class TextBlindModel(BlindModel):
+    reads = "text"
+
+
 @dataclass(frozen=True)
 class Blind:
     tells = ""
@@ -104,3 +108,10 @@ class BlindFen(Blind):
 
 class BlindCaption(Blind):
     tells = "caption"
+
+
+class BlindReader(BlindFen):
+    """It reads text."""
+
+    def build(self, classes, *, seed, device="cpu"):
+        return TextBlindModel(self.tells, tuple(classes))

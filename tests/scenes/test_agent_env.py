@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -225,28 +223,35 @@ def test_a_scene_about_an_agent_is_trained_only_when_the_agent_is(pong):
     assert is_trained(load_scene(pong, [eyes, f"agent.checkpoint={pixels}"]))
 
 
-def test_an_agent_on_its_world_alone_imports_no_sampler():
-    """It is trained, scored and watched where `generative` and what that needs cannot be imported."""
-    code = """
-        import sys
-        sys.modules |= dict.fromkeys(("generative", "diffusers", "zuko"))  # importing one of them fails
-        from pathlib import Path
-        from scenes.build.agents import build_policy
-        from scenes.data.agent_env import agent_env
-        from scenes.evaluation import agents as evaluation
-        from scenes.schema import load_scene
-        from scenes.training import session
-        from scenes.training.trainee import trainee_of
-        from scenes.watching.playlist import show_of
-        scene = load_scene("cartpole", ["agent.network=mlp"])
-        worlds = (config := agent_env(scene, "cpu")).make_batch(1, 0)
-        build_policy(scene, worlds, config, "cpu")
-        trainee_of(scene, "cpu", None).close()
-        show = show_of(scene, device="cpu", attended=False)
-        print(show.start(0).pictures[0].shape)
-        """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "(400, 600, 3)\n"
+@pytest.fixture
+def no_generative(monkeypatch):
+    """`scenes` imported anew, where `generative` and what that needs cannot be imported."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("scenes", "generative")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("generative", "diffusers", "zuko"):
+        monkeypatch.setitem(sys.modules, name, None)
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scenes"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+def test_an_agent_on_its_world_alone_imports_no_sampler(no_generative):
+    """It is trained, scored and watched."""
+    from scenes.build.agents import build_policy
+    from scenes.data.agent_env import agent_env
+    from scenes.evaluation import agents as _evaluation  # noqa: F401
+    from scenes.schema import load_scene
+    from scenes.training import session as _session  # noqa: F401
+    from scenes.training.trainee import trainee_of
+    from scenes.watching.playlist import show_of
+
+    with pytest.raises(ImportError):
+        import scenes.evaluation.samplers  # noqa: F401
+    scene = load_scene("cartpole", ["agent.network=mlp"])
+    config = agent_env(scene, "cpu")
+    worlds = config.make_batch(1, 0)
+    build_policy(scene, worlds, config, "cpu")
+    trainee_of(scene, "cpu", None).close()
+    show = show_of(scene, device="cpu", attended=False)
+    assert show.start(0).pictures[0].shape == (400, 600, 3)
+    show.close()

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import minari
 import numpy as np
 import pytest
+from light_worlds import Mortal, Pressed
 
 from scenes.cli.main import main
 from scenes.collecting.command import MOST_WORLDS
@@ -96,8 +97,8 @@ def test_the_same_seed_records_the_same_episodes_in_as_many_worlds_as_the_scene(
 
 
 def test_steps_alone_record_as_many_episodes_as_it_takes(capsys):
-    found, _ = collect(capsys, "own.toml", "--steps", "700", "--out", "x")
-    assert found["steps"] >= 700 and found["episodes"] > 20
+    found, _ = collect(capsys, "own.toml", "--steps", "300", "--out", "x")
+    assert found["steps"] >= 300 and found["episodes"] > 5
     assert minari.MinariDataset("x").total_steps == found["steps"]
 
 
@@ -129,33 +130,21 @@ def test_what_a_killed_recording_left_can_be_had(capsys):
     assert f"minari.MinariDataset('{left}') opens its whole episodes" in said
 
 
-def test_ctrl_c_before_an_episode_has_ended_leaves_nothing(capsys, monkeypatch):
-    def interrupted(worlds, actions):
-        signal.raise_signal(signal.SIGINT)
-        return step(worlds, actions)
-
-    from sim.vector import EnvWorlds
-
-    step = EnvWorlds._step_rows
-    monkeypatch.setattr(EnvWorlds, "_step_rows", interrupted)
-    found, said = collect(capsys, "own.toml", "--episodes", "5", "--out", "x", code=130)
+def test_ctrl_c_before_an_episode_has_ended_leaves_nothing(capsys):
+    Pressed.at = 3
+    world = ["--set", "world.use=gym/tests/Pressed-v0"]
+    found, said = collect(capsys, "own.toml", *world, "--episodes", "5", "--out", "x", code=130)
     assert (found["episodes"], found["path"]) == (0, None)
     assert "nothing was recorded" in said and not Path("x").exists()
 
 
-def test_a_world_that_breaks_down_costs_no_whole_episode(capsys, monkeypatch):
-    from sim.vector import EnvWorlds
-
-    step, calls = EnvWorlds._step_rows, []
-
-    def broken(worlds, actions):
-        calls.append(1)
-        if len(calls) == 200:
-            raise RuntimeError("the simulation exploded")
-        return step(worlds, actions)
-
-    monkeypatch.setattr(EnvWorlds, "_step_rows", broken)
-    assert main(["collect", "own.toml", "--episodes", "90", "--out", "x"]) == 1
+def test_a_world_that_breaks_down_costs_no_whole_episode(capsys):
+    Mortal.dies(RuntimeError("the simulation exploded"), 100)
+    world = ["--set", "world.use=gym/tests/Mortal-v0"]
+    try:
+        assert main(["collect", "own.toml", *world, "--episodes", "90", "--out", "x"]) == 1
+    finally:
+        Mortal.dies(None, 0)
     said = capsys.readouterr().err
     kept = minari.MinariDataset("x").total_episodes
     assert kept > 1 and f"the simulation exploded; {kept} whole episodes" in said

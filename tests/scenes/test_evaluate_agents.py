@@ -51,14 +51,14 @@ def evaluated(capsys, world, *arguments, code=0):
 
 
 def test_atari_scores_are_on_the_human_scale_beside_the_random_agents(capsys):
-    game = ("--set", "world.max_frames=400", "--episodes", "2")
-    found = evaluated(capsys, "atari/breakout", *game)
+    found = evaluated(capsys, "atari/breakout", "--set", "world.max_frames=400", "--episodes", "2")
     for side in ("metrics", "baseline"):
         expected = (found[side]["return_mean"] - 1.7) / (30.5 - 1.7)
         assert found[side]["human_normalized"] == pytest.approx(expected)
     low, high = found["ci95"]["human_normalized"]
     assert low <= found["metrics"]["human_normalized"] <= high
-    assert "human_normalized" not in evaluated(capsys, "atari/tetris", *game)["metrics"]
+    short = ("--set", "world.max_frames=8", "--episodes", "1")
+    assert "human_normalized" not in evaluated(capsys, "atari/tetris", *short)["metrics"]
 
 
 def test_several_seeds_are_several_evaluations(capsys):
@@ -82,11 +82,11 @@ def test_seeds_that_cannot_be_are_refused(capsys, arguments, words):
     assert words in evaluated(capsys, "gym/CartPole-v1", *arguments, code=2)
 
 
-def test_a_world_that_dies_ends_the_evaluation_with_how_far_it_came(capsys, monkeypatch):
-    monkeypatch.setattr(Dying, "left", 31)  # a game takes 3 steps; 6 worlds play at once
+def test_a_world_that_dies_ends_the_evaluation_with_how_far_it_came(capsys):
+    Dying.left = 31  # a game takes 3 steps; 6 worlds play at once
     said = evaluated(capsys, "gym/tests/DyingScore-v0", "--episodes", "6", code=1)
     assert "scoring the random agent stopped after 0 of 6 games: the emulator died" in said
     assert len(said.splitlines()) == 1
-    monkeypatch.setattr(Dying, "left", 3 * 20 + 31)  # now 20 at once
+    Dying.left = 3 * 20 + 31  # now 20 at once
     said = evaluated(capsys, "gym/tests/DyingScore-v0", "--episodes", "25", code=1)
     assert "scoring own stopped after 20 of 25 games" in said

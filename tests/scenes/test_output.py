@@ -130,7 +130,7 @@ class Ends:
         self.told.append((wait.what, wait.done, wait.total))
 
 
-@pytest.mark.parametrize("name", ["boards", "frames/pong", "states/hopper"])
+@pytest.mark.parametrize("name", ["boards", "frames/pong"])
 def test_playing_for_data_counts_the_examples(name):
     ends = Ends()
     with reporting(ends):
@@ -146,6 +146,6 @@ def test_taking_pictures_counts_them(world, perception):
     scene, ends = load_scene("seen.toml"), Ends()
     config = perception_config(scene)
     with reporting(ends):
-        scene_label_data(scene, config, CaptureSpec(config.tells, 20, 78), CHANCE)
+        scene_label_data(scene, config, CaptureSpec(config.tells, 3, 78), CHANCE)
     ((what, done, total),) = ends.told
-    assert what == f"taking 20 pictures of {world}" and done >= 20 == total
+    assert what == f"taking 3 pictures of {world}" and done >= 3 == total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import time
+import threading
 
 import pytest
 from rich.console import Console
@@ -13,18 +13,30 @@ from scenes.cli.progress import StderrProgress, in_one_line
 from sim.progress import TaskProgress, advance, reporting, waiting
 
 
+class Heard(io.StringIO):
+    """A file that tells when it holds some words."""
+
+    def __init__(self, words):
+        super().__init__()
+        self.words, self.holds = words, threading.Event()
+
+    def write(self, text):
+        count = super().write(text)
+        if self.words in self.getvalue():
+            self.holds.set()
+        return count
+
+
 def shown(*, terminal, until, delay=0.0, period=0.001, announced=False, what="playing 9 games"):
     """What is written to stderr during some work that goes on until `until` stands there."""
-    file = io.StringIO()
+    file = Heard(until)
     console = Console(file=file, force_terminal=terminal, width=100, color_system=None, markup=False)
     with (
         reporting(StderrProgress(console, delay=delay, period=period)),
         waiting(what, total=9, announced=announced),
     ):
         advance(3)
-        deadline = time.monotonic() + 10
-        while until not in file.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.001)
+        assert not until or file.holds.wait(10)
     return file.getvalue()
 
 

@@ -3,10 +3,10 @@
 import json
 import shutil
 import threading
-import time
 
 import numpy as np
 import pytest
+from polling import until
 
 from scenes.build.agents import build_policy, scene_world
 from scenes.cli.verbs import check_run
@@ -33,13 +33,6 @@ def log(run, *rows):
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-def until(condition, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.005)
-
-
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "run"
@@ -50,10 +43,11 @@ def run(tmp_path):
 
 @pytest.fixture
 def followers(run):
+    """Followers of `run`, opened; unless told, they poll only when the test calls `look`."""
     opened = []
 
     def follow(**options):
-        follower = Follower(run, lambda checkpoint: None, poll=0.01, **options)
+        follower = Follower(run, lambda checkpoint: None, **{"poll": 3600.0} | options)
         opened.append(follower)
         follower.open()
         return follower
@@ -64,8 +58,7 @@ def followers(run):
 
 
 @pytest.fixture
-def shows(monkeypatch):
-    monkeypatch.setattr(Follower.__init__, "__kwdefaults__", {"held": None, "poll": 0.01})
+def shows():
     opened = []
 
     def show(run, **options):
@@ -77,27 +70,24 @@ def shows(monkeypatch):
         each.close()
 
 
-def stepped_to(show, checkpoint):
-    moment = show.step(None)
-    end = time.monotonic() + 5
-    while moment.learning.checkpoint != checkpoint:
-        assert time.monotonic() < end, f"{checkpoint} was never played"
-        time.sleep(0.005)
-        moment = show.step(None)
-    return moment
+def looked(show):
+    """The moment after the follower has polled and the show has made a step."""
+    show.live_agent.follower.look()
+    return show.step(None)
 
 
 def test_what_lands_is_taken_once_and_said(run, followers):
     put(run, 100)
-    follower = followers()
+    follower = followers(poll=0.005)
     first = follower.take()
     assert first.folder.name == "100" and follower.take() is None
     follower.plays(first)
     assert follower.learning.training == "100 steps" and follower.learning.message == ""
     follower.start()
     put(run, 2_400_000)
-    until(lambda: follower._fresh is not None)
-    follower.plays(follower.take())
+    taken = []
+    until(lambda: taken.append(follower.take()) or taken[-1])
+    follower.plays(taken[-1])
     assert follower.learning.message == "now 2.4 M steps" and follower.learning.checkpoint == "2400000"
 
 
@@ -106,7 +96,7 @@ def test_an_older_one_is_not_news(run, followers):
     follower = followers()
     follower.take()
     put(run, 200)
-    follower._look()
+    follower.look()
     assert follower.take() is None
 
 
@@ -118,15 +108,15 @@ def test_a_half_written_checkpoint_waits_until_it_is_whole(run, followers):
     weights = run / "checkpoints" / "200" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-100])
-    follower._look()
+    follower.look()
     assert follower.take() is None and follower.learning.message == ""  # perhaps it is being copied
-    follower._look()
+    follower.look()
     assert "cut short" in follower.learning.message and follower.learning.checkpoint == "100"
     follower.say("")
-    follower._look()
+    follower.look()
     assert follower.learning.message == ""  # said once
     weights.write_bytes(whole)
-    follower._look()
+    follower.look()
     assert follower.take().folder.name == "200"
 
 
@@ -141,12 +131,10 @@ def test_a_broken_newest_one_leaves_the_one_before(run, followers):
 def test_what_is_deleted_is_no_error(run, followers):
     put(run, 100)
     follower = followers()
-    follower.start()
-    shutil.rmtree(run / "checkpoints" / "100")
-    time.sleep(0.05)
-    shutil.rmtree(run)
-    time.sleep(0.05)
-    assert follower._thread.is_alive() and follower.take().folder.name == "100"
+    for folder in (run / "checkpoints" / "100", run / "checkpoints", run):
+        shutil.rmtree(folder)
+        follower.look()
+    assert follower.take().folder.name == "100"
 
 
 def test_a_checkpoint_of_another_world_is_refused_at_the_start_and_skipped_later(run, shows):
@@ -158,7 +146,7 @@ def test_a_checkpoint_of_another_world_is_refused_at_the_start_and_skipped_later
     show.start(0)
     put(run, 300, world="gym/Acrobot-v1")
     put(run, 250)
-    assert stepped_to(show, "250").learning.training == "250 steps"
+    assert looked(show).learning.training == "250 steps"
 
 
 def test_weights_of_another_shape_leave_those_that_play(run, shows):
@@ -169,7 +157,7 @@ def test_weights_of_another_shape_leave_those_that_play(run, shows):
     weights = load_checkpoint(SOURCE).weights
     last = sorted(weights)[-1]
     put(run, 200, {name: w + 1 for name, w in weights.items()} | {last: np.zeros((3, 3), np.float32)})
-    until(lambda: "does not fit" in show.step(None).learning.message)
+    assert "does not fit" in looked(show).learning.message
     for name, array in show.live_agent.policy.weights().items():
         np.testing.assert_array_equal(array, before[name])
     assert show.step(None).learning.checkpoint == "100"
@@ -183,8 +171,7 @@ def test_the_agent_changes_in_the_middle_of_a_game(run, shows):
     first = show.start(0)
     assert first.decision.probabilities[0] == pytest.approx([0.5, 0.5])
     put(run, 200)
-    until(lambda: show.live_agent._follower._fresh is not None)
-    moment = show.step(None)
+    moment = looked(show)
     assert moment.length[0] == 1 and moment.learning.checkpoint == "200"
     scene = load_scene("cartpole")
     policy, _ = build_policy(scene, show.worlds, scene_world(scene), "cpu", run / "checkpoints" / "200")
@@ -198,7 +185,7 @@ def test_a_run_without_a_checkpoint_is_played_untrained_until_there_is_one(run, 
     moment = show.start(0)
     assert moment.caption == WAITING and show.training == moment.learning.training == "untrained"
     put(run, 64)
-    moment = stepped_to(show, "64")
+    moment = looked(show)
     assert moment.caption == "" and moment.learning.message == "now 64 steps"
 
 
@@ -209,8 +196,8 @@ def test_an_older_checkpoint_is_held_and_the_run_goes_on_beside_it(run, shows):
     assert not show.start(0).learning.following
     put(run, 300)
     log(run, {"env_steps": 300, "return_mean": 9.0})
-    until(lambda: show.step(None).learning.env_steps == 300)
-    moment = show.step(None)
+    moment = looked(show)
+    assert moment.learning.env_steps == 300
     assert moment.learning.checkpoint == "100" and "]" in moment.learning.message
     assert moment.learning.played == pytest.approx(1 / 3)
 
@@ -231,21 +218,20 @@ def test_the_last_listing_follows_and_the_others_hold(run):
 def test_headless_follows_as_well(run, shows):
     put(run, 100)
     show = shows(run)
-    played = set()
-    step = show.step
+    played, step = [], show.step
 
-    def slowed(person, *, drawn=True):
-        time.sleep(0.005)
+    def noted(person, *, drawn=True):
+        if len(played) == 10:
+            put(run, 200)
+            show.live_agent.follower.look()
         moment = step(person, drawn=drawn)
-        played.add(moment.learning.checkpoint)
+        played.append(moment.learning.checkpoint)
         return moment
 
-    show.step = slowed
-    timer = threading.Timer(0.2, put, (run, 200))
-    timer.start()
-    watched = watch(show, headless=True, frames=150, size=(480, 360))
-    assert watched.frames == 150 and played == {"100", "200"}
-    assert threading.active_count() == 1 or not any(t.name == "follower" for t in threading.enumerate())
+    show.step = noted
+    watched = watch(show, headless=True, frames=30, size=(480, 360))
+    assert watched.frames == 30 and played[:10] == ["100"] * 10 and set(played[10:]) == {"200"}
+    assert not any(t.name == "follower" for t in threading.enumerate())
 
 
 def test_a_recording_does_not_wait_and_a_folder_that_is_no_run_is_refused(run, tmp_path):

@@ -173,7 +173,7 @@ def test_what_a_beginning_has_not_seen_stays_held_out(file, trained, tmp_path):
     for seed, rule in ((5, SHUFFLED), (6, HASHED)):
         scene = load_scene(file, [], seed)
         trainee = SamplerTrainee(scene, "cpu", old)
-        assert trainee._examples.recipe == DataRecipe("digits", 600, seed, 0.1, rule)
+        assert trainee.recipe == DataRecipe("digits", 600, seed, 0.1, rule)
         assert trainee.card({}, {})["protocol"]["split"] == rule
     with pytest.raises(CheckpointError, match="nowhere"):
         SamplerTrainee(load_scene(file), "cpu", tmp_path / "nowhere")
@@ -185,10 +185,10 @@ def test_a_run_from_before_goes_on_with_what_it_held_out(file):
     assert state["split"] == HASHED
     again = SamplerTrainee(load_scene(file), "cpu", None)
     again.restore(state)
-    assert again._examples.recipe == trainee._examples.recipe
+    assert again.recipe == trainee.recipe
     del state["split"]
     again.restore(state)
-    assert again._examples.recipe == replace(trainee._examples.recipe, split=SHUFFLED)
+    assert again.recipe == replace(trainee.recipe, split=SHUFFLED)
 
 
 def test_one_episode_is_named_with_its_scene(file, monkeypatch):

@@ -73,7 +73,7 @@ def test_it_says_what_the_sampler_can(source):
 
 
 def test_the_nearest_of_a_training_example_is_itself(source):
-    train = source._fetched().train
+    train = source.examples().train
     about = source.about(train.values[5])
     np.testing.assert_array_equal(about.neighbours[0].picture, train.values[5])
     assert about.neighbours[0].words == f"{train.label_names[train.labels[5]]} · 0"
@@ -99,7 +99,7 @@ def test_the_way_between_two_samples_begins_and_ends_at_them(source):
 
 def test_real_ones_are_of_the_kind_that_is_asked_for_and_were_not_learned_from(source):
     drawn = next(source.real(6, "3", 0))
-    held_out = source._fetched().validation
+    held_out = source.examples().validation
     threes = held_out.values[held_out.labels == held_out.label_names.index("3")]
     assert len(drawn.values) == min(6, len(threes))
     assert all((threes == value).all((1, 2, 3)).any() for value in drawn.values)
@@ -115,7 +115,7 @@ def test_what_is_painted_over_is_what_the_sampler_is_asked_to_fill_in(source, mo
         )
 
     monkeypatch.setattr(source.model, "sample", sample)
-    frame = source._fetched().validation.values[0]
+    frame = source.examples().validation.values[0]
     mask = np.zeros((8, 8), bool)
     mask[2:5, 2:6] = True
     filled = source.fill(frame, mask, 3, 0)

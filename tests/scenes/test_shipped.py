@@ -36,17 +36,17 @@ PLAYING = [name for name in TRAINED if name not in SEEING]
 @pytest.mark.parametrize("name", SCENES)
 def test_a_scene_plays_its_first_steps(name):
     scene = load_scene(name)
-    show = SceneShow(scene, device="cpu", most_worlds=2)
+    show = SceneShow(scene, device="cpu", most_worlds=1)
     moment = show.start(scene.seed)
     lengths = [moment.length[0]]
-    for _ in range(6):
+    for _ in range(2):
         moment = show.step(None)
         lengths.append(moment.length[0])
         assert all(p.dtype == np.uint8 and p.shape[2] == 3 and p.any() for p in moment.pictures)
     show.close()
-    assert lengths[:3] == [0, 1, 2]
+    assert lengths == [0, 1, 2]
     if moment.decision.probabilities is not None:
-        assert moment.decision.probabilities.sum(axis=1) == pytest.approx(np.ones(show.num_worlds), abs=1e-4)
+        assert moment.decision.probabilities.sum(axis=1) == pytest.approx(np.ones(1), abs=1e-4)
 
 
 def deviation(kept, n, found, m):

@@ -102,16 +102,17 @@ def test_sdl_does_not_keep_it_for_itself(monkeypatch):
     monkeypatch.syspath_prepend(SHOWS)
     from viewer_shows import CountingShow
 
-    draw = Viewer.draw
+    show = CountingShow()
+    start = show.start
 
-    def interrupted(viewer):
-        terminate()
-        return draw(viewer)
+    def told_to_end(seed):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return start(seed)
 
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    monkeypatch.setattr(Viewer, "draw", interrupted)
+    show.start = told_to_end
     with sigterm_as_ctrl_c():
-        assert watch(CountingShow(), frames=30).interrupted
+        assert watch(show, frames=30).interrupted
 
 
 @pytest.mark.parametrize(

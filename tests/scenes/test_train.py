@@ -13,12 +13,12 @@ import shlex
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+from light_worlds import Mortal
 
 import agents.dqn
 from agents.evaluation.evaluate import Scores
@@ -35,9 +35,7 @@ from sim.storage.runs import RunError
 
 #: Processes that start at once, because what is slow to import was imported by the one that they fork from.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(
-    [__name__, "agents.dqn", "agents.ppo", "agents.pqn", "sim.atari.world", "sim.walker.world"]
-)
+PROCESSES.set_forkserver_preload([__name__])
 SAFE_EVERY = 64  # env steps between a DQN's safe points, and so its states; 1,000 are too long for a test
 
 
@@ -90,159 +88,6 @@ def metrics(run: Path) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize(
-    ("scene", "every", "kills"),
-    [
-        ("cartpole", 300, 1),  # one that learns from rollouts, and one that keeps a replay
-        ("pong-dqn", 100, 1),
-        *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
-    ],
-)
-def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene, every, kills, monkeypatch):
-    monkeypatch.setattr("agents.dqn.YIELD_EVERY", SAFE_EVERY)
-    train(small(f"train.checkpoint_every={10**9}", scene=scene), tmp_path / "whole", device="cpu", say=quiet)
-    run, often, said = tmp_path / "killed", f"train.checkpoint_every={every}", []
-    command = ["train", scene, "--run", str(run), "--device", "cpu", *sets(*SMALL[scene], often)]
-    chance = random.Random(os.urandom(8))
-    for kill in range(kills):
-        process = PROCESSES.Process(target=playfield, args=[*command, *(["--resume"] if kill else [])])
-        process.start()
-        look = states if kill == 0 else entries  # later kills may hit a state that is half written
-        before = look(run)
-        while process.is_alive() and look(run) <= before:
-            time.sleep(0.005)
-        time.sleep(chance.choice([0.0, 0.3 * chance.random()]))  # as it is written, or later on
-        process.kill()
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-    train(small(often, scene=scene), run, device="cpu", resume=True, say=said.append)
-    assert f"resuming {run}" in said[0]
-    assert weights_hash(run) == weights_hash(tmp_path / "whole")
-    assert metrics(run) == metrics(tmp_path / "whole")
-
-
-def states(run: Path) -> set[str]:
-    return {name for name in entries(run) if name.isdecimal()}
-
-
-def entries(run: Path) -> set[str]:
-    folder = run / "state"
-    return set(os.listdir(folder)) if folder.is_dir() else set()
-
-
-def test_checkpoints_come_when_asked_for_and_at_the_end(tmp_path):
-    train(small("train.checkpoint_every=1000"), tmp_path / "r", device="cpu", say=quiet)
-    steps = sorted(int(path.name) for path in (tmp_path / "r" / "checkpoints").iterdir())
-    assert steps == [1024, 2048, 3008, 3840]
-    assert sorted(states(tmp_path / "r"), key=int) == ["3008", "3840"]
-    card = load_checkpoint(tmp_path / "r" / "checkpoints" / "3840").card
-    assert card["trained"]["env_steps"] == 3840
-    assert card["config"]["num_steps"] == 32
-
-
-def test_a_target_return_ends_training_early(tmp_path):
-    changes = ["train.target_return=5", "train.env_steps=20_000"]
-    result = train(small(*changes), tmp_path / "r", device="cpu", say=quiet)
-    assert result.stopped == "the last 100 episodes reached target_return 5"
-    assert result.env_steps < 15_000
-    assert (tmp_path / "r" / "checkpoints" / str(result.env_steps)).is_dir()
-    said = []
-    again = train(small(*changes), tmp_path / "r", device="cpu", resume=True, say=said.append)
-    assert again.env_steps == result.env_steps
-    assert "finished: the last 100 episodes reached target_return 5" in said[-1]
-    changes[0] = "train.target_return=150"
-    further = train(small(*changes), tmp_path / "r", device="cpu", resume=True, say=quiet)
-    assert further.env_steps > result.env_steps, "with another target it goes on"
-
-
-def test_scores_on_the_way_are_logged_and_change_nothing(tmp_path):
-    train(small("train.env_steps=1280"), tmp_path / "quiet", device="cpu", say=quiet)
-    often = small("train.env_steps=1280", "train.evaluate_every=640")
-    train(often, tmp_path / "scored", device="cpu", say=quiet)
-    scored = [row["env_steps"] for row in metrics(tmp_path / "scored") if "evaluation_return_mean" in row]
-    assert scored == [640, 1280]
-    assert weights_hash(tmp_path / "scored") == weights_hash(tmp_path / "quiet")
-
-
-def test_starting_from_a_checkpoint_uses_its_weights(tmp_path):
-    train(small(), tmp_path / "first", device="cpu", say=quiet)
-    start = tmp_path / "first" / "checkpoints" / "3840"
-    result = train(
-        small("train.env_steps=64", "agent.learning_rate=1e-12"),
-        tmp_path / "second", device="cpu", start_from=start, say=quiet,
-    )  # fmt: skip
-    old = load_checkpoint(start).weights
-    new = load_checkpoint(tmp_path / "second" / "checkpoints" / str(result.env_steps)).weights
-    assert all(abs(old[name] - new[name]).max() < 1e-9 for name in old)
-
-
-def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, monkeypatch):
-    import sim.storage.runs
-
-    write, calls = sim.storage.runs.write_state, []
-
-    def full(folder, state, segments):
-        calls.append(folder)
-        if len(calls) == 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(folder, state, segments)
-
-    monkeypatch.setattr(sim.storage.runs, "write_state", full)
-    with pytest.raises(TrainingFailed, match="the disk is full; the state of step 1,024 is safe.*--resume"):
-        train(small("train.checkpoint_every=1000"), tmp_path / "r", device="cpu", say=quiet)
-    assert states(tmp_path / "r") == {"1024"}
-    monkeypatch.undo()
-    train(small("train.checkpoint_every=1000"), tmp_path / "r", device="cpu", resume=True, say=quiet)
-    train(small(), tmp_path / "whole", device="cpu", say=quiet)
-    assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
-
-
-def test_a_number_that_is_not_finite_stops_keeps_what_was_good_and_says_how_to_avoid_it(
-    tmp_path, monkeypatch, capsys
-):
-    from agents.ppo import PPOLearner
-
-    schedule = PPOLearner._schedule
-    monkeypatch.setattr(
-        PPOLearner,
-        "_schedule",
-        lambda self, share: schedule(self, share) | {"learning_rate": 1e-3 if self._updates < 3 else 1e38},
-    )
-    command = ["train", "cartpole", "--run", str(tmp_path / "r"), "--device", "cpu"]
-    assert main([*command, *sets(*CARTPOLE, "train.checkpoint_every=64")]) == 1
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert re.search("not finite in update [45]; the state of step .* is safe", said)
-    newest = max(int(name) for name in states(tmp_path / "r"))
-    weights = load_checkpoint(tmp_path / "r" / "checkpoints" / str(newest)).weights
-    assert newest >= 192 and all(np.isfinite(array).all() for array in weights.values())
-    monkeypatch.undo()
-    assert f"--run {tmp_path / 'r'} --resume --set agent.learning_rate=" in said
-    assert main(shlex.split(said.partition("go on with playfield ")[2])) == 0
-    assert metrics(tmp_path / "r")[-1]["env_steps"] == 3840
-
-
-class Mortal(gymnasium.Env):
-    """Walks left or right; breaks down with `fault` once all worlds together have made `left` steps."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-    fault: Exception | None = None
-    left = 0
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.place = self.np_random.normal()
-        return np.float32([self.place]), {}
-
-    def step(self, action):
-        Mortal.left -= 1
-        if Mortal.fault is not None and Mortal.left < 0:
-            raise Mortal.fault
-        self.place += 2 * int(action) - 1
-        return np.float32([self.place]), float(self.place > 0), bool(abs(self.place) > 3), False, {}
-
-
-gymnasium.register("tests/Mortal-v0", entry_point=Mortal, max_episode_steps=20)
 MORTAL = """title = "Mortal"
 [world]
 use = "gym/tests/Mortal-v0"
@@ -258,12 +103,174 @@ checkpoint_every = 64
 """
 
 
+LIGHT_DQN = """title = "Light"
+[world]
+use = "gym/tests/Mortal-v0"
+num_envs = 2
+[agent]
+use = "dqn"
+network = "mlp"
+buffer_size = 256
+batch_size = 8
+learning_starts = 32
+prioritized = true
+target_frequency = 200
+[train]
+env_steps = 640
+"""
+
+
+@pytest.fixture(scope="module")
+def mortal_file(tmp_path_factory):
+    """The file of a scene whose world is told when and how to die by `Mortal.dies`."""
+    path = tmp_path_factory.mktemp("mortal") / "mortal.toml"
+    path.write_text(MORTAL)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def whole(mortal_file):
+    """The folder of that scene's run from beginning to end, which nothing disturbed; read it only."""
+    folder = Path(mortal_file).parent / "whole"
+    train(load_scene(mortal_file), folder, device="cpu", say=quiet)
+    return folder
+
+
 @pytest.fixture
-def mortal(tmp_path, monkeypatch):
-    """A scene whose world is told when and how to die by `Mortal.left` and `Mortal.fault`."""
-    monkeypatch.setattr(Mortal, "fault", None)
-    (tmp_path / "mortal.toml").write_text(MORTAL)
-    return load_scene(str(tmp_path / "mortal.toml"))
+def mortal(mortal_file):
+    """`mortal(change, …)` is the scene with those keys set; its worlds live on after the test."""
+    yield lambda *changes: load_scene(mortal_file, list(changes))
+    Mortal.dies(None, 0)
+
+
+def states(run: Path) -> set[str]:
+    return {name for name in entries(run) if name.isdecimal()}
+
+
+def entries(run: Path) -> set[str]:
+    folder = run / "state"
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+@pytest.mark.parametrize(
+    ("scene", "every", "kills"),
+    [
+        ("light-dqn", 64, 1),
+        *(pytest.param(scene, 100, 6, marks=pytest.mark.slow) for scene in SMALL),  # six starts of torch each
+    ],
+)
+def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene, every, kills, monkeypatch):
+    monkeypatch.setattr("agents.dqn.YIELD_EVERY", SAFE_EVERY)
+    source, changes = scene, SMALL.get(scene, [])
+    if scene == "light-dqn":
+        source = str(tmp_path / "light.toml")
+        Path(source).write_text(LIGHT_DQN)
+    whole, often = load_scene(source, changes), f"train.checkpoint_every={every}"
+    train(whole, tmp_path / "whole", device="cpu", say=quiet)
+    run, said = tmp_path / "killed", []
+    command = ["train", source, "--run", str(run), "--device", "cpu", *sets(*changes, often)]
+    chance = random.Random(os.urandom(8))
+    for kill in range(kills):
+        process = PROCESSES.Process(target=playfield, args=[*command, *(["--resume"] if kill else [])])
+        process.start()
+        look = states if kill == 0 else entries  # later kills may hit a state that is half written
+        before = look(run)
+        while process.is_alive() and look(run) <= before:
+            process.join(0.005)
+        process.join(chance.choice([0.0, 0.3 * chance.random()]))  # as it is written, or later on
+        process.kill()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+    train(load_scene(source, [*changes, often]), run, device="cpu", resume=True, say=said.append)
+    assert f"resuming {run}" in said[0]
+    assert weights_hash(run) == weights_hash(tmp_path / "whole")
+    assert metrics(run) == metrics(tmp_path / "whole")
+
+
+def test_checkpoints_come_when_asked_for_and_at_the_end(tmp_path, mortal):
+    train(
+        mortal("train.checkpoint_every=100", "train.env_steps=352"), tmp_path / "r", device="cpu", say=quiet
+    )
+    steps = sorted(int(path.name) for path in (tmp_path / "r" / "checkpoints").iterdir())
+    assert steps == [128, 224, 320, 352], "after the first update of 32 from 100, 200, 300 on"
+    assert states(tmp_path / "r") == {"320", "352"}
+    card = load_checkpoint(tmp_path / "r" / "checkpoints" / "352").card
+    assert card["trained"]["env_steps"] == 352
+    assert card["config"]["num_steps"] == 16
+
+
+def test_a_target_return_ends_training_early(tmp_path, mortal):
+    changes = ["train.target_return=0.5", "train.env_steps=3200", "world.num_envs=16"]
+    result = train(mortal(*changes), tmp_path / "r", device="cpu", say=quiet)
+    assert result.stopped == "the last 100 episodes reached target_return 0.5"
+    assert 300 < result.env_steps < 2000, "none ends before its third step, and a hundred count"
+    assert (tmp_path / "r" / "checkpoints" / str(result.env_steps)).is_dir()
+    said = []
+    again = train(mortal(*changes), tmp_path / "r", device="cpu", resume=True, say=said.append)
+    assert again.env_steps == result.env_steps
+    assert "finished: the last 100 episodes reached target_return 0.5" in said[-1]
+    changes[0] = "train.target_return=150"
+    further = train(mortal(*changes), tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert further.env_steps > result.env_steps, "with another target it goes on"
+
+
+def test_scores_on_the_way_are_logged_and_change_nothing(tmp_path, mortal, whole):
+    train(mortal("train.evaluate_every=160"), tmp_path / "scored", device="cpu", say=quiet)
+    scored = [row["env_steps"] for row in metrics(tmp_path / "scored") if "evaluation_return_mean" in row]
+    assert scored == [160, 320]
+    assert weights_hash(tmp_path / "scored") == weights_hash(whole)
+
+
+def test_starting_from_a_checkpoint_uses_its_weights(begun, tmp_path):
+    start = begun / "checkpoints" / "384"
+    result = train(
+        small("train.env_steps=64", "agent.learning_rate=1e-12"),
+        tmp_path / "second", device="cpu", start_from=start, say=quiet,
+    )  # fmt: skip
+    old = load_checkpoint(start).weights
+    new = load_checkpoint(tmp_path / "second" / "checkpoints" / str(result.env_steps)).weights
+    assert all(abs(old[name] - new[name]).max() < 1e-9 for name in old)
+
+
+def test_a_full_disk_keeps_the_older_state_and_says_how_to_go_on(tmp_path, mortal, whole, monkeypatch):
+    import sim.storage.runs
+
+    write, calls = sim.storage.runs.write_state, []
+
+    def full(folder, state, segments):
+        calls.append(folder)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(folder, state, segments)
+
+    monkeypatch.setattr(sim.storage.runs, "write_state", full)
+    with pytest.raises(TrainingFailed, match="the disk is full; the state of step 64 is safe.*--resume"):
+        train(mortal(), tmp_path / "r", device="cpu", say=quiet)
+    assert states(tmp_path / "r") == {"64"}
+    monkeypatch.undo()
+    train(mortal(), tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert weights_hash(tmp_path / "r") == weights_hash(whole)
+
+
+def test_a_number_that_is_not_finite_stops_keeps_what_was_good_and_says_how_to_avoid_it(
+    tmp_path, mortal, mortal_file, capsys
+):
+    run = tmp_path / "r"
+    Mortal.dies(RuntimeError("the emulator died"), 180)
+    with pytest.raises(TrainingFailed):
+        train(mortal(), run, device="cpu", say=quiet)
+    Mortal.dies(None, 0)
+    command = ["train", mortal_file, "--run", str(run), "--resume", "--device", "cpu"]
+    assert main([*command, "--set", "agent.learning_rate=1e38"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search("not finite in update [56]; the state of step 128 is safe", said)
+    assert states(run) == {"64", "128"}
+    weights = load_checkpoint(run / "checkpoints" / "128").weights
+    assert all(np.isfinite(array).all() for array in weights.values())
+    *words, last = shlex.split(said.partition("go on with playfield ")[2])
+    assert last == "agent.learning_rate=5e+37", "half of what was too much"
+    assert main([*words, "agent.learning_rate=1e-3"]) == 0
+    assert metrics(run)[-1]["env_steps"] == 320
 
 
 @pytest.mark.parametrize(
@@ -279,36 +286,32 @@ def mortal(tmp_path, monkeypatch):
     ids=lambda fault: type(fault).__name__,
 )
 def test_a_world_that_dies_stops_the_run_which_goes_on_exactly_once_it_is_mended(
-    tmp_path, mortal, monkeypatch, fault
+    tmp_path, mortal, whole, fault
 ):
-    train(mortal, tmp_path / "whole", device="cpu", say=quiet)
-    monkeypatch.setattr(Mortal, "fault", fault)
-    monkeypatch.setattr(Mortal, "left", 180)
+    Mortal.dies(fault, 180)
     with pytest.raises(
         TrainingFailed, match="the state of step 128 is safe: go on with playfield train"
     ) as told:
-        train(mortal, tmp_path / "r", device="cpu", say=quiet)
+        train(mortal(), tmp_path / "r", device="cpu", say=quiet)
     assert str(fault).strip("'") in str(told.value)
-    monkeypatch.setattr(Mortal, "fault", None)
-    train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet)
-    assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
+    Mortal.dies(None, 0)
+    train(mortal(), tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert weights_hash(tmp_path / "r") == weights_hash(whole)
 
 
-def test_a_world_that_dies_before_anything_was_saved_says_so(tmp_path, mortal, monkeypatch):
-    monkeypatch.setattr(Mortal, "fault", RuntimeError("the emulator died"))
-    monkeypatch.setattr(Mortal, "left", 20)
+def test_a_world_that_dies_before_anything_was_saved_says_so(tmp_path, mortal):
+    Mortal.dies(RuntimeError("the emulator died"), 20)
     with pytest.raises(TrainingFailed, match="died; nothing had been saved yet: begin again with .*--resume"):
-        train(mortal, tmp_path / "r", device="cpu", say=quiet)
-    monkeypatch.setattr(Mortal, "fault", None)
-    assert train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet).env_steps == 320
+        train(mortal(), tmp_path / "r", device="cpu", say=quiet)
+    Mortal.dies(None, 0)
+    assert train(mortal(), tmp_path / "r", device="cpu", resume=True, say=quiet).env_steps == 320
 
 
-def test_a_mistake_in_a_program_keeps_its_traceback_and_tells_what_is_safe(tmp_path, mortal, monkeypatch):
+def test_a_mistake_in_a_program_keeps_its_traceback_and_tells_what_is_safe(tmp_path, mortal):
     said: list[str] = []
-    monkeypatch.setattr(Mortal, "fault", TypeError("no such argument"))
-    monkeypatch.setattr(Mortal, "left", 180)
+    Mortal.dies(TypeError("no such argument"), 180)
     with pytest.raises(TypeError, match="no such argument"):
-        train(mortal, tmp_path / "r", device="cpu", say=said.append)
+        train(mortal(), tmp_path / "r", device="cpu", say=said.append)
     assert "training broke down; the state of step 128 is safe" in said[-1]
 
 
@@ -364,11 +367,16 @@ def test_a_run_in_use_is_refused(tmp_path):
     first.close()
 
 
-def test_the_estimate_comes_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr("scenes.training.agents.PROBE_PAYS", 1)
-    said: list[str] = []
-    train(small(), tmp_path / "r", device="cpu", say=said.append)
-    assert "3,840 env steps" in said[0] and "steps/s" in said[0]
+def test_the_estimate_comes_before_the_first_step(tmp_path):
+    class Said(BaseException):
+        pass
+
+    def stop(line):
+        raise Said(line)
+
+    with pytest.raises(Said, match=r"60,000 env steps.* steps/s"):
+        train(small("train.env_steps=60000"), tmp_path / "r", device="cpu", say=stop)
+    assert not (tmp_path / "r" / "metrics.jsonl").read_text()
 
 
 def test_durations_for_people():
@@ -445,20 +453,17 @@ def test_what_a_resume_can_change_is_taken_and_the_budget_is_met(begun, tmp_path
     assert load_scene(str(run / "scene.toml")).agent.fields["num_steps"] == 48
 
 
-def test_a_runs_scene_stays_until_an_update_by_the_new_one_is_saved(tmp_path, mortal, monkeypatch):
-    train(mortal, tmp_path / "whole", device="cpu", say=quiet)
-    monkeypatch.setattr(Mortal, "fault", RuntimeError("the emulator died"))
-    monkeypatch.setattr(Mortal, "left", 180)
+def test_a_runs_scene_stays_until_an_update_by_the_new_one_is_saved(tmp_path, mortal, whole):
+    Mortal.dies(RuntimeError("the emulator died"), 180)
     with pytest.raises(TrainingFailed):
-        train(mortal, tmp_path / "r", device="cpu", say=quiet)
+        train(mortal(), tmp_path / "r", device="cpu", say=quiet)
     kept = (tmp_path / "r" / "scene.toml").read_text()
-    faster = load_scene(str(mortal.source), ["agent.learning_rate=0.1"])
     with pytest.raises(TrainingFailed, match="the state of step 128 is safe"):
-        train(faster, tmp_path / "r", device="cpu", resume=True, say=quiet)
+        train(mortal("agent.learning_rate=0.1"), tmp_path / "r", device="cpu", resume=True, say=quiet)
     assert (tmp_path / "r" / "scene.toml").read_text() == kept
-    monkeypatch.setattr(Mortal, "fault", None)
-    train(mortal, tmp_path / "r", device="cpu", resume=True, say=quiet)
-    assert weights_hash(tmp_path / "r") == weights_hash(tmp_path / "whole")
+    Mortal.dies(None, 0)
+    train(mortal(), tmp_path / "r", device="cpu", resume=True, say=quiet)
+    assert weights_hash(tmp_path / "r") == weights_hash(whole)
 
 
 def test_a_state_that_does_not_fit_is_refused_with_nothing_written(begun, tmp_path, monkeypatch):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 
-import gymnasium
 import numpy as np
 import pytest
+from light_worlds import Pressed
 
 from scenes.schema import load_scene
 from scenes.training.session import TrainingFailed, start_training, train
@@ -17,27 +17,6 @@ SMALL = [
     "world.num_envs=2", "agent.num_steps=16", "agent.minibatch_size=32", "agent.num_epochs=1",
     "train.env_steps=160", "train.checkpoint_every=96",
 ]  # fmt: skip
-
-
-class Pressed(gymnasium.Env):
-    """Gives what Ctrl-C gives at step `at` of all worlds together."""
-
-    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
-    action_space = gymnasium.spaces.Discrete(2)
-    at = 0
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        return np.zeros(1, np.float32), {}
-
-    def step(self, action):
-        Pressed.at -= 1
-        if Pressed.at == 0:
-            signal.raise_signal(signal.SIGINT)
-        return np.zeros(1, np.float32), 0.0, False, False, {}
-
-
-gymnasium.register("tests/Pressed-v0", entry_point=Pressed, max_episode_steps=20)
 
 
 def quiet(line: str) -> None:
@@ -101,8 +80,8 @@ def test_stopped_by_its_caller_it_is_saved_there_and_goes_on_exactly(stop, tmp_p
     assert same(weights(tmp_path / "r"), weights(tmp_path / "whole"))
 
 
-def test_ctrl_c_during_an_update_ends_the_iteration_after_it(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Pressed, "at", 40)
+def test_ctrl_c_during_an_update_ends_the_iteration_after_it(tmp_path, capsys):
+    Pressed.at = 40
     before = signal.getsignal(signal.SIGINT)
     training = start(small("world.use=gym/tests/Pressed-v0"), tmp_path / "r")
     assert [progress.env_steps for progress in training] == [32, 64]

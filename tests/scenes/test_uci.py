@@ -85,8 +85,7 @@ def answers(*lines, agent=None):
 
     def kept_open():
         yield from lines
-        if engine._search is not None:
-            engine._search.thread.join(30)
+        engine.wait(30)
 
     told = Told()
     worlds = make_worlds("chess", 1, history=1)
@@ -166,7 +165,7 @@ def test_an_endless_search_of_an_ended_game_waits_to_be_stopped(fen):
     def lines():
         yield f"position fen {fen}"
         yield "go infinite"
-        engine._search.thread.join(0.05)
+        assert not engine.wait(0.05)
         before.extend(told.moves())
         yield "stop"
 
@@ -200,8 +199,7 @@ def broken_pipe(after):
 def test_a_program_that_dies_in_a_search_ends_it_without_a_word(agent, command):
     def lines():
         yield command
-        engine._search.thread.join(30)
-        assert not engine._search.thread.is_alive(), "it does not search for nobody"
+        assert engine.wait(30), "it does not search for nobody"
         yield "go"
         raise AssertionError("it reads on")
 

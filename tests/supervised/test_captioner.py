@@ -27,11 +27,16 @@ WORDS = FREEWAY.vocabulary
 
 def roads(n, seed):
     """Pictures with a bright stripe where the chicken is said to be; the counts are always 0 and 0."""
-    generator = np.random.default_rng(seed)
+    return roads_at(np.random.default_rng(seed).integers(3, size=n))
+
+
+def roads_at(places):
+    """A picture with the stripe at each of these places, 0 to 2 from above."""
+    n = len(places)
     rgb = np.zeros((n, HEIGHT, WIDTH, 3), np.uint8)
     truths = []
-    for picture in rgb:
-        y = int(generator.integers(3)) * 64 + 40
+    for picture, place in zip(rgb, places, strict=True):
+        y = int(place) * 64 + 40
         picture[y : y + 16] = (220, 220, 60)
         facts = {"player y": y, "player score": 0, "enemy score": 0}
         truths.append(Percept("truth", caption=FREEWAY.write(facts)))
@@ -99,14 +104,12 @@ def test_it_speaks_of_the_games_that_it_has_words_for():
 
 
 def test_it_learns_to_say_where_things_are():
-    model = Captioner(channels=8, learning_rate=1e-2, batch_size=8).build(WORDS, seed=0)
-    fit = model.fit(roads(64, 1), roads(8, 2), seed=0)
-    for _ in fit.learn(Budget(updates=110)):
+    views = roads_at(range(3))  # all that there are
+    model = Captioner(channels=8, learning_rate=1e-2, batch_size=3).build(WORDS, seed=0)
+    for _ in model.fit(views, views, seed=0).learn(Budget(updates=100)):
         pass
-    held_out = roads(24, 3)
-    said = model.perceive(list(held_out.values))
-    assert grade("caption", said, held_out.truths, parse=parse)["state_exact"] > 0.9  # by chance a third
-    assert len({percept.caption for percept in said}) == 3
+    said = model.perceive(list(views.values))
+    assert grade("caption", said, views.truths, parse=parse)["state_exact"] == 1  # by chance a third
 
 
 def test_weights_are_given_and_taken():

@@ -182,21 +182,34 @@ def test_a_joint_out_of_the_picture_is_not_looked_for():
     assert maps.grad[0, 0].abs().max() > 0 and not maps.grad[0, 1].any()
 
 
-def learned(config, train, validation):
+@pytest.fixture(scope="module")
+def drawn():
+    """Squares to learn from, and others to be graded on."""
+    return squares(256, 0), squares(32, 1)
+
+
+def learned(config, train, validation, updates):
     model = config.build(("ground", "square") if config.tells == "mask" else ("top", "foot"), seed=0)
     fit = model.fit(train, validation, seed=0)
-    for _ in fit.learn(Budget(updates=120)):
+    for _ in fit.learn(Budget(updates=updates)):
         pass
     truths = list(validation.truths)
     return grade(config.tells, model.perceive(list(validation.values)), truths)
 
 
-def test_all_three_learn_squares():
-    train, validation = squares(256, 0), squares(32, 1)
-    keys = {"height": SIDE, "channels": 8, "learning_rate": 5e-3, "batch_size": 8}
-    assert learned(Segmenter(**keys), train, validation)["miou"] > 0.9
-    assert learned(Depth(**keys), train, validation)["abs_rel"] < 0.12  # one depth for all: 0.4 and more
-    assert learned(Pose(**keys), train, validation)["pixel_error"] < 1.5
+def test_parts_are_learned(drawn):
+    config = Segmenter(height=SIDE, channels=8, learning_rate=1e-2, batch_size=8)
+    assert learned(config, *drawn, updates=60)["miou"] > 0.75  # ground alone: 0.47
+
+
+def test_depths_are_learned(drawn):
+    config = Depth(height=SIDE, channels=8, learning_rate=5e-3, batch_size=8)
+    assert learned(config, *drawn, updates=120)["abs_rel"] < 0.12  # one depth for all: 0.4 and more
+
+
+def test_joints_are_learned(drawn):
+    config = Pose(height=SIDE, channels=8, learning_rate=1e-2, batch_size=8)
+    assert learned(config, *drawn, updates=60)["pixel_error"] < 1.5
 
 
 def test_bad_keys_are_refused():

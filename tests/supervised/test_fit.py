@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import distributed, nn
 
 from sim.machine import MemoryRefused
 from sim.records import Budget
@@ -91,12 +91,9 @@ def test_every_example_is_seen_once_an_epoch_and_each_epoch_in_another_order():
 
 
 def test_the_learning_rate_rises_and_then_falls_with_a_half_cosine():
-    fitting = fit(learning_rate=1.0, warmup_updates=4)
-    rates = []
-    for update in range(101):
-        fitting._updates = update
-        rates.append(fitting._rate(100))
-    assert rates[:3] == pytest.approx([0.25, 0.5, 0.75], rel=0.01)
+    told = run(fit(learning_rate=1.0, warmup_updates=4, validate_every=1), 100)
+    rates = {progress.updates: progress.metrics["learning_rate"] for progress in told}
+    assert [rates[update] for update in (1, 2)] == pytest.approx([0.5, 0.75], rel=0.01)
     assert rates[50] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0.0)
 
@@ -185,15 +182,38 @@ distributed.destroy_process_group()
 """
 
 
-def test_two_processes_learn_what_one_learns(tmp_path):
-    alone = fit()
-    run(alone, 40)
-    arguments = [sys.executable, "-c", PROCESS, str(Path(__file__).parent), str(tmp_path / "meeting")]
-    processes = [
-        subprocess.Popen([*arguments, str(rank)], stdout=subprocess.PIPE, text=True) for rank in range(2)
-    ]
-    found = [float(process.communicate(timeout=120)[0]) for process in processes]
-    assert found[0] == found[1] == pytest.approx(alone.network.weight.item(), rel=1e-4)
+@pytest.fixture
+def alone():
+    """The weight that one process learns, before there are two."""
+    fitting = fit()
+    run(fitting, 40)
+    return fitting.network.weight.item()
+
+
+@pytest.fixture
+def other_process(tmp_path):
+    """Begins a process that fits as the second of two, of which this one is the first."""
+    meeting = str(tmp_path / "meeting")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(Path(__file__).parent), meeting, "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=0, world_size=2)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def test_two_processes_learn_what_one_learns(alone, other_process):
+    shared = fit()
+    run(shared, 40)
+    found = shared.network.weight.item()
+    assert float(other_process.communicate(timeout=120)[0]) == found == pytest.approx(alone, rel=1e-4)
 
 
 def test_what_is_forgotten_is_learned_as_if_anew():
