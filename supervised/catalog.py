@@ -2,12 +2,14 @@
 
 PERCEPTIONS = {
     "alexnet": "supervised.vision.alexnet:AlexNet",
+    "backpropagation": "supervised.tables.backpropagation:Backpropagation",
     "board_reader": "supervised.vision.board_reader:BoardReader",
     "captioner": "supervised.vision.captioner:Captioner",
     "classifier": "supervised.vision.classifier:Classifier",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
     "lenet": "supervised.vision.lenet:LeNet",
+    "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
