@@ -71,7 +71,9 @@ def test_both_backends_play_the_same_whole_episode(game):
         assert (earned[0] + 1, rewards[earned[0]]) == (first, value)
 
 
-@pytest.mark.parametrize("max_frames", [pytest.param(98, marks=pytest.mark.slow), 99, 100, 101])
+@pytest.mark.parametrize(
+    "max_frames", [99, 100, *(pytest.param(frames, marks=pytest.mark.slow) for frames in (98, 101))]
+)
 def test_both_backends_cut_inside_the_frame_skip_alike(max_frames):
     rewards, terminated, truncated, info = play_both(Atari("pong", max_frames=max_frames), steps=200)
     assert (terminated, truncated) == (False, True)
@@ -86,7 +88,7 @@ def test_both_backends_skip_any_number_of_frames_alike(frame_skip):
     assert truncated and len(rewards) == -(-43 // frame_skip)
 
 
-@pytest.mark.parametrize("stickiness", [0.0, 0.9])
+@pytest.mark.parametrize("stickiness", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
 def test_both_backends_play_all_18_actions_and_any_stickiness_alike(stickiness):
     config = Atari("carnival", full_action_space=True, repeat_action_probability=stickiness)
     assert len(config.make(0).action_names) == 18

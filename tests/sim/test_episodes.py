@@ -89,7 +89,7 @@ def replayed(world, seed, actions):
     [
         ("gym/CartPole-v1", {}, 3, 7),
         ("atari/pong", {"max_frames": 100}, 1, 2),
-        ("atari/breakout", {}, 2, 2),
+        pytest.param("atari/breakout", {}, 2, 2, marks=pytest.mark.slow),
         ("chess/kqk", {"max_plies": 24}, 2, 4),
     ],
 )

@@ -230,7 +230,9 @@ needs_opengl = pytest.mark.skipif(bool(refusal()), reason=f"no OpenGL: {refusal(
 
 
 @needs_opengl
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize(
+    "body", [pytest.param(b, marks=[] if b in ("ant", "walker2d") else [pytest.mark.slow]) for b in BODIES]
+)
 def test_opengl_and_software_show_the_same_shape(body, block_opengl):
     world = walker(body)
     world.camera.elevation = -30  # no sky: its colours differ

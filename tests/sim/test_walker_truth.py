@@ -184,7 +184,7 @@ def test_picture_and_mask_are_of_the_same_instant():
     assert changed[ground].mean() < 0.25
 
 
-@pytest.mark.parametrize("body", ["walker2d", "humanoid"])
+@pytest.mark.parametrize("body", [pytest.param("walker2d", marks=pytest.mark.slow), "humanoid"])
 def test_looking_changes_nothing(body):
     watched, alone = (on_the_move(body, steps=0, num_envs=2) for _ in range(2))
     kinds = ("keypoints",) if refusal() else ("mask", "depth", "keypoints")

@@ -41,7 +41,13 @@ def random_actions(world, count, seed, hold=4):
     return np.repeat(rng.integers(world.action_space.n, size=-(-count // hold)), hold)[:count]
 
 
-@pytest.mark.parametrize("game", GAMES)
+#: By default the games of shipped scenes and those whose tables have the most kinds of rules.
+OFTEN = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "space_invaders")
+
+
+@pytest.mark.parametrize(
+    "game", [pytest.param(game, marks=[] if game in OFTEN else [pytest.mark.slow]) for game in GAMES]
+)
 def test_known_pictures_hold_known_objects_and_every_box_fits_what_was_drawn(game):
     world = make_world(f"atari/{game}", seed=1)
     world.reset()
