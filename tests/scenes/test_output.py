@@ -134,9 +134,9 @@ class Ends:
 def test_playing_for_data_counts_the_examples(name):
     ends = Ends()
     with reporting(ends):
-        collected(name, 64, seed=77)
-        collected(name, 64, seed=77)
-    assert ends.told[-1] == (f"playing 64 examples of {name}", 64, 64), "and what is at hand takes no time"
+        collected(name, 32, seed=77)
+        collected(name, 32, seed=77)
+    assert ends.told[-1] == (f"playing 32 examples of {name}", 32, 32), "and what is at hand takes no time"
     assert [told for told in ends.told if told[0].startswith("playing")] == ends.told[-1:]
 
 
