@@ -19,17 +19,17 @@ ECHO = 1.0  # seconds within which a second SIGTERM is the first one once more
 class Termination:
     """Handler of SIGTERM that raises KeyboardInterrupt in the main thread.
 
-    A second one within `ECHO` seconds is ignored: timeout(1) signals its child and then the child's whole
+    A second one within `echo` seconds is ignored: timeout(1) signals its child and then the child's whole
     process group, and to take that for "stop at once" would throw away what the first one is saving.
     """
 
-    def __init__(self) -> None:
-        self._heard = -math.inf
+    def __init__(self, echo: float = ECHO) -> None:
+        self._heard, self._echo = -math.inf, echo
 
     def is_echo(self) -> bool:
-        """Whether this SIGTERM repeats the last one within `ECHO` seconds; records it otherwise."""
+        """Whether this SIGTERM repeats the last one within `echo` seconds; records it otherwise."""
         now = time.monotonic()
-        if now - self._heard < ECHO:
+        if now - self._heard < self._echo:
             return True
         self._heard = now
         return False
@@ -41,7 +41,7 @@ class Termination:
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
+def sigterm_as_ctrl_c(echo: float = ECHO) -> Iterator[None]:
     """SIGTERM raises KeyboardInterrupt inside, unless `scenes.interruption` has taken it over.
 
     A process that was started to ignore SIGTERM goes on ignoring it. It must be entered before SDL opens a
@@ -51,7 +51,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
     if before in (signal.SIG_IGN, None) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGTERM, Termination())
+    signal.signal(signal.SIGTERM, Termination(echo))
     try:
         yield
     finally:

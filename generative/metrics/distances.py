@@ -47,7 +47,7 @@ def _root_of_covariance(points: Array) -> Array:
     return root
 
 
-def kernel_distance(a: Array, b: Array) -> float:
+def kernel_distance(a: Array, b: Array, *, block: int = BLOCK) -> float:
     """Kernel distance: unbiased squared maximum mean discrepancy with the kernel (x·y / D + 1)³.
 
     Bińkowski et al. 2018, eq. 4, over all pairs instead of random subsets.
@@ -55,21 +55,22 @@ def kernel_distance(a: Array, b: Array) -> float:
     Args:
         a: (N, D), at least 2 rows.
         b: (M, D), at least 2 rows.
+        block: rows of the kernel matrix at a time.
 
     Raises:
         ValueError: as `frechet_distance`.
     """
     a, b = check_points(a, b, least=2)
     n, m = len(a), len(b)
-    own_a = (_kernel_sum(a, a) - _cubed(np.square(a).sum(1), a.shape[1]).sum()) / (n * (n - 1))
-    own_b = (_kernel_sum(b, b) - _cubed(np.square(b).sum(1), b.shape[1]).sum()) / (m * (m - 1))
-    return float(own_a + own_b - 2 * _kernel_sum(a, b) / (n * m))
+    own_a = (_kernel_sum(a, a, block) - _cubed(np.square(a).sum(1), a.shape[1]).sum()) / (n * (n - 1))
+    own_b = (_kernel_sum(b, b, block) - _cubed(np.square(b).sum(1), b.shape[1]).sum()) / (m * (m - 1))
+    return float(own_a + own_b - 2 * _kernel_sum(a, b, block) / (n * m))
 
 
-def _kernel_sum(a: Array, b: Array) -> float:
+def _kernel_sum(a: Array, b: Array, block: int) -> float:
     """The sum of the kernel over all pairs of rows."""
-    starts = range(0, len(a), BLOCK)
-    return float(sum(_cubed(a[start : start + BLOCK] @ b.T, a.shape[1]).sum() for start in starts))
+    starts = range(0, len(a), block)
+    return float(sum(_cubed(a[start : start + block] @ b.T, a.shape[1]).sum() for start in starts))
 
 
 def _cubed(products: Array, dimensions: int) -> Array:

@@ -30,8 +30,10 @@ class Nearest(NamedTuple):
     distances: Array
 
 
-def nearest(examples: Array, among: Array) -> Nearest:
+def nearest(examples: Array, among: Array, *, block: int = BLOCK) -> Nearest:
     """Find the nearest neighbour among the rows of `among` (N, D) for each row of `examples` (M, D).
+
+    `block` rows of the distance matrix (M, N) are in memory at a time.
 
     Raises:
         ValueError: unless both have rows and the same columns, all finite.
@@ -41,9 +43,9 @@ def nearest(examples: Array, among: Array) -> Nearest:
     """
     examples, among = check_points(examples, among, least=1)
     rows, distances = [], []
-    for block in _squared_distances(examples, among):
-        rows.append(block.argmin(1))
-        distances.append(np.sqrt(block.min(1)))
+    for part in _squared_distances(examples, among, block):
+        rows.append(part.argmin(1))
+        distances.append(np.sqrt(part.min(1)))
     return Nearest(np.concatenate(rows), np.concatenate(distances))
 
 
@@ -139,9 +141,9 @@ def memorization_score(samples: Array, held_out: Array, train: Array) -> float:
     return float((farther + 0.5 * equal).mean() / len(theirs))
 
 
-def _squared_distances(a: Array, b: Array) -> Iterator[Array]:
+def _squared_distances(a: Array, b: Array, block: int = BLOCK) -> Iterator[Array]:
     """Squared distances of the rows of `a` to all rows of `b`, in blocks (B, M)."""
     lengths = np.square(b).sum(1)
-    for start in range(0, len(a), BLOCK):
-        part = a[start : start + BLOCK]
+    for start in range(0, len(a), block):
+        part = a[start : start + block]
         yield (np.square(part).sum(1)[:, None] + lengths - 2 * part @ b.T).clip(min=0)

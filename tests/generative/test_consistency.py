@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from generative.conditions import ConditionError
-from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion.consistency import OneStep, importance, one_step_loss, solver_step, timesteps
 from generative.diffusion.image_diffusion import Diffusion, add_noise
 from sim.records import Budget, Condition, SampleOptions
@@ -91,18 +92,22 @@ def test_it_needs_a_teacher_that_fits():
         student().learn_from(student(channels=(16, 32)).weights())
 
 
-def test_the_teacher_does_not_learn_and_a_resumed_student_ends_in_the_same_weights(monkeypatch):
-    monkeypatch.setattr(diffusion_module, "VALIDATE_EVERY", 2)
+def test_the_teacher_does_not_learn_and_a_resumed_student_ends_in_the_same_weights():
     budget, train, validation = Budget(updates=4), corners(), corners(8, 1)
+
+    def begun(student):
+        fit = student.fit(train, validation, seed=0)
+        fit.options = replace(fit.options, validate_every=2)
+        return fit
+
     made = taught()
     before = made.weights()
-    whole = made.fit(train, validation, seed=0)
+    whole = begun(made)
     list(whole.learn(budget))
     assert all(np.array_equal(before[name], a) for name, a in made._teacher.state_dict().items())
     assert any(not np.array_equal(before[name], a) for name, a in whole.weights().items())
-    first = taught().fit(train, validation, seed=0)
+    first, resumed = begun(taught()), begun(taught())
     next(first.learn(budget))
-    resumed = taught().fit(train, validation, seed=0)
     resumed.restore(first.state())
     list(resumed.learn(budget))
     assert all(np.array_equal(a, resumed.weights()[name]) for name, a in whole.weights().items())

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from generative.conditions import ConditionError
-from generative.diffusion import image_diffusion as diffusion_module
 from generative.diffusion import pixel_maps as canvas_module
 from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.image_diffusion import (
@@ -250,14 +249,17 @@ def test_what_is_kept_is_the_running_average_of_the_weights():
     assert not np.allclose(fit.weights()["conv_in.weight"], now)
 
 
-def test_a_fit_goes_on_exactly_where_it_stopped(monkeypatch):
-    monkeypatch.setattr(diffusion_module, "VALIDATE_EVERY", 2)
+def test_a_fit_goes_on_exactly_where_it_stopped():
     budget, train, validation = Budget(updates=6), squares(), squares(8, seed=1)
-    whole = model().fit(train, validation, seed=0)
+
+    def begun(seed=0):
+        fit = model(seed=seed).fit(train, validation, seed=0)
+        fit.options = replace(fit.options, validate_every=2)
+        return fit
+
+    whole, first, resumed = begun(), begun(), begun(5)
     list(whole.learn(budget))
-    first = model().fit(train, validation, seed=0)
     next(first.learn(budget))
-    resumed = model(seed=5).fit(train, validation, seed=0)
     resumed.restore(first.state())
     list(resumed.learn(budget))
     for name, array in whole.weights().items():

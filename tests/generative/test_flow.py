@@ -117,7 +117,7 @@ def test_samples_do_not_depend_on_how_many_are_asked_for():
 
 
 def test_a_resumed_fit_ends_in_the_same_weights():
-    config, data = Flow(**SMALL | {"batch_size": 16}), moons(100, 0)
+    config, data = Flow(kind="affine", **SMALL | {"batch_size": 16}), moons(100, 0)
     whole = config.build(data.spec(), seed=0).fit(data, data, seed=0)
     list(whole.learn(Budget(updates=120)))
     part = config.build(data.spec(), seed=0).fit(data, data, seed=0)

@@ -85,12 +85,10 @@ def test_kernel_distance_is_unbiased():
     assert kernel_distance(draws[0, 0], draws[1, 0] + 1) > values.mean() + 10 * error
 
 
-def test_kernel_distance_in_blocks_is_the_same(monkeypatch):
+def test_kernel_distance_in_blocks_is_the_same():
     generator = np.random.default_rng(0)
     a, b = generator.standard_normal((50, 3)), generator.standard_normal((40, 3))
-    whole = kernel_distance(a, b)
-    monkeypatch.setattr("generative.metrics.distances.BLOCK", 7)
-    assert kernel_distance(a, b) == pytest.approx(whole)
+    assert kernel_distance(a, b, block=7) == pytest.approx(kernel_distance(a, b))
 
 
 def test_sliced_wasserstein_of_a_shift_and_of_a_scale():

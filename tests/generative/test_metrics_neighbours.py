@@ -12,11 +12,10 @@ def cloud(n, seed, size=4):
     return np.random.default_rng(seed).standard_normal((n, size))
 
 
-def test_nearest_is_found(monkeypatch):
-    monkeypatch.setattr("generative.metrics.neighbours.BLOCK", 7)
+def test_nearest_is_found():
     examples, among = cloud(30, 0), cloud(50, 1)
     distances = np.linalg.norm(examples[:, None] - among, axis=2)
-    found = nearest(examples, among)
+    found = nearest(examples, among, block=7)
     np.testing.assert_array_equal(found.rows, distances.argmin(1))
     np.testing.assert_allclose(found.distances, distances.min(1))
 

@@ -79,7 +79,7 @@ class TextBlindModel(BlindModel):
 @dataclass(frozen=True)
 class Blind:
     tells = ""
-    views: int = 6
+    views: int = 2
     worlds: tuple[str, ...] = ()
 
     def build(self, classes, *, seed, device="cpu"):

@@ -105,29 +105,35 @@ def test_an_error_with_json_is_the_last_line_of_stdout(capsys):
         assert told == {"error": said.removeprefix("playfield: "), "exit": 2}
 
 
-def test_a_failure_with_json_tells_its_exit(capsys, monkeypatch):
+@pytest.fixture
+def evaluating(monkeypatch):
+    """`evaluating(work)` lets the verb do this work instead of its own."""
+    return lambda work: monkeypatch.setattr("scenes.cli.verbs.evaluate", lambda *_, **__: work())
+
+
+def test_a_failure_with_json_tells_its_exit(capsys, evaluating):
     from sim.errors import WorkError
 
-    def broken(*_, **__):
+    def broken():
         raise WorkError("the emulator died")
 
-    monkeypatch.setattr("scenes.cli.verbs.evaluate", broken)
+    evaluating(broken)
     assert main(["evaluate", "own.toml", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"error": "the emulator died", "exit": 1}
-    monkeypatch.setattr("scenes.cli.verbs.evaluate", lambda *_, **__: 1 / 0)
+    evaluating(lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["evaluate", "own.toml", "--json"])
     assert json.loads(capsys.readouterr().out)["exit"] == 1
 
 
-def test_ctrl_c_that_an_import_turns_into_its_own_error_is_still_ctrl_c(capsys, monkeypatch):
-    def importing(*_, **__):
+def test_ctrl_c_that_an_import_turns_into_its_own_error_is_still_ctrl_c(capsys, evaluating):
+    def importing():
         try:
             raise KeyboardInterrupt
         except KeyboardInterrupt:
             raise ImportError("initialization failed") from None
 
-    monkeypatch.setattr("scenes.cli.verbs.evaluate", importing)
+    evaluating(importing)
     assert main(["evaluate", "own.toml", "--json"]) == 130
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exit"] == 130 and len(captured.err.splitlines()) == 1

@@ -14,6 +14,7 @@ import pytest
 from command_line import answer, refusal
 from light_worlds import Pressed
 
+from scenes.cli import verbs
 from scenes.cli.main import main
 from scenes.cli.outcome import without_nonfinite
 from scenes.schema import load_scene
@@ -99,8 +100,8 @@ def random_scene():
     return "own.toml"
 
 
-def test_with_no_display_watch_records_by_itself_and_says_so(capsys, monkeypatch):
-    monkeypatch.setattr("scenes.cli.verbs.FRAMES_WITHOUT_DISPLAY", 20)
+def test_with_no_display_watch_records_by_itself_and_says_so(capsys, few):
+    few(verbs, FRAMES_WITHOUT_DISPLAY=20)
     assert main(["watch", random_scene(), "--json"]) == 0
     captured = capsys.readouterr()
     assert Path(json.loads(captured.out.splitlines()[-1])["file"]).samefile("own.mp4")

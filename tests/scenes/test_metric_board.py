@@ -14,6 +14,7 @@ from generative.diffusion.image_diffusion import Diffusion
 from scenes.build.samplers import own_options, sampler_config
 from scenes.cli.main import main
 from scenes.data.sampler_data import DataRecipe, DataSplit, fetch_examples
+from scenes.evaluation import samplers
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict, share_correct
 from scenes.evaluation.samplers import (
     FIGURES,
@@ -134,8 +135,8 @@ def one_class(scorer):
     return SampleScorer("digits", DataSplit(zeros, zeros, zeros.spec()), "cpu")
 
 
-def test_the_verb_says_the_same_as_json(file, capsys, monkeypatch):
-    monkeypatch.setattr("scenes.evaluation.samplers.GRADED", 40)
+def test_the_verb_says_the_same_as_json(file, capsys, few):
+    few(samplers, GRADED=40)
     assert main(["evaluate", str(file), "--json"]) == 0
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(told) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}

@@ -134,9 +134,9 @@ class Ends:
 def test_playing_for_data_counts_the_examples(name):
     ends = Ends()
     with reporting(ends):
-        load_dataset(name, 64, seed=77)
-        load_dataset(name, 64, seed=77)
-    assert ends.told[-1] == (f"playing 64 examples of {name}", 64, 64), "and what is at hand takes no time"
+        load_dataset(name, 32, seed=77)
+        load_dataset(name, 32, seed=77)
+    assert ends.told[-1] == (f"playing 32 example_lines of {name}", 32, 32), "and what is at hand takes no time"
     assert [told for told in ends.told if told[0].startswith("playing")] == ends.told[-1:]
 
 

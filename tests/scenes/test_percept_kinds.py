@@ -36,16 +36,11 @@ DEFAULT = ("mask", "fen", "caption")
 
 
 @pytest.fixture(params=[pytest.param(k, marks=[] if k in DEFAULT else [pytest.mark.slow]) for k in KINDS])
-def kind(request, monkeypatch):
+def kind(request, monkeypatch, few):
     name = f"Blind{request.param.title()}"
     monkeypatch.setitem(PERCEPTIONS, "blind", f"blind:{name}")
-    for module, name, number in (
-        (perceptions, "GRADED", 6),
-        (perceptions, "EVERY", 3),
-        (command, "FRAMES", 2),
-    ):
-        monkeypatch.setattr(module, name, number)
-    monkeypatch.setattr(command, "EVERY", 3)
+    few(perceptions, GRADED=6, EVERY=3)
+    few(command, FRAMES=2, EVERY=3)
     return request.param
 
 

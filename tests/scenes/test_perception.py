@@ -37,7 +37,7 @@ use = "atari/pong"
 [[perception]]
 use = "detector"
 channels = 4
-views = 24
+views = 8
 batch_size = 4
 [train]
 updates = 3
@@ -92,8 +92,8 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_weights(scene, trained, tmp_
         assert array.tobytes() == again.weights[name].tobytes()
 
 
-def test_evaluation_grades_by_class_beside_a_baseline(scene, trained, capsys, monkeypatch):
-    monkeypatch.setattr(perceptions, "GRADED", 6)
+def test_evaluation_grades_by_class_beside_a_baseline(scene, trained, capsys, few):
+    few(perceptions, GRADED=6)
     found = answer(capsys, "evaluate", scene, "--checkpoint", str(trained))
     assert set(found) == {"metrics", "baseline", "breakdown", "n", "ci95", "protocol"}
     assert found["n"] == 6 and 0 <= found["metrics"]["ap50"] <= 1

@@ -22,6 +22,7 @@ from scenes.data.sampler_data import (
     requested_data,
     some_examples,
 )
+from scenes.evaluation import samplers
 from scenes.evaluation.samplers import REAL
 from scenes.schema import SceneError, load_scene, shipped_scenes
 from scenes.training.samplers import SamplerTrainee
@@ -58,9 +59,8 @@ def trained(file, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def few_samples(monkeypatch):
-    monkeypatch.setattr("scenes.evaluation.samplers.GRADED", 20)
-    monkeypatch.setattr("scenes.evaluation.samplers.A_LABEL", 4)
+def few_samples(few):
+    few(samplers, GRADED=20, A_LABEL=4)
 
 
 def changed(checkpoint, folder, **protocol):

@@ -13,7 +13,6 @@ from pathlib import Path
 import av
 import pytest
 
-from scenes import signals
 from scenes.cli.main import main
 from scenes.interruption import interruption
 from scenes.signals import sigterm_as_ctrl_c
@@ -141,9 +140,9 @@ def test_an_echo_is_not_a_second_one():
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_one_is_obeyed_at_once(monkeypatch, first, second):
-    monkeypatch.setattr(signals, "ECHO", 0.0)  # long after the first
-    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c(), interruption("stopping") as interrupted:
+def test_a_second_one_is_obeyed_at_once(first, second):
+    anew = sigterm_as_ctrl_c(echo=0.0)  # as if long after the first
+    with pytest.raises(KeyboardInterrupt), anew, interruption("stopping") as interrupted:
         signal.raise_signal(first)
         assert interrupted()
         signal.raise_signal(second)

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 WEIGHTS = Path(__file__).parents[2] / "scenes" / "checkpoints" / "walker-ppo" / "model.safetensors"
 
 
-def episode(weights: dict[str, np.ndarray], seed: int) -> float:
-    world = gymnasium.make("Walker2d-v5")
+def episode(weights: dict[str, np.ndarray], seed: int, steps: int) -> float:
+    world = gymnasium.make("Walker2d-v5", max_episode_steps=steps)
     obs, _ = world.reset(seed=seed)
     total, over = 0.0, False
     while not over:
@@ -27,7 +27,10 @@ def episode(weights: dict[str, np.ndarray], seed: int) -> float:
 
 
 @pytest.mark.skipif(not WEIGHTS.is_file(), reason="the walker is not trained yet")
-@pytest.mark.parametrize("episodes", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_the_walker_walks_in_plain_gymnasium(episodes):
+@pytest.mark.parametrize(
+    ("episodes", "steps", "least"),
+    [(1, 250, 800), pytest.param(20, 1000, 2500, marks=pytest.mark.slow)],  # who stands still earns 1 a step
+)
+def test_the_walker_walks_in_plain_gymnasium(episodes, steps, least):
     weights = {name: array.astype(np.float64) for name, array in load_file(WEIGHTS).items()}
-    assert np.mean([episode(weights, seed=500 + i) for i in range(episodes)]) >= 2500
+    assert np.mean([episode(weights, 500 + i, steps) for i in range(episodes)]) >= least
