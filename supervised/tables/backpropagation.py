@@ -102,7 +102,7 @@ class Network:
         self.biases = [np.zeros(outputs) for _, outputs in pairs]
 
     def forward(self, x: Array) -> list[Array]:
-        """Activations (B, …) of every layer: inputs first, last the probability (B, 1) of the second class."""
+        """Activations (B, …) of every layer: inputs first, the probability (B, 1) last."""
         activations = [x]
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             z = activations[-1] @ weight + bias

@@ -149,7 +149,7 @@ def draw_landscape(axes: Axes, network: Net, x: Array, target: Array, gradients:
     across = [other - overlap * one for one, other in zip(down, across, strict=True)]
     norm = np.sqrt(sum((array**2).sum() for array in across))
     across = [array / norm for array in across]
-    steps = np.linspace(-2, 2, AROUND)
+    steps = np.linspace(-1, 1, AROUND)
     kept = [array.copy() for array in network.parameters()]
     found = np.zeros((AROUND, AROUND))
     for row, one in enumerate(steps):
@@ -162,5 +162,5 @@ def draw_landscape(axes: Axes, network: Net, x: Array, target: Array, gradients:
     drawn = axes.contourf(steps, steps, found, levels=14, cmap="viridis")
     axes.figure.colorbar(drawn, ax=axes, label="loss (nats)")
     axes.scatter([0], [0], color=ACCENT, zorder=3)
-    axes.annotate("", (0.8, 0), (0, 0), arrowprops={"arrowstyle": "->", "color": ACCENT, "lw": 2})
+    axes.annotate("", (0.45, 0), (0, 0), arrowprops={"arrowstyle": "->", "color": ACCENT, "lw": 2})
     axes.set(xlabel="along −gradient", ylabel="a random direction", title="loss around the weights")

@@ -136,7 +136,7 @@ def test_playing_for_data_counts_the_examples(name):
     with reporting(ends):
         load_dataset(name, 32, seed=77)
         load_dataset(name, 32, seed=77)
-    assert ends.told[-1] == (f"playing 32 example_lines of {name}", 32, 32), "and what is at hand takes no time"
+    assert ends.told[-1] == (f"playing 32 examples of {name}", 32, 32), "and what is at hand takes no time"
     assert [told for told in ends.told if told[0].startswith("playing")] == ends.told[-1:]
 
 

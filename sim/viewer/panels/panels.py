@@ -109,7 +109,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
     if view.lines:
-        rows = min(view.lines, 6)
+        rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
         seen = len(view.moment.seen) if view.moment else 0
         least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
         found[layout.SEES] = Need(height_of(least), height_of(rows), height_of(rows), view.perceives)
