@@ -12,6 +12,7 @@ PERCEPTIONS = {
     "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
+    "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
     "segmenter": "supervised.vision.segmenter:Segmenter",
 }
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scenes.build.devices import chosen_device
 from scenes.data.images import read_pictures
 from scenes.data.task_data import build_task, task_config, task_splits
@@ -110,10 +112,10 @@ def _check_folder(request: PerceiveRequest) -> None:
 def _inputs(
     scene: Scene, config: TaskConfig, source: str | None, fail: Callable[[str, Exception], None]
 ) -> Iterator[tuple[str, Any, Percept | None]]:
-    """Inputs by name: the user's, without a truth, or the first test examples."""
+    """Inputs by name: the user's, without a truth, or test examples from all over the data."""
     if source is None:
         test = task_splits(scene, config).test
-        for i in range(min(FRAMES, len(test))):
+        for i in np.linspace(0, len(test) - 1, min(FRAMES, len(test))).astype(int).tolist():
             yield f"{scene.name}-{i}", test.values[i], test.truths[i]
     elif config.reads == "rgb":
         for name, rgb in read_pictures(Path(source), fail):

@@ -165,7 +165,7 @@ def logistic_regression(train: Dataset) -> Perceive:
     def flat(inputs: Sequence[Array]) -> Array:
         return np.stack([as_grey(rgb).ravel() for rgb in inputs]).astype(np.float32) / 255
 
-    model = LogisticRegression(C=0.1, max_iter=100)
+    model = LogisticRegression(C=0.1, tol=1e-2, max_iter=1000)
     model.fit(flat(list(train.values)), [truth.label for truth in train.truths])
 
     def perceive(inputs: Sequence[Array]) -> list[Percept]:

@@ -128,7 +128,7 @@ class LeNetModel(ImageTaskModel):
         draw_probabilities(right, self.classes, self.probabilities([value])[0], truth)
         maps, more = bottom.subplots(1, 2, width_ratios=(1, 1.6))
         show_maps(maps, first[0].cpu().numpy(), 3, "C1: 6 maps of 28×28")
-        show_maps(more, third[0].cpu().numpy(), 8, "C3: 16 maps of 10×10")
+        show_maps(more, third[0].cpu().numpy(), 4, "C3: 16 maps of 10×10")
 
 
 def draw_probabilities(axes: object, classes: Sequence[str], values: Array, truth: Percept | None) -> None:
