@@ -233,14 +233,13 @@ def over_fitting(config: SignalClassifier, splits: Splits, seed: int) -> Iterato
 
 def _draw_fits(figure: Figure, curves: Sequence[Array]) -> None:
     titles = ("no weight decay, dropout or augmentation", "with all three")
-    top = max(2.5, *(float(curve.max()) for curve in curves))
     for axes, curve, title in zip(figure.subplots(1, 2, sharey=True), curves, titles, strict=True):
         updates = np.arange(1, len(curve) + 1) * A_PICTURE
         axes.plot(updates, curve[:, 0], color=SERIES[0], label="training")
         axes.plot(updates, curve[:, 1], color=ACCENT, label="validation")
         best = int(curve[:, 1].argmin())
         axes.axvline(updates[best], color=MUTED, linestyle=":", label="stop early here")
-        axes.set(xlabel="update", ylim=(0, min(top, 6)), title=title)
+        axes.set(xlabel="update", xlim=(0, PICTURES * A_PICTURE), ylim=(0, 5), title=title)
         axes.legend(loc="upper right")
     figure.axes[0].set_ylabel("loss (nats)")
 
