@@ -6,6 +6,7 @@ PERCEPTIONS = {
     "classifier": "supervised.vision.classifier:Classifier",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
+    "graph_regressor": "supervised.graphs.graph_regressor:GraphRegressor",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
@@ -19,6 +20,7 @@ SIGHTS = {
 
 #: Kind of input → reader of what a user gives, as in `supervised.data.readers`; pictures are read by scenes.
 READERS = {
+    "graph": "supervised.data.molecule_reader:read_molecules",
     "table": "supervised.data.readers:read_rows",
     "text": "supervised.data.readers:read_lines",
 }
