@@ -76,6 +76,7 @@ PACKAGES = {
     "Box2D": "box2d",
     "cv2": "opencv-python-headless",
     "sklearn": "scikit-learn",
+    "torch_geometric": "torch-geometric",
 }  # where they differ
 
 

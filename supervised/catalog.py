@@ -8,12 +8,13 @@ PERCEPTIONS = {
     "classifier": "supervised.vision.classifier:Classifier",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
+    "graph_regressor": "supervised.graphs.graph_regressor:GraphRegressor",
     "lenet": "supervised.vision.lenet:LeNet",
     "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
-    "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
     "segmenter": "supervised.vision.segmenter:Segmenter",
+    "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
 }
 
 LABEL_SOURCES = {
@@ -24,6 +25,7 @@ LABEL_SOURCES = {
 
 #: Kind of input → reader of what a user gives, as in `supervised.data.readers`; pictures are read by scenes.
 READERS = {
+    "graph": "supervised.data.molecule_reader:read_molecules",
     "table": "supervised.data.readers:read_rows",
     "text": "supervised.data.readers:read_lines",
 }

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -43,7 +44,9 @@ Loss: TypeAlias = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, Tensor]]]
 
 
 #: What generators are for, beside the order of epochs: one for update 3 is no other thing's generator 3.
-AUGMENTATION, VALIDATION = 1, 2
+AUGMENTATION, VALIDATION, DROPPED = 1, 2, 3
+#: Modules that draw from torch's global generator while they learn.
+DROPOUT = (nn.modules.dropout._DropoutNd,)
 
 LARGE = 10_000  # examples of a batch from which on it is asked whether memory holds it
 
@@ -149,6 +152,7 @@ class Fit:
         if plain:
             self._optimizer.add_param_group({"params": plain, "weight_decay": 0.0})
         self._half = in_half(options.precision, self.device)
+        self._drops = any(isinstance(module, DROPOUT) for module in network.modules())
         averaging = get_ema_multi_avg_fn(options.ema)  # type: ignore[no-untyped-call]
         self._average = (
             AveragedModel(network, multi_avg_fn=averaging, use_buffers=True) if options.ema else None
@@ -250,7 +254,8 @@ class Fit:
         self.network.train()
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(total)
-        figures = self._figures(self.network, self._next_batch(total))
+        with self._dropout():
+            figures = self._figures(self.network, self._next_batch(total))
         self._optimizer.zero_grad()
         torch.autograd.backward(figures["loss"])
         self._share_gradients()
@@ -260,6 +265,18 @@ class Fit:
             self._average.update_parameters(self.network)
         self._updates += 1
         return {name: value.detach() for name, value in figures.items()}
+
+    @contextmanager
+    def _dropout(self) -> Iterator[None]:
+        """Context in which what is dropped follows from (seed, update): a resumed fit drops the same."""
+        if not self._drops:
+            yield
+            return
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            generator = np.random.default_rng((self._seed, self._updates, DROPPED))
+            torch.manual_seed(int(generator.integers(2**63)))
+            yield
 
     def _figures(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):

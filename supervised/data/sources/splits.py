@@ -138,7 +138,7 @@ def three_parts(
         DataError: for fewer than three units.
 
     >>> [rows.tolist() for rows in three_parts([0, 0, 1, 2], seed=1)]
-    [[3], [2], [0, 1]]
+    [[3], [0, 1], [2]]
     """
     names, own = np.unique(np.asarray(units), return_inverse=True)
     if len(names) < 3:
