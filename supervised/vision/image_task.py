@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sim.records import Array, Percept
+from sim.records import Array, Budget, Percept
 from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset
 from supervised.data.sources.small_images import SIDE
@@ -180,18 +180,17 @@ def logistic_regression(train: Dataset) -> Perceive:
 
 def fully_connected(parameters: int, train: Dataset, classes: tuple[str, ...], seed: int) -> Perceive:
     """A network with one hidden layer and about as many parameters, trained as long on the same images."""
+    updates = max(1, PLAIN_EPOCHS * len(train) // _Plain.batch_size)
     units = max(1, round((parameters - len(classes)) / (SIDE * SIDE + 1 + len(classes))))
     model = ImageTaskModel(
         _Plain(), classes, lambda: FullyConnected(units, len(classes)), seed=seed, device="cpu"
     )
-    from sim.records import Budget
-
-    for _ in model.fit(train, train, seed=seed).learn(Budget(None, PLAIN_UPDATES)):
+    for _ in model.fit(train, train, seed=seed).learn(Budget(None, updates)):
         pass
     return model.perceive
 
 
-PLAIN_UPDATES = 600  # of the fully connected baseline: more make it worse
+PLAIN_EPOCHS = 20  # of the fully connected baseline: more make it worse
 
 
 class _Plain:
