@@ -293,5 +293,10 @@ class TrainingLoop:
         return f"the state of step {states[0]:,} is safe: go on with {line}"
 
     def _status(self, progress: Progress) -> tuple[float, float, str]:
-        score = f"return {np.mean(self.recent):.1f}" if self.recent else "no episode has ended yet"
-        return progress.updates, progress.total_updates, f"{self.result.rate:,.0f} steps/s · {score}"
+        unit = "updates" if self.trainee.unit == "updates" else "steps"
+        loss = progress.metrics.get("validation_loss")
+        if unit == "updates":
+            score = "" if loss is None else f" · held-out loss {loss:.4g}"
+        else:
+            score = f" · return {np.mean(self.recent):.1f}" if self.recent else " · no episode has ended yet"
+        return progress.updates, progress.total_updates, f"{self.result.rate:,.0f} {unit}/s{score}"

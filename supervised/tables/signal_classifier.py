@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 LENGTH = 40
 VALIDATE_EVERY = 50
+BASELINE_EPOCHS = 28  # of the fully connected baseline
 FEW = 400  # training examples of the demonstration: few enough to learn by heart
 PICTURES, A_PICTURE = 60, 10  # of the two fits, and updates between two
 POINTS, NOISY = 200, 0.15  # training examples of the double descent, and the share of wrong labels among them
@@ -82,7 +83,8 @@ class SignalClassifier(Validated):
         classes = tuple(sorted({truth.label or "" for truth in train.truths}))
         plain = replace(self, network="mlp", channels=100, weight_decay=0.0, dropout=0.0, augmentation=False)
         model = plain.build(classes, seed=seed)
-        for _ in model.fit(train, train.take(np.arange(10)), seed=seed).learn(Budget(None, 1_000)):
+        updates = max(1, BASELINE_EPOCHS * len(train) // plain.batch_size)
+        for _ in model.fit(train, train.take(np.arange(10)), seed=seed).learn(Budget(None, updates)):
             pass
         return {"fully connected": model.perceive, "logistic regression": logistic_regression(train)}
 
