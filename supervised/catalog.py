@@ -9,6 +9,7 @@ PERCEPTIONS = {
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
+    "text_classifier": "supervised.language.text_classifier:TextClassifier",
 }
 
 SIGHTS = {
