@@ -70,7 +70,9 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Transformer block: self-attention, attention over another sequence if `crossed`, GELU layers."""
 
-    def __init__(self, width: int, heads: int, dropout: float, *, crossed: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float, *, crossed: bool = False, feed: int = 4
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
@@ -78,7 +80,7 @@ class Block(nn.Module):
         self.crossed = Attention(width, heads) if crossed else None
         self.feed_norm = nn.LayerNorm(width)
         self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * width, width)
+            nn.Linear(width, feed * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(feed * width, width)
         )
         self.dropout = nn.Dropout(dropout)
 

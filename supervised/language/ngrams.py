@@ -22,6 +22,7 @@ from sim.records import Array
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|[!?]")
 LONGEST = 3  # words of an n-gram
+USUAL_WORD = re.compile(r"\b\w\w+\b")  # that other libraries count by default
 RARE = 2  # texts that an n-gram must stand in
 COMMON = 1.0  # added to each count of the naive Bayes ratio
 INVERSE_PENALTY = 1.0  # of logistic regression, C of other libraries; by cross-validation
@@ -36,13 +37,13 @@ class Gram(NamedTuple):
     hash: int
 
 
-def words_of(text: str) -> list[re.Match[str]]:
+def words_of(text: str, word: re.Pattern[str] = WORD) -> list[re.Match[str]]:
     """The words, exclamation and question marks of a text, where they stand.
 
     >>> [word[0] for word in words_of("Don't buy: it's stale!")]
     ["Don't", 'buy', "it's", 'stale', '!']
     """
-    return list(WORD.finditer(text))
+    return list(word.finditer(text))
 
 
 def grams_of(words: Sequence[str], longest: int = LONGEST) -> list[Gram]:
@@ -73,6 +74,7 @@ class NgramClassifier:
         rarity: (K,) inverse document frequencies; 0 for n-grams that TF-IDF leaves out.
         weights: (2, K) of the two descriptions.
         bias: of the logit.
+        word: what is counted as a word.
     """
 
     hashes: Array
@@ -80,6 +82,7 @@ class NgramClassifier:
     rarity: Array
     weights: Array
     bias: float
+    word: re.Pattern[str] = WORD
 
     @classmethod
     def blank(cls, hashes: Array, ratio: Array, rarity: Array) -> NgramClassifier:
@@ -88,7 +91,9 @@ class NgramClassifier:
 
     def logits(self, texts: Sequence[str]) -> Array:
         """(N,) log-odds of the positive class."""
-        scores: Array = self.features([_counted(text) for text in texts]) @ self.weights.ravel() + self.bias
+        scores: Array = (
+            self.features([_counted(text, self.word) for text in texts]) @ self.weights.ravel() + self.bias
+        )
         return scores
 
     def features(self, counted: Sequence[Counter[int]]) -> sparse.csr_array:
@@ -107,7 +112,7 @@ class NgramClassifier:
 
         They sum to the logit without its bias.
         """
-        words = words_of(text)
+        words = words_of(text, self.word)
         grams = grams_of([word[0] for word in words])
         times = Counter(gram.hash for gram in grams)
         row = self.features([times])
@@ -141,12 +146,12 @@ def fit_ngrams(texts: Sequence[str], positive: Array, kept: int) -> NgramClassif
 
 def fit_tfidf(texts: Sequence[str], positive: Array) -> NgramClassifier:
     """Fit the usual baseline: TF-IDF of all words and pairs, without naive Bayes; arguments as above."""
-    counted = [_counted(text) for text in texts]
+    counted = [_counted(text, USUAL_WORD) for text in texts]
     hashes, _, found = _frequent(counted, positive)
-    rarity = _rarity(texts, hashes, found)
+    rarity = _rarity(texts, hashes, found, USUAL_WORD)
     pairs = rarity > 0
     none = np.zeros(int(pairs.sum()))
-    blank = NgramClassifier.blank(hashes[pairs], none, rarity[pairs])
+    blank = replace(NgramClassifier.blank(hashes[pairs], none, rarity[pairs]), word=USUAL_WORD)
     return _fitted(blank, counted, positive, TFIDF_INVERSE_PENALTY)
 
 
@@ -157,8 +162,8 @@ def _fitted(
     return replace(blank, weights=weights.reshape(2, -1), bias=bias)
 
 
-def _counted(text: str) -> Counter[int]:
-    return Counter(gram.hash for gram in grams_of([word[0] for word in words_of(text)]))
+def _counted(text: str, word: re.Pattern[str] = WORD) -> Counter[int]:
+    return Counter(gram.hash for gram in grams_of([found[0] for found in words_of(text, word)]))
 
 
 def _frequent(counted: Sequence[Counter[int]], positive: Array) -> tuple[Array, Array, Array]:
@@ -172,9 +177,9 @@ def _frequent(counted: Sequence[Counter[int]], positive: Array) -> tuple[Array, 
     return hashes, np.log(share[0] / share[1]), each[0] + each[1]
 
 
-def _rarity(texts: Sequence[str], hashes: Array, found: Array) -> Array:
+def _rarity(texts: Sequence[str], hashes: Array, found: Array, word: re.Pattern[str] = WORD) -> Array:
     """Inverse document frequencies (K,); 0 for triples, which make TF-IDF worse."""
-    short = {gram.hash for text in texts for gram in grams_of([w[0] for w in words_of(text)], 2)}
+    short = {gram.hash for text in texts for gram in grams_of([w[0] for w in words_of(text, word)], 2)}
     keep = np.array([one in short for one in hashes.tolist()], bool)
     return np.where(keep, np.log((1 + len(texts)) / (1 + found)) + 1, 0.0)
 

@@ -56,18 +56,13 @@ def learn_subwords(
     return tokenizer
 
 
-def pack_subwords(tokenizer: Tokenizer) -> Array:
-    """A tokenizer as (ROOM,) uint8.
+def pack_subwords(tokenizer: Tokenizer, room: int = ROOM) -> Array:
+    """A tokenizer as (room,) uint8.
 
     Raises:
         ValueError: if it is too large for that.
     """
-    packed = zlib.compress(tokenizer.to_str().encode(), 9)
-    if len(packed) > ROOM:
-        raise ValueError(
-            f"a tokenizer of {len(packed):,} bytes is too large for {ROOM:,}; take fewer subwords"
-        )
-    return np.frombuffer(packed.ljust(ROOM, b"\0"), np.uint8).copy()
+    return pack_text(tokenizer.to_str(), room)
 
 
 def unpack_subwords(packed: Array) -> Tokenizer | None:
@@ -80,7 +75,25 @@ def unpack_subwords(packed: Array) -> Tokenizer | None:
         from tokenizers import Tokenizer
     except ModuleNotFoundError as error:
         raise MissingPackageError(f"subwords need {mend(error.name or 'tokenizers')}") from error
-    if not packed.any():
-        return None
-    text = zlib.decompressobj().decompress(packed.tobytes()).decode()
-    return Tokenizer.from_str(text)
+    return Tokenizer.from_str(unpack_text(packed)) if packed.any() else None
+
+
+def pack_text(text: str, room: int) -> Array:
+    """A text, compressed, as (room,) uint8.
+
+    Raises:
+        ValueError: if it is too large for that.
+    """
+    packed = zlib.compress(text.encode(), 9)
+    if len(packed) > room:
+        raise ValueError(f"{len(packed):,} bytes are too large for {room:,}; take fewer subwords or phrases")
+    return np.frombuffer(packed.ljust(room, b"\0"), np.uint8).copy()
+
+
+def unpack_text(packed: Array) -> str:
+    """The inverse of `pack_text`.
+
+    >>> unpack_text(pack_text("thé", 32))
+    'thé'
+    """
+    return zlib.decompressobj().decompress(packed.tobytes()).decode()

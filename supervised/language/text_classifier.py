@@ -95,7 +95,7 @@ class TextClassifier(Validated):
         return TextClassifierModel(self, tuple(classes), seed, device)
 
     def baselines(self, train: Dataset, *, seed: int) -> Mapping[str, Perceive]:
-        """TF-IDF of words and pairs with logistic regression, and the model's own n-grams alone."""
+        """TF-IDF of words and pairs with logistic regression, as usual; the model's n-grams alone."""
         classes = tuple(sorted({truth.label or "" for truth in train.truths}))
         texts, positive = list(train.values), _positive(train, classes)
         tfidf, ngrams = fit_tfidf(texts, positive), fit_ngrams(texts, positive, self.ngrams)

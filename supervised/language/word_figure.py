@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZES = (17, 15, 13, 11, 9.5, 8, 7)  # points, of which the largest that fits is taken
+SIZES = (28, 22, 17, 15, 13, 11, 9.5, 8, 7)  # points, of which the largest that fits is taken
 LEADING = 1.75  # line height, in type sizes
 STRONGEST = 0.85  # opacity of the word that adds most
 
