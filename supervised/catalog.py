@@ -15,6 +15,7 @@ PERCEPTIONS = {
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
+    "text_classifier": "supervised.language.text_classifier:TextClassifier",
 }
 
 LABEL_SOURCES = {

@@ -73,7 +73,8 @@ def grade_task(scene: Scene, *, device: str, checkpoint: Path | None, say: Calla
         "breakdown": breakdown | {f"baseline: {name}": row for name, row in rows.items()},
         "n": len(test),
         "ci95": ci95,
-        "protocol": splits.source.protocol() | {"split_by": splits.unit, "learned_from": len(splits.train)},
+        "protocol": splits.source.protocol()
+        | {"split_by": splits.unit, "learned_from": len(splits.train), **grader.protocol()},
     }
     return Report(answer, [grades_table(scene, splits, metrics, ci95, rows, breakdown)])
 

@@ -49,6 +49,7 @@ class PerceptMetrics:
         live: (percept, truth, parse) → metrics of one image for the window, the most telling first; None for
             those of `accumulate` that `shown` names.
         shown: metric → its name in the window, and its unit.
+        protocol: () → by which settings, such as a signature, for the protocol of an evaluation.
     """
 
     accumulate: Callable[[Percepts, Percepts, Parser | None], MetricAccumulator]
@@ -56,6 +57,7 @@ class PerceptMetrics:
     by_class: Callable[[Any, Percepts, Percepts, Sequence[str], Parser | None], Rows] = no_rows
     live: Callable[[Percept, Percept, Parser | None], tuple[Readout, ...]] | None = None
     shown: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    protocol: Callable[[], Mapping[str, str]] = dict
 
 
 def without_nan(rows: Rows) -> Rows:
