@@ -9,6 +9,7 @@ PERCEPTIONS = {
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
+    "sound_classifier": "supervised.sound.sound_classifier:SoundClassifier",
 }
 
 SIGHTS = {
@@ -19,6 +20,7 @@ SIGHTS = {
 
 #: Kind of input → reader of what a user gives, as in `supervised.data.readers`; pictures are read by scenes.
 READERS = {
+    "sound": "supervised.data.sources.audio_file:read_sounds",
     "table": "supervised.data.readers:read_rows",
     "text": "supervised.data.readers:read_lines",
 }
