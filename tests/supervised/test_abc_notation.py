@@ -6,7 +6,7 @@ import pytest
 from supervised.data.sources.abc_notation import read_tunes, signature, split_tunes
 from supervised.data.sources.audio_file import RATE
 from supervised.data.sources.synthesizer import Timbre, melody
-from supervised.data.sources.tunes import ONE_TEMPO, SECONDS, render, variants
+from supervised.data.sources.tunes import ONE_TEMPO, SECONDS, render, swung, variants
 
 HEAD = "X:1\nT:A tune\nR: Reel\nM:2/4\nL:1/16\nK:{key}\n"
 
@@ -79,9 +79,16 @@ def test_a_tone_has_its_pitch_and_nothing_folds_back():
 
 def test_a_rendering_is_reproducible_and_fills_its_time():
     (tune,) = read_tunes(HEAD.format(key="D") + "d2f2 a2f2|" * 20)
-    one, other = (render(tune, ONE_TEMPO, np.random.default_rng(3)) for _ in range(2))
+    one, other = (render(tune, ONE_TEMPO, 1.4, np.random.default_rng(3)) for _ in range(2))
     assert one.dtype == np.int16 and len(one) == SECONDS * RATE and np.array_equal(one, other)
-    assert not np.array_equal(one, render(tune, ONE_TEMPO, np.random.default_rng(4)))
+    assert not np.array_equal(one, render(tune, ONE_TEMPO, 1.4, np.random.default_rng(4)))
+
+
+def test_swing_moves_the_second_of_two_notes_and_nothing_else():
+    times = np.arange(-2, 9) * 0.25
+    late = swung(times, 0.5, 3.0)
+    assert np.allclose(late[::2], times[::2]) and np.allclose(late[1::2], times[1::2] + 0.125)
+    assert np.allclose(swung(times, 0.5, 1.0), times) and (np.diff(swung(times, 0.5, 1.7)) > 0).all()
 
 
 def test_variants_of_one_tune_are_one_unit():

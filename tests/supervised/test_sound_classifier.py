@@ -152,8 +152,8 @@ def test_the_task_keeps_its_interface(dances):
     check_task(SMALL, dances, inputs=2)
 
 
-def test_one_tempo_changes_the_sounds_and_nothing_else(dances):
-    other = dances.extra_tests["one tempo for all"]
+def test_played_alike_the_sounds_change_and_nothing_else(dances):
+    other = dances.extra_tests["one tempo, no swing"]
     assert other.episodes.tolist() == dances.test.episodes.tolist()
     assert not np.array_equal(other.values[0], dances.test.values[0])
 

@@ -4,9 +4,10 @@ Notation and labels come from music21's corpus (PyPI ``music21``): *Ryan's Mammo
 O'Neill's *Music of Ireland* (1903), whose field ``R:`` names the dance. The sound is synthesised: each
 rendering has its own passage, instrument, key, tempo, loudness, echo and noise.
 
-Tempo is drawn about the one at which each dance is danced (`BEATS`), with a spread of `TEMPO_SPREAD`, so
-that those of different dances overlap. Notation alone does not tell a reel from a hornpipe reliably; how much
-the tempo tells is measured by the test set "one tempo for all".
+A dance is played as it is danced: its tempo is drawn about `BEATS`, how much longer the first of two short
+notes lasts than the second about `SWING`, each with a spread, so that those of different dances overlap.
+Both collections write hornpipes evenly, and notation alone does not tell them from reels reliably; how much
+tempo and swing tell is measured by the test set "one tempo, no swing", in which all dances are played alike.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ CLASSES = ("hornpipe", "jig", "reel", "strathspey")
 BEATS = {"hornpipe": 84.0, "jig": 116.0, "reel": 112.0, "strathspey": 62.0}
 ONE_TEMPO = 100.0
 TEMPO_SPREAD = 0.12  # standard deviation of the tempo's logarithm
+#: Length of the first of two short notes, in that of the second; written rhythms are played as written.
+SWING = {"hornpipe": 1.45, "jig": 1.0, "reel": 1.1, "strathspey": 1.0}
+SWING_SPREAD = 0.12  # standard deviation of its logarithm
 SECONDS = 10.0  # of a rendering
 OPENING = 16  # intervals that tell whether two tunes are the same
 MODULES = ("supervised.data.sources.tunes",)
@@ -86,14 +90,14 @@ def _texts(files: Sequence[Path]) -> list[tuple[str, str]]:
 def rendered_splits(files: tuple[Path, ...], source: Source, *, renderings: int, seed: int) -> Splits:
     """The labelled tunes of ABC files, split by tune and rendered; variants of one stay together."""
 
-    def part(number: int, times: int, *, one_tempo: bool = False) -> Dataset:
-        told = {"seed": seed, "part": number, "times": times, "one_tempo": one_tempo, "tunes": source.sha256}
+    def part(number: int, times: int, *, plain: bool = False) -> Dataset:
+        told = {"seed": seed, "part": number, "times": times, "plain": plain, "tunes": source.sha256}
 
         def make() -> Dataset:
             tunes = labelled(files)
             groups = variants(tunes)
             rows = np.repeat(three_parts(groups, seed)[number], times)
-            return _rendered(tunes, groups, rows, seed, one_tempo)
+            return _rendered(tunes, groups, rows, seed, plain)
 
         return cached(Request("tunes", told, MODULES), make)
 
@@ -106,7 +110,7 @@ def rendered_splits(files: tuple[Path, ...], source: Source, *, renderings: int,
         source,
         CLASSES,
         (f"{other:,} tunes of another dance or of none",) if other else (),
-        {"one tempo for all": part(2, 1, one_tempo=True)},
+        {"one tempo, no swing": part(2, 1, plain=True)},
     )
 
 
@@ -128,18 +132,32 @@ def _plain(title: str) -> str:
     return " ".join(sorted(word for word in words if word not in {*DANCES, "the", "a", "double"}))
 
 
-def render(tune: Tune, beats: float, generator: np.random.Generator) -> Array:
+def swung(times: Array, pair: float, ratio: float) -> Array:
+    """Times (N,) at which notes are played whose pairs of length `pair` are in a ratio of lengths.
+
+    >>> swung(np.array([0.0, 0.5, 1.0, 1.5]), pair=1.0, ratio=2.0).round(2).tolist()
+    [0.0, 0.67, 1.0, 1.67]
+    """
+    whole = np.floor(times / pair + 1e-9)
+    place, long = times / pair - whole, ratio / (1 + ratio)
+    late = np.where(place < 0.5, 2 * place * long, long + (2 * place - 1) * (1 - long))
+    found: Array = (whole + late) * pair
+    return found
+
+
+def render(tune: Tune, beats: float, swing: float, generator: np.random.Generator) -> Array:
     """A passage of a tune as sound, (T,) int16 of `SECONDS` at `supervised.data.sources.audio_file.RATE`.
 
     Args:
         tune: at least one note.
         beats: a minute.
+        swing: ratio of the lengths of two short notes, of which four go to a beat; not in 6/8 and 9/8.
         generator: of the passage, the instrument, the key and the recording.
     """
     bar = tune.metre[0] / tune.metre[1]
     beat = bar / 3 if tune.metre == (9, 8) else bar / 2
     speed = 60 / beats / beat  # seconds of a whole note
-    notes = tune.notes * (speed, speed, 1)
+    notes = _played(tune, beat, swing) * (speed, speed, 1)
     spare = max(0.0, notes[-1, 0] + notes[-1, 1] - SECONDS)
     begin = notes[np.searchsorted(notes[:, 0], generator.uniform(0, spare)), 0] if spare else 0.0
     inside = (notes[:, 0] >= begin) & (notes[:, 0] < begin + SECONDS)
@@ -152,15 +170,27 @@ def render(tune: Tune, beats: float, generator: np.random.Generator) -> Array:
     return recorded(melody(played, SECONDS, Timbre.drawn(generator), generator), generator)
 
 
-def _rendered(tunes: Sequence[Tune], groups: Array, rows: Array, seed: int, one_tempo: bool) -> Dataset:
+def _played(tune: Tune, beat: float, swing: float) -> Array:
+    """Notes with their onsets and ends swung; unswung in compound metres."""
+    notes = tune.notes.copy()
+    if tune.metre[0] % 3 and swing != 1:
+        ends = swung(notes[:, 0] + notes[:, 1] - tune.pickup, beat / 2, swing)
+        notes[:, 0] = swung(notes[:, 0] - tune.pickup, beat / 2, swing) + tune.pickup
+        notes[:, 1] = ends + tune.pickup - notes[:, 0]
+    return notes
+
+
+def _rendered(tunes: Sequence[Tune], groups: Array, rows: Array, seed: int, plain: bool) -> Dataset:
     """The tunes `rows`, each as often as it stands there, every time otherwise."""
     sounds, times = [], Counter[int]()
     for row in rows.tolist():
-        generator = np.random.default_rng((seed, row, times[row], one_tempo))
+        generator = np.random.default_rng((seed, row, times[row], plain))
         times[row] += 1
-        usual = ONE_TEMPO if one_tempo else BEATS[DANCES[tunes[row].rhythm]]
-        beats = usual * np.exp(TEMPO_SPREAD * generator.standard_normal())
-        sounds.append(render(tunes[row], beats, generator))
+        dance = DANCES[tunes[row].rhythm]
+        tempo, loose = np.exp(generator.standard_normal(2) * (TEMPO_SPREAD, SWING_SPREAD))
+        beats = tempo * (ONE_TEMPO if plain else BEATS[dance])
+        swing = 1.0 if plain or SWING[dance] == 1 else max(1.0, loose * SWING[dance])
+        sounds.append(render(tunes[row], beats, swing, generator))
         advance(1)
     truths = tuple(Percept("truth", label=DANCES[tunes[row].rhythm]) for row in rows.tolist())
     return Dataset(values=RaggedColumn.of(sounds), truths=truths, episodes=groups[rows])
