@@ -15,6 +15,7 @@ PERCEPTIONS = {
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
+    "sound_classifier": "supervised.sound.sound_classifier:SoundClassifier",
     "text_classifier": "supervised.language.text_classifier:TextClassifier",
 }
 
@@ -27,6 +28,7 @@ LABEL_SOURCES = {
 #: Kind of input → reader of what a user gives, as in `supervised.data.readers`; pictures are read by scenes.
 READERS = {
     "graph": "supervised.data.molecule_reader:read_molecules",
+    "sound": "supervised.data.sources.audio_file:read_sounds",
     "table": "supervised.data.readers:read_rows",
     "text": "supervised.data.readers:read_lines",
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.records import Array
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def learn_subwords(
     try:
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"subwords need {mend(error.name or 'tokenizers')}") from error
+        raise MissingPackageError(f"subwords need {install_hint(error.name or 'tokenizers')}") from error
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIALS[UNKNOWN]))
     normal = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(normal)
@@ -74,7 +74,7 @@ def unpack_subwords(packed: Array) -> Tokenizer | None:
     try:
         from tokenizers import Tokenizer
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"subwords need {mend(error.name or 'tokenizers')}") from error
+        raise MissingPackageError(f"subwords need {install_hint(error.name or 'tokenizers')}") from error
     return Tokenizer.from_str(unpack_text(packed)) if packed.any() else None
 
 

@@ -253,7 +253,8 @@ def _masked_loss(network: nn.Module, batch: Batch) -> Tensor:
     at = batch["wanted"] != PAD
     logits = network.filled(batch["masked"], at)  # type: ignore[operator]
     if not logits.shape[1]:
-        return logits.sum()
+        empty: Tensor = logits.sum()
+        return empty
     wanted = batch["wanted"][at].expand(len(logits), -1)
     loss: Tensor = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten()) * len(logits)
     return loss

