@@ -6,6 +6,7 @@ PERCEPTIONS = {
     "classifier": "supervised.vision.classifier:Classifier",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
+    "language_model": "supervised.language.language_model:LanguageModel",
     "pose": "supervised.vision.pose:Pose",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",

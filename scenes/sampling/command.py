@@ -17,11 +17,13 @@ from generative.gallery import Gallery, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
+from scenes.data.task_data import has_task
 from scenes.evaluation.sample_scoring import SampleScorer, share_holding
 from scenes.interruption import interruption
 from scenes.report import Report
 from scenes.sampling.conditions import AskingError, asked
 from scenes.sampling.gallery_export import GalleryExport, filling_errors
+from scenes.sampling.texts import TextRequest, sample_texts
 from scenes.schema import Scene
 from scenes.watching.labels import in_words as budget_in_words
 from sim.errors import RequestError
@@ -154,6 +156,8 @@ def sample(scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
+    if has_task(scene):
+        return sample_texts(scene, text_request(scene, wish), device=device, say=say)
     if not 1 <= wish.n <= MOST:
         raise RequestError(f"--n must be from 1 to {MOST:,}, not {wish.n}")
     wish.check_folder()
@@ -172,6 +176,23 @@ def sample(scene: Scene, wish: SampleRequest, *, device: str, say: Callable[[str
         lines.append(f"{number_of(wish.n, 'sample')} at {rate:g} a second; open {files[0]}")
     answer = {"files": [str(path) for path in files], "metrics": drawing.metrics}
     return Report(answer, lines, stopped)
+
+
+def text_request(scene: Scene, wish: SampleRequest) -> TextRequest:
+    """The request for texts of a task.
+
+    Raises:
+        RequestError: for options and conditions that texts do not have.
+    """
+    for name in OPTIONS:
+        if getattr(wish, name) is not None:
+            raise RequestError(f"--{name}: texts have none; set perception.0.temperature, top_k or top_p")
+    conditions = dict(pair.partition("=")[::2] for pair in wish.conditions)
+    others = sorted(set(conditions) - {"text"})
+    if others or len(conditions) < len(wish.conditions):
+        raise RequestError(f'--condition {" ".join(wish.conditions)}: texts take one, text="how they begin"')
+    prompt = conditions.get("text", "")
+    return TextRequest(wish.out, wish.n, prompt, wish.checkpoint, wish.overwrite, command(scene, wish))
 
 
 @dataclass(frozen=True)
