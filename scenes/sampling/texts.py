@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,13 +126,17 @@ def _write(
         for name, content in contents.items():
             if interrupted():
                 return
-            write_whole(out / name, lambda path, content=content: path.write_text(content, "utf-8"))
+            write_whole(out / name, partial(_save, content))
             files.append(out / name)
     except OSError as error:
         raise SaveError(
             error.errno, f"could not write to {out}: {reason(error)}; {len(files)} files are finished"
         ) from error
     files.insert(0, files.pop())
+
+
+def _save(content: str, path: Path) -> None:
+    path.write_text(content, "utf-8")
 
 
 def page(title: str, command: str, texts: list[WrittenText]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sim.records import Array, Percept
-from supervised.figure import ACCENT, LINE, MUTED, NEGATIVE, SERIES, TEXT
+from supervised.figure import ACCENT, MUTED, NEGATIVE, SERIES, TEXT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,9 +84,9 @@ def draw_writing(
         picture.set_axis_off()
     below = figure.add_subplot(rows[1, :])
     below.set_axis_off()
-    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 84) or [""]]
-    below.text(0, 1, "\n".join(lines[-6:]), va="top", color=TEXT, fontsize=11, linespacing=1.5)
-    below.axhline(1.06, color=LINE, linewidth=1, clip_on=False)
+    lines = [part for line in text.split("\n") for part in textwrap.wrap(line, 92) or [""]]
+    words = "\n".join(lines[-6:])
+    below.text(0, 1, words, va="top", color=TEXT, linespacing=1.5, transform=below.transAxes)
 
 
 def visible(word: Any) -> str:

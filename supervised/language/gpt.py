@@ -67,12 +67,15 @@ class Gpt(nn.Module):
         self.parts_of_tokens = nn.Embedding(int(parts.max()) + 1, shape.width)
         self.marks = nn.Embedding(shape.marks, shape.width)
         self.positions = nn.Embedding(shape.block, shape.width)
-        self.state = StateEncoder(shape) if shape.features else None
+        self.state = StateEncoder(shape.features) if shape.features else None
+        if shape.features:
+            self.state_to_stream = nn.Linear(STATE_UNITS, shape.width, bias=False)
+            self.state_to_parts = nn.Embedding(int(parts.max()) + 1, STATE_UNITS)
         self.blocks = nn.ModuleList(Block(shape, dropout) for _ in range(shape.layers))
         self.dropout = nn.Dropout(dropout)
         self.bias = nn.Parameter(torch.zeros(shape.vocabulary))
         for name, parameter in self.named_parameters():
-            if name.startswith("state."):
+            if name.startswith(("state.", "state_to_stream")):
                 continue
             if name.endswith(("attention.out.weight", "feed_forward.2.weight", "bias")):
                 nn.init.zeros_(parameter)  # each block begins as the identity
@@ -104,31 +107,34 @@ class Gpt(nn.Module):
         mask = causal_mask(tokens.shape[1], seen, documents, tokens.device)
         embedding = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)  # (V, C)
         x = functional.embedding(tokens, embedding) + self.marks(marks) + self.positions(positions)
-        if self.state is not None and features is not None:
-            x = x + self.state(features)
+        hidden = None if self.state is None or features is None else self.state(features)  # (B, T, S)
+        if hidden is not None:
+            x = x + self.state_to_stream(hidden)
         x = self.dropout(_norm(x))  # (B, T, C)
         for number, block in enumerate(self.blocks):
             x = block(x, mask, cache, number)
         logits: Tensor = functional.linear(_norm(x), embedding, self.bias)
+        if hidden is not None:
+            logits = logits + functional.linear(hidden, self.state_to_parts(self.parts).sum(1))
         return logits
 
 
 class StateEncoder(nn.Module):
-    """Packed bits (B, T, F / 8) uint8 of a state → (B, T, C), by one hidden layer."""
+    """Packed bits (B, T, F / 8) uint8 of a state → (B, T, S) hidden units.
 
-    def __init__(self, shape: GptShape) -> None:
+    They are added to the residual stream and, by the parts of tokens, to the logits: through the stream alone
+    fewer numbers reach the logits than there are squares to leave and to go to.
+    """
+
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.hidden = nn.Linear(shape.features, STATE_UNITS)
-        self.out = nn.Linear(STATE_UNITS, shape.width, bias=False)
+        self.hidden = nn.Linear(features, STATE_UNITS)
 
     def forward(self, bits: Tensor) -> Tensor:
         """See the class; bits are in little order."""
         shifts = torch.arange(8, dtype=torch.uint8, device=bits.device)
         unpacked = (bits[..., None] >> shifts) & 1  # (B, T, F / 8, 8)
-        out: Tensor = self.out(
-            functional.relu(self.hidden(unpacked.flatten(-2).to(self.hidden.weight.dtype)))
-        )
-        return out
+        return functional.relu(self.hidden(unpacked.flatten(-2).to(self.hidden.weight.dtype)))
 
 
 class Block(nn.Module):

@@ -83,9 +83,9 @@ class LanguageModel(Validated):
     data: str = "master-games"  # of `supervised.data.sources.texts`, or the path of a file
     tokens: Literal["moves", "characters"] = "moves"
     documents: Annotated[int, Range(ge=10)] = 5_000  # at most, drawn at random
-    width: Annotated[int, Range(ge=8, le=4096)] = 96
-    layers: Annotated[int, Range(ge=1, le=64)] = 3
-    heads: Annotated[int, Range(ge=1, le=64)] = 3
+    width: Annotated[int, Range(ge=8, le=4096)] = 80
+    layers: Annotated[int, Range(ge=1, le=64)] = 2
+    heads: Annotated[int, Range(ge=1, le=64)] = 4
     block: Annotated[int, Range(ge=8, le=8192)] = 256  # tokens that attention spans
     board: bool = True  # beside each move the position it leads to, which the moves before it imply
     rules: Annotated[float, Range(ge=0)] = 1.0  # weight of the semantic loss of legal moves
@@ -170,7 +170,7 @@ class LanguageModelNet(BaseModel[Gpt]):
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit to packed rows of whole texts."""
         config = self.config
-        rows = [packed(self.notation, part, config.block) for part in (train, validation)]
+        learned, held_out = (packed(self.notation, part, config.block) for part in (train, validation))
         options = FitOptions(
             learning_rate=config.learning_rate,
             batch_size=config.batch_size,
@@ -180,7 +180,7 @@ class LanguageModelNet(BaseModel[Gpt]):
             validate_every=VALIDATE_EVERY,
         )
         loss = partial(next_token_loss, rules=config.rules)
-        return Fit(self.network, loss, *rows, options, seed=seed, device=str(self.device))
+        return Fit(self.network, loss, learned, held_out, options, seed=seed, device=str(self.device))
 
     def perceive(self, inputs: Sequence[str]) -> list[Percept]:
         """For each text its most likely continuation, and as extras what `supervised.metrics.text` reads.
@@ -287,9 +287,8 @@ class LanguageModelNet(BaseModel[Gpt]):
         bars = [(transcript.name(int(i)), float(q)) for i, q in zip(numbers, p, strict=True)]
         token = int(step.tokens[0])
         chosen = transcript.name(token)
-        text = (
-            f"{transcript.text()} {chosen}" if isinstance(transcript, GameTranscript) else transcript.text()
-        )
+        game = isinstance(transcript, GameTranscript)
+        text = numbered([*transcript.words, chosen]) if game else transcript.text() + chosen
         board = transcript.picture() if isinstance(transcript, GameTranscript) else None
         readouts = (
             Readout("drawn", chosen),

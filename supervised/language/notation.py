@@ -17,8 +17,6 @@ import numpy as np
 from sim.records import Array
 from supervised.data.sources.master_games import (
     BOARD_BYTES,
-    FILES,
-    RANKS,
     RESULTS,
     board_bits,
     replayed,
@@ -137,11 +135,11 @@ class MoveNotation:
 
     @cached_property
     def parts(self) -> Array:
-        """See `Notation`: the squares that a move leaves and goes to, and what a pawn becomes."""
-        squares = [f"{file}{rank}" for file in FILES for rank in RANKS]
-        names = ["", *(f"from {one}" for one in squares), *(f"to {one}" for one in squares), *"qrbn"]
-        numbers = {name: i for i, name in enumerate(names)}
-        told = [(f"from {move[:2]}", f"to {move[2:4]}", move[4:]) for move in self.moves]
+        """See `Notation`: the square left and the direction, the square reached, and what a pawn becomes."""
+        told = [(f"{move[:2]} {direction(move)}", f"to {move[2:4]}", move[4:]) for move in self.moves]
+        numbers = {
+            name: i for i, name in enumerate(sorted({"", *(name for three in told for name in three)}))
+        }
         whole = [[numbers[name] for name in three] for three in told] + [[0, 0, 0]] * 4
         return np.array(whole, np.int64)
 
@@ -162,6 +160,18 @@ class MoveNotation:
     def transcript(self, text: str) -> GameTranscript:
         """See `Notation`."""
         return GameTranscript(self, replayed(text, self.numbers).san)
+
+
+def direction(move: str) -> str:
+    """How a move in UCI notation goes: a knight's, or along which line and whether by more than a step.
+
+    >>> direction("e2e4"), direction("g1f3"), direction("a1b2")
+    ('upright far', 'knight', 'diagonal')
+    """
+    dx, dy = (abs(ord(move[i]) - ord(move[i + 2])) for i in (0, 1))
+    if dx and dy and dx != dy:
+        return "knight"
+    return ("diagonal" if dx == dy else "upright" if dx == 0 else "level") + " far" * (max(dx, dy) > 1)
 
 
 def marks(san: Sequence[str]) -> Array:

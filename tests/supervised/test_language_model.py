@@ -223,6 +223,9 @@ def test_the_bits_of_a_board_are_those_of_its_fen():
     board.push_san("Ke2")
     after = np.unpackbits(board_bits(board), bitorder="little")
     assert after[768:776].tolist() == [0, 0, 0, 1, 1, 0, 0, 0]  # Black to move, White's rights are gone
+    mine, yours = after[:384].reshape(6, 64), after[384:768].reshape(6, 64)
+    assert mine[5].nonzero()[0].tolist() == [chess.E8] and yours[5].nonzero()[0].tolist() == [chess.E2]
+    assert mine[0, chess.E5] and yours[0, chess.E4]
 
 
 @pytest.mark.parametrize("text", ["e4 e5 Nf3", "1. e4 e5 2. Nf3", "1.e4 e5 2.Nf3 *"])

@@ -38,7 +38,7 @@ def uci_moves() -> tuple[str, ...]:
     """The 1,968 moves that some piece can make on an empty board, in UCI notation, in a fixed order.
 
     >>> len(uci_moves()), uci_moves()[:2], uci_moves()[-1]
-    (1968, ('a1b1', 'a1c1'), 'h7h8n')
+    (1968, ('a1a2', 'a1a3'), 'h7h8n')
     """
     steps = [(dx * k, dy * k) for dx, dy in _around() for k in range(1, 8)]
     steps += [(dx, dy) for dx in (-2, -1, 1, 2) for dy in (-2, -1, 1, 2) if abs(dx) != abs(dy)]
@@ -86,10 +86,12 @@ class MasterGame:
 def board_bits(board: chess.Board) -> Array:
     """A position as FEN tells it, in packed bits (`BOARD_BYTES`,) uint8.
 
-    Twelve planes of 64 squares, White's pawns, knights, bishops, rooks, queens and king, then Black's; a byte
-    with the side to move and four rights to castle; a byte with the file of an en passant square.
+    Twelve planes of 64 squares, pawns, knights, bishops, rooks, queens and king of the side to move, then of
+    the other; a byte with the side to move and four rights to castle; a byte with the file of an en passant
+    square.
     """
-    planes = [int(board.pieces_mask(kind, color)) for color in (True, False) for kind in range(1, 7)]
+    sides = (board.turn, not board.turn)
+    planes = [int(board.pieces_mask(kind, color)) for color in sides for kind in range(1, 7)]
     rights = [board.turn, *(bool(board.castling_rights & corner) for corner in CORNERS)]
     state = sum(bool(bit) << place for place, bit in enumerate(rights))
     passant = 0 if board.ep_square is None else 1 << board.ep_square % 8

@@ -66,8 +66,9 @@ def game_splits(name: str, path: Path | None, *, most: int, seed: int) -> Splits
     source = Source(title, origin if path is None else str(path), licence, checksum)
     if len(data) < FEWEST:
         raise DataError(f"{path or name} has {len(data)} games: at least {FEWEST} are needed to split them")
-    parts = [data.drop("notes").take(rows) for rows in three_parts(np.arange(len(data)), seed, SHARES)]
-    return Splits(*parts, "game", source, (), tuple(skipped))
+    data = data.drop("notes")
+    train, validation, test = (data.take(rows) for rows in three_parts(np.arange(len(data)), seed, SHARES))
+    return Splits(train, validation, test, "game", source, (), tuple(skipped))
 
 
 def of_games(games: Sequence[MasterGame]) -> Dataset:
@@ -114,9 +115,10 @@ def text_splits(name: str, path: Path | None, *, most: int, seed: int) -> Splits
         )
     if len(kept) > most:
         kept = [kept[i] for i in np.sort(np.random.default_rng(seed).permutation(len(kept))[:most])]
-    parts = [of_texts(kept, rows) for rows in three_parts(np.arange(len(kept)), seed, SHARES)]
-    characters = tuple(sorted(set("".join(parts[0].values))))
-    return Splits(*parts, "document", source, characters, tuple(skipped))
+    rows = three_parts(np.arange(len(kept)), seed, SHARES)
+    train, validation, test = (of_texts(kept, own) for own in rows)
+    characters = tuple(sorted(set("".join(train.values))))
+    return Splits(train, validation, test, "document", source, characters, tuple(skipped))
 
 
 def of_texts(texts: Sequence[str], rows: Array) -> Dataset:
