@@ -9,6 +9,7 @@ PERCEPTIONS = {
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
     "graph_regressor": "supervised.graphs.graph_regressor:GraphRegressor",
+    "language_model": "supervised.language.language_model:LanguageModel",
     "lenet": "supervised.vision.lenet:LeNet",
     "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",

@@ -22,6 +22,7 @@ from sim.viewer.contract.moment import Readout
 from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import Splits
 from supervised.metrics.percept_metrics import PerceptMetrics
+from supervised.metrics.text import SampleGrades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,6 +104,53 @@ class Demonstrates(Protocol):
 
     def demonstrate(self, splits: Splits, *, seed: int) -> Iterator[Frame]:
         """Pictures of the model at work, one a step; endless or not."""
+
+
+@runtime_checkable
+class Performs(Protocol):
+    """A trained model that is watched at work, instead of example by example.
+
+    Attributes:
+        pace: pictures a second.
+    """
+
+    pace: float
+
+    def perform(self, splits: Splits, *, seed: int) -> Iterator[Frame]:
+        """Pictures of the model at work, one a step; endless or not."""
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """A text that a model has written.
+
+    Attributes:
+        text: all of it, with its prompt.
+        words: the tokens that were chosen.
+        probabilities: of each of them, before temperature, top-k and top-p.
+        legal: whether it keeps the rules of its kind; True where there are none.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    legal: bool = True
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A model that writes texts: `playfield sample`."""
+
+    def write(self, n: int, prompt: str, seed: int) -> list[WrittenText]:
+        """`n` texts that go on from `prompt`; the same seed gives the same ones."""
+
+
+@runtime_checkable
+class GradesSamples(Protocol):
+    """A task's configuration that grades what its model makes, beside its percepts of test examples."""
+
+    def grade_samples(self, model: Any, splits: Splits, *, seed: int) -> SampleGrades | None:
+        """Metrics of what the model makes; None where there are none of these data."""
 
 
 def is_task(config: Any) -> bool:

@@ -22,7 +22,8 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import Splits
 from supervised.metrics.grading import intervals
 from supervised.metrics.percept_metrics import MetricAccumulator, PerceptMetrics, Rows, without_nan
-from supervised.task import Perceive
+from supervised.metrics.text import SampleGrades
+from supervised.task import GradesSamples, Perceive, TaskConfig, TaskModel
 
 RESAMPLES = 1_000  # of the bootstrap
 TOGETHER = 64  # inputs
@@ -67,16 +68,33 @@ def grade_task(scene: Scene, *, device: str, checkpoint: Path | None, say: Calla
         breakdown |= without_nan({name: _graded(grader, model.perceive, other)})
     with waiting("fitting the baselines"):
         rows = baseline_rows(grader, config.baselines(splits.train, seed=scene.seed), splits)
+    made = _graded_samples(config, model, splits, scene.seed)
+    if made is not None:
+        metrics |= without_nan({"": _scores(made.counted)})[""]
+        ends = intervals(made.counted, range(len(made.counted)), RESAMPLES)
+        ci95 |= {name: list(pair) for name, pair in ends.items()}
+        breakdown |= made.breakdown
+        for name, row in made.baselines.items():
+            rows[name] = rows.get(name, {}) | row
+    protocol = splits.source.protocol() | {"split_by": splits.unit, "learned_from": len(splits.train)}
+    protocol |= grader.protocol()
     answer = {
         "metrics": metrics,
         "baseline": next(iter(rows.values())),
         "breakdown": breakdown | {f"baseline: {name}": row for name, row in rows.items()},
         "n": len(test),
         "ci95": ci95,
-        "protocol": splits.source.protocol()
-        | {"split_by": splits.unit, "learned_from": len(splits.train), **grader.protocol()},
+        "protocol": protocol | (dict(made.protocol) if made is not None else {}),
     }
     return Report(answer, [grades_table(scene, splits, metrics, ci95, rows, breakdown)])
+
+
+def _graded_samples(config: TaskConfig, model: TaskModel, splits: Splits, seed: int) -> SampleGrades | None:
+    """Metrics of what the model makes, where the task grades that."""
+    if not isinstance(config, GradesSamples):
+        return None
+    with waiting("grading what the model makes"):
+        return config.grade_samples(model, splits, seed=seed)
 
 
 def baseline_rows(grader: PerceptMetrics, baselines: Mapping[str, Perceive], splits: Splits) -> Rows:

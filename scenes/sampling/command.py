@@ -17,11 +17,13 @@ from generative.gallery import GalleryContent, Grades, gallery_files, write_gall
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
+from scenes.data.task_data import has_task
 from scenes.evaluation.sample_scoring import SampleScorer, share_correct
 from scenes.interruption import interruption
 from scenes.report import Report
 from scenes.sampling.conditions import ConditionOptionError, parse_condition
 from scenes.sampling.gallery_export import GalleryExport, inpainting_errors
+from scenes.sampling.texts import TextRequest, sample_texts
 from scenes.schema import Scene
 from scenes.watching.labels import in_words as budget_in_words
 from sim.errors import RequestError
@@ -154,6 +156,8 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
+    if has_task(scene):
+        return sample_texts(scene, text_request(scene, request), device=device, say=say)
     if not 1 <= request.n <= MOST:
         raise RequestError(f"--n must be from 1 to {MOST:,}, not {request.n}")
     request.check_folder()
@@ -172,6 +176,27 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         lines.append(f"{number_of(request.n, 'sample')} at {rate:g} a second; open {files[0]}")
     answer = {"files": [str(path) for path in files], "metrics": drawing.metrics}
     return Report(answer, lines, stopped)
+
+
+def text_request(scene: Scene, request: SampleRequest) -> TextRequest:
+    """The request for texts of a task.
+
+    Raises:
+        RequestError: for options and conditions that texts do not have.
+    """
+    for name in OPTIONS:
+        if getattr(request, name) is not None:
+            raise RequestError(f"--{name}: texts have none; set perception.0.temperature, top_k or top_p")
+    conditions = dict(pair.partition("=")[::2] for pair in request.conditions)
+    others = sorted(set(conditions) - {"text"})
+    if others or len(conditions) < len(request.conditions):
+        raise RequestError(
+            f'--condition {" ".join(request.conditions)}: texts take one, text="how they begin"'
+        )
+    prompt = conditions.get("text", "")
+    return TextRequest(
+        request.out, request.n, prompt, request.checkpoint, request.overwrite, command_line(scene, request)
+    )
 
 
 @dataclass(frozen=True)

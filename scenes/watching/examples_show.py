@@ -22,7 +22,7 @@ from sim.storage.runs import step_folders
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment, Readout
 from supervised.figure import SIZE, rasterized
-from supervised.task import Demonstrates, Frame
+from supervised.task import Demonstrates, Frame, Performs
 
 RATE = 0.5  # examples a second: time to read one
 LIVE_RATE = 8.0  # pictures a second of a demonstration
@@ -62,9 +62,11 @@ class ExamplesShow:
         self.title, self.agent = scene.title, self._name
         self.training = in_words(card["trained"]) if card else "untrained"
         self.protocol = f"{self._splits.source.name} · split by {self._splits.unit}"
-        self._live = isinstance(self._config, Demonstrates)
+        self._live = isinstance(self._config, Demonstrates) or isinstance(self._model, Performs)
         self.abilities = frozenset({Ability.EXAMPLES})
         self.steps_per_second = LIVE_RATE if self._live else RATE
+        if isinstance(self._model, Performs):
+            self.steps_per_second = self._model.pace
         self._size = SIZE
         self._frames: Iterator[Frame] = iter(())
         self._shown: Frame | None = None
@@ -140,5 +142,8 @@ class ExamplesShow:
         return (Readout("model", said), Readout("truth", right), *scores)
 
     def _demonstration(self, seed: int | None) -> Iterator[Frame]:
+        seed = self._scene.seed if seed is None else seed
+        if isinstance(self._model, Performs):
+            return self._model.perform(self._splits, seed=seed)
         assert isinstance(self._config, Demonstrates)
-        return self._config.demonstrate(self._splits, seed=self._scene.seed if seed is None else seed)
+        return self._config.demonstrate(self._splits, seed=seed)
