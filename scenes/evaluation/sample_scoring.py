@@ -118,11 +118,13 @@ class SampleScorer:
         rows = np.random.default_rng(seed).permutation(len(test))[:MOST_READ]
         asked = [str(test.truths[row].label) for row in rows]
         ceiling = self._top1(test.values_by_row[rows], asked)
-        train, drawn = self.examples.train, []
-        for number in range(len(train.label_names)):
+        train, drawn, wanted = self.examples.train, [], []
+        for number, name in enumerate(train.label_names):
             own = train.values_by_row[np.flatnonzero(train.labels == number)]
-            drawn.append(GaussianBaseline(own).sample(each, seed))
-        return ceiling, self._top1(np.concatenate(drawn), [n for n in train.label_names for _ in range(each)])
+            if len(own) > 1:  # one has no covariance
+                drawn.append(GaussianBaseline(own).sample(each, seed))
+                wanted += [name] * each
+        return ceiling, self._top1(np.concatenate(drawn), wanted)
 
     def _top1(self, pictures: Array, asked: Sequence[str]) -> float:
         assert self.classifier is not None
