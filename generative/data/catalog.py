@@ -19,6 +19,7 @@ FOLDER = "generative.data.recorded:collect"
 ON_DISK = {"boards": (), "frames": ("atari",), "states": ("atari", "walker")}
 #: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
 DATA = {
+    "animals": "generative.data.animals:collect",
     "boards": "generative.data.boards:collect",
     "digits": "generative.data.digits:collect",
     "emoji": "generative.data.emoji:collect",

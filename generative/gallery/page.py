@@ -29,6 +29,7 @@ MEANINGS = {
     "sliced_wasserstein": "Wasserstein distance along random directions; lower is better",
     "memorising": "memorisation: 0.5 as near to training data as held-out examples are, 1 copies",
     "truth": "share of samples that match their condition or, without one, are valid",
+    "top1": "share of samples that an independent classifier reads as asked; higher is better",
     "nmi": "normalised mutual information of clusters and classes; 1 is perfect",
     "bits_per_dim": "negative log likelihood of held-out examples, bits per dimension; lower is better",
     "images_per_second": "sampling speed on this machine",

@@ -1,10 +1,12 @@
-"""Correctness of samples: legality of chess boards, agreement of captions with their prompts.
+"""Correctness of samples: legality of chess boards, agreement of captions with prompts; its interval.
 
 The share of correct samples is to be compared with the share of correct real examples, since perceptions make
 errors. Poses are checked by the simulator itself (`sim.walker.poses`).
 """
 
 from __future__ import annotations
+
+import math
 
 from sim.records import Percept
 from supervised.language.caption_grammars import parse
@@ -39,3 +41,15 @@ def board_is_legal(percept: Percept) -> bool:
             continue
         return percept.fen is not None
     return False
+
+
+def share_interval(share: float, n: int) -> tuple[float, float]:
+    """95 % interval of a share of `n` independent samples (Wilson 1927), in [0, 1] also at both ends.
+
+    >>> [round(end, 3) for end in share_interval(0.5, 100)]
+    [0.404, 0.596]
+    """
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
+    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -140,6 +140,8 @@ class FeatureMapPlan:
         height, width = shape[:2]
         self.fold = max(1, min(height, width) // 16)  # pixels of a side that become channels
         halvings = max(0, round(math.log2(min(height, width) / self.fold / SMALLEST)))
+        if halvings and any(side % (self.fold * 2**halvings) for side in (height, width)):
+            halvings -= 1  # 28 pixels are halved to 7
         divisor = self.fold * 2**halvings
         if height % divisor or width % divisor:
             raise ValueError(f"pictures must have sides that {divisor} divides, not {height} × {width}")

@@ -5,6 +5,7 @@ One `SampleScorer` belongs to one data set, so that models of several families a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,20 +16,26 @@ import numpy as np
 from generative.metrics import Grade, Grader, standardised_vectors
 from generative.metrics.distances import kernel_distance
 from generative.metrics.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
+from generative.metrics.gaussian import GaussianBaseline
 from generative.metrics.neighbours import Nearest, nearest
 from generative.metrics.truth import captions_agree
 from scenes.build.perceptions import build_perception, scene_vocabulary
 from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataSplit
+from scenes.data.task_data import build_task, task_config, task_splits
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
 
-MOST = 2_000  # training examples among which nearest neighbours are searched
+MOST = 2_000  # training examples among which nearest neighbours are searched; more where they are small
+LARGE = 64 * 64  # pixels of a picture that is not small
 MOST_OF_A_CLASS = 300  # held-out references of one class
 VOTERS = 5  # nearest training examples that vote on a class
 TOLD = 6  # facts in a verdict, at most
 READER = "narrator"  # the shipped scene whose captioner reads samples of its game
+#: Data set → the shipped scene whose classifier, trained apart from all samplers, reads samples of it.
+CLASSIFIERS = {"animals": "alexnet"}
+MOST_READ = 500  # of the classifier's own test images, for its accuracy on real ones
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class SampleScorer:
         self.data, self.examples = data, examples
         self._origin = origin_of(data)
         self._device = device
-        rows = np.random.default_rng(0).permutation(len(examples.train))[:MOST]
+        most = MOST * max(1, LARGE // math.prod(examples.spec.shape[:2])) if examples.spec.pictures else MOST
+        rows = np.random.default_rng(0).permutation(len(examples.train))[:most]
         self._known = examples.train.take(np.sort(rows))
 
     @cached_property
@@ -73,6 +81,8 @@ class SampleScorer:
             space = dict(self.encoder.stamp())
         if self.reader is not None:
             space |= {"reader": READER}
+        if self.classifier is not None:
+            space |= {"reader": CLASSIFIERS[self.data]}
         return {"data": self.data, **(recipe.protocol() if recipe else {}), **space}
 
     @cached_property
@@ -83,6 +93,43 @@ class SampleScorer:
         if self._origin is None or self._origin.world != scene.world.use:
             return None
         return build_perception(scene, 0, scene_vocabulary(scene), self._device)[0]
+
+    @cached_property
+    def classifier(self) -> PerceptionModel | None:
+        """Independent classifier of this data set's classes; None where none was trained."""
+        scene = load_scene(CLASSIFIERS[self.data]) if self.data in CLASSIFIERS else None
+        if scene is None or scene.perception[0].checkpoint is None:
+            return None
+        return build_task(scene, task_config(scene), self._device)[0]
+
+    @property
+    def correctness(self) -> str:
+        """Name of the share of correct samples: ``top1`` where a classifier reads them, else ``truth``."""
+        return "truth" if self.classifier is None else "top1"
+
+    def top1_beside(self, each: int, seed: int) -> tuple[float, float]:
+        """The classifier's accuracy on its own test images, and on a Gaussian of each class (`each` samples).
+
+        They are the ceiling and the baseline of the samples' ``top1``.
+        """
+        assert self.classifier is not None
+        scene = load_scene(CLASSIFIERS[self.data])
+        test = task_splits(scene, task_config(scene)).test
+        rows = np.random.default_rng(seed).permutation(len(test))[:MOST_READ]
+        asked = [str(test.truths[row].label) for row in rows]
+        ceiling = self._top1(test.values_by_row[rows], asked)
+        train, drawn, wanted = self.examples.train, [], []
+        for number, name in enumerate(train.label_names):
+            own = train.values_by_row[np.flatnonzero(train.labels == number)]
+            if len(own) > 1:  # one has no covariance
+                drawn.append(GaussianBaseline(own).sample(each, seed))
+                wanted += [name] * each
+        return ceiling, self._top1(np.concatenate(drawn), wanted)
+
+    def _top1(self, pictures: Array, asked: Sequence[str]) -> float:
+        assert self.classifier is not None
+        read = self.classifier.perceive(list(pictures))
+        return float(np.mean([one.label == label for one, label in zip(read, asked, strict=True)]))
 
     @cached_property
     def _grader(self) -> Grader:
@@ -141,6 +188,11 @@ class SampleScorer:
         known = self._encode(self._known.values)
         return known, np.sort(nearest(self._encode(self.examples.validation.values), known).distances)
 
+    @property
+    def searched(self) -> int:
+        """Number of training examples among which `neighbours` searches."""
+        return len(self._known)
+
     def neighbours(self, samples: Array) -> tuple[Array, list[str]]:
         """Nearest training example (n, …) of each sample, and its distance in words.
 
@@ -157,7 +209,7 @@ class SampleScorer:
         return self._known.values[found.rows], words
 
     def verdicts(self, samples: Array, condition: Condition) -> list[Verdict]:
-        """Verdict on each sample (n, …) by simulator, captioner, encoder or nearest neighbours."""
+        """Verdict on each sample (n, …), by simulator, captioner, classifier, encoder or neighbours."""
         return self._decoder[1](samples, condition)
 
     @property
@@ -167,12 +219,14 @@ class SampleScorer:
 
     @property
     def _decoder(self) -> tuple[str, Callable[[Array, Condition], list[Verdict]]]:
-        """Source of the verdicts: the simulator, else the captioner, the encoder, nearest neighbours."""
+        """Source of the verdicts: simulator, else captioner, classifier, encoder, nearest neighbours."""
         family = None if self._origin is None else self._origin.family
         if family is not None and family.decode is not None:
             return "decoded truth", self._of_simulator
         if self.reader is not None:
             return f"read by the captioner {READER}", self._of_sentences
+        if self.classifier is not None:
+            return f"read by the classifier {CLASSIFIERS[self.data]}", self._of_labels
         if family is not None and family.encoded and isinstance(self.encoder, EncoderModel):
             return "read by the encoder", self._of_frames
         return "by nearest neighbours", self._of_classes
@@ -187,6 +241,11 @@ class SampleScorer:
         """What the reader says."""
         assert self.reader is not None
         return [_of_sentence(percept, condition) for percept in self.reader.perceive(list(samples))]
+
+    def _of_labels(self, samples: Array, condition: Condition) -> list[Verdict]:
+        """What the classifier reads."""
+        assert self.classifier is not None
+        return [_of_label(percept, condition) for percept in self.classifier.perceive(list(samples))]
 
     def _of_frames(self, samples: Array, condition: Condition) -> list[Verdict]:
         """What the encoder reads."""
@@ -209,6 +268,12 @@ class SampleScorer:
 
 def _as_asked(name: str, condition: Condition) -> bool | None:
     return None if condition.label is None else name == condition.label
+
+
+def _of_label(percept: Percept, condition: Condition) -> Verdict:
+    """Verdict on a picture by the classifier: its class and that one's probability."""
+    assert percept.label is not None and percept.scores is not None
+    return Verdict(f"{percept.label} ({percept.scores[0]:.0%})", _as_asked(percept.label, condition))
 
 
 def _of_frame(percept: Percept, condition: Condition) -> Verdict:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.table import Table
 
 from generative.metrics import Grade
 from generative.metrics.clusters import nmi_beside_pixels
+from generative.metrics.truth import share_interval
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
@@ -46,6 +47,7 @@ FIGURES = {
     "sliced_wasserstein": 3,
     "memorising": 2,
     "truth": 2,
+    "top1": 2,
     "nmi": 3,
     "bits_per_dim": 2,
     "steps": 0,
@@ -163,12 +165,13 @@ def score_sampler(
         ]  # of every class: they lie one after another
         with waiting(f"{name}: likelihoods"):
             metrics["bits_per_dim"] = float(np.mean(model.bits_per_dim(unseen)))
+    each = samples_of_a_class(scorer, n)
     with waiting(f"{name}: drawing samples of each class"):
-        classes = metrics_by_class(model, scorer, options, seed)
+        classes = metrics_by_class(model, scorer, options, seed, each)
     with waiting(f"{name}: checking samples"):
         true = correctness_of(model, scorer, samples, options, seed, classes)
     if true is not None:
-        metrics["truth"] = true
+        metrics[scorer.correctness] = true
     if card is not None and "seconds" in card.get("trained", {}):
         metrics["training_seconds"] = float(card["trained"]["seconds"])
     apart: Figures = {}
@@ -177,6 +180,8 @@ def score_sampler(
     with waiting(f"{name}: distances to held-out examples"):
         grade, at_random = scorer.grade(samples), scorer.grade_at_random(samples)
         as_learned = scorer.grade_as_learned(samples).metrics
+    if "top1" in metrics:
+        grade = grade_beside_classifier(grade, scorer, metrics["top1"], each, seed)
     rules: dict[str, Any] = {"n": n, "references": grade.references, "steps": metrics["steps"]}
     if isinstance(model, Traces):
         rules |= {"guidance": options.guidance, "scheduler": getattr(config, "scheduler", "its own")}
@@ -189,6 +194,23 @@ def score_sampler(
         {} if at_random is None else at_random.metrics,
         classes,
         scorer.stamp() | rules,
+    )
+
+
+def samples_of_a_class(scorer: SampleScorer, n: int) -> int:
+    """Number of samples of each class: as many as make `n` where a classifier reads them, else `A_LABEL`."""
+    return A_LABEL if scorer.classifier is None else max(A_LABEL, n // len(scorer.examples.spec.label_names))
+
+
+def grade_beside_classifier(grade: Grade, scorer: SampleScorer, top1: float, each: int, seed: int) -> Grade:
+    """Add to a grade the samples' ``top1``: its interval, and those of real examples and of the Gaussian."""
+    real, gaussian = scorer.top1_beside(each, seed)
+    interval = list(share_interval(top1, each * len(scorer.examples.spec.label_names)))
+    return replace(
+        grade,
+        copies=grade.copies | {"top1": real},
+        baseline=grade.baseline | {"top1": gaussian},
+        ci95=grade.ci95 | {"top1": interval},
     )
 
 
@@ -221,9 +243,9 @@ def prompt_agreement(
 
 
 def metrics_by_class(
-    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
+    model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int, each: int
 ) -> dict[str, Figures]:
-    """Metrics by class: kernel distance to held-out examples of the class, and share of correct samples.
+    """Metrics by class of `each` samples: kernel distance to held-out examples, and share of correct ones.
 
     Empty for a single class and for samplers that are not class-conditional.
     """
@@ -231,11 +253,11 @@ def metrics_by_class(
     for i, name in enumerate(names if len(names) > 1 else ()):
         asked = Condition(label=name)
         try:
-            drawn = model.sample(A_LABEL, asked, options, seed + 1 + i).values
+            drawn = model.sample(each, asked, options, seed + 1 + i).values
         except ValueError:
             return {}
         distance, true = scorer.distance_in_class(drawn, name), share_correct(scorer.verdicts(drawn, asked))
-        figures = {"kernel_distance": distance, "truth": true}
+        figures = {"kernel_distance": distance, scorer.correctness: true}
         found[name] = {key: value for key, value in figures.items() if value is not None}
     return found
 
@@ -256,7 +278,7 @@ def correctness_of(
     if scorer.examples.spec.words and scorer.reader is not None:
         return prompt_agreement(model, scorer, options, seed)
     free = share_correct(scorer.verdicts(samples, Condition()))
-    shares = [figures["truth"] for figures in classes.values() if "truth" in figures]
+    shares = [each[scorer.correctness] for each in classes.values() if scorer.correctness in each]
     if free is not None or not shares:
         return free
     return float(np.mean(shares))
@@ -304,7 +326,8 @@ def metrics_table(scene: Scene, rows: list[SamplerRow]) -> list[Table | str]:
         interval = f"frechet {low:.2f} … {high:.2f} (95 %)"
         parts.append(f"{row.name}: {interval}, {part:.2f} of the Gaussian's{beside}")
         if row.classes:
-            parts.append(f"{row.name}, kernel distance and truth by class: {_by_class(row.classes)}")
+            correct = "top1" if "top1" in row.metrics else "truth"
+            parts.append(f"{row.name}, kernel distance and {correct} by class: {_by_class(row.classes)}")
     return parts
 
 
@@ -313,5 +336,6 @@ def _by_class(classes: Mapping[str, Figures]) -> str:
     told = []
     for name, figures in classes.items():
         distance = f" {figures['kernel_distance']:.2f}" if "kernel_distance" in figures else ""
-        told.append(f"{name}{distance}" + (f" ({figures['truth']:.2f})" if "truth" in figures else ""))
+        share = figures.get("top1", figures.get("truth"))
+        told.append(f"{name}{distance}" + (f" ({share:.2f})" if share is not None else ""))
     return ", ".join(told)

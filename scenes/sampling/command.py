@@ -268,7 +268,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     verdicts = scorer.verdicts(values, condition)
     true = share_correct(verdicts)
     if true is not None:
-        metrics["truth"] = round(true, 4)
+        metrics[scorer.correctness] = round(true, 4)
     strips = export.strips()
     columns: dict[str, dict[str, float]] = {}
     if condition.mask is not None and condition.frame is not None:
@@ -287,7 +287,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
         clips=tuple(export.clips(len(values), drawing.options)),
         command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
-        note=f"nearest neighbours among {len(scorer.examples.train):,} training examples",
+        note=f"nearest neighbours among {scorer.searched:,} training examples",
     )
 
 

@@ -22,6 +22,7 @@ from supervised.data.episodes import recorded
 from supervised.language.caption_grammars import GRAMMARS
 
 SMALL = {
+    "animals": 300,
     "boards": 40,
     "digits": 300,
     "frames/breakout": 6,

@@ -9,7 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from generative.models.gan import GAN, GANNetwork, gan_loss, relativistic_loss, scores_and_penalties
+from generative.models.gan import (
+    GAN,
+    FeatureMapPlan,
+    GANNetwork,
+    gan_loss,
+    relativistic_loss,
+    scores_and_penalties,
+)
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
@@ -185,3 +192,13 @@ def test_a_checkpoint_draws_the_same_wherever_its_tensors_lie_and_whatever_the_s
     other.load_weights(one.weights())
     made = [model.sample(6, Condition(), SampleOptions(), 1).values for model in (one, other)]
     np.testing.assert_array_equal(*made)
+
+
+def test_sides_that_eight_does_not_divide_are_halved_to_seven():
+    """As MNIST's and the silhouettes' 28 pixels."""
+    plan = FeatureMapPlan((28, 28, 3), 8, 16)
+    assert (plan.coarsest, plan.finest, plan.widths) == ((7, 7), (28, 28), [8, 16, 16])
+    model = GAN(**TINY).build(pictures(4, 0, size=28).spec(), seed=0)
+    assert model.sample(2, FREE, OPTIONS, 0).values.shape == (2, 28, 28, 3)
+    with pytest.raises(ValueError, match="sides that 4 divides"):
+        FeatureMapPlan((30, 30, 3), 8, 16)

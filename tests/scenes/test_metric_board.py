@@ -121,11 +121,11 @@ class Copier:
 
 
 def test_each_class_is_set_beside_real_ones_of_its_own(scorer):
-    found = metrics_by_class(Copier(scorer.examples.validation), scorer, SampleOptions(), 0)
+    found = metrics_by_class(Copier(scorer.examples.validation), scorer, SampleOptions(), 0, 20)
     wrong = found.pop("3")
     assert len(found) == 9 and max(f["kernel_distance"] for f in found.values()) < wrong["kernel_distance"]
     assert wrong["truth"] < 0.3 < 0.5 < min(f["truth"] for f in found.values())
-    assert metrics_by_class(Copier(None), one_class(scorer), SampleOptions(), 0) == {}
+    assert metrics_by_class(Copier(None), one_class(scorer), SampleOptions(), 0, 20) == {}
 
 
 def one_class(scorer):

@@ -76,6 +76,16 @@ def image_splits(name: str, path: Path | None, *, seed: int) -> Splits:
     return SOURCES[name](seed)
 
 
+def duplicate_units(images: Array) -> Array:
+    """Units (N,) int64 of grey images (N, 28, 28) uint8: those that are equal after halving share one.
+
+    >>> duplicate_units(np.array([np.zeros((28, 28)), np.full((28, 28), 255), np.eye(28)])).tolist()
+    [0, 1, 0]
+    """
+    half = images.reshape(len(images), SIDE // 2, 2, SIDE // 2, 2).mean((2, 4)) > 127
+    return np.unique(half.reshape(len(images), -1), axis=0, return_inverse=True)[1].ravel()
+
+
 def split_images(
     images: Array,
     labels: Array,
@@ -85,8 +95,7 @@ def split_images(
     skipped: tuple[str, ...] = (),
 ) -> Splits:
     """Splits of grey images (N, 28, 28) uint8; values are RGB (N, 28, 28, 3), as any picture is."""
-    half = images.reshape(len(images), SIDE // 2, 2, SIDE // 2, 2).mean((2, 4)) > 127
-    units = np.unique(half.reshape(len(images), -1), axis=0, return_inverse=True)[1].ravel()
+    units = duplicate_units(images)
 
     def part(rows: Array) -> Dataset:
         truths = tuple(Percept("truth", label=names[label]) for label in labels[rows])
