@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from scenes.build.perceptions import load_perception, perception_config
+from scenes.data.images import read_pictures
 from scenes.schema import Scene
+from sim.catalog import load
 from sim.errors import RequestError
 from sim.storage.checkpoints import Card, load_card
+from supervised.catalog import READERS
 from supervised.data.sources.splits import Splits
 from supervised.task import TaskConfig, TaskModel, is_task
 
@@ -38,6 +42,25 @@ def task_splits(scene: Scene, config: TaskConfig) -> Splits:
 def _splits(config: Any, path: Path | None, seed: int) -> Splits:
     splits: Splits = config.splits(path, seed=seed)
     return splits
+
+
+def read_inputs(
+    config: TaskConfig, source: str, fail: Callable[[str, Exception], None]
+) -> Iterator[tuple[str, Any]]:
+    """A user's inputs of the kind that a task reads, with their names.
+
+    Args:
+        config: of the task.
+        source: a text, a table row, a SMILES string, or the path of a file or folder.
+        fail: takes the name of each input that cannot be used, and why.
+
+    Raises:
+        RequestError: if there is none.
+    """
+    if config.reads == "rgb":
+        return read_pictures(Path(source), fail)
+    found: Iterator[tuple[str, Any]] = load(READERS, config.reads, "kind of input")(source, fail)
+    return found
 
 
 def data_path(scene: Scene, data: str) -> Path | None:

@@ -11,19 +11,16 @@ from typing import Any
 import numpy as np
 
 from scenes.build.devices import chosen_device
-from scenes.data.images import read_pictures
-from scenes.data.task_data import build_task, task_config, task_splits
+from scenes.data.task_data import build_task, read_inputs, task_config, task_splits
 from scenes.interruption import FAULTS, error_line, interruption
 from scenes.perceiving.request import FOLDER, FRAMES, NAMED, PROMISE, PerceiveRequest, as_json
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
-from sim.catalog import load
 from sim.percept_kinds import in_words
 from sim.plurals import number_of
 from sim.progress import track
 from sim.records import Percept
 from sim.storage.files import SaveError, reason, write_whole
-from supervised.catalog import READERS
 from supervised.figure import rasterized
 from supervised.task import TaskConfig, TaskModel
 
@@ -117,11 +114,8 @@ def _inputs(
         test = task_splits(scene, config).test
         for i in np.linspace(0, len(test) - 1, min(FRAMES, len(test))).astype(int).tolist():
             yield f"{scene.name}-{i}", test.values[i], test.truths[i]
-    elif config.reads == "rgb":
-        for name, rgb in read_pictures(Path(source), fail):
-            yield name, rgb, None
     else:
-        for name, value in load(READERS, config.reads, "kind of input")(source, fail):
+        for name, value in read_inputs(config, source, fail):
             yield name, value, None
 
 

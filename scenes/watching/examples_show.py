@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from scenes.build.devices import chosen_device
-from scenes.data.task_data import build_task, task_config, task_splits
+from scenes.data.task_data import build_task, read_inputs, task_config, task_splits
+from scenes.interruption import FAULTS, error_line
 from scenes.schema import Scene
 from scenes.watching.labels import in_words
+from sim.errors import RequestError
 from sim.percept_kinds import in_words as in_percept
 from sim.records import Array, Percept
 from sim.storage.runs import step_folders
@@ -63,7 +65,7 @@ class ExamplesShow:
         self.training = in_words(card["trained"]) if card else "untrained"
         self.protocol = f"{self._splits.source.name} · split by {self._splits.unit}"
         self._live = isinstance(self._config, Demonstrates) or isinstance(self._model, Performs)
-        self.abilities = frozenset({Ability.EXAMPLES})
+        self.abilities = frozenset({Ability.EXAMPLES} | (set() if self._live else {Ability.TYPE}))
         self.steps_per_second = LIVE_RATE if self._live else RATE
         if isinstance(self._model, Performs):
             self.steps_per_second = self._model.pace
@@ -89,6 +91,8 @@ class ExamplesShow:
 
     def touch(self, gesture: Gesture) -> Answer:
         """Draw anew where the room for the picture has changed; see `Interactive`."""
+        if gesture.kind == "type":
+            return self._try(gesture.name)
         if gesture.kind != "resize":
             return Answer()
         width = max(SMALLEST, int(gesture.x))
@@ -97,6 +101,22 @@ class ExamplesShow:
             return Answer()
         self._size = size
         return Answer(redraw=self._shown is not None)
+
+    def _try(self, text: str) -> Answer:
+        """Run the model on an input that a person typed."""
+        failed: list[Exception] = []
+        try:
+            found = next(read_inputs(self._config, text, lambda name, error: failed.append(error)), None)
+            if found is None:
+                return Answer(message=error_line(failed[0]) if failed else "there is nothing to read in it")
+            name, value = found
+            percept = self._model.perceive([value])[0]
+        except (RequestError, *FAULTS) as error:
+            return Answer(message=error_line(error))
+        draw = partial(self._model.draw, value=value, percept=percept, truth=None)
+        said = in_percept(percept, self._splits.classes, in_full=True)
+        self._shown = Frame(draw, readouts=(Readout("input", name), Readout("model", said)))
+        return Answer(redraw=True, message="Space goes on with the examples, Enter types another input")
 
     def look(self) -> Moment:
         """The present example, drawn again."""

@@ -81,6 +81,7 @@ BINDINGS = (
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
+    Binding("Type an input of your own", "Enter", "", "type"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "conditions"),

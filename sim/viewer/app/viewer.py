@@ -5,6 +5,7 @@ It needs no display, so tests and headless recordings drive the same object as t
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Collection, Hashable
@@ -256,6 +257,15 @@ class Viewer:
         self._message_until = self._clock() + seconds
 
     # Interface for the controls
+
+    def pause(self) -> None:
+        """Pause at the newest moment."""
+        self._set_paused(True)
+        self._act.cursor = None
+
+    def prompt(self, message: str, *, lasting: bool = True) -> None:
+        """Show a line until the next one, or for a while."""
+        self._say(message, math.inf if lasting else _MESSAGE_SECONDS)
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size in pixels, or for another display."""

@@ -21,6 +21,7 @@ class Ability(Enum):
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
+    TYPE = "type"  # take a line that a person types as an input
     EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
     GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world
     LATENTS = "latents"  # move samples through a latent space
@@ -43,6 +44,7 @@ class Gesture:
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | type | – | `name` is a line that a person typed |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -73,6 +75,7 @@ class Gesture:
         "follow",
         "origin",
         "save",
+        "type",
         "news",
         "pick",
         "aim",
