@@ -293,7 +293,7 @@ class LanguageModelNet(BaseModel[Gpt]):
         readouts = (
             Readout("drawn", chosen),
             Readout("probability", round(float(own[token]), 3)),
-            Readout("tokens drawn from", int((odds > 0).sum())),
+            Readout("tokens drawn from", f"{int((odds > 0).sum()):,}"),
         )
         draw = partial(draw_writing, text=text, odds=bars, chosen=chosen, board=board)
         return Frame(draw, readouts=readouts)
