@@ -100,7 +100,7 @@ def sample_texts(scene: Scene, request: TextRequest, *, device: str, say: Callab
     with waiting(f"writing {number_of(request.n, 'text')}"):
         texts = model.write(request.n, request.prompt, scene.seed)
     metrics = {"texts_per_second": round(request.n / (time.perf_counter() - begun), 1)}
-    metrics["legal"] = round(float(np.mean([text.legal for text in texts])), 4)
+    metrics["legal_to_end"] = round(float(np.mean([text.legal for text in texts])), 4)
     files: list[Path] = []
     place = new_folder(FOLDER) if request.out is None else nullcontext(request.out)
     with place as out, interruption(PROMISE) as interrupted:

@@ -88,12 +88,12 @@ class LanguageModel(Validated):
     heads: Annotated[int, Range(ge=1, le=64)] = 4
     block: Annotated[int, Range(ge=8, le=8192)] = 256  # tokens that attention spans
     board: bool = True  # beside each move the position it leads to, which the moves before it imply
-    rules: Annotated[float, Range(ge=0)] = 1.0  # weight of the semantic loss of legal moves
+    rules: Annotated[float, Range(ge=0)] = 5.0  # weight of the semantic loss of legal moves
     dropout: Annotated[float, Range(ge=0, lt=1)] = 0.0
     learning_rate: Annotated[float, Range(gt=0)] = 3e-3
     batch_size: Annotated[int, Range(ge=1)] = 16  # rows of `block` tokens
     weight_decay: Annotated[float, Range(ge=0)] = 0.1
-    temperature: Annotated[float, Range(gt=0, le=10)] = 0.7  # of what it writes
+    temperature: Annotated[float, Range(gt=0, le=10)] = 0.5  # of what it writes
     top_k: Annotated[int, Range(ge=0)] = 0  # most likely tokens that are drawn from; 0: all
     top_p: Annotated[float, Range(gt=0, le=1)] = 0.9  # or as many as have this probability together
 
@@ -293,7 +293,7 @@ class LanguageModelNet(BaseModel[Gpt]):
         readouts = (
             Readout("drawn", chosen),
             Readout("probability", round(float(own[token]), 3)),
-            Readout("tokens drawn from", int((odds > 0).sum())),
+            Readout("tokens drawn from", f"{int((odds > 0).sum()):,}"),
         )
         draw = partial(draw_writing, text=text, odds=bars, chosen=chosen, board=board)
         return Frame(draw, readouts=readouts)

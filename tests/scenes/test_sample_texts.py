@@ -50,7 +50,7 @@ def test_texts_and_their_page_are_written(scene, tmp_path):
     report = sample(scene, request(tmp_path), device="cpu", say=said.append)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["0000.txt", "0001.txt", "0002.txt", "index.html"]
-    assert report.answer["files"][0].endswith("index.html") and report.answer["metrics"]["legal"] == 1
+    assert report.answer["files"][0].endswith("index.html") and report.answer["metrics"]["legal_to_end"] == 1
     texts = [(tmp_path / "out" / name).read_text("utf-8") for name in names[:3]]
     assert all(text.startswith("the cat") for text in texts) and len(set(texts)) == 3
     shown = (tmp_path / "out" / "index.html").read_text("utf-8")
