@@ -9,8 +9,8 @@ import numpy as np
 
 from sim.fields import nearest
 from sim.records import Array, Condition
+from supervised.captions.grammar import split
 from supervised.data.dataset import Spec
-from supervised.language.grammar import split
 
 
 class ConditionError(ValueError):

@@ -17,11 +17,11 @@ from generative.data.data_request import DataRequest, Player
 from sim.atari.truth import GAMES
 from sim.catalog import world_config
 from sim.records import Array, Percept
+from supervised.captions.caption_grammars import GRAMMARS
+from supervised.captions.grammar import CaptionError
 from supervised.data.capture import labelled_play
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset, concatenate
-from supervised.language.caption_grammars import GRAMMARS
-from supervised.language.grammar import CaptionError
 
 MIXED = ("breakout", "freeway", "ms_pacman", "pong", "seaquest", "space_invaders")  # without a variant
 SIZE = 64  # pixels on a side

@@ -16,7 +16,7 @@ The network's input is the noisy image, the sketch and a position encoding (Liu 
 Classifier-free guidance works as with classes: the caption is dropped in one example of ten, and an empty one
 is the null condition.
 
-Captions come from a grammar (`supervised.language.caption_grammars`), so that samples can be checked against
+Captions come from a grammar (`supervised.captions.caption_grammars`), so that samples can be checked against
 their prompt. A word that no caption has is refused by name.
 
 Read from top to bottom: the keys, tokens, text encoder and sketch, the network, the loss, the sampler.
@@ -50,9 +50,9 @@ from generative.diffusion.pixel_maps import DenoiserOf, PixelMaps, sample_images
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import CheckpointLayout
 from supervised.base_model import BaseModel
+from supervised.captions.grammar import split
 from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit
-from supervised.language.grammar import split
 
 LONGEST = 48  # tokens of a caption at most
 NOTHING = 0  # the padding token

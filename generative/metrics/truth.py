@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 
 from sim.records import Percept
-from supervised.language.caption_grammars import parse
-from supervised.language.grammar import CaptionError
+from supervised.captions.caption_grammars import parse
+from supervised.captions.grammar import CaptionError
 
 UNSEEN = ("flight",)  # slots of a caption that a single image does not show
 

@@ -28,8 +28,8 @@ from sim.percept_kinds import PERCEPT_KINDS
 from sim.plurals import number_of
 from sim.progress import counting, waiting
 from sim.records import Percept
+from supervised.captions.caption_grammars import parse
 from supervised.data.capture import HELD_OUT, TOGETHER, CaptureSpec
-from supervised.language.caption_grammars import parse
 from supervised.metrics.breakdown import by_class
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import accumulate, grade, intervals

@@ -16,8 +16,8 @@ from sim.protocols import PerceptionModel
 from sim.records import Array, Origin, Percept
 from sim.viewer.contract.gesture import Ability
 from sim.viewer.contract.moment import Perceive, PerceptView
+from supervised.captions.caption_grammars import parse
 from supervised.data.capture import LabelSource
-from supervised.language.caption_grammars import parse
 from supervised.metrics.grading import live_metrics
 from supervised.observation.percept_env import PerceptObservationEnv
 from supervised.observation.percept_noise import NOISE, noisy

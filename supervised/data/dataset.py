@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 
 from sim.records import Array, Percept
+from supervised.captions.grammar import split
 from supervised.data.columns import (
     KINDS,
     ArrayColumn,
@@ -25,7 +26,6 @@ from supervised.data.columns import (
     to_bytes,
 )
 from supervised.data.split import HASHED, held_out_episodes
-from supervised.language.grammar import split
 
 #: Columns whose kind follows from their name; any other plain array is an `ArrayColumn`.
 STANDARD: dict[str, Any] = {"episodes": GroupColumn, "captions": TextColumn, "truths": PerceptColumn}

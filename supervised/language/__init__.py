@@ -1,4 +1,5 @@
-"""Text: the grammars of captions, and decoding that is constrained to them.
+"""Models that read and write text: classification by transformer encoders, a language model of chess games.
 
-`grammar` turns facts into a sentence and back, exactly; `caption_grammars` holds one a game.
+Reading order: `attention`, `text_encoder` and `text_classifier` (reviews); `notation`, `gpt`, `decoding` and
+`language_model` (games). `ngram_features` and `ngram_language_model` are what they are set beside.
 """

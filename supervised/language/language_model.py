@@ -118,7 +118,7 @@ class LanguageModel(Validated):
 
     def baselines(self, train: Dataset, *, seed: int) -> Mapping[str, Perceive]:
         """Kneser–Ney n-grams of characters, and of moves where tokens are those; xz."""
-        from supervised.language.ngram import text_baselines
+        from supervised.language.ngram_language_model import text_baselines
 
         return text_baselines(train, self.tokens == "moves")
 

@@ -4,8 +4,8 @@ With a few thousand texts n-grams are hard to beat, and the encoders err elsewhe
 are averaged (after Thongtan & Phienthrakul 2019, "Sentiment classification using document embeddings trained
 with cosine similarity", and Li et al. 2022, "The document vectors using cosine similarity revisited").
 
-Read from top to bottom: the keys, the model, its baselines and its figure. `supervised.language.ngrams` has
-the n-grams, `supervised.language.text_encoder` the encoders.
+Read from top to bottom: the keys, the model, its baselines and its figure.
+`supervised.language.ngram_features` has the n-grams, `supervised.language.text_encoder` the encoders.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.reviews import plain_text, review_splits
 from supervised.data.sources.splits import Splits
 from supervised.fit import Fit, FitOptions
-from supervised.language.ngrams import (
+from supervised.language.ngram_features import (
     WORD,
     NgramClassifier,
     fit_ngrams,

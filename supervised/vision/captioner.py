@@ -3,9 +3,9 @@
 A convolutional encoder gives a map of features, 16 pixels a cell, plus a learned position embedding; a GRU
 decoder gives one token at a time and attends to the cells before each (Xu et al. 2015, "Show, Attend and
 Tell"; several heads as in Vaswani et al. 2017, section 3.2.2). Decoding is greedy among the tokens that
-`supervised.language.constrained_decoding` allows, so every caption is a sentence of a grammar.
+`supervised.captions.constrained_decoding` allows, so every caption is a sentence of a grammar.
 
-One image does not show motion: the sentences are those of `supervised.language.caption_grammars.STILLS`.
+One image does not show motion: the sentences are those of `supervised.captions.caption_grammars.STILLS`.
 
 Read from top to bottom: the keys, the network, examples, loss, the captioner that perceives.
 """
@@ -25,11 +25,11 @@ from torch.nn import functional
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
+from supervised.captions.caption_grammars import STILLS, parse
+from supervised.captions.constrained_decoding import ConstrainedDecoder
+from supervised.captions.grammar import join, split
 from supervised.data.dataset import Dataset
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.language.caption_grammars import STILLS, parse
-from supervised.language.constrained_decoding import ConstrainedDecoder
-from supervised.language.grammar import join, split
 from supervised.tensors import Precision
 from supervised.vision.unet import conv
 

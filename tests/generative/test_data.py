@@ -16,10 +16,10 @@ from sim.catalog import make_worlds
 from sim.fields import FieldError
 from sim.records import Decision
 from sim.storage.episodes import new_dataset, record
+from supervised.captions.caption_grammars import GRAMMARS
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset, Spec
 from supervised.data.episodes import recorded
-from supervised.language.caption_grammars import GRAMMARS
 
 SMALL = {
     "animals": 300,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sim.records import Budget, Percept
+from supervised.captions.caption_grammars import STILLS, parse
 from supervised.data.dataset import Dataset
-from supervised.language.caption_grammars import STILLS, parse
 from supervised.metrics import grade
 from supervised.vision.captioner import (
     HEIGHT,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from test_grammar import anything
 
-from supervised.language.caption_grammars import GRAMMARS, STILLS, parse
-from supervised.language.constrained_decoding import ConstrainedDecoder, ways
-from supervised.language.grammar import Clause, Grammar, Number, Words, join, split
+from supervised.captions.caption_grammars import GRAMMARS, STILLS, parse
+from supervised.captions.constrained_decoding import ConstrainedDecoder, ways
+from supervised.captions.grammar import Clause, Grammar, Number, Words, join, split
 
 TINY = Grammar(
     slots={

@@ -35,7 +35,7 @@ COLUMNS = {
     "text": TextColumn(("A", "", "Ünlike.", "\ud800")),
     "percept": PerceptColumn(tuple(Percept("truth", mask=np.full((2, i), i, np.uint8)) for i in range(4))),
 }
-WORDS = (".", "a", "nlike")  # of its texts, as `supervised.language.grammar.split` has them
+WORDS = (".", "a", "nlike")  # of its texts, as `supervised.captions.grammar.split` has them
 
 
 def plain(column):

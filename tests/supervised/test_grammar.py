@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sim.atari.truth import facts as told
 from sim.catalog import make_world
 from sim.records import Percept
-from supervised.language.caption_grammars import GRAMMARS, parse
-from supervised.language.grammar import CaptionError, Clause, Grammar, Number, Words, join, split
+from supervised.captions.caption_grammars import GRAMMARS, parse
+from supervised.captions.grammar import CaptionError, Clause, Grammar, Number, Words, join, split
 from supervised.metrics import grade
 
 #: Fact → values on both sides of every border that a table draws, and far beyond.

@@ -12,11 +12,11 @@ from sim.chess.themes import HELD_OUT, THEMES
 from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
 from sim.walker.world import Walker
+from supervised.captions.caption_grammars import parse
 from supervised.catalog import LABEL_SOURCES
 from supervised.data.capture import CaptureSpec
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError, SeveralLabelSources, label_source
-from supervised.language.caption_grammars import parse
 from supervised.metrics.constant_baseline import constant_baseline
 from supervised.metrics.grading import grade
 

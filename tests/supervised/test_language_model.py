@@ -17,7 +17,7 @@ from supervised.figure import rasterized
 from supervised.language.decoding import Decoding, decode, greedy, probabilities
 from supervised.language.gpt import Gpt, GptShape
 from supervised.language.language_model import LanguageModel, packed
-from supervised.language.ngram import KneserNey, compressed_bits, perplexity, text_baselines
+from supervised.language.ngram_language_model import KneserNey, compressed_bits, perplexity, text_baselines
 from supervised.language.notation import CharacterNotation, MoveNotation
 from supervised.language.packing import IGNORED, PackedRows
 from supervised.language.rules_loss import RulesLoss

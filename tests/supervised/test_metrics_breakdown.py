@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.records import Percept
-from supervised.language.caption_grammars import parse
+from supervised.captions.caption_grammars import parse
 from supervised.metrics.breakdown import by_class
 from supervised.metrics.grading import accumulate
 

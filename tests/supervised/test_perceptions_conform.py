@@ -9,8 +9,8 @@ from sim.catalog import load
 from sim.conformance import ConformanceError, check_perception
 from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
+from supervised.captions.caption_grammars import STILLS
 from supervised.catalog import PERCEPTIONS
-from supervised.language.caption_grammars import STILLS
 from supervised.task import is_task
 from supervised.vision.detector import Detector
 

@@ -11,7 +11,7 @@ from sim.records import Budget, Percept
 from supervised.data.sources.reviews import review_splits
 from supervised.data.sources.splits import DataError
 from supervised.language.attention import Attention, Block, KeysValues
-from supervised.language.ngrams import fit_ngrams, fit_tfidf, logistic_regression
+from supervised.language.ngram_features import fit_ngrams, fit_tfidf, logistic_regression
 from supervised.language.subwords import MASK, PAD, learn_subwords, pack_subwords, unpack_subwords
 from supervised.language.text_classifier import TextClassifier
 from supervised.language.text_encoder import cooccurrence_embedding, masked_subwords

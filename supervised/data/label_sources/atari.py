@@ -12,10 +12,10 @@ from sim.percept_kind import Kind
 from sim.percept_kinds import only
 from sim.protocols import Policy
 from sim.records import Percept
+from supervised.captions.caption_grammars import STILLS
 from supervised.data.capture import CaptureSpec, labelled_play
 from supervised.data.dataset import Dataset
 from supervised.data.label_sources import NoLabelsError
-from supervised.language.caption_grammars import STILLS
 
 WORLDS = 16  # rendered in turn
 

@@ -9,7 +9,7 @@ every choice of wordings
 so that a caption can be scored by its facts and not by its words (`state_exact` in `supervised.metrics`).
 Tokens, vocabulary and the longest sentence's length are there for a captioner's tokenizer.
 
-The games' tables are in `supervised.language.caption_grammars`. Does not know: images, models, games.
+The games' tables are in `supervised.captions.caption_grammars`. Does not know: images, models, games.
 """
 
 from __future__ import annotations

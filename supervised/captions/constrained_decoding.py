@@ -1,6 +1,6 @@
 """Constrained decoding: a finite automaton of which tokens may follow in the sentences of caption grammars.
 
-    >>> from supervised.language.caption_grammars import STILLS
+    >>> from supervised.captions.caption_grammars import STILLS
     >>> ways = ConstrainedDecoder([STILLS["freeway"]])
     >>> at = ways.start
     >>> for token in ("the", "left", "chicken", "has"):
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from supervised.language.grammar import Grammar, Number, Slot, pieces, split
+from supervised.captions.grammar import Grammar, Number, Slot, pieces, split
 
 #: A state of the automaton: a set of nodes, since one wording may be a prefix of another.
 Place: TypeAlias = frozenset[int]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervised.language.grammar import CaptionError, Clause, Facts, Grammar, Number, State, Value, Words
+from supervised.captions.grammar import CaptionError, Clause, Facts, Grammar, Number, State, Value, Words
 
 _Read = Callable[[Facts], Value | None]
 
