@@ -18,6 +18,7 @@ PERCEPTIONS = {
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
     "sound_classifier": "supervised.sound.sound_classifier:SoundClassifier",
     "text_classifier": "supervised.language.text_classifier:TextClassifier",
+    "translator": "supervised.language.translator:Translator",
 }
 
 LABEL_SOURCES = {
