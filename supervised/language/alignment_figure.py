@@ -50,7 +50,8 @@ def draw_alignment(
     columns = [*map(_short, read[:MOST]), "draft"]
     shown = shares[:MOST, [*range(min(len(read), MOST)), shares.shape[1] - 1]]
     colours = LinearSegmentedColormap.from_list("attention", [GROUND, ACCENT])
-    table.imshow(shown, cmap=colours, vmin=0, vmax=1, aspect="auto")
+    most = float(shown.max())
+    table.imshow(shown, cmap=colours, vmin=0, vmax=most, aspect="auto")
     size = 9 if max(shown.shape) <= 16 else 7
     steep = len(columns) > 7
     table.set_xticks(
@@ -63,7 +64,9 @@ def draw_alignment(
     table.set_yticks(range(len(shown)), [_short(word) for word in said[:MOST]], fontsize=size)
     table.set_xlabel("read from")
     table.set_title(
-        "where each word was read: attention of the pointer, black 0 to orange 1", fontsize=10, color=MUTED
+        f"where each word was read: the decoder's cross-attention, black 0 to orange {most:.2f}",
+        fontsize=10,
+        color=MUTED,
     )
     table.axvline(len(columns) - 1.5, color=MUTED, linewidth=0.8)
 

@@ -143,6 +143,18 @@ class SequenceNetwork(nn.Module):
         )
         return (gate * said + copied + TINY).log(), points, grown
 
+    def crossed_shares(self, tokens: Tensor, memory: Memory) -> Tensor:
+        """Attention (B, T, S) of the last decoder layer over message and draft, the mean of its heads."""
+        x, shares = self._embedded(tokens, 0), tokens.new_zeros(0)
+        ones = torch.ones(tokens.shape[1], tokens.shape[1], dtype=torch.bool, device=tokens.device).tril()
+        for block, context in zip(self.decoder, memory.contexts, strict=True):
+            normed = block.norm(x)  # type: ignore[operator]
+            own = block.attention.keys_values(normed)  # type: ignore[union-attr,operator]
+            asks = block.crossed_norm(x + block.attention(normed, own, ones))  # type: ignore[operator]
+            shares = block.crossed.shares(asks, context, memory.mask).mean(1)  # type: ignore[union-attr,operator]
+            x, _ = block(x, ones, context=context, context_mask=memory.mask)
+        return shares
+
     def _embedded(self, tokens: Tensor, start: int) -> Tensor:
         width = self.embedding.embedding_dim
         x = self.embedding(tokens) * width**0.5

@@ -242,7 +242,7 @@ class TranslatorModel(BaseModel[SequenceNetwork]):
 
     @torch.no_grad()
     def alignment(self, text: str, said: str) -> tuple[list[str], list[str], Array]:
-        """Words of a translation, words of its message, and where the pointer looks for each of the former.
+        """Words of a translation, words of its message, and where attention looks for each of the former.
 
         Returns:
             T words of `said`, S words of the message, and (T, S + 1) shares; the last column is the draft's.
@@ -256,8 +256,7 @@ class TranslatorModel(BaseModel[SequenceNetwork]):
         read, wrote = tokenizer.encode(message), tokenizer.encode(target)
         begin = self._begin_token(self.languages[0])
         tokens = torch.tensor([[begin, *wrote.ids[: LENGTH - 1]]], device=self.device)
-        _, points, _ = self.network.decode(tokens, memory)
-        shares = points[0, : len(wrote.ids)].double().cpu().numpy()
+        shares = self.network.crossed_shares(tokens, memory)[0, : len(wrote.ids)].double().cpu().numpy()
         rows, columns = (_words_of(one.offsets, x) for one, x in ((wrote, target), (read, message)))
         whole = len(read.ids[:LENGTH])
         table_of = np.zeros((max(rows, default=-1) + 1, max(columns, default=-1) + 2))
