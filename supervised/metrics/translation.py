@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.catalog import MissingPackageError, mend
+from sim.catalog import MissingPackageError, install_hint
 from sim.records import Array, Percept
 from sim.viewer.contract.moment import Readout
 from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts
@@ -87,7 +87,7 @@ def _bleu() -> Any:
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ModuleNotFoundError as error:
-        raise MissingPackageError(f"BLEU needs {mend(error.name or 'sacrebleu')}") from error
+        raise MissingPackageError(f"BLEU needs {install_hint(error.name or 'sacrebleu')}") from error
     return BLEU(effective_order=True)  # by sentence; the counts are the same
 
 
