@@ -23,7 +23,7 @@ from sim.records import Percept
 from sim.storage.files import SaveError, reason, write_whole
 from supervised.catalog import READERS
 from supervised.figure import rasterized
-from supervised.task import TaskConfig, TaskModel
+from supervised.task import ReadsText, TaskConfig, TaskModel
 
 LONGEST_NAME = 60  # characters of an input's name in that of its file
 
@@ -115,12 +115,21 @@ def _inputs(
         test = task_splits(scene, config).test
         for i in range(min(FRAMES, len(test))):
             yield f"{scene.name}-{i}", test.values[i], test.truths[i]
+    elif isinstance(config, ReadsText) and not _is_file(source):
+        yield source, config.read_text(source), None
     elif config.reads == "rgb":
         for name, rgb in read_pictures(Path(source), fail):
             yield name, rgb, None
     else:
         for name, value in load(READERS, config.reads, "kind of input")(source, fail):
             yield name, value, None
+
+
+def _is_file(source: str) -> bool:
+    try:
+        return Path(source).exists()
+    except OSError:  # far too long for a name
+        return False
 
 
 def _draw(
