@@ -6,6 +6,7 @@ PERCEPTIONS = {
     "board_reader": "supervised.vision.board_reader:BoardReader",
     "captioner": "supervised.vision.captioner:Captioner",
     "classifier": "supervised.vision.classifier:Classifier",
+    "commentator": "supervised.vision.commentator:Commentator",
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
     "graph_regressor": "supervised.graphs.graph_regressor:GraphRegressor",

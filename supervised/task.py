@@ -153,6 +153,18 @@ class GradesSamples(Protocol):
         """Metrics of what the model makes; None where there are none of these data."""
 
 
+@runtime_checkable
+class ReadsText(Protocol):
+    """A task that also takes a text in the place of its inputs, such as a position in FEN for a picture."""
+
+    def read_text(self, text: str) -> Any:
+        """The input of `perceive` that a text stands for.
+
+        Raises:
+            DataError: if it stands for none.
+        """
+
+
 def is_task(config: Any) -> bool:
     """Whether a perception's configuration is that of a task."""
     return hasattr(config, "splits") and hasattr(config, "baselines")

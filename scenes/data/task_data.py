@@ -15,7 +15,7 @@ from sim.errors import RequestError
 from sim.storage.checkpoints import Card, load_card
 from supervised.catalog import READERS
 from supervised.data.sources.splits import Splits
-from supervised.task import TaskConfig, TaskModel, is_task
+from supervised.task import ReadsText, TaskConfig, TaskModel, is_task
 
 
 def has_task(scene: Scene) -> bool:
@@ -57,10 +57,20 @@ def read_inputs(
     Raises:
         RequestError: if there is none.
     """
+    if isinstance(config, ReadsText) and not _is_file(source):
+        return iter([(source, config.read_text(source))])
     if config.reads == "rgb":
         return read_pictures(Path(source), fail)
     found: Iterator[tuple[str, Any]] = load(READERS, config.reads, "kind of input")(source, fail)
     return found
+
+
+def _is_file(source: str) -> bool:
+    """Whether `source` means a file or folder that is there."""
+    try:
+        return Path(source).exists()
+    except OSError:  # far too long for a name
+        return False
 
 
 def data_path(scene: Scene, data: str) -> Path | None:
