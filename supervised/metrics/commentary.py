@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sim.records import Percept
-from supervised.language.chess_commentary import CommentaryError, Facts, parse
+from supervised.captions.chess_commentary import CommentaryError, Facts, parse
 from supervised.metrics.answers import CAPTION, ShareTally
 from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts, Rows
 

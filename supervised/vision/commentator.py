@@ -26,6 +26,7 @@ from sim.fields import Range, Validated
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel
+from supervised.captions.chess_commentary import LANGUAGES, POINTS, joined, tokens
 from supervised.data.dataset import Dataset
 from supervised.data.sources.chess_positions import (
     BETWEEN,
@@ -39,7 +40,6 @@ from supervised.data.sources.chess_positions import (
 from supervised.data.sources.splits import Splits
 from supervised.figure import MUTED, NEGATIVE, POSITIVE, TEXT
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.language.chess_commentary import LANGUAGES, POINTS, joined, tokens
 from supervised.metrics.commentary import COMMENTARY
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.task import Perceive

@@ -7,15 +7,7 @@ import torch
 from task_checks import check_task
 
 from sim.records import Budget, Percept
-from supervised.data.sources.chess_positions import (
-    caption,
-    decoded,
-    encoded,
-    encoded_fen,
-    position_splits,
-)
-from supervised.data.sources.splits import DataError
-from supervised.language.chess_commentary import (
+from supervised.captions.chess_commentary import (
     LANGUAGES,
     CommentaryError,
     facts_of_board,
@@ -25,6 +17,14 @@ from supervised.language.chess_commentary import (
     vocabulary,
     write,
 )
+from supervised.data.sources.chess_positions import (
+    caption,
+    decoded,
+    encoded,
+    encoded_fen,
+    position_splits,
+)
+from supervised.data.sources.splits import DataError
 from supervised.metrics.commentary import COMMENTARY, facts_by_language
 from supervised.vision.commentator import (
     CHANNELS,

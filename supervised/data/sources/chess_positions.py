@@ -16,11 +16,11 @@ import numpy as np
 from sim.catalog import MissingPackageError, install_hint
 from sim.progress import advance
 from sim.records import Array, Percept
+from supervised.captions.chess_commentary import LANGUAGES, NONE, facts_of_board, vocabulary, write
 from supervised.data.columns import ArrayColumn
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
 from supervised.data.sources.splits import DataError, Source, Splits, read_text, sha256, three_parts, version
-from supervised.language.chess_commentary import LANGUAGES, NONE, facts_of_board, vocabulary, write
 
 if TYPE_CHECKING:
     import chess
