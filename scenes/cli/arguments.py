@@ -145,3 +145,5 @@ def check(verb: Any) -> None:
                 raise RequestError(f"{option(field)} is too large: it must be at most {LARGEST:,}")
             if isinstance(item, Path):
                 check_path(item, option(field))
+            elif field.name == "input" and isinstance(item, str) and "\0" in item:
+                raise RequestError(f"{option(field)}: a text cannot hold a NUL character")

@@ -77,7 +77,7 @@ class Binding:
 
 BINDINGS = (
     Binding("Pause, resume", "Space  P", "pause button"),
-    Binding("Step forward: in examples the next one", "→  .", "right button"),
+    Binding("Step forward", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),

@@ -225,10 +225,11 @@ def test_a_scene_about_an_agent_is_trained_only_when_the_agent_is(pong):
 
 @pytest.fixture
 def no_generative(monkeypatch):
-    """`scenes` imported anew, where `generative` and what that needs cannot be imported."""
+    """`scenes` imported anew, where samplers and what they need cannot be imported."""
     for name in [name for name in sys.modules if name.partition(".")[0] in ("scenes", "generative")]:
         monkeypatch.delitem(sys.modules, name)
-    for name in ("generative", "diffusers", "zuko"):
+    rooms = ("models", "diffusion", "data", "metrics", "latents", "conditions")  # all but the catalogue
+    for name in (*(f"generative.{room}" for room in rooms), "diffusers", "zuko"):
         monkeypatch.setitem(sys.modules, name, None)
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "scenes"]:

@@ -49,7 +49,7 @@ def own_folder(tmp_path, monkeypatch):
         (["watch", "no\0scene.toml"], "a path cannot hold a NUL character"),
         (["train", "own.toml", "--run", LONG], "--run: the path"),
         (["train", "own.toml", "--from", LONG], "--from: the path"),
-        (["perceive", "own.toml", "--input", "a\0b"], "--input: a path cannot hold a NUL character"),
+        (["perceive", "own.toml", "--input", "a\0b"], "--input: a text cannot hold a NUL character"),
         (["compare", "a", LONG], "--runs: the path"),
         (["sample", "digits-gan", "--condition", f"frame={LONG}"], "--condition frame: the path"),
     ],

@@ -41,7 +41,7 @@ SAFE_EVERY = 64  # env steps between a DQN's safe points, and so its states; 1,0
 
 def playfield(*words: str) -> None:
     """The command line in a process of its own."""
-    agents.dqn.YIELD_EVERY = SAFE_EVERY
+    agents.dqn.DQNLearner.yield_every = SAFE_EVERY
     with open(os.devnull, "w") as sys.stderr:
         sys.exit(main(list(words)))
 
@@ -160,7 +160,7 @@ def entries(run: Path) -> set[str]:
     ],
 )
 def test_killed_anywhere_and_resumed_it_ends_in_the_same_weights(tmp_path, scene, every, kills, monkeypatch):
-    monkeypatch.setattr("agents.dqn.YIELD_EVERY", SAFE_EVERY)
+    monkeypatch.setattr("agents.dqn.DQNLearner.yield_every", SAFE_EVERY)
     source, changes = scene, SMALL.get(scene, [])
     if scene == "light-dqn":
         source = str(tmp_path / "light.toml")
