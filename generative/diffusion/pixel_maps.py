@@ -183,6 +183,6 @@ def _check(condition: Condition, options: SampleOptions) -> None:
 def _known(canvas: PixelMaps, condition: Condition, device: torch.device) -> tuple[Tensor, Tensor]:
     """The condition's frame as a map (1, …), and its mask as one, True where to inpaint."""
     assert condition.frame is not None and condition.mask is not None
-    known = canvas.folded(torch.from_numpy(np.ascontiguousarray(condition.frame))[None])
-    mask = torch.from_numpy(np.ascontiguousarray(condition.mask)).float().expand(1, 3, -1, -1)
+    known = canvas.folded(torch.from_numpy(np.array(condition.frame))[None])
+    mask = torch.from_numpy(np.array(condition.mask)).float().expand(1, 3, -1, -1)
     return known.to(device), (functional.pixel_unshuffle(mask, canvas.fold) > 0.5).to(device)

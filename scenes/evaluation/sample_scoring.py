@@ -29,6 +29,7 @@ from sim.records import Array, Condition, Percept
 
 MOST = 2_000  # training examples among which nearest neighbours are searched; more where they are small
 LARGE = 64 * 64  # pixels of a picture that is not small
+SMALL = 32  # pixels of a side below which neighbours are those by pixels
 MOST_OF_A_CLASS = 300  # held-out references of one class
 VOTERS = 5  # nearest training examples that vote on a class
 TOLD = 6  # facts in a verdict, at most
@@ -183,15 +184,33 @@ class SampleScorer:
         return kernel_distance(self._encode(samples), self._encode(real))
 
     @cached_property
-    def _features(self) -> tuple[Array, Array]:
-        """Features (K, D) of training examples, and sorted distances (M,) of held-out examples to them."""
-        known = self._encode(self._known.values)
-        return known, np.sort(nearest(self._encode(self.examples.validation.values), known).distances)
+    def _features(self) -> Array:
+        """Features (K, D) of training examples."""
+        return self._encode(self._known.values)
+
+    @cached_property
+    def _compares_pixels(self) -> bool:
+        """Whether neighbours are those by pixels: the encoder learned from larger pictures than these."""
+        return self.examples.spec.pictures and min(self.examples.spec.shape[:2]) < SMALL
+
+    def _comparable(self, values: Array) -> Array:
+        """Points (n, D) whose distances are those of neighbours; of pixels the root mean square."""
+        if not self._compares_pixels:
+            return self._encode(values)
+        flat = values.reshape(len(values), -1).astype(np.float32)
+        return flat / np.float32(math.sqrt(flat.shape[1]))
+
+    @cached_property
+    def _space(self) -> tuple[Array, Array]:
+        """Points (K, D) of training examples, and sorted distances (M,) of held-out examples to them."""
+        known = self._comparable(self._known.values) if self._compares_pixels else self._features
+        return known, np.sort(nearest(self._comparable(self.examples.validation.values), known).distances)
 
     @property
-    def searched(self) -> int:
-        """Number of training examples among which `neighbours` searches."""
-        return len(self._known)
+    def searched(self) -> str:
+        """What `neighbours` searches, and by which distance, in words."""
+        by = ", by root mean square of pixels (levels of 255)" if self._compares_pixels else ""
+        return f"{len(self._known):,} training examples{by}"
 
     def neighbours(self, samples: Array) -> tuple[Array, list[str]]:
         """Nearest training example (n, …) of each sample, and its distance in words.
@@ -199,8 +218,8 @@ class SampleScorer:
         The percentile is the share of held-out examples that are nearer to the training set than the sample:
         50 is as near as real examples are, 0 nearer than any of them, like a copy.
         """
-        known, usual = self._features
-        found: Nearest = nearest(self._encode(samples), known)
+        known, usual = self._space
+        found: Nearest = nearest(self._comparable(samples), known)
         percentiles = 100 * np.searchsorted(usual, found.distances, side="left") / len(usual)
         words = [
             f"distance {distance:.2f} (percentile {percentile:.0f})"
@@ -256,7 +275,7 @@ class SampleScorer:
         """Verdicts by k-nearest-neighbour classification; none where there is one class only."""
         if len(self.examples.spec.label_names) < 2:
             return [Verdict()] * len(samples)
-        known, _ = self._features
+        known = self._features
         features, names = self._encode(samples).astype(np.float64), self.examples.spec.label_names
         verdicts = []
         for row in features:

@@ -287,7 +287,7 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
         clips=tuple(export.clips(len(values), drawing.options)),
         command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
-        note=f"nearest neighbours among {scorer.searched:,} training examples",
+        note=f"nearest neighbours among {scorer.searched}",
     )
 
 

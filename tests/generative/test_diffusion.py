@@ -187,6 +187,8 @@ def test_filling_in_keeps_what_is_known_and_differs_in_what_is_not():
     made, frame = shaken(), squares(1).values[0]
     mask = np.zeros((8, 8), bool)
     mask[2:6, 3:8] = True
+    frame.setflags(write=False)  # as a picture from a file
+    mask.setflags(write=False)
     made_up = made.sample(4, Condition(frame=frame, mask=mask), FEW, 0).values
     assert (made_up[:, ~mask] == frame[~mask]).all()
     assert made_up[:, mask].std(0).mean() > 1

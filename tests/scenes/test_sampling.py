@@ -473,7 +473,7 @@ def test_shipped_samplers_draw_what_their_cards_tell_of(name):
     assert made.shape == (2, *card["spec"]["shape"]) and made.std() > 0
 
 
-DIFFUSION = ("boards-diffusion", "digits-diffusion", "frames-diffusion", "frames-from-text")
+DIFFUSION = ("boards-diffusion", "cats", "digits-diffusion", "frames-diffusion", "frames-from-text")
 
 
 @pytest.mark.slow
