@@ -80,6 +80,16 @@ def lecture_rows() -> list[dict[str, Any]]:
     return [_row(system) for system in SYSTEMS if system.scene in shipped]
 
 
+def lecture_table() -> str:
+    """The rows as a Markdown table, as it stands in ``docs/lecture.md``."""
+    lines = ["| system | scene | metric | trained | baseline |", "|---|---|---|---|---|"]
+    for row in lecture_rows():
+        figures = ["–" if row[key] is None else f"{row[key]:,.4g}" for key in ("value", "baseline")]
+        name, metric = f"`{row['scene']}`", row["figure"] or "–"
+        lines.append(f"| {row['system']} | {name} | {metric} | {figures[0]} | {figures[1]} |")
+    return "\n".join(lines)
+
+
 def _row(system: System) -> dict[str, Any]:
     scene = load_scene(system.scene)
     scores = _scores(scene)

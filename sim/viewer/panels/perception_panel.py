@@ -114,9 +114,9 @@ def _draw_readout(
 ) -> None:
     """Draw the label on the left; numbers end, and units begin, in one column each, `units` wide."""
     label, value, unit = readout
-    ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
+    written = ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
     column = inside.right - units
-    text = value if isinstance(value, str) else figure(value)
+    text = ink.elided(value, column - written.right - ink.px(8)) if isinstance(value, str) else figure(value)
     ink.write(surface, text, (column, y), align="right")
     if unit:
         ink.write(surface, unit, (column + ink.px(6), y), PALETTE.muted)
