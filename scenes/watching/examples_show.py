@@ -115,7 +115,7 @@ class ExamplesShow:
             return Answer(message=error_line(error))
         draw = partial(self._model.draw, value=value, percept=percept, truth=None)
         said = in_percept(percept, self._splits.classes, in_full=True)
-        self._shown = Frame(draw, readouts=(Readout("input", name), Readout("model", said)))
+        self._shown = Frame(draw, readouts=(Readout("input", name), Readout("model", one_line(said))))
         return Answer(redraw=True, message="Space goes on with the examples, Enter types another input")
 
     def look(self) -> Moment:
@@ -159,7 +159,7 @@ class ExamplesShow:
         said, right = (in_percept(one, self._splits.classes, in_full=True) for one in (percept, truth))
         live = self._config.metrics.live
         scores = live(percept, truth, None) if live is not None else ()
-        return (Readout("model", said), Readout("truth", right), *scores)
+        return (Readout("model", one_line(said)), Readout("truth", one_line(right)), *scores)
 
     def _demonstration(self, seed: int | None) -> Iterator[Frame]:
         seed = self._scene.seed if seed is None else seed
@@ -167,3 +167,8 @@ class ExamplesShow:
             return self._model.perform(self._splits, seed=seed)
         assert isinstance(self._config, Demonstrates)
         return self._config.demonstrate(self._splits, seed=seed)
+
+
+def one_line(text: str) -> str:
+    """A text of several lines on one."""
+    return " · ".join(line for line in text.splitlines() if line)

@@ -6,13 +6,14 @@ import io
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pygame
 import pytest
 
 from scenes.cli.main import main
-from scenes.lecture import SYSTEMS, lecture_scenes
+from scenes.lecture import SYSTEMS, lecture_scenes, lecture_table
 from scenes.schema import load_scene, shipped_scenes
 from scenes.watching.examples_show import ExamplesShow
 from sim.storage.checkpoints import load_checkpoint
@@ -141,3 +142,12 @@ def test_a_person_types_an_input_and_the_model_answers():
     type_line("tall")
     assert "tall is not a row of numbers" in viewer.choices.message
     viewer.close()
+
+
+def test_the_lectures_page_has_the_figures_of_the_cards_and_a_picture_for_each_section():
+    page = (Path(__file__).parents[2] / "docs" / "lecture.md").read_text("utf-8")
+    assert lecture_table() in page
+    pictures = re.findall(r"\]\((lecture/\w+\.png)\)", page)
+    assert len(pictures) >= 13 and all(
+        (Path(__file__).parents[2] / "docs" / name).is_file() for name in pictures
+    )
