@@ -113,9 +113,10 @@ def test_the_lecture_is_in_its_order_and_names_each_scene_once(capsys):
 
 
 def test_a_person_types_an_input_and_the_model_answers():
-    viewer = Viewer(ExamplesShow(load_scene("growth"), device="cpu"), size=(960, 600), headless=True, seed=0)
+    viewer = Viewer(ExamplesShow(load_scene("growth"), device="cpu"), size=(960, 600), seed=0)
     viewer.open()
-    viewer.advance()
+    while viewer.view.moment is None:
+        viewer.advance()
     controls = Controls(viewer)
 
     def press(key, letter=""):
