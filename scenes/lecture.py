@@ -94,7 +94,8 @@ def _row(system: System) -> dict[str, Any]:
     scene = load_scene(system.scene)
     scores = _scores(scene)
     figures = {name: value for name, value in scores.items() if isinstance(value, float)}
-    figure = next(iter(figures), None)
+    baseline = scores.get("baseline", {})
+    figure = next((name for name in figures if name in baseline), next(iter(figures), None))
     return {
         "part": system.part,
         "system": system.name,
@@ -102,7 +103,7 @@ def _row(system: System) -> dict[str, Any]:
         "title": scene.title,
         "figure": figure,
         "value": figures.get(figure or ""),
-        "baseline": scores.get("baseline", {}).get(figure),
+        "baseline": baseline.get(figure),
         "n": scores.get("n"),
     }
 
