@@ -30,13 +30,17 @@ def first_learned(targets: Tensor) -> int:
     return int((targets != IGNORED).any(0).int().argmax())
 
 
-def dpo_loss(policy: Tensor, base: Tensor, beta: float) -> tuple[Tensor, dict[str, Tensor]]:
+def dpo_loss(
+    policy: Tensor, base: Tensor, beta: float, anchor: float = 0.0
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean loss () of pairs, and metrics.
 
     Args:
         policy: (B, 2) log-probabilities of the preferred and the other text by the policy.
         base: (B, 2) by the base.
         beta: how dear it is to leave the base.
+        anchor: weight of the preferred text's −log probability, without which that of both texts may fall
+            (Pang et al. 2024, eq. 2).
 
     >>> loss, metrics = dpo_loss(torch.tensor([[-1.0, -3.0]]), torch.tensor([[-2.0, -2.0]]), beta=0.5)
     >>> round(loss.item(), 4), metrics["pair_accuracy"].item()  # −log σ(0.5 · 2)
@@ -44,8 +48,10 @@ def dpo_loss(policy: Tensor, base: Tensor, beta: float) -> tuple[Tensor, dict[st
     """
     margin = (policy - base) @ policy.new_tensor([1.0, -1.0])  # (B,)
     right = (margin > 0).float() + (margin == 0).float() / 2
-    metrics = {"pair_accuracy": right.mean().detach(), "margin": margin.mean().detach()}
-    return -functional.logsigmoid(beta * margin).mean(), metrics
+    preferred = (policy - base)[:, 0].mean()
+    metrics = {"pair_accuracy": right.mean(), "margin": margin.mean(), "preferred": preferred}
+    metrics = {name: value.detach() for name, value in metrics.items()}
+    return -functional.logsigmoid(beta * margin).mean() - anchor * policy[:, 0].mean(), metrics
 
 
 def leave_one_out(rewards: Tensor) -> Tensor:

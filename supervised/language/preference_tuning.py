@@ -41,7 +41,7 @@ from supervised.language.preference_losses import (
 )
 from supervised.language.preference_pairs import PairExamples, PromptExamples, drawn_pairs, preference_pairs
 from supervised.language.rollouts import Roller, Rollouts
-from supervised.language.tuning_figure import draw_tuning
+from supervised.language.tuning_figure import draw_tuning, signed
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.rewards import REWARDS, MeanTally
 from supervised.metrics.text import SampleGrades, ShareTally
@@ -70,6 +70,9 @@ class PreferenceTuning(Validated):
     candidates: Annotated[int, Range(ge=2, le=64)] = 4  # continuations of each: DPO's pair, or the gradient's
     plies: Annotated[int, Range(ge=2, le=64)] = 10  # of a continuation, the answers too
     beta: Annotated[float, Range(gt=0)] = 0.1  # how dear it is to leave the base, a nat
+    anchor: Annotated[float, Range(ge=0)] = (
+        0.1  # weight of the preferred text's −log probability; of DPO alone
+    )
     rank: Annotated[int, Range(ge=1, le=64)] = 8  # of the adaptation
     width: Annotated[int, Range(ge=8, le=4096)] = 80  # these as in the base
     layers: Annotated[int, Range(ge=1, le=64)] = 2
@@ -179,7 +182,7 @@ class TunedModel(BaseModel[AdaptedGpt]):
             pairs, held_pairs = (
                 PairExamples(self._pairs(part, own)) for part, own in ((learned, seed), (held_out, seed + 1))
             )
-            loss = partial(preference_loss, roller=self.roller, beta=config.beta)
+            loss = partial(preference_loss, roller=self.roller, beta=config.beta, anchor=config.anchor)
             return Fit(self.network, loss, pairs, held_pairs, options, seed=seed, device=str(self.device))
         examples, held = (
             PromptExamples(part, config.candidates, config.plies) for part in (learned, held_out)
@@ -278,7 +281,10 @@ class TunedModel(BaseModel[AdaptedGpt]):
         begun = numbered(encoded.words)
         return [
             WrittenText(
-                f"{begun} {numbered(words, len(encoded.words))} ({reward:+g})".strip(), words, (), bool(legal)
+                f"{begun} {numbered(words, len(encoded.words))} ({signed(reward)})".strip(),
+                words,
+                (),
+                bool(legal),
             )
             for words, reward, legal in zip(drawn.texts, drawn.rewards, drawn.legal, strict=True)
         ]
@@ -295,10 +301,10 @@ def pair_log_probabilities(network: nn.Module, batch: Batch, roller: Roller) -> 
 
 
 def preference_loss(
-    network: nn.Module, batch: Batch, roller: Roller, beta: float
+    network: nn.Module, batch: Batch, roller: Roller, beta: float, anchor: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """DPO's loss of a batch of pairs."""
-    return dpo_loss(pair_log_probabilities(network, batch, roller), batch["base"], beta)
+    return dpo_loss(pair_log_probabilities(network, batch, roller), batch["base"], beta, anchor)
 
 
 def reward_loss(

@@ -36,6 +36,7 @@ TINY = {
     "block": 64,
     "plies": 4,
     "rank": 2,
+    "prompts": 8,
     "candidates": 3,
     "batch_size": 4,
 }
@@ -131,6 +132,8 @@ def test_the_loss_of_dpo_is_that_of_the_paper_and_pulls_the_right_way():
     weights = [0.3 / (1 + math.exp(0.3 * margin)) / 2 for margin in margins]  # β σ(−β margin) / B
     assert torch.allclose(policy.grad, torch.tensor([[-w, w] for w in weights]))
     assert weights[1] > weights[0]  # a pair in the wrong order pulls more
+    anchored, _ = dpo_loss(policy, base, beta=0.3, anchor=0.5)
+    assert anchored.item() == pytest.approx(expected + 0.5 * 3)  # mean of 4 and 2 nats
 
 
 def all_texts(policy, base):
