@@ -1,6 +1,7 @@
-"""Preference pairs: of several continuations by the base model the best and the worst, ranked by the rule.
+"""Preference pairs: continuations by the base model, ranked by the rule, the best paired with the worst.
 
-They are drawn once and cached, with the base's log-probabilities, which never change.
+The next best is paired with the next worst, and so on. They are drawn once and cached, with the
+log-probabilities of the base, which never change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MAKERS = ("supervised.language.preference_pairs",)
 def preference_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int, seed: int) -> Dataset:
     """Pairs of continuations of prompts, from the cache where they are there.
 
-    A prompt whose candidates all have the same reward has no pair.
+    Of K candidates K / 2 pairs are made; those of equal reward are left out.
 
     Columns:
         values: (2, T) int64 tokens, those of the preferred one first; see `supervised.language.rollouts`.
@@ -51,9 +52,9 @@ def drawn_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int, see
     several = [prompt for prompt in prompts for _ in range(candidates)]
     drawn = roller.roll_out(several, uniforms.reshape(-1, roller.plies), tuned=False)
     rewards = drawn.rewards.reshape(shape)
-    best, worst = rewards.argmax(1), rewards.argmin(1)
-    first = np.arange(len(prompts)) * candidates
-    rows = np.stack([first + best, first + worst], 1)  # (P, 2)
+    order = rewards.argsort(1, kind="stable") + np.arange(len(prompts))[:, None] * candidates
+    half = candidates // 2
+    rows = np.stack([order[:, : -half - 1 : -1], order[:, :half]], -1).reshape(-1, 2)
     rows = rows[drawn.rewards[rows[:, 0]] > drawn.rewards[rows[:, 1]]]
     return Dataset(
         episodes=rows[:, 0] // candidates,

@@ -51,7 +51,7 @@ from supervised.tensors import from_arrays
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ADAPTED = ("left.", "right.")
+SAMPLES = 4  # continuations that a prompt is graded by
 
 
 @dataclass(frozen=True)
@@ -66,20 +66,18 @@ class PreferenceTuning(Validated):
     base_checkpoint: str = ""  # a language model of chess moves; none: random weights
     method: Literal["dpo", "policy_gradient"] = "dpo"
     documents: Annotated[int, Range(ge=10)] = 5_000  # games at most, drawn at random
-    prompts: Annotated[int, Range(ge=2)] = 2_000  # of the training games, that are learned from
-    candidates: Annotated[int, Range(ge=2, le=64)] = 4  # continuations of each: DPO's pair, or the gradient's
+    prompts: Annotated[int, Range(ge=2)] = 5_000  # of the training games, that are learned from
+    candidates: Annotated[int, Range(ge=2, le=64)] = 8  # continuations of each, for pairs or the gradient
     plies: Annotated[int, Range(ge=2, le=64)] = 10  # of a continuation, the answers too
     beta: Annotated[float, Range(gt=0)] = 0.1  # how dear it is to leave the base, a nat
-    anchor: Annotated[float, Range(ge=0)] = (
-        0.1  # weight of the preferred text's −log probability; of DPO alone
-    )
+    anchor: Annotated[float, Range(ge=0)] = 0.0  # of DPO: weight of the preferred text's −log probability
     rank: Annotated[int, Range(ge=1, le=64)] = 8  # of the adaptation
     width: Annotated[int, Range(ge=8, le=4096)] = 80  # these as in the base
     layers: Annotated[int, Range(ge=1, le=64)] = 2
     heads: Annotated[int, Range(ge=1, le=64)] = 4
     block: Annotated[int, Range(ge=64, le=8192)] = 256
-    learning_rate: Annotated[float, Range(gt=0)] = 2e-3
-    batch_size: Annotated[int, Range(ge=1)] = 32  # pairs, or prompts
+    learning_rate: Annotated[float, Range(gt=0)] = 1e-3
+    batch_size: Annotated[int, Range(ge=1)] = 64  # pairs, or prompts
     temperature: Annotated[float, Range(gt=0, le=10)] = 1.0  # of policy and base, in training as afterwards
 
     def __post_init__(self) -> None:
@@ -111,18 +109,19 @@ class PreferenceTuning(Validated):
         """The base model's reward on the test prompts, and how the tuned model ranks the base's pairs."""
         prompts = [model.encode(text) for text in splits.test.values]
         base = model.continuations(splits.test.values, tuned=False)
-        pairs = drawn_pairs(model.roller, prompts, self.candidates, seed)
+        pairs = drawn_pairs(model.roller, prompts, SAMPLES, seed)
         right = model.ranked_right(pairs)
-        rewards = MeanTally({"reward": base.rewards, "kl": np.zeros(len(base.rewards))})
+        rewards = MeanTally(
+            {"reward": base.rewards, "kl": np.zeros(len(base.rewards)), "legal": base.legal.astype(float)}
+        )
         return SampleGrades(
             ShareTally({"pair_accuracy": right}),
             {"base model": rewards.score(np.ones(len(rewards))) | {"pair_accuracy": 0.5}},
-            {"base model": {"legal": float(base.legal.mean())}},
-            {
+            protocol={
                 "method": self.method,
                 "plies": str(self.plies),
                 "temperature": f"{self.temperature:g}",
-                "continuations": str(self.candidates),
+                "continuations": str(SAMPLES),
             },
         )
 
@@ -214,8 +213,8 @@ class TunedModel(BaseModel[AdaptedGpt]):
         return encoded
 
     def continuations(self, texts: Sequence[str], *, tuned: bool = True) -> Rollouts:
-        """`candidates` continuations of each prompt, one after another; the same at every call."""
-        shape = self.config.candidates, self.config.plies
+        """`SAMPLES` continuations of each prompt, one after another; the same at every call."""
+        shape = SAMPLES, self.config.plies
         draws = [
             np.random.default_rng((self._seed, zlib.crc32(text.encode()))).random(shape) for text in texts
         ]
@@ -232,9 +231,8 @@ class TunedModel(BaseModel[AdaptedGpt]):
             return []
         after = self.continuations(inputs)
         before = self.continuations(inputs, tuned=False)
-        count = self.config.candidates
         return [
-            self._told(text, after, before, slice(i * count, (i + 1) * count))
+            self._told(text, after, before, slice(i * SAMPLES, (i + 1) * SAMPLES))
             for i, text in enumerate(inputs)
         ]
 
@@ -251,6 +249,7 @@ class TunedModel(BaseModel[AdaptedGpt]):
         extras: dict[str, Any] = {
             "reward": float(after.rewards[rows].mean()),
             "kl": float(kl_estimate(*ratios)),
+            "legal": float(after.legal[rows].mean()),
             "base_reward": float(before.rewards[rows].mean()),
             "samples": written,
         }

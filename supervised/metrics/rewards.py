@@ -1,7 +1,8 @@
 """Metrics of a tuned language model: mean reward of what it writes, and its divergence from the base model.
 
 A percept has ``extras["reward"]``, the mean reward of some texts that go on from a prompt, ``extras["kl"]``,
-their mean log-ratio of policy and base in nats, and ``extras["base_reward"]`` of the base's texts.
+their mean log-ratio of policy and base in nats, ``extras["legal"]``, the share of them without an illegal
+move, and ``extras["base_reward"]`` of the base's texts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sim.records import Array, Percept
 from sim.viewer.contract.moment import Readout
 from supervised.metrics.percept_metrics import Parser, PerceptMetrics, Percepts
 
-NAMES = ("reward", "kl")
+NAMES = ("reward", "kl", "legal")
 
 
 class MeanTally:
@@ -38,7 +39,7 @@ class MeanTally:
 
 
 def accumulate(predicted: Percepts, truth: Percepts, parse: Parser | None) -> MeanTally:
-    """Reward and KL by prompt, and how often the reward is above the base's, a draw a half."""
+    """Reward, KL and legality by prompt, and how often the reward is above the base's, a draw a half."""
     figures = {name: _column(predicted, name) for name in NAMES}
     apart = figures["reward"] - _column(predicted, "base_reward")
     wins = np.where(np.isnan(apart), np.nan, (np.sign(apart) + 1) / 2)
