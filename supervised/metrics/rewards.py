@@ -61,7 +61,7 @@ def live(percept: Percept, truth: Percept, parse: Parser | None) -> tuple[Readou
     return (
         Readout("reward", round(extras["reward"], 2), "pawns"),
         Readout("base's", round(extras["base_reward"], 2), "pawns"),
-        Readout("divergence", round(extras["kl"], 2), "nats"),
+        Readout("log-ratio to base", round(extras["kl"], 2), "nats"),
     )
 
 
