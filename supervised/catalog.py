@@ -14,6 +14,7 @@ PERCEPTIONS = {
     "lenet": "supervised.vision.lenet:LeNet",
     "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",
+    "preference_tuning": "supervised.language.preference_tuning:PreferenceTuning",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_ch
 
 from sim.percept_kind import Kind
 from sim.protocols import PerceptionModel
-from sim.records import Percept
+from sim.records import Array, Percept
 from sim.viewer.contract.moment import Readout
 from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import Splits
@@ -162,6 +162,18 @@ class ReadsText(Protocol):
 
         Raises:
             DataError: if it stands for none.
+        """
+
+
+@runtime_checkable
+class HasBase(Protocol):
+    """A model on top of another one, whose checkpoint its configuration names as ``base_checkpoint``."""
+
+    def load_base(self, weights: Mapping[str, Array]) -> None:
+        """Take up the weights of the other model; its own come after.
+
+        Raises:
+            ValueError: if they are of another network.
         """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,10 @@ from scenes.data.images import read_pictures
 from scenes.schema import Scene
 from sim.catalog import load
 from sim.errors import RequestError
-from sim.storage.checkpoints import Card, load_card
+from sim.storage.checkpoints import Card, CheckpointError, load_card, load_checkpoint
 from supervised.catalog import READERS
 from supervised.data.sources.splits import Splits
-from supervised.task import ReadsText, TaskConfig, TaskModel, is_task
+from supervised.task import HasBase, ReadsText, TaskConfig, TaskModel, is_task
 
 
 def has_task(scene: Scene) -> bool:
@@ -102,7 +102,24 @@ def build_task(
         checkpoint = scene.resolve(table.checkpoint)
     if checkpoint is None:
         classes = task_splits(scene, config).classes
-        return config.build(classes, seed=scene.seed, device=device), None
+        return untrained_task(scene, config, classes, device), None
     classes = tuple(load_card(checkpoint).get("classes", ()))
-    model = config.build(classes, seed=scene.seed, device=device)
+    model = untrained_task(scene, config, classes, device)
     return model, load_perception(model, table, classes, checkpoint)
+
+
+def untrained_task(scene: Scene, config: TaskConfig, classes: Sequence[str], device: str) -> TaskModel:
+    """The model of a scene's task with random weights, on top of the model that it names as its base.
+
+    Raises:
+        CheckpointError: if the base's checkpoint is damaged or made for something else.
+    """
+    model = config.build(classes, seed=scene.seed, device=device)
+    base = getattr(config, "base_checkpoint", "")
+    if base and isinstance(model, HasBase):
+        loaded = load_checkpoint(scene.resolve(base))
+        try:
+            model.load_base(loaded.weights)
+        except ValueError as error:
+            raise CheckpointError(f"base_checkpoint {loaded.folder} does not fit: {error}") from error
+    return model

@@ -9,7 +9,7 @@ from typing import Any
 
 from scenes.build.devices import chosen_device
 from scenes.build.perceptions import load_perception
-from scenes.data.task_data import task_config, task_splits
+from scenes.data.task_data import task_config, task_splits, untrained_task
 from scenes.schema import Scene
 from scenes.training.fitted_trainee import FittedTrainee
 from sim.progress import waiting
@@ -31,7 +31,7 @@ class TaskTrainee(FittedTrainee):
         with waiting("reading the data"):
             self._splits = task_splits(scene, self._config)
         classes = self._splits.classes
-        self.model = self._config.build(classes, seed=scene.seed, device=self._device)
+        self.model = untrained_task(scene, self._config, classes, self._device)
         if start_from is not None:  # else from random weights, even if the scene ships with a checkpoint
             load_perception(self.model, scene.perception[0], classes, start_from)
 

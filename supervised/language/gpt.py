@@ -90,8 +90,9 @@ class Gpt(nn.Module):
         documents: Tensor | None = None,
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
+        since: int = 0,
     ) -> Tensor:
-        """Logits (B, T, V).
+        """Logits (B, T − since, V).
 
         Args:
             tokens: (B, T) int64; with a cache those that follow the ones in it.
@@ -100,6 +101,7 @@ class Gpt(nn.Module):
             documents: (B, T) int64, the document of each token of packed rows: attention stays within it.
             positions: (B, T) int64, the place of each token within its document; None: one document a row.
             cache: empty at first; keys and values of `tokens` are appended to it.
+            since: the first place whose logits are wanted, as they are the dearest part.
         """
         seen = cache[0][0].shape[2] if cache else 0
         if positions is None:
@@ -113,9 +115,9 @@ class Gpt(nn.Module):
         x = self.dropout(_norm(x))  # (B, T, C)
         for number, block in enumerate(self.blocks):
             x = block(x, mask, cache, number)
-        logits: Tensor = functional.linear(_norm(x), embedding, self.bias)
+        logits: Tensor = functional.linear(_norm(x[:, since:]), embedding, self.bias)
         if hidden is not None:
-            logits = logits + functional.linear(hidden, self.state_to_parts(self.parts).sum(1))
+            logits = logits + functional.linear(hidden[:, since:], self.state_to_parts(self.parts).sum(1))
         return logits
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from scenes.build.agents import scene_agent, scene_world
-from scenes.schema import SceneError, Train, load_scene, make_scene, shipped_scenes
+from scenes.schema import SceneError, Train, holds_path, load_scene, make_scene, shipped_scenes
 from sim.errors import RequestError
 
 WHOLE = """
@@ -106,7 +106,7 @@ def absolute(scene):
 
     def table(one):
         paths = ("checkpoint", "graded_by") if hasattr(one, "graded_by") else ("checkpoint",)
-        fields = {key: whole(value) if key == "teacher" else value for key, value in one.fields.items()}
+        fields = {key: whole(value) if holds_path(key) else value for key, value in one.fields.items()}
         return replace(one, fields=fields, **{key: whole(getattr(one, key)) for key in paths})
 
     tables = {key: tuple(map(table, getattr(scene, key))) for key in ("perception", "sampler")}

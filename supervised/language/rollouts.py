@@ -1,0 +1,236 @@
+"""Rollouts of a chess policy: it plays the side to move of each prompt, its base answers with legal moves.
+
+Only the policy's own moves are its text: reward, log-probabilities and losses are of these; the answers are
+its environment, as a user's turns are for an assistant. Log-probabilities are of the distribution that moves
+are drawn from, softmax(logits / temperature) over all 1,968 moves, so that their differences estimate the
+Kullback–Leibler divergence without bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.records import Array
+from supervised.language.game_reward import continuation_reward, material_balance
+from supervised.language.gpt import Gpt, KeyValueCache
+from supervised.language.low_rank import AdaptedGpt
+from supervised.language.notation import Encoded, GameTranscript, MoveNotation
+from supervised.language.packing import IGNORED
+
+if TYPE_CHECKING:
+    import chess
+
+TOGETHER = 256  # continuations
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """N continuations with their prompts, as rows of T tokens, padded at the end.
+
+    Attributes:
+        tokens: (N, T) int64, the start, the prompt, and all but the last token of the continuation.
+        marks: (N, T) int64.
+        features: (N, T, F / 8) uint8, the position after each token.
+        targets: (N, T) int64, the next token where the policy chose it, else `packing.IGNORED`.
+        log_policy: (N,) float64, Σ log of the policy's probability of its own moves.
+        log_base: (N,) float64, the same of the base.
+        rewards: (N,) float64.
+        texts: N continuations, as their words.
+        legal: (N,) bool, whether all moves of the policy are.
+    """
+
+    tokens: Array
+    marks: Array
+    features: Array
+    targets: Array
+    log_policy: Array
+    log_base: Array
+    rewards: Array
+    texts: tuple[tuple[str, ...], ...]
+    legal: Array
+
+
+def inverse_transform(odds: Tensor, uniforms: Tensor) -> Tensor:
+    """Draw from distributions (N, V) by uniform numbers (N,) in [0, 1); gives (N,) int64.
+
+    >>> inverse_transform(torch.tensor([[0.2, 0.5, 0.3]] * 3), torch.tensor([0.1, 0.3, 0.9])).tolist()
+    [0, 1, 2]
+    """
+    sums = odds.double().cumsum(-1)
+    drawn = torch.searchsorted(sums, uniforms.double()[:, None] * sums[:, -1:], right=True)[:, 0]
+    return drawn.clamp_max(odds.shape[-1] - 1)
+
+
+class Roller:
+    """Draws continuations.
+
+    Args:
+        network: the policy with its base.
+        notation: of its tokens.
+        plies: of a continuation, the base's answers too.
+        temperature: of the moves of both.
+    """
+
+    def __init__(self, network: AdaptedGpt, notation: MoveNotation, plies: int, temperature: float) -> None:
+        self.network, self.notation = network, notation
+        self.plies, self.temperature = plies, temperature
+
+    def log_odds(self, logits: Tensor) -> Tensor:
+        """Log-probabilities (..., 1968) of the moves, from logits (..., V)."""
+        return (logits[..., : len(self.notation.moves)].float() / self.temperature).log_softmax(-1)
+
+    @torch.no_grad()
+    def roll_out(self, prompts: Sequence[Encoded], uniforms: Array, *, tuned: bool = True) -> Rollouts:
+        """One continuation of each of N prompts.
+
+        Args:
+            prompts: of any lengths.
+            uniforms: (N, plies) numbers in [0, 1), which the draws follow from.
+            tuned: by the adapted network; else by its base.
+        """
+        length = max(len(prompt.tokens) for prompt in prompts) + self.plies
+        found = _empty(len(prompts), length)
+        lengths = np.array([len(prompt.tokens) for prompt in prompts])
+        for own in np.unique(lengths):
+            rows = np.flatnonzero(lengths == own)
+            for at in range(0, len(rows), TOGETHER):
+                part = rows[at : at + TOGETHER]
+                self._roll([prompts[i] for i in part], uniforms[part], part, tuned, found)
+        texts = tuple(found.pop("texts").tolist())
+        return Rollouts(**found, texts=texts)
+
+    def _roll(
+        self, prompts: Sequence[Encoded], uniforms: Array, rows: Array, tuned: bool, found: dict[str, Array]
+    ) -> None:
+        """Continue prompts of one length; writes into the rows of `found`."""
+        boards = {prompt.words: GameTranscript(self.notation, prompt.words).board for prompt in prompts}
+        games = [_Game(self.notation, prompt, boards[prompt.words]) for prompt in prompts]
+        start = np.full((len(prompts), 1), self.notation.start)
+        tokens = np.concatenate([start, [prompt.tokens for prompt in prompts]], 1)
+        marks = np.concatenate([start * 0, [prompt.marks for prompt in prompts]], 1)
+        features = np.stack([prompt.states for prompt in prompts if prompt.states is not None])
+        begun = tokens.shape[1]
+        for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
+            found[name][rows, :begun] = part
+        draws = torch.from_numpy(uniforms)
+        step = _Step(self, tuned)
+        for ply in range(self.plies):
+            base, policy = step.log_odds(tokens, marks, features)
+            going = np.array([not game.over for game in games])
+            if ply % 2:
+                chosen = inverse_transform(self._lawful(base, games).exp().cpu(), draws[:, ply]).numpy()
+            else:
+                choice = inverse_transform(policy.exp().cpu(), draws[:, ply])
+                chosen = choice.numpy()
+                for name, odds in (("log_policy", policy), ("log_base", base)):
+                    picked = odds.cpu().gather(-1, choice[:, None])[:, 0].double().numpy()
+                    found[name][rows] += picked * going
+                found["targets"][rows, begun + ply - 1] = np.where(going, chosen, IGNORED)
+            marks = np.array([game.push(int(token)) for game, token in zip(games, chosen, strict=True)])[
+                :, None
+            ]
+            tokens, features = chosen[:, None], np.stack([game.state() for game in games])[:, None]
+            if ply + 1 < self.plies:
+                for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
+                    found[name][rows, begun + ply] = part[:, 0]
+        found["rewards"][rows] = [game.reward() for game in games]
+        found["legal"][rows] = [game.legal for game in games]
+        for row, game in zip(rows, games, strict=True):
+            found["texts"][row] = game.written
+
+    def _lawful(self, log_odds: Tensor, games: Sequence[_Game]) -> Tensor:
+        """The log-probabilities with those of illegal moves at −∞, where a game goes on."""
+        barred = torch.ones(log_odds.shape, dtype=torch.bool)
+        for row, game in enumerate(games):
+            barred[row, game.allowed()] = False
+        return log_odds.masked_fill(barred.to(log_odds.device), -torch.inf)
+
+
+class _Step:
+    """Passes of policy and base over what is new, with a cache each."""
+
+    def __init__(self, roller: Roller, tuned: bool) -> None:
+        network = roller.network
+        self._roller, self._base = roller, network.base
+        self._caches: tuple[KeyValueCache, KeyValueCache] = ([], [])
+        self._tuned = _fixed(network) if tuned else None
+
+    def log_odds(self, tokens: Array, marks: Array, features: Array) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (N, 1968) of the base and of the policy."""
+        device, since = self._base.bias.device, tokens.shape[1] - 1
+        read = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (tokens, marks, features)]
+        if self._base.state is None:
+            read.pop()
+        base = self._roller.log_odds(self._base(*read, cache=self._caches[0], since=since)[:, -1])
+        if self._tuned is None:
+            return base, base
+        return base, self._roller.log_odds(self._tuned(*read, cache=self._caches[1], since=since)[:, -1])
+
+
+def _fixed(network: AdaptedGpt) -> Gpt:
+    """A copy of the adapted network, its changes added once and for all."""
+    copy = Gpt(network.base.shape, network.base.parts).to(network.base.bias.device).eval()
+    copy.load_state_dict(network.base.state_dict() | network.adapted())
+    return copy
+
+
+class _Game:
+    """One game that goes on, with whose it is."""
+
+    def __init__(self, notation: MoveNotation, prompt: Encoded, board: chess.Board) -> None:
+        self._notation = notation
+        self._transcript = GameTranscript(notation, ())
+        self._board = self._transcript.board = board.copy(stack=False)  # replaying the prompt is dear
+        self._transcript.words += prompt.words
+        self._begun = len(prompt.words)
+        self._side = self._board.turn
+        self._before = material_balance(self._board, self._side)
+        self.over, self.legal = False, True
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        """The words of the continuation."""
+        return tuple(self._transcript.words[self._begun :])
+
+    def push(self, token: int) -> int:
+        """Play a move unless the game is over; returns its mark."""
+        if self.over:
+            return 0
+        mark = self._transcript.push(token)
+        self.legal = self._transcript.legal
+        self.over = not self.legal or not any(self._board.generate_legal_moves())
+        return mark
+
+    def allowed(self) -> list[int]:
+        """Numbers of the legal moves; one of any of a game that is over."""
+        numbers = self._notation.numbers
+        return [0] if self.over else [numbers[move.uci()] for move in self._board.legal_moves]
+
+    def state(self) -> Array:
+        """See `supervised.language.notation.Transcript`."""
+        return self._transcript.state()
+
+    def reward(self) -> float:
+        """See `supervised.language.game_reward`."""
+        return continuation_reward(self._board, self._side, self._before, legal=self.legal)
+
+
+def _empty(n: int, length: int) -> dict[str, Array]:
+    """Arrays of `Rollouts` to be written into."""
+    return {
+        "tokens": np.zeros((n, length), np.int64),
+        "marks": np.zeros((n, length), np.int64),
+        "features": np.zeros((n, length, MoveNotation.features // 8), np.uint8),
+        "targets": np.full((n, length), IGNORED, np.int64),
+        "log_policy": np.zeros(n),
+        "log_base": np.zeros(n),
+        "rewards": np.zeros(n),
+        "legal": np.zeros(n, bool),
+        "texts": np.empty(n, object),
+    }
