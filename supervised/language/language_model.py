@@ -69,7 +69,7 @@ FOLLOWING = 4  # tokens of the continuation that `perceive` tells; of characters
 LIKELIEST = 8  # next tokens that `perceive` tells with their probabilities
 LEGAL_PLIES = 40  # to which generated games are graded
 SHOWN = 10  # likeliest tokens in the window
-GRADED = 500  # generated games
+GRADED = 250  # generated games: a minute
 
 
 @dataclass(frozen=True)
