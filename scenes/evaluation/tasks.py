@@ -74,9 +74,8 @@ def grade_task(scene: Scene, *, device: str, checkpoint: Path | None, say: Calla
         ends = intervals(made.counted, range(len(made.counted)), RESAMPLES)
         ci95 |= {name: list(pair) for name, pair in ends.items()}
         breakdown |= made.breakdown
-        rows = {name: rows.get(name, {}) | row for name, row in made.baselines.items()} | {
-            name: row for name, row in rows.items() if name not in made.baselines
-        }
+        own = {name: row for name, row in made.baselines.items() if name not in rows}
+        rows = own | {name: row | made.baselines.get(name, {}) for name, row in rows.items()}
     protocol = splits.source.protocol() | {"split_by": splits.unit, "learned_from": len(splits.train)}
     protocol |= grader.protocol()
     answer = {

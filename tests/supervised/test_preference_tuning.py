@@ -88,8 +88,8 @@ def moved(model, scale=0.5):
     return model
 
 
-@pytest.mark.parametrize("method", ["dpo", "policy_gradient"])
-def test_the_task_keeps_its_interface(prompts, base, method, monkeypatch):
+@pytest.mark.parametrize(("method", "candidates"), [("dpo", 24), ("policy_gradient", 2)])
+def test_the_task_keeps_its_interface(prompts, base, method, candidates, monkeypatch):
     build = PreferenceTuning.build
 
     def on_base(config, *arguments, **options):
@@ -98,7 +98,8 @@ def test_the_task_keeps_its_interface(prompts, base, method, monkeypatch):
         return model
 
     monkeypatch.setattr(PreferenceTuning, "build", on_base)
-    check_task(PreferenceTuning(**TINY | {"candidates": 24, "plies": 2}, method=method), prompts, inputs=2)
+    keys = TINY | {"candidates": candidates, "plies": 2, "method": method}
+    check_task(PreferenceTuning(**keys), prompts, inputs=2)
 
 
 def board_after(words, fen=chess.STARTING_FEN):
