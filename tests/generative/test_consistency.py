@@ -130,6 +130,7 @@ def test_keys_out_of_range_are_refused(fields):
         OneStep(**fields)
 
 
+@pytest.mark.slow
 def test_it_draws_at_once_what_its_teacher_blurs():
     keys = TINY | {"channels": (16, 16), "batch_size": 16, "ema": 0.95}
     teacher = Diffusion(**keys | {"learning_rate": 5e-3}).build(corners(2).spec(), seed=0)

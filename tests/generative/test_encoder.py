@@ -75,6 +75,7 @@ def test_pictures_without_truths_teach_nothing():
         ProbeTargets.about(bare)
 
 
+@pytest.mark.slow
 def test_it_learns_what_and_where():
     train, held_out = dots(600, 0), dots(100, 1)
     model = Encoder(channels=8, learning_rate=5e-3, batch_size=32).build(ProbeTargets.about(train), seed=0)

@@ -101,6 +101,7 @@ def test_each_network_takes_the_other_as_a_constant():
         assert torch.allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_finds_all_eight_gaussians_of_a_ring():
     torch.set_num_threads(1)
     generator = np.random.default_rng(0)

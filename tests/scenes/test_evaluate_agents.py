@@ -50,6 +50,7 @@ def evaluated(capsys, world, *arguments, code=0):
     return json.loads(captured.out.splitlines()[-1]) if code == 0 else captured.err
 
 
+@pytest.mark.slow
 def test_atari_scores_are_on_the_human_scale_beside_the_random_agents(capsys):
     found = evaluated(capsys, "atari/breakout", "--set", "world.max_frames=400", "--episodes", "2")
     for side in ("metrics", "baseline"):

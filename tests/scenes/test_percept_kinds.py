@@ -32,7 +32,7 @@ KINDS = {
 
 
 #: Those that differ most in how they are taken, scored and drawn; the others are as slow and as alike.
-DEFAULT = ("mask", "fen", "caption")
+DEFAULT = ("mask", "fen")
 
 
 @pytest.fixture(params=[pytest.param(k, marks=[] if k in DEFAULT else [pytest.mark.slow]) for k in KINDS])
