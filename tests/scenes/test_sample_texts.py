@@ -97,11 +97,8 @@ def test_evaluation_grades_texts_beside_baselines_and_what_the_model_makes(scene
     monkeypatch.setattr(tasks, "RESAMPLES", 20)
     monkeypatch.setattr(LanguageModel, "grade_samples", lambda self, model, splits, seed: made)
     answer = grade_task(scene, device="cpu", checkpoint=None, say=lambda line: None).answer
-    assert answer["baseline"] == answer["breakdown"]["baseline: xz -9e"], (
-        "what the samples are beside stands first"
-    )
-    character = answer["breakdown"]["baseline: character n-gram"]["bits_per_char"]
-    assert character < answer["metrics"]["bits_per_char"] < 8
+    assert answer["baseline"] == answer["breakdown"]["baseline: character n-gram"]
+    assert answer["baseline"]["bits_per_char"] < answer["metrics"]["bits_per_char"] < 8
     assert answer["metrics"]["legal"] == 0.5 and answer["ci95"]["legal"] == [0, 1]
     assert set(answer["breakdown"]["baseline: xz -9e"]) == {"bits_per_char", "legal"}
     assert answer["protocol"]["top_p"] == "1" and answer["protocol"]["split_by"] == "document"

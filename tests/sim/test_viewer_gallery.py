@@ -199,7 +199,7 @@ def test_what_a_sampler_cannot_do_is_neither_asked_for_nor_in_the_help(drive):
 
 def test_keys_that_are_asked_for_are_all_understood(drive):
     driver = drive(TinyGallerySource())
-    for name in driver.view.moment.asks:
+    for name in set(driver.view.moment.asks) - {"w"}:  # a walk, which never settles, has a test of its own
         driver.viewer.tell(Gesture("key", name=name))
         driver.settle()
     assert driver.viewer.error is None
