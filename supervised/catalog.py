@@ -10,17 +10,17 @@ PERCEPTIONS = {
     "depth": "supervised.vision.depth:Depth",
     "detector": "supervised.vision.detector:Detector",
     "graph_regressor": "supervised.graphs.graph_regressor:GraphRegressor",
-    "language_model": "supervised.language.language_model:LanguageModel",
+    "language_model": "supervised.language.generation.language_model:LanguageModel",
     "lenet": "supervised.vision.lenet:LeNet",
     "perceptron": "supervised.tables.perceptron:Perceptron",
     "pose": "supervised.vision.pose:Pose",
-    "preference_tuning": "supervised.language.preference_tuning:PreferenceTuning",
+    "preference_tuning": "supervised.language.tuning.preference_tuning:PreferenceTuning",
     "regressor": "supervised.tables.regressor:Regressor",
     "segmenter": "supervised.vision.segmenter:Segmenter",
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
     "sound_classifier": "supervised.sound.sound_classifier:SoundClassifier",
-    "text_classifier": "supervised.language.text_classifier:TextClassifier",
-    "translator": "supervised.language.translator:Translator",
+    "text_classifier": "supervised.language.classification.text_classifier:TextClassifier",
+    "translator": "supervised.language.translation.translator:Translator",
 }
 
 LABEL_SOURCES = {

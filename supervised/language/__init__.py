@@ -1,5 +1,5 @@
-"""Models that read and write text: classification by transformer encoders, a language model of chess games.
+"""Models that read and write text, one room a system of the lecture.
 
-Reading order: `attention`, `text_encoder` and `text_classifier` (reviews); `notation`, `gpt`, `decoding` and
-`language_model` (games). `ngram_features` and `ngram_language_model` are what they are set beside.
+`attention`, `subwords` and `text_encoder` are what they share. Rooms: `classification` (reviews),
+`translation`, `generation` (a language model of chess games) and `tuning` (by preferences, on top of it).
 """

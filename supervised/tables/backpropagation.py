@@ -23,7 +23,7 @@ from sim.viewer.contract.moment import Readout
 from supervised.data.dataset import Dataset
 from supervised.data.sources.plane_points import plane_splits
 from supervised.data.sources.splits import Splits
-from supervised.metrics.accuracy import ACCURACY
+from supervised.metrics.label_accuracy import ACCURACY
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.tables.backpropagation_figure import draw_example, draw_learning
 from supervised.tables.perceptron import logistic_regression

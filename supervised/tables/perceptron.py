@@ -26,7 +26,7 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.plane_points import plane_splits
 from supervised.data.sources.splits import Splits
 from supervised.figure import ACCENT, MUTED, SERIES
-from supervised.metrics.accuracy import ACCURACY
+from supervised.metrics.label_accuracy import ACCURACY
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.tables.stepwise_fit import StepwiseFit
 from supervised.task import Frame, Perceive

@@ -31,7 +31,7 @@ from supervised.data.sources.mnist_1d import mnist_1d_splits
 from supervised.data.sources.splits import DataError, Splits
 from supervised.figure import ACCENT, MUTED, SERIES
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.metrics.accuracy import ACCURACY
+from supervised.metrics.label_accuracy import ACCURACY
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.tables.perceptron import logistic_regression
 from supervised.task import Frame, Perceive

@@ -13,7 +13,7 @@ from scenes.sampling.texts import page
 from scenes.schema import load_scene
 from scenes.watching.examples_show import ExamplesShow
 from sim.errors import RequestError
-from supervised.language.language_model import LanguageModel
+from supervised.language.generation.language_model import LanguageModel
 from supervised.metrics.text import SampleGrades, ShareTally
 from supervised.task import WrittenText
 

@@ -218,9 +218,12 @@ def test_a_slow_show_does_not_block_the_window(drawn):
     def person(show):
         press(pygame.K_h)
         drawn.wait_for(lambda view, choices: choices.help and view.newest == 0)
+        helped.append(True)
         close()
 
+    helped: list[bool] = []
     watch(Scripted(person))
+    assert helped, "the help is drawn while the first step still runs"
 
 
 def test_a_second_after_the_last_change_a_paused_window_dozes():

@@ -14,13 +14,18 @@ from supervised.data.sources.master_games import board_bits, master_games, repla
 from supervised.data.sources.splits import DataError
 from supervised.data.sources.texts import game_splits, text_splits
 from supervised.figure import rasterized
-from supervised.language.decoding import Decoding, decode, greedy, probabilities
-from supervised.language.gpt import Gpt, GptShape
-from supervised.language.language_model import LanguageModel, packed
-from supervised.language.ngram_language_model import KneserNey, compressed_bits, perplexity, text_baselines
-from supervised.language.notation import CharacterNotation, MoveNotation
-from supervised.language.packing import IGNORED, PackedRows
-from supervised.language.rules_loss import RulesLoss
+from supervised.language.generation.decoding import Decoding, decode, greedy, probabilities
+from supervised.language.generation.gpt import Gpt, GptShape
+from supervised.language.generation.language_model import LanguageModel, packed
+from supervised.language.generation.ngram_language_model import (
+    KneserNey,
+    compressed_bits,
+    perplexity,
+    text_baselines,
+)
+from supervised.language.generation.notation import CharacterNotation, MoveNotation
+from supervised.language.generation.packing import IGNORED, PackedRows
+from supervised.language.generation.rules_loss import RulesLoss
 from supervised.metrics.text import TEXT
 
 chess = pytest.importorskip("chess")

@@ -12,19 +12,19 @@ from test_language_model import random_games
 from supervised.data.sources.game_prompts import prompt_splits
 from supervised.data.sources.master_games import master_games
 from supervised.data.sources.splits import DataError
-from supervised.language.game_reward import ILLEGAL, MATE, continuation_reward, material_balance
-from supervised.language.gpt import Gpt, GptShape
-from supervised.language.low_rank import AdaptedGpt
-from supervised.language.packing import IGNORED
-from supervised.language.preference_losses import (
+from supervised.language.generation.gpt import Gpt, GptShape
+from supervised.language.generation.packing import IGNORED
+from supervised.language.tuning.game_reward import ILLEGAL, MATE, continuation_reward, material_balance
+from supervised.language.tuning.low_rank import AdaptedGpt
+from supervised.language.tuning.preference_losses import (
     dpo_loss,
     kl_estimate,
     policy_gradient_loss,
     text_log_probabilities,
 )
-from supervised.language.preference_pairs import PairExamples, drawn_pairs
-from supervised.language.preference_tuning import PreferenceTuning, pair_log_probabilities
-from supervised.language.rollouts import inverse_transform
+from supervised.language.tuning.preference_pairs import PairExamples, drawn_pairs
+from supervised.language.tuning.preference_tuning import PreferenceTuning, pair_log_probabilities
+from supervised.language.tuning.rollouts import inverse_transform
 
 chess = pytest.importorskip("chess")
 pytest.importorskip("matplotlib")

@@ -11,9 +11,9 @@ from sim.records import Budget, Percept
 from supervised.data.sources.reviews import review_splits
 from supervised.data.sources.splits import DataError
 from supervised.language.attention import Attention, Block, KeysValues
-from supervised.language.ngram_features import fit_ngrams, fit_tfidf, logistic_regression
+from supervised.language.classification.ngram_features import fit_ngrams, fit_tfidf, logistic_regression
+from supervised.language.classification.text_classifier import TextClassifier
 from supervised.language.subwords import MASK, PAD, learn_subwords, pack_subwords, unpack_subwords
-from supervised.language.text_classifier import TextClassifier
 from supervised.language.text_encoder import cooccurrence_embedding, masked_subwords
 from supervised.metrics.binary import BINARY, area_under_curve
 

@@ -16,16 +16,16 @@ from supervised.data.sources.translations import (
     near_duplicate_groups,
     translation_splits,
 )
-from supervised.language.beam_search import beam_search
-from supervised.language.sequence_network import SequenceNetwork
-from supervised.language.translator import (
+from supervised.language.translation.beam_search import beam_search
+from supervised.language.translation.sequence_network import SequenceNetwork
+from supervised.language.translation.translator import (
     CachedDecoder,
     Translator,
     drafts_of,
     packed_phrases,
     unpacked_phrases,
 )
-from supervised.language.word_alignment import PhraseTable, lexicon, phrase_table, word_table
+from supervised.language.translation.word_alignment import PhraseTable, lexicon, phrase_table, word_table
 from supervised.metrics.translation import TRANSLATION, TranslationTally
 
 sacrebleu = pytest.importorskip("sacrebleu")

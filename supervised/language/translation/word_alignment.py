@@ -2,7 +2,8 @@
 
 Brown et al. 1993, "The mathematics of statistical machine translation" (model 1); Koehn, Och & Marcu 2003,
 "Statistical phrase-based translation" (which phrase pairs an alignment allows). What translates here is the
-simple baseline of `supervised.language.translator`: the longest known phrase first, from left to right.
+simple baseline of `supervised.language.translation.translator`: the longest known phrase first, from left to
+right.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ are averaged (after Thongtan & Phienthrakul 2019, "Sentiment classification usin
 with cosine similarity", and Li et al. 2022, "The document vectors using cosine similarity revisited").
 
 Read from top to bottom: the keys, the model, its baselines and its figure.
-`supervised.language.ngram_features` has the n-grams, `supervised.language.text_encoder` the encoders.
+`supervised.language.classification.ngram_features` has the n-grams, `supervised.language.text_encoder` the
+encoders.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.reviews import plain_text, review_splits
 from supervised.data.sources.splits import Splits
 from supervised.fit import Fit, FitOptions
-from supervised.language.ngram_features import (
+from supervised.language.classification.ngram_features import (
     WORD,
     NgramClassifier,
     fit_ngrams,
     fit_tfidf,
     logistic_regression,
 )
+from supervised.language.classification.word_figure import draw_words
 from supervised.language.subwords import MASK, learn_subwords, pack_subwords, unpack_subwords
 from supervised.language.text_encoder import (
     TextNetwork,
@@ -45,7 +47,6 @@ from supervised.language.text_encoder import (
     shortened,
     text_loss,
 )
-from supervised.language.word_figure import draw_words
 from supervised.metrics.binary import BINARY
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.task import Perceive

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.records import Percept
 from supervised.data.sources.master_games import NUMBER
 from supervised.figure import ACCENT, LINE, MUTED, NEGATIVE, POSITIVE, TEXT
-from supervised.language.notation import numbered
+from supervised.language.generation.notation import numbered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ def draw_tuning(figure: Figure, prompt: str, percept: Percept) -> None:
     Args:
         figure: empty.
         prompt: that they go on from.
-        percept: of `supervised.language.preference_tuning`, with its extras.
+        percept: of `supervised.language.tuning.preference_tuning`, with its extras.
     """
     rows = figure.add_gridspec(2, 2, height_ratios=(1, 6))
     above = figure.add_subplot(rows[0, :])

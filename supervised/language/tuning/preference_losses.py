@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from supervised.language.packing import IGNORED
+from supervised.language.generation.packing import IGNORED
 
 
 def text_log_probabilities(log_odds: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from supervised.language.gpt import Gpt, KeyValueCache
+from supervised.language.generation.gpt import Gpt, KeyValueCache
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def draw_text(figure: Figure, percept: Percept, truth: Percept | None) -> None:
 
     Args:
         figure: empty.
-        percept: of `supervised.language.language_model`, with its extras.
+        percept: of `supervised.language.generation.language_model`, with its extras.
         truth: its caption is how the text goes on; None where nobody knows.
     """
     above, below = figure.subplots(2, 1, height_ratios=(3, 4))

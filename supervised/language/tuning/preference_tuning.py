@@ -1,8 +1,9 @@
 """Preference tuning: a language model of chess games, tuned to what a rule prefers, and held near its base.
 
-The base is a trained `supervised.language.language_model`; its low-rank adaptation plays the side to move of
-a prompt, the base answers. Two methods: direct preference optimisation of pairs that the base wrote, or a
-policy gradient on what the tuned model writes itself. What it writes is not checked by the rules.
+The base is a trained `supervised.language.generation.language_model`; its low-rank adaptation plays the side
+to move of a prompt, the base answers. Two methods: direct preference optimisation of pairs that the base
+wrote, or a policy gradient on what the tuned model writes itself. What it writes is not checked by the
+rules.
 
 Read from top to bottom: the keys, the model, its loss.
 """
@@ -29,19 +30,24 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.game_prompts import prompt_splits
 from supervised.data.sources.splits import DataError, Splits
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.language.language_model import LanguageModel, LanguageModelNet
-from supervised.language.low_rank import AdaptedGpt
-from supervised.language.notation import Encoded, MoveNotation, numbered
-from supervised.language.preference_losses import (
+from supervised.language.generation.language_model import LanguageModel, LanguageModelNet
+from supervised.language.generation.notation import Encoded, MoveNotation, numbered
+from supervised.language.tuning.low_rank import AdaptedGpt
+from supervised.language.tuning.preference_losses import (
     dpo_loss,
     first_learned,
     kl_estimate,
     policy_gradient_loss,
     text_log_probabilities,
 )
-from supervised.language.preference_pairs import PairExamples, PromptExamples, drawn_pairs, preference_pairs
-from supervised.language.rollouts import Roller, Rollouts
-from supervised.language.tuning_figure import draw_tuning, signed
+from supervised.language.tuning.preference_pairs import (
+    PairExamples,
+    PromptExamples,
+    drawn_pairs,
+    preference_pairs,
+)
+from supervised.language.tuning.rollouts import Roller, Rollouts
+from supervised.language.tuning.tuning_figure import draw_tuning, signed
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.rewards import REWARDS, MeanTally
 from supervised.metrics.text import SampleGrades, ShareTally
@@ -269,7 +275,7 @@ class TunedModel(BaseModel[AdaptedGpt]):
         return np.concatenate(found or [np.full(1, np.nan)])
 
     def draw(self, figure: Figure, value: str, percept: Percept, truth: Percept | None) -> None:
-        """See `supervised.language.tuning_figure.draw_tuning`."""
+        """See `supervised.language.tuning.tuning_figure.draw_tuning`."""
         draw_tuning(figure, value, percept)
 
     def write(self, n: int, prompt: str, seed: int) -> list[WrittenText]:
@@ -317,7 +323,7 @@ def reward_loss(
 
     Args:
         network: the adapted one, that of `roller`.
-        batch: of `supervised.language.preference_pairs.PromptExamples`.
+        batch: of `supervised.language.tuning.preference_pairs.PromptExamples`.
         roller: draws the continuations.
         beta: of the KL penalty.
         prompts: that ``rows`` number in training, and in validation.

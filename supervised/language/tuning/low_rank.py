@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from supervised.language.gpt import Gpt
+from supervised.language.generation.gpt import Gpt
 
 SEPARATOR = "/"  # in the place of the dots in a parameter's name, which a ParameterDict refuses
 
@@ -51,6 +51,6 @@ class AdaptedGpt(nn.Module):
         return {name: own[name] + self.left[key] @ self.right[key] for key, name in names.items()}
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
-        """Logits of the adapted network; see `supervised.language.gpt.Gpt.forward`."""
+        """Logits of the adapted network; see `supervised.language.generation.gpt.Gpt.forward`."""
         logits: Tensor = functional_call(self.base, self.adapted(), inputs, options)
         return logits

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from sim.records import Array
-from supervised.language.game_reward import continuation_reward, material_balance
-from supervised.language.gpt import Gpt, KeyValueCache
-from supervised.language.low_rank import AdaptedGpt
-from supervised.language.notation import Encoded, GameTranscript, MoveNotation
-from supervised.language.packing import IGNORED
+from supervised.language.generation.gpt import Gpt, KeyValueCache
+from supervised.language.generation.notation import Encoded, GameTranscript, MoveNotation
+from supervised.language.generation.packing import IGNORED
+from supervised.language.tuning.game_reward import continuation_reward, material_balance
+from supervised.language.tuning.low_rank import AdaptedGpt
 
 if TYPE_CHECKING:
     import chess
@@ -213,11 +213,11 @@ class _Game:
         return [0] if self.over else [numbers[move.uci()] for move in self._board.legal_moves]
 
     def state(self) -> Array:
-        """See `supervised.language.notation.Transcript`."""
+        """See `supervised.language.generation.notation.Transcript`."""
         return self._transcript.state()
 
     def reward(self) -> float:
-        """See `supervised.language.game_reward`."""
+        """See `supervised.language.tuning.game_reward`."""
         return continuation_reward(self._board, self._side, self._before, legal=self.legal)
 
 

@@ -1,12 +1,12 @@
 """Machine translation on little data: a transformer encoder-decoder that reads a phrase table's draft too.
 
-A phrase table (`supervised.language.word_alignment`) translates what it has seen; the transformer
-(`supervised.language.sequence_network`) reads the message and that draft, and writes the translation, copying
-from both where it likes (as automatic post-editing does: Junczys-Dowmunt & Grundkiewicz 2017, "An exploration
-of neural sequence-to-sequence architectures for automatic post-editing"). Drafts of the training messages
-come from tables of other messages, so that they are as bad as those of new ones. Where the transformer is
-unsure, which with some hundred messages is often, the draft stands. One model learns several
-languages, told by its first token; the first of them is graded.
+A phrase table (`supervised.language.translation.word_alignment`) translates what it has seen; the
+transformer (`supervised.language.translation.sequence_network`) reads the message and that draft, and writes
+the translation, copying from both where it likes (as automatic post-editing does: Junczys-Dowmunt &
+Grundkiewicz 2017, "An exploration of neural sequence-to-sequence architectures for automatic post-editing").
+Drafts of the training messages come from tables of other messages, so that they are as bad as those of new
+ones. Where the transformer is unsure, which with some hundred messages is often, the draft stands. One model
+learns several languages, told by its first token; the first of them is graded.
 
 Read from top to bottom: the keys, the model, its baselines and its figure.
 """
@@ -39,19 +39,7 @@ from supervised.data.sources.translations import (
     translation_splits,
 )
 from supervised.fit import Fit, FitOptions
-from supervised.language.alignment_figure import draw_alignment
 from supervised.language.attention import KeysValues
-from supervised.language.beam_search import beam_search
-from supervised.language.sequence_network import (
-    LENGTH,
-    PHRASE_ROOM,
-    TOKENIZER_ROOM,
-    Memory,
-    SentencePairs,
-    SequenceNetwork,
-    read_subwords,
-    translation_loss,
-)
 from supervised.language.subwords import (
     END,
     SPECIALS,
@@ -61,7 +49,19 @@ from supervised.language.subwords import (
     unpack_subwords,
     unpack_text,
 )
-from supervised.language.word_alignment import PhraseTable, phrase_table, word_table
+from supervised.language.translation.alignment_figure import draw_alignment
+from supervised.language.translation.beam_search import beam_search
+from supervised.language.translation.sequence_network import (
+    LENGTH,
+    PHRASE_ROOM,
+    TOKENIZER_ROOM,
+    Memory,
+    SentencePairs,
+    SequenceNetwork,
+    read_subwords,
+    translation_loss,
+)
+from supervised.language.translation.word_alignment import PhraseTable, phrase_table, word_table
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.translation import TRANSLATION
 from supervised.task import Perceive
@@ -295,7 +295,7 @@ class CachedDecoder:
 
     @torch.no_grad()
     def extend(self, parents: Sequence[int], tokens: Sequence[int]) -> Array:
-        """See `supervised.language.beam_search.Extend`."""
+        """See `supervised.language.translation.beam_search.Extend`."""
         device = self._memory.tokens.device
         rows = torch.tensor(parents, device=device)
         if self._caches is not None:

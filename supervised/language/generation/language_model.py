@@ -1,8 +1,8 @@
 """Language model: a small GPT that learns to tell the next token of a text, and writes by doing so.
 
 Chess games are read as moves, all else as characters. Beside the cross-entropy of the next token, a model of
-games learns which moves the rules allow (`supervised.language.rules_loss`), as 5,000 games show too few of
-them. What it writes is not checked by the rules: an illegal move ends a game and counts as such.
+games learns which moves the rules allow (`supervised.language.generation.rules_loss`), as 5,000 games show
+too few of them. What it writes is not checked by the rules: an illegal move ends a game and counts as such.
 
 Read from top to bottom: the keys, the model, its loss.
 """
@@ -30,7 +30,7 @@ from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import DataError, Splits
 from supervised.data.sources.texts import game_splits, text_splits
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.language.decoding import (
+from supervised.language.generation.decoding import (
     Decoding,
     DecodingStep,
     decode,
@@ -38,9 +38,9 @@ from supervised.language.decoding import (
     probabilities,
     sampler,
 )
-from supervised.language.figures import draw_text, draw_writing
-from supervised.language.gpt import Gpt, GptShape
-from supervised.language.notation import (
+from supervised.language.generation.figures import draw_text, draw_writing
+from supervised.language.generation.gpt import Gpt, GptShape
+from supervised.language.generation.notation import (
     CharacterNotation,
     Encoded,
     GameTranscript,
@@ -49,8 +49,8 @@ from supervised.language.notation import (
     Transcript,
     numbered,
 )
-from supervised.language.packing import IGNORED, Document, PackedRows
-from supervised.language.rules_loss import RulesLoss
+from supervised.language.generation.packing import IGNORED, Document, PackedRows
+from supervised.language.generation.rules_loss import RulesLoss
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.text import TEXT, SampleGrades, ShareTally
 from supervised.task import Frame, Perceive, WrittenText
@@ -118,7 +118,7 @@ class LanguageModel(Validated):
 
     def baselines(self, train: Dataset, *, seed: int) -> Mapping[str, Perceive]:
         """Kneser–Ney n-grams of characters, and of moves where tokens are those; xz."""
-        from supervised.language.ngram_language_model import text_baselines
+        from supervised.language.generation.ngram_language_model import text_baselines
 
         return text_baselines(train, self.tokens == "moves")
 
@@ -264,7 +264,7 @@ class LanguageModelNet(BaseModel[Gpt]):
         return push
 
     def draw(self, figure: Figure, value: str, percept: Percept, truth: Percept | None) -> None:
-        """See `supervised.language.figures.draw_text`."""
+        """See `supervised.language.generation.figures.draw_text`."""
         draw_text(figure, percept, truth)
 
     def perform(self, splits: Splits, *, seed: int) -> Iterator[Frame]:
@@ -304,7 +304,7 @@ class LanguageModelNet(BaseModel[Gpt]):
         choose: Callable[[Tensor], Tensor],
         transcripts: Sequence[Transcript],
     ) -> Iterator[DecodingStep]:
-        """Choose tokens that are appended to the transcripts; see `supervised.language.decoding.decode`."""
+        """Choose tokens that are appended to the transcripts; see `decoding.decode`."""
         tokens, marks, features = inputs
         assert tokens is not None and marks is not None
         return decode(self.network, tokens, marks, choose, self._pushed(transcripts), features)

@@ -14,10 +14,10 @@ import numpy as np
 from sim.records import Array
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
-from supervised.language.notation import Encoded
-from supervised.language.rollouts import Roller
+from supervised.language.generation.notation import Encoded
+from supervised.language.tuning.rollouts import Roller
 
-MAKERS = ("supervised.language.preference_pairs",)
+MAKERS = ("supervised.language.tuning.preference_pairs",)
 
 
 def preference_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int, seed: int) -> Dataset:
@@ -26,11 +26,9 @@ def preference_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int
     Of K candidates K / 2 pairs are made; those of equal reward are left out.
 
     Columns:
-        values: (2, T) int64 tokens, those of the preferred one first; see `supervised.language.rollouts`.
-        marks, targets: (2, T) int64.
-        features: (2, T, F / 8) uint8.
-        base: (2,) log-probabilities by the base.
-        rewards: (2,).
+        values: (2, T) int64 tokens, those of the preferred one first; see
+        `supervised.language.tuning.rollouts`. marks, targets: (2, T) int64. features: (2, T, F / 8) uint8.
+        base: (2,) log-probabilities by the base. rewards: (2,).
     """
     told = {
         "base": bytes(roller.network.base_digest.tolist()).hex(),

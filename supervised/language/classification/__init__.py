@@ -1,0 +1,1 @@
+"""Text classification: n-grams averaged with small pretrained encoders; start with `text_classifier`."""

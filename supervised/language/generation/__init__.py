@@ -1,0 +1,1 @@
+"""Language models: a GPT of chess moves or characters, decoding, n-grams; start with `language_model`."""

@@ -1,0 +1,1 @@
+"""Tuning by preferences: DPO and policy gradient on a frozen model; start with `preference_tuning`."""
