@@ -139,7 +139,7 @@ def hide_same(text: str, found: Sequence[str]) -> str:
 
 
 def show_placeholders(text: str, found: Sequence[str]) -> str:
-    """The inverse; characters without a placeholder disappear.
+    """The inverse; characters that stand for none disappear.
 
     >>> show_placeholders(*hide_placeholders("all of %(n)d <b>x</b>"))
     'all of %(n)d <b>x</b>'
