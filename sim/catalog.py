@@ -92,7 +92,8 @@ def install_hint(module: str) -> str:
     try:
         for requirement in metadata.requires("playfield") or []:
             spec = requirement.partition(";")[0].strip()
-            if spec.startswith(package) and not spec[len(package) :][:1].isalnum():
+            after = spec[len(package) :][:1]
+            if spec.startswith(package) and not after.isalnum() and after not in ("-", "_", "."):
                 wanted = spec.replace(" ", "")
     except metadata.PackageNotFoundError:
         pass
