@@ -149,12 +149,12 @@ def test_it_learns_a_masked_world(seed, masked_world):
     assert rate(progress[-4:]) > 0.8  # the best is 1, less ε
 
 
-@pytest.mark.slow  # a fresh network scores 9, less than chance: it takes 40,000 steps to be sure of more
+@pytest.mark.slow  # a fresh network scores 9, less than chance: it takes 80,000 steps to be sure of more
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_learns_to_balance(seed):
     config = PQN(
         network="mlp",
-        learning_rate=3e-3,
+        learning_rate=1e-3,
         num_steps=32,
         minibatch_size=64,
         epsilon_share=0.5,
@@ -163,10 +163,10 @@ def test_it_learns_to_balance(seed):
     worlds = make_worlds("gym/CartPole-v1", 16, seed=seed)
     agent = config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
     torch.set_num_threads(1)
-    for _ in agent.learn(worlds, Budget(env_steps=40_000)):
+    for _ in agent.learn(worlds, Budget(env_steps=80_000)):
         pass
     scores = evaluate(agent, world_config("gym/CartPole-v1", {}), episodes=10, seed=0, greedy=True)
-    # Random play: 22, a fresh network: 9. Processors round differently, and seeds end at 65 … 360.
+    # Random play: 22, a fresh network: 9. Processors round differently, and seeds end at 90 … 270.
     assert np.mean(scores.returns) > 44, scores.returns
 
 
