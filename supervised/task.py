@@ -70,7 +70,13 @@ class TaskConfig(Protocol):
 
 
 class TaskModel(PerceptionModel, Protocol):
-    """A trainable model of a task. Its weights hold all that it needs: scales and vocabulary too."""
+    """A trainable model of a task. Its weights hold all that it needs: scales and vocabulary too.
+
+    Attributes:
+        classes: that it was built for.
+    """
+
+    classes: tuple[str, ...]
 
     def draw(self, figure: Figure, value: Any, percept: Percept, truth: Percept | None) -> None:
         """Draw one input with what the model says of it, and why; see `supervised.figure`.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.catalog import load
 from sim.errors import RequestError
 from sim.fields import nearest
 from sim.protocols import PerceptionModel, Policy, SamplerModel
@@ -81,7 +82,8 @@ class LoadedPerception:
 
         Args:
             inputs: of the kind that the model reads: pictures (H, W, 3) uint8 of any sizes, a batch of them
-                (N, H, W, 3), or the path of a picture, a video or a folder of them.
+                (N, H, W, 3), or the path of a picture, a video or a folder of them; of other kinds also what
+                ``playfield perceive --input`` takes, such as a text or a file.
 
         Raises:
             InputError: naming the input that is no picture.
@@ -94,7 +96,15 @@ class LoadedPerception:
         >>> scene.perception().perceive([world.render()])[0].fen
         'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR'
         """
-        if isinstance(inputs, str | Path):
+        if isinstance(inputs, str | Path) and self.model.reads != "rgb":
+            from supervised.catalog import READERS
+
+            def refuse(name: str, error: Exception) -> None:
+                raise error
+
+            read = load(READERS, self.model.reads, "kind of input")
+            inputs = [value for _, value in read(str(inputs), refuse)]
+        elif isinstance(inputs, str | Path):
             from scenes.data.images import read_pictures
 
             inputs = [rgb for _, rgb in read_pictures(Path(inputs))]

@@ -140,10 +140,14 @@ class OpenedScene:
         from scenes.api.loaded import LoadedPerception
         from scenes.build.devices import chosen_device
         from scenes.build.perceptions import build_perception, scene_vocabulary
+        from scenes.data.task_data import build_task, has_task, task_config
 
         self._check_number("perception", number)
-        classes = scene_vocabulary(self.scene, number)
         place = chosen_device(self.device)
+        if number == 0 and has_task(self.scene):
+            task, card = build_task(self.scene, task_config(self.scene), place, newest(checkpoint))
+            return LoadedPerception(task, card, tuple(task.classes))
+        classes = scene_vocabulary(self.scene, number)
         model, card = build_perception(self.scene, number, classes, place, newest(checkpoint))
         return LoadedPerception(model, card, classes)
 

