@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, runtime_ch
 from sim.percept_kind import Kind
 from sim.protocols import PerceptionModel
 from sim.records import Array, Percept
-from sim.viewer.contract.moment import Readout
+from sim.viewer.contract.moment import Readout, Sound
 from supervised.data.dataset import Dataset
 from supervised.data.sources.splits import Splits
 from supervised.metrics.percept_metrics import PerceptMetrics
@@ -97,11 +97,13 @@ class Frame:
         draw: draws it on an empty figure.
         caption: a line below it.
         readouts: figures beside it.
+        sound: that it shows.
     """
 
     draw: Callable[[Figure], None]
     caption: str = ""
     readouts: tuple[Readout, ...] = ()
+    sound: Sound | None = None
 
 
 @runtime_checkable

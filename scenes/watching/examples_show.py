@@ -13,16 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from scenes.build.devices import chosen_device
-from scenes.data.task_data import build_task, read_inputs, task_config, task_splits
+from scenes.data.task_data import build_task, read_inputs, task_config, task_splits, untrained_task
 from scenes.interruption import FAULTS, error_line
 from scenes.schema import Scene
 from scenes.watching.labels import in_words
+from scenes.watching.run_follower import LOSS, Follower
 from sim.errors import RequestError
 from sim.percept_kinds import in_words as in_percept
 from sim.records import Array, Percept
-from sim.storage.runs import step_folders
+from sim.storage.checkpoints import Checkpoint, check_fits
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
-from sim.viewer.contract.moment import Moment, Readout
+from sim.viewer.contract.moment import Moment, Readout, Sound
+from supervised.data.sources.audio_file import RATE as SAMPLING_RATE
 from supervised.figure import SIZE, rasterized
 from supervised.task import Demonstrates, Frame, Performs
 
@@ -50,22 +52,30 @@ class ExamplesShow:
             scene: whose first perception is a task.
             device: ``auto``, ``cpu`` or ``cuda``.
             checkpoint: instead of the scene's own.
-            run: whose newest checkpoint is shown instead.
+            run: a training run whose newest checkpoint is shown instead, from now on and as they land.
 
         Raises:
             CheckpointError, DataError, MissingPackageError: if the request is wrong.
         """
         self._config = task_config(scene)
         self._splits = task_splits(scene, self._config)
-        saved = step_folders(run / "checkpoints") if run is not None else []
-        newest = checkpoint or (saved[-1] if saved else None)
-        self._model, card = build_task(scene, self._config, chosen_device(device), newest)
         self._scene, self._name = scene, scene.perception[0].use
+        self.follower: Follower | None = None
+        if run is not None:
+            self._model = untrained_task(scene, self._config, self._splits.classes, chosen_device(device))
+            self.follower = Follower(run, self._check, axes=LOSS, held=checkpoint)
+            self.follower.open()
+            self._take_newest(self.follower)
+            self.training = self.follower.learning.training
+        else:
+            self._model, card = build_task(scene, self._config, chosen_device(device), checkpoint)
+            self.training = in_words(card["trained"]) if card else "untrained"
         self.title, self.agent = scene.title, self._name
-        self.training = in_words(card["trained"]) if card else "untrained"
         self.protocol = f"{self._splits.source.name} · split by {self._splits.unit}"
         self._live = isinstance(self._config, Demonstrates) or isinstance(self._model, Performs)
         self.abilities = frozenset({Ability.EXAMPLES} | (set() if self._live else {Ability.TYPE}))
+        if self._config.reads == "sound":
+            self.abilities |= {Ability.SOUND}
         self.steps_per_second = LIVE_RATE if self._live else RATE
         if isinstance(self._model, Performs):
             self.steps_per_second = self._model.pace
@@ -77,6 +87,8 @@ class ExamplesShow:
 
     def start(self, seed: int | None) -> Moment:
         """Begin with the first example; see `sim.viewer.contract.show.Show`."""
+        if self.follower is not None:
+            self.follower.start()
         self._frames = self._demonstration(seed) if self._live else self._examples(seed)
         self._length = 0
         return self._next(drawn=True)
@@ -87,7 +99,9 @@ class ExamplesShow:
         return self._next(drawn=drawn)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Follow the run no longer."""
+        if self.follower is not None:
+            self.follower.close()
 
     def touch(self, gesture: Gesture) -> Answer:
         """Draw anew where the room for the picture has changed; see `Interactive`."""
@@ -115,7 +129,8 @@ class ExamplesShow:
             return Answer(message=error_line(error))
         draw = partial(self._model.draw, value=value, percept=percept, truth=None)
         said = in_percept(percept, self._splits.classes, in_full=True)
-        self._shown = Frame(draw, readouts=(Readout("input", name), Readout("model", one_line(said))))
+        readouts = (Readout("input", name), Readout("model", one_line(said)))
+        self._shown = Frame(draw, readouts=readouts, sound=self._sound(value))
         return Answer(redraw=True, message="Space goes on with the examples, Enter types another input")
 
     def look(self) -> Moment:
@@ -124,7 +139,18 @@ class ExamplesShow:
         self._rgb = rasterized(self._shown.draw, self._size)
         return self._moment()
 
+    def _check(self, checkpoint: Checkpoint) -> None:
+        check_fits(checkpoint, kind="perception", name=self._name, classes=list(self._splits.classes))
+
+    def _take_newest(self, follower: Follower) -> None:
+        """Load the run's newest checkpoint, if another one has landed."""
+        if (taken := follower.take()) is not None:
+            taken.give(self._model)
+            follower.plays(taken)
+
     def _next(self, *, drawn: bool) -> Moment:
+        if self.follower is not None:
+            self._take_newest(self.follower)
         found = next(self._frames, None)
         if found is None:  # of a demonstration that ends: from the beginning
             self._frames = self._demonstration(None)
@@ -141,7 +167,12 @@ class ExamplesShow:
             length=np.array([self._length]),
             readouts=self._shown.readouts,
             caption=self._shown.caption,
+            sound=self._shown.sound,
+            learning=None if self.follower is None else self.follower.learning,
         )
+
+    def _sound(self, value: Array) -> Sound | None:
+        return Sound(value, SAMPLING_RATE) if self._config.reads == "sound" else None
 
     def _examples(self, seed: int | None) -> Iterator[Frame]:
         """Test examples in an order drawn from `seed`, again and again."""
@@ -152,7 +183,7 @@ class ExamplesShow:
                 value, truth = test.values[row], test.truths[row]
                 percept = self._model.perceive([value])[0]
                 draw = partial(self._model.draw, value=value, percept=percept, truth=truth)
-                yield Frame(draw, readouts=self._read(percept, truth))
+                yield Frame(draw, readouts=self._read(percept, truth), sound=self._sound(value))
 
     def _read(self, percept: Percept, truth: Percept) -> tuple[Readout, ...]:
         """What the model says, how sure it is, what is right, and the metrics of this example."""

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,25 +29,48 @@ _PATIENCE = 2.0  # seconds that closing waits for a reading in progress
 Signature = tuple[tuple[str, int, int], ...]
 
 
+@dataclass(frozen=True)
+class Axes:
+    """Keys of the rows of metrics.jsonl that a learning curve is made of, and what the window calls them."""
+
+    x: str
+    y: str
+    unit: str
+    measure: str
+
+
+RETURN = Axes("env_steps", "return_mean", "steps", "mean return")  # of an agent
+LOSS = Axes("updates", "validation_loss", "updates", "held-out loss")  # of a fitted model
+
+
 class Follower:
     """Follower of one run: its newest checkpoint, its learning curve and its status.
 
     Args:
         run: the run's folder.
         check: raises CheckpointError for a checkpoint that does not fit the scene.
+        axes: of the learning curve.
         held: keep this checkpoint, and follow the learning curve only.
         poll: seconds between two polls.
     """
 
     def __init__(
-        self, run: Path, check: Callable[[Checkpoint], None], *, held: Path | None = None, poll: float = POLL
+        self,
+        run: Path,
+        check: Callable[[Checkpoint], None],
+        *,
+        axes: Axes = RETURN,
+        held: Path | None = None,
+        poll: float = POLL,
     ) -> None:
         self._run, self._check, self._held, self._poll = run, check, held, poll
-        self._curve = Curve(run / "metrics.jsonl")
+        self._curve = Curve(run / "metrics.jsonl", axes)
         self._refused: dict[str, tuple[Signature, str]] = {}  # failed checkpoint: signature, error
         self._fresh: Checkpoint | None = None  # loaded, and not yet taken
         self._step = -1  # of the last one loaded
-        self._learning = Learning(training="untrained", following=held is None)
+        self._learning = Learning(
+            training="untrained", following=held is None, measure=axes.measure, unit=axes.unit
+        )
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="follower", daemon=True)
@@ -149,30 +172,28 @@ class Follower:
     def _read_curve(self) -> None:
         if self._curve.read():
             with self._lock:
-                self._learning = replace(
-                    self._learning, curve=self._curve.values(), env_steps=self._curve.env_steps
-                )
+                self._learning = replace(self._learning, curve=self._curve.values(), steps=self._curve.last)
                 self._mark()
 
     def _mark(self) -> None:
         """Mark on the learning curve where the playing checkpoint was saved."""
-        if self._learning.checkpoint and self._learning.env_steps:
-            played = int(self._learning.checkpoint) / self._learning.env_steps
+        if self._learning.checkpoint and self._learning.steps:
+            played = int(self._learning.checkpoint) / self._learning.steps
             self._learning = replace(self._learning, played=min(1.0, played))
 
 
 class Curve:
-    """Incremental reader of the mean return over env steps from a growing metrics.jsonl."""
+    """Incremental reader of a learning curve from a growing metrics.jsonl."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, axes: Axes = RETURN) -> None:
+        self._file, self._axes = file, axes
         self._forget()
 
     def _forget(self) -> None:
         self._offset, self._rest = 0, b""
         self._steps: list[int] = []
-        self._returns: list[float] = []
-        self.env_steps = 0
+        self._values: list[float] = []
+        self.last = 0  # step of the run
 
     def read(self) -> bool:
         """Read new lines; True if there were any. A file cut by `--resume` is read from its start."""
@@ -196,17 +217,17 @@ class Curve:
     def _note(self, line: bytes) -> None:
         try:
             row = json.loads(line)
-            steps = int(row["env_steps"])
+            steps = int(row[self._axes.x])
         except (ValueError, KeyError, TypeError):  # a line that a full disk cut short
             return
-        self.env_steps = max(self.env_steps, steps)
-        if isinstance(row.get("return_mean"), int | float):
+        self.last = max(self.last, steps)
+        if isinstance(row.get(self._axes.y), int | float):
             self._steps.append(steps)
-            self._returns.append(float(row["return_mean"]))
+            self._values.append(float(row[self._axes.y]))
 
     def values(self) -> Array:
-        """Mean return (CURVE_POINTS,) at evenly spaced steps from 0 to now; NaN before the first row."""
+        """The curve (CURVE_POINTS,) at evenly spaced steps from 0 to now; NaN before the first row."""
         if not self._steps:
             return np.full(CURVE_POINTS, np.nan)
-        steps = np.linspace(0, self.env_steps, CURVE_POINTS)
-        return np.interp(steps, self._steps, self._returns, left=np.nan)
+        steps = np.linspace(0, self.last, CURVE_POINTS)
+        return np.interp(steps, self._steps, self._values, left=np.nan)

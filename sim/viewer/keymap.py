@@ -41,6 +41,7 @@ class Command(enum.Enum):
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
+    SOUND = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
     HELP = enum.auto()
@@ -82,6 +83,7 @@ BINDINGS = (
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
     Binding("Type an input of your own", "Enter", "", "type"),
+    Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "conditions"),
@@ -134,6 +136,7 @@ _COMMANDS = {
     pygame.K_x: Command.SAVE,
     pygame.K_c: Command.FOLLOW,
     pygame.K_e: Command.SALIENCY,
+    pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
     pygame.K_t: Command.ORIGIN,
     pygame.K_TAB: Command.NEXT_SCENE,

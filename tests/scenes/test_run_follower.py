@@ -197,7 +197,7 @@ def test_an_older_checkpoint_is_held_and_the_run_goes_on_beside_it(run, shows):
     put(run, 300)
     log(run, {"env_steps": 300, "return_mean": 9.0})
     moment = looked(show)
-    assert moment.learning.env_steps == 300
+    assert moment.learning.steps == 300
     assert moment.learning.checkpoint == "100" and "]" in moment.learning.message
     assert moment.learning.played == pytest.approx(1 / 3)
 
@@ -267,12 +267,12 @@ def test_the_curve_grows_by_whole_lines_and_starts_again_after_a_resume(tmp_path
     log(tmp_path, {"env_steps": 100}, {"env_steps": 200, "return_mean": 1.0})
     with file.open("a") as out:
         out.write('{"env_steps": 400, "ret')
-    assert curve.read() and curve.env_steps == 200
+    assert curve.read() and curve.last == 200
     with file.open("a") as out:
         out.write('urn_mean": 3.0}\nnot json\n[]\n')
-    assert curve.read() and curve.env_steps == 400 and not curve.read()
+    assert curve.read() and curve.last == 400 and not curve.read()
     values = curve.values()
     assert np.isnan(values[:199]).all() and values[-1] == 3.0
     assert values[300] == pytest.approx(1 + 2 * (300 / 399 * 400 - 200) / 200)
     file.write_text('{"env_steps": 100, "return_mean": 7.0}\n')  # `--resume` cut it
-    assert curve.read() and curve.env_steps == 100 and curve.values()[-1] == 7.0
+    assert curve.read() and curve.last == 100 and curve.values()[-1] == 7.0

@@ -157,6 +157,22 @@ def test_a_person_types_an_input_and_the_model_answers():
     viewer.close()
 
 
+def test_a_followed_task_shows_its_held_out_loss_and_the_newest_weights(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = ["train", "growth", *QUICK, "--run", str(run)]
+    answer_of(capsys, *words, "--steps", "100")
+    show = ExamplesShow(load_scene("growth", ["perception.0.hidden=4"]), device="cpu", run=run)
+    first = show.start(0)
+    assert first.learning.checkpoint == "100" and first.learning.steps == 100
+    assert first.learning.measure == "held-out loss" and np.isfinite(first.learning.curve).any()
+    before = show.look().readouts[0]
+    answer_of(capsys, *words, "--steps", "200", "--resume")
+    show.follower.look()
+    assert show.step(None).learning.checkpoint == "200"
+    assert show.start(0).readouts[0] != before  # the same example by newer weights
+    show.close()
+
+
 def test_the_lectures_page_has_the_figures_of_the_cards_and_a_picture_for_each_section():
     page = (Path(__file__).parents[2] / "docs" / "lecture.md").read_text("utf-8")
     assert lecture_table() in page

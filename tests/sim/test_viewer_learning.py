@@ -107,7 +107,7 @@ def test_only_a_run_has_a_learning_panel_and_it_is_there_in_a_small_window():
 def test_the_curve_and_the_line_where_the_agent_stands(monkeypatch):
     def orange(played):
         surface = canvas((320, 120))
-        stand = Learning("1", curve=np.linspace(-20, 20, 50), env_steps=2_000_000, played=played)
+        stand = Learning("1", curve=np.linspace(-20, 20, 50), steps=2_000_000, played=played)
         show, history = LearningShow(stand), History()
         history.append(show.start(0))
         facts = Facts.of(show)
@@ -119,8 +119,8 @@ def test_the_curve_and_the_line_where_the_agent_stands(monkeypatch):
     start, half, end = orange(0.0).mean(), orange(0.5).mean(), orange(1.0).mean()
     assert half == pytest.approx((start + end) / 2, abs=1) and end - start > 200
     assert orange(None).size == 0
-    show = LearningShow(Learning("1", curve=np.linspace(-20, 20, 50), env_steps=2_000_000))
+    show = LearningShow(Learning("1", curve=np.linspace(-20, 20, 50), steps=2_000_000))
     words = written(monkeypatch, layout.LEARNING, show)
     assert "2.0 M steps" in words and "20" in words
     show.stand = Learning("1", curve=np.full(50, np.nan))
-    assert "no episode of the run has ended yet" in written(monkeypatch, layout.LEARNING, show)
+    assert "no mean return is known yet" in written(monkeypatch, layout.LEARNING, show)

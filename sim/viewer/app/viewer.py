@@ -24,6 +24,7 @@ from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
 from sim.viewer.output import files
 from sim.viewer.output.recorder import Footage
+from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
@@ -89,6 +90,7 @@ class Viewer:
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, scale)
         self._footage: Footage | None = None  # while recording
+        self._player = SoundPlayer()
         self._held: frozenset[int] = frozenset()  # keys that are down
         self._last_action = 0
         self._message_until = 0.0
@@ -124,6 +126,7 @@ class Viewer:
         Raises:
             RecordingFailed: if the recording failed.
         """
+        self._player.close()
         self._act.close()
         return self._finish_recording()
 
@@ -131,6 +134,7 @@ class Viewer:
         """Leave the show for another one, which loads while the window goes on."""
         if self._footage is not None:
             self._toggle_recording(0)
+        self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
@@ -331,6 +335,7 @@ class Viewer:
             Command.GRID: self._grid,
             Command.SALIENCY: lambda number: self._lay_over("saliency"),
             Command.PERCEPTS: lambda number: self._lay_over("percepts"),
+            Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
@@ -365,6 +370,7 @@ class Viewer:
     def _pause(self, number: int) -> None:
         self._set_paused(not self.choices.paused)
         if not self.choices.paused:
+            self._player.stop()
             self._act.cursor = None
 
     def _forward(self, steps: int) -> None:
@@ -396,6 +402,23 @@ class Viewer:
             self._say(WITHOUT[overlay])
             return
         self.choices = self.choices.toggled(overlay)
+
+    def _toggle_sound(self) -> None:
+        """Pause and play the sound of the moment shown, or stop it."""
+        sound = None if self.view.moment is None else self.view.moment.sound
+        if self._player.playing:
+            self._player.stop()
+            self._say("")
+        elif sound is not None:
+            self._set_paused(True)
+            try:
+                self._player.play(sound)
+            except pygame.error as error:
+                self._say(f"no sound can be played here: {error}")
+            else:
+                self._say(f"playing {sound.seconds:.0f} s of sound; A stops, Space goes on", sound.seconds)
+        elif "sound" in self.facts.abilities:
+            self._say("there is no sound to play yet")
 
     def _handover(self, number: int) -> None:
         if not self.facts.played:

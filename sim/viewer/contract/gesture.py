@@ -21,6 +21,7 @@ class Ability(Enum):
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
+    SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input
     EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
     GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world

@@ -40,6 +40,18 @@ class Readout(NamedTuple):
     unit: str = ""
 
 
+class Sound(NamedTuple):
+    """A mono sound: samples (T,) int16, and how many of them a second lasts."""
+
+    samples: Array
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.samples) / self.rate
+
+
 class Exploration(NamedTuple):
     """Exploration measure, its value, maximum and unit, such as ``("policy entropy", 0.5, 1.8, "nats")``."""
 
@@ -56,24 +68,28 @@ Attribution: TypeAlias = Callable[[], Array]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learning:
-    """The training run whose checkpoints a show plays, as it stands at a moment.
+    """The training run whose checkpoints a show uses, as it stands at a moment.
 
     Attributes:
         checkpoint: label of the one that plays; "" before there is one.
         training: its budget in words, "2.4 M steps".
         following: whether newer checkpoints are loaded as they are saved.
-        env_steps: of the run so far.
+        steps: of the run so far: environment steps, or updates.
         played: share of these at which the checkpoint that plays was saved, in [0, 1]; None without one.
-        curve: (K,) the run's mean return at evenly spaced steps from 0 to `env_steps`; NaN where unknown.
+        curve: (K,) the run's `measure` at evenly spaced steps from 0 to `steps`; NaN where unknown.
+        measure: what the curve shows, in words.
+        unit: of `steps`.
         message: the last news in words; "" for none.
     """
 
     checkpoint: str = ""
     training: str = ""
     following: bool = True
-    env_steps: int = 0
+    steps: int = 0
     played: float | None = None
     curve: Array | None = None
+    measure: str = "mean return"
+    unit: str = "steps"
     message: str = ""
 
 
@@ -152,6 +168,7 @@ class Moment:
         attribution: computes saliency maps of the first world's decision; None if there are none.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
+        sound: that the picture shows, to be played on request; None without one.
     """
 
     pictures: tuple[Array, ...]
@@ -173,6 +190,7 @@ class Moment:
     attribution: Attribution | None = None
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
+    sound: Sound | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

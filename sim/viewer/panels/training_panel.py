@@ -43,10 +43,9 @@ def steps(count: int) -> str:
 def note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: the latest value of the learning curve."""
     learning = of(view)
-    curve = None if learning is None else learning.curve
-    if curve is None or not np.isfinite(curve).any():
+    if learning is None or (curve := learning.curve) is None or not np.isfinite(curve).any():
         return "", ""
-    return "mean return", charts.number(float(curve[np.isfinite(curve)][-1]))
+    return learning.measure, charts.number(float(curve[np.isfinite(curve)][-1]))
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
@@ -58,7 +57,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     """Draw the learning curve, and a line where the checkpoint that plays was saved."""
     learning = of(view)
     if learning is None or learning.curve is None or not np.isfinite(learning.curve).any():
-        say(surface, ink, inside, "no episode of the run has ended yet")
+        say(surface, ink, inside, f"no {learning.measure} is known yet" if learning else "")
         return
     charts.line_chart(
         surface,
@@ -67,6 +66,6 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         learning.curve,
         color=PALETTE.series[2],
         filled=1.0,
-        labels=("0", f"{steps(learning.env_steps)} steps"),
+        labels=("0", f"{steps(learning.steps)} {learning.unit}"),
         stand=learning.played,
     )
