@@ -9,9 +9,9 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.networks.architectures import MLP, RECURRENT, ActorCritic, network_for
+from agents.networks.architectures import MLP, RECURRENT, ActorCritic, is_pictures, network_for
 from agents.networks.heads import Head, head_for
-from agents.networks.normalize import ReturnScale, RunningMoments
+from agents.networks.normalize import PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.networks.recurrent import RecurrentActorCritic
 from agents.rollout import Choice
 from agents.train_step import adam
@@ -61,6 +61,7 @@ class ActorCriticLearner:
         adam_epsilon: float = 1e-8,
         normalize_observations: bool = False,
         return_scale: ReturnScale | None = None,
+        value_scale: ValueScale | None = None,
     ) -> None:
         """Initialise network, optimiser and generators.
 
@@ -73,6 +74,7 @@ class ActorCriticLearner:
             adam_epsilon: Adam's ε.
             normalize_observations: by their running moments.
             return_scale: divides rewards, and so multiplies shown values.
+            value_scale: of the values that the network gives; None: they are in the unit of rewards.
 
         Raises:
             NetworkError: if the network does not fit the spaces.
@@ -83,12 +85,14 @@ class ActorCriticLearner:
         self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed)
         parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
         if normalize_observations:
-            parts["observations"] = RunningMoments(observation_space.shape or ())
+            parts["observations"] = self._new_moments(observation_space)
         if return_scale is not None:
             parts["returns"] = return_scale
+        if value_scale is not None:
+            parts["targets"] = value_scale
         self.network = nn.ModuleDict(parts).to(self.device)
         self.moments: RunningMoments | None = parts.get("observations")  # type: ignore[assignment]
-        self.return_scale = return_scale
+        self.return_scale, self.value_scale = return_scale, value_scale
         trunk = network_for(observation_space) if network in RECURRENT else network
         self._half = trunk not in MLP and in_half(config.precision, self.device)
         self._acting = torch.Generator(self.device)
@@ -101,6 +105,13 @@ class ActorCriticLearner:
         self._worlds_state: State | None = None
         self._worlds: Worlds | None = None
 
+    def _new_moments(self, space: gymnasium.Space[Any]) -> RunningMoments:
+        shape = space.shape or ()
+        if not is_pictures(space):
+            return RunningMoments(shape)
+        arranged = self.actor_critic.trunk.arrange(torch.zeros(1, *shape, dtype=torch.uint8))
+        return PixelMoments(tuple(arranged.shape[1:]))
+
     def seed(self, seed: int) -> None:
         """Seed the generator that samples actions in `act`."""
         self._acting.manual_seed(seed)
@@ -112,7 +123,8 @@ class ActorCriticLearner:
         """Sample N actions, or take the mode; memory is (N, H) float32. See `sim.protocols.Policy`."""
         seen = self.observe(obs)
         before = None if memory is None else self.tensor(memory)
-        parameters, value, after = self.unroll(seen, before)
+        parameters, value, after = self.unroll(self.normalized(seen), before)
+        value = self.to_return(value)
         if self.return_scale is not None:
             value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
@@ -127,24 +139,32 @@ class ActorCriticLearner:
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Arranged observations (N, …) → the head's parameters (N, outputs) and values (N,), float32."""
-        parameters, value, _ = self.unroll(obs, None)
-        return parameters, value
+        parameters, value, _ = self.unroll(self.normalized(obs), None)
+        return parameters, self.to_return(value)
+
+    def normalized(self, obs: Tensor) -> Tensor:
+        """Arranged observations (N, …) as the network reads them: standardised, where that is asked for."""
+        if isinstance(self.moments, PixelMoments):
+            return self.moments.normalize(obs, torch.bfloat16 if self._half else torch.float32)
+        return obs if self.moments is None else self.moments.normalize(obs)
+
+    def to_return(self, value: Tensor) -> Tensor:
+        """The network's values in the unit of the rewards that it learns from."""
+        return value if self.value_scale is None else self.value_scale.to_return(value)
 
     def unroll(
         self, obs: Tensor, memory: Tensor | None, ended: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Like `forward`, with the recurrent state before and after.
+        """Like `forward`, of normalised observations, with the recurrent state before and after.
 
         Args:
-            obs: arranged observations (T · N, …), time first.
+            obs: `normalized` observations (T · N, …), time first.
             memory: (N, H) before the first step; None: zero, for a single step.
             ended: (T, N) bool, where the next step belongs to another episode; None for a single step.
 
         Returns:
             Parameters (T · N, outputs), values (T · N,) and the state (N, H) after, or None without one.
         """
-        if self.moments is not None:
-            obs = self.moments.normalize(obs)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             if isinstance(self.actor_critic, ActorCritic):
                 return *self.actor_critic(obs), None
@@ -180,14 +200,15 @@ class ActorCriticLearner:
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
-        parameters, value, memory = self.unroll(obs, memory)
+        parameters, value, memory = self.unroll(self.normalized(obs), memory)
+        value = self.to_return(value)
         noise = self.head.noise(len(obs), self._generator)
         action, log_prob = self.head.choose(parameters, mask, noise)
         return Choice(self.head.to_world(action), value, action, log_prob, memory)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""
-        return self.unroll(obs, memory)[1]
+        return self.to_return(self.unroll(self.normalized(obs), memory)[1])
 
     def state(self) -> State:
         """Network, optimiser, generator, counters and worlds."""

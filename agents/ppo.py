@@ -28,7 +28,7 @@ from agents.actor_critic_learner import ActorCriticLearner
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
-from agents.networks.normalize import ReturnScale
+from agents.networks.normalize import ReturnScale, ValueScale
 from agents.returns import explained_variance
 from agents.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
@@ -42,12 +42,16 @@ from supervised.tensors import NonFiniteError, Precision
 #: Metrics of every minibatch step: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
 
+ADAPTED_RATES = (1e-6, 1e-2)  # bounds of a learning rate led by the divergence, as in rl_games
+
 
 @dataclass(frozen=True)
 class PPO(Validated):
     """Configuration of the ``ppo`` agent, scene keys; defaults of Schulman et al. 2017 for Atari."""
 
-    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
+    fixed_at_resume: ClassVar[tuple[str, ...]] = (
+        "network", "normalize_observations", "normalize_returns", "normalize_values",
+    )  # fmt: skip
 
     network: RecurrentNetworkName | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: PositiveFloat = 2.5e-4
@@ -65,8 +69,12 @@ class PPO(Validated):
     max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
-    normalize_observations: bool = False  # by running mean and deviation; for vectors
+    normalize_observations: bool = False  # by running mean and deviation, of pictures by pixel
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
+    normalize_values: bool = False  # the network's values are standardised λ-returns
+    # Nats a step that an epoch should change the policy by: above twice as many the learning rate is divided
+    # by 1.5, below half as many multiplied (RSL-RL, rl_games); 0: the rate follows its schedule.
+    desired_kl: NonNegativeFloat = 0.0
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
     greedy: bool = False  # when watched and scored: the mode instead of a sample
@@ -201,6 +209,7 @@ class PPOLearner(ActorCriticLearner):
             adam_epsilon=1e-5,
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
+            value_scale=ValueScale() if config.normalize_values else None,
         )
         self.config = config
         self.gradient_step = GradientStep(
@@ -209,6 +218,7 @@ class PPOLearner(ActorCriticLearner):
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
+        self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
 
@@ -244,19 +254,25 @@ class PPOLearner(ActorCriticLearner):
     def state(self) -> State:
         """State of `ActorCriticLearner`, the running returns of reward scaling, and a recurrent state."""
         memory = {} if self._memory is None else {"memory": self._memory.cpu().numpy()}
-        return super().state() | {"running_return": self._running_return.cpu().numpy()} | memory
+        more = {"running_return": self._running_return.cpu().numpy()}
+        if self.config.desired_kl:
+            more["learning_rate"] = self._adapted_rate.cpu().numpy()
+        return super().state() | more | memory
 
     def restore(self, state: State) -> None:
         """Restore a state; `learn` continues from there."""
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
         self._memory = torch.tensor(state["memory"], device=self.device) if "memory" in state else None
+        if "learning_rate" in state:
+            self._adapted_rate.copy_(torch.tensor(state["learning_rate"]))
 
     def _schedule(self, share: float) -> dict[str, float]:
         """Scheduled values once a share of the budget is spent."""
         config = self.config
+        rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
         return {
-            "learning_rate": linear_schedule(config.learning_rate, config.learning_rate_end, share),
+            "learning_rate": float(self._adapted_rate) if config.desired_kl else rate,
             "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
@@ -301,11 +317,23 @@ class PPOLearner(ActorCriticLearner):
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
         config = self.config
         batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
+        explained = explained_variance(batch.target, rollout.value.flatten())
+        batch.obs = self.normalized(batch.obs)  # once, not in every epoch
+        if self.value_scale is not None:
+            batch.target = self.value_scale.standardize(batch.target)
         figures = []
         for _ in range(config.num_epochs):
-            figures += [self.gradient_step(minibatch)[0] for minibatch in self._shuffled(batch)]
-        explained = explained_variance(batch.target, rollout.value.flatten())
-        return torch.cat([torch.stack(figures).mean(0), explained[None]])
+            epoch = torch.stack([self.gradient_step(minibatch)[0] for minibatch in self._shuffled(batch)])
+            if config.desired_kl:
+                self._adapt_rate(epoch[:, FIGURES.index("approx_kl")].mean())
+            figures.append(epoch)
+        return torch.cat([torch.cat(figures).mean(0), explained[None]])
+
+    def _adapt_rate(self, kl: Tensor) -> None:
+        """Lower the learning rate if an epoch has changed the policy too much, raise it if too little."""
+        rate, desired = self._adapted_rate, self.config.desired_kl
+        rate.copy_(torch.where(kl > 2 * desired, rate / 1.5, torch.where(kl < desired / 2, rate * 1.5, rate)))
+        self.gradient_step.set_learning_rate(rate.clamp_(*ADAPTED_RATES))
 
     def _shuffled(self, batch: RolloutSamples) -> Iterator[RolloutSamples]:
         """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences."""

@@ -90,8 +90,8 @@ class GradientStep:
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the next steps."""
+    def set_learning_rate(self, learning_rate: float | Tensor) -> None:
+        """Set the learning rate of the next steps; one on the device is not waited for."""
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
 

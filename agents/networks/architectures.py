@@ -166,11 +166,12 @@ def scaled_convolution(pictures: Tensor, weight: Tensor, bias: Tensor | None, pa
     """Convolution of uint8 images scaled to [0, 1], with the scale folded into the weights.
 
     The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not
-    rounded.
+    rounded. Images of another type are standardised already.
     """
     kind = pictures.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return nn.functional.conv2d(pictures.to(dtype), weight / 255, bias, padding=padding)
+    scaled = weight / 255 if pictures.dtype == torch.uint8 else weight
+    return nn.functional.conv2d(pictures.to(dtype), scaled, bias, padding=padding)
 
 
 def keep_channels_last(module: nn.Module) -> None:
@@ -183,6 +184,11 @@ def keep_channels_last(module: nn.Module) -> None:
 Trunk: TypeAlias = Pixels | Vector | Board
 
 
+def is_pictures(space: gymnasium.Space[object]) -> bool:
+    """Whether observations of `space` are images (C, H, W) uint8."""
+    return isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
+
+
 def trunk_for(
     name: str, space: gymnasium.Space[object], generator: torch.Generator, layer_norm: bool = False
 ) -> Trunk:
@@ -193,8 +199,7 @@ def trunk_for(
     Raises:
         NetworkError: if there is none of that name, or it cannot read such observations.
     """
-    pictures = isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
-    shape = space.shape or ()
+    pictures, shape = is_pictures(space), space.shape or ()
     if name in CONVOLUTIONS:
         if not pictures or min(shape[1:]) < SMALLEST:
             raise NetworkError(
