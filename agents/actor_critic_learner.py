@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agents.networks.architectures import MLP, RECURRENT, ActorCritic, is_pictures, network_for
 from agents.networks.heads import Head, head_for
+from agents.networks.inference import InferenceCopy
 from agents.networks.normalize import PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.networks.recurrent import RecurrentActorCritic
 from agents.rollout import Choice
@@ -95,6 +96,7 @@ class ActorCriticLearner:
         self.return_scale, self.value_scale = return_scale, value_scale
         trunk = network_for(observation_space) if network in RECURRENT else network
         self._half = trunk not in MLP and in_half(config.precision, self.device)
+        self._inference = InferenceCopy(self.actor_critic, half=self._half)
         self._acting = torch.Generator(self.device)
         self.seed(seed)
         # Not the generator that `act` uses: watching and scoring must not change the training.
@@ -123,7 +125,7 @@ class ActorCriticLearner:
         """Sample N actions, or take the mode; memory is (N, H) float32. See `sim.protocols.Policy`."""
         seen = self.observe(obs)
         before = None if memory is None else self.tensor(memory)
-        parameters, value, after = self.unroll(self.normalized(seen), before)
+        parameters, value, after = self.infer(self.normalized(seen), before)
         value = self.to_return(value)
         if self.return_scale is not None:
             value = value * self.return_scale.deviation.float()
@@ -165,12 +167,27 @@ class ActorCriticLearner:
         Returns:
             Parameters (T · N, outputs), values (T · N,) and the state (N, H) after, or None without one.
         """
+        return self._pass(self.actor_critic, obs, memory, ended)
+
+    @torch.no_grad()
+    def infer(self, obs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """`unroll` of a single step without gradients, the same numbers by weights prepared for it."""
+        return self._pass(self._inference.current(), obs, memory)
+
+    def _pass(
+        self,
+        network: ActorCritic | RecurrentActorCritic,
+        obs: Tensor,
+        memory: Tensor | None,
+        ended: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Pass of `network`; see `unroll`."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            if isinstance(self.actor_critic, ActorCritic):
-                return *self.actor_critic(obs), None
+            if isinstance(network, ActorCritic):
+                return *network(obs), None
             if memory is None:
-                memory = torch.zeros(len(obs), self.actor_critic.memory_size, device=self.device)
-            parameters, value, memory = self.actor_critic(obs, memory, ended)
+                memory = torch.zeros(len(obs), network.memory_size, device=self.device)
+            parameters, value, memory = network(obs, memory, ended)
             return parameters, value, memory
 
     def observe(self, obs: Array) -> Tensor:
@@ -200,7 +217,7 @@ class ActorCriticLearner:
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
-        parameters, value, memory = self.unroll(self.normalized(obs), memory)
+        parameters, value, memory = self.infer(self.normalized(obs), memory)
         value = self.to_return(value)
         noise = self.head.noise(len(obs), self._generator)
         action, log_prob = self.head.choose(parameters, mask, noise)
@@ -208,7 +225,7 @@ class ActorCriticLearner:
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""
-        return self.to_return(self.unroll(self.normalized(obs), memory)[1])
+        return self.to_return(self.infer(self.normalized(obs), memory)[1])
 
     def state(self) -> State:
         """Network, optimiser, generator, counters and worlds."""

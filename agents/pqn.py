@@ -29,6 +29,7 @@ from torch import Tensor
 
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
+from agents.networks.inference import InferenceCopy
 from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
@@ -140,6 +141,7 @@ class PQNLearner(QPolicy):
         self.config = config
         self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
+        self._newest_inference = InferenceCopy(self.newest, half=self._half)
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
@@ -240,7 +242,7 @@ class PQNLearner(QPolicy):
 
     def _newest_values(self, obs: Tensor) -> Tensor:
         """Q-values (N, A) of observations (N, …) by the newest weights."""
-        return self.quantiles(self.newest, obs).mean(2)
+        return self.quantiles(self._newest_inference.current(), obs).mean(2)
 
     def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""

@@ -12,6 +12,7 @@ from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
+from agents.networks.inference import InferenceCopy
 from sim.records import Array, Decision
 from supervised.precision import in_half
 from supervised.tensors import Precision, from_arrays, on_device, to_arrays
@@ -79,6 +80,7 @@ class QPolicy:
         self._seed = seed
         self.network = self.new_network()
         self._half = network not in MLP and in_half(config.precision, self.device)
+        self._inference = InferenceCopy(self.network, half=self._half)
         # Not the generator that learning uses: watching and scoring must not change the training.
         self._acting = np.random.default_rng(seed)
 
@@ -127,9 +129,10 @@ class QPolicy:
             anything = keys.argmax(1)
         return np.where(explore, anything, best)
 
+    @torch.no_grad()
     def q_values(self, obs: Tensor) -> Tensor:
-        """Q-values (N, A), expected discounted returns, of arranged observations (N, …)."""
-        return self.quantiles(self.network, obs).mean(2)
+        """Q-values (N, A), expected discounted returns, of arranged observations (N, …); no gradients."""
+        return self.quantiles(self._inference.current(), obs).mean(2)
 
     def quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
         """Return quantiles (N, A, K) float32 of arranged observations (N, …) by `network`."""

@@ -117,13 +117,24 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: floa
     """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
     parameters = list(parameters)
     device = parameters[0].device
-    return torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         parameters,
         lr=torch.tensor(learning_rate, device=device),
         eps=epsilon,
         fused=True,
         capturable=device.type == "cuda",
     )
+    optimizer.register_step_post_hook(count_change)
+    return optimizer
+
+
+def count_change(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Raise the version counters of the parameters, as in-place operations do; fused kernels do not.
+
+    Copies made of the weights are renewed by it; see `agents.networks.inference`.
+    """
+    for group in optimizer.param_groups:
+        torch.autograd.graph.increment_version(group["params"])
 
 
 def radam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.RAdam:

@@ -209,10 +209,9 @@ class AlphaZeroLearner(ActorCriticLearner):
             simulate([tree], self.evaluate, 1, self.config.gamma)
             yield tree
 
-    @torch.no_grad()
     def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
         """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
-        logits, value = self.forward(self.observe(games[0].observe(games)))
+        logits, value, _ = self.infer(self.observe(games[0].observe(games)))
         return logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:

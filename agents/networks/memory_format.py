@@ -12,9 +12,13 @@ are folded (space to depth): (N, 4, 84, 84) becomes (N, 64, 21, 21), and the con
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sim.records import Array
 
 
 def channels_last(obs: Tensor) -> Tensor:
@@ -35,6 +39,9 @@ def fold(pictures: Tensor, stride: int) -> Tensor:
     h, w = height // stride, width // stride
     pictures = pictures[:, :, : h * stride, : w * stride].contiguous()
     patches = _in_words(pictures.view(n, c, h, stride, w, stride))
+    if pictures.device.type == "cpu":  # `take` needs a third of the time of a permuted copy
+        words = patches.flatten(1).numpy().take(_patch_order(*patches.shape[1:]), axis=1)
+        return torch.from_numpy(words).view(pictures.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
     return _as(patches.permute(0, 2, 4, 1, 3, 5), pictures.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
@@ -71,6 +78,13 @@ def take(obs: Tensor, rows: Tensor) -> Tensor:
     if obs.dim() != 4:
         return obs.index_select(0, rows)
     return obs.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=16)
+def _patch_order(c: int, h: int, rows: int, w: int, words: int) -> Array:
+    """Positions of words of images (c, h, rows, w, words), in the patches' order (h, w, c, rows, words)."""
+    places = np.arange(c * h * rows * w * words).reshape(c, h, rows, w, words)
+    return places.transpose(1, 3, 0, 2, 4).ravel()
 
 
 def _in_words(array: Tensor) -> Tensor:

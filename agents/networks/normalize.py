@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 CLIP = 10.0  # deviations; as in Dhariwal et al. 2017 (OpenAI Baselines, VecNormalize)
 PIXEL_CLIP = 5.0  # deviations; as in rl_games
+WHITE = 255.0  # pictures are scaled by the first convolution: what it takes for 1
 AT_ONCE = 64  # pictures that a processor's cache holds; sums of their squares are exact in float32
 
 
@@ -60,7 +61,7 @@ class PixelMoments(RunningMoments):
     def __init__(self, shape: tuple[int, ...]) -> None:
         channels, height, width = shape
         super().__init__((height, width, channels))
-        self.variance.fill_(255.0**2)  # until something has been seen: to [0, 1]
+        self.variance.fill_(WHITE**2)  # until something has been seen they stay as they are
 
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
@@ -75,14 +76,14 @@ class PixelMoments(RunningMoments):
 
     @torch.no_grad()
     def normalize(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Standardise pictures (B, C, h, w) uint8 to mean 0 and deviation 1, clipped to ±5, channels last."""
-        mean, scale = self.mean.float(), (self.variance + 1e-5).rsqrt().float()
+        """Standardise pictures (B, C, h, w) uint8 to mean 0 and deviation 255, clipped to ±5 of these."""
+        mean, scale = self.mean.float(), WHITE * (self.variance + 1e-5).rsqrt().float()
         pictures = values.permute(0, 2, 3, 1)
         found = torch.empty(pictures.shape, dtype=dtype, device=values.device)
         step = AT_ONCE if values.device.type == "cpu" else max(1, len(values))
         for at in range(0, len(values), step):
             part = pictures[at : at + step].float().sub_(mean).mul_(scale)
-            found[at : at + step] = part.clamp_(-PIXEL_CLIP, PIXEL_CLIP)
+            found[at : at + step] = part.clamp_(-PIXEL_CLIP * WHITE, PIXEL_CLIP * WHITE)
         return found.permute(0, 3, 1, 2)
 
 
