@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from supervised.distributed import moments, process_group
+
 CLIP = 10.0  # deviations; as in Dhariwal et al. 2017 (OpenAI Baselines, VecNormalize)
 
 
@@ -28,10 +30,8 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
-        """Update the moments with a batch (B, *shape)."""
-        batch = batch.double()
-        many = float(len(batch))
-        mean, variance = batch.mean(0), batch.var(0, correction=0)
+        """Update the moments with a batch (B, *shape), of several ranks with all of theirs."""
+        mean, variance, many = moments(batch.double(), process_group())
         total = self.count + many
         delta = mean - self.mean
         spread = self.variance * self.count + variance * many + delta.square() * self.count * many / total
