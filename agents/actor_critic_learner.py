@@ -18,6 +18,7 @@ from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
+from supervised.distributed import process_group
 from supervised.precision import in_half
 from supervised.tensors import (
     Precision,
@@ -102,6 +103,7 @@ class ActorCriticLearner:
         # Not the generator that `act` uses: watching and scoring must not change the training.
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._optimizer = adam(self.network.parameters(), config.learning_rate, adam_epsilon)
+        self._group = process_group()
         self._env_steps = 0
         self._updates = 0
         self._worlds_state: State | None = None
@@ -219,7 +221,8 @@ class ActorCriticLearner:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
         parameters, value, memory = self.infer(self.normalized(obs), memory)
         value = self.to_return(value)
-        noise = self.head.noise(len(obs), self._generator)
+        everyone = self.head.noise(len(obs) * self._group.size, self._generator)
+        noise = everyone[self._group.share(len(obs))]
         action, log_prob = self.head.choose(parameters, mask, noise)
         return Choice(self.head.to_world(action), value, action, log_prob, memory)
 

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.data_parallel import all_episodes, shares
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
@@ -32,7 +33,7 @@ from agents.networks.normalize import ReturnScale, ValueScale
 from agents.returns import explained_variance
 from agents.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches
+from agents.train_step import GradientStep, check_minibatch
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
@@ -52,6 +53,7 @@ class PPO(Validated):
     fixed_at_resume: ClassVar[tuple[str, ...]] = (
         "network", "normalize_observations", "normalize_returns", "normalize_values",
     )  # fmt: skip
+    data_parallel: ClassVar[bool] = True
 
     network: RecurrentNetworkName | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: PositiveFloat = 2.5e-4
@@ -192,6 +194,8 @@ class RolloutSamples:
 class PPOLearner(ActorCriticLearner):
     """PPO learner. Satisfies `sim.protocols.Learner`."""
 
+    state_by_rank: ClassVar[tuple[str, ...]] = ("worlds", "running_return", "memory")
+
     def __init__(
         self,
         config: PPO,
@@ -231,10 +235,11 @@ class PPOLearner(ActorCriticLearner):
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
-        self.config.check_rollout(worlds.num_envs)
+        num_envs = worlds.num_envs * self._group.size
+        self.config.check_rollout(num_envs)
         check_rollout(self.config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self.gradient_step.prepare()
-        steps_per_update = self.config.num_steps * worlds.num_envs
+        steps_per_update = self.config.num_steps * num_envs
         self._worlds = worlds
         collector = self._begin(worlds)
         while not budget.spent(self._env_steps, self._updates):
@@ -249,7 +254,8 @@ class PPOLearner(ActorCriticLearner):
             self._env_steps += steps_per_update
             self._updates += 1
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
+            episodes = all_episodes(rollout, self._group)
+            yield Progress(self._env_steps, self._updates, total, metrics, episodes)
 
     def state(self) -> State:
         """State of `ActorCriticLearner`, the running returns of reward scaling, and a recurrent state."""
@@ -315,15 +321,18 @@ class PPOLearner(ActorCriticLearner):
 
     def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
-        config = self.config
-        batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
-        explained = explained_variance(batch.target, rollout.value.flatten())
+        config, group = self.config, self._group
+        advantage = rollout.advantage(config.gamma, config.gae_lambda)
+        batch = RolloutSamples.from_rollout(rollout, advantage)
+        advantages, values = group.all_gather(advantage, 1), group.all_gather(rollout.value, 1)  # (T, N)
+        explained = explained_variance((advantages + values).flatten(), values.flatten())
         batch.obs = self.normalized(batch.obs)  # once, not in every epoch
         if self.value_scale is not None:
             batch.target = self.value_scale.standardize(batch.target)
         figures = []
         for _ in range(config.num_epochs):
-            epoch = torch.stack([self.gradient_step(minibatch)[0] for minibatch in self._shuffled(batch)])
+            shuffled = self._shuffled(batch, advantages)
+            epoch = torch.stack([self.gradient_step(part, weight=weight)[0] for part, weight in shuffled])
             if config.desired_kl:
                 self._adapt_rate(epoch[:, FIGURES.index("approx_kl")].mean())
             figures.append(epoch)
@@ -335,19 +344,34 @@ class PPOLearner(ActorCriticLearner):
         rate.copy_(torch.where(kl > 2 * desired, rate / 1.5, torch.where(kl < desired / 2, rate * 1.5, rate)))
         self.gradient_step.set_learning_rate(rate.clamp_(*ADAPTED_RATES))
 
-    def _shuffled(self, batch: RolloutSamples) -> Iterator[RolloutSamples]:
-        """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences."""
+    def _shuffled(self, batch: RolloutSamples, advantages: Tensor) -> Iterator[tuple[RolloutSamples, float]]:
+        """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences.
+
+        Args:
+            batch: the rollout of this rank.
+            advantages: (T, N) of all ranks.
+
+        Yields:
+            this rank's rows, and their weight in the minibatch.
+        """
         size, whole = self.config.minibatch_size, batch.memory is not None
-        count = len(batch.target) if batch.memory is None else len(batch.memory)
+        count = advantages.shape[1] if whole else advantages.numel()
+        size = size // self.config.num_steps if whole else size
         order = torch.randperm(count, generator=self._generator, device=self.device)
-        for chosen in minibatches(order, size // self.config.num_steps if whole else size):
-            yield batch.sequences(chosen) if whole else batch.rows(chosen)
+        num_envs = advantages.shape[1] // self._group.size
+        for part in shares(order, size, num_envs, self._group):
+            minibatch = batch.sequences(part.rows) if whole else batch.rows(part.rows)
+            if self._group.size > 1:  # else the loss does that, compiled with all the rest
+                everyones = advantages[:, part.whole] if whole else advantages.flatten()[part.whole]
+                minibatch.advantage = standardise_advantages(minibatch.advantage, everyones.flatten())
+            yield minibatch, part.weight
 
     def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
         parameters, value, _ = self.unroll(batch.obs, batch.memory, batch.ended)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
-        advantage = standardise_advantages(batch.advantage)
+        alone = self._group.size == 1
+        advantage = standardise_advantages(batch.advantage) if alone else batch.advantage
         loss_pi = policy_loss(log_prob, batch.log_prob, advantage, self._clip_coef)
         loss_v = value_loss(value, batch.target)
         nats = entropy.mean()
@@ -360,8 +384,9 @@ class PPOLearner(ActorCriticLearner):
             return loss, torch.stack([loss_pi, loss_v, nats, kl, clipped])
 
 
-def standardise_advantages(advantage: Tensor) -> Tensor:
-    """Standardise the advantages of one minibatch (B,); a single one stays as it is."""
-    if len(advantage) < 2:
+def standardise_advantages(advantage: Tensor, everyones: Tensor | None = None) -> Tensor:
+    """Standardise the advantages of one minibatch (B,), of a rank by `everyones` (M,); a single one stays."""
+    whole = advantage if everyones is None else everyones
+    if len(whole) < 2:
         return advantage
-    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    return (advantage - whole.mean()) / (whole.std() + 1e-8)

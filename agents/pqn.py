@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.data_parallel import all_episodes, shares
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
 from agents.networks.inference import InferenceCopy
@@ -35,10 +36,11 @@ from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
 from agents.rollout import Choice, Rollout, RolloutCollector
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches, radam
+from agents.train_step import GradientStep, check_minibatch, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
+from supervised.distributed import process_group
 from supervised.precision import autocast_cache
 from supervised.tensors import (
     NonFiniteError,
@@ -59,6 +61,7 @@ class PQN(Validated):
     """Configuration of the ``pqn`` agent, scene keys; defaults of Gallici et al. 2024 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
+    data_parallel: ClassVar[bool] = True
 
     network: NetworkName | None = (
         None  # see agents.networks, with layer norm; unless set, by what is observed
@@ -128,6 +131,7 @@ class PQNLearner(QPolicy):
     """PQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
     name = "pqn"
+    state_by_rank: ClassVar[tuple[str, ...]] = ("worlds",)
 
     def __init__(
         self,
@@ -147,6 +151,7 @@ class PQNLearner(QPolicy):
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
         self._generator = np.random.default_rng(seed)
+        self._group = process_group()
         self._env_steps = 0
         self._updates = 0
         self._worlds: Worlds | None = None
@@ -162,10 +167,11 @@ class PQNLearner(QPolicy):
             NonFiniteError: if a loss or gradient is not finite.
         """
         config = self.config
-        config.check_rollout(worlds.num_envs)
+        num_envs = worlds.num_envs * self._group.size
+        config.check_rollout(num_envs)
         check_rollout(config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self.gradient_step.prepare()
-        steps_per_update = config.num_steps * worlds.num_envs
+        steps_per_update = config.num_steps * num_envs
         self._worlds = worlds
         state = self._worlds_state
         start = worlds.reset() if state is None else worlds.restore(state)
@@ -185,7 +191,8 @@ class PQNLearner(QPolicy):
             self._updates += 1
             metrics |= {"epsilon": self.epsilon, "learning_rate": rate}
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
+            episodes = all_episodes(rollout, self._group)
+            yield Progress(self._env_steps, self._updates, total, metrics, episodes)
 
     def state(self) -> State:
         """Averaged and newest network, optimiser, generator, counters and worlds."""
@@ -218,7 +225,8 @@ class PQNLearner(QPolicy):
         """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
         q = self._newest_values(obs)
         best = best_actions(q, mask).cpu().numpy()
-        return Choice(self.explore(best, mask, self.epsilon, self._generator), best_values(q, mask))
+        actions = self.explore(best, mask, self.epsilon, self._generator, self._group)
+        return Choice(actions, best_values(q, mask))
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""
@@ -246,15 +254,19 @@ class PQNLearner(QPolicy):
 
     def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""
-        config = self.config
+        config, group = self.config, self._group
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
-        target = (rollout.advantage(config.gamma, config.q_lambda) + rollout.value).flatten()
+        targets = rollout.advantage(config.gamma, config.q_lambda) + rollout.value
+        target, num_envs = targets.flatten(), targets.shape[1]
         figures = []
         for _ in range(config.num_epochs):
-            order = on_device(self._generator.permutation(len(target)), self.device)
-            for rows in minibatches(order, config.minibatch_size):
-                figures.append(self.gradient_step(take(obs, rows), action[rows], target[rows])[0])
-        explained = explained_variance(target, rollout.value.flatten())
+            order = on_device(self._generator.permutation(len(target) * group.size), self.device)
+            for part in shares(order, config.minibatch_size, num_envs, group):
+                rows = part.rows
+                step = self.gradient_step(take(obs, rows), action[rows], target[rows], weight=part.weight)
+                figures.append(step[0])
+        targets, values = group.all_gather(targets, 1), group.all_gather(rollout.value, 1)
+        explained = explained_variance(targets.flatten(), values.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
     def loss(self, obs: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

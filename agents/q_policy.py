@@ -14,6 +14,7 @@ from torch import Tensor
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
 from agents.networks.inference import InferenceCopy
 from sim.records import Array, Decision
+from supervised.distributed import ALONE, ProcessGroup
 from supervised.precision import in_half
 from supervised.tensors import Precision, from_arrays, on_device, to_arrays
 
@@ -117,15 +118,23 @@ class QPolicy:
         return Decision(actions, q_values=q.cpu().numpy(), value=value), memory
 
     def explore(
-        self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
+        self,
+        best: Array,
+        mask: Tensor | None,
+        epsilon: float,
+        generator: np.random.Generator,
+        group: ProcessGroup = ALONE,
     ) -> Array:
-        """Replace each of `best` (N,) with probability ε by a random legal action."""
-        n = len(best)
-        explore = generator.random(n) < epsilon
+        """Replace each of `best` (N,) with probability ε by a random legal action.
+
+        The ranks of a `group` each draw for all of its worlds, and so as one process would.
+        """
+        n, own = len(best) * group.size, group.share(len(best))
+        explore = generator.random(n)[own] < epsilon
         if mask is None:
-            anything = generator.integers(self.actions, size=n)
+            anything = generator.integers(self.actions, size=n)[own]
         else:
-            keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions)), -1.0)
+            keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions))[own], -1.0)
             anything = keys.argmax(1)
         return np.where(explore, anything, best)
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from sim.errors import RequestError
+from supervised.distributed import process_group, sum_gradients
 
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
@@ -72,13 +73,19 @@ class GradientStep:
         self._device = self._parameters[0].device
         self._graphs = False
         self._loss = loss
+        self._group = process_group()
 
     def prepare(self) -> None:
         """Before the first step: compile the loss if requested, and make cuDNN deterministic.
 
         Raises:
-            CompileError: naming what is missing.
+            CompileError: naming what is missing; or with several ranks, whose shares of minibatches vary.
         """
+        if self._compile and self._group.size > 1:
+            raise CompileError(
+                f"agent.compile cannot be with {self._group.size} ranks: each has more rows of one minibatch "
+                "and fewer of another, and every number is another compilation; leave it at false"
+            )
         if self._compile:
             self._compile = False  # once
             self._graphs = self._device.type == "cuda" and self.backend == "inductor"
@@ -95,17 +102,25 @@ class GradientStep:
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
 
-    def __call__(self, *minibatch: Any) -> tuple[Tensor, ...]:
+    def __call__(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
         """Take one step; returns the loss's metrics with the gradient's norm appended (K + 1,), and the rest.
 
         The results are on the device and are not overwritten by later steps.
+
+        Args:
+            minibatch: the loss's arguments.
+            weight: of this rank's rows in the mean over all ranks; loss and metrics are means over rows.
         """
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss, figures, *rest = self._loss(*minibatch)
         self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
-        torch.autograd.backward(loss)
+        if self._group.size == 1:
+            torch.autograd.backward(loss)
+        else:
+            torch.autograd.backward(loss * weight)
+            figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.

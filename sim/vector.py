@@ -5,6 +5,7 @@
 * ``AutoresetMode.SAME_STEP``, and ``info["final_obs"]`` is one dense array (N, …).
 * World i starts its first episode from ``seed + i`` and each later one from a seed derived from
   (seed, world, episode): no episode depends on how another one went, unless `seed_rarely` gave that up.
+  A batch that is a part of a larger one counts its worlds from `first_index`.
 * ``info["episode"]`` holds the unclipped return ``"r"`` and length ``"l"`` of the episodes that
   ended, where ``info["_episode"]`` is True.
 * `state()` holds the seeds and the actions since each world was seeded, and `restore` plays them
@@ -137,6 +138,8 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         self.action_space = batch_space(single_action_space, num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
         self._seed = _checked_seed(seed)
+        #: Of this batch's first world, where others have the lower ones; set before the first `reset`.
+        self.first_index = 0
         self._episode = np.full(num_envs, -1, np.int64)  # index of the episode in progress
         self._episode_seed = np.zeros(num_envs, np.int64)
         self._score = np.zeros(num_envs, np.float64)
@@ -284,7 +287,8 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
 
     def _next_seeds(self, mask: Array) -> Array:
         rows = np.flatnonzero(mask)
-        return np.array([episode_seed(self._seed, int(i), int(self._episode[i])) for i in rows])
+        first = self.first_index
+        return np.array([episode_seed(self._seed, first + int(i), int(self._episode[i])) for i in rows])
 
     def _begin(self, mask: Array, seeded: Array) -> tuple[Array, Info]:
         """Reset the masked worlds, some from their episode seeds, and forget actions that none needs."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from supervised.distributed import moments, process_group
+
 CLIP = 10.0  # deviations; as in Dhariwal et al. 2017 (OpenAI Baselines, VecNormalize)
 PIXEL_CLIP = 5.0  # deviations; as in rl_games
 WHITE = 255.0  # pictures are scaled by the first convolution: what it takes for 1
@@ -31,9 +33,8 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
-        """Update the moments with a batch (B, *shape)."""
-        batch = batch.double()
-        self.merge(batch.mean(0), batch.var(0, correction=0), float(len(batch)))
+        """Update the moments with a batch (B, *shape), of several ranks with all of theirs."""
+        self.merge(*moments(batch.double(), process_group()))
 
     @torch.no_grad()
     def merge(self, mean: Tensor, variance: Tensor, many: float) -> None:
@@ -65,14 +66,16 @@ class PixelMoments(RunningMoments):
 
     @torch.no_grad()
     def update(self, batch: Tensor) -> None:
-        """Update the moments with pictures (B, C, h, w) uint8."""
+        """Update the moments with pictures (B, C, h, w) uint8, of several ranks with all of theirs."""
+        group = process_group()
         sums, squares = torch.zeros_like(self.mean), torch.zeros_like(self.mean)
         for part in torch.split(batch.permute(0, 2, 3, 1), AT_ONCE):
             pixels = part.float()
             sums += pixels.sum(0)
             squares += pixels.square_().sum(0)
-        mean = sums / len(batch)
-        self.merge(mean, (squares / len(batch) - mean.square()).clamp_min(0), float(len(batch)))
+        count = len(batch) * group.size
+        mean = group.all_reduce(sums) / count
+        self.merge(mean, (group.all_reduce(squares) / count - mean.square()).clamp_min(0), count)
 
     @torch.no_grad()
     def normalize(self, values: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
