@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
@@ -261,7 +262,7 @@ class PPOLearner(ActorCriticLearner):
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
 
-    def _begin(self, worlds: Worlds) -> RolloutCollector:
+    def _begin(self, worlds: Worlds) -> RolloutCollector | DoubleBufferedCollector:
         """Start the worlds, or resume those of a restored state."""
         config = self.config
         if self._worlds_state is None:
@@ -270,7 +271,7 @@ class PPOLearner(ActorCriticLearner):
             self._memory = None
         else:
             start = worlds.restore(self._worlds_state)
-        return RolloutCollector(
+        return rollout_collector(
             self,
             worlds,
             start,

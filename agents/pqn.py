@@ -27,12 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.double_buffer import rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
 from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
-from agents.rollout import Choice, Rollout, RolloutCollector
+from agents.rollout import Choice, Rollout
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, minibatches, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
@@ -167,7 +168,7 @@ class PQNLearner(QPolicy):
         self._worlds = worlds
         state = self._worlds_state
         start = worlds.reset() if state is None else worlds.restore(state)
-        collector = RolloutCollector(
+        collector = rollout_collector(
             self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
         )
         while not budget.spent(self._env_steps, self._updates):
