@@ -13,6 +13,7 @@ from agents.networks.architectures import MLP, RECURRENT, ActorCritic, network_f
 from agents.networks.heads import Head, head_for
 from agents.networks.normalize import ReturnScale, RunningMoments
 from agents.networks.recurrent import RecurrentActorCritic
+from agents.pinned_buffers import PinnedBuffers
 from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
@@ -21,7 +22,6 @@ from supervised.precision import in_half
 from supervised.tensors import (
     Precision,
     from_arrays,
-    on_device,
     optimizer_state,
     restore_optimizer,
     to_arrays,
@@ -79,6 +79,7 @@ class ActorCriticLearner:
         """
         network = config.network or network_for(observation_space)
         self.device = torch.device(device)
+        self._to_device = PinnedBuffers(self.device)
         self.head: Head = head_for(action_space)
         self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed)
         parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
@@ -159,7 +160,7 @@ class ActorCriticLearner:
 
     def tensor(self, array: Array) -> Tensor:
         """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
-        return on_device(array, self.device, at_once=True)
+        return self._to_device.copy(array)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """Action mask (N, A) bool, or None if all actions are allowed."""

@@ -12,9 +12,10 @@ from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
+from agents.pinned_buffers import PinnedBuffers
 from sim.records import Array, Decision
 from supervised.precision import in_half
-from supervised.tensors import Precision, from_arrays, on_device, to_arrays
+from supervised.tensors import Precision, from_arrays, to_arrays
 
 
 class QConfig(Protocol):
@@ -73,6 +74,7 @@ class QPolicy:
             )
         network = config.network or network_for(observation_space)
         self.device = torch.device(device)
+        self._to_device = PinnedBuffers(self.device)
         self.actions = int(action_space.n)
         self.epsilon_play = config.epsilon_play
         self._shape = (network, observation_space, self.actions, quantiles, config.dueling, layer_norm)
@@ -143,7 +145,7 @@ class QPolicy:
 
     def tensor(self, array: Array) -> Tensor:
         """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
-        return on_device(array, self.device, at_once=True)
+        return self._to_device.copy(array)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """Action mask (N, A) bool, or None if all actions are allowed."""
