@@ -9,6 +9,7 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, RECURRENT, ActorCritic, network_for
 from agents.networks.heads import Head, head_for
 from agents.networks.normalize import ReturnScale, RunningMoments
@@ -61,6 +62,7 @@ class ActorCriticLearner:
         adam_epsilon: float = 1e-8,
         normalize_observations: bool = False,
         return_scale: ReturnScale | None = None,
+        cuda_graphs: GraphChoice = False,
     ) -> None:
         """Initialise network, optimiser and generators.
 
@@ -73,6 +75,7 @@ class ActorCriticLearner:
             adam_epsilon: Adam's ε.
             normalize_observations: by their running moments.
             return_scale: divides rewards, and so multiplies shown values.
+            cuda_graphs: whether choosing actions for learning is a CUDA graph; see `agents.cuda_graphs`.
 
         Raises:
             NetworkError: if the network does not fit the spaces.
@@ -92,6 +95,8 @@ class ActorCriticLearner:
         self.return_scale = return_scale
         trunk = network_for(observation_space) if network in RECURRENT else network
         self._half = trunk not in MLP and in_half(config.precision, self.device)
+        graphed = uses_graphs(cuda_graphs, self.device)
+        self._sample = GraphedFunction(self._sampled, self.device) if graphed else self._sampled
         self._acting = torch.Generator(self.device)
         self.seed(seed)
         # Not the generator that `act` uses: watching and scoring must not change the training.
@@ -181,10 +186,18 @@ class ActorCriticLearner:
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
-        parameters, value, memory = self.unroll(obs, memory)
         noise = self.head.noise(len(obs), self._generator)
-        action, log_prob = self.head.choose(parameters, mask, noise)
+        action, log_prob, value, memory = self._sample(obs, mask, memory, noise)
+        assert action is not None and value is not None
         return Choice(self.head.to_world(action), value, action, log_prob, memory)
+
+    def _sampled(
+        self, obs: Tensor, mask: Tensor | None, memory: Tensor | None, noise: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Actions sampled by `noise`, their log-probabilities, values (N,) and the state (N, H) after."""
+        parameters, value, memory = self.unroll(obs, memory)
+        action, log_prob = self.head.choose(parameters, mask, noise)
+        return action, log_prob, value, memory
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""

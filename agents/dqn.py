@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
@@ -77,6 +78,7 @@ class DQN(Validated):
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
@@ -172,8 +174,14 @@ class DQNLearner(QPolicy):
         self.target = self.new_network()
         self._optimizer = adam(self.network.parameters(), config.learning_rate, config.adam_epsilon)
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
+            gather=self._gathered,
         )
+        self._best = self.graphed(self._best_actions, config.cuda_graphs)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -280,8 +288,9 @@ class DQNLearner(QPolicy):
             best = np.zeros(worlds.num_envs, np.int64)
             actions = self.explore(best, mask, 1.0, self._generator)
         else:
-            best = best_actions(self.q_values(seen), mask).cpu().numpy()
-            actions = self.explore(best, mask, self.epsilon, self._generator)
+            (chosen,) = self._best(seen, mask)
+            assert chosen is not None
+            actions = self.explore(chosen.cpu().numpy(), mask, self.epsilon, self._generator)
         obs, reward, terminated, truncated, info = worlds.step(actions)
         final_obs = final_mask = None
         if (terminated | truncated).any():
@@ -316,15 +325,24 @@ class DQNLearner(QPolicy):
         config = self.config
         assert self._replay is not None
         if self._priorities is None:
-            batch = self._replay.sample(config.batch_size, self._generator)
+            index, weight = self._replay.draw(config.batch_size, self._generator)
         else:
             beta = linear_schedule(config.priority_beta, 1.0, share)
-            batch = self._priorities.sample(config.batch_size, beta, self._generator)
-        figures, error = self.gradient_step(batch)
+            index, weight = self._priorities.draw(config.batch_size, beta, self._generator)
+        figures, error = self.gradient_step(index, weight)
         self._updates += 1
         if self._priorities is not None:
-            self._priorities.update(batch.index, error)
+            self._priorities.update(index, error)
         return figures
+
+    def _gathered(self, index: Tensor, weight: Tensor) -> tuple[ReplaySamples]:
+        """The minibatch of transitions drawn from the replay buffer."""
+        assert self._replay is not None
+        return (self._replay.gather(index, weight),)
+
+    def _best_actions(self, obs: Tensor, mask: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Greedy actions (N,)."""
+        return (best_actions(self.q_values(obs), mask),)
 
     def loss(self, batch: ReplaySamples) -> tuple[Tensor, Tensor, Tensor]:
         """DQN loss () of B transitions, its `FIGURES` but the last (2,), and the TD errors (B,)."""

@@ -56,6 +56,6 @@ class PinnedBuffers:
     def _begin(self, pinned: Tensor) -> tuple[Tensor, Callable[[], None]]:
         """Begin to copy `pinned` to the device; returns the copy, and what waits until it has ended."""
         tensor = pinned.to(self.device, non_blocking=True)
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record(torch.cuda.current_stream(self.device))
         return tensor, event.synchronize

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.cuda_graphs import GraphChoice
 from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
@@ -70,6 +71,7 @@ class PPO(Validated):
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
@@ -86,6 +88,10 @@ class PPO(Validated):
             )
         if self.network in RECURRENT and self.compile:
             raise ValueError(f'compile must be false with network = "{self.network}", which loops over steps')
+        if self.network in RECURRENT and self.cuda_graphs:
+            raise ValueError(
+                f'cuda_graphs must be false with network = "{self.network}", which loops over steps'
+            )
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -202,10 +208,15 @@ class PPOLearner(ActorCriticLearner):
             adam_epsilon=1e-5,
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
+            cuda_graphs=config.cuda_graphs,
         )
         self.config = config
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)

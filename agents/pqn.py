@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice
 from agents.double_buffer import rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
@@ -82,6 +83,7 @@ class PQN(Validated):
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def probe(self) -> PQN:
@@ -143,8 +145,13 @@ class PQNLearner(QPolicy):
         self.newest = self.new_network() if config.ema else self.network
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
+        self._best = self.graphed(self._best_of_newest, config.cuda_graphs)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -215,9 +222,14 @@ class PQNLearner(QPolicy):
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
+        best, value = self._best(obs, mask)
+        assert best is not None and value is not None
+        return Choice(self.explore(best.cpu().numpy(), mask, self.epsilon, self._generator), value)
+
+    def _best_of_newest(self, obs: Tensor, mask: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Greedy actions (N,) by the newest weights, and their values (N,)."""
         q = self._newest_values(obs)
-        best = best_actions(q, mask).cpu().numpy()
-        return Choice(self.explore(best, mask, self.epsilon, self._generator), best_values(q, mask))
+        return best_actions(q, mask), best_values(q, mask)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""

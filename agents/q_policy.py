@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import gymnasium
@@ -11,6 +11,7 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
 from agents.pinned_buffers import PinnedBuffers
 from sim.records import Array, Decision
@@ -83,6 +84,12 @@ class QPolicy:
         self._half = network not in MLP and in_half(config.precision, self.device)
         # Not the generator that learning uses: watching and scoring must not change the training.
         self._acting = np.random.default_rng(seed)
+
+    def graphed(
+        self, function: Callable[..., tuple[Tensor | None, ...]], choice: GraphChoice
+    ) -> Callable[..., tuple[Tensor | None, ...]]:
+        """The function, as a CUDA graph if `choice` says so; see `agents.cuda_graphs`."""
+        return GraphedFunction(function, self.device) if uses_graphs(choice, self.device) else function
 
     def new_network(self) -> QNetwork:
         """Make a network with this policy's initial weights."""
