@@ -5,7 +5,7 @@ with the value of what follows each step: where an episode was truncated that of
 which it bootstraps, and where it terminated whatever number, which `agents.returns` does not count.
 
 Recurrent state goes from step to step and from rollout to rollout; it is zero where an episode begins. Of
-stacked frames only the newest one is copied to the device, where the stacks are put together.
+stacked frames only the newest one is copied to the device (`agents.frame_stacks`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.networks.memory_format import push_frame, stack
+from agents.frame_stacks import FrameStacks
+from agents.networks.memory_format import stack
 from agents.returns import generalized_advantage
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, ended_episode, lives_lost
@@ -129,7 +130,7 @@ class RolloutCollector:
         self.obs, self.info = start
         self.memory = memory
         self._clip_reward, self._life_loss_ends = clip_reward, life_loss_ends
-        self._seen = actor.observe(self.obs)
+        self._seen = FrameStacks(actor, worlds.frame_stack, self.obs)
         self._chosen: tuple[Tensor | None, Choice]  # mask and choice of the step in progress
 
     @torch.no_grad()
@@ -158,16 +159,16 @@ class RolloutCollector:
     def send(self) -> None:
         """Choose actions, and begin a step of the worlds with them."""
         mask = self._actor.mask(self.info)
-        choice = self._actor.choose(self._seen, mask, self.memory)
+        choice = self._actor.choose(self._seen.newest, mask, self.memory)
         self._chosen = mask, choice
         self._worlds.send(choice.actions)
 
     def recv(self) -> Step:
         """End the step that `send` began."""
-        actor, before, seen, (mask, choice) = self._actor, self.info, self._seen, self._chosen
+        actor, before, seen, (mask, choice) = self._actor, self.info, self._seen.newest, self._chosen
         self.obs, reward, terminated, truncated, self.info = self._worlds.recv()
         ended = terminated | truncated
-        self._seen = self._observe(ended)
+        self._seen.step(self.obs, ended)
         final_value = torch.zeros_like(choice.value)
         if truncated.any():
             rows = actor.tensor(np.flatnonzero(truncated))
@@ -189,7 +190,7 @@ class RolloutCollector:
 
     def last_value(self) -> Tensor:
         """Values (N,) of the newest observations."""
-        return self._actor.bootstrap(self._seen, self._actor.mask(self.info), self.memory)
+        return self._actor.bootstrap(self._seen.newest, self._actor.mask(self.info), self.memory)
 
     def rollout(
         self, steps: Sequence[Step], episodes: Sequence[Episode], memory: Tensor | None, last: Tensor
@@ -213,17 +214,6 @@ class RolloutCollector:
         if self._clip_reward:
             rollout.reward = rollout.reward.sign()
         return rollout
-
-    def _observe(self, began: Array) -> Tensor:
-        """The newest observations as the network takes them; `began` (N,) bool, where an episode did."""
-        if self._worlds.frame_stack == 1 or self._seen.dim() != 4:
-            return self._actor.observe(self.obs)
-        seen = push_frame(self._seen, self._actor.observe(self.obs[:, -1:]))
-        if began.any():
-            rows = self._actor.tensor(np.flatnonzero(began))
-            older = seen.shape[1] - seen.shape[1] // self._worlds.frame_stack
-            seen[:, :older].index_fill_(0, rows, 0)
-        return seen
 
     def _final_value(self, truncated: Array, rows: Tensor, memory: Tensor | None) -> Tensor:
         """Values (n,) of the final observations of truncated episodes, in the memory of their steps."""

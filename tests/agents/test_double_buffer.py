@@ -8,6 +8,7 @@ import torch
 from test_rollout import CUT, OVER, Clock, Counter
 
 from agents.double_buffer import DoubleBufferedCollector, rollout_collector
+from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.pqn import PQN
 from agents.rollout import RolloutCollector
@@ -22,7 +23,11 @@ POLE = "gym/CartPole-v1"
 CONFIGS = {
     "ppo": PPO(network="mlp", num_steps=9, num_epochs=1, minibatch_size=16),
     "pqn": PQN(network="mlp", num_steps=9, num_epochs=1, minibatch_size=16),
-}
+    "dqn": DQN(
+        network="mlp", buffer_size=500, batch_size=8, learning_starts=9, train_frequency=5,
+        target_frequency=12,
+    ),
+}  # fmt: skip
 
 
 def clocks(of):
@@ -35,7 +40,9 @@ def collector(divided, actor, **options):
 
 
 def learner(name, worlds, seed=0):
-    return CONFIGS[name].build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+    agent = CONFIGS[name].build(worlds.single_observation_space, worlds.single_action_space, seed=seed)
+    agent.yield_every = 27  # of DQN
+    return agent
 
 
 @pytest.mark.parametrize("actor", [{}, {"remembers": False}, {"remembers": False, "on_host": True}])
@@ -82,6 +89,18 @@ def test_a_resumed_double_buffered_learner_ends_in_the_same_weights(name):
     assert all(np.array_equal(wanted[key], array) for key, array in resumed.weights().items())
 
 
+def test_dqn_learns_while_double_buffered_worlds_step():
+    agent, told = learner("dqn", worlds := halved_poles(1)), []
+    send, recv, update = worlds.send, worlds.recv, agent.update
+    worlds.send = lambda actions: (told.append("send"), send(actions))[1]
+    worlds.recv = lambda: (told.append("recv"), recv())[1]
+    agent.update = lambda share: (told.append("update"), update(share))[1]
+    next(agent.learn(worlds, Budget(updates=1)))
+    assert told[:8] == 4 * ["send", "recv"], "learning starts after 9 env steps, every 5"
+    turn, learned = ["send", "recv"], ["send", "update", "recv"]
+    assert told[8:] == [*learned, *learned, *turn, *learned, *turn, "update"], "none is left over"
+
+
 @pytest.fixture(scope="module")
 def pongs():
     """Two Pongs in two halves, with episodes of 15 steps."""
@@ -98,7 +117,8 @@ def test_stacks_put_together_on_the_device_are_the_worlds_observations_over_ends
     ends = 0
     for _ in range(34):
         wanted = agent.observe(collecting.obs)
-        assert torch.equal(collecting._seen, wanted) and collecting._seen.stride() == wanted.stride()
+        assert torch.equal(collecting._seen.newest, wanted)
+        assert collecting._seen.newest.stride() == wanted.stride()
         rollout = collecting.collect(1)
         assert torch.equal(rollout.obs[0], wanted)
         ends += int(rollout.ended.sum())
