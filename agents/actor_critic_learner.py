@@ -9,11 +9,13 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, RECURRENT, ActorCritic, is_pictures, network_for
 from agents.networks.heads import Head, head_for
 from agents.networks.inference import InferenceCopy
 from agents.networks.normalize import PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.networks.recurrent import RecurrentActorCritic
+from agents.pinned_buffers import PinnedBuffers
 from agents.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
@@ -23,7 +25,6 @@ from supervised.precision import in_half
 from supervised.tensors import (
     Precision,
     from_arrays,
-    on_device,
     optimizer_state,
     restore_optimizer,
     to_arrays,
@@ -64,6 +65,7 @@ class ActorCriticLearner:
         normalize_observations: bool = False,
         return_scale: ReturnScale | None = None,
         value_scale: ValueScale | None = None,
+        cuda_graphs: GraphChoice = False,
     ) -> None:
         """Initialise network, optimiser and generators.
 
@@ -77,12 +79,14 @@ class ActorCriticLearner:
             normalize_observations: by their running moments.
             return_scale: divides rewards, and so multiplies shown values.
             value_scale: of the values that the network gives; None: they are in the unit of rewards.
+            cuda_graphs: whether choosing actions for learning is a CUDA graph; see `agents.cuda_graphs`.
 
         Raises:
             NetworkError: if the network does not fit the spaces.
         """
         network = config.network or network_for(observation_space)
         self.device = torch.device(device)
+        self._to_device = PinnedBuffers(self.device)
         self.head: Head = head_for(action_space)
         self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed)
         parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
@@ -97,7 +101,9 @@ class ActorCriticLearner:
         self.return_scale, self.value_scale = return_scale, value_scale
         trunk = network_for(observation_space) if network in RECURRENT else network
         self._half = trunk not in MLP and in_half(config.precision, self.device)
-        self._inference = InferenceCopy(self.actor_critic, half=self._half)
+        graphed = uses_graphs(cuda_graphs, self.device)
+        self._inference = InferenceCopy(self.actor_critic, half=self._half, graphed=graphed)
+        self._sample = GraphedFunction(self._sampled, self.device) if graphed else self._sampled
         self._acting = torch.Generator(self.device)
         self.seed(seed)
         # Not the generator that `act` uses: watching and scoring must not change the training.
@@ -198,7 +204,7 @@ class ActorCriticLearner:
 
     def tensor(self, array: Array) -> Tensor:
         """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
-        return on_device(array, self.device, at_once=True)
+        return self._to_device.copy(array)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """Action mask (N, A) bool, or None if all actions are allowed."""
@@ -219,12 +225,19 @@ class ActorCriticLearner:
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Sample N actions for learning; see `agents.rollout.Actor`."""
-        parameters, value, memory = self.infer(self.normalized(obs), memory)
-        value = self.to_return(value)
         everyone = self.head.noise(len(obs) * self._group.size, self._generator)
         noise = everyone[self._group.share(len(obs))]
-        action, log_prob = self.head.choose(parameters, mask, noise)
+        action, log_prob, value, memory = self._sample(obs, mask, memory, noise)
+        assert action is not None and value is not None
         return Choice(self.head.to_world(action), value, action, log_prob, memory)
+
+    def _sampled(
+        self, obs: Tensor, mask: Tensor | None, memory: Tensor | None, noise: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Actions sampled by `noise`, their log-probabilities, values (N,) and the state (N, H) after."""
+        parameters, value, memory = self.infer(self.normalized(obs), memory)
+        action, log_prob = self.head.choose(parameters, mask, noise)
+        return action, log_prob, self.to_return(value), memory
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""

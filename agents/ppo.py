@@ -25,7 +25,9 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
+from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
@@ -79,6 +81,7 @@ class PPO(Validated):
     desired_kl: NonNegativeFloat = 0.0
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
@@ -95,6 +98,10 @@ class PPO(Validated):
             )
         if self.network in RECURRENT and self.compile:
             raise ValueError(f'compile must be false with network = "{self.network}", which loops over steps')
+        if self.network in RECURRENT and self.cuda_graphs:
+            raise ValueError(
+                f'cuda_graphs must be false with network = "{self.network}", which loops over steps'
+            )
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -214,10 +221,15 @@ class PPOLearner(ActorCriticLearner):
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
             value_scale=ValueScale() if config.normalize_values else None,
+            cuda_graphs=config.cuda_graphs,
         )
         self.config = config
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
@@ -283,7 +295,7 @@ class PPOLearner(ActorCriticLearner):
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
 
-    def _begin(self, worlds: Worlds) -> RolloutCollector:
+    def _begin(self, worlds: Worlds) -> RolloutCollector | DoubleBufferedCollector:
         """Start the worlds, or resume those of a restored state."""
         config = self.config
         if self._worlds_state is None:
@@ -292,7 +304,7 @@ class PPOLearner(ActorCriticLearner):
             self._memory = None
         else:
             start = worlds.restore(self._worlds_state)
-        return RolloutCollector(
+        return rollout_collector(
             self,
             worlds,
             start,

@@ -27,14 +27,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
+from agents.double_buffer import rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
-from agents.networks.inference import InferenceCopy
 from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
-from agents.rollout import Choice, Rollout, RolloutCollector
+from agents.rollout import Choice, Rollout
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
@@ -85,6 +86,7 @@ class PQN(Validated):
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def probe(self) -> PQN:
@@ -145,11 +147,16 @@ class PQNLearner(QPolicy):
         self.config = config
         self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
-        self._newest_inference = InferenceCopy(self.newest, half=self._half)
+        self._newest_inference = self.inference_copy(self.newest)
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
+        self._best = self.graphed(self._best_of_newest)
         self._generator = np.random.default_rng(seed)
         self._group = process_group()
         self._env_steps = 0
@@ -175,7 +182,7 @@ class PQNLearner(QPolicy):
         self._worlds = worlds
         state = self._worlds_state
         start = worlds.reset() if state is None else worlds.restore(state)
-        collector = RolloutCollector(
+        collector = rollout_collector(
             self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
         )
         while not budget.spent(self._env_steps, self._updates):
@@ -223,10 +230,15 @@ class PQNLearner(QPolicy):
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
+        best, value = self._best(obs, mask)
+        assert best is not None and value is not None
+        actions = self.explore(best.cpu().numpy(), mask, self.epsilon, self._generator, self._group)
+        return Choice(actions, value)
+
+    def _best_of_newest(self, obs: Tensor, mask: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Greedy actions (N,) by the newest weights, and their values (N,)."""
         q = self._newest_values(obs)
-        best = best_actions(q, mask).cpu().numpy()
-        actions = self.explore(best, mask, self.epsilon, self._generator, self._group)
-        return Choice(actions, best_values(q, mask))
+        return best_actions(q, mask), best_values(q, mask)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""

@@ -175,6 +175,10 @@ class Replay:
 
     def sample(self, size: int, generator: np.random.Generator) -> ReplaySamples:
         """Sample `size` transitions uniformly."""
+        return self.gather(*self.draw(size, generator))
+
+    def draw(self, size: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (B,) of `size` transitions, uniformly drawn, and their weights (B,), all 1."""
         oldest, newest = self._oldest(), self._newest()
         room = np.maximum(newest - oldest + 1, 0)
         bounds = room.cumsum()
@@ -188,7 +192,7 @@ class Replay:
             found.append(rows[self._acted[rows]])
             missing -= len(found[-1])
         index = on_device(np.concatenate(found), self.device)
-        return self.gather(index, torch.ones(size, device=self.device))
+        return index, torch.ones(size, device=self.device)
 
     def gather(self, index: Tensor, weight: Tensor) -> ReplaySamples:
         """Gather the n-step transitions that start at rows `index` (B,)."""
@@ -339,12 +343,16 @@ class Priorities:
                 self._set(on_device(rows, replay.device), priority.expand(len(rows)))
 
     def sample(self, size: int, beta: float, generator: np.random.Generator) -> ReplaySamples:
-        """Sample `size` transitions by priority; weights (N · P(i))^−β over their maximum (section 3.4)."""
+        """Sample `size` transitions by priority; see `draw`."""
+        return self._replay.gather(*self.draw(size, beta, generator))
+
+    def draw(self, size: int, beta: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (B,) drawn by priority, and weights (N · P(i))^−β over their maximum (section 3.4)."""
         strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
         index = self.find(strata * self.tree[1])
         probability = self.tree[self.leaf + index] / self.tree[1]
         weight = (len(self._replay) * probability) ** -beta
-        return self._replay.gather(index, (weight / weight.max()).float())
+        return index, (weight / weight.max()).float()
 
     def update(self, index: Tensor, td_error: Tensor) -> None:
         """Set the priorities of sampled transitions from their |TD error| (B,)."""

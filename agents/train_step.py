@@ -8,7 +8,8 @@ compiled loss is not recompiled.
 
 With ``compile = true`` the loss and its gradient run under `torch.compile`: fused kernels from a C++
 compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay eager,
-a handful of kernels over all parameters at once.
+a handful of kernels over all parameters at once. With ``cuda_graphs = true`` the whole step is one CUDA
+graph, compiled or not; see `agents.cuda_graphs`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
 
@@ -58,7 +60,14 @@ class GradientStep:
     backend = "inductor"
 
     def __init__(
-        self, loss: Loss, optimizer: torch.optim.Optimizer, max_grad_norm: float, *, compile: bool = False
+        self,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        max_grad_norm: float,
+        *,
+        compile: bool = False,
+        cuda_graphs: GraphChoice = False,
+        gather: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         """Store the parts of a step; nothing is compiled before `prepare`.
 
@@ -67,16 +76,23 @@ class GradientStep:
             optimizer: its learning rates are tensors; see `adam`.
             max_grad_norm: gradients of a larger norm are scaled down to it.
             compile: see the module.
+            cuda_graphs: see the module; "auto" is on CUDA.
+            gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
         self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
         self._device = self._parameters[0].device
-        self._graphs = False
-        self._loss = loss
+        self._graphs = False  # those of torch.compile
+        self._loss, self._gather = loss, gather
         self._group = process_group()
+        # What NCCL sums is no part of a graph here.
+        self._whole = uses_graphs(cuda_graphs, self._device) and self._group.size == 1
+        self._graphed: GraphedFunction | None = None
 
     def prepare(self) -> None:
         """Before the first step: compile the loss if requested, and make cuDNN deterministic.
+
+        Graphs are captured anew: what they write to, an optimiser's state, may have been restored.
 
         Raises:
             CompileError: naming what is missing; or with several ranks, whose shares of minibatches vary.
@@ -88,7 +104,7 @@ class GradientStep:
             )
         if self._compile:
             self._compile = False  # once
-            self._graphs = self._device.type == "cuda" and self.backend == "inductor"
+            self._graphs = self._device.type == "cuda" and self.backend == "inductor" and not self._whole
             if self.backend == "inductor":
                 check_compiler(self._device)
             mode = "reduce-overhead" if self._graphs else None
@@ -96,6 +112,7 @@ class GradientStep:
             self._loss = torch.compile(self._loss, backend=self.backend, mode=mode, dynamic=False)
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
+        self._graphed = GraphedFunction(self._step, self._device) if self._whole else None
 
     def set_learning_rate(self, learning_rate: float | Tensor) -> None:
         """Set the learning rate of the next steps; one on the device is not waited for."""
@@ -111,6 +128,13 @@ class GradientStep:
             minibatch: the loss's arguments.
             weight: of this rank's rows in the mean over all ranks; loss and metrics are means over rows.
         """
+        if self._graphed is None:
+            return self._step(*minibatch, weight=weight)
+        return tuple(tensor for tensor in self._graphed(*minibatch) if tensor is not None)
+
+    def _step(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
+        if self._gather is not None:
+            minibatch = self._gather(*minibatch)
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]

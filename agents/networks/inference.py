@@ -33,15 +33,16 @@ class InferenceCopy(Generic[Network]):
     (torch.bfloat16, True)
     """
 
-    def __init__(self, network: Network, *, half: bool) -> None:
+    def __init__(self, network: Network, *, half: bool, graphed: bool = False) -> None:
         """Store the network; it is copied at the first pass.
 
         Args:
             network: of which the copy is made.
             half: it runs under bfloat16 autocast, and so does the copy.
+            graphed: it runs in a CUDA graph, whose replays would not renew a copy: there is none.
         """
         self._network, self._half = network, half
-        pays = half or any(isinstance(part, Pixels | Board) for part in network.modules())
+        pays = not graphed and (half or any(isinstance(part, Pixels | Board) for part in network.modules()))
         self._tensors = [*network.parameters(), *network.buffers()] if pays else []
         self._copy: Network | None = None
         self._stamps: list[tuple[int, int]] = []

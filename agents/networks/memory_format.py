@@ -66,6 +66,27 @@ def join(frames: Tensor) -> Tensor:
     return _as(words.permute(0, 2, 3, 1, 4), frames.dtype).view(n, h, w, -1).permute(0, 3, 1, 2)
 
 
+def push_frame(pictures: Tensor, frame: Tensor) -> Tensor:
+    """Append a frame to channels-last stacks, which lose their oldest: (N, S · k, h, w), (N, k, h, w).
+
+    >>> stacks = torch.arange(3).view(1, 3, 1, 1).contiguous(memory_format=torch.channels_last)
+    >>> push_frame(stacks, torch.full((1, 1, 1, 1), 7)).flatten().tolist()
+    [1, 2, 7]
+    """
+    k = frame.shape[1]
+    word = _word(k * frame.element_size(), frame)
+    parts = pictures.permute(0, 2, 3, 1)[..., k:], frame.permute(0, 2, 3, 1).contiguous()
+    joined = torch.cat([part.view(word) for part in parts], -1)
+    return joined.view(pictures.dtype).permute(0, 3, 1, 2)
+
+
+def join_batches(parts: Sequence[Tensor]) -> Tensor:
+    """Concatenate batches (n, …) to one (N, …), images still channels last."""
+    if parts[0].dim() != 4:
+        return torch.cat(list(parts))
+    return torch.cat([part.permute(0, 2, 3, 1) for part in parts]).permute(0, 3, 1, 2)
+
+
 def stack(steps: Sequence[Tensor]) -> Tensor:
     """Stack T observations (N, …) to (T, N, …), images still channels last."""
     if steps[0].dim() != 4:
@@ -89,11 +110,15 @@ def _patch_order(c: int, h: int, rows: int, w: int, words: int) -> Array:
 
 def _in_words(array: Tensor) -> Tensor:
     """View the last axis as the widest integers that divide it: fewer elements copy faster."""
-    size = array.shape[-1] * array.element_size()
+    return array.view(_word(array.shape[-1] * array.element_size(), array))
+
+
+def _word(size: int, array: Tensor) -> torch.dtype:
+    """The widest integers that divide `size` bytes; the type of `array` where none is wider."""
     for word in (torch.int64, torch.int32):
         if size % word.itemsize == 0 and array.element_size() < word.itemsize:
-            return array.view(word)
-    return array
+            return word
+    return array.dtype
 
 
 def _as(array: Tensor, dtype: torch.dtype) -> Tensor:

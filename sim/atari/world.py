@@ -31,6 +31,7 @@ from gymnasium.vector import AutoresetMode
 
 from sim.atari.resize import AreaResize
 from sim.atari.truth import classes, percept, table
+from sim.double_buffer import DoubleBufferedWorlds
 from sim.fields import nearest
 from sim.machine import processors
 from sim.records import Array, Percept
@@ -62,6 +63,7 @@ class Atari:
     max_frames: int = 108_000  # 30 minutes at 60 frames/s
     truth: bool = False  # True: batches with the ground truth of each picture
     observation: Literal["pixels", "ram"] = "pixels"
+    double_buffered: bool = False  # batches of pixels in two halves that step in turn; see sim.double_buffer
 
     def __post_init__(self) -> None:
         """Refuse values that the emulator would accept silently.
@@ -102,10 +104,12 @@ class Atari:
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None
-    ) -> AtariWorlds | TruthfulAtariWorlds:
+    ) -> AtariWorlds | TruthfulAtariWorlds | DoubleBufferedAtariWorlds:
         """`num_envs` games on `num_threads` threads (all cores, unless told; one, with truth or memory)."""
         if self.truth or self.observation == "ram":
             return TruthfulAtariWorlds(self, num_envs, seed)
+        if self.double_buffered and num_envs > 1:
+            return DoubleBufferedAtariWorlds(self, num_envs, seed, num_threads)
         return AtariWorlds(self, num_envs, seed, num_threads)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
@@ -156,14 +160,21 @@ class AtariWorlds(Worlds):
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         seeded = mask.copy()
         seeded[mask] = seeds != UNSEEDED
-        if not seeded.any():
+        if mask.any() and not seeded.any():
             return self._begun
         options = None if seeded.all() else {"reset_mask": seeded}
         obs, info = self._vector.reset(seed=seeds[seeds != UNSEEDED].astype(np.int64), options=options)
         return obs, _kept(info)
 
+    def _send_rows(self, actions: Array) -> None:
+        self._vector.send(actions)
+
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        obs, reward, terminated, truncated, info = self._vector.step(actions)
+        self._send_rows(actions)
+        return self._recv_rows()
+
+    def _recv_rows(self) -> tuple[Array, Array, Array, Array, Info]:
+        obs, reward, terminated, truncated, info = self._vector.recv()
         reward = reward.astype(np.float64)
         ended = terminated | truncated
         if not ended.any():
@@ -178,6 +189,23 @@ class AtariWorlds(Worlds):
     def close_extras(self, **kwargs: object) -> None:
         """Drop the C++ threads."""
         del self._vector
+
+
+class DoubleBufferedAtariWorlds(DoubleBufferedWorlds):
+    """A batch of one game in two halves, each on half of the threads; see `sim.double_buffer`."""
+
+    def __init__(self, config: Atari, num_envs: int, seed: int, num_threads: int | None) -> None:
+        threads = max(1, (num_threads or processors()) // 2)
+        half = num_envs // 2
+        first = AtariWorlds(config, num_envs - half, seed, threads)
+        super().__init__(first, AtariWorlds(config, half, seed, threads), seed)
+        self.action_names = first.action_names
+
+    def seed_rarely(self) -> None:
+        """See `seed_every`: as rarely as in one batch of all these worlds."""
+        self.seed_every = seed_every(self.num_envs)
+        for half in self.halves:
+            half.seed_every = self.seed_every
 
 
 class TruthfulAtariWorlds(EnvWorlds):
