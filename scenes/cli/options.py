@@ -127,6 +127,15 @@ class Train(Common):
     resume: Annotated[bool, arg(help="go on, exactly where --run or the newest run stopped")] = False
     start_from: Annotated[Path | None, arg(name="from", help="start with a checkpoint", metavar="DIR")] = None
     seeds: Annotated[int, arg(help="how many, each into RUN/seed-<n>", metavar="K")] = 1
+    actors: Annotated[int | None, arg(help="leave the playing to so many Ray actors", metavar="N")] = None
+    cluster: Annotated[
+        str | None,
+        arg(help="their Ray: local, auto (the one that runs here) or host:port [local]", metavar="ADDRESS"),
+    ] = None
+    max_staleness: Annotated[
+        int | None,
+        arg(help="refuse games by weights more updates old [4 × actors, at least 8]", metavar="S"),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """The run and its figures."""
@@ -142,6 +151,9 @@ class Train(Common):
             resume=self.resume,
             start_from=self.start_from,
             seeds=self.seeds,
+            actors=self.actors,
+            cluster=self.cluster,
+            max_staleness=self.max_staleness,
         )
         return answer, INTERRUPTED if interrupted else DONE
 

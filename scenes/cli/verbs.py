@@ -189,20 +189,25 @@ def train(
     resume: bool,
     start_from: Path | None,
     seeds: int = 1,
+    actors: int | None = None,
+    cluster: str | None = None,
+    max_staleness: int | None = None,
 ) -> tuple[Answer, bool]:
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
     from scenes.build.samplers import trains_sampler
+    from scenes.training.actors import actor_options
     from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
     from scenes.training.session import train as work
 
     scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
+    crew = actor_options(scene, actors, cluster, max_staleness, seeds=seeds)
     check_seeds(scene, run, seeds, resume=resume)
     if seeds > 1:
         result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
     else:
-        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
+        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say, actors=crew)
         runs = [result.folder]
     if result.stopped:
         say(f"stopped: {result.stopped}")

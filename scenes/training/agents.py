@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from agents.actors.feed import LearnsFromActors
 from agents.evaluation.evaluate import evaluate
 from agents.memory_limits import observation_bytes
 from scenes.build.agents import agent_card, check_agent, scene_agent, with_default_network
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
 from scenes.schema import Scene, SceneError
+from scenes.training.actors import ConnectedActors, new_worlds
 from sim.machine import check_memory
 from sim.protocols import LearnerConfig
 from sim.records import Array, Budget, Progress, State
@@ -50,8 +52,10 @@ class AgentTrainee:
 
     learning_rate_key = "agent.learning_rate"
 
-    def __init__(self, scene: Scene, device: str, start_from: Path | None) -> None:
-        """Build worlds and learner.
+    def __init__(
+        self, scene: Scene, device: str, start_from: Path | None, actors: ConnectedActors | None = None
+    ) -> None:
+        """Build worlds and learner; `actors` play for it.
 
         Raises:
             SceneError, CheckpointError: if the request is wrong.
@@ -74,12 +78,21 @@ class AgentTrainee:
             device=self._device,
         )
         self.unit = "updates" if scene.train.env_steps is None else "env steps"
-        self.resumes_exactly: bool = getattr(self._learner, "resumes_exactly", True)
         self.learning_rate: float | None = getattr(agent, "learning_rate", None)
         if start_from is not None:
             checkpoint = load_checkpoint(start_from)
             check_agent(scene, checkpoint, self._worlds, self._config)
             checkpoint.give(self._learner)
+        self._actors = actors
+        if actors is not None:
+            learner: LearnsFromActors = self._learner  # type: ignore[assignment]
+            learner.feed = actors.feed_for(self.scene, agent, self._config)
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """See `Trainee`; it may follow from what is restored."""
+        exactly: bool = getattr(self._learner, "resumes_exactly", True)
+        return exactly
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
         """See `Trainee`."""
@@ -99,6 +112,9 @@ class AgentTrainee:
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
+        if self._actors is not None:
+            options = self._actors.options
+            trained = {**trained, "actors": options.count, "max_staleness": options.bound}
         return agent_card(self.scene, self._agent, self._config, self._worlds, trained, scores)
 
     def evaluate(self) -> dict[str, float]:
@@ -112,7 +128,9 @@ class AgentTrainee:
         ).metrics()
 
     def estimated_rate(self, budget: Budget) -> float | None:
-        """Steps a second, measured on a throw-away learner."""
+        """Steps a second, measured on a throw-away learner; None where actors play."""
+        if self._actors is not None:
+            return None
         worlds = self._new_worlds()
         try:
             probe = self._agent.probe().build(
@@ -133,6 +151,8 @@ class AgentTrainee:
 
     def close(self) -> None:
         """See `Trainee`."""
+        if self._actors is not None:
+            self._actors.close()
         self._worlds.close()
 
     def _check_memory(self, num_envs: int) -> None:
@@ -152,6 +172,4 @@ class AgentTrainee:
         )
 
     def _new_worlds(self) -> Worlds:
-        worlds: Worlds = self._config.make_batch(self._num_envs, self._seed)
-        worlds.seed_rarely()
-        return worlds
+        return new_worlds(self._config, self._num_envs, self._seed)

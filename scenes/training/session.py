@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from scenes.interruption import interruption
 from scenes.schema import Scene, SceneError, load_scene
+from scenes.training.actors import ActorOptions, ConnectedActors
 from scenes.training.loop import Trained, TrainingFailed, TrainingLoop
 from scenes.training.resume import check_resume
 from scenes.training.trainee import trainee_of
@@ -47,6 +49,7 @@ def train(
     start_from: Path | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     going_on: str | None = None,
+    actors: ActorOptions | None = None,
 ) -> Trained:
     """Train the scene's agent, perception or sampler in a run folder.
 
@@ -58,10 +61,11 @@ def train(
         start_from: a checkpoint whose weights to start with.
         say: takes lines for a person.
         going_on: the options by which it goes on, where that is not this run alone.
+        actors: that play for the agent, on a cluster.
 
     Raises:
         TrainingFailed: if it could not go on; what had been saved stays.
-        RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+        RunError, SceneError, CheckpointError, ClusterError: if the request is wrong; nothing was changed.
     """
     with start_training(
         scene,
@@ -71,6 +75,7 @@ def train(
         start_from=start_from,
         say=say,
         going_on=going_on,
+        actors=actors,
     ) as training:
         return training.finish()
 
@@ -84,25 +89,34 @@ def start_training(
     start_from: Path | None,
     say: Callable[[str], None],
     going_on: str | None = None,
+    actors: ActorOptions | None = None,
 ) -> Training:
     """Open a run folder and build its trainee, without an update yet; arguments as of `train`.
 
     Raises:
-        RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+        RunError, SceneError, CheckpointError, ClusterError: if the request is wrong; nothing was changed.
     """
     budget = budget_of(scene)
     if folder is not None and resume and step_folders(folder / "state"):
         kept = load_scene(str(folder / "scene.toml"), extra_worlds=scene.extra_worlds)
         check_resume(kept, scene)
-    trainee = trainee_of(scene, device, start_from)
-    try:
+    with ExitStack() as undo:
+        connected = None
+        if actors is not None:
+            connected = ConnectedActors(actors)
+            undo.callback(connected.close)
+        trainee = trainee_of(scene, device, start_from, connected)
+        undo.callback(trainee.close)
         folder = folder or new_folder(default_folder(scene))
         run = Run(folder, resume=resume)
-    except BaseException:
-        trainee.close()
-        raise
+        undo.pop_all()
     scene = trainee.scene
-    loop = TrainingLoop(scene, trainee, budget, run, say, going_on or f"--run {folder} --resume")
+    going_on = going_on or f"--run {folder} --resume"
+    if connected is not None and actors is not None:
+        connected.announce(say)
+        connected.keep_in(folder)
+        going_on = f"{going_on} {actors.words()}"
+    loop = TrainingLoop(scene, trainee, budget, run, say, going_on)
     training = Training(loop, new=not resume)
     try:
         if not (folder / "scene.toml").is_file():
