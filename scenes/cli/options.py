@@ -289,11 +289,32 @@ class Bench(Common):
         None
     )
     threads: Annotated[int | None, arg(help="for each side [all processors]", metavar="N")] = None
+    history: Annotated[
+        Path | None,
+        arg(
+            help="file that the run is appended to, with --json always [bench.jsonl in "
+            "~/.local/state/playfield]",
+            metavar="FILE",
+        ),
+    ] = None
+    check: Annotated[
+        tuple[str, ...] | None,
+        arg(
+            help="fail (1) where a ratio fell by more than 15 percent since COMMIT in the history "
+            "[the newest other one]",
+            metavar="[COMMIT]",
+        ),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
-        """Rows, and the machine they were measured on."""
-        from scenes.bench.command import bench
+        """Rows, the machine they were measured on, and the check against earlier ones."""
+        from scenes.bench.command import Record, bench
 
+        if self.check is not None and len(self.check) > 1:
+            raise RequestError(
+                f"--check takes one commit, not {' '.join(self.check)}: names of rows go before it"
+            )
+        check = None if self.check is None else "".join(self.check)
         answer = bench(
             self.names,
             seed=self.seed or 0,
@@ -301,8 +322,9 @@ class Bench(Common):
             rounds=self.rounds,
             seconds=self.seconds,
             threads=self.threads,
+            record=Record(self.history, self.json, check),
         )
-        return answer, DONE
+        return answer, FAILED if any(row["fell"] for row in answer.get("check", ())) else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
