@@ -14,7 +14,7 @@ from __future__ import annotations
 import atexit
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -24,11 +24,10 @@ import torch
 from torch import Tensor
 
 from sim.errors import RequestError, WorkError
+from sim.ranks import launched_ranks, ranks_here
 
 T = TypeVar("T")
 
-#: Set by torchrun for each process; all of them are needed.
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 #: A rank that is dead is noticed at once, by its closed connections. These are for one that hangs.
 GRADIENTS_TIMEOUT = timedelta(minutes=10)
 CONTROL_TIMEOUT = timedelta(hours=24)  # the others wait while rank 0 evaluates or writes
@@ -186,30 +185,6 @@ def learning_in(group: ProcessGroup) -> Iterator[None]:
 _joined: TorchProcessGroup | None = None
 
 
-def launched_ranks(environment: Mapping[str, str] = os.environ) -> int:
-    """How many ranks torchrun started; 1 without it."""
-    return int(environment["WORLD_SIZE"]) if all(environment.get(name) for name in ENVIRONMENT) else 1
-
-
-def is_follower(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this is a rank of torchrun's other than 0, which prints and writes nothing."""
-    return launched_ranks(environment) > 1 and int(environment["RANK"]) > 0
-
-
-def command(environment: Mapping[str, str] = os.environ) -> str:
-    """The beginning of the command line that starts as many ranks as there are.
-
-    >>> command({})
-    'playfield'
-    """
-    ranks = launched_ranks(environment)
-    if ranks == 1:
-        return "playfield"
-    local = int(environment.get("LOCAL_WORLD_SIZE") or ranks)
-    nodes = "" if local == ranks else f"--nnodes {ranks // local} "
-    return f"torchrun {nodes}--nproc-per-node {local} -m playfield"
-
-
 def join(device: str = "cpu") -> ProcessGroup:
     """Connect with the ranks that torchrun started, once in a process; `ALONE` without torchrun.
 
@@ -253,14 +228,13 @@ def _backend(device: str) -> str:
     """The backends of `torch.distributed`: gloo for the CPU, beside it NCCL where GPUs are to be used."""
     if device == "cpu" or not torch.cuda.is_available():
         return "gloo"
-    local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
-    ranks = int(os.environ.get("LOCAL_WORLD_SIZE") or local + 1)
+    ranks, gpus = ranks_here(), torch.cuda.device_count()
     if ranks > gpus:
         raise ShareError(
             f"torchrun started {ranks} ranks on a machine with {gpus} GPUs, and each takes one: "
             f"--nproc-per-node {gpus}, or --device cpu"
         )
-    torch.cuda.set_device(local)
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     return "cpu:gloo,cuda:nccl"
 
 

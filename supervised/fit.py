@@ -103,6 +103,8 @@ class FitOptions:
 class Fit:
     """Training of one network by AdamW, resumable; see the module."""
 
+    data_parallel = True  # several ranks can share it; other loops have no such attribute
+
     def __init__(
         self,
         network: nn.Module,

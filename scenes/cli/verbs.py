@@ -6,7 +6,8 @@ of its ``--json``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.plurals import number_of
+from sim.ranks import is_follower, launched_ranks
 from sim.storage.checkpoints import CARD
 from sim.storage.files import next_free
 from sim.storage.runs import seed_runs, step_folders
@@ -201,14 +203,19 @@ def train(
     from scenes.training.seeds import check_seeds, train_seeds
     from scenes.training.session import train as work
 
-    scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
-    crew = actor_options(scene, actors, cluster, max_staleness, seeds=seeds)
-    check_seeds(scene, run, seeds, resume=resume)
-    if seeds > 1:
-        result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
-    else:
-        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say, actors=crew)
-        runs = [result.folder]
+    with _ranks_together(device):
+        scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
+        crew = actor_options(scene, actors, cluster, max_staleness, seeds=seeds)
+        check_seeds(scene, run, seeds, resume=resume)
+        if seeds > 1:
+            result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
+        else:
+            result = work(
+                scene, run, device=device, resume=resume, start_from=start_from, say=say, actors=crew
+            )
+            runs = [result.folder]
+    if is_follower():
+        return {}, False
     if result.stopped:
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
@@ -226,6 +233,19 @@ def train(
         "metrics": result.metrics,
         **({"runs": [str(folder) for folder in runs]} if seeds > 1 else {}),
     }, result.stopped == "interrupted"
+
+
+@contextmanager
+def _ranks_together(device: str) -> Iterator[None]:
+    """Context of one training by the ranks that torchrun started, if it did."""
+    if launched_ranks() == 1:
+        yield
+        return
+    from scenes.training.ranks import faults_told
+    from supervised.distributed import join
+
+    with faults_told(join(device)):
+        yield
 
 
 def how_to_watch(name: str, folder: Path) -> str:

@@ -20,11 +20,13 @@ from sim.protocols import LearnerConfig
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card, load_checkpoint
 from sim.vector import Worlds
+from supervised.distributed import ShareError, even_share, process_group
 
 PROBE_PAYS = 50_000  # env steps; shorter trainings need no estimate of their time
 
 
 EVALUATION_EPISODES = 20
+DATA_PARALLEL = ("ppo", "pqn")
 
 
 MANY_ENVS = 256  # worlds from which on memory is checked
@@ -47,6 +49,20 @@ def learner_config(scene: Scene) -> LearnerConfig:
     return agent
 
 
+def check_shareable(scene: Scene, agent: LearnerConfig, ranks: int) -> None:
+    """Check that an agent can learn in several ranks.
+
+    Raises:
+        ShareError: if it cannot, naming those that can.
+    """
+    if ranks > 1 and not getattr(agent, "data_parallel", False):
+        assert scene.agent is not None
+        raise ShareError(
+            f'agent "{scene.agent.use}" learns in one process: start it without torchrun; '
+            f"those that several can share are {' and '.join(DATA_PARALLEL)}"
+        )
+
+
 class AgentTrainee:
     """The scene's agent as a `Trainee`: a learner and its worlds."""
 
@@ -60,12 +76,14 @@ class AgentTrainee:
         Raises:
             SceneError, CheckpointError: if the request is wrong.
         """
-        learner_config(scene)
+        self._group = process_group()
+        check_shareable(scene, learner_config(scene), self._group.size)
         self._config = agent_env(scene, device, training=True)
         assert scene.world is not None
         # In-training evaluation uses `origin`, as `evaluate` does, whatever `training_origin` is.
         self._scored = agent_env(scene, device) if scene.train.evaluate_every else self._config
-        self._seed, self._num_envs = scene.seed, scene.world.num_envs
+        self._seed = scene.seed
+        self._num_envs = even_share(scene.world.num_envs, self._group, "world.num_envs")
         self._check_memory(self._num_envs)
         self._worlds = self._new_worlds()
         self.scene = with_default_network(scene, self._worlds.single_observation_space)
@@ -116,6 +134,12 @@ class AgentTrainee:
             options = self._actors.options
             trained = {**trained, "actors": options.count, "max_staleness": options.bound}
         return agent_card(self.scene, self._agent, self._config, self._worlds, trained, scores)
+
+    @property
+    def state_by_rank(self) -> tuple[str, ...]:
+        """Keys of `state` that each rank has its own of."""
+        keys: tuple[str, ...] = getattr(self._learner, "state_by_rank", ())
+        return keys
 
     def evaluate(self) -> dict[str, float]:
         """Evaluate over whole episodes in fresh worlds."""
@@ -172,4 +196,6 @@ class AgentTrainee:
         )
 
     def _new_worlds(self) -> Worlds:
-        return new_worlds(self._config, self._num_envs, self._seed)
+        worlds = new_worlds(self._config, self._num_envs, self._seed)
+        worlds.first_index = self._group.share(self._num_envs).start
+        return worlds

@@ -13,11 +13,13 @@ from scenes.interruption import interruption
 from scenes.schema import Scene, SceneError, load_scene
 from scenes.training.actors import ActorOptions, ConnectedActors
 from scenes.training.loop import Trained, TrainingFailed, TrainingLoop
+from scenes.training.ranks import FollowingLoop, begin_together, led
 from scenes.training.resume import check_resume
 from scenes.training.trainee import trainee_of
 from sim.errors import RequestError
 from sim.records import Budget, Progress
 from sim.storage.runs import Run, new_folder, step_folders
+from supervised.distributed import join
 
 __all__ = ["Trained", "Training", "TrainingFailed", "start_training", "train"]
 
@@ -93,10 +95,14 @@ def start_training(
 ) -> Training:
     """Open a run folder and build its trainee, without an update yet; arguments as of `train`.
 
+    Of several ranks (`supervised.distributed`) every one calls this; rank 0 alone has a run folder.
+
     Raises:
         RunError, SceneError, CheckpointError, ClusterError: if the request is wrong; nothing was changed.
     """
-    budget = budget_of(scene)
+    budget, group = budget_of(scene), join(device)
+    if group.rank > 0:
+        return Training(FollowingLoop(trainee_of(scene, device, start_from), budget, group), new=False)
     if folder is not None and resume and step_folders(folder / "state"):
         kept = load_scene(str(folder / "scene.toml"), extra_worlds=scene.extra_worlds)
         check_resume(kept, scene)
@@ -105,7 +111,7 @@ def start_training(
         if actors is not None:
             connected = ConnectedActors(actors)
             undo.callback(connected.close)
-        trainee = trainee_of(scene, device, start_from, connected)
+        trainee = led(trainee_of(scene, device, start_from, connected), group)
         undo.callback(trainee.close)
         folder = folder or new_folder(default_folder(scene))
         run = Run(folder, resume=resume)
@@ -123,6 +129,7 @@ def start_training(
             (folder / "scene.toml").write_text(scene.toml(), "utf-8")
         if resume:
             loop.take_up()
+        begin_together(trainee, loop.result)
     except BaseException as error:
         training.abandon(error)
         raise
@@ -137,11 +144,12 @@ class Training(Iterator[Progress]):
     the caller's.
     """
 
-    def __init__(self, loop: TrainingLoop, *, new: bool) -> None:
+    def __init__(self, loop: TrainingLoop | FollowingLoop, *, new: bool) -> None:
         """Take over `loop`; a `new` run's folder is deleted where its learner refuses its worlds."""
         self._loop, self._new = loop, new
         self._updates: Iterator[Progress] | None = None
         self._watch = _Watch()
+        self._promise = "" if isinstance(loop, FollowingLoop) else PROMISE
         self._open = True
 
     @property
@@ -157,7 +165,7 @@ class Training(Iterator[Progress]):
         """
         try:
             updates = self._begun()
-            with interruption(PROMISE) as self._watch.asked:
+            with interruption(self._promise) as self._watch.asked:
                 return next(updates)
         except BaseException as error:
             self.abandon(error)
@@ -167,7 +175,7 @@ class Training(Iterator[Progress]):
         """Learn all that is left, with the errors of `train`."""
         try:
             updates = self._begun()
-            with interruption(PROMISE) as self._watch.asked:
+            with interruption(self._promise) as self._watch.asked:
                 for _ in updates:
                     pass
         except BaseException as error:
@@ -211,8 +219,12 @@ class Training(Iterator[Progress]):
         """The updates; at first it says what is about to be learned."""
         if self._updates is None:
             going = self._open and self._loop.begin()
-            self._updates = self._loop.updates(self._watch) if going else iter(())
+            self._updates = self._loop.updates(self._interrupted) if going else iter(())
         return self._updates
+
+    def _interrupted(self) -> bool:
+        """Whether this rank or another one was asked to stop."""
+        return self._watch() or getattr(self._loop.trainee, "interrupted", False)
 
 
 class _Watch:

@@ -28,11 +28,6 @@ CONFIGS = {
 }
 
 
-def member(rank, size):
-    """A group that is only asked for places."""
-    return ThreadGroup(rank, [None] * size, None)
-
-
 def learned(config, world, updates=3, group=ALONE, seed=3):
     """Learner, progress by update, and state after some updates in a rank's share of the worlds."""
     worlds = make_worlds(world, NUM_ENVS // group.size, seed=seed)
@@ -77,7 +72,7 @@ def test_shares_of_a_minibatch_are_its_rows_once_each_in_its_order():
     order = torch.randperm(5 * 6, generator=torch.Generator().manual_seed(0))
     observed = torch.arange(30).view(5, 6)  # (T, N)
     own = [observed[:, 2 * rank : 2 * rank + 2].flatten() for rank in range(3)]
-    split = [list(shares(order, 7, 2, member(rank, 3))) for rank in range(3)]
+    split = [list(shares(order, 7, 2, ThreadGroup(rank, 3))) for rank in range(3)]
     for minibatch, *parts in zip(minibatches(order, 7), *split, strict=True):
         rows = [mine[part.rows] for mine, part in zip(own, parts, strict=True) if part.weight]
         assert sorted(torch.cat(rows).tolist()) == sorted(minibatch.tolist())
@@ -88,7 +83,7 @@ def test_shares_of_a_minibatch_are_its_rows_once_each_in_its_order():
 
 
 def test_a_rank_without_a_row_of_a_minibatch_takes_part_with_weight_0():
-    first, second = shares(torch.tensor([0, 2, 1, 3]), 2, 1, member(1, 2))  # worlds 0 and 1, two steps
+    first, second = shares(torch.tensor([0, 2, 1, 3]), 2, 1, ThreadGroup(1, 2))  # worlds 0 and 1, two steps
     assert (first.weight, first.rows.tolist()) == (0.0, [0])
     assert (second.weight, second.rows.tolist()) == (1.0, [0, 1])
 

@@ -248,13 +248,13 @@ def test_ranks_share_one_drawing_of_a_batch():
     alone = fit(train=Drawn(50, 0))._drawn(3)
     shares = []
     for rank in range(2):
-        with learning_in(ThreadGroup(rank, [None] * 2, None)):
+        with learning_in(ThreadGroup(rank, 2)):
             shares.append(fit(train=Drawn(50, 0))._drawn(3))
     for name, whole in alone.items():
         both = np.stack([share[name] for share in shares], 1).reshape(whole.shape)
         np.testing.assert_array_equal(both, whole)
     with (
-        learning_in(ThreadGroup(0, [None] * 3, None)),
+        learning_in(ThreadGroup(0, 3)),
         pytest.raises(
             ShareError, match="batch_size is 8, which 3 ranks cannot share evenly: set it to 6 or 9"
         ),
@@ -310,7 +310,7 @@ def test_what_no_example_of_one_rank_uses_learns_from_the_other_ones():
 def test_ranks_drop_other_units_each():
     masks = []
     for rank in range(2):
-        with learning_in(ThreadGroup(rank, [None] * 2, None)):
+        with learning_in(ThreadGroup(rank, 2)):
             fitting = fit(network=nn.Sequential(nn.Dropout(0.5), line()))
         with fitting._dropout():
             masks.append(nn.functional.dropout(torch.ones(64)).tolist())
