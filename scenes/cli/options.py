@@ -159,6 +159,38 @@ class Train(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sweep(Common):
+    """Search hyperparameters: many short trainings by Optuna, on this machine or a Ray cluster."""
+
+    scene: SceneName
+    search: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            metavar="KEY=RANGE",
+            help="what to search, as log:1e-4..1e-2, 0.9..0.99, 8..64 or 32,64,128; repeatable",
+        ),
+    ] = ()
+    trials: Annotated[int | None, arg(help="how many in all [20]", metavar="N")] = None
+    seeds: Annotated[int | None, arg(help="each trial trains; its score is their mean [1]", metavar="K")] = (
+        None
+    )
+    parallel: Annotated[int, arg(help="trials at a time", metavar="P")] = 1
+    minutes: Annotated[float | None, arg(help="then all stop, to be resumed", metavar="M")] = None
+    steps: Annotated[int | None, arg(help="of each seed, instead of the scene's", metavar="N")] = None
+    run: Annotated[Path | None, arg(help="the folder [runs/SCENE-sweep-DATE-TIME]", metavar="DIR")] = None
+    resume: Annotated[bool, arg(help="go on with --run, or join processes that train it")] = False
+    overwrite: Annotated[bool, arg(help="replace a sweep that is there already")] = False
+    cluster: Annotated[str | None, arg(help="a Ray cluster's, or auto", metavar="ADDRESS")] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """A row for each trial, and the best."""
+        from scenes.cli import verbs
+
+        answer, interrupted = verbs.sweep(self)
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluate(Common):
     """Score the scene's agent, perception or samplers, beside a baseline."""
 
@@ -451,6 +483,7 @@ Verb = (
     | Annotated[Watch, subcommand("watch")]
     | Annotated[Play, subcommand("play")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Sweep, subcommand("sweep")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Plot, subcommand("plot")]

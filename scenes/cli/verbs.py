@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from sim.storage.files import next_free
 from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
+    from scenes.cli.options import Sweep
     from sim.viewer.app.window import Watched
 
 Answer = dict[str, Any]
@@ -251,6 +252,19 @@ def _ranks_together(device: str) -> Iterator[None]:
 def how_to_watch(name: str, folder: Path) -> str:
     """Command line that shows a run's newest checkpoint."""
     return f"playfield watch {name} --run {folder}"
+
+
+def sweep(options: Sweep) -> tuple[Answer, bool]:
+    """Search hyperparameters; the second value tells whether Ctrl-C ended it."""
+    from scenes.sweep.command import SweepRequest
+    from scenes.sweep.command import sweep as work
+
+    asked = {
+        field.name: getattr(options, field.name) for field in fields(SweepRequest) if field.name != "changes"
+    }
+    report = work(SweepRequest(changes=options.set, **asked), say=say)
+    report.show()
+    return report.answer, report.interrupted
 
 
 def evaluate(
