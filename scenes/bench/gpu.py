@@ -58,6 +58,7 @@ class Plan:
     minibatch_size: int = 2048
     replay: int = 100_000
     dqn_steps: int = 4_000  # env steps between two yields
+    seed_every: int = 32_000  # see `sim.atari.world.Atari`
     parts_seconds: float = 1.5  # for each part of a step
     tests: bool = True
 
@@ -153,7 +154,8 @@ class Bench:
         """A batch of Pong, made once: loading 256 cartridges takes seconds."""
         key = count, double_buffered
         if key not in self._worlds:
-            made = Atari("pong", double_buffered=double_buffered).make_batch(count, seed=0)
+            game = Atari("pong", double_buffered=double_buffered, seed_every=self._plan.seed_every)
+            made = game.make_batch(count, seed=0)
             made.seed_rarely()
             self._worlds[key] = made
         return self._worlds[key]
