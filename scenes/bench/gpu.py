@@ -41,6 +41,7 @@ from sim.vector import Worlds
 
 TESTS = Path(__file__).parents[2] / "tests" / "agents"
 TESTS_SECONDS = 150.0  # kept for the tests
+LINES = 80  # of what the tests say
 LEAST = 1.0  # seconds; a row is left out rather than measured for less
 VARIANTS = ((True, True), (True, False), (False, False))  # (cuda_graphs, double_buffered)
 
@@ -263,17 +264,26 @@ def no_grad(function: Callable[[], object]) -> Callable[[], object]:
 
 
 def gpu_tests(seconds: float) -> dict[str, Any] | str:
-    """Run ``pytest -m gpu``; returns its exit status and last lines."""
+    """Run ``pytest -m gpu``, compiled learners last; returns exit status (None: stopped) and what it said."""
     if not TESTS.is_dir():
         return f"there are no tests at {TESTS}: run from a checkout"
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "gpu", str(TESTS)]
-    try:
-        done = subprocess.run(
-            command, cwd=TESTS.parents[1], capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"stopped after {seconds:.0f} s"
-    return {"exit": done.returncode, "tail": done.stdout.splitlines()[-30:]}
+    end, found = time.monotonic() + seconds, {}
+    for which in ("not compiled", "compiled"):
+        chosen = ["-n", "0", "-v", "-m", "gpu", "-k", which, str(TESTS)]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-u", "-m", "pytest", *chosen],
+                cwd=TESTS.parents[1],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=max(1.0, end - time.monotonic()),
+                check=False,
+            )
+            status, told = done.returncode, done.stdout
+        except subprocess.TimeoutExpired as stopped:
+            status, told = None, stopped.stdout or b""
+        found[which] = {"exit": status, "tail": told.decode("utf-8", "replace").splitlines()[-LINES:]}
+    return found
 
 
 def main(words: Sequence[str] | None = None) -> int:

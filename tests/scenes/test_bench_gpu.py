@@ -73,6 +73,24 @@ def test_rows_without_time_are_left_out_and_the_tests_have_theirs(monkeypatch, t
     assert found["tests"] == {"exit": 0, "tail": ["150 s"]}
 
 
+def test_what_the_gpus_tests_said_is_kept_even_if_they_were_stopped(monkeypatch, tmp_path):
+    calls = []
+
+    def run(command, timeout, **options):
+        calls.append((command[command.index("-k") + 1], timeout))
+        if len(calls) == 2:
+            raise gpu.subprocess.TimeoutExpired(command, timeout, output=b"one PASSED\ntwo")
+        return gpu.subprocess.CompletedProcess(command, 1, stdout=b"one FAILED\n")
+
+    monkeypatch.setattr(gpu.subprocess, "run", run)
+    found = gpu.gpu_tests(30.0)
+    assert found["not compiled"] == {"exit": 1, "tail": ["one FAILED"]}
+    assert found["compiled"] == {"exit": None, "tail": ["one PASSED", "two"]}
+    assert [which for which, _ in calls] == list(found) and all(0 < limit <= 30 for _, limit in calls)
+    monkeypatch.setattr(gpu, "TESTS", tmp_path / "none")
+    assert "run from a checkout" in gpu.gpu_tests(1.0)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize(
     ("words", "message"),
