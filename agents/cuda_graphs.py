@@ -2,8 +2,9 @@
 
 A graph reads and writes fixed memory. So a `GraphedFunction` copies its inputs into buffers of its own, and
 what it returns are copies of the graph's outputs, which the next replay overwrites. Every combination of
-shapes has a graph of its own. The first calls run as they are, which compiles kernels and fills an
-optimiser's state; then one call is captured. Each call takes effect once, captured or not.
+shapes has a graph of its own. Before it is captured the function is rehearsed, which compiles kernels and
+makes an optimiser's state, and what that changed is put back: every result is a replay's, in a resumed run
+too.
 
 The function must not wait for the device, and what changes from call to call must be a tensor: an input, or
 one that is refilled in place. It may write to tensors that stay where they are, as an optimiser does. Random
@@ -23,10 +24,13 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-WARM_UP = 3  # calls before the capture, as PyTorch's documentation has it
+REHEARSALS = 3  # before the capture, as PyTorch's documentation has it
 
 #: Whether to use CUDA graphs; "auto": on CUDA.
 GraphChoice: TypeAlias = bool | Literal["auto"]
+
+#: Remembers what a function changes; what it returns puts that back, into the same memory.
+Snapshot: TypeAlias = Callable[[], Callable[[], None]]
 
 
 def uses_graphs(choice: GraphChoice, device: torch.device) -> bool:
@@ -40,7 +44,6 @@ class _Capture:
 
     arguments: tuple[Any, ...]  # of the function, made of the buffers
     inputs: list[Tensor]
-    calls: int = 0
     graph: torch.cuda.CUDAGraph | None = None
     outputs: tuple[Tensor | None, ...] = field(default=())
 
@@ -54,14 +57,20 @@ class GraphedFunction:
     ((tensor([2., 2.]), tensor(2.)), (tensor([0., 0.]), tensor(0.)))
     """
 
-    def __init__(self, function: Callable[..., tuple[Tensor | None, ...]], device: torch.device) -> None:
+    def __init__(
+        self,
+        function: Callable[..., tuple[Tensor | None, ...]],
+        device: torch.device,
+        snapshot: Snapshot | None = None,
+    ) -> None:
         """Capture nothing yet.
 
         Args:
             function: of tensors, None and dataclasses of those; returns a tuple of tensors and None.
             device: of all tensors.
+            snapshot: of what the function changes beside its result; None: nothing.
         """
-        self._function, self._device = function, device
+        self._function, self._device, self._snapshot = function, device, snapshot
         self._captures: dict[tuple[Any, ...], _Capture] = {}
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
@@ -71,7 +80,8 @@ class GraphedFunction:
         """Call the function; returns tensors that no later call overwrites."""
         given = [tensor for argument in arguments for tensor in _tensors(argument)]
         key = tuple(_shape(argument) for argument in arguments)
-        if key not in self._captures:
+        new = key not in self._captures
+        if new:
             inputs = [torch.empty_like(tensor) for tensor in given]
             buffers = iter(inputs)
             filled = tuple(_with_tensors(argument, buffers) for argument in arguments)
@@ -80,6 +90,8 @@ class GraphedFunction:
         with torch.no_grad():
             for buffer, tensor in zip(capture.inputs, given, strict=True):
                 buffer.copy_(tensor)
+        if new:
+            self._rehearse(capture)
         self._run(capture)
         return tuple(None if output is None else output.detach().clone() for output in capture.outputs)
 
@@ -88,19 +100,25 @@ class GraphedFunction:
         """How many graphs there are."""
         return sum(capture.graph is not None for capture in self._captures.values())
 
+    def _rehearse(self, capture: _Capture) -> None:
+        """Call the function a few times, on the stream of the capture, and put back what it changed."""
+        put_back = None if self._snapshot is None else self._snapshot()
+        with self._on_stream(), _uncached_autocast():
+            for _ in range(REHEARSALS):
+                self._function(*capture.arguments)
+        if put_back is not None:
+            put_back()
+
     def _run(self, capture: _Capture) -> None:
-        capture.calls += 1
+        """Fill `outputs` from `inputs`: at first capturing, then replaying."""
         if self._stream is None:
             with _uncached_autocast():
-                outputs = self._function(*capture.arguments)
-            if capture.calls == 1:
-                capture.outputs = tuple(None if one is None else one.detach().clone() for one in outputs)
+                outputs = _detached(self._function(*capture.arguments))
+            if not capture.outputs:
+                capture.outputs = tuple(None if one is None else one.clone() for one in outputs)
             for buffer, output in zip(capture.outputs, outputs, strict=True):
                 if buffer is not None and output is not None:
-                    buffer.copy_(output.detach())
-            return
-        if capture.calls <= WARM_UP:
-            self._warm_up(capture, self._stream)
+                    buffer.copy_(output)
             return
         if capture.graph is None:
             capture.graph = torch.cuda.CUDAGraph()
@@ -108,13 +126,17 @@ class GraphedFunction:
                 capture.outputs = _detached(self._function(*capture.arguments))
         capture.graph.replay()
 
-    def _warm_up(self, capture: _Capture, stream: torch.cuda.Stream) -> None:
-        """Run the function on the stream of the capture, as its gradients are tied to a stream."""
+    @contextmanager
+    def _on_stream(self) -> Iterator[None]:
+        """Work on the stream of the capture, after what was begun and before what follows."""
+        if self._stream is None:
+            yield
+            return
         current = torch.cuda.current_stream(self._device)
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream), _uncached_autocast():
-            capture.outputs = _detached(self._function(*capture.arguments))
-        current.wait_stream(stream)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            yield
+        current.wait_stream(self._stream)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ exactly. A learner draws its random numbers half by half, so its run differs fro
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class DoubleBufferedCollector:
     def collect(self, num_steps: int) -> Rollout:
         """Play `num_steps` steps of all worlds; see `RolloutCollector`."""
         memory = self.memory
-        steps: list[list[Step]] = [[], []]
+        steps: tuple[deque[Step], deque[Step]] = deque(), deque()
         episodes: list[Episode] = []
         for time in range(num_steps + 1):
             for half, own in zip(self._halves, steps, strict=True):
@@ -60,7 +61,8 @@ class DoubleBufferedCollector:
         if memory is None and self.memory is not None:
             memory = torch.zeros_like(self.memory)
         last = torch.cat([half.last_value() for half in self._halves])
-        joined = [join_steps(first, second) for first, second in zip(*steps, strict=True)]
+        # Each half's step is freed once it is joined, so that a rollout is in memory twice at most.
+        joined = [join_steps(steps[0].popleft(), steps[1].popleft()) for _ in range(num_steps)]
         return self._halves[0].rollout(joined, episodes, memory, last)
 
     @staticmethod

@@ -64,6 +64,7 @@ class Atari:
     truth: bool = False  # True: batches with the ground truth of each picture
     observation: Literal["pixels", "ram"] = "pixels"
     double_buffered: bool = False  # batches of pixels in two halves that step in turn; see sim.double_buffer
+    seed_every: int | None = None  # steps of a world between seedings in training; None: `seeding_interval`
 
     def __post_init__(self) -> None:
         """Refuse values that the emulator would accept silently.
@@ -81,6 +82,8 @@ class Atari:
             raise ValueError(f"frame_skip must be at least 1, not {self.frame_skip}")
         if self.max_frames < self.frame_skip:
             raise ValueError(f"max_frames must be at least frame_skip, not {self.max_frames}")
+        if self.seed_every is not None and self.seed_every < 1:
+            raise ValueError(f"seed_every must be at least 1, not {self.seed_every}")
         if self.truth:
             table(self.game)
 
@@ -151,11 +154,12 @@ class AtariWorlds(Worlds):
             num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
         )
         self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
+        self._seldom = config.seed_every or seeding_interval(num_envs)
         self._begun: tuple[Array, Info]  # after a step in which episodes ended: of the next ones
 
     def seed_rarely(self) -> None:
-        """See `seed_every`."""
-        self.seed_every = seed_every(self.num_envs)
+        """See `seeding_interval`."""
+        self.seed_every = self._seldom
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         seeded = mask.copy()
@@ -199,11 +203,12 @@ class DoubleBufferedAtariWorlds(DoubleBufferedWorlds):
         half = num_envs // 2
         first = AtariWorlds(config, num_envs - half, seed, threads)
         super().__init__(first, AtariWorlds(config, half, seed, threads), seed)
+        self._seldom = config.seed_every or seeding_interval(num_envs)
         self.action_names = first.action_names
 
     def seed_rarely(self) -> None:
-        """See `seed_every`: as rarely as in one batch of all these worlds."""
-        self.seed_every = seed_every(self.num_envs)
+        """See `seeding_interval`: as rarely as in one batch of all these worlds."""
+        self.seed_every = self._seldom
         for half in self.halves:
             half.seed_every = self.seed_every
 
@@ -214,12 +219,13 @@ class TruthfulAtariWorlds(EnvWorlds):
     def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
         super().__init__(games, seed)
+        self._seldom = config.seed_every or seeding_interval(num_envs)
         self.frame_stack = STACK if config.observation == "pixels" else 1
         self.action_names = self._game(0).action_names
 
     def seed_rarely(self) -> None:
-        """See `seed_every`."""
-        self.seed_every = seed_every(self.num_envs)
+        """See `seeding_interval`."""
+        self.seed_every = self._seldom
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -243,13 +249,13 @@ class TruthfulAtariWorlds(EnvWorlds):
         return game
 
 
-def seed_every(num_envs: int) -> int:
+def seeding_interval(num_envs: int) -> int:
     """Steps between two seedings of a console in a batch: each reloads the ROM, which takes 80 ms.
 
-    That is as long as a hundred steps. But a resume must replay all steps since the last seeding: this many
-    take half a minute in a batch, and less with few worlds.
+    That is as long as a hundred steps, and the whole batch waits. But a resume must replay all steps since
+    the last seeding: this many take half a minute in a batch, and less with few worlds.
 
-    >>> [seed_every(num_envs) for num_envs in (1, 32, 64)]
+    >>> [seeding_interval(num_envs) for num_envs in (1, 32, 64)]
     [4000, 4000, 2000]
     """
     return min(4_000, 128_000 // num_envs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,10 +110,16 @@ def test_a_batch_of_one_and_one_with_truth_are_not_divided():
         worlds.close()
 
 
-def test_halves_are_seeded_as_rarely_as_one_batch_of_all_worlds(monkeypatch):
-    made = []
-    monkeypatch.setattr("sim.atari.world.seed_every", lambda num_envs: made.append(num_envs) or 7)
-    worlds = HALVED.make_batch(2, 0)
+def test_halves_are_seeded_as_rarely_as_one_batch_of_all_worlds_or_as_the_key_says(monkeypatch):
+    monkeypatch.setattr("sim.atari.world.seeding_interval", lambda num_envs: 100 * num_envs)
+    for config, interval in ((HALVED, 200), (replace(HALVED, seed_every=7), 7)):
+        worlds = config.make_batch(2, 0)
+        worlds.seed_rarely()
+        assert [half.seed_every for half in worlds.halves] == [interval, interval]
+        worlds.close()
+    worlds = Atari("pong", seed_every=7, truth=True).make_batch(1, 0)
     worlds.seed_rarely()
-    assert made == [2] and [half.seed_every for half in worlds.halves] == [7, 7]
+    assert worlds.seed_every == 7
     worlds.close()
+    with pytest.raises(ValueError, match="seed_every must be at least 1, not 0"):
+        Atari("pong", seed_every=0)
