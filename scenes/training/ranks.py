@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from scenes.interruption import error_line
+from scenes.interruption import FAULTS, error_line
 from scenes.schema import Scene
-from scenes.training.loop import Trained
+from scenes.training.loop import Trained, TrainingFailed
 from scenes.training.trainee import Trainee
+from sim.errors import RequestError
 from sim.ranks import launcher
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import PLAIN, Card, CheckpointLayout
@@ -224,6 +225,7 @@ class FollowingLoop:
 
         Raises:
             RankLostError: if another rank fails.
+            TrainingFailed: if this one cannot go on; rank 0 says how to.
         """
         try:
             yield from self._updates(interrupted)
@@ -231,6 +233,10 @@ class FollowingLoop:
             again = f"{launcher()} train {self.trainee.scene.asked()} --run {self.result.folder} --resume"
             line = f"training stopped: {error_line(error)}; what had been saved is safe: go on with {again}"
             raise RankLostError(line, error.killed) from error
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise TrainingFailed(error_line(error)) from error
 
     def _updates(self, interrupted: Callable[[], bool]) -> Iterator[Progress]:
         """Learn, and wait for rank 0's word in between."""
