@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from sim.errors import RequestError, WorkError
+from sim.plurals import number_of
 from sim.ranks import launched_ranks, ranks_here
 
 T = TypeVar("T")
@@ -170,7 +171,7 @@ class TorchProcessGroup(ProcessGroup):
             if faults := [f"rank {rank}: {line}" for rank, line in told.items() if line]:
                 raise RankLostError("; ".join(faults)) from error
             killed = self._killed()
-            lost = f"{'rank' if len(killed) == 1 else 'ranks'} {', '.join(map(str, killed))} was killed"
+            lost = f"rank {', '.join(map(str, killed))} was killed"
             raise RankLostError(lost if killed else "another rank cannot be reached", killed) from error
 
     def _killed(self) -> list[int]:
@@ -267,7 +268,7 @@ def _backend(device: str) -> str:
     ranks, gpus = ranks_here(), torch.cuda.device_count()
     if ranks > gpus:
         raise ShareError(
-            f"torchrun started {ranks} ranks on a machine with {gpus} GPUs, and each takes one: "
+            f"torchrun started {ranks} ranks on a machine with {number_of(gpus, 'GPU')}, and each takes one: "
             f"--nproc-per-node {gpus}, or --device cpu"
         )
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -17,7 +17,7 @@ from agents.catalog import AGENTS
 from scenes.cli.main import main
 from scenes.schema import SceneError, load_scene
 from scenes.training import session
-from scenes.training.agents import DATA_PARALLEL
+from scenes.training.agents import DATA_PARALLEL, AgentTrainee
 from scenes.training.ranks import LeadingTrainee, faults_told, speaks
 from scenes.training.session import TrainingFailed, start_training, train
 from sim.catalog import load
@@ -229,6 +229,17 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_written(scene, word
     with pytest.raises(ShareError, match=words):
         trained(scene, tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+def test_rank_0_alone_evaluates_while_the_others_wait(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(AgentTrainee, "evaluate", lambda trainee: asked.append(trainee) or {"iqm": 1.0})
+    in_ranks(
+        2, lambda group: train(small("train.evaluate_every=64"), tmp_path / "r", device="cpu", say=quiet)
+    )
+    rows = metrics(tmp_path / "r")
+    assert len(asked) == len(rows) == 4 and len(set(asked)) == 1
+    assert all(row["evaluation_iqm"] == 1.0 for row in rows)
 
 
 def test_ranks_that_begin_with_other_weights_are_found(tmp_path):

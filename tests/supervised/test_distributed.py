@@ -16,6 +16,7 @@ from supervised.distributed import (
     RankLostError,
     ShareError,
     TorchProcessGroup,
+    _backend,
     _runs,
     even_share,
     join,
@@ -85,6 +86,15 @@ def test_a_group_of_torch_passes_tensors_and_objects(group):
     assert torch.equal(group.all_gather(flags, 1), flags)
     assert group.all_reduce(torch.ones(2)).tolist() == [1.0, 1.0]
     assert group.all_gather_object({"a": 1}) == [{"a": 1}] and group.broadcast_object("go") == "go"
+
+
+def test_more_ranks_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("supervised.distributed.ranks_here", lambda: 2)
+    with pytest.raises(ShareError, match="started 2 ranks on a machine with 1 GPU, .* --nproc-per-node 1"):
+        _backend("auto")
+    assert _backend("cpu") == "gloo"
 
 
 def broken(*given, **options):
