@@ -151,7 +151,7 @@ def test_a_rank_that_is_asked_to_stop_stops_all_after_the_update(tmp_path):
             small(), tmp_path / "r", device="cpu", say=quiet, resume=False, start_from=None
         )
         if group.rank == 1:
-            training._interrupted = lambda: True
+            training._watch = lambda: True
         return training.finish()
 
     leading, _ = in_ranks(2, work)
