@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +26,7 @@ import torch
 from torch import Tensor
 
 from sim.errors import RequestError, WorkError
+from sim.plurals import number_of
 from sim.ranks import launched_ranks, ranks_here
 
 T = TypeVar("T")
@@ -32,6 +35,7 @@ T = TypeVar("T")
 GRADIENTS_TIMEOUT = timedelta(minutes=10)
 CONTROL_TIMEOUT = timedelta(hours=24)  # the others wait while rank 0 evaluates or writes
 JOINING_TIMEOUT = timedelta(minutes=10)  # until the last process has started
+NOTICED = 2.0  # seconds until torchrun has noticed that a process was killed
 FAULT = "fault-of-rank-{}"  # key of the common store
 
 
@@ -40,7 +44,15 @@ class ShareError(RequestError, ValueError):
 
 
 class RankLostError(WorkError, RuntimeError):
-    """Another rank failed, was killed or cannot be reached."""
+    """Another rank failed, was killed or cannot be reached.
+
+    Attributes:
+        killed: the ranks of this machine that ended without a word.
+    """
+
+    def __init__(self, line: str, killed: Sequence[int] = ()) -> None:
+        super().__init__(line)
+        self.killed = tuple(killed)
 
 
 class ProcessGroup:
@@ -100,6 +112,7 @@ class TorchProcessGroup(ProcessGroup):
 
         self._distributed, self._control, self._store = distributed, control, store
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
+        self._processes = self.all_gather_object((socket.gethostname(), os.getpid()))
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
         """See `ProcessGroup`."""
@@ -155,9 +168,33 @@ class TorchProcessGroup(ProcessGroup):
             yield
         except RuntimeError as error:
             told = {rank: self.fault(rank) for rank in range(self.size) if rank != self.rank}
-            faults = [f"rank {rank}: {line}" for rank, line in told.items() if line]
-            unknown = f"another rank was killed or cannot be reached ({str(error).splitlines()[0]})"
-            raise RankLostError("; ".join(faults) or unknown) from error
+            if faults := [f"rank {rank}: {line}" for rank, line in told.items() if line]:
+                raise RankLostError("; ".join(faults)) from error
+            killed = self._killed()
+            lost = f"rank {', '.join(map(str, killed))} was killed"
+            raise RankLostError(lost if killed else "another rank cannot be reached", killed) from error
+
+    def _killed(self) -> list[int]:
+        """The ranks of this machine whose processes are gone, once torchrun has noticed, too."""
+        here, _ = self._processes[self.rank]
+        near = [(rank, process) for rank, (host, process) in enumerate(self._processes) if host == here]
+        end = time.monotonic() + NOTICED
+        while True:
+            gone = [rank for rank, process in near if not _runs(process)]
+            if gone or time.monotonic() > end:
+                return gone
+            time.sleep(0.02)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # not ours
+        return True
+    return True
 
 
 ALONE = ProcessGroup()
@@ -231,7 +268,7 @@ def _backend(device: str) -> str:
     ranks, gpus = ranks_here(), torch.cuda.device_count()
     if ranks > gpus:
         raise ShareError(
-            f"torchrun started {ranks} ranks on a machine with {gpus} GPUs, and each takes one: "
+            f"torchrun started {ranks} ranks on a machine with {number_of(gpus, 'GPU')}, and each takes one: "
             f"--nproc-per-node {gpus}, or --device cpu"
         )
     torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

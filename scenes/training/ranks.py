@@ -12,6 +12,7 @@ that of the ranks that can go on from it.
 from __future__ import annotations
 
 import hashlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,10 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from scenes.interruption import error_line
+from scenes.interruption import FAULTS, error_line
 from scenes.schema import Scene
-from scenes.training.loop import Trained
+from scenes.training.loop import Trained, TrainingFailed
 from scenes.training.trainee import Trainee
+from sim.errors import RequestError
+from sim.ranks import launcher
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import PLAIN, Card, CheckpointLayout
 from supervised.distributed import ProcessGroup, RankLostError, TorchProcessGroup
@@ -222,7 +225,21 @@ class FollowingLoop:
 
         Raises:
             RankLostError: if another rank fails.
+            TrainingFailed: if this one cannot go on; rank 0 says how to.
         """
+        try:
+            yield from self._updates(interrupted)
+        except RankLostError as error:
+            again = f"{launcher()} train {self.trainee.scene.asked()} --run {self.result.folder} --resume"
+            line = f"training stopped: {error_line(error)}; what had been saved is safe: go on with {again}"
+            raise RankLostError(line, error.killed) from error
+        except RequestError:
+            raise
+        except FAULTS as error:
+            raise TrainingFailed(error_line(error)) from error
+
+    def _updates(self, interrupted: Callable[[], bool]) -> Iterator[Progress]:
+        """Learn, and wait for rank 0's word in between."""
         self._listens = False
         learning = self.trainee.learn(self._budget)
         self._group.all_gather_object(None)
@@ -257,19 +274,25 @@ class FollowingLoop:
 def faults_told(group: ProcessGroup) -> Iterator[None]:
     """Context in which a rank that fails tells the others why, so that one message says it.
 
-    Rank 0 prints that message, as of any training; where it was killed, the rank that finds out first does.
+    Rank 0 prints that message, as of any training; where it was killed, the lowest one left does.
     """
     try:
         yield
     except RankLostError as error:
-        group.report_fault(error_line(error))
-        lost = isinstance(group, TorchProcessGroup) and group.rank and not group.fault(0, PATIENCE)
-        if lost:
-            print(
-                f"playfield: training stopped: {error_line(error)}; what had been saved is safe",
-                file=sys.stderr,
-            )
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun ends all ranks when one has failed
+        if group.rank == 0:
+            group.report_fault(error_line(error))
+        elif speaks(group, error):
+            print(f"playfield: {error_line(error)}", file=sys.stderr)
         raise
     except BaseException as error:
         group.report_fault(error_line(error))
         raise
+
+
+def speaks(group: ProcessGroup, error: RankLostError) -> bool:
+    """Whether this rank other than 0 says what is lost: rank 0 was killed, or says nothing for a while."""
+    if 0 in error.killed:
+        return group.rank == min(set(range(group.size)) - set(error.killed))
+    return isinstance(group, TorchProcessGroup) and group.fault(0, PATIENCE) is None

@@ -15,7 +15,7 @@ from scenes.training.actors import ActorOptions, ConnectedActors
 from scenes.training.loop import Trained, TrainingFailed, TrainingLoop
 from scenes.training.ranks import FollowingLoop, begin_together, led
 from scenes.training.resume import check_resume
-from scenes.training.trainee import trainee_of
+from scenes.training.trainee import Trainee, trainee_of
 from sim.errors import RequestError
 from sim.records import Budget, Progress
 from sim.storage.runs import Run, new_folder, step_folders
@@ -148,7 +148,7 @@ class Training(Iterator[Progress]):
         """Take over `loop`; a `new` run's folder is deleted where its learner refuses its worlds."""
         self._loop, self._new = loop, new
         self._updates: Iterator[Progress] | None = None
-        self._watch = _Watch()
+        self._watch = _Watch(loop.trainee)
         self._promise = "" if isinstance(loop, FollowingLoop) else PROMISE
         self._open = True
 
@@ -219,19 +219,16 @@ class Training(Iterator[Progress]):
         """The updates; at first it says what is about to be learned."""
         if self._updates is None:
             going = self._open and self._loop.begin()
-            self._updates = self._loop.updates(self._interrupted) if going else iter(())
+            self._updates = self._loop.updates(self._watch) if going else iter(())
         return self._updates
-
-    def _interrupted(self) -> bool:
-        """Whether this rank or another one was asked to stop."""
-        return self._watch() or getattr(self._loop.trainee, "interrupted", False)
 
 
 class _Watch:
-    """Whether Ctrl-C was pressed during the update that is being learned."""
+    """Whether Ctrl-C was pressed during the update that is being learned, in this rank or in another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trainee: Trainee) -> None:
         self.asked: Callable[[], bool] = bool
+        self._trainee = trainee
 
     def __call__(self) -> bool:
-        return self.asked()
+        return self.asked() or getattr(self._trainee, "interrupted", False)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from light_worlds import Mortal
-from process_groups import in_ranks
+from process_groups import ThreadGroup, in_ranks
 
 from agents.catalog import AGENTS
+from scenes.cli.main import main
 from scenes.schema import SceneError, load_scene
 from scenes.training import session
-from scenes.training.agents import DATA_PARALLEL
-from scenes.training.ranks import LeadingTrainee
+from scenes.training.agents import DATA_PARALLEL, AgentTrainee
+from scenes.training.ranks import LeadingTrainee, faults_told, speaks
 from scenes.training.session import TrainingFailed, start_training, train
 from sim.catalog import load
+from sim.ranks import ENVIRONMENT
 from sim.storage.checkpoints import load_checkpoint
 from sim.storage.runs import step_folders
-from supervised.distributed import RankLostError, ShareError
+from supervised.distributed import ALONE, RankLostError, ShareError
 
 SMALL = [
     "world.num_envs=4", "agent.num_steps=16", "agent.minibatch_size=24", "agent.num_epochs=1",
@@ -147,7 +151,7 @@ def test_a_rank_that_is_asked_to_stop_stops_all_after_the_update(tmp_path):
             small(), tmp_path / "r", device="cpu", say=quiet, resume=False, start_from=None
         )
         if group.rank == 1:
-            training._interrupted = lambda: True
+            training._watch = lambda: True
         return training.finish()
 
     leading, _ = in_ranks(2, work)
@@ -166,10 +170,11 @@ def test_a_rank_that_breaks_down_ends_all_and_what_was_saved_is_safe(tmp_path):
             raise
 
     Mortal.dies(RuntimeError("the motor burnt out"), after=150)
-    with pytest.raises((TrainingFailed, RuntimeError)):
+    with pytest.raises((TrainingFailed, RankLostError)):
         in_ranks(2, work)
     Mortal.dies(None, after=0)
     assert saved(tmp_path / "r") == [128]
+    assert all(isinstance(error, TrainingFailed | RankLostError) for error in errors.values()), "no traceback"
     assert isinstance(errors[0], TrainingFailed) and "the state of step 128 is safe" in str(errors[0])
     trained(scene, tmp_path / "r", resume=True)
     trained(scene, tmp_path / "whole")
@@ -226,6 +231,17 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_written(scene, word
     assert not (tmp_path / "r").exists()
 
 
+def test_rank_0_alone_evaluates_while_the_others_wait(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(AgentTrainee, "evaluate", lambda trainee: asked.append(trainee) or {"iqm": 1.0})
+    in_ranks(
+        2, lambda group: train(small("train.evaluate_every=64"), tmp_path / "r", device="cpu", say=quiet)
+    )
+    rows = metrics(tmp_path / "r")
+    assert len(asked) == len(rows) == 4 and len(set(asked)) == 1
+    assert all(row["evaluation_iqm"] == 1.0 for row in rows)
+
+
 def test_ranks_that_begin_with_other_weights_are_found(tmp_path):
     def work(group):
         scene = small(f"seed={group.rank}")
@@ -233,6 +249,84 @@ def test_ranks_that_begin_with_other_weights_are_found(tmp_path):
 
     with pytest.raises(RankLostError, match="rank 1 begins with other weights than rank 0"):
         in_ranks(2, work)
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """Sets torchrun's environment for a rank of two, whose process group is that of one."""
+    for module in ("supervised.distributed", "scenes.training.session"):
+        monkeypatch.setattr(f"{module}.join", lambda device: ALONE)
+
+    def launch(rank):
+        for name in ENVIRONMENT:
+            monkeypatch.setenv(name, str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+
+    return launch
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["train", "nosuch"], 'no scene "nosuch"'),
+        (["train", "cartpole", "--seeds", "2"], "start torchrun once"),
+    ],
+)
+def test_only_rank_0_says_what_is_wrong(words, line, launched, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    launched(1)
+    assert main([*words, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+    launched(0)
+    assert main([*words, "--json"]) == 2
+    captured = capsys.readouterr()
+    assert line in captured.err and line in json.loads(captured.out)["error"]
+
+
+def test_only_rank_0_prints_what_was_trained(launched, capsys, tmp_path):
+    for rank in (1, 0):
+        launched(rank)
+        words = [
+            "--run",
+            str(tmp_path / str(rank)),
+            "--json",
+            *(w for change in SMALL for w in ("--set", change)),
+        ]
+        assert main(["train", "cartpole", *words]) == 0
+        captured = capsys.readouterr()
+        if rank:
+            assert captured.out == ""
+        else:
+            assert json.loads(captured.out.splitlines()[-1])["env_steps"] == 256
+
+
+@pytest.mark.parametrize(
+    ("killed", "rank", "said"), [((0,), 1, True), ((0, 1), 2, True), ((0,), 2, False), ((2,), 1, False)]
+)
+def test_the_lowest_rank_that_is_left_says_that_rank_0_was_killed(killed, rank, said):
+    assert speaks(ThreadGroup(rank, 3), RankLostError("lost", killed)) is said
+
+
+def test_a_rank_that_fails_tells_the_others_but_not_that_another_one_did():
+    for error, rank, told in [
+        (RuntimeError("burnt out"), 1, ["burnt out"]),
+        (RankLostError("rank 2 was killed", (2,)), 0, ["rank 2 was killed"]),
+        (RankLostError("rank 2 was killed", (2,)), 1, []),
+    ]:
+        group = ThreadGroup(rank, 3)
+        with pytest.raises(type(error)), unchanged_signals(), faults_told(group):
+            raise error
+        assert group.faults == told
+
+
+@contextmanager
+def unchanged_signals():
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_only_rank_0_has_a_leading_trainee_and_a_run_folder(tmp_path):
