@@ -79,7 +79,7 @@ class ActorBackend(Protocol):
         """Give the weights that actors play with when they are asked from now on."""
 
     def submit(self, actor: str) -> None:
-        """Ask a started or starting actor for one shard."""
+        """Ask a started actor for one shard."""
 
     def collect(self, timeout: float) -> Sequence[Event]:
         """What has happened, waiting up to `timeout` seconds for the first event."""

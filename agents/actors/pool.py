@@ -89,8 +89,10 @@ class ActorPool:
                     contents.append(event.content)
                     self._deaths = 0
                     self._backend.submit(event.actor)
-                elif isinstance(event, Started):
+                elif isinstance(event, Started):  # not asked before, or its first weights were old by now
                     self._playing.add(event.actor)
+                    for _ in range(IN_FLIGHT):
+                        self._backend.submit(event.actor)
                 elif isinstance(event, Died):
                     self._replace(event)
                 else:
@@ -104,8 +106,6 @@ class ActorPool:
         self._places[actor] = place
         self._backend.start(actor, self._factory, actor_seed(self._seed, self._session, self._begun))
         self._begun += 1
-        for _ in range(IN_FLIGHT):
-            self._backend.submit(actor)
 
     def _replace(self, died: Died) -> None:
         self._playing.discard(died.actor)

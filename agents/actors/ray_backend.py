@@ -68,6 +68,8 @@ class RayBackend:
                 ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise ClusterError(f"--cluster {cluster}: {' '.join(str(error).split())}") from error
+        if hasattr(ray._private.worker, "_worker_logs_enabled"):
+            ray._private.worker._worker_logs_enabled = False  # stdout is the verb's; a dead node prints there
         # A new process for each: max_restarts would give the new one its predecessor's name.
         self._remote = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(RemoteActor)
         self._factories: dict[int, Any] = {}
@@ -149,6 +151,10 @@ class RemoteActor:
     def ready(self) -> None:
         """Answer once the actor can play."""
 
+    def home(self) -> str:
+        """Name of the node that it lives on."""
+        return str(import_ray().get_runtime_context().get_node_id())
+
     def work(self, version: int, weights: Weights) -> bytes:
         """See `ShardMaker.work`."""
         return self._maker.work(version, weights)
@@ -196,8 +202,10 @@ def check_cluster(cluster: str) -> None:
             f"--cluster {cluster} did not answer within {ANSWER_WITHIN:.0f} seconds: {mend}"
         ) from error
     if probe.returncode:
-        lines = [line for line in probe.stderr.splitlines() if line.strip()]
-        raise ClusterError(f"--cluster {cluster}: {lines[-1] if lines else 'no Ray cluster'}: {mend}")
+        why = next((line for line in reversed(probe.stderr.splitlines()) if line.strip()), "no Ray cluster")
+        if cluster == AUTO and why.startswith("ConnectionError"):
+            why = "no Ray cluster runs here, and RAY_ADDRESS names none"
+        raise ClusterError(f"--cluster {cluster}: {why}: {mend}")
 
 
 @contextmanager

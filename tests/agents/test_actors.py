@@ -366,3 +366,8 @@ def test_a_probe_that_fails_tells_why(monkeypatch):
     monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise SystemExit('no such cluster')")
     with pytest.raises(ClusterError, match="--cluster auto: no such cluster: start one"):
         check_cluster("auto")
+    monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise ConnectionError('none found')")
+    with pytest.raises(
+        ClusterError, match="--cluster auto: no Ray cluster runs here, and RAY_ADDRESS names none"
+    ):
+        check_cluster("auto")
