@@ -19,7 +19,7 @@ from agents.actors.backend import (
 
 IN_FLIGHT = 2  # shards that each actor is asked for ahead, so that it plays while the learner learns
 
-PATIENCE = 120.0  # seconds without any actor, after which the pool gives up
+PATIENCE = 600.0  # seconds without any actor, after which the pool gives up; a busy cluster makes room late
 
 SURPLUS_DEATHS = 10  # that are borne without a shard in between, beyond two deaths an actor
 
@@ -123,7 +123,8 @@ class ActorPool:
     def _check_alive(self) -> None:
         if not self._playing and self._clock() - self._heard > PATIENCE:
             raise ActorError(
-                f"no actor could be started within {PATIENCE:.0f} seconds: the cluster has no free processor"
+                f"no actor could be started within {PATIENCE / 60:.0f} minutes: "
+                "the cluster has no free processor"
             )
 
 

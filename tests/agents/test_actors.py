@@ -215,7 +215,7 @@ def test_actors_that_cannot_live_are_given_up_with_the_reason():
     waits = ActorPool(InProcessBackend(), Counting, 1, seed=0, clock=lambda: next(times))
     waits._backend.collect = lambda timeout: []
     waits.start(1)
-    with pytest.raises(ActorError, match="no actor could be started within 120 seconds"):
+    with pytest.raises(ActorError, match="no actor could be started within 10 minutes"):
         waits.collect()
 
 

@@ -128,6 +128,25 @@ def test_the_resume_says_that_it_is_not_exact_and_the_line_that_goes_on_names_th
     )
 
 
+def test_on_one_machine_the_learner_leaves_the_actors_their_processors(tmp_path, monkeypatch, in_process):
+    threads = []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    monkeypatch.setattr("scenes.build.devices.processors", lambda: 8)
+    for count, cluster, left in ((3, "local", 5), (9, "local", 1), (3, "auto", 8)):
+        folder = tmp_path / f"{count}-{cluster}"
+        start_training(
+            small(),
+            folder,
+            device="cpu",
+            resume=False,
+            start_from=None,
+            say=list,
+            actors=ActorOptions(count, cluster),
+        ).close()
+        assert threads[-1] == left
+
+
 def test_a_failed_request_stops_the_cluster_that_was_joined(tmp_path, in_process):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "file").touch()
