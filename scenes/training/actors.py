@@ -141,8 +141,8 @@ class ConnectedActors:
         """Say who plays, and what that means for a resume."""
         count, bound = self.options.count, self.options.bound
         say(
-            f"{number_of(count, 'actor')} on Ray ({self.options.cluster}); games by weights more than "
-            f"{number_of(bound, 'update')} old are refused; a resumed run goes on, but not bit for bit"
+            f"{number_of(count, 'actor')} on Ray ({self.options.cluster}); play by weights more than "
+            f"{number_of(bound, 'update')} old is refused; a resumed run goes on, but not bit for bit"
         )
         room = getattr(self._backend, "processors", count)
         if room < count:

@@ -68,7 +68,7 @@ def in_process(monkeypatch):
         (
             "cartpole",
             ["--actors", "2"],
-            'agent "ppo" learns from what it plays itself: --actors play for "alphazero"',
+            'agent "ppo" learns from what it plays itself: --actors play for "alphazero" or "dqn"',
         ),
         ("board-reader", ["--actors", "2"], "trains a perception: --actors play for agent"),
     ],
@@ -108,7 +108,7 @@ def test_the_resume_says_that_it_is_not_exact_and_the_line_that_goes_on_names_th
     options = ActorOptions(2, "auto", max_staleness=5)
     train(small(), tmp_path / "r", device="cpu", say=said.append, actors=options)
     assert said[0] == (
-        "2 actors on Ray (auto); games by weights more than 5 updates old are refused; "
+        "2 actors on Ray (auto); play by weights more than 5 updates old is refused; "
         "a resumed run goes on, but not bit for bit"
     )
     said.clear()
