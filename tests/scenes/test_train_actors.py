@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from command_line import answer, refusal
 
+import scenes
 from agents.actors.in_process import InProcessBackend
 from scenes.schema import load_scene
 from scenes.training.actors import ActorOptions
@@ -145,6 +148,21 @@ def test_on_one_machine_the_learner_leaves_the_actors_their_processors(tmp_path,
             actors=ActorOptions(count, cluster),
         ).close()
         assert threads[-1] == left
+
+
+def test_ray_is_imported_by_one_module_alone_and_not_before_it_is_needed():
+    root = Path(scenes.__file__).parents[1]
+    modules = [
+        path
+        for folder in ("agents", "scenes/training", "scenes/cli")
+        for path in (root / folder).rglob("*.py")
+    ]
+    lines = {
+        path.name: found
+        for path in modules
+        if (found := re.findall(r"^ *(?:import|from) ray\b.*", path.read_text("utf-8"), re.M))
+    }
+    assert lines == {"ray_backend.py": ["        import ray"]}
 
 
 def test_a_failed_request_stops_the_cluster_that_was_joined(tmp_path, in_process):
