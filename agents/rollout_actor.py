@@ -23,7 +23,7 @@ LEAST_STEPS = 32  # of a stretch: each one takes S slots of the replay more a wo
 
 
 class RolloutActor:
-    """Plays a batch of worlds ε-greedily in stretches; satisfies `agents.actors.backend.Actor`."""
+    """Plays a batch of worlds ε-greedily in stretches; satisfies `agents.actors.backend.ShardActor`."""
 
     def __init__(
         self,

@@ -9,11 +9,11 @@ import numpy as np
 
 from agents.actors.backend import (
     ActorBackend,
+    ActorDied,
     ActorError,
     ActorFactory,
-    Delivered,
-    Died,
-    Started,
+    ActorStarted,
+    ShardDelivered,
     Weights,
 )
 
@@ -85,15 +85,17 @@ class ActorPool:
                 self._heard = self._clock()
                 if event.actor not in self._places:
                     continue  # of one that has been replaced
-                if isinstance(event, Delivered):
+                if isinstance(event, ShardDelivered):
                     contents.append(event.content)
                     self._deaths = 0
                     self._backend.submit(event.actor)
-                elif isinstance(event, Started):  # not asked before, or its first weights were old by now
+                elif isinstance(
+                    event, ActorStarted
+                ):  # not asked before, or its first weights were old by now
                     self._playing.add(event.actor)
                     for _ in range(IN_FLIGHT):
                         self._backend.submit(event.actor)
-                elif isinstance(event, Died):
+                elif isinstance(event, ActorDied):
                     self._replace(event)
                 else:
                     raise ActorError(f"actor {event.actor} failed: {event.reason}")
@@ -107,7 +109,7 @@ class ActorPool:
         self._backend.start(actor, self._factory, actor_seed(self._seed, self._session, self._begun))
         self._begun += 1
 
-    def _replace(self, died: Died) -> None:
+    def _replace(self, died: ActorDied) -> None:
         self._playing.discard(died.actor)
         self._backend.stop(died.actor)
         place = self._places.pop(died.actor)

@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from agents.actors.backend import (
+    ActorDied,
     ActorFactory,
+    ActorFailed,
+    ActorStarted,
     ClusterError,
-    Delivered,
-    Died,
     Event,
-    Failed,
+    ShardDelivered,
     ShardMaker,
-    Started,
     Weights,
 )
 from sim.catalog import MissingPackageError, install_hint
@@ -130,13 +130,13 @@ class RayBackend:
             content = self._ray.get(answer)
         except errors.RayActorError as error:
             if getattr(error, "actor_init_failed", False):
-                return Failed(actor, _last_line(error))
-            return Died(actor, _first_line(error))
+                return ActorFailed(actor, _last_line(error))
+            return ActorDied(actor, _first_line(error))
         except errors.RayTaskError as error:
-            return Failed(actor, _last_line(error))
+            return ActorFailed(actor, _last_line(error))
         except errors.RayError as error:  # a machine went with what was to be fetched from it
-            return Died(actor, _first_line(error))
-        return Started(actor) if content is None else Delivered(actor, content)
+            return ActorDied(actor, _first_line(error))
+        return ActorStarted(actor) if content is None else ShardDelivered(actor, content)
 
 
 class RemoteActor:
