@@ -8,8 +8,9 @@ Reading order: `ppo` (one algorithm, top to bottom), then what it shares with ot
 `schedules`, `networks/`, `actor_critic_learner`, `train_step` (the optimiser step), `double_buffer` (two
 halves of worlds in turn), `cuda_graphs`, `data_parallel` (shares of several ranks), `memory_limits`;
 `reinforce`; `pqn`, and `dqn` with its `replay`, both acting by `q_policy`; `alphazero/` (tree search);
-`actors/` (processes that play for a learner, on Ray); `random` and `greedy` (baselines); `evaluation/`
-(scores, their statistics, saliency maps); `sb3/` (Stable-Baselines3's algorithms through one adapter).
+`actors/` (processes that play for a learner, on Ray; DQN's are `rollout_actor` with `rollout_stretch`);
+`random` and `greedy` (baselines); `evaluation/` (scores, their statistics, saliency maps); `sb3/`
+(Stable-Baselines3's algorithms through one adapter).
 
 To add an agent: copy `random.py` (or `ppo.py`, if it learns), add its line to `catalog.AGENTS`, and
 `tests/agents/test_agents_conform.py` checks it from then on.

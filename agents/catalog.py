@@ -21,4 +21,5 @@ AGENTS = {
 #: Agents whose playing can be left to actors; see `agents.actors`.
 ACTORS = {
     "alphazero": "agents.alphazero.actor:SelfPlayActor",
+    "dqn": "agents.rollout_actor:RolloutActor",
 }

@@ -23,12 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.actors.feed import ShardFeed
+from agents.actors.shards import Stretch
 from agents.cuda_graphs import GraphChoice
 from agents.frame_stacks import FrameStacks
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
 from agents.replay import Priorities, Replay, ReplaySamples
+from agents.rollout_stretch import EPSILON, add_stretch
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
 from sim.double_buffer import DoubleBufferedWorlds
@@ -151,6 +154,8 @@ class DQNLearner(QPolicy):
     Attributes:
         yield_every: env steps from one yield of `learn` to the next, or as near below as whole steps of all
             worlds come.
+        feed: of actors that play for it; None: it plays. Set before `learn`.
+        resumes_exactly: whether a resumed run ends in the same weights: not where actors have played.
     """
 
     name = "dqn"
@@ -194,6 +199,8 @@ class DQNLearner(QPolicy):
         self._resumed: State | None = None
         self._seen: FrameStacks
         self._chosen: tuple[Tensor | None, Array]  # mask and actions of the step in progress
+        self.feed: ShardFeed | None = None
+        self.resumes_exactly = True
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
         """Load weights from a checkpoint, into the target network too; see `QPolicy`."""
@@ -209,6 +216,9 @@ class DQNLearner(QPolicy):
             NonFiniteError: if the loss is not finite.
         """
         self.gradient_step.prepare()
+        if self.feed is not None:
+            yield from self._learn_from(self.feed, worlds, budget)
+            return
         config, n = self.config, worlds.num_envs
         per_yield = max(1, self.yield_every // n)  # steps of the whole batch between two yields
         info = self._begin(worlds)
@@ -237,6 +247,43 @@ class DQNLearner(QPolicy):
             total = budget.total_updates(self._env_steps, done, per_yield * n)
             yield Progress(self._env_steps, done, total, self._metrics(figures), tuple(episodes))
 
+    def _learn_from(self, feed: ShardFeed, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Learn from actors' stretches until the budget is spent, by as many gradient steps an env step."""
+        positions = max(1, self.yield_every // worlds.num_envs) * worlds.num_envs  # between two yields
+        self._begin(worlds)
+        done = self._env_steps // positions
+        in_steps = budget.env_steps or budget.amount * positions
+        while not budget.spent(self._env_steps, done):
+            shards = feed.take(positions, done, self._sent)
+            figures = [figure for shard in shards for figure in self._learn_stretch(shard.stretch, in_steps)]
+            done += 1
+            total = budget.total_updates(self._env_steps, done, positions)
+            metrics = self._metrics(figures) | feed.metrics()
+            episodes = tuple(episode for shard in shards for episode in shard.stretch.episodes)
+            yield Progress(self._env_steps, done, total, metrics, episodes)
+
+    def _learn_stretch(self, stretch: Stretch, in_steps: int) -> Iterator[Tensor]:
+        """Add a stretch to the replay, and take the gradient steps that are due after each of its steps."""
+        config, replay = self.config, self._replay
+        assert replay is not None
+        for steps in add_stretch(
+            replay, stretch.arrays, observe=self.observe, clip_reward=config.clip_reward
+        ):
+            if self._priorities is not None:
+                self._priorities.add()
+            before = self._env_steps
+            self._env_steps += steps
+            for _ in range(self._crossings(before, config.train_frequency)):
+                if self._env_steps > config.learning_starts and len(replay) >= config.batch_size:
+                    yield self.update(self._env_steps / in_steps)
+            if self._crossings(before, config.target_frequency):
+                self.target.load_state_dict(self.network.state_dict())
+
+    def _sent(self) -> dict[str, Array]:
+        """What actors play by: the weights, and ε."""
+        exploring = self._env_steps < self.config.learning_starts
+        return {**self.weights(), EPSILON: np.array(1.0 if exploring else self.epsilon)}
+
     def state(self) -> State:
         """Networks, optimiser, generator, replay, counters and worlds.
 
@@ -253,10 +300,20 @@ class DQNLearner(QPolicy):
             "replay": self._replay.state(),
             "priorities": None if self._priorities is None else self._priorities.state(),
             "worlds": self._worlds.state(),
+            **({} if self.feed is None else {"shards": self.feed.state()}),
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Take up a state from `state`; `learn` goes on from there.
+
+        Raises:
+            ValueError: for actors, if it is of a learner that played itself: its episodes are not cut off.
+        """
+        if self.feed is not None and "shards" not in state:
+            raise ValueError("it is of a learner that played itself: resume it without --actors")
+        if self.feed is not None:
+            self.feed.restore(state["shards"])
+        self.resumes_exactly = "shards" not in state
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
         self.load_weights(state["network"])
         from_arrays(self.target, state["target"])

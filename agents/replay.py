@@ -11,7 +11,7 @@ Everything is in tensors on one device, so that a GPU learner never waits for th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -118,7 +118,7 @@ class Replay:
         self._acted: np.ndarray = self._columns["acted"].numpy()
         self._head = np.zeros(num_envs, np.int64)  # slots ever written, world by world
         self._age = np.zeros(num_envs, np.int64)
-        self.entered = np.zeros(0, np.int64)  # rows that became valid for sampling in the last `add`
+        self.entered = np.zeros(0, np.int64)  # rows that became valid for sampling in the last change
         self.left = np.zeros(0, np.int64)  # rows that became invalid
 
     def __len__(self) -> int:
@@ -163,9 +163,26 @@ class Replay:
             final_masks = None if final_mask is None else final_mask[chosen]
             self._write(over, final_obs[chosen], final_masks, acted=False)
             self._age[over] = 0
-        entered = self._rows(np.maximum(newest + 1, 0), self._newest() + 1)
-        self.entered = entered[self._acted[entered]]
-        self.left = self._rows(oldest, self._oldest())
+        self._note_changes(oldest, newest)
+
+    def begin_stretch(self, context: Sequence[Tensor], age: np.ndarray) -> None:
+        """Begin a stretch of play that does not follow what was added last, such as another actor's.
+
+        What was added last must have ended in every world, by truncation or else. The frames before the
+        stretch are added as context of its first stacks.
+
+        Args:
+            context: at least as many observations (N, …) as the largest `age`, oldest first, that came before
+                the one that is added next; only their newest frames count.
+            age: (N,) how many of them are of the same episode.
+        """
+        oldest, newest = self._oldest(), self._newest()
+        assert not self._age.any()
+        for back, obs in zip(range(len(context), 0, -1), context, strict=True):
+            worlds = np.flatnonzero(age >= back)
+            if len(worlds):
+                self._write(worlds, obs[on_device(worlds, self.device)], None, acted=False)
+        self._note_changes(oldest, newest)
 
     def drawable(self) -> np.ndarray:
         """Rows of all valid transitions, whose whole stack and successor are in the buffer."""
@@ -251,6 +268,12 @@ class Replay:
             rows = world * self.slots + number * self._segment % self.slots
             for column, array in part.items():
                 self._columns[column][rows : rows + len(array)].copy_(torch.from_numpy(array))
+
+    def _note_changes(self, oldest: np.ndarray, newest: np.ndarray) -> None:
+        """Set `entered` and `left` after a change, from the bounds (N,) before it."""
+        entered = self._rows(np.maximum(newest + 1, 0), self._newest() + 1)
+        self.entered = entered[self._acted[entered]]
+        self.left = self._rows(oldest, self._oldest())
 
     def _write(self, worlds: np.ndarray, obs: Tensor, mask: Tensor | None, *, acted: bool) -> Tensor:
         """Write observations of some worlds into their next slots; returns the rows."""

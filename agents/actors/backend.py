@@ -21,7 +21,7 @@ class ClusterError(RequestError):
     """A cluster that does not answer."""
 
 
-class Actor(Protocol):
+class ShardActor(Protocol):
     """Plays many episodes at once with weights that it is sent."""
 
     def play(self, version: int, weights: Weights) -> Stretch:
@@ -31,19 +31,19 @@ class Actor(Protocol):
 class ActorFactory(Protocol):
     """Makes an actor in the process where it plays; it can be pickled."""
 
-    def __call__(self, *, seed: int) -> Actor:
+    def __call__(self, *, seed: int) -> ShardActor:
         """Make an actor that plays by chance of this seed."""
 
 
 @dataclass(frozen=True)
-class Started:
+class ActorStarted:
     """An actor is ready to play."""
 
     actor: str
 
 
 @dataclass(frozen=True)
-class Delivered:
+class ShardDelivered:
     """An actor's answer to one `ActorBackend.submit`: a shard's bytes."""
 
     actor: str
@@ -51,7 +51,7 @@ class Delivered:
 
 
 @dataclass(frozen=True)
-class Died:
+class ActorDied:
     """An actor's process or machine is gone, with everything that it had not delivered."""
 
     actor: str
@@ -59,27 +59,27 @@ class Died:
 
 
 @dataclass(frozen=True)
-class Failed:
+class ActorFailed:
     """An actor's program raised an error, which another one would raise as well."""
 
     actor: str
     reason: str
 
 
-Event: TypeAlias = Started | Delivered | Died | Failed
+Event: TypeAlias = ActorStarted | ShardDelivered | ActorDied | ActorFailed
 
 
 class ActorBackend(Protocol):
     """Runs actors. What an actor was asked for it delivers in that order, or it dies."""
 
     def start(self, actor: str, factory: ActorFactory, seed: int) -> None:
-        """Start an actor; returns at once. `Started` follows, which may take until there is room for it."""
+        """Start an actor; returns at once. `ActorStarted` follows once there is room for it."""
 
     def publish(self, version: int, weights: Weights) -> None:
         """Give the weights that actors play with when they are asked from now on."""
 
     def submit(self, actor: str) -> None:
-        """Ask a started or starting actor for one shard."""
+        """Ask a started actor for one shard."""
 
     def collect(self, timeout: float) -> Sequence[Event]:
         """What has happened, waiting up to `timeout` seconds for the first event."""
@@ -98,7 +98,7 @@ class ShardMaker:
         self._name, self._actor, self._number = name, factory(seed=seed), 0
 
     def work(self, version: int, weights: Weights) -> bytes:
-        """Play one shard; see `Actor.play`."""
+        """Play one shard; see `ShardActor.play`."""
         stretch = self._actor.play(version, weights)
         self._number += 1
         return encode(Shard(self._name, self._number, stretch))

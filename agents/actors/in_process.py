@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
 from agents.actors.backend import (
+    ActorDied,
     ActorFactory,
-    Delivered,
-    Died,
+    ActorFailed,
+    ActorStarted,
     Event,
-    Failed,
+    ShardDelivered,
     ShardMaker,
-    Started,
     Weights,
 )
 
@@ -51,7 +51,7 @@ class InProcessBackend:
         self._makers[actor] = ShardMaker(actor, factory, seed)
         self._asked[actor], self._delivered[actor], self._waited[actor] = deque(), 0, 0
         self._turns.append(actor)
-        self._events.append(Started(actor))
+        self._events.append(ActorStarted(actor))
 
     def publish(self, version: int, weights: Weights) -> None:
         """See `ActorBackend`."""
@@ -89,13 +89,13 @@ class InProcessBackend:
         """One shard of one actor, or its end."""
         if self._delivered[actor] == self._die_after.get(actor):
             self.stop(actor)
-            self._events.append(Died(actor, "as it was told to"))
+            self._events.append(ActorDied(actor, "as it was told to"))
             return
         try:
             content = self._makers[actor].work(*self._asked[actor].popleft())
         except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
-            self._events.append(Failed(actor, str(error)))
+            self._events.append(ActorFailed(actor, str(error)))
             return
         self._delivered[actor] += 1
         copies = 2 if (actor, self._delivered[actor]) in self._repeats else 1
-        self._events.extend([Delivered(actor, content)] * copies)
+        self._events.extend([ShardDelivered(actor, content)] * copies)

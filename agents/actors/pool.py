@@ -9,17 +9,17 @@ import numpy as np
 
 from agents.actors.backend import (
     ActorBackend,
+    ActorDied,
     ActorError,
     ActorFactory,
-    Delivered,
-    Died,
-    Started,
+    ActorStarted,
+    ShardDelivered,
     Weights,
 )
 
 IN_FLIGHT = 2  # shards that each actor is asked for ahead, so that it plays while the learner learns
 
-PATIENCE = 120.0  # seconds without any actor, after which the pool gives up
+PATIENCE = 600.0  # seconds without any actor, after which the pool gives up; a busy cluster makes room late
 
 SURPLUS_DEATHS = 10  # that are borne without a shard in between, beyond two deaths an actor
 
@@ -85,13 +85,17 @@ class ActorPool:
                 self._heard = self._clock()
                 if event.actor not in self._places:
                     continue  # of one that has been replaced
-                if isinstance(event, Delivered):
+                if isinstance(event, ShardDelivered):
                     contents.append(event.content)
                     self._deaths = 0
                     self._backend.submit(event.actor)
-                elif isinstance(event, Started):
+                elif isinstance(
+                    event, ActorStarted
+                ):  # not asked before, or its first weights were old by now
                     self._playing.add(event.actor)
-                elif isinstance(event, Died):
+                    for _ in range(IN_FLIGHT):
+                        self._backend.submit(event.actor)
+                elif isinstance(event, ActorDied):
                     self._replace(event)
                 else:
                     raise ActorError(f"actor {event.actor} failed: {event.reason}")
@@ -104,10 +108,8 @@ class ActorPool:
         self._places[actor] = place
         self._backend.start(actor, self._factory, actor_seed(self._seed, self._session, self._begun))
         self._begun += 1
-        for _ in range(IN_FLIGHT):
-            self._backend.submit(actor)
 
-    def _replace(self, died: Died) -> None:
+    def _replace(self, died: ActorDied) -> None:
         self._playing.discard(died.actor)
         self._backend.stop(died.actor)
         place = self._places.pop(died.actor)
@@ -123,7 +125,8 @@ class ActorPool:
     def _check_alive(self) -> None:
         if not self._playing and self._clock() - self._heard > PATIENCE:
             raise ActorError(
-                f"no actor could be started within {PATIENCE:.0f} seconds: the cluster has no free processor"
+                f"no actor could be started within {PATIENCE / 60:.0f} minutes: "
+                "the cluster has no free processor"
             )
 
 

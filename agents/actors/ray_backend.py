@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from agents.actors.backend import (
+    ActorDied,
     ActorFactory,
+    ActorFailed,
+    ActorStarted,
     ClusterError,
-    Delivered,
-    Died,
     Event,
-    Failed,
+    ShardDelivered,
     ShardMaker,
-    Started,
     Weights,
 )
 from sim.catalog import MissingPackageError, install_hint
@@ -68,6 +68,8 @@ class RayBackend:
                 ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise ClusterError(f"--cluster {cluster}: {' '.join(str(error).split())}") from error
+        if hasattr(ray._private.worker, "_worker_logs_enabled"):
+            ray._private.worker._worker_logs_enabled = False  # stdout is the verb's; a dead node prints there
         # A new process for each: max_restarts would give the new one its predecessor's name.
         self._remote = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(RemoteActor)
         self._factories: dict[int, Any] = {}
@@ -128,13 +130,13 @@ class RayBackend:
             content = self._ray.get(answer)
         except errors.RayActorError as error:
             if getattr(error, "actor_init_failed", False):
-                return Failed(actor, _last_line(error))
-            return Died(actor, _first_line(error))
+                return ActorFailed(actor, _last_line(error))
+            return ActorDied(actor, _first_line(error))
         except errors.RayTaskError as error:
-            return Failed(actor, _last_line(error))
+            return ActorFailed(actor, _last_line(error))
         except errors.RayError as error:  # a machine went with what was to be fetched from it
-            return Died(actor, _first_line(error))
-        return Started(actor) if content is None else Delivered(actor, content)
+            return ActorDied(actor, _first_line(error))
+        return ActorStarted(actor) if content is None else ShardDelivered(actor, content)
 
 
 class RemoteActor:
@@ -148,6 +150,10 @@ class RemoteActor:
 
     def ready(self) -> None:
         """Answer once the actor can play."""
+
+    def home(self) -> str:
+        """Name of the node that it lives on."""
+        return str(import_ray().get_runtime_context().get_node_id())
 
     def work(self, version: int, weights: Weights) -> bytes:
         """See `ShardMaker.work`."""
@@ -196,8 +202,10 @@ def check_cluster(cluster: str) -> None:
             f"--cluster {cluster} did not answer within {ANSWER_WITHIN:.0f} seconds: {mend}"
         ) from error
     if probe.returncode:
-        lines = [line for line in probe.stderr.splitlines() if line.strip()]
-        raise ClusterError(f"--cluster {cluster}: {lines[-1] if lines else 'no Ray cluster'}: {mend}")
+        why = next((line for line in reversed(probe.stderr.splitlines()) if line.strip()), "no Ray cluster")
+        if cluster == AUTO and why.startswith("ConnectionError"):
+            why = "no Ray cluster runs here, and RAY_ADDRESS names none"
+        raise ClusterError(f"--cluster {cluster}: {why}: {mend}")
 
 
 @contextmanager

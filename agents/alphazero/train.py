@@ -133,7 +133,7 @@ class AlphaZero(Validated):
 
 
 @dataclass(frozen=True)
-class Played:
+class SelfPlayBatch:
     """Self-play of one update: plies, chunks for the replay buffer, finished games, metrics."""
 
     plies: int
@@ -315,22 +315,22 @@ class AlphaZeroLearner(ActorCriticLearner):
             self._resumed = None  # it holds the whole memory
         return boards
 
-    def _play(self, worlds: Worlds, boards: BoardWorlds) -> Played:
+    def _play(self, worlds: Worlds, boards: BoardWorlds) -> SelfPlayBatch:
         """Play an update's plies in all games."""
         config = self.config
         ended = [game for _ in range(config.num_steps) for game in self.ply(worlds, boards)]
         name = f"games-{self._updates + 1}"
-        return Played(
+        return SelfPlayBatch(
             config.num_steps * worlds.num_envs,
             [ReplayChunk.of(name, ended, config.gamma, config.td_lambda)] if ended else [],
             tuple(game.episode() for game in ended),
             {},
         )
 
-    def _receive(self, feed: ShardFeed, plies: int) -> Played:
+    def _receive(self, feed: ShardFeed, plies: int) -> SelfPlayBatch:
         """Take finished games with at least so many plies from actors."""
         shards = feed.take(plies, self._updates, self.weights)
-        return Played(
+        return SelfPlayBatch(
             sum(shard.stretch.positions for shard in shards),
             [ReplayChunk(f"shard-{shard.name}", shard.stretch.arrays) for shard in shards],
             tuple(episode for shard in shards for episode in shard.stretch.episodes),

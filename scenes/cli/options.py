@@ -134,7 +134,7 @@ class Train(Common):
     ] = None
     max_staleness: Annotated[
         int | None,
-        arg(help="refuse games by weights more updates old [4 × actors, at least 8]", metavar="S"),
+        arg(help="refuse play by weights more updates old [4 × actors, at least 8]", metavar="S"),
     ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:

@@ -12,6 +12,7 @@ from agents.actors.backend import ActorBackend
 from agents.actors.feed import ShardFeed
 from agents.actors.pool import ActorPool
 from agents.catalog import ACTORS
+from scenes.build.devices import use_threads
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
 from scenes.schema import Scene, SceneError
@@ -120,6 +121,8 @@ class ConnectedActors:
         assert scene.agent is not None
         assert scene.world is not None
         count = self.options.count
+        if self.options.cluster == LOCAL:
+            use_threads(agent, taken=count)
         actor = load(ACTORS, scene.agent.use, "actor")
         factory = partial(actor, agent, partial(new_worlds, config), scene.world.num_envs, count)
         self.feed = ShardFeed(ActorPool(self._backend, factory, count, scene.seed), self.options.bound)
@@ -138,8 +141,8 @@ class ConnectedActors:
         """Say who plays, and what that means for a resume."""
         count, bound = self.options.count, self.options.bound
         say(
-            f"{number_of(count, 'actor')} on Ray ({self.options.cluster}); games by weights more than "
-            f"{number_of(bound, 'update')} old are refused; a resumed run goes on, but not bit for bit"
+            f"{number_of(count, 'actor')} on Ray ({self.options.cluster}); play by weights more than "
+            f"{number_of(bound, 'update')} old is refused; a resumed run goes on, but not bit for bit"
         )
         room = getattr(self._backend, "processors", count)
         if room < count:

@@ -14,7 +14,14 @@ from functools import partial
 import numpy as np
 import pytest
 
-from agents.actors.backend import ActorError, ClusterError, Delivered, Died, Failed, Started
+from agents.actors.backend import (
+    ActorDied,
+    ActorError,
+    ActorFailed,
+    ActorStarted,
+    ClusterError,
+    ShardDelivered,
+)
 from agents.actors.feed import ShardFeed
 from agents.actors.in_process import InProcessBackend
 from agents.actors.ledger import ShardLedger, staleness
@@ -204,29 +211,29 @@ def pool_of(*events, clock=time.monotonic):
 
 
 def test_actors_that_cannot_live_are_given_up_with_the_reason():
-    deaths = [Died(f"1-0-{i}", "out of memory") for i in range(99)]
+    deaths = [ActorDied(f"1-0-{i}", "out of memory") for i in range(99)]
     pool = pool_of(*deaths)
     with pytest.raises(ActorError, match="13 actors died one after another.*the last one: out of memory"):
         pool.collect()
     assert pool.replaced == 12
     with pytest.raises(ActorError, match="actor 1-0-0 failed: there is no such move"):
-        pool_of(Started("1-0-0"), Failed("1-0-0", "there is no such move")).collect()
+        pool_of(ActorStarted("1-0-0"), ActorFailed("1-0-0", "there is no such move")).collect()
     times = itertools.count(0, PATIENCE / 3)
     waits = ActorPool(InProcessBackend(), Counting, 1, seed=0, clock=lambda: next(times))
     waits._backend.collect = lambda timeout: []
     waits.start(1)
-    with pytest.raises(ActorError, match="no actor could be started within 120 seconds"):
+    with pytest.raises(ActorError, match="no actor could be started within 10 minutes"):
         waits.collect()
 
 
 def test_the_late_word_of_an_actor_that_was_replaced_is_nothing():
     content = encode(Shard("1-0-1", 1, STRETCH))
     pool = pool_of(
-        Died("1-0-0", "gone"),
-        Died("1-0-0", "gone"),
-        Started("1-0-1"),
-        Delivered("1-0-0", b"late"),
-        Delivered("1-0-1", content),
+        ActorDied("1-0-0", "gone"),
+        ActorDied("1-0-0", "gone"),
+        ActorStarted("1-0-1"),
+        ShardDelivered("1-0-0", b"late"),
+        ShardDelivered("1-0-1", content),
     )
     assert pool.collect() == [content] and pool.replaced == 1
 
@@ -365,4 +372,9 @@ def test_a_port_behind_which_there_is_no_ray_is_given_up(monkeypatch):
 def test_a_probe_that_fails_tells_why(monkeypatch):
     monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise SystemExit('no such cluster')")
     with pytest.raises(ClusterError, match="--cluster auto: no such cluster: start one"):
+        check_cluster("auto")
+    monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise ConnectionError('none found')")
+    with pytest.raises(
+        ClusterError, match="--cluster auto: no Ray cluster runs here, and RAY_ADDRESS names none"
+    ):
         check_cluster("auto")

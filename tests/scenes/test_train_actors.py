@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from command_line import answer, refusal
 
+import scenes
 from agents.actors.in_process import InProcessBackend
 from scenes.schema import load_scene
 from scenes.training.actors import ActorOptions
@@ -68,7 +71,7 @@ def in_process(monkeypatch):
         (
             "cartpole",
             ["--actors", "2"],
-            'agent "ppo" learns from what it plays itself: --actors play for "alphazero"',
+            'agent "ppo" learns from what it plays itself: --actors play for "alphazero" or "dqn"',
         ),
         ("board-reader", ["--actors", "2"], "trains a perception: --actors play for agent"),
     ],
@@ -108,7 +111,7 @@ def test_the_resume_says_that_it_is_not_exact_and_the_line_that_goes_on_names_th
     options = ActorOptions(2, "auto", max_staleness=5)
     train(small(), tmp_path / "r", device="cpu", say=said.append, actors=options)
     assert said[0] == (
-        "2 actors on Ray (auto); games by weights more than 5 updates old are refused; "
+        "2 actors on Ray (auto); play by weights more than 5 updates old is refused; "
         "a resumed run goes on, but not bit for bit"
     )
     said.clear()
@@ -126,6 +129,40 @@ def test_the_resume_says_that_it_is_not_exact_and_the_line_that_goes_on_names_th
     assert "it goes on from here, but not bit for bit as if it had never stopped" in said, (
         "nor without actors"
     )
+
+
+def test_on_one_machine_the_learner_leaves_the_actors_their_processors(tmp_path, monkeypatch, in_process):
+    threads = []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    monkeypatch.setattr("scenes.build.devices.processors", lambda: 8)
+    for count, cluster, left in ((3, "local", 5), (9, "local", 1), (3, "auto", 8)):
+        folder = tmp_path / f"{count}-{cluster}"
+        start_training(
+            small(),
+            folder,
+            device="cpu",
+            resume=False,
+            start_from=None,
+            say=list,
+            actors=ActorOptions(count, cluster),
+        ).close()
+        assert threads[-1] == left
+
+
+def test_ray_is_imported_by_one_module_alone_and_not_before_it_is_needed():
+    root = Path(scenes.__file__).parents[1]
+    modules = [
+        path
+        for folder in ("agents", "scenes/training", "scenes/cli")
+        for path in (root / folder).rglob("*.py")
+    ]
+    lines = {
+        path.name: found
+        for path in modules
+        if (found := re.findall(r"^ *(?:import|from) ray\b.*", path.read_text("utf-8"), re.M))
+    }
+    assert lines == {"ray_backend.py": ["        import ray"]}
 
 
 def test_a_failed_request_stops_the_cluster_that_was_joined(tmp_path, in_process):
