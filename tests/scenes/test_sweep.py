@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from command_line import answer, refusal
-from sweeps import SEARCH, TINY, begin, joined, result
+from sweeps import SEARCH, TINY, begin, joined, made_up, result
 
 import scenes.sweep.process_pool as process_pool
 import scenes.sweep.scoring as scoring
@@ -126,6 +126,11 @@ def test_a_stopped_trial_goes_on_and_ends_in_the_weights_of_train(study, tmp_pat
     assert again.trials()[0].intermediate_values.keys() <= set(range(1, RUNGS + 1))
 
 
+def test_a_trial_is_saved_often_whatever_the_scenes_own_rhythm_is(study):
+    scene = study.folder.scene(study.definition)
+    assert scene.train.checkpoint_every == 64 // 20 < load_scene("cartpole").train.checkpoint_every
+
+
 def test_a_trial_of_several_seeds_has_their_mean(tmp_path, few):
     few(scoring, EPISODES=2)
     study = begin(tmp_path / "s", seeds=2, trials=1)
@@ -236,6 +241,7 @@ SWEEP = ["sweep", "cartpole", "--search", SEARCH[0]]
         ([*SWEEP, "--parallel", "0"], "--parallel must be at least 1"),
         ([*SWEEP, "--steps", "0"], "--steps must be at least 1"),
         ([*SWEEP, "--minutes", "0"], "--minutes must be above 0"),
+        ([*SWEEP, "--cluster", "nowhere"], "--cluster is auto, local or host:port, such as head:6379"),
         ([*SWEEP, "--resume"], "--resume needs --run DIR"),
         ([*SWEEP, "--run", "none", "--resume"], "none is not a sweep's folder"),
         ([*SWEEP, "--seed", "2147483647", "--seeds", "2"], "go beyond"),
@@ -278,10 +284,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_without_optuna_the_line_that_installs_it(capsys, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
+@pytest.mark.parametrize(
+    ("package", "what", "words"), [("optuna", "a sweep", []), ("ray", "a cluster", ["--cluster", "auto"])]
+)
+def test_without_a_package_the_line_that_installs_it(package, what, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.chdir(tmp_path)
-    assert "a sweep needs the package optuna: python -m pip install" in refusal(capsys, *SWEEP)
+    told = refusal(capsys, *SWEEP, *words)
+    assert f"{what} needs the package {package}: python -m pip install" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -292,10 +302,10 @@ def test_the_command_line_imports_neither_optuna_nor_ray():
 
 def test_a_sweep_resumed_with_more_trials_trains_only_those(study, capsys, monkeypatch):
     monkeypatch.setattr(process_pool, "WorkerProcess", FakeWorker)
-    FakeWorker.fates = []
-    run = study.folder.path
-    first = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "2")
-    assert first["sweep"] == str(run) and [row["trial"] for row in first["rows"]] == [0, 1]
-    second = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "3")
-    assert sorted(row["trial"] for row in second["rows"]) == [0, 1, 2] and second["best"]["score"] == 1.0
+    FakeWorker.fates, run = [], study.folder.path
+    made_up(study, lambda params: 2.0 + params["agent.num_epochs"], lambda number: 1.0)
+    told = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "6")
+    assert told["sweep"] == str(run) and sorted(row["trial"] for row in told["rows"]) == list(range(6))
+    assert [row["score"] for row in told["rows"]][-2:] == [1.0, 1.0], "those that the fake has trained"
+    assert told["best"]["score"] == max(row["score"] for row in told["rows"])
     assert {"report.html", "report.json", "report.png"} <= {file.name for file in run.iterdir()}
