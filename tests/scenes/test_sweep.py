@@ -15,7 +15,7 @@ import scenes.sweep.process_pool as process_pool
 import scenes.sweep.scoring as scoring
 from scenes.schema import load_scene
 from scenes.sweep.search_space import changes_of
-from scenes.sweep.study import PLAIN_TRIALS, RUNGS, WARM_UP
+from scenes.sweep.study import PLAIN_TRIALS, PRUNED_EVERY, RUNGS, ClaimedTrial
 from scenes.sweep.trial import TrialWork
 from scenes.sweep.worker import work
 from scenes.training.session import train
@@ -96,12 +96,16 @@ def test_a_trial_below_the_median_is_pruned_after_the_warm_up(tmp_path):
         assert not trial.hopeless()
         trial.complete(value)
     bad, good = study.claim(), study.claim()
-    for rung in range(1, WARM_UP):
+    for rung in range(1, PRUNED_EVERY):
         bad.report(rung, 0.5 * rung)
         assert not bad.hopeless()
-    bad.report(WARM_UP, 0.5 * WARM_UP)
-    good.report(WARM_UP, 2.5 * WARM_UP)
+    bad.report(PRUNED_EVERY, 0.5 * PRUNED_EVERY)
+    good.report(PRUNED_EVERY, 2.5 * PRUNED_EVERY)
     assert bad.hopeless() and not good.hopeless()
+    good.report(2 * PRUNED_EVERY - 1, 0.0)
+    assert not good.hopeless(), "between two comparisons nothing is pruned"
+    good.report(2 * PRUNED_EVERY, 0.0)
+    assert good.hopeless()
     bad.prune(3.0)
     assert states(study)[-2:] == ["PRUNED", "RUNNING"]
 
@@ -124,6 +128,18 @@ def test_a_stopped_trial_goes_on_and_ends_in_the_weights_of_train(study, tmp_pat
     (ended,) = again.trials()
     assert ended.value == scoring.score_seed(scene, run, "return_mean", "cpu")["score"]
     assert again.trials()[0].intermediate_values.keys() <= set(range(1, RUNGS + 1))
+
+
+def test_a_trial_that_is_trained_to_its_end_is_scored_and_not_pruned(study, monkeypatch):
+    monkeypatch.setattr(ClaimedTrial, "hopeless", lambda trial: True)
+    asked = []
+    monkeypatch.setattr(ClaimedTrial, "report", lambda trial, rung, value: asked.append(rung))
+    outcomes = []
+    for _ in range(2):
+        with study.claim() as trial:
+            outcomes.append(TrialWork(study.folder, study.definition, device="cpu").run(trial))
+        monkeypatch.setattr("scenes.sweep.trial.RUNGS", 1)  # the first report is then the last
+    assert outcomes == ["pruned", "done"] and study.trials()[1].value is not None
 
 
 def test_a_trial_is_saved_often_whatever_the_scenes_own_rhythm_is(study):
