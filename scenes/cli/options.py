@@ -180,7 +180,9 @@ class Sweep(Common):
     run: Annotated[Path | None, arg(help="the folder [runs/SCENE-sweep-DATE-TIME]", metavar="DIR")] = None
     resume: Annotated[bool, arg(help="go on with --run, or join processes that train it")] = False
     overwrite: Annotated[bool, arg(help="replace a sweep that is there already")] = False
-    cluster: Annotated[str | None, arg(help="a Ray cluster's, or auto", metavar="ADDRESS")] = None
+    cluster: Annotated[
+        str | None, arg(help="train on a Ray cluster: auto, local or host:port", metavar="ADDRESS")
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """A row for each trial, and the best."""

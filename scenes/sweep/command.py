@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,13 +15,16 @@ from scenes.report import Report
 from scenes.schema import LARGEST_SEED, Scene, load_scene
 from scenes.sweep.folder import Definition, SweepError, SweepFolder
 from scenes.sweep.search_space import NumberRange, fitted_to_scene, parse_space
+from scenes.training.loop import CHECKPOINTS_IN_A_RUN
 from scenes.training.resume import catalogue_names, differences
 from scenes.training.session import budget_of
 from sim.catalog import MissingPackageError, install_hint
+from sim.fields import excerpt
 from sim.plurals import number_of
 from sim.storage.runs import new_folder
 
 if TYPE_CHECKING:
+    from scenes.sweep.ray_tune import Cluster
     from scenes.sweep.study import SweepStudy
 
 TRIALS = 20  # unless told
@@ -71,17 +77,19 @@ def sweep(request: SweepRequest, say: Say) -> Report:
     """
     check_request(request)
     _check_packages(request)
-    folder, definition = opened(request) if request.resume else begun(request)
-    from scenes.sweep.study import SweepStudy
+    planned = resumed(request) if request.resume else defined(request)
+    with _cluster(request) as cluster:  # before anything is written: it may not answer
+        folder, definition = opened(request) if request.resume else begun(request, planned)
+        from scenes.sweep.study import SweepStudy
 
-    study = SweepStudy(folder, definition)
-    study.propose_own()
-    searched, trials = (
-        number_of(len(definition.space), "parameter"),
-        number_of(definition.trials, "trial"),
-    )
-    say(f"sweep of {definition.scene}: {searched}, {trials} in {folder.path}")
-    stopped = _trained(study, request, say)
+        study = SweepStudy(folder, definition)
+        study.propose_own()
+        searched, trials = (
+            number_of(len(definition.space), "parameter"),
+            number_of(definition.trials, "trial"),
+        )
+        say(f"sweep of {definition.scene}: {searched}, {trials} in {folder.path}")
+        stopped = _trained(study, request, cluster, say)
     return _reported(study, stopped, say)
 
 
@@ -101,6 +109,9 @@ def check_request(request: SweepRequest) -> None:
             raise SweepError(f"{option} must be at least 1, not {amount}")
     if request.minutes is not None and not 0 < request.minutes < float("inf"):
         raise SweepError(f"--minutes must be above 0, not {request.minutes:g}")
+    if request.cluster is not None and not re.fullmatch(r"auto|local|\S+:\d{1,5}", request.cluster):
+        said = excerpt(request.cluster)
+        raise SweepError(f'--cluster is auto, local or host:port, such as head:6379, not "{said}"')
     if request.resume and request.run is None:
         raise SweepError("--resume needs --run DIR, the sweep to go on with")
     if request.resume and request.overwrite:
@@ -114,41 +125,21 @@ def _check_packages(request: SweepRequest) -> None:
         MissingPackageError: with the line that installs it.
     """
     for module in ("optuna", "matplotlib", *(["ray"] if request.cluster else [])):
-        try:
-            __import__(module)
-        except ModuleNotFoundError as error:
+        if importlib.util.find_spec(module) is None:
             what = "a cluster" if module == "ray" else "a sweep"
-            raise MissingPackageError(f"{what} needs {install_hint(error.name or module)}") from error
+            raise MissingPackageError(f"{what} needs {install_hint(module)}")
 
 
-def begun(request: SweepRequest) -> tuple[SweepFolder, Definition]:
-    """Begin a new sweep in a folder of its own.
-
-    Raises:
-        RequestError: if the request is wrong; nothing was written.
-        SaveError: if the folder cannot be made.
-    """
-    scene = load_scene(request.scene, request.changes, request.seed)
-    definition = defined(request, scene)
-    if request.run is None:
-        path = new_folder(Path("runs") / f"{scene.name}-sweep-{datetime.now():%Y%m%d-%H%M%S}")
-    else:
-        path = request.run
-        check_free(path, overwrite=request.overwrite)
-    folder = SweepFolder(path)
-    folder.create(definition, with_budget(scene, definition))
-    return folder, definition
-
-
-def defined(request: SweepRequest, scene: Scene) -> Definition:
-    """Definition of a new sweep of a scene.
+def defined(request: SweepRequest) -> Definition:
+    """Definition of a new sweep, checked against its scene; nothing is written.
 
     Raises:
-        RequestError: for a search space that does not fit the scene, and a scene without a budget.
+        RequestError: for a search space that does not fit the scene, a scene without a budget, and a folder
+            that is taken.
     """
     from scenes.sweep.scoring import usual_metric
 
-    parsed = parse_space(request.search)
+    scene, parsed = _scene(request), parse_space(request.search)
 
     def changed(change: str) -> Scene:
         return load_scene(request.scene, [*request.changes, change], request.seed)
@@ -158,7 +149,8 @@ def defined(request: SweepRequest, scene: Scene) -> Definition:
     seeds = request.seeds or 1
     if scene.seed + seeds - 1 > LARGEST_SEED:
         raise SweepError(f"--seeds {seeds} from seed {scene.seed} on go beyond {LARGEST_SEED:,}")
-    unit = "updates" if scene.train.updates is not None else "env_steps"
+    if request.run is not None:
+        check_free(request.run, overwrite=request.overwrite)
     return Definition(
         scene=request.scene,
         name=scene.name,
@@ -168,7 +160,7 @@ def defined(request: SweepRequest, scene: Scene) -> Definition:
         seed=scene.seed,
         seeds=seeds,
         steps=request.steps or budget_of(scene).amount,
-        unit=unit,
+        unit="updates" if scene.train.updates is not None else "env_steps",
         metric=metric,
         direction=direction,
         prunes=prunes,
@@ -176,13 +168,42 @@ def defined(request: SweepRequest, scene: Scene) -> Definition:
     )
 
 
+def _scene(request: SweepRequest) -> Scene:
+    return load_scene(request.scene, request.changes, request.seed)
+
+
+def begun(request: SweepRequest, definition: Definition) -> tuple[SweepFolder, Definition]:
+    """Begin a new sweep in a folder of its own; with ``--overwrite`` the one that is there goes first.
+
+    Raises:
+        SweepError: if the folder has been taken meanwhile.
+        SaveError: if it cannot be made.
+    """
+    if request.run is None:
+        path = new_folder(Path("runs") / f"{definition.name}-sweep-{datetime.now():%Y%m%d-%H%M%S}")
+    else:
+        path = request.run
+        check_free(path, overwrite=request.overwrite)
+    folder = SweepFolder(path)
+    if folder.exists():
+        folder.remove()
+    folder.create(definition, with_budget(_scene(request), definition))
+    return folder, definition
+
+
 def with_budget(scene: Scene, definition: Definition) -> Scene:
-    """The scene with the budget of the sweep's trials."""
-    return replace(scene, train=replace(scene.train, **{definition.unit: definition.steps}))
+    """The scene with the budget of the sweep's trials, saved at least as often as one without a rhythm is.
+
+    A scene's own rhythm may be longer than a trial, and a killed one would begin anew.
+    """
+    usual = max(1, definition.steps // CHECKPOINTS_IN_A_RUN)
+    every = min(scene.train.checkpoint_every or usual, usual)
+    budget = {definition.unit: definition.steps, "checkpoint_every": every}
+    return replace(scene, train=replace(scene.train, **budget))
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
-    """Check that a new sweep can begin in a folder; with `overwrite` delete the sweep that is there.
+    """Check that a new sweep can begin in a folder, with `overwrite` in place of another one.
 
     Raises:
         SweepError: if something else is there, or a sweep in use.
@@ -196,19 +217,30 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         raise SweepError(f"{path} holds something else than a sweep: choose another --run")
     if not overwrite:
         raise SweepError(f"{path} exists: go on with --resume, choose another --run, or give --overwrite")
-    folder.remove()
+    folder.check_idle()
 
 
-def opened(request: SweepRequest) -> tuple[SweepFolder, Definition]:
-    """Open a sweep to go on with it, with more trials where the request says so.
+def resumed(request: SweepRequest) -> Definition:
+    """Definition of the sweep to go on with, checked against the request; nothing is written.
 
     Raises:
-        RequestError: if it is another sweep than the request describes; nothing was written.
+        RequestError: if it is another sweep than the request describes.
     """
     assert request.run is not None
     folder = SweepFolder(request.run)
     definition = folder.read()
     check_same(request, folder, definition)
+    return definition
+
+
+def opened(request: SweepRequest) -> tuple[SweepFolder, Definition]:
+    """Open a sweep of `resumed` to go on with it, with as many trials as the request says.
+
+    Raises:
+        SweepError: if that are fewer than have begun; nothing was written.
+    """
+    assert request.run is not None
+    folder = SweepFolder(request.run)
     with folder.lock("claim"):  # others read the total under it
         definition = folder.read()
         if request.trials is not None and request.trials != definition.trials:
@@ -263,15 +295,27 @@ def _begun_trials(folder: SweepFolder, definition: Definition) -> int:
     return begun_trials(folder)
 
 
-def _trained(study: SweepStudy, request: SweepRequest, say: Say) -> str | None:
+def _cluster(request: SweepRequest) -> AbstractContextManager[Cluster | None]:
+    """The cluster that the request names; None for this machine.
+
+    Raises:
+        ClusterError: if it does not answer.
+    """
+    if request.cluster is None:
+        return nullcontext()
+    try:
+        from scenes.sweep.ray_tune import Cluster
+    except ImportError as error:  # Ray without what Tune needs
+        raise MissingPackageError(f"a cluster needs Ray Tune ({error}): {install_hint('ray')}") from error
+    return Cluster(request.cluster, request.parallel)
+
+
+def _trained(study: SweepStudy, request: SweepRequest, cluster: Cluster | None, say: Say) -> str | None:
     """Train what is left; returns why it stopped, or None."""
     from scenes.sweep.process_pool import ProcessPool, threads_each
 
-    if request.cluster is not None:
-        from scenes.sweep.ray_tune import Cluster
-
-        with Cluster(request.cluster, request.parallel) as cluster:
-            return cluster.train(study, device=request.device, minutes=request.minutes, say=say)
+    if cluster is not None:
+        return cluster.train(study, device=request.device, minutes=request.minutes, say=say)
     scene = study.folder.scene(study.definition)
     network = None if scene.agent is None else scene.agent.fields.get("network")
     threads = threads_each(request.parallel, network)

@@ -178,14 +178,13 @@ class SweepFolder:
         scene = load_scene(str(self.path / SCENE), changes, seed)
         return replace(scene, name=definition.name, typed=definition.scene)
 
-    def remove(self) -> None:
-        """Delete the sweep, its trials included.
+    def check_idle(self) -> None:
+        """Check that nobody trains a trial of the sweep.
 
         Raises:
-            SweepError: if one of its trials trains now.
+            SweepError: naming the trial that trains now.
         """
-        numbers = sorted(int(file.stem) for file in (self.path / "locks").glob("[0-9]*.lock"))
-        for number in numbers:
+        for number in sorted(int(file.stem) for file in (self.path / "locks").glob("[0-9]*.lock")):
             lock = self.lock(str(number))
             try:
                 lock.acquire(timeout=0)
@@ -194,4 +193,15 @@ class SweepFolder:
                     f"{self.path} is in use: trial {number} trains now; stop that first"
                 ) from None
             lock.release()
-        shutil.rmtree(self.path)
+
+    def remove(self) -> None:
+        """Delete the sweep, its trials included; the definition, by which it is one, goes first.
+
+        Raises:
+            SaveError: if it cannot be deleted.
+        """
+        try:
+            (self.path / DEFINITION).unlink(missing_ok=True)
+            shutil.rmtree(self.path)
+        except OSError as error:
+            raise SaveError(error.errno, f"could not delete {self.path}: {reason(error)}") from error

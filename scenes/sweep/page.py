@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shlex
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -24,9 +25,8 @@ from sim.records import Array
 from supervised.figure import ACCENT, GROUND, LINE, MUTED, NEGATIVE, PANEL, TEXT
 
 TEMPLATE = Path(__file__).with_name("page.html")
-RAISED = "#2b313a"  # of the window's palette
 COLOURS = {
-    "ground": GROUND, "panel": PANEL, "raised": RAISED, "line": LINE,
+    "ground": GROUND, "panel": PANEL, "line": LINE,
     "text": TEXT, "muted": MUTED, "accent": ACCENT, "negative": NEGATIVE,
 }  # fmt: skip
 OVERVIEW, PARAMETERS = "report.png", "parameters.png"
@@ -120,10 +120,9 @@ def _row(row: TrialRow, report: SweepReport) -> str:
         value = row.params.get(key)
         cells.append(_cell(value, "–" if value is None else format_value(value)))
     cells.append(_cell(row.seconds or None, duration(row.seconds) if row.seconds else "–"))
-    cells.append(_cell(row.state, format_state(row), "failed" if row.state == "failed" else "state"))
+    cells.append(_cell(row.state, format_state(row), "failed" if row.error else "state"))
     best = ' class="best-row"' if report.best is row else ""
-    title = f' title="{escape(row.error)}"' if row.error else ""
-    return f"<tr{best}{title}>{''.join(cells)}</tr>"
+    return f"<tr{best}>{''.join(cells)}</tr>"
 
 
 def _cell(value: Any, text: str, kind: str = "") -> str:
@@ -150,7 +149,7 @@ def format_state(row: TrialRow) -> str:
     """Format the state of a trial, with how far one without a score came, or why it failed."""
     if row.state in ("pruned", "unfinished"):
         return f"{row.state} at {row.progress:.0%}"
-    return row.state
+    return f"{row.state}: {row.error}" if row.error else row.state
 
 
 def format_value(value: Any) -> str:
@@ -191,8 +190,8 @@ def report_lines(report: SweepReport, files: Sequence[Path]) -> list[str]:
     if report.best is not None:
         lines.append(f"best: trial {report.best.trial}, {format_score(report.best.score)}")
         lines.append(f"train it: {report.command}")
-        watch = f"watch it: playfield watch {report.definition.scene} --run"
-        lines += [f"{watch} {run}" for run in report.best.runs[:1]]
+        watch = f"watch it: playfield watch {shlex.quote(report.definition.scene)} --run"
+        lines += [f"{watch} {shlex.quote(run)}" for run in report.best.runs[:1]]
     return lines + [str(file) for file in files]
 
 
@@ -210,7 +209,7 @@ def report_table(report: SweepReport) -> Table:
             format_interval(row),
             *("–" if value is None else format_value(value) for value in values),
             duration(row.seconds) if row.seconds else "–",
-            format_state(row) + (f": {row.error}" if row.error else ""),
+            format_state(row),
         )
     table.caption = report.protocol
     return table

@@ -159,12 +159,10 @@ def _check_reachable(address: str) -> None:
     Raises:
         ClusterError: naming the address, and how to start a cluster.
     """
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdecimal():
-        raise ClusterError(f'--cluster is auto, local or host:port, such as head:6379, not "{address}"')
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise ClusterError(
             f"no cluster answers at {address} ({error}): start one there with ray start --head --port {port}"
         ) from error

@@ -7,6 +7,7 @@ writes it.
 from __future__ import annotations
 
 import math
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -221,8 +222,9 @@ def _interval(scores: Sequence[SeedScore]) -> tuple[float | None, float | None, 
 
 
 def _train_command(definition: Definition, best: TrialRow) -> str:
-    import shlex
-
     changes = [*definition.changes, *(change_of(key, value) for key, value in best.params.items())]
     sets = " ".join(f"--set {shlex.quote(change)}" for change in changes)
-    return f"playfield train {shlex.quote(definition.scene)} {sets} --steps {definition.steps}"
+    return (
+        f"playfield train {shlex.quote(definition.scene)} {sets} "
+        f"--seed {definition.seed} --steps {definition.steps}"
+    )

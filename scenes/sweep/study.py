@@ -30,8 +30,8 @@ from scenes.sweep.folder import Definition, SweepFolder
 from scenes.sweep.search_space import own_params
 
 NAME = "sweep"
-RUNGS = 20  # points of a seed's budget at which its trial is compared with the others
-WARM_UP = RUNGS // 4  # rungs without pruning
+RUNGS = 20  # points of a seed's budget at which its metric is reported
+PRUNED_EVERY = RUNGS // 4  # rungs: a trial that is compared at each of them falls below the median by noise
 PLAIN_TRIALS = 5  # that end before any is pruned
 RANDOM_TRIALS = 10  # at most, before the sampler models what it has seen; a third of a smaller sweep
 SEED, ERROR, SPENT, OWN = (
@@ -242,7 +242,9 @@ class ClaimedTrial:
 def _pruner(definition: Definition) -> BasePruner:
     if not definition.prunes:
         return NopPruner()
-    return MedianPruner(n_startup_trials=PLAIN_TRIALS, n_warmup_steps=WARM_UP)
+    return MedianPruner(
+        n_startup_trials=PLAIN_TRIALS, n_warmup_steps=PRUNED_EVERY, interval_steps=PRUNED_EVERY
+    )
 
 
 def _suggest(trial: Trial, key: str, distribution: Any) -> None:

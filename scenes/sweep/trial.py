@@ -1,7 +1,7 @@
 """One trial of a sweep: its seeds trained one after another in run folders, compared, and scored.
 
 Training is `scenes.training.session`'s, resumed exactly where the trial was left. At 20 points of each seed's
-budget the metric is reported to the study, which may prune the trial.
+budget the metric is reported to the study, which may prune the trial at every fifth of them.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class TrialWork:
             return rung
         for at in range(rung + 1, reached + 1):  # one update may pass several
             trial.report(number * RUNGS + at, value)
-        if self.definition.prunes and trial.hopeless():
+        trained = reached == RUNGS  # then it is only to be scored
+        if self.definition.prunes and not trained and trial.hopeless():
             raise Pruned(result.seconds)
         return reached
 

@@ -1,8 +1,6 @@
 """Sweeps that cost nothing: of cartpole with 64 env steps, or of numbers that somebody makes up."""
 
-from scenes.schema import load_scene
-from scenes.sweep.command import SweepRequest, defined, with_budget
-from scenes.sweep.folder import SweepFolder
+from scenes.sweep.command import SweepRequest, begun, defined
 from scenes.sweep.study import SweepStudy
 
 TINY = ("world.num_envs=2", "agent.num_steps=16", "agent.minibatch_size=32")
@@ -11,13 +9,9 @@ SEARCH = ("agent.learning_rate=log:1e-4..1e-2", "agent.num_epochs=1..3")
 
 def begin(path, search=SEARCH, **asked):
     """A sweep's study in a new folder; its trials are to be trained by whoever claims them."""
-    request = SweepRequest(
-        scene="cartpole", changes=TINY, search=search, **{"trials": 4, "steps": 64} | asked
-    )
-    scene = load_scene(request.scene, request.changes)
-    folder, definition = SweepFolder(path), defined(request, scene)
-    folder.create(definition, with_budget(scene, definition))
-    return SweepStudy(folder, definition)
+    amounts = {"trials": 4, "steps": 64} | asked
+    request = SweepRequest(scene="cartpole", changes=TINY, search=search, run=path, **amounts)
+    return SweepStudy(*begun(request, defined(request)))
 
 
 def joined(study):

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 from command_line import answer, refusal
-from sweeps import SEARCH, TINY, begin, joined, result
+from sweeps import SEARCH, TINY, begin, joined, made_up, result
 
 import scenes.sweep.process_pool as process_pool
 import scenes.sweep.scoring as scoring
 from scenes.schema import load_scene
 from scenes.sweep.search_space import changes_of
-from scenes.sweep.study import PLAIN_TRIALS, RUNGS, WARM_UP
+from scenes.sweep.study import PLAIN_TRIALS, PRUNED_EVERY, RUNGS, ClaimedTrial
 from scenes.sweep.trial import TrialWork
 from scenes.sweep.worker import work
 from scenes.training.session import train
@@ -96,12 +96,16 @@ def test_a_trial_below_the_median_is_pruned_after_the_warm_up(tmp_path):
         assert not trial.hopeless()
         trial.complete(value)
     bad, good = study.claim(), study.claim()
-    for rung in range(1, WARM_UP):
+    for rung in range(1, PRUNED_EVERY):
         bad.report(rung, 0.5 * rung)
         assert not bad.hopeless()
-    bad.report(WARM_UP, 0.5 * WARM_UP)
-    good.report(WARM_UP, 2.5 * WARM_UP)
+    bad.report(PRUNED_EVERY, 0.5 * PRUNED_EVERY)
+    good.report(PRUNED_EVERY, 2.5 * PRUNED_EVERY)
     assert bad.hopeless() and not good.hopeless()
+    good.report(2 * PRUNED_EVERY - 1, 0.0)
+    assert not good.hopeless(), "between two comparisons nothing is pruned"
+    good.report(2 * PRUNED_EVERY, 0.0)
+    assert good.hopeless()
     bad.prune(3.0)
     assert states(study)[-2:] == ["PRUNED", "RUNNING"]
 
@@ -124,6 +128,23 @@ def test_a_stopped_trial_goes_on_and_ends_in_the_weights_of_train(study, tmp_pat
     (ended,) = again.trials()
     assert ended.value == scoring.score_seed(scene, run, "return_mean", "cpu")["score"]
     assert again.trials()[0].intermediate_values.keys() <= set(range(1, RUNGS + 1))
+
+
+def test_a_trial_that_is_trained_to_its_end_is_scored_and_not_pruned(study, monkeypatch):
+    monkeypatch.setattr(ClaimedTrial, "hopeless", lambda trial: True)
+    asked = []
+    monkeypatch.setattr(ClaimedTrial, "report", lambda trial, rung, value: asked.append(rung))
+    outcomes = []
+    for _ in range(2):
+        with study.claim() as trial:
+            outcomes.append(TrialWork(study.folder, study.definition, device="cpu").run(trial))
+        monkeypatch.setattr("scenes.sweep.trial.RUNGS", 1)  # the first report is then the last
+    assert outcomes == ["pruned", "done"] and study.trials()[1].value is not None
+
+
+def test_a_trial_is_saved_often_whatever_the_scenes_own_rhythm_is(study):
+    scene = study.folder.scene(study.definition)
+    assert scene.train.checkpoint_every == 64 // 20 < load_scene("cartpole").train.checkpoint_every
 
 
 def test_a_trial_of_several_seeds_has_their_mean(tmp_path, few):
@@ -236,6 +257,7 @@ SWEEP = ["sweep", "cartpole", "--search", SEARCH[0]]
         ([*SWEEP, "--parallel", "0"], "--parallel must be at least 1"),
         ([*SWEEP, "--steps", "0"], "--steps must be at least 1"),
         ([*SWEEP, "--minutes", "0"], "--minutes must be above 0"),
+        ([*SWEEP, "--cluster", "nowhere"], "--cluster is auto, local or host:port, such as head:6379"),
         ([*SWEEP, "--resume"], "--resume needs --run DIR"),
         ([*SWEEP, "--run", "none", "--resume"], "none is not a sweep's folder"),
         ([*SWEEP, "--seed", "2147483647", "--seeds", "2"], "go beyond"),
@@ -278,10 +300,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_without_optuna_the_line_that_installs_it(capsys, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
+@pytest.mark.parametrize(
+    ("package", "what", "words"), [("optuna", "a sweep", []), ("ray", "a cluster", ["--cluster", "auto"])]
+)
+def test_without_a_package_the_line_that_installs_it(package, what, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.chdir(tmp_path)
-    assert "a sweep needs the package optuna: python -m pip install" in refusal(capsys, *SWEEP)
+    told = refusal(capsys, *SWEEP, *words)
+    assert f"{what} needs the package {package}: python -m pip install" in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -292,10 +318,10 @@ def test_the_command_line_imports_neither_optuna_nor_ray():
 
 def test_a_sweep_resumed_with_more_trials_trains_only_those(study, capsys, monkeypatch):
     monkeypatch.setattr(process_pool, "WorkerProcess", FakeWorker)
-    FakeWorker.fates = []
-    run = study.folder.path
-    first = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "2")
-    assert first["sweep"] == str(run) and [row["trial"] for row in first["rows"]] == [0, 1]
-    second = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "3")
-    assert sorted(row["trial"] for row in second["rows"]) == [0, 1, 2] and second["best"]["score"] == 1.0
+    FakeWorker.fates, run = [], study.folder.path
+    made_up(study, lambda params: 2.0 + params["agent.num_epochs"], lambda number: 1.0)
+    told = answer(capsys, "sweep", "cartpole", "--run", run, "--resume", "--trials", "6")
+    assert told["sweep"] == str(run) and sorted(row["trial"] for row in told["rows"]) == list(range(6))
+    assert [row["score"] for row in told["rows"]][-2:] == [1.0, 1.0], "those that the fake has trained"
+    assert told["best"]["score"] == max(row["score"] for row in told["rows"])
     assert {"report.html", "report.json", "report.png"} <= {file.name for file in run.iterdir()}
