@@ -139,8 +139,7 @@ class ActorCriticLearner:
             value = value * self.return_scale.deviation.float()
         mask = self.mask(info)
         noise = None if greedy else self.head.noise(len(seen), self._acting)
-        action, _ = self.head.choose(parameters, mask, noise)
-        probabilities = self.head.probabilities(parameters, mask)
+        action, probabilities = self.head.decide(parameters, mask, noise)
         return Decision(
             actions=self.head.to_world(action),
             probabilities=None if probabilities is None else probabilities.cpu().numpy(),

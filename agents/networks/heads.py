@@ -33,8 +33,10 @@ class Head(Protocol):
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N,) of given actions, and entropies (N,)."""
 
-    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor | None:
-        """Probabilities (N, A); None for continuous actions."""
+    def decide(
+        self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions as `choose` gives them, and probabilities (N, A); None for continuous actions."""
 
     def to_world(self, action: Tensor) -> Array:
         """Convert actions to those of the world's action space."""
@@ -74,16 +76,18 @@ class CategoricalHead(nn.Module):
         action = (log_probs if noise is None else log_probs.exp() / noise).argmax(-1)
         return action, log_probs.gather(-1, action[:, None]).squeeze(-1)
 
+    def decide(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Actions (N,) as `choose` gives them, and probabilities (N, A)."""
+        log_probs = self._log_probs(parameters, mask)
+        probabilities = log_probs.exp()
+        return (log_probs if noise is None else probabilities / noise).argmax(-1), probabilities
+
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities (N,) and entropies (N,) in nats."""
         log_probs = self._log_probs(parameters, mask)
         # 0 · log 0 counts as 0; the clamp keeps its gradient finite.
         entropy = -(log_probs.exp() * log_probs.clamp(min=-1e9)).sum(-1)
         return log_probs.gather(-1, action[:, None]).squeeze(-1), entropy
-
-    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> Tensor:
-        """Probabilities (N, A)."""
-        return self._log_probs(parameters, mask).exp()
 
     def to_world(self, action: Tensor) -> Array:
         """Actions (N,) int64."""
@@ -126,8 +130,9 @@ class GaussianHead(nn.Module):
         entropy = (self.log_std + 0.5 + constant).sum().expand(len(parameters))
         return log_prob, entropy
 
-    def probabilities(self, parameters: Tensor, mask: Tensor | None) -> None:
-        """None: actions are continuous."""
+    def decide(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, None]:
+        """Actions (N, D), unclipped, and None: they are continuous."""
+        return self.choose(parameters, mask, noise)[0], None
 
     def to_world(self, action: Tensor) -> Array:
         """Actions (N, D) float32, clipped to the bounds."""

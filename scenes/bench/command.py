@@ -90,7 +90,7 @@ def bench(
     report.show(measured, stdout_console())
     answer: dict[str, Any] = {"rows": [asdict(row) for row in measured], "machine": machine}
     if record.keep or record.history is not None:
-        answer["history"] = keep(record.file, history.new_entry(measured, machine), console)
+        answer["history"] = keep(record, history.new_entry(measured, machine), console)
     if baseline is not None:
         checked = baseline.check({row.name: row.ratio for row in measured})
         regression.show(checked, stdout_console())
@@ -112,14 +112,14 @@ def prepare(record: Record, names: Sequence[str], machine: dict[str, Any]) -> Ba
     return Baseline(history.read(record.file), record.check, names, here)
 
 
-def keep(path: Path, entry: history.Entry, console: Console) -> str | None:
+def keep(record: Record, entry: history.Entry, console: Console) -> str | None:
     """Append a run to the history; a figure that was measured is not lost because the disk is full."""
     try:
-        history.append(path, entry)
-    except SaveError as error:
+        history.append(record.file, entry)
+    except (SaveError, history.HistoryError) as error:
         console.print(str(error), style="yellow", highlight=False, soft_wrap=True)
         return None
-    return str(path)
+    return str(record.file)
 
 
 def runnable(rows: dict[str, Benchmark], *, asked: bool, console: Console) -> dict[str, Benchmark]:

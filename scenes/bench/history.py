@@ -66,8 +66,15 @@ class Entry:
 
 
 def default_history() -> Path:
-    """The history file of this user."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    """The history file of this user.
+
+    Raises:
+        HistoryError: if there is no home folder.
+    """
+    try:
+        state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError as error:
+        raise HistoryError(f"there is no place for the history ({error}): name one with --history") from error
     return Path(state) / "playfield" / "bench.jsonl"
 
 

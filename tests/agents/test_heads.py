@@ -17,7 +17,7 @@ def test_a_masked_action_has_probability_zero_and_is_never_sampled():
     mask = torch.tensor([[False, True, True, False]]).repeat(500, 1)
     action, log_prob = head.choose(logits, mask, head.noise(500, torch.Generator().manual_seed(0)))
     assert set(action.tolist()) == {1, 2}
-    assert head.probabilities(logits, mask)[0, [0, 3]].tolist() == [0.0, 0.0]
+    assert head.decide(logits, mask, None)[1][0, [0, 3]].tolist() == [0.0, 0.0]
     e = math.e
     expected = torch.tensor([math.log(e / (e + 1)), math.log(1 / (e + 1))])[action - 1]
     assert torch.allclose(log_prob, expected, atol=1e-6)
@@ -29,7 +29,9 @@ def test_sampling_by_noise_is_what_multinomial_does():
     mask = torch.rand(200, 5, generator=torch.Generator().manual_seed(3)) < 0.7
     mask[:, 0] = True
     action, _ = head.choose(logits, mask, head.noise(200, torch.Generator().manual_seed(1)))
-    drawn = torch.multinomial(head.probabilities(logits, mask), 1, generator=torch.Generator().manual_seed(1))
+    drawn = torch.multinomial(
+        head.decide(logits, mask, None)[1], 1, generator=torch.Generator().manual_seed(1)
+    )
     assert torch.equal(action, drawn[:, 0])
 
 
@@ -62,3 +64,17 @@ def test_gaussian_actions_reach_the_world_within_its_bounds():
 def test_unknown_action_spaces_are_refused_by_name():
     with pytest.raises(NetworkError, match="MultiDiscrete"):
         head_for(gymnasium.spaces.MultiDiscrete([2, 2]))
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_decision_has_the_actions_that_are_chosen_and_their_probabilities(sampled):
+    head, logits = CategoricalHead(3), torch.tensor([[0.0, math.log(3), 5.0]]).repeat(50, 1)
+    mask = torch.tensor([[True, True, False]]).repeat(50, 1)
+    noise = head.noise(50, torch.Generator().manual_seed(0)) if sampled else None
+    action, probabilities = head.decide(logits, mask, noise)
+    assert torch.equal(action, head.choose(logits, mask, noise)[0])
+    assert probabilities[0].tolist() == pytest.approx([0.25, 0.75, 0.0])
+    continuous = GaussianHead(gymnasium.spaces.Box(-1, 1, (2,)))
+    mean, noise = torch.ones(4, 2), continuous.noise(4, torch.Generator().manual_seed(0)) if sampled else None
+    action, nothing = continuous.decide(mean, None, noise)
+    assert torch.equal(action, continuous.choose(mean, None, noise)[0]) and nothing is None

@@ -164,6 +164,14 @@ def test_a_history_that_cannot_be_written_is_refused_or_told(bench, tmp_path, mo
     with pytest.raises(SaveError):
         append(tmp_path / "y.jsonl", entry(OLD))
 
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setattr(history.Path, "home", homeless)
+    code, answer, err = bench("--json", ppo=1.0)
+    assert code == 0 and answer["history"] is None and "name one with --history" in err
+
 
 def test_the_commit_is_that_of_the_checkout_or_none(monkeypatch):
     commit = history.source_commit()
