@@ -84,20 +84,17 @@ def usual_metric(scene: Scene) -> tuple[str, Direction, bool]:
 def protocol(definition: Definition) -> str:
     """How a trial is compared and scored, in words."""
     seeds = "" if definition.seeds == 1 else f", the mean of {definition.seeds} seeds"
+    halves = "below the median of all trials at a quarter or half of a seed's budget"
+    warning = "The best of many trials looks better than it is"
     if definition.metric == RETURN:
-        course = (
-            "; pruned by the median of return over the last 100 training episodes"
-            if definition.prunes
-            else ""
-        )
-        return (
-            f"score: mean return of the last checkpoint over {EPISODES} evaluation episodes{seeds}{course}. "
-            "The best of many trials looks better than it is: evaluate it again with another --seed"
-        )
+        pruned = f"; pruned: return of the last 100 training episodes {halves}" if definition.prunes else ""
+        score = f"mean return of the last checkpoint over {EPISODES} evaluation episodes{seeds}"
+        return f"score: {score}{pruned}. {warning}: evaluate it again with another --seed"
     name = definition.metric.replace("_", " ")
+    halves = halves.replace("below", "above")
     return (
-        f"score: {name} at the end of training{seeds}, lower is better; pruned by its median. "
-        "The best of many trials looks better than it is: evaluate it on other data"
+        f"score: {name} at the end of training{seeds}, lower is better; pruned: {halves}. "
+        f"{warning}: evaluate it on other data"
     )
 
 

@@ -20,10 +20,11 @@ import numpy as np
 import optuna
 from filelock import FileLock, Timeout
 from optuna.distributions import CategoricalDistribution
-from optuna.pruners import BasePruner, MedianPruner, NopPruner
+from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from scenes.sweep.folder import Definition, SweepFolder
@@ -31,8 +32,8 @@ from scenes.sweep.search_space import own_params
 
 NAME = "sweep"
 RUNGS = 20  # points of a seed's budget at which its metric is reported
-PRUNED_EVERY = RUNGS // 4  # rungs: a trial that is compared at each of them falls below the median by noise
-PLAIN_TRIALS = 5  # that end before any is pruned
+PRUNED_AT = (RUNGS // 4, RUNGS // 2)  # rungs of each seed at which half of the trials are stopped
+PLAIN_TRIALS = 5  # that reach a rung before any is stopped there
 RANDOM_TRIALS = 10  # at most, before the sampler models what it has seen; a third of a smaller sweep
 SEED, ERROR, SPENT, OWN = (
     "seed-{}",
@@ -86,7 +87,7 @@ class SweepStudy:
                 study_name=NAME,
                 direction=definition.direction,
                 load_if_exists=True,
-                pruner=_pruner(definition),
+                pruner=RungMedianPruner() if definition.prunes else NopPruner(),
             )
 
     def trials(self) -> list[FrozenTrial]:
@@ -239,12 +240,26 @@ class ClaimedTrial:
         self.release()
 
 
-def _pruner(definition: Definition) -> BasePruner:
-    if not definition.prunes:
-        return NopPruner()
-    return MedianPruner(
-        n_startup_trials=PLAIN_TRIALS, n_warmup_steps=PRUNED_EVERY, interval_steps=PRUNED_EVERY
-    )
+class RungMedianPruner(BasePruner):
+    """Asynchronous successive halving (Li et al. 2020, eta 2): stops a trial below the median of its rung.
+
+    The median is of all trials that reached the rung, those that were stopped there included. Optuna's own
+    median pruner compares with completed trials only, of which there are no more once it has begun to stop
+    those below: where trials differ little at first, it stops all that come later.
+    """
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether to stop a trial at the rung that it reported last."""
+        rung = trial.last_step
+        if rung is None or rung % RUNGS not in PRUNED_AT:
+            return False
+        reached = study.get_trials(deepcopy=False)
+        others = [each.intermediate_values.get(rung) for each in reached if each.number != trial.number]
+        values = [value for value in others if value is not None]
+        if len(values) < PLAIN_TRIALS:
+            return False
+        value, median = trial.intermediate_values[rung], float(np.median(values))
+        return value < median if study.direction is StudyDirection.MAXIMIZE else value > median
 
 
 def _suggest(trial: Trial, key: str, distribution: Any) -> None:

@@ -1,7 +1,7 @@
 """One trial of a sweep: its seeds trained one after another in run folders, compared, and scored.
 
 Training is `scenes.training.session`'s, resumed exactly where the trial was left. At 20 points of each seed's
-budget the metric is reported to the study, which may prune the trial at every fifth of them.
+budget the metric is reported to the study, which prunes trials at a quarter and at half of the budget.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ class TrialWork:
         value = result.metrics.get(self.definition.metric)
         if reached == rung or value is None:
             return rung
+        stops = self.definition.prunes and reached < RUNGS  # what is trained is only to be scored
         for at in range(rung + 1, reached + 1):  # one update may pass several
             trial.report(number * RUNGS + at, value)
-        trained = reached == RUNGS  # then it is only to be scored
-        if self.definition.prunes and not trained and trial.hopeless():
-            raise Pruned(result.seconds)
+            if stops and trial.hopeless():
+                raise Pruned(result.seconds)
         return reached
 
     def _scored(self, trial: ClaimedTrial, scene: Scene, seed: int, result: Trained) -> SeedScore:

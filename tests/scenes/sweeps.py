@@ -7,10 +7,10 @@ TINY = ("world.num_envs=2", "agent.num_steps=16", "agent.minibatch_size=32")
 SEARCH = ("agent.learning_rate=log:1e-4..1e-2", "agent.num_epochs=1..3")
 
 
-def begin(path, search=SEARCH, **asked):
+def begin(path, search=SEARCH, scene="cartpole", changes=TINY, **asked):
     """A sweep's study in a new folder; its trials are to be trained by whoever claims them."""
     amounts = {"trials": 4, "steps": 64} | asked
-    request = SweepRequest(scene="cartpole", changes=TINY, search=search, run=path, **amounts)
+    request = SweepRequest(scene=scene, changes=changes, search=search, run=path, **amounts)
     return SweepStudy(*begun(request, defined(request)))
 
 

@@ -7,15 +7,18 @@ import queue
 import subprocess
 import sys
 
+import numpy as np
+import optuna
 import pytest
 from command_line import answer, refusal
+from optuna.trial import TrialState
 from sweeps import SEARCH, TINY, begin, joined, made_up, result
 
 import scenes.sweep.process_pool as process_pool
 import scenes.sweep.scoring as scoring
 from scenes.schema import load_scene
 from scenes.sweep.search_space import changes_of
-from scenes.sweep.study import PLAIN_TRIALS, PRUNED_EVERY, RUNGS, ClaimedTrial
+from scenes.sweep.study import PLAIN_TRIALS, PRUNED_AT, RUNGS, ClaimedTrial, RungMedianPruner
 from scenes.sweep.trial import TrialWork
 from scenes.sweep.worker import work
 from scenes.training.session import train
@@ -87,27 +90,37 @@ def test_the_first_trial_has_the_scenes_own_values(tmp_path):
     assert study.trials()[0].user_attrs == {"own": True}
 
 
-def test_a_trial_below_the_median_is_pruned_after_the_warm_up(tmp_path):
-    study = begin(tmp_path / "s", trials=PLAIN_TRIALS + 2)
+def test_half_of_the_trials_are_pruned_at_a_rung_whatever_became_of_the_others():
+    """Of equal trials in a random order; Optuna's MedianPruner stops more and more of them."""
+    study = optuna.create_study(direction="maximize", pruner=RungMedianPruner())
+    values = np.random.default_rng(0).permutation(65).astype(float)
+    at, _ = PRUNED_AT
+    for value in values:
+        trial = study.ask()
+        trial.report(-1.0, at - 1)
+        assert not trial.should_prune(), "between two rungs nothing is pruned"
+        trial.report(value, at)
+        pruned = trial.should_prune()
+        study.tell(trial, None if pruned else value, TrialState.PRUNED if pruned else TrialState.COMPLETE)
+    found = [trial.state is TrialState.PRUNED for trial in study.trials]
+    assert not any(found[:PLAIN_TRIALS]) and not found[int(np.argmax(values))]
+    assert 20 <= sum(found[PLAIN_TRIALS:]) <= 40
+
+
+@pytest.mark.parametrize(("scene", "better"), [("cartpole", 1.0), ("backprop", -1.0)])
+def test_what_is_pruned_is_on_the_worse_side_of_the_median(scene, better, tmp_path):
+    searched = {"cartpole": SEARCH[:1], "backprop": ["perception.0.learning_rate=log:0.01..1"]}[scene]
+    study = begin(tmp_path / "s", searched, scene=scene, changes=(), trials=PLAIN_TRIALS + 2)
     for value in range(PLAIN_TRIALS):
         trial = study.claim()
-        for rung in range(1, RUNGS + 1):
-            trial.report(rung, value * rung)
-        assert not trial.hopeless()
-        trial.complete(value)
-    bad, good = study.claim(), study.claim()
-    for rung in range(1, PRUNED_EVERY):
-        bad.report(rung, 0.5 * rung)
-        assert not bad.hopeless()
-    bad.report(PRUNED_EVERY, 0.5 * PRUNED_EVERY)
-    good.report(PRUNED_EVERY, 2.5 * PRUNED_EVERY)
+        trial.report(PRUNED_AT[1], float(value))
+        trial.complete(float(value))
+    good, bad = study.claim(), study.claim()
+    good.report(PRUNED_AT[1], 2.0 + 0.5 * better)
+    bad.report(PRUNED_AT[1], 2.0 - 0.5 * better)
     assert bad.hopeless() and not good.hopeless()
-    good.report(2 * PRUNED_EVERY - 1, 0.0)
-    assert not good.hopeless(), "between two comparisons nothing is pruned"
-    good.report(2 * PRUNED_EVERY, 0.0)
-    assert good.hopeless()
     bad.prune(3.0)
-    assert states(study)[-2:] == ["PRUNED", "RUNNING"]
+    assert states(study)[-2:] == ["RUNNING", "PRUNED"]
 
 
 def test_a_stopped_trial_goes_on_and_ends_in_the_weights_of_train(study, tmp_path):
