@@ -103,11 +103,38 @@ class Gpt(nn.Module):
             cache: empty at first; keys and values of `tokens` are appended to it.
             since: the first place whose logits are wanted, as they are the dearest part.
         """
+        embedding = self.embedding()
+        x, hidden = self._stream(embedding, tokens, marks, features, documents, positions, cache)
+        logits: Tensor = functional.linear(x[:, since:], embedding, self.bias)
+        if hidden is not None:  # made contiguous: matmul copies its matrix for each row of a slice
+            wanted = hidden[:, since:].contiguous()
+            logits = logits + functional.linear(wanted, self.state_to_parts(self.parts).sum(1))
+        return logits
+
+    def embedding(self) -> Tensor:
+        """(V, C) of the tokens, their parts included."""
+        whole: Tensor = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)
+        return whole
+
+    def stream(self, tokens: Tensor, marks: Tensor, features: Tensor | None = None) -> Tensor:
+        """(B, T, C), the normed residual stream that logits are read from; arguments as of `forward`."""
+        return self._stream(self.embedding(), tokens, marks, features)[0]
+
+    def _stream(
+        self,
+        embedding: Tensor,
+        tokens: Tensor,
+        marks: Tensor,
+        features: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The stream (B, T, C), and the hidden units (B, T, S) of the states."""
         seen = cache[0][0].shape[2] if cache else 0
         if positions is None:
             positions = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)
         mask = causal_mask(tokens.shape[1], seen, documents, tokens.device)
-        embedding = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)  # (V, C)
         x = functional.embedding(tokens, embedding) + self.marks(marks) + self.positions(positions)
         hidden = None if self.state is None or features is None else self.state(features)  # (B, T, S)
         if hidden is not None:
@@ -115,10 +142,7 @@ class Gpt(nn.Module):
         x = self.dropout(_norm(x))  # (B, T, C)
         for number, block in enumerate(self.blocks):
             x = block(x, mask, cache, number)
-        logits: Tensor = functional.linear(_norm(x[:, since:]), embedding, self.bias)
-        if hidden is not None:
-            logits = logits + functional.linear(hidden[:, since:], self.state_to_parts(self.parts).sum(1))
-        return logits
+        return _norm(x), hidden
 
 
 class StateEncoder(nn.Module):
