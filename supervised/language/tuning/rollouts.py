@@ -34,10 +34,11 @@ class Rollouts:
     """N continuations with their prompts, as rows of T tokens, padded at the end.
 
     Attributes:
-        tokens: (N, T) int64, the start, the prompt, and all but the last token of the continuation.
+        tokens: (N, T) int64, the start, the prompt and the continuation; what follows its end is nothing.
         marks: (N, T) int64.
         features: (N, T, F / 8) uint8, the position after each token.
         targets: (N, T) int64, the next token where the policy chose it, else `packing.IGNORED`.
+        begins, ends: (N,) int64, the places of the last token of the prompt and of the continuation.
         log_policy: (N,) float64, Σ log of the policy's probability of its own moves.
         log_base: (N,) float64, the same of the base.
         rewards: (N,) float64.
@@ -49,6 +50,8 @@ class Rollouts:
     marks: Array
     features: Array
     targets: Array
+    begins: Array
+    ends: Array
     log_policy: Array
     log_base: Array
     rewards: Array
@@ -94,7 +97,7 @@ class Roller:
             uniforms: (N, plies) numbers in [0, 1), which the draws follow from.
             tuned: by the adapted network; else by its base.
         """
-        length = max(len(prompt.tokens) for prompt in prompts) + self.plies
+        length = max(len(prompt.tokens) for prompt in prompts) + self.plies + 1
         found = _empty(len(prompts), length)
         lengths = np.array([len(prompt.tokens) for prompt in prompts])
         for own in np.unique(lengths):
@@ -136,11 +139,12 @@ class Roller:
                 :, None
             ]
             tokens, features = chosen[:, None], np.stack([game.state() for game in games])[:, None]
-            if ply + 1 < self.plies:
-                for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
-                    found[name][rows, begun + ply] = part[:, 0]
+            for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
+                found[name][rows, begun + ply] = part[:, 0]
         found["rewards"][rows] = [game.reward() for game in games]
         found["legal"][rows] = [game.legal for game in games]
+        found["begins"][rows] = begun - 1
+        found["ends"][rows] = [begun - 1 + len(game.written) for game in games]
         for row, game in zip(rows, games, strict=True):
             found["texts"][row] = game.written
 
@@ -228,6 +232,8 @@ def _empty(n: int, length: int) -> dict[str, Array]:
         "marks": np.zeros((n, length), np.int64),
         "features": np.zeros((n, length, MoveNotation.features // 8), np.uint8),
         "targets": np.full((n, length), IGNORED, np.int64),
+        "begins": np.zeros(n, np.int64),
+        "ends": np.zeros(n, np.int64),
         "log_policy": np.zeros(n),
         "log_base": np.zeros(n),
         "rewards": np.zeros(n),
