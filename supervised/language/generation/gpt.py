@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+#: Embeddings (V, C) of the tokens, and what a state's hidden units add to their logits (V, S), if any.
+Tables: TypeAlias = tuple[Tensor, Tensor | None]
+
 #: Keys and values of the tokens so far, (B, H, T, D) each, of every layer.
 KeyValueCache: TypeAlias = list[tuple[Tensor, Tensor]]
 
@@ -91,6 +94,7 @@ class Gpt(nn.Module):
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
         since: int = 0,
+        tables: Tables | None = None,
     ) -> Tensor:
         """Logits (B, T − since, V).
 
@@ -102,19 +106,25 @@ class Gpt(nn.Module):
             positions: (B, T) int64, the place of each token within its document; None: one document a row.
             cache: empty at first; keys and values of `tokens` are appended to it.
             since: the first place whose logits are wanted, as they are the dearest part.
+            tables: of `tables`, where many passes are made with the same weights.
         """
-        embedding = self.embedding()
+        embedding, by_state = self.tables() if tables is None else tables
         x, hidden = self._stream(embedding, tokens, marks, features, documents, positions, cache)
         logits: Tensor = functional.linear(x[:, since:], embedding, self.bias)
-        if hidden is not None:  # made contiguous: matmul copies its matrix for each row of a slice
-            wanted = hidden[:, since:].contiguous()
-            logits = logits + functional.linear(wanted, self.state_to_parts(self.parts).sum(1))
+        if hidden is not None and by_state is not None:
+            # contiguous, as matmul copies its matrix for each row of a slice
+            logits = logits + functional.linear(hidden[:, since:].contiguous(), by_state)
         return logits
 
     def embedding(self) -> Tensor:
         """(V, C) of the tokens, their parts included."""
         whole: Tensor = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)
         return whole
+
+    def tables(self) -> Tables:
+        """What `forward` looks up by token, which follows from the weights alone."""
+        by_state = None if self.state is None else self.state_to_parts(self.parts).sum(1)
+        return self.embedding(), by_state
 
     def stream(self, tokens: Tensor, marks: Tensor, features: Tensor | None = None) -> Tensor:
         """(B, T, C), the normed residual stream that logits are read from; arguments as of `forward`."""

@@ -112,17 +112,17 @@ class Roller:
         self, prompts: Sequence[Encoded], uniforms: Array, rows: Array, tuned: bool, found: dict[str, Array]
     ) -> None:
         """Continue prompts of one length; writes into the rows of `found`."""
-        boards = {prompt.words: GameTranscript(self.notation, prompt.words).board for prompt in prompts}
+        different = {prompt.words: prompt for prompt in prompts}
+        boards = {words: GameTranscript(self.notation, words).board for words in different}
         games = [_Game(self.notation, prompt, boards[prompt.words]) for prompt in prompts]
-        start = np.full((len(prompts), 1), self.notation.start)
-        tokens = np.concatenate([start, [prompt.tokens for prompt in prompts]], 1)
-        marks = np.concatenate([start * 0, [prompt.marks for prompt in prompts]], 1)
-        features = np.stack([prompt.states for prompt in prompts if prompt.states is not None])
+        numbers = {words: number for number, words in enumerate(different)}
+        of_prompt = np.array([numbers[prompt.words] for prompt in prompts])
+        tokens, marks, features = self._begun(list(different.values()))
         begun = tokens.shape[1]
         for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
-            found[name][rows, :begun] = part
+            found[name][rows, :begun] = part[of_prompt]
         draws = torch.from_numpy(uniforms)
-        step = _Step(self, tuned)
+        step = _Step(self, tuned, of_prompt)
         for ply in range(self.plies):
             base, policy = step.log_odds(tokens, marks, features)
             going = np.array([not game.over for game in games])
@@ -148,6 +148,14 @@ class Roller:
         for row, game in zip(rows, games, strict=True):
             found["texts"][row] = game.written
 
+    def _begun(self, prompts: Sequence[Encoded]) -> tuple[Array, Array, Array]:
+        """Tokens and marks (P, T) and features (P, T, F / 8) of prompts of one length, with the start."""
+        start = np.full((len(prompts), 1), self.notation.start)
+        tokens = np.concatenate([start, [prompt.tokens for prompt in prompts]], 1)
+        marks = np.concatenate([start * 0, [prompt.marks for prompt in prompts]], 1)
+        features = np.stack([prompt.states for prompt in prompts if prompt.states is not None])
+        return tokens, marks, features
+
     def _lawful(self, log_odds: Tensor, games: Sequence[_Game]) -> Tensor:
         """The log-probabilities with those of illegal moves at −∞, where a game goes on."""
         barred = torch.ones(log_odds.shape, dtype=torch.bool)
@@ -157,24 +165,47 @@ class Roller:
 
 
 class _Step:
-    """Passes of policy and base over what is new, with a cache each."""
+    """Passes of policy and base over what is new, with a cache each.
 
-    def __init__(self, roller: Roller, tuned: bool) -> None:
-        network = roller.network
-        self._roller, self._base = roller, network.base
-        self._caches: tuple[KeyValueCache, KeyValueCache] = ([], [])
-        self._tuned = _fixed(network) if tuned else None
+    Args:
+        roller: whose networks.
+        tuned: whether the policy is the adapted network; else it is the base.
+        rows: (N,) which of the prompts each row of the passes to come goes on from.
+    """
+
+    def __init__(self, roller: Roller, tuned: bool, rows: Array) -> None:
+        base = roller.network.base
+        self._roller, self._rows = roller, torch.from_numpy(rows).to(base.bias.device)
+        self._passes = [_Pass(base), *([_Pass(_fixed(roller.network))] if tuned else [])]
 
     def log_odds(self, tokens: Array, marks: Array, features: Array) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (N, 1968) of the base and of the policy."""
-        device, since = self._base.bias.device, tokens.shape[1] - 1
+        """Log-probabilities (N, 1968) of the base and of the policy, at first after each prompt."""
+        device, stateless = self._rows.device, self._roller.network.base.state is None
         read = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (tokens, marks, features)]
-        if self._base.state is None:
+        if stateless:
             read.pop()
-        base = self._roller.log_odds(self._base(*read, cache=self._caches[0], since=since)[:, -1])
-        if self._tuned is None:
-            return base, base
-        return base, self._roller.log_odds(self._tuned(*read, cache=self._caches[1], since=since)[:, -1])
+        found = [one.logits(read, self._rows) for one in self._passes]
+        base, policy = self._roller.log_odds(found[0]), self._roller.log_odds(found[-1])
+        return base, policy
+
+
+class _Pass:
+    """A network with the keys and values of what it has read."""
+
+    def __init__(self, network: Gpt) -> None:
+        self._network, self._tables = network, network.tables()
+        self._cache: KeyValueCache = []
+
+    def logits(self, read: Sequence[Tensor], rows: Tensor) -> Tensor:
+        """(N, V) of the next token; the first pass reads each prompt once, whatever goes on from it."""
+        first = not self._cache
+        since = read[0].shape[1] - 1
+        found = self._network(*read, cache=self._cache, since=since, tables=self._tables)[:, -1]
+        if not first:
+            return found
+        self._cache[:] = [(keys[rows], values[rows]) for keys, values in self._cache]
+        logits: Tensor = found[rows]
+        return logits
 
 
 def _fixed(network: AdaptedGpt) -> Gpt:
