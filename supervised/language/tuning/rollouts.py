@@ -125,28 +125,21 @@ class Roller:
         step = _Step(self, tuned, of_prompt)
         for ply in range(self.plies):
             base, policy = step.log_odds(tokens, marks, features)
-            going = np.array([not game.over for game in games])
             if ply % 2:
-                chosen = inverse_transform(self._lawful(base, games).exp().cpu(), draws[:, ply]).numpy()
+                chosen = inverse_transform(self._lawful(base, games).exp().cpu(), draws[:, ply])
             else:
-                choice = inverse_transform(policy.exp().cpu(), draws[:, ply])
-                chosen = choice.numpy()
+                chosen = inverse_transform(policy.exp().cpu(), draws[:, ply])
+                going = np.array([not game.over for game in games])
                 for name, odds in (("log_policy", policy), ("log_base", base)):
-                    picked = odds.cpu().gather(-1, choice[:, None])[:, 0].double().numpy()
+                    picked = odds.cpu().gather(-1, chosen[:, None])[:, 0].double().numpy()
                     found[name][rows] += picked * going
                 found["targets"][rows, begun + ply - 1] = np.where(going, chosen, IGNORED)
-            marks = np.array([game.push(int(token)) for game, token in zip(games, chosen, strict=True)])[
-                :, None
-            ]
-            tokens, features = chosen[:, None], np.stack([game.state() for game in games])[:, None]
+            pushed = [game.push(token) for game, token in zip(games, chosen.tolist(), strict=True)]
+            tokens, marks = chosen.numpy()[:, None], np.array(pushed)[:, None]
+            features = np.stack([game.state() for game in games])[:, None]
             for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
                 found[name][rows, begun + ply] = part[:, 0]
-        found["rewards"][rows] = [game.reward() for game in games]
-        found["legal"][rows] = [game.legal for game in games]
-        found["begins"][rows] = begun - 1
-        found["ends"][rows] = [begun - 1 + len(game.written) for game in games]
-        for row, game in zip(rows, games, strict=True):
-            found["texts"][row] = game.written
+        _conclude(games, rows, begun - 1, found)
 
     def _begun(self, prompts: Sequence[Encoded]) -> tuple[Array, Array, Array]:
         """Tokens and marks (P, T) and features (P, T, F / 8) of prompts of one length, with the start."""
@@ -254,6 +247,16 @@ class _Game:
     def reward(self) -> float:
         """See `supervised.language.tuning.game_reward`."""
         return continuation_reward(self._board, self._side, self._before, legal=self.legal)
+
+
+def _conclude(games: Sequence[_Game], rows: Array, begin: int, found: dict[str, Array]) -> None:
+    """Write how games ended, whose prompts end at place `begin`, into the rows of `found`."""
+    found["rewards"][rows] = [game.reward() for game in games]
+    found["legal"][rows] = [game.legal for game in games]
+    found["begins"][rows] = begin
+    found["ends"][rows] = [begin + len(game.written) for game in games]
+    for row, game in zip(rows, games, strict=True):
+        found["texts"][row] = game.written
 
 
 def _empty(n: int, length: int) -> dict[str, Array]:
