@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.records import Array, Percept
 from supervised.data.sources.master_games import NUMBER
-from supervised.figure import ACCENT, LINE, MUTED, NEGATIVE, POSITIVE, SERIES, TEXT
+from supervised.figure import ACCENT, GROUND, LINE, MUTED, NEGATIVE, POSITIVE, SERIES, TEXT
 from supervised.language.generation.notation import numbered
 from supervised.language.tuning.game_reward import VALUES
 from supervised.language.tuning.reward_network import MARGINS, VALUED, WIDEST
@@ -36,7 +36,7 @@ def draw_reward(
         values: (5,) learned, in nats.
         margins: counts, see `supervised.language.tuning.reward_network.RewardNetwork`.
     """
-    rows = figure.add_gridspec(2, 2, height_ratios=(2, 5))
+    rows = figure.add_gridspec(2, 2, height_ratios=(1.4, 5))
     _game(figure.add_subplot(rows[0, :]), game, percept, truth)
     _piece_values(figure.add_subplot(rows[1, 0]), values)
     _margins(figure.add_subplot(rows[1, 1]), margins)
@@ -80,7 +80,7 @@ def _piece_values(axes: Axes, values: Array) -> None:
     axes.bar(places, shown, color=SERIES[0], width=0.6, label="learned from preferences")
     axes.scatter(places, hand, color=ACCENT, marker="_", s=500, linewidths=2.5, label="by hand", zorder=3)
     for place, value in zip(places.tolist(), shown.tolist(), strict=True):
-        axes.text(place, max(value, 0) + 0.15, f"{value:.1f}", ha="center", va="bottom", color=TEXT)
+        axes.text(place, 0.1, f"{value:.1f}", ha="center", va="bottom", color=GROUND)
     axes.set_xticks(places, VALUED)
     axes.set_ylim(min(0, float(shown.min())) - 0.2, max(10.5, float(shown.max()) + 1.2))
     axes.set_ylabel("pawns" if scale > 0 else "nats")
@@ -98,6 +98,6 @@ def _margins(axes: Axes, margins: Array) -> None:
     axes.axvline(0, color=LINE, linewidth=1)
     right = float(margins[middle > 0].sum())
     axes.set_title(f"held-out pairs: {right / pairs:.0%} ranked right" if pairs else "no held-out pairs yet")
-    axes.set_xlabel("r(preferred) − r(other), nats")
+    axes.set_xlabel(f"r(preferred) − r(other), nats; beyond ±{WIDEST:g} at the ends")
     axes.set_ylabel("share of pairs")
     axes.set_xlim(-WIDEST, WIDEST)
