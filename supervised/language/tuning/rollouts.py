@@ -193,12 +193,11 @@ class _Pass:
         """(N, V) of the next token; the first pass reads each prompt once, whatever goes on from it."""
         first = not self._cache
         since = read[0].shape[1] - 1
-        found = self._network(*read, cache=self._cache, since=since, tables=self._tables)[:, -1]
+        found: Tensor = self._network(*read, cache=self._cache, since=since, tables=self._tables)[:, -1]
         if not first:
             return found
         self._cache[:] = [(keys[rows], values[rows]) for keys, values in self._cache]
-        logits: Tensor = found[rows]
-        return logits
+        return found[rows]
 
 
 def _fixed(network: AdaptedGpt) -> Gpt:
