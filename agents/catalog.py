@@ -1,4 +1,4 @@
-"""Catalogue of agents by name; see `sim.catalog` for how a name is looked up."""
+"""Catalogue of agents by name, and of the actors that play for them; see `sim.catalog`."""
 
 AGENTS = {
     "alphazero": "agents.alphazero.train:AlphaZero",
@@ -16,4 +16,10 @@ AGENTS = {
     "sb3/sac": "agents.sb3:SAC",
     "sb3/td3": "agents.sb3:TD3",
     "sb3/tqc": "agents.sb3:TQC",
+}
+
+#: Agents whose playing can be left to actors; see `agents.actors`.
+ACTORS = {
+    "alphazero": "agents.alphazero.actor:SelfPlayActor",
+    "dqn": "agents.rollout_actor:RolloutActor",
 }

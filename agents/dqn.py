@@ -8,7 +8,8 @@
 
 With all of them off it is the 2015 algorithm. Worlds run in parallel, and `train_frequency` counts
 environment steps per gradient step whatever their number. Masked actions are never chosen, neither in
-play nor in the bootstrap; a truncated episode still bootstraps from its final observation.
+play nor in the bootstrap; a truncated episode still bootstraps from its final observation. In double-buffered
+worlds the gradient steps due are taken while the worlds make their next step.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.actors.feed import ShardFeed
+from agents.actors.shards import Stretch
+from agents.cuda_graphs import GraphChoice
+from agents.frame_stacks import FrameStacks
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
 from agents.replay import Priorities, Replay, ReplaySamples
+from agents.rollout_stretch import EPSILON, add_stretch
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
+from sim.double_buffer import DoubleBufferedWorlds
 from sim.fields import NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Info, Worlds, finished
@@ -77,6 +84,7 @@ class DQN(Validated):
     clip_reward: bool = True  # learn from the sign of the reward; scores stay unclipped
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def __post_init__(self) -> None:
@@ -146,6 +154,8 @@ class DQNLearner(QPolicy):
     Attributes:
         yield_every: env steps from one yield of `learn` to the next, or as near below as whole steps of all
             worlds come.
+        feed: of actors that play for it; None: it plays. Set before `learn`.
+        resumes_exactly: whether a resumed run ends in the same weights: not where actors have played.
     """
 
     name = "dqn"
@@ -172,8 +182,14 @@ class DQNLearner(QPolicy):
         self.target = self.new_network()
         self._optimizer = adam(self.network.parameters(), config.learning_rate, config.adam_epsilon)
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
+            gather=self._gathered,
         )
+        self._best = self.graphed(self._best_actions)
         self._generator = np.random.default_rng(seed)
         self._env_steps = 0
         self._updates = 0
@@ -181,6 +197,10 @@ class DQNLearner(QPolicy):
         self._replay: Replay | None = None
         self._priorities: Priorities | None = None
         self._resumed: State | None = None
+        self._seen: FrameStacks
+        self._chosen: tuple[Tensor | None, Array]  # mask and actions of the step in progress
+        self.feed: ShardFeed | None = None
+        self.resumes_exactly = True
 
     def load_weights(self, weights: Mapping[str, Array]) -> None:
         """Load weights from a checkpoint, into the target network too; see `QPolicy`."""
@@ -196,27 +216,73 @@ class DQNLearner(QPolicy):
             NonFiniteError: if the loss is not finite.
         """
         self.gradient_step.prepare()
+        if self.feed is not None:
+            yield from self._learn_from(self.feed, worlds, budget)
+            return
         config, n = self.config, worlds.num_envs
         per_yield = max(1, self.yield_every // n)  # steps of the whole batch between two yields
-        obs, info = self._begin(worlds)
-        assert self._replay is not None
+        info = self._begin(worlds)
+        overlapped = isinstance(worlds, DoubleBufferedWorlds)
         done = self._env_steps // (per_yield * n)
         in_steps = budget.env_steps or budget.amount * per_yield * n
         while not budget.spent(self._env_steps, done):
             episodes: list[Episode] = []
             figures: list[Tensor] = []
+            due = 0  # gradient steps
             for _ in range(per_yield):
                 before = self._env_steps
-                obs, info, ended = self._step(worlds, obs, info)
-                episodes += ended
-                for _ in range(self._crossings(before, config.train_frequency)):
-                    if self._env_steps > config.learning_starts and len(self._replay) >= config.batch_size:
-                        figures.append(self.update(self._env_steps / in_steps))
+                self._send(worlds, info)
+                if overlapped:  # the last step's, while the worlds step
+                    figures += self._update(due, in_steps)
+                info = self._recv(worlds)
+                episodes += finished(info)
+                due = self._crossings(before, config.train_frequency)
+                if not overlapped:
+                    figures += self._update(due, in_steps)
                 if self._crossings(before, config.target_frequency):
                     self.target.load_state_dict(self.network.state_dict())
+            if overlapped:
+                figures += self._update(due, in_steps)
             done += 1
             total = budget.total_updates(self._env_steps, done, per_yield * n)
             yield Progress(self._env_steps, done, total, self._metrics(figures), tuple(episodes))
+
+    def _learn_from(self, feed: ShardFeed, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
+        """Learn from actors' stretches until the budget is spent, by as many gradient steps an env step."""
+        positions = max(1, self.yield_every // worlds.num_envs) * worlds.num_envs  # between two yields
+        self._begin(worlds)
+        done = self._env_steps // positions
+        in_steps = budget.env_steps or budget.amount * positions
+        while not budget.spent(self._env_steps, done):
+            shards = feed.take(positions, done, self._sent)
+            figures = [figure for shard in shards for figure in self._learn_stretch(shard.stretch, in_steps)]
+            done += 1
+            total = budget.total_updates(self._env_steps, done, positions)
+            metrics = self._metrics(figures) | feed.metrics()
+            episodes = tuple(episode for shard in shards for episode in shard.stretch.episodes)
+            yield Progress(self._env_steps, done, total, metrics, episodes)
+
+    def _learn_stretch(self, stretch: Stretch, in_steps: int) -> Iterator[Tensor]:
+        """Add a stretch to the replay, and take the gradient steps that are due after each of its steps."""
+        config, replay = self.config, self._replay
+        assert replay is not None
+        for steps in add_stretch(
+            replay, stretch.arrays, observe=self.observe, clip_reward=config.clip_reward
+        ):
+            if self._priorities is not None:
+                self._priorities.add()
+            before = self._env_steps
+            self._env_steps += steps
+            for _ in range(self._crossings(before, config.train_frequency)):
+                if self._env_steps > config.learning_starts and len(replay) >= config.batch_size:
+                    yield self.update(self._env_steps / in_steps)
+            if self._crossings(before, config.target_frequency):
+                self.target.load_state_dict(self.network.state_dict())
+
+    def _sent(self) -> dict[str, Array]:
+        """What actors play by: the weights, and ε."""
+        exploring = self._env_steps < self.config.learning_starts
+        return {**self.weights(), EPSILON: np.array(1.0 if exploring else self.epsilon)}
 
     def state(self) -> State:
         """Networks, optimiser, generator, replay, counters and worlds.
@@ -234,10 +300,20 @@ class DQNLearner(QPolicy):
             "replay": self._replay.state(),
             "priorities": None if self._priorities is None else self._priorities.state(),
             "worlds": self._worlds.state(),
+            **({} if self.feed is None else {"shards": self.feed.state()}),
         }
 
     def restore(self, state: State) -> None:
-        """Take up a state from `state`; `learn` goes on from there."""
+        """Take up a state from `state`; `learn` goes on from there.
+
+        Raises:
+            ValueError: for actors, if it is of a learner that played itself: its episodes are not cut off.
+        """
+        if self.feed is not None and "shards" not in state:
+            raise ValueError("it is of a learner that played itself: resume it without --actors")
+        if self.feed is not None:
+            self.feed.restore(state["shards"])
+        self.resumes_exactly = "shards" not in state
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
         self.load_weights(state["network"])
         from_arrays(self.target, state["target"])
@@ -245,7 +321,7 @@ class DQNLearner(QPolicy):
         self._generator.bit_generator.state = state["generator"]
         self._resumed = state
 
-    def _begin(self, worlds: Worlds) -> tuple[Array, Info]:
+    def _begin(self, worlds: Worlds) -> Info:
         """Allocate the replay buffer, or restore it and the worlds."""
         config = self.config
         self._worlds = worlds
@@ -270,39 +346,50 @@ class DQNLearner(QPolicy):
             if self._priorities is not None:
                 self._priorities.restore(resumed["priorities"])
             self._resumed = None  # it holds a whole replay
-        return obs, info
+        self._seen = FrameStacks(self, worlds.frame_stack, obs)
+        return info
 
     @torch.no_grad()
-    def _step(self, worlds: Worlds, obs: Array, info: Info) -> tuple[Array, Info, list[Episode]]:
-        """Step all worlds, and add the transitions to the replay buffer."""
-        seen, mask = self.observe(obs), self.mask(info)
+    def _send(self, worlds: Worlds, info: Info) -> None:
+        """Choose actions, and begin a step of all worlds with them."""
+        mask = self.mask(info)
         if self._env_steps < self.config.learning_starts:
             best = np.zeros(worlds.num_envs, np.int64)
             actions = self.explore(best, mask, 1.0, self._generator)
         else:
-            best = best_actions(self.q_values(seen), mask).cpu().numpy()
-            actions = self.explore(best, mask, self.epsilon, self._generator)
-        obs, reward, terminated, truncated, info = worlds.step(actions)
+            (chosen,) = self._best(self._seen.newest, mask)
+            assert chosen is not None
+            actions = self.explore(chosen.cpu().numpy(), mask, self.epsilon, self._generator)
+        self._chosen = mask, actions
+        worlds.send(actions)
+
+    @torch.no_grad()
+    def _recv(self, worlds: Worlds) -> Info:
+        """End the step of all worlds, and add the transitions to the replay buffer."""
+        seen, (mask, actions) = self._seen.newest, self._chosen
+        obs, reward, terminated, truncated, info = worlds.recv()
+        ended = terminated | truncated
         final_obs = final_mask = None
-        if (terminated | truncated).any():
+        if ended.any():
             final_obs = self.observe(info["final_obs"])
             final_mask = self.mask(info["final_info"])
         learned = np.sign(reward) if self.config.clip_reward else reward
         assert self._replay is not None
-        self._replay.add(
-            seen,
-            self.tensor(actions),
-            self.tensor(learned),
-            terminated,
-            truncated,
-            final_obs,
-            mask,
-            final_mask,
-        )
+        given = self.tensor(actions), self.tensor(learned)
+        self._replay.add(seen, *given, terminated, truncated, final_obs, mask, final_mask)
         if self._priorities is not None:
             self._priorities.add()
+        self._seen.step(obs, ended)
         self._env_steps += worlds.num_envs
-        return obs, info, finished(info)
+        return info
+
+    def _update(self, due: int, in_steps: float) -> list[Tensor]:
+        """The gradient steps that are due, once there is enough to learn from; returns their `FIGURES`."""
+        config = self.config
+        assert self._replay is not None
+        if self._env_steps <= config.learning_starts or len(self._replay) < config.batch_size:
+            return []
+        return [self.update(self._env_steps / in_steps) for _ in range(due)]
 
     @property
     def epsilon(self) -> float:
@@ -316,15 +403,24 @@ class DQNLearner(QPolicy):
         config = self.config
         assert self._replay is not None
         if self._priorities is None:
-            batch = self._replay.sample(config.batch_size, self._generator)
+            index, weight = self._replay.draw(config.batch_size, self._generator)
         else:
             beta = linear_schedule(config.priority_beta, 1.0, share)
-            batch = self._priorities.sample(config.batch_size, beta, self._generator)
-        figures, error = self.gradient_step(batch)
+            index, weight = self._priorities.draw(config.batch_size, beta, self._generator)
+        figures, error = self.gradient_step(index, weight)
         self._updates += 1
         if self._priorities is not None:
-            self._priorities.update(batch.index, error)
+            self._priorities.update(index, error)
         return figures
+
+    def _gathered(self, index: Tensor, weight: Tensor) -> tuple[ReplaySamples]:
+        """The minibatch of transitions drawn from the replay buffer."""
+        assert self._replay is not None
+        return (self._replay.gather(index, weight),)
+
+    def _best_actions(self, obs: Tensor, mask: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Greedy actions (N,)."""
+        return (best_actions(self.q_values(obs), mask),)
 
     def loss(self, batch: ReplaySamples) -> tuple[Tensor, Tensor, Tensor]:
         """DQN loss () of B transitions, its `FIGURES` but the last (2,), and the TD errors (B,)."""

@@ -25,14 +25,17 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.cuda_graphs import GraphChoice
+from agents.data_parallel import all_episodes, shares
+from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
-from agents.networks.normalize import ReturnScale
+from agents.networks.normalize import ReturnScale, ValueScale
 from agents.returns import explained_variance
 from agents.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches
+from agents.train_step import GradientStep, check_minibatch
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
@@ -42,12 +45,17 @@ from supervised.tensors import NonFiniteError, Precision
 #: Metrics of every minibatch step: losses, nats, the share of clipped ratios, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "grad_norm")
 
+ADAPTED_RATES = (1e-6, 1e-2)  # bounds of a learning rate led by the divergence, as in rl_games
+
 
 @dataclass(frozen=True)
 class PPO(Validated):
     """Configuration of the ``ppo`` agent, scene keys; defaults of Schulman et al. 2017 for Atari."""
 
-    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "normalize_observations", "normalize_returns")
+    fixed_at_resume: ClassVar[tuple[str, ...]] = (
+        "network", "normalize_observations", "normalize_returns", "normalize_values",
+    )  # fmt: skip
+    data_parallel: ClassVar[bool] = True
 
     network: RecurrentNetworkName | None = None  # see agents.networks; unless set, by what is observed
     learning_rate: PositiveFloat = 2.5e-4
@@ -65,10 +73,15 @@ class PPO(Validated):
     max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
-    normalize_observations: bool = False  # by running mean and deviation; for vectors
+    normalize_observations: bool = False  # by running mean and deviation, of pictures by pixel
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
+    normalize_values: bool = False  # the network's values are standardised λ-returns
+    # Nats a step that an epoch should change the policy by: above twice as many the learning rate is divided
+    # by 1.5, below half as many multiplied (RSL-RL, rl_games); 0: the rate follows its schedule.
+    desired_kl: NonNegativeFloat = 0.0
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
     def __post_init__(self) -> None:
@@ -85,6 +98,10 @@ class PPO(Validated):
             )
         if self.network in RECURRENT and self.compile:
             raise ValueError(f'compile must be false with network = "{self.network}", which loops over steps')
+        if self.network in RECURRENT and self.cuda_graphs:
+            raise ValueError(
+                f'cuda_graphs must be false with network = "{self.network}", which loops over steps'
+            )
 
     def probe(self) -> PPO:
         """Configuration with the same work a step in shorter updates, to estimate the training time."""
@@ -184,6 +201,8 @@ class RolloutSamples:
 class PPOLearner(ActorCriticLearner):
     """PPO learner. Satisfies `sim.protocols.Learner`."""
 
+    state_by_rank: ClassVar[tuple[str, ...]] = ("worlds", "running_return", "memory")
+
     def __init__(
         self,
         config: PPO,
@@ -201,14 +220,21 @@ class PPOLearner(ActorCriticLearner):
             adam_epsilon=1e-5,
             normalize_observations=config.normalize_observations,
             return_scale=ReturnScale(config.gamma) if config.normalize_returns else None,
+            value_scale=ValueScale() if config.normalize_values else None,
+            cuda_graphs=config.cuda_graphs,
         )
         self.config = config
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
+        self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
 
@@ -221,10 +247,11 @@ class PPOLearner(ActorCriticLearner):
             CompileError: if there is nothing to compile with.
             NonFiniteError: if a loss or gradient is not finite.
         """
-        self.config.check_rollout(worlds.num_envs)
+        num_envs = worlds.num_envs * self._group.size
+        self.config.check_rollout(num_envs)
         check_rollout(self.config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self.gradient_step.prepare()
-        steps_per_update = self.config.num_steps * worlds.num_envs
+        steps_per_update = self.config.num_steps * num_envs
         self._worlds = worlds
         collector = self._begin(worlds)
         while not budget.spent(self._env_steps, self._updates):
@@ -239,29 +266,36 @@ class PPOLearner(ActorCriticLearner):
             self._env_steps += steps_per_update
             self._updates += 1
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
+            episodes = all_episodes(rollout, self._group)
+            yield Progress(self._env_steps, self._updates, total, metrics, episodes)
 
     def state(self) -> State:
         """State of `ActorCriticLearner`, the running returns of reward scaling, and a recurrent state."""
         memory = {} if self._memory is None else {"memory": self._memory.cpu().numpy()}
-        return super().state() | {"running_return": self._running_return.cpu().numpy()} | memory
+        more = {"running_return": self._running_return.cpu().numpy()}
+        if self.config.desired_kl:
+            more["learning_rate"] = self._adapted_rate.cpu().numpy()
+        return super().state() | more | memory
 
     def restore(self, state: State) -> None:
         """Restore a state; `learn` continues from there."""
         super().restore(state)
         self._running_return = torch.tensor(state["running_return"], device=self.device)
         self._memory = torch.tensor(state["memory"], device=self.device) if "memory" in state else None
+        if "learning_rate" in state:
+            self._adapted_rate.copy_(torch.tensor(state["learning_rate"]))
 
     def _schedule(self, share: float) -> dict[str, float]:
         """Scheduled values once a share of the budget is spent."""
         config = self.config
+        rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
         return {
-            "learning_rate": linear_schedule(config.learning_rate, config.learning_rate_end, share),
+            "learning_rate": float(self._adapted_rate) if config.desired_kl else rate,
             "clip_coef": linear_schedule(config.clip_coef, config.clip_coef_end, share),
             "ent_coef": linear_schedule(config.ent_coef, config.ent_coef_end, share),
         }
 
-    def _begin(self, worlds: Worlds) -> RolloutCollector:
+    def _begin(self, worlds: Worlds) -> RolloutCollector | DoubleBufferedCollector:
         """Start the worlds, or resume those of a restored state."""
         config = self.config
         if self._worlds_state is None:
@@ -270,7 +304,7 @@ class PPOLearner(ActorCriticLearner):
             self._memory = None
         else:
             start = worlds.restore(self._worlds_state)
-        return RolloutCollector(
+        return rollout_collector(
             self,
             worlds,
             start,
@@ -299,27 +333,57 @@ class PPOLearner(ActorCriticLearner):
 
     def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (7,)."""
-        config = self.config
-        batch = RolloutSamples.from_rollout(rollout, rollout.advantage(config.gamma, config.gae_lambda))
+        config, group = self.config, self._group
+        advantage = rollout.advantage(config.gamma, config.gae_lambda)
+        batch = RolloutSamples.from_rollout(rollout, advantage)
+        advantages, values = group.all_gather(advantage, 1), group.all_gather(rollout.value, 1)  # (T, N)
+        explained = explained_variance((advantages + values).flatten(), values.flatten())
+        batch.obs = self.normalized(batch.obs)  # once, not in every epoch
+        if self.value_scale is not None:
+            batch.target = self.value_scale.standardize(batch.target)
         figures = []
         for _ in range(config.num_epochs):
-            figures += [self.gradient_step(minibatch)[0] for minibatch in self._shuffled(batch)]
-        explained = explained_variance(batch.target, rollout.value.flatten())
-        return torch.cat([torch.stack(figures).mean(0), explained[None]])
+            shuffled = self._shuffled(batch, advantages)
+            epoch = torch.stack([self.gradient_step(part, weight=weight)[0] for part, weight in shuffled])
+            if config.desired_kl:
+                self._adapt_rate(epoch[:, FIGURES.index("approx_kl")].mean())
+            figures.append(epoch)
+        return torch.cat([torch.cat(figures).mean(0), explained[None]])
 
-    def _shuffled(self, batch: RolloutSamples) -> Iterator[RolloutSamples]:
-        """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences."""
+    def _adapt_rate(self, kl: Tensor) -> None:
+        """Lower the learning rate if an epoch has changed the policy too much, raise it if too little."""
+        rate, desired = self._adapted_rate, self.config.desired_kl
+        rate.copy_(torch.where(kl > 2 * desired, rate / 1.5, torch.where(kl < desired / 2, rate * 1.5, rate)))
+        self.gradient_step.set_learning_rate(rate.clamp_(*ADAPTED_RATES))
+
+    def _shuffled(self, batch: RolloutSamples, advantages: Tensor) -> Iterator[tuple[RolloutSamples, float]]:
+        """Minibatches of one epoch: of single steps, or with a recurrent network of whole sequences.
+
+        Args:
+            batch: the rollout of this rank.
+            advantages: (T, N) of all ranks.
+
+        Yields:
+            this rank's rows, and their weight in the minibatch.
+        """
         size, whole = self.config.minibatch_size, batch.memory is not None
-        count = len(batch.target) if batch.memory is None else len(batch.memory)
+        count = advantages.shape[1] if whole else advantages.numel()
+        size = size // self.config.num_steps if whole else size
         order = torch.randperm(count, generator=self._generator, device=self.device)
-        for chosen in minibatches(order, size // self.config.num_steps if whole else size):
-            yield batch.sequences(chosen) if whole else batch.rows(chosen)
+        num_envs = advantages.shape[1] // self._group.size
+        for part in shares(order, size, num_envs, self._group):
+            minibatch = batch.sequences(part.rows) if whole else batch.rows(part.rows)
+            if self._group.size > 1:  # else the loss does that, compiled with all the rest
+                everyones = advantages[:, part.whole] if whole else advantages.flatten()[part.whole]
+                minibatch.advantage = standardise_advantages(minibatch.advantage, everyones.flatten())
+            yield minibatch, part.weight
 
     def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""
         parameters, value, _ = self.unroll(batch.obs, batch.memory, batch.ended)
         log_prob, entropy = self.head.evaluate(parameters, batch.mask, batch.action)
-        advantage = standardise_advantages(batch.advantage)
+        alone = self._group.size == 1
+        advantage = standardise_advantages(batch.advantage) if alone else batch.advantage
         loss_pi = policy_loss(log_prob, batch.log_prob, advantage, self._clip_coef)
         loss_v = value_loss(value, batch.target)
         nats = entropy.mean()
@@ -332,8 +396,9 @@ class PPOLearner(ActorCriticLearner):
             return loss, torch.stack([loss_pi, loss_v, nats, kl, clipped])
 
 
-def standardise_advantages(advantage: Tensor) -> Tensor:
-    """Standardise the advantages of one minibatch (B,); a single one stays as it is."""
-    if len(advantage) < 2:
+def standardise_advantages(advantage: Tensor, everyones: Tensor | None = None) -> Tensor:
+    """Standardise the advantages of one minibatch (B,), of a rank by `everyones` (M,); a single one stays."""
+    whole = advantage if everyones is None else everyones
+    if len(whole) < 2:
         return advantage
-    return (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    return (advantage - whole.mean()) / (whole.std() + 1e-8)

@@ -27,17 +27,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice
+from agents.data_parallel import all_episodes, shares
+from agents.double_buffer import rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
 from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
-from agents.rollout import Choice, Rollout, RolloutCollector
+from agents.rollout import Choice, Rollout
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches, radam
+from agents.train_step import GradientStep, check_minibatch, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
+from supervised.distributed import process_group
 from supervised.precision import autocast_cache
 from supervised.tensors import (
     NonFiniteError,
@@ -58,6 +62,7 @@ class PQN(Validated):
     """Configuration of the ``pqn`` agent, scene keys; defaults of Gallici et al. 2024 for Atari."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "dueling")
+    data_parallel: ClassVar[bool] = True
 
     network: NetworkName | None = (
         None  # see agents.networks, with layer norm; unless set, by what is observed
@@ -81,6 +86,7 @@ class PQN(Validated):
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
     precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: never a random action, not even ε's
 
     def probe(self) -> PQN:
@@ -127,6 +133,7 @@ class PQNLearner(QPolicy):
     """PQN learner with ε-greedy actions. Satisfies `sim.protocols.Learner`."""
 
     name = "pqn"
+    state_by_rank: ClassVar[tuple[str, ...]] = ("worlds",)
 
     def __init__(
         self,
@@ -140,11 +147,18 @@ class PQNLearner(QPolicy):
         self.config = config
         self.epsilon = config.epsilon_start  # of rollouts
         self.newest = self.new_network() if config.ema else self.network
+        self._newest_inference = self.inference_copy(self.newest)
         self._optimizer = radam(self.newest.parameters(), config.learning_rate)
         self.gradient_step = GradientStep(
-            self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
+            self.loss,
+            self._optimizer,
+            config.max_grad_norm,
+            compile=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
+        self._best = self.graphed(self._best_of_newest)
         self._generator = np.random.default_rng(seed)
+        self._group = process_group()
         self._env_steps = 0
         self._updates = 0
         self._worlds: Worlds | None = None
@@ -160,14 +174,15 @@ class PQNLearner(QPolicy):
             NonFiniteError: if a loss or gradient is not finite.
         """
         config = self.config
-        config.check_rollout(worlds.num_envs)
+        num_envs = worlds.num_envs * self._group.size
+        config.check_rollout(num_envs)
         check_rollout(config.num_steps, worlds.num_envs, worlds.single_observation_space, self.device)
         self.gradient_step.prepare()
-        steps_per_update = config.num_steps * worlds.num_envs
+        steps_per_update = config.num_steps * num_envs
         self._worlds = worlds
         state = self._worlds_state
         start = worlds.reset() if state is None else worlds.restore(state)
-        collector = RolloutCollector(
+        collector = rollout_collector(
             self, worlds, start, clip_reward=config.clip_reward, life_loss_ends=config.life_loss_ends
         )
         while not budget.spent(self._env_steps, self._updates):
@@ -183,7 +198,8 @@ class PQNLearner(QPolicy):
             self._updates += 1
             metrics |= {"epsilon": self.epsilon, "learning_rate": rate}
             total = budget.total_updates(self._env_steps, self._updates, steps_per_update)
-            yield Progress(self._env_steps, self._updates, total, metrics, rollout.episodes)
+            episodes = all_episodes(rollout, self._group)
+            yield Progress(self._env_steps, self._updates, total, metrics, episodes)
 
     def state(self) -> State:
         """Averaged and newest network, optimiser, generator, counters and worlds."""
@@ -214,9 +230,15 @@ class PQNLearner(QPolicy):
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
         """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
+        best, value = self._best(obs, mask)
+        assert best is not None and value is not None
+        actions = self.explore(best.cpu().numpy(), mask, self.epsilon, self._generator, self._group)
+        return Choice(actions, value)
+
+    def _best_of_newest(self, obs: Tensor, mask: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Greedy actions (N,) by the newest weights, and their values (N,)."""
         q = self._newest_values(obs)
-        best = best_actions(q, mask).cpu().numpy()
-        return Choice(self.explore(best, mask, self.epsilon, self._generator), best_values(q, mask))
+        return best_actions(q, mask), best_values(q, mask)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
         """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""
@@ -240,19 +262,23 @@ class PQNLearner(QPolicy):
 
     def _newest_values(self, obs: Tensor) -> Tensor:
         """Q-values (N, A) of observations (N, …) by the newest weights."""
-        return self.quantiles(self.newest, obs).mean(2)
+        return self.quantiles(self._newest_inference.current(), obs).mean(2)
 
     def run_epochs(self, rollout: Rollout) -> Tensor:
         """Means of the `FIGURES` over all minibatches, and the explained variance before them, (4,)."""
-        config = self.config
+        config, group = self.config, self._group
         obs, action = rollout.obs.flatten(0, 1), rollout.action.flatten()
-        target = (rollout.advantage(config.gamma, config.q_lambda) + rollout.value).flatten()
+        targets = rollout.advantage(config.gamma, config.q_lambda) + rollout.value
+        target, num_envs = targets.flatten(), targets.shape[1]
         figures = []
         for _ in range(config.num_epochs):
-            order = on_device(self._generator.permutation(len(target)), self.device)
-            for rows in minibatches(order, config.minibatch_size):
-                figures.append(self.gradient_step(take(obs, rows), action[rows], target[rows])[0])
-        explained = explained_variance(target, rollout.value.flatten())
+            order = on_device(self._generator.permutation(len(target) * group.size), self.device)
+            for part in shares(order, config.minibatch_size, num_envs, group):
+                rows = part.rows
+                step = self.gradient_step(take(obs, rows), action[rows], target[rows], weight=part.weight)
+                figures.append(step[0])
+        targets, values = group.all_gather(targets, 1), group.all_gather(rollout.value, 1)
+        explained = explained_variance(targets.flatten(), values.flatten())
         return torch.cat([torch.stack(figures).mean(0), explained[None]])
 
     def loss(self, obs: Tensor, action: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 import gymnasium
@@ -11,10 +11,14 @@ import torch
 from gymnasium.spaces import Discrete
 from torch import Tensor
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from agents.networks.architectures import MLP, NetworkError, QNetwork, network_for
+from agents.networks.inference import InferenceCopy
+from agents.pinned_buffers import PinnedBuffers
 from sim.records import Array, Decision
+from supervised.distributed import ALONE, ProcessGroup
 from supervised.precision import in_half
-from supervised.tensors import Precision, from_arrays, on_device, to_arrays
+from supervised.tensors import Precision, from_arrays, to_arrays
 
 
 class QConfig(Protocol):
@@ -35,6 +39,10 @@ class QConfig(Protocol):
     @property
     def epsilon_play(self) -> float:
         """ε when watched and scored."""
+
+    @property
+    def cuda_graphs(self) -> GraphChoice:
+        """Whether acting for learning is a CUDA graph; see `agents.cuda_graphs`."""
 
 
 class QPolicy:
@@ -73,14 +81,27 @@ class QPolicy:
             )
         network = config.network or network_for(observation_space)
         self.device = torch.device(device)
+        self._to_device = PinnedBuffers(self.device)
         self.actions = int(action_space.n)
         self.epsilon_play = config.epsilon_play
         self._shape = (network, observation_space, self.actions, quantiles, config.dueling, layer_norm)
         self._seed = seed
         self.network = self.new_network()
         self._half = network not in MLP and in_half(config.precision, self.device)
+        self._graphs = uses_graphs(config.cuda_graphs, self.device)
+        self._inference = self.inference_copy(self.network)
         # Not the generator that learning uses: watching and scoring must not change the training.
         self._acting = np.random.default_rng(seed)
+
+    def graphed(
+        self, function: Callable[..., tuple[Tensor | None, ...]]
+    ) -> Callable[..., tuple[Tensor | None, ...]]:
+        """The function, as a CUDA graph if the configuration says so; see `agents.cuda_graphs`."""
+        return GraphedFunction(function, self.device) if self._graphs else function
+
+    def inference_copy(self, network: QNetwork) -> InferenceCopy[QNetwork]:
+        """A copy of a network for acting, in this policy's number format."""
+        return InferenceCopy(network, half=self._half, graphed=self._graphs)
 
     def new_network(self) -> QNetwork:
         """Make a network with this policy's initial weights."""
@@ -115,21 +136,30 @@ class QPolicy:
         return Decision(actions, q_values=q.cpu().numpy(), value=value), memory
 
     def explore(
-        self, best: Array, mask: Tensor | None, epsilon: float, generator: np.random.Generator
+        self,
+        best: Array,
+        mask: Tensor | None,
+        epsilon: float,
+        generator: np.random.Generator,
+        group: ProcessGroup = ALONE,
     ) -> Array:
-        """Replace each of `best` (N,) with probability ε by a random legal action."""
-        n = len(best)
-        explore = generator.random(n) < epsilon
+        """Replace each of `best` (N,) with probability ε by a random legal action.
+
+        The ranks of a `group` each draw for all of its worlds, and so as one process would.
+        """
+        n, own = len(best) * group.size, group.share(len(best))
+        explore = generator.random(n)[own] < epsilon
         if mask is None:
-            anything = generator.integers(self.actions, size=n)
+            anything = generator.integers(self.actions, size=n)[own]
         else:
-            keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions)), -1.0)
+            keys = np.where(mask.cpu().numpy(), generator.random((n, self.actions))[own], -1.0)
             anything = keys.argmax(1)
         return np.where(explore, anything, best)
 
+    @torch.no_grad()
     def q_values(self, obs: Tensor) -> Tensor:
-        """Q-values (N, A), expected discounted returns, of arranged observations (N, …)."""
-        return self.quantiles(self.network, obs).mean(2)
+        """Q-values (N, A), expected discounted returns, of arranged observations (N, …); no gradients."""
+        return self.quantiles(self._inference.current(), obs).mean(2)
 
     def quantiles(self, network: QNetwork, obs: Tensor) -> Tensor:
         """Return quantiles (N, A, K) float32 of arranged observations (N, …) by `network`."""
@@ -143,7 +173,7 @@ class QPolicy:
 
     def tensor(self, array: Array) -> Tensor:
         """Copy an array to this policy's device; for acting, where the worlds wait, not within an update."""
-        return on_device(array, self.device, at_once=True)
+        return self._to_device.copy(array)
 
     def mask(self, info: Mapping[str, Any]) -> Tensor | None:
         """Action mask (N, A) bool, or None if all actions are allowed."""

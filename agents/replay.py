@@ -11,7 +11,7 @@ Everything is in tensors on one device, so that a GPU learner never waits for th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -118,7 +118,7 @@ class Replay:
         self._acted: np.ndarray = self._columns["acted"].numpy()
         self._head = np.zeros(num_envs, np.int64)  # slots ever written, world by world
         self._age = np.zeros(num_envs, np.int64)
-        self.entered = np.zeros(0, np.int64)  # rows that became valid for sampling in the last `add`
+        self.entered = np.zeros(0, np.int64)  # rows that became valid for sampling in the last change
         self.left = np.zeros(0, np.int64)  # rows that became invalid
 
     def __len__(self) -> int:
@@ -163,9 +163,26 @@ class Replay:
             final_masks = None if final_mask is None else final_mask[chosen]
             self._write(over, final_obs[chosen], final_masks, acted=False)
             self._age[over] = 0
-        entered = self._rows(np.maximum(newest + 1, 0), self._newest() + 1)
-        self.entered = entered[self._acted[entered]]
-        self.left = self._rows(oldest, self._oldest())
+        self._note_changes(oldest, newest)
+
+    def begin_stretch(self, context: Sequence[Tensor], age: np.ndarray) -> None:
+        """Begin a stretch of play that does not follow what was added last, such as another actor's.
+
+        What was added last must have ended in every world, by truncation or else. The frames before the
+        stretch are added as context of its first stacks.
+
+        Args:
+            context: at least as many observations (N, …) as the largest `age`, oldest first, that came before
+                the one that is added next; only their newest frames count.
+            age: (N,) how many of them are of the same episode.
+        """
+        oldest, newest = self._oldest(), self._newest()
+        assert not self._age.any()
+        for back, obs in zip(range(len(context), 0, -1), context, strict=True):
+            worlds = np.flatnonzero(age >= back)
+            if len(worlds):
+                self._write(worlds, obs[on_device(worlds, self.device)], None, acted=False)
+        self._note_changes(oldest, newest)
 
     def drawable(self) -> np.ndarray:
         """Rows of all valid transitions, whose whole stack and successor are in the buffer."""
@@ -175,6 +192,10 @@ class Replay:
 
     def sample(self, size: int, generator: np.random.Generator) -> ReplaySamples:
         """Sample `size` transitions uniformly."""
+        return self.gather(*self.draw(size, generator))
+
+    def draw(self, size: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (B,) of `size` transitions, uniformly drawn, and their weights (B,), all 1."""
         oldest, newest = self._oldest(), self._newest()
         room = np.maximum(newest - oldest + 1, 0)
         bounds = room.cumsum()
@@ -188,7 +209,7 @@ class Replay:
             found.append(rows[self._acted[rows]])
             missing -= len(found[-1])
         index = on_device(np.concatenate(found), self.device)
-        return self.gather(index, torch.ones(size, device=self.device))
+        return index, torch.ones(size, device=self.device)
 
     def gather(self, index: Tensor, weight: Tensor) -> ReplaySamples:
         """Gather the n-step transitions that start at rows `index` (B,)."""
@@ -247,6 +268,12 @@ class Replay:
             rows = world * self.slots + number * self._segment % self.slots
             for column, array in part.items():
                 self._columns[column][rows : rows + len(array)].copy_(torch.from_numpy(array))
+
+    def _note_changes(self, oldest: np.ndarray, newest: np.ndarray) -> None:
+        """Set `entered` and `left` after a change, from the bounds (N,) before it."""
+        entered = self._rows(np.maximum(newest + 1, 0), self._newest() + 1)
+        self.entered = entered[self._acted[entered]]
+        self.left = self._rows(oldest, self._oldest())
 
     def _write(self, worlds: np.ndarray, obs: Tensor, mask: Tensor | None, *, acted: bool) -> Tensor:
         """Write observations of some worlds into their next slots; returns the rows."""
@@ -339,12 +366,16 @@ class Priorities:
                 self._set(on_device(rows, replay.device), priority.expand(len(rows)))
 
     def sample(self, size: int, beta: float, generator: np.random.Generator) -> ReplaySamples:
-        """Sample `size` transitions by priority; weights (N · P(i))^−β over their maximum (section 3.4)."""
+        """Sample `size` transitions by priority; see `draw`."""
+        return self._replay.gather(*self.draw(size, beta, generator))
+
+    def draw(self, size: int, beta: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Rows (B,) drawn by priority, and weights (N · P(i))^−β over their maximum (section 3.4)."""
         strata = on_device((np.arange(size) + generator.random(size)) / size, self._replay.device)
         index = self.find(strata * self.tree[1])
         probability = self.tree[self.leaf + index] / self.tree[1]
         weight = (len(self._replay) * probability) ** -beta
-        return self._replay.gather(index, (weight / weight.max()).float())
+        return index, (weight / weight.max()).float()
 
     def update(self, index: Tensor, td_error: Tensor) -> None:
         """Set the priorities of sampled transitions from their |TD error| (B,)."""

@@ -4,12 +4,13 @@ In: a learner that chooses actions (`Actor`) and a batch of worlds. Out: a `Roll
 with the value of what follows each step: where an episode was truncated that of its final observation, from
 which it bootstraps, and where it terminated whatever number, which `agents.returns` does not count.
 
-Recurrent state goes from step to step and from rollout to rollout; it is zero where an episode begins.
+Recurrent state goes from step to step and from rollout to rollout; it is zero where an episode begins. Of
+stacked frames only the newest one is copied to the device (`agents.frame_stacks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.frame_stacks import FrameStacks
 from agents.networks.memory_format import stack
 from agents.returns import generalized_advantage
 from sim.records import Array, Episode
@@ -79,6 +81,22 @@ class Actor(Protocol):
         """Values (n,) of observations after which nothing is played."""
 
 
+@dataclass
+class Step:
+    """One step of N worlds: tensors on the device by name, and on the host `TOLD`.
+
+    Where the actor gave no actions as the loss takes them, those of the worlds stand before `TOLD`.
+    """
+
+    tensors: dict[str, Tensor]
+    told: tuple[Array, ...]
+
+    @property
+    def ended(self) -> Array:
+        """(N,) bool, where an episode ended."""
+        return self.told[-1]
+
+
 class RolloutCollector:
     """Collector of consecutive rollouts in a batch of worlds.
 
@@ -112,6 +130,8 @@ class RolloutCollector:
         self.obs, self.info = start
         self.memory = memory
         self._clip_reward, self._life_loss_ends = clip_reward, life_loss_ends
+        self._seen = FrameStacks(actor, worlds.frame_stack, self.obs)
+        self._chosen: tuple[Tensor | None, Choice]  # mask and choice of the step in progress
 
     @torch.no_grad()
     def collect(self, num_steps: int, *, whole_episodes: bool = False) -> Rollout:
@@ -123,35 +143,32 @@ class RolloutCollector:
             WorldError: if lost lives terminate, and the worlds tell no lives.
         """
         memory = self.memory
-        steps: list[dict[str, Tensor]] = []
-        told: list[tuple[Array, ...]] = []  # copied to the device at once, at the end
+        steps: list[Step] = []
         episodes: list[Episode] = []
         counts = np.ones(self._worlds.num_envs, bool)  # whose episodes count
         while len(steps) < num_steps and counts.any():
-            tensors, results = self._step()
-            steps.append(tensors)
-            told.append(results)
-            *_, ended = results
-            episodes += [ended_episode(self.info, int(i)) for i in np.flatnonzero(ended & counts)]
+            self.send()
+            steps.append(self.recv())
+            episodes += self.ended_episodes(steps[-1].ended & counts)
             if whole_episodes:
-                counts &= ~ended
-        columns = {name: stack([step[name] for step in steps]) for name in steps[0]}
-        names = TOLD if "action" in columns else ("action", *TOLD)
-        for name, column in zip(names, zip(*told, strict=True), strict=True):
-            columns[name] = self._actor.tensor(np.stack(column))
+                counts &= ~steps[-1].ended
         if memory is None and self.memory is not None:
             memory = torch.zeros_like(self.memory)
-        rollout = Rollout(**columns, episodes=tuple(episodes), memory=memory)
-        self._finish(rollout)
-        return rollout
+        return self.rollout(steps, episodes, memory, self.last_value())
 
-    def _step(self) -> tuple[dict[str, Tensor], tuple[Array, ...]]:
-        """Step all worlds; returns the tensors of the step, and `TOLD`, after the actions if on the host."""
-        actor, before = self._actor, self.info
-        seen, mask = actor.observe(self.obs), actor.mask(self.info)
-        choice = actor.choose(seen, mask, self.memory)
-        self.obs, reward, terminated, truncated, self.info = self._worlds.step(choice.actions)
+    def send(self) -> None:
+        """Choose actions, and begin a step of the worlds with them."""
+        mask = self._actor.mask(self.info)
+        choice = self._actor.choose(self._seen.newest, mask, self.memory)
+        self._chosen = mask, choice
+        self._worlds.send(choice.actions)
+
+    def recv(self) -> Step:
+        """End the step that `send` began."""
+        actor, before, seen, (mask, choice) = self._actor, self.info, self._seen.newest, self._chosen
+        self.obs, reward, terminated, truncated, self.info = self._worlds.recv()
         ended = terminated | truncated
+        self._seen.step(self.obs, ended)
         final_value = torch.zeros_like(choice.value)
         if truncated.any():
             rows = actor.tensor(np.flatnonzero(truncated))
@@ -165,7 +182,38 @@ class RolloutCollector:
         optional = {"action": choice.action, "log_prob": choice.log_prob, "mask": mask}
         tensors |= {name: tensor for name, tensor in optional.items() if tensor is not None}
         told = (reward, terminated, truncated, ended)
-        return tensors, told if choice.action is not None else (choice.actions, *told)
+        return Step(tensors, told if choice.action is not None else (choice.actions, *told))
+
+    def ended_episodes(self, which: Array) -> list[Episode]:
+        """The episodes that ended with the last step in the worlds `which` (N,) bool."""
+        return [ended_episode(self.info, int(i)) for i in np.flatnonzero(which)]
+
+    def last_value(self) -> Tensor:
+        """Values (N,) of the newest observations."""
+        return self._actor.bootstrap(self._seen.newest, self._actor.mask(self.info), self.memory)
+
+    def rollout(
+        self, steps: Sequence[Step], episodes: Sequence[Episode], memory: Tensor | None, last: Tensor
+    ) -> Rollout:
+        """Put steps together, with the value of what follows each and rewards as learning takes them.
+
+        Args:
+            steps: T of them.
+            episodes: that ended.
+            memory: (N, H) recurrent state before the first step.
+            last: (N,) values of what follows the last step.
+        """
+        columns = {name: stack([step.tensors[name] for step in steps]) for name in steps[0].tensors}
+        names = TOLD if "action" in columns else ("action", *TOLD)
+        for name, column in zip(names, zip(*(step.told for step in steps), strict=True), strict=True):
+            columns[name] = self._actor.tensor(np.stack(column))
+        rollout = Rollout(**columns, episodes=tuple(episodes), memory=memory)
+        following = torch.cat([rollout.value[1:], last[None]])
+        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
+        rollout.reward = rollout.reward.float()
+        if self._clip_reward:
+            rollout.reward = rollout.reward.sign()
+        return rollout
 
     def _final_value(self, truncated: Array, rows: Tensor, memory: Tensor | None) -> Tensor:
         """Values (n,) of the final observations of truncated episodes, in the memory of their steps."""
@@ -173,12 +221,3 @@ class RolloutCollector:
         masked = {key: final[key][truncated] for key in ("action_mask",) if key in final}
         obs = self._actor.observe(self.info["final_obs"][truncated])
         return self._actor.bootstrap(obs, self._actor.mask(masked), None if memory is None else memory[rows])
-
-    def _finish(self, rollout: Rollout) -> None:
-        """Give every step the value of what follows it, and rewards the form that learning takes."""
-        last = self._actor.bootstrap(self._actor.observe(self.obs), self._actor.mask(self.info), self.memory)
-        following = torch.cat([rollout.value[1:], last[None]])
-        rollout.next_value = torch.where(rollout.truncated, rollout.next_value, following)
-        rollout.reward = rollout.reward.float()
-        if self._clip_reward:
-            rollout.reward = rollout.reward.sign()

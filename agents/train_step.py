@@ -8,7 +8,8 @@ compiled loss is not recompiled.
 
 With ``compile = true`` the loss and its gradient run under `torch.compile`: fused kernels from a C++
 compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay eager,
-a handful of kernels over all parameters at once.
+a handful of kernels over all parameters at once. With ``cuda_graphs = true`` the whole step is one CUDA
+graph, compiled or not; see `agents.cuda_graphs`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
 from sim.errors import RequestError
+from supervised.distributed import process_group, sum_gradients
 
 COMPILERS = ("g++", "clang++", "c++", "cl")
 
@@ -57,7 +60,14 @@ class GradientStep:
     backend = "inductor"
 
     def __init__(
-        self, loss: Loss, optimizer: torch.optim.Optimizer, max_grad_norm: float, *, compile: bool = False
+        self,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        max_grad_norm: float,
+        *,
+        compile: bool = False,
+        cuda_graphs: GraphChoice = False,
+        gather: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         """Store the parts of a step; nothing is compiled before `prepare`.
 
@@ -66,22 +76,35 @@ class GradientStep:
             optimizer: its learning rates are tensors; see `adam`.
             max_grad_norm: gradients of a larger norm are scaled down to it.
             compile: see the module.
+            cuda_graphs: see the module; "auto" is on CUDA.
+            gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
         self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
         self._device = self._parameters[0].device
-        self._graphs = False
-        self._loss = loss
+        self._graphs = False  # those of torch.compile
+        self._loss, self._gather = loss, gather
+        self._group = process_group()
+        # What NCCL sums is no part of a graph here.
+        self._whole = uses_graphs(cuda_graphs, self._device) and self._group.size == 1
+        self._graphed: GraphedFunction | None = None
 
     def prepare(self) -> None:
         """Before the first step: compile the loss if requested, and make cuDNN deterministic.
 
+        Graphs are captured anew: what they write to, an optimiser's state, may have been restored.
+
         Raises:
-            CompileError: naming what is missing.
+            CompileError: naming what is missing; or with several ranks, whose shares of minibatches vary.
         """
+        if self._compile and self._group.size > 1:
+            raise CompileError(
+                f"agent.compile cannot be with {self._group.size} ranks: each has more rows of one minibatch "
+                "and fewer of another, and every number is another compilation; leave it at false"
+            )
         if self._compile:
             self._compile = False  # once
-            self._graphs = self._device.type == "cuda" and self.backend == "inductor"
+            self._graphs = self._device.type == "cuda" and self.backend == "inductor" and not self._whole
             if self.backend == "inductor":
                 check_compiler(self._device)
             mode = "reduce-overhead" if self._graphs else None
@@ -89,23 +112,57 @@ class GradientStep:
             self._loss = torch.compile(self._loss, backend=self.backend, mode=mode, dynamic=False)
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
+        if self._whole:
+            self._graphed = GraphedFunction(self._step, self._device, self._snapshot)
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Set the learning rate of the next steps."""
+    def set_learning_rate(self, learning_rate: float | Tensor) -> None:
+        """Set the learning rate of the next steps; one on the device is not waited for."""
         for group in self.optimizer.param_groups:
             group["lr"].fill_(learning_rate)
 
-    def __call__(self, *minibatch: Any) -> tuple[Tensor, ...]:
+    def __call__(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
         """Take one step; returns the loss's metrics with the gradient's norm appended (K + 1,), and the rest.
 
         The results are on the device and are not overwritten by later steps.
+
+        Args:
+            minibatch: the loss's arguments.
+            weight: of this rank's rows in the mean over all ranks; loss and metrics are means over rows.
         """
+        if self._graphed is None:
+            return self._step(*minibatch, weight=weight)
+        return tuple(tensor for tensor in self._graphed(*minibatch) if tensor is not None)
+
+    def _snapshot(self) -> Callable[[], None]:
+        """Remember parameters and the optimiser's state, which is zero before the first step."""
+        state = self.optimizer.state
+        parameters = [parameter.detach().clone() for parameter in self._parameters]
+        slots = {
+            parameter: {name: slot.clone() for name, slot in state[parameter].items()} for parameter in state
+        }
+
+        @torch.no_grad()
+        def put_back() -> None:
+            for parameter, before in zip(self._parameters, parameters, strict=True):
+                parameter.copy_(before)
+                for name, slot in state[parameter].items():
+                    slot.copy_(slots[parameter][name]) if parameter in slots else slot.zero_()
+
+        return put_back
+
+    def _step(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
+        if self._gather is not None:
+            minibatch = self._gather(*minibatch)
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         loss, figures, *rest = self._loss(*minibatch)
         self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
-        torch.autograd.backward(loss)
+        if self._group.size == 1:
+            torch.autograd.backward(loss)
+        else:
+            torch.autograd.backward(loss * weight)
+            figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
@@ -117,13 +174,24 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: floa
     """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
     parameters = list(parameters)
     device = parameters[0].device
-    return torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         parameters,
         lr=torch.tensor(learning_rate, device=device),
         eps=epsilon,
         fused=True,
         capturable=device.type == "cuda",
     )
+    optimizer.register_step_post_hook(count_change)
+    return optimizer
+
+
+def count_change(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    """Raise the version counters of the parameters, as in-place operations do; fused kernels do not.
+
+    Copies made of the weights are renewed by it; see `agents.networks.inference`.
+    """
+    for group in optimizer.param_groups:
+        torch.autograd.graph.increment_version(group["params"])
 
 
 def radam(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.RAdam:

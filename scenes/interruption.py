@@ -45,7 +45,8 @@ def interruption(promise: str) -> Iterator[Callable[[], bool]]:
     A second one interrupts at once, but for the echo of a SIGTERM (`scenes.signals.Termination`).
 
     Args:
-        promise: message about what the first one leads to, such as ``stopping after this update``.
+        promise: message about what the first one leads to, such as ``stopping after this update``; empty:
+            nothing is printed.
     """
     asked = False
     around = signal.getsignal(signal.SIGTERM)
@@ -58,6 +59,8 @@ def interruption(promise: str) -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
+        if not promise:
+            return
         with suppress(OSError, RuntimeError):  # stderr is gone, or was being written to just now
             print(f"\n{promise}; press Ctrl-C again to stop at once", file=sys.stderr)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sim.errors import RequestError
+from sim.ranks import ranks_here
 
 MEMINFO = Path("/proc/meminfo")
 CGROUP = Path("/sys/fs/cgroup")  # of this process, where it runs in a container
@@ -18,10 +19,12 @@ class MemoryRefused(RequestError, ValueError):
 
 
 def processors() -> int:
-    """How many processors this process may use, which in a container can be fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many processors this process may use, which in a container can be fewer than there are.
+
+    The ranks that torchrun started on one machine share them evenly.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // ranks_here())
 
 
 def free_memory(

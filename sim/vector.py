@@ -5,12 +5,14 @@
 * ``AutoresetMode.SAME_STEP``, and ``info["final_obs"]`` is one dense array (N, …).
 * World i starts its first episode from ``seed + i`` and each later one from a seed derived from
   (seed, world, episode): no episode depends on how another one went, unless `seed_rarely` gave that up.
+  A batch that is a part of a larger one counts its worlds from `first_index`.
 * ``info["episode"]`` holds the unclipped return ``"r"`` and length ``"l"`` of the episodes that
   ended, where ``info["_episode"]`` is True.
 * `state()` holds the seeds and the actions since each world was seeded, and `restore` plays them
   again. That is exact for every deterministic simulator, also one whose memory cannot be read.
 
-A backend supplies `_reset_rows` and `_step_rows`; `EnvWorlds` does so for any gymnasium environment.
+A backend supplies `_reset_rows` and `_step_rows`, and `_send_rows` and `_recv_rows` if it can step in the
+background; `EnvWorlds` does so for any gymnasium environment.
 """
 
 from __future__ import annotations
@@ -122,6 +124,8 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
     """Vector environment of N worlds with uniform seeding, scoring and exact resume; see the module."""
 
     frame_stack = 1  # how many frames an observation stacks along its first axis, the newest last
+    #: Index in its run of this batch's first world; set before the first `reset`.
+    first_index = 0
 
     def __init__(
         self,
@@ -145,6 +149,7 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         self.seed_every = 0
         self._start = np.zeros(num_envs, np.int64)  # row of _played where the world was seeded last
         self._played: list[Array] = []  # actions (N, …), oldest first
+        self._sent: Array  # actions (N, …) of the step in progress
         self._waiting = np.zeros(num_envs, bool)  # only in `restore`: rows whose actions are not theirs
 
     @property
@@ -175,6 +180,13 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
 
         The `_waiting` worlds may be left alone or stepped: they are reset when their turn comes.
         """
+
+    def _send_rows(self, actions: Array) -> None:  # noqa: B027
+        """Begin in the background what `_step_rows` does, where the backend can."""
+
+    def _recv_rows(self) -> tuple[Array, Array, Array, Array, Info]:
+        """The results of the step that `_send_rows` began."""
+        return self._step_rows(self._sent)
 
     def reset(
         self, *, seed: int | Array | None = None, options: dict[str, Any] | None = None
@@ -217,9 +229,18 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         Raises:
             ActionError: naming the first action that is not in the action space.
         """
-        actions = self._checked(actions)
-        obs, reward, terminated, truncated, info = self._step_rows(actions)
-        self._played.append(actions.copy())
+        self.send(actions)
+        return self.recv()
+
+    def send(self, actions: Array) -> None:
+        """Begin a step of all worlds, which `recv` ends; see `step`."""
+        self._sent = self._checked(actions).copy()
+        self._send_rows(self._sent)
+
+    def recv(self) -> tuple[Array, Array, Array, Array, Info]:
+        """End the step that `send` began; see `step`."""
+        obs, reward, terminated, truncated, info = self._recv_rows()
+        self._played.append(self._sent)
         self._score += reward
         self._length += 1
         ended = terminated | truncated
@@ -284,7 +305,8 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
 
     def _next_seeds(self, mask: Array) -> Array:
         rows = np.flatnonzero(mask)
-        return np.array([episode_seed(self._seed, int(i), int(self._episode[i])) for i in rows])
+        first = self.first_index
+        return np.array([episode_seed(self._seed, first + int(i), int(self._episode[i])) for i in rows])
 
     def _begin(self, mask: Array, seeded: Array) -> tuple[Array, Info]:
         """Reset the masked worlds, some from their episode seeds, and forget actions that none needs."""

@@ -8,7 +8,7 @@ a data set of its own. Rooms: `data` (data sets, their cache, `data/sources` for
 file; start with `detector`), `tables`, `graphs`, `language`, `metrics` (percepts against the truth,
 baselines), `observation` (percepts as an agent's observation). Beside them `fit` (the one fitting loop of
 all that is not reinforcement learning), `figure` (the look of tasks' figures), `base_model`, `tensors` and
-`precision`.
+`precision`, and `distributed` (data-parallel training by torchrun, of agents, too).
 
 To add a model that looks at worlds: copy `vision/detector.py` (config, network, loss, `fit`, `perceive`),
 add its line to `catalog.PERCEPTIONS`, and `tests/supervised/test_perceptions_conform.py` checks it from then

@@ -6,8 +6,9 @@ know what is being learned, nor of files, progress bars and signals: like a rein
 where it is safe to stop, and its caller saves, shows and stops.
 
 Batches are a function of (seed, update) alone, so a resumed fit sees the same examples as one that was never
-stopped. Under ``torchrun`` every process draws the whole batch, noise included, and learns from its share of
-it; gradients are averaged, so that the result does not depend on the number of processes, but for rounding.
+stopped. Under ``torchrun`` every rank draws the whole batch, noise included, and learns from its share of it;
+gradients are averaged. Where the loss is a mean over examples the result does not depend on the number of
+ranks, but for rounding; what dropout drops, and means over anything else, such as words, do.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sim.machine import check_memory
 from sim.records import Array, Budget, Progress, State
+from supervised.distributed import ALONE, ProcessGroup, even_share, process_group, sum_gradients
 from supervised.precision import in_half
 from supervised.tensors import (
     NonFiniteError,
@@ -101,6 +103,8 @@ class FitOptions:
 class Fit:
     """Training of one network by AdamW, resumable; see the module."""
 
+    data_parallel = True  # several ranks can share it; other loops have no such attribute
+
     def __init__(
         self,
         network: nn.Module,
@@ -124,15 +128,13 @@ class Fit:
             device: where the network lives.
 
         Raises:
-            ValueError: if there are no examples, or a batch cannot be shared evenly by the processes.
+            ValueError: if there are no examples.
+            ShareError: if a batch cannot be shared evenly by the ranks.
             MemoryRefused: if a batch does not fit into memory.
         """
-        rank, processes = _place()
-        if options.batch_size % processes:
-            raise ValueError(
-                f"batch_size {options.batch_size} cannot be shared evenly by {processes} processes"
-            )
-        self._share = slice(rank, None, processes)
+        self._group = process_group()
+        even_share(options.batch_size, self._group, "batch_size")
+        self._share = slice(self._group.rank, None, self._group.size)
         for name, examples in (("train", train), ("validation", validation)):
             if not len(examples):
                 raise ValueError(f"there are no {name} examples")
@@ -191,7 +193,7 @@ class Fit:
                 figures.append(self._update(total))
             metrics = {f"train_{name}": value for name, value in _means(figures).items()}
             NonFiniteError.check(metrics, self._updates)
-            metrics |= {f"validation_{name}": value for name, value in self.validate().items()}
+            metrics |= {f"validation_{name}": value for name, value in self.validate(self._group).items()}
             NonFiniteError.check(metrics, self._updates)
             self._judge(metrics["validation_loss"])
             metrics["learning_rate"] = self._rate(total)
@@ -203,20 +205,27 @@ class Fit:
         return 0 < self.options.patience <= self._since_best
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Mean loss and metrics of the network `kept` over the validation examples, at most `validate_on`."""
+    def validate(self, group: ProcessGroup = ALONE) -> dict[str, float]:
+        """Mean loss and metrics of the network `kept` over the validation examples, at most `validate_on`.
+
+        The ranks of a `group` take the batches in turn.
+        """
         network = self.kept.eval()
         size = self.options.batch_size
-        figures, counts = [], []
+        figures: dict[int, tuple[dict[str, Tensor], float]] = {}
         most = self.options.validate_on or len(self._validation)
         spread = np.arange(0, len(self._validation), -(-len(self._validation) // most))
-        for start in range(0, len(spread), size):
+        for start in range(group.rank * size, len(spread), group.size * size):
             rows = spread[start : start + size]
             arrays = self._validation.batch(rows, np.random.default_rng((self._seed, start, VALIDATION)))
-            figures.append(self._figures(network, self._moved(arrays)))
-            counts.append(float(len(rows)))
+            told = self._figures(network, self._moved(arrays))
+            if group.size > 1:  # else without a wait for the device in every batch
+                told = {name: value.cpu() for name, value in told.items()}
+            figures[start] = (told, float(len(rows)))
         self.network.train()
-        return _means(figures, counts)
+        everyones = {start: part for rank in group.all_gather_object(figures) for start, part in rank.items()}
+        parts = [everyones[start] for start in sorted(everyones)]
+        return _means([part for part, _ in parts], [count for _, count in parts])
 
     def state(self) -> State:
         """Network, average, optimiser, counters and the best weights so far."""
@@ -258,7 +267,7 @@ class Fit:
             figures = self._figures(self.network, self._next_batch(total))
         self._optimizer.zero_grad()
         torch.autograd.backward(figures["loss"])
-        self._share_gradients()
+        figures = self._averaged(figures)
         figures["grad_norm"] = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.max_grad_norm)
         self._optimizer.step()
         if self._average is not None:
@@ -274,7 +283,8 @@ class Fit:
             return
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            generator = np.random.default_rng((self._seed, self._updates, DROPPED))
+            rank = (self._group.rank,) if self._group.size > 1 else ()
+            generator = np.random.default_rng((self._seed, self._updates, DROPPED, *rank))
             torch.manual_seed(int(generator.integers(2**63)))
             yield
 
@@ -326,15 +336,16 @@ class Fit:
             return {name: x.pin_memory().to(self.device, non_blocking=True) for name, x in tensors.items()}
         return {name: x.to(self.device) for name, x in tensors.items()}
 
-    def _share_gradients(self) -> None:
-        """Under torchrun: the mean of all processes' gradients, in each of them."""
-        _, processes = _place()
-        if processes == 1:
-            return
-        for parameter in self.network.parameters():
-            if parameter.grad is not None:
-                distributed.all_reduce(parameter.grad)
-                parameter.grad /= processes
+    def _averaged(self, figures: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Average gradients, in place, and figures over the ranks."""
+        ranks = self._group.size
+        if ranks == 1:
+            return figures
+        parameters = list(self.network.parameters())
+        told = torch.stack([value.detach().float() for value in figures.values()])
+        means = sum_gradients(self._group, parameters, told) / ranks
+        torch._foreach_div_([p.grad for p in parameters if p.grad is not None], ranks)
+        return dict(zip(figures, means, strict=True))
 
     def _judge(self, loss: float) -> None:
         """Remember the best validation loss, and with patience its weights."""
@@ -361,13 +372,6 @@ def _check_batch(size: int, examples: Examples) -> None:
 def fits_exactly(device: str) -> bool:
     """Whether resuming a fit is bit-exact on `device`: on CUDA the order of some sums varies."""
     return torch.device(device).type == "cpu"
-
-
-def _place() -> tuple[int, int]:
-    """Rank and world size of this process under ``torchrun``."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
 
 
 def _means(figures: list[dict[str, Tensor]], weights: list[float] | None = None) -> dict[str, float]:

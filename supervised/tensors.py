@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from sim.records import Array, State
 
-LITTLE = 1_000_000  # bytes; pinning fewer takes longer than a blocking copy (PPO with 8 Ataris: by a third)
-
-
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 
@@ -29,19 +26,14 @@ class NonFiniteError(ArithmeticError):
             raise cls(f"{', '.join(bad)} not finite in update {update}")
 
 
-def on_device(array: Array, device: torch.device, *, at_once: bool = False) -> Tensor:
+def on_device(array: Array, device: torch.device) -> Tensor:
     """Copy an array to a tensor on `device`.
 
     To CUDA it is copied asynchronously through pinned memory, which PyTorch keeps until the copy is done. On
     the CPU the tensor shares the array's memory where it is contiguous.
-
-    Args:
-        array: of any shape.
-        device: where to.
-        at_once: the caller has nothing else to do meanwhile; small arrays are then copied without pinning.
     """
     tensor = torch.from_numpy(np.ascontiguousarray(array))
-    if device.type == "cuda" and not (at_once and tensor.nbytes < LITTLE):
+    if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 

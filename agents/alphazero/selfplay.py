@@ -58,10 +58,14 @@ class Move:
 
 
 class SelfPlay:
-    """Self-play game in progress."""
+    """Self-play game in progress.
 
-    def __init__(self, start: Game, max_plies: int) -> None:
-        self.start, self.game, self._max_plies = start, start, max_plies
+    Attributes:
+        version: of the weights that chose its first move, where a learner numbers them for its actors.
+    """
+
+    def __init__(self, start: Game, max_plies: int, version: int = 0) -> None:
+        self.start, self.game, self._max_plies, self.version = start, start, max_plies, version
         self.moves: list[Move] = []
 
     def play(self, move: Move) -> None:
@@ -141,10 +145,15 @@ class Positions:
 
 
 class ReplayChunk:
-    """Immutable chunk of the replay buffer: the positions of all games that ended in one update."""
+    """Immutable chunk of the replay buffer: the positions of all games that ended in one update.
+
+    Attributes:
+        name: unique in the run.
+        arrays: of `of`, by name.
+    """
 
     def __init__(self, name: str, arrays: dict[str, Array]) -> None:
-        self.name, self._arrays = name, arrays
+        self.name, self.arrays = name, arrays
         self._ends = np.cumsum(arrays["widths"])
 
     @classmethod
@@ -166,14 +175,14 @@ class ReplayChunk:
 
     def row(self, index: int) -> tuple[Array, Array, Array, float]:
         """Observation, legal actions (K,), policy (K,) and value of one position."""
-        arrays, end = self._arrays, int(self._ends[index])
+        arrays, end = self.arrays, int(self._ends[index])
         begin = end - int(arrays["widths"][index])
         policy: Array = arrays["policy"][begin:end]
         return arrays["obs"][index], arrays["legal"][begin:end], policy, float(arrays["value"][index])
 
     def segment(self) -> Segment:
         """The chunk as a segment that a run writes to disk once."""
-        return Segment(self.name, partial(dict, self._arrays))
+        return Segment(self.name, partial(dict, self.arrays))
 
 
 class PositionBuffer:

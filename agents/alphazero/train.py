@@ -26,6 +26,7 @@ from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.actors.feed import ShardFeed
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
@@ -131,8 +132,24 @@ class AlphaZero(Validated):
         )
 
 
+@dataclass(frozen=True)
+class SelfPlayBatch:
+    """Self-play of one update: plies, chunks for the replay buffer, finished games, metrics."""
+
+    plies: int
+    chunks: list[ReplayChunk]
+    episodes: tuple[Episode, ...]
+    metrics: dict[str, float]
+
+
 class AlphaZeroLearner(ActorCriticLearner):
-    """AlphaZero learner: acts by tree search, learns by self-play. Satisfies `sim.protocols.Learner`."""
+    """AlphaZero learner: acts by tree search, learns by self-play. Satisfies `sim.protocols.Learner`.
+
+    Attributes:
+        feed: of actors that play for it, each update until there are as many plies of finished games as it
+            would play itself; None: it plays. Set before `learn`.
+        version: of the weights, for `agents.alphazero.selfplay.SelfPlay.version`.
+    """
 
     def __init__(
         self,
@@ -153,6 +170,9 @@ class AlphaZeroLearner(ActorCriticLearner):
         self._memory = PositionBuffer(config.buffer_size)
         self._playing: list[SelfPlay] = []
         self._resumed: State | None = None
+        self._ledger: State | None = None  # of the actors that played before this session
+        self.feed: ShardFeed | None = None
+        self.version = 0
 
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
@@ -209,10 +229,9 @@ class AlphaZeroLearner(ActorCriticLearner):
             simulate([tree], self.evaluate, 1, self.config.gamma)
             yield tree
 
-    @torch.no_grad()
     def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
         """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
-        logits, value = self.forward(self.observe(games[0].observe(games)))
+        logits, value, _ = self.infer(self.observe(games[0].observe(games)))
         return logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
@@ -227,33 +246,33 @@ class AlphaZeroLearner(ActorCriticLearner):
         self.gradient_step.prepare()
         config = self.config
         plies = config.num_steps * worlds.num_envs
-        boards = self._begin(worlds)
+        boards = self.begin(worlds)
         while not budget.spent(self._env_steps, self._updates):
             share = budget.share(self._env_steps, self._updates)
-            ended: list[SelfPlay] = []
-            for _ in range(config.num_steps):
-                ended += self._ply(worlds, boards)
+            played = self._play(worlds, boards) if self.feed is None else self._receive(self.feed, plies)
             self._updates += 1
-            self._env_steps += plies
-            if ended:
-                self._memory.add(
-                    ReplayChunk.of(f"games-{self._updates}", ended, config.gamma, config.td_lambda)
-                )
-            metrics = {"positions": float(len(self._memory))}
+            self._env_steps += played.plies
+            for chunk in played.chunks:
+                self._memory.add(chunk)
+            metrics = {"positions": float(len(self._memory))} | played.metrics
             if len(self._memory) >= config.minibatch_size:
                 rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
                 metrics |= self._update(
-                    boards, rate, round(plies * config.num_epochs / config.minibatch_size)
+                    boards, rate, round(played.plies * config.num_epochs / config.minibatch_size)
                 )
-            episodes: list[Episode] = [game.episode() for game in ended]
             total = budget.total_updates(self._env_steps, self._updates, plies)
-            yield Progress(self._env_steps, self._updates, total, metrics, tuple(episodes))
+            yield Progress(self._env_steps, self._updates, total, metrics, played.episodes)
 
     def state(self) -> State:
-        """State of `ActorCriticLearner`, the games in progress and the replay buffer."""
+        """State of `ActorCriticLearner`, the games in progress, the replay buffer and the actors' ledger.
+
+        Games in progress are the actors', where there are any, and in no state.
+        """
+        ledger = self._ledger if self.feed is None else self.feed.state()
         return super().state() | {
-            "playing": [game.state() for game in self._playing],
+            "playing": [] if self.feed is not None else [game.state() for game in self._playing],
             "memory": self._memory.state(),
+            **({} if ledger is None else {"shards": ledger}),
         }
 
     def restore(self, state: State) -> None:
@@ -261,9 +280,17 @@ class AlphaZeroLearner(ActorCriticLearner):
         super().restore(state)
         self._memory.restore(state["memory"])
         self._resumed = state
+        self._ledger = state.get("shards")
+        if self.feed is not None:
+            self.feed.restore(self._ledger)
 
-    def _begin(self, worlds: Worlds) -> BoardWorlds:
-        """Start games in all worlds, or resume those of a restored state."""
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether a resumed run ends in the same weights: not where actors play, or have played."""
+        return self.feed is None and self._ledger is None
+
+    def begin(self, worlds: Worlds) -> BoardWorlds:
+        """Start games in all worlds, or resume those of a restored state; errors as of `learn`."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
         config, space = self.config, worlds.single_observation_space
@@ -280,17 +307,40 @@ class AlphaZeroLearner(ActorCriticLearner):
             worlds.reset()
         else:
             worlds.restore(self._resumed["worlds"])
-        self._playing = [self._begun(boards, i) for i in range(worlds.num_envs)]
+        self._playing = [self._new_game(boards, i) for i in range(worlds.num_envs)]
         if self._resumed is not None:
-            for game, moves in zip(self._playing, self._resumed["playing"], strict=True):
-                game.restore(moves)
+            if self.feed is None and self._resumed["playing"]:  # else actors played
+                for game, moves in zip(self._playing, self._resumed["playing"], strict=True):
+                    game.restore(moves)
             self._resumed = None  # it holds the whole memory
         return boards
 
-    def _begun(self, boards: BoardWorlds, world: int) -> SelfPlay:
-        return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after))
+    def _play(self, worlds: Worlds, boards: BoardWorlds) -> SelfPlayBatch:
+        """Play an update's plies in all games."""
+        config = self.config
+        ended = [game for _ in range(config.num_steps) for game in self.ply(worlds, boards)]
+        name = f"games-{self._updates + 1}"
+        return SelfPlayBatch(
+            config.num_steps * worlds.num_envs,
+            [ReplayChunk.of(name, ended, config.gamma, config.td_lambda)] if ended else [],
+            tuple(game.episode() for game in ended),
+            {},
+        )
 
-    def _ply(self, worlds: Worlds, boards: BoardWorlds) -> list[SelfPlay]:
+    def _receive(self, feed: ShardFeed, plies: int) -> SelfPlayBatch:
+        """Take finished games with at least so many plies from actors."""
+        shards = feed.take(plies, self._updates, self.weights)
+        return SelfPlayBatch(
+            sum(shard.stretch.positions for shard in shards),
+            [ReplayChunk(f"shard-{shard.name}", shard.stretch.arrays) for shard in shards],
+            tuple(episode for shard in shards for episode in shard.stretch.episodes),
+            feed.metrics(),
+        )
+
+    def _new_game(self, boards: BoardWorlds, world: int) -> SelfPlay:
+        return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after), self.version)
+
+    def ply(self, worlds: Worlds, boards: BoardWorlds) -> list[SelfPlay]:
         """Play one ply in every game; returns those that ended, which are replaced by new ones."""
         sampled = [len(game.moves) < self.config.sampled_plies for game in self._playing]
         positions = [game.game for game in self._playing]
@@ -305,7 +355,7 @@ class AlphaZeroLearner(ActorCriticLearner):
         if ended:
             worlds.reset(options={"reset_mask": over})
             for i in np.flatnonzero(over):
-                self._playing[i] = self._begun(boards, int(i))
+                self._playing[i] = self._new_game(boards, int(i))
         return ended
 
     def _update(self, boards: BoardWorlds, learning_rate: float, steps: int) -> dict[str, float]:

@@ -50,7 +50,13 @@ class NetworkError(RequestError, ValueError):
 
 
 class Pixels(nn.Module):
-    """Convolutional trunk of Atari agents: images (N, C, H, W) uint8 → features (N, F)."""
+    """Convolutional trunk of Atari agents: images (N, C, H, W) uint8 → features (N, F).
+
+    Attributes:
+        kernel: result of `first_kernel`, in an `agents.networks.inference` copy; None: made at each pass.
+    """
+
+    kernel: Tensor | None = None
 
     def __init__(
         self, name: str, shape: Sequence[int], generator: torch.Generator, layer_norm: bool = False
@@ -84,10 +90,16 @@ class Pixels(nn.Module):
         """Arranged images uint8 → features (N, F), in the precision of the surrounding autocast."""
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
-        x = scaled_convolution(obs, fold_kernel(first.weight, self.stride), first.bias)
+        x = image_convolution(obs, self.first_kernel() if self.kernel is None else self.kernel, first.bias)
         for layer in others:
             x = layer(x)
         return torch.relu(self.norm(self.hidden(x.flatten(1))))
+
+    def first_kernel(self) -> Tensor:
+        """Weights (O, C · s², K/s, K/s) of the first convolution, for arranged images of 0 to 255."""
+        first = self.convolutions[0]
+        assert isinstance(first, nn.Conv2d)
+        return fold_kernel(first.weight, self.stride) / 255
 
 
 class Vector(nn.Module):
@@ -120,7 +132,13 @@ class Vector(nn.Module):
 
 
 class Board(nn.Module):
-    """Residual trunk for board games: planes (N, C, 8, 8) uint8 → features (N, F), flattened maps."""
+    """Residual trunk for board games: planes (N, C, 8, 8) uint8 → features (N, F), flattened maps.
+
+    Attributes:
+        kernel: as in `Pixels`.
+    """
+
+    kernel: Tensor | None = None
 
     def __init__(self, name: str, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
         super().__init__()
@@ -142,10 +160,15 @@ class Board(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Planes (N, C, 8, 8) uint8, 255 for a set square → features (N, F)."""
-        x = torch.relu(scaled_convolution(obs, self.stem.weight, self.stem.bias, padding=1))
+        kernel = self.first_kernel() if self.kernel is None else self.kernel
+        x = torch.relu(image_convolution(obs, kernel, self.stem.bias, padding=1))
         for block in self.blocks:
             x = torch.relu(x + block(x))
         return x.flatten(1)
+
+    def first_kernel(self) -> Tensor:
+        """Weights (O, C, 3, 3) of the first convolution, for planes of 0 and 255."""
+        return self.stem.weight / 255
 
 
 class Planes(nn.Module):
@@ -162,15 +185,15 @@ class Planes(nn.Module):
         return moves.flatten(1)
 
 
-def scaled_convolution(pictures: Tensor, weight: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
-    """Convolution of uint8 images scaled to [0, 1], with the scale folded into the weights.
+def image_convolution(pictures: Tensor, kernel: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
+    """Convolution of uint8 images by a `kernel` that scales them to [0, 1].
 
     The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not
     rounded.
     """
     kind = pictures.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return nn.functional.conv2d(pictures.to(dtype), weight / 255, bias, padding=padding)
+    return nn.functional.conv2d(pictures.to(dtype), kernel, bias, padding=padding)
 
 
 def keep_channels_last(module: nn.Module) -> None:
@@ -183,6 +206,11 @@ def keep_channels_last(module: nn.Module) -> None:
 Trunk: TypeAlias = Pixels | Vector | Board
 
 
+def is_pictures(space: gymnasium.Space[object]) -> bool:
+    """Whether observations of `space` are images (C, H, W) uint8."""
+    return isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
+
+
 def trunk_for(
     name: str, space: gymnasium.Space[object], generator: torch.Generator, layer_norm: bool = False
 ) -> Trunk:
@@ -193,8 +221,7 @@ def trunk_for(
     Raises:
         NetworkError: if there is none of that name, or it cannot read such observations.
     """
-    pictures = isinstance(space, Box) and len(space.shape) == 3 and space.dtype == "uint8"
-    shape = space.shape or ()
+    pictures, shape = is_pictures(space), space.shape or ()
     if name in CONVOLUTIONS:
         if not pictures or min(shape[1:]) < SMALLEST:
             raise NetworkError(

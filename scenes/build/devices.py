@@ -25,14 +25,18 @@ def chosen_device(device: str, agent: AgentConfig | None = None) -> str:
     return device
 
 
-def use_threads(agent: AgentConfig | None = None) -> None:
+def use_threads(agent: AgentConfig | None = None, *, taken: int = 0) -> None:
     """Let torch use every core, or one thread for an agent whose network is an ``mlp``.
 
     Handing such small products to a second thread costs more than it saves. OMP_NUM_THREADS, where it is
     set, is obeyed.
+
+    Args:
+        agent: whose network it is.
+        taken: cores that other processes of the same work keep busy.
     """
     import torch
 
     if not os.environ.get("OMP_NUM_THREADS"):
         small = (getattr(agent, "network", None) or "").startswith("mlp")
-        torch.set_num_threads(1 if small else processors())
+        torch.set_num_threads(1 if small else max(1, processors() - taken))

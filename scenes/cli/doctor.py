@@ -27,6 +27,7 @@ NEEDED_FOR = {
     "PIL": "pictures",
     "tensorboard": "training logs",
     "matplotlib": "learning curves",
+    "optuna": "sweeps",
 }
 SPACE_FOR_A_RUN = 2 * 2**30  # bytes
 

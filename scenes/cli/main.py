@@ -19,6 +19,7 @@ from scenes.cli.options import Verb
 from scenes.cli.outcome import (
     DONE,
     FAILED,
+    INTERRUPTED,
     WRONG,
     is_ctrl_c,
     open_streams,
@@ -31,6 +32,7 @@ from scenes.console import drop_invalid_sizes, show
 from scenes.signals import sigterm_as_ctrl_c
 from sim.errors import RequestError, WorkError
 from sim.progress import reporting
+from sim.ranks import is_follower
 
 ABOUT = """Train, watch and score agents, perception models and samplers. Start with: playfield watch pong
 
@@ -45,14 +47,16 @@ def main(arguments: list[str] | None = None) -> int:
     if words[:1] == ["--version"]:
         show(f"playfield {_version()}")
         return DONE
-    in_json = "--json" in words
+    silent = is_follower() and words[:1] == ["train"]  # rank 0 says what there is to say
+    in_json = "--json" in words and not silent
     try:
-        answer, code = _executed(words)
+        answer, code = _executed(words, silent=silent)
     except (KeyboardInterrupt, Exception) as error:
         if is_ctrl_c(error):
-            return print_interrupted(in_json)
+            return INTERRUPTED if silent else print_interrupted(in_json)
         if isinstance(error, RequestError | WorkError):
-            return print_error(error, WRONG if isinstance(error, RequestError) else FAILED, in_json)
+            code = WRONG if isinstance(error, RequestError) else FAILED
+            return code if silent else print_error(error, code, in_json)
         about_stdout = isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.ENOSPC)
         if in_json and not about_stdout:
             print_json({"error": f"{type(error).__name__}: {error}", "exit": FAILED})
@@ -63,12 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _executed(words: Sequence[str]) -> tuple[dict[str, Any], int]:
-    """Run a parsed command; returns its answer and exit code."""
+def _executed(words: Sequence[str], *, silent: bool) -> tuple[dict[str, Any], int]:
+    """Run a parsed command, without progress if `silent`; returns its answer and exit code."""
     verb = parse(Verb, words, ABOUT)
     check(verb)
     with ExitStack() as stack:
-        if not verb.quick:
+        if not verb.quick and not silent:
             from scenes.cli.progress import StderrProgress
 
             stack.enter_context(reporting(StderrProgress()))

@@ -127,6 +127,15 @@ class Train(Common):
     resume: Annotated[bool, arg(help="go on, exactly where --run or the newest run stopped")] = False
     start_from: Annotated[Path | None, arg(name="from", help="start with a checkpoint", metavar="DIR")] = None
     seeds: Annotated[int, arg(help="how many, each into RUN/seed-<n>", metavar="K")] = 1
+    actors: Annotated[int | None, arg(help="leave the playing to so many Ray actors", metavar="N")] = None
+    cluster: Annotated[
+        str | None,
+        arg(help="their Ray: local, auto (the one that runs here) or host:port [local]", metavar="ADDRESS"),
+    ] = None
+    max_staleness: Annotated[
+        int | None,
+        arg(help="refuse play by weights more updates old [4 × actors, at least 8]", metavar="S"),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """The run and its figures."""
@@ -142,7 +151,44 @@ class Train(Common):
             resume=self.resume,
             start_from=self.start_from,
             seeds=self.seeds,
+            actors=self.actors,
+            cluster=self.cluster,
+            max_staleness=self.max_staleness,
         )
+        return answer, INTERRUPTED if interrupted else DONE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Common):
+    """Search hyperparameters: many short trainings by Optuna, on this machine or a Ray cluster."""
+
+    scene: SceneName
+    search: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            metavar="KEY=RANGE",
+            help="what to search, as log:1e-4..1e-2, 0.9..0.99, 8..64 or 32,64,128; repeatable",
+        ),
+    ] = ()
+    trials: Annotated[int | None, arg(help="how many in all [20]", metavar="N")] = None
+    seeds: Annotated[int | None, arg(help="each trial trains; its score is their mean [1]", metavar="K")] = (
+        None
+    )
+    parallel: Annotated[int, arg(help="trials at a time", metavar="P")] = 1
+    minutes: Annotated[float | None, arg(help="then all stop, to be resumed", metavar="M")] = None
+    steps: Annotated[int | None, arg(help="of each seed, instead of the scene's", metavar="N")] = None
+    run: Annotated[Path | None, arg(help="the folder [runs/SCENE-sweep-DATE-TIME]", metavar="DIR")] = None
+    resume: Annotated[bool, arg(help="go on with --run, or join processes that train it")] = False
+    overwrite: Annotated[bool, arg(help="replace a sweep that is there already")] = False
+    cluster: Annotated[
+        str | None, arg(help="train on a Ray cluster: auto, local or host:port", metavar="ADDRESS")
+    ] = None
+
+    def execute(self) -> tuple[dict[str, Any], int]:
+        """A row for each trial, and the best."""
+        from scenes.cli import verbs
+
+        answer, interrupted = verbs.sweep(self)
         return answer, INTERRUPTED if interrupted else DONE
 
 
@@ -277,11 +323,32 @@ class Bench(Common):
         None
     )
     threads: Annotated[int | None, arg(help="for each side [all processors]", metavar="N")] = None
+    history: Annotated[
+        Path | None,
+        arg(
+            help="file that the run is appended to, with --json always [bench.jsonl in "
+            "~/.local/state/playfield]",
+            metavar="FILE",
+        ),
+    ] = None
+    check: Annotated[
+        tuple[str, ...] | None,
+        arg(
+            help="fail (1) where a ratio fell by more than 15 percent since COMMIT in the history "
+            "[the newest other one]",
+            metavar="[COMMIT]",
+        ),
+    ] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
-        """Rows, and the machine they were measured on."""
-        from scenes.bench.command import bench
+        """Rows, the machine they were measured on, and the check against earlier ones."""
+        from scenes.bench.command import Record, bench
 
+        if self.check is not None and len(self.check) > 1:
+            raise RequestError(
+                f"--check takes one commit, not {' '.join(self.check)}: names of rows go before it"
+            )
+        check = None if self.check is None else "".join(self.check)
         answer = bench(
             self.names,
             seed=self.seed or 0,
@@ -289,8 +356,9 @@ class Bench(Common):
             rounds=self.rounds,
             seconds=self.seconds,
             threads=self.threads,
+            record=Record(self.history, self.json, check),
         )
-        return answer, DONE
+        return answer, FAILED if any(row["fell"] for row in answer.get("check", ())) else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,6 +485,7 @@ Verb = (
     | Annotated[Watch, subcommand("watch")]
     | Annotated[Play, subcommand("play")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Sweep, subcommand("sweep")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Plot, subcommand("plot")]

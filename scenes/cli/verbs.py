@@ -6,8 +6,9 @@ of its ``--json``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ from sim.catalog import install_hint
 from sim.errors import RequestError
 from sim.fields import excerpt, nearest
 from sim.plurals import number_of
+from sim.ranks import is_follower, launched_ranks
 from sim.storage.checkpoints import CARD
 from sim.storage.files import next_free
 from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
+    from scenes.cli.options import Sweep
     from sim.viewer.app.window import Watched
 
 Answer = dict[str, Any]
@@ -189,21 +192,31 @@ def train(
     resume: bool,
     start_from: Path | None,
     seeds: int = 1,
+    actors: int | None = None,
+    cluster: str | None = None,
+    max_staleness: int | None = None,
 ) -> tuple[Answer, bool]:
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
     from scenes.build.samplers import trains_sampler
+    from scenes.training.actors import actor_options
     from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
     from scenes.training.session import train as work
 
-    scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
-    check_seeds(scene, run, seeds, resume=resume)
-    if seeds > 1:
-        result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
-    else:
-        result = work(scene, run, device=device, resume=resume, start_from=start_from, say=say)
-        runs = [result.folder]
+    with _ranks_together(device):
+        scene, run = training_scene(name, changes, seed, run=run, steps=steps, resume=resume)
+        crew = actor_options(scene, actors, cluster, max_staleness, seeds=seeds)
+        check_seeds(scene, run, seeds, resume=resume)
+        if seeds > 1:
+            result, runs = train_seeds(scene, run, seeds, device=device, start_from=start_from, say=say)
+        else:
+            result = work(
+                scene, run, device=device, resume=resume, start_from=start_from, say=say, actors=crew
+            )
+            runs = [result.folder]
+    if is_follower():
+        return {}, False
     if result.stopped:
         say(f"stopped: {result.stopped}")
     acts = not trains_perception(scene) and not trains_sampler(scene)
@@ -223,9 +236,35 @@ def train(
     }, result.stopped == "interrupted"
 
 
+@contextmanager
+def _ranks_together(device: str) -> Iterator[None]:
+    """Context of one training by the ranks that torchrun started, if it did."""
+    if launched_ranks() == 1:
+        yield
+        return
+    from scenes.training.ranks import faults_told
+    from supervised.distributed import join
+
+    with faults_told(join(device)):
+        yield
+
+
 def how_to_watch(name: str, folder: Path) -> str:
     """Command line that shows a run's newest checkpoint."""
     return f"playfield watch {name} --run {folder}"
+
+
+def sweep(options: Sweep) -> tuple[Answer, bool]:
+    """Search hyperparameters; the second value tells whether Ctrl-C ended it."""
+    from scenes.sweep.command import SweepRequest
+    from scenes.sweep.command import sweep as work
+
+    asked = {
+        field.name: getattr(options, field.name) for field in fields(SweepRequest) if field.name != "changes"
+    }
+    report = work(SweepRequest(changes=options.set, **asked), say=say)
+    report.show()
+    return report.answer, report.interrupted
 
 
 def evaluate(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 from scenes.schema import Scene
 from sim.records import Array, Budget, Progress, State
+from supervised.distributed import ShareError, process_group
 from supervised.fit import Fit, fits_exactly
 
 
@@ -37,7 +39,17 @@ class FittedTrainee(ABC):
         return self._scene
 
     def learn(self, budget: Budget) -> Iterator[Progress]:
-        """See `Trainee`."""
+        """See `Trainee`.
+
+        Raises:
+            ShareError: if there are several ranks, and it learns by a rule of its own.
+        """
+        if process_group().size > 1 and not getattr(self._fit, "data_parallel", False):
+            first: Any = [*self._scene.perception, *self._scene.sampler][0]
+            raise ShareError(
+                f'"{first.use}" learns by a rule of its own, in one process: start it without torchrun; '
+                "what learns by minibatches of examples can be shared, and so can the agents ppo and pqn"
+            )
         return self._fit.learn(budget)
 
     def state(self) -> State:

@@ -20,10 +20,11 @@ import numpy as np
 from scenes.console import duration
 from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.schema import Scene, load_scene
-from scenes.training.resume import differences
+from scenes.training.resume import check_ranks, differences
 from scenes.training.trainee import Trainee
 from sim.errors import RequestError, WorkError
 from sim.plurals import number_of
+from sim.ranks import launcher
 from sim.records import Budget, Progress, State
 from sim.storage.checkpoints import PLAIN, save_checkpoint
 from sim.storage.files import SaveError
@@ -91,6 +92,7 @@ class TrainingLoop:
             self.say(f"{self.run.folder} holds no state yet: starting from the beginning")
             return
         step, state = found
+        check_ranks(self.run.folder, state["learner"], getattr(self.trainee, "ranks", 1))
         try:
             self.trainee.restore(state["learner"])
         except FAULTS as error:
@@ -284,7 +286,7 @@ class TrainingLoop:
     def _how_to_go_on(self, error: BaseException | None = None) -> str:
         """What is safe, and the line that goes on; after `error` with a change that may avoid it."""
         states = sorted((int(path.name) for path in self.run.states.glob("[0-9]*")), reverse=True)
-        line = f"playfield train {self.scene.asked()} {self.going_on}"
+        line = f"{launcher()} train {self.scene.asked()} {self.going_on}"
         rate = self.trainee.learning_rate
         if isinstance(error, NonFiniteError) and rate:  # unchanged it would end there again, bit for bit
             line += f" --set {self.trainee.learning_rate_key}={rate / 2:g}"

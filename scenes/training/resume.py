@@ -18,7 +18,9 @@ from scenes.build.agents import scene_agent, scene_world
 from scenes.build.perceptions import perception_config, trains_perception
 from scenes.build.samplers import sampler_config, trains_sampler
 from scenes.schema import Scene, SceneError, holds_path, load_scene, make_scene, own_keys
+from sim.plurals import number_of
 from sim.protocols import LearnerConfig
+from sim.ranks import launched_by
 from sim.storage.checkpoints import load_card
 from sim.storage.runs import step_folders
 from supervised.fit import FitOptions
@@ -129,6 +131,25 @@ def check_resume(kept: Scene, scene: Scene) -> None:
             "leave it as it was, or begin another run"
         )
     check_world_weights(kept.source.parent, scene)
+
+
+def check_ranks(run: Path, learner: Mapping[str, Any], ranks: int) -> None:
+    """Check that a learner's state was saved by as many ranks as there are now.
+
+    Args:
+        run: its folder, for the message.
+        learner: the state, with those of other ranks under ``ranks``.
+        ranks: how many there are.
+
+    Raises:
+        SceneError: with the command that starts as many.
+    """
+    before = 1 + len(learner.get("ranks", ()))
+    if before != ranks:
+        raise SceneError(
+            f"{run} was saved by {number_of(before, 'rank')} and cannot go on with {ranks}: "
+            f"{launched_by(before)} train … --run {run} --resume"
+        )
 
 
 def check_world_weights(run: Path, scene: Scene) -> None:

@@ -18,6 +18,7 @@ from agents.evaluation.statistics import mean_interval
 from scenes.schema import LARGEST_SEED, Scene, SceneError
 from scenes.training.session import Trained, default_folder, train
 from sim.errors import RequestError
+from sim.ranks import launched_ranks
 from sim.storage.files import SaveError, reason
 from sim.storage.runs import RunError, new_folder, seed_folder, seed_of, seed_runs
 
@@ -30,6 +31,8 @@ def check_seeds(scene: Scene, folder: Path | None, count: int, *, resume: bool) 
     """
     if count < 1:
         raise SceneError(f"--seeds must be at least 1, not {count}")
+    if count > 1 and launched_ranks() > 1:
+        raise SceneError(f"--seeds {count} trains in one process: start torchrun once for each --seed")
     if scene.seed + count - 1 > LARGEST_SEED:
         raise SceneError(f"--seeds {count} from seed {scene.seed} on go beyond {LARGEST_SEED:,}")
     if folder is None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 from scenes.interruption import interruption
 from scenes.schema import Scene, SceneError, load_scene
+from scenes.training.actors import ActorOptions, ConnectedActors
 from scenes.training.loop import Trained, TrainingFailed, TrainingLoop
+from scenes.training.ranks import FollowingLoop, begin_together, led
 from scenes.training.resume import check_resume
-from scenes.training.trainee import trainee_of
+from scenes.training.trainee import Trainee, trainee_of
 from sim.errors import RequestError
 from sim.records import Budget, Progress
 from sim.storage.runs import Run, new_folder, step_folders
+from supervised.distributed import join
 
 __all__ = ["Trained", "Training", "TrainingFailed", "start_training", "train"]
 
@@ -47,6 +51,7 @@ def train(
     start_from: Path | None = None,
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
     going_on: str | None = None,
+    actors: ActorOptions | None = None,
 ) -> Trained:
     """Train the scene's agent, perception or sampler in a run folder.
 
@@ -58,10 +63,11 @@ def train(
         start_from: a checkpoint whose weights to start with.
         say: takes lines for a person.
         going_on: the options by which it goes on, where that is not this run alone.
+        actors: that play for the agent, on a cluster.
 
     Raises:
         TrainingFailed: if it could not go on; what had been saved stays.
-        RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+        RunError, SceneError, CheckpointError, ClusterError: if the request is wrong; nothing was changed.
     """
     with start_training(
         scene,
@@ -71,6 +77,7 @@ def train(
         start_from=start_from,
         say=say,
         going_on=going_on,
+        actors=actors,
     ) as training:
         return training.finish()
 
@@ -84,31 +91,45 @@ def start_training(
     start_from: Path | None,
     say: Callable[[str], None],
     going_on: str | None = None,
+    actors: ActorOptions | None = None,
 ) -> Training:
     """Open a run folder and build its trainee, without an update yet; arguments as of `train`.
 
+    Of several ranks (`supervised.distributed`) every one calls this; rank 0 alone has a run folder.
+
     Raises:
-        RunError, SceneError, CheckpointError: if the request is wrong; nothing was changed.
+        RunError, SceneError, CheckpointError, ClusterError: if the request is wrong; nothing was changed.
     """
-    budget = budget_of(scene)
+    budget, group = budget_of(scene), join(device)
+    if group.rank > 0:
+        return Training(FollowingLoop(trainee_of(scene, device, start_from), budget, group), new=False)
     if folder is not None and resume and step_folders(folder / "state"):
         kept = load_scene(str(folder / "scene.toml"), extra_worlds=scene.extra_worlds)
         check_resume(kept, scene)
-    trainee = trainee_of(scene, device, start_from)
-    try:
+    with ExitStack() as undo:
+        connected = None
+        if actors is not None:
+            connected = ConnectedActors(actors)
+            undo.callback(connected.close)
+        trainee = led(trainee_of(scene, device, start_from, connected), group)
+        undo.callback(trainee.close)
         folder = folder or new_folder(default_folder(scene))
         run = Run(folder, resume=resume)
-    except BaseException:
-        trainee.close()
-        raise
+        undo.pop_all()
     scene = trainee.scene
-    loop = TrainingLoop(scene, trainee, budget, run, say, going_on or f"--run {folder} --resume")
+    going_on = going_on or f"--run {folder} --resume"
+    if connected is not None and actors is not None:
+        connected.announce(say)
+        connected.keep_in(folder)
+        going_on = f"{going_on} {actors.words()}"
+    loop = TrainingLoop(scene, trainee, budget, run, say, going_on)
     training = Training(loop, new=not resume)
     try:
         if not (folder / "scene.toml").is_file():
             (folder / "scene.toml").write_text(scene.toml(), "utf-8")
         if resume:
             loop.take_up()
+        begin_together(trainee, loop.result)
     except BaseException as error:
         training.abandon(error)
         raise
@@ -123,11 +144,12 @@ class Training(Iterator[Progress]):
     the caller's.
     """
 
-    def __init__(self, loop: TrainingLoop, *, new: bool) -> None:
+    def __init__(self, loop: TrainingLoop | FollowingLoop, *, new: bool) -> None:
         """Take over `loop`; a `new` run's folder is deleted where its learner refuses its worlds."""
         self._loop, self._new = loop, new
         self._updates: Iterator[Progress] | None = None
-        self._watch = _Watch()
+        self._watch = _Watch(loop.trainee)
+        self._promise = "" if isinstance(loop, FollowingLoop) else PROMISE
         self._open = True
 
     @property
@@ -143,7 +165,7 @@ class Training(Iterator[Progress]):
         """
         try:
             updates = self._begun()
-            with interruption(PROMISE) as self._watch.asked:
+            with interruption(self._promise) as self._watch.asked:
                 return next(updates)
         except BaseException as error:
             self.abandon(error)
@@ -153,7 +175,7 @@ class Training(Iterator[Progress]):
         """Learn all that is left, with the errors of `train`."""
         try:
             updates = self._begun()
-            with interruption(PROMISE) as self._watch.asked:
+            with interruption(self._promise) as self._watch.asked:
                 for _ in updates:
                     pass
         except BaseException as error:
@@ -202,10 +224,11 @@ class Training(Iterator[Progress]):
 
 
 class _Watch:
-    """Whether Ctrl-C was pressed during the update that is being learned."""
+    """Whether Ctrl-C was pressed during the update that is being learned, in this rank or in another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, trainee: Trainee) -> None:
         self.asked: Callable[[], bool] = bool
+        self._trainee = trainee
 
     def __call__(self) -> bool:
-        return self.asked()
+        return self.asked() or getattr(self._trainee, "interrupted", False)

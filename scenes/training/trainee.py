@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
@@ -13,14 +13,20 @@ from scenes.schema import Scene
 from sim.records import Array, Budget, Progress, State
 from sim.storage.checkpoints import Card
 
+if TYPE_CHECKING:
+    from scenes.training.actors import ConnectedActors
+
 
 class Trainee(Protocol):
     """Interface between a training session and what it trains: an agent, a perception or a sampler."""
 
     unit: str  # unit of its budget: "env steps" or "updates"
-    resumes_exactly: bool
     learning_rate: float | None  # to propose a smaller one where the loss was not finite
     learning_rate_key: str  # if the scene sets one
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether a resumed run ends in the same weights, bit for bit."""
 
     @property
     def scene(self) -> Scene:
@@ -51,7 +57,9 @@ class Trainee(Protocol):
         """Close the worlds."""
 
 
-def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
+def trainee_of(
+    scene: Scene, device: str, start_from: Path | None, actors: ConnectedActors | None = None
+) -> Trainee:
     """Build the trainee of a scene; the modules of other kinds of trainees are not imported.
 
     Args:
@@ -59,6 +67,7 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
             there is no agent; else its agent.
         device: ``auto``, ``cpu`` or ``cuda``.
         start_from: checkpoint with the initial weights.
+        actors: that play for the agent.
 
     Raises:
         SceneError, CheckpointError: if the request is wrong.
@@ -77,4 +86,4 @@ def trainee_of(scene: Scene, device: str, start_from: Path | None) -> Trainee:
         return SamplerTrainee(scene, device, start_from)
     from scenes.training.agents import AgentTrainee
 
-    return AgentTrainee(scene, device, start_from)
+    return AgentTrainee(scene, device, start_from, actors)

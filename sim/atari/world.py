@@ -31,6 +31,7 @@ from gymnasium.vector import AutoresetMode
 
 from sim.atari.resize import AreaResize
 from sim.atari.truth import classes, percept, table
+from sim.double_buffer import DoubleBufferedWorlds
 from sim.fields import nearest
 from sim.machine import processors
 from sim.records import Array, Percept
@@ -62,6 +63,8 @@ class Atari:
     max_frames: int = 108_000  # 30 minutes at 60 frames/s
     truth: bool = False  # True: batches with the ground truth of each picture
     observation: Literal["pixels", "ram"] = "pixels"
+    double_buffered: bool = False  # batches of pixels in two halves that step in turn; see sim.double_buffer
+    seed_every: int | None = None  # steps of a world between seedings in training; None: `seeding_interval`
 
     def __post_init__(self) -> None:
         """Refuse values that the emulator would accept silently.
@@ -79,6 +82,8 @@ class Atari:
             raise ValueError(f"frame_skip must be at least 1, not {self.frame_skip}")
         if self.max_frames < self.frame_skip:
             raise ValueError(f"max_frames must be at least frame_skip, not {self.max_frames}")
+        if self.seed_every is not None and self.seed_every < 1:
+            raise ValueError(f"seed_every must be at least 1, not {self.seed_every}")
         if self.truth:
             table(self.game)
 
@@ -102,10 +107,12 @@ class Atari:
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None
-    ) -> AtariWorlds | TruthfulAtariWorlds:
+    ) -> AtariWorlds | TruthfulAtariWorlds | DoubleBufferedAtariWorlds:
         """`num_envs` games on `num_threads` threads (all cores, unless told; one, with truth or memory)."""
         if self.truth or self.observation == "ram":
             return TruthfulAtariWorlds(self, num_envs, seed)
+        if self.double_buffered and num_envs > 1:
+            return DoubleBufferedAtariWorlds(self, num_envs, seed, num_threads)
         return AtariWorlds(self, num_envs, seed, num_threads)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
@@ -147,23 +154,31 @@ class AtariWorlds(Worlds):
             num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
         )
         self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
+        self._seldom = config.seed_every or seeding_interval(num_envs)
         self._begun: tuple[Array, Info]  # after a step in which episodes ended: of the next ones
 
     def seed_rarely(self) -> None:
-        """See `seed_every`."""
-        self.seed_every = seed_every(self.num_envs)
+        """See `seeding_interval`."""
+        self.seed_every = self._seldom
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         seeded = mask.copy()
         seeded[mask] = seeds != UNSEEDED
-        if not seeded.any():
+        if mask.any() and not seeded.any():
             return self._begun
         options = None if seeded.all() else {"reset_mask": seeded}
         obs, info = self._vector.reset(seed=seeds[seeds != UNSEEDED].astype(np.int64), options=options)
         return obs, _kept(info)
 
+    def _send_rows(self, actions: Array) -> None:
+        self._vector.send(actions)
+
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        obs, reward, terminated, truncated, info = self._vector.step(actions)
+        self._send_rows(actions)
+        return self._recv_rows()
+
+    def _recv_rows(self) -> tuple[Array, Array, Array, Array, Info]:
+        obs, reward, terminated, truncated, info = self._vector.recv()
         reward = reward.astype(np.float64)
         ended = terminated | truncated
         if not ended.any():
@@ -180,18 +195,37 @@ class AtariWorlds(Worlds):
         del self._vector
 
 
+class DoubleBufferedAtariWorlds(DoubleBufferedWorlds):
+    """A batch of one game in two halves, each on half of the threads; see `sim.double_buffer`."""
+
+    def __init__(self, config: Atari, num_envs: int, seed: int, num_threads: int | None) -> None:
+        threads = max(1, (num_threads or processors()) // 2)
+        half = num_envs // 2
+        first = AtariWorlds(config, num_envs - half, seed, threads)
+        super().__init__(first, AtariWorlds(config, half, seed, threads), seed)
+        self._seldom = config.seed_every or seeding_interval(num_envs)
+        self.action_names = first.action_names
+
+    def seed_rarely(self) -> None:
+        """See `seeding_interval`: as rarely as in one batch of all these worlds."""
+        self.seed_every = self._seldom
+        for half in self.halves:
+            half.seed_every = self.seed_every
+
+
 class TruthfulAtariWorlds(EnvWorlds):
     """A batch of one game with the ground truth of each picture; bit for bit equal to `AtariWorlds`."""
 
     def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
         super().__init__(games, seed)
+        self._seldom = config.seed_every or seeding_interval(num_envs)
         self.frame_stack = STACK if config.observation == "pixels" else 1
         self.action_names = self._game(0).action_names
 
     def seed_rarely(self) -> None:
-        """See `seed_every`."""
-        self.seed_every = seed_every(self.num_envs)
+        """See `seeding_interval`."""
+        self.seed_every = self._seldom
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -215,13 +249,13 @@ class TruthfulAtariWorlds(EnvWorlds):
         return game
 
 
-def seed_every(num_envs: int) -> int:
+def seeding_interval(num_envs: int) -> int:
     """Steps between two seedings of a console in a batch: each reloads the ROM, which takes 80 ms.
 
-    That is as long as a hundred steps. But a resume must replay all steps since the last seeding: this many
-    take half a minute in a batch, and less with few worlds.
+    That is as long as a hundred steps, and the whole batch waits. But a resume must replay all steps since
+    the last seeding: this many take half a minute in a batch, and less with few worlds.
 
-    >>> [seed_every(num_envs) for num_envs in (1, 32, 64)]
+    >>> [seeding_interval(num_envs) for num_envs in (1, 32, 64)]
     [4000, 4000, 2000]
     """
     return min(4_000, 128_000 // num_envs)

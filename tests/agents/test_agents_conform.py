@@ -262,16 +262,16 @@ def test_a_lost_life_ends_the_game_for_who_learns_and_for_nobody_else(name):
     ends, lives, games = {}, [], {}
     for wish in (False, True):
         worlds = EnvWorlds([Lives] * 2, seed=3)
-        step = worlds.step
+        recv = worlds.recv
 
-        def noted(actions, step=step, wish=wish):
-            told = step(actions)
+        def noted(recv=recv, wish=wish):
+            told = recv()
             if wish:
                 ended = told[2]
                 lives.append((np.where(ended, 0, told[4]["lives"]), told[4]["lives"]))
             return told
 
-        worlds.step = noted
+        worlds.recv = noted
         rollout = collected(built(name, worlds, num_steps=60, life_loss_ends=wish), worlds)
         ends[wish], games[wish] = rollout.terminated.numpy(), [e.score for e in rollout.episodes]
     before = np.stack([np.full(2, 3), *(after for _, after in lives[:-1])])

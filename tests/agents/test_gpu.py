@@ -1,4 +1,7 @@
-"""Learning on CUDA: it learns, without waits inside an update, like the CPU, and resumes to the bit."""
+"""Learning on CUDA: it learns, without waits inside an update, like the CPU, and resumes to the bit.
+
+Plain, compiled, as CUDA graphs, and with graphs in double-buffered worlds.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,12 @@ import pytest
 import torch
 from rollouts import collected
 
+from agents.cuda_graphs import GraphedFunction
 from agents.dqn import DQN
+from agents.pinned_buffers import PinnedBuffers
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
+from agents.rollout import RolloutCollector
 from sim.catalog import make_worlds
 from sim.records import Budget
 
@@ -36,17 +42,20 @@ CONFIGS = {
 }  # fmt: skip
 CONFIGS["gru"] = PPO(network="gru", num_steps=24, num_epochs=2, minibatch_size=48)
 NAMES = pytest.mark.parametrize("name", CONFIGS)
-COMPILED = pytest.mark.parametrize(
-    ("name", "compile"),
-    [(name, how) for name in CONFIGS for how in (False, True) if name != "gru" or not how],
+WAYS = {"plain": {}, "compiled": {"compile": True}, "graphs": {"cuda_graphs": True}}
+WAYS["halves"] = {"cuda_graphs": "auto", "double_buffered": True}
+EVERY_WAY = pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for name in CONFIGS for way in WAYS if name != "gru" or way == "plain"]
 )
 
 
-def worlds_of(seed=1):
-    return make_worlds("atari/pong", 4, seed=seed, max_frames=160)  # episodes of 40 steps
+def worlds_of(seed=1, way="plain"):
+    halves = WAYS[way].get("double_buffered", False)
+    return make_worlds("atari/pong", 4, seed=seed, max_frames=160, double_buffered=halves)  # of 40 steps
 
 
-def built(name, worlds, device="cuda", seed=0, **changes):
+def built(name, worlds, device="cuda", seed=0, way="plain", **changes):
+    changes |= {key: value for key, value in WAYS[way].items() if key != "double_buffered"}
     config = type(CONFIGS[name])(**vars(CONFIGS[name]) | changes)
     spaces = (worlds.single_observation_space, worlds.single_action_space)
     agent = config.build(*spaces, seed=seed, device=device)
@@ -60,9 +69,9 @@ def moved(record, device):
     return type(record)(**{k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in values.items()})
 
 
-@COMPILED
-def test_it_learns_on_the_device(name, compile):
-    agent = built(name, worlds := worlds_of(), compile=compile)
+@EVERY_WAY
+def test_it_learns_on_the_device(name, way):
+    agent = built(name, worlds := worlds_of(way=way), way=way)
     before = agent.weights()
     told = [p.metrics for p in agent.learn(worlds, Budget(updates=4))]
     assert all(p.device.type == "cuda" for p in agent.network.parameters())
@@ -72,15 +81,15 @@ def test_it_learns_on_the_device(name, compile):
     assert any(not np.array_equal(before[key], after[key]) for key in before)
 
 
-@COMPILED
-def test_nothing_inside_an_update_waits_for_the_device(name, compile):
-    agent = built(name, worlds := worlds_of(), compile=compile)
+@EVERY_WAY
+def test_nothing_inside_an_update_waits_for_the_device(name, way):
+    agent = built(name, worlds := worlds_of(way=way), way=way)
     learning = agent.learn(worlds, Budget(updates=4))
     next(learning), next(learning)  # kernels are compiled, graphs recorded, memory is reserved
     if name == "dqn":
         updates = [lambda: agent.update(0.5)] * 3
     else:
-        rollout = collected(agent, worlds)
+        rollout = collected(agent, worlds_of())
         updates = [lambda: agent.run_epochs(rollout)] * 3
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
@@ -123,15 +132,15 @@ def test_losses_and_gradients_are_those_of_the_cpu(name, monkeypatch):
     assert cosine > 0.999 and gradient_there.norm() == pytest.approx(gradient.norm().item(), rel=2e-2)
 
 
-@COMPILED
-def test_a_resumed_learner_ends_in_the_same_weights(name, compile):
-    whole = built(name, worlds := worlds_of(3), compile=compile)
+@EVERY_WAY
+def test_a_resumed_learner_ends_in_the_same_weights(name, way):
+    whole = built(name, worlds := worlds_of(3, way), way=way)
     *_, last = whole.learn(worlds, Budget(updates=6))
-    stopped = built(name, worlds := worlds_of(3), compile=compile)
+    stopped = built(name, worlds := worlds_of(3, way), way=way)
     learning = stopped.learn(worlds, Budget(updates=6))
     for _ in range(3):
         next(learning)
-    resumed = built(name, worlds := worlds_of(99), seed=99, compile=compile)
+    resumed = built(name, worlds := worlds_of(99, way), seed=99, way=way)
     resumed.restore(stopped.state())
     assert [p.updates for p in resumed.learn(worlds, Budget(updates=6))] == [4, 5, last.updates]
     wanted = whole.weights()
@@ -147,3 +156,52 @@ def test_weights_learned_on_the_device_act_the_same_on_the_cpu(name):
     obs, info = worlds.reset()
     there, here = (policy.act(obs, info, greedy=True)[0] for policy in (agent, other))
     assert there.value == pytest.approx(here.value, rel=1e-2, abs=1e-2)
+
+
+@pytest.mark.parametrize("name", ["ppo", "pqn", "dqn"])
+def test_graphs_are_captured_and_learn_what_the_plain_step_learns(name):
+    found = {}
+    for way in ("plain", "graphs"):
+        agent = built(name, worlds := worlds_of(), way=way, precision="float32")
+        first = agent.weights()
+        *_, last = agent.learn(worlds, Budget(updates=3))
+        found[way] = last.metrics, agent.weights()
+    acting = agent._sample if name == "ppo" else agent._best
+    assert acting.captured == 1
+    assert agent.gradient_step._graphed.captured == 1  # 96 rows are three minibatches of 32
+    (metrics, plain), (graphed_metrics, graphed) = found["plain"], found["graphs"]
+    assert graphed_metrics == pytest.approx(metrics, rel=1e-2, abs=1e-3)
+    for key, weight in plain.items():
+        moved = np.linalg.norm(weight - first[key])
+        assert np.linalg.norm(graphed[key] - weight) <= 0.05 * moved, key
+
+
+def test_a_graph_reads_new_inputs_and_new_weights_and_its_results_stay():
+    weight = torch.nn.Parameter(torch.full((64, 64), 2.0, device="cuda"))
+    graphed = GraphedFunction(lambda x: (torch.nn.functional.linear(x, weight),), weight.device)
+    one, results = torch.ones(8, 64, device="cuda"), []
+    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        for scale in range(6):
+            weight.fill_(scale)
+            results.append(graphed(scale * one)[0])
+    assert graphed.captured == 1
+    assert [result.unique().tolist() for result in results] == [[64.0 * i * i] for i in range(6)]
+
+
+def test_pinned_buffers_are_not_written_again_before_a_busy_device_has_copied_them():
+    buffers, generator = PinnedBuffers(torch.device("cuda")), np.random.default_rng(0)
+    array, wanted, copied = np.zeros((16, 1, 84, 84), np.uint8), [], []
+    for _ in range(6):
+        array[:] = generator.integers(256, size=array.shape, dtype=np.uint8)
+        wanted.append(array.copy())
+        torch.cuda._sleep(20_000_000)  # cycles: about ten milliseconds
+        copied.append(buffers.copy(array))
+    assert all(np.array_equal(there.cpu().numpy(), here) for there, here in zip(copied, wanted, strict=True))
+
+
+def test_stacks_on_the_device_are_the_worlds_observations():
+    agent = built("ppo", worlds := worlds_of())
+    collecting = RolloutCollector(agent, worlds, worlds.reset())
+    for _ in range(45):
+        wanted = agent.observe(collecting.obs)
+        assert torch.equal(collecting.collect(1).obs[0], wanted)

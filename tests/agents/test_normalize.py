@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.networks.normalize import ReturnScale, RunningMoments
+from agents.networks.normalize import PIXEL_CLIP, PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.ppo import PPO
 from sim.catalog import make_worlds
 from sim.records import Budget
@@ -55,4 +55,56 @@ def test_normalisation_is_kept_in_the_checkpoint_and_resumed_exactly():
     list(resumed.learn(worlds, Budget(updates=16)))
     wanted, got = whole.weights(), resumed.weights()
     assert wanted["observations.count"] == 16 * 32
+    assert all(np.array_equal(wanted[name], got[name]) for name in wanted)
+
+
+def test_pixels_are_standardised_each_by_its_own_moments():
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (300, 8, 5, 6), dtype=torch.uint8, generator=generator)
+    pictures[:, :, 0, 0] = 87  # never changes
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    moments = PixelMoments((8, 5, 6))
+    for part in pictures.split([1, 99, 200]):
+        moments.update(part)
+    plain = pictures.double().permute(0, 2, 3, 1)
+    assert torch.allclose(moments.mean, plain.mean(0))
+    assert torch.allclose(moments.variance, plain.var(0, correction=0))
+    got = moments.normalize(pictures)
+    assert got.is_contiguous(memory_format=torch.channels_last) and got[:, :, 0, 0].eq(0).all()
+    wanted = (plain - plain.mean(0)) / (plain.var(0, correction=0) + 1e-5).sqrt()
+    assert torch.allclose(got.permute(0, 2, 3, 1).double(), 255 * wanted, atol=1e-2)
+    seldom = pictures.clone()
+    seldom[0, :, 0, 0] = 88
+    assert moments.normalize(seldom)[0, 0, 0, 0] == 255 * PIXEL_CLIP
+    assert torch.equal(moments.normalize(pictures, torch.bfloat16), got.bfloat16())
+
+
+def test_values_are_standardised_by_the_moments_of_the_returns():
+    scale, returns = ValueScale(), torch.randn(1000, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    standard = scale.standardize(returns)
+    assert standard.mean().abs() < 1e-4 and standard.std() == pytest.approx(1, abs=1e-2)
+    assert torch.allclose(scale.to_return(standard), returns, atol=1e-3)
+
+
+def test_an_agent_with_standardised_pixels_and_values_resumes_exactly():
+    config = PPO(
+        network="small", num_steps=8, num_epochs=2, minibatch_size=8, learning_rate=3e-4,
+        normalize_observations=True, normalize_values=True, desired_kl=0.01,
+    )  # fmt: skip
+
+    def fresh(seed):
+        worlds = make_worlds("atari/pong", 2, seed=seed)
+        return config.build(worlds.single_observation_space, worlds.single_action_space, seed=seed), worlds
+
+    whole, worlds = fresh(1)
+    steps = list(whole.learn(worlds, Budget(updates=4)))
+    assert steps[-1].metrics["learning_rate"] != 3e-4
+    stopped, worlds = fresh(1)
+    progress = stopped.learn(worlds, Budget(updates=4))
+    next(progress), next(progress)
+    resumed, worlds = fresh(9)
+    resumed.restore(stopped.state())
+    list(resumed.learn(worlds, Budget(updates=4)))
+    wanted, got = whole.weights(), resumed.weights()
+    assert wanted["observations.mean"].shape == (21, 21, 64)
     assert all(np.array_equal(wanted[name], got[name]) for name in wanted)

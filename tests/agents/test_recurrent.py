@@ -127,7 +127,7 @@ def test_each_world_is_learned_from_once_an_epoch_in_whole_sequences():
     worlds = EnvWorlds([Recall] * 6, 0)
     agent = built(worlds, num_steps=7, minibatch_size=20, num_epochs=2)
     seen, step = [], agent.gradient_step
-    agent.gradient_step = lambda batch: seen.append(batch) or step(batch)
+    agent.gradient_step = lambda batch, **share: seen.append(batch) or step(batch, **share)
     agent.run_epochs(collected(agent, worlds))
     assert [batch.ended.shape for batch in seen] == [(7, 2)] * 6
     assert [len(batch.target) for batch in seen] == [14] * 6

@@ -63,12 +63,13 @@ class Player:
     def some_masks(self) -> np.ndarray:
         return self.generator.random((WORLDS, ACTIONS)) < 0.6
 
-    def step(self) -> None:
+    def step(self, cut: bool = False) -> None:
+        """One step of all worlds; `cut` ends all their episodes."""
         generator = self.generator
         action = generator.integers(ACTIONS, size=WORLDS)
         reward = generator.normal(size=WORLDS)
         ending = generator.random(WORLDS)
-        terminated, truncated = ending < 0.1, (ending >= 0.1) & (ending < 0.2)
+        terminated, truncated = ending < 0.1, (ending >= 0.1) & ((ending < 0.2) | cut)
         ended = terminated | truncated
         final = np.stack([self.after(obs) for obs in self.obs])
         final_mask = self.some_masks()
@@ -91,6 +92,15 @@ class Player:
         fresh_mask = self.some_masks()
         self.mask = np.where(ended[:, None], fresh_mask, final_mask)
         self.obs = fresh
+
+    def jump(self) -> None:
+        """After a cut: other episodes, some of which are in progress."""
+        age = self.generator.integers(self.stack, size=WORLDS)
+        for world in range(WORLDS):
+            for _ in range(age[world]):
+                self.obs[world] = self.after(self.obs[world])
+        context = [torch.from_numpy(np.roll(self.obs, -back - 1, 1)) for back in range(self.stack - 1)]
+        self.replay.begin_stretch(context, age)
 
     def check(self, batch: ReplaySamples, n_step: int) -> set[int]:
         """Compare a batch with what was played; returns the newest frames that it starts from."""
@@ -288,6 +298,24 @@ def test_new_transitions_get_the_highest_priority_so_far():
     leaves = priorities.tree[priorities.leaf :]
     assert len(replay.entered) >= WORLDS - 1  # a final observation is none
     assert leaves[replay.entered].tolist() == pytest.approx([7.0] * len(replay.entered), rel=1e-5)
+
+
+@pytest.mark.parametrize(("n_step", "masked"), [(1, False), (3, True)])
+def test_stretches_that_do_not_follow_each_other_are_kept_apart(n_step, masked):
+    replay, player = playing(4, n_step, masked, seed=n_step)
+    priorities = Priorities(replay, 0.5)
+    for step in range(1, 201):
+        player.step(cut=step % 9 == 0)
+        priorities.add()
+        if step % 9 == 0:
+            player.jump()
+            priorities.add()
+        leaves = priorities.tree[priorities.leaf :]
+        assert leaves.nonzero().squeeze(1).tolist() == sorted(replay.drawable())
+        if step % 13 == 0:
+            rows = all_rows(replay)
+            found = player.check(replay.gather(rows, torch.ones(len(rows))), n_step)
+            assert len(found) == len(rows) and (step < 100 or len(rows) > WORLDS * SLOTS // 3)
 
 
 @pytest.mark.parametrize("stack", [1, 4])

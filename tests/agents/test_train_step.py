@@ -214,8 +214,8 @@ def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(k
     worlds = make_worlds(POLE, 2, seed=1)
     agent = built(kind(network="mlp", num_steps=17, num_epochs=2, minibatch_size=32), worlds)
     sizes, step = [], agent.gradient_step
-    agent.gradient_step = lambda *batch: (
-        sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch)
+    agent.gradient_step = lambda *batch, **share: (
+        sizes.append(len(getattr(batch[0], "target", batch[-1]))) or step(*batch, **share)
     )
     agent.run_epochs(collected(agent, worlds))
     assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"

@@ -77,6 +77,7 @@ def sides(tmp_path, monkeypatch):
     (tmp_path / "bench_sides.py").write_text(SIDES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # the user's own history is left alone
 
 
 def row(ours, peer, **more):

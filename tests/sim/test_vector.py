@@ -332,3 +332,40 @@ def test_worlds_equal_gymnasium_s_own_for_the_first_episode():
         theirs, _ = gymnasium.make("CartPole-v1").reset(seed=11 + i)
         np.testing.assert_array_equal(obs[i], theirs)
         np.testing.assert_array_equal(obs[i], make_world("gym/CartPole-v1", seed=11 + i).reset()[0])
+
+
+@pytest.mark.parametrize("name", ["gym/CartPole-v1", "walker/hopper", "chess/kqk"])
+def test_parts_of_a_batch_play_what_the_whole_batch_plays(name):
+    whole, parts = make_worlds(name, 4, seed=7), [make_worlds(name, 2, seed=7) for _ in range(2)]
+    parts[1].first_index = 2
+    obs, info = whole.reset()
+    halves, infos = zip(*(part.reset() for part in parts), strict=True)
+    generator = np.random.default_rng(0)
+    for _ in range(40):
+        np.testing.assert_array_equal(np.concatenate(halves), obs)
+        if "action_mask" in info:
+            np.testing.assert_array_equal(
+                np.concatenate([i["action_mask"] for i in infos]), info["action_mask"]
+            )
+        actions = legal_actions(whole, info, generator)
+        obs, _, _, _, info = whole.step(actions)
+        halves, *_, infos = zip(
+            *(part.step(own) for part, own in zip(parts, np.split(actions, 2), strict=True)), strict=True
+        )
+    for worlds in (whole, *parts):
+        worlds.close()
+
+
+def legal_actions(worlds, info, generator):
+    """A random action a world, of those that the mask allows."""
+    if "action_mask" in info:
+        return np.array([generator.choice(np.flatnonzero(mask)) for mask in info["action_mask"]])
+    worlds.action_space.seed(int(generator.integers(1_000)))
+    return worlds.action_space.sample()
+
+
+def test_a_part_of_a_batch_goes_on_with_the_later_seeds_of_its_worlds():
+    part = Counters(ends=(1, 1)).make(seed=40)
+    part.first_index = 2
+    assert part.reset()[0][:, 0].tolist() == [42, 43]
+    assert part.step(NOTHING)[0][:, 0].tolist() == [episode_seed(40, world, 1) for world in (2, 3)]

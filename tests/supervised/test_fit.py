@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from process_groups import ThreadGroup, in_ranks
 from torch import distributed, nn
 
 from sim.machine import MemoryRefused
 from sim.records import Budget
 from sim.storage.states import read_state, write_state
-from supervised import fit as fitting_loop
+from supervised.distributed import ShareError, learning_in
 from supervised.fit import Fit, FitOptions, fits_exactly
 from supervised.tensors import NonFiniteError
 
@@ -170,9 +171,9 @@ def test_no_examples_and_a_budget_of_env_steps_are_refused():
 PROCESS = """
 import sys, torch
 from torch import distributed
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[3:]
 import test_fit
-meeting, rank = "file://" + sys.argv[2], int(sys.argv[3])
+meeting, rank = "file://" + sys.argv[1], int(sys.argv[2])
 distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
 fitting = test_fit.fit()
 test_fit.run(fitting, 40)
@@ -194,7 +195,7 @@ def other_process(tmp_path):
     """Begins a process that fits as the second of two, of which this one is the first."""
     meeting = str(tmp_path / "meeting")
     process = subprocess.Popen(
-        [sys.executable, "-c", PROCESS, str(Path(__file__).parent), meeting, "1"],
+        [sys.executable, "-c", PROCESS, meeting, "1", *map(str, Path(__file__).parents[:2])],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -243,18 +244,77 @@ class Drawn(Line):
         return super().batch(rows, generator) | {"noise": generator.standard_normal(len(rows))}
 
 
-def test_processes_share_one_drawing_of_a_batch(monkeypatch):
+def test_ranks_share_one_drawing_of_a_batch():
     alone = fit(train=Drawn(50, 0))._drawn(3)
     shares = []
     for rank in range(2):
-        monkeypatch.setattr(fitting_loop, "_place", lambda rank=rank: (rank, 2))
-        shares.append(fit(train=Drawn(50, 0))._drawn(3))
+        with learning_in(ThreadGroup(rank, 2)):
+            shares.append(fit(train=Drawn(50, 0))._drawn(3))
     for name, whole in alone.items():
         both = np.stack([share[name] for share in shares], 1).reshape(whole.shape)
         np.testing.assert_array_equal(both, whole)
-    monkeypatch.setattr(fitting_loop, "_place", lambda: (0, 3))
-    with pytest.raises(ValueError, match="batch_size 8 cannot be shared evenly by 3 processes"):
+    with (
+        learning_in(ThreadGroup(0, 3)),
+        pytest.raises(
+            ShareError, match="batch_size is 8, which 3 ranks cannot share evenly: set it to 6 or 9"
+        ),
+    ):
         fit()
+
+
+@pytest.mark.parametrize("options", [{"patience": 2}, {"ema": 0.9, "validate_on": 11}])
+def test_ranks_learn_what_one_process_learns_but_for_rounding(options):
+    def learned(group=None):
+        fitting = fit(train=Line(37, 1, 0.1), batch_size=4, precision="float32", **options)
+        return run(fitting, 100), fitting.state()
+
+    progress, whole = learned()
+    for told, state in in_ranks(2, learned):
+        assert [one.updates for one in told] == [one.updates for one in progress]
+        for one, other in zip(progress, told, strict=True):
+            one.metrics.pop("train_rmse", None), other.metrics.pop("train_rmse", None)  # no mean over rows
+            assert other.metrics == pytest.approx(one.metrics, rel=1e-3, abs=1e-6)
+        for name, array in whole["network"].items():
+            np.testing.assert_allclose(state["network"][name], array, rtol=1e-4)
+        assert state["since_best"] == whole["since_best"]
+
+
+class Gate(nn.Module):
+    """Two lines, of which the second learns from examples above 1.5 alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.low, self.high = line(0), line(1)
+
+    def forward(self, x):
+        above = x[:, 0] > 1.5
+        return torch.cat([self.low(x[~above]), self.high(x[above])]) if above.any() else self.low(x)
+
+
+def test_what_no_example_of_one_rank_uses_learns_from_the_other_ones():
+    def learned(group=None):
+        train = Line(4, 1)
+        train.x[:] = [[0.0], [0.5], [1.0], [2.0]]
+        loss = lambda network, batch: (network(batch["x"]).square().mean(), {})  # noqa: E731
+        options = FitOptions(batch_size=4, validate_every=5, warmup_updates=0, learning_rate=0.01)
+        fitting = Fit(Gate(), loss, train, train, options, seed=0)
+        run(fitting, 5)
+        return fitting.weights()
+
+    whole = learned()
+    for weights in in_ranks(2, learned):
+        for name, array in whole.items():
+            np.testing.assert_allclose(weights[name], array, rtol=1e-5, err_msg=name)
+
+
+def test_ranks_drop_other_units_each():
+    masks = []
+    for rank in range(2):
+        with learning_in(ThreadGroup(rank, 2)):
+            fitting = fit(network=nn.Sequential(nn.Dropout(0.5), line()))
+        with fitting._dropout():
+            masks.append(nn.functional.dropout(torch.ones(64)).tolist())
+    assert masks[0] != masks[1]
 
 
 def test_a_validation_that_is_no_number_stops_the_fit():
