@@ -59,6 +59,7 @@ SYSTEMS = (
     System(UNSUPERVISED, "conditional synthesis, filling in", "boards-diffusion"),
     System(UNSUPERVISED, "text to image", "frames-from-text"),
     System(UNSUPERVISED, "language model", "babble"),
+    System(UNSUPERVISED, "assistant: reward model", "reward-model"),
     System(UNSUPERVISED, "assistant: tuned by preferences", "tuned"),
     System(REINFORCEMENT, "policy gradient: REINFORCE", "cartpole-reinforce"),
     System(REINFORCEMENT, "Atari from pixels", "pong"),

@@ -16,6 +16,7 @@ PERCEPTIONS = {
     "pose": "supervised.vision.pose:Pose",
     "preference_tuning": "supervised.language.tuning.preference_tuning:PreferenceTuning",
     "regressor": "supervised.tables.regressor:Regressor",
+    "reward_model": "supervised.language.tuning.reward_model:RewardModel",
     "segmenter": "supervised.vision.segmenter:Segmenter",
     "signal_classifier": "supervised.tables.signal_classifier:SignalClassifier",
     "sound_classifier": "supervised.sound.sound_classifier:SoundClassifier",

@@ -185,6 +185,18 @@ class HasBase(Protocol):
         """
 
 
+@runtime_checkable
+class HasRewardModel(Protocol):
+    """A model that learns from another one's rewards, whose checkpoint is named as ``reward_checkpoint``."""
+
+    def load_reward_model(self, weights: Mapping[str, Array]) -> None:
+        """Take up the weights of the other model; called after `HasBase.load_base`.
+
+        Raises:
+            ValueError: if they are of another network, or of another base.
+        """
+
+
 def is_task(config: Any) -> bool:
     """Whether a perception's configuration is that of a task."""
     return hasattr(config, "splits") and hasattr(config, "baselines")

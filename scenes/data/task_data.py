@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -12,10 +12,11 @@ from scenes.data.images import read_pictures
 from scenes.schema import Scene
 from sim.catalog import load
 from sim.errors import RequestError
+from sim.records import Array
 from sim.storage.checkpoints import Card, CheckpointError, load_card, load_checkpoint
 from supervised.catalog import READERS
 from supervised.data.sources.splits import Splits
-from supervised.task import HasBase, ReadsText, TaskConfig, TaskModel, is_task
+from supervised.task import HasBase, HasRewardModel, ReadsText, TaskConfig, TaskModel, is_task
 
 
 def has_task(scene: Scene) -> bool:
@@ -109,17 +110,26 @@ def build_task(
 
 
 def untrained_task(scene: Scene, config: TaskConfig, classes: Sequence[str], device: str) -> TaskModel:
-    """The model of a scene's task with random weights, on top of the model that it names as its base.
+    """The model of a scene's task with random weights, with the models that it names as its base and rewards.
 
     Raises:
-        CheckpointError: if the base's checkpoint is damaged or made for something else.
+        CheckpointError: if such a checkpoint is damaged or made for something else.
     """
     model = config.build(classes, seed=scene.seed, device=device)
-    base = getattr(config, "base_checkpoint", "")
-    if base and isinstance(model, HasBase):
-        loaded = load_checkpoint(scene.resolve(base))
-        try:
-            model.load_base(loaded.weights)
-        except ValueError as error:
-            raise CheckpointError(f"base_checkpoint {loaded.folder} does not fit: {error}") from error
+    if isinstance(model, HasBase):
+        _load(scene, config, "base_checkpoint", model.load_base)
+    if isinstance(model, HasRewardModel):
+        _load(scene, config, "reward_checkpoint", model.load_reward_model)
     return model
+
+
+def _load(scene: Scene, config: TaskConfig, key: str, load: Callable[[Mapping[str, Array]], None]) -> None:
+    """Give the weights of the checkpoint that `key` names to `load`; nothing where it names none."""
+    path = getattr(config, key, "")
+    if not path:
+        return
+    loaded = load_checkpoint(scene.resolve(path))
+    try:
+        load(loaded.weights)
+    except ValueError as error:
+        raise CheckpointError(f"{key} {loaded.folder} does not fit: {error}") from error

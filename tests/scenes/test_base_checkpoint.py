@@ -34,6 +34,13 @@ def test_a_checkpoint_of_something_else_is_no_base():
         untrained_task(scene, task_config(scene), (), "cpu")
 
 
+def test_a_checkpoint_of_something_else_is_no_reward_model():
+    keys = {"method": "policy_gradient", "reward": "learned", "reward_checkpoint": "checkpoints/growth"}
+    scene = tuned(**keys)
+    with pytest.raises(CheckpointError, match=r"reward_checkpoint .*growth does not fit"):
+        untrained_task(scene, task_config(scene), (), "cpu")
+
+
 def test_the_base_model_is_the_baseline_of_an_evaluation(monkeypatch):
     scene = tuned()
     prompts = TextColumn(("e4 e5 Nf3", "d4 d5 c4 e6"))

@@ -217,7 +217,7 @@ def test_an_adaptation_starts_as_the_base_and_leaves_it_alone():
 
 def test_rollouts_give_the_log_probabilities_that_a_full_pass_finds(prompts):
     model = moved(untrained())
-    encoded = [model.encode(text) for text in prompts.test.values]
+    encoded = [model.encode(text) for text in prompts.test.values] * 2  # each prompt is read once
     drawn = model.roller.roll_out(encoded, np.random.default_rng(0).random((len(encoded), 4)))
     read = [torch.from_numpy(array) for array in (drawn.tokens, drawn.marks, drawn.features)]
     targets = torch.from_numpy(drawn.targets)

@@ -15,6 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+#: Embeddings (V, C) of the tokens, and what a state's hidden units add to their logits (V, S), if any.
+Tables: TypeAlias = tuple[Tensor, Tensor | None]
+
 #: Keys and values of the tokens so far, (B, H, T, D) each, of every layer.
 KeyValueCache: TypeAlias = list[tuple[Tensor, Tensor]]
 
@@ -91,6 +94,7 @@ class Gpt(nn.Module):
         positions: Tensor | None = None,
         cache: KeyValueCache | None = None,
         since: int = 0,
+        tables: Tables | None = None,
     ) -> Tensor:
         """Logits (B, T − since, V).
 
@@ -102,12 +106,45 @@ class Gpt(nn.Module):
             positions: (B, T) int64, the place of each token within its document; None: one document a row.
             cache: empty at first; keys and values of `tokens` are appended to it.
             since: the first place whose logits are wanted, as they are the dearest part.
+            tables: of `tables`, where many passes are made with the same weights.
         """
+        embedding, by_state = self.tables() if tables is None else tables
+        x, hidden = self._stream(embedding, tokens, marks, features, documents, positions, cache)
+        logits: Tensor = functional.linear(x[:, since:], embedding, self.bias)
+        if hidden is not None and by_state is not None:
+            # contiguous, as matmul copies its matrix for each row of a slice
+            logits = logits + functional.linear(hidden[:, since:].contiguous(), by_state)
+        return logits
+
+    def embedding(self) -> Tensor:
+        """(V, C) of the tokens, their parts included."""
+        whole: Tensor = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)
+        return whole
+
+    def tables(self) -> Tables:
+        """What `forward` looks up by token, which follows from the weights alone."""
+        by_state = None if self.state is None else self.state_to_parts(self.parts).sum(1)
+        return self.embedding(), by_state
+
+    def stream(self, tokens: Tensor, marks: Tensor, features: Tensor | None = None) -> Tensor:
+        """(B, T, C), the normed residual stream that logits are read from; arguments as of `forward`."""
+        return self._stream(self.embedding(), tokens, marks, features)[0]
+
+    def _stream(
+        self,
+        embedding: Tensor,
+        tokens: Tensor,
+        marks: Tensor,
+        features: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The stream (B, T, C), and the hidden units (B, T, S) of the states."""
         seen = cache[0][0].shape[2] if cache else 0
         if positions is None:
             positions = torch.arange(seen, seen + tokens.shape[1], device=tokens.device)
         mask = causal_mask(tokens.shape[1], seen, documents, tokens.device)
-        embedding = self.tokens.weight + self.parts_of_tokens(self.parts).sum(1)  # (V, C)
         x = functional.embedding(tokens, embedding) + self.marks(marks) + self.positions(positions)
         hidden = None if self.state is None or features is None else self.state(features)  # (B, T, S)
         if hidden is not None:
@@ -115,10 +152,7 @@ class Gpt(nn.Module):
         x = self.dropout(_norm(x))  # (B, T, C)
         for number, block in enumerate(self.blocks):
             x = block(x, mask, cache, number)
-        logits: Tensor = functional.linear(_norm(x[:, since:]), embedding, self.bias)
-        if hidden is not None:
-            logits = logits + functional.linear(hidden[:, since:], self.state_to_parts(self.parts).sum(1))
-        return logits
+        return _norm(x), hidden
 
 
 class StateEncoder(nn.Module):

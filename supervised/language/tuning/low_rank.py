@@ -23,17 +23,18 @@ class AdaptedGpt(nn.Module):
     Args:
         base: whose parameters are left as they are; no part of `state_dict` and `parameters`.
         rank: K, of each change.
+        only: the beginning of the names of the matrices that are changed, such as ``blocks.``.
     """
 
     base_digest: Tensor
 
-    def __init__(self, base: Gpt, rank: int) -> None:
+    def __init__(self, base: Gpt, rank: int, only: str = "") -> None:
         super().__init__()
         self._held = (base.eval().requires_grad_(False),)  # a tuple hides it from torch
         self.register_buffer("base_digest", torch.zeros(32, dtype=torch.uint8))
         self.left, self.right = nn.ParameterDict(), nn.ParameterDict()
         for name, matrix in base.named_parameters():
-            if matrix.dim() == 2:
+            if matrix.dim() == 2 and name.startswith(only):
                 rows, columns = matrix.shape
                 key = name.replace(".", SEPARATOR)
                 self.left[key] = nn.Parameter(torch.zeros(rows, rank))
@@ -54,3 +55,20 @@ class AdaptedGpt(nn.Module):
         """Logits of the adapted network; see `supervised.language.generation.gpt.Gpt.forward`."""
         logits: Tensor = functional_call(self.base, self.adapted(), inputs, options)
         return logits
+
+    def stream(self, *inputs: Any) -> Tensor:
+        """The adapted network's stream; see `supervised.language.generation.gpt.Gpt.stream`."""
+        named = {f"network.{name}": matrix for name, matrix in self.adapted().items()}
+        stream: Tensor = functional_call(_Stream(self.base), named, inputs)
+        return stream
+
+
+class _Stream(nn.Module):
+    """A GPT's stream as the output of a module, which is all that `functional_call` can call."""
+
+    def __init__(self, network: Gpt) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: Any) -> Tensor:
+        return self.network.stream(*inputs)

@@ -1,9 +1,10 @@
-"""Losses that tune a language model: direct preference optimisation, and a policy gradient with a KL penalty.
+"""Losses of preferences: of a reward model, of direct preference optimisation, and a policy gradient.
 
-DPO (Rafailov et al. 2023, eq. 7) fits the model itself as the reward model of Bradley and Terry: β times the
-log-ratio of policy and base is a text's implicit reward, and a pair's loss is −log σ of their difference. The
-policy gradient maximises E[reward − β log(policy / base)] by REINFORCE, each sample's baseline the mean of
-the other samples of its prompt (RLOO, Ahmadian et al. 2024).
+A reward model r maximises the likelihood of Bradley and Terry (1952): a text is preferred with probability
+σ(r(preferred) − r(other)). DPO (Rafailov et al. 2023, eq. 7) fits the language model itself as such a model:
+β times the log-ratio of policy and base is a text's implicit reward. The policy gradient maximises
+E[reward − β log(policy / base)] by REINFORCE, each sample's baseline the mean of the other samples of its
+prompt (RLOO, Ahmadian et al. 2024).
 """
 
 from __future__ import annotations
@@ -30,6 +31,31 @@ def first_learned(targets: Tensor) -> int:
     return int((targets != IGNORED).any(0).int().argmax())
 
 
+def ranked_right(margin: Tensor) -> Tensor:
+    """1 where the margin of preferred and other is above 0, ½ where it is 0.
+
+    >>> ranked_right(torch.tensor([2.0, 0.0, -1.0])).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    return (torch.sign(margin) + 1) / 2
+
+
+def bradley_terry_loss(rewards: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean −log σ(r(preferred) − r(other)) () of pairs, and metrics.
+
+    Args:
+        rewards: (B, 2) of the preferred and the other text.
+
+    >>> loss, metrics = bradley_terry_loss(torch.tensor([[1.0, 0.0]]))
+    >>> round(loss.item(), 4), metrics["accuracy"].item()
+    (0.3133, 1.0)
+    """
+    margin = rewards[:, 0] - rewards[:, 1]
+    metrics = {"accuracy": ranked_right(margin).mean(), "margin": margin.mean()}
+    metrics = {name: value.detach() for name, value in metrics.items()}
+    return -functional.logsigmoid(margin).mean(), metrics
+
+
 def dpo_loss(
     policy: Tensor, base: Tensor, beta: float, anchor: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -47,9 +73,8 @@ def dpo_loss(
     (0.3133, 1.0)
     """
     margin = (policy - base) @ policy.new_tensor([1.0, -1.0])  # (B,)
-    right = (margin > 0).float() + (margin == 0).float() / 2
     preferred = (policy - base)[:, 0].mean()
-    metrics = {"pair_accuracy": right.mean(), "margin": margin.mean(), "preferred": preferred}
+    metrics = {"pair_accuracy": ranked_right(margin).mean(), "margin": margin.mean(), "preferred": preferred}
     metrics = {name: value.detach() for name, value in metrics.items()}
     return -functional.logsigmoid(beta * margin).mean() - anchor * policy[:, 0].mean(), metrics
 

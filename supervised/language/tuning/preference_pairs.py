@@ -28,7 +28,7 @@ def preference_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int
     Columns:
         values: (2, T) int64 tokens, those of the preferred one first; see
         `supervised.language.tuning.rollouts`. marks, targets: (2, T) int64. features: (2, T, F / 8) uint8.
-        base: (2,) log-probabilities by the base. rewards: (2,).
+        begins, ends: (2,) int64. base: (2,) log-probabilities by the base. rewards: (2,).
     """
     told = {
         "base": bytes(roller.network.base_digest.tolist()).hex(),
@@ -60,6 +60,8 @@ def drawn_pairs(roller: Roller, prompts: Sequence[Encoded], candidates: int, see
         marks=drawn.marks[rows],
         targets=drawn.targets[rows],
         features=drawn.features[rows],
+        begins=drawn.begins[rows],
+        ends=drawn.ends[rows],
         base=drawn.log_base[rows].astype(np.float32),
         rewards=drawn.rewards[rows],
     )
@@ -77,7 +79,8 @@ class PairExamples:
 
     def batch(self, rows: Array, generator: np.random.Generator) -> Mapping[str, Array]:
         """The columns of `preference_pairs`; ``tokens`` are its values."""
-        columns = {"tokens": "values"} | {name: name for name in ("marks", "targets", "features", "base")}
+        own = ("marks", "targets", "features", "begins", "ends", "base")
+        columns = {"tokens": "values"} | {name: name for name in own}
         return {name: np.asarray(self._pairs[column][rows]) for name, column in columns.items()}
 
 

@@ -2,21 +2,20 @@
 
 The base is a trained `supervised.language.generation.language_model`; its low-rank adaptation plays the side
 to move of a prompt, the base answers. Two methods: direct preference optimisation of pairs that the base
-wrote, or a policy gradient on what the tuned model writes itself. What it writes is not checked by the
-rules.
+wrote, or a policy gradient on what the tuned model writes itself, rewarded by the rule or by a reward model
+(`supervised.language.tuning.reward_model`; Ouyang et al. 2022). What it writes is not checked by the rules.
 
 Read from top to bottom: the keys, the model, its loss.
 """
 
 from __future__ import annotations
 
-import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -25,19 +24,20 @@ from torch import Tensor, nn
 from sim.fields import Range, Validated
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
-from supervised.base_model import BaseModel
 from supervised.data.dataset import Dataset
 from supervised.data.sources.game_prompts import prompt_splits
 from supervised.data.sources.splits import DataError, Splits
 from supervised.fit import Batch, Fit, FitOptions
-from supervised.language.generation.language_model import LanguageModel, LanguageModelNet
-from supervised.language.generation.notation import Encoded, MoveNotation, numbered
+from supervised.language.generation.language_model import LanguageModel
+from supervised.language.generation.notation import Encoded, numbered
+from supervised.language.tuning.adapted_model import AdaptedModel
 from supervised.language.tuning.low_rank import AdaptedGpt
 from supervised.language.tuning.preference_losses import (
     dpo_loss,
     first_learned,
     kl_estimate,
     policy_gradient_loss,
+    ranked_right,
     text_log_probabilities,
 )
 from supervised.language.tuning.preference_pairs import (
@@ -46,16 +46,19 @@ from supervised.language.tuning.preference_pairs import (
     drawn_pairs,
     preference_pairs,
 )
+from supervised.language.tuning.reward_network import LearnedReward, RewardNetwork
 from supervised.language.tuning.rollouts import Roller, Rollouts
 from supervised.language.tuning.tuning_figure import draw_tuning, signed
 from supervised.metrics.percept_metrics import PerceptMetrics
 from supervised.metrics.rewards import REWARDS, MeanTally
 from supervised.metrics.text import SampleGrades, ShareTally
 from supervised.task import Perceive, WrittenText
-from supervised.tensors import from_arrays
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Gives the rewards (N,) of N rollouts.
+Rewards: TypeAlias = Callable[[Rollouts], Array]
 
 SAMPLES = 4  # continuations that a prompt is graded by
 
@@ -76,6 +79,8 @@ class PreferenceTuning(Validated):
     candidates: Annotated[int, Range(ge=2, le=64)] = 8  # continuations of each, for pairs or the gradient
     plies: Annotated[int, Range(ge=2, le=64)] = 10  # of a continuation, the answers too
     beta: Annotated[float, Range(gt=0)] = 0.1  # how dear it is to leave the base, a nat
+    reward: Literal["rule", "learned"] = "rule"  # of the policy gradient
+    reward_checkpoint: str = ""  # of the reward model that the learned one is; on the same base
     anchor: Annotated[float, Range(ge=0)] = 0.0  # of DPO: weight of the preferred text's −log probability
     rank: Annotated[int, Range(ge=1, le=64)] = 8  # of the adaptation
     width: Annotated[int, Range(ge=8, le=4096)] = 80  # these as in the base
@@ -87,13 +92,17 @@ class PreferenceTuning(Validated):
     temperature: Annotated[float, Range(gt=0, le=10)] = 1.0  # of policy and base, in training as afterwards
 
     def __post_init__(self) -> None:
-        """Refuse a width that the heads cannot share.
+        """Refuse a width that the heads cannot share, and a learned reward that nothing gives or takes.
 
         Raises:
-            ValueError: naming both.
+            ValueError: naming the keys.
         """
         super().__post_init__()
         self.base_config()
+        if self.reward == "learned" and self.method != "policy_gradient":
+            raise ValueError(f'reward = "learned" needs method = "policy_gradient", not "{self.method}"')
+        if self.reward == "learned" and not self.reward_checkpoint:
+            raise ValueError('reward = "learned" needs a reward_checkpoint')
 
     def base_config(self) -> LanguageModel:
         """Configuration of the base."""
@@ -132,43 +141,30 @@ class PreferenceTuning(Validated):
         )
 
 
-class TunedModel(BaseModel[AdaptedGpt]):
+class TunedModel(AdaptedModel[AdaptedGpt]):
     """Tuned language model: a prompt → how it goes on, with its reward and how far it is from the base.
 
-    Satisfies `supervised.task.TaskModel`, `supervised.task.Writes` and `supervised.task.HasBase`.
+    Satisfies `supervised.task.TaskModel`, `supervised.task.Writes`, `supervised.task.HasBase` and
+    `supervised.task.HasRewardModel`.
     """
 
     reads = "text"
 
     def __init__(self, config: PreferenceTuning, seed: int, device: str) -> None:
         self.config, self._seed = config, seed
-        self.notation = MoveNotation()
-        self._base = LanguageModelNet(config.base_config(), (), seed, device)
-        super().__init__(lambda: AdaptedGpt(self._base.network, config.rank), seed=seed, device=device)
+        super().__init__(config.base_config(), lambda base: AdaptedGpt(base, config.rank), seed, device)
+        self._proxy: Rewards | None = None  # that it learns from in the place of the rule
         self.roller = Roller(self.network, self.notation, config.plies, config.temperature)
 
-    def load_base(self, weights: Mapping[str, Array]) -> None:
-        """Take up the base's weights; those of the adaptation come after.
+    def load_reward_model(self, weights: Mapping[str, Array]) -> None:
+        """Take up the reward model's weights where rewards are learned; see `supervised.task`.
 
         Raises:
-            ValueError: if they are of another network.
+            ValueError: if they are of another network or base.
         """
-        self._base.load_weights(weights)
-        digest = hashlib.sha256()
-        for name in sorted(weights):
-            digest.update(np.ascontiguousarray(weights[name]).tobytes())
-        self.network.base_digest.copy_(torch.tensor(list(digest.digest()), dtype=torch.uint8))
-
-    def load_weights(self, weights: Mapping[str, Array]) -> None:
-        """See `supervised.base_model.WithWeights`.
-
-        Raises:
-            ValueError: also if they adapt another base.
-        """
-        own = self.network.base_digest.cpu().numpy()
-        if "base_digest" in weights and not np.array_equal(weights["base_digest"], own):
-            raise ValueError("it was tuned on top of another base_checkpoint")
-        from_arrays(self.network, weights)
+        if self.config.reward == "learned":
+            self.check_base(weights)
+            self._proxy = LearnedReward(RewardNetwork.from_weights(self.network.base, weights))
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> Fit:
         """A fit of the adaptation by the scene's method; pairs are drawn first, or taken from the cache."""
@@ -182,6 +178,7 @@ class TunedModel(BaseModel[AdaptedGpt]):
             betas=(0.9, 0.99),
             warmup_updates=10,
             validate_every=25,
+            precision="float32",  # log-ratios are small differences
         )
         if config.method == "dpo":
             pairs, held_pairs = (
@@ -192,7 +189,13 @@ class TunedModel(BaseModel[AdaptedGpt]):
         examples, held = (
             PromptExamples(part, config.candidates, config.plies) for part in (learned, held_out)
         )
-        gradient = partial(reward_loss, roller=self.roller, beta=config.beta, prompts=(learned, held_out))
+        gradient = partial(
+            reward_loss,
+            roller=self.roller,
+            beta=config.beta,
+            prompts=(learned, held_out),
+            proxy=self._proxy,
+        )
         return Fit(self.network, gradient, examples, held, options, seed=seed, device=str(self.device))
 
     def _pairs(self, prompts: Sequence[Encoded], seed: int) -> Dataset:
@@ -271,7 +274,7 @@ class TunedModel(BaseModel[AdaptedGpt]):
             arrays = examples.batch(rows, np.random.default_rng(0))
             batch = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
             ratio = pair_log_probabilities(self.network, batch, self.roller) - batch["base"]
-            found.append((torch.sign(ratio[:, 0] - ratio[:, 1]) + 1).cpu().numpy() / 2)
+            found.append(ranked_right(ratio[:, 0] - ratio[:, 1]).cpu().numpy())
         return np.concatenate(found or [np.full(1, np.nan)])
 
     def draw(self, figure: Figure, value: str, percept: Percept, truth: Percept | None) -> None:
@@ -318,6 +321,7 @@ def reward_loss(
     roller: Roller,
     beta: float,
     prompts: tuple[Sequence[Encoded], Sequence[Encoded]],
+    proxy: Rewards | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Policy-gradient loss of a batch of prompts; in validation minus the penalised reward.
 
@@ -327,18 +331,22 @@ def reward_loss(
         roller: draws the continuations.
         beta: of the KL penalty.
         prompts: that ``rows`` number in training, and in validation.
+        proxy: gives the rewards that are learned from; None: those of the rule, which are only told else.
     """
     own = prompts[0 if network.training else 1]
     samples = batch["uniforms"].shape[1]
     several = [own[row] for row in batch["rows"].tolist() for _ in range(samples)]
     drawn = roller.roll_out(several, batch["uniforms"].flatten(0, 1).cpu().numpy())
     device = batch["uniforms"].device
-    rewards, base = (
+    learned = drawn.rewards if proxy is None else proxy(drawn)
+    rewards, base, gold, policy = (
         torch.from_numpy(array).float().to(device).view(-1, samples)
-        for array in (drawn.rewards, drawn.log_base)
+        for array in (learned, drawn.log_base, drawn.rewards, drawn.log_policy)
     )
-    ratio = torch.from_numpy(drawn.log_policy).float().to(device).view(-1, samples) - base
-    metrics = {"reward": rewards.mean(), "kl": ratio.mean()}
+    ratio = policy - base
+    metrics = {"reward": gold.mean(), "kl": ratio.mean()}
+    if proxy is not None:
+        metrics["proxy"] = rewards.mean()
     if not network.training:
         return beta * ratio.mean() - rewards.mean(), metrics
     read = [torch.from_numpy(array).to(device) for array in (drawn.tokens, drawn.marks, drawn.features)]

@@ -34,10 +34,11 @@ class Rollouts:
     """N continuations with their prompts, as rows of T tokens, padded at the end.
 
     Attributes:
-        tokens: (N, T) int64, the start, the prompt, and all but the last token of the continuation.
+        tokens: (N, T) int64, the start, the prompt and the continuation; what follows its end is nothing.
         marks: (N, T) int64.
         features: (N, T, F / 8) uint8, the position after each token.
         targets: (N, T) int64, the next token where the policy chose it, else `packing.IGNORED`.
+        begins, ends: (N,) int64, the places of the last token of the prompt and of the continuation.
         log_policy: (N,) float64, Σ log of the policy's probability of its own moves.
         log_base: (N,) float64, the same of the base.
         rewards: (N,) float64.
@@ -49,6 +50,8 @@ class Rollouts:
     marks: Array
     features: Array
     targets: Array
+    begins: Array
+    ends: Array
     log_policy: Array
     log_base: Array
     rewards: Array
@@ -94,7 +97,7 @@ class Roller:
             uniforms: (N, plies) numbers in [0, 1), which the draws follow from.
             tuned: by the adapted network; else by its base.
         """
-        length = max(len(prompt.tokens) for prompt in prompts) + self.plies
+        length = max(len(prompt.tokens) for prompt in prompts) + self.plies + 1
         found = _empty(len(prompts), length)
         lengths = np.array([len(prompt.tokens) for prompt in prompts])
         for own in np.unique(lengths):
@@ -109,40 +112,42 @@ class Roller:
         self, prompts: Sequence[Encoded], uniforms: Array, rows: Array, tuned: bool, found: dict[str, Array]
     ) -> None:
         """Continue prompts of one length; writes into the rows of `found`."""
-        boards = {prompt.words: GameTranscript(self.notation, prompt.words).board for prompt in prompts}
+        different = {prompt.words: prompt for prompt in prompts}
+        boards = {words: GameTranscript(self.notation, words).board for words in different}
         games = [_Game(self.notation, prompt, boards[prompt.words]) for prompt in prompts]
+        numbers = {words: number for number, words in enumerate(different)}
+        of_prompt = np.array([numbers[prompt.words] for prompt in prompts])
+        tokens, marks, features = self._begun(list(different.values()))
+        begun = tokens.shape[1]
+        for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
+            found[name][rows, :begun] = part[of_prompt]
+        draws = torch.from_numpy(uniforms)
+        step = _Step(self, tuned, of_prompt)
+        for ply in range(self.plies):
+            base, policy = step.log_odds(tokens, marks, features)
+            if ply % 2:
+                chosen = inverse_transform(self._lawful(base, games).exp().cpu(), draws[:, ply])
+            else:
+                chosen = inverse_transform(policy.exp().cpu(), draws[:, ply])
+                going = np.array([not game.over for game in games])
+                for name, odds in (("log_policy", policy), ("log_base", base)):
+                    picked = odds.cpu().gather(-1, chosen[:, None])[:, 0].double().numpy()
+                    found[name][rows] += picked * going
+                found["targets"][rows, begun + ply - 1] = np.where(going, chosen, IGNORED)
+            pushed = [game.push(token) for game, token in zip(games, chosen.tolist(), strict=True)]
+            tokens, marks = chosen.numpy()[:, None], np.array(pushed)[:, None]
+            features = np.stack([game.state() for game in games])[:, None]
+            for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
+                found[name][rows, begun + ply] = part[:, 0]
+        _conclude(games, rows, begun - 1, found)
+
+    def _begun(self, prompts: Sequence[Encoded]) -> tuple[Array, Array, Array]:
+        """Tokens and marks (P, T) and features (P, T, F / 8) of prompts of one length, with the start."""
         start = np.full((len(prompts), 1), self.notation.start)
         tokens = np.concatenate([start, [prompt.tokens for prompt in prompts]], 1)
         marks = np.concatenate([start * 0, [prompt.marks for prompt in prompts]], 1)
         features = np.stack([prompt.states for prompt in prompts if prompt.states is not None])
-        begun = tokens.shape[1]
-        for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
-            found[name][rows, :begun] = part
-        draws = torch.from_numpy(uniforms)
-        step = _Step(self, tuned)
-        for ply in range(self.plies):
-            base, policy = step.log_odds(tokens, marks, features)
-            going = np.array([not game.over for game in games])
-            if ply % 2:
-                chosen = inverse_transform(self._lawful(base, games).exp().cpu(), draws[:, ply]).numpy()
-            else:
-                choice = inverse_transform(policy.exp().cpu(), draws[:, ply])
-                chosen = choice.numpy()
-                for name, odds in (("log_policy", policy), ("log_base", base)):
-                    picked = odds.cpu().gather(-1, choice[:, None])[:, 0].double().numpy()
-                    found[name][rows] += picked * going
-                found["targets"][rows, begun + ply - 1] = np.where(going, chosen, IGNORED)
-            marks = np.array([game.push(int(token)) for game, token in zip(games, chosen, strict=True)])[
-                :, None
-            ]
-            tokens, features = chosen[:, None], np.stack([game.state() for game in games])[:, None]
-            if ply + 1 < self.plies:
-                for name, part in (("tokens", tokens), ("marks", marks), ("features", features)):
-                    found[name][rows, begun + ply] = part[:, 0]
-        found["rewards"][rows] = [game.reward() for game in games]
-        found["legal"][rows] = [game.legal for game in games]
-        for row, game in zip(rows, games, strict=True):
-            found["texts"][row] = game.written
+        return tokens, marks, features
 
     def _lawful(self, log_odds: Tensor, games: Sequence[_Game]) -> Tensor:
         """The log-probabilities with those of illegal moves at −∞, where a game goes on."""
@@ -153,24 +158,46 @@ class Roller:
 
 
 class _Step:
-    """Passes of policy and base over what is new, with a cache each."""
+    """Passes of policy and base over what is new, with a cache each.
 
-    def __init__(self, roller: Roller, tuned: bool) -> None:
-        network = roller.network
-        self._roller, self._base = roller, network.base
-        self._caches: tuple[KeyValueCache, KeyValueCache] = ([], [])
-        self._tuned = _fixed(network) if tuned else None
+    Args:
+        roller: whose networks.
+        tuned: whether the policy is the adapted network; else it is the base.
+        rows: (N,) which of the prompts each row of the passes to come goes on from.
+    """
+
+    def __init__(self, roller: Roller, tuned: bool, rows: Array) -> None:
+        base = roller.network.base
+        self._roller, self._rows = roller, torch.from_numpy(rows).to(base.bias.device)
+        self._passes = [_Pass(base), *([_Pass(_fixed(roller.network))] if tuned else [])]
 
     def log_odds(self, tokens: Array, marks: Array, features: Array) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (N, 1968) of the base and of the policy."""
-        device, since = self._base.bias.device, tokens.shape[1] - 1
+        """Log-probabilities (N, 1968) of the base and of the policy, at first after each prompt."""
+        device, stateless = self._rows.device, self._roller.network.base.state is None
         read = [torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in (tokens, marks, features)]
-        if self._base.state is None:
+        if stateless:
             read.pop()
-        base = self._roller.log_odds(self._base(*read, cache=self._caches[0], since=since)[:, -1])
-        if self._tuned is None:
-            return base, base
-        return base, self._roller.log_odds(self._tuned(*read, cache=self._caches[1], since=since)[:, -1])
+        found = [one.logits(read, self._rows) for one in self._passes]
+        base, policy = self._roller.log_odds(found[0]), self._roller.log_odds(found[-1])
+        return base, policy
+
+
+class _Pass:
+    """A network with the keys and values of what it has read."""
+
+    def __init__(self, network: Gpt) -> None:
+        self._network, self._tables = network, network.tables()
+        self._cache: KeyValueCache = []
+
+    def logits(self, read: Sequence[Tensor], rows: Tensor) -> Tensor:
+        """(N, V) of the next token; the first pass reads each prompt once, whatever goes on from it."""
+        first = not self._cache
+        since = read[0].shape[1] - 1
+        found: Tensor = self._network(*read, cache=self._cache, since=since, tables=self._tables)[:, -1]
+        if not first:
+            return found
+        self._cache[:] = [(keys[rows], values[rows]) for keys, values in self._cache]
+        return found[rows]
 
 
 def _fixed(network: AdaptedGpt) -> Gpt:
@@ -221,6 +248,16 @@ class _Game:
         return continuation_reward(self._board, self._side, self._before, legal=self.legal)
 
 
+def _conclude(games: Sequence[_Game], rows: Array, begin: int, found: dict[str, Array]) -> None:
+    """Write how games ended, whose prompts end at place `begin`, into the rows of `found`."""
+    found["rewards"][rows] = [game.reward() for game in games]
+    found["legal"][rows] = [game.legal for game in games]
+    found["begins"][rows] = begin
+    found["ends"][rows] = [begin + len(game.written) for game in games]
+    for row, game in zip(rows, games, strict=True):
+        found["texts"][row] = game.written
+
+
 def _empty(n: int, length: int) -> dict[str, Array]:
     """Arrays of `Rollouts` to be written into."""
     return {
@@ -228,6 +265,8 @@ def _empty(n: int, length: int) -> dict[str, Array]:
         "marks": np.zeros((n, length), np.int64),
         "features": np.zeros((n, length, MoveNotation.features // 8), np.uint8),
         "targets": np.full((n, length), IGNORED, np.int64),
+        "begins": np.zeros(n, np.int64),
+        "ends": np.zeros(n, np.int64),
         "log_policy": np.zeros(n),
         "log_base": np.zeros(n),
         "rewards": np.zeros(n),
