@@ -162,9 +162,12 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         """(N,) the steps so far of each episode in progress."""
         return self._length.copy()
 
-    def seed_rarely(self) -> None:
-        """Raise `seed_every` where seeding a world is slow: training would wait for each new episode."""
-        return
+    def seed_rarely(self, whole_size: int | None = None) -> None:
+        """Raise `seed_every` where seeding a world is slow: training would wait for each new episode.
+
+        Args:
+            whole_size: how many worlds the batch has that this one is a part of; None: it is a whole one.
+        """
 
     @abc.abstractmethod
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:

@@ -19,6 +19,7 @@ from scenes.schema import Scene, SceneError
 from sim.catalog import load
 from sim.plurals import number_of
 from sim.protocols import WorldConfig
+from sim.ranks import launched_ranks
 from sim.vector import Worlds
 
 LOCAL = "local"
@@ -87,6 +88,8 @@ def actor_options(
         raise SceneError(f"--actors must be at least 1, not {actors}")
     if max_staleness is not None and max_staleness < 0:
         raise SceneError(f"--max-staleness must be at least 0, not {max_staleness}")
+    if launched_ranks() > 1:
+        raise SceneError("--actors play for one process: start it without torchrun, or leave them out")
     if seeds > 1:
         raise SceneError("--actors play for one seed: leave --seeds out, and train one after another")
     able = " or ".join(f'"{name}"' for name in sorted(ACTORS))
@@ -149,8 +152,8 @@ class ConnectedActors:
             say(f"the cluster has {number_of(room, 'processor')}: so many of the {count} actors play for now")
 
 
-def new_worlds(config: WorldConfig, num_envs: int, seed: int) -> Worlds:
-    """A batch of worlds to learn in."""
+def new_worlds(config: WorldConfig, num_envs: int, seed: int, whole_size: int | None = None) -> Worlds:
+    """A batch of worlds to learn in, perhaps a part of one of `whole_size` worlds."""
     worlds: Worlds = config.make_batch(num_envs, seed)
-    worlds.seed_rarely()
+    worlds.seed_rarely(whole_size)
     return worlds

@@ -196,6 +196,7 @@ class AgentTrainee:
         )
 
     def _new_worlds(self) -> Worlds:
-        worlds = new_worlds(self._config, self._num_envs, self._seed)
+        count = self._num_envs
+        worlds = new_worlds(self._config, count, self._seed, count * self._group.size)
         worlds.first_index = self._group.share(self._num_envs).start
         return worlds

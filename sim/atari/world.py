@@ -154,12 +154,12 @@ class AtariWorlds(Worlds):
             num_envs, self._vector.single_observation_space, self._vector.single_action_space, seed
         )
         self.action_names = tuple(action.name for action in self._vector.ale.get_action_set())
-        self._seldom = config.seed_every or seeding_interval(num_envs)
+        self._config = config
         self._begun: tuple[Array, Info]  # after a step in which episodes ended: of the next ones
 
-    def seed_rarely(self) -> None:
+    def seed_rarely(self, whole_size: int | None = None) -> None:
         """See `seeding_interval`."""
-        self.seed_every = self._seldom
+        self.seed_every = self._config.seed_every or seeding_interval(whole_size or self.num_envs)
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         seeded = mask.copy()
@@ -203,12 +203,12 @@ class DoubleBufferedAtariWorlds(DoubleBufferedWorlds):
         half = num_envs // 2
         first = AtariWorlds(config, num_envs - half, seed, threads)
         super().__init__(first, AtariWorlds(config, half, seed, threads), seed)
-        self._seldom = config.seed_every or seeding_interval(num_envs)
+        self._config = config
         self.action_names = first.action_names
 
-    def seed_rarely(self) -> None:
+    def seed_rarely(self, whole_size: int | None = None) -> None:
         """See `seeding_interval`: as rarely as in one batch of all these worlds."""
-        self.seed_every = self._seldom
+        self.seed_every = self._config.seed_every or seeding_interval(whole_size or self.num_envs)
         for half in self.halves:
             half.seed_every = self.seed_every
 
@@ -219,13 +219,13 @@ class TruthfulAtariWorlds(EnvWorlds):
     def __init__(self, config: Atari, num_envs: int, seed: int) -> None:
         games = [partial(AtariWorld, config, seed + i) for i in range(checked_count(num_envs))]
         super().__init__(games, seed)
-        self._seldom = config.seed_every or seeding_interval(num_envs)
+        self._config = config
         self.frame_stack = STACK if config.observation == "pixels" else 1
         self.action_names = self._game(0).action_names
 
-    def seed_rarely(self) -> None:
+    def seed_rarely(self, whole_size: int | None = None) -> None:
         """See `seeding_interval`."""
-        self.seed_every = self._seldom
+        self.seed_every = self._config.seed_every or seeding_interval(whole_size or self.num_envs)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -152,9 +152,9 @@ class PerceptObservationWorlds(Worlds):
         self._generators = [noise_of(seed + i) for i in range(num_envs)]
         self._blind = False  # while `restore` replays steps that were perceived before
 
-    def seed_rarely(self) -> None:
+    def seed_rarely(self, whole_size: int | None = None) -> None:
         """Seed as rarely as the underlying worlds do; see `sim.vector.Worlds`."""
-        self.world.seed_rarely()
+        self.world.seed_rarely(whole_size)
         self.seed_every = self.world.seed_every
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:

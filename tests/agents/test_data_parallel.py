@@ -24,6 +24,7 @@ CONFIGS = {
     "ppo": PPO_CONFIG,
     "ppo normalised": PPO(network="mlp", normalize_observations=True, normalize_returns=True, **SIZES),
     "ppo recurrent": PPO(network="gru", **SIZES),
+    "ppo values": PPO(network="mlp", normalize_values=True, desired_kl=0.01, **SIZES),
     "pqn": PQN(network="mlp", ema=0.9, **SIZES),
 }
 

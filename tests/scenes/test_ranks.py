@@ -20,6 +20,8 @@ from scenes.training import session
 from scenes.training.agents import DATA_PARALLEL, AgentTrainee
 from scenes.training.ranks import LeadingTrainee, faults_told, speaks
 from scenes.training.session import TrainingFailed, start_training, train
+from scenes.training.trainee import trainee_of
+from sim.atari.world import seeding_interval
 from sim.catalog import load
 from sim.ranks import ENVIRONMENT
 from sim.storage.checkpoints import load_checkpoint
@@ -229,6 +231,17 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_written(scene, word
     with pytest.raises(ShareError, match=words):
         trained(scene, tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+def test_worlds_of_a_rank_are_seeded_as_seldom_as_those_of_one_process(tmp_path):
+    def work(group):
+        scene = small("world.num_envs=64", "agent.minibatch_size=64", scene="pong")
+        trainee = trainee_of(scene, "cpu", None)
+        worlds = trainee._worlds
+        trainee.close()
+        return worlds.num_envs, worlds.first_index, worlds.seed_every
+
+    assert in_ranks(2, work) == [(32, 0, seeding_interval(64)), (32, 32, seeding_interval(64))]
 
 
 def test_rank_0_alone_evaluates_while_the_others_wait(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,23 +18,28 @@ from sim.storage.runs import step_folders
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-SMALL = ["world.num_envs=4", "agent.num_steps=32", "agent.minibatch_size=64", "train.env_steps=6400"]
+SMALL = ["world.num_envs=4", "agent.num_steps=32", "agent.minibatch_size=64", "train.env_steps=3840"]
 TRAIN = ["train", "cartpole", *(word for change in SMALL for word in ("--set", change))]
-TRAIN += ["--set", "train.checkpoint_every=640"]
-SECONDS = 120
+TRAIN += ["--set", "train.checkpoint_every=384"]
+SECONDS = 300
 
 
-def start(run, *options):
+@contextmanager
+def started(run, *options):
+    """A torchrun that is gone afterwards."""
     words = [*TORCHRUN, "-m", "--", "playfield", *TRAIN, "--run", str(run), *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(words, env=environment, **output) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()  # which ends its ranks, too
 
 
 def finish(run, *options):
-    process = start(run, *options)
-    said, _ = process.communicate(timeout=SECONDS)
+    with started(run, *options) as process:
+        said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
     return said
 
@@ -73,11 +79,12 @@ def whole(tmp_path_factory):
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 @pytest.mark.parametrize("rank", [1, 0])
 def test_killed_and_resumed_they_end_in_the_same_bits(rank, whole, tmp_path):
-    run, process = tmp_path / "run", start(tmp_path / "run")
-    wait_for_state(run, 1280)
-    os.kill(process_of(process, rank), signal.SIGKILL)
-    before = time.monotonic()
-    said, _ = process.communicate(timeout=SECONDS)
+    run = tmp_path / "run"
+    with started(run) as process:
+        wait_for_state(run, 1152)
+        os.kill(process_of(process, rank), signal.SIGKILL)
+        before = time.monotonic()
+        said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 1 and time.monotonic() - before < 30
     told = [line for line in said.splitlines() if line.startswith("playfield: ")]
     assert len(told) == 1 and f"rank {rank} was killed" in told[0] and f"--run {run} --resume" in told[0]
@@ -88,10 +95,11 @@ def test_killed_and_resumed_they_end_in_the_same_bits(rank, whole, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 @pytest.mark.parametrize("whom", ["torchrun", "rank 1"])
 def test_sigterm_stops_all_ranks_after_an_update_and_resumed_they_end_in_the_same_bits(whom, whole, tmp_path):
-    run, process = tmp_path / "run", start(tmp_path / "run")
-    wait_for_state(run, 1280)
-    os.kill(process.pid if whom == "torchrun" else process_of(process, 1), signal.SIGTERM)
-    said, _ = process.communicate(timeout=SECONDS)
+    run = tmp_path / "run"
+    with started(run) as process:
+        wait_for_state(run, 1152)
+        os.kill(process.pid if whom == "torchrun" else process_of(process, 1), signal.SIGTERM)
+        said, _ = process.communicate(timeout=SECONDS)
     assert "stopped: interrupted" in said and "playfield: " not in said
     finish(run, "--resume")
     assert hashes(run) == whole
