@@ -27,7 +27,7 @@ from torch import Tensor
 REHEARSALS = 3  # before the capture, as PyTorch's documentation has it
 
 #: Whether to use CUDA graphs; "auto": on CUDA.
-GraphChoice: TypeAlias = bool | Literal["auto"]
+GraphChoice: TypeAlias = Literal[True, False, "auto"]
 
 #: Remembers what a function changes; what it returns puts that back, into the same memory.
 Snapshot: TypeAlias = Callable[[], Callable[[], None]]

@@ -15,6 +15,8 @@ import numpy as np
 from sim.records import Array, State
 from sim.vector import Info, Worlds
 
+STATE_COLUMNS = ("episode", "episode_seed", "score", "length", "start")  # of a state, a row a world
+
 
 class DoubleBufferedWorlds(Worlds):
     """Batch of worlds in two halves, which may be stepped together, or each by its own `send` and `recv`.
@@ -86,14 +88,27 @@ class DoubleBufferedWorlds(Worlds):
         return obs, reward, terminated, truncated, info
 
     def state(self) -> State:
-        """The states of both halves."""
-        first, second = (half.state() for half in self.halves)
-        return {"first": first, "second": second}
+        """The state of the batch, in the form of one undivided; see `Worlds`."""
+        states = [half.state() for half in self.halves]
+        rows = max(len(state["played"]) for state in states)
+        for state in states:  # one half may have forgotten more actions: those are no world's that is in it
+            lacking = rows - len(state["played"])
+            state["played"] = np.pad(state["played"], [(lacking, 0)] + [(0, 0)] * (state["played"].ndim - 1))
+            state["start"] = state["start"] + lacking
+        columns = {key: np.concatenate([state[key] for state in states]) for key in STATE_COLUMNS}
+        played = np.concatenate([state["played"] for state in states], axis=1)
+        return {"seed": states[0]["seed"]} | columns | {"played": played}
 
     def restore(self, state: State) -> tuple[Array, Info]:
         """Bring both halves to where `state` was taken; see `Worlds`."""
-        states = state["first"], state["second"]
-        return self._joined_start([h.restore(own) for h, own in zip(self.halves, states, strict=True)])
+        starts, count = [], self.halves[0].num_envs
+        for half, rows in zip(self.halves, (slice(count), slice(count, None)), strict=True):
+            own = {key: np.asarray(state[key])[rows] for key in STATE_COLUMNS}
+            oldest = int(own["start"].min())
+            own["start"] = own["start"] - oldest
+            played = np.asarray(state["played"])[oldest:, rows]
+            starts.append(half.restore({"seed": state["seed"], **own, "played": played}))
+        return self._joined_start(starts)
 
     def split(self, rows: Array) -> list[Array]:
         """Split an array (N, …) into those of the halves."""

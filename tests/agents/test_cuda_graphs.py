@@ -19,6 +19,7 @@ from agents.ppo import PPO
 from agents.pqn import PQN
 from agents.train_step import adam
 from sim.catalog import make_worlds
+from sim.fields import FieldError, construct
 from sim.records import Budget
 from sim.vector import EnvWorlds
 
@@ -204,6 +205,12 @@ def test_weights_are_rounded_inside_a_graph_and_not_by_an_outer_autocast():
 def test_auto_is_on_cuda_alone():
     assert [uses_graphs("auto", torch.device(name)) for name in ("cpu", "cuda")] == [False, True]
     assert uses_graphs(True, CPU) and not uses_graphs(False, torch.device("cuda"))
+
+
+def test_other_choices_are_refused_with_those_there_are():
+    with pytest.raises(FieldError, match='cuda_graphs must be one of True, False, auto, not "maybe"'):
+        construct(PPO, {"cuda_graphs": "maybe"}, "agent")
+    assert construct(PPO, {"cuda_graphs": "auto"}, "agent").cuda_graphs == "auto"
 
 
 def test_a_recurrent_network_has_no_graphs():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim.atari.world import Atari
+from sim.conformance import check_world
 from sim.double_buffer import DoubleBufferedWorlds
 from sim.vector import ActionError
 
@@ -73,11 +74,21 @@ def test_halves_play_the_episodes_of_one_batch_together_in_turn_and_resumed(batc
         assert halved.score.tolist() == whole.score.tolist()
         assert halved.length.tolist() == whole.length.tolist()
         if step == 30:
+            state, same = halved.state(), whole.state()
+            assert set(state) == set(same)
+            for key in set(same) - {"played"}:
+                assert np.array_equal(state[key], same[key]), key
+            assert len(state["played"]) == len(same["played"])
             obs, info = other.restore(halved.state())
             np.testing.assert_array_equal(obs, wanted[0])
             assert [len(info[key]) for key in ("lives", "episode_frame_number")] == [3, 3]
         if step > 30:
             assert_equal(other.step(actions), wanted)
+
+
+@pytest.mark.slow  # the default suite compares halves with one batch, which it holds to these promises
+def test_halves_keep_every_promise_of_worlds():
+    check_world(replace(HALVED, max_frames=120), steps=40)
 
 
 def test_a_start_is_split_into_those_of_the_halves(batches):
