@@ -149,7 +149,7 @@ def _connect(address: str, parallel: int) -> None:
         _check_reachable(address)
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # one that does not start in time raises just that
         raise ClusterError(f"--cluster {address}: {' '.join(str(error).split())}") from error
 
 
