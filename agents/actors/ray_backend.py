@@ -66,7 +66,8 @@ class RayBackend:
         with _own_signals():
             try:
                 ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            except Exception as error:  # Ray raises a bare one where a node is not up in time
+                ray.shutdown()
                 raise ClusterError(f"--cluster {cluster}: {' '.join(str(error).split())}") from error
         if hasattr(ray._private.worker, "_worker_logs_enabled"):
             ray._private.worker._worker_logs_enabled = False  # stdout is the verb's; a dead node prints there

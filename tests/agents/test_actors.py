@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -341,6 +342,18 @@ def test_without_ray_the_line_that_installs_it_is_told(monkeypatch):
         MissingPackageError, match='--actors needs the package ray: python -m pip install "ray'
     ):
         RayBackend("local", 1)
+
+
+def test_a_ray_that_does_not_come_up_is_told_and_stopped(monkeypatch):
+    stopped = []
+
+    def init(**options):
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: stopped.append(1)))
+    with pytest.raises(ClusterError, match="--cluster local: The current node timed out during startup"):
+        RayBackend("local", 1)
+    assert stopped
 
 
 @pytest.mark.parametrize("address", ["here", "127.0.0.1", "localhost:port", ":6379", "host:99999"])

@@ -29,7 +29,7 @@ SMALL = [
     "agent.cut_after=4", "agent.num_steps=4", "agent.minibatch_size=16", "agent.num_epochs=1",
     "agent.buffer_size=256",
 ]  # fmt: skip
-PATIENCE = 240  # seconds
+PATIENCE = 600  # seconds
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def temporary(monkeypatch):
     monkeypatch.setenv("RAY_TMPDIR", folder)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: on a busy machine they would starve
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,8 +109,10 @@ def test_an_actor_and_a_node_are_killed_and_replaced_and_every_game_counts_once(
         ray.kill(next(iter(backend._handles.values())))
         until(training, lambda metrics: metrics["actors_replaced"] == 1 and metrics["actors_alive"] == 2)
         cluster.remove_node(second, allow_graceful=False)
-        last = until(training, lambda metrics: len({name.partition(".")[0] for name in names}) >= 4)
-        assert last.metrics["actors_replaced"] >= 2
+        until(training, lambda metrics: metrics["actors_replaced"] == 2 and metrics["actors_alive"] == 2)
+        last = until(
+            training, lambda metrics: backend._handles.keys() <= {name.partition(".")[0] for name in names}
+        )
     assert not ray.is_initialized()
     assert set(Counter(names).values()) == {1} and len(names) == last.metrics["shards"]
     rows = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
