@@ -41,6 +41,14 @@ def test_a_checkpoint_of_something_else_is_no_reward_model():
         untrained_task(scene, task_config(scene), (), "cpu")
 
 
+def test_the_shipped_reward_model_stands_on_the_shipped_base():
+    keys = {"method": "policy_gradient", "reward": "learned"}
+    scene = tuned(**keys, reward_checkpoint="checkpoints/reward-model")
+    model = untrained_task(scene, task_config(scene), (), "cpu")
+    values = model._proxy.network.piece_values.tolist()
+    assert min(values) > 0 and max(values) == values[-1]  # a queen is worth most
+
+
 def test_the_base_model_is_the_baseline_of_an_evaluation(monkeypatch):
     scene = tuned()
     prompts = TextColumn(("e4 e5 Nf3", "d4 d5 c4 e6"))
