@@ -6,6 +6,7 @@ Agents initialise their networks in their own ways, and give their weights in th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
@@ -16,6 +17,8 @@ from sim.records import Array
 from supervised.tensors import from_arrays, to_arrays
 
 Network = TypeVar("Network", bound=nn.Module)
+
+_SEEDING = threading.RLock()  # a network may be made of others that are seeded too
 
 
 class WithWeights(Generic[Network]):
@@ -48,13 +51,19 @@ class BaseModel(WithWeights[Network]):
         """Initialise the network.
 
         Args:
-            make: gives an untrained network; called once, under `seed`; the CPU's global generator is
-                restored afterwards.
+            make: gives an untrained network; called once, under `seed`.
             seed: of its initial weights.
             device: such as ``cpu`` or ``cuda``.
         """
         self.device = torch.device(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            network = make()
-        self.network = network.to(self.device)
+        self.network = seeded(make, seed).to(self.device)
+
+
+def seeded(make: Callable[[], Network], seed: int) -> Network:
+    """The network that `make` gives under `seed`; the CPU's global generator is restored afterwards.
+
+    That generator is one for all threads, so they take turns.
+    """
+    with _SEEDING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

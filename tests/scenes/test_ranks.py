@@ -233,15 +233,16 @@ def test_what_cannot_be_shared_is_refused_before_anything_is_written(scene, word
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_worlds_of_a_rank_are_seeded_as_seldom_as_those_of_one_process(tmp_path):
     def work(group):
-        scene = small("world.num_envs=64", "agent.minibatch_size=64", scene="pong")
+        scene = small("world.num_envs=34", "agent.minibatch_size=64", scene="pong")
         trainee = trainee_of(scene, "cpu", None)
         worlds = trainee._worlds
         trainee.close()
         return worlds.num_envs, worlds.first_index, worlds.seed_every
 
-    assert in_ranks(2, work) == [(32, 0, seeding_interval(64)), (32, 32, seeding_interval(64))]
+    assert in_ranks(2, work) == [(17, 0, seeding_interval(34)), (17, 17, seeding_interval(34))]
 
 
 def test_rank_0_alone_evaluates_while_the_others_wait(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import distributed, nn
 from sim.machine import MemoryRefused
 from sim.records import Budget
 from sim.storage.states import read_state, write_state
+from supervised.base_model import seeded
 from supervised.distributed import ShareError, learning_in
 from supervised.fit import Fit, FitOptions, fits_exactly
 from supervised.tensors import NonFiniteError
@@ -45,9 +47,7 @@ def squared(network, batch):
 
 
 def line(seed: int = 0) -> nn.Linear:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return nn.Linear(1, 1)
+    return seeded(lambda: nn.Linear(1, 1), seed)
 
 
 def fit(train=None, validation=None, seed=0, network=None, **options):
@@ -277,6 +277,19 @@ def test_ranks_learn_what_one_process_learns_but_for_rounding(options):
         for name, array in whole["network"].items():
             np.testing.assert_allclose(state["network"][name], array, rtol=1e-4)
         assert state["since_best"] == whole["since_best"]
+
+
+def test_networks_made_in_several_threads_have_the_weights_of_their_seeds():
+    together = threading.Barrier(8, timeout=30)
+
+    def made(seed):
+        together.wait()
+        return seeded(lambda: nn.Linear(300, 300), seed).weight
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(made, range(8)))
+    for seed, weight in enumerate(found):
+        assert torch.equal(weight, seeded(lambda: nn.Linear(300, 300), seed).weight)
 
 
 class Gate(nn.Module):
