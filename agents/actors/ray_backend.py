@@ -52,6 +52,7 @@ class RayBackend:
             MissingPackageError: if Ray is not installed.
             ClusterError: if there is no such cluster, or it does not answer.
         """
+        check_address(cluster)
         self._ray = ray = import_ray()
         if cluster != LOCAL:
             check_cluster(cluster)
@@ -176,19 +177,31 @@ def import_ray() -> Any:
     return ray
 
 
+def check_address(cluster: str) -> None:
+    """Check that a cluster is ``local``, ``auto`` or host:port.
+
+    Raises:
+        ClusterError: if it is none of these.
+    """
+    host, colon, port = cluster.rpartition(":")
+    if cluster not in (LOCAL, AUTO) and not (colon and host and port.isdecimal() and int(port) < 65_536):
+        raise ClusterError(
+            f'--cluster is local, auto or the address of a Ray cluster, host:port, not "{cluster}"'
+        )
+
+
 def check_cluster(cluster: str) -> None:
     """Check that a cluster answers, in `ANSWER_WITHIN` seconds.
+
+    Args:
+        cluster: ``auto`` or host:port.
 
     Raises:
         ClusterError: naming the address.
     """
     mend = "start one with ray start --head, or leave --cluster out for a local one"
-    host, colon, port = cluster.rpartition(":")
-    if cluster != AUTO and not (colon and host and port.isdecimal() and int(port) < 65_536):
-        raise ClusterError(
-            f'--cluster is local, auto or the address of a Ray cluster, host:port, not "{cluster}"'
-        )
     if cluster != AUTO:
+        host, _, port = cluster.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=PORT_WITHIN).close()
         except OSError as error:

@@ -27,7 +27,7 @@ from agents.actors.feed import ShardFeed
 from agents.actors.in_process import InProcessBackend
 from agents.actors.ledger import ShardLedger, staleness
 from agents.actors.pool import PATIENCE, ActorPool
-from agents.actors.ray_backend import RayBackend, check_cluster
+from agents.actors.ray_backend import RayBackend, check_address, check_cluster
 from agents.actors.shards import Shard, ShardError, ShardFolder, Stretch, decode, encode
 from agents.alphazero.actor import SelfPlayActor
 from agents.alphazero.train import AlphaZero
@@ -359,7 +359,7 @@ def test_a_ray_that_does_not_come_up_is_told_and_stopped(monkeypatch):
 @pytest.mark.parametrize("address", ["here", "127.0.0.1", "localhost:port", ":6379", "host:99999"])
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(ClusterError, match=f'host:port, not "{address}"'):
-        check_cluster(address)
+        check_address(address)
 
 
 def test_a_cluster_that_does_not_answer_is_named():
