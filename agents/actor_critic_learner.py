@@ -16,7 +16,7 @@ from agents.networks.inference import InferenceCopy
 from agents.networks.normalize import PixelMoments, ReturnScale, RunningMoments, ValueScale
 from agents.networks.recurrent import RecurrentActorCritic
 from agents.pinned_buffers import PinnedBuffers
-from agents.rollout import Choice
+from agents.rollouts.rollout import Choice
 from agents.train_step import adam
 from sim.records import Array, Decision, State
 from sim.vector import Worlds
@@ -223,7 +223,7 @@ class ActorCriticLearner:
         from_arrays(self.network, weights)
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
-        """Sample N actions for learning; see `agents.rollout.Actor`."""
+        """Sample N actions for learning; see `agents.rollouts.rollout.Actor`."""
         everyone = self.head.noise(len(obs) * self._group.size, self._generator)
         noise = everyone[self._group.share(len(obs))]
         action, log_prob, value, memory = self._sample(obs, mask, memory, noise)
@@ -239,7 +239,7 @@ class ActorCriticLearner:
         return action, log_prob, self.to_return(value), memory
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
-        """Values (n,) of observations after which nothing is played; see `agents.rollout.Actor`."""
+        """Values (n,) of observations after which nothing is played; see `agents.rollouts.rollout.Actor`."""
         return self.to_return(self.infer(self.normalized(obs), memory)[1])
 
     def state(self) -> State:

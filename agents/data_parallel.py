@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.rollout import Rollout
+from agents.rollouts.rollout import Rollout
 from agents.train_step import minibatches
 from sim.records import Episode
 from supervised.distributed import ProcessGroup

@@ -26,12 +26,12 @@ from torch import Tensor
 from agents.actors.feed import ShardFeed
 from agents.actors.shards import Stretch
 from agents.cuda_graphs import GraphChoice
-from agents.frame_stacks import FrameStacks
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName, network_for
 from agents.q_policy import QPolicy, best_actions
 from agents.replay import Priorities, Replay, ReplaySamples
-from agents.rollout_stretch import EPSILON, add_stretch
+from agents.rollouts.frame_stacks import FrameStacks
+from agents.rollouts.rollout_stretch import EPSILON, add_stretch
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, adam
 from sim.double_buffer import DoubleBufferedWorlds

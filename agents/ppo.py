@@ -27,13 +27,13 @@ from torch import Tensor
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
-from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
 from agents.returns import explained_variance
-from agents.rollout import Rollout, RolloutCollector
+from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
+from agents.rollouts.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated

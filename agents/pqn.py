@@ -29,13 +29,13 @@ from torch import Tensor
 
 from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
-from agents.double_buffer import rollout_collector
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import NetworkName, network_for
 from agents.networks.memory_format import take
 from agents.q_policy import QPolicy, best_actions, best_values
 from agents.returns import explained_variance
-from agents.rollout import Choice, Rollout
+from agents.rollouts.double_buffer import rollout_collector
+from agents.rollouts.rollout import Choice, Rollout
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep, check_minibatch, radam
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
@@ -229,7 +229,7 @@ class PQNLearner(QPolicy):
         from_arrays(self.newest, weights)
 
     def choose(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Choice:
-        """Choose N ε-greedy actions for learning, by the newest weights; see `agents.rollout.Actor`."""
+        """Choose N ε-greedy actions by the newest weights, to learn; see `agents.rollouts.rollout.Actor`."""
         best, value = self._best(obs, mask)
         assert best is not None and value is not None
         actions = self.explore(best.cpu().numpy(), mask, self.epsilon, self._generator, self._group)
@@ -241,7 +241,7 @@ class PQNLearner(QPolicy):
         return best_actions(q, mask), best_values(q, mask)
 
     def bootstrap(self, obs: Tensor, mask: Tensor | None, memory: Tensor | None) -> Tensor:
-        """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollout.Actor`."""
+        """Values (n,) max_a Q(s, a) over allowed actions; see `agents.rollouts.rollout.Actor`."""
         return best_values(self._newest_values(obs), mask)
 
     def _update(self, rollout: Rollout, learning_rate: float) -> dict[str, float]:

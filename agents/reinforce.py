@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.networks.architectures import NetworkName, network_for
 from agents.returns import discounted_returns
-from agents.rollout import Rollout, RolloutCollector
+from agents.rollouts.rollout import Rollout, RolloutCollector
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress
 from sim.vector import Worlds

@@ -15,7 +15,7 @@ from agents.actors.backend import Weights
 from agents.actors.shards import Stretch
 from agents.dqn import DQN, DQNLearner
 from agents.q_policy import best_actions
-from agents.rollout_stretch import EPSILON
+from agents.rollouts.rollout_stretch import EPSILON
 from sim.records import Array, Episode
 from sim.vector import Worlds, finished
 
@@ -55,7 +55,7 @@ class RolloutActor:
         self._epsilon = 1.0
 
     def play(self, version: int, weights: Weights) -> Stretch:
-        """Play one stretch; see `agents.rollout_stretch`."""
+        """Play one stretch; see `agents.rollouts.rollout_stretch`."""
         if version != self._version:
             self._policy.load_weights({name: weights[name] for name in weights if name != EPSILON})
             self._version, self._epsilon = version, float(weights[EPSILON])

@@ -126,10 +126,15 @@ class DoubleBufferedWorlds(Worlds):
         return np.concatenate(observations), _joined(infos)
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
-        raise NotImplementedError("the halves reset themselves")
+        masks = self.split(mask)
+        parts = zip(self.halves, masks, np.split(seeds, [int(masks[0].sum())]), strict=True)
+        return self._joined_start([half._reset_rows(own, part) for half, own, part in parts])
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        raise NotImplementedError("the halves step themselves")
+        parts = zip(self.halves, self.split(actions), strict=True)
+        *results, infos = zip(*(half._step_rows(own) for half, own in parts), strict=True)
+        obs, reward, terminated, truncated = (np.concatenate(columns) for columns in results)
+        return obs, reward, terminated, truncated, _joined(infos)
 
     def close_extras(self, **kwargs: object) -> None:
         """Close both halves."""

@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.double_buffer import rollout_collector
 from agents.dqn import DQN
-from agents.frame_stacks import FrameStacks
 from agents.ppo import PPO, PPOLearner
 from agents.pqn import PQN
+from agents.rollouts.double_buffer import rollout_collector
+from agents.rollouts.frame_stacks import FrameStacks
 from scenes.bench import report
 from scenes.bench.learning import count_learning_steps, stable_baselines3_ppo
 from scenes.bench.worker import Settings

@@ -19,18 +19,14 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from agents.actors.backend import ClusterError
 from scenes.sweep.cluster_trials import TrialQueue, train_trial
 from scenes.sweep.process_pool import DEATHS
 from scenes.sweep.study import SweepStudy
-from sim.errors import RequestError
 
 LOCAL, AUTO = "local", "auto"
 PATIENCE = 10.0  # seconds for a cluster's head to answer
 OBJECT_STORE = 100 * 2**20  # bytes, of a local Ray: configurations and scores are all that it passes on
-
-
-class ClusterError(RequestError):
-    """A cluster that does not answer."""
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.rollout import Rollout, RolloutCollector
+from agents.rollouts.rollout import Rollout, RolloutCollector
 
 
 def collected(agent, worlds) -> Rollout:

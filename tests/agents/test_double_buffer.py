@@ -7,11 +7,11 @@ import pytest
 import torch
 from test_rollout import CUT, OVER, Clock, Counter
 
-from agents.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.dqn import DQN
 from agents.ppo import PPO
 from agents.pqn import PQN
-from agents.rollout import RolloutCollector
+from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
+from agents.rollouts.rollout import RolloutCollector
 from sim.atari.world import Atari
 from sim.catalog import make_worlds
 from sim.double_buffer import DoubleBufferedWorlds

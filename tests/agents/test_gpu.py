@@ -17,7 +17,7 @@ from agents.dqn import DQN
 from agents.pinned_buffers import PinnedBuffers
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
-from agents.rollout import RolloutCollector
+from agents.rollouts.rollout import RolloutCollector
 from sim.catalog import make_worlds
 from sim.records import Budget
 

@@ -9,7 +9,7 @@ import torch
 from agents.evaluation.evaluate import evaluate
 from agents.pqn import PQN
 from agents.q_policy import best_values
-from agents.rollout import Rollout
+from agents.rollouts.rollout import Rollout
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 

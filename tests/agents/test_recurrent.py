@@ -14,7 +14,7 @@ from agents.evaluation.evaluate import evaluate
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from agents.reinforce import Reinforce
-from agents.rollout import RolloutCollector
+from agents.rollouts.rollout import RolloutCollector
 from sim.catalog import make_worlds
 from sim.conformance import check_policy
 from sim.records import Budget

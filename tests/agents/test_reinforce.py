@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents.reinforce import Reinforce, first_episodes
-from agents.rollout import Rollout, RolloutCollector
+from agents.rollouts.rollout import Rollout, RolloutCollector
 from sim.catalog import make_worlds
 from sim.records import Budget
 from sim.vector import EnvWorlds

@@ -8,7 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from agents.rollout import Choice, RolloutCollector
+from agents.rollouts.rollout import Choice, RolloutCollector
 from sim.vector import EnvWorlds, WorldError
 
 

@@ -18,7 +18,7 @@ from agents.dqn import DQN
 from agents.evaluation.evaluate import evaluate
 from agents.replay import Replay
 from agents.rollout_actor import LEAST_STEPS, RolloutActor
-from agents.rollout_stretch import EPSILON, add_stretch
+from agents.rollouts.rollout_stretch import EPSILON, add_stretch
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
 from sim.storage.runs import Run

@@ -10,7 +10,7 @@ import pytest
 from sim.atari.world import Atari
 from sim.conformance import check_world
 from sim.double_buffer import DoubleBufferedWorlds
-from sim.vector import ActionError
+from sim.vector import ActionError, Worlds
 
 PONG = Atari("pong", max_frames=60)  # episodes of 15 steps
 HALVED = Atari("pong", max_frames=60, double_buffered=True)
@@ -134,3 +134,12 @@ def test_halves_are_seeded_as_rarely_as_one_batch_of_all_worlds_or_as_the_key_sa
     worlds.close()
     with pytest.raises(ValueError, match="seed_every must be at least 1, not 0"):
         Atari("pong", seed_every=0)
+
+
+def test_its_rows_are_those_of_its_halves(batches):
+    """Driven by them, as by any backend, an undivided batch's state is restored to the same frames."""
+    whole, _, halved = batches
+    whole.reset(seed=5)
+    for step in range(30):
+        obs = whole.step(np.full(3, step % 6))[0]
+    np.testing.assert_array_equal(Worlds.restore(halved, whole.state())[0], obs)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from agents.networks.memory_format import join_batches
-from agents.rollout import Actor, Rollout, RolloutCollector, Step
+from agents.rollouts.rollout import Actor, Rollout, RolloutCollector, Step
 from sim.double_buffer import DoubleBufferedWorlds
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds

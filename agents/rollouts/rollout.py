@@ -5,7 +5,7 @@ with the value of what follows each step: where an episode was truncated that of
 which it bootstraps, and where it terminated whatever number, which `agents.returns` does not count.
 
 Recurrent state goes from step to step and from rollout to rollout; it is zero where an episode begins. Of
-stacked frames only the newest one is copied to the device (`agents.frame_stacks`).
+stacked frames only the newest one is copied to the device (`agents.rollouts.frame_stacks`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.frame_stacks import FrameStacks
 from agents.networks.memory_format import stack
 from agents.returns import generalized_advantage
+from agents.rollouts.frame_stacks import FrameStacks
 from sim.records import Array, Episode
 from sim.vector import Info, Worlds, ended_episode, lives_lost
 
