@@ -44,6 +44,7 @@ class SearchConfig(Validated):
     """Configuration of network and search, shared by the agents that act by search."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "value_head")
+    same_network: ClassVar[tuple[str, ...]] = ("alphazero", "imitation")  # each takes the other's weights
 
     network: NetworkName = "board"  # see agents.networks
     value_head: Literal["scalar", "wdl"] = "scalar"
