@@ -24,7 +24,6 @@ from typing import Any, ClassVar, Literal
 
 import gymnasium
 import torch
-from supervised.data.sources.game_positions import GameSplits, game_positions
 from torch import Tensor, nn
 
 from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
@@ -34,6 +33,7 @@ from sim.chess.encoding import ACTIONS, CONSTANT_PLANES, PLANES_PER_POSITION
 from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
+from supervised.data.sources.game_positions import GameSplits, game_positions
 from supervised.fit import Batch, Fit, FitOptions, fits_exactly
 from supervised.tensors import from_arrays
 
@@ -113,6 +113,7 @@ class ImitationLearner(SearchAgent):
     What it acts by are the averaged weights; the fit learns in a network of its own.
     """
 
+    agent = "imitation"
     config: Imitation
 
     def __init__(
