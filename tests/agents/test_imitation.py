@@ -119,7 +119,7 @@ def test_it_acts_by_the_averaged_weights(worlds, games_file):
 
 def test_alphazero_goes_on_from_its_weights(worlds, games_file):
     agent = learner(worlds, games_file)
-    player = AlphaZero(network="board32", value_head="wdl").build(
+    player = AlphaZero(network="board32", value_head="wdl", precision="float32").build(
         worlds.single_observation_space, worlds.single_action_space, seed=5
     )
     player.load_weights(agent.weights())
