@@ -489,3 +489,17 @@ def collect(
     work = recording.collect_played if play else recording.collect
     result = work(scene, request, device=device, say=say)
     return result.answer(), result.interrupted
+
+
+def collect_games(
+    scene: Scene, files: tuple[Path, ...], *, out: Path, overwrite: bool
+) -> tuple[Answer, bool]:
+    """Convert recorded chess games; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.collecting import recorded_games
+    except ModuleNotFoundError as error:
+        raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
+    result = recorded_games.collect_games(
+        scene, recorded_games.GamesRequest(files, out, overwrite=overwrite), say=say
+    )
+    return result.answer(), result.interrupted

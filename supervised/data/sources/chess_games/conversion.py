@@ -106,6 +106,16 @@ def skipped_words(card: dict[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, words))
 
 
+def changed_words(card: dict[str, Any]) -> tuple[str, ...]:
+    """What a card of `ConversionCounts.card` says of games that were kept with a change, in words."""
+    cut = _games(card.get("cut", 0), "went on after the rules ended them: later moves are left out")
+    contradictory = _games(
+        card.get("contradictions", 0),
+        "told two results, or another than the board: the board's counts, or none",
+    )
+    return tuple(filter(None, (cut, contradictory)))
+
+
 def _games(count: int, what: str) -> str:
     return f"{count:,} game{'s' * (count != 1)} {what}" if count else ""
 
@@ -188,11 +198,12 @@ def replay_sections(chunk: Sequence[Section]) -> ReplayedChunk:
     for section in chunk:
         try:
             for record in records(section):
-                games.append(replay(record))
+                try:
+                    games.append(replay(record))
+                except ReplayError as error:
+                    faults.append(Fault(section.line, error.reason, error.details))
         except GameSyntaxError as error:
-            faults.append(Fault(section.line, f"with {error}" if " " in str(error) else str(error), ""))
-        except ReplayError as error:
-            faults.append(Fault(section.line, error.reason, error.details))
+            faults.append(Fault(section.line, str(error), ""))
     table = np.zeros(len(games), GAME)
     plies = np.array([len(game.positions) for game in games], np.int64)
     table["start"], table["plies"] = np.cumsum(plies) - plies, plies

@@ -6,6 +6,7 @@ of `replay.GAME`), and ``data.toml`` with the format, the sources and the counts
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from supervised.data.sources.splits import DataError
 
 FORMAT = 1
 CARD = "data.toml"
+SHARD_FILE = re.compile(r"(positions|games|labels)-\d{4,}\.npy|labels-\d{4,}\.partial")
 SHARD_POSITIONS = 500_000  # 32 MB
 
 
@@ -87,6 +89,12 @@ class Shards:
     positions: Sequence[Array]
     games: Array
     shard: Array
+
+
+def stray_file(folder: Path) -> str:
+    """Name of something in a folder that `ShardWriter` does not write; "" if there is none."""
+    names = sorted(path.name for path in folder.iterdir())
+    return next((name for name in names if name != CARD and not SHARD_FILE.fullmatch(name)), "")
 
 
 def open_shards(folder: Path) -> Shards:
