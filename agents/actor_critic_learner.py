@@ -66,6 +66,7 @@ class ActorCriticLearner:
         return_scale: ReturnScale | None = None,
         value_scale: ValueScale | None = None,
         cuda_graphs: GraphChoice = False,
+        values: int = 1,
     ) -> None:
         """Initialise network, optimiser and generators.
 
@@ -79,6 +80,7 @@ class ActorCriticLearner:
             normalize_observations: by their running moments.
             return_scale: divides rewards, and so multiplies shown values.
             value_scale: of the values that the network gives; None: they are in the unit of rewards.
+            values: numbers that tell an observation's value: 1, or 3 logits of win, draw and loss.
             cuda_graphs: whether choosing actions for learning is a CUDA graph; see `agents.cuda_graphs`.
 
         Raises:
@@ -88,7 +90,7 @@ class ActorCriticLearner:
         self.device = torch.device(device)
         self._to_device = PinnedBuffers(self.device)
         self.head: Head = head_for(action_space)
-        self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed)
+        self.actor_critic = actor_critic(network, observation_space, self.head.outputs, seed, values)
         parts: dict[str, nn.Module] = {"actor_critic": self.actor_critic, "head": self.head}
         if normalize_observations:
             parts["observations"] = self._new_moments(observation_space)
@@ -264,7 +266,7 @@ class ActorCriticLearner:
 
 
 def actor_critic(
-    network: str, observation_space: gymnasium.Space[Any], outputs: int, seed: int
+    network: str, observation_space: gymnasium.Space[Any], outputs: int, seed: int, values: int = 1
 ) -> ActorCritic | RecurrentActorCritic:
     """Make the actor-critic network of a name, with the weights of `seed`.
 
@@ -274,4 +276,4 @@ def actor_critic(
     generator = torch.Generator().manual_seed(seed)
     if network in RECURRENT:
         return RecurrentActorCritic(observation_space, outputs, generator)
-    return ActorCritic(network, observation_space, outputs, generator)
+    return ActorCritic(network, observation_space, outputs, generator, values)

@@ -45,6 +45,8 @@ class Decision:
         q_values: (N, A) expected discounted returns; None if the policy has none.
         value: (N,) expected discounted return of the state; None if the policy has none.
         visits: (N, A) search visit counts; None without search.
+        wdl: (N, 3) probabilities of win, draw and loss for the agent; None if the policy has none.
+        lines: N principal variations, the actions of both sides from the one chosen on; None without search.
     """
 
     actions: Array
@@ -52,6 +54,8 @@ class Decision:
     q_values: Array | None = None
     value: Array | None = None
     visits: Array | None = None
+    wdl: Array | None = None
+    lines: tuple[tuple[int, ...], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

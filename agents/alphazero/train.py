@@ -15,75 +15,46 @@ sides. `agents.evaluation.evaluate` scores it against an opponent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Discrete
 from torch import Tensor
 
-from agents.actor_critic_learner import ActorCriticLearner
 from agents.actors.feed import ShardFeed
-from agents.alphazero.gumbel import GumbelTree, Sigma
-from agents.alphazero.puct import PUCTTree
+from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
-from agents.alphazero.tree import Node, Tree, make_roots, simulate
 from agents.memory_limits import check_batch, check_search, observation_bytes
-from agents.networks.architectures import NetworkName
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
-from sim.errors import RequestError
-from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, Validated
+from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
 from sim.machine import check_memory
-from sim.protocols import Game
-from sim.records import Array, Budget, Decision, Episode, Progress, State
+from sim.records import Budget, Episode, Progress, State
 from sim.vector import Worlds
-from supervised.tensors import NonFiniteError, Precision
+from supervised.tensors import NonFiniteError
 
 #: Metrics of every gradient step: nats, squared error, nats, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
 
-FIRST_VALUE = 0.1  # scale of the value head's initial weights
-
-
-class SearchError(RequestError, ValueError):
-    """A world without positions to search."""
-
 
 @dataclass(frozen=True)
-class AlphaZero(Validated):
+class AlphaZero(SearchConfig):
     """Configuration of the ``alphazero`` agent; its fields are scene keys."""
 
-    fixed_at_resume: ClassVar[tuple[str, ...]] = ("network",)
-
-    network: NetworkName = "board"  # see agents.networks
-    search: Literal["gumbel", "puct"] = "gumbel"
-    num_simulations: PositiveInt = 32  # a move
-    num_considered: PositiveInt = 16  # gumbel: actions considered at the root
-    c_visit: NonNegativeFloat = 50.0  # gumbel: Danihelka et al. 2022, for Go and chess
-    c_scale: NonNegativeFloat = 1.0
-    c_puct_init: NonNegativeFloat = 1.25  # puct: Silver et al. 2018, pseudocode
-    c_puct_base: PositiveFloat = 19_652.0
-    dirichlet_alpha: PositiveFloat = 0.3  # puct: for chess
-    dirichlet_fraction: UnitInterval = 0.25
     cut_after: PositiveInt = 512  # plies of a game of self-play, or sooner if the world cuts it
     sampled_plies: NonNegativeInt = 30  # of a game of self-play; of later plies the best is played
-    learning_rate: PositiveFloat = 1e-3
     learning_rate_end: NonNegativeFloat = 1e-4  # linear decay to it over the budget
     num_steps: PositiveInt = 16  # plies per game and update
     num_epochs: PositiveFloat = 2.0  # how often a position is trained on, on average
     minibatch_size: PositiveInt = 256
     buffer_size: PositiveInt = 50_000  # positions of the newest finished games
-    gamma: UnitInterval = 1.0  # a ply
     td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
-    precision: Precision = "auto"
     compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
-    greedy: bool = True  # when watched and scored: without the noise of self-play
 
     def probe(self) -> AlphaZero:
         """Configuration with the same work a ply in shorter updates, to estimate the training time."""
@@ -97,39 +68,8 @@ class AlphaZero(Validated):
         seed: int,
         device: str = "cpu",
     ) -> AlphaZeroLearner:
-        """An untrained learner for one world's spaces.
-
-        Raises:
-            SearchError: where actions are not the moves of a game.
-            MemoryRefused: if a search does not fit into memory.
-        """
-        check_search(self.num_simulations)
-        if not isinstance(action_space, Discrete):
-            raise SearchError(f"alphazero plays games of moves, such as chess; this world has {action_space}")
+        """An untrained learner for one world's spaces; errors as of `SearchAgent`."""
         return AlphaZeroLearner(self, observation_space, action_space, seed, device)
-
-    def tree(self, root: Node, generator: np.random.Generator | None, *, sampled: bool = True) -> Tree:
-        """A search from `root`.
-
-        Args:
-            root: the position.
-            generator: of the root's noise and of the choice; None for neither.
-            sampled: choose the action by chance, not the best. PUCT's noise stays either way: in Silver et
-                al. 2018 every move of self-play has it. Gumbel's noise is what it samples by.
-        """
-        if self.search == "gumbel":
-            sigma = Sigma(self.c_visit, self.c_scale)
-            noise = generator if sampled else None
-            return GumbelTree(root, self.num_simulations, self.num_considered, sigma, noise)
-        return PUCTTree(
-            root,
-            self.c_puct_init,
-            self.c_puct_base,
-            generator,
-            self.dirichlet_alpha,
-            self.dirichlet_fraction,
-            sampled=sampled,
-        )
 
 
 @dataclass(frozen=True)
@@ -142,7 +82,7 @@ class SelfPlayBatch:
     metrics: dict[str, float]
 
 
-class AlphaZeroLearner(ActorCriticLearner):
+class AlphaZeroLearner(SearchAgent):
     """AlphaZero learner: acts by tree search, learns by self-play. Satisfies `sim.protocols.Learner`.
 
     Attributes:
@@ -151,19 +91,17 @@ class AlphaZeroLearner(ActorCriticLearner):
         version: of the weights, for `agents.alphazero.selfplay.SelfPlay.version`.
     """
 
+    config: AlphaZero
+
     def __init__(
         self,
         config: AlphaZero,
         observation_space: gymnasium.Space[Any],
-        action_space: Discrete,
+        action_space: gymnasium.Space[Any],
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(config, observation_space, action_space, seed=seed, device=device)
-        with torch.no_grad():  # values start near 0, or the first searches would follow noise
-            self.actor_critic.value.weight.mul_(FIRST_VALUE)
-        self.config = config
-        self._actions = int(action_space.n)
+        super().__init__(config, observation_space, action_space, seed, device)
         self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
@@ -173,66 +111,6 @@ class AlphaZeroLearner(ActorCriticLearner):
         self._ledger: State | None = None  # of the actors that played before this session
         self.feed: ShardFeed | None = None
         self.version = 0
-
-    def act(
-        self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
-    ) -> tuple[Decision, Any]:
-        """Search N positions, ``info["games"]``; see `sim.protocols.Policy`.
-
-        Raises:
-            SearchError: if the world's info has no positions.
-        """
-        if "games" not in info:
-            raise SearchError('alphazero searches positions: the world\'s info has no "games"; chess has')
-        generator = None if greedy else self._numbers(self._acting)
-        trees = self.searched(info["games"], generator)
-        probabilities = np.zeros((len(obs), self._actions), np.float32)
-        visits = np.zeros((len(obs), self._actions), np.int64)
-        for i, tree in enumerate(trees):
-            probabilities[i, tree.root.actions] = tree.policy()
-            visits[i, tree.root.actions] = tree.root.visits
-        return Decision(
-            actions=np.array([tree.root.actions[tree.choice()] for tree in trees], np.int64),
-            probabilities=probabilities,
-            value=np.array([tree.value() for tree in trees], np.float32),
-            visits=visits,
-        ), memory
-
-    def searched(
-        self,
-        games: Sequence[Game],
-        generator: np.random.Generator | None,
-        sampled: Sequence[bool] | None = None,
-    ) -> list[Tree]:
-        """Search N positions that are not terminal, as one batch; see `AlphaZero.tree`."""
-        roots = make_roots(games, self.evaluate)
-        sampled = [True] * len(games) if sampled is None else sampled
-        trees = [
-            self.config.tree(root, generator, sampled=chance)
-            for root, chance in zip(roots, sampled, strict=True)
-        ]
-        simulate(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
-        return trees
-
-    def think(self, game: Game, only: Sequence[int] = ()) -> Iterator[Tree]:
-        """Search one position without limit; yields the tree after each simulation.
-
-        Args:
-            game: a position that is not terminal.
-            only: the actions to choose from; none for all.
-        """
-        (root,) = make_roots([game], self.evaluate)
-        if only:
-            root.only(only)
-        tree = self.config.tree(root, None)
-        while True:
-            simulate([tree], self.evaluate, 1, self.config.gamma)
-            yield tree
-
-    def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
-        """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
-        logits, value, _ = self.infer(self.observe(games[0].observe(games)))
-        return logits.cpu().numpy(), torch.tanh(value).cpu().numpy()
 
     def learn(self, worlds: Worlds, budget: Budget) -> Iterator[Progress]:
         """Play and learn in turn until the budget is spent; yields after each update. A ply is an env step.
@@ -375,17 +253,22 @@ class AlphaZeroLearner(ActorCriticLearner):
 
     def loss(self, positions: Positions) -> tuple[Tensor, Tensor]:
         """AlphaZero loss () of B positions, and all of `FIGURES` but the last (3,)."""
-        logits, value = self.forward(self.actor_critic.trunk.arrange(positions.obs))
+        logits, out = self.forward(self.actor_critic.trunk.arrange(positions.obs))
         legal = logits.gather(1, positions.legal).masked_fill(~positions.mask, -torch.inf)
         log_policy = legal.log_softmax(1).masked_fill(~positions.mask, 0.0)
         policy_loss = -(positions.policy * log_policy).sum(1).mean()
-        value_loss = (torch.tanh(value) - positions.value).square().mean()
+        value_loss = self._value_loss(out, positions.value)
         entropy = -(log_policy.exp() * log_policy).sum(1).mean()
         loss = policy_loss + self.config.vf_coef * value_loss
         return loss, torch.stack([policy_loss, value_loss, entropy])
 
-    @staticmethod
-    def _numbers(generator: torch.Generator) -> np.random.Generator:
-        """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
-        seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-        return np.random.default_rng(int(seed))
+    def _value_loss(self, out: Tensor, target: Tensor) -> Tensor:
+        """Squared error (), or for the head ``wdl`` cross-entropy () with the split outcome.
+
+        A target z in [−1, 1] is z⁺ of a win, z⁻ of a loss and the rest of a draw: exact for outcomes, and of
+        mixed or discounted ones the split with the most draws.
+        """
+        if self.config.value_head == "scalar":
+            return (torch.tanh(out) - target).square().mean()
+        split = torch.stack([target.clamp(min=0), 1 - target.abs(), (-target).clamp(min=0)], 1)
+        return -(split * out.log_softmax(1)).sum(1).mean()

@@ -6,6 +6,8 @@
     mlp256   256, 256, the same
     board    4 residual blocks of 64 channels on 8×8, moves as planes (Silver et al. 2018, much smaller)
     board32  the same of 32 channels, a third of the work
+    se64     6 blocks of 64 channels with squeeze and excitation, larger heads (`agents.networks.board`)
+    se32     4 of 32 channels
     gru      a GRU behind the trunk that suits the observations, for PPO (`agents.networks.recurrent`)
 
 Where a scene names none it is ``nature`` for pictures, ``board`` for planes of 8×8 and ``mlp`` for vectors.
@@ -17,18 +19,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 import gymnasium
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary
 from torch import Tensor, nn
 
-from agents.networks.memory_format import channels_last, fold, fold_kernel
+from agents.networks.board import BOARD, Board, MovePlanes, ValueLayers
+from agents.networks.layers import image_convolution, keep_channels_last, orthogonal
+from agents.networks.memory_format import fold, fold_kernel
 from sim.errors import RequestError
 from sim.fields import OneOf
-
-Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 CONVOLUTIONS = {  # channels, kernel, stride
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),
@@ -37,8 +39,6 @@ CONVOLUTIONS = {  # channels, kernel, stride
 SMALLEST = 36  # pixels a side that the convolutions leave something of
 HIDDEN = {"nature": 512, "small": 256}
 MLP = {"mlp": (64, 64), "mlp256": (256, 256)}
-BOARD = {"board": 64, "board32": 32}  # channels
-BOARD_BLOCKS = 4
 NETWORKS = (*CONVOLUTIONS, *MLP, *BOARD)
 RECURRENT = ("gru",)  # see agents.networks.recurrent
 NetworkName: TypeAlias = Annotated[str, OneOf(NETWORKS)]
@@ -131,78 +131,6 @@ class Vector(nn.Module):
         return features
 
 
-class Board(nn.Module):
-    """Residual trunk for board games: planes (N, C, 8, 8) uint8 → features (N, F), flattened maps.
-
-    Attributes:
-        kernel: as in `Pixels`.
-    """
-
-    kernel: Tensor | None = None
-
-    def __init__(self, name: str, planes: int, generator: torch.Generator, layer_norm: bool = False) -> None:
-        super().__init__()
-        self.channels = channels = BOARD[name]
-        self.features = channels * 64
-        self.stem = orthogonal(nn.Conv2d(planes, channels, 3, padding=1), 2**0.5, generator)
-        self.blocks = nn.ModuleList()
-        for _ in range(BOARD_BLOCKS):
-            first = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 2**0.5, generator)
-            # A block that starts near the identity trains deep networks without batch norm.
-            second = orthogonal(nn.Conv2d(channels, channels, 3, padding=1), 0.1, generator)
-            between = nn.Sequential(nn.GroupNorm(1, channels), nn.ReLU()) if layer_norm else nn.ReLU()
-            self.blocks.append(nn.Sequential(first, between, second))
-        keep_channels_last(self)
-
-    def arrange(self, obs: Tensor) -> Tensor:
-        """Convert planes (N, C, 8, 8) to channels-last memory."""
-        return channels_last(obs)
-
-    def forward(self, obs: Tensor) -> Tensor:
-        """Planes (N, C, 8, 8) uint8, 255 for a set square → features (N, F)."""
-        kernel = self.first_kernel() if self.kernel is None else self.kernel
-        x = torch.relu(image_convolution(obs, kernel, self.stem.bias, padding=1))
-        for block in self.blocks:
-            x = torch.relu(x + block(x))
-        return x.flatten(1)
-
-    def first_kernel(self) -> Tensor:
-        """Weights (O, C, 3, 3) of the first convolution, for planes of 0 and 255."""
-        return self.stem.weight / 255
-
-
-class Planes(nn.Module):
-    """Policy head of board games, a 1×1 convolution to move planes: features (N, F) → (N, 64 · planes)."""
-
-    def __init__(self, channels: int, planes: int, gain: float, generator: torch.Generator) -> None:
-        super().__init__()
-        self.channels = channels
-        self.moves = orthogonal(nn.Conv2d(channels, planes, 1), gain, generator)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Logits by plane, then by square, in the order of `sim.chess.encoding`."""
-        moves: Tensor = self.moves(features.view(-1, self.channels, 8, 8))
-        return moves.flatten(1)
-
-
-def image_convolution(pictures: Tensor, kernel: Tensor, bias: Tensor | None, padding: int = 0) -> Tensor:
-    """Convolution of uint8 images by a `kernel` that scales them to [0, 1].
-
-    The weights are fewer than the pixels; whole numbers up to 255 are exact in bfloat16, so the input is not
-    rounded.
-    """
-    kind = pictures.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
-    return nn.functional.conv2d(pictures.to(dtype), kernel, bias, padding=padding)
-
-
-def keep_channels_last(module: nn.Module) -> None:
-    """Convert a module's convolution weights to channels-last memory."""
-    for parameter in module.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
 Trunk: TypeAlias = Pixels | Vector | Board
 
 
@@ -262,8 +190,21 @@ def network_for(space: gymnasium.Space[object]) -> str:
 def output_layer(trunk: Trunk, outputs: int, gain: float, generator: torch.Generator) -> nn.Module:
     """Make the output layer from a trunk's features to `outputs` numbers; boards get move planes."""
     if isinstance(trunk, Board) and outputs % 64 == 0:
-        return Planes(trunk.channels, outputs // 64, gain, generator)
+        return MovePlanes(trunk, outputs // 64, gain, generator)
     return orthogonal(nn.Linear(trunk.features, outputs), gain, generator)
+
+
+def value_layer(trunk: Trunk, values: int, generator: torch.Generator) -> nn.Module:
+    """Make the layer from a trunk's features to `values` numbers that tell an observation's value."""
+    if isinstance(trunk, Board) and trunk.excited:
+        return ValueLayers(trunk, values, generator)
+    return orthogonal(nn.Linear(trunk.features, values), 1.0, generator)
+
+
+def last_layer(module: nn.Module) -> nn.Linear:
+    """The linear layer that gives a value layer's numbers."""
+    last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+    return last
 
 
 class ActorCritic(nn.Module):
@@ -279,15 +220,19 @@ class ActorCritic(nn.Module):
         observation_space: gymnasium.Space[object],
         outputs: int,
         generator: torch.Generator,
+        values: int = 1,
     ) -> None:
         super().__init__()
         self.trunk = trunk_for(name, observation_space, generator)
         self.value_trunk = trunk_for(name, observation_space, generator) if name in MLP else None
         self.policy = output_layer(self.trunk, outputs, 0.01, generator)
-        self.value = orthogonal(nn.Linear(self.trunk.features, 1), 1.0, generator)
+        self.value = value_layer(self.trunk, values, generator)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """Arranged observations (N, …) → policy parameters (N, outputs) and values (N,), float32."""
+        """Arranged observations (N, …) → policy parameters (N, outputs) and values (N,), float32.
+
+        With several `values` these are (N, values), such as logits of win, draw and loss.
+        """
         features = self.trunk(obs)
         other = features if self.value_trunk is None else self.value_trunk(obs)
         return self.policy(features).float(), self.value(other).float().squeeze(-1)
@@ -323,11 +268,3 @@ class QNetwork(nn.Module):
         value = self.value(features).view(-1, 1, self.quantiles)
         dueling: Tensor = value + advantage - advantage.mean(1, keepdim=True)  # Wang et al. 2016, eq. 9
         return dueling
-
-
-def orthogonal(layer: Layer, gain: float, generator: torch.Generator) -> Layer:
-    """Orthogonal initialisation of `layer` with zero bias; returns the layer."""
-    nn.init.orthogonal_(layer.weight, gain, generator=generator)
-    assert layer.bias is not None
-    nn.init.zeros_(layer.bias)
-    return layer

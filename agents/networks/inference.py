@@ -13,7 +13,8 @@ from typing import Generic, TypeVar, cast
 import torch
 from torch import nn
 
-from agents.networks.architectures import Board, Pixels
+from agents.networks.architectures import Pixels
+from agents.networks.board import Board
 from agents.networks.recurrent import RecurrentActorCritic
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -14,7 +14,8 @@ import gymnasium
 import torch
 from torch import Tensor, nn
 
-from agents.networks.architectures import Vector, network_for, orthogonal, trunk_for
+from agents.networks.architectures import Vector, network_for, trunk_for
+from agents.networks.layers import orthogonal
 
 MEMORY = 128  # H, for vectors
 PICTURE_MEMORY = 256  # H, for pictures and boards

@@ -26,7 +26,7 @@ PREPROCESSING = "uint8 pictures are scaled to [0, 1] inside the network; vectors
 
 
 #: Keys that decide the shapes of a network's weights; with a checkpoint its card's values count.
-SHAPE = ("network", "dueling", "quantiles")
+SHAPE = ("network", "value_head", "dueling", "quantiles")
 
 
 def scene_world(scene: Scene) -> WorldConfig:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.alphazero.train import AlphaZeroLearner
+from agents.alphazero.search_agent import SearchAgent
 from agents.alphazero.tree import Tree, likeliest_line
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
@@ -101,7 +101,7 @@ def serve(scene: Scene, *, device: str, checkpoint: Path | None, lines: Iterable
     policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
     assert scene.agent is not None
     trained = "" if card or scene.agent.use in ("random", "greedy") else ", untrained"
-    score = pawns if config.reward == "capture" and not isinstance(policy, AlphaZeroLearner) else centipawns
+    score = pawns if config.reward == "capture" and not isinstance(policy, SearchAgent) else centipawns
     name = f"{scene.title} ({scene.agent.use}{trained})"
     engine = Engine(policy, name, history=config.history, score=score)
     engine.run(stdin_lines() if lines is None else lines)
@@ -128,7 +128,7 @@ class Engine:
     ) -> None:
         self._policy, self._name, self._history, self._print = policy, name, history, say
         self._deserted = False  # whether stdout is closed
-        self._searcher = policy if isinstance(policy, AlphaZeroLearner) else None
+        self._searcher = policy if isinstance(policy, SearchAgent) else None
         self._score = score or centipawns
         self._game: ChessGame | None = ChessGame(history=history)  # None: unknown
         self._search: Search | None = None

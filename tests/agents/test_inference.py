@@ -30,6 +30,7 @@ NETWORKS = {
     "nature": lambda: actor_critic("nature"),
     "small": lambda: actor_critic("small"),
     "board": lambda: actor_critic("board32", PLANES),
+    "excited": lambda: actor_critic("se32", PLANES),
     "normalised": lambda: QNetwork("small", PIXELS, 6, 3, True, True, generator()),
     "recurrent": lambda: RecurrentActorCritic(PIXELS, 6, generator()),
     "vectors": lambda: actor_critic("mlp", gymnasium.spaces.Box(-1, 1, (3,))),
@@ -39,7 +40,7 @@ NETWORKS = {
 def observations(name, network):
     if name == "vectors":
         return torch.randn(3, 3, generator=generator())
-    shape = PLANES.shape if name == "board" else PIXELS.shape
+    shape = PLANES.shape if name in ("board", "excited") else PIXELS.shape
     return network.trunk.arrange(torch.randint(256, (3, *shape), dtype=torch.uint8, generator=generator()))
 
 

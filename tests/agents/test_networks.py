@@ -53,7 +53,7 @@ def test_discrete_observations_become_one_hot():
     ("name", "space", "words"),
     [
         ("nature", gymnasium.spaces.Box(-1, 1, (4,)), 'use network = "mlp"'),
-        ("natur", PIXELS, "there are nature, small, mlp, mlp256, board, board32"),
+        ("natur", PIXELS, "there are nature, small, mlp, mlp256, board, board32, se64, se32"),
         ("mlp", gymnasium.spaces.Tuple([]), "cannot read observations of Tuple"),
     ],
 )
