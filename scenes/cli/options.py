@@ -203,12 +203,27 @@ class Evaluate(Common):
         Path | None,
         arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
+    opponents: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            help="chess: matches of --episodes games, both colours of each opening, against random, greedy, "
+            "perfect, stockfish, stockfish:SKILL, stockfish:elo=N, uci:COMMAND (these with @nodes=N or "
+            "@movetime=MS), scene:NAME or a checkpoint's folder",
+            metavar="NAME,…",
+        ),
+    ] = ()
+    pgn: Annotated[Path | None, arg(help="write the games of --opponents", metavar="FILE")] = None
+    overwrite: Annotated[bool, arg(help="replace --pgn where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Metrics, baseline and intervals."""
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.opponents:
+            return self._match()
+        if self.pgn is not None or self.overwrite:
+            raise RequestError("--pgn and --overwrite are for the games of --opponents: name some")
         answer = verbs.evaluate(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
@@ -217,6 +232,24 @@ class Evaluate(Common):
             checkpoint=self.checkpoint,
         )
         return answer, DONE
+
+    def _match(self) -> tuple[dict[str, Any], int]:
+        """Metrics by opponent."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        if self.seeds != 1:
+            raise RequestError("--seeds is for whole episodes: games of --opponents differ by their opening")
+        answer, interrupted = verbs.match(
+            load_scene(self.scene, self.set, self.seed),
+            self.opponents,
+            device=self.device,
+            episodes=self.episodes,
+            checkpoint=self.checkpoint,
+            pgn=self.pgn,
+            overwrite=self.overwrite,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
 
 
 @dataclass(frozen=True, kw_only=True)

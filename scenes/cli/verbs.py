@@ -278,6 +278,27 @@ def evaluate(
     return report.answer
 
 
+def match(
+    scene: Scene,
+    opponents: Sequence[str],
+    *,
+    device: str,
+    episodes: int | None,
+    checkpoint: Path | None,
+    pgn: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Play a scene's chess agent against opponents; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.evaluation.chess_match import MatchRequest, play_matches
+    except ModuleNotFoundError as error:
+        raise RequestError(f"a chess match needs {install_hint(error.name or 'chess')}") from error
+    request = MatchRequest(opponents, episodes, checkpoint, pgn, overwrite)
+    report = play_matches(scene, request, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
+
+
 def perceive(
     scene: Scene,
     *,
