@@ -36,9 +36,9 @@ and seven that are the same everywhere:
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import chess
 import numpy as np
@@ -64,6 +64,14 @@ class Snapshot(NamedTuple):
 
     black: bytes  # as Black sees it; indexed by chess.BLACK == False
     white: bytes
+
+
+class Counters(Protocol):
+    """What planes tell of a position beside its pieces, as `chess.Board` names it."""
+
+    castling_rights: int  # bitboard of the rooks that may still castle
+    fullmove_number: int
+    halfmove_clock: int
 
 
 def plane_count(history: int) -> int:
@@ -165,6 +173,15 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
     return chess.Move(start, end, promotion)
 
 
+def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
+    """Every action with from-square, to-square and underpromotion (None for others) of the side `turn`."""
+    flip = 0 if turn else 56
+    for action, entry in enumerate(_MOVES):
+        if entry is not None:
+            start, end, promotion = entry
+            yield action, start ^ flip, end ^ flip, promotion
+
+
 def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
     """The legal moves by action, in no particular order."""
     turn = board.turn
@@ -179,8 +196,15 @@ def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
 def snapshot(board: chess.Board, occurred: int) -> Snapshot:
     """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
     white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
-    p, n, b = board.pawns, board.knights, board.bishops
-    r, q, k = board.rooks, board.queens, board.kings
+    kinds = (board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings)
+    return snapshot_of(white, black, kinds, occurred)
+
+
+def snapshot_of(
+    white: int, black: int, kinds: tuple[int, int, int, int, int, int], occurred: int
+) -> Snapshot:
+    """`snapshot` from bitboards: each side's pieces, and those of both by kind, pawns to kings."""
+    p, n, b, r, q, k = kinds
     ours = (p & white, n & white, b & white, r & white, q & white, k & white)
     theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
     repetitions = _REPETITIONS[min(occurred, 2)]
@@ -188,12 +212,12 @@ def snapshot(board: chess.Board, occurred: int) -> Snapshot:
     return Snapshot(_BIG(*theirs, *ours) + repetitions, _LITTLE(*ours, *theirs) + repetitions)
 
 
-def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.Color, length: int) -> bytes:
+def packed_planes(history: Sequence[Snapshot], board: Counters, view: chess.Color, length: int) -> bytes:
     """Bit-packed observation of one position, 8 bytes a plane; `unpacked` expands it.
 
     Args:
         history: the positions so far, oldest first, the present one last.
-        board: the present position.
+        board: the present position, for its castling rights.
         view: whose side it is seen from, and called the mover's.
         length: how many positions to show.
     """
@@ -213,7 +237,7 @@ def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.C
     return b"".join(seen)
 
 
-def unpacked(packed: Sequence[bytes], boards: Sequence[chess.Board]) -> Array:
+def unpacked(packed: Sequence[bytes], boards: Sequence[Counters]) -> Array:
     """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
