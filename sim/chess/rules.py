@@ -11,6 +11,7 @@ The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and non
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
@@ -245,8 +246,13 @@ def fast_core_missing() -> str | None:
         version = metadata.version("rust-chess")
     except metadata.PackageNotFoundError:
         return "not installed"
-    known = version.startswith(FAST_CORE)
-    return None if known else f"version {version} is installed, which is not {FAST_CORE}x"
+    if not version.startswith(FAST_CORE):
+        return f"version {version} is installed, which is not {FAST_CORE}x"
+    try:
+        importlib.import_module("rust_chess")
+    except ImportError as error:
+        return f"installed, but it cannot be imported: {error}"
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """The fast rules core against `ChessGame`: perft, cases by hand, random games, the same search."""
 
+import sys
 from collections import Counter
 from importlib import metadata
 
@@ -257,6 +258,14 @@ def forget_core():
     yield
     for clear in forget:
         clear()
+
+
+def test_a_core_that_cannot_be_imported_is_told(monkeypatch, forget_core):
+    monkeypatch.setattr(metadata, "version", lambda _: "0.4.3")
+    monkeypatch.setitem(sys.modules, "rust_chess", None)
+    assert rules.fast_core_missing().startswith("installed, but it cannot be imported: ")
+    game = ChessGame()
+    assert game.for_search() is game
 
 
 @pytest.mark.parametrize(
