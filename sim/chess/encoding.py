@@ -154,6 +154,11 @@ def action_of(move: chess.Move, turn: chess.Color) -> int:
     return action
 
 
+def plain_action(turn: chess.Color, start: int, end: int) -> int:
+    """The action of the side `turn` from square to square, without underpromotion; −1 for no chess move."""
+    return _PLAIN[turn][start << 6 | end]
+
+
 def move_of(action: int, board: chess.Board) -> chess.Move | None:
     """The move that `action` stands for on `board`, legal or not; None where it leaves the board.
 
@@ -180,17 +185,6 @@ def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
         if entry is not None:
             start, end, promotion = entry
             yield action, start ^ flip, end ^ flip, promotion
-
-
-def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
-    """The legal moves by action, in no particular order."""
-    turn = board.turn
-    moves = list(board.generate_legal_moves())
-    last_but_one = chess.BB_RANK_7 if turn else chess.BB_RANK_2
-    if board.pawns & board.occupied_co[turn] & last_but_one:
-        return {action_of(move, turn): move for move in moves}
-    table = _PLAIN[turn]  # nothing can promote: no need to ask each move
-    return {table[move.from_square << 6 | move.to_square]: move for move in moves}
 
 
 def snapshot(board: chess.Board, occurred: int) -> Snapshot:

@@ -12,10 +12,10 @@ The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and non
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 
 import chess
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from sim.chess import encoding
 from sim.chess.encoding import Snapshot
 from sim.chess.fen import PositionError, RepetitionKey, checked_board, fen_of
+from sim.chess.move_generator import legal_actions
 from sim.chess.termination import (
     CHECKMATE,
     FIFTY,
@@ -72,7 +73,7 @@ class ChessGame:
     'rnbqkbnr/pppppppp/8/8/4P3/8/PPPP1PPP/RNBQKBNR b KQkq - 0 1'
     """
 
-    __slots__ = ("_board", "_ending", "_history", "_keys", "_length", "_moves", "_occurred", "turn")
+    __slots__ = ("_actions", "_board", "_ending", "_history", "_keys", "_length", "_occurred", "turn")
 
     def __init__(self, fen: str = chess.STARTING_FEN, history: int = HISTORY) -> None:
         """Begin at `fen`; `history` is how many positions `planes` shows.
@@ -88,7 +89,7 @@ class ChessGame:
         self.turn = board.turn
         self._board = board
         self._length = length
-        self._moves: dict[int, chess.Move] | None = None
+        self._actions: list[int] | None = None  # ascending, whether or not the game is over
         self._ending: str | None = None
         en_passant = board.ep_square if board.ep_square and board.has_legal_en_passant() else None
         first = encoding.snapshot(board, 0)
@@ -105,11 +106,11 @@ class ChessGame:
         Raises:
             IllegalMoveError: naming the move.
         """
-        move = self._legal().get(int(action))
-        if move is None or self.reason is not None:
-            raise IllegalMoveError(self.refusal(int(action)))
+        action = int(action)
+        if action not in self._legal() or self.reason is not None:
+            raise IllegalMoveError(self.refusal(action))
         board = self._board.copy(stack=False)
-        board.push(move)
+        board.push(self._move(action))
         after: ChessGame = object.__new__(ChessGame)
         # What came before a capture or a pawn move can never stand on the board again.
         after._place(board, self._keys if board.halfmove_clock else (), self._history, self._length)
@@ -117,14 +118,12 @@ class ChessGame:
 
     def legal_actions(self) -> Array:
         """(K,) int64 indices of the legal actions, ascending; none when the game is over."""
-        actions = np.fromiter(self.moves, np.int64)
-        actions.sort()
-        return actions
+        return np.array([] if self.reason is not None else self._legal(), np.int64)
 
     @property
     def moves(self) -> Mapping[int, chess.Move]:
-        """The legal moves by action; none when the game is over."""
-        return MappingProxyType({} if self.reason is not None else self._legal())
+        """The legal moves by action, in ascending order; none when the game is over."""
+        return _Moves(self._board, [] if self.reason is not None else self._legal())
 
     def outcome(self) -> float | None:
         """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
@@ -169,7 +168,7 @@ class ChessGame:
 
     def san(self, action: int) -> str:
         """A legal action as players write it, such as ``"Nf3"``."""
-        return self._board.san(self._legal()[int(action)])
+        return self._board.san(self.moves[int(action)])
 
     def refusal(self, action: int) -> str:
         """Why `action` cannot be played, in words."""
@@ -177,7 +176,7 @@ class ChessGame:
 
     def taken(self, action: int) -> int:
         """Material that a legal action captures, in pawns; 0 for none."""
-        move, board = self._legal()[action], self._board
+        move, board = self.moves[action], self._board
         piece = board.piece_type_at(move.to_square)
         if piece is not None:
             return WORTH[piece]
@@ -205,7 +204,7 @@ class ChessGame:
         after: ChessGame = object.__new__(ChessGame)
         after._place(board, (), self._history[:-1], self._length)
         king = board.king(board.turn ^ True)
-        after._moves = {a: m for a, m in encoding.legal_moves(board).items() if m.to_square != king}
+        after._actions = [action for action in legal_actions(board) if after._move(action).to_square != king]
         after._ending = ""
         return after
 
@@ -221,10 +220,15 @@ class ChessGame:
         )
         return game
 
-    def _legal(self) -> dict[int, chess.Move]:
-        if self._moves is None:
-            self._moves = encoding.legal_moves(self._board)
-        return self._moves
+    def _legal(self) -> list[int]:
+        if self._actions is None:
+            self._actions = legal_actions(self._board)
+        return self._actions
+
+    def _move(self, action: int) -> chess.Move:
+        move = encoding.move_of(action, self._board)
+        assert move is not None
+        return move
 
     def _find_ending(self) -> str:
         """Reason of the game's end, or "" if it goes on; the moves are needed for everything but one draw."""
@@ -237,6 +241,28 @@ class ChessGame:
         if board.halfmove_clock >= FIFTY_MOVES:
             return FIFTY
         return THREEFOLD if self._occurred >= THREEFOLD_BEFORE else ""
+
+
+class _Moves(Mapping[int, chess.Move]):
+    """Legal moves by action, each made when it is asked for."""
+
+    def __init__(self, board: chess.Board, actions: list[int]) -> None:
+        self._board, self._actions = board, actions
+
+    def __getitem__(self, action: int) -> chess.Move:
+        move = encoding.move_of(action, self._board) if action in self._actions else None
+        if move is None:
+            raise KeyError(action)
+        return move
+
+    def __contains__(self, action: object) -> bool:
+        return action in self._actions
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._actions)
+
+    def __len__(self) -> int:
+        return len(self._actions)
 
 
 @lru_cache(maxsize=1)
