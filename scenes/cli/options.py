@@ -249,7 +249,9 @@ class Evaluate(Common):
             pgn=self.pgn,
             overwrite=self.overwrite,
         )
-        return answer, INTERRUPTED if interrupted else DONE
+        if interrupted:
+            return answer, INTERRUPTED
+        return answer, FAILED if "error" in answer else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
