@@ -56,6 +56,7 @@ UNDERPROMOTIONS = (chess.KNIGHT, chess.BISHOP, chess.ROOK)
 _ONES, _NONE = b"\xff" * 8, bytes(8)
 _LITTLE, _BIG = struct.Struct("<12Q").pack, struct.Struct(">12Q").pack
 _NO_POSITION = bytes(8 * PLANES_PER_POSITION)
+_CLOCKS = [(plies * 51 + 10) // 20 for plies in range(101)]  # 255/100 a ply, rounded
 _REPETITIONS = (_NONE + _NONE, _ONES + _NONE, _ONES + _ONES)
 
 
@@ -235,7 +236,8 @@ def unpacked(packed: Sequence[bytes], boards: Sequence[Counters]) -> Array:
     """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
-    for plane, board in zip(planes, boards, strict=True):
-        plane[-6] = min(board.fullmove_number, 255)
-        plane[-1] = (min(board.halfmove_clock, 100) * 51 + 10) // 20  # 255/100 a ply, rounded
+    numbers = bytes([min(board.fullmove_number, 255) for board in boards])
+    clocks = bytes([_CLOCKS[min(board.halfmove_clock, 100)] for board in boards])
+    planes[:, -6] = np.frombuffer(numbers, np.uint8)[:, None, None]
+    planes[:, -1] = np.frombuffer(clocks, np.uint8)[:, None, None]
     return planes
