@@ -168,15 +168,27 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
     >>> move_of(76, chess.Board()).uci()
     'e2e4'
     """
+    squares = squares_of(action, board.turn, board.pawns & board.occupied_co[board.turn])
+    return None if squares is None else chess.Move(*squares)
+
+
+def squares_of(action: int, turn: chess.Color, own_pawns: int) -> tuple[int, int, int | None] | None:
+    """From-square, to-square and promotion of an action of the side `turn`; None where it leaves the board.
+
+    Args:
+        action: 0…4671.
+        turn: who moves.
+        own_pawns: bitboard of that side's pawns, which become queens where the action names no other piece.
+    """
     entry = _MOVES[action]
     if entry is None:
         return None
     start, end, promotion = entry
-    if not board.turn:
+    if not turn:
         start, end = start ^ 56, end ^ 56
-    if promotion is None and end >> 3 in (0, 7) and board.pawns & board.occupied_co[board.turn] & 1 << start:
+    if promotion is None and end >> 3 in (0, 7) and own_pawns & 1 << start:
         promotion = chess.QUEEN
-    return chess.Move(start, end, promotion)
+    return start, end, promotion
 
 
 def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
@@ -188,17 +200,15 @@ def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
             yield action, start ^ flip, end ^ flip, promotion
 
 
-def snapshot(board: chess.Board, occurred: int) -> Snapshot:
-    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
-    white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
-    kinds = (board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings)
-    return snapshot_of(white, black, kinds, occurred)
+def snapshot(kinds: Sequence[int], occupied_co: Sequence[int], occurred: int) -> Snapshot:
+    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before.
 
-
-def snapshot_of(
-    white: int, black: int, kinds: tuple[int, int, int, int, int, int], occurred: int
-) -> Snapshot:
-    """`snapshot` from bitboards: each side's pieces, and those of both by kind, pawns to kings."""
+    Args:
+        kinds: bitboards of both sides' pawns, knights, bishops, rooks, queens, kings.
+        occupied_co: bitboards of each side's pieces, by colour.
+        occurred: how often.
+    """
+    black, white = occupied_co
     p, n, b, r, q, k = kinds
     ours = (p & white, n & white, b & white, r & white, q & white, k & white)
     theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
