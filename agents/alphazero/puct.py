@@ -10,11 +10,9 @@ simulations than there are legal moves to teach anything: see `gumbel` for fewer
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from agents.alphazero.tree import Node
+from agents.alphazero.tree_arrays import EdgeRows, Node
 from sim.records import Array
 
 
@@ -53,20 +51,32 @@ class PUCTTree:
 
     def at_root(self) -> int:
         """The action with the highest upper confidence bound."""
-        return self._best(self.root, self._prior)
+        return int(self._best(self.root.rows, self._prior))
 
-    def below(self, node: Node) -> int:
-        """The same at another node, without Dirichlet noise."""
-        return self._best(node, node.prior)
+    def undo(self, index: int) -> None:
+        """Nothing: visits are all that this rule knows."""
+
+    def room(self) -> int:
+        """As many as wanted: no decision needs all values."""
+        return len(self.root.actions)
+
+    def below(self, rows: EdgeRows) -> Array:
+        """The same at other nodes, without Dirichlet noise."""
+        return self._best(rows, rows.prior)
 
     def policy(self) -> Array:
         """Visit distribution (K,); the prior before the first simulation."""
-        total = self.root.visits.sum()
-        return self.root.visits / total if total else self._prior
+        visits = self.root.visits
+        total = visits.sum()
+        return visits / total if total else self._prior
 
     def value(self) -> float:
         """Mean value of the simulations and the root's own evaluation."""
         return float((self.root.value + self.root.totals.sum()) / (1 + self.root.visits.sum()))
+
+    def draw(self) -> float:
+        """Mean probability of a draw, likewise."""
+        return float((self.root.draw + self.root.draws.sum()) / (1 + self.root.visits.sum()))
 
     def choice(self) -> int:
         """The action visited most, or where it is sampled one by its share of the visits."""
@@ -74,9 +84,13 @@ class PUCTTree:
             return int(self.policy().argmax())
         return int(self._choosing.choice(len(self.root.actions), p=self.policy()))
 
-    def _best(self, node: Node, prior: Array) -> int:
-        total = node.visits.sum()
-        c_puct = math.log((1 + total + self._c_base) / self._c_base) + self._c_init
-        bound = node.q_values + c_puct * prior * math.sqrt(total) / (1 + node.visits)
+    def _best(self, rows: EdgeRows, prior: Array) -> Array:
+        total = rows.total_started
+        c_puct = np.log((1 + total + self._c_base) / self._c_base) + self._c_init
+        bound = rows.q_values + c_puct * prior * np.sqrt(total) / (1 + rows.started)
         # Before the first visit every bound is 0: the action with the highest prior goes first.
-        return int(bound.argmax() if total else prior.argmax())
+        bound = np.where(total > 0, bound, prior)
+        if bound.ndim > 1:
+            bound = np.where(rows.logits > -np.inf, bound, -np.inf)
+        best: Array = bound.argmax(-1)
+        return best

@@ -9,7 +9,7 @@ With ``value_head = "wdl"`` the network gives the probabilities of win, draw and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +22,8 @@ from torch import Tensor
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.tree import Node, Tree, likeliest_line, make_roots, simulate
+from agents.alphazero.tree import Tree, likeliest_line, make_roots, simulate, win_draw_loss
+from agents.alphazero.tree_arrays import Evaluation, Node
 from agents.memory_limits import check_search
 from agents.networks.architectures import NetworkName, last_layer
 from sim.errors import RequestError
@@ -146,6 +147,7 @@ class SearchAgent(ActorCriticLearner):
             probabilities=probabilities,
             value=np.array([tree.value() for tree in trees], np.float32),
             visits=visits,
+            wdl=np.stack([win_draw_loss(tree) for tree in trees]) if self._tells_draws else None,
             lines=tuple(tuple(likeliest_line(tree.root)) for tree in trees),
         ), memory
 
@@ -160,7 +162,7 @@ class SearchAgent(ActorCriticLearner):
             actions=self.head.to_world(action),
             probabilities=probabilities.cpu().numpy(),
             value=self.expected(out).cpu().numpy(),
-            wdl=out.softmax(1).cpu().numpy() if self.config.value_head == "wdl" else None,
+            wdl=out.softmax(1).cpu().numpy() if self._tells_draws else None,
         )
 
     def searched(
@@ -170,7 +172,7 @@ class SearchAgent(ActorCriticLearner):
         sampled: Sequence[bool] | None = None,
     ) -> list[Tree]:
         """Search N positions that are not terminal, as one batch; see `SearchConfig.tree`."""
-        roots = make_roots(games, self.evaluate)
+        roots = make_roots([in_search_form(game) for game in games], self.evaluate)
         sampled = [True] * len(games) if sampled is None else sampled
         trees = [
             self.config.tree(root, generator, sampled=chance)
@@ -186,7 +188,7 @@ class SearchAgent(ActorCriticLearner):
             game: a position that is not terminal.
             only: the actions to choose from; none for all.
         """
-        (root,) = make_roots([game], self.evaluate)
+        (root,) = make_roots([in_search_form(game)], self.evaluate)
         if only:
             root.only(only)
         tree = self.config.tree(root, None)
@@ -194,10 +196,15 @@ class SearchAgent(ActorCriticLearner):
             simulate([tree], self.evaluate, 1, self.config.gamma)
             yield tree
 
-    def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
+    def evaluate(self, games: Sequence[Game]) -> Evaluation:
         """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
         logits, out, _ = self.infer(self.observe(games[0].observe(games)))
-        return logits.cpu().numpy(), self.expected(out).cpu().numpy()
+        draws = out.softmax(1)[:, 1].cpu().numpy() if self._tells_draws else None
+        return Evaluation(logits.cpu().numpy(), self.expected(out).cpu().numpy(), draws)
+
+    @property
+    def _tells_draws(self) -> bool:
+        return self.config.value_head == "wdl"
 
     def expected(self, out: Tensor) -> Tensor:
         """Values (N,) in [−1, 1] for the mover, from the value head's numbers (N,) or (N, 3)."""
@@ -211,3 +218,9 @@ class SearchAgent(ActorCriticLearner):
         """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))
+
+
+def in_search_form(game: Game) -> Game:
+    """The position in the form in which search plays it fastest."""
+    for_search: Callable[[], Game] = getattr(game, "for_search", lambda: game)
+    return for_search()
