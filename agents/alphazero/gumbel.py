@@ -65,7 +65,8 @@ class GumbelTree:
         self._gumbel = np.zeros(count) if generator is None else generator.gumbel(size=count)
         self._levels = halving(min(considered, count), simulations)
         self._rounds = halvings(min(considered, count), simulations)
-        self._before = root.rows.started.copy()
+        self._greedy = generator is None
+        self._before = root.visits.copy()
         self._turn = 0  # simulations so far
         self._queue: list[int] = []  # the next actions of this level, last first
 
@@ -97,6 +98,11 @@ class GumbelTree:
         best: Array = lag.argmax(-1)
         return best
 
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search."""
+        return int(self.root.visits.sum() - self._before.sum())
+
     def policy(self) -> Array:
         """The improved policy π′ (K,)."""
         return softmax(self._sigma.improved(self.root.rows))
@@ -111,7 +117,9 @@ class GumbelTree:
         return float(self.policy() @ np.where(visits > 0, root.draws / np.maximum(visits, 1), root.draw))
 
     def choice(self) -> int:
-        """The best of the actions in the last round of sequential halving."""
+        """The best of the actions in the last round of sequential halving; greedily a mate that is found."""
+        if self._greedy and (mate := self.root.mate) is not None:
+            return mate
         visits = self.root.visits - self._before
         return self._best(visits == visits.max())
 

@@ -29,6 +29,7 @@ class PUCTTree:
         fraction: float = 0.25,
         *,
         sampled: bool = True,
+        fpu_reduction: float | None = None,
     ) -> None:
         """Mix noise into the root's prior.
 
@@ -41,9 +42,12 @@ class PUCTTree:
             fraction: the noise's share.
             sampled: draw the action by its share of the visits (temperature 1), or take the most visited
                 one (temperature 0) in spite of the noise.
+            fpu_reduction: first-play urgency as in Lc0: unvisited actions are worth the node's mean value
+                less this times the root of the visited prior; None: they are worth 0, a draw.
         """
         self.root, self._c_init, self._c_base = root, c_init, c_base
-        self._choosing = generator if sampled else None
+        self._choosing, self._fpu_reduction = generator if sampled else None, fpu_reduction
+        self._before = root.visits.sum()
         self._prior = root.prior
         if generator is not None:
             noise = generator.dirichlet(np.full(len(root.actions), alpha))
@@ -64,6 +68,11 @@ class PUCTTree:
         """The same at other nodes, without Dirichlet noise."""
         return self._best(rows, rows.prior)
 
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search."""
+        return int(self.root.visits.sum() - self._before)
+
     def policy(self) -> Array:
         """Visit distribution (K,); the prior before the first simulation."""
         visits = self.root.visits
@@ -79,18 +88,27 @@ class PUCTTree:
         return float((self.root.draw + self.root.draws.sum()) / (1 + self.root.visits.sum()))
 
     def choice(self) -> int:
-        """The action visited most, or where it is sampled one by its share of the visits."""
+        """The action visited most or a mate that is found, or where it is sampled one by share of visits."""
         if self._choosing is None:
-            return int(self.policy().argmax())
+            mate = self.root.mate
+            return int(self.policy().argmax()) if mate is None else mate
         return int(self._choosing.choice(len(self.root.actions), p=self.policy()))
 
     def _best(self, rows: EdgeRows, prior: Array) -> Array:
         total = rows.total_started
         c_puct = np.log((1 + total + self._c_base) / self._c_base) + self._c_init
-        bound = rows.q_values + c_puct * prior * np.sqrt(total) / (1 + rows.started)
+        bound = self._q_values(rows) + c_puct * prior * np.sqrt(total) / (1 + rows.started)
         # Before the first visit every bound is 0: the action with the highest prior goes first.
         bound = np.where(total > 0, bound, prior)
         if bound.ndim > 1:
             bound = np.where(rows.logits > -np.inf, bound, -np.inf)
         best: Array = bound.argmax(-1)
         return best
+
+    def _q_values(self, rows: EdgeRows) -> Array:
+        """Mean action values, of unvisited actions the first-play urgency."""
+        if self._fpu_reduction is None:
+            return rows.q_values
+        mean = (rows.value + (rows.q_values * rows.visits).sum(-1, keepdims=True)) / (1 + rows.total)
+        urgency = mean - self._fpu_reduction * np.sqrt(rows.visited_prior)
+        return np.where(rows.visits > 0, rows.q_values, urgency)

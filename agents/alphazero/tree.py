@@ -31,6 +31,10 @@ class Tree(Protocol):
 
     root: Node
 
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search; a tree that is reused has more visits."""
+
     def at_root(self) -> int:
         """Select the next simulation's action at the root, by index."""
 
@@ -65,7 +69,7 @@ def win_draw_loss(tree: Tree) -> Array:
 
 
 def likeliest_line(root: Node) -> list[int]:
-    """Principal variation: the most visited actions from `root` on, as far as there are visits."""
+    """The most visited actions from `root` on, as far as there are visits."""
     line: list[int] = []
     node: Node | None = root
     while node is not None and not node.over and node.visits.any():
@@ -75,11 +79,26 @@ def likeliest_line(root: Node) -> list[int]:
     return line
 
 
+def principal_variation(tree: Tree) -> list[int]:
+    """The action to play, and from there on the most visited ones."""
+    index = tree.choice()
+    child = tree.root.child(index)
+    return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
+
+
 def make_roots(games: Sequence[Game], evaluate: Evaluate, temperature: float = 1.0) -> list[Node]:
     """Make expanded root nodes, in arrays of their own, of N positions that are not terminal."""
     arrays = TreeArrays()
-    nodes = [arrays.add(game) for game in games]
-    arrays.expand(nodes, evaluate(games), temperature)
+    return expanded(arrays, [arrays.add(game) for game in games], evaluate, temperature)
+
+
+def expanded(
+    arrays: TreeArrays, nodes: Sequence[int], evaluate: Evaluate, temperature: float = 1.0
+) -> list[Node]:
+    """Expand those of N nodes that wait for their evaluation."""
+    new = [node for node in nodes if arrays.pending[node]]
+    if new:
+        arrays.expand(new, evaluate([arrays.games[node] for node in new]), temperature)
     return [Node(arrays, node) for node in nodes]
 
 
@@ -91,6 +110,7 @@ def simulate(
     *,
     leaves: int = 1,
     temperature: float = 1.0,
+    two_fold_draws: bool = False,
 ) -> None:
     """Run `simulations` in each tree, as one batch.
 
@@ -101,14 +121,14 @@ def simulate(
         gamma: discount of values a ply.
         leaves: simulations of a tree in flight at most; with 1 each knows the values of all before it.
         temperature: of the network's policy, see `TreeArrays.expand`.
+        two_fold_draws: whether a position in the tree that occurred before counts as a draw, as in Lc0: who
+            is ahead need not repeat it, and who is behind can do so again.
     """
     arrays = trees[0].root.arrays
     left = [simulations] * len(trees)
     while any(left):
-        flights = _in_flight(trees, left, leaves)
-        new = [flight.leaf for flight in flights if arrays.pending[flight.leaf]]
-        if new:
-            arrays.expand(new, evaluate([arrays.games[leaf] for leaf in new]), temperature)
+        flights = _in_flight(trees, left, leaves, two_fold_draws)
+        expanded(arrays, [flight.leaf for flight in flights], evaluate, temperature)
         for flight in flights:
             _back_up(arrays, flight, gamma)
 
@@ -128,7 +148,7 @@ class Flight:
     leaf: int = -1
 
 
-def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int) -> list[Flight]:
+def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int, two_fold_draws: bool) -> list[Flight]:
     """Descend up to `leaves` times in each tree, as far as its rule has room; counted down in `left`."""
     flights: list[Flight] = []
     room = [
@@ -140,7 +160,7 @@ def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int) -> list[Flig
                 room[flight.tree] = 0
                 continue
             if flight.leaf < 0:
-                flight.leaf = _add_leaf(trees[flight.tree].root.arrays, *flight.path[-1])
+                flight.leaf = _add_leaf(trees[0].root.arrays, *flight.path[-1], two_fold_draws)
             flights.append(flight)
             room[flight.tree] -= 1
             left[flight.tree] -= 1
@@ -177,9 +197,12 @@ def _descend(trees: Sequence[Tree], numbers: Sequence[int]) -> list[Flight]:
     return flights
 
 
-def _add_leaf(arrays: TreeArrays, node: int, edge: int) -> int:
+def _add_leaf(arrays: TreeArrays, node: int, edge: int, two_fold_draws: bool) -> int:
     """Add the position after an edge."""
-    leaf = arrays.add(arrays.games[node].play(int(arrays.action[edge])))
+    game = arrays.games[node].play(int(arrays.action[edge]))
+    leaf = arrays.add(game)
+    if two_fold_draws and arrays.pending[leaf] and getattr(game, "repetitions", 0):
+        arrays.end(leaf, 0.0)
     arrays.child[edge] = leaf
     return leaf
 

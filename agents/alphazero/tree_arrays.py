@@ -240,10 +240,10 @@ class TreeArrays:
         kept, layer = [], np.asarray(roots, np.int64)
         while len(layer):
             kept.append(layer)
-            children = self.child[self._edges_of(layer)]
+            children = self.child[self.edges_of(layer)]
             layer = children[children >= 0]
         old = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-        edges = self._edges_of(old)
+        edges = self.edges_of(old)
         new = TreeArrays(max(NODES, 2 * len(old)))
         renamed = np.full(self.size + 1, -1)
         renamed[old] = np.arange(len(old))
@@ -259,7 +259,7 @@ class TreeArrays:
         new.child[1 : new.edges] = renamed[self.child[edges]]
         return new
 
-    def _edges_of(self, nodes: Array) -> Array:
+    def edges_of(self, nodes: Array) -> Array:
         """The edges of n nodes, node by node."""
         widths = self.width[nodes]
         begins = np.repeat(self.first[nodes] - (np.cumsum(widths) - widths), widths)
@@ -354,14 +354,27 @@ class Node:
         return self.arrays.row(self.index)
 
     def only(self, actions: Sequence[int]) -> None:
-        """Restrict the node to these actions, before the first simulation."""
+        """Restrict the node to these actions; visits of the others are forgotten."""
         arrays, edges = self.arrays, self.arrays.span(self.index)
-        kept = np.flatnonzero(np.isin(arrays.action[edges], actions))
-        end = slice(edges.start, edges.start + len(kept))
-        arrays.action[end] = arrays.action[edges][kept]
-        arrays.logits[end] = arrays.logits[edges][kept]
-        arrays.prior[end] = softmax(arrays.logits[end])
+        kept = edges.start + np.flatnonzero(np.isin(arrays.action[edges], actions))
+        rest = slice(edges.start, edges.start + len(kept))
+        for name in arrays.EDGE_ARRAYS:
+            column = getattr(arrays, name)
+            column[rest] = column[kept]
+        arrays.prior[rest] = softmax(arrays.logits[rest])
         arrays.width[self.index] = len(kept)
+        visits = arrays.visits[rest]
+        arrays.total[self.index] = arrays.total_started[self.index] = visits.sum()
+        arrays.most[self.index] = visits.max()
+        arrays.visited_prior[self.index] = arrays.prior[rest][visits > 0].sum()
+
+    @property
+    def mate(self) -> int | None:
+        """The number of an action that wins at once, if one is in the tree."""
+        arrays, edges = self.arrays, self.arrays.span(self.index)
+        child = arrays.child[edges]
+        wins = np.flatnonzero((child >= 0) & arrays.over[child] & (arrays.value[child] < 0))
+        return int(wins[0]) if len(wins) else None
 
     def visit(self, index: int, value: float, draw: float = 0.0) -> None:
         """Record one visit of action number `index`."""
