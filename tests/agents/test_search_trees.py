@@ -240,3 +240,30 @@ def test_a_subtree_that_is_kept_is_whole(search):
         assert told(new, i) == told(arrays, node.index)
     new.expand([new.add(Maze("77"))], opinions([Maze("77")]))  # and there is room for more
     assert told(new, 0) == told(arrays, kept[0].index)
+
+
+@dataclass(frozen=True)
+class Shuffle(Maze):
+    """A game where the second move of each line repeats a position."""
+
+    @property
+    def repetitions(self):
+        return int(len(self.path) == 2)
+
+    def play(self, action):
+        return Shuffle(f"{self.path}{action}")
+
+    def outcome(self):
+        return None
+
+
+def test_with_two_fold_draws_a_repetition_in_the_tree_is_a_draw():
+    for two_fold in (False, True):
+        (root,) = make_roots([Shuffle()], opinions)
+        tree = rule("puct", root)
+        simulate([tree], opinions, 40, 1.0, two_fold_draws=two_fold)
+        children = [child for child in root.children if child is not None]
+        repeated = [node for child in children for node in child.children if node is not None]
+        assert repeated and all(node.over == two_fold for node in repeated)
+        if two_fold:
+            assert {(node.value, node.draw) for node in repeated} == {(0.0, 1.0)}
