@@ -7,8 +7,8 @@ Does not know: networks, search, engines; these come in as a `sim.protocols.Poli
 Reading order: `encoding` (moves and positions as numbers), `rules` (an immutable position, for search too),
 `endgames` and `starts`, `tablebase` (solved endgames), `opponents`, `match` (one game in progress), `world`
 and `batch` (the gymnasium environments); `draw` renders boards from the shapes in `sets`, `pieces` and
-`shapes` in the colours of `themes`, `truth` gives their ground truth, and `interactive_renderer` is the
-interactive board of the window. Data to train perception on: `positions` (one seed, one game), `pictures`
+`shapes` in the colours of `themes`, `truth` gives their ground truth, and `board` is the interactive board of
+the window. Data to train perception on: `positions` (one seed, one game), `pictures`
 (augmented pictures of a board), `labelled_boards` (batches of them).
 
 To add a piece set: see `sets`; a theme: one entry in `themes.THEMES`; a start: one line in

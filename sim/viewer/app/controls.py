@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pygame
 
+from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.pointer import Pointer
 from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
-from sim.viewer.keymap import REPEATING, Command, command, key_name
+from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 
 
 class Controls:
@@ -22,6 +23,7 @@ class Controls:
         self._scrubbing = False
         self._pointer = Pointer(viewer)
         self._hand = GalleryInput(viewer)
+        self._board = BoardInput(viewer)
         self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
@@ -32,7 +34,7 @@ class Controls:
         elif event.type == pygame.KEYDOWN and self._entry.active:
             self._entry.press(event)
         elif event.type == pygame.KEYDOWN:
-            self._press(event.key, bool(getattr(event, "mod", 0) & pygame.KMOD_SHIFT))
+            self._press(event.key, int(getattr(event, "mod", 0)))
         elif event.type == pygame.KEYUP:
             self._held.discard(event.key)
             self._viewer.hold(self._held)
@@ -53,10 +55,15 @@ class Controls:
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
-    def _press(self, key: int, shift: bool) -> None:
+    def _press(self, key: int, held: int) -> None:
         """Handle a key: when a person plays, the game's keys are its own, but Shift+digit is the window's."""
+        shift = bool(held & pygame.KMOD_SHIFT)
         repeated = key in self._held
         self._held.add(key)
+        if held & (pygame.KMOD_CTRL | pygame.KMOD_META) and (wanted := controlled(key, shift)):
+            if not repeated:
+                self._viewer.do(wanted)
+            return
         choices, found = self._viewer.choices, command(key, shift)
         folds = shift and found is not None and found[0] is Command.PANEL
         name = key_name(key)
@@ -92,6 +99,8 @@ class Controls:
                 viewer.do(clicked)
         if in_gallery:
             self._hand.press(at)
+        elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
+            self._board.press(at)
         elif layout.world.collidepoint(at):
             self._pointer.press(at)
         for number, rect in layout.panels.items():

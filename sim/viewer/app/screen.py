@@ -92,7 +92,9 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            world_picture.draw_world(surface, ink, area, view, percepts=choices.percepts)
+            world_picture.draw_world(
+                surface, ink, area, view, percepts=choices.percepts, analysis=choices.analysis
+            )
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:

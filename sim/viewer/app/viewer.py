@@ -15,6 +15,7 @@ from pathlib import Path
 import pygame
 
 from sim.viewer.app.screen import Screen
+from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import hud
@@ -45,9 +46,13 @@ TOUCHING = {
     "slide",
     "paint",
     "condition",
+    "take_back",
+    "new_game",
+    "type",
 }
 
 _MESSAGE_SECONDS = 4.0
+_SLIDE_SECONDS = 0.15  # that a piece glides; as on lichess
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
@@ -96,6 +101,9 @@ class Viewer:
         self._message_until = 0.0
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
+        self._number = -1  # of the moment shown last
+        self._slid_since = -math.inf
+        self._browsing = False  # paused only because the past is looked at
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -177,7 +185,7 @@ class Viewer:
     @property
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
-        running = not self.choices.paused and self.error is None
+        running = not self.choices.paused and self.error is None or self._slid < 1
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     def advance(self) -> bool:
@@ -200,6 +208,7 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
+        self._follow_slide()
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -209,7 +218,7 @@ class Viewer:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
         seen = self._act.perceived(self.choices, exact=self._footage is not None)
-        view = self._act.explained(seen, self.choices)
+        view = replace(self._act.explained(seen, self.choices), slid=self._slid, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:
@@ -254,7 +263,40 @@ class Viewer:
         return file
 
     def _stamp(self) -> Hashable:
-        return self._act.stamp, self.facts, self.choices, self._size
+        return self._act.stamp, self.facts, self.choices, self._size, self._slid, self._clock_texts()
+
+    # A board game: what glides, and its clocks
+
+    def _follow_slide(self) -> None:
+        """Let the last move glide where the moment shown follows the one shown before."""
+        number = self._act.number
+        if number == self._number:
+            return
+        board = self._act.board if number == self._number + 1 else None
+        self._slid_since = -math.inf if board is None or board.slide is None else self._clock()
+        self._number = number
+
+    @property
+    def _slid(self) -> float:
+        return min(1.0, (self._clock() - self._slid_since) / _SLIDE_SECONDS)
+
+    def _clock_texts(self) -> Hashable:
+        board = self._act.board
+        if board is None or board.clocks is None or board.clocks.running < 0:
+            return None
+        return tuple(map(clock_text, board.clocks.at(self._clock())))
+
+    def visit(self, number: int) -> None:
+        """Go to a moment; the newest one goes on, unless it was paused before."""
+        if not self.choices.paused:
+            self._browsing = True
+            self._set_paused(True)
+        self._act.go_to(number)
+        self._resume_at_newest()
+
+    def _resume_at_newest(self) -> None:
+        if self._browsing and self._act.cursor is None:
+            self._set_paused(False)
 
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
         self.choices = replace(self.choices, message=message)
@@ -318,6 +360,18 @@ class Viewer:
             self._say(answer.message)
         if answer.document is not None:
             self._say(files.save_text(self.facts.title, *answer.document))
+        if answer.copied is not None:
+            self._say(files.copy_text(self.facts.title, *answer.copied))
+
+    def _paste(self) -> None:
+        """Give the clipboard's text to the show."""
+        if "table" not in self.facts.abilities:
+            return
+        text = files.pasted_text()
+        if text.strip():
+            self.tell(Gesture("type", name=text))
+        else:
+            self._say("the clipboard holds no text: copy a FEN or a PGN first")
 
     # Commands
 
@@ -346,6 +400,8 @@ class Viewer:
             Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
             Command.PREVIOUS_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(-1)),
+            Command.NEW_GAME: lambda number: self._say("this show has no new game to choose"),
+            Command.PASTE: lambda number: self._paste(),
             Command.HELP: lambda number: self._choose_help(),
             Command.QUIT: lambda number: self._choose_help(),
         }
@@ -363,9 +419,12 @@ class Viewer:
             self.switch(goal)
 
     def _set_paused(self, paused: bool) -> None:
+        self._browsing &= paused
         if paused != self.choices.paused:
             self.choices = replace(self.choices, paused=paused)
             self._act.simulation.pause(paused)
+            if "table" in self.facts.abilities:
+                self._act.simulation.tell(Gesture("hold", on=paused))
 
     def _pause(self, number: int) -> None:
         self._set_paused(not self.choices.paused)
@@ -378,10 +437,14 @@ class Viewer:
             self._set_paused(True)
         elif self._act.cursor is not None:
             self._act.go_to(self._act.cursor + steps)
+            self._resume_at_newest()
         else:
             self._act.simulation.step_once()
 
     def _back(self, steps: int) -> None:
+        if "table" in self.facts.abilities:
+            self.visit(self._act.number - steps)
+            return
         self._set_paused(True)
         self._act.go_to(self._act.number - steps)
 
@@ -398,8 +461,11 @@ class Viewer:
             self._say("there is only one world in this show")
 
     def _lay_over(self, overlay: Overlay) -> None:
+        board = overlay == "percepts" and "board" in self.facts.abilities
+        if board:
+            self.choices = replace(self.choices, analysis=not self.choices.analysis)
         if overlay not in self.facts.abilities:
-            self._say(WITHOUT[overlay])
+            self._say("" if board else WITHOUT[overlay])
             return
         self.choices = self.choices.toggled(overlay)
 

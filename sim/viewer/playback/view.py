@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sim.records import Array, Episode
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
@@ -91,6 +92,7 @@ class Choices:
         person: whether the person plays the first world.
         saliency: whether saliency maps are drawn over the world.
         percepts: whether percepts are drawn over the world.
+        analysis: whether evaluation, arrows and line of a board game are drawn.
         folded: numbers 1…8 of the panels that show only their title.
         message: one line shown for a while; "" for none.
     """
@@ -101,6 +103,7 @@ class Choices:
     person: bool = False
     saliency: bool = False
     percepts: bool = True
+    analysis: bool = True
     folded: frozenset[int] = frozenset()
     help: bool = False
     recording: bool = False
@@ -138,6 +141,9 @@ class View:
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
+        game: the board game as it stands in the newest moment; None without one.
+        slid: how far the last move has glided, in [0, 1].
+        now: `time.monotonic()` of the drawing, for clocks.
         attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
 
@@ -156,3 +162,6 @@ class View:
     lines: int = 0
     error: str = ""
     attributed: Attributed | None = None
+    game: BoardState | None = None
+    slid: float = 1.0
+    now: float = 0.0
