@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pygame
 
+from sim.viewer.app.move_slide import MoveSlide
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import Answer, Gesture
@@ -52,7 +53,6 @@ TOUCHING = {
 }
 
 _MESSAGE_SECONDS = 4.0
-_SLIDE_SECONDS = 0.15  # that a piece glides; as on lichess
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
@@ -101,8 +101,7 @@ class Viewer:
         self._message_until = 0.0
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
-        self._number = -1  # of the moment shown last
-        self._slid_since = -math.inf
+        self._slide = MoveSlide(clock)
         self._browsing = False  # paused only because the past is looked at
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
@@ -173,6 +172,11 @@ class Viewer:
         return self._act.view
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Of the picture in pixels."""
+        return self._size
+
+    @property
     def scale(self) -> float:
         """Pixels a length of 1 takes."""
         return self._screen.scale
@@ -185,7 +189,7 @@ class Viewer:
     @property
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
-        running = not self.choices.paused and self.error is None or self._slid < 1
+        running = not self.choices.paused and self.error is None or self._slide.fraction < 1
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     def advance(self) -> bool:
@@ -208,7 +212,7 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
-        self._follow_slide()
+        self._slide.follow(self._act)
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -218,7 +222,7 @@ class Viewer:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
         seen = self._act.perceived(self.choices, exact=self._footage is not None)
-        view = replace(self._act.explained(seen, self.choices), slid=self._slid, now=self._clock())
+        view = replace(self._act.explained(seen, self.choices), slid=self._slide.fraction, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:
@@ -263,22 +267,14 @@ class Viewer:
         return file
 
     def _stamp(self) -> Hashable:
-        return self._act.stamp, self.facts, self.choices, self._size, self._slid, self._clock_texts()
-
-    # A board game: what glides, and its clocks
-
-    def _follow_slide(self) -> None:
-        """Let the last move glide where the moment shown follows the one shown before."""
-        number = self._act.number
-        if number == self._number:
-            return
-        board = self._act.board if number == self._number + 1 else None
-        self._slid_since = -math.inf if board is None or board.slide is None else self._clock()
-        self._number = number
-
-    @property
-    def _slid(self) -> float:
-        return min(1.0, (self._clock() - self._slid_since) / _SLIDE_SECONDS)
+        return (
+            self._act.stamp,
+            self.facts,
+            self.choices,
+            self._size,
+            self._slide.fraction,
+            self._clock_texts(),
+        )
 
     def _clock_texts(self) -> Hashable:
         board = self._act.board
@@ -363,15 +359,10 @@ class Viewer:
         if answer.copied is not None:
             self._say(files.copy_text(self.facts.title, *answer.copied))
 
-    def _paste(self) -> None:
-        """Give the clipboard's text to the show."""
-        if "table" not in self.facts.abilities:
-            return
-        text = files.pasted_text()
-        if text.strip():
-            self.tell(Gesture("type", name=text))
-        else:
-            self._say("the clipboard holds no text: copy a FEN or a PGN first")
+    def return_to_newest(self) -> None:
+        """Show the newest moment, and go on if only a look at the past had paused."""
+        self._act.cursor = None
+        self._resume_at_newest()
 
     # Commands
 
@@ -400,8 +391,6 @@ class Viewer:
             Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
             Command.PREVIOUS_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(-1)),
-            Command.NEW_GAME: lambda number: self._say("this show has no new game to choose"),
-            Command.PASTE: lambda number: self._paste(),
             Command.HELP: lambda number: self._choose_help(),
             Command.QUIT: lambda number: self._choose_help(),
         }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sim.records import Array, Episode
-from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
@@ -83,6 +83,47 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class NewGame:
+    """The dialog "New game" while it is open.
+
+    Attributes:
+        rows: name and choices of each row: colour, opponent, clock.
+        picks: index of each row's choice.
+        row: index of the row that the arrow keys change.
+    """
+
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    picks: tuple[int, ...]
+    row: int = 0
+
+    @classmethod
+    def of(cls, offer: GameOffer) -> NewGame:
+        """The dialog as it opens, with the present game's choices."""
+        colours = ("white", "black", "random")
+        rows = (("Colour", colours), ("Opponent", offer.opponents), ("Clock", offer.clocks))
+        return cls(rows, (colours.index(offer.colour), offer.opponent, offer.clock))
+
+    def moved(self, by: int) -> NewGame:
+        """With another row."""
+        return replace(self, row=(self.row + by) % len(self.rows))
+
+    def stepped(self, by: int) -> NewGame:
+        """With the next choice of the present row."""
+        count = len(self.rows[self.row][1])
+        return self.picked(self.row, (self.picks[self.row] + by) % count)
+
+    def picked(self, row: int, index: int) -> NewGame:
+        """With a choice."""
+        picks = tuple(index if i == row else pick for i, pick in enumerate(self.picks))
+        return replace(self, picks=picks, row=row)
+
+    @property
+    def asked(self) -> str:
+        """The choices as `Gesture` ``"new_game"`` takes them."""
+        return "|".join(names[pick] for (_, names), pick in zip(self.rows, self.picks, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """Settings that the user has chosen: pause, speed, grid, overlays, folded panels.
 
@@ -95,6 +136,7 @@ class Choices:
         analysis: whether evaluation, arrows and line of a board game are drawn.
         folded: numbers 1…8 of the panels that show only their title.
         message: one line shown for a while; "" for none.
+        menu: the dialog "New game"; None while it is closed.
     """
 
     paused: bool = False
@@ -108,6 +150,7 @@ class Choices:
     help: bool = False
     recording: bool = False
     message: str = ""
+    menu: NewGame | None = None
 
     def toggled(self, overlay: Overlay) -> Choices:
         """The choices with an overlay switched on or off."""
