@@ -17,10 +17,12 @@ from agents.alphazero.tree import Tree, likeliest_line
 from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
 from sim.chess.rules import ChessGame
+from sim.chess.uci_player import MissingEngineError, UciPlayer, engine_spec, find_stockfish
 from sim.protocols import Policy, Ponders
 from sim.records import Decision
 
 RANDOM = "random"
+SKILLS = (0, 3, 6, 10)  # of Stockfish, to choose from
 NAMES = {"ALPHAZERO": "AlphaZero", "IMITATION": "imitation"}
 
 
@@ -106,6 +108,15 @@ def _decision(tree: Tree) -> Decision:
     )
 
 
+def installed_engines() -> dict[str, str]:
+    """Stockfish at several strengths, by the name in the dialog; none where it is not installed."""
+    try:
+        find_stockfish()
+    except MissingEngineError:
+        return {}
+    return {f"Stockfish skill {skill}": f"stockfish:{skill}" for skill in SKILLS} | {"Stockfish": "stockfish"}
+
+
 class Roster:
     """The players to choose from, by name, in the order of the dialog; made when they are first needed.
 
@@ -113,38 +124,38 @@ class Roster:
         agent: name of the scene's agent; "" without one.
         think: of the agent.
         start: the world's start, for players of solved endgames.
-        extra: others by name, and what makes them and closes them.
+        engines: others by name, and what `sim.chess.uci_player.engine_spec` takes.
     """
 
     def __init__(
-        self,
-        agent: str,
-        think: Think | None,
-        start: str,
-        extra: Mapping[str, Callable[[], tuple[Think, Callable[[], None]]]] | None = None,
+        self, agent: str, think: Think | None, start: str, engines: Mapping[str, str] | None = None
     ) -> None:
         self.agent = agent if think is not None else ""
+        self.titles: dict[str, str] = {}  # of engines that have said their name
         self._made: dict[str, Think] = {} if think is None else {agent: think}
         players = OPPONENTS | (SOLVERS if start in SOLVED else {})
         self._made |= {name: built_in(player) for name, player in players.items()}
-        self._extra = dict(extra or {})
+        self._engines = dict(engines or {})
         self._closing: list[Callable[[], None]] = []
 
     @property
     def names(self) -> tuple[str, ...]:
         """All of them, the agent first."""
-        return tuple(dict.fromkeys((*self._made, *self._extra)))
-
-    def add(self, name: str, think: Think) -> None:
-        """One more, such as an opponent that the scene brings."""
-        self._made.setdefault(name, think)
+        return tuple(dict.fromkeys((*self._made, *self._engines)))
 
     def think(self, name: str) -> Think:
-        """The player of a name in `names`; what it raises, such as a missing engine's error, is its own."""
+        """The player of a name in `names`."""
         if name not in self._made:
-            self._made[name], close = self._extra[name]()
-            self._closing.append(close)
+            player = UciPlayer(engine_spec(self._engines[name]))
+            self._closing.append(player.close)
+            self._made[name] = partial(self._engine_thoughts, name, player)
         return self._made[name]
+
+    def _engine_thoughts(
+        self, name: str, player: UciPlayer, game: ChessGame, generator: np.random.Generator
+    ) -> Iterator[Thought]:
+        yield from _acted(player, True, game, generator)
+        self.titles[name] = player.title
 
     def close(self) -> None:
         """End what was started for players, such as engines."""

@@ -18,7 +18,7 @@ import numpy as np
 from scenes.schema import Scene
 from scenes.watching.action_options import ranked_options
 from scenes.watching.board_game import YOU, BoardGame
-from scenes.watching.board_players import NAMES, Roster, policy_player
+from scenes.watching.board_players import NAMES, Roster, installed_engines, policy_player
 from scenes.watching.labels import chip
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.staged_worlds import StagedWorlds
@@ -63,7 +63,7 @@ class BoardShow:
         self.agent = NAMES.get(self.live_agent.name, self.live_agent.name)
         policy = self.live_agent.policy
         think = None if policy is None else policy_player(policy, greedy=self.live_agent.greedy)
-        roster = Roster(self.agent, think, config.start)
+        self._roster = roster = Roster(self.agent, think, config.start, installed_engines())
         asked = any(change.startswith("world.opponent") for change in scene.changes)
         against_agent = think is not None and config.start == "standard" and not asked
         self.game = BoardGame(
@@ -201,7 +201,7 @@ class BoardShow:
         return Answer(go=True, message=f"{len(read.actions)} plies read" if read.actions else "position read")
 
     def _pgn(self) -> str:
-        return self.game.table.pgn(self.title, IN_PGN)
+        return self.game.table.pgn(self.title, IN_PGN | self._roster.titles)
 
     # Moments
 
