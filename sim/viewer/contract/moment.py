@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from sim.records import Array, Decision, Episode, Percept
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import GalleryPage
 
 
@@ -169,6 +170,7 @@ class Moment:
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.
+        board: of the first world, if it is a board game.
     """
 
     pictures: tuple[Array, ...]
@@ -191,6 +193,7 @@ class Moment:
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None
+    board: BoardState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -95,7 +95,7 @@ class ConversionCounts:
         }
 
 
-def skipped_words(card: dict[str, Any]) -> tuple[str, ...]:
+def skipped_words(card: Mapping[str, Any]) -> tuple[str, ...]:
     """What a card of `ConversionCounts.card` says was left out, in words.
 
     >>> skipped_words({"duplicates": 2, "left_out": {"without moves": 1}})
@@ -104,6 +104,16 @@ def skipped_words(card: dict[str, Any]) -> tuple[str, ...]:
     words = [_games(card.get("duplicates", 0), "with the moves of another")]
     words += [_games(count, reason) for reason, count in sorted(card.get("left_out", {}).items())]
     return tuple(filter(None, words))
+
+
+def changed_words(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a card of `ConversionCounts.card` says of games that were kept with a change, in words."""
+    cut = _games(card.get("cut", 0), "went on after the rules ended them: later moves are left out")
+    contradictory = _games(
+        card.get("contradictions", 0),
+        "told two results, or another than the board: the board's counts, or none",
+    )
+    return tuple(filter(None, (cut, contradictory)))
 
 
 def _games(count: int, what: str) -> str:
@@ -188,11 +198,12 @@ def replay_sections(chunk: Sequence[Section]) -> ReplayedChunk:
     for section in chunk:
         try:
             for record in records(section):
-                games.append(replay(record))
+                try:
+                    games.append(replay(record))
+                except ReplayError as error:
+                    faults.append(Fault(section.line, error.reason, error.details))
         except GameSyntaxError as error:
-            faults.append(Fault(section.line, f"with {error}" if " " in str(error) else str(error), ""))
-        except ReplayError as error:
-            faults.append(Fault(section.line, error.reason, error.details))
+            faults.append(Fault(section.line, str(error), ""))
     table = np.zeros(len(games), GAME)
     plies = np.array([len(game.positions) for game in games], np.int64)
     table["start"], table["plies"] = np.cumsum(plies) - plies, plies
@@ -214,7 +225,7 @@ def _replayer(processes: int) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
         yield lambda chunks: ((file, read, replay_sections(chunk)) for file, read, chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(processes, context, initializer=follow_parent)
 
     def replayed(chunks: _Chunks) -> _ReplayedChunks:
         waiting: deque[tuple[Path, float, Future[ReplayedChunk]]] = deque()
@@ -236,8 +247,8 @@ def _replayer(processes: int) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_worker() -> None:
-    """Ctrl-C is for the parent alone, and a worker does not outlive it."""
+def follow_parent() -> None:
+    """Initialise a worker process: Ctrl-C is for its parent alone, which it does not outlive."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -8,10 +8,10 @@ import importlib
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from sim.catalog import MissingPackageError
 from sim.storage.files import special_file_kind
@@ -19,6 +19,7 @@ from supervised.data.sources.splits import DataError
 
 #: How a compressed file begins: names lie.
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LONGEST_LINE = 1 << 20  # bytes: Lichess's longest games with clocks and evaluations have 40,000
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 
@@ -38,6 +39,8 @@ def lines(path: Path) -> Iterator[tuple[int, str, int]]:
         try:
             while line := content.readline(LONGEST_LINE):
                 number += 1
+                if number == 1 and line.startswith(UTF_16):
+                    raise DataError(f"{path}, line 1: UTF-16, not UTF-8 text; save it as UTF-8")
                 if b"\0" in line or len(line) == LONGEST_LINE:
                     raise DataError(f"{path}, line {number}: not text; a PGN or lines of SAN are wanted")
                 yield number, _decoded(line, first=number == 1), raw.tell()
@@ -97,5 +100,40 @@ def _zstandard(raw: BinaryIO, path: Path) -> io.BufferedReader:
     except ModuleNotFoundError as error:
         hint = "pip install zstandard"
         raise MissingPackageError(f"{path} is compressed by Zstandard: {hint}") from error
-    unpacked = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    return io.BufferedReader(unpacked)
+    return io.BufferedReader(ZstandardReader(raw, zstandard.ZstdDecompressor().decompressobj))
+
+
+class ZstandardReader(io.RawIOBase):
+    """Content of Zstandard frames; zstandard's own reader takes a cut-off file for a whole one."""
+
+    def __init__(self, raw: BinaryIO, decompressor: Callable[[], Any]) -> None:
+        """Read `raw`; `decompressor` makes a decompression object for each frame."""
+        self._raw, self._decompressor = raw, decompressor
+        self._frame: Any = None  # the frame that is being read
+        self._unread = b""  # what was read of the frames after it
+        self._unpacked = b""
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` as far as one read goes; 0 at the end.
+
+        Raises:
+            EOFError: if a frame is cut off.
+        """
+        while not self._unpacked:
+            packed = self._unread or self._raw.read(1 << 17)
+            if not packed:
+                if self._frame is not None:
+                    raise EOFError("the compressed data end in the middle")
+                return 0
+            self._frame = self._frame or self._decompressor()
+            self._unpacked = self._frame.decompress(packed)
+            self._unread = b""
+            if self._frame.eof:
+                self._unread, self._frame = self._frame.unused_data, None
+        count = min(len(buffer), len(self._unpacked))
+        buffer[:count], self._unpacked = self._unpacked[:count], self._unpacked[count:]
+        return count

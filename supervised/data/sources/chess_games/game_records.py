@@ -16,6 +16,7 @@ from supervised.data.sources.chess_games.game_file import lines
 
 RESULTS = ("1-0", "0-1", "1/2-1/2")
 UNKNOWN = "*"
+UNCLOSED = "with a comment that is not closed"
 LONGEST_GAME = 1 << 20  # characters of a section: an unclosed comment does not swallow a whole file
 STANDARD = ("", "standard", "chess", "normal", "from position")  # the tag Variant of games by the usual rules
 TAG = re.compile(r'\s*\[\s*(\w+)\s+"((?:[^"\\]|\\.)*)"\s*\]')
@@ -30,13 +31,14 @@ TOKEN = re.compile(
     """,
     re.X | re.M,
 )
+RESULT_AT_END = re.compile(r"(?:^|\s)(?:1-0|0-1|1/2-1/2|\*)\s*$")
 NUMBER = re.compile(r"\d+\.+")
 SKIPPED = ("e.p.", "ep", "...", "..", ".")
 ALIKE = {"1/2": "1/2-1/2", "½-½": "1/2-1/2", "1:0": "1-0", "0:1": "0-1", "1–0": "1-0", "0–1": "0-1"}
 
 
 class GameSyntaxError(ValueError):
-    """A record that cannot be read as a game; its first argument is the reason, in a few words."""
+    """A record that cannot be read as a game; the message is the reason, in a few words to count by."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Section:
     Attributes:
         line: number of its first line, from 1.
         text: its lines.
-        fault: why it cannot be a game, or "".
+        fault: why it cannot be read, in a few words such as "of more than a megabyte"; or "".
     """
 
     line: int
@@ -102,28 +104,33 @@ def _line_sections(numbered: Iterable[tuple[int, str, int]]) -> Iterator[tuple[S
 
 
 def _pgn_sections(numbered: Iterable[tuple[int, str, int]]) -> Iterator[tuple[Section, int]]:
-    """Cut where tags follow moves; an ``[Event`` ends even a comment that nobody closed."""
+    """Cut after a result at the end of a line, and where tags follow moves.
+
+    An ``[Event`` ends even a comment that nobody closed.
+    """
     text: list[str] = []
     size, first, read = 0, 1, 0
-    moves = comment = False
+    moves = comment = ended = False
     fault = ""
     for number, line, read in numbered:
         tag = line.lstrip().startswith("[") and TAG_START.match(line) is not None
-        if tag and moves and (not comment or line.lstrip().startswith("[Event ")):
-            yield Section(first, "\n".join(text), fault or "a comment that is not closed" * comment), read
-            text, size, moves, comment, fault = [], 0, False, False, ""
+        next_game = ended or (tag and moves and (not comment or line.lstrip().startswith("[Event ")))
+        if next_game and line.strip():
+            yield Section(first, "\n".join(text), fault or UNCLOSED * comment), read
+            text, size, moves, comment, ended, fault = [], 0, False, False, False, ""
         if not text:
             first = number
         if size > LONGEST_GAME:
-            fault = "longer than a megabyte"
+            fault = "of more than a megabyte"
         else:
             text.append(line)
             size += len(line) + 1
         if not tag or comment:
             moves = moves or bool(line.strip() and not line.startswith("%"))
             comment = _in_comment(line, comment)
+            ended = ended or (not comment and ";" not in line and RESULT_AT_END.search(line) is not None)
     if any(line.strip() for line in text):
-        yield Section(first, "\n".join(text), fault or "a comment that is not closed" * comment), read
+        yield Section(first, "\n".join(text), fault or UNCLOSED * comment), read
 
 
 def _in_comment(line: str, inside: bool) -> bool:
@@ -152,7 +159,7 @@ def records(section: Section) -> Iterator[GameRecord]:
         raise GameSyntaxError(section.fault)
     tags, text = _tags(section.text)
     if tags.get("Variant", "").lower() not in STANDARD:
-        raise GameSyntaxError("another variant of chess")
+        raise GameSyntaxError("of another variant of chess")
     ended = False
     moves: list[str] = []
     for word in _main_line(text):
@@ -203,7 +210,7 @@ def _main_line(text: str) -> Iterator[str]:
         elif token == ")":
             depth -= 1
             if depth < 0:
-                raise GameSyntaxError("a variation that nobody opened")
+                raise GameSyntaxError("with a bracket that closes nothing")
         elif depth or token[0] in "{;%$!?":
             continue
         else:
@@ -211,4 +218,4 @@ def _main_line(text: str) -> Iterator[str]:
             if word and word not in SKIPPED:
                 yield word
     if depth:
-        raise GameSyntaxError("a variation that is not closed")
+        raise GameSyntaxError("with a variation that is not closed")
