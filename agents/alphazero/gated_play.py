@@ -1,8 +1,8 @@
 """Gated self-play: the network that plays is replaced only by one that beats it in a match.
 
-AlphaGo Zero's evaluator (Silver et al. 2017, Methods): games are played by the best network so far; the one that
-learns from them takes its place with a score of 55 % or more in a match. Learning from a network that imitates
-strong players needs it: without a gate the first updates play worse and then learn from that.
+AlphaGo Zero's evaluator (Silver et al. 2017, Methods): games are played by the best network so far; the one
+that learns from them takes its place with a score of 55 % or more in a match. Self-play that begins with a
+network that imitates strong players needs it: else it first plays worse, and then learns from that.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class AlphaZero(SearchConfig):
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
     gate_games: NonNegativeInt = (
-        0  # of a match that decides whether the newest network plays; 0: it always does
+        0  # of a match for the place of the network that plays; 0: the newest one
     )
     gate_every: PositiveInt = 20  # updates
     gate_threshold: UnitInterval = 0.55  # score with which the newest network passes (Silver et al. 2017)
