@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, cast
 
@@ -204,7 +204,7 @@ class SearchAgent(ActorCriticLearner):
 
         One simulation of each is in flight at a time, and no tree is reused: so self-play has it.
         """
-        roots = make_roots([in_search_form(game) for game in games], self.evaluate, self._temperature)
+        roots = make_roots([game.for_search() for game in games], self.evaluate, self._temperature)
         return self._searched(roots, generator, sampled, leaves=1)
 
     def think(self, game: Game, only: Sequence[int] = (), simulations: int | None = None) -> Iterator[Tree]:
@@ -239,7 +239,7 @@ class SearchAgent(ActorCriticLearner):
 
     def _roots(self, games: Sequence[Game]) -> list[Node]:
         """Roots of N searches, with the subtrees of the last ones where they are reused."""
-        games = [in_search_form(game) for game in games]
+        games = [game.for_search() for game in games]
         if not self.config.reuse_tree:
             return make_roots(games, self.evaluate, self._temperature)
         weights = tuple((tensor._version, tensor.data_ptr()) for tensor in self.network.state_dict().values())
@@ -309,9 +309,3 @@ class SearchAgent(ActorCriticLearner):
         """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))
-
-
-def in_search_form(game: Game) -> Game:
-    """The position in the form in which search plays it fastest."""
-    for_search: Callable[[], Game] = getattr(game, "for_search", lambda: game)
-    return for_search()

@@ -209,7 +209,7 @@ def add_leaf(arrays: TreeArrays, node: int, edge: int, two_fold_draws: bool) -> 
     """Add the position after an edge."""
     game = arrays.games[node].play(int(arrays.action[edge]))
     leaf = arrays.add(game)
-    if two_fold_draws and arrays.pending[leaf] and getattr(game, "repetitions", 0):
+    if two_fold_draws and arrays.pending[leaf] and game.repetitions:
         arrays.end(leaf, 0.0)
     arrays.child[edge] = leaf
     return leaf

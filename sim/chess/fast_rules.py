@@ -223,6 +223,11 @@ class FastChessGame:
         """The planes seen from the side `view`, as `sim.chess.rules.ChessGame.packed`."""
         return encoding.packed_planes(self._history, self, view, self._length)
 
+    @property
+    def repetitions(self) -> int:
+        """How often this position occurred before, counted as for threefold repetition."""
+        return self._occurred
+
     def for_search(self) -> FastChessGame:
         """The position itself: search plays it as it is."""
         return self

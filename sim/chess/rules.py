@@ -239,6 +239,11 @@ class ChessGame:
         after._ending = ""
         return after
 
+    @property
+    def repetitions(self) -> int:
+        """How often this position occurred before, counted as for threefold repetition."""
+        return self._occurred
+
     def for_search(self) -> Game:
         """The same position on the rules core that is fastest here; see `sim.chess.fast_rules`."""
         fast_rules = _fast_rules()

@@ -257,3 +257,19 @@ def test_a_policy_temperature_flattens_the_policy_of_every_node():
     simulate([tree], fixed, 3, 1.0, temperature=2.0)
     child = next(child for child in wide.children if child is not None)
     np.testing.assert_allclose(child.logits, logits[0, child.actions] / 2)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_positions_that_occurred_before_are_draws_in_the_tree_where_that_is_asked_for(fast):
+    start = ChessGame("7k/8/8/8/8/8/R7/1R5K w - - 0 1", 1)
+    game = after(start, "a2a3", "h8g8", "a3a2")  # Black can repeat the first position by g8h8
+    game = game.for_search() if fast else game
+    repeat = game.play(after(start, "a2a3").action("g8h8"))
+    assert repeat.repetitions == 1 and repeat.outcome() is None and game.repetitions == 0
+    (root,) = make_roots([game], flat)
+    tree = PUCTTree(root, 1.25, 1e4, None)
+    simulate([tree], flat, 6, 1.0, two_fold_draws=True)
+    ended = {
+        child.game.repetitions: (child.over, child.value) for child in root.children if child is not None
+    }
+    assert ended == {0: (False, -0.5), 1: (True, 0.0)}
