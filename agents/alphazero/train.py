@@ -68,9 +68,7 @@ class AlphaZero(SearchConfig):
     td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
-    gate_games: NonNegativeInt = (
-        0  # of a match for the place of the network that plays; 0: the newest one
-    )
+    gate_games: NonNegativeInt = 0  # of a match for the place of the network that plays; 0: the newest one
     gate_every: PositiveInt = 20  # updates
     gate_threshold: UnitInterval = 0.55  # score with which the newest network passes (Silver et al. 2017)
     compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
