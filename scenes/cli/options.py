@@ -88,6 +88,10 @@ class Watch(Common):
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
     overwrite: Overwrite = False
+    pgn: Annotated[Path | None, arg(help="analyse a game of chess instead, move by move", metavar="FILE")] = (
+        None
+    )
+    game: Annotated[int | None, arg(help="which one of the file, from 1 [1]", metavar="N")] = None
 
     person: ClassVar[bool] = False
 
@@ -96,6 +100,21 @@ class Watch(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.pgn is not None or self.game is not None:
+            answer, interrupted = verbs.watch_game(
+                load_scene(self.scene, self.set, self.seed),
+                device=self.device,
+                person=self.person,
+                run=self.run,
+                checkpoint=self.checkpoint,
+                headless=self.headless,
+                frames=self.frames,
+                record=self.record,
+                overwrite=self.overwrite,
+                pgn=self.pgn,
+                game=self.game,
+            )
+            return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.watch(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,

@@ -132,6 +132,43 @@ def watch(
     return answer, watched.interrupted
 
 
+def watch_game(
+    scene: Scene,
+    *,
+    device: str,
+    person: bool,
+    run: Path | None,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+    overwrite: bool,
+    checkpoint: Path | None,
+    pgn: Path | None,
+    game: int | None,
+) -> tuple[Answer, bool]:
+    """Analyse a recorded game of chess; the second value tells whether Ctrl-C ended it."""
+    if pgn is None:
+        raise RequestError("--game says which game of a file, and there is none: name it with --pgn FILE")
+    if person:
+        raise RequestError("--pgn analyses a game that has been played: playfield watch instead of play")
+    if run is not None:
+        raise RequestError(f"--pgn is not analysed by a run in progress; by its newest: --checkpoint {run}")
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
+    try:
+        from scenes.watching.game_analysis_command import GameRequest, analyse
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the analysis of games needs {install_hint(error.name or 'chess')}") from error
+
+    headless = headless or not has_display()
+    _, checkpoint = run_to_follow(None, checkpoint)
+    number = 1 if game is None else game
+    request = GameRequest(pgn, number, checkpoint, headless, frames, record, overwrite)
+    report = analyse(scene, request, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
+
+
 def in_words(watched: Watched) -> str:
     """Summary of `watch` in one line."""
     where = f" in {watched.file}" if watched.file else ""
