@@ -198,6 +198,12 @@ def test_two_scenes_meet_with_the_planes_that_each_knows(capsys, scene, tmp_path
     assert opening.start.planes().shape[0] == 21 and opening.rival_start.planes().shape[0] == 63
 
 
+def test_a_match_does_not_depend_on_those_before_it(capsys, scene):
+    both = answer(capsys, "evaluate", scene, "--opponents", "greedy,random", "--episodes", 4)
+    alone = answer(capsys, "evaluate", scene, "--opponents", "random", "--episodes", 4)
+    assert both["breakdown"]["random"] == alone["breakdown"]["random"]
+
+
 def test_the_library_gives_the_same_as_the_command_line(capsys, scene):
     import playfield
 
