@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, runtime_checkable
 
-from sim.records import Array
+from sim.records import Array, Decision
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Moment, Readout
 
 
@@ -153,6 +154,23 @@ class Interactive(Protocol):
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
+
+
+@runtime_checkable
+class DrawsBoardGame(Protocol):
+    """An `InteractiveRenderer` of a board game."""
+
+    def state(
+        self, decision: Decision | None, moment: int, *, agent: str = "", outcome_values: bool = True
+    ) -> BoardState:
+        """The game as it was noted.
+
+        Args:
+            decision: on this position; None without one.
+            moment: number of the moment that will show it.
+            agent: name of the player that the world calls "agent".
+            outcome_values: whether the decision's value is an expected result, not another reward.
+        """
 
 
 @runtime_checkable
