@@ -54,6 +54,17 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class Ponders(Protocol):
+    """A policy whose search of one position can be followed while it goes on, and stopped in between."""
+
+    def ponder(self, game: Any) -> Iterator[Decision]:
+        """Decisions (N = 1) of the side to move in a `Game`, each after more search; the last is played.
+
+        One must come at least every 50 ms: between two of them the caller may stop.
+        """
+
+
+@runtime_checkable
 class Learner(Policy, Protocol):
     """A policy that also learns, and whose training can be stopped and resumed exactly."""
 
@@ -287,7 +298,7 @@ class Game(Protocol):
     """An immutable position of a two-player game, for tree search."""
 
     def legal_actions(self) -> Array:
-        """(K,) int64 indices of the legal actions."""
+        """(K,) int64 indices of the legal actions, ascending; none when the game is over."""
 
     def play(self, action: int) -> Game:
         """The position after `action`."""
@@ -300,3 +311,7 @@ class Game(Protocol):
 
     def observe(self, games: Sequence[Any]) -> Array:
         """(N, C, H, W) uint8 of N positions, each from its mover's side, as a world shows them."""
+
+    def for_search(self) -> Game:
+        """The position in the form in which search plays it fastest; equal in all that this protocol has."""
+        return self

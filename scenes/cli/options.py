@@ -222,12 +222,27 @@ class Evaluate(Common):
         Path | None,
         arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
+    opponents: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            help="chess: matches of --episodes games, both colours of each opening, against random, greedy, "
+            "perfect, stockfish, stockfish:SKILL, stockfish:elo=N, uci:COMMAND (these with @nodes=N or "
+            "@movetime=MS), scene:NAME or a checkpoint's folder",
+            metavar="NAME,…",
+        ),
+    ] = ()
+    pgn: Annotated[Path | None, arg(help="write the games of --opponents", metavar="FILE")] = None
+    overwrite: Annotated[bool, arg(help="replace --pgn where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Metrics, baseline and intervals."""
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.opponents:
+            return self._match()
+        if self.pgn is not None or self.overwrite:
+            raise RequestError("--pgn and --overwrite are for the games of --opponents: name some")
         answer = verbs.evaluate(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
@@ -236,6 +251,26 @@ class Evaluate(Common):
             checkpoint=self.checkpoint,
         )
         return answer, DONE
+
+    def _match(self) -> tuple[dict[str, Any], int]:
+        """Metrics by opponent."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        if self.seeds != 1:
+            raise RequestError("--seeds is for whole episodes: games of --opponents differ by their opening")
+        answer, interrupted = verbs.match(
+            load_scene(self.scene, self.set, self.seed),
+            self.opponents,
+            device=self.device,
+            episodes=self.episodes,
+            checkpoint=self.checkpoint,
+            pgn=self.pgn,
+            overwrite=self.overwrite,
+        )
+        if interrupted:
+            return answer, INTERRUPTED
+        return answer, FAILED if "error" in answer else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +329,7 @@ class Plot(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Collect(Common):
-    """Record whole episodes as a Minari data set."""
+    """Record whole episodes as a Minari data set, or convert recorded chess games into positions."""
 
     scene: SceneName
     out: Annotated[Path, arg(help="the data set's folder; a new one", metavar="DIR")]
@@ -305,6 +340,17 @@ class Collect(Common):
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     frames: Annotated[bool, arg(help="store the rendered picture, too")] = False
     play: Annotated[bool, arg(help="open the window and record what you play")] = False
+    files: Annotated[
+        UseAppendAction[tuple[tuple[Path, ...], ...]],
+        arg(name="from", help="convert chess games: PGN or lines of SAN, also compressed", metavar="FILE …"),
+    ] = ()
+    label: Annotated[
+        Literal["stockfish"] | None, arg(help="add values and policies by an installed engine to positions")
+    ] = None
+    nodes: Annotated[int | None, arg(help="of each search that labels [200]", metavar="N")] = None
+    multipv: Annotated[int | None, arg(help="moves that a label ranks [1, the best]", metavar="K")] = None
+    label_positions: Annotated[int | None, arg(help="how many to label [all]", metavar="M")] = None
+    resume: Annotated[bool, arg(help="go on labelling the folder")] = False
     overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -312,8 +358,24 @@ class Collect(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        scene = load_scene(self.scene, self.set, self.seed)
+        files = tuple(file for group in self.files for file in group)
+        self._check_labels()
+        if files or self.label:
+            self._refuse_recording()
+            answer, interrupted = verbs.collect_games(
+                scene,
+                files,
+                out=self.out,
+                overwrite=self.overwrite,
+                resume=self.resume,
+                labels=None
+                if self.label is None
+                else {"nodes": self.nodes, "multipv": self.multipv, "positions": self.label_positions},
+            )
+            return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.collect(
-            load_scene(self.scene, self.set, self.seed),
+            scene,
             device=self.device,
             out=self.out,
             episodes=self.episodes,
@@ -324,6 +386,18 @@ class Collect(Common):
             overwrite=self.overwrite,
         )
         return answer, INTERRUPTED if interrupted else DONE
+
+    def _check_labels(self) -> None:
+        """Refuse options of labels where none are asked for."""
+        for name in ("nodes", "multipv", "label_positions", "resume"):
+            if self.label is None and getattr(self, name) not in (None, False):
+                raise RequestError(f"--{name.replace('_', '-')} is for labels: add --label stockfish")
+
+    def _refuse_recording(self) -> None:
+        """Refuse options of recording, which say nothing about files of games."""
+        for name in ("episodes", "steps", "checkpoint", "frames", "play"):
+            if getattr(self, name) not in (None, False):
+                raise RequestError(f"--{name} is for recording: it does not go with --from or --label")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -315,6 +315,27 @@ def evaluate(
     return report.answer
 
 
+def match(
+    scene: Scene,
+    opponents: Sequence[str],
+    *,
+    device: str,
+    episodes: int | None,
+    checkpoint: Path | None,
+    pgn: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Play a scene's chess agent against opponents; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.evaluation.chess_match import MatchRequest, play_matches
+    except ModuleNotFoundError as error:
+        raise RequestError(f"a chess match needs {install_hint(error.name or 'chess')}") from error
+    request = MatchRequest(opponents, episodes, checkpoint, pgn, overwrite)
+    report = play_matches(scene, request, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
+
+
 def perceive(
     scene: Scene,
     *,
@@ -525,4 +546,28 @@ def collect(
     request = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
     work = recording.collect_played if play else recording.collect
     result = work(scene, request, device=device, say=say)
+    return result.answer(), result.interrupted
+
+
+def collect_games(
+    scene: Scene,
+    files: tuple[Path, ...],
+    *,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    labels: dict[str, int | None] | None,
+) -> tuple[Answer, bool]:
+    """Convert recorded chess games, and label positions; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.collecting import recorded_games
+        from supervised.data.sources.chess_games.stockfish_labels import LabelOptions
+    except ModuleNotFoundError as error:
+        raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
+    options = None
+    if labels is not None:
+        told: dict[str, Any] = {name: value for name, value in labels.items() if value is not None}
+        options = LabelOptions((recorded_games.find_stockfish(),), seed=scene.seed, **told)
+    request = recorded_games.GamesRequest(files, out, overwrite, resume, options)
+    result = recorded_games.collect_games(scene, request, say=say)
     return result.answer(), result.interrupted

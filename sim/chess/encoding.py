@@ -36,9 +36,9 @@ and seven that are the same everywhere:
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import chess
 import numpy as np
@@ -56,6 +56,7 @@ UNDERPROMOTIONS = (chess.KNIGHT, chess.BISHOP, chess.ROOK)
 _ONES, _NONE = b"\xff" * 8, bytes(8)
 _LITTLE, _BIG = struct.Struct("<12Q").pack, struct.Struct(">12Q").pack
 _NO_POSITION = bytes(8 * PLANES_PER_POSITION)
+_CLOCKS = [(plies * 51 + 10) // 20 for plies in range(101)]  # 255/100 a ply, rounded
 _REPETITIONS = (_NONE + _NONE, _ONES + _NONE, _ONES + _ONES)
 
 
@@ -64,6 +65,14 @@ class Snapshot(NamedTuple):
 
     black: bytes  # as Black sees it; indexed by chess.BLACK == False
     white: bytes
+
+
+class Counters(Protocol):
+    """What planes tell of a position beside its pieces, as `chess.Board` names it."""
+
+    castling_rights: int  # bitboard of the rooks that may still castle
+    fullmove_number: int
+    halfmove_clock: int
 
 
 def plane_count(history: int) -> int:
@@ -146,6 +155,11 @@ def action_of(move: chess.Move, turn: chess.Color) -> int:
     return action
 
 
+def plain_action(turn: chess.Color, start: int, end: int) -> int:
+    """The action of the side `turn` from square to square, without underpromotion; −1 for no chess move."""
+    return _PLAIN[turn][start << 6 | end]
+
+
 def move_of(action: int, board: chess.Board) -> chess.Move | None:
     """The move that `action` stands for on `board`, legal or not; None where it leaves the board.
 
@@ -154,33 +168,48 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
     >>> move_of(76, chess.Board()).uci()
     'e2e4'
     """
+    squares = squares_of(action, board.turn, board.pawns & board.occupied_co[board.turn])
+    return None if squares is None else chess.Move(*squares)
+
+
+def squares_of(action: int, turn: chess.Color, own_pawns: int) -> tuple[int, int, int | None] | None:
+    """From-square, to-square and promotion of an action of the side `turn`; None where it leaves the board.
+
+    Args:
+        action: 0…4671.
+        turn: who moves.
+        own_pawns: bitboard of that side's pawns, which become queens where the action names no other piece.
+    """
     entry = _MOVES[action]
     if entry is None:
         return None
     start, end, promotion = entry
-    if not board.turn:
+    if not turn:
         start, end = start ^ 56, end ^ 56
-    if promotion is None and end >> 3 in (0, 7) and board.pawns & board.occupied_co[board.turn] & 1 << start:
+    if promotion is None and end >> 3 in (0, 7) and own_pawns & 1 << start:
         promotion = chess.QUEEN
-    return chess.Move(start, end, promotion)
+    return start, end, promotion
 
 
-def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
-    """The legal moves by action, in no particular order."""
-    turn = board.turn
-    moves = list(board.generate_legal_moves())
-    last_but_one = chess.BB_RANK_7 if turn else chess.BB_RANK_2
-    if board.pawns & board.occupied_co[turn] & last_but_one:
-        return {action_of(move, turn): move for move in moves}
-    table = _PLAIN[turn]  # nothing can promote: no need to ask each move
-    return {table[move.from_square << 6 | move.to_square]: move for move in moves}
+def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
+    """Every action with from-square, to-square and underpromotion (None for others) of the side `turn`."""
+    flip = 0 if turn else 56
+    for action, entry in enumerate(_MOVES):
+        if entry is not None:
+            start, end, promotion = entry
+            yield action, start ^ flip, end ^ flip, promotion
 
 
-def snapshot(board: chess.Board, occurred: int) -> Snapshot:
-    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
-    white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
-    p, n, b = board.pawns, board.knights, board.bishops
-    r, q, k = board.rooks, board.queens, board.kings
+def snapshot(kinds: Sequence[int], occupied_co: Sequence[int], occurred: int) -> Snapshot:
+    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before.
+
+    Args:
+        kinds: bitboards of both sides' pawns, knights, bishops, rooks, queens, kings.
+        occupied_co: bitboards of each side's pieces, by colour.
+        occurred: how often.
+    """
+    black, white = occupied_co
+    p, n, b, r, q, k = kinds
     ours = (p & white, n & white, b & white, r & white, q & white, k & white)
     theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
     repetitions = _REPETITIONS[min(occurred, 2)]
@@ -188,12 +217,12 @@ def snapshot(board: chess.Board, occurred: int) -> Snapshot:
     return Snapshot(_BIG(*theirs, *ours) + repetitions, _LITTLE(*ours, *theirs) + repetitions)
 
 
-def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.Color, length: int) -> bytes:
+def packed_planes(history: Sequence[Snapshot], board: Counters, view: chess.Color, length: int) -> bytes:
     """Bit-packed observation of one position, 8 bytes a plane; `unpacked` expands it.
 
     Args:
         history: the positions so far, oldest first, the present one last.
-        board: the present position.
+        board: the present position, for its castling rights.
         view: whose side it is seen from, and called the mover's.
         length: how many positions to show.
     """
@@ -213,11 +242,12 @@ def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.C
     return b"".join(seen)
 
 
-def unpacked(packed: Sequence[bytes], boards: Sequence[chess.Board]) -> Array:
+def unpacked(packed: Sequence[bytes], boards: Sequence[Counters]) -> Array:
     """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
-    for plane, board in zip(planes, boards, strict=True):
-        plane[-6] = min(board.fullmove_number, 255)
-        plane[-1] = (min(board.halfmove_clock, 100) * 51 + 10) // 20  # 255/100 a ply, rounded
+    numbers = bytes([min(board.fullmove_number, 255) for board in boards])
+    clocks = bytes([_CLOCKS[min(board.halfmove_clock, 100)] for board in boards])
+    planes[:, -6] = np.frombuffer(numbers, np.uint8)[:, None, None]
+    planes[:, -1] = np.frombuffer(clocks, np.uint8)[:, None, None]
     return planes

@@ -51,6 +51,7 @@ class RecordedGame:
         moves: P moves.
         sans: the same in standard algebraic notation.
         result: ``"1-0"``, ``"0-1"``, ``"1/2-1/2"`` or ``"*"``.
+        goes_on: whether the players did so.
         fault: why the moves after these could not be read, in words; "" if there are none.
     """
 
@@ -59,6 +60,7 @@ class RecordedGame:
     moves: tuple[chess.Move, ...]
     sans: tuple[str, ...]
     result: str
+    goes_on: bool = False
     fault: str = ""
 
     @property
@@ -243,8 +245,9 @@ class _Reader(chess.pgn.BaseVisitor["_Reader"]):
             ValueError: if it has no moves.
         """
         position = ChessGame(self._first.fen(), history)
-        positions, sans = [position], []
+        positions, sans, goes_on = [position], [], False
         for move in self._moves:
+            goes_on |= position.reason in (THREEFOLD, FIFTY)
             position = playable(position, history)
             action = position.action(move.uci())
             if action not in position.moves:
@@ -259,7 +262,7 @@ class _Reader(chess.pgn.BaseVisitor["_Reader"]):
             raise ValueError(f"has no moves{self.fault and f': {self.fault}'}")
         result = self._result or self._headers.get("Result", "*")
         moves = tuple(self._moves[: len(sans)])
-        return RecordedGame(self._headers, tuple(positions), moves, tuple(sans), result, self.fault)
+        return RecordedGame(self._headers, tuple(positions), moves, tuple(sans), result, goes_on, self.fault)
 
 
 def playable(position: ChessGame, history: int) -> ChessGame:

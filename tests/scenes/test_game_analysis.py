@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import chess
@@ -19,6 +20,7 @@ from sim.chess.pgn_games import PgnFile
 from sim.records import Decision
 from sim.viewer.contract.gesture import Gesture, Interactive
 from sim.viewer.contract.show import Working
+from sim.viewer.draw.theme import MARK_COLORS
 
 ACTIONS = 4672
 MATE = "1. f3 e5 2. g4 Qh4# 0-1"  # fool's mate
@@ -203,6 +205,10 @@ def test_closing_cancels_the_analysis(pgn):
     shown.start(0)
     closing = threading.Thread(target=shown.close)
     closing.start()
+    end = time.monotonic() + 10
+    while not shown._worker._stopping:  # then the batch in progress is the last one
+        assert time.monotonic() < end
+        time.sleep(0.001)
     policy.gate.set()
     closing.join(10)
     assert not closing.is_alive() and sum(policy.batches) <= 4
@@ -237,19 +243,61 @@ def test_a_failing_agent_is_told_in_the_window(pgn):
     shown.close()
 
 
-def test_the_board_shows_the_score_the_mark_and_the_best_move(show):
+def test_the_board_shows_players_score_arrows_and_mark(show):
     show.start(0)
     show.touch(Gesture("resize", 500, 400))
     finished(show)
-    picture = show.look().pictures[0]
-    assert picture.shape[0] == 400 and 400 < picture.shape[1] <= 500
-    white = [(show.touch(Gesture("seek", ply)), show.look().pictures[0][:, 2])[1] for ply in (0, 4)]
-    share = [(column.min(1) > 200).mean() for column in white]
-    assert share[0] == pytest.approx(0.5, abs=0.02) and share[1] == 0  # mated
-    show.touch(Gesture("seek", 0))
+
+    def at(ply):
+        show.touch(Gesture("seek", ply))
+        return show.look()
+
+    board = at(0).board
+    assert board.names == ("White", "Black") and board.evaluation.score == 0.5 and board.white_at_bottom
+    assert at(3).board.evaluation.score == pytest.approx(0.1) and at(3).board.to_move == 1
+    mated = at(4).board
+    assert (
+        mated.evaluation.score == 0 and mated.evaluation.loss == 1 and mated.result == "0–1, mate in 2 moves"
+    )
+    x0, y0, x1, y1 = board.board
+
+    def corner(ply):  # upper right of g4, where the blunder went
+        squares = at(ply).pictures[0][y0:y1, x0:x1]
+        side = (y1 - y0) // 8
+        part = squares[4 * side : 4 * side + side // 3, 7 * side - side // 3 : 7 * side]
+        return (np.abs(part.astype(int) - MARK_COLORS["??"]).sum(2) < 30).sum()
+
+    assert corner(3) > 20 and corner(4) == 0
     show.touch(Gesture("flip"))
-    flipped = show.look().pictures[0][:, 2]
-    assert (flipped[:150].min(1) > 200).all()  # White's side is at the top
+    assert not show.look().board.white_at_bottom
+
+
+def test_the_most_visited_moves_are_arrows(pgn):
+    class Searching(Scripted):
+        def act(self, obs, info, memory=None, *, greedy=False):
+            decision, _ = super().act(obs, info, memory, greedy=greedy)
+            visits = np.zeros((len(obs), ACTIONS), np.int64)
+            visits[np.arange(len(obs)), decision.actions] = 30
+            return replace(decision, visits=visits), None
+
+    shown = GameAnalysisShow(PgnFile(pgn(MATE)), 1, Analyst(Searching(), 1), title="Own", agent="scripted")
+    shown.start(0)
+    finished(shown)
+    opinion = shown.game.opinions[0]
+    (arrow,) = shown.look().board.arrows
+    move = shown.game.record.positions[0].moves[opinion.best]
+    assert (arrow.start, arrow.end, arrow.visits) == (move.from_square, move.to_square, 30)
+    shown.close()
+
+
+def test_a_game_that_went_on_after_a_draw_is_shown_to_its_end(pgn):
+    path = pgn("1. Nf3 Nf6 2. Ng1 Ng8 3. Nf3 Nf6 4. Ng1 Ng8 5. e4 e5 *")
+    shown = GameAnalysisShow(PgnFile(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
+    shown.start(0)
+    shown.touch(Gesture("key", name="end"))
+    moment = shown.look()
+    assert moment.analysis.ply == 10 and moment.board.ply == 10 and moment.board.result == ""
+    shown.close()
 
 
 def test_the_annotated_game_is_saved(show):

@@ -23,6 +23,8 @@ from sim.viewer.panels import (
     analysis_panels,
     condition_panel,
     latent_sliders,
+    line_panel,
+    moves_panel,
     neighbours_panel,
     perception_panel,
     samples_panel,
@@ -89,10 +91,12 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a gallery, or of the analysis of a game."""
+    """The panels by number: those of a world, of a board game, of a recorded one, or of a gallery."""
     if "analysis" in facts.abilities:
         return ANALYSIS
-    return GALLERY if "gallery" in facts.abilities else PANELS
+    if "gallery" in facts.abilities:
+        return GALLERY
+    return BOARD if "board" in facts.abilities else PANELS
 
 
 def needs(facts: Facts, view: View) -> dict[int, Need]:
@@ -123,6 +127,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     if "examples" in facts.abilities:
         kept = {layout.HEADING, layout.SEES, layout.LEARNING}
         return {number: need for number, need in found.items() if number in kept}
+    if "board" in facts.abilities:
+        return found
     if view.moment is not None and not np.isfinite(view.value).any():
         found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
         if view.lines:  # read-outs of the world need the room more than a panel without values
@@ -244,7 +250,8 @@ def _draw_episodes(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
     if not view.episodes:
-        say(surface, ink, inside, "no episode has ended yet")
+        what = "game" if "board" in facts.abilities else "episode"
+        say(surface, ink, inside, f"no {what} has ended yet")
         return
     first = inside.left + ink.width("episode")
     columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
@@ -332,6 +339,33 @@ GALLERY: dict[int, Panel] = {
         condition_panel.note,
     ),
     layout.SEES: PANELS[layout.SEES],
+}
+
+BOARD: dict[int, Panel] = PANELS | {
+    layout.ACTIONS: Panel(
+        "Moves considered",
+        lambda facts: Need(height_of(2), height_of(5), height_of(5)),
+        actions.key,
+        actions.draw,
+        actions.note,
+    ),
+    layout.MOVES: Panel(
+        "Moves", lambda facts: moves_panel.NEED, moves_panel.key, moves_panel.draw, moves_panel.note
+    ),
+    layout.LINE: Panel(
+        "Evaluation and line",
+        lambda facts: line_panel.NEED,
+        line_panel.key,
+        line_panel.draw,
+        line_panel.note,
+    ),
+    layout.EPISODES: Panel(
+        "Games",
+        lambda facts: Need(height_of(1), height_of(2), height_of(4)),
+        lambda facts, choices, view: view.episodes_ended,
+        _draw_episodes,
+        _episodes_note,
+    ),
 }
 
 ANALYSIS: dict[int, Panel] = {
