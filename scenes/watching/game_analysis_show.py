@@ -7,6 +7,7 @@ been analysed before, and a step of the show is the next position.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class GameAnalysisShow:
         agent: str,
         game: AnalysedGame | None = None,
     ) -> None:
-        self.title, self.agent = f"Analysis: {file.path.name}", f"{title} ({agent})"
+        self.title, self.agent = f"Analysis: {Path(file.name).name}", f"{title} ({agent})"
         searched = analyst.num_simulations
         self.training = ""
         self.protocol = f"{searched} simulations a position" if searched else "the policy alone, no search"

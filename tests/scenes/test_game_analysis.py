@@ -1,5 +1,6 @@
 """Analysis of recorded games: opinions, drops and marks by hand, the show, and the command line."""
 
+import gzip
 import io
 import threading
 import time
@@ -73,9 +74,13 @@ def pgn(tmp_path):
     return written
 
 
+def opened(path):
+    return PgnFile(str(path), path.read_text())
+
+
 def analysed(path, policy, number=1):
     analyst = Analyst(policy, 1)
-    game = AnalysedGame(PgnFile(path).game(number, 1))
+    game = AnalysedGame(opened(path).game(number, 1))
     for found in game.work(analyst):
         game.take(found)
     return game
@@ -125,13 +130,13 @@ def test_rows_hold_the_game_and_what_is_known(pgn):
     rows = analysed(pgn(MATE), Scripted()).rows()
     assert [row["uci"] for row in rows] == ["f2f3", "e7e5", "g2g4", "d8h4"]
     assert rows[0]["fen"] == chess.STARTING_FEN and rows[2]["drop"] == 0.38 and rows[2]["mark"] == "??"
-    fresh = AnalysedGame(PgnFile(pgn(MATE)).game(1)).rows()
+    fresh = AnalysedGame(opened(pgn(MATE)).game(1)).rows()
     assert fresh[0]["san"] == "f3" and fresh[0]["policy"] is None and fresh[0]["drop"] is None
 
 
 def test_values_of_captures_are_no_expected_scores(pgn):
     analyst = Analyst(Scripted(), 1, scores=False)
-    game = AnalysedGame(PgnFile(pgn(MATE)).game(1, 1))
+    game = AnalysedGame(opened(pgn(MATE)).game(1, 1))
     for found in game.work(analyst):
         game.take(found)
     moves = game.moves()
@@ -145,7 +150,7 @@ def test_values_of_captures_are_no_expected_scores(pgn):
 @pytest.fixture
 def show(pgn):
     path = pgn(f'{MATE}\n\n{QUEEN}\n[Event "none"]\n\n*\n')
-    shown = GameAnalysisShow(PgnFile(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
     yield shown
     shown.close()
 
@@ -182,7 +187,7 @@ def test_opinions_come_in_while_the_window_is_used(pgn):
     policy.gate = threading.Event()
     analyst = Analyst(policy, 1)
     analyst.num_simulations = 400  # four positions at a time
-    shown = GameAnalysisShow(PgnFile(pgn(MATE)), 1, analyst, title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(pgn(MATE)), 1, analyst, title="Own", agent="scripted")
     told = threading.Event()
     shown.listen(told.set)
     moment = shown.start(0)
@@ -201,7 +206,7 @@ def test_closing_cancels_the_analysis(pgn):
     analyst = Analyst(policy, 1)
     analyst.num_simulations = 400
     long = "1. Nf3 Nf6 2. Ng1 Ng8 3. Nc3 Nc6 4. Nb1 Nb8 5. e3 e6 6. d3 d6 *"
-    shown = GameAnalysisShow(PgnFile(pgn(long)), 1, analyst, title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(pgn(long)), 1, analyst, title="Own", agent="scripted")
     shown.start(0)
     closing = threading.Thread(target=shown.close)
     closing.start()
@@ -232,7 +237,7 @@ def test_a_failing_agent_is_told_in_the_window(pgn):
         raise RuntimeError("out of memory")
 
     shown = GameAnalysisShow(
-        PgnFile(pgn(MATE)), 1, Analyst(SimpleNamespace(act=fail), 1), title="Own", agent="failing"
+        opened(pgn(MATE)), 1, Analyst(SimpleNamespace(act=fail), 1), title="Own", agent="failing"
     )
     told = threading.Event()
     shown.listen(told.set)
@@ -280,7 +285,7 @@ def test_the_most_visited_moves_are_arrows(pgn):
             visits[np.arange(len(obs)), decision.actions] = 30
             return replace(decision, visits=visits), None
 
-    shown = GameAnalysisShow(PgnFile(pgn(MATE)), 1, Analyst(Searching(), 1), title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(pgn(MATE)), 1, Analyst(Searching(), 1), title="Own", agent="scripted")
     shown.start(0)
     finished(shown)
     opinion = shown.game.opinions[0]
@@ -292,7 +297,7 @@ def test_the_most_visited_moves_are_arrows(pgn):
 
 def test_a_game_that_went_on_after_a_draw_is_shown_to_its_end(pgn):
     path = pgn("1. Nf3 Nf6 2. Ng1 Ng8 3. Nf3 Nf6 4. Ng1 Ng8 5. e4 e5 *")
-    shown = GameAnalysisShow(PgnFile(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
     shown.start(0)
     shown.touch(Gesture("key", name="end"))
     moment = shown.look()
@@ -360,6 +365,32 @@ def test_a_failing_agent_is_exit_1(capsys, pgn, scripted, monkeypatch):
 )
 def test_wrong_requests_are_refused_in_a_line(capsys, pgn, words, told):
     assert told in refusal(capsys, "watch", "chess-kqk", "--headless", "--pgn", pgn(MATE), *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"\x00\x01", "not text"),
+        (b"no moves at all", "no chess game"),
+        (b'[Event "x"]\n\n*\n', "has no moves"),
+        (b'[FEN "8/8/8/8/8/8/8/8 w - - 0 1"]\n\n1. e4 *', "no white king"),
+        (b'[Variant "Chess960"]\n\n1. e4 *', "Chess960"),
+    ],
+)
+def test_files_without_a_game_are_refused_in_a_line(capsys, tmp_path, content, told):
+    path = tmp_path / "bad.pgn"
+    if content is not None:
+        path.write_bytes(content)
+    assert told in refusal(capsys, "watch", "chess-kqk", "--headless", "--pgn", path)
+
+
+def test_compressed_files_and_latin_1_are_read(capsys, tmp_path, scripted):
+    path = tmp_path / "games.pgn.gz"
+    path.write_bytes(gzip.compress('[White "Müller"]\n\n1. e4 *\n'.encode("latin-1")))
+    assert main(["watch", "chess-kqk", "--headless", "--pgn", str(path)]) == 0
+    assert "Müller" in capsys.readouterr().out
 
 
 def test_scenes_without_chess_and_play_are_refused(capsys, pgn):

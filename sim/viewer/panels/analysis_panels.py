@@ -16,7 +16,7 @@ from sim.viewer.playback.view import Choices, Facts, View
 
 OPINIONS_NEED = Need(height_of(4), height_of(6), height_of(7), urgent=True)
 GRAPH_NEED = Need(92, 140, 200)
-MOVES_NEED = Need(height_of(3), height_of(8), 4000)
+MOVES_NEED = Need(height_of(3), height_of(6), 4000)
 SIDES_NEED = Need(height_of(3), height_of(3), height_of(3))
 
 _LABELS = 64  # width of the column of labels
