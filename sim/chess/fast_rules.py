@@ -5,17 +5,20 @@ A `FastChessGame` equals the `ChessGame` that it was made of, and so do all posi
 pieces move; repetitions, draws and planes are counted here as there. `sim.chess.rules.ChessGame.for_search` makes one
 where the extra ``chess-fast`` is installed.
 
-Why rust-chess, of the two cores tried (CPU time of one ply of random play: legal actions in order, then the move):
+Why rust-chess, of the two cores tried. CPU time of one ply of random play, legal actions in order and a new position; the
+smallest network takes 200 µs a position:
 
 | core | µs a ply | memory a position | wheels for 3.11–3.14 |
 |---|---|---|---|
-| python-chess 1.11, GPL-3 | 78 | some 6 kB | pure Python |
-| rust-chess 0.4.3, MIT | 11 | 0.2 kB | Linux x86-64, macOS (both), Windows |
-| spooky-chess 1.1.0, MIT | 6.5 | 8.6 kB | Linux x86-64, macOS on ARM |
+| python-chess 1.11, GPL-3 | 64 | | pure Python |
+| `sim.chess.bitboards` and `sim.chess.move_generator` | 29 | | |
+| rust-chess 0.4.3, MIT | 11 | 0.2 kB | Linux, macOS, Windows, each on x86-64 and ARM |
+| spooky-chess 1.1.0, MIT | 6 | 8.6 kB | Linux on x86-64, macOS on ARM |
 
-A network of the smallest size takes 200 µs a position, so that the memory of trees with a position a node and the wheels
-weigh more than 5 µs. Its boards are not changed by a move (`make_move_new`) and give bitboards; its clocks have eight bits
-and its FEN a wrong en-passant square, which is why neither is used here.
+spooky-chess keeps boards of up to 16×16, so that trees of positions take forty times the memory, and its wheel puts folders
+called ``game``, ``bin``, ``python`` and ``uci`` among all packages.
+A board of rust-chess is not changed by a move (`make_move_new`) and gives bitboards. Its clocks have eight bits, its FEN a
+wrong en-passant square, and it counts repetitions by hash: none of these is used here.
 """  # noqa: E501
 
 from __future__ import annotations
