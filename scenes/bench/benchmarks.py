@@ -78,6 +78,24 @@ def _chess_rules(core: str, needs: str) -> Benchmark:
     )
 
 
+def _chess_search(games: int, core: str, needs: str, words: str) -> Benchmark:
+    return Benchmark(
+        ours=HERE + "chess_search:ours",
+        peer=HERE + "chess_search:open_spiel",
+        peer_name="OpenSpiel Python AlphaZero",
+        package="open_spiel",
+        unit="simulations/s",
+        needs=("torch", "chess", needs),
+        peer_needs=("torch", "pyspiel", "scipy", "absl"),
+        fields={"games": str(games), "core": core},
+        seconds=5.0,
+        networks=True,
+        quick=False,
+        note=f"PUCT of 64 simulations a move, untrained se32 over one position; ours {words}; the peer "
+        "searches one game, a position a network call with a cache, as its AlphaZero does, on C++ rules",
+    )
+
+
 BENCHMARKS = {
     "atari": Benchmark(
         ours=HERE + "worlds:our_atari",
@@ -106,6 +124,11 @@ BENCHMARKS = {
     ),
     "chess-rules/fast": _chess_rules("fast", "rust_chess"),
     "chess-rules/python-chess": _chess_rules("python-chess", "chess"),
+    "chess-search/games": _chess_search(64, "fast", "rust_chess", "searches 64 games as one batch"),
+    "chess-search/one-game": _chess_search(1, "fast", "rust_chess", "has 16 simulations in flight"),
+    "chess-search/python-chess": _chess_search(
+        64, "python-chess", "chess", "searches 64 games as one batch, without the fast rules core"
+    ),
     "act": Benchmark(
         ours=HERE + "acting:ours",
         peer=HERE + "acting:stable_baselines3",
