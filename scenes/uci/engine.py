@@ -291,9 +291,11 @@ class Engine:
         """Principal variation as actions, found by search or by the policy alone."""
         if self._searcher is None:
             return self._first_look(search, game)
-        config, nodes, told = self._searcher.config, 0, time.monotonic()
-        for tree in self._searcher.think(game, search.limits.only):
-            nodes += 1
+        config, told, limits = self._searcher.config, time.monotonic(), search.limits
+        own = config.num_simulations if (limits.seconds, limits.depth) == (None, None) else None
+        most = MOST_SIMULATIONS if search.patient else limits.nodes or own or MOST_SIMULATIONS
+        for tree in self._searcher.think(game, limits.only, most):
+            nodes = tree.simulations
             now = time.monotonic()
             over = search.stop.is_set() or nodes >= MOST_SIMULATIONS or self._deserted
             if not search.patient:

@@ -86,7 +86,10 @@ BINDINGS = (
     Binding("Step forward", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
+    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples analysis"),
+    Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
+    Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
+    Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
     Binding("Type an input of your own", "Enter", "", "type"),
     Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
@@ -118,7 +121,7 @@ BINDINGS = (
     Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
-    Binding("Restart; with a new seed", "R  Shift+R"),
+    Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
@@ -230,10 +233,12 @@ _NAMES = {
     pygame.K_DOWN: "down",
     pygame.K_LEFT: "left",
     pygame.K_RIGHT: "right",
+    pygame.K_HOME: "home",
+    pygame.K_END: "end",
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point"})
+_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point", "analysis"})
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})

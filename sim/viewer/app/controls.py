@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pygame
+from pygame import Rect
 
 from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
@@ -13,6 +14,8 @@ from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
 from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
+from sim.viewer.panels import analysis_panels
+from sim.viewer.panels.panels import inside_of
 
 
 class Controls:
@@ -124,9 +127,21 @@ class Controls:
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)
+            elif rect.collidepoint(at):
+                self._click_panel(number, rect, at)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.scrub(at[0])
+
+    def _click_panel(self, number: int, rect: Rect, at: tuple[int, int]) -> None:
+        """Go to the position of a move in the list, or of a point of the graph."""
+        viewer, moment = self._viewer, self._viewer.view.moment
+        if moment is None or moment.analysis is None:
+            return
+        inside = inside_of(rect, viewer.ink)
+        ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
+        if ply is not None:
+            viewer.tell(Gesture("seek", ply))
 
 
 def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -103,6 +103,8 @@ class Viewer:
         self._drawn: Hashable = None  # what the last drawing depended on
         self._slide = MoveSlide(clock)
         self._browsing = False  # paused only because the past is looked at
+        if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
+            self._set_paused(True)
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -333,7 +335,11 @@ class Viewer:
     def scrub(self, x: int) -> None:
         """Pause, and go to the moment at `x` pixels on the track."""
         self._set_paused(True)
-        self._act.go_to(hud.number_at(self.layout().scrubber, x, self.view))
+        track, moment = self.layout().scrubber, self.view.moment
+        if moment is not None and moment.analysis is not None:
+            self.tell(Gesture("seek", hud.ply_at(track, x, moment.analysis)))
+        else:
+            self._act.go_to(hud.number_at(track, x, self.view))
 
     def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
         """Play the action of the held keys, if a person plays; `tapped`: at least for one step."""
@@ -427,7 +433,10 @@ class Viewer:
             self._act.cursor = None
 
     def _forward(self, steps: int) -> None:
-        if not self.choices.paused:
+        if "analysis" in self.facts.abilities:
+            self._set_paused(True)
+            self.tell(Gesture("key", name="right", on=steps > 1))
+        elif not self.choices.paused:
             self._set_paused(True)
         elif self._act.cursor is not None:
             self._act.go_to(self._act.cursor + steps)
@@ -440,7 +449,10 @@ class Viewer:
             self.visit(self._act.number - steps)
             return
         self._set_paused(True)
-        self._act.go_to(self._act.number - steps)
+        if "analysis" in self.facts.abilities:
+            self.tell(Gesture("key", name="left", on=steps > 1))
+        else:
+            self._act.go_to(self._act.number - steps)
 
     def _change_speed(self, by: int) -> None:
         index = min(max(SPEEDS.index(self.choices.speed) + by, 0), len(SPEEDS) - 1)

@@ -27,6 +27,7 @@ class Ability(Enum):
     SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input
     EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
+    ANALYSIS = "analysis"  # a recorded game with opinions of its moves: moments have an `analysis`
     GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture
@@ -52,6 +53,7 @@ class Gesture:
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
+    | seek | a position's number, – | of a recorded game |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -87,6 +89,7 @@ class Gesture:
         "copy",
         "new_game",
         "hold",
+        "seek",
         "news",
         "pick",
         "aim",
@@ -106,7 +109,9 @@ class Gesture:
         """One gesture with the effect of this and the `later` one, or None if there is none."""
         if self.kind != later.kind:
             return None
-        if self.kind in ("move", "resize", "news", "aim") or (self.kind == "slide" and self.x == later.x):
+        if self.kind in ("move", "resize", "seek", "news", "aim") or (
+            self.kind == "slide" and self.x == later.x
+        ):
             return later
         if self.kind == "orbit":
             return Gesture("orbit", self.x + later.x, self.y + later.y)

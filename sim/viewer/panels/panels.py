@@ -20,6 +20,7 @@ from sim.viewer.draw.layout import Need
 from sim.viewer.draw.theme import BODY, PALETTE, TITLE, Ink
 from sim.viewer.panels import (
     actions,
+    analysis_panels,
     condition_panel,
     latent_sliders,
     line_panel,
@@ -61,7 +62,7 @@ def draw_panel(
     ink.plate(surface, area, PALETTE.panel, radius=8)
     folded = number in choices.folded or area.height <= ink.px(layout.TITLE_ROW)
     title = panel.title or (facts.title if folded else "")
-    if number == layout.SEES and not view.perceives:
+    if panel is PANELS[layout.SEES] and not view.perceives:
         title = "Read-outs"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
@@ -90,7 +91,9 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a board game, or of a gallery."""
+    """The panels by number: those of a world, of a board game, of its analysis, or of a gallery."""
+    if "analysis" in facts.abilities:
+        return ANALYSIS
     if "gallery" in facts.abilities:
         return GALLERY
     return BOARD if "board" in facts.abilities else PANELS
@@ -101,6 +104,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     found = {number: panel.need(facts) for number, panel in panels_for(facts).items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
+    if "analysis" in facts.abilities:
+        return found
     if "gallery" in facts.abilities:
         lacking = {layout.SLIDERS: "latents", layout.CONDITIONS: "conditions"}
         return {
@@ -372,5 +377,34 @@ BOARD: dict[int, Panel] = PANELS | {
         lambda facts, choices, view: view.episodes_ended,
         _draw_episodes,
         _episodes_note,
+    ),
+}
+
+ANALYSIS: dict[int, Panel] = {
+    layout.HEADING: PANELS[layout.HEADING],
+    layout.OPINIONS: Panel(
+        "Move",
+        lambda facts: analysis_panels.OPINIONS_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_opinions,
+    ),
+    layout.GRAPH: Panel(
+        "White's expected score",
+        lambda facts: analysis_panels.GRAPH_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_graph,
+        analysis_panels.graph_note,
+    ),
+    layout.GAME_MOVES: Panel(
+        "Moves",
+        lambda facts: analysis_panels.MOVES_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_moves,
+    ),
+    layout.SIDES: Panel(
+        "Expected score lost",
+        lambda facts: analysis_panels.SIDES_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_sides,
     ),
 }

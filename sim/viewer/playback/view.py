@@ -52,8 +52,8 @@ class Facts:
 
     @property
     def played(self) -> bool:
-        """Whether somebody acts, an agent or a person: not so in a gallery and among examples."""
-        return not self.abilities & {"gallery", "examples"}
+        """Whether somebody acts, an agent or a person: not in a gallery, an analysis or among examples."""
+        return not self.abilities & {"gallery", "examples", "analysis"}
 
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
