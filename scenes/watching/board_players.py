@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
-from agents.alphazero.tree import Tree, likeliest_line
+from agents.alphazero.tree import Tree, likeliest_line, win_draw_loss
 from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
 from sim.chess.rules import ChessGame
@@ -86,15 +86,13 @@ class SearchPonder:
 
     def ponder(self, game: ChessGame) -> Iterator[Decision]:
         """Decisions after more and more simulations, as many as the agent's configuration has."""
-        wanted = self._agent.config.num_simulations
-        for count, tree in enumerate(self._agent.think(game), 1):
-            yield _decision(tree)
-            if count >= wanted:
-                return
+        config = self._agent.config
+        for tree in self._agent.think(game, simulations=config.num_simulations):
+            yield _decision(tree, wdl=config.value_head == "wdl")
 
 
-def _decision(tree: Tree) -> Decision:
-    """A search so far as the decision of one game."""
+def _decision(tree: Tree, *, wdl: bool) -> Decision:
+    """A search so far as the decision of one game; `wdl`: its network tells draws from uncertainty."""
     root = tree.root
     visits = np.zeros((1, ACTIONS), np.int64)
     visits[0, root.actions] = root.visits
@@ -102,6 +100,7 @@ def _decision(tree: Tree) -> Decision:
         actions=np.array([root.actions[tree.choice()]], np.int64),
         value=np.array([tree.value()], np.float32),
         visits=visits,
+        wdl=win_draw_loss(tree)[None] if wdl else None,
         lines=(tuple(likeliest_line(root)),),
     )
 
