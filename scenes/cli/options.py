@@ -278,7 +278,8 @@ class Compare(Common):
     """Compare runs: probability of improvement and score differences, with intervals."""
 
     runs: Annotated[
-        Positional[tuple[Path, ...]], arg(metavar="RUN RUN …", help="run folders, or checkpoint folders")
+        Positional[tuple[Path, ...]],
+        arg(metavar="RUN RUN …", help="run folders, checkpoint folders, or scenes that ship trained"),
     ]
     seed: Annotated[int | None, arg(help="of worlds and sampling, for all [0]", metavar="N")] = None
     episodes: Annotated[int, arg(help="whole games of each", metavar="N")] = 20

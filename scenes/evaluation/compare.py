@@ -1,7 +1,8 @@
 """Comparison of runs by fresh evaluation: probability of improvement, intervals (`playfield compare`).
 
 A RUN is a run folder, which means its newest checkpoint, or a checkpoint folder, or the folder of a
-training of several seeds, whose scores are pooled, each seed a stratum. Each plays the same number of whole
+training of several seeds, whose scores are pooled, each seed a stratum, or the name of a scene that ships
+with a checkpoint. Each plays the same number of whole
 episodes now, in worlds from the same seeds: scores in cards may be of other seeds, episodes and package
 versions. Every pair is then compared by `agents.evaluation.statistics.compare`, in the order that was given.
 
@@ -28,7 +29,7 @@ from scenes.build.worlds import world_catalog
 from scenes.data.agent_env import agent_env
 from scenes.evaluation.agents import evaluate_with_progress, format_interval, format_protocol
 from scenes.report import Report
-from scenes.schema import Scene, load_scene, make_scene
+from scenes.schema import Scene, load_scene, make_scene, shipped_scenes
 from sim.catalog import world_config
 from sim.errors import RequestError
 from sim.plurals import number_of
@@ -37,6 +38,10 @@ from sim.storage.checkpoints import CARD, Card, load_card
 from sim.storage.runs import seed_runs, step_folders
 
 VERSIONS = ("ale_py", "chess", "gymnasium", "mujoco")  # stamp keys set by this evaluation
+
+
+#: Shares of games by how they ended, where games have an outcome, and their headings.
+OUTCOMES = {"win": "wins", "draw": "draws", "loss": "losses", "mates": "mates"}
 
 
 class CompareError(RequestError, ValueError):
@@ -77,7 +82,7 @@ def compare(
     """Evaluate `runs` on the same seeds and compare every pair.
 
     Args:
-        runs: two or more run or checkpoint folders.
+        runs: two or more run or checkpoint folders, or names of scenes with a checkpoint.
         changes: ``key.path=value`` each, applied to every run's scene.
         seed: of worlds and sampling, the same for all.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -143,6 +148,11 @@ def newest(run: Path) -> Path:
     """
     if (run / CARD).is_file():
         return run
+    if is_shipped_scene(run):
+        scene = load_scene(str(run))
+        if scene.agent is None or not scene.agent.checkpoint:
+            raise CompareError(f"the scene {run} ships without a checkpoint of an agent")
+        return scene.resolve(scene.agent.checkpoint)
     if not run.is_dir():
         raise CompareError(f"there is no folder {run}" if not run.exists() else f"{run} is a file, not a run")
     if not (run / "scene.toml").is_file():
@@ -151,6 +161,11 @@ def newest(run: Path) -> Path:
     if not found:
         raise CompareError(f"{run} holds no checkpoint yet: let it train until its first one")
     return found[-1]
+
+
+def is_shipped_scene(run: Path) -> bool:
+    """Whether a run is the name of a scene that ships, and no folder of that name is there."""
+    return str(run) in shipped_scenes() and not run.exists()
 
 
 def _contender(
@@ -163,7 +178,9 @@ def _contender(
     checkpoint = checkpoints[0]
     card = load_card(checkpoint)
     kept = checkpoint.parent.parent / "scene.toml"
-    if checkpoint.parent.name == "checkpoints" and kept.is_file():
+    if is_shipped_scene(run):
+        scene = load_scene(str(run), changes, extra_worlds=extra_worlds)
+    elif checkpoint.parent.name == "checkpoints" and kept.is_file():
         scene = load_scene(str(kept), changes, extra_worlds=extra_worlds)
     else:
         scene = scene_of(checkpoint, card, changes)
@@ -261,13 +278,15 @@ def _tables(
     count = number_of(len(scores[0].episodes) // scores[0].seeds, "whole episode")
     parts: list[Table | str] = [f"{number} is {each.name}" for number, each in enumerate(contenders, 1)]
     table = Table("run", title=f"{contenders[0].config.name}: {count} each, seed {seed}")
-    for heading in ("env steps", "mean", "95 %", "IQM", "95 %"):
+    outcomes = [name for name in OUTCOMES if any(name in found.metrics() for found in scores)]
+    for heading in ("env steps", "mean", "95 %", "IQM", "95 %", *(OUTCOMES[name] for name in outcomes)):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, (each, found) in enumerate(zip(contenders, scores, strict=True), 1):
         metrics, intervals = found.metrics(), found.intervals()
         cells = [f"{each.trained['env_steps']:,}" if "env_steps" in each.trained else "–"]
         for name in ("return_mean", "return_iqm"):
             cells += [f"{metrics[name]:.1f}", format_interval(intervals[name], 1)]
+        cells += [f"{metrics.get(name, 0.0):.3f}" for name in outcomes]
         table.add_row(str(number), *cells)
     apart = {key for i, j, _ in results for key in _differences(contenders[i], contenders[j])}
     shared = {key: value for key, value in contenders[0].protocol.items() if key not in apart}

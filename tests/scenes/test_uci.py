@@ -308,6 +308,6 @@ def test_a_scene_without_chess_is_refused(capsys):
 
 def test_an_agent_that_learned_from_captures_tells_pawns(capsys):
     lines = ["position fen 4k3/8/8/8/8/8/8/QQQQKQQQ w - - 0 1", "go"]
-    serve(load_scene("chess"), device="cpu", checkpoint=None, lines=lines)
+    serve(load_scene("chess-captures"), device="cpu", checkpoint=None, lines=lines)
     told = capsys.readouterr().out
     assert 0 < abs(int(told.split(" cp ")[1].split()[0])) < 5000
