@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from agents.evaluation.elo import EloEstimate, elo_estimate, share_interval
@@ -140,32 +141,39 @@ def pooled_metrics(matches: Sequence[Sequence[PairedGame]]) -> dict[str, Any]:
 
 
 def match_table(title: str, records: Sequence[MatchRecord], protocol: Mapping[str, Any]) -> Table:
-    """Table with a row an opponent; cut games and those without a result have columns if there are any."""
+    """Table with a row an opponent, in 80 columns; cut games have a column if there are any."""
     records = [record for record in records if record.counted]
     found = [match_metrics(record.games) for record in records]
-    cut, failed = any(row["cut"] for row in found), any(row["failed"] for row in found)
-    table = Table(title=f"{title}: both colours of each opening")
-    table.add_column("opponent", overflow="fold")
-    headings = ["games", "win (mates)", "draw", "loss", *["cut"] * cut, *["no result"] * failed]
-    for heading in (*headings, "score", "Elo difference (95 %)", "White", "Black", "plies", "random player"):
-        table.add_column(heading, justify="right")
+    cut = any(row["cut"] for row in found)
+    table = Table(title=f"{title}: both colours of each opening", box=SIMPLE_HEAD, padding=0, pad_edge=False)
+    table.add_column("opponent", overflow="fold", min_width=9)
+    headings = ["win\n(mates)", "draw", "loss", *["cut"] * cut, "score", "Elo (95 %)"]
+    for heading in (*headings, "White", "Black", "plies", "random\nplayer"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for record, row in zip(records, found, strict=True):
         counts = {name: round(row[name] * row["games"]) for name in SHARES}
         low, high = row["ci95"]["elo"]
         chance = [game.points for game in record.chance if game.points is not None]
         table.add_row(
             record.rival.name,
-            str(row["games"]),
             f"{counts['win']} ({counts['mates']})",
             str(counts["draw"]),
             str(counts["loss"]),
             *[str(counts["cut"])] * cut,
-            *[str(row["failed"])] * failed,
-            f"{row['score']:.1%}",
+            _percent(row["score"]),
             str(EloEstimate(row["elo"], low, high)),
             *("–" if row[side] is None else f"{row[side]:.0%}" for side in ("score_white", "score_black")),
             f"{row['length']:.0f}",
-            f"{np.mean(chance):.1%}" if chance else "–",
+            _percent(float(np.mean(chance))) if chance else "–",
         )
     table.caption = format_protocol(dict(protocol))
     return table
+
+
+def _percent(share: float) -> str:
+    """A share in percent, with a decimal where it is neither all nor nothing.
+
+    >>> _percent(1.0), _percent(0.125)
+    ('100%', '12.5%')
+    """
+    return f"{share:.0%}" if share in (0.0, 1.0) else f"{share:.1%}"

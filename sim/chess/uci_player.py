@@ -48,7 +48,8 @@ T = TypeVar("T")
 NODES = 5_000  # a move: Skill Level 5 thinks 6 plies deep with them
 SKILLS = range(21)  # of Stockfish's option "Skill Level"
 HASH = 16  # MiB
-TIMEOUT = 20.0  # seconds for a start, and for a move beyond its movetime
+TIMEOUT = 20.0  # seconds for a start, and for a move beyond the time that its limit takes
+SLOWEST = 20_000  # nodes a second: an engine that needs longer hangs
 PARTING = 2.0  # seconds for a killed process to be gone
 FAILURES = 3  # in a row, after which an engine is given up
 REMEMBERED = 4_096  # games whose moves are kept for the engine
@@ -191,7 +192,7 @@ class UciPlayer:
 
         Args:
             spec: see `engine_spec`.
-            timeout: seconds for a start, and for a move beyond its movetime.
+            timeout: seconds for a start, and for a move beyond the time that its limit takes.
             say: takes a line for a person about each failure.
         """
         self.spec, self._timeout, self._say = spec, timeout, say
@@ -298,12 +299,12 @@ class UciPlayer:
         assert engine is not None
         board = self._with_moves(game)
         limit = chess.engine.Limit(nodes=self.spec.nodes, time=self.spec.movetime)
-        seconds = self._timeout + (self.spec.movetime or 0)
+        seconds = self._timeout + (self.spec.movetime or 0) + (self.spec.nodes or 0) / SLOWEST
         # Another `game` each time makes python-chess send ucinewgame, which clears the hash table.
         try:
             move = engine.wait(engine.protocol.play(board, limit, game=object()), seconds).move
         except TimeoutError:
-            raise EngineFaultError(name, f"no move within {seconds:g} s") from None
+            raise EngineFaultError(name, f"no move within {seconds:.3g} s") from None
         except chess.engine.EngineTerminatedError:
             raise EngineFaultError(name, "died in mid-game") from None
         except (chess.engine.EngineError, RuntimeError) as error:

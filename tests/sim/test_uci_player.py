@@ -109,7 +109,7 @@ def test_the_engine_is_told_every_move_of_a_game():
     ("mode", "words"),
     [
         ("dies", "died in mid-game"),
-        ("silent", "no move within 0.5 s"),
+        ("silent", "no move within 0.75 s"),
         ("illegal", "broke the protocol: illegal uci: 'a1a8'"),
         ("none", "answered no move"),
     ],
