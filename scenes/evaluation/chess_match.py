@@ -18,8 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import chess
-
+from agents.evaluation.openings import book_openings
 from agents.evaluation.paired_match import (
     TOGETHER,
     MatchPlayer,
@@ -42,7 +41,6 @@ from scenes.evaluation.match_table import MatchRecord, match_answer, match_remar
 from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
-from sim.chess.encoding import action_of
 from sim.chess.endgames import STANDARD
 from sim.chess.opponents import PlayerOpponent, random_move
 from sim.chess.rules import ChessGame
@@ -50,7 +48,7 @@ from sim.chess.uci_player import EngineFaultError, MissingEngineError
 from sim.chess.world import Chess
 from sim.errors import RequestError, WorkError
 from sim.storage.runs import seed_runs
-from supervised.data.sources.chess_openings import LINES, PLIES, drawn_openings
+from supervised.data.sources.chess_openings import LINES, PLIES
 
 EPISODES = 20  # games against each opponent
 NODES = 64 * 1_024  # of all search trees in progress: 256 MiB
@@ -156,31 +154,21 @@ def _rivals(
 
 def match_openings(config: Chess, pairs: int, seed: int, rival_history: int) -> list[Opening]:
     """Openings of so many pairs of games: of the book, or where the world's own games begin."""
-    other = replace(config, history=rival_history)
-    if config.fen is not None:
-        fens = [config.fen] * pairs
-    elif config.start == STANDARD:
-        start, seen = ChessGame(history=config.history), ChessGame(history=rival_history)
-        lines = drawn_openings(pairs, seed)
-        return [Opening(start, _actions(line), None if config == other else seen) for line in lines]
-    else:  # seen from Black, so that no first move of White ends the game
-        fens = []
-        for pair in range(pairs):
-            match = replace(config, colour="black").new_match()
-            match.start(seed + pair)
-            fens.append(match.first.fen)
+    if config.fen is None and config.start == STANDARD:
+        return book_openings(pairs, seed, config.history, rival_history)
+    same = rival_history == config.history
+    fens = [config.fen or _first_fen(config, seed + pair) for pair in range(pairs)]
     return [
-        Opening(
-            ChessGame(fen, config.history),
-            rival_start=None if config == other else ChessGame(fen, rival_history),
-        )
+        Opening(ChessGame(fen, config.history), rival_start=None if same else ChessGame(fen, rival_history))
         for fen in fens
     ]
 
 
-def _actions(line: Sequence[str]) -> tuple[int, ...]:
-    """The actions of a line of UCI moves from the start."""
-    return tuple(action_of(chess.Move.from_uci(uci), ply % 2 == 0) for ply, uci in enumerate(line))
+def _first_fen(config: Chess, seed: int) -> str:
+    """Where a game of the world begins, so that no first move of White ends it."""
+    match = replace(config, colour="black").new_match()
+    match.start(seed)
+    return match.first.fen
 
 
 class _Matches:

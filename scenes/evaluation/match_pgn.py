@@ -103,7 +103,7 @@ def pgn_game(game: PairedGame, config: Chess, event: str, player: str, rival: st
         "Termination": _termination(game),
     }
     for tag, text in headers.items():
-        record.headers[tag] = text
+        record.headers[tag] = text.replace("\\", "/").replace('"', "'")  # python-chess escapes neither
     node: chess.pgn.GameNode = record
     position = start
     for ply, action in enumerate(game.actions, 1):

@@ -124,6 +124,8 @@ def num_simulations(agent: AgentConfig) -> int:
 
 def _search_words(agent: AgentConfig) -> list[str]:
     count = num_simulations(agent)
+    if getattr(agent, "search", "") == "none":
+        return ["policy alone"]
     return [f"{getattr(agent, 'search', '')} {count:,} simulations"] if count > 1 else []
 
 

@@ -280,6 +280,14 @@ def test_pgn_says_how_each_game_ended():
     assert pgn_game(placed, Chess(fen=fen), "m", "a", "b").headers["FEN"] == fen
 
 
+def test_names_with_quotes_stay_one_tag(tmp_path):
+    game = ended(0, 0, 1.0, length=0)
+    file = PgnFile(tmp_path / "games.pgn")
+    file.append(pgn_game(game, Chess(), 'against uci:"C:\\a b"', "ours", "theirs"))
+    (found,) = games_of(file.path)
+    assert found.headers["Event"] == "against uci:'C:/a b'" and found.headers["Result"] == "1-0"
+
+
 def test_a_long_search_has_fewer_games_at_a_time(scene, monkeypatch):
     seen = []
     monkeypatch.setattr(chess_match, "PairedMatch", lambda *args, **options: seen.append(options["together"]))
