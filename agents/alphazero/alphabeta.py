@@ -12,7 +12,8 @@ A win that comes sooner is worth more, also where values are not discounted.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -25,7 +26,8 @@ SLOWEST_DISCOUNT = 0.9999  # a ply, where the agent's own is nearer to 1
 BREATH = 200  # nodes searched between two yields where no network call comes between
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Found:
     """Result of searching a node.
 
     Attributes:

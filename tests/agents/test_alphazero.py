@@ -623,7 +623,19 @@ def test_worlds_without_positions_are_refused_by_name():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("num_simulations", 0), ("gamma", 1.5), ("learning_rate", 0.0), ("c_visit", -1.0), ("network", "bord")],
+    [
+        ("num_simulations", 0),
+        ("gamma", 1.5),
+        ("learning_rate", 0.0),
+        ("c_visit", -1.0),
+        ("network", "bord"),
+        ("search_batch", 0),
+        ("fpu_reduction", -0.1),
+        ("policy_temperature", 0.0),
+        ("resign_below", 0.5),
+        ("resign_below", -1.5),
+        ("resign_playthrough", 2.0),
+    ],
 )
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=f"^{field} must"):

@@ -310,6 +310,20 @@ def test_both_sides_are_stepped_by_the_same_actions(name):
     assert (drawn[0] == drawn[1]).all() and drawn[0].dtype == drawn[1].dtype
 
 
+@pytest.mark.parametrize("core", ["fast", "python-chess"])
+def test_chess_search_goes_from_position_to_position_and_counts_simulations(core, monkeypatch):
+    from scenes.bench import chess_search
+
+    monkeypatch.setattr(chess_search, "SIMULATIONS", 6)
+    work = chess_search.ours(SETTINGS, "3", core)
+    assert [next(work) for _ in range(3)] == [18, 18, 18]
+    positions = work.gi_frame.f_locals["positions"]
+    assert len({game.fen for game in positions}) == 3
+    kinds = {type(game) for game in positions}
+    assert kinds == ({chess_search.PythonRules} if core == "python-chess" else {chess_search.ChessGame})
+    assert core == "fast" or all(game.for_search() is game for game in positions)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, found in BENCHMARKS.items() if found.networks])
 def test_networks_act_and_learn_on_both_sides(name):
