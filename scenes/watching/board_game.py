@@ -146,7 +146,8 @@ class BoardGame:
         names = self._roster.names
         present = names.index(self.opponent) if self.opponent in names else 0
         control = CONTROLS.index(self._control) if self._control in CONTROLS else 0
-        return GameOffer(names, present, self._colour, CONTROLS, control)
+        side = "You play" if self._person else f"{self._bottom} plays"
+        return GameOffer(side, names, present, self._colour, CONTROLS, control)
 
     def choose(self, colour: str, opponent: str, control: str) -> None:
         """Choose what the next game is like, and begin it.

@@ -23,7 +23,7 @@ from scenes.watching.labels import chip, player_name
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.staged_worlds import StagedWorlds
 from sim.chess.board.notation import NotationError, read_game
-from sim.chess.board.renderer import TableRenderer
+from sim.chess.board.table_renderer import TableRenderer
 from sim.chess.opponents import action_masks
 from sim.chess.rules import ChessGame
 from sim.chess.tablebase import solve

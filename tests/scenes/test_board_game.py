@@ -1,12 +1,14 @@
 """Games at the board: turns, thinking that never blocks, take-back, premoves, clocks, failing players."""
 
+import sys
 import threading
+from pathlib import Path
 
 import chess
 import pytest
 from board_fakes import Endless, board_game, failing, scripted
 
-from scenes.watching.board_players import policy_player
+from scenes.watching.board_players import Roster, installed_engines, policy_player
 from sim.chess.board.notation import read_game
 from sim.errors import RequestError
 
@@ -250,3 +252,24 @@ def test_the_same_seed_gives_the_same_games(seat):
             game.begin()
         colours.append(found)
     assert colours[0] == colours[1] and len(set(colours[0])) == 2
+
+
+def test_an_engine_that_dies_is_said_and_started_again(seat):
+    command = f"uci:{sys.executable} {Path(__file__).parents[1] / 'fake_engine.py'} dies 2"
+    game = seat(colour="white")
+    game._roster = Roster("Fake", scripted(), "standard", {"Engine": command})
+    game.choose("white", "Engine", "no clock")
+    move(game, "e2e4")
+    assert game.thinker.wait(20.0)
+    game.advance(None)
+    assert len(sans(game)) == 2 and not game.table.over
+    move(game, "d2d4")
+    assert game.thinker.wait(20.0)
+    game.advance(None)
+    assert "Engine failed:" in game.table.reason and "died in mid-game" in game.table.reason
+    assert game.take_back() and game.person_to_move and len(sans(game)) == 2
+
+
+def test_an_engine_that_is_not_installed_offers_none(monkeypatch):
+    monkeypatch.setenv("STOCKFISH", "/nowhere/stockfish")
+    assert installed_engines() == {}

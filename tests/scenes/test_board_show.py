@@ -182,7 +182,7 @@ def test_the_dialog_begins_a_game_with_colour_opponent_and_clock(sit):
     window = sit(scripted("e7e5"))
     window.press(pygame.K_n)
     menu = window.viewer.choices.menu
-    assert [name for name, _ in menu.rows] == ["Colour", "Opponent", "Clock"]
+    assert [name for name, _ in menu.rows] == ["You play", "Opponent", "Clock"]
     window.press(pygame.K_f)  # every key is the dialog's own
     assert window.board.white_at_bottom
     window.press(pygame.K_RIGHT)

@@ -95,6 +95,7 @@ class GameOffer:
     """Choices of the dialog "New game".
 
     Attributes:
+        side: whose colour is chosen, ``"You play"`` or ``"AlphaZero plays"``.
         opponents: names, as `Gesture` ``"new_game"`` takes them.
         opponent: index of the present one.
         colour: ``"white"``, ``"black"`` or ``"random"``, the present one.
@@ -102,6 +103,7 @@ class GameOffer:
         clock: index of the present one.
     """
 
+    side: str
     opponents: tuple[str, ...]
     opponent: int
     colour: str

@@ -13,8 +13,8 @@ from sim.viewer.playback.view import NewGame
 _CHIP = 26
 _PAD = 20
 _GAP = 6
-_LABEL = 84
-_WIDTH = 520
+_LABEL = 116
+_WIDTH = 560
 _VEIL = 150
 HINT = "arrows choose, Enter starts, Esc closes"
 
@@ -86,6 +86,7 @@ def draw_new_game(surface: pygame.Surface, ink: Ink, menu: NewGame) -> None:
     hint = ink.elided(HINT, room)
     ink.write(surface, hint, (found.card.right - pad, top), PALETTE.muted, align="right")
     for row, ((name, _), at) in enumerate(zip(menu.rows, found.labels, strict=True)):
+        name = ink.elided(name, ink.px(_LABEL - 8), bold=row == menu.row)
         ink.write(
             surface, name, at, PALETTE.accent if row == menu.row else PALETTE.muted, bold=row == menu.row
         )

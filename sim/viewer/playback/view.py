@@ -100,7 +100,7 @@ class NewGame:
     def of(cls, offer: GameOffer) -> NewGame:
         """The dialog as it opens, with the present game's choices."""
         colours = ("white", "black", "random")
-        rows = (("Colour", colours), ("Opponent", offer.opponents), ("Clock", offer.clocks))
+        rows = ((offer.side, colours), ("Opponent", offer.opponents), ("Clock", offer.clocks))
         return cls(rows, (colours.index(offer.colour), offer.opponent, offer.clock))
 
     def moved(self, by: int) -> NewGame:

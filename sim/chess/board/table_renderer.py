@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import chess
 
-from sim.chess.board.interactive_renderer import ChessRenderer, Move
+from sim.chess.board.board_drawing import Move
+from sim.chess.board.interactive_renderer import ChessRenderer
 from sim.chess.board.table import Table
 from sim.records import Decision
 from sim.viewer.contract.board import BoardState
