@@ -226,11 +226,11 @@ def hashed(keys: Array, seed: int, purpose: str) -> Array:
 
 def _source(path: Path | None, shards: Shards) -> Source:
     files: list[Any] = list(shards.card.get("sources", []))
-    digests = [str(file["sha256"]) for file in files]
+    digests = [str(file.get("sha256", "")) for file in files]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     if path is None:
         return Source("master games", "gnuchess-book 1.02, sample", "public domain", whole)
-    name = ", ".join(str(file["name"]) for file in files[:3]) + ", …" * (len(files) > 3)
+    name = ", ".join(str(file.get("name", "?")) for file in files[:3]) + ", …" * (len(files) > 3)
     return Source(name or path.name, str(path), "", whole)
 
 

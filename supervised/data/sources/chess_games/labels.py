@@ -84,7 +84,11 @@ def open_labels(folder: Path, card: Mapping[str, Any]) -> tuple[ShardLabels, ...
     """
     if "labels" not in card:
         return ()
-    multipv = int(card["labels"]["multipv"])
+    try:
+        multipv = int(card["labels"]["multipv"])
+        label_dtype(multipv)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder}: the card does not say what its labels are") from error
     return tuple(
         ShardLabels(read_labels(label_file(folder, shard), multipv)) for shard in range(card["shards"])
     )
