@@ -306,6 +306,8 @@ class Collect(Common):
 
         scene = load_scene(self.scene, self.set, self.seed)
         files = tuple(file for group in self.files for file in group)
+        if not all(self.files):
+            raise RequestError("--from names no file: a PGN or lines of SAN are wanted")
         self._check_labels()
         if files or self.label:
             self._refuse_recording()

@@ -52,6 +52,7 @@ def test_files_become_positions_to_learn_from(capsys):
     [
         (("pong", "--from", "a.pgn", "--out", "d"), "the scene pong has the world atari/pong: take chess"),
         (("translate", "--from", "a.pgn", "--out", "d"), "the scene translate has no world: take chess"),
+        (("chess", "--from", "--out", "d"), "--from names no file"),
         (("chess", "--from", "none.pgn", "--out", "d"), "none.pgn cannot be read: no such file"),
         (("chess", "--from", "a.pgn", ".", "--out", "d"), "is a folder: a file of games is wanted"),
         (("chess", "--from", "a.pgn", "--out", "d", "--episodes", "3"), "--episodes is for recording"),

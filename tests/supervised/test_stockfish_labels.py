@@ -134,6 +134,19 @@ def test_several_moves_are_ranked_by_a_softmax_of_their_scores(folder, engine):
     }
 
 
+def test_action_0_is_not_taken_for_the_padding(tmp_path, engine):
+    (tmp_path / "a").mkdir()
+    writer = ShardWriter(tmp_path / "a")
+    writer.add(replay(GameRecord(("a4", "a5", "h3"), "1-0")))
+    writer.close({"sources": []})
+    label(open_shards(tmp_path / "a"), engine())
+    batch = GamePositions(open_shards(tmp_path / "a"), np.arange(1), history=1).batch(
+        np.array([2]), np.random.default_rng(0)
+    )
+    assert action_of(chess.Move.from_uci("a1a2"), chess.WHITE) == 0
+    assert batch["policy"][0].tolist() == [1.0] + [0.0] * 31
+
+
 def test_labelling_goes_on_where_it_was_killed(folder, engine, tmp_path, monkeypatch):
     monkeypatch.setattr(stockfish_labels, "CHUNK", 2)
     counts = label(open_shards(folder), engine(), stopped=lambda: True)
