@@ -291,7 +291,8 @@ class Collect(Common):
         arg(name="from", help="convert chess games: PGN or lines of SAN, also compressed", metavar="FILE …"),
     ] = ()
     label: Annotated[
-        Literal["stockfish"] | None, arg(help="add values and policies by an installed engine to positions")
+        str | None,
+        arg(help="add values and policies to positions: stockfish, if installed", metavar="ENGINE"),
     ] = None
     nodes: Annotated[int | None, arg(help="of each search that labels [200]", metavar="N")] = None
     multipv: Annotated[int | None, arg(help="moves that a label ranks [1, the best]", metavar="K")] = None
@@ -336,7 +337,9 @@ class Collect(Common):
         return answer, INTERRUPTED if interrupted else DONE
 
     def _check_labels(self) -> None:
-        """Refuse options of labels where none are asked for."""
+        """Refuse other engines than there are, and options of labels where none are asked for."""
+        if self.label not in (None, "stockfish"):
+            raise RequestError(f'--label knows no engine "{self.label}": take stockfish')
         for name in ("nodes", "multipv", "label_positions", "resume"):
             if self.label is None and getattr(self, name) not in (None, False):
                 raise RequestError(f"--{name.replace('_', '-')} is for labels: add --label stockfish")

@@ -181,6 +181,7 @@ def test_an_engine_that_dies_says_what_is_kept(capsys, engine):
         (("--from", "a.pgn", "--nodes", "3"), "--nodes is for labels: add --label stockfish"),
         (("--from", "a.pgn", "--label-positions", "3"), "--label-positions is for labels"),
         (("--resume",), "--resume is for labels"),
+        (("--from", "a.pgn", "--label", "maia"), '--label knows no engine "maia": take stockfish'),
         (("--from", "a.pgn", *LABEL, "--multipv", "0"), "--multipv must be 1 to 218, not 0"),
         (("--from", "a.pgn", *LABEL, "--steps", "9"), "--steps is for recording"),
         ((*LABEL,), "d is no folder of chess positions (data.toml is missing); make one: playfield collect"),
