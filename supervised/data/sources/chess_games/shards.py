@@ -1,7 +1,7 @@
 """Shards of recorded positions on disk: memory-mapped NumPy files, and `data.toml` that describes them.
 
-Files of each shard: ``positions-0000.npy`` (rows of `replay.POSITION`) and ``games-0000.npy`` (rows
-of `replay.GAME`), and ``data.toml`` with the format, the sources and the counts.
+Each shard has ``positions-0000.npy`` (rows of `replay.POSITION`), ``games-0000.npy`` (rows of `replay.GAME`)
+and, where positions are labelled, ``labels-0000.rows``; ``data.toml`` has the format, sources and counts.
 """
 
 from __future__ import annotations
