@@ -346,7 +346,8 @@ class Collect(Common):
         arg(name="from", help="convert chess games: PGN or lines of SAN, also compressed", metavar="FILE …"),
     ] = ()
     label: Annotated[
-        Literal["stockfish"] | None, arg(help="add values and policies by an installed engine to positions")
+        str | None,
+        arg(help="add values and policies to positions: stockfish, if installed", metavar="ENGINE"),
     ] = None
     nodes: Annotated[int | None, arg(help="of each search that labels [200]", metavar="N")] = None
     multipv: Annotated[int | None, arg(help="moves that a label ranks [1, the best]", metavar="K")] = None
@@ -361,6 +362,8 @@ class Collect(Common):
 
         scene = load_scene(self.scene, self.set, self.seed)
         files = tuple(file for group in self.files for file in group)
+        if not all(self.files):
+            raise RequestError("--from names no file: a PGN or lines of SAN are wanted")
         self._check_labels()
         if files or self.label:
             self._refuse_recording()
@@ -389,7 +392,9 @@ class Collect(Common):
         return answer, INTERRUPTED if interrupted else DONE
 
     def _check_labels(self) -> None:
-        """Refuse options of labels where none are asked for."""
+        """Refuse other engines than there are, and options of labels where none are asked for."""
+        if self.label not in (None, "stockfish"):
+            raise RequestError(f'--label knows no engine "{self.label}": take stockfish')
         for name in ("nodes", "multipv", "label_positions", "resume"):
             if self.label is None and getattr(self, name) not in (None, False):
                 raise RequestError(f"--{name.replace('_', '-')} is for labels: add --label stockfish")

@@ -52,6 +52,7 @@ def test_files_become_positions_to_learn_from(capsys):
     [
         (("pong", "--from", "a.pgn", "--out", "d"), "the scene pong has the world atari/pong: take chess"),
         (("translate", "--from", "a.pgn", "--out", "d"), "the scene translate has no world: take chess"),
+        (("chess", "--from", "--out", "d"), "--from names no file"),
         (("chess", "--from", "none.pgn", "--out", "d"), "none.pgn cannot be read: no such file"),
         (("chess", "--from", "a.pgn", ".", "--out", "d"), "is a folder: a file of games is wanted"),
         (("chess", "--from", "a.pgn", "--out", "d", "--episodes", "3"), "--episodes is for recording"),
@@ -180,6 +181,7 @@ def test_an_engine_that_dies_says_what_is_kept(capsys, engine):
         (("--from", "a.pgn", "--nodes", "3"), "--nodes is for labels: add --label stockfish"),
         (("--from", "a.pgn", "--label-positions", "3"), "--label-positions is for labels"),
         (("--resume",), "--resume is for labels"),
+        (("--from", "a.pgn", "--label", "maia"), '--label knows no engine "maia": take stockfish'),
         (("--from", "a.pgn", *LABEL, "--multipv", "0"), "--multipv must be 1 to 218, not 0"),
         (("--from", "a.pgn", *LABEL, "--steps", "9"), "--steps is for recording"),
         ((*LABEL,), "d is no folder of chess positions (data.toml is missing); make one: playfield collect"),

@@ -8,13 +8,14 @@ import sys
 import chess
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from sim.chess.encoding import action_of
 from supervised.data.sources.chess_games import stockfish_labels, uci_analysis
 from supervised.data.sources.chess_games.game_records import GameRecord
 from supervised.data.sources.chess_games.labels import label_dtype, label_file, read_labels
 from supervised.data.sources.chess_games.replay import replay
-from supervised.data.sources.chess_games.shards import ShardWriter, open_shards
+from supervised.data.sources.chess_games.shards import LOCK, ShardWriter, open_shards, stray_file
 from supervised.data.sources.chess_games.stockfish_labels import (
     LabellingFailed,
     LabelOptions,
@@ -22,6 +23,7 @@ from supervised.data.sources.chess_games.stockfish_labels import (
     label,
 )
 from supervised.data.sources.game_positions import GamePositions
+from supervised.data.sources.splits import DataError
 
 #: An engine that says of any position that the mover wins 6 times in 10, ranks moves by their names, and
 #: keeps a log; it obeys its second argument in positions with a black pawn on e5.
@@ -132,6 +134,19 @@ def test_several_moves_are_ranked_by_a_softmax_of_their_scores(folder, engine):
     }
 
 
+def test_action_0_is_not_taken_for_the_padding(tmp_path, engine):
+    (tmp_path / "a").mkdir()
+    writer = ShardWriter(tmp_path / "a")
+    writer.add(replay(GameRecord(("a4", "a5", "h3"), "1-0")))
+    writer.close({"sources": []})
+    label(open_shards(tmp_path / "a"), engine())
+    batch = GamePositions(open_shards(tmp_path / "a"), np.arange(1), history=1).batch(
+        np.array([2]), np.random.default_rng(0)
+    )
+    assert action_of(chess.Move.from_uci("a1a2"), chess.WHITE) == 0
+    assert batch["policy"][0].tolist() == [1.0] + [0.0] * 31
+
+
 def test_labelling_goes_on_where_it_was_killed(folder, engine, tmp_path, monkeypatch):
     monkeypatch.setattr(stockfish_labels, "CHUNK", 2)
     counts = label(open_shards(folder), engine(), stopped=lambda: True)
@@ -175,6 +190,8 @@ def test_other_labels_than_those_there_are_refused(folder, engine):
 def test_what_is_no_engine_is_refused(folder):
     for command, message in (
         (("true",), "true ended: true is no UCI engine"),
+        (("yes",), "yes writes without end"),
+        (("cat", "/dev/zero"), "cat writes without end"),
         (("/no/such",), "/no/such does not start: No such file"),
     ):
         with pytest.raises(LabelRequestError, match=message):
@@ -184,6 +201,18 @@ def test_what_is_no_engine_is_refused(folder):
         LabelOptions(("true",), nodes=0)
     with pytest.raises(LabelRequestError, match="--label-positions must be at least 1, not 0"):
         LabelOptions(("true",), positions=0)
+
+
+def test_one_process_labels_a_folder_at_a_time(folder, engine):
+    with FileLock(folder / LOCK), pytest.raises(LabelRequestError, match="is being labelled by another"):
+        label(open_shards(folder), engine())
+    assert label(open_shards(folder), engine()).labelled == 7 and not stray_file(folder)
+
+
+def test_a_card_that_lost_its_labels_settings_is_refused(folder):
+    (folder / "data.toml").write_text((folder / "data.toml").read_text() + "[labels]\nnodes = 3\n")
+    with pytest.raises(DataError, match="does not say what its labels are"):
+        open_shards(folder)
 
 
 def test_the_choice_of_positions_is_even_and_grows():

@@ -85,7 +85,7 @@ class GamePositions:
         played = newest["action"].astype(np.int64)
         policy = ((legal == played[:, None]) & mask).astype(np.float32)
         wdl = position_batch.outcome_targets(self.shards.games["result"][game], newest["state"])
-        self._label(game, rows, legal, policy, wdl)
+        self._label(game, rows, legal, mask, policy, wdl)
         return {
             "obs": position_batch.planes(window, depth),
             "legal": legal,
@@ -96,7 +96,7 @@ class GamePositions:
             "played": played,
         }
 
-    def _label(self, game: Array, rows: Array, legal: Array, policy: Array, wdl: Array) -> None:
+    def _label(self, game: Array, rows: Array, legal: Array, mask: Array, policy: Array, wdl: Array) -> None:
         """Put an engine's labels where there are any, in place."""
         from supervised.data.sources.chess_games.labels import labelled_targets
 
@@ -106,7 +106,7 @@ class GamePositions:
             own = np.flatnonzero(shard == number)
             labelled, found = labels.of(index[own])
             own = own[labelled]
-            policy[own], wdl[own] = labelled_targets(found, legal[own])
+            policy[own], wdl[own] = labelled_targets(found, legal[own], mask[own])
 
     def locate(self, rows: Array) -> tuple[Array, Array]:
         """The games (B,) of positions, as indices into the shards' table, and their plies (B,) from 0."""
@@ -226,11 +226,11 @@ def hashed(keys: Array, seed: int, purpose: str) -> Array:
 
 def _source(path: Path | None, shards: Shards) -> Source:
     files: list[Any] = list(shards.card.get("sources", []))
-    digests = [str(file["sha256"]) for file in files]
+    digests = [str(file.get("sha256", "")) for file in files]
     whole = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
     if path is None:
         return Source("master games", "gnuchess-book 1.02, sample", "public domain", whole)
-    name = ", ".join(str(file["name"]) for file in files[:3]) + ", …" * (len(files) > 3)
+    name = ", ".join(str(file.get("name", "?")) for file in files[:3]) + ", …" * (len(files) > 3)
     return Source(name or path.name, str(path), "", whole)
 
 

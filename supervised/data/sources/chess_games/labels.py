@@ -84,15 +84,19 @@ def open_labels(folder: Path, card: Mapping[str, Any]) -> tuple[ShardLabels, ...
     """
     if "labels" not in card:
         return ()
-    multipv = int(card["labels"]["multipv"])
+    try:
+        multipv = int(card["labels"]["multipv"])
+        label_dtype(multipv)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder}: the card does not say what its labels are") from error
     return tuple(
         ShardLabels(read_labels(label_file(folder, shard), multipv)) for shard in range(card["shards"])
     )
 
 
-def labelled_targets(rows: Array, legal: Array) -> tuple[Array, Array]:
-    """Policy (N, K) float32 over `legal` (N, K), and win, draw, loss (N, 3) float32, of N labels."""
+def labelled_targets(rows: Array, legal: Array, mask: Array) -> tuple[Array, Array]:
+    """Policy (N, K) over the `legal` actions in `mask`, and win, draw, loss (N, 3), float32, of N labels."""
     policy = np.zeros(legal.shape, np.float32)
     for actions, shares in zip(rows["actions"].T, rows["shares"].T, strict=True):
-        policy += np.where(legal == actions[:, None], shares[:, None], 0)
+        policy += np.where((legal == actions[:, None]) & mask, shares[:, None], 0)
     return policy, rows["wdl"].astype(np.float32) / PERMILLE

@@ -1,7 +1,7 @@
 """Shards of recorded positions on disk: memory-mapped NumPy files, and `data.toml` that describes them.
 
-Files of each shard: ``positions-0000.npy`` (rows of `replay.POSITION`) and ``games-0000.npy`` (rows
-of `replay.GAME`), and ``data.toml`` with the format, the sources and the counts.
+Each shard has ``positions-0000.npy`` (rows of `replay.POSITION`), ``games-0000.npy`` (rows of `replay.GAME`)
+and, where positions are labelled, ``labels-0000.rows``; ``data.toml`` has the format, sources and counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from supervised.data.sources.splits import DataError
 
 FORMAT = 1
 CARD = "data.toml"
+LOCK = ".labels.lock"  # of the process that labels the folder
 SHARD_FILE = re.compile(r"(positions|games)-\d{4,}\.npy|labels-\d{4,}\.rows")
 SHARD_POSITIONS = 500_000  # 32 MB
 
@@ -111,7 +112,7 @@ class Shards:
 def stray_file(folder: Path) -> str:
     """Name of something in a folder that `ShardWriter` does not write; "" if there is none."""
     names = sorted(path.name for path in folder.iterdir())
-    return next((name for name in names if name != CARD and not SHARD_FILE.fullmatch(name)), "")
+    return next((name for name in names if name not in (CARD, LOCK) and not SHARD_FILE.fullmatch(name)), "")
 
 
 def open_shards(folder: Path) -> Shards:

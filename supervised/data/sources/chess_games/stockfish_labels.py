@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from sim.errors import RequestError, WorkError
 from sim.records import Array
 from supervised.data.sources.chess_games.conversion import Report, follow_parent
 from supervised.data.sources.chess_games.labels import label_dtype, label_file, read_labels
-from supervised.data.sources.chess_games.shards import Shards, write_card
+from supervised.data.sources.chess_games.shards import LOCK, Shards, write_card
 from supervised.data.sources.chess_games.uci_analysis import (
     TEMPERATURE,
     AnalysisEngine,
@@ -100,10 +101,21 @@ def label(
         stopped: asked now and then; True ends it, what was labelled is kept.
 
     Raises:
-        LabelRequestError: if there are labels by other options, or the command is no UCI engine.
+        LabelRequestError: if there are labels by other options, another process labels the folder, or the
+            command is no UCI engine.
         LabellingFailed: if the engine crashes again and again.
         OSError: if the disk is full.
     """
+    try:
+        with FileLock(shards.folder / LOCK, timeout=0):
+            return _label_all(shards, options, processes, report, stopped)
+    except Timeout as error:
+        raise LabelRequestError(f"{shards.folder} is being labelled by another process") from error
+
+
+def _label_all(
+    shards: Shards, options: LabelOptions, processes: int, report: Report, stopped: Callable[[], bool]
+) -> LabelCounts:
     _begin(shards, options)
     wanted = [chosen_positions(shards, shard, options) for shard in range(len(shards.positions))]
     counts = LabelCounts(wanted=sum(map(len, wanted)))

@@ -25,6 +25,7 @@ from supervised.data.sources.chess_games.labels import NO_ACTION, PERMILLE, labe
 from supervised.data.sources.chess_games.replay import board_of
 
 TIMEOUT = 10.0  # seconds for one answer
+MOST_LINES = 100_000  # of one answer, and characters of one line
 HASH = 16  # megabytes of the engine's transposition table
 TEMPERATURE = 50.0  # centipawns: a move that is so much worse has 1/e of the better one's probability
 MATE = 10_000  # centipawns of a mate at once
@@ -163,6 +164,8 @@ class AnalysisEngine:
             read = os.read(handle, 1 << 16)
             if not read:
                 raise EngineCrash(f"{self.name} ended")
+            if len(lines) > MOST_LINES or len(self._unread) > MOST_LINES:
+                raise EngineCrash(f"{self.name} writes without end")
             self._unread += read
 
     def close(self) -> None:
