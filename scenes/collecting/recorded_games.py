@@ -6,8 +6,6 @@ progress and lets Ctrl-C end it. The folder is complete or not there.
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from typing import Any
 from scenes.console import show
 from scenes.interruption import interruption, progress_bar
 from scenes.schema import Scene
+from sim.chess.uci_player import find_stockfish
 from sim.errors import RequestError
 from sim.machine import processors
 from sim.plurals import number_of
@@ -41,7 +40,6 @@ from supervised.data.sources.splits import DataError
 
 SMALL = 500_000  # bytes of files that one process replays sooner than others have started
 KEEPING = "stopping: the labels so far are kept"
-INSTALL = "install it, by apt install stockfish or brew install stockfish, or set STOCKFISH=/path/to/it"
 PROMISE = "stopping: nothing is kept of an unfinished folder"
 
 
@@ -255,21 +253,4 @@ def _tell(card: Mapping[str, Any], path: Path, say: Callable[[str], None]) -> No
 
 def _label_options(told: Mapping[str, int | None], seed: int) -> LabelOptions:
     fields: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-    return LabelOptions((_stockfish(),), seed=seed, **fields)
-
-
-def _stockfish() -> str:
-    """Path of Stockfish: ``$STOCKFISH``, or on the PATH, or where Debian puts games.
-
-    Raises:
-        RequestError: if it is nowhere.
-    """
-    told = os.environ.get("STOCKFISH")
-    if told:
-        if found := shutil.which(os.path.expanduser(told)):
-            return found
-        raise RequestError(f"STOCKFISH={told} is no program that can be run: {INSTALL}")
-    path = shutil.which("stockfish") or shutil.which("/usr/games/stockfish")
-    if path is None:
-        raise RequestError(f"stockfish is not installed: {INSTALL}")
-    return path
+    return LabelOptions((find_stockfish(),), seed=seed, **fields)
