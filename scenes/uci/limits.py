@@ -1,0 +1,162 @@
+"""Limits of a search: nodes, depth, mate and time, and the time management of a game with clocks.
+
+A clock is shared among the moves that are probably left. The share is spent in full where the best move
+keeps changing, and up to `LONGEST` times as much; less where it has long stood, and no more at all once the
+simulations that are left cannot change it. The longest simulation so far is kept in reserve, so that a slow
+machine does not overstep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from scenes.uci.info import Line
+from scenes.uci.protocol import GoCommand
+
+LEAST_SECONDS = 0.001
+#: Moves that are left in a game, where the client does not tell: so many at its start, so many at least.
+MOVES_AT_START, MOVES_AT_END, MOVES_PER_MOVE = 45, 25, 0.5
+MOST_MOVES_TO_GO = 50
+LONGEST = 3.0  # times its share that a move may take
+MOST_OF_CLOCK = 0.4  # share of the clock that one move may take, where more are to come
+STANDS_LONG, STANDS_SHORT = 0.6, 0.25  # share of the time that the best move has stood
+SHORTER, LONGER = 0.7, 2.0  # times its share, where it has stood for long, and where it has just changed
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """Time for a move, in seconds.
+
+    Attributes:
+        target: to be spent on an ordinary move.
+        most: never to be overstepped.
+        exact: spend the target, whatever is found.
+    """
+
+    target: float
+    most: float
+    exact: bool = False
+
+
+def allot(go: GoCommand, to_play: int, move_number: int, overhead: float) -> Allotment | None:
+    """Time for a move; None where `go` sets none.
+
+    Args:
+        go: the command.
+        to_play: 0 for White, 1 for Black.
+        move_number: of the game, from 1.
+        overhead: seconds of each move that the client and the connection need.
+
+    >>> allot(GoCommand(movetime=500), 0, 1, 0.05)
+    Allotment(target=0.45, most=0.45, exact=True)
+    >>> allot(GoCommand(wtime=40_000, btime=1, movestogo=1), 0, 1, 0.0)
+    Allotment(target=40.0, most=40.0, exact=False)
+    >>> allot(GoCommand(wtime=40_000), 1, 1, 0.05), allot(GoCommand(nodes=3), 0, 1, 0.05)
+    (None, None)
+    """
+    if go.movetime is not None:
+        seconds = max(LEAST_SECONDS, go.movetime / 1000 - overhead)
+        return Allotment(seconds, seconds, exact=True)
+    clock, increment = (go.wtime, go.winc) if to_play == 0 else (go.btime, go.binc)
+    if clock is None:
+        return None
+    left, gain = max(0.0, clock / 1000), (increment or 0) / 1000
+    moves = min(go.movestogo, MOST_MOVES_TO_GO) if go.movestogo else expected_moves(move_number)
+    spendable = left + gain * (moves - 1) - overhead * (moves + 1)
+    most = (left - overhead) * (MOST_OF_CLOCK if moves > 1 else 1)
+    most = max(LEAST_SECONDS, most)
+    target = min(max(LEAST_SECONDS, spendable / moves), most)
+    return Allotment(target, min(most, LONGEST * target))
+
+
+def expected_moves(move_number: int) -> int:
+    """Moves that are left in a game.
+
+    >>> [expected_moves(number) for number in (1, 21, 41, 200)]
+    [44, 34, 25, 25]
+    """
+    return max(MOVES_AT_END, int(MOVES_AT_START - MOVES_PER_MOVE * move_number))
+
+
+@dataclass
+class TimeManager:
+    """Decides when a search with an allotment of time is over.
+
+    Attributes:
+        allotment: the time.
+        changed: when the best move last changed, in seconds since the search began.
+        longest: the longest step between two looks, in seconds.
+    """
+
+    allotment: Allotment
+    changed: float = 0.0
+    longest: float = 0.0
+    _looked: float = field(default=0.0, repr=False)
+    _best: int | None = field(default=None, repr=False)
+
+    def restart(self) -> None:
+        """Begin to count, at `ponderhit`: the best move has stood since."""
+        self.changed = self._looked = 0.0
+
+    def spent(self, used: float, best: int, lead: float, pace: float) -> bool:
+        """Whether the search is over.
+
+        Args:
+            used: seconds since the search began.
+            best: the action that would be played now.
+            lead: visits that it is ahead of the second.
+            pace: simulations a second.
+        """
+        self.longest = max(self.longest, used - self._looked)
+        self._looked = used
+        if best != self._best:
+            self.changed = used if self._best is not None else 0.0
+            self._best = best
+        time = self.allotment
+        if used + self.longest >= time.most:
+            return True
+        if time.exact:
+            return False
+        target = min(time.most, time.target * self._patience(used))
+        return used >= target or lead > pace * (target - used)
+
+    def _patience(self, used: float) -> float:
+        """Times its share that a move gets, by how long the best one has stood."""
+        stood = (used - self.changed) / max(used, LEAST_SECONDS)
+        if self.changed == 0.0 or stood > STANDS_LONG:
+            return SHORTER
+        return LONGER if stood < STANDS_SHORT else 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a search other than time; None for no limit. Without any, the agent's own simulations count.
+
+    Attributes:
+        nodes: number of simulations.
+        depth: plies of the principal variation.
+        mate: moves to a mate.
+    """
+
+    nodes: int | None = None
+    depth: int | None = None
+    mate: int | None = None
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether `reached` needs the principal variation."""
+        return self.depth is not None or self.mate is not None
+
+    def reached(self, nodes: int, line: Line | None) -> bool:
+        """Whether a search has reached one.
+
+        Args:
+            nodes: simulations so far.
+            line: its principal variation. Beyond the game's end there is no depth: it counts as deep enough.
+        """
+        if self.nodes is not None and nodes >= self.nodes:
+            return True
+        if line is None:
+            return False
+        deep = self.depth is not None and (len(line.moves) >= self.depth or line.ended)
+        return deep or (self.mate is not None and line.mate is not None and 0 < line.mate <= self.mate)
