@@ -4,6 +4,7 @@ AGENTS = {
     "alphazero": "agents.alphazero.train:AlphaZero",
     "dqn": "agents.dqn:DQN",
     "greedy": "agents.greedy:Greedy",
+    "imitation": "agents.imitation:Imitation",
     "ppo": "agents.ppo:PPO",
     "pqn": "agents.pqn:PQN",
     "reinforce": "agents.reinforce:Reinforce",

@@ -221,6 +221,22 @@ def holds_path(key: str) -> bool:
     return key in PATHS or key.endswith("_checkpoint")
 
 
+def data_path(scene: Scene, data: str) -> Path | None:
+    """The path that `data` means: beside the scene's file or in the current folder; None for a name.
+
+    What has a slash or an ending is a path.
+
+    Raises:
+        RequestError: if there is no such file.
+    """
+    if "/" not in data and "\\" not in data and not Path(data).suffix:
+        return None
+    for path in (scene.resolve(data), Path(data)):
+        if path.exists():
+            return path.resolve()
+    raise RequestError(f"{scene.source.name}, data: there is no file or folder {data}")
+
+
 def shipped_scenes() -> list[str]:
     """Names of the scenes that ship in the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.toml"))

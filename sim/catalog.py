@@ -72,6 +72,7 @@ PACKAGES = {
     "ale_py": "ale-py",
     "av": "av",
     "pygame": "pygame-ce",
+    "rust_chess": "rust-chess",
     "PIL": "pillow",
     "Box2D": "box2d",
     "cv2": "opencv-python-headless",

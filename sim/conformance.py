@@ -1,9 +1,9 @@
-"""Conformance tests of the interfaces of worlds, policies, perceptions and samplers.
+"""Conformance tests of the interfaces of worlds, policies, games, perceptions and samplers.
 
-`check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds; both play real steps.
-`check_perception` takes a model and inputs of its kind, `check_sampler` a model and examples. All raise
-`ConformanceError` with the culprit and the rule that it breaks. Tests call them for every catalogue
-entry; call them first when you write a new one. Knows no torch and no pytest.
+`check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds, `check_game` a position;
+all play real steps. `check_perception` takes a model and inputs of its kind, `check_sampler` a model and
+examples. All raise `ConformanceError` with the culprit and the rule that it breaks. Tests call them for every
+catalogue entry; call them first when you write a new one. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sim.protocols import (
     READS,
     Decodes,
     Encodes,
+    Game,
     HasLikelihood,
     PerceptionModel,
     Policy,
@@ -364,6 +365,51 @@ def _require(kept: bool, culprit: object, promise: str) -> None:
     if not kept:
         name = getattr(culprit, "name", type(culprit).__name__)
         raise ConformanceError(f"{name} breaks a promise: {promise}")
+
+
+def check_game(game: Game, *, plies: int = 100, seed: int = SEED) -> None:
+    """Play random legal actions from a position and check it against `sim.protocols.Game`.
+
+    Args:
+        game: any position.
+        plies: how many to play at most; the game may end before.
+        seed: of the actions.
+
+    Raises:
+        ConformanceError: naming the game's type and the first rule that it breaks.
+    """
+    generator = np.random.default_rng(seed)
+    searched = game.for_search()
+    seen: list[Game] = []
+    for _ in range(plies + 1):
+        actions = _check_position(game)
+        _check_position(searched)
+        for name in ("legal_actions", "outcome", "to_play"):
+            found, wanted = (getattr(position, name)() for position in (searched, game))
+            _same(game, found, wanted, f"for_search keeps {name}")
+        obs = game.observe([game])
+        _same(game, searched.observe([searched]), obs, "for_search keeps observe")
+        seen.append(game)
+        if not len(actions):
+            break
+        action = int(generator.choice(actions))
+        game, searched = game.play(action), searched.play(action)
+        _same(seen[-1], seen[-1].observe([seen[-1]]), obs, "playing leaves the position alone")
+        _same(seen[-1], seen[-1].legal_actions(), actions, "playing leaves the position alone")
+    alone = np.concatenate([one.observe([one]) for one in seen])
+    _same(game, game.observe(seen), alone, "positions are observed alike alone and among others")
+
+
+def _check_position(game: Game) -> Array:
+    """Check types and ranges of one position; returns its legal actions."""
+    actions, outcome, obs = game.legal_actions(), game.outcome(), game.observe([game])
+    typed = actions.ndim == 1 and actions.dtype == np.int64
+    _require(typed and bool((np.diff(actions) > 0).all()), game, "actions are int64 (K,), ascending")
+    _require(outcome in (None, -1.0, 0.0, 1.0), game, "the outcome is −1, 0, 1 or None")
+    _require((outcome is None) == (len(actions) > 0), game, "there are actions until the game is over")
+    _require(game.to_play() in (0, 1), game, "to_play is 0 or 1")
+    _require(obs.dtype == np.uint8 and len(obs) == 1, game, "observe gives uint8, a row a position")
+    return actions
 
 
 def check_perception(

@@ -287,7 +287,7 @@ class Game(Protocol):
     """An immutable position of a two-player game, for tree search."""
 
     def legal_actions(self) -> Array:
-        """(K,) int64 indices of the legal actions."""
+        """(K,) int64 indices of the legal actions, ascending; none when the game is over."""
 
     def play(self, action: int) -> Game:
         """The position after `action`."""
@@ -300,3 +300,7 @@ class Game(Protocol):
 
     def observe(self, games: Sequence[Any]) -> Array:
         """(N, C, H, W) uint8 of N positions, each from its mover's side, as a world shows them."""
+
+    def for_search(self) -> Game:
+        """The position in the form in which search plays it fastest; equal in all that this protocol has."""
+        return self

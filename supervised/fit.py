@@ -161,6 +161,7 @@ class Fit:
         )
         self._drawing: ThreadPoolExecutor | None = None  # while it learns
         self._ahead: tuple[int, Future[Mapping[str, Array]]] | None = None  # an update's number and examples
+        self._order: tuple[int, Array] | None = None  # of an epoch: drawing millions takes a while
         self._updates = 0
         self._best = math.inf
         self._best_weights: dict[str, Array] | None = None
@@ -306,10 +307,17 @@ class Fit:
         at = np.arange(update * size, (update + 1) * size)
         rows = np.empty(size, np.int64)
         for epoch in np.unique(at // n):
-            order = np.random.default_rng((self._seed, int(epoch))).permutation(n)
             inside = at // n == epoch
-            rows[inside] = order[at[inside] % n]
+            rows[inside] = self._epoch_order(int(epoch))[at[inside] % n]
         return rows
+
+    def _epoch_order(self, epoch: int) -> Array:
+        """The order (N,) int64 of one epoch's examples."""
+        held = self._order  # another thread may replace it
+        if held is None or held[0] != epoch:
+            order = np.random.default_rng((self._seed, epoch)).permutation(len(self._train))
+            held = self._order = epoch, order
+        return held[1]
 
     def _drawn(self, update: int) -> Mapping[str, Array]:
         """This process's share of the examples of one update; they depend on its number alone."""

@@ -44,6 +44,7 @@ class SearchConfig(Validated):
     """Configuration of network and search, shared by the agents that act by search."""
 
     fixed_at_resume: ClassVar[tuple[str, ...]] = ("network", "value_head")
+    same_network: ClassVar[tuple[str, ...]] = ("alphazero", "imitation")  # each takes the other's weights
 
     network: NetworkName = "board"  # see agents.networks
     value_head: Literal["scalar", "wdl"] = "scalar"
@@ -86,8 +87,14 @@ class SearchConfig(Validated):
 
 
 class SearchAgent(ActorCriticLearner):
-    """Policy that acts by tree search; subclasses learn its network. Satisfies `sim.protocols.Policy`."""
+    """Policy that acts by tree search; subclasses learn its network. Satisfies `sim.protocols.Policy`.
 
+    Attributes:
+        agent: its name, for errors.
+        config: of network and search; a caller may replace it between two decisions.
+    """
+
+    agent = "tree search"
     config: SearchConfig
 
     def __init__(
@@ -107,7 +114,7 @@ class SearchAgent(ActorCriticLearner):
         check_search(config.num_simulations)
         if not isinstance(action_space, Discrete):
             raise SearchError(
-                f"tree search plays games of moves, such as chess; this world has {action_space}"
+                f"{self.agent} plays games of moves, such as chess; this world has {action_space}"
             )
         super().__init__(
             config,
@@ -133,7 +140,7 @@ class SearchAgent(ActorCriticLearner):
         if self.config.search == "none":
             return self._policy_alone(obs, info, greedy=greedy), memory
         if "games" not in info:
-            raise SearchError('tree search needs positions: the world\'s info has no "games"; chess has')
+            raise SearchError(f'{self.agent} searches positions: the world\'s info has no "games"; chess has')
         generator = None if greedy else self._numbers(self._acting)
         trees = self.searched(info["games"], generator)
         probabilities = np.zeros((len(obs), self._actions), np.float32)

@@ -91,6 +91,7 @@ class AlphaZeroLearner(SearchAgent):
         version: of the weights, for `agents.alphazero.selfplay.SelfPlay.version`.
     """
 
+    agent = "alphazero"
     config: AlphaZero
 
     def __init__(

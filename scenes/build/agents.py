@@ -15,7 +15,7 @@ import gymnasium
 from agents.catalog import AGENTS
 from scenes.build.devices import use_threads
 from scenes.build.worlds import world_catalog
-from scenes.schema import Scene, SceneError, holds_path, own_keys
+from scenes.schema import Scene, SceneError, data_path, holds_path, own_keys
 from sim.catalog import load, world_config
 from sim.fields import construct
 from sim.protocols import AgentConfig, Learner, Policy, WorldConfig
@@ -57,7 +57,7 @@ def world_fields(scene: Scene) -> dict[str, Any]:
 
 
 def scene_agent(scene: Scene) -> AgentConfig:
-    """Configuration of the scene's agent; no network is built yet.
+    """Configuration of the scene's agent, with the path of its data absolute; no network is built yet.
 
     Raises:
         SceneError: if the scene has none.
@@ -67,7 +67,10 @@ def scene_agent(scene: Scene) -> AgentConfig:
         raise SceneError(f"{scene.source.name} has no [agent]")
     cls = load(AGENTS, scene.agent.use, "agent")
     where = f"{scene.source.name}, [agent]"
-    config: AgentConfig = construct(cls, scene.agent.fields, where, own_keys(scene.agent))
+    values = dict(scene.agent.fields)
+    if isinstance(values.get("data"), str) and (path := data_path(scene, values["data"])) is not None:
+        values["data"] = str(path)
+    config: AgentConfig = construct(cls, values, where, own_keys(scene.agent))
     return config
 
 
@@ -149,11 +152,18 @@ def check_agent(
     check_fits(
         checkpoint,
         kind="agent",
-        name=None if any_agent or scene.agent is None else scene.agent.use,
+        name=None if any_agent or scene.agent is None else _weights_name(scene.agent.use, checkpoint),
         world=config.name,
         observation_space=worlds.single_observation_space,
         action_space=worlds.single_action_space,
     )
+
+
+def _weights_name(use: str, checkpoint: Checkpoint) -> str:
+    """Name of the agent whose checkpoints an agent takes: its own, or of another with the same network."""
+    others: tuple[str, ...] = getattr(load(AGENTS, use, "agent"), "same_network", ())
+    name = checkpoint.card.get("name")
+    return str(name) if name in others else use
 
 
 def agent_card(

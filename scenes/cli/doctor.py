@@ -58,6 +58,7 @@ def checks() -> Iterator[Check]:
         there = importlib.util.find_spec(module) is not None
         line = "" if there else install_hint(module).partition(": ")[2]
         yield Check(f"{module} for {purpose}", there, "installed" if there else "missing", line)
+    yield from _rules_core()
     yield _one_pygame()
     yield Check(
         "a display for the window",
@@ -84,6 +85,17 @@ def checks() -> Iterator[Check]:
                 scene.agent.checkpoint if there else "missing",
                 "" if there else f"playfield train {name}",
             )
+
+
+def _rules_core() -> Iterator[Check]:
+    """The faster chess rules that tree search uses where they are installed."""
+    if importlib.util.find_spec("chess") is None:
+        return
+    from sim.chess.rules import fast_core_missing
+
+    why = fast_core_missing()
+    found = f"{why}: {install_hint('rust_chess').partition(': ')[2]}" if why else "installed"
+    yield Check("rust_chess for faster chess search (optional)", True, found)
 
 
 def _one_pygame() -> Check:

@@ -203,12 +203,27 @@ class Evaluate(Common):
         Path | None,
         arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
+    opponents: Annotated[
+        UseAppendAction[tuple[str, ...]],
+        arg(
+            help="chess: matches of --episodes games, both colours of each opening, against random, greedy, "
+            "perfect, stockfish, stockfish:SKILL, stockfish:elo=N, uci:COMMAND (these with @nodes=N or "
+            "@movetime=MS), scene:NAME or a checkpoint's folder",
+            metavar="NAME,…",
+        ),
+    ] = ()
+    pgn: Annotated[Path | None, arg(help="write the games of --opponents", metavar="FILE")] = None
+    overwrite: Annotated[bool, arg(help="replace --pgn where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Metrics, baseline and intervals."""
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.opponents:
+            return self._match()
+        if self.pgn is not None or self.overwrite:
+            raise RequestError("--pgn and --overwrite are for the games of --opponents: name some")
         answer = verbs.evaluate(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
@@ -217,6 +232,24 @@ class Evaluate(Common):
             checkpoint=self.checkpoint,
         )
         return answer, DONE
+
+    def _match(self) -> tuple[dict[str, Any], int]:
+        """Metrics by opponent."""
+        from scenes.cli import verbs
+        from scenes.schema import load_scene
+
+        if self.seeds != 1:
+            raise RequestError("--seeds is for whole episodes: games of --opponents differ by their opening")
+        answer, interrupted = verbs.match(
+            load_scene(self.scene, self.set, self.seed),
+            self.opponents,
+            device=self.device,
+            episodes=self.episodes,
+            checkpoint=self.checkpoint,
+            pgn=self.pgn,
+            overwrite=self.overwrite,
+        )
+        return answer, INTERRUPTED if interrupted else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +308,7 @@ class Plot(Common):
 
 @dataclass(frozen=True, kw_only=True)
 class Collect(Common):
-    """Record whole episodes as a Minari data set."""
+    """Record whole episodes as a Minari data set, or convert recorded chess games into positions."""
 
     scene: SceneName
     out: Annotated[Path, arg(help="the data set's folder; a new one", metavar="DIR")]
@@ -286,6 +319,10 @@ class Collect(Common):
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     frames: Annotated[bool, arg(help="store the rendered picture, too")] = False
     play: Annotated[bool, arg(help="open the window and record what you play")] = False
+    files: Annotated[
+        UseAppendAction[tuple[tuple[Path, ...], ...]],
+        arg(name="from", help="convert chess games: PGN or lines of SAN, also compressed", metavar="FILE …"),
+    ] = ()
     overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -293,8 +330,14 @@ class Collect(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        scene = load_scene(self.scene, self.set, self.seed)
+        files = tuple(file for group in self.files for file in group)
+        if files:
+            self._refuse_recording()
+            answer, interrupted = verbs.collect_games(scene, files, out=self.out, overwrite=self.overwrite)
+            return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.collect(
-            load_scene(self.scene, self.set, self.seed),
+            scene,
             device=self.device,
             out=self.out,
             episodes=self.episodes,
@@ -305,6 +348,12 @@ class Collect(Common):
             overwrite=self.overwrite,
         )
         return answer, INTERRUPTED if interrupted else DONE
+
+    def _refuse_recording(self) -> None:
+        """Refuse options of recording, which say nothing about files of games."""
+        for name in ("episodes", "steps", "checkpoint", "frames", "play"):
+            if getattr(self, name) not in (None, False):
+                raise RequestError(f"--{name} is for recording: it says nothing about --from's games")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -278,6 +278,27 @@ def evaluate(
     return report.answer
 
 
+def match(
+    scene: Scene,
+    opponents: Sequence[str],
+    *,
+    device: str,
+    episodes: int | None,
+    checkpoint: Path | None,
+    pgn: Path | None,
+    overwrite: bool,
+) -> tuple[Answer, bool]:
+    """Play a scene's chess agent against opponents; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.evaluation.chess_match import MatchRequest, play_matches
+    except ModuleNotFoundError as error:
+        raise RequestError(f"a chess match needs {install_hint(error.name or 'chess')}") from error
+    request = MatchRequest(opponents, episodes, checkpoint, pgn, overwrite)
+    report = play_matches(scene, request, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
+
+
 def perceive(
     scene: Scene,
     *,
@@ -479,4 +500,18 @@ def collect(
     request = recording.CollectRequest(out, episodes, steps, checkpoint, frames, overwrite)
     work = recording.collect_played if play else recording.collect
     result = work(scene, request, device=device, say=say)
+    return result.answer(), result.interrupted
+
+
+def collect_games(
+    scene: Scene, files: tuple[Path, ...], *, out: Path, overwrite: bool
+) -> tuple[Answer, bool]:
+    """Convert recorded chess games; the second value tells whether Ctrl-C ended it."""
+    try:
+        from scenes.collecting import recorded_games
+    except ModuleNotFoundError as error:
+        raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
+    result = recorded_games.collect_games(
+        scene, recorded_games.GamesRequest(files, out, overwrite=overwrite), say=say
+    )
     return result.answer(), result.interrupted

@@ -9,9 +9,8 @@ from typing import Any, cast
 
 from scenes.build.perceptions import load_perception, perception_config
 from scenes.data.images import read_pictures
-from scenes.schema import Scene
+from scenes.schema import Scene, data_path
 from sim.catalog import load
-from sim.errors import RequestError
 from sim.records import Array
 from sim.storage.checkpoints import Card, CheckpointError, load_card, load_checkpoint
 from supervised.catalog import READERS
@@ -72,22 +71,6 @@ def _is_file(source: str) -> bool:
         return Path(source).exists()
     except OSError:  # far too long for a name
         return False
-
-
-def data_path(scene: Scene, data: str) -> Path | None:
-    """The path that `data` means: beside the scene's file or in the current folder; None for a name.
-
-    What has a slash or an ending is a path.
-
-    Raises:
-        RequestError: if there is no such file.
-    """
-    if "/" not in data and "\\" not in data and not Path(data).suffix:
-        return None
-    for path in (scene.resolve(data), Path(data)):
-        if path.exists():
-            return path.resolve()
-    raise RequestError(f"{scene.source.name}, data: there is no file or folder {data}")
 
 
 def build_task(

@@ -130,6 +130,9 @@ class AgentTrainee:
 
     def card(self, trained: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
         """See `Trainee`."""
+        source = getattr(self._learner, "trained_on", None)
+        if source is not None:
+            trained = {**trained, **source()}
         if self._actors is not None:
             options = self._actors.options
             trained = {**trained, "actors": options.count, "max_staleness": options.bound}

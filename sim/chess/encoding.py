@@ -36,9 +36,9 @@ and seven that are the same everywhere:
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import chess
 import numpy as np
@@ -64,6 +64,14 @@ class Snapshot(NamedTuple):
 
     black: bytes  # as Black sees it; indexed by chess.BLACK == False
     white: bytes
+
+
+class Counters(Protocol):
+    """What planes tell of a position beside its pieces, as `chess.Board` names it."""
+
+    castling_rights: int  # bitboard of the rooks that may still castle
+    fullmove_number: int
+    halfmove_clock: int
 
 
 def plane_count(history: int) -> int:
@@ -146,6 +154,11 @@ def action_of(move: chess.Move, turn: chess.Color) -> int:
     return action
 
 
+def plain_action(turn: chess.Color, start: int, end: int) -> int:
+    """The action of the side `turn` from square to square, without underpromotion; −1 for no chess move."""
+    return _PLAIN[turn][start << 6 | end]
+
+
 def move_of(action: int, board: chess.Board) -> chess.Move | None:
     """The move that `action` stands for on `board`, legal or not; None where it leaves the board.
 
@@ -165,22 +178,27 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
     return chess.Move(start, end, promotion)
 
 
-def legal_moves(board: chess.Board) -> dict[int, chess.Move]:
-    """The legal moves by action, in no particular order."""
-    turn = board.turn
-    moves = list(board.generate_legal_moves())
-    last_but_one = chess.BB_RANK_7 if turn else chess.BB_RANK_2
-    if board.pawns & board.occupied_co[turn] & last_but_one:
-        return {action_of(move, turn): move for move in moves}
-    table = _PLAIN[turn]  # nothing can promote: no need to ask each move
-    return {table[move.from_square << 6 | move.to_square]: move for move in moves}
+def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
+    """Every action with from-square, to-square and underpromotion (None for others) of the side `turn`."""
+    flip = 0 if turn else 56
+    for action, entry in enumerate(_MOVES):
+        if entry is not None:
+            start, end, promotion = entry
+            yield action, start ^ flip, end ^ flip, promotion
 
 
 def snapshot(board: chess.Board, occurred: int) -> Snapshot:
     """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
     white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
-    p, n, b = board.pawns, board.knights, board.bishops
-    r, q, k = board.rooks, board.queens, board.kings
+    kinds = (board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings)
+    return snapshot_of(white, black, kinds, occurred)
+
+
+def snapshot_of(
+    white: int, black: int, kinds: tuple[int, int, int, int, int, int], occurred: int
+) -> Snapshot:
+    """`snapshot` from bitboards: each side's pieces, and those of both by kind, pawns to kings."""
+    p, n, b, r, q, k = kinds
     ours = (p & white, n & white, b & white, r & white, q & white, k & white)
     theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
     repetitions = _REPETITIONS[min(occurred, 2)]
@@ -188,12 +206,12 @@ def snapshot(board: chess.Board, occurred: int) -> Snapshot:
     return Snapshot(_BIG(*theirs, *ours) + repetitions, _LITTLE(*ours, *theirs) + repetitions)
 
 
-def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.Color, length: int) -> bytes:
+def packed_planes(history: Sequence[Snapshot], board: Counters, view: chess.Color, length: int) -> bytes:
     """Bit-packed observation of one position, 8 bytes a plane; `unpacked` expands it.
 
     Args:
         history: the positions so far, oldest first, the present one last.
-        board: the present position.
+        board: the present position, for its castling rights.
         view: whose side it is seen from, and called the mover's.
         length: how many positions to show.
     """
@@ -213,7 +231,7 @@ def packed_planes(history: Sequence[Snapshot], board: chess.Board, view: chess.C
     return b"".join(seen)
 
 
-def unpacked(packed: Sequence[bytes], boards: Sequence[chess.Board]) -> Array:
+def unpacked(packed: Sequence[bytes], boards: Sequence[Counters]) -> Array:
     """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255

@@ -9,7 +9,7 @@ import chess
 import numpy as np
 
 from sim.chess.draw import draw_board
-from sim.chess.opponents import Opponent, OpponentError
+from sim.chess.opponents import Forfeit, Opponent, OpponentError
 from sim.chess.rules import CHECKMATE, ChessGame
 from sim.chess.truth import Place, truth_of
 from sim.records import Array, Percept
@@ -171,6 +171,8 @@ def reply(matches: Iterable[Match], opponent: Opponent) -> None:
     for match, reply in zip(waiting, replies, strict=True):
         if reply is None:
             match.cut(RESIGNED)
+        elif isinstance(reply, Forfeit):
+            match.cut(f"opponent failed: {reply.reason}")
         elif reply not in match.game.moves:
             match.cut(f"opponent broke the rules: {match.game.refusal(reply)}")
         else:

@@ -9,6 +9,7 @@ the first of them: what it plays depends on nothing that a saved state would lac
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,13 +28,20 @@ class OpponentError(WorkError, RuntimeError):
     """An opponent that resigned or failed before the agent's first move: there is no game to truncate."""
 
 
+@dataclass(frozen=True)
+class Forfeit:
+    """Instead of an action: the opponent failed in this game, for a reason that stays with the game."""
+
+    reason: str
+
+
 class Opponent(Protocol):
     """An opponent in several games at once."""
 
     def reply(
         self, games: Sequence[ChessGame], generators: Sequence[np.random.Generator]
-    ) -> Sequence[int | None]:
-        """One action a game; None resigns."""
+    ) -> Sequence[int | Forfeit | None]:
+        """One action a game; None resigns, a `Forfeit` ends a game without a result."""
 
 
 def random_move(game: ChessGame, generator: np.random.Generator) -> int:
@@ -128,7 +136,8 @@ def action_masks(games: Sequence[ChessGame]) -> Array:
 
 
 def make_opponent(opponent: str | Policy) -> Opponent:
-    """Make the opponent of a name in `OPPONENTS` or `SOLVERS`, or of a policy."""
+    """Make the opponent of a name in `OPPONENTS` or `SOLVERS`, or of a policy, which may be one itself."""
     if isinstance(opponent, str):
         return PlayerOpponent((OPPONENTS | SOLVERS)[opponent])
-    return PolicyOpponent(opponent)
+    own: Any = opponent
+    return own if hasattr(own, "reply") else PolicyOpponent(opponent)

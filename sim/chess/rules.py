@@ -11,37 +11,56 @@ The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and non
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
+from importlib import metadata
+from types import ModuleType
 
 import chess
 import numpy as np
 
 from sim.chess import encoding
 from sim.chess.encoding import Snapshot
-from sim.errors import RequestError
+from sim.chess.fen import PositionError, RepetitionKey, checked_board, fen_of
+from sim.chess.move_generator import legal_actions
+from sim.chess.termination import (
+    CHECKMATE,
+    FIFTY,
+    FIFTY_MOVES,
+    INSUFFICIENT,
+    STALEMATE,
+    THREEFOLD,
+    THREEFOLD_BEFORE,
+    IllegalMoveError,
+    insufficient_material,
+    refusal,
+)
+from sim.protocols import Game
 from sim.records import Array
 
-FIFTY_MOVES = 100  # plies
+__all__ = [
+    "CHECKMATE",
+    "FIFTY",
+    "FIFTY_MOVES",
+    "HISTORY",
+    "INSUFFICIENT",
+    "STALEMATE",
+    "THREEFOLD",
+    "WORTH",
+    "ChessGame",
+    "IllegalMoveError",
+    "PositionError",
+    "checked_board",
+    "fast_core_missing",
+    "observations",
+]
+
+FAST_CORE = "0.4."  # versions of rust-chess whose interface `sim.chess.fast_rules` knows
 HISTORY = 8  # positions in an observation; Silver et al. 2018, table S1
 
 #: Pawns' worth of a captured piece, by python-chess's piece type.
 WORTH = {chess.PAWN: 1, chess.KNIGHT: 3, chess.BISHOP: 3, chess.ROOK: 5, chess.QUEEN: 9}
-
-#: How a game can end by the rules.
-CHECKMATE, STALEMATE, INSUFFICIENT = "checkmate", "stalemate", "insufficient material"
-THREEFOLD, FIFTY = "threefold repetition", "fifty moves"
-
-_Key = tuple[bytes, bool, int, int | None]
-
-
-class IllegalMoveError(ValueError):
-    """A move that the rules forbid in the position where it was played."""
-
-
-class PositionError(RequestError, ValueError):
-    """A FEN that cannot be read or is no legal position."""
 
 
 class ChessGame:
@@ -54,7 +73,7 @@ class ChessGame:
     'rnbqkbnr/pppppppp/8/8/4P3/8/PPPP1PPP/RNBQKBNR b KQkq - 0 1'
     """
 
-    __slots__ = ("_board", "_castling", "_ending", "_history", "_keys", "_length", "_moves", "turn")
+    __slots__ = ("_actions", "_board", "_ending", "_history", "_keys", "_length", "_occurred", "turn")
 
     def __init__(self, fen: str = chess.STARTING_FEN, history: int = HISTORY) -> None:
         """Begin at `fen`; `history` is how many positions `planes` shows.
@@ -65,19 +84,20 @@ class ChessGame:
         self._place(checked_board(fen), (), (), history)
 
     def _place(
-        self, board: chess.Board, keys: tuple[_Key, ...], history: tuple[Snapshot, ...], length: int
+        self, board: chess.Board, keys: tuple[RepetitionKey, ...], history: tuple[Snapshot, ...], length: int
     ) -> None:
         self.turn = board.turn
         self._board = board
         self._length = length
-        self._moves: dict[int, chess.Move] | None = None
+        self._actions: list[int] | None = None  # ascending, whether or not the game is over
         self._ending: str | None = None
         en_passant = board.ep_square if board.ep_square and board.has_legal_en_passant() else None
         first = encoding.snapshot(board, 0)
         key = (first.white, self.turn, board.castling_rights, en_passant)
-        occurred = keys.count(key)
+        # A position recurs after four plies at the earliest.
+        self._occurred = keys.count(key) if len(keys) >= 4 else 0
         self._keys = (*keys, key)
-        newest = encoding.snapshot(board, occurred) if occurred else first
+        newest = encoding.snapshot(board, self._occurred) if self._occurred else first
         self._history = (*history, newest)[-length:]
 
     def play(self, action: int) -> ChessGame:
@@ -86,11 +106,11 @@ class ChessGame:
         Raises:
             IllegalMoveError: naming the move.
         """
-        move = self._legal().get(int(action))
-        if move is None or self.reason is not None:
-            raise IllegalMoveError(self.refusal(int(action)))
+        action = int(action)
+        if action not in self._legal() or self.reason is not None:
+            raise IllegalMoveError(self.refusal(action))
         board = self._board.copy(stack=False)
-        board.push(move)
+        board.push(self._move(action))
         after: ChessGame = object.__new__(ChessGame)
         # What came before a capture or a pawn move can never stand on the board again.
         after._place(board, self._keys if board.halfmove_clock else (), self._history, self._length)
@@ -98,14 +118,12 @@ class ChessGame:
 
     def legal_actions(self) -> Array:
         """(K,) int64 indices of the legal actions, ascending; none when the game is over."""
-        actions = np.fromiter(self.moves, np.int64)
-        actions.sort()
-        return actions
+        return np.array([] if self.reason is not None else self._legal(), np.int64)
 
     @property
     def moves(self) -> Mapping[int, chess.Move]:
-        """The legal moves by action; none when the game is over."""
-        return MappingProxyType({} if self.reason is not None else self._legal())
+        """The legal moves by action, in ascending order; none when the game is over."""
+        return _Moves(self._board, [] if self.reason is not None else self._legal())
 
     def outcome(self) -> float | None:
         """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
@@ -150,20 +168,15 @@ class ChessGame:
 
     def san(self, action: int) -> str:
         """A legal action as players write it, such as ``"Nf3"``."""
-        return self._board.san(self._legal()[int(action)])
+        return self._board.san(self.moves[int(action)])
 
     def refusal(self, action: int) -> str:
         """Why `action` cannot be played, in words."""
-        move = encoding.move_of(action, self._board) if 0 <= action < encoding.ACTIONS else None
-        what = f"action {action}" if move is None else f"action {action}, {move.uci()},"
-        if self.reason is not None:
-            return f"{what} comes after the game's end by {self.reason}"
-        why = "leaves the board" if move is None else "is not legal here"
-        return f"{what} {why}: {self.fen}"
+        return refusal(action, self._board, self.reason, self.fen)
 
     def taken(self, action: int) -> int:
         """Material that a legal action captures, in pawns; 0 for none."""
-        move, board = self._legal()[action], self._board
+        move, board = self.moves[action], self._board
         piece = board.piece_type_at(move.to_square)
         if piece is not None:
             return WORTH[piece]
@@ -182,12 +195,7 @@ class ChessGame:
     @property
     def fen(self) -> str:
         """The position in Forsyth–Edwards notation, en passant only where it can be played."""
-        board = self._board
-        placement, turn, rights, square = self._keys[-1]
-        rows = "/".join(_fen_row(placement[row:96:8]) for row in range(7, -1, -1))
-        target = "-" if square is None else chess.SQUARE_NAMES[square]
-        clocks = f"{board.halfmove_clock} {board.fullmove_number}"
-        return f"{rows} {'w' if turn else 'b'} {_fen_castling(rights)} {target} {clocks}"
+        return fen_of(self._keys[-1], self._board.halfmove_clock, self._board.fullmove_number)
 
     def passed(self) -> ChessGame:
         """The same position with the other side to move; only for the value of a truncated game."""
@@ -196,66 +204,92 @@ class ChessGame:
         after: ChessGame = object.__new__(ChessGame)
         after._place(board, (), self._history[:-1], self._length)
         king = board.king(board.turn ^ True)
-        after._moves = {a: m for a, m in encoding.legal_moves(board).items() if m.to_square != king}
+        after._actions = [action for action in legal_actions(board) if after._move(action).to_square != king]
         after._ending = ""
         return after
 
-    def _legal(self) -> dict[int, chess.Move]:
-        if self._moves is None:
-            self._moves = encoding.legal_moves(self._board)
-        return self._moves
+    def for_search(self) -> Game:
+        """The same position on the rules core that is fastest here; see `sim.chess.fast_rules`."""
+        fast_rules = _fast_rules()
+        passed = self.last_move is not None and not self.last_move
+        if fast_rules is None or passed:
+            return self
+        board = self._board
+        game: Game = fast_rules.FastChessGame(
+            self._keys, self._history, self._length, board.halfmove_clock, board.fullmove_number
+        )
+        return game
+
+    def _legal(self) -> list[int]:
+        if self._actions is None:
+            self._actions = legal_actions(self._board)
+        return self._actions
+
+    def _move(self, action: int) -> chess.Move:
+        move = encoding.move_of(action, self._board)
+        assert move is not None
+        return move
 
     def _find_ending(self) -> str:
         """Reason of the game's end, or "" if it goes on; the moves are needed for everything but one draw."""
         board = self._board
-        if board.is_insufficient_material():
+        pieces = board.pawns | board.rooks | board.queens
+        if insufficient_material(pieces, board.knights, board.bishops, board.occupied):
             return INSUFFICIENT
         if not self._legal():
             return CHECKMATE if board.is_check() else STALEMATE
         if board.halfmove_clock >= FIFTY_MOVES:
             return FIFTY
-        return THREEFOLD if self._keys.count(self._keys[-1]) >= 3 else ""
+        return THREEFOLD if self._occurred >= THREEFOLD_BEFORE else ""
+
+
+class _Moves(Mapping[int, chess.Move]):
+    """Legal moves by action, each made when it is asked for."""
+
+    def __init__(self, board: chess.Board, actions: list[int]) -> None:
+        self._board, self._actions = board, actions
+
+    def __getitem__(self, action: int) -> chess.Move:
+        move = encoding.move_of(action, self._board) if action in self._actions else None
+        if move is None:
+            raise KeyError(action)
+        return move
+
+    def __contains__(self, action: object) -> bool:
+        return action in self._actions
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._actions)
+
+    def __len__(self) -> int:
+        return len(self._actions)
+
+
+@lru_cache(maxsize=1)
+def fast_core_missing() -> str | None:
+    """Why `ChessGame.for_search` stays with python-chess; None where the faster core is installed."""
+    try:
+        version = metadata.version("rust-chess")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+    if not version.startswith(FAST_CORE):
+        return f"version {version} is installed, which is not {FAST_CORE}x"
+    try:
+        importlib.import_module("rust_chess")
+    except ImportError as error:
+        return f"installed, but it cannot be imported: {error}"
+    return None
+
+
+@lru_cache(maxsize=1)
+def _fast_rules() -> ModuleType | None:
+    if fast_core_missing():
+        return None
+    from sim.chess import fast_rules
+
+    return fast_rules
 
 
 def observations(packed: Sequence[bytes], games: Sequence[ChessGame]) -> Array:
     """(N, C, 8, 8) uint8 planes of N games from their `ChessGame.packed` bits, in one call."""
     return encoding.unpacked(packed, [game._board for game in games])
-
-
-def checked_board(fen: str) -> chess.Board:
-    """Parse a FEN into a board, checked to be a legal position.
-
-    Raises:
-        PositionError: naming what is wrong.
-    """
-    try:
-        board = chess.Board(fen)
-    except ValueError as error:
-        raise PositionError(f'the FEN "{fen}" cannot be read: {error}') from error
-    status = board.status()
-    if status != chess.STATUS_VALID:
-        names = [flag.name for flag in chess.Status if flag & status and flag.name]
-        faults = ", ".join(name.lower().replace("_", " ") for name in names)
-        raise PositionError(f'the FEN "{fen}" is no legal position: {faults}')
-    return board
-
-
-@lru_cache(maxsize=1 << 16)
-def _fen_row(pieces: bytes) -> str:
-    """One row from its 12 bytes: White's pawn to king, then Black's."""
-    text = ""
-    empty = 0
-    for column in range(8):
-        letter = next((s for s, bits in zip("PNBRQKpnbrqk", pieces, strict=True) if bits >> column & 1), "")
-        if not letter:
-            empty += 1
-            continue
-        text += f"{empty or ''}{letter}"
-        empty = 0
-    return f"{text}{empty or ''}"
-
-
-@lru_cache(maxsize=16)
-def _fen_castling(rights: int) -> str:
-    corners = zip("KQkq", (chess.BB_H1, chess.BB_A1, chess.BB_H8, chess.BB_A8), strict=True)
-    return "".join(letter for letter, corner in corners if rights & corner) or "-"

@@ -541,7 +541,7 @@ def test_worlds_without_positions_are_refused_by_name():
     with pytest.raises(SearchError, match='info has no "games"'):
         agent.act(*worlds.reset())
     box = make_worlds("gym/Pendulum-v1", 1)
-    with pytest.raises(SearchError, match="tree search plays games of moves"):
+    with pytest.raises(SearchError, match="alphazero plays games of moves"):
         agent_for(box, network="mlp")
 
 

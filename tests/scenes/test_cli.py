@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from command_line import answer, refusal
 from light_worlds import Pressed
 
-from scenes.cli import verbs
+from scenes.cli import doctor, verbs
 from scenes.cli.main import main
 from scenes.cli.outcome import without_nonfinite
 from scenes.schema import load_scene
@@ -268,6 +269,13 @@ def test_doctor_lists_checks(capsys):
     found = answer(capsys, "doctor")["checks"]
     assert all(check["ok"] or check["mend"] for check in found)
     assert any("ale_py" in check["name"] for check in found)
+
+
+def test_doctor_tells_the_line_that_installs_the_faster_chess_rules(monkeypatch):
+    monkeypatch.setattr("sim.chess.rules.fast_core_missing", lambda: "not installed")
+    (check,) = (check for check in doctor._rules_core())
+    assert check.ok, "it is optional"
+    assert re.fullmatch(r'not installed: python -m pip install "rust-chess.*"', check.found)
 
 
 def test_ctrl_c_saves_and_exits_130(tmp_path, capsys):

@@ -1,0 +1,112 @@
+"""`playfield collect chess --from FILE …`: its answer, what it refuses, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from scenes.cli.main import main
+from scenes.collecting import recorded_games
+from supervised.data.sources.chess_games.conversion import ConversionStopped
+from supervised.data.sources.chess_games.shards import ShardWriter
+from supervised.data.sources.game_positions import game_positions
+
+TAGS = '[Event "x"]\n[Result "1-0"]\n\n'
+GAMES = [TAGS + f"1. {a} {b} 2. Nc3 1-0\n\n" for a in ("e4", "d4", "g3") for b in ("e5", "d5", "g6")]
+BAD = TAGS + "1. e5 1-0\n\n"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.pgn").write_text("".join([*GAMES, BAD, GAMES[0]]))
+    Path("b.san").write_text("c4 c5 0-1\nb3 b6 1/2-1/2\n")
+
+
+def collect(capsys, *arguments, code=0):
+    assert main(["collect", *arguments, "--json"]) == code
+    captured = capsys.readouterr()
+    return json.loads(captured.out.splitlines()[-1]), captured.out + captured.err
+
+
+def test_files_become_positions_to_learn_from(capsys):
+    found, said = collect(capsys, "chess", "--from", "a.pgn", "b.san", "--from", "b.san", "--out", "d")
+    assert (found["episodes"], found["steps"], found["path"]) == (11, 31, "d")
+    assert (found["duplicates"], found["errors"]) == (1, 1)
+    assert found["left_out"] == {"with an illegal move": 1}
+    assert found["results"] == {"1-0": 9, "0-1": 1, "1/2-1/2": 1}
+    assert "11 games, 31 positions in d" in said and "the first: a.pgn, line 46: a game with an illeg" in said
+    splits = game_positions(Path("d"), history=1, most=0, seed=0)
+    assert sum(map(len, (splits.train, splits.validation, splits.test))) == 31
+    assert splits.source.name == "a.pgn, b.san" and len(splits.source.sha256) == 64
+    assert splits.skipped == ("1 game with the moves of another", "1 game with an illegal move")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("pong", "--from", "a.pgn", "--out", "d"), "the scene pong has the world atari/pong: take chess"),
+        (("translate", "--from", "a.pgn", "--out", "d"), "the scene translate has no world: take chess"),
+        (("chess", "--from", "none.pgn", "--out", "d"), "none.pgn cannot be read: no such file"),
+        (("chess", "--from", "a.pgn", ".", "--out", "d"), "is a folder: a file of games is wanted"),
+        (("chess", "--from", "a.pgn", "--out", "d", "--episodes", "3"), "--episodes is for recording"),
+        (("chess", "--from", "a.pgn", "--out", "d", "--play"), "--play is for recording"),
+        (("chess", "--from", "bad.pgn", "--out", "d"), "no game in bad.pgn can be used: bad.pgn, line 1: "),
+        (("chess", "--from", "a.pgn", "--out", "full"), "full exists: choose another --out, or add --overw"),
+        (("chess", "--from", "a.pgn", "--out", "full", "--overwrite"), "holds mine.txt, which is no part of"),
+        (("chess", "--from", "a.pgn", "--out", "a.pgn"), "a.pgn exists and is no folder"),
+    ],
+)
+def test_wrong_requests_are_refused_and_change_nothing(capsys, arguments, message):
+    Path("bad.pgn").write_text(BAD)
+    Path("full").mkdir()
+    Path("full/mine.txt").touch()
+    before = sorted(map(str, Path().rglob("*")))
+    found, said = collect(capsys, *arguments, code=2)
+    assert message in found["error"] and "Traceback" not in said
+    assert sorted(map(str, Path().rglob("*"))) == before
+
+
+def test_overwrite_replaces_a_folder_of_positions(capsys):
+    collect(capsys, "chess", "--from", "a.pgn", "--out", "d")
+    found, _ = collect(capsys, "chess", "--from", "b.san", "--out", "d", "--overwrite")
+    assert found["episodes"] == 2 and len(game_positions_of("d")) == 2
+
+
+def game_positions_of(folder):
+    from supervised.data.sources.chess_games.shards import open_shards
+
+    return open_shards(Path(folder)).games
+
+
+def test_an_interruption_leaves_nothing(capsys, monkeypatch):
+    def stopped(files, writer, **options):
+        (writer.folder / "positions-0000.npy").touch()
+        raise ConversionStopped
+
+    monkeypatch.setattr(recorded_games, "convert", stopped)
+    found, said = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", code=130)
+    assert found["path"] is None and found["episodes"] == 0 and "interrupted; nothing was kept" in said
+    assert {path.name for path in Path().iterdir()} == {"a.pgn", "b.san"}
+
+
+def test_a_full_disk_leaves_what_was_there(capsys, monkeypatch):
+    collect(capsys, "chess", "--from", "b.san", "--out", "d")
+
+    def full(writer):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ShardWriter, "_flush", full)
+    found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", "--overwrite", code=1)
+    assert "could not write d: the disk is full" in found["error"]
+    assert len(game_positions_of("d")) == 2
+    assert {path.name for path in Path().iterdir()} == {"a.pgn", "b.san", "d"}
+
+
+def test_leftovers_of_a_killed_conversion_are_told(capsys):
+    Path(".d.new-1").mkdir()
+    _, said = collect(capsys, "chess", "--from", "b.san", "--out", "d")
+    assert ".d.new-1 was left by a collect that was killed" in said and Path(".d.new-1").exists()
