@@ -11,6 +11,7 @@ import time
 import chess
 import chess.engine
 import pytest
+from uci_clock_games import clock_game, engine
 from uci_engines import MATE_IN_ONE
 
 PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli.main import entry; entry()"]
@@ -171,3 +172,12 @@ def test_it_ends_with_its_client(end):
             stream.close()
         except BrokenPipeError:
             pass
+
+
+@pytest.mark.slow
+def test_games_on_a_short_clock_are_not_lost_on_time():
+    """Two of them; `uci_clock_games` plays a hundred."""
+    with engine("chess-kqk") as black, engine("chess-kqk") as white:
+        for _ in range(2):
+            game = clock_game((black, white), 5.0, 0.05, plies=80)
+            assert game.least > 0 and game.plies > 20
