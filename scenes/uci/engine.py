@@ -12,9 +12,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scenes.uci.client import Client, ClientGone, write_line
+from scenes.uci.limits import LagMeter
 from scenes.uci.options import Options
 from scenes.uci.protocol import COMMANDS, EXCERPT, NULL_MOVE, parse_go, parse_position, parse_setoption
 from sim.errors import RequestError
@@ -62,6 +64,8 @@ class Engine:
         self._client = Client(write)
         self._loaded: _Loaded | None = None
         self._search: Search | None = None
+        self._lag = LagMeter()
+        self._answered: Callable[[float], None] = lambda used: None
         self._spent = 0.0  # seconds that setting up the position took: they are the next move's
         self._commands: dict[str, Callable[[Sequence[str]], None]] = {
             "uci": self._introduce,
@@ -147,6 +151,7 @@ class Engine:
 
     def _new_game(self, words: Sequence[str]) -> None:
         self._stop()
+        self._lag.forget_game()
 
     def _set_position(self, words: Sequence[str]) -> None:
         self._stop()
@@ -172,17 +177,21 @@ class Engine:
         def complain(problem: str) -> None:
             self._client.complain(f"go: {problem}")
 
+        go, game = parse_go(words, complain), loaded.positions.game
+        to_play = 0 if game is None else game.to_play()
         spent, self._spent = self._spent, 0.0
         self._search = start_search(
             loaded.player,
             self._client,
-            loaded.positions.game,
-            parse_go(words, complain),
+            game,
+            go,
             self._options.values,
             generator=loaded.generator,
             spent=spent,
+            overhead=self._lag.overhead(go, to_play, self._options.values.move_overhead / 1000),
             complain=complain,
         )
+        self._answered = partial(self._lag.moved, go, to_play)
 
     def _ponder_hit(self, words: Sequence[str]) -> None:
         if self._search is not None:
@@ -192,4 +201,5 @@ class Engine:
         """End the search, if there is one; its answer is written before this returns."""
         if self._search is not None:
             self._search.stop()
+            self._answered(self._search.used)
         self._search = None

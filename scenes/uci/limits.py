@@ -3,15 +3,18 @@
 A clock is shared among the moves that are probably left. The share is spent in full where the best move
 keeps changing, and up to `LONGEST` times as much; less where it has long stood, and no more at all once the
 simulations that are left cannot change it. The longest simulation so far is kept in reserve, so that a slow
-machine does not overstep.
+machine does not overstep, and what the last moves cost beyond the engine's own time (`LagMeter`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from scenes.uci.info import Line
 from scenes.uci.protocol import GoCommand
+
+if TYPE_CHECKING:
+    from scenes.uci.info import Line
 
 LEAST_SECONDS = 0.001
 #: Moves that are left in a game, where the client does not tell: so many at its start, so many at least.
@@ -19,6 +22,7 @@ MOVES_AT_START, MOVES_AT_END, MOVES_PER_MOVE = 45, 25, 0.5
 MOST_MOVES_TO_GO = 50
 LONGEST = 3.0  # times its share that a move may take
 MOST_OF_CLOCK = 0.4  # share of the clock that one move may take, where more are to come
+LARGEST_LAG, NEWEST_LAG = 5.0, 0.2  # seconds; more was a pause. Weight of the newest in the mean
 STANDS_LONG, STANDS_SHORT = 0.6, 0.25  # share of the time that the best move has stood
 SHORTER, LONGER = 0.7, 2.0  # times its share, where it has stood for long, and where it has just changed
 
@@ -57,16 +61,54 @@ def allot(go: GoCommand, to_play: int, move_number: int, overhead: float) -> All
     if go.movetime is not None:
         seconds = max(LEAST_SECONDS, go.movetime / 1000 - overhead)
         return Allotment(seconds, seconds, exact=True)
-    clock, increment = (go.wtime, go.winc) if to_play == 0 else (go.btime, go.binc)
+    clock = clock_of(go, to_play)
     if clock is None:
         return None
-    left, gain = max(0.0, clock / 1000), (increment or 0) / 1000
+    left, gain = max(0.0, clock[0]), clock[1]
     moves = min(go.movestogo, MOST_MOVES_TO_GO) if go.movestogo else expected_moves(move_number)
     spendable = left + gain * (moves - 1) - overhead * (moves + 1)
     most = (left - overhead) * (MOST_OF_CLOCK if moves > 1 else 1)
     most = max(LEAST_SECONDS, most)
     target = min(max(LEAST_SECONDS, spendable / moves), most)
     return Allotment(target, min(most, LONGEST * target))
+
+
+class LagMeter:
+    """Measures what a move costs on the client's clock beyond the time that the engine knows of.
+
+    The clock that one `go` tells, less the time used and with the increment, should be the next one's; what
+    is missing went to the client, the connection, or a busy machine. The mean of it over the last moves
+    counts where it is more than the option `Move Overhead`.
+    """
+
+    def __init__(self) -> None:
+        self._mean = 0.0
+        self._last: tuple[int, float] | None = None
+
+    def overhead(self, go: GoCommand, to_play: int, least: float) -> float:
+        """Seconds to reckon with for the move of this `go`; `least` is what the option says."""
+        clock = clock_of(go, to_play)
+        if self._last is not None and clock is not None and self._last[0] == to_play:
+            lag = self._last[1] - clock[0]
+            if 0 <= lag < LARGEST_LAG:
+                self._mean += NEWEST_LAG * (lag - self._mean)
+        self._last = None
+        return max(least, self._mean)
+
+    def forget_game(self) -> None:
+        """Expect another clock: a new game begins."""
+        self._last = None
+
+    def moved(self, go: GoCommand, to_play: int, used: float) -> None:
+        """Note that the move of this `go` was answered after so many seconds."""
+        clock = clock_of(go, to_play)
+        self._last = None if clock is None else (to_play, clock[0] + clock[1] - used)
+
+
+def clock_of(go: GoCommand, to_play: int) -> tuple[float, float] | None:
+    """Seconds on the mover's clock, and its increment; None where `go` tells none."""
+    clock, increment = (go.wtime, go.winc) if to_play == 0 else (go.btime, go.binc)
+    return None if clock is None else (clock / 1000, (increment or 0) / 1000)
 
 
 def expected_moves(move_number: int) -> int:

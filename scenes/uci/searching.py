@@ -77,6 +77,7 @@ class Search:
         self._started = time.monotonic()
         self._began = self._started - spent
         self._manager = None if task is None or task.allotment is None else TimeManager(task.allotment)
+        self.used = 0.0  # seconds of its time, once it has answered
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._answer, name="search", daemon=True)
         self._thread.start()
@@ -105,6 +106,7 @@ class Search:
             while self._patient and not self._client.gone and not self._stop.wait(0.01):
                 pass
             ponder = f" ponder {moves[1]}" if len(moves) > 1 else ""
+            self.used = time.monotonic() - self._began
             self._client.say(f"bestmove {moves[0]}{ponder}")
         except ClientGone:
             pass
@@ -185,6 +187,7 @@ def start_search(
     *,
     generator: np.random.Generator,
     spent: float,
+    overhead: float,
     complain: Complain,
 ) -> Search:
     """Start the search that a `go` asks for.
@@ -197,6 +200,7 @@ def start_search(
         options: as they stand now.
         generator: of the moves that a temperature draws.
         spent: seconds of the move's time that are gone already.
+        overhead: seconds of the move that are not the engine's.
         complain: takes what is wrong with the command.
     """
     patient = go.infinite or go.ponder
@@ -204,6 +208,6 @@ def start_search(
     if game is None or forced:
         return Search(player, client, None, generator, forced=forced, patient=patient)
     number = game.board.fullmove_number
-    allotment = allot(go, game.to_play(), number, options.move_overhead / 1000)
+    allotment = allot(go, game.to_play(), number, overhead)
     task = Task(game, only, Limits(go.nodes, go.depth, go.mate), allotment, options)
     return Search(player, client, task, generator, patient=patient, spent=spent)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scenes.uci.info import Line
-from scenes.uci.limits import Allotment, Limits, TimeManager, allot, expected_moves
+from scenes.uci.limits import Allotment, LagMeter, Limits, TimeManager, allot, expected_moves
 from scenes.uci.protocol import GoCommand
 
 STEADY = {"lead": 0.0, "pace": 100.0}
@@ -76,6 +76,23 @@ def test_after_a_ponder_hit_the_time_counts_anew():
     manager = TimeManager(Allotment(target=1.0, most=3.0))
     manager.restart()
     assert spent_after(manager, 0.01) == pytest.approx(0.7, abs=0.02)
+
+
+def test_what_a_move_costs_beyond_the_engines_time_is_learned_from_the_clock():
+    meter, left = LagMeter(), 10_000
+    for _ in range(40):
+        go = GoCommand(wtime=left, winc=50)
+        overhead = meter.overhead(go, 0, 0.01)
+        meter.moved(go, 0, 0.1)
+        left += 50 - 100 - 120  # 0.12 s went elsewhere
+    assert overhead == pytest.approx(0.12, abs=0.001)
+    meter.moved(GoCommand(wtime=1000), 0, 0.1)
+    assert meter.overhead(GoCommand(wtime=50_000), 0, 0.01) == overhead, "the next time control"
+    meter.moved(GoCommand(wtime=50_000), 0, 0.1)
+    assert meter.overhead(GoCommand(wtime=1000), 0, 0.01) == overhead, "another game, or a pause"
+    meter.moved(GoCommand(wtime=1000, btime=1000), 0, 0.1)
+    assert meter.overhead(GoCommand(wtime=1000, btime=500), 1, 0.01) == overhead, "the other side"
+    assert LagMeter().overhead(go, 0, 0.07) == 0.07
 
 
 def game(generator, seconds, increment, moves, slowness):
