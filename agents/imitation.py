@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
+from agents.evaluation.move_match import MoveMatch, move_match
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName
 from sim.chess.encoding import ACTIONS, CONSTANT_PLANES, PLANES_PER_POSITION
@@ -38,6 +39,7 @@ from supervised.fit import Batch, Fit, FitOptions, fits_exactly
 from supervised.tensors import from_arrays
 
 SHIPPED = "master-games"  # the sample of 5,000 games
+GRADED = 20_000  # positions of a grading: as many as the shipped sample has, in a few seconds
 SPLIT_SEED = 0  # whatever the run's seed: the games that test no training has seen
 
 
@@ -182,6 +184,14 @@ class ImitationLearner(SearchAgent):
         """Load weights from a checkpoint; learning starts from them."""
         super().load_weights(weights)
         self.__dict__.pop("_fit", None)
+
+    def move_match(self) -> MoveMatch:
+        """Grades of the policy alone on the games that test, of which training has seen none."""
+
+        def logits(obs: Array) -> Array:
+            return self.infer(self.observe(obs))[0].cpu().numpy()
+
+        return move_match(logits, self.splits.test, most=GRADED)
 
     def trained_on(self) -> dict[str, Any]:
         """Where the games come from, how many positions they have, and what was left out; for a card."""

@@ -54,6 +54,17 @@ class Policy(Protocol):
 
 
 @runtime_checkable
+class Ponders(Protocol):
+    """A policy whose search of one position can be followed while it goes on, and stopped in between."""
+
+    def ponder(self, game: Any) -> Iterator[Decision]:
+        """Decisions (N = 1) of the side to move in a `Game`, each after more search; the last is played.
+
+        One must come at least every 50 ms: between two of them the caller may stop.
+        """
+
+
+@runtime_checkable
 class Learner(Policy, Protocol):
     """A policy that also learns, and whose training can be stopped and resumed exactly."""
 

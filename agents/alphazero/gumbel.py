@@ -14,13 +14,16 @@ which is a policy improvement for any number of simulations, if the Q-values are
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
-from agents.alphazero.tree import Node, softmax
+from agents.alphazero.tree_arrays import EdgeRows, Node, softmax
 from sim.records import Array
+
+TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Sigma:
     visit: float = 50.0
     scale: float = 1.0
 
-    def improved(self, node: Node) -> Array:
-        """Logits (K,) of the improved policy π′ at a node."""
-        weight = (self.visit + node.visits.max()) * self.scale
-        improved: Array = node.logits + weight * (completed_q(node) + 1) / 2
+    def improved(self, rows: EdgeRows) -> Array:
+        """Logits (…, K) of the improved policy π′ at nodes."""
+        weight = (self.visit + rows.most) * self.scale
+        improved: Array = rows.logits + weight * (completed_q(rows) + 1) / 2
         return improved
 
 
@@ -51,7 +54,7 @@ class GumbelTree:
         """Sample the actions to consider.
 
         Args:
-            root: the position.
+            root: the position; visits that it has already tell its Q-values, and count for nothing else.
             simulations: the planned number.
             considered: how many actions to consider at most.
             sigma: see the module.
@@ -60,50 +63,102 @@ class GumbelTree:
         self.root, self._sigma = root, sigma
         count = len(root.actions)
         self._gumbel = np.zeros(count) if generator is None else generator.gumbel(size=count)
-        self._levels = iter(halving(min(considered, count), simulations))
+        self._levels = halving(min(considered, count), simulations)
+        self._rounds = halvings(min(considered, count), simulations)
+        self._greedy = generator is None
+        self._before = root.visits.copy()
+        self._turn = 0  # simulations so far
+        self._queue: list[int] = []  # the next actions of this level, last first
 
     def at_root(self) -> int:
         """Sequential halving: the best action with the visit count that this simulation considers.
 
         Simulations beyond the planned number follow `below`.
         """
-        level = next(self._levels, None)
-        return self.below(self.root) if level is None else self._best(self.root.visits == level)
+        self._turn += 1
+        if self._turn > len(self._levels):
+            return int(self.below(self.root.rows))
+        if not self._queue:
+            self._queue = self._level(self._levels[self._turn - 1])
+        return self._queue.pop()
 
-    def below(self, node: Node) -> int:
+    def undo(self, index: int) -> None:
+        """Take back the last `at_root`; see `agents.alphazero.tree.Tree`."""
+        self._turn -= 1
+        if self._turn < len(self._levels):
+            self._queue.append(index)
+
+    def room(self) -> int:
+        """Simulations until the next halving, which needs the values of all before it."""
+        return next((end - self._turn for end in self._rounds if end > self._turn), len(self.root.actions))
+
+    def below(self, rows: EdgeRows) -> Array:
         """The action whose visit share is furthest below the improved policy (eq. 14)."""
-        lag = softmax(self._sigma.improved(node)) - node.visits / (1 + node.visits.sum())
-        return int(lag.argmax())
+        lag = softmax(self._sigma.improved(rows)) - rows.started / (1 + rows.total_started)
+        best: Array = lag.argmax(-1)
+        return best
+
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search."""
+        return int(self.root.visits.sum() - self._before.sum())
 
     def policy(self) -> Array:
         """The improved policy π′ (K,)."""
-        return softmax(self._sigma.improved(self.root))
+        return softmax(self._sigma.improved(self.root.rows))
 
     def value(self) -> float:
         """Expected value under π′; not the simulations' mean, for many visit actions that are dropped."""
-        return float(self.policy() @ completed_q(self.root))
+        return float(self.policy() @ completed_q(self.root.rows))
+
+    def draw(self) -> float:
+        """Probability of a draw under π′; unvisited actions have the root's own."""
+        root, visits = self.root, self.root.visits
+        return float(self.policy() @ np.where(visits > 0, root.draws / np.maximum(visits, 1), root.draw))
 
     def choice(self) -> int:
-        """The best of the actions in the last round of sequential halving."""
-        return self._best(self.root.visits == self.root.visits.max())
+        """The best of the actions in the last round of sequential halving; greedily a mate that is found."""
+        if self._greedy and (mate := self.root.mate) is not None:
+            return mate
+        visits = self.root.visits - self._before
+        return self._best(visits == visits.max())
 
     def _best(self, among: Array) -> int:
-        score = np.where(among, self._gumbel + self._sigma.improved(self.root), -np.inf)
+        score = np.where(among, self._gumbel + self._sigma.improved(self.root.rows), -np.inf)
         return int(score.argmax())
 
+    def _level(self, level: int) -> list[int]:
+        """The actions of a level, last first, as if each were selected after the visit of the one before.
 
-def completed_q(node: Node) -> Array:
-    """Completed Q-values (K,): unvisited actions get the mixed value estimate (eq. 33).
+        That visit changes no Q-value of the others, but it can be the first of so many, which σ depends on.
+        """
+        rows, count = self.root.rows, self._level_size(level)
+        visits = rows.started - self._before
+        first = self._best(visits == level)
+        most = np.maximum(rows.most, rows.started[first] + 1)
+        among = visits == level
+        among[first] = False
+        score = self._gumbel + self._sigma.improved(replace(rows, most=most))
+        others = np.flatnonzero(among)
+        ranked = others[np.argsort(-score[others], kind="stable")][: count - 1]
+        return [*ranked[::-1].tolist(), first]
+
+    def _level_size(self, level: int) -> int:
+        """How many simulations from here on consider this level."""
+        rest = self._levels[self._turn - 1 :]
+        return next((i for i, other in enumerate(rest) if other != level), len(rest))
+
+
+def completed_q(rows: EdgeRows) -> Array:
+    """Completed Q-values (…, K): unvisited actions get the mixed value estimate (eq. 33).
 
     That is the network's value without any visits, and tends to the prior-weighted mean of the Q-values.
     """
-    total = node.visits.sum()
-    if not total:
-        return np.full(len(node.actions), node.value)
-    q, visited = node.q_values, node.visits > 0
-    weights = np.where(visited, node.prior, 0.0)
-    mixed = (node.value + total * (weights @ q) / weights.sum()) / (1 + total)
-    return np.where(visited, q, mixed)
+    q = rows.q_values  # 0 where unvisited
+    mean = (rows.prior * q).sum(-1, keepdims=True) / np.maximum(rows.visited_prior, TINY)
+    mixed = (rows.value + rows.total * mean) / (1 + rows.total)
+    completed: Array = np.where(rows.visits > 0, q, mixed)
+    return completed
 
 
 @lru_cache
@@ -117,12 +172,30 @@ def halving(considered: int, simulations: int) -> tuple[int, ...]:
     >>> halving(1, 3)
     (0, 1, 2)
     """
+    return tuple(level for levels in _rounds(considered, simulations) for level in levels)
+
+
+@lru_cache
+def halvings(considered: int, simulations: int) -> tuple[int, ...]:
+    """Simulations after which sequential halving drops actions, and the planned number at the end.
+
+    >>> halvings(4, 8)
+    (4, 8)
+    """
+    return tuple(accumulate(len(levels) for levels in _rounds(considered, simulations)))
+
+
+def _rounds(considered: int, simulations: int) -> list[list[int]]:
+    """The schedule by rounds, between which actions are dropped."""
     rounds = max(1, math.ceil(math.log2(considered)))
-    levels: list[int] = []
-    left, level = considered, 0
-    while len(levels) < simulations:
+    schedule: list[list[int]] = []
+    left, level, rest = considered, 0, simulations
+    while rest > 0:
+        levels: list[int] = []
         for _ in range(max(1, simulations // (rounds * left))):
             levels += [level] * left
             level += 1
+        schedule.append(levels[:rest])
+        rest -= len(levels)
         left = max(2, left // 2) if considered > 1 else 1
-    return tuple(levels[:simulations])
+    return schedule

@@ -10,11 +10,9 @@ simulations than there are legal moves to teach anything: see `gumbel` for fewer
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from agents.alphazero.tree import Node
+from agents.alphazero.tree_arrays import EdgeRows, Node
 from sim.records import Array
 
 
@@ -31,6 +29,7 @@ class PUCTTree:
         fraction: float = 0.25,
         *,
         sampled: bool = True,
+        fpu_reduction: float | None = None,
     ) -> None:
         """Mix noise into the root's prior.
 
@@ -43,9 +42,12 @@ class PUCTTree:
             fraction: the noise's share.
             sampled: draw the action by its share of the visits (temperature 1), or take the most visited
                 one (temperature 0) in spite of the noise.
+            fpu_reduction: first-play urgency as in Lc0: unvisited actions are worth the node's mean value
+                less this times the root of the visited prior; None: they are worth 0, a draw.
         """
         self.root, self._c_init, self._c_base = root, c_init, c_base
-        self._choosing = generator if sampled else None
+        self._choosing, self._fpu_reduction = generator if sampled else None, fpu_reduction
+        self._before = root.visits.sum()
         self._prior = root.prior
         if generator is not None:
             noise = generator.dirichlet(np.full(len(root.actions), alpha))
@@ -53,30 +55,60 @@ class PUCTTree:
 
     def at_root(self) -> int:
         """The action with the highest upper confidence bound."""
-        return self._best(self.root, self._prior)
+        return int(self._best(self.root.rows, self._prior))
 
-    def below(self, node: Node) -> int:
-        """The same at another node, without Dirichlet noise."""
-        return self._best(node, node.prior)
+    def undo(self, index: int) -> None:
+        """Nothing: visits are all that this rule knows."""
+
+    def room(self) -> int:
+        """As many as wanted: no decision needs all values."""
+        return len(self.root.actions)
+
+    def below(self, rows: EdgeRows) -> Array:
+        """The same at other nodes, without Dirichlet noise."""
+        return self._best(rows, rows.prior)
+
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search."""
+        return int(self.root.visits.sum() - self._before)
 
     def policy(self) -> Array:
         """Visit distribution (K,); the prior before the first simulation."""
-        total = self.root.visits.sum()
-        return self.root.visits / total if total else self._prior
+        visits = self.root.visits
+        total = visits.sum()
+        return visits / total if total else self._prior
 
     def value(self) -> float:
         """Mean value of the simulations and the root's own evaluation."""
         return float((self.root.value + self.root.totals.sum()) / (1 + self.root.visits.sum()))
 
+    def draw(self) -> float:
+        """Mean probability of a draw, likewise."""
+        return float((self.root.draw + self.root.draws.sum()) / (1 + self.root.visits.sum()))
+
     def choice(self) -> int:
-        """The action visited most, or where it is sampled one by its share of the visits."""
+        """The action visited most or a mate that is found, or where it is sampled one by share of visits."""
         if self._choosing is None:
-            return int(self.policy().argmax())
+            mate = self.root.mate
+            return int(self.policy().argmax()) if mate is None else mate
         return int(self._choosing.choice(len(self.root.actions), p=self.policy()))
 
-    def _best(self, node: Node, prior: Array) -> int:
-        total = node.visits.sum()
-        c_puct = math.log((1 + total + self._c_base) / self._c_base) + self._c_init
-        bound = node.q_values + c_puct * prior * math.sqrt(total) / (1 + node.visits)
+    def _best(self, rows: EdgeRows, prior: Array) -> Array:
+        total = rows.total_started
+        c_puct = np.log((1 + total + self._c_base) / self._c_base) + self._c_init
+        bound = self._q_values(rows) + c_puct * prior * np.sqrt(total) / (1 + rows.started)
         # Before the first visit every bound is 0: the action with the highest prior goes first.
-        return int(bound.argmax() if total else prior.argmax())
+        bound = np.where(total > 0, bound, prior)
+        if bound.ndim > 1:
+            bound = np.where(rows.logits > -np.inf, bound, -np.inf)
+        best: Array = bound.argmax(-1)
+        return best
+
+    def _q_values(self, rows: EdgeRows) -> Array:
+        """Mean action values, of unvisited actions the first-play urgency."""
+        if self._fpu_reduction is None:
+            return rows.q_values
+        mean = (rows.value + (rows.q_values * rows.visits).sum(-1, keepdims=True)) / (1 + rows.total)
+        urgency = mean - self._fpu_reduction * np.sqrt(rows.visited_prior)
+        return np.where(rows.visits > 0, rows.q_values, urgency)

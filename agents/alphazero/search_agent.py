@@ -9,7 +9,9 @@ With ``value_head = "wdl"`` the network gives the probabilities of win, draw and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -22,7 +24,16 @@ from torch import Tensor
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
-from agents.alphazero.tree import Node, Tree, likeliest_line, make_roots, simulate
+from agents.alphazero.tree import (
+    Tree,
+    expanded,
+    make_roots,
+    principal_variation,
+    simulate,
+    win_draw_loss,
+)
+from agents.alphazero.tree_arrays import Evaluation, Node
+from agents.alphazero.tree_reuse import TreeReuse
 from agents.memory_limits import check_search
 from agents.networks.architectures import NetworkName, last_layer
 from sim.errors import RequestError
@@ -31,6 +42,7 @@ from sim.protocols import Game
 from sim.records import Array, Decision
 from supervised.tensors import Precision
 
+LONGEST = 0.05  # seconds between two yields of `SearchAgent.think`, where single simulations are faster
 FIRST_VALUE = 0.1  # scale of the value head's initial weights
 VALUES = {"scalar": 1, "wdl": 3}  # numbers that a value head gives
 
@@ -57,6 +69,11 @@ class SearchConfig(Validated):
     c_puct_base: PositiveFloat = 19_652.0
     dirichlet_alpha: PositiveFloat = 0.3  # puct: for chess
     dirichlet_fraction: UnitInterval = 0.25
+    fpu_reduction: NonNegativeFloat | None = None  # puct: first-play urgency; Lc0's is 0.33, None: 0 for all
+    policy_temperature: PositiveFloat = 1.0  # of the network's policy in the tree; Lc0's is 1.36
+    search_batch: PositiveInt = 8  # positions a network call: few games have several simulations in flight
+    reuse_tree: bool = False  # go on with the subtree of the moves played; not in self-play
+    two_fold_draws: bool = False  # a position in the tree that occurred before is a draw; Lc0
     learning_rate: PositiveFloat = 1e-3
     gamma: UnitInterval = 1.0  # a ply
     precision: Precision = "auto"
@@ -83,6 +100,7 @@ class SearchConfig(Validated):
             self.dirichlet_alpha,
             self.dirichlet_fraction,
             sampled=sampled,
+            fpu_reduction=self.fpu_reduction,
         )
 
 
@@ -128,6 +146,7 @@ class SearchAgent(ActorCriticLearner):
             last_layer(self.actor_critic.value).weight.mul_(FIRST_VALUE)
         self.config = config
         self._actions = int(action_space.n)
+        self._reuse = TreeReuse()
 
     def act(
         self, obs: Array, info: Mapping[str, Any], memory: Any = None, *, greedy: bool = False
@@ -142,7 +161,7 @@ class SearchAgent(ActorCriticLearner):
         if "games" not in info:
             raise SearchError(f'{self.agent} searches positions: the world\'s info has no "games"; chess has')
         generator = None if greedy else self._numbers(self._acting)
-        trees = self.searched(info["games"], generator)
+        trees = self._searched(self._roots(info["games"]), generator)
         probabilities = np.zeros((len(obs), self._actions), np.float32)
         visits = np.zeros((len(obs), self._actions), np.int64)
         for i, tree in enumerate(trees):
@@ -153,7 +172,8 @@ class SearchAgent(ActorCriticLearner):
             probabilities=probabilities,
             value=np.array([tree.value() for tree in trees], np.float32),
             visits=visits,
-            lines=tuple(tuple(likeliest_line(tree.root)) for tree in trees),
+            wdl=np.stack([win_draw_loss(tree) for tree in trees]) if self._tells_draws else None,
+            lines=tuple(tuple(principal_variation(tree)) for tree in trees),
         ), memory
 
     @torch.no_grad()
@@ -167,7 +187,7 @@ class SearchAgent(ActorCriticLearner):
             actions=self.head.to_world(action),
             probabilities=probabilities.cpu().numpy(),
             value=self.expected(out).cpu().numpy(),
-            wdl=out.softmax(1).cpu().numpy() if self.config.value_head == "wdl" else None,
+            wdl=out.softmax(1).cpu().numpy() if self._tells_draws else None,
         )
 
     def searched(
@@ -176,35 +196,95 @@ class SearchAgent(ActorCriticLearner):
         generator: np.random.Generator | None,
         sampled: Sequence[bool] | None = None,
     ) -> list[Tree]:
-        """Search N positions that are not terminal, as one batch; see `SearchConfig.tree`."""
-        roots = make_roots(games, self.evaluate)
-        sampled = [True] * len(games) if sampled is None else sampled
-        trees = [
-            self.config.tree(root, generator, sampled=chance)
-            for root, chance in zip(roots, sampled, strict=True)
-        ]
-        simulate(trees, self.evaluate, self.config.num_simulations, self.config.gamma)
-        return trees
+        """Search N positions that are not terminal, as one batch; see `SearchConfig.tree`.
 
-    def think(self, game: Game, only: Sequence[int] = ()) -> Iterator[Tree]:
-        """Search one position without limit; yields the tree after each simulation.
+        One simulation of each is in flight at a time, and no tree is reused: so self-play has it.
+        """
+        roots = make_roots([in_search_form(game) for game in games], self.evaluate, self._temperature)
+        return self._searched(roots, generator, sampled, leaves=1)
+
+    def think(self, game: Game, only: Sequence[int] = (), simulations: int | None = None) -> Iterator[Tree]:
+        """Search one position; yields the tree after each batch of simulations.
+
+        A batch is smaller than `search_batch` where that would take longer than `LONGEST`: who thinks can
+        be stopped.
 
         Args:
             game: a position that is not terminal.
             only: the actions to choose from; none for all.
+            simulations: after which it ends; None: never.
         """
-        (root,) = make_roots([game], self.evaluate)
+        (root,) = self._roots([game])
         if only:
             root.only(only)
+            self._reuse.forget()
         tree = self.config.tree(root, None)
-        while True:
-            simulate([tree], self.evaluate, 1, self.config.gamma)
+        leaves, left = 1, math.inf if simulations is None else simulations
+        while left > 0:
+            begun, leaves = time.perf_counter(), int(min(leaves, left))
+            self._simulate([tree], leaves, leaves)
+            left -= leaves
             yield tree
+            fast = time.perf_counter() - begun < LONGEST / 2
+            leaves = min(2 * leaves, self.config.search_batch) if fast else max(1, leaves // 2)
 
-    def evaluate(self, games: Sequence[Game]) -> tuple[Array, Array]:
+    def forget(self) -> None:
+        """Forget the trees that are kept for reuse."""
+        self._reuse.forget()
+
+    def _roots(self, games: Sequence[Game]) -> list[Node]:
+        """Roots of N searches, with the subtrees of the last ones where they are reused."""
+        games = [in_search_form(game) for game in games]
+        if not self.config.reuse_tree:
+            return make_roots(games, self.evaluate, self._temperature)
+        weights = tuple((tensor._version, tensor.data_ptr()) for tensor in self.network.state_dict().values())
+        stamp = (weights, self._temperature, self.config.two_fold_draws, self.config.gamma)
+        arrays, nodes = self._reuse.nodes(games, stamp)
+        roots = expanded(arrays, nodes, self.evaluate, self._temperature)
+        self._reuse.keep(roots, stamp)
+        return roots
+
+    def _searched(
+        self,
+        roots: Sequence[Node],
+        generator: np.random.Generator | None,
+        sampled: Sequence[bool] | None = None,
+        leaves: int | None = None,
+    ) -> list[Tree]:
+        """Search from N roots; `leaves` in flight in each, or None: so many that they fill a batch."""
+        sampled = [True] * len(roots) if sampled is None else sampled
+        trees = [
+            self.config.tree(root, generator, sampled=chance)
+            for root, chance in zip(roots, sampled, strict=True)
+        ]
+        leaves = max(1, self.config.search_batch // len(roots)) if leaves is None else leaves
+        self._simulate(trees, self.config.num_simulations, leaves)
+        return trees
+
+    def _simulate(self, trees: Sequence[Tree], simulations: int, leaves: int) -> None:
+        simulate(
+            trees,
+            self.evaluate,
+            simulations,
+            self.config.gamma,
+            leaves=leaves,
+            temperature=self._temperature,
+            two_fold_draws=self.config.two_fold_draws,
+        )
+
+    @property
+    def _temperature(self) -> float:
+        return self.config.policy_temperature
+
+    def evaluate(self, games: Sequence[Game]) -> Evaluation:
         """Network evaluation of N positions; an `agents.alphazero.tree.Evaluate`."""
         logits, out, _ = self.infer(self.observe(games[0].observe(games)))
-        return logits.cpu().numpy(), self.expected(out).cpu().numpy()
+        draws = out.softmax(1)[:, 1].cpu().numpy() if self._tells_draws else None
+        return Evaluation(logits.cpu().numpy(), self.expected(out).cpu().numpy(), draws)
+
+    @property
+    def _tells_draws(self) -> bool:
+        return self.config.value_head == "wdl"
 
     def expected(self, out: Tensor) -> Tensor:
         """Values (N,) in [−1, 1] for the mover, from the value head's numbers (N,) or (N, 3)."""
@@ -218,3 +298,9 @@ class SearchAgent(ActorCriticLearner):
         """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))
+
+
+def in_search_form(game: Game) -> Game:
+    """The position in the form in which search plays it fastest."""
+    for_search: Callable[[], Game] = getattr(game, "for_search", lambda: game)
+    return for_search()

@@ -3,83 +3,49 @@
 A simulation descends from the root by the search's selection rule to a position that is new or terminal; its
 value, by the network or the rules, is backed up along the path. The game is two-player and zero-sum: every
 value is for the side to move, and changes its sign with each ply.
+
+Several simulations of one tree can be in flight at once, so that a single game also fills a batch: until its
+value is known, a simulation counts as a visit without a value (virtual loss as Lc0's visits in flight).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from agents.alphazero.tree_arrays import EdgeRows, Evaluation, Node, TreeArrays
 from sim.protocols import Game
 from sim.records import Array
 
-#: Of N positions: (N, A) logits of all actions, legal or not, and (N,) values in [−1, 1] for the mover.
-Evaluate: TypeAlias = Callable[[Sequence[Game]], tuple[Array, Array]]
+#: Network evaluation of N positions, one call for all.
+Evaluate: TypeAlias = Callable[[Sequence[Game]], Evaluation]
 
-
-class Node:
-    """Search node: a position with its legal actions, prior logits, visit counts and value sums.
-
-    Attributes:
-        game: the position.
-        over: whether it is terminal.
-        value: by the network, or by the rules if it is terminal; for the side to move.
-        actions: (K,) int64 legal actions.
-        logits: (K,) float64 of the network's policy.
-        visits: (K,) float64 visit counts of the actions.
-        totals: (K,) float64 sums of the simulations' values.
-        children: K nodes, None where not visited.
-    """
-
-    __slots__ = ("actions", "children", "game", "logits", "over", "totals", "value", "visits")
-
-    def __init__(self, game: Game) -> None:
-        self.game = game
-        outcome = game.outcome()
-        self.over = outcome is not None
-        self.value = outcome or 0.0
-        self.actions: Array = np.zeros(0, np.int64)
-        self.logits: Array = np.zeros(0)
-
-    def expand(self, logits: Array, value: float) -> None:
-        """Expand the node by the network's evaluation; `logits` (A,) of all actions, legal or not."""
-        self.actions = self.game.legal_actions()
-        self.logits = logits[self.actions].astype(np.float64)
-        self.value = float(value)
-        self.visits = np.zeros(len(self.actions))
-        self.totals = np.zeros(len(self.actions))
-        self.children: list[Node | None] = [None] * len(self.actions)
-
-    def only(self, actions: Sequence[int]) -> None:
-        """Restrict the node to these actions, before the first simulation."""
-        kept = np.isin(self.actions, actions)
-        self.actions, self.logits = self.actions[kept], self.logits[kept]
-        self.visits, self.totals = self.visits[kept], self.totals[kept]
-        self.children = [None] * len(self.actions)
-
-    @property
-    def q_values(self) -> Array:
-        """Mean action values (K,); 0 for unvisited actions."""
-        return self.totals / np.maximum(self.visits, 1)
-
-    @property
-    def prior(self) -> Array:
-        """The network's policy (K,)."""
-        return softmax(self.logits)
+LOCKSTEP = 4  # trees from which on their paths are selected side by side, not one by one
 
 
 class Tree(Protocol):
-    """Search rule for one position: action selection in the tree, and the resulting policy and value."""
+    """Search of one position: its selection rule, and the resulting policy and value."""
 
     root: Node
+
+    @property
+    def simulations(self) -> int:
+        """Finished simulations of this search; a tree that is reused has more visits."""
 
     def at_root(self) -> int:
         """Select the next simulation's action at the root, by index."""
 
-    def below(self, node: Node) -> int:
-        """Select an action at another node, by index."""
+    def undo(self, index: int) -> None:
+        """Take back the last `at_root`, which selected `index`: its simulation is not run."""
+
+    def room(self) -> int:
+        """Simulations that may be in flight before the rule needs their values."""
+
+    def below(self, rows: EdgeRows) -> Array:
+        """Select actions (…,) at other nodes, by index."""
 
     def policy(self) -> Array:
         """The search's policy (K,), which is the network's policy target."""
@@ -90,65 +56,172 @@ class Tree(Protocol):
     def value(self) -> float:
         """The search's value of the position for the side to move."""
 
+    def draw(self) -> float:
+        """The search's probability of a draw; 0 of a network that does not tell it."""
+
+
+def win_draw_loss(tree: Tree) -> Array:
+    """Probabilities (3,) of win, draw and loss for the side to move, by a search's value and draws."""
+    value, draw = tree.value(), min(max(tree.draw(), 0.0), 1.0)
+    found = np.clip([(1 - draw + value) / 2, draw, (1 - draw - value) / 2], 0.0, 1.0)
+    probabilities: Array = found / found.sum()
+    return probabilities
+
 
 def likeliest_line(root: Node) -> list[int]:
-    """Principal variation: the most visited actions from `root` on, as far as there are visits."""
-    line, node = [], root
-    while not node.over and node.visits.any():
+    """The most visited actions from `root` on, as far as there are visits."""
+    line: list[int] = []
+    node: Node | None = root
+    while node is not None and not node.over and node.visits.any():
         index = int(node.visits.argmax())
         line.append(int(node.actions[index]))
-        child = node.children[index]
-        assert child is not None
-        node = child
+        node = node.child(index)
     return line
 
 
-def softmax(logits: Array) -> Array:
-    """Softmax of logits (K,).
+def principal_variation(tree: Tree) -> list[int]:
+    """The action to play, and from there on the most visited ones."""
+    index = tree.choice()
+    child = tree.root.child(index)
+    return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
 
-    >>> softmax(np.log([1.0, 3.0])).tolist()
-    [0.25, 0.75]
+
+def make_roots(games: Sequence[Game], evaluate: Evaluate, temperature: float = 1.0) -> list[Node]:
+    """Make expanded root nodes, in arrays of their own, of N positions that are not terminal."""
+    arrays = TreeArrays()
+    return expanded(arrays, [arrays.add(game) for game in games], evaluate, temperature)
+
+
+def expanded(
+    arrays: TreeArrays, nodes: Sequence[int], evaluate: Evaluate, temperature: float = 1.0
+) -> list[Node]:
+    """Expand those of N nodes that wait for their evaluation."""
+    new = [node for node in nodes if arrays.pending[node]]
+    if new:
+        arrays.expand(new, evaluate([arrays.games[node] for node in new]), temperature)
+    return [Node(arrays, node) for node in nodes]
+
+
+def simulate(
+    trees: Sequence[Tree],
+    evaluate: Evaluate,
+    simulations: int,
+    gamma: float,
+    *,
+    leaves: int = 1,
+    temperature: float = 1.0,
+    two_fold_draws: bool = False,
+) -> None:
+    """Run `simulations` in each tree, as one batch.
+
+    Args:
+        trees: of one rule, with roots in the same arrays.
+        evaluate: the network.
+        simulations: in each tree.
+        gamma: discount of values a ply.
+        leaves: simulations of a tree in flight at most; with 1 each knows the values of all before it.
+        temperature: of the network's policy, see `TreeArrays.expand`.
+        two_fold_draws: whether a position in the tree that occurred before counts as a draw, as in Lc0: who
+            is ahead need not repeat it, and who is behind can do so again.
     """
-    weights: Array = np.exp(logits - logits.max())
-    weights /= weights.sum()
-    return weights
+    arrays = trees[0].root.arrays
+    left = [simulations] * len(trees)
+    while any(left):
+        flights = _in_flight(trees, left, leaves, two_fold_draws)
+        expanded(arrays, [flight.leaf for flight in flights], evaluate, temperature)
+        for flight in flights:
+            _back_up(arrays, flight, gamma)
 
 
-def make_roots(games: Sequence[Game], evaluate: Evaluate) -> list[Node]:
-    """Make expanded root nodes of N positions that are not terminal."""
-    nodes = [Node(game) for game in games]
-    _expand(nodes, evaluate)
-    return nodes
+@dataclass(slots=True)
+class Flight:
+    """Simulation in flight.
+
+    Attributes:
+        tree: number of its tree.
+        path: nodes and edges from the root on.
+        leaf: the node where it ends; −1 if that is new.
+    """
+
+    tree: int
+    path: list[tuple[int, int]]
+    leaf: int = -1
 
 
-def simulate(trees: Sequence[Tree], evaluate: Evaluate, simulations: int, gamma: float) -> None:
-    """Run `simulations` in each tree, as one batch; values are discounted by `gamma` a ply."""
-    for _ in range(simulations):
-        ways = [_descend(tree) for tree in trees]
-        _expand([leaf for _, leaf in ways if not leaf.over], evaluate)
-        for way, leaf in ways:
-            value = leaf.value
-            for node, index in reversed(way):
-                value *= -gamma
-                node.visits[index] += 1
-                node.totals[index] += value
+def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int, two_fold_draws: bool) -> list[Flight]:
+    """Descend up to `leaves` times in each tree, as far as its rule has room; counted down in `left`."""
+    flights: list[Flight] = []
+    room = [
+        min(n, leaves, tree.room()) if leaves > 1 else min(n, 1) for n, tree in zip(left, trees, strict=True)
+    ]
+    while any(room):
+        for flight in _descend(trees, [number for number, n in enumerate(room) if n]):
+            if flights and _collides(trees[flight.tree], flight):
+                room[flight.tree] = 0
+                continue
+            if flight.leaf < 0:
+                flight.leaf = _add_leaf(trees[0].root.arrays, *flight.path[-1], two_fold_draws)
+            flights.append(flight)
+            room[flight.tree] -= 1
+            left[flight.tree] -= 1
+    return flights
 
 
-def _descend(tree: Tree) -> tuple[list[tuple[Node, int]], Node]:
-    """Selection: the path to a node that is new or terminal, and that node."""
-    node, index = tree.root, tree.at_root()
-    way = [(node, index)]
-    while (child := node.children[index]) is not None and not child.over:
-        node, index = child, tree.below(child)
-        way.append((node, index))
-    if child is None:
-        child = node.children[index] = Node(node.game.play(int(node.actions[index])))
-    return way, child
+def _descend(trees: Sequence[Tree], numbers: Sequence[int]) -> list[Flight]:
+    """Selection: for each of these trees the path to a node that is new, terminal or pending."""
+    arrays, below = trees[0].root.arrays, trees[0].below
+    first, child_of, over, pending = arrays.first, arrays.child, arrays.over, arrays.pending
+    flights = []
+    for number in numbers:
+        root = trees[number].root.index
+        flights.append(Flight(number, [(root, int(first[root]) + trees[number].at_root())]))
+    going = flights
+    while going:
+        inner, nodes = [], []
+        for flight in going:
+            node, edge = flight.path[-1]
+            arrays.start(node, edge)
+            child = int(child_of[edge])
+            if child < 0 or over[child] or pending[child]:
+                flight.leaf = child
+            else:
+                inner.append(flight)
+                nodes.append(child)
+        if len(nodes) < LOCKSTEP:
+            picks = [int(below(arrays.row(node))) for node in nodes]
+        else:
+            picks = below(arrays.rows(np.array(nodes))).tolist()
+        for flight, node, pick in zip(inner, nodes, picks, strict=True):
+            flight.path.append((node, int(first[node]) + pick))
+        going = inner
+    return flights
 
 
-def _expand(nodes: Sequence[Node], evaluate: Evaluate) -> None:
-    if not nodes:
-        return
-    logits, values = evaluate([node.game for node in nodes])
-    for node, row, value in zip(nodes, logits, values, strict=True):
-        node.expand(row, value)
+def _add_leaf(arrays: TreeArrays, node: int, edge: int, two_fold_draws: bool) -> int:
+    """Add the position after an edge."""
+    game = arrays.games[node].play(int(arrays.action[edge]))
+    leaf = arrays.add(game)
+    if two_fold_draws and arrays.pending[leaf] and getattr(game, "repetitions", 0):
+        arrays.end(leaf, 0.0)
+    arrays.child[edge] = leaf
+    return leaf
+
+
+def _collides(tree: Tree, flight: Flight) -> bool:
+    """Whether a simulation ends where another one is in flight; it is taken back then."""
+    arrays = tree.root.arrays
+    if flight.leaf < 0 or not arrays.pending[flight.leaf]:
+        return False
+    for node, edge in flight.path:
+        arrays.cancel(node, edge)
+    node, edge = flight.path[0]
+    tree.undo(edge - int(arrays.first[node]))
+    return True
+
+
+def _back_up(arrays: TreeArrays, flight: Flight, gamma: float) -> None:
+    """Give a simulation's value to all nodes on its path."""
+    value, draw = float(arrays.value[flight.leaf]), float(arrays.draw[flight.leaf])
+    for node, edge in reversed(flight.path):
+        value *= -gamma
+        arrays.finish(node, edge, value, draw)

@@ -62,6 +62,22 @@ def _walker(body: str) -> Benchmark:
     )
 
 
+def _chess_rules(core: str, needs: str) -> Benchmark:
+    return Benchmark(
+        ours=HERE + "worlds:our_chess_rules",
+        peer=HERE + "worlds:open_spiel_chess_rules",
+        peer_name="OpenSpiel chess",
+        package="open_spiel",
+        unit="plies/s",
+        needs=("chess", needs),
+        peer_needs=("pyspiel",),
+        fields={"core": core},
+        quick=False,
+        note="random games as tree search asks for them: legal actions, a new position, its end, its planes; "
+        "ours shows 8 positions of history, the peer one",
+    )
+
+
 BENCHMARKS = {
     "atari": Benchmark(
         ours=HERE + "worlds:our_atari",
@@ -88,6 +104,8 @@ BENCHMARKS = {
         peer_needs=("pettingzoo", "chess", "pygame"),
         note="random legal moves, planes and mask each time; ours shows them to one side, the peer to both",
     ),
+    "chess-rules/fast": _chess_rules("fast", "rust_chess"),
+    "chess-rules/python-chess": _chess_rules("python-chess", "chess"),
     "act": Benchmark(
         ours=HERE + "acting:ours",
         peer=HERE + "acting:stable_baselines3",

@@ -1,4 +1,4 @@
-"""World benchmarks: env steps per second under random actions, beside gymnasium and PettingZoo."""
+"""World benchmarks: env steps per second under random actions, beside gymnasium, PettingZoo and OpenSpiel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from scenes.bench.worker import Settings, Work
+from sim.protocols import Game
 from sim.records import Array
 
 GAMES, WALKERS, BOARDS = 8, 16, 16
@@ -112,6 +113,38 @@ def pettingzoo_chess(settings: Settings) -> Work:
             game.step(random_legal(obs["action_mask"], generator))
             plies += 1
         yield plies
+
+
+def our_chess_rules(settings: Settings, core: str) -> Work:
+    """Positions of random games as search needs them, on one rules core; yields plies."""
+    from sim.chess.rules import ChessGame
+
+    start: Game = ChessGame().for_search() if core == "fast" else ChessGame()
+    generator = np.random.default_rng(settings.seed)
+    games = [start] * BOARDS
+    while True:
+        start.observe(games)
+        for i, game in enumerate(games):
+            actions = game.legal_actions()
+            after = game.play(int(actions[int(generator.random() * len(actions))]))
+            games[i] = start if after.outcome() is not None else after
+        yield BOARDS
+
+
+def open_spiel_chess_rules(settings: Settings, core: str) -> Work:
+    """OpenSpiel's chess in random games, a new state each ply and its tensor; `core` is for ours."""
+    import pyspiel  # type: ignore[import-not-found]
+
+    start = pyspiel.load_game("chess").new_initial_state()
+    generator = np.random.default_rng(settings.seed)
+    state = start
+    while True:
+        for _ in range(BOARDS):
+            np.asarray(state.observation_tensor(), np.float32)
+            actions = state.legal_actions()
+            after = state.child(actions[int(generator.random() * len(actions))])
+            state = start if after.is_terminal() else after
+        yield BOARDS
 
 
 def random_legal(mask: Array, generator: np.random.Generator) -> int:

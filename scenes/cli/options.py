@@ -88,6 +88,10 @@ class Watch(Common):
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
     overwrite: Overwrite = False
+    pgn: Annotated[Path | None, arg(help="analyse a game of chess instead, move by move", metavar="FILE")] = (
+        None
+    )
+    game: Annotated[int | None, arg(help="which one of the file, from 1 [1]", metavar="N")] = None
 
     person: ClassVar[bool] = False
 
@@ -96,6 +100,21 @@ class Watch(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.pgn is not None or self.game is not None:
+            answer, interrupted = verbs.watch_game(
+                load_scene(self.scene, self.set, self.seed),
+                device=self.device,
+                person=self.person,
+                run=self.run,
+                checkpoint=self.checkpoint,
+                headless=self.headless,
+                frames=self.frames,
+                record=self.record,
+                overwrite=self.overwrite,
+                pgn=self.pgn,
+                game=self.game,
+            )
+            return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.watch(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
@@ -249,7 +268,9 @@ class Evaluate(Common):
             pgn=self.pgn,
             overwrite=self.overwrite,
         )
-        return answer, INTERRUPTED if interrupted else DONE
+        if interrupted:
+            return answer, INTERRUPTED
+        return answer, FAILED if "error" in answer else DONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,6 +344,13 @@ class Collect(Common):
         UseAppendAction[tuple[tuple[Path, ...], ...]],
         arg(name="from", help="convert chess games: PGN or lines of SAN, also compressed", metavar="FILE …"),
     ] = ()
+    label: Annotated[
+        Literal["stockfish"] | None, arg(help="add values and policies by an installed engine to positions")
+    ] = None
+    nodes: Annotated[int | None, arg(help="of each search that labels [200]", metavar="N")] = None
+    multipv: Annotated[int | None, arg(help="moves that a label ranks [1, the best]", metavar="K")] = None
+    label_positions: Annotated[int | None, arg(help="how many to label [all]", metavar="M")] = None
+    resume: Annotated[bool, arg(help="go on labelling the folder")] = False
     overwrite: Overwrite = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
@@ -332,9 +360,19 @@ class Collect(Common):
 
         scene = load_scene(self.scene, self.set, self.seed)
         files = tuple(file for group in self.files for file in group)
-        if files:
+        self._check_labels()
+        if files or self.label:
             self._refuse_recording()
-            answer, interrupted = verbs.collect_games(scene, files, out=self.out, overwrite=self.overwrite)
+            answer, interrupted = verbs.collect_games(
+                scene,
+                files,
+                out=self.out,
+                overwrite=self.overwrite,
+                resume=self.resume,
+                labels=None
+                if self.label is None
+                else {"nodes": self.nodes, "multipv": self.multipv, "positions": self.label_positions},
+            )
             return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.collect(
             scene,
@@ -349,11 +387,17 @@ class Collect(Common):
         )
         return answer, INTERRUPTED if interrupted else DONE
 
+    def _check_labels(self) -> None:
+        """Refuse options of labels where none are asked for."""
+        for name in ("nodes", "multipv", "label_positions", "resume"):
+            if self.label is None and getattr(self, name) not in (None, False):
+                raise RequestError(f"--{name.replace('_', '-')} is for labels: add --label stockfish")
+
     def _refuse_recording(self) -> None:
         """Refuse options of recording, which say nothing about files of games."""
         for name in ("episodes", "steps", "checkpoint", "frames", "play"):
             if getattr(self, name) not in (None, False):
-                raise RequestError(f"--{name} is for recording: it says nothing about --from's games")
+                raise RequestError(f"--{name} is for recording: it does not go with --from or --label")
 
 
 @dataclass(frozen=True, kw_only=True)

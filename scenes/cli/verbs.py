@@ -132,6 +132,43 @@ def watch(
     return answer, watched.interrupted
 
 
+def watch_game(
+    scene: Scene,
+    *,
+    device: str,
+    person: bool,
+    run: Path | None,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+    overwrite: bool,
+    checkpoint: Path | None,
+    pgn: Path | None,
+    game: int | None,
+) -> tuple[Answer, bool]:
+    """Analyse a recorded game of chess; the second value tells whether Ctrl-C ended it."""
+    if pgn is None:
+        raise RequestError("--game says which game of a file, and there is none: name it with --pgn FILE")
+    if person:
+        raise RequestError("--pgn analyses a game that has been played: playfield watch instead of play")
+    if run is not None:
+        raise RequestError(f"--pgn is not analysed by a run in progress; by its newest: --checkpoint {run}")
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
+    try:
+        from scenes.watching.game_analysis_command import GameRequest, analyse
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the analysis of games needs {install_hint(error.name or 'chess')}") from error
+
+    headless = headless or not has_display()
+    _, checkpoint = run_to_follow(None, checkpoint)
+    number = 1 if game is None else game
+    request = GameRequest(pgn, number, checkpoint, headless, frames, record, overwrite)
+    report = analyse(scene, request, device=device, say=say)
+    report.show()
+    return report.answer, report.interrupted
+
+
 def in_words(watched: Watched) -> str:
     """Summary of `watch` in one line."""
     where = f" in {watched.file}" if watched.file else ""
@@ -504,14 +541,24 @@ def collect(
 
 
 def collect_games(
-    scene: Scene, files: tuple[Path, ...], *, out: Path, overwrite: bool
+    scene: Scene,
+    files: tuple[Path, ...],
+    *,
+    out: Path,
+    overwrite: bool,
+    resume: bool,
+    labels: dict[str, int | None] | None,
 ) -> tuple[Answer, bool]:
-    """Convert recorded chess games; the second value tells whether Ctrl-C ended it."""
+    """Convert recorded chess games, and label positions; the second value tells whether Ctrl-C ended it."""
     try:
         from scenes.collecting import recorded_games
+        from supervised.data.sources.chess_games.stockfish_labels import LabelOptions
     except ModuleNotFoundError as error:
         raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
-    result = recorded_games.collect_games(
-        scene, recorded_games.GamesRequest(files, out, overwrite=overwrite), say=say
-    )
+    options = None
+    if labels is not None:
+        told: dict[str, Any] = {name: value for name, value in labels.items() if value is not None}
+        options = LabelOptions((recorded_games.find_stockfish(),), seed=scene.seed, **told)
+    request = recorded_games.GamesRequest(files, out, overwrite, resume, options)
+    result = recorded_games.collect_games(scene, request, say=say)
     return result.answer(), result.interrupted

@@ -17,6 +17,7 @@ from agents.random import Random
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
+from scenes.evaluation.move_prediction import add_move_match
 from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
@@ -107,6 +108,10 @@ def evaluate(
         "ci95": {name: list(interval) for name, interval in intervals.items()},
         "protocol": found.protocol,
     }
+    if len(built) == 1:
+        ((policy, _),) = built.values()
+        table = add_move_match(policy, answer)
+        tables += [] if table is None else [table]
     return Report(answer, tables)
 
 

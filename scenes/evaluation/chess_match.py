@@ -11,29 +11,26 @@ failed counts nothing and is told. Baseline: a random player in the agent's plac
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import chess
-import numpy as np
-from rich.table import Table
 
-from agents.evaluation.elo import EloEstimate, elo_estimate, share_interval
 from agents.evaluation.paired_match import TOGETHER, MatchPlayer, Opening, PairedGame, PairedMatch, PairTally
 from scenes.build.agents import scene_agent
-from scenes.evaluation.agents import format_protocol
-from scenes.evaluation.match_pgn import PgnFile, pgn_game
+from scenes.evaluation.match_pgn import PgnError, PgnFile, pgn_game
 from scenes.evaluation.match_rivals import (
     Contestant,
     chess_world,
-    num_simulations,
     opponent_names,
     rival,
     scene_contestant,
 )
+from scenes.evaluation.match_table import MatchRecord, match_answer, match_remarks, match_table
 from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
@@ -44,42 +41,15 @@ from sim.chess.rules import ChessGame
 from sim.chess.uci_player import EngineFaultError, MissingEngineError
 from sim.chess.world import Chess
 from sim.errors import RequestError, WorkError
-from sim.plurals import number_of
 from sim.storage.runs import seed_runs
 from supervised.data.sources.chess_openings import LINES, PLIES, drawn_openings
 
 EPISODES = 20  # games against each opponent
 NODES = 64 * 1_024  # of all search trees in progress: 256 MiB
-SHARES = ("win", "draw", "loss", "cut", "mates")
 
 
 class MatchFailed(WorkError):
     """Matches of which not one game had a result."""
-
-
-@dataclass
-class MatchRecord:
-    """The games against one opponent so far.
-
-    Attributes:
-        rival: the opponent.
-        games: all of its match.
-        chance: those of the random player in the agent's place; none against agents, which move slowly.
-    """
-
-    rival: Contestant
-    games: list[PairedGame] = field(default_factory=list)
-    chance: list[PairedGame] = field(default_factory=list)
-
-    @property
-    def counted(self) -> list[PairedGame]:
-        """The games with a result."""
-        return [game for game in self.games if game.points is not None]
-
-    @property
-    def failed(self) -> int:
-        """How many games have no result because a player failed."""
-        return sum(game.failed is not None for game in self.games)
 
 
 @dataclass(frozen=True)
@@ -124,23 +94,34 @@ def play_matches(scene: Scene, request: MatchRequest, *, device: str, say: Calla
         raise SceneError(f"--episodes must be at least 1, not {episodes}")
     if request.checkpoint is not None and len(seed_runs(request.checkpoint)) > 1:
         raise SceneError(f"{request.checkpoint} holds runs of several seeds: name the one that plays")
-    names, config = opponent_names(request.opponents), chess_world(scene)
+    names = opponent_names(request.opponents)
+    chess_world(scene)  # refuses other worlds before anything is loaded
     file = None if request.pgn is None else PgnFile.at(request.pgn, overwrite=request.overwrite)
     with ExitStack() as engines:
         agent = scene_contestant(scene, scene.name, device=device, checkpoint=request.checkpoint, say=say)
         rivals, missing = _rivals(names, scene, device, engines, say)
-        table = _Matches(scene, config, agent, -(-episodes // 2), file)
-        interrupted = False
-        try:
-            for each in rivals:
-                table.play(each)
-        except KeyboardInterrupt:
-            if not any(record.counted for record in table.records):
-                raise
-            interrupted = True
-    if not any(record.counted for record in table.records):
-        raise MatchFailed("no game had a result: " + "; ".join(table.faults() or ["nobody could play"]))
-    return table.report(missing, interrupted=interrupted)
+        matches = _Matches(scene, agent, -(-episodes // 2), file, say)
+        interrupted = _played(matches, rivals)
+    records = matches.records
+    if not any(record.counted for record in records):
+        whys = [why for record in records for why in record.faults()]
+        raise MatchFailed("no game had a result: " + "; ".join(dict.fromkeys(whys)))
+    written = (file.path, file.games, matches.unwritten) if file is not None else None
+    answer = match_answer(records, matches.protocol(), missing, written)
+    table = match_table(scene.title, records, answer["protocol"])
+    return Report(answer, [table, *match_remarks(records, missing, written)], interrupted)
+
+
+def _played(matches: _Matches, rivals: Sequence[Contestant]) -> bool:
+    """Play all matches; whether Ctrl-C ended them, after the first result."""
+    try:
+        for each in rivals:
+            matches.play(each)
+    except KeyboardInterrupt:
+        if not any(record.counted for record in matches.records):
+            raise
+        return True
+    return False
 
 
 def _rivals(
@@ -157,11 +138,11 @@ def _rivals(
         try:
             rivals.append(rival(name, scene, device=device, open_engines=engines, say=say))
         except (MissingEngineError, EngineFaultError) as error:
-            missing[name], fault = str(error), error
+            missing[name], fault = getattr(error, "why", str(error)), error
     if not rivals and fault is not None:
         raise fault
     for name, why in missing.items():
-        say(f"{name} does not play: {why}")
+        say(f"{name} is left out: {why}")
     return rivals, missing
 
 
@@ -195,116 +176,81 @@ def _actions(line: Sequence[str]) -> tuple[int, ...]:
 
 
 class _Matches:
-    """The matches of one command: plays them, and reports what was played."""
+    """The matches of one command.
+
+    Attributes:
+        records: of the opponents so far.
+        unwritten: why the PGN file is not complete; "" if it is.
+    """
 
     def __init__(
-        self, scene: Scene, config: Chess, agent: Contestant, pairs: int, file: PgnFile | None
+        self,
+        scene: Scene,
+        agent: Contestant,
+        pairs: int,
+        file: PgnFile | None,
+        say: Callable[[str], None],
     ) -> None:
-        self._scene, self._config, self._agent, self._pairs, self._file = scene, config, agent, pairs, file
+        self._scene, self._config, self._agent = scene, chess_world(scene), agent
+        self._pairs, self._file, self._say = pairs, file, say
+        self._written: set[PairedGame] = set()
         self.records: list[MatchRecord] = []
+        self.unwritten = ""
 
-    def play(self, against: Contestant) -> None:
+    def play(self, rival: Contestant) -> None:
         """Play one opponent's match, and the random player's, which is no part of the PGN.
 
-        Raises:
-            PgnError: if the file cannot be written.
-            MatchFailed: if an agent broke down.
+        A player that breaks down ends its match, which is told and not scored; the next one is played.
         """
-        record = MatchRecord(against)
+        record = MatchRecord(rival)
         self.records.append(record)
-        openings = match_openings(self._config, self._pairs, self._scene.seed, against.history)
-        simulations = max(self._agent.num_simulations, against.num_simulations)
-        together = min(TOGETHER, max(2, NODES // simulations))
-        event = f"{self._scene.title}: {self._scene.name} against {against.name}"
+        openings = match_openings(self._config, self._pairs, self._scene.seed, rival.history)
+        event = f"{self._scene.title}: {self._scene.name} against {rival.name}"
         try:
-            match = self._match(self._agent.player, against, openings, together)
+            match = self._match(self._agent.player, rival, openings)
             record.games = match.games
-            for game in self._shown(match, event):
-                if self._file is not None:
-                    self._file.append(pgn_game(game, self._config, event, self._agent.title, against.title))
-            if not against.learned and record.counted:
-                match = self._match(PlayerOpponent(random_move), against, openings, together)
+            for game in _shown(match, event):
+                self._write(game, event, rival)
+            if not rival.learned and record.counted:
+                match = self._match(PlayerOpponent(random_move), rival, openings)
                 record.chance = match.games
-                for _ in self._shown(match, f"a random player against {against.name}"):
-                    pass
-        except KeyboardInterrupt:
-            self._keep_unfinished(record, event)
+                deque(_shown(match, f"a random player against {rival.name}"), maxlen=0)
+        except KeyboardInterrupt:  # what is in progress, or ended since the last yield, is kept as it is
+            for game in record.games:
+                if len(game.actions) > len(game.opening.actions):
+                    self._write(game, event, rival)
             raise
         except RequestError:
             raise
         except FAULTS as error:
-            if isinstance(error, WorkError):
-                raise
-            raise MatchFailed(f"{event} stopped: {error_line(error)}") from error
+            record.fault = error_line(error)
+            self._say(f"{event} broke down: {record.fault}")
 
-    def _match(
-        self, player: MatchPlayer, against: Contestant, openings: Sequence[Opening], together: int
-    ) -> PairedMatch:
-        limit, seed = self._config.max_plies, self._scene.seed
-        return PairedMatch(player, against.player, openings, max_plies=limit, seed=seed, together=together)
+    def _match(self, player: MatchPlayer, rival: Contestant, openings: Sequence[Opening]) -> PairedMatch:
+        simulations = max(self._agent.num_simulations, rival.num_simulations)
+        return PairedMatch(
+            player,
+            rival.player,
+            openings,
+            max_plies=self._config.max_plies,
+            seed=self._scene.seed,
+            together=min(TOGETHER, NODES // simulations),
+        )
 
-    @staticmethod
-    def _shown(match: PairedMatch, what: str) -> Iterator[PairedGame]:
-        """The games of a match as they end, under a progress bar."""
-        with progress_bar(what) as draw:
-            for done, game in enumerate(match.play(), 1):
-                tally = PairTally.of(match.games)
-                won, drawn, lost = (int(n.sum()) for n in (tally.wins, tally.draws + tally.cut, tally.losses))
-                draw((done, len(match.games), f"{won} won, {drawn} drawn, {lost} lost"))
-                yield game
-
-    def _keep_unfinished(self, record: MatchRecord, event: str) -> None:
-        """Append the games in progress when the match was stopped."""
-        if self._file is None:
+    def _write(self, game: PairedGame, event: str, rival: Contestant) -> None:
+        """Append a game to the file, once; a file that cannot be written is told and left as it is."""
+        if self._file is None or self.unwritten or game in self._written:
             return
-        for game in record.games:
-            if not game.over and len(game.actions) > len(game.opening.actions):
-                against = record.rival.title
-                self._file.append(pgn_game(game, self._config, event, self._agent.title, against))
+        self._written.add(game)
+        try:
+            self._file.append(pgn_game(game, self._config, event, self._agent.title, rival.title))
+        except PgnError as error:
+            self.unwritten = str(error)
+            self._say(f"{error}; the match goes on")
 
-    def faults(self) -> list[str]:
-        """Why games had no result, each reason once."""
-        reasons = [game.reason for each in self.records for game in each.games if game.failed is not None]
-        return list(dict.fromkeys(reasons))
-
-    def report(self, missing: dict[str, str], *, interrupted: bool) -> Report:
-        """The answer and the table of what was played so far."""
-        records = [record for record in self.records if record.counted]
-        rows = {record.rival.name: match_metrics(record.games) for record in records}
-        games = [game for record in records for game in record.games]
-        pooled = next(iter(rows.values())) if len(rows) == 1 else pooled_metrics([r.games for r in records])
-        chance = [record.chance for record in records if any(g.points is not None for g in record.chance)]
-        ci95 = pooled.pop("ci95")
-        answer = {
-            "metrics": pooled,
-            "baseline": {k: v for k, v in pooled_metrics(chance).items() if k != "ci95"} if chance else {},
-            "breakdown": {record.rival.name: match_metrics(record.games) for record in records},
-            "n": sum(game.points is not None for game in games),
-            "ci95": ci95,
-            "protocol": self._protocol(records),
-            "missing": missing,
-            "file": str(self._file.path) if self._file is not None and self._file.games else None,
-        }
-        table = _table(self._scene, records, answer["protocol"])
-        return Report(answer, [table, *self._remarks(missing)], interrupted)
-
-    def _remarks(self, missing: dict[str, str]) -> list[str]:
-        lines = [f"{name} did not play: {why}" for name, why in missing.items()]
-        for record in self.records:
-            if record.failed:
-                reasons = dict.fromkeys(game.reason for game in record.games if game.failed is not None)
-                lines.append(
-                    f"{number_of(record.failed, 'game')} against {record.rival.name} without a result: "
-                    + "; ".join(reasons)
-                )
-        if self._file is not None and self._file.games:
-            lines.append(f"{number_of(self._file.games, 'game')} in {self._file.path}")
-        return lines
-
-    def _protocol(self, records: Sequence[MatchRecord]) -> dict[str, Any]:
+    def protocol(self) -> dict[str, Any]:
         """The rules of the matches; see `sim.chess.world.Chess.protocol`."""
-        rules = self._config.protocol()
-        agent = scene_agent(self._scene)
+        rules, agent = self._config.protocol(), scene_agent(self._scene)
         opening = "its own starting positions"
         if self._config.fen is not None:
             opening = "the FEN"
@@ -315,76 +261,18 @@ class _Matches:
             "openings": opening,
             "colours": "both of each opening",
             "cut": "half a point",
-            "opponents": "; ".join(record.rival.title for record in records),
+            "opponents": "; ".join(record.rival.title for record in self.records),
             "agent": self._agent.title,
-            "num_simulations": num_simulations(agent),
+            "num_simulations": self._agent.num_simulations,
             "actions": "greedy" if agent.greedy else "sampled",
         }
 
 
-def match_metrics(games: Sequence[PairedGame]) -> dict[str, Any]:
-    """Metrics of the games against one opponent, with a result each but for ``failed``.
-
-    The shares `win`, `draw`, `loss` and `cut` sum to 1, `mates` is the share of wins by mate; `score` and its
-    part by colour, `elo` to the opponent (a one-sided bound where one end of its interval is None), mean
-    `length` in plies, `games`, how many `failed`, and intervals as `ci95`.
-    """
-    tally = PairTally.of(games)
-    elo = elo_estimate(tally.points, tally.games)
-    metrics = pooled_metrics([games])
-    metrics["elo"] = elo.elo
-    metrics["ci95"]["elo"] = [elo.low, elo.high]
-    return metrics
-
-
-def pooled_metrics(matches: Sequence[Sequence[PairedGame]]) -> dict[str, Any]:
-    """The metrics of `match_metrics` over several opponents' games, but for the Elo difference."""
-    tallies = [PairTally.of(games) for games in matches]
-    played = np.concatenate([tally.games for tally in tallies])
-    counts = {
-        "win": np.concatenate([tally.wins for tally in tallies]),
-        "draw": np.concatenate([tally.draws for tally in tallies]),
-        "loss": np.concatenate([tally.losses for tally in tallies]),
-        "cut": np.concatenate([tally.cut for tally in tallies]),
-        "mates": np.concatenate([tally.mates for tally in tallies]),
-        "score": np.concatenate([tally.points for tally in tallies]),
-    }
-    counted = [game for games in matches for game in games if game.points is not None]
-    metrics: dict[str, Any] = {name: float(hits.sum() / played.sum()) for name, hits in counts.items()}
-    for name, side in (("score_white", 0), ("score_black", 1)):
-        points = [game.points for game in counted if game.side == side and game.points is not None]
-        metrics[name] = float(np.mean(points)) if points else None
-    metrics["length"] = float(np.mean([len(game.actions) for game in counted]))
-    metrics["games"] = len(counted)
-    metrics["failed"] = sum(game.failed is not None for games in matches for game in games)
-    metrics["ci95"] = {name: list(share_interval(hits, played)) for name, hits in counts.items()}
-    return metrics
-
-
-def _table(scene: Scene, records: Sequence[MatchRecord], protocol: dict[str, Any]) -> Table:
-    """Table with a row an opponent."""
-    table = Table(title=f"{scene.title}: paired openings, both colours")
-    table.add_column("opponent")
-    headings = ("games", "win (mates)", "draw", "loss", "cut", "no result", "score", "Elo difference (95 %)")
-    for heading in (*headings, "as White", "as Black", "plies", "random player"):
-        table.add_column(heading, justify="right")
-    for record in records:
-        found = match_metrics(record.games)
-        games = found["games"]
-        won, drawn, lost, cut, mates = (round(found[name] * games) for name in SHARES)
-        low, high = found["ci95"]["elo"]
-        chance = [game.points for game in record.chance if game.points is not None]
-        sides = [found["score_white"], found["score_black"]]
-        table.add_row(
-            record.rival.name,
-            str(games),
-            f"{won} ({mates})",
-            *(str(n) for n in (drawn, lost, cut, found["failed"])),
-            f"{found['score']:.1%}",
-            str(EloEstimate(found["elo"], low, high)),
-            *("–" if side is None else f"{side:.1%}" for side in sides),
-            f"{found['length']:.0f}",
-            f"{np.mean(chance):.1%}" if chance else "–",
-        )
-    table.caption = format_protocol(protocol)
-    return table
+def _shown(match: PairedMatch, what: str) -> Iterator[PairedGame]:
+    """The games of a match as they end, under a progress bar."""
+    with progress_bar(what) as draw:
+        for done, game in enumerate(match.play(), 1):
+            tally = PairTally.of(match.games)
+            won, drawn, lost = (int(n.sum()) for n in (tally.wins, tally.draws + tally.cut, tally.losses))
+            draw((done, len(match.games), f"{won} won, {drawn} drawn, {lost} lost"))
+            yield game

@@ -19,6 +19,7 @@ from sim.storage.files import reason, special_file_kind
 #: Tag Termination by how a game ended (PGN standard, section 9.8.1); else the rules ended it.
 TERMINATIONS = {ADJUDICATED: "adjudication", RESIGNATION: "normal"}
 UNTERMINATED = "unterminated"
+COLUMNS = 80  # of the moves, as the PGN standard exports them
 
 
 class PgnError(WorkError, OSError):
@@ -63,9 +64,10 @@ class PgnFile:
         Raises:
             PgnError: with how many are in the file.
         """
+        text = game.accept(chess.pgn.StringExporter(columns=COLUMNS))
         try:
             with self.path.open("a" if self.games else "w", encoding="utf-8") as file:
-                file.write(f"{game}\n\n")
+                file.write(f"{text}\n\n")
         except OSError as error:
             raise PgnError(
                 f"{self.path} cannot be written: {reason(error)}; it has {self.games} games"

@@ -65,7 +65,7 @@ class Engine:
         self._loaded: _Loaded | None = None
         self._search: Search | None = None
         self._lag = LagMeter()
-        self._answered: Callable[[float], None] = lambda used: None
+        self._answered: Callable[[float, float], None] = lambda used, first_look: None
         self._spent = 0.0  # seconds that setting up the position took: they are the next move's
         self._commands: dict[str, Callable[[Sequence[str]], None]] = {
             "uci": self._introduce,
@@ -147,11 +147,18 @@ class Engine:
         return self._loaded
 
     def _set_option(self, words: Sequence[str]) -> None:
-        self._options.set(*parse_setoption(words))
+        if self._options.set(*parse_setoption(words)).kind == "button":  # Clear Hash
+            self._forget()
 
     def _new_game(self, words: Sequence[str]) -> None:
-        self._stop()
+        self._forget()
         self._lag.forget_game()
+
+    def _forget(self) -> None:
+        """Forget the searches of the game."""
+        self._stop()
+        if self._loaded is not None:
+            self._loaded.player.forget()
 
     def _set_position(self, words: Sequence[str]) -> None:
         self._stop()
@@ -178,7 +185,6 @@ class Engine:
             self._client.complain(f"go: {problem}")
 
         go, game = parse_go(words, complain), loaded.positions.game
-        to_play = 0 if game is None else game.to_play()
         spent, self._spent = self._spent, 0.0
         self._search = start_search(
             loaded.player,
@@ -188,10 +194,11 @@ class Engine:
             self._options.values,
             generator=loaded.generator,
             spent=spent,
-            overhead=self._lag.overhead(go, to_play, self._options.values.move_overhead / 1000),
+            lag=self._lag,
             complain=complain,
         )
-        self._answered = partial(self._lag.moved, go, to_play)
+        if game is not None:
+            self._answered = partial(self._lag.moved, go, game.to_play())
 
     def _ponder_hit(self, words: Sequence[str]) -> None:
         if self._search is not None:
@@ -201,5 +208,5 @@ class Engine:
         """End the search, if there is one; its answer is written before this returns."""
         if self._search is not None:
             self._search.stop()
-            self._answered(self._search.used)
+            self._answered(self._search.used, self._search.first_look)
         self._search = None

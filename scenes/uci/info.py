@@ -91,6 +91,8 @@ def per_mille(value: float, draw: float | None) -> tuple[int, int, int]:
 def info_lines(
     lines: Sequence[Line],
     *,
+    depth: int,
+    deepest: int,
     nodes: int,
     seconds: float,
     score: Callable[[float], int],
@@ -100,16 +102,17 @@ def info_lines(
 
     Args:
         lines: best first.
+        depth: plies that were searched.
+        deepest: plies of the longest line.
         nodes: simulations.
         seconds: since the search began.
         score: centipawns of a value.
         wdl: tell win, draw and loss.
     """
-    deepest = max((len(line.moves) for line in lines), default=0)
     told = []
     for number, line in enumerate(lines, 1):
         words = [
-            f"info depth {len(line.moves)} seldepth {deepest} multipv {number}",
+            f"info depth {depth} seldepth {deepest} multipv {number}",
             *_score(line, score, wdl),
         ]
         words += [f"nodes {nodes} nps {nodes / seconds:.0f} time {1000 * seconds:.0f} pv", *line.moves]

@@ -20,6 +20,7 @@ LEAST_SECONDS = 0.001
 #: Moves that are left in a game, where the client does not tell: so many at its start, so many at least.
 MOVES_AT_START, MOVES_AT_END, MOVES_PER_MOVE = 45, 25, 0.5
 MOST_MOVES_TO_GO = 50
+RESERVED_MOVES = 60  # longer games than expected, on a machine too slow for their increment
 LONGEST = 3.0  # times its share that a move may take
 MOST_OF_CLOCK = 0.4  # share of the clock that one move may take, where more are to come
 LARGEST_LAG, NEWEST_LAG = 5.0, 0.2  # seconds; more was a pause. Weight of the newest in the mean
@@ -42,7 +43,9 @@ class Allotment:
     exact: bool = False
 
 
-def allot(go: GoCommand, to_play: int, move_number: int, overhead: float) -> Allotment | None:
+def allot(
+    go: GoCommand, to_play: int, move_number: int, overhead: float, first_look: float = 0.0
+) -> Allotment | None:
     """Time for a move; None where `go` sets none.
 
     Args:
@@ -50,6 +53,8 @@ def allot(go: GoCommand, to_play: int, move_number: int, overhead: float) -> All
         to_play: 0 for White, 1 for Black.
         move_number: of the game, from 1.
         overhead: seconds of each move that the client and the connection need.
+        first_look: seconds that the shortest search takes. Where both are more than the increment, time
+            for `RESERVED_MOVES` such moves is kept back.
 
     >>> allot(GoCommand(movetime=500), 0, 1, 0.05)
     Allotment(target=0.45, most=0.45, exact=True)
@@ -66,22 +71,28 @@ def allot(go: GoCommand, to_play: int, move_number: int, overhead: float) -> All
         return None
     left, gain = max(0.0, clock[0]), clock[1]
     moves = min(go.movestogo, MOST_MOVES_TO_GO) if go.movestogo else expected_moves(move_number)
-    spendable = left + gain * (moves - 1) - overhead * (moves + 1)
+    surplus = gain - overhead - first_look  # of a move that is answered at once
+    ahead = moves - 1 if surplus > 0 else min(go.movestogo or RESERVED_MOVES, RESERVED_MOVES)
+    spendable = left - overhead + surplus * ahead  # beyond the first look at each move
     most = (left - overhead) * (MOST_OF_CLOCK if moves > 1 else 1)
     most = max(LEAST_SECONDS, most)
-    target = min(max(LEAST_SECONDS, spendable / moves), most)
+    target = min(max(LEAST_SECONDS, first_look + spendable / moves), most)
     return Allotment(target, min(most, LONGEST * target))
 
 
 class LagMeter:
-    """Measures what a move costs on the client's clock beyond the time that the engine knows of.
+    """Measures what a move costs in any case: the first look at it, and what the engine does not know of.
 
     The clock that one `go` tells, less the time used and with the increment, should be the next one's; what
     is missing went to the client, the connection, or a busy machine. The mean of it over the last moves
     counts where it is more than the option `Move Overhead`.
+
+    Attributes:
+        first_look: mean seconds from `go` to what a search first finds.
     """
 
     def __init__(self) -> None:
+        self.first_look = 0.0
         self._mean = 0.0
         self._last: tuple[int, float] | None = None
 
@@ -99,8 +110,9 @@ class LagMeter:
         """Expect another clock: a new game begins."""
         self._last = None
 
-    def moved(self, go: GoCommand, to_play: int, used: float) -> None:
-        """Note that the move of this `go` was answered after so many seconds."""
+    def moved(self, go: GoCommand, to_play: int, used: float, first_look: float) -> None:
+        """Note how many seconds the move of this `go` took, and how many the first look at it."""
+        self.first_look += NEWEST_LAG * (first_look - self.first_look)
         clock = clock_of(go, to_play)
         self._last = None if clock is None else (to_play, clock[0] + clock[1] - used)
 
@@ -189,16 +201,17 @@ class Limits:
         """Whether `reached` needs the principal variation."""
         return self.depth is not None or self.mate is not None
 
-    def reached(self, nodes: int, line: Line | None) -> bool:
+    def reached(self, nodes: int, depth: int, line: Line | None) -> bool:
         """Whether a search has reached one.
 
         Args:
             nodes: simulations so far.
+            depth: plies that were searched.
             line: its principal variation. Beyond the game's end there is no depth: it counts as deep enough.
         """
         if self.nodes is not None and nodes >= self.nodes:
             return True
         if line is None:
             return False
-        deep = self.depth is not None and (len(line.moves) >= self.depth or line.ended)
+        deep = self.depth is not None and (depth >= self.depth or line.ended)
         return deep or (self.mate is not None and line.mate is not None and 0 < line.mate <= self.mate)

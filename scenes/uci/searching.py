@@ -10,7 +10,7 @@ import numpy as np
 
 from scenes.uci.client import Client, ClientGone
 from scenes.uci.info import follow, info_lines
-from scenes.uci.limits import Allotment, Limits, TimeManager, allot
+from scenes.uci.limits import Allotment, LagMeter, Limits, TimeManager, allot
 from scenes.uci.options import MOST_SIMULATIONS, OptionValues
 from scenes.uci.player import Player
 from scenes.uci.positions import choices
@@ -45,6 +45,14 @@ class Task:
         nodes = self.limits.nodes or self.options.simulations
         return min(nodes, self.options.strength().simulations or nodes)
 
+    def most(self, *, patient: bool) -> int:
+        """Simulations at which the search ends in any case."""
+        most = self.options.strength().simulations or MOST_SIMULATIONS
+        if patient:
+            return most
+        untimed = self.allotment is None and self.limits.depth is None
+        return min(most, self.limits.nodes or (self.options.simulations if untimed else most))
+
 
 class Search:
     """A search in progress, or, without a task, the wait for the time to answer a move that is forced."""
@@ -77,7 +85,7 @@ class Search:
         self._started = time.monotonic()
         self._began = self._started - spent
         self._manager = None if task is None or task.allotment is None else TimeManager(task.allotment)
-        self.used = 0.0  # seconds of its time, once it has answered
+        self.used = self.first_look = 0.0  # seconds of its time until its answer, and until it found anything
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._answer, name="search", daemon=True)
         self._thread.start()
@@ -129,9 +137,11 @@ class Search:
     def _searched(self, task: Task) -> Findings:
         """Search until a limit is reached or it is stopped, and tell what is found on the way."""
         next_info, findings = FIRST_INFO, None
-        for findings in self._player.findings(task.game, task.only, task.planned()):
+        planned, most = task.planned(), task.most(patient=self._patient)
+        for findings in self._player.findings(task.game, task.only, planned, most):
             over = self._over(task, findings)
             elapsed = time.monotonic() - self._started
+            self.first_look = self.first_look or elapsed
             if over or elapsed >= next_info:
                 self._tell(task, findings)
                 next_info = elapsed + NEXT_INFO
@@ -162,13 +172,15 @@ class Search:
         if task.limits == Limits():
             return False
         line = follow(task.game, findings.variation(findings.best())) if task.limits.looks_ahead else None
-        return task.limits.reached(nodes, line)
+        return task.limits.reached(nodes, findings.depth(), line)
 
     def _tell(self, task: Task, findings: Findings) -> None:
         elapsed = max(time.monotonic() - self._started, 1e-3)
         ranking = findings.ranking(task.options.multi_pv)
         lines = info_lines(
             [follow(task.game, findings.variation(index)) for index in ranking],
+            depth=findings.depth(),
+            deepest=findings.deepest(),
             nodes=findings.nodes,
             seconds=elapsed,
             score=self._player.score,
@@ -187,7 +199,7 @@ def start_search(
     *,
     generator: np.random.Generator,
     spent: float,
-    overhead: float,
+    lag: LagMeter,
     complain: Complain,
 ) -> Search:
     """Start the search that a `go` asks for.
@@ -200,14 +212,15 @@ def start_search(
         options: as they stand now.
         generator: of the moves that a temperature draws.
         spent: seconds of the move's time that are gone already.
-        overhead: seconds of the move that are not the engine's.
+        lag: what the moves before this one cost.
         complain: takes what is wrong with the command.
     """
     patient = go.infinite or go.ponder
     only, forced = choices(game, go.searchmoves, complain)
     if game is None or forced:
         return Search(player, client, None, generator, forced=forced, patient=patient)
-    number = game.board.fullmove_number
-    allotment = allot(go, game.to_play(), number, overhead)
+    number, to_play = game.board.fullmove_number, game.to_play()
+    overhead = lag.overhead(go, to_play, options.move_overhead / 1000)
+    allotment = allot(go, to_play, number, overhead, lag.first_look)
     task = Task(game, only, Limits(go.nodes, go.depth, go.mate), allotment, options)
     return Search(player, client, task, generator, patient=patient, spent=spent)

@@ -41,6 +41,12 @@ class Findings(Protocol):
     def best(self) -> int:
         """Index of the move to play."""
 
+    def depth(self) -> int:
+        """Plies that were searched."""
+
+    def deepest(self) -> int:
+        """Plies of the longest line that was searched."""
+
     def weights(self) -> Array:
         """(K,) weights of the moves, which a temperature draws by."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium
@@ -25,6 +25,12 @@ def action_options(
         mask: (A,) bool, which are legal.
         decision: of the policy, whose first row ranks them; None: they stay in the world's order.
     """
+    name = world.get_wrapper_attr("action_name") if world.has_wrapper_attr("action_name") else None
+    return ranked_options(name or names.__getitem__, mask, decision)
+
+
+def ranked_options(name: Callable[[int], str], mask: Array, decision: Decision | None) -> Options:
+    """The highest-ranked actions that `mask` (A,) allows, each with its `name`; see `action_options`."""
     legal = np.flatnonzero(mask)
     measure, values = measured(decision)
     chosen = -1 if decision is None else int(decision.actions[0])
@@ -32,8 +38,6 @@ def action_options(
     shown = legal[np.argsort(-weights, kind="stable")[:MOST_OPTIONS]].tolist()
     if chosen in legal and chosen not in shown:
         shown[-1] = chosen
-    name = world.get_wrapper_attr("action_name") if world.has_wrapper_attr("action_name") else None
-    name = name or names.__getitem__
     choices = tuple(
         RankedAction(name(action), None if values is None else float(values[action]), action == chosen)
         for action in shown

@@ -109,6 +109,11 @@ class LiveAgent:
             self.abilities = frozenset({Ability.SALIENCY})
 
     @property
+    def greedy(self) -> bool:
+        """Whether it takes the best action instead of a sample."""
+        return self._greedy
+
+    @property
     def learning(self) -> Learning | None:
         """How the followed run stands; None if none is followed."""
         return None if self.follower is None else self.follower.learning

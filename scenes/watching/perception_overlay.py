@@ -86,7 +86,7 @@ def camera_pose(camera: Any) -> tuple[Any, ...]:
 
 
 class BoardRenderer(Protocol):
-    """An interactive renderer with a board; see `sim.chess.interactive_renderer.ChessRenderer`."""
+    """An interactive renderer with a board; see `sim.chess.board.interactive_renderer.ChessRenderer`."""
 
     @property
     def board(self) -> Frame:

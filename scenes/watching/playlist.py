@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene
@@ -40,6 +42,10 @@ def show_of(
         from scenes.watching.examples_show import ExamplesShow
 
         return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
+    if attended and run is None and (board := _board_config(scene, device)) is not None:
+        from scenes.watching.board_show import BoardShow
+
+        return BoardShow(scene, board, device=device, checkpoint=checkpoint)
     if scene.world is not None or not scene.sampler:
         worlds = MOST_WORLDS if attended else 1
         return SceneShow(
@@ -52,6 +58,21 @@ def show_of(
     newest = checkpoint or (saved[-1] if saved else None)
     source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
     return GalleryShow(source, attended=attended)
+
+
+def _board_config(scene: Scene, device: str) -> Any:
+    """Configuration of a chess world that is played at a board; None if it is another show.
+
+    What perceptions and samplers have to do with, and many worlds at once, `SceneShow` shows.
+    """
+    if scene.world is None or scene.perception or scene.sampler:
+        return None
+    if scene.world.use.partition("/")[0] != "chess":
+        return None
+    from sim.chess.world import Chess
+
+    config = agent_env(scene, device)
+    return config if isinstance(config, Chess) else None
 
 
 def playlist(

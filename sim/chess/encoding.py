@@ -56,6 +56,7 @@ UNDERPROMOTIONS = (chess.KNIGHT, chess.BISHOP, chess.ROOK)
 _ONES, _NONE = b"\xff" * 8, bytes(8)
 _LITTLE, _BIG = struct.Struct("<12Q").pack, struct.Struct(">12Q").pack
 _NO_POSITION = bytes(8 * PLANES_PER_POSITION)
+_CLOCKS = [(plies * 51 + 10) // 20 for plies in range(101)]  # 255/100 a ply, rounded
 _REPETITIONS = (_NONE + _NONE, _ONES + _NONE, _ONES + _ONES)
 
 
@@ -167,15 +168,27 @@ def move_of(action: int, board: chess.Board) -> chess.Move | None:
     >>> move_of(76, chess.Board()).uci()
     'e2e4'
     """
+    squares = squares_of(action, board.turn, board.pawns & board.occupied_co[board.turn])
+    return None if squares is None else chess.Move(*squares)
+
+
+def squares_of(action: int, turn: chess.Color, own_pawns: int) -> tuple[int, int, int | None] | None:
+    """From-square, to-square and promotion of an action of the side `turn`; None where it leaves the board.
+
+    Args:
+        action: 0…4671.
+        turn: who moves.
+        own_pawns: bitboard of that side's pawns, which become queens where the action names no other piece.
+    """
     entry = _MOVES[action]
     if entry is None:
         return None
     start, end, promotion = entry
-    if not board.turn:
+    if not turn:
         start, end = start ^ 56, end ^ 56
-    if promotion is None and end >> 3 in (0, 7) and board.pawns & board.occupied_co[board.turn] & 1 << start:
+    if promotion is None and end >> 3 in (0, 7) and own_pawns & 1 << start:
         promotion = chess.QUEEN
-    return chess.Move(start, end, promotion)
+    return start, end, promotion
 
 
 def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
@@ -187,17 +200,15 @@ def all_moves(turn: chess.Color) -> Iterator[tuple[int, int, int, int | None]]:
             yield action, start ^ flip, end ^ flip, promotion
 
 
-def snapshot(board: chess.Board, occurred: int) -> Snapshot:
-    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before."""
-    white, black = board.occupied_co[chess.WHITE], board.occupied_co[chess.BLACK]
-    kinds = (board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings)
-    return snapshot_of(white, black, kinds, occurred)
+def snapshot(kinds: Sequence[int], occupied_co: Sequence[int], occurred: int) -> Snapshot:
+    """Bit-packed planes, from both sides, of a position that occurred `occurred` times before.
 
-
-def snapshot_of(
-    white: int, black: int, kinds: tuple[int, int, int, int, int, int], occurred: int
-) -> Snapshot:
-    """`snapshot` from bitboards: each side's pieces, and those of both by kind, pawns to kings."""
+    Args:
+        kinds: bitboards of both sides' pawns, knights, bishops, rooks, queens, kings.
+        occupied_co: bitboards of each side's pieces, by colour.
+        occurred: how often.
+    """
+    black, white = occupied_co
     p, n, b, r, q, k = kinds
     ours = (p & white, n & white, b & white, r & white, q & white, k & white)
     theirs = (p & black, n & black, b & black, r & black, q & black, k & black)
@@ -235,7 +246,8 @@ def unpacked(packed: Sequence[bytes], boards: Sequence[Counters]) -> Array:
     """Expand the `packed_planes` of N positions into observations (N, C, 8, 8) uint8 in 1/255."""
     bits = np.unpackbits(np.frombuffer(b"".join(packed), np.uint8), bitorder="little")
     planes = np.negative(bits, out=bits).reshape(len(packed), -1, 8, 8)  # uint8: −1 is 255
-    for plane, board in zip(planes, boards, strict=True):
-        plane[-6] = min(board.fullmove_number, 255)
-        plane[-1] = (min(board.halfmove_clock, 100) * 51 + 10) // 20  # 255/100 a ply, rounded
+    numbers = bytes([min(board.fullmove_number, 255) for board in boards])
+    clocks = bytes([_CLOCKS[min(board.halfmove_clock, 100)] for board in boards])
+    planes[:, -6] = np.frombuffer(numbers, np.uint8)[:, None, None]
+    planes[:, -1] = np.frombuffer(clocks, np.uint8)[:, None, None]
     return planes

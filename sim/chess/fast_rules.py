@@ -28,6 +28,7 @@ import numpy as np
 import rust_chess
 
 from sim.chess import encoding
+from sim.chess.bitboards import RIGHTS_KEPT
 from sim.chess.encoding import Snapshot
 from sim.chess.fen import RepetitionKey, fen_of
 from sim.chess.termination import (
@@ -44,8 +45,6 @@ from sim.chess.termination import (
 )
 from sim.records import Array
 
-_Kinds = tuple[int, int, int, int, int, int]  # bitboards of pawns, knights, bishops, rooks, queens, kings
-
 _UCI: Callable[[Any], str] = rust_chess.Move.get_uci
 _COUNT_NO_REPETITIONS = rust_chess.RepetitionDetectionMode.NONE
 
@@ -58,12 +57,6 @@ class _CoreMove(NamedTuple):
     kept_rights: int  # castling rights that survive it
 
 
-def _rights_kept(square: int) -> int:
-    """Castling rights, as a bitboard of rooks, that survive a move from or to `square`."""
-    back_rank = {chess.E1: chess.BB_RANK_1, chess.E8: chess.BB_RANK_8}.get(square, 0)
-    return chess.BB_ALL & ~(1 << square) & ~back_rank
-
-
 def _core_moves() -> tuple[list[dict[int, _CoreMove]], list[dict[str, int]]]:
     """By side to move: the core's move of each action, and the action of each UCI text."""
     moves: list[dict[int, _CoreMove]] = []
@@ -72,7 +65,7 @@ def _core_moves() -> tuple[list[dict[int, _CoreMove]], list[dict[str, int]]]:
         moves.append({})
         actions.append({})
         for action, start, end, promotion in encoding.all_moves(turn):
-            kept = _rights_kept(start) & _rights_kept(end)
+            kept = RIGHTS_KEPT[start] & RIGHTS_KEPT[end]
             plain, queen = chess.Move(start, end, promotion), chess.Move(start, end, chess.QUEEN)
             queening = (
                 promotion is None and start >> 3 == (6 if turn else 1) and end >> 3 == (7 if turn else 0)
@@ -152,7 +145,7 @@ class FastChessGame:
         self._actions: Array | None = None
         self._ending: str | None = None
         bitboard = core.get_piece_type_bitboard
-        self._kinds: _Kinds = (
+        self._kinds = (
             bitboard(rust_chess.PAWN).to_uint(),
             bitboard(rust_chess.KNIGHT).to_uint(),
             bitboard(rust_chess.BISHOP).to_uint(),
@@ -160,15 +153,18 @@ class FastChessGame:
             bitboard(rust_chess.QUEEN).to_uint(),
             bitboard(rust_chess.KING).to_uint(),
         )
-        white = core.get_color_bitboard(rust_chess.WHITE).to_uint()
-        black = core.get_color_bitboard(rust_chess.BLACK).to_uint()
-        first = encoding.snapshot_of(white, black, self._kinds, 0)
+        sides = (
+            core.get_color_bitboard(rust_chess.BLACK).to_uint(),
+            core.get_color_bitboard(rust_chess.WHITE).to_uint(),
+        )
+        first = encoding.snapshot(self._kinds, sides, 0)
         key = (first.white, self.turn, self.castling_rights, _en_passant(core, self.turn))
         # A position recurs after four plies at the earliest.
         self._occurred = keys.count(key) if len(keys) >= 4 else 0
         self._keys = (*keys, key)
-        newest = encoding.snapshot_of(white, black, self._kinds, self._occurred) if self._occurred else first
-        self._history = (*history, newest)[-length:]
+        if self._occurred:
+            first = encoding.snapshot(self._kinds, sides, self._occurred)
+        self._history = (*history, first)[-length:]
 
     def play(self, action: int) -> FastChessGame:
         """The position after `action`, one of `legal_actions`.
@@ -184,7 +180,7 @@ class FastChessGame:
             if move is not None and not core.is_legal_move(move):
                 move = None
         if entry is None or move is None or self.reason is not None:
-            raise IllegalMoveError(refusal(int(action), chess.Board(self.fen), self.reason, self.fen))
+            raise IllegalMoveError(self._refusal(int(action)))
         after: FastChessGame = object.__new__(FastChessGame)
         after.turn = not self.turn
         after.castling_rights = self.castling_rights & entry.kept_rights
@@ -246,11 +242,16 @@ class FastChessGame:
             self._actions = actions
         return self._actions
 
+    def _refusal(self, action: int) -> str:
+        own = self._core.get_color_bitboard(rust_chess.WHITE if self.turn else rust_chess.BLACK).to_uint()
+        known = 0 <= action < encoding.ACTIONS
+        squares = encoding.squares_of(action, self.turn, self._kinds[0] & own) if known else None
+        move = None if squares is None else chess.Move(*squares)
+        return refusal(action, move, self.reason, self.fen)
+
     def _find_ending(self) -> str:
         """Reason of the game's end, or "" if it goes on."""
-        pawns, knights, bishops, rooks, queens, kings = self._kinds
-        occupied = pawns | knights | bishops | rooks | queens | kings
-        if insufficient_material(pawns | rooks | queens, knights, bishops, occupied):
+        if insufficient_material(self._kinds):
             return INSUFFICIENT
         if not len(self._legal()):
             return CHECKMATE if self._core.is_check() else STALEMATE

@@ -1,4 +1,4 @@
-"""Legal moves of a position as actions, generated from python-chess's bitboards and attack tables.
+"""Legal moves of a position as actions, generated from bitboards and python-chess's attack tables.
 
 The same moves as `chess.Board.generate_legal_moves` at a quarter of its cost: pins are found once as rays,
 what a piece reaches becomes actions by a table of the last answers, and no move object is made.
@@ -11,6 +11,7 @@ from functools import lru_cache
 import chess
 
 from sim.chess import encoding
+from sim.chess.bitboards import Bitboards
 
 _KNIGHT, _KING, _PAWN = chess.BB_KNIGHT_ATTACKS, chess.BB_KING_ATTACKS, chess.BB_PAWN_ATTACKS
 _DIAGONAL, _DIAGONALS = chess.BB_DIAG_MASKS, chess.BB_DIAG_ATTACKS
@@ -34,11 +35,11 @@ _WINGS = (
 _REMEMBERED = 1 << 15
 
 
-def legal_actions(board: chess.Board) -> list[int]:
+def legal_actions(board: Bitboards) -> list[int]:
     """The actions of the legal moves of the side to move, ascending; that side has one king."""
     turn = board.turn
     own, others = board.occupied_co[turn], board.occupied_co[not turn]
-    kings = board.kings & own
+    kings = board.kinds[5] & own
     king = kings.bit_length() - 1
     checkers, pins = _checkers_and_pins(board, king, own, others)
     actions = list(_spread(turn, king, _king_targets(board, king, own, others)))
@@ -52,18 +53,34 @@ def legal_actions(board: chess.Board) -> list[int]:
     else:
         reach = chess.between(king, checkers.bit_length() - 1) | checkers
     actions += _piece_actions(board, own & ~kings, reach & ~own, pins)
-    actions += _pawn_actions(board, board.pawns & own, others, reach, pins)
+    actions += _pawn_actions(board, board.kinds[0] & own, others, reach, pins)
     if board.ep_square:
         actions += _en_passant(board, king, own, others)
     actions.sort()
     return actions
 
 
-def _checkers_and_pins(board: chess.Board, king: int, own: int, others: int) -> tuple[int, dict[int, int]]:
+def in_check(board: Bitboards) -> bool:
+    """Whether the side to move is in check."""
+    king = (board.kinds[5] & board.occupied_co[board.turn]).bit_length() - 1
+    return bool(_attacked(board, king, board.occupied, board.occupied_co[not board.turn]))
+
+
+def playable_en_passant(board: Bitboards) -> int | None:
+    """The square where a pawn can capture in passing, None where none can."""
+    if not board.ep_square:
+        return None
+    own, others = board.occupied_co[board.turn], board.occupied_co[not board.turn]
+    king = (board.kinds[5] & own).bit_length() - 1
+    return board.ep_square if _en_passant(board, king, own, others) else None
+
+
+def _checkers_and_pins(board: Bitboards, king: int, own: int, others: int) -> tuple[int, dict[int, int]]:
     """Pieces that give check, and by pinned square the squares on which the pin still holds."""
     turn, occupied = board.turn, board.occupied
-    checkers = (_KNIGHT[king] & board.knights | _PAWN[turn][king] & board.pawns) & others
-    straight, slanting = board.rooks | board.queens, board.bishops | board.queens
+    pawns, knights, bishops, rooks, queens, _ = board.kinds
+    checkers = (_KNIGHT[king] & knights | _PAWN[turn][king] & pawns) & others
+    straight, slanting = rooks | queens, bishops | queens
     snipers = ((_RANKS[king][0] | _FILES[king][0]) & straight | _DIAGONALS[king][0] & slanting) & others
     pins: dict[int, int] = {}
     while snipers:
@@ -78,26 +95,28 @@ def _checkers_and_pins(board: chess.Board, king: int, own: int, others: int) -> 
     return checkers, pins
 
 
-def _attacked(board: chess.Board, square: int, occupied: int, others: int) -> int:
+def _attacked(board: Bitboards, square: int, occupied: int, others: int) -> int:
     """Pieces among `others` that attack `square` where `occupied` stands."""
-    straight, slanting = board.rooks | board.queens, board.bishops | board.queens
+    pawns, knights, bishops, rooks, queens, kings = board.kinds
+    straight, slanting = rooks | queens, bishops | queens
     return others & (
-        _KNIGHT[square] & board.knights
-        | _KING[square] & board.kings
-        | _PAWN[board.turn][square] & board.pawns
+        _KNIGHT[square] & knights
+        | _KING[square] & kings
+        | _PAWN[board.turn][square] & pawns
         | _DIAGONALS[square][_DIAGONAL[square] & occupied] & slanting
         | (_RANKS[square][_RANK[square] & occupied] | _FILES[square][_FILE[square] & occupied]) & straight
     )
 
 
-def _king_targets(board: chess.Board, king: int, own: int, others: int) -> int:
+def _king_targets(board: Bitboards, king: int, own: int, others: int) -> int:
     """Squares to which the king may step; it does not shield those behind it."""
     around = _KING[king] & ~own
     occupied = board.occupied & ~(1 << king)
-    pawns = board.pawns & others
+    pawns, knights, bishops, rooks, queens, kings = board.kinds
+    pawns &= others
     left, right = pawns & ~chess.BB_FILE_A, pawns & ~chess.BB_FILE_H
     safe = around & ~(left >> 9 | right >> 7 if board.turn else left << 7 | right << 9)
-    straight, slanting = board.rooks | board.queens, board.bishops | board.queens
+    straight, slanting = rooks | queens, bishops | queens
     pieces = others & ~pawns
     while pieces and safe:
         piece = pieces & -pieces
@@ -109,19 +128,20 @@ def _king_targets(board: chess.Board, king: int, own: int, others: int) -> int:
             safe &= ~_DIAGONALS[square][_DIAGONAL[square] & occupied]
         if piece & straight:
             safe &= ~(_RANKS[square][_RANK[square] & occupied] | _FILES[square][_FILE[square] & occupied])
-        elif piece & board.knights:
+        elif piece & knights:
             safe &= ~_KNIGHT[square]
-        elif piece & board.kings:
+        elif piece & kings:
             safe &= ~_KING[square]
     return safe
 
 
-def _piece_actions(board: chess.Board, pieces: int, reach: int, pins: dict[int, int]) -> list[int]:
+def _piece_actions(board: Bitboards, pieces: int, reach: int, pins: dict[int, int]) -> list[int]:
     """Moves of knights, bishops, rooks and queens to squares in `reach`."""
     turn, occupied = board.turn, board.occupied
-    knights, straight, slanting = board.knights, board.rooks | board.queens, board.bishops | board.queens
+    pawns, knights, bishops, rooks, queens, _ = board.kinds
+    straight, slanting = rooks | queens, bishops | queens
     actions: list[int] = []
-    left = pieces & ~board.pawns
+    left = pieces & ~pawns
     while left:
         piece = left & -left
         left ^= piece
@@ -142,7 +162,7 @@ def _piece_actions(board: chess.Board, pieces: int, reach: int, pins: dict[int, 
     return actions
 
 
-def _pawn_actions(board: chess.Board, pawns: int, others: int, reach: int, pins: dict[int, int]) -> list[int]:
+def _pawn_actions(board: Bitboards, pawns: int, others: int, reach: int, pins: dict[int, int]) -> list[int]:
     """Pushes and captures of pawns, but en passant, to squares in `reach`."""
     turn, empty = board.turn, ~board.occupied
     attacks = _PAWN[turn]
@@ -168,15 +188,15 @@ def _pawn_actions(board: chess.Board, pawns: int, others: int, reach: int, pins:
     return actions
 
 
-def _en_passant(board: chess.Board, king: int, own: int, others: int) -> list[int]:
+def _en_passant(board: Bitboards, king: int, own: int, others: int) -> list[int]:
     """Captures in passing that leave the king safe, with both pawns gone from where they stood."""
     turn, target = board.turn, board.ep_square
     assert target is not None
     captured = 1 << (target - 8 if turn else target + 8)
-    if board.occupied & 1 << target or not captured & board.pawns & others:
+    if board.occupied & 1 << target or not captured & board.kinds[0] & others:
         return []
     actions: list[int] = []
-    pawns = _PAWN[not turn][target] & board.pawns & own
+    pawns = _PAWN[not turn][target] & board.kinds[0] & own
     while pawns:
         pawn = pawns & -pawns
         pawns ^= pawn
@@ -186,7 +206,7 @@ def _en_passant(board: chess.Board, king: int, own: int, others: int) -> list[in
     return actions
 
 
-def _castling(board: chess.Board, king: int, others: int) -> list[int]:
+def _castling(board: Bitboards, king: int, others: int) -> list[int]:
     """Castling where nothing stands between and the king passes no attacked square; it is not in check."""
     actions: list[int] = []
     for rook, between, passed in _WINGS[board.turn]:

@@ -12,7 +12,10 @@ The moves are python-chess's. The draws are FIDE's (Laws of Chess 2023), and non
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
 from types import ModuleType
@@ -21,9 +24,10 @@ import chess
 import numpy as np
 
 from sim.chess import encoding
+from sim.chess.bitboards import Bitboards
 from sim.chess.encoding import Snapshot
 from sim.chess.fen import PositionError, RepetitionKey, checked_board, fen_of
-from sim.chess.move_generator import legal_actions
+from sim.chess.move_generator import in_check, legal_actions, playable_en_passant
 from sim.chess.termination import (
     CHECKMATE,
     FIFTY,
@@ -63,6 +67,10 @@ HISTORY = 8  # positions in an observation; Silver et al. 2018, table S1
 WORTH = {chess.PAWN: 1, chess.KNIGHT: 3, chess.BISHOP: 3, chess.ROOK: 5, chess.QUEEN: 9}
 
 
+_Squares = tuple[int, int, int | None]  # from, to, and python-chess's type of the piece that a pawn becomes
+_NULL_MOVE: _Squares = (0, 0, None)
+
+
 class ChessGame:
     """An immutable chess position with the history that the rules need; a `sim.protocols.Game`.
 
@@ -73,7 +81,18 @@ class ChessGame:
     'rnbqkbnr/pppppppp/8/8/4P3/8/PPPP1PPP/RNBQKBNR b KQkq - 0 1'
     """
 
-    __slots__ = ("_actions", "_board", "_ending", "_history", "_keys", "_length", "_occurred", "turn")
+    __slots__ = (
+        "_actions",
+        "_before",
+        "_board",
+        "_ending",
+        "_history",
+        "_keys",
+        "_last",
+        "_length",
+        "_occurred",
+        "turn",
+    )
 
     def __init__(self, fen: str = chess.STARTING_FEN, history: int = HISTORY) -> None:
         """Begin at `fen`; `history` is how many positions `planes` shows.
@@ -81,24 +100,26 @@ class ChessGame:
         Raises:
             PositionError: naming what is wrong with `fen`.
         """
-        self._place(checked_board(fen), (), (), history)
+        self._last: _Squares | None = None  # of the move that led here
+        self._before: Bitboards | None = None  # the position before it
+        self._place(Bitboards.of(checked_board(fen)), (), (), history)
 
     def _place(
-        self, board: chess.Board, keys: tuple[RepetitionKey, ...], history: tuple[Snapshot, ...], length: int
+        self, board: Bitboards, keys: tuple[RepetitionKey, ...], history: tuple[Snapshot, ...], length: int
     ) -> None:
         self.turn = board.turn
         self._board = board
         self._length = length
         self._actions: list[int] | None = None  # ascending, whether or not the game is over
         self._ending: str | None = None
-        en_passant = board.ep_square if board.ep_square and board.has_legal_en_passant() else None
-        first = encoding.snapshot(board, 0)
-        key = (first.white, self.turn, board.castling_rights, en_passant)
+        first = encoding.snapshot(board.kinds, board.occupied_co, 0)
+        key = (first.white, self.turn, board.castling_rights, playable_en_passant(board))
         # A position recurs after four plies at the earliest.
         self._occurred = keys.count(key) if len(keys) >= 4 else 0
         self._keys = (*keys, key)
-        newest = encoding.snapshot(board, self._occurred) if self._occurred else first
-        self._history = (*history, newest)[-length:]
+        if self._occurred:
+            first = encoding.snapshot(board.kinds, board.occupied_co, self._occurred)
+        self._history = (*history, first)[-length:]
 
     def play(self, action: int) -> ChessGame:
         """The position after `action`, one of `legal_actions`.
@@ -107,11 +128,13 @@ class ChessGame:
             IllegalMoveError: naming the move.
         """
         action = int(action)
-        if action not in self._legal() or self.reason is not None:
+        move = self._squares(action) if action in self._legal() else None
+        if move is None or self.reason is not None:
             raise IllegalMoveError(self.refusal(action))
-        board = self._board.copy(stack=False)
-        board.push(self._move(action))
+        board = self._board.after(*move)
         after: ChessGame = object.__new__(ChessGame)
+        after._last = move
+        after._before = self._board
         # What came before a capture or a pawn move can never stand on the board again.
         after._place(board, self._keys if board.halfmove_clock else (), self._history, self._length)
         return after
@@ -123,7 +146,7 @@ class ChessGame:
     @property
     def moves(self) -> Mapping[int, chess.Move]:
         """The legal moves by action, in ascending order; none when the game is over."""
-        return _Moves(self._board, [] if self.reason is not None else self._legal())
+        return _Moves(self._move, [] if self.reason is not None else self._legal())
 
     def outcome(self) -> float | None:
         """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
@@ -168,29 +191,36 @@ class ChessGame:
 
     def san(self, action: int) -> str:
         """A legal action as players write it, such as ``"Nf3"``."""
-        return self._board.san(self.moves[int(action)])
+        return self._board.board().san(_Moves(self._move, self._legal())[int(action)])
 
     def refusal(self, action: int) -> str:
         """Why `action` cannot be played, in words."""
-        return refusal(action, self._board, self.reason, self.fen)
+        move = self._move(action) if 0 <= action < encoding.ACTIONS else None
+        return refusal(action, move, self.reason, self.fen)
 
     def taken(self, action: int) -> int:
         """Material that a legal action captures, in pawns; 0 for none."""
-        move, board = self.moves[action], self._board
-        piece = board.piece_type_at(move.to_square)
-        if piece is not None:
-            return WORTH[piece]
-        return WORTH[chess.PAWN] if board.is_en_passant(move) else 0
+        move = _Moves(self._move, self._legal())[action]
+        captured = self._board.kind_at(move.to_square)
+        if captured is not None:
+            return WORTH[captured]
+        sideways = (move.to_square - move.from_square) & 7
+        pawn = self._board.kind_at(move.from_square) == chess.PAWN
+        return WORTH[chess.PAWN] if pawn and sideways else 0
 
     @property
     def board(self) -> chess.Board:
         """A copy of the position for python-chess's own tools; it knows the last move and no more."""
-        return self._board.copy()
+        if self._before is None or self._last is None:
+            return self._board.board()
+        board = self._before.board()
+        board.push(chess.Move(*self._last))
+        return board
 
     @property
     def last_move(self) -> chess.Move | None:
         """The move that led here; None at the start."""
-        return self._board.move_stack[-1] if self._board.move_stack else None
+        return None if self._last is None else chess.Move(*self._last)
 
     @property
     def fen(self) -> str:
@@ -199,19 +229,23 @@ class ChessGame:
 
     def passed(self) -> ChessGame:
         """The same position with the other side to move; only for the value of a truncated game."""
-        board = self._board.copy(stack=False)
-        board.push(chess.Move.null())
+        board = self._board.passed()
         after: ChessGame = object.__new__(ChessGame)
+        after._last = _NULL_MOVE
+        after._before = self._board
         after._place(board, (), self._history[:-1], self._length)
-        king = board.king(board.turn ^ True)
-        after._actions = [action for action in legal_actions(board) if after._move(action).to_square != king]
+        theirs = board.kinds[5] & board.occupied_co[not board.turn]
+        king = theirs.bit_length() - 1
+        after._actions = [
+            a for a, move in _Moves(after._move, legal_actions(board)).items() if move.to_square != king
+        ]
         after._ending = ""
         return after
 
     def for_search(self) -> Game:
         """The same position on the rules core that is fastest here; see `sim.chess.fast_rules`."""
         fast_rules = _fast_rules()
-        passed = self.last_move is not None and not self.last_move
+        passed = self._last == _NULL_MOVE
         if fast_rules is None or passed:
             return self
         board = self._board
@@ -225,19 +259,21 @@ class ChessGame:
             self._actions = legal_actions(self._board)
         return self._actions
 
-    def _move(self, action: int) -> chess.Move:
-        move = encoding.move_of(action, self._board)
-        assert move is not None
-        return move
+    def _squares(self, action: int) -> _Squares | None:
+        own_pawns = self._board.kinds[0] & self._board.occupied_co[self.turn]
+        return encoding.squares_of(action, self.turn, own_pawns)
+
+    def _move(self, action: int) -> chess.Move | None:
+        squares = self._squares(action)
+        return None if squares is None else chess.Move(*squares)
 
     def _find_ending(self) -> str:
         """Reason of the game's end, or "" if it goes on; the moves are needed for everything but one draw."""
         board = self._board
-        pieces = board.pawns | board.rooks | board.queens
-        if insufficient_material(pieces, board.knights, board.bishops, board.occupied):
+        if insufficient_material(board.kinds):
             return INSUFFICIENT
         if not self._legal():
-            return CHECKMATE if board.is_check() else STALEMATE
+            return CHECKMATE if in_check(board) else STALEMATE
         if board.halfmove_clock >= FIFTY_MOVES:
             return FIFTY
         return THREEFOLD if self._occurred >= THREEFOLD_BEFORE else ""
@@ -246,11 +282,11 @@ class ChessGame:
 class _Moves(Mapping[int, chess.Move]):
     """Legal moves by action, each made when it is asked for."""
 
-    def __init__(self, board: chess.Board, actions: list[int]) -> None:
-        self._board, self._actions = board, actions
+    def __init__(self, move_of: Callable[[int], chess.Move | None], actions: list[int]) -> None:
+        self._move_of, self._actions = move_of, actions
 
     def __getitem__(self, action: int) -> chess.Move:
-        move = encoding.move_of(action, self._board) if action in self._actions else None
+        move = self._move_of(action) if action in self._actions else None
         if move is None:
             raise KeyError(action)
         return move
@@ -275,10 +311,39 @@ def fast_core_missing() -> str | None:
     if not version.startswith(FAST_CORE):
         return f"version {version} is installed, which is not {FAST_CORE}x"
     try:
-        importlib.import_module("rust_chess")
+        _import_for_good("rust_chess")
     except ImportError as error:
         return f"installed, but it cannot be imported: {error}"
     return None
+
+
+def _import_for_good(name: str) -> None:
+    """Import a module in a thread that lasts as long as the process.
+
+    rust-chess 0.4.3 reads freed memory once the thread that imported it has ended, and an engine's searches
+    are threads that end.
+
+    Raises:
+        ImportError: if it cannot be imported.
+    """
+    if threading.current_thread() is threading.main_thread() or name in sys.modules:
+        importlib.import_module(name)
+        return
+    result: queue.SimpleQueue[ImportError | None] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            result.put(error)
+            return
+        result.put(None)
+        threading.Event().wait()
+
+    threading.Thread(target=work, name=f"import of {name}", daemon=True).start()
+    error = result.get()
+    if error is not None:
+        raise error
 
 
 @lru_cache(maxsize=1)

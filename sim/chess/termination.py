@@ -6,9 +6,9 @@ Bitboards are ints with a1 in the lowest bit, as python-chess's.
 
 from __future__ import annotations
 
-import chess
+from collections.abc import Sequence
 
-from sim.chess import encoding
+import chess
 
 FIFTY_MOVES = 100  # plies
 THREEFOLD_BEFORE = 2  # earlier occurrences with which a position stands for the third time
@@ -22,32 +22,29 @@ class IllegalMoveError(ValueError):
     """A move that the rules forbid in the position where it was played."""
 
 
-def insufficient_material(major_or_pawns: int, knights: int, bishops: int, occupied: int) -> bool:
+def insufficient_material(kinds: Sequence[int]) -> bool:
     """Whether no sequence of legal moves can mate because of the pieces alone (Laws of Chess 2023, 5.2.2).
 
     Args:
-        major_or_pawns: pawns, rooks and queens of both sides.
-        knights: of both sides.
-        bishops: of both sides.
-        occupied: all pieces.
+        kinds: bitboards of both sides' pawns, knights, bishops, rooks, queens, kings.
     """
-    if major_or_pawns:
+    pawns, knights, bishops, rooks, queens, kings = kinds
+    if pawns | rooks | queens:
         return False
     if knights:
-        return occupied.bit_count() <= 3
+        return (knights | bishops | kings).bit_count() <= 3
     return not bishops & chess.BB_LIGHT_SQUARES or not bishops & chess.BB_DARK_SQUARES
 
 
-def refusal(action: int, board: chess.Board, reason: str | None, fen: str) -> str:
+def refusal(action: int, move: chess.Move | None, reason: str | None, fen: str) -> str:
     """Why `action` cannot be played, in words.
 
     Args:
         action: any integer.
-        board: the position; it says who moves and where the pawns stand.
+        move: that it stands for; None where it leaves the board.
         reason: of the game's end, None while it goes on.
         fen: of the position, for the message.
     """
-    move = encoding.move_of(action, board) if 0 <= action < encoding.ACTIONS else None
     what = f"action {action}" if move is None else f"action {action}, {move.uci()},"
     if reason is not None:
         return f"{what} comes after the game's end by {reason}"

@@ -70,7 +70,11 @@ class MissingEngineError(RequestError):
 
 
 class EngineFaultError(WorkError, RuntimeError):
-    """An engine that does not start, died, was silent, or answered no legal move."""
+    """An engine that does not start, died, was silent, or answered no legal move; `why` says which."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,7 @@ class UciPlayer:
         self._engine: EngineProcess | None = None
         self._title = spec.name
         self._failures = 0
+        self._told: set[str] = set()
         #: Boards with all their moves, by FEN after the engine's own move: engines know repetitions by them.
         self._boards: OrderedDict[str, chess.Board] = OrderedDict()
 
@@ -229,12 +234,10 @@ class UciPlayer:
             self._engine.wait(protocol.configure(self._options(protocol.options)), self._timeout)
         except TimeoutError:
             self.close()
-            raise EngineFaultError(
-                f"{self.spec.name} did not start: it is silent, or no UCI engine"
-            ) from None
+            raise EngineFaultError(self.spec.name, "did not start: silent, or no UCI engine") from None
         except (OSError, chess.engine.EngineError) as error:
             self.close()
-            raise EngineFaultError(f"{self.spec.name} did not start: {_words(error)}") from error
+            raise EngineFaultError(self.spec.name, f"did not start: {_words(error)}") from error
         except BaseException:
             self.close()
             raise
@@ -261,7 +264,7 @@ class UciPlayer:
         """
         actions = self.reply(info["games"], ())
         if fault := next((action for action in actions if isinstance(action, Forfeit)), None):
-            raise EngineFaultError(fault.reason)
+            raise EngineFaultError(self.spec.name, fault.reason)
         return Decision(np.array(actions, np.int64)), memory
 
     def seed(self, seed: int) -> None:
@@ -270,20 +273,25 @@ class UciPlayer:
     def _answer(self, game: ChessGame) -> int | Forfeit:
         """The move in one position; the process of an engine that failed is ended."""
         if self._failures >= FAILURES:
-            return Forfeit(f"{self.spec.name} was given up after {FAILURES} failures in a row")
+            return Forfeit(f"given up after {FAILURES} failures in a row")
         try:
             self.start()
             action = self._search(game)
         except (MissingEngineError, EngineFaultError) as error:
             self.close()
             self._failures += 1
-            after = (
-                "it is given up" if self._failures >= FAILURES else "it is started again for the next game"
-            )
-            self._say(f"{error}; {after}")
-            return Forfeit(str(error))
+            self._tell(error)
+            return Forfeit(error.why if isinstance(error, EngineFaultError) else str(error))
         self._failures = 0
         return action
+
+    def _tell(self, error: Exception) -> None:
+        """Say what failed, the same thing once."""
+        given_up = self._failures >= FAILURES
+        after = "given up" if given_up else "started again for the next game"
+        if (line := f"{error}; {after}") not in self._told:
+            self._told.add(line)
+            self._say(line)
 
     def _search(self, game: ChessGame) -> int:
         engine, name = self._engine, self.spec.name
@@ -295,13 +303,13 @@ class UciPlayer:
         try:
             move = engine.wait(engine.protocol.play(board, limit, game=object()), seconds).move
         except TimeoutError:
-            raise EngineFaultError(f"{name} gave no move within {seconds:g} s") from None
+            raise EngineFaultError(name, f"no move within {seconds:g} s") from None
         except chess.engine.EngineTerminatedError:
-            raise EngineFaultError(f"{name} died in mid-game") from None
+            raise EngineFaultError(name, "died in mid-game") from None
         except (chess.engine.EngineError, RuntimeError) as error:
-            raise EngineFaultError(f"{name} broke the protocol: {_words(error)}") from error
+            raise EngineFaultError(name, f"broke the protocol: {_words(error)}") from error
         if move is None:
-            raise EngineFaultError(f"{name} answered no move in {game.fen}")
+            raise EngineFaultError(name, f"answered no move in {game.fen}")
         board.push(move)
         self._boards[board.fen()] = board
         while len(self._boards) > REMEMBERED:

@@ -43,8 +43,8 @@ from gymnasium.spaces import Box, Discrete
 
 from sim.chess import encoding
 from sim.chess.batch import ChessWorlds
+from sim.chess.board.interactive_renderer import ChessRenderer
 from sim.chess.endgames import STANDARD, STARTS
-from sim.chess.interactive_renderer import ChessRenderer
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_opponent
 from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
@@ -311,6 +311,17 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         return len(self._match.actions)
 
     @property
+    def actions(self) -> tuple[int, ...]:
+        """Every action so far, both sides'."""
+        return tuple(self._match.actions)
+
+    @property
+    def players(self) -> tuple[str, str]:
+        """Who plays White and Black: ``"agent"`` and the opponent."""
+        players = ("agent", self._opponent_name)
+        return players if self.colour else players[::-1]
+
+    @property
     def ending(self) -> tuple[str, str] | None:
         """Outcome and reason as in info, once the game is over; None while it goes on."""
         return (self._match.outcome, self._match.facts()["reason"]) if self._match.over else None
@@ -320,10 +331,9 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         game = self.first
         record = chess.pgn.Game()
         record.setup(game.board)
-        players = ["agent", self._opponent_name]
         record.headers["Event"] = event
         record.headers["Date"] = f"{date.today():%Y.%m.%d}"
-        record.headers["White"], record.headers["Black"] = players if self.colour else players[::-1]
+        record.headers["White"], record.headers["Black"] = self.players
         record.headers["Result"] = self._pgn_result()
         node: chess.pgn.GameNode = record
         for action in self._match.actions:

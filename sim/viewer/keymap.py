@@ -44,6 +44,11 @@ class Command(enum.Enum):
     SOUND = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
+    NEW_GAME = enum.auto()
+    TAKE_BACK = enum.auto()
+    COPY_FEN = enum.auto()
+    COPY_PGN = enum.auto()
+    PASTE = enum.auto()
     HELP = enum.auto()
     QUIT = enum.auto()
 
@@ -81,7 +86,10 @@ BINDINGS = (
     Binding("Step forward", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples"),
+    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples analysis"),
+    Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
+    Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
+    Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
     Binding("Type an input of your own", "Enter", "", "type"),
     Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
@@ -96,18 +104,24 @@ BINDINGS = (
     Binding("Real examples, samples", "T", "", "gallery"),
     Binding("Back to the previous page", "Esc", "SAMPLES …", "gallery"),
     Binding("Move a piece", "arrows  Enter", "click twice, or drag", "point"),
-    Binding("Flip the board", "F", "", "flip"),
+    Binding("Flip the board", "F", "Flip button", "flip"),
+    Binding("New game: colour, opponent, clock", "N", "New game button", "table"),
+    Binding("Take back the last moves", "U", "Take back button", "table"),
+    Binding("Go to a position of the game", "←  →", "click its move", "board"),
+    Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C, Ctrl+Shift+C", "", "table"),
+    Binding("Paste a FEN or PGN to play from", "Ctrl+V", "", "table"),
     Binding("Save the game (PGN)", "X", "", "save"),
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
     Binding("Saliency of action and value", "E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
+    Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
-    Binding("Restart; with a new seed", "R  Shift+R"),
+    Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
@@ -139,6 +153,8 @@ _COMMANDS = {
     pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
     pygame.K_t: Command.ORIGIN,
+    pygame.K_n: Command.NEW_GAME,
+    pygame.K_u: Command.TAKE_BACK,
     pygame.K_TAB: Command.NEXT_SCENE,
     pygame.K_LEFTBRACKET: Command.PREVIOUS_CHECKPOINT,
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
@@ -156,12 +172,22 @@ _NUMBERED = {
     pygame.K_PAGEDOWN: (Command.ZOOM, 2),
 }
 
+#: With Ctrl, or with the command key.
+_CONTROLLED = {
+    (pygame.K_c, False): Command.COPY_FEN,
+    (pygame.K_c, True): Command.COPY_PGN,
+    (pygame.K_v, False): Command.PASTE,
+}
+
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.
 GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
     Command.ORIGIN: ("origin", (Gesture("origin"),)),
+    Command.TAKE_BACK: ("table", (Gesture("take_back"),)),
+    Command.COPY_FEN: ("table", (Gesture("copy", name="fen"),)),
+    Command.COPY_PGN: ("table", (Gesture("copy", name="pgn"),)),
     Command.ORBIT: (
         "orbit",
         tuple(Gesture("orbit", *way) for way in ((-0.05, 0.0), (0.05, 0.0), (0.0, -0.05), (0.0, 0.05))),
@@ -207,10 +233,12 @@ _NAMES = {
     pygame.K_DOWN: "down",
     pygame.K_LEFT: "left",
     pygame.K_RIGHT: "right",
+    pygame.K_HOME: "home",
+    pygame.K_END: "end",
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point"})
+_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point", "analysis"})
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})
@@ -229,6 +257,11 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if found is Command.NEXT_SCENE and shift:
         found = Command.PREVIOUS_SCENE
     return None if found is None else (found, 10 if shift else 1)
+
+
+def controlled(key: int, shift: bool) -> Command | None:
+    """The command of a key that is pressed with Ctrl, if it has one."""
+    return _CONTROLLED.get((key, shift))
 
 
 def key_name(key: int) -> str:

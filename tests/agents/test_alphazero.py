@@ -13,7 +13,8 @@ from agents.alphazero.gumbel import GumbelTree, Sigma, completed_q, halving
 from agents.alphazero.puct import PUCTTree
 from agents.alphazero.selfplay import Move, PositionBuffer, ReplayChunk, SelfPlay
 from agents.alphazero.train import AlphaZero, SearchError
-from agents.alphazero.tree import Node, likeliest_line, make_roots, simulate, softmax
+from agents.alphazero.tree import likeliest_line, make_roots, simulate
+from agents.alphazero.tree_arrays import Evaluation, Node, TreeArrays, softmax
 from sim.catalog import make_world, make_worlds
 from sim.chess.rules import ChessGame
 from sim.records import Budget, Decision
@@ -51,14 +52,29 @@ STILL = np.zeros((1, 1), int), np.arange(3)[None]  # the symmetries of a heap: n
 
 def ignorant(games):
     """A network that knows nothing."""
-    return np.zeros((len(games), 3)), np.zeros(len(games))
+    return Evaluation(np.zeros((len(games), 3)), np.zeros(len(games)))
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A position with so many actions."""
+
+    count: int
+
+    def legal_actions(self):
+        return np.arange(self.count)
+
+    def outcome(self):
+        return None
 
 
 def node(logits, visits, totals, value=0.0):
-    found = Node(Nim(9))
-    found.actions, found.logits = np.arange(len(logits)), np.array(logits, float)
-    found.visits, found.totals, found.value = np.array(visits, float), np.array(totals, float), value
-    found.children = [None] * len(logits)
+    arrays = TreeArrays()
+    found = Node(arrays, arrays.add(Choices(len(logits))))
+    arrays.expand([found.index], Evaluation(np.array([logits], float), np.array([value])))
+    for index, (count, total) in enumerate(zip(visits, totals, strict=True)):
+        for _ in range(int(count)):
+            found.visit(index, total / count)
     return found
 
 
@@ -96,10 +112,10 @@ def test_completed_q_values_by_hand():
     tree = node(np.log([1, 2, 1]), [2, 1, 0], [2.0, -1.0, 0.0], value=0.2)
     mean = (0.25 * 1 + 0.5 * -1) / 0.75
     mixed = (0.2 + 3 * mean) / 4
-    np.testing.assert_allclose(completed_q(tree), [1, -1, mixed])
-    np.testing.assert_allclose(completed_q(node([0, 0], [0, 0], [0, 0], value=0.3)), [0.3, 0.3])
+    np.testing.assert_allclose(completed_q(tree.rows), [1, -1, mixed])
+    np.testing.assert_allclose(completed_q(node([0, 0], [0, 0], [0, 0], value=0.3).rows), [0.3, 0.3])
     np.testing.assert_allclose(
-        Sigma(50, 0.1).improved(tree) - tree.logits, 52 * 0.1 * (completed_q(tree) + 1) / 2
+        Sigma(50, 0.1).improved(tree.rows) - tree.logits, 52 * 0.1 * (completed_q(tree.rows) + 1) / 2
     )
 
 
@@ -109,7 +125,7 @@ def test_puct_by_hand():
     bounds = [0.5 + c_puct * 0.25 * 2 / 4, -1 + c_puct * 0.5 * 2 / 2, c_puct * 0.25 * 2 / 1]
     assert int(np.argmax(bounds)) == 0
     assert PUCTTree(tree, 1.25, 19_652.0, None).at_root() == 0
-    tree.totals[0] = 1.0  # worse: now the one that nobody tried
+    tree = node(np.log([1, 2, 1]), [3, 1, 0], [1.0, -1.0, 0.0])  # worse: now the one that nobody tried
     assert PUCTTree(tree, 1.25, 19_652.0, None).at_root() == 2
     untouched = node(np.log([1, 2, 1]), [0, 0, 0], [0, 0, 0])
     assert PUCTTree(untouched, 1.25, 19_652.0, None).at_root() == 1
@@ -141,7 +157,7 @@ FORKS = {
 
 def forks(games):
     found = [FORKS[game.path] for game in games]
-    return np.log([prior for prior, _ in found]), np.array([value for _, value in found])
+    return Evaluation(np.log([prior for prior, _ in found]), np.array([value for _, value in found]))
 
 
 def assert_node(found, visits, totals):
@@ -221,8 +237,7 @@ def test_the_improved_policy_gains_by_the_true_values_of_the_actions(simulations
         tree = GumbelTree(root, simulations, 4, Sigma(), None)
         for _ in range(simulations):
             index = tree.at_root()
-            root.visits[index] += 1
-            root.totals[index] += q[index]
+            root.visit(index, q[index])
         gains.append(tree.policy() @ q - before)
     assert np.mean(gains) > least and min(gains) > -0.1
 
@@ -236,8 +251,7 @@ def test_where_the_network_has_no_opinion_the_best_of_what_was_tried_is_played(s
         tree = GumbelTree(root, simulations, 4, Sigma(), None)
         for _ in range(simulations):
             index = tree.at_root()
-            root.visits[index] += 1
-            root.totals[index] += q[index]
+            root.visit(index, q[index])
         assert (root.visits > 0).sum() == min(simulations, 4)
         assert q[tree.choice()] == q[root.visits > 0].max()
 
@@ -288,7 +302,7 @@ def test_trees_that_grow_side_by_side_are_the_trees_that_grow_alone():
     def knowing(games):
         asked.append(len(games))
         logits = np.tile(np.linspace(0, 1, 3), (len(games), 1))
-        return logits, np.array([0.1 * (game.heap % 4 - 1.5) for game in games])
+        return Evaluation(logits, np.array([0.1 * (game.heap % 4 - 1.5) for game in games]))
 
     heaps = (5, 6, 11)
     roots = make_roots([Nim(heap) for heap in heaps], knowing)
@@ -413,7 +427,8 @@ def test_the_loss_is_over_legal_moves_alone():
         loss, figures = agent.loss(
             memory.sample(2, worlds.symmetries, np.random.default_rng(0), torch.device("cpu"))
         )
-    (logits,), value = agent.evaluate([game])
+    found = agent.evaluate([game])
+    (logits,), value = found.logits, found.values
     log_policy = np.log(softmax(logits[legal].astype(np.float64)))
     by_hand = [-(policy @ log_policy), (value[0] - 0.5) ** 2, -(np.exp(log_policy) @ log_policy)]
     np.testing.assert_allclose(figures, by_hand, rtol=1e-4)
@@ -460,14 +475,16 @@ def test_it_learns_a_mate_by_heart_until_the_network_alone_sees_it():
     game = ChessGame(MATE_IN_ONE, 1)
     legal = game.legal_actions()
     mating = legal.tolist().index(game.action("a1a8"))
-    (before,), value_before = agent.evaluate([game])
+    first = agent.evaluate([game])
+    (before,), value_before = first.logits, first.values
     progress = list(agent.learn(worlds, Budget(updates=8)))
-    (after,), value_after = agent.evaluate([game])
+    last = agent.evaluate([game])
+    (after,), value_after = last.logits, last.values
     assert softmax(before[legal])[mating] < 0.2 and softmax(after[legal])[mating] > 0.7
     assert abs(value_before[0]) < 0.6 and value_after[0] > 0.7
     assert [p.env_steps for p in progress] == [32 * (i + 1) for i in range(8)]
-    last = progress[-1].episodes
-    assert {episode.outcome for episode in last} == {"win"} and all(e.mate for e in last)
+    episodes = progress[-1].episodes
+    assert {episode.outcome for episode in episodes} == {"win"} and all(e.mate for e in episodes)
 
 
 def test_a_traced_loss_teaches_the_same_and_is_traced_once():

@@ -8,6 +8,7 @@ import torch
 
 from agents.alphazero.search_agent import SearchError
 from agents.alphazero.train import AlphaZero
+from agents.evaluation.move_match import move_match
 from agents.imitation import Imitation
 from sim.catalog import make_worlds
 from sim.records import Budget
@@ -146,3 +147,25 @@ def test_other_worlds_are_refused(world, error):
 def test_a_value_head_without_draws_is_refused():
     with pytest.raises(ValueError, match="value_head must be"):
         Imitation(value_head="scalar")
+
+
+def test_move_match_counts_the_moves_that_were_played(worlds, games_file):
+    agent = learner(worlds, games_file)
+    test = agent.splits.test
+    batch = test.batch(np.arange(len(test)), np.random.default_rng(0))
+    rows = iter(np.arange(len(test)))
+
+    def half_right(obs):
+        """Every other position: surely the move played; else surely another one."""
+        logits = np.zeros((len(obs), 4672))
+        for row in logits:
+            i = next(rows)
+            legal = batch["legal"][i][batch["mask"][i]]
+            row[batch["played"][i] if i % 2 == 0 else legal[legal != batch["played"][i]][0]] = 50.0
+        return logits
+
+    found = move_match(half_right, test, most=100)
+    wrong = len(test) // 2
+    assert found.metrics()["top1"] == pytest.approx(1 - wrong / len(test))
+    assert found.metrics()["nll"] == pytest.approx(50 * wrong / len(test), abs=0.01)
+    assert found.baseline()["top1"] == pytest.approx((1 / batch["mask"].sum(1)).mean())

@@ -6,10 +6,12 @@ import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scenes.cli.main import main
 from scenes.collecting import recorded_games
+from supervised.data.sources.chess_games import stockfish_labels
 from supervised.data.sources.chess_games.conversion import ConversionStopped
 from supervised.data.sources.chess_games.shards import ShardWriter
 from supervised.data.sources.game_positions import game_positions
@@ -110,3 +112,98 @@ def test_leftovers_of_a_killed_conversion_are_told(capsys):
     Path(".d.new-1").mkdir()
     _, said = collect(capsys, "chess", "--from", "b.san", "--out", "d")
     assert ".d.new-1 was left by a collect that was killed" in said and Path(".d.new-1").exists()
+
+
+ENGINE = """#!/bin/sh
+while read command rest; do
+    case "$command" in
+        uci) echo "id name Fake"; echo "option name MultiPV type spin"; echo uciok ;;
+        isready) echo readyok ;;
+        position) case "$rest" in *" w "*) move=a2a3 ;; *) move=a7a6 ;; esac ;;
+        go) echo "info score cp 9 wdl 500 400 100 pv $move"; echo "bestmove $move" ;;
+    esac
+done
+"""
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """An engine that wants to move the pawn on the a-file, in one process."""
+    file = tmp_path / "engine"
+    file.write_text(ENGINE)
+    file.chmod(0o755)
+    monkeypatch.setenv("STOCKFISH", str(file))
+    monkeypatch.setattr(recorded_games, "processors", lambda: 1)
+    return file
+
+
+LABEL = ("--label", "stockfish")
+
+
+def test_positions_are_labelled_with_the_games_or_later(capsys, engine):
+    found, said = collect(
+        capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, "--label-positions", "5", "--nodes", "3"
+    )
+    assert (found["episodes"], found["labels"], found["labels_skipped"]) == (9, 5, 0)
+    assert "5 of 5 positions labelled in d" in said
+    found, said = collect(capsys, "chess", "--out", "d", *LABEL, "--nodes", "3")
+    assert (found["steps"], found["labels"]) == (27, 27)
+    found, said = collect(
+        capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, "--nodes", "3", "--resume"
+    )
+    assert (found["steps"], found["labels"]) == (27, 27)
+    train = game_positions(Path("d"), history=1, most=0, seed=0).train
+    assert np.allclose(train.batch(np.arange(2), np.random.default_rng(0))["wdl"], [[0.5, 0.4, 0.1]])
+
+
+def test_an_interrupted_labelling_is_kept_and_goes_on(capsys, engine, monkeypatch):
+    real = recorded_games.label
+    with monkeypatch.context() as patch:
+        patch.setattr(stockfish_labels, "CHUNK", 2)
+        patch.setattr(recorded_games, "label", lambda *a, **k: real(*a, **k | {"stopped": lambda: True}))
+        found, said = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, code=130)
+    assert (found["path"], found["labels"]) == ("d", 2)
+    assert "the labels so far are kept in d: go on with --resume" in said
+    found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, "--resume")
+    assert found["labels"] == 27
+
+
+def test_an_engine_that_dies_says_what_is_kept(capsys, engine):
+    engine.write_text(ENGINE.replace('*" w "*)', "*r*) exit ;; *)"))
+    found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, code=1)
+    assert "crashed 3 times in a row: Fake ended; the labels so far are kept in d" in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--from", "a.pgn", "--nodes", "3"), "--nodes is for labels: add --label stockfish"),
+        (("--from", "a.pgn", "--label-positions", "3"), "--label-positions is for labels"),
+        (("--resume",), "--resume is for labels"),
+        (("--from", "a.pgn", *LABEL, "--multipv", "0"), "--multipv must be 1 to 218, not 0"),
+        (("--from", "a.pgn", *LABEL, "--steps", "9"), "--steps is for recording"),
+        ((*LABEL,), "d is no folder of chess positions (data.toml is missing); make one: playfield collect"),
+    ],
+)
+def test_wrong_label_options_are_refused(capsys, engine, arguments, message):
+    found, said = collect(capsys, "chess", "--out", "d", *arguments, code=2)
+    assert message in found["error"] and "Traceback" not in said and not Path("d").exists()
+
+
+def test_labels_do_not_go_on_with_other_files_or_options(capsys, engine):
+    collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL)
+    found, _ = collect(capsys, "chess", "--from", "b.san", "--out", "d", *LABEL, "--resume", code=2)
+    assert "d was not made of these files" in found["error"]
+    found, _ = collect(capsys, "chess", "--out", "d", *LABEL, "--multipv", "2", code=2)
+    assert "d has labels with multipv = 1, not 2" in found["error"]
+
+
+def test_a_missing_stockfish_is_said_with_the_line_that_installs_it(capsys, monkeypatch):
+    monkeypatch.setenv("STOCKFISH", "/no/such")
+    found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, code=2)
+    assert "STOCKFISH=/no/such is no program that can be run: install it, by apt install" in found["error"]
+    monkeypatch.delenv("STOCKFISH")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, code=2)
+    assert "stockfish is not installed: install it, by apt install stockfish" in found["error"]
+    assert not Path("d").exists()

@@ -99,7 +99,7 @@ def test_the_end_of_a_game_is_shown_before_the_next_begins(tmp_path, shows):
     show.start(0)
     mate = show.worlds.renderers[0]._game.action("f7g7")
     ended = show.step(mate)
-    assert ended.caption == "White wins: checkmate" and ended.options.shown == ()
+    assert ended.caption == "1–0, mate in 1 move" and ended.options.shown == ()
     assert ended.score[0] == 1.0 and ended.length[0] == 1 and ended.episodes[0].score == 1.0
     pgn = chess.pgn.read_game(io.StringIO(show.touch(Gesture("save")).document[1]))
     assert pgn.headers["Result"] == "1-0" and pgn.end().board().is_checkmate()

@@ -83,16 +83,25 @@ def test_what_a_move_costs_beyond_the_engines_time_is_learned_from_the_clock():
     for _ in range(40):
         go = GoCommand(wtime=left, winc=50)
         overhead = meter.overhead(go, 0, 0.01)
-        meter.moved(go, 0, 0.1)
+        meter.moved(go, 0, 0.1, 0.02)
         left += 50 - 100 - 120  # 0.12 s went elsewhere
     assert overhead == pytest.approx(0.12, abs=0.001)
-    meter.moved(GoCommand(wtime=1000), 0, 0.1)
+    meter.moved(GoCommand(wtime=1000), 0, 0.1, 0.02)
     assert meter.overhead(GoCommand(wtime=50_000), 0, 0.01) == overhead, "the next time control"
-    meter.moved(GoCommand(wtime=50_000), 0, 0.1)
+    meter.moved(GoCommand(wtime=50_000), 0, 0.1, 0.02)
     assert meter.overhead(GoCommand(wtime=1000), 0, 0.01) == overhead, "another game, or a pause"
-    meter.moved(GoCommand(wtime=1000, btime=1000), 0, 0.1)
+    meter.moved(GoCommand(wtime=1000, btime=1000), 0, 0.1, 0.02)
     assert meter.overhead(GoCommand(wtime=1000, btime=500), 1, 0.01) == overhead, "the other side"
     assert LagMeter().overhead(go, 0, 0.07) == 0.07
+    assert meter.first_look == pytest.approx(0.02, abs=0.001)
+
+
+def test_moves_that_cost_more_than_their_increment_are_kept_back():
+    go = GoCommand(wtime=5000, winc=50)
+    even, slow = allot(go, 0, 1, 0.05, 0.0), allot(go, 0, 1, 0.05, 0.04)
+    assert even.target == pytest.approx((5 - 0.05) / 44)
+    assert slow.target == pytest.approx(0.04 + (5 - 0.05 - 60 * 0.04) / 44)
+    assert allot(GoCommand(wtime=5000, movestogo=2), 0, 1, 0.05, 0.04).target > 1.5
 
 
 def game(generator, seconds, increment, moves, slowness):
@@ -141,4 +150,4 @@ def test_time_is_used_and_not_hoarded():
     ],
 )
 def test_a_limit_is_reached(limits, nodes, line, reached):
-    assert limits.reached(nodes, line) is reached
+    assert limits.reached(nodes, 0 if line is None else len(line.moves), line) is reached

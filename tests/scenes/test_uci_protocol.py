@@ -131,15 +131,21 @@ def test_info_lines():
         Line(("d1h5",), 1.0, None, 1, True),
         Line(("a2a3",), -0.99, 0.0, -3, False),
     ]
-    told = info_lines(lines, nodes=400, seconds=0.5, score=centipawns, wdl=True)
+    told = info_lines(lines, depth=3, deepest=9, nodes=400, seconds=0.5, score=centipawns, wdl=True)
     assert told == [
-        "info depth 3 seldepth 3 multipv 1 score cp 29 wdl 350 500 150 "
+        "info depth 3 seldepth 9 multipv 1 score cp 29 wdl 350 500 150 "
         "nodes 400 nps 800 time 500 pv e2e4 e7e5 g1f3",
-        "info depth 1 seldepth 3 multipv 2 score mate 1 wdl 1000 0 0 nodes 400 nps 800 time 500 pv d1h5",
-        "info depth 1 seldepth 3 multipv 3 score mate -3 wdl 0 0 1000 nodes 400 nps 800 time 500 pv a2a3",
+        "info depth 3 seldepth 9 multipv 2 score mate 1 wdl 1000 0 0 nodes 400 nps 800 time 500 pv d1h5",
+        "info depth 3 seldepth 9 multipv 3 score mate -3 wdl 0 0 1000 nodes 400 nps 800 time 500 pv a2a3",
     ]
     (line,) = info_lines(
-        [Line(("e2e4",), None, None, None, False)], nodes=1, seconds=1, score=centipawns, wdl=True
+        [Line(("e2e4",), None, None, None, False)],
+        depth=1,
+        deepest=1,
+        nodes=1,
+        seconds=1,
+        score=centipawns,
+        wdl=True,
     )
     assert "score" not in line and "wdl" not in line
 

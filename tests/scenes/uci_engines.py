@@ -81,8 +81,8 @@ class Scripted:
     def __init__(self, *findings, pause=0.0):
         self.findings_, self.pause, self.planned = findings, pause, []
 
-    def findings(self, game, only, simulations):
-        self.planned.append(simulations)
+    def findings(self, game, only, planned, most):
+        self.planned.append(planned)
         for nodes, lines in self.findings_:
             time.sleep(self.pause)
             yield ScriptedFindings(game, nodes, lines)
@@ -97,6 +97,11 @@ class ScriptedFindings:
 
     def best(self):
         return 0
+
+    def depth(self):
+        return len(self.lines[0][0].split())
+
+    deepest = depth
 
     def weights(self):
         return np.array([visits for _, visits, *_ in self.lines], float)

@@ -12,8 +12,8 @@ import pytest
 from viewer_shows import BoardShow
 from viewer_shows import Driver as AnyDriver
 
+from sim.chess.board.picture import GROUND, TRAY, captured
 from sim.chess.draw import STYLES, square_corner
-from sim.chess.interactive_renderer import GROUND, TRAY, captured
 from sim.viewer.draw.theme import contrast
 from sim.viewer.overlays import world_picture
 
@@ -70,7 +70,7 @@ def test_fools_mate_by_mouse_is_written_as_pgn(sit, tmp_path):
     driver.play("e7", "e5", flipped=True)
     driver.play("d8", "h4", flipped=True)
     driver.until(lambda: driver.view.moment.caption)
-    assert driver.view.moment.caption.startswith("Black wins: checkmate")
+    assert driver.view.moment.caption.startswith("0–1, mate in 2 moves")
     game = driver.saved(tmp_path)
     assert [node.san() for node in game.mainline()] == ["f3", "e5", "g4", "Qh4#"]
     assert game.headers["Result"] == "0-1" and not game.errors
@@ -225,10 +225,11 @@ def test_captured_pieces_stand_out_from_what_they_stand_on(sit):
         items = (row == TRAY).all(axis=2)
         fill = STYLES["sage"].inks(colour).fill
         ends = np.flatnonzero(items.any(axis=0))
-        assert ends[0] == 0 and ends[-1] + 1 == round(strip * (1 + 0.55 * (count - 1)))
+        width = round(strip * (1 + 0.55 * (count - 1)))
+        assert ends[-1] + 1 == row.shape[1] and ends[-1] + 1 - ends[0] == width
         surface = np.abs(row.astype(int) - fill).max(axis=2) <= 16  # shaded on one side
         assert surface.sum() > 2 * strip, "in its own colour"
-        assert (row[:, ends[-1] + 1 :] == GROUND).all()
+        assert (row[:, : ends[0]] == GROUND).all()
 
 
 def test_no_tray_lies_there_before_anything_is_captured(sit):

@@ -155,6 +155,7 @@ def test_zstandard_is_read_by_its_package(tmp_path, monkeypatch):
     [
         (b"", "is empty"),
         (b"1. e4\n\0\0", "line 2: not text"),
+        (GOOD.encode("utf-16"), "line 1: UTF-16, not UTF-8 text; save it as UTF-8"),
         (b"1. e4 " * 200_000, "line 1: not text"),
     ],
 )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pygame
+from pygame import Rect
 
+from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
+from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
 from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
-from sim.viewer.keymap import REPEATING, Command, command, key_name
+from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
+from sim.viewer.panels import analysis_panels
+from sim.viewer.panels.panels import inside_of
 
 
 class Controls:
@@ -22,6 +27,8 @@ class Controls:
         self._scrubbing = False
         self._pointer = Pointer(viewer)
         self._hand = GalleryInput(viewer)
+        self._board = BoardInput(viewer)
+        self._menu = NewGameMenu(viewer)
         self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
@@ -31,8 +38,11 @@ class Controls:
             self._viewer.done = True
         elif event.type == pygame.KEYDOWN and self._entry.active:
             self._entry.press(event)
+        elif event.type == pygame.KEYDOWN and self._menu.active:
+            self._held.add(event.key)
+            self._menu.press(event.key)
         elif event.type == pygame.KEYDOWN:
-            self._press(event.key, bool(getattr(event, "mod", 0) & pygame.KMOD_SHIFT))
+            self._press(event.key, int(getattr(event, "mod", 0)))
         elif event.type == pygame.KEYUP:
             self._held.discard(event.key)
             self._viewer.hold(self._held)
@@ -53,10 +63,15 @@ class Controls:
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
-    def _press(self, key: int, shift: bool) -> None:
+    def _press(self, key: int, held: int) -> None:
         """Handle a key: when a person plays, the game's keys are its own, but Shift+digit is the window's."""
+        shift = bool(held & pygame.KMOD_SHIFT)
         repeated = key in self._held
         self._held.add(key)
+        if held & (pygame.KMOD_CTRL | pygame.KMOD_META) and (wanted := controlled(key, shift)):
+            if not repeated:
+                self._do(wanted)
+            return
         choices, found = self._viewer.choices, command(key, shift)
         folds = shift and found is not None and found[0] is Command.PANEL
         name = key_name(key)
@@ -70,12 +85,24 @@ class Controls:
         elif choices.person and not choices.paused and not folds and self._viewer.keys.owns(key):
             self._viewer.hold(self._held, tapped=not repeated)
         elif found is not None and (not repeated or found[0] in REPEATING):
-            self._viewer.do(*found)
+            self._do(*found)
+
+    def _do(self, wanted: Command, number: int = 1) -> None:
+        """Execute a command; those that open something of the window's own are dealt with here."""
+        if wanted is Command.NEW_GAME:
+            self._menu.open()
+        elif wanted is Command.PASTE:
+            self._entry.paste()
+        else:
+            self._viewer.do(wanted, number)
 
     def _click(self, at: tuple[int, int]) -> None:
         viewer = self._viewer
         if viewer.choices.help:
             viewer.do(Command.HELP)
+            return
+        if self._menu.active:
+            self._menu.click(at)
             return
         layout = viewer.layout()
         buttons = (
@@ -92,14 +119,29 @@ class Controls:
                 viewer.do(clicked)
         if in_gallery:
             self._hand.press(at)
+        elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
+            if (wanted := self._board.press(at)) is not None:
+                self._do(wanted)
         elif layout.world.collidepoint(at):
             self._pointer.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)
+            elif rect.collidepoint(at):
+                self._click_panel(number, rect, at)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.scrub(at[0])
+
+    def _click_panel(self, number: int, rect: Rect, at: tuple[int, int]) -> None:
+        """Go to the position of a move in the list, or of a point of the graph."""
+        viewer, moment = self._viewer, self._viewer.view.moment
+        if moment is None or moment.analysis is None:
+            return
+        inside = inside_of(rect, viewer.ink)
+        ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
+        if ply is not None:
+            viewer.tell(Gesture("seek", ply))
 
 
 def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:

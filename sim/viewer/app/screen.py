@@ -13,6 +13,7 @@ from pygame import Rect
 
 from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout, arrange
+from sim.viewer.draw.new_game import draw_new_game
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.keymap import Binding, GameKeys, help_lines
 from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
@@ -74,6 +75,8 @@ class Screen:
         world = layout.world
         under = Rect(world.left, world.top, world.width, world.height + layout.foot)
         self._draw_lines(under, choices, view)
+        if choices.menu is not None:
+            draw_new_game(surface, ink, choices.menu)
         if choices.help:
             hud.draw_help(surface, ink, self._help(choices, view))
         return surface
@@ -92,7 +95,9 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            world_picture.draw_world(surface, ink, area, view, percepts=choices.percepts)
+            world_picture.draw_world(
+                surface, ink, area, view, percepts=choices.percepts, analysis=choices.analysis
+            )
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:

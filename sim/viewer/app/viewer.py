@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pygame
 
+from sim.viewer.app.move_slide import MoveSlide
 from sim.viewer.app.screen import Screen
+from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import hud
@@ -45,6 +47,9 @@ TOUCHING = {
     "slide",
     "paint",
     "condition",
+    "take_back",
+    "new_game",
+    "type",
 }
 
 _MESSAGE_SECONDS = 4.0
@@ -96,6 +101,10 @@ class Viewer:
         self._message_until = 0.0
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
+        self._slide = MoveSlide(clock)
+        self._browsing = False  # paused only because the past is looked at
+        if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
+            self._set_paused(True)
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -165,6 +174,11 @@ class Viewer:
         return self._act.view
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Of the picture in pixels."""
+        return self._size
+
+    @property
     def scale(self) -> float:
         """Pixels a length of 1 takes."""
         return self._screen.scale
@@ -177,7 +191,7 @@ class Viewer:
     @property
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
-        running = not self.choices.paused and self.error is None
+        running = not self.choices.paused and self.error is None or self._slide.fraction < 1
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     def advance(self) -> bool:
@@ -200,6 +214,7 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
+        self._slide.follow(self._act)
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -209,7 +224,7 @@ class Viewer:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
         seen = self._act.perceived(self.choices, exact=self._footage is not None)
-        view = self._act.explained(seen, self.choices)
+        view = replace(self._act.explained(seen, self.choices), slid=self._slide.fraction, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
         self._act.fit(self._screen.room)
         if self._footage is not None:
@@ -254,7 +269,32 @@ class Viewer:
         return file
 
     def _stamp(self) -> Hashable:
-        return self._act.stamp, self.facts, self.choices, self._size
+        return (
+            self._act.stamp,
+            self.facts,
+            self.choices,
+            self._size,
+            self._slide.fraction,
+            self._clock_texts(),
+        )
+
+    def _clock_texts(self) -> Hashable:
+        board = self._act.board
+        if board is None or board.clocks is None or board.clocks.running < 0:
+            return None
+        return tuple(map(clock_text, board.clocks.at(self._clock())))
+
+    def visit(self, number: int) -> None:
+        """Go to a moment; the newest one goes on, unless it was paused before."""
+        if not self.choices.paused:
+            self._browsing = True
+            self._set_paused(True)
+        self._act.go_to(number)
+        self._resume_at_newest()
+
+    def _resume_at_newest(self) -> None:
+        if self._browsing and self._act.cursor is None:
+            self._set_paused(False)
 
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
         self.choices = replace(self.choices, message=message)
@@ -290,7 +330,11 @@ class Viewer:
     def scrub(self, x: int) -> None:
         """Pause, and go to the moment at `x` pixels on the track."""
         self._set_paused(True)
-        self._act.go_to(hud.number_at(self.layout().scrubber, x, self.view))
+        track, moment = self.layout().scrubber, self.view.moment
+        if moment is not None and moment.analysis is not None:
+            self.tell(Gesture("seek", hud.ply_at(track, x, moment.analysis)))
+        else:
+            self._act.go_to(hud.number_at(track, x, self.view))
 
     def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
         """Play the action of the held keys, if a person plays; `tapped`: at least for one step."""
@@ -318,6 +362,13 @@ class Viewer:
             self._say(answer.message)
         if answer.document is not None:
             self._say(files.save_text(self.facts.title, *answer.document))
+        if answer.copied is not None:
+            self._say(files.copy_text(self.facts.title, *answer.copied))
+
+    def return_to_newest(self) -> None:
+        """Show the newest moment, and go on if only a look at the past had paused."""
+        self._act.cursor = None
+        self._resume_at_newest()
 
     # Commands
 
@@ -363,9 +414,12 @@ class Viewer:
             self.switch(goal)
 
     def _set_paused(self, paused: bool) -> None:
+        self._browsing &= paused
         if paused != self.choices.paused:
             self.choices = replace(self.choices, paused=paused)
             self._act.simulation.pause(paused)
+            if "table" in self.facts.abilities:
+                self._act.simulation.tell(Gesture("hold", on=paused))
 
     def _pause(self, number: int) -> None:
         self._set_paused(not self.choices.paused)
@@ -374,16 +428,26 @@ class Viewer:
             self._act.cursor = None
 
     def _forward(self, steps: int) -> None:
-        if not self.choices.paused:
+        if "analysis" in self.facts.abilities:
+            self._set_paused(True)
+            self.tell(Gesture("key", name="right", on=steps > 1))
+        elif not self.choices.paused:
             self._set_paused(True)
         elif self._act.cursor is not None:
             self._act.go_to(self._act.cursor + steps)
+            self._resume_at_newest()
         else:
             self._act.simulation.step_once()
 
     def _back(self, steps: int) -> None:
+        if "table" in self.facts.abilities:
+            self.visit(self._act.number - steps)
+            return
         self._set_paused(True)
-        self._act.go_to(self._act.number - steps)
+        if "analysis" in self.facts.abilities:
+            self.tell(Gesture("key", name="left", on=steps > 1))
+        else:
+            self._act.go_to(self._act.number - steps)
 
     def _change_speed(self, by: int) -> None:
         index = min(max(SPEEDS.index(self.choices.speed) + by, 0), len(SPEEDS) - 1)
@@ -398,8 +462,11 @@ class Viewer:
             self._say("there is only one world in this show")
 
     def _lay_over(self, overlay: Overlay) -> None:
+        board = overlay == "percepts" and "board" in self.facts.abilities
+        if board:
+            self.choices = replace(self.choices, analysis=not self.choices.analysis)
         if overlay not in self.facts.abilities:
-            self._say(WITHOUT[overlay])
+            self._say("" if board else WITHOUT[overlay])
             return
         self.choices = self.choices.toggled(overlay)
 

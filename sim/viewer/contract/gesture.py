@@ -16,6 +16,8 @@ class Ability(Enum):
     POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
     FLIP = "flip"  # flip the board
     SAVE = "save"  # save a record of the game
+    BOARD = "board"  # a board game: moments have a `board`
+    TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
@@ -24,6 +26,7 @@ class Ability(Enum):
     SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input
     EXAMPLES = "examples"  # each step is another example: there are no actions, returns and episodes
+    ANALYSIS = "analysis"  # a recorded game with opinions of its moves: moments have an `analysis`
     GALLERY = "gallery"  # choose among samples: moments have a `page`, and no world
     LATENTS = "latents"  # move samples through a latent space
     FILL = "fill"  # inpainting: paint over a part of a picture
@@ -45,7 +48,11 @@ class Gesture:
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
-    | type | – | `name` is a line that a person typed |
+    | type | – | `name` is a line that a person typed, or a text that was pasted |
+    | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
+    | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
+    | hold | – | `on`: the game is paused, or no longer: its clocks stand |
+    | seek | a position's number, – | of a recorded game |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -77,6 +84,11 @@ class Gesture:
         "origin",
         "save",
         "type",
+        "take_back",
+        "copy",
+        "new_game",
+        "hold",
+        "seek",
         "news",
         "pick",
         "aim",
@@ -96,7 +108,9 @@ class Gesture:
         """One gesture with the effect of this and the `later` one, or None if there is none."""
         if self.kind != later.kind:
             return None
-        if self.kind in ("move", "resize", "news", "aim") or (self.kind == "slide" and self.x == later.x):
+        if self.kind in ("move", "resize", "seek", "news", "aim") or (
+            self.kind == "slide" and self.x == later.x
+        ):
             return later
         if self.kind == "orbit":
             return Gesture("orbit", self.x + later.x, self.y + later.y)
@@ -113,6 +127,7 @@ class Answer:
         action: the first world's.
         message: a line shown for a while.
         document: the ending and the text of a file to write, ``(".pgn", "…")``.
+        copied: the same, for the clipboard where there is one.
     """
 
     redraw: bool = False
@@ -120,6 +135,7 @@ class Answer:
     action: int | None = None
     message: str = ""
     document: tuple[str, str] | None = None
+    copied: tuple[str, str] | None = None
 
 
 @runtime_checkable
@@ -137,6 +153,15 @@ class Interactive(Protocol):
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
+
+
+@runtime_checkable
+class Hurrying(Protocol):
+    """An `Interactive` show that sometimes steps without waiting, such as through a game that was pasted."""
+
+    @property
+    def hurries(self) -> bool:
+        """Whether the next step is due at once."""
 
 
 def interactive(show: object) -> Interactive | None:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from sim.records import Array, Decision, Episode, Percept
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import GalleryPage
+from sim.viewer.contract.game_analysis import GameAnalysis
 
 
 class RankedAction(NamedTuple):
@@ -168,7 +170,9 @@ class Moment:
         attribution: computes saliency maps of the first world's decision; None if there are none.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
+        analysis: of a recorded game, if this is none that is played now.
         sound: that the picture shows, to be played on request; None without one.
+        board: of the first world, if it is a board game.
     """
 
     pictures: tuple[Array, ...]
@@ -191,6 +195,8 @@ class Moment:
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None
+    board: BoardState | None = None
+    analysis: GameAnalysis | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

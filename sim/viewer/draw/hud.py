@@ -8,8 +8,9 @@ import numpy as np
 import pygame
 from pygame import Rect
 
+from sim.viewer.contract.game_analysis import GameAnalysis
 from sim.viewer.draw.layout import Layout
-from sim.viewer.draw.theme import BODY, PALETTE, TITLE, Color, Ink
+from sim.viewer.draw.theme import BODY, MARK_COLORS, PALETTE, TITLE, Color, Ink
 from sim.viewer.keymap import Binding
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -39,6 +40,9 @@ def draw_bar(
     behind = (view.newest - view.number) / facts.steps_per_second
     stopped = "stopped" if view.error else "paused" if choices.paused else "live" if view.moment else ""
     clock = f"−{behind:.1f} s" if view.number < view.newest else stopped
+    analysis = None if view.moment is None else view.moment.analysis
+    if analysis is not None:
+        clock = f"{analysis.ply} / {len(analysis.moves)}"
     color = PALETTE.accent if choices.paused else PALETTE.muted
     place = layout.clock.center
     if choices.recording and not choices.paused:
@@ -49,6 +53,8 @@ def draw_bar(
     who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
     if "examples" in facts.abilities:
         who = "EXAMPLE"
+    if "analysis" in facts.abilities:
+        who = "ANALYSIS"
     if view.moment is not None and view.moment.page is not None:
         who = view.moment.page.mode.upper()
     if choices.person:
@@ -63,6 +69,9 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
     middle, thick = rect.centery, ink.px(4)
     surface.fill(PALETTE.raised, Rect(rect.left, middle - thick // 2, rect.width, thick))
     if view.moment is None:
+        return
+    if view.moment.analysis is not None:
+        _draw_plies(surface, ink, rect, view.moment.analysis)
         return
     filled = x_of(rect, view.oldest, view)
     surface.fill(PALETTE.line, Rect(filled, middle - thick // 2, rect.right - filled, thick))
@@ -82,6 +91,30 @@ def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) ->
     knob = (x_of(rect, view.number, view), middle)
     pygame.draw.aacircle(surface, PALETTE.panel, knob, ink.px(9))
     pygame.draw.aacircle(surface, PALETTE.accent, knob, ink.px(7))
+
+
+def _draw_plies(surface: pygame.Surface, ink: Ink, rect: Rect, analysis: GameAnalysis) -> None:
+    """Draw the positions of a recorded game: those played, marked moves as ticks, and the present one."""
+    middle, thick = rect.centery, ink.px(4)
+    knob = _x_of_ply(rect, analysis.ply, analysis)
+    surface.fill(PALETTE.line, Rect(rect.left, middle - thick // 2, knob - rect.left, thick))
+    for ply, move in enumerate(analysis.moves, 1):
+        if move.mark:
+            tick = Rect(_x_of_ply(rect, ply, analysis), 0, max(1, ink.px(2)), ink.px(7))
+            tick.bottom = middle - ink.px(4)
+            surface.fill(MARK_COLORS[move.mark], tick)
+    pygame.draw.aacircle(surface, PALETTE.panel, (knob, middle), ink.px(9))
+    pygame.draw.aacircle(surface, PALETTE.accent, (knob, middle), ink.px(7))
+
+
+def _x_of_ply(track: Rect, ply: int, analysis: GameAnalysis) -> int:
+    return track.left + round(ply / max(1, len(analysis.moves)) * (track.width - 1))
+
+
+def ply_at(track: Rect, x: int, analysis: GameAnalysis) -> int:
+    """The position at `x` pixels on the track of a recorded game."""
+    share = (x - track.left) / max(1, track.width - 1)
+    return round(min(max(share, 0.0), 1.0) * len(analysis.moves))
 
 
 def x_of(track: Rect, number: int, view: View) -> int:

@@ -53,6 +53,9 @@ class Palette:
 
 PALETTE = Palette()
 
+#: Colours of the marks of a move (`sim.viewer.contract.game_analysis.MARKS`), as text too.
+MARK_COLORS: dict[str, Color] = {"?!": (240, 228, 66), "?": (230, 159, 0), "??": (240, 116, 74)}
+
 #: Okabe–Ito without black.
 CLASS_COLORS: tuple[Color, ...] = (*PALETTE.series, PALETTE.accent)
 
@@ -67,6 +70,7 @@ TEXT_PAIRS: tuple[tuple[Color, Color], ...] = (
     (PALETTE.accent, PALETTE.ground),
     (PALETTE.accent, PALETTE.panel),
     (PALETTE.on_accent, PALETTE.accent),
+    *((color, ground) for color in MARK_COLORS.values() for ground in (PALETTE.panel, PALETTE.raised)),
 )
 
 

@@ -1,4 +1,4 @@
-"""Files saved on request while watching: screenshots of the window, and documents of a show such as PGN."""
+"""Files saved on request while watching: screenshots, documents of a show such as PGN; the clipboard."""
 
 from __future__ import annotations
 
@@ -34,3 +34,21 @@ def save_text(title: str, ending: str, text: str) -> str:
     except OSError as error:
         return f"nothing saved: {error}"
     return f"saved {file}"
+
+
+def copy_text(title: str, ending: str, text: str) -> str:
+    """Put a text on the clipboard, or where there is none into a file; returns a line that says so."""
+    what = ending.removeprefix(".").upper()
+    try:
+        pygame.scrap.put_text(text)
+    except pygame.error:
+        return f"no clipboard here: {save_text(title, ending, text)}"
+    return f"copied the {what}"
+
+
+def pasted_text() -> str:
+    """The clipboard's text; "" where there is none."""
+    try:
+        return pygame.scrap.get_text()
+    except pygame.error:
+        return ""

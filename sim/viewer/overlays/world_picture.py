@@ -9,8 +9,11 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array
+from sim.viewer.contract.board import BoardState
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
+from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
 from sim.viewer.overlays.percept_overlay import draw_percept_overlay
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
@@ -34,15 +37,59 @@ def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
     return rect
 
 
-def draw_world(surface: pygame.Surface, ink: Ink, area: Rect, view: View, *, percepts: bool = True) -> Rect:
-    """Draw the first world and, with `percepts`, its perception overlay; returns its picture's rectangle."""
+def draw_world(
+    surface: pygame.Surface,
+    ink: Ink,
+    area: Rect,
+    view: View,
+    *,
+    percepts: bool = True,
+    analysis: bool = True,
+) -> Rect:
+    """Draw the first world and what lies over it; returns its picture's rectangle.
+
+    Args:
+        surface: drawn on.
+        ink: for the text.
+        area: where.
+        view: the moment.
+        percepts: whether the perception overlay is drawn.
+        analysis: whether evaluation and arrows of a board game are drawn.
+    """
     assert view.moment is not None
-    picture = view.moment.pictures[0]
+    picture, board = view.moment.pictures[0], view.moment.board
     rect = place((picture.shape[1], picture.shape[0]), area)
-    blit(surface, picture, rect, view.attributed)
+    if board is not None and board.slide is not None and view.slid < 1:
+        draw_slide(surface, rect, board.slide, view.slid)
+    else:
+        blit(surface, picture, rect, view.attributed)
+    if board is not None:
+        _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if percepts:
         draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
+
+
+def _draw_board(
+    surface: pygame.Surface,
+    ink: Ink,
+    area: Rect,
+    rect: Rect,
+    view: View,
+    board: BoardState,
+    *,
+    analysis: bool,
+) -> None:
+    """Draw what belongs to a board game: players, clocks, premove, and its analysis."""
+    assert view.moment is not None
+    factor = rect.width / view.moment.pictures[0].shape[1]
+    draw_premove(surface, rect, factor, board)
+    draw_players(surface, ink, rect, factor, board, view.now)
+    bar = bar_place(ink, rect, factor, board, area)
+    if analysis and bar is not None:
+        draw_evaluation(surface, ink, bar, board.evaluation, white_below=board.white_at_bottom)
+    if analysis and view.slid >= 1:
+        draw_arrows(surface, ink, rect, factor, board)
 
 
 def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list[Rect]:

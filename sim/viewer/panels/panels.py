@@ -20,8 +20,11 @@ from sim.viewer.draw.layout import Need
 from sim.viewer.draw.theme import BODY, PALETTE, TITLE, Ink
 from sim.viewer.panels import (
     actions,
+    analysis_panels,
     condition_panel,
     latent_sliders,
+    line_panel,
+    moves_panel,
     neighbours_panel,
     perception_panel,
     samples_panel,
@@ -59,7 +62,7 @@ def draw_panel(
     ink.plate(surface, area, PALETTE.panel, radius=8)
     folded = number in choices.folded or area.height <= ink.px(layout.TITLE_ROW)
     title = panel.title or (facts.title if folded else "")
-    if number == layout.SEES and not view.perceives:
+    if panel is PANELS[layout.SEES] and not view.perceives:
         title = "Read-outs"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
@@ -88,8 +91,12 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, or those of a gallery."""
-    return GALLERY if "gallery" in facts.abilities else PANELS
+    """The panels by number: those of a world, of a board game, of its analysis, or of a gallery."""
+    if "analysis" in facts.abilities:
+        return ANALYSIS
+    if "gallery" in facts.abilities:
+        return GALLERY
+    return BOARD if "board" in facts.abilities else PANELS
 
 
 def needs(facts: Facts, view: View) -> dict[int, Need]:
@@ -97,6 +104,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     found = {number: panel.need(facts) for number, panel in panels_for(facts).items()}
     if facts.loading:
         return {layout.HEADING: found[layout.HEADING]}
+    if "analysis" in facts.abilities:
+        return found
     if "gallery" in facts.abilities:
         lacking = {layout.SLIDERS: "latents", layout.CONDITIONS: "conditions"}
         return {
@@ -118,6 +127,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
     if "examples" in facts.abilities:
         kept = {layout.HEADING, layout.SEES, layout.LEARNING}
         return {number: need for number, need in found.items() if number in kept}
+    if "board" in facts.abilities:
+        return found
     if view.moment is not None and not np.isfinite(view.value).any():
         found[layout.VALUE] = Need(height_of(1), height_of(1), height_of(1))
         if view.lines:  # read-outs of the world need the room more than a panel without values
@@ -239,7 +250,8 @@ def _draw_episodes(
     surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
 ) -> None:
     if not view.episodes:
-        say(surface, ink, inside, "no episode has ended yet")
+        what = "game" if "board" in facts.abilities else "episode"
+        say(surface, ink, inside, f"no {what} has ended yet")
         return
     first = inside.left + ink.width("episode")
     columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
@@ -327,4 +339,60 @@ GALLERY: dict[int, Panel] = {
         condition_panel.note,
     ),
     layout.SEES: PANELS[layout.SEES],
+}
+
+BOARD: dict[int, Panel] = PANELS | {
+    layout.ACTIONS: Panel(
+        "Moves considered",
+        lambda facts: Need(height_of(2), height_of(5), height_of(5)),
+        actions.key,
+        actions.draw,
+        actions.note,
+    ),
+    layout.MOVES: Panel(
+        "Moves", lambda facts: moves_panel.NEED, moves_panel.key, moves_panel.draw, moves_panel.note
+    ),
+    layout.LINE: Panel(
+        "Evaluation and line",
+        lambda facts: line_panel.NEED,
+        line_panel.key,
+        line_panel.draw,
+        line_panel.note,
+    ),
+    layout.EPISODES: Panel(
+        "Games",
+        lambda facts: Need(height_of(1), height_of(2), height_of(4)),
+        lambda facts, choices, view: view.episodes_ended,
+        _draw_episodes,
+        _episodes_note,
+    ),
+}
+
+ANALYSIS: dict[int, Panel] = {
+    layout.HEADING: PANELS[layout.HEADING],
+    layout.OPINIONS: Panel(
+        "Move",
+        lambda facts: analysis_panels.OPINIONS_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_opinions,
+    ),
+    layout.GRAPH: Panel(
+        "White's expected score",
+        lambda facts: analysis_panels.GRAPH_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_graph,
+        analysis_panels.graph_note,
+    ),
+    layout.GAME_MOVES: Panel(
+        "Moves",
+        lambda facts: analysis_panels.MOVES_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_moves,
+    ),
+    layout.SIDES: Panel(
+        "Expected score lost",
+        lambda facts: analysis_panels.SIDES_NEED,
+        analysis_panels.key,
+        analysis_panels.draw_sides,
+    ),
 }

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.records import Array, Episode
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Learning, Moment
 from sim.viewer.playback.frame_compression import CompressedMoment, size_of
 from sim.viewer.playback.view import View
@@ -161,8 +162,13 @@ class History:
                 perceives=self._perceives,
                 lines=self._lines,
                 error=error,
+                game=self._game(),
             )
         return replace(view, moment=kept.unpacked() if isinstance(kept, CompressedMoment) else kept)
+
+    def _game(self) -> BoardState | None:
+        newest = self._moments[-1] if self._moments else None
+        return newest.board if isinstance(newest, Moment) else None
 
     def returns(self, number: int) -> list[float]:
         """The scores of all episodes that had ended by moment `number`, in order."""

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 
 from sim.records import Array
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Answer, Gesture
 from sim.viewer.contract.show import PlaylistEntry, Show
 from sim.viewer.keymap import GameKeys
@@ -151,9 +152,15 @@ class Session:
         """The keys that the newest picture asks for; none while the past is shown."""
         if self.cursor is not None or self.history.newest < 0:
             return ()
-        asked = self.by_pointer or "gallery" in self.facts.abilities
+        asked = self.by_pointer or bool(self.facts.abilities & {"gallery", "analysis"})
         moment = self.history.view().moment if asked else None
         return moment.asks if moment is not None else ()
+
+    @property
+    def board(self) -> BoardState | None:
+        """The board game in the moment shown; None without one."""
+        moment = self.history.view(self.cursor).moment if "board" in self.facts.abilities else None
+        return None if moment is None else moment.board
 
     def fit(self, size: tuple[int, int]) -> None:
         """Tell the show the size of its picture's area, where that has changed."""

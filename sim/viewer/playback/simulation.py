@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from sim.viewer.contract.gesture import Answer, Gesture, interactive
+from sim.viewer.contract.gesture import Answer, Gesture, Hurrying, Interactive, interactive
 from sim.viewer.contract.show import PlaylistEntry, Show, Working
 from sim.viewer.playback.history import History
 
@@ -44,8 +44,11 @@ class SimulationThread:
         self, show: Show | PlaylistEntry, history: History, *, seed: int | None = None, capped: bool = True
     ) -> None:
         self._entry = show if isinstance(show, PlaylistEntry) else None
-        self._show: Show | None = None if isinstance(show, PlaylistEntry) else show
-        self._hands = interactive(self._show)  # asked once: it is slow to find out
+        self._show: Show | None = None
+        self._hands: Interactive | None = None
+        self._hurrying: Hurrying | None = None
+        if not isinstance(show, PlaylistEntry):
+            self._adopt(show)
         self._history = history
         self._seed = seed
         self._capped = capped
@@ -66,6 +69,11 @@ class SimulationThread:
         self._error: Exception | None = None
         self._resting = False  # the thread waits for a request
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
+
+    def _adopt(self, show: Show) -> None:
+        self._show = show
+        self._hands = interactive(show)  # asked once: it is slow to find out
+        self._hurrying = show if isinstance(show, Hurrying) else None
 
     @property
     def show(self) -> Show | None:
@@ -194,15 +202,16 @@ class SimulationThread:
                 self._fail(error)
 
     def _start(self) -> None:
-        if self._show is None:
+        show = self._show
+        if show is None:
             assert self._entry is not None
             show = self._entry.make()
             self._history.set_rate(show.steps_per_second)
-            self._show, self._hands = show, interactive(show)
-        if isinstance(self._show, Working):
-            self._show.listen(lambda: self.tell(Gesture("news")))
+            self._adopt(show)
+        if isinstance(show, Working):
+            show.listen(lambda: self.tell(Gesture("news")))
         self._touch()  # the first picture already has the right size
-        self._history.append(self._show.start(self._seed))
+        self._history.append(show.start(self._seed))
         with self._wake:
             self._due = time.monotonic() + self._period
 
@@ -243,7 +252,7 @@ class SimulationThread:
         with self._wake:
             if answer.go:
                 self._going, self._tapped = True, answer.action
-            if answer.message or answer.document:
+            if answer.message or answer.document or answer.copied:
                 self._answers.append(answer)
 
     @property
@@ -284,6 +293,8 @@ class SimulationThread:
         if self._error is not None:
             return None
         if self._going:
+            return 0.0
+        if self._hurrying is not None and self._hurrying.hurries:
             return 0.0
         if self._waits:
             self._single_steps = 0

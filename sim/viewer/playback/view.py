@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from sim.records import Array, Episode
+from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
@@ -51,8 +52,8 @@ class Facts:
 
     @property
     def played(self) -> bool:
-        """Whether somebody acts, an agent or a person: not so in a gallery and among examples."""
-        return not self.abilities & {"gallery", "examples"}
+        """Whether somebody acts, an agent or a person: not in a gallery, an analysis or among examples."""
+        return not self.abilities & {"gallery", "examples", "analysis"}
 
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
@@ -82,6 +83,47 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class NewGame:
+    """The dialog "New game" while it is open.
+
+    Attributes:
+        rows: name and choices of each row: colour, opponent, clock.
+        picks: index of each row's choice.
+        row: index of the row that the arrow keys change.
+    """
+
+    rows: tuple[tuple[str, tuple[str, ...]], ...]
+    picks: tuple[int, ...]
+    row: int = 0
+
+    @classmethod
+    def of(cls, offer: GameOffer) -> NewGame:
+        """The dialog as it opens, with the present game's choices."""
+        colours = ("white", "black", "random")
+        rows = (("Colour", colours), ("Opponent", offer.opponents), ("Clock", offer.clocks))
+        return cls(rows, (colours.index(offer.colour), offer.opponent, offer.clock))
+
+    def moved(self, by: int) -> NewGame:
+        """With another row."""
+        return replace(self, row=(self.row + by) % len(self.rows))
+
+    def stepped(self, by: int) -> NewGame:
+        """With the next choice of the present row."""
+        count = len(self.rows[self.row][1])
+        return self.picked(self.row, (self.picks[self.row] + by) % count)
+
+    def picked(self, row: int, index: int) -> NewGame:
+        """With a choice."""
+        picks = tuple(index if i == row else pick for i, pick in enumerate(self.picks))
+        return replace(self, picks=picks, row=row)
+
+    @property
+    def asked(self) -> str:
+        """The choices as `Gesture` ``"new_game"`` takes them."""
+        return "|".join(names[pick] for (_, names), pick in zip(self.rows, self.picks, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """Settings that the user has chosen: pause, speed, grid, overlays, folded panels.
 
@@ -91,8 +133,10 @@ class Choices:
         person: whether the person plays the first world.
         saliency: whether saliency maps are drawn over the world.
         percepts: whether percepts are drawn over the world.
+        analysis: whether evaluation, arrows and line of a board game are drawn.
         folded: numbers 1…8 of the panels that show only their title.
         message: one line shown for a while; "" for none.
+        menu: the dialog "New game"; None while it is closed.
     """
 
     paused: bool = False
@@ -101,10 +145,12 @@ class Choices:
     person: bool = False
     saliency: bool = False
     percepts: bool = True
+    analysis: bool = True
     folded: frozenset[int] = frozenset()
     help: bool = False
     recording: bool = False
     message: str = ""
+    menu: NewGame | None = None
 
     def toggled(self, overlay: Overlay) -> Choices:
         """The choices with an overlay switched on or off."""
@@ -138,6 +184,9 @@ class View:
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
+        game: the board game as it stands in the newest moment; None without one.
+        slid: how far the last move has glided, in [0, 1].
+        now: `time.monotonic()` of the drawing, for clocks.
         attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
 
@@ -156,3 +205,6 @@ class View:
     lines: int = 0
     error: str = ""
     attributed: Attributed | None = None
+    game: BoardState | None = None
+    slid: float = 1.0
+    now: float = 0.0

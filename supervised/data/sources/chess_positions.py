@@ -6,7 +6,6 @@ Positions of one game stay together in the split.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from supervised.captions.chess_commentary import LANGUAGES, NONE, facts_of_board
 from supervised.data.columns import ArrayColumn
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
-from supervised.data.sources.splits import DataError, Source, Splits, read_text, sha256, three_parts, version
+from supervised.data.sources.splits import DataError, Source, Splits, sha256, three_parts, version
 
 if TYPE_CHECKING:
     import chess
@@ -192,26 +191,34 @@ def _random_game(generator: np.random.Generator) -> list[chess.Board]:
 
 
 def _read_games(path: Path) -> list[list[chess.Board]]:
-    import chess.pgn
+    """Positions after each move, by game, of the games of a file that can be played through.
 
-    text, games = io.StringIO(read_text(path)), list[list[Any]]()
-    while (game := chess.pgn.read_game(text)) is not None:
-        board, positions = game.board(), list[Any]()
-        for move in game.mainline_moves():
-            board.push(move)
-            positions.append(board.copy(stack=1))
-        if positions and not game.errors:
-            games.append(positions)
+    Raises:
+        DataError: if there are fewer than three.
+    """
+    games = [positions for positions in _played(path) if positions]
     if len(games) < 3:
         raise DataError(f"{path} has {len(games)} games that can be played through: at least 3 are needed")
     return games
 
 
+def _played(path: Path) -> Iterator[list[chess.Board]]:
+    """The positions of each game; none where there is no move, or one that is illegal."""
+    from supervised.data.sources.chess_games.game_records import GameSyntaxError, records, sections
+    from supervised.data.sources.chess_games.replay import ReplayError, played
+
+    for section, _ in sections(path):
+        try:
+            for record in records(section):
+                try:
+                    yield [board.copy(stack=1) for board in played(record)][1:]
+                except ReplayError:
+                    yield []
+        except GameSyntaxError:
+            yield []
+
+
 def _unreadable(path: Path) -> tuple[str, ...]:
     """How many games of a file cannot be played through."""
-    import chess.pgn
-
-    text, bad = io.StringIO(read_text(path)), 0
-    while (game := chess.pgn.read_game(text)) is not None:
-        bad += bool(game.errors) or not any(True for _ in game.mainline_moves())
+    bad = sum(not positions for positions in _played(path))
     return (f"{bad} games with an illegal move or none",) if bad else ()

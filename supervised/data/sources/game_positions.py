@@ -68,9 +68,11 @@ class GamePositions:
             obs: (B, 14·history + 7, 8, 8) uint8 planes as `ChessGame.observe` gives them, in 1/255.
             legal: (B, K) int64 legal actions, ascending, padded by 0 to a multiple of 32.
             mask: (B, K) bool, False for padding.
-            policy: (B, K) float32 probabilities: 1 for the move played.
-            wdl: (B, 3) float32 probabilities that the mover wins, draws, loses: 1 for the game's result.
-            weight: (B,) float32 of the value target: 0 where the game has no result (and `wdl` is 0), else 1.
+            policy: (B, K) float32 probabilities: 1 for the move played, or an engine's label.
+            wdl: (B, 3) float32 probabilities that the mover wins, draws, loses: 1 for the game's result, or
+                an engine's label.
+            weight: (B,) float32 of the value target: 0 where there is neither result nor label, and `wdl` is
+                0; else 1.
             played: (B,) int64 action that was played.
         """
         from supervised.data.sources.chess_games import position_batch
@@ -81,6 +83,7 @@ class GamePositions:
         played = newest["action"].astype(np.int64)
         policy = ((legal == played[:, None]) & mask).astype(np.float32)
         wdl = position_batch.outcome_targets(self.shards.games["result"][game], newest["state"])
+        self._label(game, rows, legal, policy, wdl)
         return {
             "obs": position_batch.planes(window, depth),
             "legal": legal,
@@ -90,6 +93,18 @@ class GamePositions:
             "weight": wdl.sum(1),
             "played": played,
         }
+
+    def _label(self, game: Array, rows: Array, legal: Array, policy: Array, wdl: Array) -> None:
+        """Put an engine's labels where there are any, in place."""
+        from supervised.data.sources.chess_games.labels import labelled_targets
+
+        shard = self.shards.shard[game]
+        index = self.shards.games["start"][game] + self.locate(rows)[1]
+        for number, labels in enumerate(self.shards.labels):
+            own = np.flatnonzero(shard == number)
+            labelled, found = labels.of(index[own])
+            own = own[labelled]
+            policy[own], wdl[own] = labelled_targets(found, legal[own])
 
     def locate(self, rows: Array) -> tuple[Array, Array]:
         """The games (B,) of positions, as indices into the shards' table, and their plies (B,) from 0."""
@@ -170,7 +185,7 @@ def game_positions(path: Path | None, *, history: int, most: int, seed: int, eve
     )
     if not (len(train) and len(validation) and len(test)):
         raise DataError(f"every = {every} leaves a part of {len(taken)} games without positions: lower it")
-    return GameSplits(train, validation, test, _source(path, shards), skipped_words(dict(shards.card)))
+    return GameSplits(train, validation, test, _source(path, shards), skipped_words(shards.card))
 
 
 def _parts(keys: Array, seed: int) -> Array:

@@ -4,15 +4,13 @@
 |---|---|---|
 | ``master-games`` | 5,000 | ``supervised/data/samples``: public domain, of Debian's gnuchess-book |
 
-A path may be a ``.pgn``, or a text file with a game a line, moves in SAN and the result last, also compressed
-as ``.xz``. All moves are replayed with python-chess; a game with an illegal one is left out and counted.
+A path may be a PGN, or a text file with a game a line, moves in SAN and the result last, also compressed
+(`chess_games`). All moves are replayed with python-chess; a game with an illegal one is left out and counted.
 """
 
 from __future__ import annotations
 
-import lzma
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +19,8 @@ import numpy as np
 
 from sim.catalog import MissingPackageError, install_hint
 from sim.records import Array
-from supervised.data.sources.splits import DataError, Source, read_text, sha256
+from supervised.data.sources.chess_games.game_records import GameSyntaxError, records, sections
+from supervised.data.sources.splits import DataError, Source, sha256
 
 if TYPE_CHECKING:
     import chess
@@ -151,7 +150,8 @@ def master_games(
         MissingPackageError: without python-chess.
     """
     file = path or SAMPLE
-    lines = list(dict.fromkeys(line for line in _lines(file) if line.strip()))
+    read, unreadable = _lines(file)
+    lines = list(dict.fromkeys(read))
     if len(lines) > most:
         lines = [lines[i] for i in np.sort(np.random.default_rng(seed).permutation(len(lines))[:most])]
     numbers = {move: i for i, move in enumerate(uci_moves())}
@@ -167,6 +167,7 @@ def master_games(
     if not games:
         raise DataError(f"{file} holds no chess game: a PGN is wanted, or a game a line, moves in SAN")
     skipped = [f"{illegal} games with a move that is not legal"] * bool(illegal)
+    skipped += [f"{unreadable} games that cannot be read"] * bool(unreadable)
     skipped += [f"{short} games of less than two moves"] * bool(short)
     if path is None:
         source = Source("master games", "gnuchess-book 1.02, sample", "public domain", sha256(file))
@@ -175,30 +176,12 @@ def master_games(
     return games, source, tuple(skipped)
 
 
-def _lines(file: Path) -> Iterator[str]:
-    """Games as lines of SAN with the result last."""
-    if file.suffix == ".xz":
+def _lines(file: Path) -> tuple[list[str], int]:
+    """Games as lines of SAN with the result last, and how many cannot be read."""
+    found, unreadable = list[str](), 0
+    for section, _ in sections(file):
         try:
-            text = lzma.decompress(file.read_bytes()).decode("utf-8")
-        except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} cannot be read: {error}") from error
-    else:
-        text = read_text(file)
-    if "[" not in text[:1000]:
-        yield from text.splitlines()
-        return
-    yield from _pgn_lines(text)
-
-
-def _pgn_lines(text: str) -> Iterator[str]:
-    """Main lines of a PGN without tags, comments, variations and annotations."""
-    text = re.sub(r"\{[^}]*\}|;[^\n]*", " ", text)
-    text = re.sub(r"\$\d+|[!?]+", " ", text)
-    for games in re.split(r"(?m)^(?:\[[^\n]*\]\s*)+", text):
-        depth, kept = 0, []
-        for word in re.findall(r"[()]|[^\s()]+", games):
-            depth += (word == "(") - (word == ")")
-            if not depth and word != ")":
-                kept.append(word)
-        if kept:
-            yield " ".join(kept)
+            found += [" ".join((*record.moves, record.result)) for record in records(section)]
+        except GameSyntaxError:
+            unreadable += 1
+    return found, unreadable

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -95,7 +95,7 @@ class ConversionCounts:
         }
 
 
-def skipped_words(card: dict[str, Any]) -> tuple[str, ...]:
+def skipped_words(card: Mapping[str, Any]) -> tuple[str, ...]:
     """What a card of `ConversionCounts.card` says was left out, in words.
 
     >>> skipped_words({"duplicates": 2, "left_out": {"without moves": 1}})
@@ -106,7 +106,7 @@ def skipped_words(card: dict[str, Any]) -> tuple[str, ...]:
     return tuple(filter(None, words))
 
 
-def changed_words(card: dict[str, Any]) -> tuple[str, ...]:
+def changed_words(card: Mapping[str, Any]) -> tuple[str, ...]:
     """What a card of `ConversionCounts.card` says of games that were kept with a change, in words."""
     cut = _games(card.get("cut", 0), "went on after the rules ended them: later moves are left out")
     contradictory = _games(
@@ -225,7 +225,7 @@ def _replayer(processes: int) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
         yield lambda chunks: ((file, read, replay_sections(chunk)) for file, read, chunk in chunks)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(processes, context, initializer=follow_parent)
 
     def replayed(chunks: _Chunks) -> _ReplayedChunks:
         waiting: deque[tuple[Path, float, Future[ReplayedChunk]]] = deque()
@@ -247,8 +247,8 @@ def _replayer(processes: int) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin_worker() -> None:
-    """Ctrl-C is for the parent alone, and a worker does not outlive it."""
+def follow_parent() -> None:
+    """Initialise a worker process: Ctrl-C is for its parent alone, which it does not outlive."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -19,6 +19,7 @@ from supervised.data.sources.splits import DataError
 
 #: How a compressed file begins: names lie.
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LONGEST_LINE = 1 << 20  # bytes: Lichess's longest games with clocks and evaluations have 40,000
 DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 
@@ -38,6 +39,8 @@ def lines(path: Path) -> Iterator[tuple[int, str, int]]:
         try:
             while line := content.readline(LONGEST_LINE):
                 number += 1
+                if number == 1 and line.startswith(UTF_16):
+                    raise DataError(f"{path}, line 1: UTF-16, not UTF-8 text; save it as UTF-8")
                 if b"\0" in line or len(line) == LONGEST_LINE:
                     raise DataError(f"{path}, line {number}: not text; a PGN or lines of SAN are wanted")
                 yield number, _decoded(line, first=number == 1), raw.tell()

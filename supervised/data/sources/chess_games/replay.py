@@ -7,7 +7,7 @@ passant, counters, how often the position occurred before, and the action that w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import chess
@@ -79,7 +79,7 @@ def replay(record: GameRecord) -> Replayed:
     rows: list[tuple[tuple[int, ...], int, int, int, int, int, int, int]] = []
     occurred: dict[tuple[int | None, ...], int] = {}
     cut = False
-    for ply, word in enumerate(record.moves):
+    for word in record.moves:
         if not board.halfmove_clock:
             occurred.clear()  # what came before a capture or a pawn move can never stand again
         before = _count(board, occurred)
@@ -88,7 +88,7 @@ def replay(record: GameRecord) -> Replayed:
         if before >= 2 or board.halfmove_clock >= FIFTY_MOVES or drawn:
             cut = True
             break
-        move = _move(board, word, ply)
+        move = _move(board, word)
         rows.append(_row(board, action_of(move, board.turn), min(before, 2)))
         board.push(move)
     if not rows:
@@ -100,6 +100,19 @@ def replay(record: GameRecord) -> Replayed:
     return Replayed(positions, result, _key(positions, record.fen), cut, contradiction)
 
 
+def played(record: GameRecord) -> Iterator[chess.Board]:
+    """The board before the first move of a game, and after each: one board, which changes.
+
+    Raises:
+        ReplayError: for an illegal move, or a starting position that cannot be.
+    """
+    board = _start(record.fen)
+    yield board
+    for word in record.moves:
+        board.push(_move(board, word))
+        yield board
+
+
 def _start(fen: str) -> chess.Board:
     if not fen:
         return chess.Board()
@@ -109,7 +122,7 @@ def _start(fen: str) -> chess.Board:
         raise ReplayError("from an impossible position", str(error)) from error
 
 
-def _move(board: chess.Board, word: str, ply: int) -> chess.Move:
+def _move(board: chess.Board, word: str) -> chess.Move:
     try:
         move = board.parse_san(word)
         if move:

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ import numpy as np
 import tomli_w
 
 from sim.records import Array
+from sim.storage.files import write_whole
+from supervised.data.sources.chess_games.labels import ShardLabels, open_labels
 from supervised.data.sources.chess_games.replay import GAME, POSITION, Replayed
 from supervised.data.sources.splits import DataError
 
 FORMAT = 1
 CARD = "data.toml"
-SHARD_FILE = re.compile(r"(positions|games|labels)-\d{4,}\.npy|labels-\d{4,}\.partial")
+SHARD_FILE = re.compile(r"(positions|games)-\d{4,}\.npy|labels-\d{4,}\.rows")
 SHARD_POSITIONS = 500_000  # 32 MB
 
 
@@ -55,8 +58,7 @@ class ShardWriter:
         if self._games:
             self._flush()
         counts = {"shards": self.shards, "games": self.games, "positions": self.positions}
-        card = {"format": FORMAT, "kind": "chess positions", **counts, **told}
-        (self.folder / CARD).write_text(tomli_w.dumps(card), "utf-8")
+        write_card(self.folder, {"format": FORMAT, "kind": "chess positions", **counts, **told})
 
     def _flush(self) -> None:
         plies = np.array([len(game.positions) for game in self._games])
@@ -73,6 +75,19 @@ class ShardWriter:
         self._games, self._waiting = [], 0
 
 
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write `data.toml`, complete or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    write_whole(folder / CARD, partial(_write_text, text=tomli_w.dumps(card)))
+
+
+def _write_text(file: Path, text: str) -> None:
+    file.write_text(text, "utf-8")
+
+
 @dataclass(frozen=True)
 class Shards:
     """An opened folder.
@@ -82,6 +97,7 @@ class Shards:
         positions: the rows of each shard, memory-mapped.
         games: (G,) of `GAME`, of all shards one after the other.
         shard: (G,) the shard of each game.
+        labels: of each shard; empty where there are none.
     """
 
     folder: Path
@@ -89,6 +105,7 @@ class Shards:
     positions: Sequence[Array]
     games: Array
     shard: Array
+    labels: Sequence[ShardLabels] = ()
 
 
 def stray_file(folder: Path) -> str:
@@ -114,7 +131,7 @@ def open_shards(folder: Path) -> Shards:
     if not games:
         raise DataError(f"{folder} has no games")
     shard = np.repeat(np.arange(len(games)), [len(part) for part in games])
-    return Shards(folder, card, positions, np.concatenate(games), shard)
+    return Shards(folder, card, positions, np.concatenate(games), shard, open_labels(folder, card))
 
 
 def _card(folder: Path) -> Mapping[str, Any]:

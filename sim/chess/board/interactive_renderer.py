@@ -6,52 +6,94 @@ A `sim.viewer.contract.gesture.InteractiveRenderer`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import Protocol
 
 import chess
-import numpy as np
 
-from sim.chess.draw import SMALLEST, draw_board, draw_piece, square_at, square_corner
-from sim.chess.rules import WORTH, ChessGame
+from sim.chess.board.picture import board_picture, captured, free_width, slide_of
+from sim.chess.board.state import (
+    MoveList,
+    arrows_of,
+    evaluation_of,
+    line_of,
+    material_lead,
+    result_words,
+    side_number,
+)
+from sim.chess.draw import SMALLEST, draw_piece, square_at, square_corner
+from sim.chess.rules import ChessGame
 from sim.chess.truth import Place, truth_of
-from sim.records import Array, Percept
+from sim.records import Array, Decision, Percept
+from sim.viewer.contract.board import BoardState, Slide
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 
-if TYPE_CHECKING:
-    from sim.chess.world import ChessWorld
-
-GROUND = (17, 20, 24)  # above and below the board
-TRAY = (138, 147, 133)  # under the captured pieces: as far from black ones as from white ones
 CURSOR = (230, 159, 0)
 PLATE = (250, 248, 243)  # under the pieces that a pawn may become
 
 _PROMOTIONS = {"q": chess.QUEEN, "r": chess.ROOK, "b": chess.BISHOP, "n": chess.KNIGHT}
 _ARROWS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 _NAMES = {chess.WHITE: "White", chess.BLACK: "Black"}
-_STRIP = 0.5  # height of the captured pieces, in squares
-_OVERLAP = 0.55  # width that one of them takes, of its own
+_STRIP = 0.5  # height of the names and captured pieces, in squares
+_BAR = 0.35  # width that is left free at either side, in squares: for the evaluation
+_CLOCK = 2.2  # width of a clock, in heights of the strip
 _DIM = 0.45  # brightness of the board behind a choice
 
 Move = tuple[chess.Square, chess.Square]
 
 
+class BoardSource(Protocol):
+    """A game to draw, such as a `sim.chess.world.ChessWorld`."""
+
+    @property
+    def game(self) -> ChessGame:
+        """The position on the board."""
+
+    @property
+    def first(self) -> ChessGame:
+        """The position that the game began from."""
+
+    @property
+    def colour(self) -> chess.Color:
+        """The side at the bottom, which a person may move."""
+
+    @property
+    def actions(self) -> Sequence[int]:
+        """Every action so far, both sides'."""
+
+    @property
+    def players(self) -> tuple[str, str]:
+        """Who plays White and Black."""
+
+    @property
+    def ending(self) -> tuple[str, str] | None:
+        """Outcome for `colour`, and reason, once the game is over; None while it goes on."""
+
+    def pgn(self) -> str:
+        """The game so far in Portable Game Notation."""
+
+
 class ChessRenderer:
-    """Interactive renderer of one `ChessWorld`: draws its board and turns gestures into legal moves."""
+    """Interactive renderer of one chess game: draws its board and turns gestures into legal moves."""
 
-    abilities = frozenset({Ability.POINT, Ability.FLIP, Ability.SAVE})
+    abilities = frozenset({Ability.POINT, Ability.FLIP, Ability.SAVE, Ability.BOARD})
     turns = True
+    has_clocks = False  # leaves room for them
 
-    def __init__(self, world: ChessWorld) -> None:
+    def __init__(self, world: BoardSource) -> None:
         self._world = world
         self._board = 480  # side in pixels
         self._strip = 30
         self._turned = False
         self._person = False
         self._game: ChessGame | None = None
+        self._plies = 0
+        self._list = MoveList()
         self._base: tuple[Hashable, Array] | None = None
+        self._before: ChessGame | None = None  # the position noted before, while it is one move back
+        self._dragged = False  # whether the last move was dragged there: then nothing glides
         self._let_go()
 
     def _let_go(self) -> None:
@@ -60,15 +102,22 @@ class ChessRenderer:
         self._held_at: tuple[float, float] | None = None  # of a dragged piece
         self._promoting: Move | None = None
         self._cursor: chess.Square | None = None
+        self._dropped = False  # whether a release is being dealt with
 
     # Drawing
 
     def note(self) -> None:
         """Copy the position and result from the world; see `InteractiveRenderer.note`."""
+        plies = len(self._world.actions)
+        if self._game is not self._world.game:
+            one_on = self._game is not None and plies == self._plies + 1
+            self._before = self._game if one_on and not self._dragged else None
+            self._dragged = False
         self._game = self._world.game
         self._colour = self._world.colour
         self._ending = self._world.ending
-        self._moves = self._world.plies
+        self._plies, self._actions = plies, tuple(self._world.actions)
+        self._players = self._world.players
         self._pgn = self._world.pgn() if self._ending else None  # the world forgets when it is reset
         self._first = self._world.first
         self._let_go()
@@ -91,27 +140,59 @@ class ChessRenderer:
             return "Q R B N or a click chooses, Esc takes back"
         if not self._ending:
             return ""
+        return self.result + (" · a click begins the next game" if self._person else "")
+
+    @property
+    def result(self) -> str:
+        """The result in a line, such as ``"1–0, mate in 41 moves"``; "" while the game goes on."""
+        if not self._ending:
+            return ""
         outcome, reason = self._ending
-        winner = self._colour if outcome == "win" else not self._colour
-        words = f"{_NAMES[winner]} wins: {reason}" if outcome in ("win", "loss") else f"draw: {reason}"
-        if not outcome:
-            words = f"cut off: {reason}"
-        return words + (" · a click begins the next game" if self._person else "")
+        return result_words(outcome, reason, self._colour, self._plies, white_began=self._first.turn)
 
     @property
     def readouts(self) -> tuple[Readout, ...]:
         """Side to move, number of the move, and material balance."""
         assert self._game is not None
         board = self._game.board
-        lead = sum(
-            worth * (len(board.pieces(kind, chess.WHITE)) - len(board.pieces(kind, chess.BLACK)))
-            for kind, worth in WORTH.items()
-        )
+        lead = material_lead(board)
         ahead = "even" if not lead else f"{_NAMES[lead > 0]} +{abs(lead)}"
         return (
             Readout("to move", "–" if self._ending else _NAMES[self._game.turn]),
-            Readout("move", str(board.fullmove_number), f"ply {self._moves}"),
+            Readout("move", str(board.fullmove_number), f"ply {self._plies}"),
             Readout("material", ahead, "pawns" if lead else ""),
+        )
+
+    def state(
+        self, decision: Decision | None, moment: int, *, agent: str = "", outcome_values: bool = True
+    ) -> BoardState:
+        """The game as the window draws it, with what a decision on this position knows of it.
+
+        Args:
+            decision: of the side to move; None without one.
+            moment: number of the moment that will show it.
+            agent: who "agent" is.
+            outcome_values: see `sim.chess.board.state.evaluation_of`.
+        """
+        game, first = self._game, self._first
+        assert game is not None
+        named = [agent or name if name == "agent" else name for name in self._players]
+        return BoardState(
+            board=self.board,
+            white_at_bottom=not self._flipped,
+            names=(named[0], named[1]),
+            to_move=-1 if self._ending else side_number(game.turn),
+            lead=material_lead(game.board),
+            room=(self._room(chess.WHITE), self._room(chess.BLACK)),
+            ply=self._plies,
+            moves=self._list.update(first, self._actions, moment),
+            first_number=first.board.fullmove_number,
+            black_begins=not first.turn,
+            result=self.result,
+            evaluation=evaluation_of(decision, game, outcome_values=outcome_values),
+            arrows=arrows_of(decision, game),
+            line=line_of(decision, game),
+            slide=self.slide(),
         )
 
     @property
@@ -154,46 +235,62 @@ class ChessRenderer:
         held = self._picked if self._held_at is not None or self._promoting else None
         key = (self._game, self._board, self._flipped, self._picked, held, self._promoting)
         if self._base is None or self._base[0] != key:
-            picture = np.empty((self._board + 2 * self._strip, self._board, 3), np.uint8)
-            picture[:] = GROUND
-            position = self._game.board
-            dots = [
+            dots = {
                 m.to_square for m in self._legal() if m.from_square == self._picked and not self._promoting
-            ]
-            if held is not None:
-                position.remove_piece_at(held)
-            self._part(picture)[:] = draw_board(
-                position,
-                self._board,
-                flipped=self._flipped,
-                last_move=self._game.last_move,
-                selected=self._picked,
-                dots=set(dots),
-            )
-            self._draw_captured(picture)
-            self._base = (key, picture)
+            }
+            lifted = () if held is None else (held,)
+            self._base = (key, self._drawing(lifted, selected=self._picked, dots=dots)())
         return self._base[1]
+
+    def _drawing(
+        self,
+        lifted: tuple[chess.Square, ...],
+        *,
+        selected: chess.Square | None = None,
+        dots: set[chess.Square] | None = None,
+    ) -> partial[Array]:
+        """Draws board and captured pieces without those `lifted`; depends on nothing that changes."""
+        assert self._game is not None
+        return partial(
+            board_picture,
+            self._first.board,
+            self._game,
+            self._board,
+            self._strip,
+            flipped=self._flipped,
+            lifted=lifted,
+            selected=selected,
+            dots=dots or set(),
+            margin=self._margin,
+        )
+
+    @property
+    def _margin(self) -> int:
+        """Pixels that a clock takes in a strip."""
+        return round(_CLOCK * self._strip) if self.has_clocks else 0
+
+    def _room(self, side: chess.Color) -> int:
+        """Pixels that the name of a side has in its strip."""
+        assert self._game is not None
+        kinds = captured(self._first.board, self._game.board, not side)
+        return free_width(kinds, self._board, self._strip, self._margin)
+
+    def slide(self) -> Slide | None:
+        """The last move as pieces that glide; None where nothing moved, or a person dragged it there."""
+        if self._game is None or self._before is None:
+            return None
+        return slide_of(
+            self._before.board,
+            self._game.last_move,
+            self._drawing,
+            size=self._board,
+            strip=self._strip,
+            flipped=self._flipped,
+        )
 
     def _part(self, picture: Array) -> Array:
         part: Array = picture[self._strip : self._strip + self._board]
         return part
-
-    def _draw_captured(self, picture: Array) -> None:
-        """Draw the pieces that each side has captured, on its side of the board, the most valuable first."""
-        assert self._game is not None
-        cell = self._strip
-        for taker in chess.COLORS:
-            bottom = taker != self._flipped
-            y = picture.shape[0] - cell / 2 if bottom else cell / 2
-            kinds = captured(self._first.board, self._game.board, not taker)
-            if not kinds:
-                continue
-            steps = [cell * (_OVERLAP if one == other else 0.85) for one, other in pairwise(kinds)]
-            middles = cell / 2 + np.cumsum([0, *steps])
-            top = round(y - cell / 2)
-            picture[top : top + cell, : round(middles[-1] + cell / 2)] = TRAY
-            for kind, x in zip(kinds, middles, strict=True):
-                draw_piece(picture, chess.Piece(kind, not taker), x, y, cell)
 
     def _draw_choice(self, board: Array, move: Move) -> None:
         """Draw the four promotion pieces, from the pawn's goal inwards, over a dimmed board."""
@@ -228,7 +325,7 @@ class ChessRenderer:
 
     def _resize(self, width: int, height: int) -> Answer:
         """Fit the board into the room with whole pixels a square."""
-        cell = min(width // 8, int(height / (8 + 2 * _STRIP)))
+        cell = min(int(width / (8 + 2 * _BAR)), int(height / (8 + 2 * _STRIP)))
         self._board = max(SMALLEST, 8 * cell)
         self._strip = round(self._board // 8 * _STRIP)
         return Answer(redraw=True)
@@ -271,6 +368,7 @@ class ChessRenderer:
         if self._held_at is None or self._picked is None:
             return Answer()
         self._held_at = None
+        self._dropped = square != self._picked
         if square == self._picked:
             if not self._fresh:
                 self._let_go()
@@ -334,6 +432,7 @@ class ChessRenderer:
     def _play(self, move: Move, promotion: chess.PieceType | None) -> Answer:
         assert self._game is not None
         action = self._game.action(chess.Move(*move, promotion).uci())
+        self._dragged = self._dropped
         self._let_go()
         return Answer(redraw=True, go=True, action=action)
 
@@ -353,14 +452,3 @@ class ChessRenderer:
         if any((m.from_square, m.to_square) == (start, end) for m in board.pseudo_legal_moves):
             return f"{name} is not legal: it leaves the king in check"
         return f"{name} is not legal" + (": the king is in check" if board.is_check() else "")
-
-
-def captured(first: chess.Board, now: chess.Board, colour: chess.Color) -> list[chess.PieceType]:
-    """The pieces that `colour` has lost since `first`, the most valuable first; promoting loses none."""
-    missing = {
-        kind: len(first.pieces(kind, colour)) - len(now.pieces(kind, colour))
-        for kind in sorted(WORTH, key=lambda kind: (-WORTH[kind], -kind))
-    }
-    promoted = sum(-count for count in missing.values() if count < 0)
-    missing[chess.PAWN] -= promoted
-    return [kind for kind, count in missing.items() for _ in range(count)]
