@@ -24,3 +24,6 @@ ACTORS = {
     "alphazero": "agents.alphazero.actor:SelfPlayActor",
     "dqn": "agents.rollout_actor:RolloutActor",
 }
+
+#: Agents that act by tree search, unless their `search` is "none"; see `agents.alphazero.search_agent`.
+SEARCHERS = ("alphazero", "imitation")

@@ -237,6 +237,10 @@ class SearchAgent(ActorCriticLearner):
             fast = time.perf_counter() - begun < LONGEST / 2
             leaves = min(2 * leaves, self.config.search_batch) if fast else max(1, leaves // 2)
 
+    def forget(self) -> None:
+        """Forget the trees that are kept for reuse."""
+        self._reuse.forget()
+
     def _roots(self, games: Sequence[Game]) -> list[Node]:
         """Roots of N searches, with the subtrees of the last ones where they are reused."""
         games = [game.for_search() for game in games]

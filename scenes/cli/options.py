@@ -539,15 +539,18 @@ class Sample(Common):
 class Uci(Common):
     """Serve the scene's chess agent as a UCI engine, on stdin and stdout."""
 
+    quick = True  # stdout and stderr are the chess program's
+
     scene: SceneName
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Nothing: all was said by the protocol."""
-        from scenes.cli import verbs
         from scenes.schema import load_scene
+        from scenes.uci.command import serve  # not by `verbs`: a chess program waits for the first answer
 
-        verbs.uci(load_scene(self.scene, self.set, self.seed), device=self.device, checkpoint=self.checkpoint)
+        scene = load_scene(self.scene, self.set, self.seed)
+        serve(scene, device=self.device, checkpoint=self.checkpoint, seed=self.seed)
         return {}, DONE
 
 

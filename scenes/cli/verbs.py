@@ -492,15 +492,6 @@ def show_lecture(answer: Answer) -> None:
     show("see one: playfield watch SCENE; score it: playfield evaluate SCENE")
 
 
-def uci(scene: Scene, *, device: str, checkpoint: Path | None) -> None:
-    """Run a scene's chess agent as a UCI engine."""
-    try:
-        from scenes.uci.engine import serve
-    except ModuleNotFoundError as error:
-        raise RequestError(f"an engine needs {install_hint(error.name or 'chess')}") from error
-    serve(scene, device=device, checkpoint=checkpoint)
-
-
 def doctor() -> Answer:
     """Run the checks of `scenes.cli.doctor`."""
     from scenes.cli.doctor import checks

@@ -13,6 +13,9 @@ Chess 2023), and none has to be claimed:
 from __future__ import annotations
 
 import importlib
+import queue
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import metadata
@@ -321,10 +324,39 @@ def fast_core_missing() -> str | None:
     if not version.startswith(FAST_CORE):
         return f"version {version} is installed, which is not {FAST_CORE}x"
     try:
-        importlib.import_module("rust_chess")
+        _import_for_good("rust_chess")
     except ImportError as error:
         return f"installed, but it cannot be imported: {error}"
     return None
+
+
+def _import_for_good(name: str) -> None:
+    """Import a module in a thread that lasts as long as the process.
+
+    rust-chess 0.4.3 reads freed memory once the thread that imported it has ended, and an engine's searches
+    are threads that end.
+
+    Raises:
+        ImportError: if it cannot be imported.
+    """
+    if threading.current_thread() is threading.main_thread() or name in sys.modules:
+        importlib.import_module(name)
+        return
+    result: queue.SimpleQueue[ImportError | None] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            result.put(error)
+            return
+        result.put(None)
+        threading.Event().wait()
+
+    threading.Thread(target=work, name=f"import of {name}", daemon=True).start()
+    error = result.get()
+    if error is not None:
+        raise error
 
 
 @lru_cache(maxsize=1)

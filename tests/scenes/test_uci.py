@@ -1,4 +1,4 @@
-"""The UCI engine: a real chess program's client, and every command by hand."""
+"""The UCI engine: every command by hand, and clients that go away."""
 
 from __future__ import annotations
 
@@ -6,99 +6,24 @@ import os
 import signal
 import sys
 import threading
-import time
 from io import StringIO
 
 import chess
-import chess.engine
 import pytest
+from uci_engines import MATE_IN_ONE, Told, answers, engine_of, search_engine
 
 from agents.alphazero.train import AlphaZero
 from agents.random import Random
 from scenes.cli.main import entry, main
 from scenes.schema import load_scene
 from scenes.signals import sigterm_as_ctrl_c
-from scenes.uci.engine import Engine, centipawns, move_seconds, serve
-from sim.catalog import make_worlds
-
-PLAYFIELD = [sys.executable, "-c", "import sys; from scenes.cli.main import main; sys.exit(main())"]
-WORLDS = make_worlds("chess", 1, history=1)
-SPACES = WORLDS.single_observation_space, WORLDS.single_action_space
-MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
-
-
-@pytest.fixture(scope="module")
-def program():
-    """The engine as a chess program sees it."""
-    command = [*PLAYFIELD, "uci", "chess-kqk", "--device", "cpu", "--set", "agent.num_considered=64"]
-    with chess.engine.SimpleEngine.popen_uci(command, timeout=120) as engine:
-        yield engine
-
-
-def test_a_chess_program_plays_a_game_with_it(program):
-    board = chess.Board(MATE_IN_ONE)
-    result = program.play(board, chess.engine.Limit(nodes=200), info=chess.engine.INFO_ALL)
-    assert board.san(result.move) == "Ra8#"
-    assert result.info["nodes"] == 200 and result.info["score"].white().score() > 0
-    assert result.info["pv"][0] == result.move
-    board = chess.Board()
-    for _ in range(6):
-        board.push(program.play(board, chess.engine.Limit(nodes=4)).move)  # raises for an illegal move
-    assert program.id["name"].startswith("Playfield ") and "alphazero" in program.id["name"]
-
-
-def test_movetime_is_kept_and_an_endless_search_ends_when_it_is_told_to(program):
-    began = time.monotonic()
-    program.play(chess.Board(), chess.engine.Limit(time=0.5))
-    assert 0.2 < time.monotonic() - began < 3
-    with program.analysis(chess.Board()) as analysis:
-        assert next(info["nodes"] for info in analysis if "nodes" in info) > 1
-        began = time.monotonic()
-        analysis.stop()
-        best = analysis.wait()
-    assert best.move in chess.Board().legal_moves and time.monotonic() - began < 1
-
-
-def test_only_the_moves_that_are_asked_for_are_searched(program):
-    board = chess.Board(MATE_IN_ONE)
-    only = [chess.Move.from_uci("h1g1"), chess.Move.from_uci("h1g2")]
-    for nodes in (1, 60):
-        assert program.play(board, chess.engine.Limit(nodes=nodes), root_moves=only).move in only
-
-
-def test_the_number_of_simulations_is_an_option(program):
-    program.configure({"Simulations": 7})
-    with program.analysis(chess.Board(), chess.engine.Limit(mate=1)) as analysis:
-        analysis.wait()
-    assert analysis.info["nodes"] == 7
-
-
-class Told(list):
-    """What an engine says, line by line."""
-
-    def moves(self):
-        return [line.split()[1] for line in self if line.startswith("bestmove")]
-
-
-def answers(*lines, agent=None):
-    """What it says to `lines`; stdin stays open until the last search has ended by itself."""
-
-    def kept_open():
-        yield from lines
-        engine.wait(30)
-
-    told = Told()
-    worlds = make_worlds("chess", 1, history=1)
-    config = agent or AlphaZero(network="board32", num_simulations=8)
-    policy = config.build(worlds.single_observation_space, worlds.single_action_space, seed=0)
-    engine = Engine(policy, "test", history=1, say=told.append)
-    engine.run(kept_open())
-    return told
+from scenes.uci.command import serve
+from scenes.uci.player import PolicyPlayer
 
 
 def test_it_introduces_itself_and_is_ready():
     told = answers("uci", "isready")
-    assert told[0].startswith("id name Playfield") and told[-2:] == ["uciok", "readyok"]
+    assert told[0].startswith("id name ") and told[-2:] == ["uciok", "readyok"]
     assert "option name Simulations type spin default 8 min 1 max 1000000" in told
 
 
@@ -112,7 +37,7 @@ def test_a_game_is_followed_move_by_move():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("setoption name Hash value 64", 'there is no option "Hash"; there is Simulations and Ponder'),
+        ("setoption name Hash value 64", 'there is no option "Hash"; there are Simulations, MultiPV'),
         ("setoption name Simulations value 0", "Simulations must be in 1…1000000, not 0"),
         ("castle", "unknown command: castle"),
     ],
@@ -150,8 +75,8 @@ def test_after_a_refused_position_there_is_no_move_until_one_is_understood(line,
     ("line", "words", "moves"),
     [
         ("go nodes many searchmoves a1a8", 'nodes wants a whole number, not "many"', ["a1a8"]),
-        ("go nodes 3 searchmoves e2e5 a1a8 nonsense", "is not legal here", ["a1a8"]),
-        ("go searchmoves e2e5", "is not legal here", ["0000"]),
+        ("go nodes 3 searchmoves e2e5 a1a8 nonsense", "is not legal in", ["a1a8"]),
+        ("go searchmoves e2e5", "is not legal in", ["0000"]),
     ],
 )
 def test_every_go_is_answered_and_what_is_wrong_in_it_left_out(line, words, moves, agent):
@@ -170,7 +95,7 @@ def test_an_endless_search_of_an_ended_game_waits_to_be_stopped(fen):
         yield "stop"
 
     told, before = Told(), []
-    engine = Engine(Random().build(*SPACES, seed=0), "test", history=1, say=told.append)
+    engine = search_engine(told.append, Random())
     engine.run(lines())
     assert before == [] and len(told.moves()) == 1
 
@@ -204,7 +129,7 @@ def test_a_program_that_dies_in_a_search_ends_it_without_a_word(agent, command):
         raise AssertionError("it reads on")
 
     say, said = broken_pipe(after=0)
-    engine = Engine(agent.build(*SPACES, seed=0), "test", history=1, say=say)
+    engine = search_engine(say, agent)
     engine.run(lines())
     assert said == []
 
@@ -263,11 +188,7 @@ def test_it_ponders_until_the_move_is_played():
             moved.set()
 
     told, seen, moved = Told(), [], threading.Event()
-    worlds = make_worlds("chess", 1, history=1)
-    policy = AlphaZero(network="board32", num_simulations=8).build(
-        worlds.single_observation_space, worlds.single_action_space, seed=0
-    )
-    Engine(policy, "test", history=1, say=say).run(lines())
+    search_engine(say).run(lines())
     assert seen == [False, True] and len(told.moves()) == 1
 
 
@@ -285,20 +206,9 @@ def test_a_search_that_breaks_down_still_answers():
             raise RuntimeError("no idea")
 
     told = Told()
-    Engine(Broken(), "test", history=1, say=told.append).run(["go"])
+    engine_of(PolicyPlayer(Broken(), history=1), told.append).run(["go"])
     assert "info string the search failed: RuntimeError: no idea" in told
     assert len(told.moves()) == 1
-
-
-def test_clocks_are_shared_out():
-    assert move_seconds({"movetime": 10}, 0) == 0.01
-    assert move_seconds({"wtime": 100}, 0) == 0.01
-    assert move_seconds({"wtime": 1, "btime": 60_000, "movestogo": 10}, 1) == pytest.approx(5.95)
-    assert move_seconds({"btime": 500, "binc": 5000}, 1) == pytest.approx(0.45), "no more than is left"
-
-
-def test_values_that_are_certain_have_a_finite_score():
-    assert 10_000 < centipawns(1.0) == -centipawns(-1.0)
 
 
 def test_a_scene_without_chess_is_refused(capsys):

@@ -1,5 +1,6 @@
 """The fast rules core against `ChessGame`: perft, cases by hand, random games, the same search."""
 
+import subprocess
 import sys
 from collections import Counter
 from importlib import metadata
@@ -289,3 +290,23 @@ def test_without_a_core_that_is_known_search_plays_the_game_itself(monkeypatch, 
     game = ChessGame()
     assert game.for_search() is game
     assert rules.fast_core_missing() == why
+
+
+def test_the_core_outlives_the_thread_that_first_needed_it():
+    """Searches are threads that end; rust-chess must not have been imported in one of them."""
+    script = """
+import threading
+from sim.chess.rules import ChessGame
+
+def search():
+    found.append(len(ChessGame().for_search().legal_actions()))
+
+found = []
+for _ in range(60):
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+print(set(found))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "{20}\n"), done.stderr
