@@ -328,6 +328,10 @@ class Plot(Common):
         return answer, DONE
 
 
+#: Options of `Collect` that go with labels.
+LABELLING = ("nodes", "multipv", "label_positions", "resume")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Collect(Common):
     """Record whole episodes as a Minari data set, or convert recorded chess games into positions."""
@@ -349,7 +353,12 @@ class Collect(Common):
         str | None,
         arg(help="add values and policies to positions: stockfish, if installed", metavar="ENGINE"),
     ] = None
-    nodes: Annotated[int | None, arg(help="of each search that labels [200]", metavar="N")] = None
+    play_out: Annotated[
+        bool, arg(help="play games that were resigned on to mate, by Stockfish, if installed")
+    ] = False
+    nodes: Annotated[
+        int | None, arg(help="of each search that labels [200] or plays out [400]", metavar="N")
+    ] = None
     multipv: Annotated[int | None, arg(help="moves that a label ranks [1, the best]", metavar="K")] = None
     label_positions: Annotated[int | None, arg(help="how many to label [all]", metavar="M")] = None
     resume: Annotated[bool, arg(help="go on labelling the folder")] = False
@@ -376,6 +385,8 @@ class Collect(Common):
                 labels=None
                 if self.label is None
                 else {"nodes": self.nodes, "multipv": self.multipv, "positions": self.label_positions},
+                play_out=self.play_out,
+                nodes=self.nodes,
             )
             return answer, INTERRUPTED if interrupted else DONE
         answer, interrupted = verbs.collect(
@@ -395,7 +406,12 @@ class Collect(Common):
         """Refuse other engines than there are, and options of labels where none are asked for."""
         if self.label not in (None, "stockfish"):
             raise RequestError(f'--label knows no engine "{self.label}": take stockfish')
-        for name in ("nodes", "multipv", "label_positions", "resume"):
+        if self.play_out and not self.files:
+            raise RequestError("--play-out plays recorded games on: add --from FILE")
+        if self.nodes is not None and self.nodes < 1:
+            raise RequestError(f"--nodes must be at least 1, not {self.nodes}")
+        names = ("multipv", "label_positions", "resume") if self.play_out else LABELLING
+        for name in names:
             if self.label is None and getattr(self, name) not in (None, False):
                 raise RequestError(f"--{name.replace('_', '-')} is for labels: add --label stockfish")
 

@@ -548,12 +548,14 @@ def collect_games(
     overwrite: bool,
     resume: bool,
     labels: dict[str, int | None] | None,
+    play_out: bool = False,
+    nodes: int | None = None,
 ) -> tuple[Answer, bool]:
     """Convert recorded chess games, and label positions; the second value tells whether Ctrl-C ended it."""
     try:
         from scenes.collecting import recorded_games
     except ModuleNotFoundError as error:
         raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
-    request = recorded_games.GamesRequest(files, out, overwrite, resume, labels)
+    request = recorded_games.GamesRequest(files, out, overwrite, resume, labels, play_out, nodes)
     result = recorded_games.collect_games(scene, request, say=say)
     return result.answer(), result.interrupted

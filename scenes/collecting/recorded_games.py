@@ -29,6 +29,7 @@ from supervised.data.sources.chess_games.conversion import (
     skipped_words,
 )
 from supervised.data.sources.chess_games.game_file import opened
+from supervised.data.sources.chess_games.play_out import PlayOutOptions
 from supervised.data.sources.chess_games.shards import CARD, ShardWriter, open_shards, stray_file
 from supervised.data.sources.chess_games.stockfish_labels import (
     LabelCounts,
@@ -53,6 +54,8 @@ class GamesRequest:
         overwrite: replace an older folder of positions.
         resume: go on labelling a folder that was made of the same files.
         labels: fields of `LabelOptions` but its command; None: nothing is labelled.
+        play_out: play decisive games on to mate by Stockfish.
+        nodes: of each of its searches in a play-out; None: as `PlayOutOptions` has it.
     """
 
     files: tuple[Path, ...]
@@ -60,6 +63,8 @@ class GamesRequest:
     overwrite: bool = False
     resume: bool = False
     labels: Mapping[str, int | None] | None = None
+    play_out: bool = False
+    nodes: int | None = None
 
 
 @dataclass
@@ -121,10 +126,10 @@ def collect_games(scene: Scene, request: GamesRequest, *, say: Callable[[str], N
     if request.files and not (request.resume and (request.out / CARD).is_file()):
         check_replaceable(request.out, overwrite=request.overwrite)
         _report_leftovers(request.out, say)
-        sources = _sources(request.files)
+        sources, play_out = _sources(request.files), _play_out_options(request)
         try:
             with fresh_folder(request.out) as folder:
-                _write(sources, folder)
+                _write(sources, folder, play_out)
         except ConversionStopped:
             show("interrupted; nothing was kept")
             return CollectedGames(seconds=time.monotonic() - started)
@@ -192,7 +197,7 @@ def _label(out: Path, options: LabelOptions, say: Callable[[str], None]) -> Labe
     return counts
 
 
-def _write(sources: Mapping[Path, Mapping[str, str]], folder: Path) -> None:
+def _write(sources: Mapping[Path, Mapping[str, str]], folder: Path, play_out: PlayOutOptions | None) -> None:
     """Write the positions of files into a folder, with a progress bar.
 
     Raises:
@@ -200,13 +205,14 @@ def _write(sources: Mapping[Path, Mapping[str, str]], folder: Path) -> None:
         DataError: if there is no game among them.
     """
     files = list(sources)
-    large = sum(file.stat().st_size for file in files) > SMALL
+    large = play_out is not None or sum(file.stat().st_size for file in files) > SMALL
     writer = ShardWriter(folder)
     with interruption(PROMISE) as stopped, progress_bar("replaying games, in bytes read") as draw:
         counts = convert(
             files,
             writer,
             processes=processors() if large else 1,
+            play_out=play_out,
             report=lambda done, total, words: draw((done, total, words)),
             stopped=stopped,
         )
@@ -254,3 +260,10 @@ def _tell(card: Mapping[str, Any], path: Path, say: Callable[[str], None]) -> No
 def _label_options(told: Mapping[str, int | None], seed: int) -> LabelOptions:
     fields: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
     return LabelOptions((find_stockfish(),), seed=seed, **fields)
+
+
+def _play_out_options(request: GamesRequest) -> PlayOutOptions | None:
+    if not request.play_out:
+        return None
+    command = (find_stockfish(),)
+    return PlayOutOptions(command) if request.nodes is None else PlayOutOptions(command, request.nodes)

@@ -24,6 +24,7 @@ import numpy as np
 
 from sim.errors import WorkError
 from supervised.data.sources.chess_games.game_records import GameSyntaxError, Section, records, sections
+from supervised.data.sources.chess_games.play_out import PlayOut, PlayOutOptions, extended, play_out_of
 from supervised.data.sources.chess_games.replay import CODES, GAME, POSITION, Replayed, ReplayError, replay
 from supervised.data.sources.chess_games.shards import ShardWriter
 
@@ -57,6 +58,7 @@ class ReplayedChunk:
     faults: list[Fault]
     cut: int
     contradictions: int
+    played_out: int
 
 
 @dataclass
@@ -70,6 +72,7 @@ class ConversionCounts:
         left_out: games that could not be used, by reason.
         cut: games that went on after the rules ended them; the moves after that are left out.
         contradictions: games whose record says two results, or another than the final position.
+        played_out: games that an engine played on to mate.
         results: games by result.
         first_fault: the first game that was left out, in words.
     """
@@ -80,6 +83,7 @@ class ConversionCounts:
     left_out: Counter[str] = field(default_factory=Counter)
     cut: int = 0
     contradictions: int = 0
+    played_out: int = 0
     results: Counter[str] = field(default_factory=Counter)
     first_fault: str = ""
 
@@ -91,6 +95,7 @@ class ConversionCounts:
             "first_fault": self.first_fault,
             "cut": self.cut,
             "contradictions": self.contradictions,
+            "played_out": self.played_out,
             "results": dict(self.results),
         }
 
@@ -108,12 +113,13 @@ def skipped_words(card: Mapping[str, Any]) -> tuple[str, ...]:
 
 def changed_words(card: Mapping[str, Any]) -> tuple[str, ...]:
     """What a card of `ConversionCounts.card` says of games that were kept with a change, in words."""
+    finished = _games(card.get("played_out", 0), "played on to mate by the engine")
     cut = _games(card.get("cut", 0), "went on after the rules ended them: later moves are left out")
     contradictory = _games(
         card.get("contradictions", 0),
         "told two results, or another than the board: the board's counts, or none",
     )
-    return tuple(filter(None, (cut, contradictory)))
+    return tuple(filter(None, (cut, contradictory, finished)))
 
 
 def _games(count: int, what: str) -> str:
@@ -125,6 +131,7 @@ def convert(
     writer: ShardWriter,
     *,
     processes: int = 1,
+    play_out: PlayOutOptions | None = None,
     report: Report = lambda done, total, words: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> ConversionCounts:
@@ -134,6 +141,7 @@ def convert(
         files: PGN or lines of SAN, also compressed.
         writer: of the shards.
         processes: that replay; 1: this one alone.
+        play_out: play decisive games on to mate; None: leave them as they are.
         report: is told of the progress.
         stopped: asked now and then; True gives up.
 
@@ -145,7 +153,7 @@ def convert(
     """
     counts, seen = ConversionCounts(), set[int]()
     total = sum(file.stat().st_size for file in files if file.is_file())
-    with _replayer(processes) as replayed:
+    with _replayer(processes, play_out) as replayed:
         for file, read, chunk in replayed(_chunks(files)):
             if stopped():
                 raise ConversionStopped
@@ -164,6 +172,7 @@ def _take(
             counts.first_fault = f"{file.name}, line {fault.line}: a game {fault.reason}{details}"
     counts.cut += chunk.cut
     counts.contradictions += chunk.contradictions
+    counts.played_out += chunk.played_out
     names = {code: name for name, code in CODES.items()}
     for row in chunk.games:
         key, start, plies, result = int(row["key"]), int(row["start"]), int(row["plies"]), int(row["result"])
@@ -192,8 +201,22 @@ def _chunks(files: Sequence[Path]) -> Iterator[tuple[Path, float, list[Section]]
             yield file, before, chunk
 
 
-def replay_sections(chunk: Sequence[Section]) -> ReplayedChunk:
-    """Replay the games of sections, one after the other."""
+#: Of a worker process; see `_begin_worker`.
+_player: PlayOut | None = None
+
+
+def _begin_worker(play_out: PlayOutOptions | None) -> None:
+    global _player
+    follow_parent()
+    _player = play_out_of(play_out)
+
+
+def _replay_in_worker(chunk: Sequence[Section]) -> ReplayedChunk:
+    return replay_sections(chunk, _player)
+
+
+def replay_sections(chunk: Sequence[Section], player: PlayOut | None = None) -> ReplayedChunk:
+    """Replay the games of sections, one after the other; `player` plays them on, if there is one."""
     games, faults = list[Replayed](), list[Fault]()
     for section in chunk:
         try:
@@ -204,6 +227,7 @@ def replay_sections(chunk: Sequence[Section]) -> ReplayedChunk:
                     faults.append(Fault(section.line, error.reason, error.details))
         except GameSyntaxError as error:
             faults.append(Fault(section.line, str(error), ""))
+    games, played_out = extended(games, player)
     table = np.zeros(len(games), GAME)
     plies = np.array([len(game.positions) for game in games], np.int64)
     table["start"], table["plies"] = np.cumsum(plies) - plies, plies
@@ -211,7 +235,7 @@ def replay_sections(chunk: Sequence[Section]) -> ReplayedChunk:
     table["result"] = [game.result for game in games]
     positions = np.concatenate([game.positions for game in games]) if games else np.zeros(0, POSITION)
     cut, contradictions = sum(game.cut for game in games), sum(game.contradiction for game in games)
-    return ReplayedChunk(table, positions, faults, cut, contradictions)
+    return ReplayedChunk(table, positions, faults, cut, contradictions, played_out)
 
 
 _Chunks = Iterator[tuple[Path, float, list[Section]]]
@@ -219,19 +243,28 @@ _ReplayedChunks = Iterator[tuple[Path, float, ReplayedChunk]]
 
 
 @contextmanager
-def _replayer(processes: int) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
+def _replayer(
+    processes: int, play_out: PlayOutOptions | None
+) -> Iterator[Callable[[_Chunks], _ReplayedChunks]]:
     """Context of a function that replays chunks in order; several processes are given two each in advance."""
     if processes < 2:
-        yield lambda chunks: ((file, read, replay_sections(chunk)) for file, read, chunk in chunks)
+        player = play_out_of(play_out)
+        try:
+            yield lambda chunks: (
+                (file, read, replay_sections(chunk, player)) for file, read, chunk in chunks
+            )
+        finally:
+            if player is not None:
+                player.close()
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=follow_parent)
+    pool = ProcessPoolExecutor(processes, context, initializer=_begin_worker, initargs=(play_out,))
 
     def replayed(chunks: _Chunks) -> _ReplayedChunks:
         waiting: deque[tuple[Path, float, Future[ReplayedChunk]]] = deque()
         try:
             for file, read, chunk in chunks:
-                waiting.append((file, read, pool.submit(replay_sections, chunk)))
+                waiting.append((file, read, pool.submit(_replay_in_worker, chunk)))
                 if len(waiting) > 2 * processes:
                     file, read, future = waiting.popleft()
                     yield file, read, future.result()

@@ -82,14 +82,14 @@ def replay(record: GameRecord) -> Replayed:
     for word in record.moves:
         if not board.halfmove_clock:
             occurred.clear()  # what came before a capture or a pawn move can never stand again
-        before = _count(board, occurred)
+        before = times_occurred(board, occurred)
         mating = board.pawns | board.rooks | board.queens  # asked first: it takes a tenth of the time
         drawn = not mating and board.is_insufficient_material()
         if before >= 2 or board.halfmove_clock >= FIFTY_MOVES or drawn:
             cut = True
             break
         move = _move(board, word)
-        rows.append(_row(board, action_of(move, board.turn), min(before, 2)))
+        rows.append(position_row(board, action_of(move, board.turn), min(before, 2)))
         board.push(move)
     if not rows:
         raise ReplayError("without moves")
@@ -134,7 +134,7 @@ def _move(board: chess.Board, word: str) -> chess.Move:
     raise ReplayError("with an illegal move", f"{number} {shown} is not legal in {board.fen()}")
 
 
-def _count(board: chess.Board, occurred: dict[tuple[int | None, ...], int]) -> int:
+def times_occurred(board: chess.Board, occurred: dict[tuple[int | None, ...], int]) -> int:
     """How often the position occurred before, with the same rights; and count it."""
     passant = board.ep_square if board.ep_square is not None and board.has_legal_en_passant() else None
     key = (
@@ -154,9 +154,10 @@ def _count(board: chess.Board, occurred: dict[tuple[int | None, ...], int]) -> i
     return before
 
 
-def _row(
+def position_row(
     board: chess.Board, action: int, before: int
 ) -> tuple[tuple[int, ...], int, int, int, int, int, int, int]:
+    """A row of `POSITION` as a tuple: the board, the action played, and how often it occurred before."""
     kinds = (board.pawns, board.knights, board.bishops, board.rooks, board.queens, board.kings)
     rights = board.castling_rights
     state = int(board.turn)
