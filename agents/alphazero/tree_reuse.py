@@ -55,10 +55,11 @@ class TreeReuse:
             found.setdefault(seen, []).append(entry)
         used: set[int] = set()
         for number, seen in enumerate(seen_of(games)):
-            entry = next((entry for entry in found.get(seen, []) if entry[0] not in used), None)
-            if entry is not None:
-                used.add(entry[0])
-                known[number] = entry[1]
+            free = [entry for entry in found.get(seen, []) if entry[0] not in used]
+            if free:
+                tree, node = free[0]
+                used.add(tree)
+                known[number] = node
         return known
 
 

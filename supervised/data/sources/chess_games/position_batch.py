@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.chess import move_generator
+from sim.chess.bitboards import Bitboards
 from sim.chess.encoding import CONSTANT_PLANES, PLANES_PER_POSITION
 from sim.records import Array
 from supervised.data.sources.chess_games.replay import NO_RESULT, WHITE_WON, boards_of
@@ -57,7 +58,7 @@ def _constants(newest: Array, white: Array) -> Array:
 
 def legal_actions(positions: Array) -> tuple[Array, Array]:
     """Legal actions (B, K) int64, ascending, padded by 0 to a multiple of `WIDTH`; their mask (B, K) bool."""
-    found = [move_generator.legal_actions(board) for board in boards_of(positions)]
+    found = [move_generator.legal_actions(Bitboards.of(board)) for board in boards_of(positions)]
     width = -(-max(len(actions) for actions in found) // WIDTH) * WIDTH
     legal, mask = np.zeros((len(found), width), np.int64), np.zeros((len(found), width), bool)
     for row, actions in enumerate(found):
