@@ -21,6 +21,7 @@ from agents.alphazero.search_agent import SearchAgent
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError
+from scenes.watching.labels import in_words
 from sim.chess.board.state import evaluation_of
 from sim.chess.opponents import action_masks
 from sim.chess.pgn_games import RecordedGame
@@ -61,10 +62,11 @@ class Analyst:
         policy: the agent.
         history: positions in an observation.
         scores: whether its values are expected outcomes, not captures.
+        trained: its training budget in words; "" if it is untrained.
     """
 
-    def __init__(self, policy: Policy, history: int, *, scores: bool = True) -> None:
-        self.history = history
+    def __init__(self, policy: Policy, history: int, *, scores: bool = True, trained: str = "") -> None:
+        self.history, self.trained = history, trained
         self._policy, self._scores = policy, scores
         self._network: Policy = policy
         self.num_simulations = 0
@@ -116,12 +118,12 @@ def build_analyst(scene: Scene, *, device: str, checkpoint: Path | None) -> Anal
     agent = scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     try:
-        policy, _ = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
+        policy, card = build_policy(scene, worlds, config, chosen_device(device, agent), checkpoint)
     finally:
         worlds.close()
-    analyst = Analyst(
-        policy, config.history, scores=isinstance(policy, SearchAgent) or config.reward == "outcome"
-    )
+    scores = isinstance(policy, SearchAgent) or config.reward == "outcome"
+    trained = in_words(card["trained"]) if card else ""
+    analyst = Analyst(policy, config.history, scores=scores, trained=trained)
     if not analyst.has_policy(ChessGame(history=config.history)) and scene.agent is not None:
         raise SceneError(f'--pgn: agent "{scene.agent.use}" has no policy to analyse with')
     return analyst

@@ -69,6 +69,8 @@ def analyse(scene: Scene, request: GameRequest, *, device: str, say: Callable[[s
     file = PgnFile(str(request.pgn), "\n".join(line for _, line, _ in lines(request.pgn)))
     record = file.game(request.game)  # before an agent is built: a wrong file is told at once
     analyst = build_analyst(scene, device=device, checkpoint=request.checkpoint)
+    if not analyst.trained:
+        say(f"{scene.name} has no checkpoint: these are the opinions of an untrained agent")
     if record.fault:
         say(f"{request.pgn}, game {request.game}: {record.fault}; the moves before it are analysed")
     game = None

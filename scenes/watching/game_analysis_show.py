@@ -58,7 +58,7 @@ class GameAnalysisShow:
     ) -> None:
         self.title, self.agent = f"Analysis: {Path(file.name).name}", f"{title} ({agent})"
         searched = analyst.num_simulations
-        self.training = ""
+        self.training = analyst.trained or "untrained"
         self.protocol = f"{searched} simulations a position" if searched else "the policy alone, no search"
         self._file, self._number, self._analyst = file, number, analyst
         self._worker = Worker(self._failed)

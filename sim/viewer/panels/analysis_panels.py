@@ -251,7 +251,7 @@ def draw_sides(
 
 def ply_at(number: int, inside: Rect, ink: Ink, analysis: GameAnalysis, at: tuple[int, int]) -> int | None:
     """The position that a click into panel `number` asks for; None if it asks for none."""
-    if number == layout.MOVES:
+    if number == layout.GAME_MOVES:
         return next(
             (ply for ply, rect in _cells(inside, ink, analysis).items() if rect.collidepoint(at)), None
         )

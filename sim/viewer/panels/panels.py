@@ -395,7 +395,7 @@ ANALYSIS: dict[int, Panel] = {
         analysis_panels.draw_graph,
         analysis_panels.graph_note,
     ),
-    layout.MOVES: Panel(
+    layout.GAME_MOVES: Panel(
         "Moves",
         lambda facts: analysis_panels.MOVES_NEED,
         analysis_panels.key,

@@ -137,7 +137,7 @@ def _played_on(sans: Sequence[str], generator: np.random.Generator) -> Iterator[
 
 
 def write(path: Path = TACTICS, *, most_games: int | None = None) -> None:
-    """Make the file that ships; it takes about two minutes."""
+    """Make the file that ships; it takes about a minute."""
     games = lzma.decompress(SAMPLE.read_bytes()).decode("utf-8").splitlines()[:most_games]
     found = find_tactics(games)
     text = "".join(f"{line}\n" for moves in sorted(found) for line in found[moves])
