@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
-from agents.alphazero.tree import Tree, likeliest_line
+from agents.alphazero.tree import Tree, chosen_line
 from agents.memory_limits import NODE
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
@@ -101,10 +101,16 @@ class TreeFindings:
         return float(visits[best] - np.delete(visits, best).max())
 
     def variation(self, index: int) -> Variation:
-        """The move and the most visited replies; value and draws are the means of its simulations."""
-        root, visits = self._tree.root, self._tree.root.visits[index]
+        """The move and the most visited replies; value and draws are the means of its simulations.
+
+        Alpha-beta has no mean of draws: the network's own after the move counts there.
+        """
+        root, visits, child = self._tree.root, self._tree.root.visits[index], self._tree.root.child(index)
         value = float(root.q_values[index]) if visits else self._tree.value()
-        draw = float(root.draws[index] / visits) if visits else self._tree.draw()
+        if self._before is None and child is not None:
+            draw = child.draw
+        else:
+            draw = float(root.draws[index] / visits) if visits else self._tree.draw()
         return Variation(tuple(self._line(index)), value, draw)
 
     def ranking(self, count: int) -> list[int]:
@@ -114,11 +120,9 @@ class TreeFindings:
         return [best, *(int(i) for i in order if i != best)][:count]
 
     def _line(self, index: int) -> list[int]:
-        if hasattr(self._tree, "line") and index == self._tree.choice():
-            line: list[int] = self._tree.line()
-            return line
-        child = self._tree.root.child(index)
-        return [int(self.actions[index]), *(likeliest_line(child) if child is not None else [])]
+        if index == self._tree.choice():
+            return self._tree.line()
+        return chosen_line(self._tree.root, index)
 
 
 class PolicyFindings:

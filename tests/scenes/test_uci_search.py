@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import chess
 import pytest
-from uci_engines import MATE_IN_ONE, THREE, Scripted, Told, answers, engine_of, search_engine, told_by
+from uci_engines import (
+    MATE_IN_ONE,
+    THREE,
+    Scripted,
+    Told,
+    answers,
+    engine_of,
+    policy,
+    search_engine,
+    told_by,
+)
 
 from agents.alphazero.search_agent import SearchConfig
+from agents.alphazero.train import AlphaZero
 from agents.catalog import AGENTS, SEARCHERS
 from scenes.uci.command import SIMULATIONS
+from scenes.uci.player import player_of
 from scenes.uci.positions import Positions
 from sim.catalog import load
 from sim.chess.rules import ChessGame
@@ -87,7 +100,8 @@ def test_infos_come_soon_then_twice_a_second_and_at_the_end():
     stream = [(nodes, THREE) for nodes in range(1, 90)]
     told = told_by(Scripted(*stream, pause=0.01), "go nodes 85")
     times = [int(info["time"]) for info in told.infos()]
-    assert 2 <= len(times) <= 4 and 50 <= times[0] < 400, times
+    assert len(times) > 2 and 50 <= times[0] < 400, times
+    assert all(later - earlier >= 400 for earlier, later in pairwise(times[:-1])), times
     assert told.infos()[-1]["nodes"] == "85"
 
 
@@ -147,3 +161,42 @@ def test_the_default_simulations_and_the_agents_that_search_are_known_without_to
         if name[:4] != "sb3/" and issubclass(load(AGENTS, name, "agent"), SearchConfig)
     }
     assert searching == set(SEARCHERS) & set(AGENTS)
+
+
+@pytest.mark.parametrize("search", ["gumbel", "puct", "alphabeta", "none"])
+def test_every_kind_of_search_plays_with_draws_depth_and_variations(search):
+    agent = AlphaZero(network="board32", value_head="wdl", search=search, num_simulations=60)
+    told = answers(
+        *("setoption name UCI_ShowWDL value true", "setoption name MultiPV value 3"),
+        *(f"position fen {MATE_IN_ONE}", "go nodes 200"),
+        agent=agent,
+    )
+    last = told.infos()[-3:]
+    assert [info["multipv"] for info in last] == ["1", "2", "3"]
+    assert len({info["pv"][0] for info in last}) == 3 and last[0]["pv"][0] == told.moves()[0]
+    for info in last:
+        win, draw, loss = (int(word) for word in info["line"].partition(" wdl ")[2].split()[:3])
+        assert win + draw + loss == 1000 and (draw > 0 or "score mate" in info["line"])
+    if search != "none":
+        assert "score mate 1" in last[0]["line"] and last[0]["pv"] == ["a1a8"]
+
+
+def test_the_next_search_goes_on_with_the_tree_until_that_is_cleared():
+    def lines():
+        for between in ("isready", "isready", "setoption name Clear Hash", "ucinewgame"):
+            yield between
+            yield "go nodes 3"
+            assert engine.wait(30)
+            visits.append(int(trees[-1].root.visits.sum()))
+
+    def think(*args):
+        for tree in thinking(*args):
+            trees.append(tree)
+            yield tree
+
+    player, visits, trees = player_of(policy(), history=1), [], []
+    thinking = player.agent.think
+    player.agent.think = think
+    engine = engine_of(player, Told().append)
+    engine.run(lines())
+    assert visits == [3, 6, 3, 3]
