@@ -95,8 +95,8 @@ def open_spiel(settings: Settings, games: str, core: str) -> Work:
 
     `games` and `core` are for ours: OpenSpiel's searches one game, on rules of its own in C++.
     """
-    import pyspiel  # type: ignore[import-not-found]
-    from open_spiel.python.algorithms import mcts  # type: ignore[import-not-found]
+    import pyspiel
+    from open_spiel.python.algorithms import mcts
 
     chess = pyspiel.load_game("chess")
     evaluator = evaluator_of(mcts.Evaluator)(agent(settings, PLANES))
@@ -132,7 +132,7 @@ def evaluator_of(base: type) -> type:
     """
     from open_spiel.python.utils import lru_cache
 
-    class Evaluator(base):  # type: ignore[misc]
+    class Evaluator(base):
         def __init__(self, searcher: SearchAgent) -> None:
             self._searcher, self._cache = searcher, lru_cache.LRUCache(2**16)
 
@@ -148,7 +148,7 @@ def evaluator_of(base: type) -> type:
             obs = np.asarray(state.observation_tensor())
             mask = np.asarray(state.legal_actions_mask())
             key = obs.tobytes() + mask.tobytes()
-            return self._cache.make(key, lambda: self._network(obs, mask))  # type: ignore[no-any-return]
+            return self._cache.make(key, lambda: self._network(obs, mask))
 
         def _network(self, obs: Array, mask: Array) -> tuple[float, Array]:
             planes = (255 * obs.reshape(1, PLANES, 8, 8)).astype(np.uint8)

@@ -133,7 +133,7 @@ def our_chess_rules(settings: Settings, core: str) -> Work:
 
 def open_spiel_chess_rules(settings: Settings, core: str) -> Work:
     """OpenSpiel's chess in random games, a new state each ply and its tensor; `core` is for ours."""
-    import pyspiel  # type: ignore[import-not-found]
+    import pyspiel
 
     start = pyspiel.load_game("chess").new_initial_state()
     generator = np.random.default_rng(settings.seed)

@@ -1,4 +1,4 @@
-"""Play-outs: resigned games reach mate, the key stays that of the moves that were played, others stay as they are."""
+"""Play-outs: resigned games reach mate and keep their key, others stay as they are."""
 
 from __future__ import annotations
 
