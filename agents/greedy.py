@@ -14,9 +14,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import greedy_move
-from sim.chess.rules import ChessGame
+from sim.chess.rules.encoding import ACTIONS
+from sim.chess.rules.game import ChessGame
 from sim.errors import RequestError
 from sim.records import Array, Decision
 

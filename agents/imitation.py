@@ -30,11 +30,11 @@ from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
 from agents.evaluation.move_match import MoveMatch, move_match
 from agents.memory_limits import check_batch
 from agents.networks.architectures import NetworkName
-from sim.chess.encoding import ACTIONS, CONSTANT_PLANES, PLANES_PER_POSITION
+from sim.chess.rules.encoding import ACTIONS, CONSTANT_PLANES, PLANES_PER_POSITION
 from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
 from sim.records import Array, Budget, Progress, State
 from sim.vector import Worlds
-from supervised.data.sources.game_positions import GameSplits, game_positions
+from supervised.data.sources.chess_games.game_positions import GameSplits, game_positions
 from supervised.fit import Batch, Fit, FitOptions, fits_exactly
 from supervised.tensors import from_arrays
 
@@ -139,7 +139,7 @@ class ImitationLearner(SearchAgent):
         """Positions for training, validation and test.
 
         Raises:
-            DataError, MissingPackageError: see `supervised.data.sources.game_positions`.
+            DataError, MissingPackageError: see `supervised.data.sources.chess_games.game_positions`.
         """
         config = self.config
         path = None if config.data == SHIPPED else Path(config.data)
@@ -208,7 +208,7 @@ class ImitationLearner(SearchAgent):
 
         Args:
             network: the agent's, as it learns.
-            batch: see `supervised.data.sources.game_positions.GamePositions.batch`.
+            batch: see `supervised.data.sources.chess_games.game_positions.GamePositions.batch`.
         """
         inner: nn.Module = network["actor_critic"]  # type: ignore[index]
         logits, out = inner(self.actor_critic.trunk.arrange(batch["obs"]))

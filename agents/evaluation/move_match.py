@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.records import Array
-from supervised.data.sources.game_positions import GamePositions
+from supervised.data.sources.chess_games.game_positions import GamePositions
 from supervised.metrics.grading import Interval, intervals
 
 BATCH = 1024

@@ -5,9 +5,9 @@ from __future__ import annotations
 import chess
 
 from agents.evaluation.paired_match import Opening
-from sim.chess.encoding import action_of
-from sim.chess.rules import ChessGame
-from supervised.data.sources.chess_openings import drawn_openings
+from sim.chess.rules.encoding import action_of
+from sim.chess.rules.game import ChessGame
+from supervised.data.sources.chess_games.chess_openings import drawn_openings
 
 
 def book_openings(pairs: int, seed: int, history: int, rival_history: int | None = None) -> list[Opening]:

@@ -111,7 +111,7 @@ class MovePlanes(nn.Module):
         keep_channels_last(self)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits by plane, then by square, in the order of `sim.chess.encoding`."""
+        """Logits by plane, then by square, in the order of `sim.chess.rules.encoding`."""
         maps = features.view(-1, self.channels, 8, 8)
         moves: Tensor = self.moves(self.hidden(maps))
         return moves.flatten(1)

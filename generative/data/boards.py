@@ -1,7 +1,7 @@
 """Data set of chess boards at 64 × 64 pixels, from games of stronger and weaker players; exact FEN decoding.
 
 One style, White at the bottom, no coordinates: a square has 8 × 8 pixels, below which pieces can no longer be
-told apart (`sim.chess.draw.SMALLEST`). So each piece on each colour of square is one pattern, and
+told apart (`sim.chess.diagrams.draw.SMALLEST`). So each piece on each colour of square is one pattern, and
 `read_board` decodes a drawn image exactly and a generated one by the nearest pattern.
 """
 
@@ -14,10 +14,10 @@ import chess
 import numpy as np
 
 from generative.data.data_request import DataRequest
-from sim.chess.draw import draw_board
-from sim.chess.positions import positions
-from sim.chess.themes import board_style
-from sim.chess.truth import Place, truth_of
+from sim.chess.diagrams.draw import draw_board
+from sim.chess.diagrams.positions import positions
+from sim.chess.diagrams.themes import board_style
+from sim.chess.diagrams.truth import Place, truth_of
 from sim.progress import advance, track
 from sim.records import Array, Percept
 from supervised.data.columns import LabelColumn

@@ -32,7 +32,7 @@ def captions_agree(asked: str, told: str) -> bool | None:
 
 def board_is_legal(percept: Percept) -> bool:
     """Whether the board of a percept is a legal chess position, with either side to move."""
-    from sim.chess.rules import PositionError, checked_board
+    from sim.chess.rules.game import PositionError, checked_board
 
     for mover in "wb":
         try:

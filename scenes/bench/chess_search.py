@@ -11,8 +11,8 @@ from gymnasium.spaces import Box, Discrete
 from agents.alphazero.search_agent import SearchAgent
 from agents.alphazero.train import AlphaZero
 from scenes.bench.worker import Settings, Work
-from sim.chess.encoding import ACTIONS, plane_count
-from sim.chess.rules import ChessGame
+from sim.chess.rules.encoding import ACTIONS, plane_count
+from sim.chess.rules.game import ChessGame
 from sim.protocols import Game
 from sim.records import Array
 
@@ -132,7 +132,7 @@ def evaluator_of(base: type) -> type:
     """
     from open_spiel.python.utils import lru_cache
 
-    class Evaluator(base):
+    class Evaluator(base):  # type: ignore[misc]
         def __init__(self, searcher: SearchAgent) -> None:
             self._searcher, self._cache = searcher, lru_cache.LRUCache(2**16)
 
@@ -148,7 +148,7 @@ def evaluator_of(base: type) -> type:
             obs = np.asarray(state.observation_tensor())
             mask = np.asarray(state.legal_actions_mask())
             key = obs.tobytes() + mask.tobytes()
-            return self._cache.make(key, lambda: self._network(obs, mask))
+            return self._cache.make(key, lambda: self._network(obs, mask))  # type: ignore[no-any-return]
 
         def _network(self, obs: Array, mask: Array) -> tuple[float, Array]:
             planes = (255 * obs.reshape(1, PLANES, 8, 8)).astype(np.uint8)

@@ -117,7 +117,7 @@ def pettingzoo_chess(settings: Settings) -> Work:
 
 def our_chess_rules(settings: Settings, core: str) -> Work:
     """Positions of random games as search needs them, on one rules core; yields plies."""
-    from sim.chess.rules import ChessGame
+    from sim.chess.rules.game import ChessGame
 
     start: Game = ChessGame().for_search() if core == "fast" else ChessGame()
     generator = np.random.default_rng(settings.seed)

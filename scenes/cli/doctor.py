@@ -92,7 +92,7 @@ def _rules_core() -> Iterator[Check]:
     """The faster chess rules that tree search uses where they are installed."""
     if importlib.util.find_spec("chess") is None:
         return
-    from sim.chess.rules import fast_core_missing
+    from sim.chess.rules.game import fast_core_missing
 
     why = fast_core_missing()
     found = f"{why}: {install_hint('rust_chess').partition(': ')[2]}" if why else "installed"

@@ -1,8 +1,8 @@
 """Chess matches of a scene's agent against named opponents (`playfield evaluate SCENE --opponents …`).
 
 Each opponent meets the agent in pairs of games: the same opening, both colours. Openings are the most
-frequent lines of master games (`supervised.data.sources.chess_openings`), or where the scene's own games
-begin. All games against one opponent are one batch, so that a search evaluates all positions at once.
+frequent lines of master games (`supervised.data.sources.chess_games.chess_openings`), or where the scene's
+own games begin. All games against one opponent are one batch, so that a search evaluates them at once.
 
 Shares and scores come with 95 % intervals over pairs, and the score as an Elo difference
 (`agents.evaluation.elo`). A game that is cut for its length counts half a point; one in which an engine
@@ -43,12 +43,12 @@ from scenes.report import Report
 from scenes.schema import Scene, SceneError
 from sim.chess.endgames import STANDARD
 from sim.chess.opponents import PlayerOpponent, random_move
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.uci_player import EngineFaultError, MissingEngineError
 from sim.chess.world import Chess
 from sim.errors import RequestError, WorkError
 from sim.storage.runs import seed_runs
-from supervised.data.sources.chess_openings import LINES, PLIES
+from supervised.data.sources.chess_games.chess_openings import LINES, PLIES
 
 EPISODES = 20  # games against each opponent
 NODES = 64 * 1_024  # of all search trees in progress: 256 MiB

@@ -1,7 +1,7 @@
 """Tactics of a chess agent: shares of mates in one found by its network, and of mates in two by its search.
 
-The positions are those of `supervised.data.sources.chess_tactics`. A position is solved by a first move that
-mates in so many moves against every defence.
+The positions are those of `supervised.data.sources.chess_games.chess_tactics`. A position is solved by a
+first move that mates in so many moves against every defence.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from agents.alphazero.search_agent import SearchAgent
 from agents.evaluation.statistics import Interval
 from sim.chess.endgames import STANDARD
 from sim.chess.opponents import action_masks
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.world import Chess
 from sim.protocols import Policy
 from sim.records import Array
-from supervised.data.sources.chess_tactics import Tactic, tactics
+from supervised.data.sources.chess_games.chess_tactics import Tactic, tactics
 
 MOST_SIMULATIONS = 100  # a position: of an agent that searches more, too, so that it takes seconds
 WORDS = {"mate_in_1": "mate in 1, network alone", "mate_in_2": "mate in 2, search"}

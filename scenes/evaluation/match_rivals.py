@@ -13,8 +13,8 @@ from agents.networks.architectures import RECURRENT
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError, load_scene
-from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import OPPONENTS, SOLVERS, PlayerOpponent
+from sim.chess.rules.encoding import ACTIONS
 from sim.chess.uci_player import UciPlayer, engine_spec, is_engine_name
 from sim.chess.world import Chess
 from sim.fields import excerpt, nearest

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scenes.uci.variations import Variation
-from sim.chess.rules import CHECKMATE, ChessGame
+from sim.chess.rules.game import CHECKMATE, ChessGame
 
 SURE = 0.5  # value beyond which a variation that ends in mate is told as one, where replies may differ
 

@@ -23,7 +23,7 @@ from scenes.uci.info import centipawns, pawns
 from scenes.uci.options import MOST_SIMULATIONS
 from scenes.uci.variations import Findings, Variation
 from sim.chess.opponents import action_masks
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.world import Chess
 from sim.machine import free_memory
 from sim.protocols import Policy

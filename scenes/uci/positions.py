@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scenes.uci.protocol import EXCERPT, NULL_MOVE, Complain
-from sim.chess.rules import FIFTY, THREEFOLD, ChessGame
+from sim.chess.rules.game import FIFTY, THREEFOLD, ChessGame
 from sim.fields import excerpt
 
 

@@ -17,7 +17,7 @@ from scenes.uci.positions import choices
 from scenes.uci.protocol import NULL_MOVE, Complain, GoCommand
 from scenes.uci.strength import drawn
 from scenes.uci.variations import Findings
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 FIRST_INFO, NEXT_INFO = 0.05, 0.5  # seconds from the start, and from one to the next
 

@@ -23,7 +23,7 @@ from scenes.watching.labels import RANDOM
 from sim.chess.board.clock import CONTROLS, NO_CLOCK, time_control
 from sim.chess.board.notation import ReadGame
 from sim.chess.board.table import NORMAL, UNTERMINATED, Ending, Table
-from sim.chess.rules import ChessGame, IllegalMoveError
+from sim.chess.rules.game import ChessGame, IllegalMoveError
 from sim.chess.world import Chess
 from sim.errors import RequestError
 from sim.starts import Starts

@@ -14,9 +14,9 @@ import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
 from agents.alphazero.tree import Tree, likeliest_line, win_draw_loss
-from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
-from sim.chess.rules import ChessGame
+from sim.chess.rules.encoding import ACTIONS
+from sim.chess.rules.game import ChessGame
 from sim.chess.uci_player import MissingEngineError, UciPlayer, engine_spec, find_stockfish
 from sim.protocols import Policy, Ponders
 from sim.records import Decision

@@ -25,7 +25,7 @@ from scenes.watching.staged_worlds import StagedWorlds
 from sim.chess.board.notation import NotationError, read_game
 from sim.chess.board.table_renderer import TableRenderer
 from sim.chess.opponents import action_masks
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.tablebase import solve
 from sim.chess.world import SHAPING, Chess
 from sim.errors import RequestError

@@ -25,7 +25,7 @@ from scenes.watching.labels import in_words
 from sim.chess.board.state import evaluation_of
 from sim.chess.opponents import action_masks
 from sim.chess.pgn_games import RecordedGame
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.world import Chess
 from sim.protocols import Policy
 from sim.records import Array, Decision

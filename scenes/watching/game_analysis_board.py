@@ -11,9 +11,9 @@ import numpy as np
 
 from scenes.watching.game_analysis import AnalysedGame, annotated
 from sim.chess.board.interactive_renderer import ChessRenderer
-from sim.chess.draw import square_corner
-from sim.chess.rules import ChessGame
-from sim.chess.shapes import arc, coverage, disc, grid, stroke, union
+from sim.chess.diagrams.draw import square_corner
+from sim.chess.diagrams.shapes import arc, coverage, disc, grid, stroke, union
+from sim.chess.rules.game import ChessGame
 from sim.records import Array
 from sim.viewer.contract.board import BoardState, Evaluation
 from sim.viewer.contract.gesture import Answer, Gesture

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium.spaces import Discrete
 
-from sim.chess.encoding import ACTIONS, symmetries
 from sim.chess.endgames import STARTS
 from sim.chess.match import open_games, step_games
 from sim.chess.opponents import action_masks, make_opponent
-from sim.chess.rules import ChessGame, observations
+from sim.chess.rules.encoding import ACTIONS, symmetries
+from sim.chess.rules.game import ChessGame, observations
 from sim.protocols import Policy
 from sim.records import Array, Percept, State
 from sim.starts import Starts

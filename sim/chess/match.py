@@ -8,10 +8,10 @@ from typing import Any
 import chess
 import numpy as np
 
-from sim.chess.draw import draw_board
+from sim.chess.diagrams.draw import draw_board
+from sim.chess.diagrams.truth import Place, truth_of
 from sim.chess.opponents import Forfeit, Opponent, OpponentError
-from sim.chess.rules import CHECKMATE, ChessGame
-from sim.chess.truth import Place, truth_of
+from sim.chess.rules.game import CHECKMATE, ChessGame
 from sim.records import Array, Percept
 from sim.vector import ActionError
 
@@ -59,7 +59,7 @@ class Match:
         """Play a legal action of the side to move.
 
         Raises:
-            sim.chess.rules.IllegalMoveError: if it is not legal; nothing has changed then.
+            sim.chess.rules.game.IllegalMoveError: if it is not legal; nothing has changed then.
         """
         after = self.game.play(action)
         taken = self.game.taken(action)

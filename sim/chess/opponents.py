@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sim.chess.encoding import ACTIONS
-from sim.chess.rules import ChessGame
+from sim.chess.rules.encoding import ACTIONS
+from sim.chess.rules.game import ChessGame
 from sim.chess.tablebase import solve
 from sim.errors import WorkError
 from sim.protocols import Policy

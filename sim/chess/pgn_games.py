@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import chess
 import chess.pgn
 
-from sim.chess.rules import FIFTY, HISTORY, THREEFOLD, ChessGame, PositionError
+from sim.chess.rules.game import FIFTY, HISTORY, THREEFOLD, ChessGame, PositionError
 from sim.errors import RequestError
 
 #: What the tag "Variant" may say of orthodox chess.

@@ -6,7 +6,7 @@ import chess
 import numpy as np
 
 from sim.chess.endgames import STARTS
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.tablebase import solve
 
 

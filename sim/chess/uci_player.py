@@ -31,9 +31,9 @@ import chess
 import chess.engine
 import numpy as np
 
-from sim.chess import encoding
 from sim.chess.opponents import Forfeit
-from sim.chess.rules import ChessGame
+from sim.chess.rules import encoding
+from sim.chess.rules.game import ChessGame
 from sim.chess.uci_process import EngineProcess
 from sim.errors import RequestError, WorkError
 from sim.plurals import number_of

@@ -1,7 +1,7 @@
 """Chess environment: one game against an opponent, or a batch of games against one.
 
 A step is the agent's move and the opponent's reply. Observations are the planes of
-`sim.chess.encoding` from the agent's side, actions its 4,672 moves; only those that
+`sim.chess.rules.encoding` from the agent's side, actions its 4,672 moves; only those that
 ``info["action_mask"]`` allows can be played, any other raises `sim.vector.ActionError`.
 
 | info | single | batch | is |
@@ -21,7 +21,7 @@ less what it lost in the step (pawn 1, knight 3, bishop 3, rook 5, queen 9; prom
 `shaped` is `outcome` + 0.01 · `capture`: a whole army of 39 is worth less than half a mate.
 
 The rules end a game (``terminated``) by checkmate, stalemate, insufficient material, threefold
-repetition and fifty moves, the last two at once (`sim.chess.rules`). It is cut (``truncated``) at the
+repetition and fifty moves, the last two at once (`sim.chess.rules.game`). It is cut (``truncated``) at the
 agent's first turn after `max_plies`, and when the opponent resigns, crashes or breaks the rules; the
 observation and mask of a game cut on the opponent's turn are those of the agent if it were to move.
 """
@@ -41,13 +41,13 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 
-from sim.chess import encoding
 from sim.chess.batch import ChessWorlds
 from sim.chess.board.interactive_renderer import ChessRenderer
 from sim.chess.endgames import STANDARD, STARTS
 from sim.chess.match import Match, open_games, step_games
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_opponent
-from sim.chess.rules import HISTORY, ChessGame, PositionError, observations
+from sim.chess.rules import encoding
+from sim.chess.rules.game import HISTORY, ChessGame, PositionError, observations
 from sim.chess.starts import can_end, random_by_distance, random_placement
 from sim.fields import checked_value, nearest
 from sim.protocols import Policy

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sim.chess.truth import CORNERS
+from sim.chess.diagrams.truth import CORNERS
 from sim.percept_kind import Kind
 from sim.records import Array, Percept
 from supervised.base_model import BaseModel

@@ -28,7 +28,7 @@ from sim.records import Array, Percept
 from supervised.base_model import BaseModel
 from supervised.captions.chess_commentary import LANGUAGES, POINTS, joined, tokens
 from supervised.data.dataset import Dataset
-from supervised.data.sources.chess_positions import (
+from supervised.data.sources.chess_games.chess_positions import (
     BETWEEN,
     PIECES,
     SIDE,
@@ -372,7 +372,7 @@ def drawn(board: Array) -> Array:
     """A picture (480, 480, 3) uint8 of a board (65,); the king of the side in check glows."""
     import chess
 
-    from sim.chess.draw import draw_board
+    from sim.chess.diagrams.draw import draw_board
 
     squares, check = decoded(board)
     position = chess.Board(None)

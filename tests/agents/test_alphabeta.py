@@ -11,7 +11,7 @@ from agents.alphazero.train import AlphaZero
 from agents.alphazero.tree import make_roots
 from agents.alphazero.tree_arrays import Evaluation
 from sim.catalog import make_worlds
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 MATE_IN_TWO = "7k/8/8/8/8/8/R7/1R5K w - - 0 1"  # a rook to the seventh, the other to the eighth
 

@@ -17,7 +17,7 @@ from agents.alphazero.train import AlphaZero, SearchError
 from agents.alphazero.tree import likeliest_line, make_roots, simulate
 from agents.alphazero.tree_arrays import Evaluation, Node, TreeArrays, softmax
 from sim.catalog import make_world, make_worlds
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.records import Budget, Decision
 from sim.vector import EnvWorlds
 

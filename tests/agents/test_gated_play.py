@@ -9,7 +9,7 @@ from agents.alphazero.gated_play import OPENING_PLIES, sampled_openings
 from agents.alphazero.search_agent import SearchError
 from agents.alphazero.train import AlphaZero
 from sim.catalog import make_worlds
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.records import Budget
 
 SHORT = {

@@ -7,7 +7,7 @@ import pytest
 
 from agents.greedy import Greedy, GreedyError
 from sim.catalog import make_worlds, world_config
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.conformance import check_policy
 
 

@@ -16,7 +16,7 @@ from agents.evaluation.paired_match import (
     PolicyPlayer,
 )
 from sim.chess.opponents import Forfeit
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.records import Decision
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from agents.alphazero.train import AlphaZero
 from sim.catalog import make_worlds
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 pytest.importorskip("rust_chess", reason='needs rust-chess: python -m pip install "playfield[chess-fast]"')
 

@@ -14,7 +14,7 @@ from agents.alphazero.tree import make_roots, simulate, win_draw_loss
 from agents.alphazero.tree_arrays import Evaluation, Node, TreeArrays
 from agents.alphazero.tree_reuse import TreeReuse, near
 from sim.catalog import make_worlds
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
 

@@ -9,7 +9,7 @@ import pygame
 
 from scenes.watching.board_game import BoardGame
 from scenes.watching.board_players import Roster, Thought
-from sim.chess.encoding import ACTIONS
+from sim.chess.rules.encoding import ACTIONS
 from sim.chess.world import Chess
 from sim.records import Decision
 from sim.viewer.app.controls import Controls

@@ -14,7 +14,7 @@ from scenes.watching import board_show
 from scenes.watching.board_show import BoardShow, DistanceToMate
 from scenes.watching.playlist import show_of
 from scenes.watching.scene_show import SceneShow
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.keymap import Command

@@ -18,10 +18,10 @@ from scenes.evaluation.match_pgn import PgnError, PgnFile, pgn_game
 from scenes.evaluation.match_table import match_metrics
 from scenes.schema import load_scene
 from sim.chess import uci_player
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.uci_player import UciPlayer
 from sim.chess.world import Chess
-from supervised.data.sources.chess_openings import opening_book
+from supervised.data.sources.chess_games.chess_openings import opening_book
 
 FAKE = f"uci:{sys.executable} {Path(__file__).parent.parent / 'fake_engine.py'}"
 

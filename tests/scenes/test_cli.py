@@ -272,7 +272,7 @@ def test_doctor_lists_checks(capsys):
 
 
 def test_doctor_tells_the_line_that_installs_the_faster_chess_rules(monkeypatch):
-    monkeypatch.setattr("sim.chess.rules.fast_core_missing", lambda: "not installed")
+    monkeypatch.setattr("sim.chess.rules.game.fast_core_missing", lambda: "not installed")
     (check,) = (check for check in doctor._rules_core())
     assert check.ok, "it is optional"
     assert re.fullmatch(r'not installed: python -m pip install "rust-chess.*"', check.found)

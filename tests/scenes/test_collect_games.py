@@ -13,8 +13,8 @@ from scenes.cli.main import main
 from scenes.collecting import recorded_games
 from supervised.data.sources.chess_games import stockfish_labels
 from supervised.data.sources.chess_games.conversion import ConversionStopped
+from supervised.data.sources.chess_games.game_positions import game_positions
 from supervised.data.sources.chess_games.shards import ShardWriter
-from supervised.data.sources.game_positions import game_positions
 
 TAGS = '[Event "x"]\n[Result "1-0"]\n\n'
 GAMES = [TAGS + f"1. {a} {b} 2. Nc3 1-0\n\n" for a in ("e4", "d4", "g3") for b in ("e5", "d5", "g6")]

@@ -13,7 +13,7 @@ from scenes.evaluation.chess_tactics import scene_tactics, tactics_scores
 from sim.catalog import make_worlds
 from sim.chess.world import Chess
 from sim.records import Decision
-from supervised.data.sources.chess_tactics import Tactic
+from supervised.data.sources.chess_games.chess_tactics import Tactic
 
 LADDER = "7k/R7/8/8/8/8/8/1R5K w - - 0 1"  # Rb8#
 BACK_RANK = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#

@@ -26,7 +26,7 @@ from scenes.uci.command import SIMULATIONS
 from scenes.uci.player import player_of
 from scenes.uci.positions import Positions
 from sim.catalog import load
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 
 def test_multipv_and_win_draw_loss():

@@ -6,8 +6,8 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess.batched_moves import Sides, legal_planes, padded_actions
-from sim.chess.encoding import legal_moves
+from sim.chess.rules.batched_moves import Sides, legal_planes, padded_actions
+from sim.chess.rules.encoding import legal_moves
 
 #: Pins along every line, double checks, castling out of, through and into attack, en passant that is pinned
 #: along the row or the diagonal or answers a check, and promotions by taking.

@@ -6,8 +6,8 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess.draw import STYLES, draw_board, square_at, square_corner
-from sim.chess.pieces import GLYPHS
+from sim.chess.diagrams.draw import STYLES, draw_board, square_at, square_corner
+from sim.chess.diagrams.pieces import GLYPHS
 from sim.chess.world import Chess
 
 EMPTY = chess.Board(None)

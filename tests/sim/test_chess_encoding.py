@@ -4,9 +4,9 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess import encoding
 from sim.chess.opponents import action_masks
-from sim.chess.rules import ChessGame, observations
+from sim.chess.rules import encoding
+from sim.chess.rules.game import ChessGame, observations
 
 KIWIPETE = "r3k2r/p1ppqpb1/bn2pnp1/3PN3/1p2P3/2N2Q1p/PPPBBPPP/R3K2R w KQkq - 0 1"
 PROMOTIONS = "n1n5/PPPk4/8/8/8/8/4Kppp/5N1N b - - 0 1"

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from test_chess_encoding import KIWIPETE, PERFT, PROMOTIONS, QUICK_LEAVES
 
-from sim.chess import rules
-from sim.chess.rules import ChessGame, IllegalMoveError
+from sim.chess.rules import game as rules
+from sim.chess.rules.game import ChessGame, IllegalMoveError
 from sim.conformance import ConformanceError, check_game
 
 try:
@@ -296,7 +296,7 @@ def test_the_core_outlives_the_thread_that_first_needed_it():
     """Searches are threads that end; rust-chess must not have been imported in one of them."""
     script = """
 import threading
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 def search():
     found.append(len(ChessGame().for_search().legal_actions()))

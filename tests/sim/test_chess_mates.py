@@ -6,7 +6,7 @@ import pytest
 
 from sim.chess.mates import mates_in_one, mates_in_two
 from sim.chess.opponents import OPPONENTS
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 
 
 def ucis(moves):

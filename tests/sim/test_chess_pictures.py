@@ -8,13 +8,13 @@ import pytest
 
 chess = pytest.importorskip("chess")
 
-from sim.chess.draw import draw_board  # noqa: E402
-from sim.chess.labelled_boards import render_games  # noqa: E402
-from sim.chess.pictures import PLAIN, VARIED, Variation, picture  # noqa: E402
-from sim.chess.positions import positions  # noqa: E402
-from sim.chess.sets import PIECE_SETS  # noqa: E402
-from sim.chess.themes import HELD_OUT, THEMES, TRAINING, board_style, styles  # noqa: E402
-from sim.chess.truth import CORNERS, LABELS, Place, truth_of  # noqa: E402
+from sim.chess.diagrams.draw import draw_board  # noqa: E402
+from sim.chess.diagrams.labelled_boards import render_games  # noqa: E402
+from sim.chess.diagrams.pictures import PLAIN, VARIED, Variation, picture  # noqa: E402
+from sim.chess.diagrams.positions import positions  # noqa: E402
+from sim.chess.diagrams.sets import PIECE_SETS  # noqa: E402
+from sim.chess.diagrams.themes import HELD_OUT, THEMES, TRAINING, board_style, styles  # noqa: E402
+from sim.chess.diagrams.truth import CORNERS, LABELS, Place, truth_of  # noqa: E402
 from sim.chess.world import Chess  # noqa: E402
 from sim.errors import RequestError  # noqa: E402
 

@@ -6,7 +6,7 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess.rules import ChessGame, IllegalMoveError, PositionError
+from sim.chess.rules.game import ChessGame, IllegalMoveError, PositionError
 
 BARE_CASTLING = "r3k2r/8/8/8/8/8/8/R3K2R w KQkq - 0 1"
 

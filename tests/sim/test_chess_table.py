@@ -11,8 +11,8 @@ from sim.chess.board.clock import ChessClock, TimeControl, TimeControlError, tim
 from sim.chess.board.notation import NotationError, read_game
 from sim.chess.board.state import MoveList, arrows_of, evaluation_of, line_of, numbered, result_words
 from sim.chess.board.table import TIME_FORFEIT, Ending, Table
-from sim.chess.encoding import ACTIONS
-from sim.chess.rules import ChessGame, IllegalMoveError
+from sim.chess.rules.encoding import ACTIONS
+from sim.chess.rules.game import ChessGame, IllegalMoveError
 from sim.records import Decision
 
 NAMES = {chess.WHITE: "You", chess.BLACK: "greedy"}

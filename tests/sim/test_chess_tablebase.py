@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sim.catalog import make_worlds, world_config
-from sim.chess.encoding import symmetries
 from sim.chess.opponents import perfect_move
-from sim.chess.rules import ChessGame
+from sim.chess.rules.encoding import symmetries
+from sim.chess.rules.game import ChessGame
 from sim.chess.starts import can_end, random_by_distance, random_placement
 from sim.chess.tablebase import DRAWN, solve
 from sim.fields import FieldError

@@ -11,7 +11,7 @@ from agents.random import RandomPolicy
 from sim.catalog import make_world, make_worlds, world_config, world_names
 from sim.chess.endgames import STARTS
 from sim.chess.opponents import OPPONENTS, OpponentError, greedy_move, random_move
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.starts import can_end, random_placement
 from sim.chess.world import Chess
 from sim.conformance import check_world

@@ -11,7 +11,7 @@ import pytest
 from sim.catalog import make_world, make_worlds
 from sim.chess import uci_player
 from sim.chess.opponents import Forfeit
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.uci_player import (
     NODES,
     EngineFaultError,

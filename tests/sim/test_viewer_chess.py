@@ -13,7 +13,7 @@ from viewer_shows import BoardShow
 from viewer_shows import Driver as AnyDriver
 
 from sim.chess.board.picture import GROUND, TRAY, captured
-from sim.chess.draw import STYLES, square_corner
+from sim.chess.diagrams.draw import STYLES, square_corner
 from sim.viewer.draw.theme import contrast
 from sim.viewer.overlays import world_picture
 
@@ -239,7 +239,7 @@ def test_no_tray_lies_there_before_anything_is_captured(sit):
 
 
 def test_a_piece_is_drawn_where_it_is_held_and_cut_at_the_edges():
-    from sim.chess.draw import draw_board, draw_piece
+    from sim.chess.diagrams.draw import draw_board, draw_piece
 
     board = chess.Board("8/8/8/8/8/8/8/N7 w - - 0 1")
     empty = draw_board(chess.Board(None), 480)

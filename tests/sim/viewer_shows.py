@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.world import Chess
 from sim.records import Decision, Episode
 from sim.viewer.app.controls import Controls

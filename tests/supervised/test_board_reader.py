@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from sim.chess.draw import draw_board
-from sim.chess.pictures import VARIED, Variation, picture
-from sim.chess.positions import positions
-from sim.chess.themes import board_style
-from sim.chess.truth import CORNERS, Place, truth_of
+from sim.chess.diagrams.draw import draw_board
+from sim.chess.diagrams.pictures import VARIED, Variation, picture
+from sim.chess.diagrams.positions import positions
+from sim.chess.diagrams.themes import board_style
+from sim.chess.diagrams.truth import CORNERS, Place, truth_of
 from sim.records import Budget, Percept
 from supervised.data.dataset import Dataset
 from supervised.metrics.answers import squares

@@ -17,7 +17,7 @@ from supervised.captions.chess_commentary import (
     vocabulary,
     write,
 )
-from supervised.data.sources.chess_positions import (
+from supervised.data.sources.chess_games.chess_positions import (
     caption,
     decoded,
     encoded,

@@ -2,7 +2,7 @@
 
 import chess
 
-from supervised.data.sources.chess_openings import LINES, PLIES, drawn_openings, opening_book
+from supervised.data.sources.chess_games.chess_openings import LINES, PLIES, drawn_openings, opening_book
 
 
 def test_the_lines_are_legal_distinct_as_positions_and_nobody_is_ahead_in_material():

@@ -6,8 +6,8 @@ import chess
 import pytest
 
 from sim.chess.mates import mates_in_one, mates_in_two
-from supervised.data.sources import chess_tactics
-from supervised.data.sources.chess_tactics import TACTICS, WANTED, find_tactics, tactics
+from supervised.data.sources.chess_games import chess_tactics
+from supervised.data.sources.chess_games.chess_tactics import TACTICS, WANTED, find_tactics, tactics
 
 
 def test_the_file_is_small_and_complete():

@@ -119,8 +119,8 @@ def test_what_was_just_made_does_not_stay_in_memory_either():
 @pytest.mark.parametrize(
     ("modules", "within", "without"),
     [
-        (["generative.data.frames", "sim.atari.world"], "sim.atari.games.sports", "sim.chess.draw"),
-        (["generative.data.boards"], "sim.chess.sets.staunton", "sim.atari.truth"),
+        (["generative.data.frames", "sim.atari.world"], "sim.atari.games.sports", "sim.chess.diagrams.draw"),
+        (["generative.data.boards"], "sim.chess.diagrams.sets.staunton", "sim.atari.truth"),
         (["generative.data.states", "sim.walker.world"], "sim.walker.simulation", "sim.viewer.contract.show"),
         (
             ["supervised.data.label_sources.walker", "sim.walker.world"],
@@ -129,7 +129,7 @@ def test_what_was_just_made_does_not_stay_in_memory_either():
         ),
         (
             ["supervised.data.label_sources.chess", "sim.chess.world"],
-            "sim.chess.labelled_boards",
+            "sim.chess.diagrams.labelled_boards",
             "sim.walker.world",
         ),
     ],

@@ -8,13 +8,13 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
+from supervised.data.sources.chess_games.game_positions import GamePositions, game_positions, hashed
 from supervised.data.sources.chess_games.game_records import GameRecord
+from supervised.data.sources.chess_games.master_games import SAMPLE
 from supervised.data.sources.chess_games.position_batch import planes
 from supervised.data.sources.chess_games.replay import board_of, boards_of, replay
 from supervised.data.sources.chess_games.shards import ShardWriter, open_shards
-from supervised.data.sources.game_positions import GamePositions, game_positions, hashed
-from supervised.data.sources.master_games import SAMPLE
 from supervised.data.sources.splits import DataError
 
 #: Both sides castle, one takes en passant, one promotes to a knight while taking; and repetitions.

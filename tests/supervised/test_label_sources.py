@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sim.catalog import world_config
-from sim.chess.themes import HELD_OUT, THEMES
+from sim.chess.diagrams.themes import HELD_OUT, THEMES
 from sim.percept_kind import field_of
 from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept

@@ -10,7 +10,7 @@ from task_checks import check_task
 from torch.nn import functional
 
 from sim.records import Budget
-from supervised.data.sources.master_games import board_bits, master_games, replayed, uci_moves
+from supervised.data.sources.chess_games.master_games import board_bits, master_games, replayed, uci_moves
 from supervised.data.sources.splits import DataError
 from supervised.data.sources.texts import game_splits, text_splits
 from supervised.figure import rasterized
@@ -271,7 +271,7 @@ def test_a_pgn_is_read_without_its_comments_and_variations(tmp_path):
 def test_the_sample_is_whole_and_told_apart():
     import lzma
 
-    from supervised.data.sources.master_games import SAMPLE
+    from supervised.data.sources.chess_games.master_games import SAMPLE
 
     lines = lzma.decompress(SAMPLE.read_bytes()).decode().splitlines()
     assert len(lines) == 5_000 == len({line.rpartition(" ")[0] for line in lines})

@@ -8,7 +8,7 @@ import chess
 import numpy as np
 import pytest
 
-from sim.chess.encoding import action_of, move_of
+from sim.chess.rules.encoding import action_of, move_of
 from supervised.data.sources.chess_games import play_out
 from supervised.data.sources.chess_games.game_records import GameRecord
 from supervised.data.sources.chess_games.labels import label_dtype

@@ -9,8 +9,8 @@ import torch
 from task_checks import check_task
 from test_language_model import random_games
 
+from supervised.data.sources.chess_games.master_games import master_games
 from supervised.data.sources.game_prompts import prompt_splits
-from supervised.data.sources.master_games import master_games
 from supervised.data.sources.splits import DataError
 from supervised.language.generation.gpt import Gpt, GptShape
 from supervised.language.generation.packing import IGNORED

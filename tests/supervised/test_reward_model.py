@@ -9,7 +9,7 @@ from task_checks import check_task
 from test_language_model import random_games
 
 from sim.records import Budget
-from supervised.data.sources.master_games import master_games
+from supervised.data.sources.chess_games.master_games import master_games
 from supervised.data.sources.splits import DataError
 from supervised.fit import Fit, FitOptions
 from supervised.language.generation.gpt import Gpt, GptShape

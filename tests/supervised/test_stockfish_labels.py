@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from sim.chess.encoding import action_of
+from sim.chess.rules.encoding import action_of
 from supervised.data.sources.chess_games import stockfish_labels, uci_analysis
+from supervised.data.sources.chess_games.game_positions import GamePositions
 from supervised.data.sources.chess_games.game_records import GameRecord
 from supervised.data.sources.chess_games.labels import label_dtype, label_file, read_labels
 from supervised.data.sources.chess_games.replay import replay
@@ -22,7 +23,6 @@ from supervised.data.sources.chess_games.stockfish_labels import (
     LabelRequestError,
     label,
 )
-from supervised.data.sources.game_positions import GamePositions
 from supervised.data.sources.splits import DataError
 
 #: An engine that says of any position that the mover wins 6 times in 10, ranks moves by their names, and

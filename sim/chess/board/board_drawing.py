@@ -18,9 +18,9 @@ from sim.chess.board.state import (
     result_words,
     side_number,
 )
-from sim.chess.draw import draw_piece, square_corner
-from sim.chess.rules import ChessGame
-from sim.chess.truth import Place, truth_of
+from sim.chess.diagrams.draw import draw_piece, square_corner
+from sim.chess.diagrams.truth import Place, truth_of
+from sim.chess.rules.game import ChessGame
 from sim.records import Array, Decision, Percept
 from sim.viewer.contract.board import BoardState, Slide
 from sim.viewer.contract.moment import Readout

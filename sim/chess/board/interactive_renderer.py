@@ -9,7 +9,7 @@ from __future__ import annotations
 import chess
 
 from sim.chess.board.board_drawing import PROMOTIONS, BoardDrawing, Move
-from sim.chess.draw import SMALLEST, square_at
+from sim.chess.diagrams.draw import SMALLEST, square_at
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 
 _ARROWS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import chess
 import chess.pgn
 
-from sim.chess.rules import ChessGame, PositionError
+from sim.chess.rules.game import ChessGame, PositionError
 from sim.errors import RequestError
 
 LONGEST = 200_000  # characters of a text that is read

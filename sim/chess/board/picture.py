@@ -9,9 +9,9 @@ from itertools import pairwise
 import chess
 import numpy as np
 
-from sim.chess.draw import STYLES, draw_board, draw_piece, square_corner
-from sim.chess.pieces import sprite
-from sim.chess.rules import WORTH, ChessGame
+from sim.chess.diagrams.draw import STYLES, draw_board, draw_piece, square_corner
+from sim.chess.diagrams.pieces import sprite
+from sim.chess.rules.game import WORTH, ChessGame
 from sim.records import Array
 from sim.viewer.contract.board import Slide
 

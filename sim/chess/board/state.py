@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import chess
 import numpy as np
 
-from sim.chess.rules import CHECKMATE, WORTH, ChessGame
+from sim.chess.rules.game import CHECKMATE, WORTH, ChessGame
 from sim.records import Decision
 from sim.viewer.contract.board import BLACK, WHITE, BoardMove, Evaluation, MoveArrow
 

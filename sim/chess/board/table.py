@@ -10,7 +10,7 @@ import chess
 import chess.pgn
 
 from sim.chess.board.clock import ChessClock, TimeControl
-from sim.chess.rules import CHECKMATE, ChessGame, IllegalMoveError
+from sim.chess.rules.game import CHECKMATE, ChessGame, IllegalMoveError
 
 NAMES = {chess.WHITE: "White", chess.BLACK: "Black"}
 NORMAL, TIME_FORFEIT, UNTERMINATED = "normal", "time forfeit", "unterminated"  # PGN's tag Termination
@@ -103,7 +103,7 @@ class Table:
         """Play a legal action of the side to move, and press its clock.
 
         Raises:
-            sim.chess.rules.IllegalMoveError: if it is not legal; nothing has changed then.
+            sim.chess.rules.game.IllegalMoveError: if it is not legal; nothing has changed then.
         """
         game = self.game
         if self._ended is not None:

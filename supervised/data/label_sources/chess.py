@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.chess.labelled_boards import render_games
-from sim.chess.themes import HELD_OUT, TRAINING, styles
-from sim.chess.truth import LABELS
+from sim.chess.diagrams.labelled_boards import render_games
+from sim.chess.diagrams.themes import HELD_OUT, TRAINING, styles
+from sim.chess.diagrams.truth import LABELS
 from sim.percept_kind import Kind
 from sim.percept_kinds import only
 from sim.progress import advance

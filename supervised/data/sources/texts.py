@@ -2,7 +2,7 @@
 
 | name | documents | tokens | where |
 |---|---|---|---|
-| ``master-games`` | 5,000 chess games | moves | `supervised.data.sources.master_games` |
+| ``master-games`` | 5,000 chess games | moves | `supervised.data.sources.chess_games.master_games` |
 | ``tunes`` | some 2,000 dances in ABC notation | characters | PyPI ``music21`` (O'Neill, Aird) |
 | ``fortunes`` | some 10,000 sayings | characters | Debian ``fortunes`` |
 
@@ -25,7 +25,7 @@ from sim.records import Array, Percept
 from supervised.data.columns import RaggedColumn, TextColumn
 from supervised.data.dataset import Dataset
 from supervised.data.dataset_cache import Request, cached
-from supervised.data.sources.master_games import MasterGame, master_games
+from supervised.data.sources.chess_games.master_games import MasterGame, master_games
 from supervised.data.sources.splits import (
     DataError,
     Source,
@@ -42,7 +42,7 @@ FEWEST = 10  # documents that can be split
 SHORTEST = 20  # characters of a document
 FORTUNES = Path("/usr/share/games/fortunes")
 #: Where the games of these modules' code lie in the cache.
-MAKERS = ("supervised.data.sources.master_games", "supervised.data.sources.texts")
+MAKERS = ("supervised.data.sources.chess_games.master_games", "supervised.data.sources.texts")
 
 
 def game_splits(name: str, path: Path | None, *, most: int, seed: int) -> Splits:
@@ -78,8 +78,8 @@ def of_games(games: Sequence[MasterGame]) -> Dataset:
         values: moves in SAN with spaces between, without the result.
         truths: the result as caption.
         episodes: the game's number.
-        moves: ragged (P,) int16, numbers in `supervised.data.sources.master_games.uci_moves`.
-        boards: ragged (P + 1, bytes) uint8, see `supervised.data.sources.master_games.board_bits`.
+        moves: ragged (P,) int16, numbers in `supervised.data.sources.chess_games.master_games.uci_moves`.
+        boards: ragged (P + 1, bytes) uint8, `supervised.data.sources.chess_games.master_games.board_bits`.
         legal: ragged (L,) int16, numbers of the legal moves before each ply, one ply after another.
         legal_counts: ragged (P,) int16, how many of them each ply has.
     """

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sim.records import Array
-from supervised.data.sources.master_games import (
+from supervised.data.sources.chess_games.master_games import (
     BOARD_BYTES,
     RESULTS,
     board_bits,
@@ -149,7 +149,7 @@ class MoveNotation:
         return self.encoded(game.san, game.moves, game.boards)
 
     def encoded(self, san: tuple[str, ...], moves: Array, boards: Array) -> Encoded:
-        """The tokens of a game that is replayed; see `supervised.data.sources.master_games.MasterGame`."""
+        """The tokens of a game that is replayed, a `MasterGame`."""
         lengths = np.array([len(word) + 1 for word in san], np.int64)
         return Encoded(moves.astype(np.int64), marks(san), lengths, san, boards)
 
@@ -234,7 +234,7 @@ class GameTranscript:
 
     def picture(self) -> Array:
         """(H, W, 3) uint8: the board, with the last move tinted."""
-        from sim.chess.draw import draw_board
+        from sim.chess.diagrams.draw import draw_board
 
         last = self.board.peek() if self.board.move_stack else None
         return draw_board(self.board, 480, last_move=last)

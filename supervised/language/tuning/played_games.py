@@ -19,7 +19,7 @@ from supervised.metrics.regression import quantity
 
 
 def played_splits(name: str, path: Path | None, *, most: int, plies: int, seed: int) -> Splits:
-    """The prompts of `supervised.data.sources.game_prompts.prompt_splits` with their next `plies`.
+    """The prompts of `game_prompts.prompt_splits` (chess games) with their next `plies`.
 
     Columns:
         values: moves in SAN with spaces between.

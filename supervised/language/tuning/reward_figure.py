@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.records import Array, Percept
-from supervised.data.sources.master_games import NUMBER
+from supervised.data.sources.chess_games.master_games import NUMBER
 from supervised.figure import ACCENT, GROUND, LINE, MUTED, NEGATIVE, POSITIVE, SERIES, TEXT
 from supervised.language.generation.notation import numbered
 from supervised.language.tuning.game_reward import VALUES

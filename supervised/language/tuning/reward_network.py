@@ -94,7 +94,7 @@ def pieces_won(features: Tensor, begins: Tensor, ends: Tensor) -> Tensor:
     """(N, 5) how far each count of `VALUED` has risen, own less the other side's, for the side that begins.
 
     Args:
-        features: (N, T, F / 8) uint8, see `supervised.data.sources.master_games.board_bits`.
+        features: (N, T, F / 8) uint8, see `supervised.data.sources.chess_games.master_games.board_bits`.
         begins: (N,) the place from which on pieces are counted.
         ends: (N,) the place up to which.
     """

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from sim.records import Percept
-from supervised.data.sources.master_games import NUMBER
+from supervised.data.sources.chess_games.master_games import NUMBER
 from supervised.figure import ACCENT, LINE, MUTED, NEGATIVE, POSITIVE, TEXT
 from supervised.language.generation.notation import numbered
 

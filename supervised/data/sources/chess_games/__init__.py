@@ -6,5 +6,5 @@ and read back memory-mapped: a batch has AlphaZero's planes, legal actions and t
 An installed engine labels positions with values and policies (`stockfish_labels`, through the pipes of
 `uci_analysis`); they lie beside the positions (`labels`).
 
-What learns from them asks `supervised.data.sources.game_positions`. Nothing here knows torch.
+What learns from them asks `supervised.data.sources.chess_games.game_positions`. Nothing here knows torch.
 """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import chess
 import numpy as np
 
-from sim.chess.encoding import move_of
+from sim.chess.rules.encoding import move_of
 from sim.records import Array
 from supervised.data.sources.chess_games.replay import (
     BLACK_WON,

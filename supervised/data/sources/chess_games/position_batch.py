@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.chess.batched_moves import Sides, legal_planes, padded_actions
-from sim.chess.encoding import CONSTANT_PLANES, PLANES_PER_POSITION
+from sim.chess.rules.batched_moves import Sides, legal_planes, padded_actions
+from sim.chess.rules.encoding import CONSTANT_PLANES, PLANES_PER_POSITION
 from sim.records import Array
 from supervised.data.sources.chess_games.replay import NO_RESULT, NO_SQUARE, WHITE_WON
 
@@ -14,7 +14,7 @@ WIN, DRAW, LOSS = 0, 1, 2
 
 
 def planes(window: Array, depth: Array) -> Array:
-    """Observations (B, 14·H + 7, 8, 8) uint8 as `sim.chess.rules.ChessGame.observe` gives them.
+    """Observations (B, 14·H + 7, 8, 8) uint8 as `sim.chess.rules.game.ChessGame.observe` gives them.
 
     Args:
         window: (B, H) of `POSITION`, each position and those before it in its game, newest first.

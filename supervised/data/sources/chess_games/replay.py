@@ -1,4 +1,4 @@
-"""Replay of game records into rows of 64 bytes a position, by the rules of `sim.chess.rules.ChessGame`.
+"""Replay of game records into rows of 64 bytes a position, by the rules of `sim.chess.rules.game.ChessGame`.
 
 A row holds what an observation and the legal moves follow from: bitboards, side to move, castling rights, en
 passant, counters, how often the position occurred before, and the action that was played.
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import chess
 import numpy as np
 
-from sim.chess.encoding import action_of
-from sim.chess.rules import FIFTY_MOVES, PositionError, checked_board
+from sim.chess.rules.encoding import action_of
+from sim.chess.rules.game import FIFTY_MOVES, PositionError, checked_board
 from sim.fields import excerpt
 from sim.records import Array
 from supervised.data.sources.chess_games.game_records import RESULTS, UNKNOWN, GameRecord
@@ -24,7 +24,7 @@ POSITION = np.dtype(
     [
         ("kinds", "<u8", (6,)),  # pawns, knights, bishops, rooks, queens, kings of both sides
         ("white", "<u8"),  # White's pieces of any kind
-        ("action", "<i2"),  # that was played, of `sim.chess.encoding`
+        ("action", "<i2"),  # that was played, of `sim.chess.rules.encoding`
         ("fullmove", "<u2"),  # as in FEN
         ("state", "u1"),  # bit 0: White moves; bits 1 to 4: rights of the rooks on h1, a1, h8, a8
         ("passant", "u1"),  # en passant square, 255 for none

@@ -19,7 +19,7 @@ import numpy as np
 from chess import Move
 from chess.engine import Cp, Mate
 
-from sim.chess.encoding import action_of
+from sim.chess.rules.encoding import action_of
 from sim.records import Array
 from supervised.data.sources.chess_games.labels import NO_ACTION, PERMILLE, label_dtype
 from supervised.data.sources.chess_games.replay import board_of

@@ -1,7 +1,7 @@
 """Sprites of chess pieces and board coordinates, rasterised from signed-distance shapes without a font.
 
 A piece is a silhouette and the lines on it, on a square from (0, 0) to (1, 1), y down; the tables are in
-`sim.chess.sets`. `sprite` makes a picture of one; what does not depend on colours is kept.
+`sim.chess.diagrams.sets`. `sprite` makes a picture of one; what does not depend on colours is kept.
 """
 
 from __future__ import annotations
@@ -12,8 +12,18 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sim.chess.sets import PIECE_SETS
-from sim.chess.shapes import Point, arc, coverage, curve, grid, intersection, stroke, translate, union
+from sim.chess.diagrams.sets import PIECE_SETS
+from sim.chess.diagrams.shapes import (
+    Point,
+    arc,
+    coverage,
+    curve,
+    grid,
+    intersection,
+    stroke,
+    translate,
+    union,
+)
 from sim.records import Array
 
 Color: TypeAlias = tuple[int, int, int]
@@ -34,7 +44,7 @@ def sprite(pieces: str, kind: int, inks: Inks, size: int) -> Array:
     """Sprite of a piece on a transparent square: (size, size, 4) float32, premultiplied by its opacity.
 
     Args:
-        pieces: a name in `sim.chess.sets.PIECE_SETS`.
+        pieces: a name in `sim.chess.diagrams.sets.PIECE_SETS`.
         kind: python-chess's piece type.
         inks: the side's colours.
         size: pixels on a side.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import chess
 
-from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import (
+from sim.chess.diagrams.sets.figure import Figure, Finish, PieceSet
+from sim.chess.diagrams.shapes import (
     Point,
     Shape,
     bar,

@@ -1,11 +1,11 @@
 """Chess tactics: positions with a mate in one or in two, as tests of a network and of a search.
 
 The set that ships, ``supervised/data/samples/chess-tactics.epd.xz``, is made by `write`, which reproduces it,
-from the 5,000 games of `supervised.data.sources.master_games`: from their last plies first, then from games
-that two greedy players go on with where a master resigned, since masters rarely let themselves be mated.
+from the 5,000 games of `supervised.data.sources.chess_games.master_games`: from their last plies first, then
+from games that two greedy players go on with where a master resigned: masters rarely let themselves be mated.
 It is in Extended Position Description: position, ``dm`` (moves to mate), ``bm`` (all first moves to it).
 
-    python -c "from supervised.data.sources.chess_tactics import write; write()"
+    python -c "from supervised.data.sources.chess_games.chess_tactics import write; write()"
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.catalog import MissingPackageError, install_hint
-from supervised.data.sources.master_games import SAMPLE
+from supervised.data.sources.chess_games.master_games import SAMPLE
 
 if TYPE_CHECKING:
     import chess
@@ -123,7 +123,7 @@ def _played_on(sans: Sequence[str], generator: np.random.Generator) -> Iterator[
     import chess
 
     from sim.chess.opponents import OPPONENTS
-    from sim.chess.rules import ChessGame
+    from sim.chess.rules.game import ChessGame
 
     board = chess.Board()
     for san in sans:

@@ -1,8 +1,8 @@
-"""Chess positions on rust-chess's rules core: what tree search needs of `sim.chess.rules`, several times as fast.
+"""Chess positions on rust-chess's rules core: what tree search needs of `sim.chess.rules.game`, several times as fast.
 
 A `FastChessGame` equals the `ChessGame` that it was made of, and so do all positions after it, in everything a
 `sim.protocols.Game` has: actions and their order, ends and their reasons, planes to the bit. Only the core knows how
-pieces move; repetitions, draws and planes are counted here as there. `sim.chess.rules.ChessGame.for_search` makes one
+pieces move; repetitions, draws and planes are counted here as there. `sim.chess.rules.game.ChessGame.for_search` makes one
 where the extra ``chess-fast`` is installed.
 
 Why rust-chess, of the two cores tried. CPU time of one ply of random play, legal actions in order and a new position; the
@@ -11,7 +11,7 @@ smallest network takes 200 µs a position:
 | core | µs a ply | memory a position | wheels for 3.11–3.14 |
 |---|---|---|---|
 | python-chess 1.11, GPL-3 | 64 | | pure Python |
-| `sim.chess.bitboards` and `sim.chess.move_generator` | 29 | | |
+| `sim.chess.rules.bitboards` and `sim.chess.rules.move_generator` | 29 | | |
 | rust-chess 0.4.3, MIT | 11 | 0.2 kB | Linux, macOS, Windows, each on x86-64 and ARM |
 | spooky-chess 1.1.0, MIT | 6 | 8.6 kB | Linux on x86-64, macOS on ARM |
 
@@ -30,11 +30,11 @@ import chess
 import numpy as np
 import rust_chess
 
-from sim.chess import encoding
-from sim.chess.bitboards import RIGHTS_KEPT
-from sim.chess.encoding import Snapshot
-from sim.chess.fen import RepetitionKey, fen_of
-from sim.chess.termination import (
+from sim.chess.rules import encoding
+from sim.chess.rules.bitboards import RIGHTS_KEPT
+from sim.chess.rules.encoding import Snapshot
+from sim.chess.rules.fen import RepetitionKey, fen_of
+from sim.chess.rules.termination import (
     CHECKMATE,
     FIFTY,
     FIFTY_MOVES,
@@ -90,7 +90,7 @@ class FastChessGame:
 
     One thread at a time may ask a position: the core's move generator has a state.
 
-    >>> from sim.chess.rules import ChessGame
+    >>> from sim.chess.rules.game import ChessGame
     >>> game = ChessGame().for_search()
     >>> type(game).__name__, len(game.legal_actions()), game.play(76).outcome()
     ('FastChessGame', 20, None)
@@ -225,7 +225,7 @@ class FastChessGame:
         )
 
     def packed(self, view: chess.Color) -> bytes:
-        """The planes seen from the side `view`, as `sim.chess.rules.ChessGame.packed`."""
+        """The planes seen from the side `view`, as `sim.chess.rules.game.ChessGame.packed`."""
         return encoding.packed_planes(self._history, self, view, self._length)
 
     @property

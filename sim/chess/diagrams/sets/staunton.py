@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import chess
 
-from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import Shape, bar, curve, disc, mirror, polygon, solid_of_revolution, stroke, union
+from sim.chess.diagrams.sets.figure import Figure, Finish, PieceSet
+from sim.chess.diagrams.shapes import (
+    Shape,
+    bar,
+    curve,
+    disc,
+    mirror,
+    polygon,
+    solid_of_revolution,
+    stroke,
+    union,
+)
 
 LINE = 0.022  # width of the lines on a piece
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 import chess
 import numpy as np
 
-from sim.chess.pieces import Color, Inks, glyph, sprite
-from sim.chess.shapes import coverage, grid
+from sim.chess.diagrams.pieces import Color, Inks, glyph, sprite
+from sim.chess.diagrams.shapes import coverage, grid
 from sim.records import Array
 
 SMALLEST = 64  # pixels: below, pieces cannot be told apart
@@ -22,7 +22,7 @@ SMALLEST = 64  # pixels: below, pieces cannot be told apart
 
 @dataclass(frozen=True)
 class BoardStyle:
-    """Style of a board: colours, and the name of a piece set in `sim.chess.sets`."""
+    """Style of a board: colours, and the name of a piece set in `sim.chess.diagrams.sets`."""
 
     light: Color = (236, 229, 214)
     dark: Color = (142, 158, 134)

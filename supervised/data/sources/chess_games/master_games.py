@@ -25,7 +25,7 @@ from supervised.data.sources.splits import DataError, Source, sha256
 if TYPE_CHECKING:
     import chess
 
-SAMPLE = Path(__file__).parent.parent / "samples" / "master-games.san.xz"
+SAMPLE = Path(__file__).parent.parent.parent / "samples" / "master-games.san.xz"
 RESULTS = ("1-0", "0-1", "1/2-1/2")
 FILES, RANKS = "abcdefgh", "12345678"
 BOARD_BYTES = 98

@@ -1,6 +1,6 @@
 """Colour themes of boards and pieces, by name; some are held out of training to measure generalisation.
 
-A theme is a `sim.chess.draw.BoardStyle`. Any theme goes with any piece set: `board_style`.
+A theme is a `sim.chess.diagrams.draw.BoardStyle`. Any theme goes with any piece set: `board_style`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sim.chess.draw import STYLES, BoardStyle
-from sim.chess.pieces import Inks
-from sim.chess.sets import PIECE_SETS
+from sim.chess.diagrams.draw import STYLES, BoardStyle
+from sim.chess.diagrams.pieces import Inks
+from sim.chess.diagrams.sets import PIECE_SETS
 from sim.errors import RequestError
 from sim.fields import nearest
 
@@ -123,7 +123,7 @@ def board_style(theme: str, pieces: str) -> BoardStyle:
 
     Args:
         theme: a name in `THEMES`.
-        pieces: a name in `sim.chess.sets.PIECE_SETS`.
+        pieces: a name in `sim.chess.diagrams.sets.PIECE_SETS`.
 
     Raises:
         RequestError: for an unknown name.

@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import chess
 
-from sim.chess import encoding
-from sim.chess.bitboards import Bitboards
+from sim.chess.rules import encoding
+from sim.chess.rules.bitboards import Bitboards
 
 _KNIGHT, _KING, _PAWN = chess.BB_KNIGHT_ATTACKS, chess.BB_KING_ATTACKS, chess.BB_PAWN_ATTACKS
 _DIAGONAL, _DIAGONALS = chess.BB_DIAG_MASKS, chess.BB_DIAG_ATTACKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sim.chess.shapes import Shape
+from sim.chess.diagrams.shapes import Shape
 
 
 @dataclass(frozen=True)

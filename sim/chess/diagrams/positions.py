@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.chess.endgames import STARTS
 from sim.chess.opponents import OPPONENTS
-from sim.chess.rules import ChessGame
+from sim.chess.rules.game import ChessGame
 from sim.chess.starts import random_placement
 
 ENDGAMES = 0.25  # of the games begin from a named endgame
@@ -29,7 +29,7 @@ def positions(seed: int, count: int = 16) -> list[chess.Board]:
         count: positions at most, all different; fewer if the game is shorter.
 
     Returns:
-        Boards that know their last move, for `sim.chess.pictures.picture` to mark.
+        Boards that know their last move, for `sim.chess.diagrams.pictures.picture` to mark.
 
     >>> [board.fullmove_number for board in positions(5, 4)]
     [7, 24, 37, 47]

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sim.chess.draw import BoardStyle
-from sim.chess.pictures import VARIED, Variation, picture
-from sim.chess.positions import positions
-from sim.chess.themes import styles
+from sim.chess.diagrams.draw import BoardStyle
+from sim.chess.diagrams.pictures import VARIED, Variation, picture
+from sim.chess.diagrams.positions import positions
+from sim.chess.diagrams.themes import styles
 from sim.records import Array, Percept
 
 #: (N, S, S, 3) uint8 and N percepts.

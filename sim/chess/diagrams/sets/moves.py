@@ -10,8 +10,8 @@ import math
 
 import chess
 
-from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import Point, Shape, bar, disc, polygon, stroke, union
+from sim.chess.diagrams.sets.figure import Figure, Finish, PieceSet
+from sim.chess.diagrams.shapes import Point, Shape, bar, disc, polygon, stroke, union
 
 MIDDLE = 0.49
 LINE = 0.075

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import chess
 
-from sim.chess.sets.figure import Figure, Finish, PieceSet
-from sim.chess.shapes import Point, arc, disc, stroke, union
+from sim.chess.diagrams.sets.figure import Figure, Finish, PieceSet
+from sim.chess.diagrams.shapes import Point, arc, disc, stroke, union
 
 MIDDLE = 0.49  # a little above the square's, for the shadow
 WEIGHT = 0.088  # width of the strokes, at the size of a piece's letter

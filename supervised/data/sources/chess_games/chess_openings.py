@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from supervised.data.sources.master_games import SAMPLE
+from supervised.data.sources.chess_games.master_games import SAMPLE
 
 PLIES = 8
 LINES = 300  # of 5,000 games: the rarest of them were played in 3

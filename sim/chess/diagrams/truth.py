@@ -9,10 +9,10 @@ from functools import lru_cache
 import chess
 import numpy as np
 
-from sim.chess.draw import STYLES, BoardStyle, square_corner
-from sim.chess.pieces import FINEST
-from sim.chess.sets import PIECE_SETS
-from sim.chess.shapes import grid
+from sim.chess.diagrams.draw import STYLES, BoardStyle, square_corner
+from sim.chess.diagrams.pieces import FINEST
+from sim.chess.diagrams.sets import PIECE_SETS
+from sim.chess.diagrams.shapes import grid
 from sim.records import Array, Percept
 
 #: The names of boxes: "white pawn" to "black king".

@@ -1,8 +1,8 @@
 """Legal moves of many chess positions at once: bitboards (B,) in NumPy, one for each of the 73 action planes.
 
-Positions are seen from the side to move, whose pawns go up (`sim.chess.encoding`); a bit is a square, its
-number 8·row + column. Rays are followed square by square for all positions together, so that a thousand take
-little longer than ten. `sim.chess.encoding.legal_moves` is the same for one position, by python-chess.
+Positions are seen from the side to move, whose pawns go up (`sim.chess.rules.encoding`); a bit is a square,
+its number 8·row + column. Rays are followed square by square for all positions together, so that a thousand
+take little longer than ten. `sim.chess.rules.encoding.legal_moves` is the same for one position, by python-chess.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.chess.encoding import ACTIONS, DIRECTIONS, KNIGHT_JUMPS
+from sim.chess.rules.encoding import ACTIONS, DIRECTIONS, KNIGHT_JUMPS
 from sim.records import Array
 
 PAWNS, KNIGHTS, BISHOPS, ROOKS, QUEENS, KING = range(6)

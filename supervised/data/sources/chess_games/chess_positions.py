@@ -32,7 +32,7 @@ CAPTURES = 0.35  # chance that a capture is preferred: without it boards stay fu
 HELD_OUT = 200  # pictures in colours that training never sees
 PIECES = ".PNBRQKpnbrqk"
 BETWEEN = "\n"  # the languages of a caption
-MODULES = ("supervised.data.sources.chess_positions",)
+MODULES = ("supervised.data.sources.chess_games.chess_positions",)
 
 
 def position_splits(name: str, path: Path | None, *, language: str, pictures: int, seed: int) -> Splits:
@@ -128,9 +128,9 @@ def _encoded(board: chess.Board) -> Array:
 
 def _drawn(path: Path | None, part: str, count: int, seed: int) -> Dataset:
     """Pictures of one part: one of `FIRST`; those of ``unseen`` have colours that no other part has."""
-    from sim.chess.pictures import Variation, picture
-    from sim.chess.themes import HELD_OUT as UNSEEN
-    from sim.chess.themes import TRAINING, styles
+    from sim.chess.diagrams.pictures import Variation, picture
+    from sim.chess.diagrams.themes import HELD_OUT as UNSEEN
+    from sim.chess.diagrams.themes import TRAINING, styles
 
     looks = styles(UNSEEN if part == "unseen" else TRAINING)
     light = Variation(

@@ -1,7 +1,7 @@
 """Ends of a chess game: reasons, draws by material on bitboards, and the error of an illegal move.
 
-Shared by both rules cores, `sim.chess.rules` (python-chess) and `sim.chess.fast_rules` (rust-chess).
-Bitboards are ints with a1 in the lowest bit, as python-chess's.
+Shared by both rules cores, `sim.chess.rules.game` (python-chess) and `sim.chess.rules.fast_rules`
+(rust-chess). Bitboards are ints with a1 in the lowest bit, as python-chess's.
 """
 
 from __future__ import annotations

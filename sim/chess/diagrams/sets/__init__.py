@@ -1,6 +1,6 @@
 """Piece sets as vector shapes: a table of six silhouettes each.
 
-In: nothing. Out: `PIECE_SETS`, name → `figure.PieceSet`; `sim.chess.pieces` rasterises them.
+In: nothing. Out: `PIECE_SETS`, name → `figure.PieceSet`; `sim.chess.diagrams.pieces` rasterises them.
 Does not know: colours, sizes, boards.
 
 Reading order: `figure` (the types of a set), `staunton` (turned wood), `diagram` (line art as in print),
@@ -11,11 +11,11 @@ that its twelve pieces can be told apart in every theme.
 
 from collections.abc import Mapping
 
-from sim.chess.sets.diagram import DIAGRAM
-from sim.chess.sets.figure import PieceSet
-from sim.chess.sets.moves import MOVES
-from sim.chess.sets.staunton import STAUNTON
-from sim.chess.sets.tokens import TOKENS
+from sim.chess.diagrams.sets.diagram import DIAGRAM
+from sim.chess.diagrams.sets.figure import PieceSet
+from sim.chess.diagrams.sets.moves import MOVES
+from sim.chess.diagrams.sets.staunton import STAUNTON
+from sim.chess.diagrams.sets.tokens import TOKENS
 
 PIECE_SETS: Mapping[str, PieceSet] = {
     "staunton": STAUNTON,

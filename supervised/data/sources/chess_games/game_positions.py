@@ -25,7 +25,7 @@ from sim.records import Array
 from sim.storage.files import fresh_folder
 from supervised.data.dataset_cache import cache_folder
 from supervised.data.source_digest import digest
-from supervised.data.sources.master_games import SAMPLE
+from supervised.data.sources.chess_games.master_games import SAMPLE
 from supervised.data.sources.splits import DataError, Source
 
 if TYPE_CHECKING:

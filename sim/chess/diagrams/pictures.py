@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields, replace
 import chess
 import numpy as np
 
-from sim.chess.draw import SMALLEST, BoardStyle, draw_board
-from sim.chess.truth import Place, truth_of
+from sim.chess.diagrams.draw import SMALLEST, BoardStyle, draw_board
+from sim.chess.diagrams.truth import Place, truth_of
 from sim.records import Array, Percept
 
 GREY = 128.0  # that contrast leaves alone
@@ -109,12 +109,12 @@ def picture(
         variation: how far from the plain drawing.
 
     Returns:
-        (S, S, 3) uint8, and its ground truth; see `sim.chess.truth.truth_of`.
+        (S, S, 3) uint8, and its ground truth; see `sim.chess.diagrams.truth.truth_of`.
 
     Raises:
         ValueError: for a size below 64.
 
-    >>> from sim.chess.themes import board_style
+    >>> from sim.chess.diagrams.themes import board_style
     >>> rgb, percept = picture(chess.Board(), board_style("walnut", "diagram"), np.random.default_rng(0))
     >>> rgb.shape, percept.labels[0], percept.fen
     ((128, 128, 3), 'white rook', 'rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR')
