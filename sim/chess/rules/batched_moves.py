@@ -2,7 +2,7 @@
 
 Positions are seen from the side to move, whose pawns go up (`sim.chess.rules.encoding`); a bit is a square,
 its number 8·row + column. Rays are followed square by square for all positions together, so that a thousand
-take little longer than ten. `sim.chess.rules.encoding.legal_moves` is the same for one position, by python-chess.
+take little longer than ten. `sim.chess.rules.move_generator` is the same for one position.
 """
 
 from __future__ import annotations
