@@ -15,12 +15,14 @@ sides. `agents.evaluation.evaluate` scores it against an opponent.
 With `resign_below` a side resigns where its search's value is below it (Silver et al. 2017, Methods). A share
 of games is played on all the same, and the metric ``false_resignations`` is how many of those it would not
 have lost; the paper keeps that under 5 % by its choice of the threshold.
+
+With `gate_games` the best network so far plays, and is the checkpoint's; see `agents.alphazero.gated_play`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -30,17 +32,21 @@ import torch
 from torch import Tensor
 
 from agents.actors.feed import ShardFeed
+from agents.alphazero.gated_play import GatedPlay
 from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
+from agents.alphazero.tree_arrays import Evaluation
 from agents.memory_limits import check_batch, check_search, observation_bytes
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
 from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, UnitInterval
 from sim.machine import check_memory
-from sim.records import Budget, Episode, Progress, State
+from sim.protocols import Game
+from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Worlds
 from supervised.tensors import NonFiniteError
 
+TEACHING = ("gumbel", "puct")  # searches whose policy is a target
 AUDITED = 200  # of the newest games played through that `false_resignations` is the share of
 #: Metrics of every gradient step: nats, squared error, nats, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
@@ -62,6 +68,9 @@ class AlphaZero(SearchConfig):
     td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
+    gate_games: NonNegativeInt = 0  # of a match for the place of the network that plays; 0: the newest one
+    gate_every: PositiveInt = 20  # updates
+    gate_threshold: UnitInterval = 0.55  # score with which the newest network passes (Silver et al. 2017)
     compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
 
     def probe(self) -> AlphaZero:
@@ -114,6 +123,16 @@ class AlphaZeroLearner(SearchAgent):
         self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
+        self._gate: GatedPlay | None = None
+        if config.gate_games:
+            players = [SearchAgent(config, observation_space, action_space, seed, device) for _ in range(2)]
+            self._gate = GatedPlay(
+                *players,
+                games=config.gate_games,
+                threshold=config.gate_threshold,
+                num_actions=self._actions,
+            )
+            self._gate.load(super().weights())
         self._memory = PositionBuffer(config.buffer_size)
         self._playing: list[SelfPlay] = []
         self._audited: deque[bool] = deque(maxlen=AUDITED)  # whether resigning would have been false
@@ -148,8 +167,31 @@ class AlphaZeroLearner(SearchAgent):
                 metrics |= self._update(
                     boards, rate, round(played.plies * config.num_epochs / config.minibatch_size)
                 )
+            if self._gate is not None and self._updates % config.gate_every == 0:
+                metrics |= self._challenge(self._gate, boards)
             total = budget.total_updates(self._env_steps, self._updates, plies)
             yield Progress(self._env_steps, self._updates, total, metrics, played.episodes)
+
+    def evaluate(self, games: Sequence[Game]) -> Evaluation:
+        """Evaluation of N positions by the network that plays: the incumbent's, where there is a gate."""
+        return super().evaluate(games) if self._gate is None else self._gate.incumbent.evaluate(games)
+
+    def weights(self) -> dict[str, Array]:
+        """The weights of the network that plays: the content of a checkpoint."""
+        return super().weights() if self._gate is None else self._gate.incumbent.weights()
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load weights from a checkpoint, to play and to learn from."""
+        super().load_weights(weights)
+        if self._gate is not None:
+            self._gate.load(weights)
+
+    def _challenge(self, gate: GatedPlay, boards: BoardWorlds) -> dict[str, float]:
+        """Let the newest network play the incumbent for its place."""
+        generator = self._numbers(self._generator)
+        plies = min(boards.max_plies, self.config.cut_after)
+        result = gate.challenge(super().weights(), boards.starts, plies, generator)
+        return {"gate_score": result.score, "gate_passed": float(result.passes)}
 
     def state(self) -> State:
         """State of `ActorCriticLearner`, the games in progress, the replay buffer and the actors' ledger.
@@ -161,12 +203,16 @@ class AlphaZeroLearner(SearchAgent):
             "playing": [] if self.feed is not None else [game.state() for game in self._playing],
             "memory": self._memory.state(),
             "audited": [bool(false) for false in self._audited],
+            "network": super().weights(),
+            **({} if self._gate is None else {"incumbent": self._gate.state()}),
             **({} if ledger is None else {"shards": ledger}),
         }
 
     def restore(self, state: State) -> None:
         """Restore a state; `learn` continues from there."""
         super().restore(state)
+        if self._gate is not None and "incumbent" in state:
+            self._gate.restore(state["incumbent"])
         self._memory.restore(state["memory"])
         self._audited = deque(state.get("audited", []), maxlen=AUDITED)
         self._resumed = state
@@ -183,6 +229,11 @@ class AlphaZeroLearner(SearchAgent):
         """Start games in all worlds, or resume those of a restored state; errors as of `learn`."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
+        if self.config.search not in TEACHING:
+            raise SearchError(
+                f"alphazero learns from the visits of a tree: search must be {' or '.join(TEACHING)}, "
+                f'not "{self.config.search}"'
+            )
         config, space = self.config, worlds.single_observation_space
         check_search(config.num_simulations, worlds.num_envs)
         check_memory(

@@ -17,8 +17,9 @@ from typing import Any
 import chess
 import numpy as np
 
-from scenes.watching.board_players import RANDOM, Roster
+from scenes.watching.board_players import Roster
 from scenes.watching.board_thinker import Thinker
+from scenes.watching.labels import RANDOM
 from sim.chess.board.clock import CONTROLS, NO_CLOCK, time_control
 from sim.chess.board.notation import ReadGame
 from sim.chess.board.table import NORMAL, UNTERMINATED, Ending, Table

@@ -21,9 +21,7 @@ from sim.chess.uci_player import MissingEngineError, UciPlayer, engine_spec, fin
 from sim.protocols import Policy, Ponders
 from sim.records import Decision
 
-RANDOM = "random"
 SKILLS = (0, 3, 6, 10)  # of Stockfish, to choose from
-NAMES = {"ALPHAZERO": "AlphaZero", "IMITATION": "imitation"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +132,8 @@ class Roster:
         self.titles: dict[str, str] = {}  # of engines that have said their name
         self._made: dict[str, Think] = {} if think is None else {agent: think}
         players = OPPONENTS | (SOLVERS if start in SOLVED else {})
-        self._made |= {name: built_in(player) for name, player in players.items()}
+        for name, player in players.items():
+            self._made.setdefault(name, built_in(player))
         self._engines = dict(engines or {})
         self._closing: list[Callable[[], None]] = []
 

@@ -18,8 +18,8 @@ import numpy as np
 from scenes.schema import Scene
 from scenes.watching.action_options import ranked_options
 from scenes.watching.board_game import YOU, BoardGame
-from scenes.watching.board_players import NAMES, Roster, installed_engines, policy_player
-from scenes.watching.labels import chip
+from scenes.watching.board_players import Roster, installed_engines, policy_player
+from scenes.watching.labels import chip, player_name
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.staged_worlds import StagedWorlds
 from sim.chess.board.notation import NotationError, read_game
@@ -60,7 +60,7 @@ class BoardShow:
         self._worlds = StagedWorlds.open(config, 1, scene.seed)
         self.live_agent = LiveAgent(scene, self._worlds, config, device=device, checkpoint=checkpoint)
         self.training = self.live_agent.training
-        self.agent = NAMES.get(self.live_agent.name, self.live_agent.name)
+        self.agent = player_name(self.live_agent.name)
         policy = self.live_agent.policy
         think = None if policy is None else policy_player(policy, greedy=self.live_agent.greedy)
         self._roster = roster = Roster(self.agent, think, config.start, installed_engines())
@@ -156,6 +156,7 @@ class BoardShow:
         answer = self._renderer.touch(gesture)
         self._renderer.premove = None
         self.game.set_person(gesture.on)
+        self._renderer.note()  # the names have changed
         return answer
 
     def _news(self, gesture: Gesture) -> Answer:

@@ -15,6 +15,18 @@ from sim.records import Array, Decision
 from sim.vector import Info
 from sim.viewer.contract.moment import Exploration
 
+RANDOM = "random"  # who plays where a scene has no agent
+_NAMES = {"ALPHAZERO": "AlphaZero", "IMITATION": "imitation"}
+
+
+def player_name(agent: str) -> str:
+    """Name of an agent as a player in a game.
+
+    >>> player_name("ALPHAZERO"), player_name("PPO")
+    ('AlphaZero', 'PPO')
+    """
+    return _NAMES.get(agent, agent)
+
 
 def entropy(probabilities: Array) -> float:
     """Entropy −Σ p ln p of action probabilities (A,), in nats.

@@ -17,7 +17,7 @@ from scenes.build.perceptions import trains_perception
 from scenes.data.agent_env import agent_env
 from scenes.schema import Scene
 from scenes.watching.action_options import action_options
-from scenes.watching.labels import action_names, chip
+from scenes.watching.labels import RANDOM, action_names, chip, player_name
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.perception_overlay import LivePerceptions
 from scenes.watching.staged_worlds import StagedWorlds
@@ -26,7 +26,8 @@ from sim.records import Array, Episode
 from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
-from sim.viewer.contract.gesture import Ability, Answer, Gesture
+from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, Gesture
 from sim.viewer.contract.moment import Moment, Options, Readout
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class SceneShow:
         self._obs: Array = np.zeros(0)
         self._info: Info = {}
         self._person = self._grid = False
+        self._count = 0  # of moments
+        self._outcome_values = getattr(config, "reward", "") == "outcome"
         self._ended = False  # the end of a game is on show, and the next one has begun behind it
 
     def _describe(self, scene: Scene, config: WorldConfig) -> None:
@@ -179,6 +182,7 @@ class SceneShow:
         else:
             pictures, seen = self._moment.pictures, self._moment.seen
         agent = self.live_agent
+        self._count += 1
         return Moment(
             pictures=pictures,
             seen=seen,
@@ -221,7 +225,19 @@ class SceneShow:
             "asks": self._renderer.asks,
             "caption": self._renderer.caption or waiting,
             "readouts": readouts,
+            "board": self._board_state(),
         }
+
+    def _board_state(self) -> BoardState | None:
+        """The first world's board game; None if it is none."""
+        if not isinstance(self._renderer, DrawsBoardGame):
+            return None
+        agent = self.live_agent
+        name = player_name(agent.name) or RANDOM
+        decision = None if self._info.get("_episode", [False])[0] else agent.decision
+        return self._renderer.state(
+            decision, self._count - 1, agent=name, outcome_values=self._outcome_values
+        )
 
     def _read_starts(self) -> tuple[Readout, ...]:
         """How many of the states that episodes might have begun from were legal, and why others were not."""

@@ -10,7 +10,7 @@ import chess
 import chess.pgn
 
 from sim.chess.board.clock import ChessClock, TimeControl
-from sim.chess.rules import CHECKMATE, ChessGame
+from sim.chess.rules import CHECKMATE, ChessGame, IllegalMoveError
 
 NAMES = {chess.WHITE: "White", chess.BLACK: "Black"}
 NORMAL, TIME_FORFEIT, UNTERMINATED = "normal", "time forfeit", "unterminated"  # PGN's tag Termination
@@ -106,6 +106,8 @@ class Table:
             sim.chess.rules.IllegalMoveError: if it is not legal; nothing has changed then.
         """
         game = self.game
+        if self._ended is not None:
+            raise IllegalMoveError(f"{game.refusal(int(action))}; the game is over: {self.reason}")
         after = game.play(action)
         left = {} if self.clock is None else self.clock.left
         ply = PlayedMove(int(action), game.san(action), self.names[game.turn], left, self._withdrawn)

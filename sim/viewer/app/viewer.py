@@ -194,6 +194,11 @@ class Viewer:
         running = not self.choices.paused and self.error is None or self._slide.fraction < 1
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing has changed for a while, though it may at any time."""
+        return self._clock() - self._changed > _AWAKE_SECONDS
+
     def advance(self) -> bool:
         """Update from the simulation; True if there is something new to draw.
 

@@ -29,7 +29,9 @@ HINT = "Space pauses · ← → step through time · M: you play · H shows all 
 
 _SIZE = (1280, 800)
 _HEADLESS_SIZE = (960, 600)
-_DOZE_MS = 250
+_DOZE_SECONDS = 0.25
+_POLL_SECONDS = 0.015  # between two looks for input; pygame.event.wait looks a thousand times a second
+_CALM_SECONDS = 1 / 20  # between two looks at a show that has not changed for a while
 _KEY_REPEAT_MS = (350, 33)  # before the first repetition, and between two
 _DESKTOP_HEIGHT = 1080  # the height that scale 1 is made for
 
@@ -170,6 +172,17 @@ class _Offscreen:
         pass
 
 
+def _wait_for_events(seconds: float) -> list[pygame.Event]:
+    """Events as soon as there are any; none after `seconds`."""
+    end = time.perf_counter() + seconds
+    while not (events := pygame.event.get()):
+        left = end - time.perf_counter()
+        if left <= 0:
+            break
+        time.sleep(min(left, _POLL_SECONDS))
+    return events
+
+
 class _Window:
     """A resizable window with as many pixels as the display really has."""
 
@@ -186,20 +199,22 @@ class _Window:
         self._window.get_surface().fill(PALETTE.ground)
         self._window.flip()
         self._period = 1 / fps
-        self._presented = 0.0
+        self._presented = self._polled = 0.0
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
         """Wait until the next picture is due or, while nothing changes, until the next event."""
         while True:
-            left = self._presented + self._period - time.perf_counter()
-            wait = max(1, round(1000 * left)) if viewer.awake else _DOZE_MS
-            events = [pygame.event.wait(wait), *pygame.event.get()]
+            period = _CALM_SECONDS if viewer.calm else self._period
+            due = max(self._presented + self._period, self._polled + period)
+            events = _wait_for_events(due - time.perf_counter() if viewer.awake else _DOZE_SECONDS)
             self.size, self.scale = self._measure()
             viewer.resize(self.size, self.scale)
-            for event in (event for event in events if event.type != pygame.NOEVENT):
+            for event in events:
                 controls.handle(event, self.size[0] / self._window.size[0])
-            if viewer.done or time.perf_counter() >= self._presented + self._period:
+            now = time.perf_counter()
+            if viewer.done or now >= due or (events and now >= self._presented + self._period):
+                self._polled = now
                 return
 
     def entitle(self, title: str) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, runtime_checkable
 
-from sim.records import Array
+from sim.records import Array, Decision
+from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Moment, Readout
 
 
@@ -48,11 +49,11 @@ class Gesture:
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | seek | a position's number, – | of a recorded game |
     | type | – | `name` is a line that a person typed, or a text that was pasted |
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
-    | seek | a position's number, – | of a recorded game |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -84,11 +85,11 @@ class Gesture:
         "origin",
         "save",
         "type",
+        "seek",
         "take_back",
         "copy",
         "new_game",
         "hold",
-        "seek",
         "news",
         "pick",
         "aim",
@@ -153,6 +154,23 @@ class Interactive(Protocol):
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
+
+
+@runtime_checkable
+class DrawsBoardGame(Protocol):
+    """An `InteractiveRenderer` of a board game."""
+
+    def state(
+        self, decision: Decision | None, moment: int, *, agent: str = "", outcome_values: bool = True
+    ) -> BoardState:
+        """The game as it was noted.
+
+        Args:
+            decision: on this position; None without one.
+            moment: number of the moment that will show it.
+            agent: name of the player that the world calls "agent".
+            outcome_values: whether the decision's value is an expected result, not another reward.
+        """
 
 
 @runtime_checkable

@@ -26,11 +26,12 @@ def draw_arrows(surface: pygame.Surface, ink: Ink, picture: Rect, factor: float,
     squares = Rect(picture.left + left, picture.top + top, right - left, bottom - top)
     surface.blit(_arrows(board.arrows, squares.width, board.white_at_bottom), squares)
     for arrow in reversed(board.arrows):  # the most visited last, on top
-        x, y = _middle(arrow.end, squares.width, board.white_at_bottom)
+        (x0, y0), (x1, y1) = (
+            _middle(square, squares.width, board.white_at_bottom) for square in (arrow.start, arrow.end)
+        )
         text = short_count(arrow.visits)
         plate = Rect(0, 0, ink.width(text, bold=True) + ink.px(8), ink.px(16))
-        side = squares.width // 8
-        plate.midtop = (squares.left + round(x), squares.top + round(y) - side // 2 + ink.px(2))
+        plate.center = (squares.left + round((x0 + x1) / 2), squares.top + round((y0 + y1) / 2))
         ink.plate(surface, plate, PALETTE.ground, radius=4)
         ink.write(surface, text, plate.center, PALETTE.text, bold=True, align="center")
 

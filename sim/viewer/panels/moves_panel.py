@@ -19,12 +19,12 @@ _GAP = 6
 _NUMBERS = 34  # width of the column of numbers
 NEED = Need(height_of(3) + BUTTON + _GAP, height_of(8) + BUTTON + _GAP, 4000, urgent=True)
 
-#: Buttons: what is written on them, the command, and the ability that they need.
-BUTTONS: tuple[tuple[str, Command, str], ...] = (
-    ("New game", Command.NEW_GAME, "table"),
-    ("Take back", Command.TAKE_BACK, "table"),
-    ("Flip", Command.FLIP, "flip"),
-    ("Analysis", Command.PERCEPTS, "board"),
+#: Buttons: what is written on them, the same where they are narrow, the command, the ability they need.
+BUTTONS: tuple[tuple[str, str, Command, str], ...] = (
+    ("New game", "New", Command.NEW_GAME, "table"),
+    ("Take back", "Undo", Command.TAKE_BACK, "table"),
+    ("Flip", "Flip", Command.FLIP, "flip"),
+    ("Analysis", "Eval", Command.PERCEPTS, "board"),
 )
 
 
@@ -57,10 +57,11 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     """Draw the inside of the panel."""
     board, ply = shown_game(view)
     for command, rect in buttons(inside, ink, facts).items():
-        text = next(text for text, one, _ in BUTTONS if one is command)
+        wide, narrow = next((wide, narrow) for wide, narrow, one, _ in BUTTONS if one is command)
         lit = command is Command.PERCEPTS and choices.analysis
         ink.plate(surface, rect, PALETTE.raised, radius=5)
-        label = ink.elided(text, rect.width - ink.px(6))
+        room = rect.width - ink.px(6)
+        label = wide if ink.width(wide) <= room else ink.elided(narrow, room)
         ink.write(surface, label, rect.center, PALETTE.text if lit else PALETTE.muted, align="center")
         if lit:
             surface.fill(
@@ -139,7 +140,7 @@ def list_area(inside: Rect, ink: Ink) -> Rect:
 
 def buttons(inside: Rect, ink: Ink, facts: Facts) -> dict[Command, Rect]:
     """Rectangles of the buttons that this show has."""
-    found = [command for _, command, needs in BUTTONS if needs in facts.abilities]
+    found = [command for *_, command, needs in BUTTONS if needs in facts.abilities]
     gap, count = ink.px(_GAP), max(1, len(found))
     width = (inside.width - gap * (count - 1)) // count
     top = inside.bottom - ink.px(BUTTON)

@@ -91,7 +91,7 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a board game, of its analysis, or of a gallery."""
+    """The panels by number: those of a world, of a board game, of a recorded one, or of a gallery."""
     if "analysis" in facts.abilities:
         return ANALYSIS
     if "gallery" in facts.abilities:
@@ -341,12 +341,24 @@ GALLERY: dict[int, Panel] = {
     layout.SEES: PANELS[layout.SEES],
 }
 
+
+def _draw_considered(
+    surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View
+) -> None:
+    """Draw the moves that a decision ranks; without one, say so instead of listing all legal moves."""
+    options = view.moment.options if view.moment else None
+    if options is not None and options.shown and not options.measure:
+        say(surface, ink, inside, "nobody has ranked the moves of this position")
+    else:
+        actions.draw(surface, ink, inside, facts, choices, view)
+
+
 BOARD: dict[int, Panel] = PANELS | {
     layout.ACTIONS: Panel(
         "Moves considered",
         lambda facts: Need(height_of(2), height_of(5), height_of(5)),
         actions.key,
-        actions.draw,
+        _draw_considered,
         actions.note,
     ),
     layout.MOVES: Panel(
@@ -383,7 +395,7 @@ ANALYSIS: dict[int, Panel] = {
         analysis_panels.draw_graph,
         analysis_panels.graph_note,
     ),
-    layout.GAME_MOVES: Panel(
+    layout.MOVES: Panel(
         "Moves",
         lambda facts: analysis_panels.MOVES_NEED,
         analysis_panels.key,

@@ -170,6 +170,15 @@ class History:
         newest = self._moments[-1] if self._moments else None
         return newest.board if isinstance(newest, Moment) else None
 
+    def board(self, number: int | None = None) -> BoardState | None:
+        """The board game in a remembered moment; None: in the newest one."""
+        with self._lock:
+            index = -1 if number is None else number - self._first
+            if not self._moments or not -1 <= index < len(self._moments):
+                return None
+            kept = self._moments[index]
+        return (kept if isinstance(kept, Moment) else kept.moment).board
+
     def returns(self, number: int) -> list[float]:
         """The scores of all episodes that had ended by moment `number`, in order."""
         with self._lock:

@@ -159,8 +159,7 @@ class Session:
     @property
     def board(self) -> BoardState | None:
         """The board game in the moment shown; None without one."""
-        moment = self.history.view(self.cursor).moment if "board" in self.facts.abilities else None
-        return None if moment is None else moment.board
+        return self.history.board(self.cursor) if "board" in self.facts.abilities else None
 
     def fit(self, size: tuple[int, int]) -> None:
         """Tell the show the size of its picture's area, where that has changed."""
