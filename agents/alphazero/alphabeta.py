@@ -1,9 +1,10 @@
 """Alpha-beta search with a policy-value network: iterative deepening, moves ordered by the policy.
 
 Negamax over the network's values of the positions at the horizon. A node that is searched has its children
-evaluated together, so that the horizon costs one network call, or few, for each of the positions before it. Moves come in the order of the policy, the best one of the iteration before first; those after the first
-few are searched a ply less deep, and again at full depth where they turn out best (late move reductions).
-There is no quiescence search: a network that has learned from games knows of captures to come.
+evaluated together, so that the horizon costs one network call, or few, for each of the positions before it.
+Moves come in the order of the policy, the best one of the iteration before first; those after the first few
+are searched a ply less deep, and again at full depth where they turn out best (late move reductions). There
+is no quiescence search: a network that has learned from games knows of captures to come.
 
 A win that comes sooner is worth more, also where values are not discounted.
 """

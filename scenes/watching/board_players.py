@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
-from agents.alphazero.tree import Tree, likeliest_line
-from sim.chess.encoding import ACTIONS
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
 from sim.chess.rules import ChessGame
 from sim.chess.uci_player import MissingEngineError, UciPlayer, engine_spec, find_stockfish
@@ -86,24 +84,9 @@ class SearchPonder:
 
     def ponder(self, game: ChessGame) -> Iterator[Decision]:
         """Decisions after more and more simulations, as many as the agent's configuration has."""
-        wanted = self._agent.config.num_simulations
-        for count, tree in enumerate(self._agent.think(game), 1):
-            yield _decision(tree)
-            if count >= wanted:
-                return
-
-
-def _decision(tree: Tree) -> Decision:
-    """A search so far as the decision of one game."""
-    root = tree.root
-    visits = np.zeros((1, ACTIONS), np.int64)
-    visits[0, root.actions] = root.visits
-    return Decision(
-        actions=np.array([root.actions[tree.choice()]], np.int64),
-        value=np.array([tree.value()], np.float32),
-        visits=visits,
-        lines=(tuple(likeliest_line(root)),),
-    )
+        agent = self._agent
+        for tree in agent.think(game, simulations=agent.config.num_simulations):
+            yield agent.decision([tree])
 
 
 def installed_engines() -> dict[str, str]:
