@@ -1,10 +1,10 @@
 """Alpha-beta search with a policy-value network: iterative deepening, moves ordered by the policy.
 
-Negamax over the network's values of the positions at the horizon. A node that is searched has all its
-children evaluated in one network call, so that the horizon costs one call for each of the positions before
-it. Moves come in the order of the policy, the best one of the iteration before first; those after the first
-few are searched a ply less deep, and again at full depth where they turn out best (late move reductions).
-There is no quiescence search: a network that has learned from games knows of captures to come.
+Negamax over the network's values of the positions at the horizon. A node that is searched has its children
+evaluated together, so that the horizon costs one network call, or few, for each of the positions before it.
+Moves come in the order of the policy, the best one of the iteration before first; those after the first few
+are searched a ply less deep, and again at full depth where they turn out best (late move reductions). There
+is no quiescence search: a network that has learned from games knows of captures to come.
 
 A win that comes sooner is worth more, also where values are not discounted.
 """
@@ -23,6 +23,7 @@ from sim.records import Array
 
 DEEPEST = 64  # plies
 SLOWEST_DISCOUNT = 0.9999  # a ply, where the agent's own is nearer to 1
+LARGEST = 32  # positions that a tree has evaluated in one network call: who thinks can be stopped
 BREATH = 200  # nodes searched between two yields where no network call comes between
 
 
@@ -179,10 +180,10 @@ class AlphaBetaTree:
                 add_leaf(arrays, node, edge, self._two_fold_draws)
         children = arrays.child[edges]
         waiting = children[arrays.pending[children]].tolist()
-        if waiting:
-            yield waiting
+        for begin in range(0, len(waiting), LARGEST):
+            yield waiting[begin : begin + LARGEST]
             if node == self.root.index:
-                arrays.visits[edges] += np.isin(children, waiting)
+                arrays.visits[edges] += np.isin(children, waiting[begin : begin + LARGEST])
 
     def _order(self, node: int) -> list[int]:
         """The actions by policy, the best one of the last iteration first."""
@@ -208,7 +209,7 @@ def deepen(
     Args:
         trees: to search.
         evaluate: the network.
-        evaluations: of each tree in all, at most; children of a node are evaluated together or not at all.
+        evaluations: of each tree in all, at most; those for one call come together or not at all.
         temperature: of the network's policy, see `agents.alphazero.tree_arrays.TreeArrays.expand`.
         calls: network calls at most; None: as many as it takes.
 

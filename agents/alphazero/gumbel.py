@@ -20,7 +20,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from agents.alphazero.tree import chosen_line
+from agents.alphazero.tree import line_after
 from agents.alphazero.tree_arrays import EdgeRows, Node, softmax
 from sim.records import Array
 
@@ -110,7 +110,7 @@ class GumbelTree:
 
     def line(self) -> list[int]:
         """Principal variation."""
-        return chosen_line(self.root, self.choice())
+        return line_after(self.root, self.choice())
 
     def value(self) -> float:
         """Expected value under π′; not the simulations' mean, for many visit actions that are dropped."""

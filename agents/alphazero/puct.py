@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.alphazero.tree import chosen_line
+from agents.alphazero.tree import line_after
 from agents.alphazero.tree_arrays import EdgeRows, Node
 from sim.records import Array
 
@@ -82,7 +82,7 @@ class PUCTTree:
 
     def line(self) -> list[int]:
         """Principal variation."""
-        return chosen_line(self.root, self.choice())
+        return line_after(self.root, self.choice())
 
     def value(self) -> float:
         """Mean value of the simulations and the root's own evaluation."""

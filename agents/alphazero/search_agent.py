@@ -165,20 +165,24 @@ class SearchAgent(ActorCriticLearner):
         if "games" not in info:
             raise SearchError(f'{self.agent} searches positions: the world\'s info has no "games"; chess has')
         generator = None if greedy else self._numbers(self._acting)
-        trees = self._searched(self._roots(info["games"]), generator)
-        probabilities = np.zeros((len(obs), self._actions), np.float32)
-        visits = np.zeros((len(obs), self._actions), np.int64)
+        return self.decision(self._searched(self._roots(info["games"]), generator)), memory
+
+    def decision(self, trees: Sequence[Tree]) -> Decision:
+        """What N searches have come to so far."""
+        probabilities = np.zeros((len(trees), self._actions), np.float32)
+        visits = np.zeros((len(trees), self._actions), np.int64)
         for i, tree in enumerate(trees):
             probabilities[i, tree.root.actions] = tree.policy()
             visits[i, tree.root.actions] = tree.root.visits
+        lines = tuple(tuple(tree.line()) for tree in trees)  # a choice by chance is made once
         return Decision(
-            actions=np.array([tree.root.actions[tree.choice()] for tree in trees], np.int64),
+            actions=np.array([line[0] for line in lines], np.int64),
             probabilities=probabilities,
             value=np.array([tree.value() for tree in trees], np.float32),
             visits=visits,
             wdl=np.stack([win_draw_loss(tree) for tree in trees]) if self._tells_draws else None,
-            lines=tuple(tuple(tree.line()) for tree in trees),
-        ), memory
+            lines=lines,
+        )
 
     @torch.no_grad()
     def _policy_alone(self, obs: Array, info: Mapping[str, Any], *, greedy: bool) -> Decision:
@@ -208,7 +212,7 @@ class SearchAgent(ActorCriticLearner):
         return self._searched(roots, generator, sampled, leaves=1)
 
     def think(self, game: Game, only: Sequence[int] = (), simulations: int | None = None) -> Iterator[Tree]:
-        """Search one position; yields the tree after each batch of simulations.
+        """Search one position; yields the tree after each batch of simulations, or once without search.
 
         A batch is smaller than `search_batch` where that would take longer than `LONGEST`: who thinks can
         be stopped.
@@ -224,6 +228,9 @@ class SearchAgent(ActorCriticLearner):
             self._reuse.forget()
         tree = self.config.tree(root, None)
         most = sys.maxsize if simulations is None else simulations
+        if self.config.search == "none":
+            yield tree
+            return
         if isinstance(tree, AlphaBetaTree):
             while deepen([tree], self.evaluate, most, temperature=self._temperature, calls=1):
                 yield tree

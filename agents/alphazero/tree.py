@@ -86,7 +86,7 @@ def likeliest_line(root: Node) -> list[int]:
     return line
 
 
-def chosen_line(root: Node, index: int) -> list[int]:
+def line_after(root: Node, index: int) -> list[int]:
     """Action number `index`, and from there on the most visited ones."""
     child = root.child(index)
     return [int(root.actions[index]), *(likeliest_line(child) if child is not None else [])]

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
-from agents.alphazero.tree import Tree, likeliest_line, win_draw_loss
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
 from sim.chess.rules.encoding import ACTIONS
 from sim.chess.rules.game import ChessGame
@@ -86,23 +85,9 @@ class SearchPonder:
 
     def ponder(self, game: ChessGame) -> Iterator[Decision]:
         """Decisions after more and more simulations, as many as the agent's configuration has."""
-        config = self._agent.config
-        for tree in self._agent.think(game, simulations=config.num_simulations):
-            yield _decision(tree, wdl=config.value_head == "wdl")
-
-
-def _decision(tree: Tree, *, wdl: bool) -> Decision:
-    """A search so far as the decision of one game; `wdl`: its network tells draws from uncertainty."""
-    root = tree.root
-    visits = np.zeros((1, ACTIONS), np.int64)
-    visits[0, root.actions] = root.visits
-    return Decision(
-        actions=np.array([root.actions[tree.choice()]], np.int64),
-        value=np.array([tree.value()], np.float32),
-        visits=visits,
-        wdl=win_draw_loss(tree)[None] if wdl else None,
-        lines=(tuple(likeliest_line(root)),),
-    )
+        agent = self._agent
+        for tree in agent.think(game, simulations=agent.config.num_simulations):
+            yield agent.decision([tree])
 
 
 def installed_engines() -> dict[str, str]:

@@ -114,6 +114,17 @@ def test_the_budget_of_evaluations_is_kept_and_there_is_always_a_move(budget):
     assert tree.line()[0] == root.actions[tree.choice()] and tree.policy().sum() == 1
 
 
+def test_many_moves_are_evaluated_a_few_at_a_time():
+    many = ChessGame("7k/8/8/1Q6/8/4Q3/8/K5Q1 w - - 0 1", 1)
+    (root,) = make_roots([many], flat)
+    tree = AlphaBetaTree(root, 1.0, 99)
+    asked = []
+    while tree.depth < 1 and tree.wanted:
+        asked.append(len(tree.wanted))
+        deepen([tree], flat, 10**6, calls=1)
+    assert len(root.actions) > 50 and max(asked) == 32 and sum(asked) == tree.simulations == root.visits.sum()
+
+
 def test_games_side_by_side_share_their_calls_and_find_what_they_find_alone():
     roots = make_roots(STARTS[:5], opinions)
     together = [AlphaBetaTree(root, 0.9, 99) for root in roots]

@@ -14,6 +14,7 @@ from agents.alphazero.tree import make_roots, simulate, win_draw_loss
 from agents.alphazero.tree_arrays import Evaluation, Node, TreeArrays
 from agents.alphazero.tree_reuse import TreeReuse, near
 from sim.catalog import make_worlds
+from sim.chess.opponents import action_masks
 from sim.chess.rules.game import ChessGame
 
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
@@ -27,7 +28,7 @@ def agent_for(**fields):
 
 def act(agent, *games):
     obs = games[0].observe(games)
-    return agent.act(obs, {"games": games}, greedy=True)[0]
+    return agent.act(obs, {"games": games, "action_mask": action_masks(games)}, greedy=True)[0]
 
 
 def asked(agent):
@@ -138,6 +139,27 @@ def test_thinking_yields_often_counts_exactly_and_knows_its_limits():
     *_, tree = agent.think(game, only, 10)
     assert sorted(tree.root.actions.tolist()) == sorted(only) and tree.root.visits.sum() == 10
     assert tree.line()[0] in only
+
+
+def test_what_a_search_has_come_to_can_be_told_at_any_time_and_the_policy_alone_too():
+    agent, game = agent_for(search="puct", value_head="wdl"), ChessGame(history=1)
+    for tree in agent.think(game, simulations=9):
+        decision = agent.decision([tree])
+        assert decision.visits.sum() == tree.simulations
+        assert decision.lines[0] == tuple(tree.line()) and decision.lines[0][0] == decision.actions[0]
+        assert decision.wdl[0].sum() == pytest.approx(1)
+    alone = agent_for(search="none")
+    (tree,) = alone.think(game)
+    decision = act(alone, game)
+    assert tree.root.actions[tree.choice()] == decision.actions[0] and tree.simulations == 0
+    np.testing.assert_allclose(tree.policy(), decision.probabilities[0, tree.root.actions], atol=1e-6)
+
+
+def test_an_action_that_chance_chooses_begins_its_line():
+    agent, game = agent_for(search="puct", num_simulations=16), ChessGame(history=1)
+    for _ in range(5):
+        decision, _ = agent.act(game.observe([game]), {"games": [game]})
+        assert decision.lines[0][0] == decision.actions[0]
 
 
 def test_thinking_takes_smaller_batches_where_the_network_is_slow(monkeypatch):
