@@ -108,7 +108,7 @@ BINDINGS = (
     Binding("New game: colour, opponent, clock", "N", "New game button", "table"),
     Binding("Take back the last moves", "U", "Take back button", "table"),
     Binding("Go to a position of the game", "←  →", "click its move", "board"),
-    Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C, Ctrl+Shift+C", "", "table"),
+    Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C  Ctrl+Shift+C", "", "table"),
     Binding("Paste a FEN or PGN to play from", "Ctrl+V", "", "table"),
     Binding("Save the game (PGN)", "X", "", "save"),
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),

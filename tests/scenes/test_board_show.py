@@ -381,6 +381,25 @@ def test_distance_to_mate_is_told_where_it_is_solved(monkeypatch):
     assert distance.readouts(ChessGame()) == ()
 
 
+def test_clocks_of_the_past_stand(sit, monkeypatch):
+    from sim.viewer.overlays import world_picture
+
+    seen = []
+    monkeypatch.setattr(world_picture, "draw_players", lambda *args: seen.append(args[-1]))
+    window = sit(scripted("e7e5", "b8c6"))
+    window.viewer.tell(Gesture("new_game", name="white|greedy|5+3"))
+    window.until(lambda: window.board.clocks is not None)
+    window.move("e2", "e4")
+    window.played("e4", "e5")
+    window.move("g1", "f3")
+    window.played("e4", "e5", "Nf3", "Nc6")
+    window.viewer.draw()
+    assert seen[-1] > window.board.clocks.since - 1e-9
+    window.press(pygame.K_COMMA)
+    window.viewer.draw()
+    assert window.board.ply == 3 and seen[-1] == window.board.clocks.since
+
+
 def test_an_evaluation_in_words():
     from sim.viewer.contract.board import Evaluation
 
