@@ -312,6 +312,11 @@ class Game(Protocol):
     def observe(self, games: Sequence[Any]) -> Array:
         """(N, C, H, W) uint8 of N positions, each from its mover's side, as a world shows them."""
 
+    @property
+    def repetitions(self) -> int:
+        """How often this position occurred before in its game, as far as the rules count it."""
+        return 0
+
     def for_search(self) -> Game:
         """The position in the form in which search plays it fastest; equal in all that this protocol has."""
         return self

@@ -20,6 +20,7 @@ from itertools import accumulate
 
 import numpy as np
 
+from agents.alphazero.tree import chosen_line
 from agents.alphazero.tree_arrays import EdgeRows, Node, softmax
 from sim.records import Array
 
@@ -41,7 +42,7 @@ class Sigma:
 
 
 class GumbelTree:
-    """Gumbel search of one position; a `agents.alphazero.tree.Tree`."""
+    """Gumbel search of one position; a `agents.alphazero.tree.SimulatedTree`."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class GumbelTree:
         return self._queue.pop()
 
     def undo(self, index: int) -> None:
-        """Take back the last `at_root`; see `agents.alphazero.tree.Tree`."""
+        """Take back the last `at_root`; see `agents.alphazero.tree.SimulatedTree`."""
         self._turn -= 1
         if self._turn < len(self._levels):
             self._queue.append(index)
@@ -106,6 +107,10 @@ class GumbelTree:
     def policy(self) -> Array:
         """The improved policy π′ (K,)."""
         return softmax(self._sigma.improved(self.root.rows))
+
+    def line(self) -> list[int]:
+        """Principal variation."""
+        return chosen_line(self.root, self.choice())
 
     def value(self) -> float:
         """Expected value under π′; not the simulations' mean, for many visit actions that are dropped."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.alphazero.tree import chosen_line
 from agents.alphazero.tree_arrays import EdgeRows, Node
 from sim.records import Array
 
 
 class PUCTTree:
-    """PUCT search of one position; a `agents.alphazero.tree.Tree`."""
+    """PUCT search of one position; a `agents.alphazero.tree.SimulatedTree`."""
 
     def __init__(
         self,
@@ -78,6 +79,10 @@ class PUCTTree:
         visits = self.root.visits
         total = visits.sum()
         return visits / total if total else self._prior
+
+    def line(self) -> list[int]:
+        """Principal variation."""
+        return chosen_line(self.root, self.choice())
 
     def value(self) -> float:
         """Mean value of the simulations and the root's own evaluation."""

@@ -9,11 +9,11 @@ With ``value_head = "wdl"`` the network gives the probabilities of win, draw and
 
 from __future__ import annotations
 
-import math
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import gymnasium
 import numpy as np
@@ -22,13 +22,14 @@ from gymnasium.spaces import Discrete
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
+from agents.alphazero.alphabeta import AlphaBetaTree, deepen
 from agents.alphazero.gumbel import GumbelTree, Sigma
 from agents.alphazero.puct import PUCTTree
 from agents.alphazero.tree import (
+    SimulatedTree,
     Tree,
     expanded,
     make_roots,
-    principal_variation,
     simulate,
     win_draw_loss,
 )
@@ -60,9 +61,9 @@ class SearchConfig(Validated):
 
     network: NetworkName = "board"  # see agents.networks
     value_head: Literal["scalar", "wdl"] = "scalar"
-    search: Literal["gumbel", "puct", "none"] = "gumbel"  # none: the network's policy alone
-    num_simulations: PositiveInt = 32  # a move
-    num_considered: PositiveInt = 16  # gumbel: actions considered at the root
+    search: Literal["gumbel", "puct", "alphabeta", "none"] = "gumbel"  # none: the network's policy alone
+    num_simulations: PositiveInt = 32  # a move; alphabeta: positions evaluated
+    num_considered: PositiveInt = 16  # gumbel: actions considered at the root; alphabeta: searched unreduced
     c_visit: NonNegativeFloat = 50.0  # gumbel: Danihelka et al. 2022, for Go and chess
     c_scale: NonNegativeFloat = 1.0
     c_puct_init: NonNegativeFloat = 1.25  # puct: Silver et al. 2018, pseudocode
@@ -86,12 +87,15 @@ class SearchConfig(Validated):
             root: the position.
             generator: of the root's noise and of the choice; None for neither.
             sampled: choose the action by chance, not the best. PUCT's noise stays either way: in Silver et
-                al. 2018 every move of self-play has it. Gumbel's noise is what it samples by.
+                al. 2018 every move of self-play has it. Gumbel's noise is what it samples by; alpha-beta
+                has none.
         """
         if self.search == "gumbel":
             sigma = Sigma(self.c_visit, self.c_scale)
             noise = generator if sampled else None
             return GumbelTree(root, self.num_simulations, self.num_considered, sigma, noise)
+        if self.search == "alphabeta":
+            return AlphaBetaTree(root, self.gamma, self.num_considered, two_fold_draws=self.two_fold_draws)
         return PUCTTree(
             root,
             self.c_puct_init,
@@ -173,7 +177,7 @@ class SearchAgent(ActorCriticLearner):
             value=np.array([tree.value() for tree in trees], np.float32),
             visits=visits,
             wdl=np.stack([win_draw_loss(tree) for tree in trees]) if self._tells_draws else None,
-            lines=tuple(tuple(principal_variation(tree)) for tree in trees),
+            lines=tuple(tuple(tree.line()) for tree in trees),
         ), memory
 
     @torch.no_grad()
@@ -200,7 +204,7 @@ class SearchAgent(ActorCriticLearner):
 
         One simulation of each is in flight at a time, and no tree is reused: so self-play has it.
         """
-        roots = make_roots([in_search_form(game) for game in games], self.evaluate, self._temperature)
+        roots = make_roots([game.for_search() for game in games], self.evaluate, self._temperature)
         return self._searched(roots, generator, sampled, leaves=1)
 
     def think(self, game: Game, only: Sequence[int] = (), simulations: int | None = None) -> Iterator[Tree]:
@@ -219,18 +223,23 @@ class SearchAgent(ActorCriticLearner):
             root.only(only)
             self._reuse.forget()
         tree = self.config.tree(root, None)
-        leaves, left = 1, math.inf if simulations is None else simulations
-        while left > 0:
-            begun, leaves = time.perf_counter(), int(min(leaves, left))
+        most = sys.maxsize if simulations is None else simulations
+        if isinstance(tree, AlphaBetaTree):
+            while deepen([tree], self.evaluate, most, temperature=self._temperature, calls=1):
+                yield tree
+            yield tree
+            return
+        leaves = 1
+        while tree.simulations < most:
+            begun, leaves = time.perf_counter(), min(leaves, most - tree.simulations)
             self._simulate([tree], leaves, leaves)
-            left -= leaves
             yield tree
             fast = time.perf_counter() - begun < LONGEST / 2
             leaves = min(2 * leaves, self.config.search_batch) if fast else max(1, leaves // 2)
 
     def _roots(self, games: Sequence[Game]) -> list[Node]:
         """Roots of N searches, with the subtrees of the last ones where they are reused."""
-        games = [in_search_form(game) for game in games]
+        games = [game.for_search() for game in games]
         if not self.config.reuse_tree:
             return make_roots(games, self.evaluate, self._temperature)
         weights = tuple((tensor._version, tensor.data_ptr()) for tensor in self.network.state_dict().values())
@@ -258,14 +267,20 @@ class SearchAgent(ActorCriticLearner):
         return trees
 
     def _simulate(self, trees: Sequence[Tree], simulations: int, leaves: int) -> None:
+        """Run so many simulations in each tree, `leaves` in flight; of alpha-beta, evaluations."""
+        config = self.config
+        if config.search == "alphabeta":
+            alphabeta = cast("Sequence[AlphaBetaTree]", trees)
+            deepen(alphabeta, self.evaluate, simulations, temperature=config.policy_temperature)
+            return
         simulate(
-            trees,
+            cast("Sequence[SimulatedTree]", trees),
             self.evaluate,
             simulations,
-            self.config.gamma,
+            config.gamma,
             leaves=leaves,
-            temperature=self._temperature,
-            two_fold_draws=self.config.two_fold_draws,
+            temperature=config.policy_temperature,
+            two_fold_draws=config.two_fold_draws,
         )
 
     @property
@@ -294,9 +309,3 @@ class SearchAgent(ActorCriticLearner):
         """A numpy generator for one search, seeded by the torch generator that is checkpointed."""
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         return np.random.default_rng(int(seed))
-
-
-def in_search_form(game: Game) -> Game:
-    """The position in the form in which search plays it fastest."""
-    for_search: Callable[[], Game] = getattr(game, "for_search", lambda: game)
-    return for_search()

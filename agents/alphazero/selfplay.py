@@ -62,36 +62,72 @@ class SelfPlay:
 
     Attributes:
         version: of the weights that chose its first move, where a learner numbers them for its actors.
+        played_through: whether it goes on where a side would resign, to audit the threshold.
+        gave_up: the side that resigned, or first would have: 0 or 1; None so far.
     """
 
-    def __init__(self, start: Game, max_plies: int, version: int = 0) -> None:
+    def __init__(
+        self,
+        start: Game,
+        max_plies: int,
+        version: int = 0,
+        *,
+        resign_below: float = 0.0,
+    ) -> None:
+        """Begin at `start`.
+
+        Args:
+            start: the position.
+            max_plies: after which it is truncated.
+            version: see the class.
+            resign_below: value of the search below which its side resigns; 0: never.
+        """
         self.start, self.game, self._max_plies, self.version = start, start, max_plies, version
+        self._resign_below, self.played_through = resign_below, False
+        self.gave_up: int | None = None
         self.moves: list[Move] = []
 
     def play(self, move: Move) -> None:
-        """Make a move for the side to move."""
+        """Make a move for the side to move, or resign: then the move is kept to learn from, but not made."""
         self.moves.append(move)
-        self.game = self.game.play(move.action)
+        if self._resign_below < 0 and move.value < self._resign_below and self.gave_up is None:
+            self.gave_up = self.game.to_play()
+        if not self.resigned:
+            self.game = self.game.play(move.action)
+
+    @property
+    def resigned(self) -> bool:
+        """Whether a side has resigned."""
+        return self.gave_up is not None and not self.played_through
 
     @property
     def over(self) -> bool:
-        """Whether the game has ended by the rules or is truncated."""
-        return self.game.outcome() is not None or len(self.moves) >= self._max_plies
+        """Whether the game has ended, by the rules or by resigning, or is truncated."""
+        return self.resigned or self.game.outcome() is not None or len(self.moves) >= self._max_plies
+
+    @property
+    def falsely_resigned(self) -> bool | None:
+        """Whether the side that would have resigned did not lose; None where nothing was audited."""
+        outcome = self.game.outcome()
+        if self.gave_up is None or not self.played_through or outcome is None:
+            return None
+        return (outcome if self.game.to_play() == self.gave_up else -outcome) >= 0
 
     def episode(self) -> Episode:
         """The game's score for player 0, in chess White; without an outcome if it was truncated."""
-        outcome = self.game.outcome()
+        outcome = -1.0 if self.resigned else self.game.outcome()
         score = (outcome or 0.0) * (1 if self.game.to_play() == 0 else -1) + 0.0  # no −0
         word = "" if outcome is None else {1.0: "win", 0.0: "draw", -1.0: "loss"}[score]
-        return Episode(score, len(self.moves), word, score > 0)
+        return Episode(score, len(self.moves), word, score > 0 and not self.resigned)
 
     def targets(self, gamma: float, td_lambda: float) -> Array:
         """Value targets (T,) float32: two-player λ-returns for the mover (Sutton & Barto 2018, eq. 12.3).
 
         With `td_lambda` 1 that is the game's outcome, discounted by `gamma` a ply; below 1 values of later
-        searches are mixed in. A truncated game bootstraps from its last search.
+        searches are mixed in. A truncated game bootstraps from its last search; a resigned one counts as
+        lost at the next ply.
         """
-        outcome = self.game.outcome()
+        outcome = 1.0 if self.resigned else self.game.outcome()
         values = np.array([move.value for move in self.moves])
         targets = values.copy()
         if outcome is not None:
@@ -108,10 +144,12 @@ class SelfPlay:
             "actions": np.array([move.action for move in moves], np.int64),
             "values": np.array([move.value for move in moves], np.float64),
             "policies": np.concatenate([empty, *(move.policy for move in moves)]),
+            "played_through": self.played_through,
         }
 
     def restore(self, state: State) -> None:
         """Replay the moves of `state` from the start."""
+        self.played_through = bool(state.get("played_through", False))
         policies = np.asarray(state["policies"])
         for action, value in zip(state["actions"].tolist(), state["values"].tolist(), strict=True):
             legal = self.game.legal_actions()

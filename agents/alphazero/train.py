@@ -11,13 +11,20 @@ al. 2022); outcomes are discounted by `gamma` a ply, so that faster mates are wo
 
 The worlds give starting positions and the length limit; their opponent is not used: the agent plays both
 sides. `agents.evaluation.evaluate` scores it against an opponent.
+
+With `resign_below` a side resigns where its search's value is below it (Silver et al. 2017, Methods). A share
+of games is played on all the same, and the metric ``false_resignations`` is how many of those it would not
+have lost; the paper keeps that under 5 % by its choice of the threshold.
+
+With `gate_games` the best network so far plays, and is the checkpoint's; see `agents.alphazero.gated_play`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
@@ -25,17 +32,22 @@ import torch
 from torch import Tensor
 
 from agents.actors.feed import ShardFeed
+from agents.alphazero.gated_play import GatedPlay
 from agents.alphazero.search_agent import SearchAgent, SearchConfig, SearchError
 from agents.alphazero.selfplay import BoardWorlds, Move, PositionBuffer, Positions, ReplayChunk, SelfPlay
+from agents.alphazero.tree_arrays import Evaluation
 from agents.memory_limits import check_batch, check_search, observation_bytes
 from agents.schedules import linear_schedule
 from agents.train_step import GradientStep
-from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
+from sim.fields import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, UnitInterval
 from sim.machine import check_memory
-from sim.records import Budget, Episode, Progress, State
+from sim.protocols import Game
+from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Worlds
 from supervised.tensors import NonFiniteError
 
+TEACHING = ("gumbel", "puct")  # searches whose policy is a target
+AUDITED = 200  # of the newest games played through that `false_resignations` is the share of
 #: Metrics of every gradient step: nats, squared error, nats, the gradient's norm.
 FIGURES = ("policy_loss", "value_loss", "entropy", "grad_norm")
 
@@ -46,6 +58,8 @@ class AlphaZero(SearchConfig):
 
     cut_after: PositiveInt = 512  # plies of a game of self-play, or sooner if the world cuts it
     sampled_plies: NonNegativeInt = 30  # of a game of self-play; of later plies the best is played
+    resign_below: Annotated[float, Range(ge=-1, le=0)] = 0.0  # a search's value at which to resign; 0: never
+    resign_playthrough: UnitInterval = 0.1  # of games played on, which tell how often resigning was false
     learning_rate_end: NonNegativeFloat = 1e-4  # linear decay to it over the budget
     num_steps: PositiveInt = 16  # plies per game and update
     num_epochs: PositiveFloat = 2.0  # how often a position is trained on, on average
@@ -54,6 +68,9 @@ class AlphaZero(SearchConfig):
     td_lambda: UnitInterval = 1.0  # of value targets; 1: the outcome, below 1 values of searches are mixed in
     vf_coef: NonNegativeFloat = 1.0
     max_grad_norm: PositiveFloat = 1.0
+    gate_games: NonNegativeInt = 0  # of a match for the place of the network that plays; 0: the newest one
+    gate_every: PositiveInt = 20  # updates
+    gate_threshold: UnitInterval = 0.55  # score with which the newest network passes (Silver et al. 2017)
     compile: bool = False  # loss and gradient by torch.compile; see agents.train_step
 
     def probe(self) -> AlphaZero:
@@ -106,8 +123,19 @@ class AlphaZeroLearner(SearchAgent):
         self.gradient_step = GradientStep(
             self.loss, self._optimizer, config.max_grad_norm, compile=config.compile
         )
+        self._gate: GatedPlay | None = None
+        if config.gate_games:
+            players = [SearchAgent(config, observation_space, action_space, seed, device) for _ in range(2)]
+            self._gate = GatedPlay(
+                *players,
+                games=config.gate_games,
+                threshold=config.gate_threshold,
+                num_actions=self._actions,
+            )
+            self._gate.load(super().weights())
         self._memory = PositionBuffer(config.buffer_size)
         self._playing: list[SelfPlay] = []
+        self._audited: deque[bool] = deque(maxlen=AUDITED)  # whether resigning would have been false
         self._resumed: State | None = None
         self._ledger: State | None = None  # of the actors that played before this session
         self.feed: ShardFeed | None = None
@@ -139,8 +167,31 @@ class AlphaZeroLearner(SearchAgent):
                 metrics |= self._update(
                     boards, rate, round(played.plies * config.num_epochs / config.minibatch_size)
                 )
+            if self._gate is not None and self._updates % config.gate_every == 0:
+                metrics |= self._challenge(self._gate, boards)
             total = budget.total_updates(self._env_steps, self._updates, plies)
             yield Progress(self._env_steps, self._updates, total, metrics, played.episodes)
+
+    def evaluate(self, games: Sequence[Game]) -> Evaluation:
+        """Evaluation of N positions by the network that plays: the incumbent's, where there is a gate."""
+        return super().evaluate(games) if self._gate is None else self._gate.incumbent.evaluate(games)
+
+    def weights(self) -> dict[str, Array]:
+        """The weights of the network that plays: the content of a checkpoint."""
+        return super().weights() if self._gate is None else self._gate.incumbent.weights()
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load weights from a checkpoint, to play and to learn from."""
+        super().load_weights(weights)
+        if self._gate is not None:
+            self._gate.load(weights)
+
+    def _challenge(self, gate: GatedPlay, boards: BoardWorlds) -> dict[str, float]:
+        """Let the newest network play the incumbent for its place."""
+        generator = self._numbers(self._generator)
+        plies = min(boards.max_plies, self.config.cut_after)
+        result = gate.challenge(super().weights(), boards.starts, plies, generator)
+        return {"gate_score": result.score, "gate_passed": float(result.passes)}
 
     def state(self) -> State:
         """State of `ActorCriticLearner`, the games in progress, the replay buffer and the actors' ledger.
@@ -151,13 +202,19 @@ class AlphaZeroLearner(SearchAgent):
         return super().state() | {
             "playing": [] if self.feed is not None else [game.state() for game in self._playing],
             "memory": self._memory.state(),
+            "audited": [bool(false) for false in self._audited],
+            "network": super().weights(),
+            **({} if self._gate is None else {"incumbent": self._gate.state()}),
             **({} if ledger is None else {"shards": ledger}),
         }
 
     def restore(self, state: State) -> None:
         """Restore a state; `learn` continues from there."""
         super().restore(state)
+        if self._gate is not None and "incumbent" in state:
+            self._gate.restore(state["incumbent"])
         self._memory.restore(state["memory"])
+        self._audited = deque(state.get("audited", []), maxlen=AUDITED)
         self._resumed = state
         self._ledger = state.get("shards")
         if self.feed is not None:
@@ -172,6 +229,11 @@ class AlphaZeroLearner(SearchAgent):
         """Start games in all worlds, or resume those of a restored state; errors as of `learn`."""
         if not hasattr(type(worlds), "starts"):
             raise SearchError(f"alphazero searches positions, which {worlds} does not show; chess does")
+        if self.config.search not in TEACHING:
+            raise SearchError(
+                f"alphazero learns from the visits of a tree: search must be {' or '.join(TEACHING)}, "
+                f'not "{self.config.search}"'
+            )
         config, space = self.config, worlds.single_observation_space
         check_search(config.num_simulations, worlds.num_envs)
         check_memory(
@@ -186,24 +248,26 @@ class AlphaZeroLearner(SearchAgent):
             worlds.reset()
         else:
             worlds.restore(self._resumed["worlds"])
-        self._playing = [self._new_game(boards, i) for i in range(worlds.num_envs)]
-        if self._resumed is not None:
-            if self.feed is None and self._resumed["playing"]:  # else actors played
-                for game, moves in zip(self._playing, self._resumed["playing"], strict=True):
-                    game.restore(moves)
-            self._resumed = None  # it holds the whole memory
+        resumed, self._resumed = self._resumed, None  # it holds the whole memory
+        if resumed is None or self.feed is not None or not resumed["playing"]:  # or actors played
+            self._playing = [self._new_game(boards, i) for i in range(worlds.num_envs)]
+            return boards
+        self._playing = [self._game(boards, i) for i in range(worlds.num_envs)]
+        for game, moves in zip(self._playing, resumed["playing"], strict=True):
+            game.restore(moves)
         return boards
 
     def _play(self, worlds: Worlds, boards: BoardWorlds) -> SelfPlayBatch:
         """Play an update's plies in all games."""
         config = self.config
         ended = [game for _ in range(config.num_steps) for game in self.ply(worlds, boards)]
+        self._audited.extend(game.falsely_resigned for game in ended if game.falsely_resigned is not None)
         name = f"games-{self._updates + 1}"
         return SelfPlayBatch(
             config.num_steps * worlds.num_envs,
             [ReplayChunk.of(name, ended, config.gamma, config.td_lambda)] if ended else [],
             tuple(game.episode() for game in ended),
-            {},
+            {"false_resignations": float(np.mean(self._audited))} if self._audited else {},
         )
 
     def _receive(self, feed: ShardFeed, plies: int) -> SelfPlayBatch:
@@ -217,7 +281,15 @@ class AlphaZeroLearner(SearchAgent):
         )
 
     def _new_game(self, boards: BoardWorlds, world: int) -> SelfPlay:
-        return SelfPlay(boards.starts[world], min(boards.max_plies, self.config.cut_after), self.version)
+        game, config = self._game(boards, world), self.config
+        if config.resign_below < 0:
+            game.played_through = self._numbers(self._generator).random() < config.resign_playthrough
+        return game
+
+    def _game(self, boards: BoardWorlds, world: int) -> SelfPlay:
+        config = self.config
+        plies = min(boards.max_plies, config.cut_after)
+        return SelfPlay(boards.starts[world], plies, self.version, resign_below=config.resign_below)
 
     def ply(self, worlds: Worlds, boards: BoardWorlds) -> list[SelfPlay]:
         """Play one ply in every game; returns those that ended, which are replaced by new ones."""

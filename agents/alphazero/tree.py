@@ -27,25 +27,13 @@ LOCKSTEP = 4  # trees from which on their paths are selected side by side, not o
 
 
 class Tree(Protocol):
-    """Search of one position: its selection rule, and the resulting policy and value."""
+    """Search of one position: the resulting policy and value."""
 
     root: Node
 
     @property
     def simulations(self) -> int:
         """Finished simulations of this search; a tree that is reused has more visits."""
-
-    def at_root(self) -> int:
-        """Select the next simulation's action at the root, by index."""
-
-    def undo(self, index: int) -> None:
-        """Take back the last `at_root`, which selected `index`: its simulation is not run."""
-
-    def room(self) -> int:
-        """Simulations that may be in flight before the rule needs their values."""
-
-    def below(self, rows: EdgeRows) -> Array:
-        """Select actions (…,) at other nodes, by index."""
 
     def policy(self) -> Array:
         """The search's policy (K,), which is the network's policy target."""
@@ -58,6 +46,25 @@ class Tree(Protocol):
 
     def draw(self) -> float:
         """The search's probability of a draw; 0 of a network that does not tell it."""
+
+    def line(self) -> list[int]:
+        """Principal variation: the action to play, and the moves expected after it."""
+
+
+class SimulatedTree(Tree, Protocol):
+    """Monte Carlo tree search of one position, and its selection rule."""
+
+    def at_root(self) -> int:
+        """Select the next simulation's action at the root, by index."""
+
+    def undo(self, index: int) -> None:
+        """Take back the last `at_root`, which selected `index`: its simulation is not run."""
+
+    def room(self) -> int:
+        """Simulations that may be in flight before the rule needs their values."""
+
+    def below(self, rows: EdgeRows) -> Array:
+        """Select actions (…,) at other nodes, by index."""
 
 
 def win_draw_loss(tree: Tree) -> Array:
@@ -79,11 +86,10 @@ def likeliest_line(root: Node) -> list[int]:
     return line
 
 
-def principal_variation(tree: Tree) -> list[int]:
-    """The action to play, and from there on the most visited ones."""
-    index = tree.choice()
-    child = tree.root.child(index)
-    return [int(tree.root.actions[index]), *(likeliest_line(child) if child is not None else [])]
+def chosen_line(root: Node, index: int) -> list[int]:
+    """Action number `index`, and from there on the most visited ones."""
+    child = root.child(index)
+    return [int(root.actions[index]), *(likeliest_line(child) if child is not None else [])]
 
 
 def make_roots(games: Sequence[Game], evaluate: Evaluate, temperature: float = 1.0) -> list[Node]:
@@ -103,7 +109,7 @@ def expanded(
 
 
 def simulate(
-    trees: Sequence[Tree],
+    trees: Sequence[SimulatedTree],
     evaluate: Evaluate,
     simulations: int,
     gamma: float,
@@ -148,7 +154,9 @@ class Flight:
     leaf: int = -1
 
 
-def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int, two_fold_draws: bool) -> list[Flight]:
+def _in_flight(
+    trees: Sequence[SimulatedTree], left: list[int], leaves: int, two_fold_draws: bool
+) -> list[Flight]:
     """Descend up to `leaves` times in each tree, as far as its rule has room; counted down in `left`."""
     flights: list[Flight] = []
     room = [
@@ -160,14 +168,14 @@ def _in_flight(trees: Sequence[Tree], left: list[int], leaves: int, two_fold_dra
                 room[flight.tree] = 0
                 continue
             if flight.leaf < 0:
-                flight.leaf = _add_leaf(trees[0].root.arrays, *flight.path[-1], two_fold_draws)
+                flight.leaf = add_leaf(trees[0].root.arrays, *flight.path[-1], two_fold_draws)
             flights.append(flight)
             room[flight.tree] -= 1
             left[flight.tree] -= 1
     return flights
 
 
-def _descend(trees: Sequence[Tree], numbers: Sequence[int]) -> list[Flight]:
+def _descend(trees: Sequence[SimulatedTree], numbers: Sequence[int]) -> list[Flight]:
     """Selection: for each of these trees the path to a node that is new, terminal or pending."""
     arrays, below = trees[0].root.arrays, trees[0].below
     first, child_of, over, pending = arrays.first, arrays.child, arrays.over, arrays.pending
@@ -197,17 +205,17 @@ def _descend(trees: Sequence[Tree], numbers: Sequence[int]) -> list[Flight]:
     return flights
 
 
-def _add_leaf(arrays: TreeArrays, node: int, edge: int, two_fold_draws: bool) -> int:
+def add_leaf(arrays: TreeArrays, node: int, edge: int, two_fold_draws: bool) -> int:
     """Add the position after an edge."""
     game = arrays.games[node].play(int(arrays.action[edge]))
     leaf = arrays.add(game)
-    if two_fold_draws and arrays.pending[leaf] and getattr(game, "repetitions", 0):
+    if two_fold_draws and arrays.pending[leaf] and game.repetitions:
         arrays.end(leaf, 0.0)
     arrays.child[edge] = leaf
     return leaf
 
 
-def _collides(tree: Tree, flight: Flight) -> bool:
+def _collides(tree: SimulatedTree, flight: Flight) -> bool:
     """Whether a simulation ends where another one is in flight; it is taken back then."""
     arrays = tree.root.arrays
     if flight.leaf < 0 or not arrays.pending[flight.leaf]:

@@ -44,7 +44,11 @@ class PolicyPlayer:
             seed: of the sampling.
         """
         self._policy, self._num_actions, self._greedy = policy, num_actions, greedy
-        policy.seed(seed)
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        """Start the sampling anew."""
+        self._policy.seed(seed)
 
     def reply(
         self, games: Sequence[Any], generators: Sequence[np.random.Generator]

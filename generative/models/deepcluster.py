@@ -15,7 +15,8 @@ Read from top to bottom: the keys, the network, clustering, the loss, the altern
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,7 @@ from supervised.tensors import Precision
 
 CHUNK = 256  # images in one batch, outside of fitting
 REMEMBERED = 6  # stored images of each cluster
+IMAGES = "remembered"  # the name of these among the weights
 TRIES = 3  # restarts of k-means
 ROUNDS = 30  # iterations of each, at most
 LEAST_VARIANCE = 1e-4  # of a principal component, relative to the largest: what is less is noise
@@ -295,8 +297,8 @@ class AlternatingFit:
             part.assign(state["groups"][name], self._model.config.clusters)
 
     def weights(self) -> dict[str, Array]:
-        """The network's parameters, whitening, centroids and stored images."""
-        return self._fit.weights()
+        """See `DeepClusterModel.weights`."""
+        return packed(self._fit.weights())
 
     def _group(self) -> None:
         """Cluster all images by their current features, and reinitialise the last layer."""
@@ -326,6 +328,28 @@ class AlternatingFit:
             network.names[group] = int(np.bincount(self._labels[0][members]).argmax())
 
 
+def packed(weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights with the stored images as one zlib stream (bytes,) uint8, a thirtieth of frames of games."""
+    stream = zlib.compress(np.ascontiguousarray(weights[IMAGES]).tobytes(), 9)
+    return {**weights, IMAGES: np.frombuffer(stream, np.uint8)}
+
+
+def unpacked(weights: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
+    """The inverse of `packed`, for stored images of a `shape`.
+
+    Raises:
+        ValueError: if the stream does not hold so many.
+    """
+    stored = weights.get(IMAGES)
+    if stored is None or stored.ndim != 1:  # missing, or as they are
+        return dict(weights)
+    try:
+        images = np.frombuffer(zlib.decompress(stored.tobytes()), np.uint8).reshape(shape)
+    except zlib.error as error:
+        raise ValueError(f"{IMAGES} cannot be read: {error}") from error
+    return {**weights, IMAGES: images.copy()}
+
+
 class DeepClusterModel(BaseModel[ClusterNetwork]):
     """Deep clustering of images; a sample is a stored image of a cluster. A `SamplerModel`, `Clusters`.
 
@@ -335,6 +359,18 @@ class DeepClusterModel(BaseModel[ClusterNetwork]):
     def __init__(self, config: DeepCluster, spec: Spec, seed: int, device: str) -> None:
         self.config, self.spec, self.groups = config, spec, config.clusters
         super().__init__(lambda: ClusterNetwork(config, spec), seed=seed, device=device)
+
+    def weights(self) -> dict[str, Array]:
+        """The network's parameters, whitening, centroids and stored images, these compressed."""
+        return packed(super().weights())
+
+    def load_weights(self, weights: Mapping[str, Array]) -> None:
+        """Load weights from a checkpoint.
+
+        Raises:
+            ValueError: if they are not of this network.
+        """
+        super().load_weights(unpacked(weights, tuple(self.network.remembered.shape)))
 
     def fit(self, train: Dataset, validation: Dataset, *, seed: int) -> AlternatingFit:
         """A fit of this clustering to images; labels only name the clusters.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
 from scenes.data.task_data import has_task
 from scenes.report import Report
-from scenes.schema import Scene
+from scenes.schema import Scene, SceneError
 from sim.storage.runs import seed_runs
 
 EPISODES = 20  # that an agent is scored by
@@ -23,6 +23,7 @@ def evaluate(
     seeds: int,
     checkpoint: Path | None,
     say: Callable[[str], None],
+    opponents: Sequence[str] = (),
 ) -> Report:
     """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline.
 
@@ -33,11 +34,19 @@ def evaluate(
         seeds: how many seeds of evaluation, of an agent.
         checkpoint: instead of the scene's own; of a training of several seeds, all of them.
         say: takes remarks.
+        opponents: of a chess agent, by name: matches with them instead (`scenes.evaluation.chess_match`).
 
     Raises:
         RequestError: if the request is wrong.
         WorkError: if a world or a model broke down.
     """
+    if opponents:
+        from scenes.evaluation.chess_match import MatchRequest, play_matches
+
+        if seeds != 1:
+            raise SceneError("seeds are for whole episodes: games against opponents differ by their opening")
+        request = MatchRequest(opponents, episodes, checkpoint)
+        return play_matches(scene, request, device=device, say=say)
     if trains_perception(scene) or trains_sampler(scene):
         if episodes is not None:
             say("--episodes counts games, and no agent is scored here: it changes nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,14 +193,20 @@ class OpenedScene:
         return scene.resolve(path)
 
     def evaluate(
-        self, episodes: int | None = None, *, seeds: int = 1, checkpoint: Source | None = None
+        self,
+        episodes: int | None = None,
+        *,
+        seeds: int = 1,
+        checkpoint: Source | None = None,
+        opponents: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Score what the scene is about, beside a baseline: the JSON object of ``playfield evaluate``.
 
         Args:
-            episodes: whole games from each seed, of an agent; 20, unless told.
+            episodes: whole games from each seed, of an agent, or against each opponent; 20, unless told.
             seeds: how many seeds of evaluation, of an agent.
             checkpoint: instead of the scene's own; of a training of several seeds, all of them.
+            opponents: of a chess agent, in matches of paired openings, such as ``["random", "stockfish:0"]``.
 
         Returns:
             ``metrics`` and ``baseline`` (name → figure), ``breakdown``, ``n``, ``ci95`` and ``protocol``.
@@ -215,15 +221,15 @@ class OpenedScene:
         """
         from scenes.api.evaluate import evaluate
 
-        folder = None if checkpoint is None else Path(checkpoint)
         return evaluate(
             self.scene,
             device=self.device,
             episodes=episodes,
             seeds=seeds,
-            checkpoint=folder,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
             say=logger.info,
-        ).answer
+            opponents=opponents,
+        ).whole()
 
     def sample(
         self, n: int = 1, *, number: int = 0, checkpoint: Source | None = None, **condition: Any

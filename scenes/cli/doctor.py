@@ -59,6 +59,7 @@ def checks() -> Iterator[Check]:
         line = "" if there else install_hint(module).partition(": ")[2]
         yield Check(f"{module} for {purpose}", there, "installed" if there else "missing", line)
     yield from _rules_core()
+    yield from _stockfish()
     yield _one_pygame()
     yield Check(
         "a display for the window",
@@ -96,6 +97,19 @@ def _rules_core() -> Iterator[Check]:
     why = fast_core_missing()
     found = f"{why}: {install_hint('rust_chess').partition(': ')[2]}" if why else "installed"
     yield Check("rust_chess for faster chess search (optional)", True, found)
+
+
+def _stockfish() -> Iterator[Check]:
+    """The engine that chess agents are measured against, and that labels positions."""
+    if importlib.util.find_spec("chess") is None:
+        return
+    from sim.chess.uci_player import MissingEngineError, find_stockfish
+
+    try:
+        found = find_stockfish()
+    except MissingEngineError as error:
+        found = str(error)
+    yield Check("stockfish to measure chess agents against (optional)", True, found)
 
 
 def _one_pygame() -> Check:

@@ -561,13 +561,8 @@ def collect_games(
     """Convert recorded chess games, and label positions; the second value tells whether Ctrl-C ended it."""
     try:
         from scenes.collecting import recorded_games
-        from supervised.data.sources.chess_games.stockfish_labels import LabelOptions
     except ModuleNotFoundError as error:
         raise RequestError(f"chess games need {install_hint(error.name or 'chess')}") from error
-    options = None
-    if labels is not None:
-        told: dict[str, Any] = {name: value for name, value in labels.items() if value is not None}
-        options = LabelOptions((recorded_games.find_stockfish(),), seed=scene.seed, **told)
-    request = recorded_games.GamesRequest(files, out, overwrite, resume, options)
+    request = recorded_games.GamesRequest(files, out, overwrite, resume, labels)
     result = recorded_games.collect_games(scene, request, say=say)
     return result.answer(), result.interrupted

@@ -54,14 +54,14 @@ class GamesRequest:
         out: the folder.
         overwrite: replace an older folder of positions.
         resume: go on labelling a folder that was made of the same files.
-        labels: what to label; None: nothing.
+        labels: fields of `LabelOptions` but its command; None: nothing is labelled.
     """
 
     files: tuple[Path, ...]
     out: Path
     overwrite: bool = False
     resume: bool = False
-    labels: LabelOptions | None = None
+    labels: Mapping[str, int | None] | None = None
 
 
 @dataclass
@@ -118,6 +118,7 @@ def collect_games(scene: Scene, request: GamesRequest, *, say: Callable[[str], N
     """
     check_chess(scene)
     started = time.monotonic()
+    options = None if request.labels is None else _label_options(request.labels, scene.seed)
     result = CollectedGames()
     if request.files and not (request.resume and (request.out / CARD).is_file()):
         check_replaceable(request.out, overwrite=request.overwrite)
@@ -133,8 +134,8 @@ def collect_games(scene: Scene, request: GamesRequest, *, say: Callable[[str], N
     elif request.files:
         _check_sources(request)
     result.path, result.card = request.out, dict(open_shards(request.out).card)
-    if request.labels is not None:
-        result.labels = _label(request.out, request.labels, say)
+    if options is not None:
+        result.labels = _label(request.out, options, say)
     result.seconds = time.monotonic() - started
     say(f"learn from them: playfield train chess-masters --set agent.data={request.out}")
     return result
@@ -252,7 +253,12 @@ def _tell(card: Mapping[str, Any], path: Path, say: Callable[[str], None]) -> No
         say(words)
 
 
-def find_stockfish() -> str:
+def _label_options(told: Mapping[str, int | None], seed: int) -> LabelOptions:
+    fields: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    return LabelOptions((_stockfish(),), seed=seed, **fields)
+
+
+def _stockfish() -> str:
     """Path of Stockfish: ``$STOCKFISH``, or on the PATH, or where Debian puts games.
 
     Raises:

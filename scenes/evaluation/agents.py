@@ -27,6 +27,8 @@ from sim.protocols import Policy, WorldConfig
 from sim.records import Episode
 from sim.storage.runs import seed_runs
 
+TACTICIANS = ("alphazero", "imitation")  # agents that are also scored by tactics, in whole games of chess
+
 
 class ScoringFailed(WorkError):
     """An evaluation whose world or agent failed."""
@@ -99,6 +101,13 @@ def evaluate(
     tables = [_scores_table(scene, found, baseline, intervals, len(parts))]
     if len(breakdown) > 1:
         tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
+    if config.name == "chess" and scene.agent is not None and scene.agent.use in TACTICIANS:
+        from scenes.evaluation.chess_tactics import scene_tactics
+
+        if (told := scene_tactics(config, [policy for policy, _ in built.values()])) is not None:
+            metrics, intervals = metrics | told.shares, intervals | told.intervals
+            baseline = baseline | told.chance
+            tables.append(told.table())
     answer = {
         "metrics": metrics,
         "baseline": baseline,

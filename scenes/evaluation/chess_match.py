@@ -20,7 +20,15 @@ from typing import Any
 
 import chess
 
-from agents.evaluation.paired_match import TOGETHER, MatchPlayer, Opening, PairedGame, PairedMatch, PairTally
+from agents.evaluation.paired_match import (
+    TOGETHER,
+    MatchPlayer,
+    Opening,
+    PairedGame,
+    PairedMatch,
+    PairTally,
+    PolicyPlayer,
+)
 from scenes.build.agents import scene_agent
 from scenes.evaluation.match_pgn import PgnError, PgnFile, pgn_game
 from scenes.evaluation.match_rivals import (
@@ -206,6 +214,9 @@ class _Matches:
         self.records.append(record)
         openings = match_openings(self._config, self._pairs, self._scene.seed, rival.history)
         event = f"{self._scene.title}: {self._scene.name} against {rival.name}"
+        for player in (self._agent.player, rival.player):  # a match does not depend on those before it
+            if isinstance(player, PolicyPlayer):
+                player.seed(self._scene.seed)
         try:
             match = self._match(self._agent.player, rival, openings)
             record.games = match.games
@@ -225,6 +236,8 @@ class _Matches:
         except FAULTS as error:
             record.fault = error_line(error)
             self._say(f"{event} broke down: {record.fault}")
+        finally:
+            rival.rest()
 
     def _match(self, player: MatchPlayer, rival: Contestant, openings: Sequence[Opening]) -> PairedMatch:
         simulations = max(self._agent.num_simulations, rival.num_simulations)

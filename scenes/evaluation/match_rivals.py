@@ -35,6 +35,7 @@ class Contestant:
         history: positions in the planes that it sees.
         learned: whether it is an agent, which takes as long to move as the scene's own.
         num_simulations: of its search; 1 without.
+        rest: lets go of what it needs to play, such as an engine's process, until it plays again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Contestant:
     history: int
     learned: bool = False
     num_simulations: int = 1
+    rest: Callable[[], None] = lambda: None
 
 
 def opponent_names(texts: Sequence[str]) -> list[str]:
@@ -145,8 +147,9 @@ def rival(
     config = chess_world(scene)
     if is_engine_name(name):
         engine = open_engines.enter_context(UciPlayer(engine_spec(name), say=say))
-        engine.start()
-        return Contestant(name, engine.title, engine, config.history)
+        engine.start()  # whether it can, and what it is called
+        engine.close()
+        return Contestant(name, engine.title, engine, config.history, rest=engine.close)
     if name in OPPONENTS or name in SOLVERS:
         if name in SOLVERS:
             _check_solved(config, name)

@@ -14,22 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import chess
+import chess.pgn
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError
+from sim.chess.board.state import evaluation_of
 from sim.chess.opponents import action_masks
 from sim.chess.pgn_games import RecordedGame
 from sim.chess.rules import ChessGame
 from sim.chess.world import Chess
 from sim.protocols import Policy
-from sim.records import Decision
+from sim.records import Array, Decision
 from sim.viewer.contract.game_analysis import AnalysedMove, GameAnalysis, SideSummary, mark_of
 
 BATCH = 64  # positions at most that are searched at once
 LINE = 8  # plies of a principal variation that are told
+NAGS = {"?!": chess.pgn.NAG_DUBIOUS_MOVE, "?": chess.pgn.NAG_MISTAKE, "??": chess.pgn.NAG_BLUNDER}
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,16 @@ class Opinion:
     Attributes:
         policy: the network's probability of each legal action.
         best: the action to play.
-        line: the principal variation as actions, `best` first.
-        value: in [−1, 1] for the side to move; None where nobody estimates who wins.
+        line: the principal variation in SAN, `best` first.
+        win: White's expected score; None where nobody estimates who wins.
+        decision: of this position alone, for the window.
     """
 
     policy: dict[int, float]
     best: int
-    line: tuple[int, ...]
-    value: float | None
+    line: str
+    win: float | None
+    decision: Decision
 
 
 class Analyst:
@@ -89,9 +94,10 @@ class Analyst:
         policy = {} if chances is None else {action: float(chances[i, action]) for action in game.moves}
         best = int(found.actions[i])
         line = () if found.lines is None else tuple(found.lines[i])
-        known = found.value is not None and self._scores
-        value = float(np.clip(found.value[i], -1, 1)) if known and found.value is not None else None
-        return Opinion(policy, best, line[:LINE] if line[:1] == (best,) else (best,), value)
+        line = line[:LINE] if line[:1] == (best,) else (best,)
+        evaluation = evaluation_of(found, game, outcome_values=self._scores, row=i)
+        win = None if evaluation is None or not self._scores else evaluation.score
+        return Opinion(policy, best, line_in_san(game, line), win, one_row(found, i, line))
 
 
 def build_analyst(scene: Scene, *, device: str, checkpoint: Path | None) -> Analyst:
@@ -157,10 +163,9 @@ class AnalysedGame:
         """White's expected score in a position."""
         position, opinion = self.record.positions[ply], self.opinions[ply]
         outcome = position.outcome()
-        value = outcome if outcome is not None else None if opinion is None else opinion.value
-        if value is None:
-            return None
-        return (1 + (value if position.turn else -value)) / 2
+        if outcome is not None:
+            return (1 + (outcome if position.turn else -outcome)) / 2
+        return None if opinion is None else opinion.win
 
     def move(self, ply: int) -> AnalysedMove:
         """The move that leads to position `ply`, from 1."""
@@ -183,7 +188,7 @@ class AnalysedGame:
             favourite=before.san(ranked[0]) if ranked else "",
             favourite_policy=opinion.policy[ranked[0]] if ranked else None,
             best=before.san(opinion.best),
-            line=line_in_san(before, opinion.line),
+            line=opinion.line,
             win_before=win,
             win_after=after,
             drop=drop,
@@ -243,6 +248,40 @@ class AnalysedGame:
             "drop": rounded(move.drop),
             "mark": move.mark,
         }
+
+
+def one_row(decision: Decision, i: int, line: tuple[int, ...]) -> Decision:
+    """Decision of one position among several."""
+
+    def row(array: Array | None) -> Array | None:
+        return None if array is None else array[i : i + 1]
+
+    return Decision(
+        actions=decision.actions[i : i + 1],
+        value=row(decision.value),
+        visits=row(decision.visits),
+        wdl=row(decision.wdl),
+        lines=(line,),
+    )
+
+
+def annotated(game: AnalysedGame) -> str:
+    """The game in Portable Game Notation, with marks as annotations and scores as comments."""
+    record = game.record
+    tree = chess.pgn.Game()
+    tree.headers.update(record.headers)
+    if record.positions[0].fen != chess.STARTING_FEN:
+        tree.setup(record.positions[0].board)
+    tree.headers["Result"] = record.result
+    node: chess.pgn.GameNode = tree
+    for played, move in zip(record.moves, game.moves(), strict=True):
+        node = node.add_variation(played)
+        if move.mark:
+            node.nags.add(NAGS[move.mark])
+        if move.win_after is not None:
+            best = f"; best {move.best}" if move.mark else ""
+            node.comment = f"expected score of White {move.win_after:.2f}{best}"
+    return f"{tree}\n"
 
 
 def rounded(value: float | None) -> float | None:

@@ -1,115 +1,120 @@
-"""Board of an analysed position: evaluation bar, arrow of the search's move, and the last move's mark."""
+"""Board of an analysed game: the window's own board, with the last move's mark on it."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import chess
 import numpy as np
 
-from sim.chess.draw import SMALLEST, draw_board, square_corner
-from sim.chess.pieces import Color
-from sim.chess.shapes import arc, coverage, disc, grid, polygon, stroke, union
+from scenes.watching.game_analysis import AnalysedGame, annotated
+from sim.chess.board.interactive_renderer import ChessRenderer
+from sim.chess.draw import square_corner
+from sim.chess.rules import ChessGame
+from sim.chess.shapes import arc, coverage, disc, grid, stroke, union
 from sim.records import Array
-from sim.viewer.draw.theme import MARK_COLORS
+from sim.viewer.contract.board import BoardState, Evaluation
+from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.draw.theme import MARK_COLORS, PALETTE, Color
 
-GROUND = (17, 20, 24)  # beside the bar
-WHITE, BLACK, UNKNOWN = (236, 235, 230), (74, 76, 82), (43, 49, 58)  # of the bar
-ARROW: Color = (0, 114, 178)
-
-_BAR = 0.28  # width of the evaluation bar, in squares, and of the gap beside it
-_GAP = 0.12
 _BADGE = 0.42  # side of a mark, in squares
-_OPACITY = 0.8
 
 
-def fitting_size(width: int, height: int) -> int:
-    """Side in pixels of the largest board of whole pixels a square that fits beside its bar."""
-    return max(SMALLEST, 8 * min(int(width / (8 + _BAR + _GAP)), height // 8))
+class ReplayedGame:
+    """A recorded game at one of its positions, for the renderer. A `BoardSource`."""
+
+    colour = chess.WHITE
+
+    def __init__(self, analysed: AnalysedGame) -> None:
+        self._analysed, self.ply = analysed, 0
+        record = analysed.record
+        self._all = record.actions
+        self.first = record.positions[0]
+        self.players = record.player(chess.WHITE), record.player(chess.BLACK)
+
+    @property
+    def game(self) -> ChessGame:
+        """The position shown."""
+        return self._analysed.record.positions[self.ply]
+
+    @property
+    def actions(self) -> Sequence[int]:
+        """The moves up to it; none of a game that goes on after a draw, which the rules cannot replay."""
+        return () if self._analysed.record.goes_on else self._all[: self.ply]
+
+    @property
+    def ending(self) -> tuple[str, str] | None:
+        """Outcome for White and reason, where the rules end the game."""
+        outcome, reason = self.game.outcome(), self.game.reason
+        if outcome is None or reason is None:
+            return None
+        return ("draw" if not outcome else "loss" if self.game.turn else "win"), reason
+
+    def pgn(self) -> str:
+        """The whole game with its annotations."""
+        return annotated(self._analysed)
 
 
-def draw_analysis(
-    board: chess.Board,
-    size: int,
-    *,
-    flipped: bool = False,
-    last_move: chess.Move | None = None,
-    best: chess.Move | None = None,
-    win: float | None = None,
-    mark: str = "",
-) -> Array:
-    """Draw a position with the evaluation bar at its left, (size, size + bar, 3) uint8.
+class AnalysisBoard:
+    """Draws the positions of an analysed game."""
 
-    Args:
-        board: the position.
-        size: side of the board in pixels, at least `SMALLEST`.
-        flipped: whether Black is at the bottom.
-        last_move: tinted, and where its `mark` stands.
-        best: an arrow.
-        win: White's expected score in [0, 1]; None where it is unknown.
-        mark: one of `MARK_COLORS`, or "".
-    """
-    picture = draw_board(board, size, flipped=flipped, last_move=last_move)
-    if best is not None:
-        _mix(picture, _arrow(size, best.from_square, best.to_square, flipped), ARROW)
-    if mark and last_move is not None:
-        _draw_mark(picture, last_move.to_square, flipped, mark)
-    cell = size // 8
-    bar, gap = max(6, round(_BAR * cell)), max(3, round(_GAP * cell))
-    whole = np.empty((size, bar + gap + size, 3), np.uint8)
-    whole[:] = GROUND
-    whole[:, bar + gap :] = picture
-    whole[:, :bar] = _bar(size, win, flipped)[:, None]
-    return whole
+    def __init__(self, analysed: AnalysedGame) -> None:
+        self._analysed = analysed
+        self._replayed = ReplayedGame(analysed)
+        self._renderer = ChessRenderer(self._replayed)
+        self._renderer.note()
+        self._flipped = False
 
+    def touch(self, gesture: Gesture) -> Answer:
+        """Handle a flip, or another size."""
+        self._flipped ^= gesture.kind == "flip"
+        return self._renderer.touch(gesture)
 
-def _bar(size: int, win: float | None, flipped: bool) -> Array:
-    """Colours of the evaluation bar from the top down, (size, 3): White's share at White's side."""
-    column = np.empty((size, 3), np.uint8)
-    column[:] = UNKNOWN
-    if win is not None:
-        split = round(size * (1 - win))
-        column[:split], column[split:] = BLACK, WHITE
-    middle = size // 2
-    column[middle - 1 : middle + 1] = ARROW
-    return column[::-1] if flipped else column
+    def go_to(self, ply: int) -> None:
+        """Show another position."""
+        self._replayed.ply = ply
+        self._renderer.note()
+
+    def state(self) -> BoardState:
+        """The game as the window draws it: players, evaluation, arrows."""
+        ply = self._replayed.ply
+        opinion = self._analysed.opinions[ply]
+        decision = None if opinion is None else opinion.decision
+        scores = opinion is not None and opinion.win is not None
+        state = self._renderer.state(decision, ply, outcome_values=scores)
+        if self._replayed.ending is not None:
+            win = self._analysed.win(ply) or 0.0
+            drawn = float(win == 0.5)
+            state = replace(
+                state, evaluation=Evaluation(win - drawn / 2, drawn, 1 - win - drawn / 2, "result")
+            )
+        return replace(state, ply=ply)
+
+    def draw(self, mark: str) -> Array:
+        """The board between the captured pieces, (H, W, 3) uint8, with the last move's mark."""
+        picture = self._renderer.draw()
+        move = self._replayed.game.last_move
+        if mark and move is not None:
+            left, top, right, bottom = self._renderer.board
+            _draw_mark(picture[top:bottom, left:right], move.to_square, self._flipped, mark)
+        return picture
 
 
-def _mix(picture: Array, weight: Array, color: Color) -> None:
-    weight = weight[..., None]
-    picture[:] = picture * (1 - weight) + weight * np.array(color, np.float32) + 0.5
-
-
-@lru_cache(maxsize=64)
-def _arrow(size: int, start: chess.Square, end: chess.Square, flipped: bool) -> Array:
-    """Opacity of an arrow between the middles of two squares, (size, size)."""
-    (x0, y0), (x1, y1) = (_middle(square, size, flipped) for square in (start, end))
-    length = math.hypot(x1 - x0, y1 - y0)
-    right, down = (x1 - x0) / length, (y1 - y0) / length
-    wide, head = 0.016, 0.04  # half the width of the head, and its length; a square is 0.125
-    neck = x1 - head * right, y1 - head * down
-    tail = x0 + 0.03 * right, y0 + 0.03 * down
-    tip = [(x1, y1), (neck[0] - wide * 1.6 * down, neck[1] + wide * 1.6 * right)]
-    tip.append((neck[0] + wide * 1.6 * down, neck[1] - wide * 1.6 * right))
-    shape = union(stroke([tail, neck], wide), polygon(tip))
-    opacity: Array = _OPACITY * coverage(shape(grid(size)), 1.0 / size).astype(np.float32)
-    return opacity
-
-
-def _middle(square: chess.Square, size: int, flipped: bool) -> tuple[float, float]:
-    left, top, cell = square_corner(square, size, flipped)
-    return (left + cell / 2) / size, (top + cell / 2) / size
-
-
-def _draw_mark(picture: Array, square: chess.Square, flipped: bool, mark: str) -> None:
+def _draw_mark(board: Array, square: chess.Square, flipped: bool, mark: str) -> None:
     """Draw a mark on a disc into the upper right corner of a square."""
-    left, top, cell = square_corner(square, picture.shape[0], flipped)
+    left, top, cell = square_corner(square, board.shape[0], flipped)
     side = max(8, round(_BADGE * cell))
-    part = picture[top : top + side, left + cell - side : left + cell]
+    part = board[top : top + side, left + cell - side : left + cell]
     ground, signs = _badge(mark, side)
     _mix(part, ground, MARK_COLORS[mark])
-    _mix(part, signs, GROUND)
+    _mix(part, signs, PALETTE.ground)
+
+
+def _mix(part: Array, weight: Array, color: Color) -> None:
+    weight = weight[..., None]
+    part[:] = part * (1 - weight) + weight * np.array(color, np.float32) + 0.5
 
 
 @lru_cache(maxsize=32)

@@ -22,6 +22,7 @@ from sim.viewer.app.window import Watched
 from sim.viewer.app.window import watch as open_window
 from sim.viewer.contract.game_analysis import SideSummary
 from sim.viewer.output.recorder import check_target
+from supervised.data.sources.chess_games.game_file import lines
 
 
 class AnalysisFailed(WorkError):
@@ -58,14 +59,14 @@ def analyse(scene: Scene, request: GameRequest, *, device: str, say: Callable[[s
         The answer of ``watch --json``, with one of `moves` for each move that was analysed; its table.
 
     Raises:
-        PgnError, SceneError, CheckpointError, ViewerError: if the request is wrong.
+        DataError, PgnError, SceneError, CheckpointError, ViewerError: if the request is wrong.
         AnalysisFailed: if the agent failed.
     """
     if request.game < 1:
         raise RequestError(f"--game counts from 1, and {request.game} is below it")
     if request.record is not None:
         check_target(request.record, overwrite=request.overwrite)
-    file = PgnFile(request.pgn)
+    file = PgnFile(str(request.pgn), "\n".join(line for _, line, _ in lines(request.pgn)))
     record = file.game(request.game)  # before an agent is built: a wrong file is told at once
     analyst = build_analyst(scene, device=device, checkpoint=request.checkpoint)
     if record.fault:

@@ -7,14 +7,13 @@ been analysed before, and a step of the show is the next position.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-import chess
-import chess.pgn
 import numpy as np
 
 from scenes.interruption import error_line
-from scenes.watching.game_analysis import BATCH, AnalysedGame, Analyst, Opinion
-from scenes.watching.game_analysis_board import draw_analysis, fitting_size
+from scenes.watching.game_analysis import BATCH, AnalysedGame, Analyst, Opinion, annotated
+from scenes.watching.game_analysis_board import AnalysisBoard
 from sim.chess.pgn_games import PgnError, PgnFile
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment
@@ -26,7 +25,6 @@ IN_FLIGHT = 1600  # simulations after which opinions are shown, and a search can
 KEYS = ("home", "end", "up", "down", "n")
 
 _NOTHING = np.zeros(1)
-_NAGS = {"?!": chess.pgn.NAG_DUBIOUS_MOVE, "?": chess.pgn.NAG_MISTAKE, "??": chess.pgn.NAG_BLUNDER}
 
 
 class GameAnalysisShow:
@@ -41,7 +39,7 @@ class GameAnalysisShow:
         game: game `number` where it has been analysed already; then nothing is done in the background.
     """
 
-    abilities = frozenset({Ability.ANALYSIS, Ability.FLIP, Ability.SAVE})
+    abilities = frozenset({Ability.ANALYSIS, Ability.BOARD, Ability.FLIP, Ability.SAVE})
     action_names: tuple[str, ...] = ()
     action_labels: tuple[str, ...] = ()
     action_limit = 1.0
@@ -58,7 +56,7 @@ class GameAnalysisShow:
         agent: str,
         game: AnalysedGame | None = None,
     ) -> None:
-        self.title, self.agent = f"Analysis: {file.path.name}", f"{title} ({agent})"
+        self.title, self.agent = f"Analysis: {Path(file.name).name}", f"{title} ({agent})"
         searched = analyst.num_simulations
         self.training = ""
         self.protocol = f"{searched} simulations a position" if searched else "the policy alone, no search"
@@ -66,8 +64,9 @@ class GameAnalysisShow:
         self._worker = Worker(self._failed)
         self._attended = game is None
         self.game = AnalysedGame(file.game(number, analyst.history)) if game is None else game
+        self._board = AnalysisBoard(self.game)
         self._ply = 0
-        self._size = 480
+        self._size = Gesture("resize", 480, 480)
         self._flipped = False
         self._trouble = ""
 
@@ -75,7 +74,7 @@ class GameAnalysisShow:
 
     def start(self, seed: int | None) -> Moment:
         """Begin at the first position; see `sim.viewer.contract.show.Show`."""
-        self._ply = 0
+        self._go_to(0)
         if self.game.left and self._attended:
             self._analyse()
         return self.look()
@@ -104,13 +103,11 @@ class GameAnalysisShow:
         """Handle a gesture; see `sim.viewer.contract.gesture.Interactive`."""
         if gesture.kind == "news":
             return Answer(redraw=self._worker.deliver())
-        if gesture.kind == "resize":
-            size = fitting_size(int(gesture.x), int(gesture.y))
-            changed, self._size = size != self._size, size
-            return Answer(redraw=changed)
-        if gesture.kind == "flip":
-            self._flipped = not self._flipped
-        elif gesture.kind == "save":
+        if gesture.kind in ("resize", "flip"):
+            self._flipped ^= gesture.kind == "flip"
+            self._size = gesture if gesture.kind == "resize" else self._size
+            return self._board.touch(gesture)
+        if gesture.kind == "save":
             return Answer(document=(".pgn", annotated(self.game)))
         elif gesture.kind == "seek":
             self._go_to(int(gesture.x))
@@ -123,24 +120,14 @@ class GameAnalysisShow:
     def look(self) -> Moment:
         """The position shown, drawn again."""
         game, ply = self.game, self._ply
-        record, opinion = game.record, game.opinions[ply]
-        position = record.positions[ply]
-        picture = draw_analysis(
-            position.board,
-            self._size,
-            flipped=self._flipped,
-            last_move=record.moves[ply - 1] if ply else None,
-            best=None if opinion is None else position.moves.get(opinion.best),
-            win=game.win(ply),
-            mark=game.moves()[ply - 1].mark if ply else "",
-        )
         return Moment(
-            pictures=(picture,),
+            pictures=(self._board.draw(game.moves()[ply - 1].mark if ply else ""),),
             reward=_NOTHING,
             score=_NOTHING,
             length=np.array([ply]),
             asks=KEYS if self._attended else (),
             analysis=game.state(ply, self._status()),
+            board=self._board.state(),
         )
 
     def _status(self) -> str:
@@ -167,6 +154,7 @@ class GameAnalysisShow:
 
     def _go_to(self, ply: int) -> None:
         self._ply = min(max(ply, 0), len(self.game))
+        self._board.go_to(self._ply)
 
     def _marked(self, way: int) -> int | None:
         """The next position after a move with a mark, forwards or backwards."""
@@ -185,7 +173,11 @@ class GameAnalysisShow:
             return Answer(message=error_line(error))
         self._number, self.game = number, AnalysedGame(record)
         self._trouble = ""
-        self._ply = 0
+        self._board = AnalysisBoard(self.game)
+        self._board.touch(self._size)
+        if self._flipped:
+            self._board.touch(Gesture("flip"))
+        self._go_to(0)
         self._analyse()
         return Answer(redraw=True, message=f"game {number}" + (f" of {n}" if (n := self._file.count) else ""))
 
@@ -198,22 +190,3 @@ class GameAnalysisShow:
 
     def _failed(self, words: str, error: Exception) -> None:
         self._trouble = f"{words} failed: {error_line(error)}"
-
-
-def annotated(game: AnalysedGame) -> str:
-    """The game in Portable Game Notation, with marks as annotations and scores as comments."""
-    record = game.record
-    tree = chess.pgn.Game()
-    tree.headers.update(record.headers)
-    if record.positions[0].fen != chess.STARTING_FEN:
-        tree.setup(record.positions[0].board)
-    tree.headers["Result"] = record.result
-    node: chess.pgn.GameNode = tree
-    for played, move in zip(record.moves, game.moves(), strict=True):
-        node = node.add_variation(played)
-        if move.mark:
-            node.nags.add(_NAGS[move.mark])
-        if move.win_after is not None:
-            best = f"; best {move.best}" if move.mark else ""
-            node.comment = f"expected score of White {move.win_after:.2f}{best}"
-    return f"{tree}\n"

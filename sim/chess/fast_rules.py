@@ -217,11 +217,23 @@ class FastChessGame:
     @staticmethod
     def observe(games: Sequence[FastChessGame]) -> Array:
         """(N, C, 8, 8) uint8 planes of N positions, each from its mover's side."""
-        return encoding.unpacked([game.packed(game.turn) for game in games], games)
+        return encoding.unpacked(
+            [game.packed(game.turn) for game in games], [game.counters for game in games]
+        )
 
     def packed(self, view: chess.Color) -> bytes:
         """The planes seen from the side `view`, as `sim.chess.rules.ChessGame.packed`."""
         return encoding.packed_planes(self._history, self, view, self._length)
+
+    @property
+    def repetitions(self) -> int:
+        """How often this position occurred before, counted as for threefold repetition."""
+        return self._occurred
+
+    @property
+    def counters(self) -> FastChessGame:
+        """What the planes tell of the position beside its pieces."""
+        return self
 
     def for_search(self) -> FastChessGame:
         """The position itself: search plays it as it is."""

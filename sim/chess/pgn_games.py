@@ -1,19 +1,14 @@
-"""Portable Game Notation: the games of a file, read one at a time with their positions.
+"""Portable Game Notation: the games of a text, read one at a time with their positions.
 
-Plain files, or compressed as ``.gz``, ``.xz`` or ``.bz2``. Only the main line is read, without comments,
-variations and annotations. A game that cannot be read to its end keeps the moves before the error.
+Only the main line is read, without comments, variations and annotations. A game that cannot be read to its
+end keeps the moves before the error.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import chess
 import chess.pgn
@@ -25,11 +20,6 @@ from sim.errors import RequestError
 ORTHODOX = ("", "chess", "standard", "normal", "orthodox", "from position")
 CHESS960 = ("chess960", "chess 960", "fischerandom", "fischerrandom", "fischer random")
 
-_OPEN: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.decompress,
-    ".xz": lzma.decompress,
-    ".bz2": bz2.decompress,
-}
 _FAULTS = {
     "ambiguous san": "is ambiguous: more than one piece can go there",
     "illegal san": "is not legal there",
@@ -37,7 +27,7 @@ _FAULTS = {
 
 
 class PgnError(RequestError, ValueError):
-    """A file without chess games, or a game that cannot be shown."""
+    """A text without chess games, or a game that cannot be shown."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,7 @@ class RecordedGame:
         moves: P moves.
         sans: the same in standard algebraic notation.
         result: ``"1-0"``, ``"0-1"``, ``"1/2-1/2"`` or ``"*"``.
+        goes_on: whether the players did so.
         fault: why the moves after these could not be read, in words; "" if there are none.
     """
 
@@ -59,6 +50,7 @@ class RecordedGame:
     moves: tuple[chess.Move, ...]
     sans: tuple[str, ...]
     result: str
+    goes_on: bool = False
     fault: str = ""
 
     @property
@@ -82,15 +74,16 @@ class RecordedGame:
 
 
 class PgnFile:
-    """The games of one file, by number from 1.
+    """The games of one text, by number from 1.
 
-    Raises:
-        PgnError: if it cannot be read.
+    Args:
+        name: of the file, for error messages.
+        text: its content.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._text = io.StringIO(_read(path), newline=None)
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._text = io.StringIO(text, newline=None)
         self._starts = [0]  # of the games found so far
         self._ended = False
 
@@ -114,13 +107,13 @@ class PgnFile:
         self._find(number + 1)  # the one after it, so as to know whether there is one
         if number > (self.count or number):
             held = "one game" if self.count == 1 else f"{self.count} games"
-            raise PgnError(f"{self.path} holds {held}: there is no game {number}")
+            raise PgnError(f"{self.name} holds {held}: there is no game {number}")
         if self.count == 0:
-            raise PgnError(f"{self.path} holds no chess game: a PGN is wanted, moves in SAN")
+            raise PgnError(f"{self.name} holds no chess game: a PGN is wanted, moves in SAN")
         self._text.seek(self._starts[number - 1])
         reader = chess.pgn.read_game(self._text, Visitor=_Reader)
         assert reader is not None
-        where = f"{self.path}, game {number}"
+        where = f"{self.name}, game {number}"
         if reader.refusal:
             raise PgnError(f"{where}: {reader.refusal}")
         try:
@@ -139,26 +132,6 @@ class PgnFile:
                 self._starts.append(self._text.tell())
             else:  # text before the first game
                 self._starts[0] = self._text.tell()
-
-
-def _read(path: Path) -> str:
-    """Text of a file.
-
-    Raises:
-        PgnError: naming it.
-    """
-    try:
-        content = path.read_bytes()
-        content = _OPEN.get(path.suffix.lower(), bytes)(content)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise PgnError(f"{path} cannot be read: {why}") from error
-    if b"\0" in content:
-        raise PgnError(f"{path} is no text: a PGN is wanted")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")  # the PGN standard of 1994 has this encoding
 
 
 class _Skimmer(chess.pgn.BaseVisitor[bool]):
@@ -243,8 +216,9 @@ class _Reader(chess.pgn.BaseVisitor["_Reader"]):
             ValueError: if it has no moves.
         """
         position = ChessGame(self._first.fen(), history)
-        positions, sans = [position], []
+        positions, sans, goes_on = [position], [], False
         for move in self._moves:
+            goes_on |= position.reason in (THREEFOLD, FIFTY)
             position = playable(position, history)
             action = position.action(move.uci())
             if action not in position.moves:
@@ -259,7 +233,7 @@ class _Reader(chess.pgn.BaseVisitor["_Reader"]):
             raise ValueError(f"has no moves{self.fault and f': {self.fault}'}")
         result = self._result or self._headers.get("Result", "*")
         moves = tuple(self._moves[: len(sans)])
-        return RecordedGame(self._headers, tuple(positions), moves, tuple(sans), result, self.fault)
+        return RecordedGame(self._headers, tuple(positions), moves, tuple(sans), result, goes_on, self.fault)
 
 
 def playable(position: ChessGame, history: int) -> ChessGame:

@@ -172,11 +172,18 @@ class ChessGame:
     @staticmethod
     def observe(games: Sequence[ChessGame]) -> Array:
         """(N, C, 8, 8) uint8 planes of N positions, each from its mover's side."""
-        return observations([game.packed(game.turn) for game in games], games)
+        return encoding.unpacked(
+            [game.packed(game.turn) for game in games], [game.counters for game in games]
+        )
 
     def packed(self, view: chess.Color) -> bytes:
         """The planes seen from the side `view`, as bits for `observations`."""
         return encoding.packed_planes(self._history, self._board, view, self._length)
+
+    @property
+    def counters(self) -> Bitboards:
+        """What the planes tell of the position beside its pieces."""
+        return self._board
 
     def action(self, uci: str) -> int:
         """The action of a move in UCI, such as ``"e7e8q"``; it need not be legal.
@@ -238,6 +245,11 @@ class ChessGame:
         ]
         after._ending = ""
         return after
+
+    @property
+    def repetitions(self) -> int:
+        """How often this position occurred before, counted as for threefold repetition."""
+        return self._occurred
 
     def for_search(self) -> Game:
         """The same position on the rules core that is fastest here; see `sim.chess.fast_rules`."""
@@ -325,4 +337,4 @@ def _fast_rules() -> ModuleType | None:
 
 def observations(packed: Sequence[bytes], games: Sequence[ChessGame]) -> Array:
     """(N, C, 8, 8) uint8 planes of N games from their `ChessGame.packed` bits, in one call."""
-    return encoding.unpacked(packed, [game._board for game in games])
+    return encoding.unpacked(packed, [game.counters for game in games])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import chess
@@ -347,6 +348,64 @@ def test_a_game_that_was_cut_bootstraps_from_its_last_search():
     game = played(9, [0, 0], values=[0.1, 0.4], max_plies=2)
     assert game.over and game.episode().outcome == "" and game.episode().score == 0
     np.testing.assert_allclose(game.targets(0.5, 1.0), [-0.2, 0.4])
+
+
+def resigning(values, actions, *, heap=9, played_through=False):
+    game = SelfPlay(Nim(heap), 99, resign_below=-0.8)
+    game.played_through = played_through
+    for value, action in zip(values, actions, strict=True):
+        if not game.over:
+            legal = game.game.legal_actions()
+            game.play(Move(np.zeros(1, np.uint8), legal, np.ones(len(legal)) / len(legal), value, action))
+    return game
+
+
+def test_a_side_resigns_where_its_search_gives_it_up():
+    game = resigning([0.1, -0.8, 0.5, -0.81, 0.9], [0, 0, 0, 0, 0])
+    assert game.over and game.resigned and game.gave_up == 1 and len(game.moves) == 4
+    assert game.game.heap == 6, "the move that was not made is kept to learn from"
+    assert game.episode().score == 1 and game.episode().outcome == "win" and not game.episode().mate
+    np.testing.assert_allclose(game.targets(0.5, 1.0), [0.5**4, -(0.5**3), 0.5**2, -0.5])
+    assert game.falsely_resigned is None, "nobody knows"
+    assert not resigning([-0.8, -0.1], [0, 0]).over
+
+
+@pytest.mark.parametrize(
+    ("actions", "false"), [([0, 0, 1, 2], True), ([0, 0, 2, 1], True), ([0, 2, 2], False)]
+)
+def test_of_games_played_through_it_is_told_whether_resigning_would_have_been_false(actions, false):
+    heap = sum(actions) + len(actions)
+    # player 1 gives up at its first move: with four moves it takes the last and wins, with three it loses
+    game = resigning([0.0, -0.9, 0.9, -0.9][: len(actions)], actions, heap=heap, played_through=True)
+    assert game.over and not game.resigned and game.gave_up == 1 and game.game.heap == 0
+    assert game.falsely_resigned is false
+    again = SelfPlay(Nim(heap), 99, resign_below=-0.8)
+    again.restore(resigning([0.0, -0.9], actions[:2], heap=heap, played_through=True).state())
+    assert again.played_through and again.gave_up == 1 and not again.over
+
+
+def test_self_play_resigns_audits_and_resumes_exactly():
+    def learner(share):
+        worlds = make_worlds("chess/kqk", 6, seed=3, history=1)
+        fields = {"num_simulations": 2, "num_steps": 6, "minibatch_size": 64, "cut_after": 10}
+        agent = agent_for(worlds, resign_below=-0.02, resign_playthrough=share, **fields)
+        return worlds, agent, agent.learn(worlds, Budget(updates=4))
+
+    _, agent, progress = learner(0.0)
+    episodes = [episode for step in itertools.islice(progress, 2) for episode in step.episodes]
+    assert any(episode.outcome and not episode.mate and episode.length < 10 for episode in episodes)
+    assert not agent._audited and "false_resignations" not in next(progress).metrics
+    _, agent, progress = learner(0.5)
+    assert len(list(itertools.islice(progress, 2))) == 2
+    state = agent.state()
+    (last, *_) = [step for step in progress if step.updates == 4]
+    _, again, resumed = learner(0.5)
+    again.restore(state)
+    (same, *_) = [step for step in resumed if step.updates == 4]
+    assert list(again._audited) == list(agent._audited)
+    assert last.metrics == same.metrics
+    through = [game.played_through for game in again._playing]
+    assert through == [game.played_through for game in agent._playing] and {*through} == {True, False}
 
 
 def test_a_game_in_progress_is_told_and_taken_up_again():

@@ -10,7 +10,7 @@ import pytest
 from agents.alphazero.puct import PUCTTree
 from agents.alphazero.search_agent import SearchConfig
 from agents.alphazero.train import AlphaZero
-from agents.alphazero.tree import make_roots, principal_variation, simulate, win_draw_loss
+from agents.alphazero.tree import make_roots, simulate, win_draw_loss
 from agents.alphazero.tree_arrays import Evaluation, Node, TreeArrays
 from agents.alphazero.tree_reuse import TreeReuse, near
 from sim.catalog import make_worlds
@@ -137,7 +137,7 @@ def test_thinking_yields_often_counts_exactly_and_knows_its_limits():
     only = [game.action("a2a3"), game.action("h2h4")]
     *_, tree = agent.think(game, only, 10)
     assert sorted(tree.root.actions.tolist()) == sorted(only) and tree.root.visits.sum() == 10
-    assert principal_variation(tree)[0] in only
+    assert tree.line()[0] in only
 
 
 def test_thinking_takes_smaller_batches_where_the_network_is_slow(monkeypatch):
@@ -222,7 +222,7 @@ def test_a_mate_in_one_that_is_found_is_played_however_rarely_it_was_visited(sea
     for _ in range(3):
         root.visit(index + 1, 1.0)
     assert root.visits[index] == 1 and root.mate == index
-    assert tree.choice() == index and principal_variation(tree) == [mate]
+    assert tree.choice() == index and tree.line() == [mate]
     drawn = SearchConfig(search=search, num_simulations=8).tree(root, np.random.default_rng(0))
     assert drawn.policy().argmax() != index or search == "gumbel", "the policy target is as it was"
 
@@ -257,3 +257,19 @@ def test_a_policy_temperature_flattens_the_policy_of_every_node():
     simulate([tree], fixed, 3, 1.0, temperature=2.0)
     child = next(child for child in wide.children if child is not None)
     np.testing.assert_allclose(child.logits, logits[0, child.actions] / 2)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_positions_that_occurred_before_are_draws_in_the_tree_where_that_is_asked_for(fast):
+    start = ChessGame("7k/8/8/8/8/8/R7/1R5K w - - 0 1", 1)
+    game = after(start, "a2a3", "h8g8", "a3a2")  # Black can repeat the first position by g8h8
+    game = game.for_search() if fast else game
+    repeat = game.play(after(start, "a2a3").action("g8h8"))
+    assert repeat.repetitions == 1 and repeat.outcome() is None and game.repetitions == 0
+    (root,) = make_roots([game], flat)
+    tree = PUCTTree(root, 1.25, 1e4, None)
+    simulate([tree], flat, 6, 1.0, two_fold_draws=True)
+    ended = {
+        child.game.repetitions: (child.over, child.value) for child in root.children if child is not None
+    }
+    assert ended == {0: (False, -0.5), 1: (True, 0.0)}

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from generative.metrics.clusters import nmi_beside_pixels
-from generative.models.deepcluster import ClusterExamples, DeepCluster, augment, k_means, without_empty
+from generative.models.deepcluster import (
+    ClusterExamples,
+    DeepCluster,
+    augment,
+    k_means,
+    packed,
+    unpacked,
+    without_empty,
+)
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
@@ -167,3 +175,15 @@ def test_validation_tells_what_the_last_layer_knew_before_it_began_anew():
     for progress in fit.learn(Budget(updates=10)):
         told = {name: value for name, value in progress.metrics.items() if name.startswith("validation_")}
         assert {f"validation_{name}": value for name, value in fit.validate().items()} == told
+
+
+def test_stored_images_are_compressed_without_loss():
+    images = np.zeros((2, 3, 8, 8, 3), np.uint8)
+    images[1, 2, 4:] = 200
+    small = packed({"remembered": images, "other": np.ones(3)})
+    assert small["remembered"].nbytes < images.nbytes / 10
+    again = unpacked(small, images.shape)
+    np.testing.assert_array_equal(again["remembered"], images)
+    np.testing.assert_array_equal(unpacked({"remembered": images}, images.shape)["remembered"], images)
+    with pytest.raises(ValueError, match="remembered cannot be read"):
+        unpacked({"remembered": small["remembered"][:9]}, images.shape)

@@ -9,7 +9,9 @@ import pytest
 from command_line import answer, refusal
 
 from agents.evaluation.paired_match import ADJUDICATED, Opening, PairedGame
+from scenes.cli.doctor import checks
 from scenes.cli.main import main
+from scenes.cli.outcome import without_nonfinite
 from scenes.evaluation import chess_match, match_pgn
 from scenes.evaluation.chess_match import match_openings
 from scenes.evaluation.match_pgn import PgnError, PgnFile, pgn_game
@@ -194,6 +196,33 @@ def test_two_scenes_meet_with_the_planes_that_each_knows(capsys, scene, tmp_path
     assert found["n"] == 2 and found["protocol"]["opponents"] == f"scene:{other} (random)"
     (opening,) = match_openings(Chess(history=1), 1, 0, rival_history=4)
     assert opening.start.planes().shape[0] == 21 and opening.rival_start.planes().shape[0] == 63
+
+
+def test_a_match_does_not_depend_on_those_before_it(capsys, scene):
+    both = answer(capsys, "evaluate", scene, "--opponents", "greedy,random", "--episodes", 4)
+    alone = answer(capsys, "evaluate", scene, "--opponents", "random", "--episodes", 4)
+    assert both["breakdown"]["random"] == alone["breakdown"]["random"]
+
+
+def test_the_library_gives_the_same_as_the_command_line(capsys, scene):
+    import playfield
+
+    found = playfield.open(scene).evaluate(episodes=2, opponents=["random"])
+    assert found["ci95"]["elo"] == [-np.inf, np.inf]  # of two games; null in JSON
+    told = answer(capsys, "evaluate", scene, "--opponents", "random", "--episodes", 2)
+    assert without_nonfinite(found) == told
+    with pytest.raises(playfield.RequestError, match="seeds are for whole episodes"):
+        playfield.open(scene).evaluate(seeds=2, opponents=["random"])
+
+
+def test_the_doctor_tells_whether_stockfish_is_there(monkeypatch):
+    def found():
+        return next(check.found for check in checks() if check.name.startswith("stockfish"))
+
+    monkeypatch.setenv("STOCKFISH", sys.executable)
+    assert found() == sys.executable
+    monkeypatch.setenv("STOCKFISH", "/none")
+    assert "apt install stockfish" in found()
 
 
 def test_endgames_begin_where_the_scene_does_and_no_first_move_of_white_ends_them():

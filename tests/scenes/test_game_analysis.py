@@ -1,8 +1,10 @@
 """Analysis of recorded games: opinions, drops and marks by hand, the show, and the command line."""
 
+import gzip
 import io
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import chess
@@ -19,6 +21,7 @@ from sim.chess.pgn_games import PgnFile
 from sim.records import Decision
 from sim.viewer.contract.gesture import Gesture, Interactive
 from sim.viewer.contract.show import Working
+from sim.viewer.draw.theme import MARK_COLORS
 
 ACTIONS = 4672
 MATE = "1. f3 e5 2. g4 Qh4# 0-1"  # fool's mate
@@ -71,9 +74,13 @@ def pgn(tmp_path):
     return written
 
 
+def opened(path):
+    return PgnFile(str(path), path.read_text())
+
+
 def analysed(path, policy, number=1):
     analyst = Analyst(policy, 1)
-    game = AnalysedGame(PgnFile(path).game(number, 1))
+    game = AnalysedGame(opened(path).game(number, 1))
     for found in game.work(analyst):
         game.take(found)
     return game
@@ -123,13 +130,13 @@ def test_rows_hold_the_game_and_what_is_known(pgn):
     rows = analysed(pgn(MATE), Scripted()).rows()
     assert [row["uci"] for row in rows] == ["f2f3", "e7e5", "g2g4", "d8h4"]
     assert rows[0]["fen"] == chess.STARTING_FEN and rows[2]["drop"] == 0.38 and rows[2]["mark"] == "??"
-    fresh = AnalysedGame(PgnFile(pgn(MATE)).game(1)).rows()
+    fresh = AnalysedGame(opened(pgn(MATE)).game(1)).rows()
     assert fresh[0]["san"] == "f3" and fresh[0]["policy"] is None and fresh[0]["drop"] is None
 
 
 def test_values_of_captures_are_no_expected_scores(pgn):
     analyst = Analyst(Scripted(), 1, scores=False)
-    game = AnalysedGame(PgnFile(pgn(MATE)).game(1, 1))
+    game = AnalysedGame(opened(pgn(MATE)).game(1, 1))
     for found in game.work(analyst):
         game.take(found)
     moves = game.moves()
@@ -143,7 +150,7 @@ def test_values_of_captures_are_no_expected_scores(pgn):
 @pytest.fixture
 def show(pgn):
     path = pgn(f'{MATE}\n\n{QUEEN}\n[Event "none"]\n\n*\n')
-    shown = GameAnalysisShow(PgnFile(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
     yield shown
     shown.close()
 
@@ -180,7 +187,7 @@ def test_opinions_come_in_while_the_window_is_used(pgn):
     policy.gate = threading.Event()
     analyst = Analyst(policy, 1)
     analyst.num_simulations = 400  # four positions at a time
-    shown = GameAnalysisShow(PgnFile(pgn(MATE)), 1, analyst, title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(pgn(MATE)), 1, analyst, title="Own", agent="scripted")
     told = threading.Event()
     shown.listen(told.set)
     moment = shown.start(0)
@@ -199,10 +206,14 @@ def test_closing_cancels_the_analysis(pgn):
     analyst = Analyst(policy, 1)
     analyst.num_simulations = 400
     long = "1. Nf3 Nf6 2. Ng1 Ng8 3. Nc3 Nc6 4. Nb1 Nb8 5. e3 e6 6. d3 d6 *"
-    shown = GameAnalysisShow(PgnFile(pgn(long)), 1, analyst, title="Own", agent="scripted")
+    shown = GameAnalysisShow(opened(pgn(long)), 1, analyst, title="Own", agent="scripted")
     shown.start(0)
     closing = threading.Thread(target=shown.close)
     closing.start()
+    end = time.monotonic() + 10
+    while not shown._worker._stopping:  # then the batch in progress is the last one
+        assert time.monotonic() < end
+        time.sleep(0.001)
     policy.gate.set()
     closing.join(10)
     assert not closing.is_alive() and sum(policy.batches) <= 4
@@ -226,7 +237,7 @@ def test_a_failing_agent_is_told_in_the_window(pgn):
         raise RuntimeError("out of memory")
 
     shown = GameAnalysisShow(
-        PgnFile(pgn(MATE)), 1, Analyst(SimpleNamespace(act=fail), 1), title="Own", agent="failing"
+        opened(pgn(MATE)), 1, Analyst(SimpleNamespace(act=fail), 1), title="Own", agent="failing"
     )
     told = threading.Event()
     shown.listen(told.set)
@@ -237,19 +248,61 @@ def test_a_failing_agent_is_told_in_the_window(pgn):
     shown.close()
 
 
-def test_the_board_shows_the_score_the_mark_and_the_best_move(show):
+def test_the_board_shows_players_score_arrows_and_mark(show):
     show.start(0)
     show.touch(Gesture("resize", 500, 400))
     finished(show)
-    picture = show.look().pictures[0]
-    assert picture.shape[0] == 400 and 400 < picture.shape[1] <= 500
-    white = [(show.touch(Gesture("seek", ply)), show.look().pictures[0][:, 2])[1] for ply in (0, 4)]
-    share = [(column.min(1) > 200).mean() for column in white]
-    assert share[0] == pytest.approx(0.5, abs=0.02) and share[1] == 0  # mated
-    show.touch(Gesture("seek", 0))
+
+    def at(ply):
+        show.touch(Gesture("seek", ply))
+        return show.look()
+
+    board = at(0).board
+    assert board.names == ("White", "Black") and board.evaluation.score == 0.5 and board.white_at_bottom
+    assert at(3).board.evaluation.score == pytest.approx(0.1) and at(3).board.to_move == 1
+    mated = at(4).board
+    assert (
+        mated.evaluation.score == 0 and mated.evaluation.loss == 1 and mated.result == "0–1, mate in 2 moves"
+    )
+    x0, y0, x1, y1 = board.board
+
+    def corner(ply):  # upper right of g4, where the blunder went
+        squares = at(ply).pictures[0][y0:y1, x0:x1]
+        side = (y1 - y0) // 8
+        part = squares[4 * side : 4 * side + side // 3, 7 * side - side // 3 : 7 * side]
+        return (np.abs(part.astype(int) - MARK_COLORS["??"]).sum(2) < 30).sum()
+
+    assert corner(3) > 20 and corner(4) == 0
     show.touch(Gesture("flip"))
-    flipped = show.look().pictures[0][:, 2]
-    assert (flipped[:150].min(1) > 200).all()  # White's side is at the top
+    assert not show.look().board.white_at_bottom
+
+
+def test_the_most_visited_moves_are_arrows(pgn):
+    class Searching(Scripted):
+        def act(self, obs, info, memory=None, *, greedy=False):
+            decision, _ = super().act(obs, info, memory, greedy=greedy)
+            visits = np.zeros((len(obs), ACTIONS), np.int64)
+            visits[np.arange(len(obs)), decision.actions] = 30
+            return replace(decision, visits=visits), None
+
+    shown = GameAnalysisShow(opened(pgn(MATE)), 1, Analyst(Searching(), 1), title="Own", agent="scripted")
+    shown.start(0)
+    finished(shown)
+    opinion = shown.game.opinions[0]
+    (arrow,) = shown.look().board.arrows
+    move = shown.game.record.positions[0].moves[opinion.best]
+    assert (arrow.start, arrow.end, arrow.visits) == (move.from_square, move.to_square, 30)
+    shown.close()
+
+
+def test_a_game_that_went_on_after_a_draw_is_shown_to_its_end(pgn):
+    path = pgn("1. Nf3 Nf6 2. Ng1 Ng8 3. Nf3 Nf6 4. Ng1 Ng8 5. e4 e5 *")
+    shown = GameAnalysisShow(opened(path), 1, Analyst(Scripted(), 1), title="Own", agent="scripted")
+    shown.start(0)
+    shown.touch(Gesture("key", name="end"))
+    moment = shown.look()
+    assert moment.analysis.ply == 10 and moment.board.ply == 10 and moment.board.result == ""
+    shown.close()
 
 
 def test_the_annotated_game_is_saved(show):
@@ -312,6 +365,32 @@ def test_a_failing_agent_is_exit_1(capsys, pgn, scripted, monkeypatch):
 )
 def test_wrong_requests_are_refused_in_a_line(capsys, pgn, words, told):
     assert told in refusal(capsys, "watch", "chess-kqk", "--headless", "--pgn", pgn(MATE), *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read"),
+        (b"", "is empty"),
+        (b"\x00\x01", "not text"),
+        (b"no moves at all", "no chess game"),
+        (b'[Event "x"]\n\n*\n', "has no moves"),
+        (b'[FEN "8/8/8/8/8/8/8/8 w - - 0 1"]\n\n1. e4 *', "no white king"),
+        (b'[Variant "Chess960"]\n\n1. e4 *', "Chess960"),
+    ],
+)
+def test_files_without_a_game_are_refused_in_a_line(capsys, tmp_path, content, told):
+    path = tmp_path / "bad.pgn"
+    if content is not None:
+        path.write_bytes(content)
+    assert told in refusal(capsys, "watch", "chess-kqk", "--headless", "--pgn", path)
+
+
+def test_compressed_files_and_latin_1_are_read(capsys, tmp_path, scripted):
+    path = tmp_path / "games.pgn.gz"
+    path.write_bytes(gzip.compress('[White "Müller"]\n\n1. e4 *\n'.encode("latin-1")))
+    assert main(["watch", "chess-kqk", "--headless", "--pgn", str(path)]) == 0
+    assert "Müller" in capsys.readouterr().out
 
 
 def test_scenes_without_chess_and_play_are_refused(capsys, pgn):

@@ -187,6 +187,14 @@ def test_repetitions_before_the_search_count_in_it():
 
 
 @needs_core
+def test_positions_of_both_cores_are_observed_together():
+    games = [ChessGame(fen) for fen in STARTS]
+    mixed = [game.for_search() if i % 2 else game for i, game in enumerate(games)]
+    for first in mixed[:2]:
+        np.testing.assert_array_equal(first.observe(mixed), ChessGame.observe(games))
+
+
+@needs_core
 def test_fifty_moves_are_a_draw_unless_the_last_mates():
     fen = "7k/8/6K1/8/8/8/8/R7 w - - 99 80"
     game, fast = ChessGame(fen), ChessGame(fen).for_search()

@@ -54,6 +54,8 @@ def test_the_same_is_found_as_by_plain_search(seed):
         board = game.board
         twos = [move for move in board.legal_moves if forced(after(board, move), 2)]
         assert ucis(mates_in_two(board)) == ucis(twos)
+        checks = [move for move in twos if board.gives_check(move)]
+        assert ucis(mates_in_two(board, checks_only=True)) == ucis(checks)
         assert bool(mates_in_one(board)) == mated(board, 1)
         compared += 1
         game = game.play(OPPONENTS["greedy"](game, generator))

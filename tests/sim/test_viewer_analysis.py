@@ -132,7 +132,7 @@ def test_a_click_on_a_move_the_graph_or_the_track_goes_there(driver):
     window = driver()
     panels, ink = window.layout().panels, window.viewer.ink
     analysis = window.view.moment.analysis
-    moves = inside_of(panels[layout.GAME_MOVES], ink)
+    moves = inside_of(panels[layout.MOVES], ink)
     for ply in (3, 2):
         rect = analysis_panels._cells(moves, ink, analysis)[ply]
         window.click(rect.center)

@@ -174,3 +174,11 @@ def test_too_few_games_and_wrong_numbers_are_said(tmp_path):
         game_positions(tmp_path / "bad.san", history=1, most=0, seed=0)
     with pytest.raises(DataError, match=r"no folder of chess positions \(data\.toml is missing\)"):
         game_positions(tmp_path, history=1, most=0, seed=0)
+
+
+def test_a_cache_that_cannot_be_written_costs_the_time_to_replay(tmp_path, monkeypatch):
+    (tmp_path / "blocked").write_text("a file")
+    monkeypatch.setenv("PLAYFIELD_CACHE", str(tmp_path / "blocked"))
+    (tmp_path / "x.san").write_text("e4 e5 1-0\nd4 d5 0-1\nc4 c5 1-0")
+    splits = game_positions(tmp_path / "x.san", history=1, most=0, seed=0)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [2, 2, 2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pygame
-from pygame import Rect
 
 from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
@@ -119,6 +118,8 @@ class Controls:
                 viewer.do(clicked)
         if in_gallery:
             self._hand.press(at)
+        elif "analysis" in viewer.facts.abilities:
+            self._click_analysis(at)
         elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
@@ -127,21 +128,20 @@ class Controls:
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)
-            elif rect.collidepoint(at):
-                self._click_panel(number, rect, at)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.scrub(at[0])
 
-    def _click_panel(self, number: int, rect: Rect, at: tuple[int, int]) -> None:
+    def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""
         viewer, moment = self._viewer, self._viewer.view.moment
-        if moment is None or moment.analysis is None:
-            return
-        inside = inside_of(rect, viewer.ink)
-        ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
-        if ply is not None:
-            viewer.tell(Gesture("seek", ply))
+        for number, rect in viewer.layout().panels.items():
+            if moment is None or moment.analysis is None or number in viewer.choices.folded:
+                continue
+            inside = inside_of(rect, viewer.ink)
+            ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
+            if ply is not None:
+                viewer.tell(Gesture("seek", ply))
 
 
 def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -49,11 +49,11 @@ class Gesture:
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | seek | a position's number, – | of a recorded game |
     | type | – | `name` is a line that a person typed, or a text that was pasted |
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
-    | seek | a position's number, – | of a recorded game |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -85,11 +85,11 @@ class Gesture:
         "origin",
         "save",
         "type",
+        "seek",
         "take_back",
         "copy",
         "new_game",
         "hold",
-        "seek",
         "news",
         "pick",
         "aim",

@@ -170,8 +170,8 @@ class Moment:
         attribution: computes saliency maps of the first world's decision; None if there are none.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
-        analysis: of a recorded game, if this is none that is played now.
         sound: that the picture shows, to be played on request; None without one.
+        analysis: of a recorded game; None of one that is played now.
         board: of the first world, if it is a board game.
     """
 
@@ -195,8 +195,8 @@ class Moment:
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None
-    board: BoardState | None = None
     analysis: GameAnalysis | None = None
+    board: BoardState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

@@ -25,7 +25,7 @@ _BUTTON = 34
 HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG = PANELS = (1, 2, 3, 4, 5, 6, 7, 8)
 SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
 MOVES, LINE = VALUE, RETURN  # of a board game, likewise
-OPINIONS, GRAPH, GAME_MOVES, SIDES = ACTIONS, VALUE, RETURN, SEES  # in the analysis of a game
+OPINIONS, GRAPH, SIDES = ACTIONS, RETURN, SEES  # in the analysis of a game, beside the moves
 _IMPORTANCE = (HEADING, ACTIONS, LEARNING, HUNG, VALUE, RETURN, SEES, EPISODES)
 
 

@@ -16,7 +16,7 @@ from sim.viewer.playback.view import Choices, Facts, View
 
 OPINIONS_NEED = Need(height_of(4), height_of(6), height_of(7), urgent=True)
 GRAPH_NEED = Need(92, 140, 200)
-MOVES_NEED = Need(height_of(3), height_of(8), 4000)
+MOVES_NEED = Need(height_of(3), height_of(6), 4000)
 SIDES_NEED = Need(height_of(3), height_of(3), height_of(3))
 
 _LABELS = 64  # width of the column of labels
@@ -112,13 +112,14 @@ def ordinal(rank: int) -> str:
 
 
 def _signed(value: float) -> str:
-    """A difference of expected scores, in points of a hundred."""
+    """A difference of expected scores, in points of a hundred.
+
+    >>> _signed(-0.35), _signed(0.01), _signed(0.001)
+    ('−35 points', '+1 point', '±0 points')
+    """
     points = round(100 * value)
-    return (
-        f"{points:+d} points".replace("-", "−")
-        if abs(points) != 1
-        else f"{points:+d} point".replace("-", "−")
-    )
+    sign = "±" if not points else "+" if points > 0 else "−"
+    return f"{sign}{abs(points)} point{'s' * (abs(points) != 1)}"
 
 
 # Graph
@@ -250,11 +251,11 @@ def draw_sides(
 
 def ply_at(number: int, inside: Rect, ink: Ink, analysis: GameAnalysis, at: tuple[int, int]) -> int | None:
     """The position that a click into panel `number` asks for; None if it asks for none."""
-    if number == layout.GAME_MOVES:
+    if number == layout.MOVES:
         return next(
             (ply for ply, rect in _cells(inside, ink, analysis).items() if rect.collidepoint(at)), None
         )
     plot = _plot(inside, ink)
-    if number == layout.GRAPH and plot.left <= at[0] < plot.right:
+    if number == layout.GRAPH and plot.collidepoint(at):
         return round((at[0] - plot.left) / max(1, plot.width - 1) * len(analysis.moves))
     return None

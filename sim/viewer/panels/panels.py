@@ -91,7 +91,7 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a board game, of its analysis, or of a gallery."""
+    """The panels by number: those of a world, of a board game, of a recorded one, or of a gallery."""
     if "analysis" in facts.abilities:
         return ANALYSIS
     if "gallery" in facts.abilities:
@@ -404,7 +404,7 @@ ANALYSIS: dict[int, Panel] = {
         analysis_panels.draw_graph,
         analysis_panels.graph_note,
     ),
-    layout.GAME_MOVES: Panel(
+    layout.MOVES: Panel(
         "Moves",
         lambda facts: analysis_panels.MOVES_NEED,
         analysis_panels.key,

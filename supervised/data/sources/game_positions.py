@@ -6,9 +6,11 @@ never in two parts and games that are added move no other. Files are replayed on
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,8 +247,7 @@ def _replayed_file(file: Path) -> Path:
     with opened(file):  # so that what is wrong with it is said first
         told = {"source": digest(MODULES), "sha256": conversion.sha256(file), "name": file.name}
     name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-    folder = cache_folder() / "chess-games" / name
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = _writable_cache() / name
     with FileLock(folder.with_suffix(".lock")):
         try:
             open_shards(folder)
@@ -264,6 +265,19 @@ def _replayed_file(file: Path) -> Path:
             writer.close({"sources": [{"name": file.name, "sha256": told["sha256"]}], **counts.card()})
         _prune(folder)
     return folder
+
+
+def _writable_cache() -> Path:
+    """Where replayed files are kept: the data set cache; a folder of this process where that is read-only."""
+    folder = cache_folder() / "chess-games"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        own = Path(tempfile.mkdtemp(prefix="playfield-chess-games-"))
+        atexit.register(shutil.rmtree, own, ignore_errors=True)
+        return own
 
 
 def _prune(kept: Path) -> None:

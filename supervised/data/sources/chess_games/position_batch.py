@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.chess import move_generator
-from sim.chess.bitboards import Bitboards
+from sim.chess.batched_moves import Sides, legal_planes, padded_actions
 from sim.chess.encoding import CONSTANT_PLANES, PLANES_PER_POSITION
 from sim.records import Array
-from supervised.data.sources.chess_games.replay import NO_RESULT, WHITE_WON, boards_of
+from supervised.data.sources.chess_games.replay import NO_RESULT, NO_SQUARE, WHITE_WON
 
 WIDTH = 32  # legal actions are padded to a multiple of so many, as in agents.alphazero.selfplay
 WIN, DRAW, LOSS = 0, 1, 2
@@ -24,11 +23,7 @@ def planes(window: Array, depth: Array) -> Array:
     count, history = window.shape
     newest = window[:, 0]
     white = (newest["state"] & 1).astype(bool)  # (B,)
-    kinds, owned = window["kinds"], window["white"][..., None]
-    ours, theirs = kinds & owned, kinds & ~owned
-    mover = white[:, None, None]
-    pieces = np.concatenate([np.where(mover, ours, theirs), np.where(mover, theirs, ours)], 2)  # (B, H, 12)
-    pieces = np.where(mover, pieces, pieces.byteswap())  # a row is a byte: Black's view has the rows reversed
+    pieces = _movers_view(window["kinds"], window["white"], white[:, None])  # (B, H, 12)
     missing = np.arange(history) >= depth[:, None]  # (B, H)
     obs = np.empty((count, PLANES_PER_POSITION * history + CONSTANT_PLANES, 64), np.uint8)
     past = obs[:, : PLANES_PER_POSITION * history].reshape(count, history, PLANES_PER_POSITION, 64)
@@ -44,8 +39,7 @@ def planes(window: Array, depth: Array) -> Array:
 
 def _constants(newest: Array, white: Array) -> Array:
     """(B, 7) uint8 of the planes that are the same everywhere."""
-    rights = (newest["state"][:, None] >> np.arange(1, 5)) & 1  # (B, 4): h1, a1, h8, a8
-    rights = np.where(white[:, None], rights, rights[:, [2, 3, 0, 1]])
+    rights = _movers_rights(newest["state"], white)
     clock = np.minimum(newest["halfmove"].astype(np.int64), 100)
     columns = (
         np.where(white, 0, 255),
@@ -58,13 +52,34 @@ def _constants(newest: Array, white: Array) -> Array:
 
 def legal_actions(positions: Array) -> tuple[Array, Array]:
     """Legal actions (B, K) int64, ascending, padded by 0 to a multiple of `WIDTH`; their mask (B, K) bool."""
-    found = [move_generator.legal_actions(Bitboards.of(board)) for board in boards_of(positions)]
-    width = -(-max(len(actions) for actions in found) // WIDTH) * WIDTH
-    legal, mask = np.zeros((len(found), width), np.int64), np.zeros((len(found), width), bool)
-    for row, actions in enumerate(found):
-        legal[row, : len(actions)] = actions
-        mask[row, : len(actions)] = True
-    return legal, mask
+    white = (positions["state"] & 1).astype(bool)
+    pieces = _movers_view(positions["kinds"], positions["white"], white)
+    rights = _movers_rights(positions["state"], white)[:, :2].astype(bool)
+    passant = positions["passant"].astype(np.uint64)
+    square = np.where(passant == NO_SQUARE, 0, np.uint64(1) << (passant & np.uint64(63)))
+    square = np.where(white, square, square.byteswap())
+    sides = Sides(np.ascontiguousarray(pieces[:, :6]), np.ascontiguousarray(pieces[:, 6:]))
+    return padded_actions(legal_planes(sides, rights, square), WIDTH)
+
+
+def _movers_view(kinds: Array, owned: Array, white: Array) -> Array:
+    """Bitboards (…, 12) uint64 of the mover's and the other side's pieces, seen from the mover's side.
+
+    Args:
+        kinds: (…, 6) of both sides' pieces as `replay.POSITION` has them.
+        owned: (…) of White's pieces.
+        white: (…) bool, whether White moves.
+    """
+    ours, theirs = kinds & owned[..., None], kinds & ~owned[..., None]
+    mover = white[..., None]
+    pieces = np.concatenate([np.where(mover, ours, theirs), np.where(mover, theirs, ours)], -1)
+    return np.where(mover, pieces, pieces.byteswap())  # a row is a byte: Black's view has the rows reversed
+
+
+def _movers_rights(state: Array, white: Array) -> Array:
+    """(B, 4) of 0 and 1: whether the mover may castle to the king's and queen's side, and the other side."""
+    rights = (state[:, None] >> np.arange(1, 5)) & 1  # h1, a1, h8, a8
+    return np.where(white[:, None], rights, rights[:, [2, 3, 0, 1]])
 
 
 def outcome_targets(results: Array, state: Array) -> Array:
