@@ -219,6 +219,8 @@ class BoardGame:
             self._play(self._replay.popleft())
             if not self._replay:
                 self._seat()
+                if self.table.clock is not None and not self.table.over:
+                    self.table.clock.reset(self.table.game.turn)
             self._turn()
         elif self.table.over:
             self.begin()

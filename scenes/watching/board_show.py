@@ -25,7 +25,7 @@ from scenes.watching.staged_worlds import StagedWorlds
 from sim.chess.board.notation import NotationError, read_game
 from sim.chess.board.table_renderer import TableRenderer
 from sim.chess.opponents import action_masks
-from sim.chess.rules.game import ChessGame
+from sim.chess.rules.game import CHECKMATE, ChessGame
 from sim.chess.tablebase import solve
 from sim.chess.world import SHAPING, Chess
 from sim.errors import RequestError
@@ -314,12 +314,14 @@ class DistanceToMate:
             self._solve(start[1])
 
     def readouts(self, game: ChessGame) -> tuple[Readout, ...]:
-        """``("mate in", 7, "moves")`` or ``("tablebase", "draw")``; none for other endgames."""
+        """``("tablebase", "mate in 7", "moves")`` or ``("tablebase", "draw")``; none for other endgames."""
         board = game.board
         letter = "q" if board.queens else "r"
         men = chess.popcount(board.occupied)
-        if men != 3 or not (board.queens | board.rooks) or game.reason is not None:
+        if men != 3 or not (board.queens | board.rooks):
             return ()
+        if game.reason is not None:
+            return (Readout("tablebase", "mate" if game.reason == CHECKMATE else "draw"),)
         if letter not in self._solved:
             if letter not in self._begun:
                 self._begun.add(letter)

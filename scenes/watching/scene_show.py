@@ -76,7 +76,7 @@ class SceneShow:
         )
         self._samples = _sample_panel(scene, device=device, attended=attended)
         self.live_agent = LiveAgent(scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run)
-        self.agent, self.training = self.live_agent.name, self.live_agent.training
+        self.agent, self.training = player_name(self.live_agent.name), self.live_agent.training
         self.abilities = self._renderer.abilities | self._perceptions.abilities | self.live_agent.abilities
         self._moment: Moment | None = None
         self._obs: Array = np.zeros(0)

@@ -200,6 +200,17 @@ def test_a_pasted_game_is_gone_through_at_once_and_played_on(seat):
     assert game.table.movers() == {chess.WHITE: "Morphy", chess.BLACK: "?, Fake"}
 
 
+def test_a_pasted_game_begins_with_full_clocks(seat):
+    game = seat(scripted("b8c6"), colour="black")
+    game.choose("black", "Fake", "5+3")
+    game.begin(read_game("1. e4 e5 2. Nf3 *"))
+    while game.hurries:
+        game.advance(None)
+    times = game.table.clock.times()
+    assert times.running == 1 and times.left == pytest.approx((300, 300), abs=5)
+    assert times.left[0] == 300
+
+
 def test_a_flag_falls_while_the_person_thinks(seat):
     class Now:
         time = 0.0

@@ -2,12 +2,14 @@
 
 import io
 import threading
+from dataclasses import replace
 
 import chess.pgn
 import numpy as np
 import pygame
 import pytest
 from board_fakes import Endless, Window, scripted
+from pygame import Rect
 
 from scenes.schema import load_scene
 from scenes.watching import board_show
@@ -17,8 +19,10 @@ from scenes.watching.scene_show import SceneShow
 from sim.chess.rules.game import ChessGame
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.gesture import Gesture
+from sim.viewer.draw.new_game import places
 from sim.viewer.keymap import Command
 from sim.viewer.panels import line_panel, moves_panel
+from sim.viewer.playback.view import NewGame
 
 SCENE = 'title = "Own"\nseed = 0\n[world]\nuse = "chess"\n{}\n[agent]\nuse = "greedy"\n'
 
@@ -199,10 +203,6 @@ def test_the_dialog_begins_a_game_with_colour_opponent_and_clock(sit):
 
 
 def test_the_dialog_is_used_with_the_mouse(sit):
-    from pygame import Rect
-
-    from sim.viewer.draw.new_game import places
-
     window = sit(scripted("e7e5"))
     window.press(pygame.K_n)
     found = places(Rect(0, 0, 1280, 800), window.viewer.ink, window.viewer.choices.menu)
@@ -320,8 +320,17 @@ def test_every_size_is_drawn(sit, size):
     window = sit(ponder(Endless()), size=size)
     window.move("e2", "e4")
     window.until(lambda: window.board.arrows)
+    rects = list(window.viewer.layout().pieces.values())
+    assert all(not a.colliderect(b) for i, a in enumerate(rects) for b in rects[i + 1 :])
     window.press(pygame.K_n)
     window.viewer.draw()
+    names = ("imitation", "random", "greedy", *(f"Stockfish skill {i}" for i in range(5)))
+    offer = replace(window.board.offer, opponents=names)
+    found = places(Rect(0, 0, *size), window.viewer.ink, NewGame.of(offer))
+    assert Rect(0, 0, *size).contains(found.card)
+    inside = [found.start, found.cancel, *(rect for _, _, rect in found.chips)]
+    assert all(found.card.contains(rect) for rect in inside)
+    assert all(not a.colliderect(b) for i, a in enumerate(inside) for b in inside[i + 1 :])
 
 
 def test_a_mate_is_told_and_a_click_begins_the_next_game(sit):
@@ -379,6 +388,25 @@ def test_distance_to_mate_is_told_where_it_is_solved(monkeypatch):
     assert distance.readouts(rook)[0].value == "computing …" and told.wait(5.0)
     assert distance.readouts(rook)[0].value == "draw" and "r" in solved
     assert distance.readouts(ChessGame()) == ()
+
+
+def test_clocks_of_the_past_stand(sit, monkeypatch):
+    from sim.viewer.overlays import world_picture
+
+    seen = []
+    monkeypatch.setattr(world_picture, "draw_players", lambda *args: seen.append(args[-1]))
+    window = sit(scripted("e7e5", "b8c6"))
+    window.viewer.tell(Gesture("new_game", name="white|greedy|5+3"))
+    window.until(lambda: window.board.clocks is not None)
+    window.move("e2", "e4")
+    window.played("e4", "e5")
+    window.move("g1", "f3")
+    window.played("e4", "e5", "Nf3", "Nc6")
+    window.viewer.draw()
+    assert seen[-1] > window.board.clocks.since - 1e-9
+    window.press(pygame.K_COMMA)
+    window.viewer.draw()
+    assert window.board.ply == 3 and seen[-1] == window.board.clocks.since
 
 
 def test_an_evaluation_in_words():

@@ -81,6 +81,11 @@ class ChessClock:
             self._left[mover] += self.control.increment
         self._running = (not mover) if starts else None
 
+    def reset(self, side: chess.Color) -> None:
+        """Give both sides the base time again; the clock of `side` goes down."""
+        self._left = dict.fromkeys(self._left, self.control.base)
+        self._running, self._since = side, self._now()
+
     def stop(self) -> None:
         """Stop both."""
         self._settle()

@@ -39,11 +39,16 @@ class Places:
 
 
 def places(area: Rect, ink: Ink, menu: NewGame) -> Places:
-    """Lay the dialog out in the middle of `area`."""
-    pad, gap, high = ink.px(_PAD), ink.px(_GAP), ink.px(_CHIP)
+    """Lay the dialog out in the middle of `area`, closer together where it would not fit."""
+    found = _placed(area, ink, menu, tight=False)
+    return found if found.card.height <= area.height else _placed(area, ink, menu, tight=True)
+
+
+def _placed(area: Rect, ink: Ink, menu: NewGame, *, tight: bool) -> Places:
+    pad, gap, high = ink.px(_PAD), ink.px(3 if tight else _GAP), ink.px(22 if tight else _CHIP)
     width = min(area.width - ink.px(16), ink.px(_WIDTH))
     left, right = pad + ink.px(_LABEL), width - pad
-    y = pad + ink.px(40)
+    y = pad + ink.px(24 if tight else 40)
     labels, chips = [], []
     for row, (_, names) in enumerate(menu.rows):
         labels.append((pad, y + high // 2))
@@ -54,7 +59,7 @@ def places(area: Rect, ink: Ink, menu: NewGame) -> Places:
                 x, y = left, y + high + gap
             chips.append((row, index, Rect(x, y, wide, high)))
             x += wide + gap
-        y += high + ink.px(16)
+        y += high + ink.px(8 if tight else 16)
     button = ink.px(96)
     start = Rect(right - button, y, button, ink.px(32))
     cancel = Rect(start.left - gap - button, y, button, ink.px(32))

@@ -84,7 +84,10 @@ def _draw_board(
     assert view.moment is not None
     factor = rect.width / view.moment.pictures[0].shape[1]
     draw_premove(surface, rect, factor, board)
-    draw_players(surface, ink, rect, factor, board, view.now)
+    now = view.now
+    if board.clocks is not None and view.number < view.newest:
+        now = board.clocks.since  # clocks of the past stand
+    draw_players(surface, ink, rect, factor, board, now)
     bar = bar_place(ink, rect, factor, board, area)
     if analysis and bar is not None:
         draw_evaluation(surface, ink, bar, board.evaluation, white_below=board.white_at_bottom)

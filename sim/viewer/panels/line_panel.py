@@ -33,7 +33,7 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:
     """Cache key: all that `draw` depends on."""
     board = _board(view)
-    return choices.analysis, board and (board.evaluation, board.line, board.thinking)
+    return choices.analysis, board and (board.evaluation, board.line, board.thinking, board.result)
 
 
 def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices: Choices, view: View) -> None:
@@ -52,7 +52,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         text = ink.elided(in_words(board.evaluation), inside.width)
         ink.write(surface, text, (inside.left, y))
         y += ink.px(ROW)
-    lines = ink.wrapped(board.line, inside.width) if board.line else ["no search, so no line"]
+    lines = ink.wrapped(board.line, inside.width) if board.line else [board.result or "no search, so no line"]
     room = max(1, (inside.bottom - y + ink.px(ROW) // 2) // ink.px(ROW))
     if len(lines) > room:
         lines = [*lines[: room - 1], ink.elided(f"{lines[room - 1]} …", inside.width)]

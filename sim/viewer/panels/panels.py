@@ -243,6 +243,8 @@ def _seconds(seconds: float) -> str:
 def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
     if not view.episodes_ended:
         return "", ""
+    if "board" in facts.abilities:
+        return "played", f"{view.episodes_ended:,}"
     return f"mean of {view.episodes_ended:,}", charts.number(view.mean_score)
 
 
@@ -254,7 +256,9 @@ def _draw_episodes(
         say(surface, ink, inside, f"no {what} has ended yet")
         return
     first = inside.left + ink.width("episode")
-    columns = ((first, "episode"), ((first + inside.right) // 2, "return"), (inside.right, "length"))
+    board = "board" in facts.abilities
+    names = ("game", "result", "moves") if board else ("episode", "return", "length")
+    columns = tuple(zip((first, (first + inside.right) // 2, inside.right), names, strict=True))
     height = ink.px(ROW)
     y = inside.top + height // 2 - ink.px(1)
     heads = int(inside.height >= 2 * height)  # where there is one line only, it is an episode's
@@ -266,6 +270,8 @@ def _draw_episodes(
         y = inside.top + (row + heads) * height + height // 2
         seconds = _seconds(episode.length / facts.steps_per_second)
         cells = (f"{view.episodes_ended - row:,}", charts.number(episode.score), seconds)
+        if board:
+            cells = (cells[0], episode.outcome or "unfinished", str(episode.length))
         colors = (PALETTE.muted, PALETTE.text, PALETTE.muted)
         for (x, _), cell, color in zip(columns, cells, colors, strict=True):
             ink.write(surface, cell, (x, y), color, align="right")
@@ -347,7 +353,10 @@ def _draw_considered(
 ) -> None:
     """Draw the moves that a decision ranks; without one, say so instead of listing all legal moves."""
     options = view.moment.options if view.moment else None
-    if options is not None and options.shown and not options.measure:
+    board = view.moment.board if view.moment else None
+    if board is not None and board.result:
+        say(surface, ink, inside, "the game is over")
+    elif options is not None and options.shown and not options.measure:
         say(surface, ink, inside, "nobody has ranked the moves of this position")
     else:
         actions.draw(surface, ink, inside, facts, choices, view)
