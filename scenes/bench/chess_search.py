@@ -130,7 +130,7 @@ def evaluator_of(base: type) -> type:
 
     Its own module needs JAX for its networks; the calls, the cache and the priors are as there.
     """
-    from open_spiel.python.utils import lru_cache  # type: ignore[import-not-found]
+    from open_spiel.python.utils import lru_cache
 
     class Evaluator(base):  # type: ignore[misc]
         def __init__(self, searcher: SearchAgent) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
-from agents.alphazero.tree import Tree, chosen_line
+from agents.alphazero.tree import Tree, line_after
 from agents.memory_limits import NODE
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
@@ -122,7 +122,7 @@ class TreeFindings:
     def _line(self, index: int) -> list[int]:
         if index == self._tree.choice():
             return self._tree.line()
-        return chosen_line(self._tree.root, index)
+        return line_after(self._tree.root, index)
 
 
 class PolicyFindings:

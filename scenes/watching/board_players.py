@@ -14,7 +14,6 @@ import numpy as np
 
 from agents.alphazero.search_agent import SearchAgent
 from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, Player, action_masks
-from sim.chess.rules.encoding import ACTIONS
 from sim.chess.rules.game import ChessGame
 from sim.chess.uci_player import MissingEngineError, UciPlayer, engine_spec, find_stockfish
 from sim.protocols import Policy, Ponders
