@@ -43,7 +43,7 @@ from sim.protocols import Game
 from sim.records import Array, Decision
 from supervised.tensors import Precision
 
-LONGEST = 0.05  # seconds between two yields of `SearchAgent.think`, where single simulations are faster
+LONGEST = 0.03  # seconds between two yields of `SearchAgent.think`, where single simulations are faster
 FIRST_VALUE = 0.1  # scale of the value head's initial weights
 VALUES = {"scalar": 1, "wdl": 3}  # numbers that a value head gives
 

@@ -68,13 +68,13 @@ class TreeFindings:
             tree: after some simulations.
             before: (K,) visits of the root that do not count for the choice; None where no visits do.
         """
-        self._tree, self._before = tree, before
+        self._tree, self._before, self._best = tree, before, tree.choice()
         self.nodes = tree.simulations
         self.actions: Array = tree.root.actions
 
     def best(self) -> int:
         """The search's choice."""
-        return self._tree.choice()
+        return self._best
 
     def depth(self) -> int:
         """Plies of alpha-beta's last full iteration, else of the principal variation."""
@@ -97,8 +97,8 @@ class TreeFindings:
             return math.inf
         if self._before is None:
             return 0.0
-        visits, best = self._tree.root.visits - self._before, self._tree.choice()
-        return float(visits[best] - np.delete(visits, best).max())
+        visits = self._tree.root.visits - self._before
+        return float(visits[self._best] - np.delete(visits, self._best).max())
 
     def variation(self, index: int) -> Variation:
         """The move and the most visited replies; value and draws are the means of its simulations.
@@ -115,12 +115,12 @@ class TreeFindings:
 
     def ranking(self, count: int) -> list[int]:
         """The choice, then by visits, and by value and prior among equals; visited moves before others."""
-        root, best = self._tree.root, self._tree.choice()
+        root = self._tree.root
         order = np.lexsort((root.logits, root.q_values, root.visits))[::-1]
-        return [best, *(int(i) for i in order if i != best)][:count]
+        return [self._best, *(int(i) for i in order if i != self._best)][:count]
 
     def _line(self, index: int) -> list[int]:
-        if index == self._tree.choice():
+        if index == self._best:
             return self._tree.line()
         return line_after(self._tree.root, index)
 

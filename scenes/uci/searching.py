@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -126,7 +126,8 @@ class Search:
             temperature = task.options.strength().temperature
             chance = drawn(findings.weights(), temperature, self._generator) if temperature else None
             index = findings.best() if chance is None else chance
-            return follow(task.game, findings.variation(index)).moves[:2]
+            variation = findings.variation(index)
+            return follow(task.game, replace(variation, actions=variation.actions[:2])).moves
         except ClientGone:
             raise
         except Exception as error:
