@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
 
 import numpy as np
 
@@ -65,7 +64,6 @@ class GumbelTree:
         count = len(root.actions)
         self._gumbel = np.zeros(count) if generator is None else generator.gumbel(size=count)
         self._levels = halving(min(considered, count), simulations)
-        self._rounds = halvings(min(considered, count), simulations)
         self._greedy = generator is None
         self._before = root.visits.copy()
         self._turn = 0  # simulations so far
@@ -90,8 +88,10 @@ class GumbelTree:
             self._queue.append(index)
 
     def room(self) -> int:
-        """Simulations until the next halving, which needs the values of all before it."""
-        return next((end - self._turn for end in self._rounds if end > self._turn), len(self.root.actions))
+        """The rest of this level: its simulations go to different actions, and are the same one by one."""
+        if self._turn >= len(self._levels):
+            return len(self.root.actions)
+        return self._level_size(self._turn)
 
     def below(self, rows: EdgeRows) -> Array:
         """The action whose visit share is furthest below the improved policy (eq. 14)."""
@@ -137,7 +137,7 @@ class GumbelTree:
 
         That visit changes no Q-value of the others, but it can be the first of so many, which σ depends on.
         """
-        rows, count = self.root.rows, self._level_size(level)
+        rows, count = self.root.rows, self._level_size(self._turn - 1)
         visits = rows.started - self._before
         first = self._best(visits == level)
         most = np.maximum(rows.most, rows.started[first] + 1)
@@ -148,10 +148,10 @@ class GumbelTree:
         ranked = others[np.argsort(-score[others], kind="stable")][: count - 1]
         return [*ranked[::-1].tolist(), first]
 
-    def _level_size(self, level: int) -> int:
-        """How many simulations from here on consider this level."""
-        rest = self._levels[self._turn - 1 :]
-        return next((i for i, other in enumerate(rest) if other != level), len(rest))
+    def _level_size(self, turn: int) -> int:
+        """How many simulations from this one on consider the same level."""
+        rest = self._levels[turn:]
+        return next((i for i, other in enumerate(rest) if other != rest[0]), len(rest))
 
 
 def completed_q(rows: EdgeRows) -> Array:
@@ -178,16 +178,6 @@ def halving(considered: int, simulations: int) -> tuple[int, ...]:
     (0, 1, 2)
     """
     return tuple(level for levels in _rounds(considered, simulations) for level in levels)
-
-
-@lru_cache
-def halvings(considered: int, simulations: int) -> tuple[int, ...]:
-    """Simulations after which sequential halving drops actions, and the planned number at the end.
-
-    >>> halvings(4, 8)
-    (4, 8)
-    """
-    return tuple(accumulate(len(levels) for levels in _rounds(considered, simulations)))
 
 
 def _rounds(considered: int, simulations: int) -> list[list[int]]:
