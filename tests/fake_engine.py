@@ -16,8 +16,9 @@
 import sys
 import time
 
-MODE = sys.argv[1]
-AT = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+RUNNING = __name__ == "__main__"
+MODE = sys.argv[1] if RUNNING else ""
+AT = int(sys.argv[2]) if RUNNING and len(sys.argv) > 2 else 1
 
 
 def say(line):
@@ -73,4 +74,5 @@ def main():
         time.sleep(60)  # an engine that hangs does not notice that its client has gone
 
 
-main()
+if RUNNING:
+    main()

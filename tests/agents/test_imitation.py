@@ -125,7 +125,7 @@ def test_alphazero_goes_on_from_its_weights(worlds, games_file):
     )
     player.load_weights(agent.weights())
     games = worlds.reset()[1]["games"]
-    np.testing.assert_array_equal(agent.evaluate(games)[0], player.evaluate(games)[0])
+    np.testing.assert_array_equal(agent.evaluate(games).logits, player.evaluate(games).logits)
 
 
 def test_a_card_tells_the_games(worlds, games_file):

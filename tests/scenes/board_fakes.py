@@ -20,12 +20,16 @@ from sim.viewer.panels import panels
 
 
 def scripted(*moves):
-    """Plays these moves in UCI, then the first legal one; None resigns."""
-    left = list(moves)
+    """Plays the first of these moves in UCI that is legal, else the first legal move; None resigns.
+
+    Where none is legal at its first turn, it breaks the rules by the first of them. However often it is asked of a position, its answer is the same: a search may be cancelled and begun anew.
+    """
 
     def think(game, generator):
-        move = left.pop(0) if left else int(game.legal_actions()[0])
-        yield Thought(game.action(move) if isinstance(move, str) else move)
+        legal = game.legal_actions().tolist()
+        actions = [None if move is None else game.action(move) for move in moves]
+        otherwise = actions[0] if actions and game.board.fullmove_number == 1 else legal[0]
+        yield Thought(next((action for action in actions if action is None or action in legal), otherwise))
 
     return think
 

@@ -125,7 +125,7 @@ def test_a_run_without_a_checkpoint_or_with_a_cut_one_is_refused(capsys):
     assert "one holds no checkpoint yet" in refusal(capsys, "compare", "one", "other")
 
 
-@pytest.mark.parametrize("name", ["cartpole", "pong", "walker", "chess"])
+@pytest.mark.parametrize("name", ["cartpole", "pong", "walker", "chess-captures"])
 def test_a_card_alone_gives_back_the_rules_of_its_scene(name):
     from scenes.build.agents import scene_agent, scene_world
 

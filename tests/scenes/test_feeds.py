@@ -91,7 +91,7 @@ def test_they_have_a_panel_of_their_own(beside):
 
 def test_where_somebody_watches_a_thread_makes_them_and_says_what_fails(beside):
     made = SamplePanel(beside, 0, device="cpu", attended=True)
-    assert made.step().pictures == ()
+    assert len(made.step().pictures) in (0, 12)  # never some of them
     until(lambda: len(made.step().pictures) == 12)
     made.close()
     failing = SamplePanel(beside, 0, device="cpu", attended=True)

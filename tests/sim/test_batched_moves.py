@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sim.chess.rules.batched_moves import Sides, legal_planes, padded_actions
-from sim.chess.rules.encoding import legal_moves
+from sim.chess.rules.encoding import action_of
 
 #: Pins along every line, double checks, castling out of, through and into attack, en passant that is pinned
 #: along the row or the diagonal or answers a check, and promotions by taking.
@@ -57,7 +57,9 @@ def check(boards):
     legal, mask = padded_actions(planes_of(boards), 32)
     assert legal.shape[1] % 32 == 0 and not legal[~mask].any()
     for board, actions, own in zip(boards, legal, mask, strict=True):
-        assert actions[own].tolist() == sorted(legal_moves(board)), board.fen()
+        assert actions[own].tolist() == sorted(action_of(move, board.turn) for move in board.legal_moves), (
+            board.fen()
+        )
 
 
 def test_difficult_positions_and_all_that_follow_them():
