@@ -22,8 +22,8 @@ from sim.viewer.panels import panels
 def scripted(*moves):
     """Plays the first of these moves in UCI that is legal, else the first legal move; None resigns.
 
-    Where none is legal at its first turn, it breaks the rules by the first of them. However often it is asked of
-    a position, its answer is the same: a search may be cancelled and begun anew.
+    Where none is legal at its first turn, it breaks the rules by the first of them. However often it is asked
+    of a position, its answer is the same: a search may be cancelled and begun anew.
     """
 
     def think(game, generator):
