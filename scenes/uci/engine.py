@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from scenes.uci.player import Player
-    from scenes.uci.positions import Positions
+    from scenes.uci.positions import PositionTracker
     from scenes.uci.searching import Search
 
 
@@ -35,7 +35,7 @@ class _Loaded:
     """What is there once the engine is ready: player, position, and the generator of moves by temperature."""
 
     player: Player
-    positions: Positions
+    positions: PositionTracker
     generator: np.random.Generator
 
 
@@ -136,14 +136,14 @@ class Engine:
         if self._loaded is None:
             import numpy as np
 
-            from scenes.uci.positions import Positions
+            from scenes.uci.positions import PositionTracker
 
             try:
                 player = self._load()
             except Exception as error:
                 self._client.complain(str(error))
                 raise
-            self._loaded = _Loaded(player, Positions(player.history), np.random.default_rng(self._seed))
+            self._loaded = _Loaded(player, PositionTracker(player.history), np.random.default_rng(self._seed))
         return self._loaded
 
     def _set_option(self, words: Sequence[str]) -> None:

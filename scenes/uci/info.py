@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scenes.uci.variations import Variation
+from scenes.uci.variations import PrincipalVariation
 from sim.chess.rules.game import CHECKMATE, ChessGame
 
 SURE = 0.5  # value beyond which a variation that ends in mate is told as one, where replies may differ
@@ -31,7 +31,7 @@ class Line:
     ended: bool
 
 
-def follow(game: ChessGame, variation: Variation) -> Line:
+def follow(game: ChessGame, variation: PrincipalVariation) -> Line:
     """Play a variation from `game`."""
     moves = []
     for action in variation.actions:

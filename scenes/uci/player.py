@@ -21,7 +21,7 @@ from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError
 from scenes.uci.info import centipawns, pawns
 from scenes.uci.options import MOST_SIMULATIONS
-from scenes.uci.variations import Findings, Variation
+from scenes.uci.variations import Findings, PrincipalVariation
 from sim.chess.opponents import action_masks
 from sim.chess.rules.game import ChessGame
 from sim.chess.world import Chess
@@ -38,7 +38,7 @@ class Player(Protocol):
 
     @property
     def history(self) -> int:
-        """Positions that its observation shows."""
+        """PositionTracker that its observation shows."""
 
     @property
     def score(self) -> Callable[[float], int]:
@@ -100,7 +100,7 @@ class TreeFindings:
         visits = self._tree.root.visits - self._before
         return float(visits[self._best] - np.delete(visits, self._best).max())
 
-    def variation(self, index: int) -> Variation:
+    def variation(self, index: int) -> PrincipalVariation:
         """The move and the most visited replies; value and draws are the means of its simulations.
 
         Alpha-beta has no mean of draws: the network's own after the move counts there.
@@ -111,7 +111,7 @@ class TreeFindings:
             draw = child.draw
         else:
             draw = float(root.draws[index] / visits) if visits else self._tree.draw()
-        return Variation(tuple(self._line(index)), value, draw)
+        return PrincipalVariation(tuple(self._line(index)), value, draw)
 
     def ranking(self, count: int) -> list[int]:
         """The choice, then by visits, and by value and prior among equals; visited moves before others."""
@@ -156,12 +156,12 @@ class PolicyFindings:
         """Nothing can change."""
         return math.inf
 
-    def variation(self, index: int) -> Variation:
+    def variation(self, index: int) -> PrincipalVariation:
         """The move alone, with the position's value."""
         decision = self._decision
         value = None if decision.value is None else float(decision.value[0])
         draw = None if decision.wdl is None else float(decision.wdl[0, 1])
-        return Variation((int(self.actions[index]),), value, draw)
+        return PrincipalVariation((int(self.actions[index]),), value, draw)
 
     def ranking(self, count: int) -> list[int]:
         """The action, then by probability."""
@@ -201,7 +201,7 @@ def most_that_fit() -> int:
 
 
 @dataclass
-class PolicyPlayer:
+class PolicyOnly:
     """A policy that does not search."""
 
     policy: Policy
@@ -247,4 +247,4 @@ def player_of(policy: Policy, *, history: int, captures: bool = False) -> Player
     """
     if isinstance(policy, SearchAgent) and policy.config.search != "none":
         return SearchPlayer(policy, history)
-    return PolicyPlayer(policy, history, pawns if captures else centipawns)
+    return PolicyOnly(policy, history, pawns if captures else centipawns)

@@ -9,7 +9,7 @@ from sim.chess.rules.game import FIFTY, THREEFOLD, ChessGame
 from sim.fields import excerpt
 
 
-class Positions:
+class PositionTracker:
     """Follows the positions of a game: moves that are known from the last command are not played again.
 
     Attributes:

@@ -13,7 +13,7 @@ from sim.records import Array
 
 
 @dataclass(frozen=True)
-class Variation:
+class PrincipalVariation:
     """A move and what is expected after it.
 
     Attributes:
@@ -53,7 +53,7 @@ class Findings(Protocol):
     def lead(self) -> float:
         """Simulations that the best move is ahead of the second."""
 
-    def variation(self, index: int) -> Variation:
+    def variation(self, index: int) -> PrincipalVariation:
         """The principal variation of one move."""
 
     def ranking(self, count: int) -> list[int]:

@@ -18,7 +18,7 @@ from scenes.cli.main import entry, main
 from scenes.schema import load_scene
 from scenes.signals import sigterm_as_ctrl_c
 from scenes.uci.command import serve
-from scenes.uci.player import PolicyPlayer
+from scenes.uci.player import PolicyOnly
 
 
 def test_it_introduces_itself_and_is_ready():
@@ -206,7 +206,7 @@ def test_a_search_that_breaks_down_still_answers():
             raise RuntimeError("no idea")
 
     told = Told()
-    engine_of(PolicyPlayer(Broken(), history=1), told.append).run(["go"])
+    engine_of(PolicyOnly(Broken(), history=1), told.append).run(["go"])
     assert "info string the search failed: RuntimeError: no idea" in told
     assert len(told.moves()) == 1
 

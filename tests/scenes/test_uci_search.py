@@ -24,7 +24,7 @@ from agents.alphazero.train import AlphaZero
 from agents.catalog import AGENTS, SEARCHERS
 from scenes.uci.command import SIMULATIONS
 from scenes.uci.player import player_of
-from scenes.uci.positions import Positions
+from scenes.uci.positions import PositionTracker
 from sim.catalog import load
 from sim.chess.rules.game import ChessGame
 
@@ -136,7 +136,7 @@ def test_a_game_goes_on_from_the_last_position_without_being_played_again(monkey
 
     play, played = ChessGame.play, []
     monkeypatch.setattr(ChessGame, "play", counted)
-    positions = Positions(history=8)
+    positions = PositionTracker(history=8)
     moves = "e2e4 e7e5 g1f3 b8c6 f1b5".split()
     for count in (2, 3, 5, 4):
         played.clear()

@@ -11,7 +11,7 @@ from scenes.uci.engine import Engine
 from scenes.uci.info import centipawns
 from scenes.uci.options import Options
 from scenes.uci.player import player_of
-from scenes.uci.variations import Variation
+from scenes.uci.variations import PrincipalVariation
 from sim.catalog import make_worlds
 
 MATE_IN_ONE = "6k1/5ppp/8/8/8/8/8/R6K w - - 0 1"  # Ra8#
@@ -115,7 +115,7 @@ class ScriptedFindings:
         for move in line.split():
             actions.append(game.action(move))
             game = game.play(actions[-1])
-        return Variation(tuple(actions), value, draw)
+        return PrincipalVariation(tuple(actions), value, draw)
 
     def ranking(self, count):
         return list(range(len(self.lines)))[:count]

@@ -44,7 +44,7 @@ class AnalysisLimits:
 
 
 @dataclass(frozen=True)
-class Variation:
+class RankedMove:
     """First move of a ranked variation, its score in centipawns for the mover, and permille of results."""
 
     move: str
@@ -109,7 +109,7 @@ class AnalysisEngine:
         self._send(f"position fen {board.fen()}", f"go nodes {self._limits.nodes}")
         best, ranked = self._answer(board.ply())
         if self._limits.multipv == 1:
-            ranked = [Variation(best, ranked[0].score, ranked[0].wdl)]
+            ranked = [RankedMove(best, ranked[0].score, ranked[0].wdl)]
         label = np.zeros(1, label_dtype(self._limits.multipv))
         label["index"], label["wdl"], label["actions"] = index, ranked[0].wdl, NO_ACTION
         scores = np.array([variation.score for variation in ranked])
@@ -125,9 +125,9 @@ class AnalysisEngine:
             label["shares"][0, place] = share
         return label
 
-    def _answer(self, ply: int) -> tuple[str, list[Variation]]:
+    def _answer(self, ply: int) -> tuple[str, list[RankedMove]]:
         """The best move and the newest variation of each rank."""
-        ranked: dict[int, Variation] = {}
+        ranked: dict[int, RankedMove] = {}
         for line in self._until("bestmove"):
             words = line.split()
             if line.startswith("bestmove") and len(words) > 1 and ranked:
@@ -174,7 +174,7 @@ class AnalysisEngine:
         self._process.communicate()
 
 
-def _variation(words: list[str], ply: int) -> Variation | None:
+def _variation(words: list[str], ply: int) -> RankedMove | None:
     """What an ``info`` line says of a variation; None for other lines, and for bounds of a score."""
     if (
         words[:1] != ["info"]
@@ -198,4 +198,4 @@ def _variation(words: list[str], ply: int) -> Variation | None:
     if win + draw + loss != PERMILLE or min(win, draw, loss) < 0:
         return None
     centipawns = float(amount) if kind != "mate" else math.copysign(MATE - abs(amount), amount or -1)
-    return Variation(move, centipawns, (win, draw, loss))
+    return RankedMove(move, centipawns, (win, draw, loss))
