@@ -43,6 +43,7 @@ from sim.chess.rules.termination import (
     THREEFOLD,
     THREEFOLD_BEFORE,
     IllegalMoveError,
+    Terminates,
     insufficient_material,
     refusal,
 )
@@ -85,7 +86,7 @@ def _core_moves() -> tuple[list[dict[int, _CoreMove]], list[dict[str, int]]]:
 _MOVES, _ACTIONS = _core_moves()
 
 
-class FastChessGame:
+class FastChessGame(Terminates):
     """An immutable chess position for search; a `sim.protocols.Game` equal to the `ChessGame` it comes from.
 
     One thread at a time may ask a position: the core's move generator has a state.
@@ -99,7 +100,6 @@ class FastChessGame:
     __slots__ = (
         "_actions",
         "_core",
-        "_ending",
         "_history",
         "_keys",
         "_kinds",
@@ -108,7 +108,6 @@ class FastChessGame:
         "castling_rights",
         "fullmove_number",
         "halfmove_clock",
-        "turn",
     )
 
     def __init__(
@@ -198,24 +197,6 @@ class FastChessGame:
         if self.reason is not None:
             return np.empty(0, np.int64)
         return self._legal().copy()
-
-    def outcome(self) -> float | None:
-        """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
-        reason = self.reason
-        if reason is None:
-            return None
-        return -1.0 if reason == CHECKMATE else 0.0
-
-    @property
-    def reason(self) -> str | None:
-        """Reason of the game's end, such as ``"stalemate"``; None while it goes on."""
-        if self._ending is None:
-            self._ending = self._find_ending()
-        return self._ending or None
-
-    def to_play(self) -> int:
-        """0: White moves, 1: Black."""
-        return 0 if self.turn else 1
 
     @staticmethod
     def observe(games: Sequence[FastChessGame]) -> Array:

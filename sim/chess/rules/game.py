@@ -38,6 +38,7 @@ from sim.chess.rules.termination import (
     THREEFOLD,
     THREEFOLD_BEFORE,
     IllegalMoveError,
+    Terminates,
     insufficient_material,
     refusal,
 )
@@ -72,7 +73,7 @@ _Squares = tuple[int, int, int | None]  # from, to, and python-chess's type of t
 _NULL_MOVE: _Squares = (0, 0, None)
 
 
-class ChessGame:
+class ChessGame(Terminates):
     """An immutable chess position with the history that the rules need; a `sim.protocols.Game`.
 
     >>> game = ChessGame()
@@ -86,13 +87,11 @@ class ChessGame:
         "_actions",
         "_before",
         "_board",
-        "_ending",
         "_history",
         "_keys",
         "_last",
         "_length",
         "_occurred",
-        "turn",
     )
 
     def __init__(self, fen: str = chess.STARTING_FEN, history: int = HISTORY) -> None:
@@ -148,24 +147,6 @@ class ChessGame:
     def moves(self) -> Mapping[int, chess.Move]:
         """The legal moves by action, in ascending order; none when the game is over."""
         return _Moves(self._move, [] if self.reason is not None else self._legal())
-
-    def outcome(self) -> float | None:
-        """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
-        reason = self.reason
-        if reason is None:
-            return None
-        return -1.0 if reason == CHECKMATE else 0.0
-
-    @property
-    def reason(self) -> str | None:
-        """Reason of the game's end, such as ``"stalemate"``; None while it goes on."""
-        if self._ending is None:
-            self._ending = self._find_ending()
-        return self._ending or None
-
-    def to_play(self) -> int:
-        """0: White moves, 1: Black."""
-        return 0 if self.turn else 1
 
     def planes(self) -> Array:
         """(C, 8, 8) float32 in [0, 1] from the mover's side; `sim.chess.rules.encoding` has the table."""

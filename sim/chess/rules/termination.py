@@ -6,6 +6,7 @@ Shared by both rules cores, `sim.chess.rules.game` (python-chess) and `sim.chess
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import chess
@@ -20,6 +21,37 @@ THREEFOLD, FIFTY = "threefold repetition", "fifty moves"
 
 class IllegalMoveError(ValueError):
     """A move that the rules forbid in the position where it was played."""
+
+
+class Terminates(ABC):
+    """Base class of positions that know how their game ends; one with `turn` and a cached `_ending`."""
+
+    __slots__ = ("_ending", "turn")
+
+    turn: chess.Color
+    _ending: str | None  # "" while it goes on, None until it is looked for
+
+    @abstractmethod
+    def _find_ending(self) -> str:
+        """Reason of the game's end, or "" if it goes on."""
+
+    def outcome(self) -> float | None:
+        """−1 if the player to move is mated, 0 for a draw, None while the game goes on."""
+        reason = self.reason
+        if reason is None:
+            return None
+        return -1.0 if reason == CHECKMATE else 0.0
+
+    @property
+    def reason(self) -> str | None:
+        """Reason of the game's end, such as ``"stalemate"``; None while it goes on."""
+        if self._ending is None:
+            self._ending = self._find_ending()
+        return self._ending or None
+
+    def to_play(self) -> int:
+        """0: White moves, 1: Black."""
+        return 0 if self.turn else 1
 
 
 def insufficient_material(kinds: Sequence[int]) -> bool:
