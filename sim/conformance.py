@@ -1,15 +1,12 @@
-"""Conformance tests of the interfaces of worlds, policies, games, perceptions and samplers.
+"""Conformance tests of the interfaces of worlds, policies and games; of models: `sim.model_conformance`.
 
 `check_world` takes a catalogue name, `check_policy` a policy and a batch of worlds, `check_game` a position;
-all play real steps. `check_perception` takes a model and inputs of its kind, `check_sampler` a model and
-examples. All raise `ConformanceError` with the culprit and the rule that it breaks. Tests call them for every
-catalogue entry; call them first when you write a new one. Knows no torch and no pytest.
+all play real steps. All raise `ConformanceError` with the culprit and the rule that it breaks. Tests call
+them for every catalogue entry; call them first when you write a new one. Knows no torch and no pytest.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,21 +16,12 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode
 
 from sim.catalog import world_config
-from sim.percept_kind import field_of
-from sim.percept_kinds import PERCEPT_KINDS, kinds_in
 from sim.protocols import (
-    READS,
-    Decodes,
-    Encodes,
     Game,
-    HasLikelihood,
-    PerceptionModel,
     Policy,
-    SamplerModel,
-    Traces,
     WorldConfig,
 )
-from sim.records import Array, Condition, Decision, Percept, SampleOptions, State
+from sim.records import Array, Decision, State
 from sim.vector import ActionError, Info, Worlds, episode_seed, reset_memory
 
 NUM_ENVS = 2
@@ -91,15 +79,15 @@ def check_world(world: str | WorldConfig, *, steps: int = 200, **fields: Any) ->
 def check_spaces(config: WorldConfig, worlds: Worlds, single: gymnasium.Env[Any, Any]) -> None:
     """Check that single and batch have equal spaces, actions have names, and `protocol` is plain data."""
     space = single.action_space
-    _require(single.observation_space == worlds.single_observation_space, config, "one observation space")
-    _require(space == worlds.single_action_space, config, "one action space")
+    require(single.observation_space == worlds.single_observation_space, config, "one observation space")
+    require(space == worlds.single_action_space, config, "one action space")
     same_step = worlds.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
-    _require(same_step, config, "a batch resets ended episodes in the same step")
+    require(same_step, config, "a batch resets ended episodes in the same step")
     if isinstance(space, Discrete) and hasattr(single, "action_names"):
-        _require(len(single.action_names) == space.n, config, "every action has a name")
+        require(len(single.action_names) == space.n, config, "every action has a name")
     rules = config.protocol()
     plain = all(isinstance(value, str | int | float | bool) for value in rules.values())
-    _require(plain and rules.get("world") == config.name, config, "the protocol is plain and names the world")
+    require(plain and rules.get("world") == config.name, config, "the protocol is plain and names the world")
 
 
 def record(config: WorldConfig, worlds: Worlds, steps: int) -> Recording:
@@ -108,26 +96,26 @@ def record(config: WorldConfig, worlds: Worlds, steps: int) -> Recording:
     recording = Recording(obs, info, states={0: worlds.state()})
     generator = np.random.default_rng(SEED)
     for step in range(1, steps + 1):
-        _require(worlds.observation_space.contains(obs), config, "observations lie in their space")
+        require(worlds.observation_space.contains(obs), config, "observations lie in their space")
         constant = ("action_mask" in info) == ("action_mask" in recording.info)
-        _require(constant, config, "action_mask is in every info, or in none")
+        require(constant, config, "action_mask is in every info, or in none")
         if "action_mask" in info:
             mask, space = info["action_mask"], worlds.single_action_space
             fits = mask.dtype == bool and mask.shape == (NUM_ENVS, getattr(space, "n", None))
-            _require(fits and bool(mask.any(axis=1).all()), config, "action_mask is bool (N, A), never empty")
+            require(fits and bool(mask.any(axis=1).all()), config, "action_mask is bool (N, A), never empty")
         actions = _legal(worlds, info, generator)
         try:
             obs, reward, terminated, truncated, info = worlds.step(actions)
         except ActionError as error:
             raise ConformanceError(f"{config.name} refuses a legal action: {error}") from error
         typed = reward.dtype == np.float64 and terminated.dtype == bool and truncated.dtype == bool
-        _require(typed, config, "rewards are float64, terminated and truncated bool")
+        require(typed, config, "rewards are float64, terminated and truncated bool")
         recording.steps.append((actions, obs, reward, terminated, truncated, info))
         ended = (terminated | truncated).any()
         if step == steps // 5 or (ended and len(recording.states) < MOMENTS):
             recording.states[step] = worlds.state()
     endless = not any(step[3].any() or step[4].any() for step in recording.steps)
-    _require(not endless, config, f"an episode ends within {steps} steps (else endings go untested)")
+    require(not endless, config, f"an episode ends within {steps} steps (else endings go untested)")
     return recording
 
 
@@ -135,22 +123,22 @@ def check_singles(config: WorldConfig, recording: Recording, singles: list[gymna
     """Check that world i of a batch equals the single world with the same seeds, step for step."""
     for i, single in enumerate(singles):
         start, start_info = single.reset()
-        _same(config, recording.obs[i], start, f"world {i} starts as the single world with seed + {i}")
+        same(config, recording.obs[i], start, f"world {i} starts as the single world with seed + {i}")
         _same_info(config, recording.info, start_info, i)
         episode, score, length = 0, 0.0, 0
         for actions, obs, reward, terminated, truncated, info in recording.steps:
             final, gained, over, cut, last = single.step(actions[i])
             score, length = score + float(gained), length + 1
-            _same(config, reward[i], float(gained), f"world {i} gives the single world's reward")
-            _same(config, (terminated[i], truncated[i]), (over, cut), "terminated and truncated stay apart")
+            same(config, reward[i], float(gained), f"world {i} gives the single world's reward")
+            same(config, (terminated[i], truncated[i]), (over, cut), "terminated and truncated stay apart")
             _check_end(config, info, i, over or cut, (score, length))
             if over or cut:
                 _same_info(config, info["final_info"], last, i)
                 episode, score, length = episode + 1, 0.0, 0
                 start, last = single.reset(seed=episode_seed(SEED, i, episode))
-            _same(config, info.get("final_obs", obs)[i], final, f"final_obs is dense, world {i} ended there")
+            same(config, info.get("final_obs", obs)[i], final, f"final_obs is dense, world {i} ended there")
             now = start if over or cut else final
-            _same(config, obs[i], now, f"world {i} shows what the single world does, resets included")
+            same(config, obs[i], now, f"world {i} shows what the single world does, resets included")
             _same_info(config, info, last, i)
 
 
@@ -158,19 +146,19 @@ def _check_end(config: WorldConfig, info: Info, i: int, ended: bool, played: tup
     """`_final_obs`, `_final_info` and `_episode` mark the ended worlds; `episode` sums what was gained."""
     for key in ("_final_obs", "_final_info", "_episode"):
         marked = bool(info[key][i]) if key in info else False
-        _require(marked == ended, config, f"{key} marks exactly the ended episodes")
+        require(marked == ended, config, f"{key} marks exactly the ended episodes")
     if ended:
         for episode in (info["episode"], info["final_info"]["episode"]):
-            _same(config, (episode["r"][i], episode["l"][i]), played, "episode sums the unclipped rewards")
+            same(config, (episode["r"][i], episode["l"][i]), played, "episode sums the unclipped rewards")
 
 
 def _same_info(config: WorldConfig, info: Info, single: Info, i: int) -> None:
     """Whatever batch and single world both report is equal; a mask is never left out."""
     left_out = "action_mask" in single and "action_mask" not in info
-    _require(not left_out, config, "action_mask is in every info, and in final_info")
+    require(not left_out, config, "action_mask is in every info, and in final_info")
     for key in set(single) & set(info):
         if isinstance(single[key], int | float | np.generic | np.ndarray):
-            _same(config, info[key][i], single[key], f'info["{key}"] is the single world\'s')
+            same(config, info[key][i], single[key], f'info["{key}"] is the single world\'s')
 
 
 def check_resume(config: WorldConfig, recording: Recording, other: Worlds, end: State) -> None:
@@ -179,19 +167,19 @@ def check_resume(config: WorldConfig, recording: Recording, other: Worlds, end: 
         before = recording.steps[moment - 1] if moment else None
         obs, info = (before[1], before[5]) if before else (recording.obs, recording.info)
         restored, found = other.restore(state)
-        _same(config, restored, obs, f"restore gives the observations of step {moment}")
+        same(config, restored, obs, f"restore gives the observations of step {moment}")
         if "action_mask" in info:
-            _same(config, found["action_mask"], info["action_mask"], "restore gives the action_mask")
+            same(config, found["action_mask"], info["action_mask"], "restore gives the action_mask")
         _replay(config, other, recording.steps[moment:], f"restored at step {moment}, it has the same")
         reached = other.state()
         for key, value in end.items():
-            _same(config, reached[key], value, f"restored at step {moment}, it ends with the same {key}")
+            same(config, reached[key], value, f"restored at step {moment}, it ends with the same {key}")
 
 
 def check_reproducible(config: WorldConfig, recording: Recording, other: Worlds) -> None:
     """Check that ``reset(seed=...)`` starts a batch over: the same seed and actions repeat the same steps."""
     obs, _ = other.reset(seed=SEED)
-    _same(config, obs, recording.obs, "reset(seed=...) starts the batch over")
+    same(config, obs, recording.obs, "reset(seed=...) starts the batch over")
     _replay(config, other, recording.steps, "the same seed gives the same")
 
 
@@ -211,11 +199,11 @@ def check_bad_actions(config: WorldConfig, worlds: Worlds) -> None:
     for value in values:
         bad.append(good.copy())
         bad[-1][1, ...] = value
-        _require("world 1" in (_refusal(worlds, bad[-1]) or "world 1"), config, "a refusal names the world")
+        require("world 1" in (_refusal(worlds, bad[-1]) or "world 1"), config, "a refusal names the world")
     for actions in bad:
-        _require(_refusal(worlds, actions) is not None, config, f"actions {actions!r} are refused")
-    _require(not worlds.length.any(), config, "a refused action moves nothing")
-    _require(_refusal(worlds, good) is None, config, "after a refusal it can go on")
+        require(_refusal(worlds, actions) is not None, config, f"actions {actions!r} are refused")
+    require(not worlds.length.any(), config, "a refused action moves nothing")
+    require(_refusal(worlds, good) is None, config, "after a refusal it can go on")
 
 
 def _refusal(worlds: Worlds, actions: Array) -> str | None:
@@ -236,25 +224,25 @@ def check_partial_reset(
     length, episode = worlds.length, int(worlds.state()["episode"][0])
     obs, info = worlds.reset(options={"reset_mask": np.arange(NUM_ENVS) == 0})
     start, start_info = single.reset(seed=episode_seed(SEED, 0, episode + 1))
-    _same(config, obs[0], start, "a partial reset starts the next episode")
+    same(config, obs[0], start, "a partial reset starts the next episode")
     _same_info(config, info, start_info, 0)
-    _same(config, obs[1:], first[-1][1][1:], "a partial reset leaves the other observations alone")
-    _same(config, worlds.length, [0, *length[1:]], "a partial reset leaves the other lengths alone")
+    same(config, obs[1:], first[-1][1][1:], "a partial reset leaves the other observations alone")
+    same(config, worlds.length, [0, *length[1:]], "a partial reset leaves the other lengths alone")
     generator = np.random.default_rng(SEED)
     for actions, *expected, _ in later:
         mixed = _legal(worlds, info, generator)
         mixed[1:] = actions[1:]
         *found, info = worlds.step(mixed)
         for a, b in zip(found, expected, strict=True):
-            _same(config, a[1:], b[1:], "a partial reset leaves the other worlds alone")
+            same(config, a[1:], b[1:], "a partial reset leaves the other worlds alone")
 
 
 def check_picture(config: WorldConfig, single: gymnasium.Env[Any, Any]) -> None:
     """Check that ``render()`` of a single world gives (H, W, 3) uint8."""
     picture: Any = single.render()
     fits = isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim == 3
-    _require(fits and picture.shape[2] == 3, config, "render() gives uint8 (H, W, 3)")
-    _require(len(np.unique(picture)) > 1, config, "render() shows something")
+    require(fits and picture.shape[2] == 3, config, "render() gives uint8 (H, W, 3)")
+    require(len(np.unique(picture)) > 1, config, "render() shows something")
 
 
 def check_policy(policy: Policy, worlds: Worlds, *, seed: int = SEED, steps: int = 20) -> None:
@@ -272,7 +260,7 @@ def check_policy(policy: Policy, worlds: Worlds, *, seed: int = SEED, steps: int
     for greedy in (False, True):
         chosen = _act(policy, worlds, seed, steps, greedy)
         again = _act(policy, worlds, seed, steps, greedy)
-        _same(policy, again, chosen, f"the same seed gives the same actions (greedy={greedy})")
+        same(policy, again, chosen, f"the same seed gives the same actions (greedy={greedy})")
 
 
 def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) -> list[Array]:
@@ -283,10 +271,10 @@ def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) ->
         seen = obs.copy()
         answer: Any = policy.act(obs, info, memory, greedy=greedy)
         pair = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Decision)
-        _require(pair, policy, "act returns a Decision and the memory for the next call")
+        require(pair, policy, "act returns a Decision and the memory for the next call")
         decision, after = answer
         check_memory(policy, memory, after, worlds.num_envs)
-        _same(policy, obs, seen, "observations are read, not written")
+        same(policy, obs, seen, "observations are read, not written")
         check_decision(policy, decision, worlds, info)
         chosen.append(decision.actions.copy())
         obs, _, terminated, truncated, info = worlds.step(decision.actions)
@@ -298,19 +286,19 @@ def _act(policy: Policy, worlds: Worlds, seed: int, steps: int, greedy: bool) ->
             begun.append(policy.act(obs, info, held, greedy=greedy)[0])
         for name in ("actions", "value"):
             wanted, found = (getattr(decision, name) for decision in begun)
-            _same(policy, found, wanted, "a memory of zeros is none: an episode begins")
+            same(policy, found, wanted, "a memory of zeros is none: an episode begins")
     return chosen
 
 
 def check_memory(policy: Policy, before: Any, after: Any, num_envs: int) -> None:
     """Check that a memory is an array with a row a world, in every call or in none, and never written to."""
     if after is None:
-        _require(before is None, policy, "a memory is not lost")
+        require(before is None, policy, "a memory is not lost")
         return
     rows = isinstance(after, np.ndarray) and after.shape[:1] == (num_envs,)
-    _require(rows, policy, "its memory is None or an array (N, …), which is reset by row")
-    _require(before is None or after.shape == before.shape, policy, "its memory keeps its shape")
-    _require(before is None or not np.shares_memory(before, after), policy, "memory is read, not written")
+    require(rows, policy, "its memory is None or an array (N, …), which is reset by row")
+    require(before is None or after.shape == before.shape, policy, "its memory keeps its shape")
+    require(before is None or not np.shares_memory(before, after), policy, "memory is read, not written")
 
 
 def check_decision(policy: Policy, decision: Decision, worlds: Worlds, info: Info) -> None:
@@ -318,22 +306,22 @@ def check_decision(policy: Policy, decision: Decision, worlds: Worlds, info: Inf
     space, n, actions = worlds.single_action_space, worlds.num_envs, decision.actions
     whole = isinstance(space, Discrete)
     kind = np.dtype(np.int64 if whole else np.float32)
-    _require(actions.dtype == kind, policy, f"actions are {kind}, not {actions.dtype}")
-    _require(worlds.action_space.contains(actions), policy, "actions lie in the action space")
+    require(actions.dtype == kind, policy, f"actions are {kind}, not {actions.dtype}")
+    require(worlds.action_space.contains(actions), policy, "actions lie in the action space")
     wide = (n, int(space.n)) if isinstance(space, Discrete) else None
     for name, shape in {"probabilities": wide, "q_values": wide, "visits": wide, "value": (n,)}.items():
         array = getattr(decision, name)
         if array is not None:
-            _require(array.shape == shape, policy, f"{name} has shape {shape}, not {array.shape}")
-            _require(bool(np.isfinite(array).all()), policy, f"{name} is finite")
+            require(array.shape == shape, policy, f"{name} has shape {shape}, not {array.shape}")
+            require(bool(np.isfinite(array).all()), policy, f"{name} is finite")
     likely = decision.probabilities
     if likely is not None:
-        _require(bool((likely >= 0).all()), policy, "probabilities are not negative")
-        _require(np.allclose(likely.sum(axis=1), 1, atol=1e-5), policy, "probabilities sum to 1")
+        require(bool((likely >= 0).all()), policy, "probabilities are not negative")
+        require(np.allclose(likely.sum(axis=1), 1, atol=1e-5), policy, "probabilities sum to 1")
     if "action_mask" in info and isinstance(space, Discrete):
         mask = info["action_mask"]
-        _require(bool(mask[np.arange(n), actions - space.start].all()), policy, "no masked action is chosen")
-        _require(likely is None or not likely[~mask].any(), policy, "a masked action has probability 0")
+        require(bool(mask[np.arange(n), actions - space.start].all()), policy, "no masked action is chosen")
+        require(likely is None or not likely[~mask].any(), policy, "a masked action has probability 0")
 
 
 def _legal(worlds: Worlds, info: Info, generator: np.random.Generator) -> Array:
@@ -351,17 +339,19 @@ def _replay(config: WorldConfig, worlds: Worlds, steps: list[Step], promise: str
         *results, info = worlds.step(actions)
         names = ("observations", "rewards", "terminated", "truncated")
         for name, found, wanted in zip(names, results, expected, strict=True):
-            _same(config, found, wanted, f"{promise} {name}")
-        _require(info.keys() == expected_info.keys(), config, f"{promise} info")
+            same(config, found, wanted, f"{promise} {name}")
+        require(info.keys() == expected_info.keys(), config, f"{promise} info")
         for key in {"final_obs", "action_mask", "_episode"} & set(info):
-            _same(config, info[key], expected_info[key], f"{promise} {key}")
+            same(config, info[key], expected_info[key], f"{promise} {key}")
 
 
-def _same(culprit: object, found: Any, wanted: Any, promise: str) -> None:
-    _require(np.array_equal(found, wanted), culprit, promise)
+def same(culprit: object, found: Any, wanted: Any, promise: str) -> None:
+    """Raise `ConformanceError` unless two nested values are equal to the last bit."""
+    require(np.array_equal(found, wanted), culprit, promise)
 
 
-def _require(kept: bool, culprit: object, promise: str) -> None:
+def require(kept: bool, culprit: object, promise: str) -> None:
+    """Raise `ConformanceError` unless a promise is kept."""
     if not kept:
         name = getattr(culprit, "name", type(culprit).__name__)
         raise ConformanceError(f"{name} breaks a promise: {promise}")
@@ -386,150 +376,27 @@ def check_game(game: Game, *, plies: int = 100, seed: int = SEED) -> None:
         _check_position(searched)
         for name in ("legal_actions", "outcome", "to_play"):
             found, wanted = (getattr(position, name)() for position in (searched, game))
-            _same(game, found, wanted, f"for_search keeps {name}")
+            same(game, found, wanted, f"for_search keeps {name}")
         obs = game.observe([game])
-        _same(game, searched.observe([searched]), obs, "for_search keeps observe")
+        same(game, searched.observe([searched]), obs, "for_search keeps observe")
         seen.append(game)
         if not len(actions):
             break
         action = int(generator.choice(actions))
         game, searched = game.play(action), searched.play(action)
-        _same(seen[-1], seen[-1].observe([seen[-1]]), obs, "playing leaves the position alone")
-        _same(seen[-1], seen[-1].legal_actions(), actions, "playing leaves the position alone")
+        same(seen[-1], seen[-1].observe([seen[-1]]), obs, "playing leaves the position alone")
+        same(seen[-1], seen[-1].legal_actions(), actions, "playing leaves the position alone")
     alone = np.concatenate([one.observe([one]) for one in seen])
-    _same(game, game.observe(seen), alone, "positions are observed alike alone and among others")
+    same(game, game.observe(seen), alone, "positions are observed alike alone and among others")
 
 
 def _check_position(game: Game) -> Array:
     """Check types and ranges of one position; returns its legal actions."""
     actions, outcome, obs = game.legal_actions(), game.outcome(), game.observe([game])
     typed = actions.ndim == 1 and actions.dtype == np.int64
-    _require(typed and bool((np.diff(actions) > 0).all()), game, "actions are int64 (K,), ascending")
-    _require(outcome in (None, -1.0, 0.0, 1.0), game, "the outcome is −1, 0, 1 or None")
-    _require((outcome is None) == (len(actions) > 0), game, "there are actions until the game is over")
-    _require(game.to_play() in (0, 1), game, "to_play is 0 or 1")
-    _require(obs.dtype == np.uint8 and len(obs) == 1, game, "observe gives uint8, a row a position")
+    require(typed and bool((np.diff(actions) > 0).all()), game, "actions are int64 (K,), ascending")
+    require(outcome in (None, -1.0, 0.0, 1.0), game, "the outcome is −1, 0, 1 or None")
+    require((outcome is None) == (len(actions) > 0), game, "there are actions until the game is over")
+    require(game.to_play() in (0, 1), game, "to_play is 0 or 1")
+    require(obs.dtype == np.uint8 and len(obs) == 1, game, "observe gives uint8, a row a position")
     return actions
-
-
-def check_perception(
-    model: PerceptionModel, inputs: Sequence[Any], tells: str = "boxes", names: Sequence[str] = ()
-) -> None:
-    """Check a perception against its interface on these inputs.
-
-    Args:
-        model: whatever it reads.
-        inputs: of that kind, such as pictures (H, W, 3) uint8 of any sizes.
-        tells: the kind of percept that it tells, of `sim.percept_kinds`.
-        names: the class names that it was built for.
-
-    Raises:
-        ConformanceError: naming the model and the first rule that it breaks.
-    """
-    _require(model.reads in READS, model, f"it reads one of {', '.join(READS)}")
-    before = copy.deepcopy(list(inputs))
-    percepts = model.perceive(inputs)
-    _require(len(percepts) == len(inputs), model, "one percept an input")
-    for given, kept in zip(inputs, before, strict=True):
-        same = np.array_equal(given, kept) if isinstance(kept, np.ndarray) else given == kept
-        _require(bool(same), model, "perceiving leaves its inputs alone")
-    _require(model.perceive([]) == [], model, "of nothing nothing is seen")
-    alone = [model.perceive([given])[0] for given in inputs]
-    for given, percept, other in zip(inputs, percepts, alone, strict=True):
-        _require(percept.origin == "model", model, "a model says that it is one")
-        _check_alike(model, percept, other)
-        _require(tells in kinds_in(percept), model, f"it tells {tells}")
-        size = given.shape[:2] if model.reads == "rgb" else (0, 0)
-        for kind in kinds_in(percept):
-            for holds, rule in PERCEPT_KINDS[kind].rules(percept, size, names):
-                _require(holds, model, rule)
-    weights = model.weights()
-    model.load_weights(weights)
-    for name, array in model.weights().items():
-        _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
-
-
-def _check_alike(model: PerceptionModel, percept: Percept, other: Percept) -> None:
-    """Check that names and texts are the same; numbers may differ by rounding."""
-    for name in {name for kind in PERCEPT_KINDS.values() for name in kind.fields}:
-        one, two = field_of(percept, name), field_of(other, name)
-        if not isinstance(one, np.ndarray | Mapping) and not isinstance(two, np.ndarray | Mapping):
-            _require(one == two, model, "an input is seen alike alone and among others")
-
-
-def check_sampler(model: SamplerModel, values: Array, options: SampleOptions | None = None) -> None:
-    """Check a sampler against its interface.
-
-    Args:
-        model: fitted or fresh.
-        values: (n, …) examples of the kind that it makes, at least two.
-        options: how it samples; few steps are enough.
-
-    Raises:
-        ConformanceError: naming the model and the first rule that it breaks.
-    """
-    options = options or SampleOptions(steps=2)
-    free = Condition()
-    samples = model.sample(3, free, options, SEED)
-    made = samples.values
-    _check_made(model, made, 3)
-    _require(samples.seed == SEED and samples.condition == free, model, "samples tell seed and condition")
-    _same(model, model.sample(3, free, options, SEED).values, made, "the same seed gives the same samples")
-    other = model.sample(3, free, options, SEED + 1).values
-    _require(not np.array_equal(other, made), model, "another seed gives other samples")
-    for condition, culprit in (
-        (Condition(label="no such label"), "label"),
-        (Condition(text="xyzzy"), "text"),
-    ):
-        words = _refused(model, condition, options)
-        _require(culprit in words, model, f"a {culprit} that it does not know is refused by name")
-    weights = model.weights()
-    model.load_weights(weights)
-    for name, array in model.weights().items():
-        _require(np.array_equal(array, weights[name]), model, "weights are given and taken unchanged")
-    _same(model, model.sample(3, free, options, SEED).values, made, "weights are all that sampling needs")
-    _check_abilities(model, values, made, options)
-
-
-def _check_abilities(model: SamplerModel, values: Array, made: Array, options: SampleOptions) -> None:
-    """Check the optional interfaces, of the samplers that have them."""
-    before = values.copy()
-    if isinstance(model, Traces):
-        *_, last = model.trace(len(made), Condition(), options, SEED)
-        _same(model, last, made, "a trace ends in the sample")
-    if isinstance(model, HasLikelihood):
-        bits = model.bits_per_dim(values)
-        typed = bits.shape == (len(values),) and bits.dtype == np.float64
-        _require(typed and bool(np.isfinite(bits).all()), model, "bits per dimension are finite float64 (n,)")
-    if isinstance(model, Encodes):
-        latents = model.encode(values)
-        typed = latents.ndim == 2 and len(latents) == len(values) and latents.dtype == np.float32
-        _require(typed, model, "latents are float32 (n, L)")
-        _check_made(model, model.decode(latents), len(values))
-    elif isinstance(model, Decodes):
-        given = Condition(latent=np.zeros((1, _latents(model)), np.float32))
-        decoded = model.decode(np.asarray(given.latent))
-        _check_made(model, decoded, 1)
-    _same(model, values, before, "examples are read, not written")
-
-
-def _latents(model: Any) -> int:
-    """The dimension of a decoder's latent space, from its configuration."""
-    return int(model.config.latents)
-
-
-def _check_made(model: SamplerModel, made: Array, n: int) -> None:
-    shape = tuple(model.spec.shape)
-    kind = np.uint8 if len(shape) == 3 else np.float32
-    _require(made.shape == (n, *shape), model, f"samples have shape {(n, *shape)}, not {made.shape}")
-    _require(made.dtype == kind, model, f"samples are {np.dtype(kind)}, not {made.dtype}")
-    _require(bool(np.isfinite(made).all()), model, "samples are finite")
-
-
-def _refused(model: SamplerModel, condition: Condition, options: SampleOptions) -> str:
-    """The error message of a sampler that refuses a condition; empty if it does not refuse."""
-    try:
-        model.sample(1, condition, options, SEED)
-    except ValueError as error:
-        return str(error)
-    return ""

@@ -7,7 +7,7 @@ import pytest
 
 from generative.catalog import SAMPLERS
 from sim.catalog import load
-from sim.conformance import check_sampler
+from sim.model_conformance import check_sampler
 from sim.protocols import Distillable
 from sim.records import Budget
 from supervised.data.columns import ArrayColumn, LabelColumn

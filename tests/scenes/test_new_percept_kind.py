@@ -8,7 +8,8 @@ import pytest
 
 from scenes.perceiving.command import write_percept
 from scenes.perceiving.request import as_json, written_name
-from sim.conformance import ConformanceError, check_perception
+from sim.conformance import ConformanceError
+from sim.model_conformance import check_perception
 from sim.percept_kind import PerceptFile, PerceptKind
 from sim.percept_kinds import PERCEPT_KINDS, in_words, kinds_in, only
 from sim.records import Percept

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sim.conformance import check_perception
+from sim.model_conformance import check_perception
 from sim.records import Budget
 from supervised.data.sources.splits import Splits
 from supervised.figure import rasterized

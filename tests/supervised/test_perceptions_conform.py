@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sim.catalog import load
-from sim.conformance import ConformanceError, check_perception
+from sim.conformance import ConformanceError
+from sim.model_conformance import check_perception
 from sim.percept_kinds import PERCEPT_KINDS
 from sim.records import Percept
 from supervised.captions.caption_grammars import STILLS
