@@ -25,10 +25,10 @@ class List(WithoutScene):
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """The names, by kind."""
-        from scenes.cli import verbs
+        from scenes.cli import listing
 
-        answer = verbs.list_all(self.what)
-        verbs.show_list(answer)
+        answer = listing.list_all(self.what)
+        listing.show_list(answer)
         return answer, DONE
 
 
@@ -442,10 +442,10 @@ class Doctor(WithoutScene):
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """All checks."""
-        from scenes.cli import verbs
+        from scenes.cli import listing
 
-        answer = verbs.doctor()
-        verbs.show_checks(answer)
+        answer = listing.doctor()
+        listing.show_checks(answer)
         return answer, DONE
 
 
@@ -459,9 +459,9 @@ class Lecture(WithoutScene):
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """One row a system."""
-        from scenes.cli import verbs
+        from scenes.cli import listing
 
-        return verbs.lecture(window=self.window and not self.json), DONE
+        return listing.lecture(window=self.window and not self.json), DONE
 
 
 Verb = (

@@ -17,8 +17,8 @@ from generative.diffusion.schedule import SCHEDULERS
 from generative.gallery import writing
 from generative.gallery.writing import SOMETIMES
 from scenes.build.samplers import load_sampler
+from scenes.cli.listing import list_all
 from scenes.cli.main import main
-from scenes.cli.verbs import list_all
 from scenes.data.sampler_data import DataSplit
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.evaluation.samplers import prompt_agreement
