@@ -60,13 +60,7 @@ def evaluate(
         ScoringFailed: if a world or the agent failed.
         SceneError, CheckpointError: if the request is wrong.
     """
-    if episodes < 1 or seeds < 1:
-        option, amount = ("--episodes", episodes) if episodes < 1 else ("--seeds", seeds)
-        raise SceneError(f"{option} must be at least 1, not {amount}")
-    runs: Sequence[Path | None] = [None] if checkpoint is None else seed_runs(checkpoint)
-    if seeds * len(runs) > 1 and episodes < 2:
-        many = f"--seeds {seeds}" if seeds > 1 else f"{checkpoint}, of {len(runs)} seeds,"
-        raise SceneError(f"{many} needs --episodes 2 or more: each seed is resampled by itself")
+    runs = _requested_runs(checkpoint, episodes, seeds)
     config, agent = agent_env(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     spaces = worlds.single_observation_space, worlds.single_action_space
@@ -122,6 +116,22 @@ def evaluate(
         table = add_move_match(policy, answer)
         tables += [] if table is None else [table]
     return Report(answer, tables)
+
+
+def _requested_runs(checkpoint: Path | None, episodes: int, seeds: int) -> Sequence[Path | None]:
+    """The runs to evaluate, one a seed of training; None stands for the scene's own checkpoint.
+
+    Raises:
+        SceneError: for numbers of episodes and seeds that give no score.
+    """
+    if episodes < 1 or seeds < 1:
+        option, amount = ("--episodes", episodes) if episodes < 1 else ("--seeds", seeds)
+        raise SceneError(f"{option} must be at least 1, not {amount}")
+    runs: Sequence[Path | None] = [None] if checkpoint is None else seed_runs(checkpoint)
+    if seeds * len(runs) > 1 and episodes < 2:
+        many = f"--seeds {seeds}" if seeds > 1 else f"{checkpoint}, of {len(runs)} seeds,"
+        raise SceneError(f"{many} needs --episodes 2 or more: each seed is resampled by itself")
+    return runs
 
 
 def evaluate_with_progress(

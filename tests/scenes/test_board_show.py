@@ -180,6 +180,7 @@ def test_take_back_by_key_and_by_button(sit):
         window.until(lambda: window.sans == [])
     window.press(pygame.K_u)
     window.until(lambda: "no move to take back" in window.message)
+    assert window.sans == []
 
 
 def test_the_dialog_begins_a_game_with_colour_opponent_and_clock(sit):

@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scenes.build.agents import scene_agent
 from scenes.cli.main import main
 from scenes.collecting import recorded_games
+from scenes.schema import load_scene
+from sim.errors import RequestError
 from supervised.data.sources.chess_games import stockfish_labels
 from supervised.data.sources.chess_games.conversion import ConversionStopped
 from supervised.data.sources.chess_games.game_positions import game_positions
@@ -209,3 +212,16 @@ def test_a_missing_stockfish_is_said_with_the_line_that_installs_it(capsys, monk
     found, _ = collect(capsys, "chess", "--from", "a.pgn", "--out", "d", *LABEL, code=2)
     assert "stockfish is not installed: install it, by apt install stockfish" in found["error"]
     assert not Path("d").exists()
+
+
+def test_an_agents_data_are_found_beside_its_scene_or_refused(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'title = "Mine"\n[world]\nuse = "chess"\n[agent]\nuse = "imitation"\ndata = "games.san"\n'
+        "[train]\nupdates = 1\n"
+    )
+    with pytest.raises(RequestError, match="there is no file or folder games.san"):
+        scene_agent(load_scene(str(file)))
+    (tmp_path / "games.san").write_text("e4 e5 1-0\n")
+    assert scene_agent(load_scene(str(file))).data == str(tmp_path / "games.san")
+    assert scene_agent(load_scene(str(file), ["agent.data=master-games"])).data == "master-games"

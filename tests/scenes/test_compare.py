@@ -10,7 +10,7 @@ import pytest
 from command_line import refusal
 
 from scenes.cli.main import main
-from scenes.evaluation.compare import scene_of
+from scenes.evaluation.compare import newest, scene_of
 from scenes.schema import load_scene
 from scenes.training.session import train
 from sim.storage.checkpoints import load_card, load_checkpoint, save_checkpoint
@@ -145,3 +145,10 @@ def test_a_card_gives_back_changed_rules_or_says_which_it_cannot():
     card["protocol"]["noop_max"] = 30
     with pytest.raises(ValueError, match="does not tell how noop_max came about"):
         scene_of(Path("x"), card)
+
+
+def test_a_run_may_be_the_name_of_a_scene_that_ships_trained(capsys):
+    assert newest(Path("cartpole")).joinpath("card.toml").is_file()
+    assert "are the same checkpoint" in refusal(capsys, "compare", "cartpole", "cartpole")
+    assert "compare runs of one world" in refusal(capsys, "compare", "cartpole", "pong")
+    assert "ships without a checkpoint of an agent" in refusal(capsys, "compare", "hopper", "pong")

@@ -145,6 +145,7 @@ def test_a_click_on_a_move_the_graph_or_the_track_goes_there(driver):
     at_ply(window, 2)
     window.click((track.left, track.centery))
     at_ply(window, 0)
+    assert window.view.moment.analysis.ply == 0
 
 
 def test_positions_on_the_track_and_back(driver):
