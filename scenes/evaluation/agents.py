@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,7 @@ def evaluate(
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
     chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
-    breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
-    if hasattr(config, "rivals"):
-        for name, rival in config.rivals().items():
-            others = {} if rival == config else scored(rival, f"against {name}")
-            breakdown[name] = pool_scores(list(others.values())).metrics() if others else metrics
-    breakdown = breakdown or {config.name: metrics}
+    breakdown = _breakdown(config, parts, metrics, scored)
     tables = [_scores_table(scene, found, baseline, intervals, len(parts))]
     if len(breakdown) > 1:
         tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
@@ -132,6 +127,28 @@ def _requested_runs(checkpoint: Path | None, episodes: int, seeds: int) -> Seque
         many = f"--seeds {seeds}" if seeds > 1 else f"{checkpoint}, of {len(runs)} seeds,"
         raise SceneError(f"{many} needs --episodes 2 or more: each seed is resampled by itself")
     return runs
+
+
+def _breakdown(
+    config: WorldConfig,
+    parts: Mapping[str, Scores],
+    metrics: dict[str, float],
+    scored: Callable[[WorldConfig, str], Mapping[str, Scores]],
+) -> dict[str, dict[str, float]]:
+    """Metrics by seed of training, where there are several, and by opponent, where the world has some.
+
+    Args:
+        config: of the world.
+        parts: scores by run.
+        metrics: of all of them, which are those against the world's own opponent.
+        scored: plays another world, such as one with another opponent.
+    """
+    breakdown = {name: part.metrics() for name, part in parts.items()} if len(parts) > 1 else {}
+    if hasattr(config, "rivals"):
+        for name, rival in config.rivals().items():
+            others = {} if rival == config else scored(rival, f"against {name}")
+            breakdown[name] = pool_scores(list(others.values())).metrics() if others else metrics
+    return breakdown or {config.name: metrics}
 
 
 def evaluate_with_progress(
