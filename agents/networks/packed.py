@@ -24,7 +24,7 @@ def can_pack() -> bool:
     operators = torch.ops.mkldnn
     names = ("_convolution_pointwise", "_linear_pointwise", "_reorder_linear_weight")
     return (
-        torch.backends.mkldnn.is_available()
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
         and all(hasattr(operators, name) for name in (*names, "_is_mkldnn_bf16_supported"))
         and bool(operators._is_mkldnn_bf16_supported())
