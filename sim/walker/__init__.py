@@ -4,8 +4,8 @@ In: actions (N, motors) float32 within bounds, in units of the motors' gear (N·
 (N, D) float64 in m, rad, m/s, rad/s, N and N·m; rewards (N,) and endings as in gymnasium's v5;
 pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
-Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched),
-`walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
+Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched; its model
+from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
 `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
 `anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
 (pictures with ground truth, to train on); and `interactive_renderer`, the camera in the window.

@@ -9,6 +9,8 @@ no such forces, and copying the solution out, which is what takes time, is left 
 from __future__ import annotations
 
 import logging
+from copy import copy
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from sim.machine import processors
 from sim.records import Array, State
+from sim.walker.contact_pairs import read_with_pairs
 from sim.walker.engine import Batch, SimulationError, mujoco
 from sim.walker.reward import Body, Motion, clipped
 
@@ -25,12 +28,28 @@ UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQ
 ALL = slice(None)  # worlds
 
 
-def load(body: Body) -> mujoco.MjModel:
-    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+def model_file(body: Body) -> Path:
+    """Path of the body's MJCF file, which ships inside gymnasium."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
-    return mujoco.MjModel.from_xml_path(str(folder / body.model))
+    return Path(spec.submodule_search_locations[0]) / "mujoco" / "assets" / body.model
+
+
+def load(body: Body) -> mujoco.MjModel:
+    """The body's MuJoCo model: the same states as by gymnasium's file, with less work.
+
+    Its contact pairs are listed (`sim.walker.contact_pairs`), and its constraints, all of one kinematic tree,
+    are not searched for islands that could be solved apart.
+    """
+    return copy(_compiled(model_file(body)))  # the caller may change it
+
+
+@cache
+def _compiled(path: Path) -> mujoco.MjModel:
+    model = read_with_pairs(path)
+    if model.ntree == 1:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND.value
+    return model
 
 
 class Simulation:
