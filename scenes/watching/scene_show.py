@@ -148,6 +148,7 @@ class SceneShow:
             self._person = gesture.on
         if gesture.kind == "grid":
             self._grid = gesture.on
+            self.worlds.touch(gesture)
             return Answer(redraw=True)
         if gesture.kind == "origin":
             self._perceptions.next_origin()

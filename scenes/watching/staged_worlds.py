@@ -112,12 +112,12 @@ class StagedWorlds(EnvWorlds):
         return self._pictures
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Give a gesture to the first world's renderer, and to the others what moves all cameras alike."""
+        """Give a gesture to the first world's renderer, and to the others what all of them look alike by."""
         answer = self.renderers[0].touch(gesture)
         if gesture.kind == "resize":  # the others are only seen in the grid
             columns = math.ceil(math.sqrt(self.num_envs))
             gesture = Gesture("resize", gesture.x // columns, gesture.y // columns)
-        if gesture.kind in ("orbit", "zoom", "follow", "flip", "resize"):
+        if gesture.kind in ("orbit", "zoom", "follow", "flip", "resize", "grid"):
             for renderer in self.renderers[1:]:
                 renderer.touch(gesture)
         return answer

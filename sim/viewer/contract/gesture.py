@@ -47,7 +47,7 @@ class Gesture:
     | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
     | person | – | `on`: a person plays now, or no longer |
-    | grid | – | `on`: all worlds are shown now, or only the first |
+    | grid | – | `on`: all worlds are shown now, side by side, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
     | seek | a position's number, – | of a recorded game |
     | type | – | `name` is a line that a person typed, or a text that was pasted |

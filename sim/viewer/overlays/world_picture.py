@@ -14,7 +14,7 @@ from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
-from sim.viewer.overlays.percept_overlay import draw_percept_overlay
+from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.view import View
@@ -62,7 +62,8 @@ def draw_world(
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
-        blit(surface, picture, rect, view.attributed)
+        tinted = percepts and covers(view.moment.seen)
+        blit(surface, picture, rect, view.attributed, grey=tinted)
     if board is not None:
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if percepts:
@@ -129,18 +130,24 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     return rects
 
 
-def blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
-    """Draw a picture; with saliency maps in grey, so that all colours are those of the maps."""
+def blit(
+    surface: pygame.Surface,
+    picture: Array,
+    rect: Rect,
+    attributed: Attributed | None = None,
+    *,
+    grey: bool = False,
+) -> None:
+    """Draw a picture; with saliency maps, or if `grey`, without its own colours."""
+    grey |= attributed is not None and attributed.maps is not None
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
-    if rect.size == (width, height) and attributed is None:
+    if rect.size == (width, height) and not grey:
         surface.blit(source, rect)
         return
     same_format = canvas((width, height))
-    if attributed is None:
-        same_format.blit(source, (0, 0))
-    else:
-        same_format.blit(pygame.transform.grayscale(source), (0, 0))
+    same_format.blit(pygame.transform.grayscale(source) if grey else source, (0, 0))
+    if attributed is not None:
         draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
     whole = rect.width % width == 0 and rect.height % height == 0
     scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
