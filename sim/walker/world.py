@@ -29,6 +29,7 @@ from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Appearance
+from sim.walker.perturbations import Perturbations, Spread
 from sim.walker.pictures import WalkerPictures
 from sim.walker.reward import BODIES
 from sim.walker.simulation import Simulation
@@ -47,6 +48,13 @@ class Walker:
     max_steps: int = 1000  # gymnasium's TimeLimit for all five
     width: int = 640  # pixels of the pictures
     height: int = 480
+    mass: Spread = 1.0  # the perturbations: a number, or a range that each episode draws from
+    friction: Spread = 1.0
+    motor_strength: Spread = 1.0
+    latency: Spread = 0.0  # steps by which actions come late
+    push_force: Spread = 0.0  # N, on the torso
+    push_interval: Spread = 2.0  # s between pushes
+    slope: Spread = 0.0  # degrees that the ground rises
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -60,6 +68,7 @@ class Walker:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise ValueError(f"width and height must be in 16…4096, not {self.width} and {self.height}")
+        Perturbations.of(self)
 
     @staticmethod
     def variants() -> list[str]:
@@ -91,6 +100,7 @@ class Walker:
             "frame_skip": body.frame_skip,
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
+            **Perturbations.of(self).protocol(),
         }
 
 
@@ -115,7 +125,14 @@ class WalkerWorlds(Worlds):
         num_threads: int | None = None,
         starts: WalkerStarts | None = None,
     ) -> None:
-        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads, starts)
+        self.walkers = Walkers(
+            BODIES[config.body],
+            num_envs,
+            config.max_steps,
+            num_threads,
+            starts,
+            Perturbations.of(config),
+        )
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
@@ -199,7 +216,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def __init__(self, config: Walker, seed: int, starts: WalkerStarts | None = None) -> None:
         self.config = config
-        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts)
+        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts, Perturbations.of(config))
         self._simulation = self._walkers.simulation
         self.observation_space = self._walkers.observation_space
         self.action_space = self._walkers.action_space
@@ -225,7 +242,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """(motors,) N·m that the motors put on their joints."""
         model = self._simulation.model
         low, high = model.actuator_ctrlrange.T
-        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * model.actuator_gear[:, 0])
+        gear = model.actuator_gear[:, 0] * self._simulation.factor("motor_strength")[0]
+        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * gear)
 
     @property
     def speed(self) -> float:
