@@ -130,6 +130,26 @@ LIMITS = {
     "slope": Range(ge=-45.0, le=45.0),
 }
 
+NEUTRAL = {field.name: field.default[0] for field in fields(Perturbations)}
+
+#: Name → the fields of one perturbation that a robot's robustness is measured by; the plain world first.
+CONDITIONS: dict[str, dict[str, float]] = {
+    "none": {},
+    "mass ×0.6": {"mass": 0.6},
+    "mass ×0.8": {"mass": 0.8},
+    "mass ×1.2": {"mass": 1.2},
+    "mass ×1.4": {"mass": 1.4},
+    "friction ×0.5": {"friction": 0.5},
+    "friction ×2": {"friction": 2.0},
+    "motors ×0.7": {"motor_strength": 0.7},
+    "latency 1 step": {"latency": 1.0},
+    "latency 2 steps": {"latency": 2.0},
+    "pushes of 50 N": {"push_force": 50.0},
+    "pushes of 100 N": {"push_force": 100.0},
+    "slope +5°": {"slope": 5.0},
+    "slope −5°": {"slope": -5.0},
+}
+
 #: Drawn once an episode; pushes draw for themselves, one after the other.
 DRAWN = ("mass", "friction", "motor_strength", "latency", "slope")
 

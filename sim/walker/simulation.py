@@ -91,6 +91,10 @@ class Simulation:
         """(N,) what the worlds have drawn for ``mass``, ``friction`` or ``motor_strength``, or ones."""
         return np.ones(len(self.ctrl)) if self.perturber is None else self.perturber.of(name)
 
+    def output(self, name: str) -> Array:
+        """(N, …) live array of an output of MuJoCo, such as ``actuator_force``, of the last step."""
+        return np.asarray(self._batch.bind(name))
+
     def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
         """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv)."""
         self._batch.state[rows] = self._rest

@@ -14,7 +14,7 @@ Both give pictures, and their ground truth: parts, depth and joints (`sim.walker
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
@@ -24,12 +24,13 @@ from gymnasium.utils import seeding
 
 from sim.records import Array, Percept, State
 from sim.starts import Starts
-from sim.vector import ActionError, Info, Worlds
+from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
+from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Appearance
-from sim.walker.perturbations import Perturbations, Spread
+from sim.walker.perturbations import CONDITIONS, NEUTRAL, Perturbations, Spread
 from sim.walker.pictures import WalkerPictures
 from sim.walker.reward import BODIES
 from sim.walker.simulation import Simulation
@@ -90,6 +91,10 @@ class Walker:
         """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
+    def perturbed(self) -> dict[str, Walker]:
+        """The same body under each perturbation that robustness is measured by, the plain one first."""
+        return {name: replace(self, **(NEUTRAL | changes)) for name, changes in CONDITIONS.items()}
+
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The evaluation rules that go with a score."""
         body = BODIES[self.body]
@@ -134,6 +139,8 @@ class WalkerWorlds(Worlds):
             Perturbations.of(config),
         )
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
+        self._body = config.body
+        self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
         self.looks: list[Appearance] = [STANDARD] * num_envs
@@ -172,11 +179,25 @@ class WalkerWorlds(Worlds):
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         generators = [seeding.np_random(int(seed))[0] for seed in seeds]
-        return self.walkers.begin(np.flatnonzero(mask), generators)
+        rows = np.flatnonzero(mask)
+        begun = self.walkers.begin(rows, generators)
+        if self._gait is not None:
+            self._gait.begin(rows)
+        return begun
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         self._played.clear()  # `state` needs no actions
-        return self.walkers.advance(actions)
+        obs, reward, terminated, truncated, info = self.walkers.advance(actions)
+        if self._gait is not None:
+            self._gait.update()
+            if ended := np.flatnonzero(terminated | truncated).tolist():
+                info[STATISTICS] = {row: self._gait.statistics(row) for row in ended}
+                info[TRACES] = {row: self._gait.traces(row) for row in ended}
+        return obs, reward, terminated, truncated, info
+
+    def keep_statistics(self) -> None:
+        """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
+        self._gait = GaitMeter(self.walkers.simulation, self._body)
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)

@@ -249,7 +249,9 @@ def test_bad_ranges_are_refused_by_name(keys, words):
 
 
 def test_scores_under_perturbations_are_another_protocol():
-    stamps = [Walker(**{key: value}).protocol() for key, value in EVERYTHING.items() if key != "push_interval"]
+    stamps = [
+        Walker(**{key: value}).protocol() for key, value in EVERYTHING.items() if key != "push_interval"
+    ]
     assert len({tuple(stamp.items()) for stamp in [Walker().protocol(), *stamps]}) == 7
     assert Walker(mass=(0.8, 1.2)).protocol()["mass"] == "0.8..1.2"
     assert Walker(mass="0.8..1.2").protocol() == Walker(mass=(0.8, 1.2)).protocol()
