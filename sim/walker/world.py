@@ -14,7 +14,7 @@ Both give pictures, and their ground truth: parts, depth and joints (`sim.walker
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
@@ -30,7 +30,7 @@ from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Appearance
-from sim.walker.perturbations import CONDITIONS, NEUTRAL, Perturbations, Spread
+from sim.walker.perturbations import Perturbations, Spread
 from sim.walker.pictures import WalkerPictures
 from sim.walker.reward import BODIES
 from sim.walker.simulation import Simulation
@@ -90,10 +90,6 @@ class Walker:
     ) -> WalkerWorlds:
         """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
-
-    def perturbed(self) -> dict[str, Walker]:
-        """The same body under each perturbation that robustness is measured by, the plain one first."""
-        return {name: replace(self, **(NEUTRAL | changes)) for name, changes in CONDITIONS.items()}
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The evaluation rules that go with a score."""
