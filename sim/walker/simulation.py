@@ -20,6 +20,7 @@ from sim.machine import processors
 from sim.records import Array, State
 from sim.walker.contact_pairs import read_with_pairs
 from sim.walker.engine import Batch, SimulationError, mujoco
+from sim.walker.perturbations import Perturbations, Perturber
 from sim.walker.reward import Body, Motion, clipped
 
 #: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the
@@ -59,9 +60,19 @@ class Simulation:
         body: which one.
         num: N.
         threads: how many step at once; None: one for each processor that this process may use.
+        perturbations: what each episode draws of mass, friction, …; None: nothing.
+
+    Attributes:
+        perturber: applies them; None where nothing is perturbed.
     """
 
-    def __init__(self, body: Body, num: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        num: int,
+        threads: int | None = None,
+        perturbations: Perturbations | None = None,
+    ) -> None:
         _quieten()
         self.body = body
         self.model = load(body)
@@ -86,6 +97,22 @@ class Simulation:
         self._mass = self.model.body_mass.copy()
         self._total_mass = self._mass.sum()
         self._scratch = mujoco.MjData(self.model)
+        self.perturber: Perturber | None = None
+        if perturbations is not None and perturbations.varied:
+            self.perturber = Perturber(perturbations, self._batch, self.dt)
+
+    def perturb(self, rows: Array, generators: list[np.random.Generator]) -> None:
+        """Draw the perturbations of new episodes in the worlds `rows` (K,), before their `reset`."""
+        if self.perturber is not None:
+            self.perturber.begin(rows, generators)
+
+    def factor(self, name: str) -> Array:
+        """(N,) what the worlds have drawn for ``mass``, ``friction`` or ``motor_strength``, or ones."""
+        return np.ones(len(self.ctrl)) if self.perturber is None else self.perturber.of(name)
+
+    def output(self, name: str) -> Array:
+        """(N, …) live array of an output of MuJoCo, such as ``actuator_force``, of the last step."""
+        return np.asarray(self._batch.bind(name))
 
     def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
         """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv)."""
@@ -101,7 +128,7 @@ class Simulation:
         Returns:
             (N,) bool: the worlds that became unstable; what they hold means nothing until reset.
         """
-        self.ctrl[:] = actions
+        self.ctrl[:] = actions if self.perturber is None else self.perturber.apply(actions)
         failed = np.zeros(len(self.ctrl), bool)
         try:
             self._batch.step(nstep=self.body.frame_skip)
@@ -145,17 +172,22 @@ class Simulation:
 
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""
-        return {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
+        state: State = {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
+        return state if self.perturber is None else state | self.perturber.state()
 
     def restore(self, state: State) -> None:
         """Go back to a `state`.
 
         Raises:
-            ValueError: if it belongs to another body or number of worlds.
+            ValueError: if it belongs to another body, number of worlds or perturbations.
         """
         rows = np.asarray(state["physics"])
         if rows.shape != self._batch.state.shape:
             raise ValueError(f"the state is of shape {rows.shape}, this world's {self._batch.state.shape}")
+        if (self.perturber is None) != ("perturbation_drawn" not in state):
+            raise ValueError("one of the state and this world is perturbed, the other one is not")
+        if self.perturber is not None:
+            self.perturber.restore(state)
         self._batch.state[:] = rows
         self._batch.warning[:] = 0
         self._contacts[:] = state["contacts"]
