@@ -68,12 +68,14 @@ class Episode:
         outcome: ``"win"``, ``"draw"`` or ``"loss"`` in games that have one, otherwise empty; a game that was
             cut off has none either.
         mate: whether it was won by mating.
+        pushed: whether a person pushed the robot, so that its score is none of the agent's.
     """
 
     score: float
     length: int
     outcome: str = ""
     mate: bool = False
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def ended_episode(info: Info, world: int) -> Episode:
         length=int(info["episode"]["l"][world]),
         outcome=outcome,
         mate=outcome == "win" and "mate" in final and bool(final["mate"][world]),
+        pushed="pushed" in final and bool(final["pushed"][world]),
     )
 
 
