@@ -5,56 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, writing
+from viewer_shows import ROBOT, RobotShow, writing
 
 from sim.records import Episode
-from sim.viewer.contract.gesture import Ability, Answer
-from sim.viewer.contract.robot import ForceArrow, JointTorque, RobotState
+from sim.viewer.contract.robot import ForceArrow
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.overlays import robot_overlay
 from sim.viewer.panels import foot_contact_panel
 
 pytestmark = pytest.mark.usefixtures("display")
-
-STATE = RobotState(
-    ("left", "right"),
-    (True, False),
-    (ForceArrow((0.5, 0.8), (0.5, 0.6), 250.0),),
-    (JointTorque("knee", (0.5, 0.5), -80.0, -0.8), JointTorque("hip", (0.5, 0.3), 100.0, 1.0)),
-    None,
-    232.0,
-    0.1,
-    100.0,
-)
-
-
-class RobotShow(CountingShow):
-    """Left foot on the ground in the first half of every 20 steps, the right one in the second."""
-
-    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT})
-    waits = False
-    action_names = ()
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.gestures = []
-
-    def touch(self, gesture):
-        if gesture.kind != "resize":
-            self.gestures.append(gesture)
-        return Answer()
-
-    def look(self):
-        raise AssertionError("nothing has changed")
-
-    def _moment(self, reward, person, episodes):
-        moment = super()._moment(reward, person, episodes)
-        left = self._number % 20 < 10
-        return replace(moment, robot=replace(STATE, touching=(left, not left)))
-
-    def told(self):
-        return [(g.kind, g.on or g.name or g.x) for g in self.gestures]
 
 
 @pytest.fixture
@@ -134,14 +94,14 @@ def test_f_hides_forces_and_torques_but_not_a_push(robot, monkeypatch):
     robot.viewer.draw()
     assert not robot.choices.robot and not any("ground force" in text for text in written)
     surface, rect = canvas((200, 200)), pygame.Rect(0, 0, 200, 200)
-    pushed = replace(STATE, contacts=(), push=ForceArrow((0.2, 0.2), (0.6, 0.2), 120.0))
+    pushed = replace(ROBOT, contacts=(), push=ForceArrow((0.2, 0.2), (0.6, 0.2), 120.0))
     robot_overlay.draw_robot(surface, Ink(), rect, pushed, torques=False)
     assert "push 120 N" in written and surface.get_at((70, 40))[:3] == PALETTE.accent
 
 
 def test_an_arrow_reaches_from_the_contact_to_the_tip_and_nothing_leaves_the_picture():
     surface, picture = canvas((300, 300)), pygame.Rect(50, 50, 200, 200)
-    state = replace(STATE, contacts=(ForceArrow((0.5, 0.9), (0.5, -3.0), 9000.0),), joints=())
+    state = replace(ROBOT, contacts=(ForceArrow((0.5, 0.9), (0.5, -3.0), 9000.0),), joints=())
     robot_overlay.draw_robot(surface, Ink(), picture, state)
     assert surface.get_at((150, 100))[:3] == robot_overlay.CONTACT
     outside = pygame.surfarray.array3d(surface)
@@ -153,7 +113,7 @@ def test_the_colour_of_a_torque_is_its_sign_and_size():
     blue, grey, red = map(robot_overlay.torque_color, (-1.0, 0.0, 1.0))
     assert blue[2] > blue[0] and red[0] > red[2] and max(grey) - min(grey) < 10
     surface, picture = canvas((200, 200)), pygame.Rect(0, 0, 200, 200)
-    robot_overlay.draw_robot(surface, Ink(), picture, STATE)
+    robot_overlay.draw_robot(surface, Ink(), picture, ROBOT)
     assert surface.get_at((100, 60))[:3] == red and surface.get_at((100, 100))[2] > 150
 
 

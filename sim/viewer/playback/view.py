@@ -195,6 +195,7 @@ class View:
         error: what the show raised, in words; "" if nothing.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
+        pace: seconds of the world that go by in a second; NaN where that is not known.
         now: `time.monotonic()` of the drawing, for clocks.
         attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
@@ -217,5 +218,6 @@ class View:
     game: BoardState | None = None
     slid: float = 1.0
     now: float = 0.0
+    pace: float = float("nan")
     episodes_scored: int = 0
     feet: Array = field(default_factory=lambda: np.empty(0))
