@@ -170,6 +170,15 @@ class Simulation:
             np.add.accumulate(self._points[rows] * self._mass, axis=1)[:, -1] / self._total_mass
         )
 
+    def apply(self, world: int, body: int, force: Array, torque: Array) -> None:
+        """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, and none on the others."""
+        self.release(world)
+        self._batch.bind("xfrc_applied")[world, body] = [*force, *torque]
+
+    def release(self, world: int) -> None:
+        """Take away what `apply` put on a world; a reset does, too."""
+        self._batch.bind("xfrc_applied")[world] = 0.0
+
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""
         state: State = {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
