@@ -5,9 +5,9 @@ In: actions (N, motors) float32 within bounds, in units of the motors' gear (N·
 pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
 Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched; its model
-from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
-`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
-`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
+from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one
+environment); then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between
+the two; `anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
 (pictures with ground truth, to train on); `contacts` (ground forces, feet) and `push` (a person's force);
 and `interactive_renderer`, which brings camera, contacts and pushes to the window.
 
