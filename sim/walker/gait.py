@@ -10,7 +10,7 @@
   carried over the distance d (Gabrielli and von Kármán 1950; people walk at 0.2 of mechanical work, with
   elastic tendons; a motor has none). Not a number below `LEAST_DISTANCE`.
 * ``duty_factor_<foot>``: share of the time that a foot is on the ground (Alexander 1984: above 0.5 it walks,
-  below it runs); ``double_support`` and ``flight``: share with two feet or more, and with none.
+  below it runs); ``double_support`` and ``flight``: share with both feet, of two, and with none.
 * ``alternation``: share of strikes that follow a strike of another foot: 1 in a walk and a run, 0 in hops on
   one foot or on both.
 
@@ -116,8 +116,9 @@ def contact_statistics(contacts: Array, feet: Sequence[str], dt: float) -> dict[
         for foot, share in zip(feet, contacts.mean(axis=0), strict=True)
     }
     count = contacts.sum(axis=1)
+    if len(feet) == 2:
+        found["double_support"] = float((count == 2).mean())
     if len(feet) > 1:
-        found["double_support"] = float((count >= 2).mean())
         found["alternation"] = alternation(contacts, dt)
     return found | {"flight": float((count == 0).mean())}
 
