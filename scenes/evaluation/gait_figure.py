@@ -1,6 +1,6 @@
 """Figure of a walker's gait: when each foot is on the ground (`playfield evaluate SCENE --figure FILE.png`).
 
-Bars over time, one row a foot, as in biomechanics; double support of two feet is shaded. matplotlib opens no window.
+Bars over time, one row a foot, as in biomechanics; double support of two feet is shaded. No window is opened.
 """
 
 from __future__ import annotations
