@@ -90,6 +90,7 @@ def ended_episode(info: Info, world: int) -> Episode:
         mate=outcome == "win" and "mate" in final and bool(final["mate"][world]),
         statistics=final.get(STATISTICS, {}).get(world, {}),
         traces=final.get(TRACES, {}).get(world, {}),
+        pushed="pushed" in final and bool(final["pushed"][world]),
     )
 
 

@@ -323,7 +323,7 @@ class Bench(Common):
     history: Annotated[
         Path | None,
         arg(
-            help="file that the run is appended to, with --json always [bench.jsonl in "
+            help="file that each row is appended to, with --json always [bench.jsonl in "
             "~/.local/state/playfield]",
             metavar="FILE",
         ),
@@ -346,7 +346,7 @@ class Bench(Common):
                 f"--check takes one commit, not {' '.join(self.check)}: names of rows go before it"
             )
         check = None if self.check is None else "".join(self.check)
-        answer = bench(
+        answer, interrupted = bench(
             self.names,
             seed=self.seed or 0,
             device=self.device,
@@ -355,6 +355,8 @@ class Bench(Common):
             threads=self.threads,
             record=Record(self.history, self.json, check),
         )
+        if interrupted:
+            return answer, INTERRUPTED
         return answer, FAILED if any(row["fell"] for row in answer.get("check", ())) else DONE
 
 

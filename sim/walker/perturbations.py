@@ -285,6 +285,6 @@ class Perturber:
 KEPT = ("drawn", "delayed", "push_seed", "push_count", "push_in", "push_left")
 MODEL_FIELDS = {
     "mass": ("body_mass", "body_inertia"),
-    "friction": ("geom_friction",),
+    "friction": ("geom_friction", "pair_friction"),
     "motor_strength": ("actuator_gear",),
 }

@@ -9,6 +9,8 @@ no such forces, and copying the solution out, which is what takes time, is left 
 from __future__ import annotations
 
 import logging
+from copy import copy
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import numpy as np
 
 from sim.machine import processors
 from sim.records import Array, State
+from sim.walker.contact_pairs import read_with_pairs
 from sim.walker.engine import Batch, SimulationError, mujoco
 from sim.walker.perturbations import Perturbations, Perturber
 from sim.walker.reward import Body, Motion, clipped
@@ -26,12 +29,28 @@ UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQ
 ALL = slice(None)  # worlds
 
 
-def load(body: Body) -> mujoco.MjModel:
-    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+def model_file(body: Body) -> Path:
+    """Path of the body's MJCF file, which ships inside gymnasium."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
-    return mujoco.MjModel.from_xml_path(str(folder / body.model))
+    return Path(spec.submodule_search_locations[0]) / "mujoco" / "assets" / body.model
+
+
+def load(body: Body) -> mujoco.MjModel:
+    """The body's MuJoCo model: the same states as by gymnasium's file, with less work.
+
+    Its contact pairs are listed (`sim.walker.contact_pairs`), and its constraints, all of one kinematic tree,
+    are not searched for islands that could be solved apart.
+    """
+    return copy(_compiled(model_file(body)))  # the caller may change it
+
+
+@cache
+def _compiled(path: Path) -> mujoco.MjModel:
+    model = read_with_pairs(path)
+    if model.ntree == 1:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND.value
+    return model
 
 
 class Simulation:
@@ -150,6 +169,15 @@ class Simulation:
         return np.asarray(
             np.add.accumulate(self._points[rows] * self._mass, axis=1)[:, -1] / self._total_mass
         )
+
+    def apply(self, world: int, body: int, force: Array, torque: Array) -> None:
+        """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, and none on the others."""
+        self.release(world)
+        self._batch.bind("xfrc_applied")[world, body] = [*force, *torque]
+
+    def release(self, world: int) -> None:
+        """Take away what `apply` put on a world; a reset does, too."""
+        self._batch.bind("xfrc_applied")[world] = 0.0
 
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""

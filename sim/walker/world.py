@@ -229,6 +229,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        pushed: whether `push` has disturbed the episode in progress.
     """
 
     render_mode = "rgb_array"
@@ -246,6 +247,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.pushed = False
+        self._push_steps = 0  # that are left of a push
 
     @property
     def simulation(self) -> Simulation:
@@ -287,6 +290,16 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
         return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
 
+    def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
+        """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
+        self._simulation.apply(0, body, force, torque)
+        self._push_steps = steps
+
+    @property
+    def pushing(self) -> bool:
+        """Whether a push is on for the next step."""
+        return self._push_steps > 0
+
     def interactive_renderer(self) -> WalkerRenderer:
         """The interactive camera for the window."""
         return WalkerRenderer(self)
@@ -295,6 +308,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """Start an episode; without a seed the first uses the constructor's, later ones draw on."""
         super().reset(seed=self._first_seed if seed is None else seed)
         self._first_seed = None
+        self.pushed, self._push_steps = False, 0
         obs, info = self._walkers.begin(np.array([0]), [self.np_random])
         return obs[0], _of_one(info)
 
@@ -313,6 +327,11 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
             raise ActionError(f"expected {expected} as an action, got {action.shape} {action.dtype}")
         actions = self._walkers.checked(action[None])
         obs, reward, terminated, truncated, info = self._walkers.advance(actions)
+        if self._push_steps:
+            self.pushed = True
+            self._push_steps -= 1
+            if not self._push_steps:
+                self._simulation.release(0)
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_one(info)
 
     def render(self) -> Array:
