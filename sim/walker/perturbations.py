@@ -130,7 +130,7 @@ LIMITS = {
     "slope": Range(ge=-45.0, le=45.0),
 }
 
-NEUTRAL = {field.name: field.default[0] for field in fields(Perturbations)}
+NEUTRAL = {field.name: getattr(Perturbations(), field.name)[0] for field in fields(Perturbations)}
 
 #: Name → the fields of one perturbation that a robot's robustness is measured by; the plain world first.
 CONDITIONS: dict[str, dict[str, float]] = {
@@ -285,6 +285,6 @@ class Perturber:
 KEPT = ("drawn", "delayed", "push_seed", "push_count", "push_in", "push_left")
 MODEL_FIELDS = {
     "mass": ("body_mass", "body_inertia"),
-    "friction": ("geom_friction",),
+    "friction": ("geom_friction", "pair_friction"),
     "motor_strength": ("actuator_gear",),
 }
