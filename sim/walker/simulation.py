@@ -8,15 +8,15 @@ no such forces, and copying the solution out, which is what takes time, is left 
 
 from __future__ import annotations
 
-import logging
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from sim.errors import WorkError
 from sim.machine import processors
 from sim.records import Array, State
-from sim.walker.engine import Batch, SimulationError, mujoco
+from sim.walker.engine import Batch, SimulationError, mujoco, quieten
 from sim.walker.reward import Body, Motion, clipped
 
 #: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the
@@ -25,12 +25,20 @@ UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQ
 ALL = slice(None)  # worlds
 
 
-def load(body: Body) -> mujoco.MjModel:
-    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+class SimulationStartError(WorkError):
+    """A state that MuJoCo cannot simulate, such as one with more contacts than its memory holds."""
+
+
+def model_path(body: Body) -> str:
+    """The body's MuJoCo file: one that ships inside gymnasium, unless the path is absolute."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
-    return mujoco.MjModel.from_xml_path(str(folder / body.model))
+    return str(Path(spec.submodule_search_locations[0]) / "mujoco" / "assets" / body.model)
+
+
+def load(body: Body) -> mujoco.MjModel:
+    """The body's MuJoCo model."""
+    return mujoco.MjModel.from_xml_path(model_path(body))
 
 
 class Simulation:
@@ -40,12 +48,15 @@ class Simulation:
         body: which one.
         num: N.
         threads: how many step at once; None: one for each processor that this process may use.
+        model: instead of the body's own.
     """
 
-    def __init__(self, body: Body, num: int, threads: int | None = None) -> None:
-        _quieten()
+    def __init__(
+        self, body: Body, num: int, threads: int | None = None, model: mujoco.MjModel | None = None
+    ) -> None:
+        quieten()
         self.body = body
-        self.model = load(body)
+        self.model = load(body) if model is None else model
         self.dt = self.model.opt.timestep * body.frame_skip  # s a step
         self._sees_contacts = body.contact_weight is not None
         self._batch = Batch(
@@ -57,7 +68,9 @@ class Simulation:
         self._warnings = self._batch.warning[:, UNSTABLE]  # (N, 3, 2) when it last occurred, how often
         self._contacts = np.zeros((num, self.model.nbody, 6))
         self._touching = self._batch.bind("ncon")  # (N,) pairs of bodies
-        assert self.model.neq == 0, "forces of equality constraints would count as contacts"
+        assert self.model.neq == 0 or not self._sees_contacts, (
+            "forces of equality constraints would count as contacts"
+        )
         self._dynamics: dict[str, Array] = {}
         if body.sees_dynamics:
             names = {"inertias": "cinert", "velocities": "cvel", "torques": "qfrc_actuator"}
@@ -69,12 +82,19 @@ class Simulation:
         self._scratch = mujoco.MjData(self.model)
 
     def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
-        """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv)."""
+        """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv).
+
+        Raises:
+            SimulationStartError: if MuJoCo cannot evaluate them.
+        """
         self._batch.state[rows] = self._rest
         self._batch.warning[rows] = 0
         self.qpos[rows], self.qvel[rows] = qpos, qvel
         self._contacts[rows] = 0.0
-        self._batch.forward(rows)
+        try:
+            self._batch.forward(rows)
+        except SimulationError as error:
+            raise SimulationStartError(f"an episode cannot begin: {error}") from error
 
     def step(self, actions: Array) -> Array:
         """Advance all worlds by `frame_skip` simulation steps under controls (N, D).
@@ -124,6 +144,10 @@ class Simulation:
             np.add.accumulate(self._points[rows] * self._mass, axis=1)[:, -1] / self._total_mass
         )
 
+    def bind(self, field: str) -> Array:
+        """Live array (N, …) of a field of `mujoco.MjData`: of the integrator's last evaluation."""
+        return np.asarray(self._batch.bind(field))
+
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""
         return {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
@@ -148,9 +172,3 @@ class Simulation:
         mujoco.mj_comPos(self.model, self._scratch)
         mujoco.mj_camlight(self.model, self._scratch)
         return self._scratch
-
-
-def _quieten() -> None:
-    """Send MuJoCo's warnings to `logging`; unasked, it writes a file into the current folder."""
-    if mujoco.get_mju_user_warning() is None:
-        mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)
