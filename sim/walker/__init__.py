@@ -1,11 +1,13 @@
-"""MuJoCo locomotion: gymnasium's Walker2d, Hopper, HalfCheetah, Ant and Humanoid, rendered without a GPU.
+"""MuJoCo locomotion: gymnasium's Walker2d, Hopper, HalfCheetah, Ant and Humanoid, and robots from MJCF files.
 
 In: actions (N, motors) float32 within bounds, in units of the motors' gear (N·m). Out: observations
 (N, D) float64 in m, rad, m/s, rad/s, N and N·m; rewards (N,) and endings as in gymnasium's v5;
 pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
 Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched),
-`walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
+`walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); with rewards of
+one's own `reward_terms` (named terms), `robot_state` (trunk, joints, feet, sensors), `task` (robots that do
+as those say), `declared_task` (from a scene's keys), `model_file` (MJCF files); then
 `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
 `anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
 (pictures with ground truth, to train on); and `interactive_renderer`, the camera in the window.

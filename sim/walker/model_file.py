@@ -127,6 +127,23 @@ def actuator_names(model: mujoco.MjModel) -> tuple[str, ...]:
     return tuple(named)
 
 
+def strongest_forces(model: mujoco.MjModel) -> Array:
+    """(actuators,) N or N·m, the most of each: its force range, else what full control gives."""
+    half = np.where(model.actuator_ctrllimited, np.ptp(model.actuator_ctrlrange, axis=1) / 2, 1.0)
+    far = np.where(model.actuator_ctrllimited, np.abs(model.actuator_ctrlrange).max(axis=1), 1.0)
+    servo = model.actuator_biastype != mujoco.mjtBias.mjBIAS_NONE  # it pulls towards where control says
+    by_control = np.abs(model.actuator_gainprm[:, 0]) * np.where(servo, half, far)
+    limited = model.actuator_forcelimited.astype(bool)
+    most = np.where(limited, np.abs(model.actuator_forcerange).max(axis=1), by_control)
+    return np.asarray(np.where(most > 0, most, 1.0))
+
+
+def weight(model: mujoco.MjModel) -> float:
+    """Of all that moves, N; where there is no gravity, on Earth."""
+    moving = model.body_mass[model.body_weldid > 0].sum()
+    return float(moving * (np.linalg.norm(model.opt.gravity) or 9.81))
+
+
 def viewpoint(body: str, model: mujoco.MjModel) -> Viewpoint:
     """The viewpoint that shows `body` well; of a robot from a file from its size where it begins."""
     if body in FACING:

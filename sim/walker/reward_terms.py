@@ -4,8 +4,8 @@
 
 Pure functions of batched arrays; nothing here steps or draws. The quantities are those of locomotion papers:
 tracking of a velocity command, upright trunk, action rate (Rudin et al. 2022, table 2), and dm_control's
-linear tolerance (Tassa et al. 2018, section 2.1) for speed. Quantities of effort and action rate are costs,
-so that their weights are negative.
+linear tolerance (Tassa et al. 2018, section 2.1) for speed. Effort, power and action rate are costs: their
+weights are negative.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class RewardTerms(Validated):
         posture: cosine of the trunk's tilt, from 1 (as it stands in the beginning) to −1 (upside down).
         height: the trunk's height over its height in the beginning, at most 1.
         direction: cosine between the trunk's heading and the target direction.
-        effort: mean over the motors of control², each in units of its limit; in [0, 1].
-        action_rate: mean over the motors of the squared change of control since the last step, in the same
-            units.
+        effort: mean over the actuators of force², each in units of its limit; of motors that is control².
+        power: Σ |force · velocity| of the actuators over the robot's weight, m/s: times the speed it is the
+            cost of transport, whose smallest gives natural gaits (Fu et al. 2021).
+        action_rate: mean over the actuators of the squared change of the action since the last step.
     """
 
     forward: float = 0.0
@@ -44,6 +45,7 @@ class RewardTerms(Validated):
     height: float = 0.0
     direction: float = 0.0
     effort: float = 0.0
+    power: float = 0.0
     action_rate: float = 0.0
 
     def __post_init__(self) -> None:
@@ -75,8 +77,10 @@ class Reading:
         height: (N,) m, the trunk's above z = 0.
         upright: (N,) cosine of the trunk's tilt from how it stands in the beginning.
         heading: (N,) rad about the vertical, where the trunk points; 0 is along x.
-        action: (N, motors) in [−1, 1], units of each motor's limit.
-        last_action: (N, motors) of the step before; zeros in an episode's first.
+        force: (N, actuators) in units of each actuator's limit.
+        power: (N,) m/s, mechanical power over weight.
+        action: (N, actuators) in [−1, 1].
+        last_action: (N, actuators) of the step before; zeros in an episode's first.
         alive: (N,) bool, within the limits.
         target_speed: (N,) m/s.
         target_direction: (N,) rad.
@@ -87,6 +91,8 @@ class Reading:
     height: Array
     upright: Array
     heading: Array
+    force: Array
+    power: Array
     action: Array
     last_action: Array
     alive: Array
@@ -122,7 +128,8 @@ QUANTITIES: dict[str, Callable[[Reading], Array]] = {
     "posture": lambda reading: reading.upright,
     "height": _height,
     "direction": lambda reading: np.cos(reading.heading - reading.target_direction),
-    "effort": lambda reading: _mean_square(reading.action),
+    "effort": lambda reading: _mean_square(reading.force),
+    "power": lambda reading: reading.power,
     "action_rate": lambda reading: _mean_square(reading.action - reading.last_action),
 }
 

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from sim.records import Array, State
 from sim.starts import Starts
 from sim.vector import Info
-from sim.walker.model_file import actuator_names, read_model
+from sim.walker.model_file import actuator_names, read_model, strongest_forces, weight
 from sim.walker.reward import Body, Motion, observe
 from sim.walker.reward_terms import Reading, RewardTerms, forward, named_reward
 from sim.walker.robot_state import PARTS, RobotState
@@ -108,6 +108,7 @@ class TaskWalkers(Walkers):
         low, high = np.where(limited[:, None], model.actuator_ctrlrange, [-1.0, 1.0]).T
         self._middle, self._reach = (low + high) / 2, (high - low) / 2
         self._force, self._motion = simulation.bind("actuator_force"), simulation.bind("actuator_velocity")
+        self._strongest, self._weight = strongest_forces(model), weight(model)
         return simulation
 
     def _describe_actions(self) -> tuple[Box, tuple[str, ...]]:
@@ -157,6 +158,8 @@ class TaskWalkers(Walkers):
             height=place[:, 2],
             upright=self.robot.upright(),
             heading=self.robot.heading(),
+            force=self._force / self._strongest,
+            power=np.abs(self._force * self._motion).sum(axis=1) / self._weight,
             action=self._action,
             last_action=self._last_action,
             alive=self._within(self.simulation.motion(), place[:, 2], self.robot.upright()),

@@ -66,6 +66,7 @@ ALL_TERMS = {
     "height": 0.3,
     "direction": 0.4,
     "effort": -0.2,
+    "power": -0.4,
     "action_rate": -0.3,
 }
 
@@ -88,6 +89,8 @@ def reading(**changes):
         height=np.array([0.9]),
         upright=np.array([0.5]),
         heading=np.array([math.pi / 2]),
+        force=np.array([[1.0, -0.5]]),
+        power=np.array([0.25]),
         action=np.array([[1.0, -0.5]]),
         last_action=np.array([[0.5, 0.5]]),
         alive=np.array([True]),
@@ -115,6 +118,7 @@ def test_every_term_by_hand():
             "height": 0.3 * 0.75,
             "direction": 0.0,
             "effort": -0.2 * (1.0 + 0.25) / 2,
+            "power": -0.1,
             "action_rate": -0.3 * (0.25 + 1.0) / 2,
         }
     )
@@ -268,6 +272,31 @@ def test_a_humanoids_effort_is_in_units_of_its_own_limits():
     world = make_world("walker/humanoid", reward={"effort": -1.0})
     world.reset()
     assert world.step(world.action_space.high)[1] == pytest.approx(-1.0)  # ±0.4 is all that its motors take
+
+
+def test_effort_and_power_are_forces_of_motors_and_servos(tmp_path):
+    """A wheel of 1 kg, held by nothing: a motor of 2 N·m at half, a servo that is 0.3 rad off, of 10 N·m."""
+    wheel = (
+        '<body name="{0}"><joint name="{0}" axis="0 1 0"/><geom type="sphere" size="0.1" mass="1"/></body>'
+    )
+    file = tmp_path / "wheels.xml"
+    file.write_text(
+        '<mujoco><option timestep="0.02"/><worldbody><body pos="0 0 1"><joint type="slide" axis="0 1 0"/>'
+        f'<geom size="0.1" mass="1"/>{wheel.format("a")}{wheel.format("b")}</body></worldbody><actuator>'
+        '<motor joint="a" ctrllimited="true" ctrlrange="-2 2"/>'
+        '<position joint="b" kp="10" ctrllimited="true" ctrlrange="-0.6 0.6" forcelimited="true"'
+        ' forcerange="-10 10"/></actuator></mujoco>'
+    )
+    fields = {"reward": {"effort": 1.0, "power": 1.0}, "reset_noise_scale": 0.0}
+    world = make_world("walker/file", path=str(file), **fields)
+    world.reset()
+    action = np.array([0.5, 0.5], np.float32)
+    info = world.step(action)[4]
+    assert info["reward_effort"] == pytest.approx((0.5**2 + 0.3**2) / 2) and info["reward_power"] == 0.0
+    speeds = world.simulation.qvel[0, 1:].copy()
+    forces = np.array([1.0, 10 * (0.3 - world.simulation.qpos[0, 2])])
+    info = world.step(action)[4]
+    assert info["reward_power"] == pytest.approx(np.abs(forces * speeds).sum() / (3 * 9.81))
 
 
 BAD = {
