@@ -98,8 +98,9 @@ def home_position(model: mujoco.MjModel) -> Array:
 
 
 def root_body(model: mujoco.MjModel) -> int:
-    """Number of the first body that moves: the trunk, unless another is named."""
-    return int(np.flatnonzero(model.body_dofnum > 0)[0])
+    """Number of the first body that moves, else of the first: the trunk, unless another is named."""
+    moving = np.flatnonzero(model.body_dofnum > 0)
+    return int(moving[0]) if len(moving) else min(1, model.nbody - 1)
 
 
 def body_number(model: mujoco.MjModel, name: str) -> int:

@@ -55,7 +55,7 @@ class OpenGLDrawing:
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
-        self._root = root_body(model) if model.nv else 0
+        self._root = root_body(model)
         self._textures = model.tex_data.copy()
         self._look: Appearance | None = None
         self._size = (0, 0)
