@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 from sim.fields import nearest, shown
 from sim.walker.engine import mujoco
-from sim.walker.model_file import body_number, fingerprint, read_model
-from sim.walker.reward import BODIES
-from sim.walker.robot_state import PARTS
-from sim.walker.simulation import model_path
-from sim.walker.task import FILE, LAST_ACTION, TARGET, USUAL_PARTS, V5, Span, Task
+from sim.walker.mjcf import body_number, fingerprint
+from sim.walker.proprioception import PARTS
+from sim.walker.task import FILE, LAST_ACTION, TARGET, USUAL_PARTS, V5, Span, Task, robot_model
 
 if TYPE_CHECKING:
     from sim.walker.world import Walker
@@ -48,7 +46,7 @@ def declared_task(config: Walker) -> Task | None:
         if changed:
             raise ValueError(f"{changed[0]} needs [world.reward]: without it gymnasium's rules hold")
         return None
-    model = read_model(config.path or model_path(BODIES[config.body]), config.feet)
+    model = robot_model(config.constants, config.feet)
     body_number(model, config.trunk)
     task = Task(
         reward=config.reward,
@@ -73,8 +71,9 @@ def task_stamp(config: Walker) -> Mapping[str, str | int | float | bool]:
     task = config.task
     if task is None:
         return {}
-    model = read_model(config.path or model_path(BODIES[config.body]), task.feet)
-    stamp: dict[str, str | int | float | bool] = {} if config.path is None else {"model": fingerprint(model)}
+    stamp: dict[str, str | int | float | bool] = {}
+    if config.path is not None:
+        stamp["model"] = fingerprint(robot_model(config.constants, task.feet))
     stamp |= {f"reward.{name}": weight for name, weight in task.reward.weights().items()}
     stamp["observe"] = ", ".join(task.observe)
     for key in ("trunk", "feet", "healthy_height", "target_speed", "target_direction"):

@@ -16,7 +16,7 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import Camera, PinholeCamera
 from sim.walker.engine import mujoco
-from sim.walker.model_file import root_body
+from sim.walker.mjcf import root_body
 from sim.walker.palette import HAZE, STANDARD, TILE, Appearance, geom_colors
 
 NEAR = 0.05  # m; what is nearer to the lens is not drawn

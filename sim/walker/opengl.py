@@ -20,7 +20,7 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
 from sim.walker.engine import OFF, mujoco, requested_platform
-from sim.walker.model_file import root_body
+from sim.walker.mjcf import root_body
 from sim.walker.palette import STANDARD, Appearance, apply_appearance
 
 MOST_GEOMS = 200

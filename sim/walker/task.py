@@ -16,11 +16,13 @@ from gymnasium.spaces import Box
 from sim.records import Array, State
 from sim.starts import Starts
 from sim.vector import Info
-from sim.walker.model_file import actuator_names, read_model, strongest_forces, weight
+from sim.walker.engine import mujoco
+from sim.walker.mjcf import actuator_names, read_model, strongest_forces, weight
+from sim.walker.perturbations import Perturbations
+from sim.walker.proprioception import PARTS, Proprioception
 from sim.walker.reward import Body, Motion, observe
 from sim.walker.reward_terms import Reading, RewardTerms, forward, named_reward
-from sim.walker.robot_state import PARTS, RobotState
-from sim.walker.simulation import ALL, Simulation, model_path
+from sim.walker.simulation import ALL, Simulation, load
 from sim.walker.walkers import Walkers
 
 #: A number, or the lowest and highest of which each episode draws one.
@@ -70,6 +72,15 @@ def file_body(path: str, frame_skip: int | None, noise: float) -> Body:
     )
 
 
+def robot_model(body: Body, feet: tuple[str, ...] = ()) -> mujoco.MjModel:
+    """The MuJoCo model of a body, with a sensor for each of the geoms `feet`.
+
+    Raises:
+        MjcfError: naming the file or the foot, and what is wrong.
+    """
+    return read_model(body.model, feet) if body.id == FILE_ID else load(body, feet)
+
+
 class TaskWalkers(Walkers):
     """N robots with a `Task`; see `sim.walker.walkers.Walkers`.
 
@@ -88,6 +99,7 @@ class TaskWalkers(Walkers):
         max_steps: int,
         threads: int | None = None,
         starts: Starts[tuple[Array, Array]] | None = None,
+        perturbations: Perturbations | None = None,
         *,
         task: Task,
     ) -> None:
@@ -95,19 +107,22 @@ class TaskWalkers(Walkers):
         self.held_speed: float | None = None
         self.target_speed, self.target_direction = np.zeros(num), np.zeros(num)
         self._place, self._speed = np.zeros((num, 2)), np.zeros(num)  # m; m/s
-        super().__init__(body, num, max_steps, threads, starts)
+        super().__init__(body, num, max_steps, threads, starts, perturbations)
         self.home = self.robot.home
 
-    def _simulate(self, num: int, threads: int | None) -> Simulation:
-        model = read_model(model_path(self.body), self.task.feet)
-        simulation = Simulation(self.body, num, threads, model)
-        self.robot = RobotState(simulation, self.task.trunk)
+    def _simulate(self, num: int, threads: int | None, perturbations: Perturbations | None) -> Simulation:
+        model = robot_model(self.body, self.task.feet)
+        simulation = Simulation(self.body, num, threads, perturbations, model)
+        self.robot = Proprioception(simulation, self.task.trunk)
         self._action = np.zeros((num, model.nu))
         self._last_action = self._action
         limited = model.actuator_ctrllimited.astype(bool)
         low, high = np.where(limited[:, None], model.actuator_ctrlrange, [-1.0, 1.0]).T
         self._middle, self._reach = (low + high) / 2, (high - low) / 2
-        self._force, self._motion = simulation.bind("actuator_force"), simulation.bind("actuator_velocity")
+        self._force, self._motion = (
+            simulation.output("actuator_force"),
+            simulation.output("actuator_velocity"),
+        )
         self._strongest, self._weight = strongest_forces(model), weight(model)
         return simulation
 
@@ -183,7 +198,8 @@ class TaskWalkers(Walkers):
 
     def torques(self, world: int) -> Array:
         """(actuators,) force or torque on what each actuator drives, N or N·m."""
-        return np.asarray(self._force[world] * self.simulation.model.actuator_gear[:, 0])
+        gear = self.simulation.model.actuator_gear[:, 0] * self.simulation.factor("motor_strength")[world]
+        return np.asarray(self._force[world] * gear)
 
     def power(self, world: int) -> float:
         """Sum over the actuators of one world of |force · velocity|, W."""

@@ -15,7 +15,7 @@ from sim.records import Array, Percept
 from sim.walker.anatomy import KEYPOINTS, Anatomy
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
-from sim.walker.model_file import root_body
+from sim.walker.mjcf import root_body
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.pictures import WalkerPictures
 
@@ -75,7 +75,7 @@ class TruthRenderer:
                 raise TruthError(f'no walker knows its "{kind}"; they know {", ".join(KINDS)}')
             if kind != "depth" and self._body not in KEYPOINTS:
                 raise TruthError(
-                    f'nobody named the parts of walker/{self._body}: of its "{kind}" no truth is known'
+                    f'the parts of a robot from a file have no names: there is no truth of its "{kind}"'
                 )
         mask = depth = None
         if "mask" in kinds or "depth" in kinds:

@@ -12,6 +12,7 @@ from sim.records import Array, State
 from sim.starts import Starts
 from sim.vector import ActionError, Info
 from sim.walker.engine import mujoco
+from sim.walker.perturbations import Perturbations
 from sim.walker.poses import kind_of_fault
 from sim.walker.reward import Body, Motion, healthy, initial_state, observe, reward_terms, total
 from sim.walker.simulation import ALL, Simulation
@@ -32,6 +33,7 @@ class Walkers:
         max_steps: steps after which an episode is truncated.
         threads: how many simulate at once; None: one a processor.
         starts: offers positions (nq,) and velocities (nv,) to begin from; None: as gymnasium begins.
+        perturbations: what each episode draws of mass, friction, …; None: nothing.
     """
 
     def __init__(
@@ -41,11 +43,12 @@ class Walkers:
         max_steps: int,
         threads: int | None = None,
         starts: Starts[tuple[Array, Array]] | None = None,
+        perturbations: Perturbations | None = None,
     ) -> None:
         self.body = body
         self.max_steps = max_steps
         self._starts = starts
-        self.simulation = self._simulate(num, threads)
+        self.simulation = self._simulate(num, threads, perturbations)
         self.home = self.simulation.model.qpos0
         self.action_space, self.action_labels = self._describe_actions()
         obs = self._observe()
@@ -55,12 +58,13 @@ class Walkers:
         self._elapsed = np.zeros(num, np.int64)
         self._info: Info = {key: np.zeros(num) for key in ("x_position", "x_velocity", *self._terms())}
         self._info["reason"] = np.repeat(REASONS[:1], num)
+        self._info |= self._perturbed()
 
     # What a task of its own does otherwise; see `sim.walker.task`
 
-    def _simulate(self, num: int, threads: int | None) -> Simulation:
+    def _simulate(self, num: int, threads: int | None, perturbations: Perturbations | None) -> Simulation:
         """The physics of `num` worlds."""
-        return Simulation(self.body, num, threads)
+        return Simulation(self.body, num, threads, perturbations)
 
     def _places(self, rows: Array | slice = ALL) -> Array:
         """(K,) m along x, for info."""
@@ -74,7 +78,8 @@ class Walkers:
         """(motors,) N·m that the motors of one world put on their joints."""
         model = self.simulation.model
         low, high = model.actuator_ctrlrange.T
-        return np.asarray(np.clip(self.simulation.ctrl[world], low, high) * model.actuator_gear[:, 0])
+        gear = model.actuator_gear[:, 0] * self.simulation.factor("motor_strength")[world]
+        return np.asarray(np.clip(self.simulation.ctrl[world], low, high) * gear)
 
     def power(self, world: int) -> float:
         """Sum over one world's motors of |torque · angular velocity|, W: what they put in or take out."""
@@ -127,6 +132,7 @@ class Walkers:
         if len(rows) == 0:
             return self._obs.copy(), dict(self._info)
         starts = [self._start(generator) for generator in generators]
+        self.simulation.perturb(rows, generators)
         self.simulation.reset(rows, np.stack([s[0] for s in starts]), np.stack([s[1] for s in starts]))
         self._settle(rows, generators)
         self._obs[rows] = self._observe(rows)
@@ -135,7 +141,12 @@ class Walkers:
         for value in self._info.values():
             value[rows] = np.zeros(1, value.dtype)  # no reward yet, and an empty reason
         self._info["x_position"][rows] = self._places(rows)
+        self._info |= self._perturbed()
         return self._obs.copy(), dict(self._info)
+
+    def _perturbed(self) -> Info:
+        """What the perturbations tell, (N,) each."""
+        return {} if self.simulation.perturber is None else dict(self.simulation.perturber.info())
 
     def _start(self, generator: np.random.Generator) -> tuple[Array, Array]:
         """Where an episode begins: as usual, unless something healthy is offered."""
@@ -169,6 +180,7 @@ class Walkers:
             obs[unstable], reward[unstable] = self._obs[unstable], 0.0
             for value in info.values():
                 value[unstable] = 0.0
+        info |= self._perturbed()
         info["reason"] = np.repeat(REASONS[:1], len(well))
         if not well.all() or truncated.any():
             info["reason"][:] = REASONS[np.where(unstable, 3, np.where(well, np.where(truncated, 2, 0), 1))]
@@ -212,6 +224,7 @@ class Walkers:
         self._elapsed = np.array(state["elapsed"], np.int64)
         self._info = {key: np.zeros_like(value) for key, value in self._info.items()}
         self._info["x_position"] = self._places()
+        self._info |= self._perturbed()
         return self._obs.copy(), dict(self._info)
 
 

@@ -27,12 +27,14 @@ from gymnasium.utils import seeding
 from sim.fields import NonNegativeFloat, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
-from sim.vector import ActionError, Info, Worlds
+from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
 from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
+from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
-from sim.walker.model_file import root_body, viewpoint
+from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
+from sim.walker.perturbations import Perturbations, Spread
 from sim.walker.pictures import WalkerPictures
 from sim.walker.reward import BODIES, Body
 from sim.walker.reward_terms import RewardTerms
@@ -54,9 +56,7 @@ class Walker(Validated):
     width: int = 640  # pixels of the pictures
     height: int = 480
     path: str | None = None  # MJCF file of walker/file
-    frame_skip: PositiveInt | None = (
-        None  # simulation steps in one step; None: as in gymnasium, of a file 20 ms
-    )
+    frame_skip: PositiveInt | None = None  # simulation steps a step; None: gymnasium's, of a file 20 ms
     reward: RewardTerms | None = None  # None: gymnasium's v5 reward, without all that follows
     observe: tuple[str, ...] = ()  # parts; (): gymnasium's observation, of a file `task.USUAL_PARTS`
     trunk: str = ""  # body that must stay upright; "": the first that moves
@@ -66,6 +66,13 @@ class Walker(Validated):
     target_speed: float | tuple[float, ...] = 0.0  # m/s; of [low, high] each episode draws one
     target_direction: float | tuple[float, ...] = 0.0  # degrees about the vertical, from x; likewise
     reset_noise_scale: NonNegativeFloat = 0.01  # rad, m, of a file's robot, half width of the starting noise
+    mass: Spread = 1.0  # the perturbations: a number, or a range that each episode draws from
+    friction: Spread = 1.0
+    motor_strength: Spread = 1.0
+    latency: Spread = 0.0  # steps by which actions come late
+    push_force: Spread = 0.0  # N, on the torso
+    push_interval: Spread = 2.0  # s between pushes
+    slope: Spread = 0.0  # degrees that the ground rises
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -83,6 +90,7 @@ class Walker(Validated):
         if (self.path is None) == (self.body == FILE):
             needs = 'walker/file needs path = "robot.xml", an MJCF file'
             raise ValueError(needs if self.path is None else 'path goes with use = "walker/file" alone')
+        Perturbations.of(self)
         self.task  # noqa: B018 - which refuses what does not fit the robot
 
     @cached_property
@@ -100,9 +108,8 @@ class Walker(Validated):
 
     def walkers(self, num: int, num_threads: int | None, starts: WalkerStarts | None) -> Walkers:
         """`num` robots without seeding and autoreset."""
-        if self.task is None:
-            return Walkers(self.constants, num, self.max_steps, num_threads, starts)
-        return TaskWalkers(self.constants, num, self.max_steps, num_threads, starts, task=self.task)
+        rules = (self.constants, num, self.max_steps, num_threads, starts, Perturbations.of(self))
+        return Walkers(*rules) if self.task is None else TaskWalkers(*rules, task=self.task)
 
     @staticmethod
     def variants() -> list[str]:
@@ -135,6 +142,7 @@ class Walker(Validated):
             **task_stamp(self),
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
+            **Perturbations.of(self).protocol(),
         }
 
 
@@ -161,6 +169,8 @@ class WalkerWorlds(Worlds):
     ) -> None:
         self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
+        self._body = config.body
+        self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         model, size = self.walkers.simulation.model, (config.width, config.height)
         self.cameras = [viewpoint(config.body, model).camera(*size) for _ in range(num_envs)]
@@ -200,11 +210,25 @@ class WalkerWorlds(Worlds):
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         generators = [seeding.np_random(int(seed))[0] for seed in seeds]
-        return self.walkers.begin(np.flatnonzero(mask), generators)
+        rows = np.flatnonzero(mask)
+        begun = self.walkers.begin(rows, generators)
+        if self._gait is not None:
+            self._gait.begin(rows)
+        return begun
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         self._played.clear()  # `state` needs no actions
-        return self.walkers.advance(actions)
+        obs, reward, terminated, truncated, info = self.walkers.advance(actions)
+        if self._gait is not None:
+            self._gait.update()
+            if ended := np.flatnonzero(terminated | truncated).tolist():
+                info[STATISTICS] = {row: self._gait.statistics(row) for row in ended}
+                info[TRACES] = {row: self._gait.traces(row) for row in ended}
+        return obs, reward, terminated, truncated, info
+
+    def keep_statistics(self) -> None:
+        """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
+        self._gait = GaitMeter(self.walkers.simulation, self._body)
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
@@ -237,6 +261,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        pushed: whether `push` has disturbed the episode in progress.
     """
 
     render_mode = "rgb_array"
@@ -254,6 +279,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.pushed = False
+        self._push_steps = 0  # that are left of a push
 
     @property
     def simulation(self) -> Simulation:
@@ -290,6 +317,16 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
         return self._walkers.power(0)
 
+    def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
+        """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
+        self._simulation.apply(0, body, force, torque)
+        self._push_steps = steps
+
+    @property
+    def pushing(self) -> bool:
+        """Whether a push is on for the next step."""
+        return self._push_steps > 0
+
     def interactive_renderer(self) -> WalkerRenderer:
         """The interactive camera for the window."""
         return WalkerRenderer(self)
@@ -298,6 +335,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """Start an episode; without a seed the first uses the constructor's, later ones draw on."""
         super().reset(seed=self._first_seed if seed is None else seed)
         self._first_seed = None
+        self.pushed, self._push_steps = False, 0
         obs, info = self._walkers.begin(np.array([0]), [self.np_random])
         return obs[0], _of_one(info)
 
@@ -316,6 +354,11 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
             raise ActionError(f"expected {expected} as an action, got {action.shape} {action.dtype}")
         actions = self._walkers.checked(action[None])
         obs, reward, terminated, truncated, info = self._walkers.advance(actions)
+        if self._push_steps:
+            self.pushed = True
+            self._push_steps -= 1
+            if not self._push_steps:
+                self._simulation.release(0)
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_one(info)
 
     def render(self) -> Array:

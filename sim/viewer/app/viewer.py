@@ -17,7 +17,7 @@ import pygame
 from sim.viewer.app.move_slide import MoveSlide
 from sim.viewer.app.screen import Screen
 from sim.viewer.contract.board import clock_text
-from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout
@@ -33,24 +33,6 @@ from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-
-#: Gestures that would change what is shown.
-TOUCHING = {
-    "press",
-    "key",
-    "orbit",
-    "zoom",
-    "flip",
-    "follow",
-    "origin",
-    "pick",
-    "slide",
-    "paint",
-    "condition",
-    "take_back",
-    "new_game",
-    "type",
-}
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
@@ -146,6 +128,7 @@ class Viewer:
         self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
+        self._say("")  # it was about the show that is left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale)
         self._act.take_up(self.choices)
@@ -237,7 +220,7 @@ class Viewer:
         return surface
 
     def ended(self) -> list[float]:
-        """The scores of all episodes that ended by the moment shown."""
+        """The scores of all episodes that ended by the moment shown, without those with a push."""
         return self._past_returns + self._act.history.returns(self._act.number)
 
     def record(self, path: Path, *, overwrite: bool = False) -> None:
@@ -379,6 +362,8 @@ class Viewer:
 
     def do(self, wanted: Command, number: int = 1) -> None:
         """Execute a command; `number` is the panel's, or how many steps."""
+        if wanted is Command.FLIP and "robot" in self.facts.abilities:
+            wanted = Command.ROBOT
         if wanted is Command.QUIT and not self.choices.help:
             self.done = True
             return
@@ -391,6 +376,7 @@ class Viewer:
             Command.GRID: self._grid,
             Command.SALIENCY: lambda number: self._lay_over("saliency"),
             Command.PERCEPTS: lambda number: self._lay_over("percepts"),
+            Command.ROBOT: lambda number: self._lay_over("robot"),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
@@ -523,7 +509,7 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            empty = number in (3, 5, 7, 8)
+            empty = number in (3, 5, 7, 8, 9)
             self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})

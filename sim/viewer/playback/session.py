@@ -91,7 +91,8 @@ class Session:
     def _remembered(self) -> View:
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
-        return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
+        view = self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
+        return replace(view, pace=self.simulation.pace)
 
     @property
     def _stale_frames(self) -> int:

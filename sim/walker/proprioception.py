@@ -13,13 +13,13 @@ import numpy as np
 
 from sim.records import Array
 from sim.walker.engine import mujoco
-from sim.walker.model_file import FOOT, body_number, home_position
+from sim.walker.mjcf import FOOT, body_number, home_position
 from sim.walker.simulation import ALL, Simulation
 
 Rows = Array | slice
 
 
-class RobotState:
+class Proprioception:
     """Reads one robot's trunk, joints, feet and sensors out of a `Simulation`.
 
     Args:
@@ -37,7 +37,7 @@ class RobotState:
         self._trunk = body_number(model, trunk)
         self._root = int(model.body_rootid[self._trunk])
         fields = ("xpos", "xmat", "cvel", "subtree_com", "sensordata")
-        self._xpos, self._xmat, self._cvel, self._com, self._sensors = map(simulation.bind, fields)
+        self._xpos, self._xmat, self._cvel, self._com, self._sensors = map(simulation.output, fields)
         self.home = home_position(model)
         still = mujoco.MjData(model)
         still.qpos[:] = self.home
@@ -102,17 +102,17 @@ class RobotState:
         return np.array(self._sensors[rows][:, : self._own_sensors])
 
 
-Part = Callable[[RobotState, Rows], Array]
+Part = Callable[[Proprioception, Rows], Array]
 
 #: Part of an observation → how it is read; `sim.walker.task` adds those that are no state of the physics.
 PARTS: dict[str, Part] = {
-    "joint_positions": RobotState.joint_positions,
-    "joint_velocities": RobotState.joint_velocities,
-    "trunk_height": RobotState.trunk_height,
-    "trunk_orientation": RobotState.trunk_orientation,
-    "trunk_velocity": RobotState.trunk_velocity,
-    "contacts": RobotState.contacts,
-    "sensors": RobotState.sensors,
+    "joint_positions": Proprioception.joint_positions,
+    "joint_velocities": Proprioception.joint_velocities,
+    "trunk_height": Proprioception.trunk_height,
+    "trunk_orientation": Proprioception.trunk_orientation,
+    "trunk_velocity": Proprioception.trunk_velocity,
+    "contacts": Proprioception.contacts,
+    "sensors": Proprioception.sensors,
 }
 
 

@@ -11,8 +11,9 @@ from sim.catalog import make_world, make_worlds  # noqa: E402
 from sim.errors import RequestError, WorkError  # noqa: E402
 from sim.walker.draw import Drawing  # noqa: E402
 from sim.walker.engine import mujoco  # noqa: E402
-from sim.walker.model_file import ModelFileError, fingerprint, read_model  # noqa: E402
+from sim.walker.mjcf import MjcfError, fingerprint, read_model  # noqa: E402
 from sim.walker.palette import side_of  # noqa: E402
+from sim.walker.truth import TruthError  # noqa: E402
 
 BODY = '<body name="a" pos="0 0 0.5"><freejoint/><geom size="0.1"/>{}</body>'
 ARM = '<body name="b"><joint name="j" {}/><geom pos="0.2 0 0" size="0.1"/></body>'
@@ -62,7 +63,7 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
         ("", "is a folder"),
         ("no.xml", "there is no MJCF file"),
     ):
-        with pytest.raises(ModelFileError, match=says):
+        with pytest.raises(MjcfError, match=says):
             read_model(str(tmp_path / name))
 
 
@@ -96,6 +97,56 @@ def test_what_a_file_has_of_its_own_is_left_alone(tmp_path):
     model = read_model(str(file))
     assert [model.geom(i).name for i in np.flatnonzero(model.geom_type == 0)] == ["mine"]
     assert model.nlight == 1 and model.nsensor == 0
+
+
+#: What gymnasium's robots have not: a wall, a body that stands still before the robot, a ball joint, a mesh,
+#: a tendon's motor, one without limits, and geoms that are only there to collide.
+ODD = """
+<mujoco>
+  <asset><mesh name="wedge" vertex="0 0 0  0.3 0 0  0 0.2 0  0 0 0.1"/></asset>
+  <worldbody>
+    <geom name="wall" type="box" pos="2 0 0.5" size="0.1 1 0.5"/>
+    <body name="post"><geom type="cylinder" pos="0 2 0.2" size="0.1 0.2"/></body>
+    <body name="hull" pos="0 0 0.5">
+      <freejoint/>
+      <geom type="mesh" mesh="wedge"/>
+      <geom type="sphere" size="0.3" group="3" contype="0" conaffinity="0" mass="0"/>
+      <body pos="0.1 0 0"><joint type="ball"/><geom type="capsule" size="0.03" fromto="0 0 0 0.2 0 0"/>
+        <body pos="0.2 0 0"><joint name="a"/><geom type="ellipsoid" size="0.1 0.05 0.05"/></body></body>
+      <body pos="-0.1 0 0"><joint name="b"/><geom type="box" size="0.05 0.1 0.05"/></body>
+    </body>
+  </worldbody>
+  <tendon><fixed name="both"><joint joint="a" coef="1"/><joint joint="b" coef="-1"/></fixed></tendon>
+  <equality><joint joint1="a" joint2="b"/></equality>
+  <actuator><motor name="cable" tendon="both"/><position joint="b" kp="5"/></actuator>
+</mujoco>
+"""
+
+
+REWARD = {"alive": 1.0, "power": -1.0}
+
+
+@pytest.mark.parametrize("backend", ["opengl", "software"])
+def test_what_gymnasiums_robots_have_not_plays_and_is_drawn(tmp_path, backend, block_opengl):
+    file = tmp_path / "odd.xml"
+    file.write_text(ODD)
+    if backend == "software":
+        block_opengl("told so")
+    world = make_world("walker/file", path=str(file), reward=REWARD, width=80, height=60)
+    renderer = world.interactive_renderer()
+    obs, _ = world.reset(seed=0)
+    assert len(obs) == (4 + 1 + 1) + (3 + 1 + 1) + (1 + 3 + 6)  # joints, their velocities, the trunk
+    for _ in range(20):
+        obs, reward, _, truncated, _ = world.step(np.ones(2, np.float32))
+        assert np.isfinite(obs).all() and np.isfinite(reward) and not truncated
+        renderer.note()
+    assert world.action_labels == ("cable", "b")
+    assert world.torso[2] == pytest.approx(world.height) and world.torso[1] < 1, "the hull, not the post"
+    assert len(np.unique(renderer.draw().reshape(-1, 3), axis=0)) > 50
+    assert all(np.isfinite(reading.value) for reading in renderer.readouts)
+    assert len(renderer.robot(None).joints) >= 1
+    with pytest.raises(TruthError, match="the parts of a robot from a file have no names"):
+        world.truth()
 
 
 @pytest.mark.parametrize("flag", ["", '<option><flag autoreset="disable"/></option>'])

@@ -24,7 +24,7 @@ FOOT = "playfield foot "  # how the names of the added sensors begin
 GROUND = 50.0  # m, half a side
 
 
-class ModelFileError(RequestError, ValueError):
+class MjcfError(RequestError, ValueError):
     """An MJCF file that is not there, is none, or holds no robot that can be driven."""
 
 
@@ -34,15 +34,15 @@ def read_model(path: str, feet: Iterable[str] = ()) -> mujoco.MjModel:
     The caller may change what it gets; a file is read once, and again when it has changed.
 
     Raises:
-        ModelFileError: naming the file, what is wrong in it, and the mend.
+        MjcfError: naming the file, what is wrong in it, and the mend.
     """
     file = Path(path)
     if odd := special_file_kind(file):
-        raise ModelFileError(f"{path} is {odd}, not an MJCF file")
+        raise MjcfError(f"{path} is {odd}, not an MJCF file")
     try:
         stamp = file.stat().st_mtime_ns
     except (OSError, ValueError):
-        raise ModelFileError(f"there is no MJCF file {path}") from None
+        raise MjcfError(f"there is no MJCF file {path}") from None
     return _compiled(str(file), tuple(feet), stamp).__copy__()
 
 
@@ -53,12 +53,12 @@ def _compiled(path: str, feet: tuple[str, ...], stamp: int) -> mujoco.MjModel:
     try:
         spec = mujoco.MjSpec.from_file(path)
         _furnish(spec)
-        _add_foot_sensors(spec, feet, name)
+        add_foot_sensors(spec, feet, name)
         model = spec.compile()
-    except ModelFileError:
+    except MjcfError:
         raise
     except Exception as error:  # MuJoCo raises ValueError, and others for what its parser did not foresee
-        raise ModelFileError(f"{name}: {_why(error)}") from error
+        raise MjcfError(f"{name}: {_why(error)}") from error
     _check_robot(model, name)
     return model
 
@@ -76,20 +76,20 @@ def _check_robot(model: mujoco.MjModel, name: str) -> None:
     """Refuse a model that nothing can drive, or that breaks apart where it begins.
 
     Raises:
-        ModelFileError: naming the file.
+        MjcfError: naming the file.
     """
     if model.nv == 0:
-        raise ModelFileError(f"{name} has no joint: give its robot a <freejoint/> and hinges")
+        raise MjcfError(f"{name} has no joint: give its robot a <freejoint/> and hinges")
     if model.nu == 0:
-        raise ModelFileError(f"{name} has no actuator: add <actuator><motor joint=…/></actuator>")
+        raise MjcfError(f"{name} has no actuator: add <actuator><motor joint=…/></actuator>")
     data = mujoco.MjData(model)
     try:
         data.qpos[:] = home_position(model)
         mujoco.mj_forward(model, data)
     except Exception as error:  # such as an arena without room for the contacts
-        raise ModelFileError(f"{name} cannot be simulated: {_why(error)}") from error
+        raise MjcfError(f"{name} cannot be simulated: {_why(error)}") from error
     if not np.isfinite(data.qacc).all():
-        raise ModelFileError(f"{name} cannot be simulated: its accelerations at the start are not finite")
+        raise MjcfError(f"{name} cannot be simulated: its accelerations at the start are not finite")
 
 
 def home_position(model: mujoco.MjModel) -> Array:
@@ -107,13 +107,13 @@ def body_number(model: mujoco.MjModel, name: str) -> int:
     """Number of a moving body by name; of `root_body` for "".
 
     Raises:
-        ModelFileError: with the nearest names.
+        MjcfError: with the nearest names.
     """
     if not name:
         return root_body(model)
     names = [model.body(i).name for i in range(1, model.nbody)]
     if name not in names:
-        raise ModelFileError(f'trunk: there is no body "{name}"; {nearest(name, filter(None, names))}')
+        raise MjcfError(f'trunk: there is no body "{name}"; {nearest(name, filter(None, names))}')
     return int(model.body(name).id)
 
 
@@ -196,12 +196,16 @@ def _add_texture(spec: mujoco.MjSpec, name: str, kind: mujoco.mjtTexture, builti
     )
 
 
-def _add_foot_sensors(spec: mujoco.MjSpec, feet: tuple[str, ...], name: str) -> None:
-    """A sensor a foot, after the file's own: 1 while its geom touches something that stands still."""
+def add_foot_sensors(spec: mujoco.MjSpec, feet: tuple[str, ...], name: str) -> None:
+    """Add a sensor a foot, after the file's own: 1 while its geom touches something that stands still.
+
+    Raises:
+        MjcfError: naming a foot that is no geom, with the nearest names.
+    """
     geoms = [geom.name for geom in spec.geoms if geom.name]
     for foot in feet:
         if foot not in geoms:
-            raise ModelFileError(f'feet: {name} has no geom "{foot}"; {nearest(foot, geoms)}')
+            raise MjcfError(f'feet: {name} has no geom "{foot}"; {nearest(foot, geoms)}')
         sensor = spec.add_sensor(
             name=f"{FOOT}{foot}",
             type=mujoco.mjtSensor.mjSENS_CONTACT,
