@@ -21,13 +21,13 @@ import numpy as np
 from sim.fields import Range, shown
 from sim.records import Array, State
 from sim.walker.engine import Batch, mujoco
+from sim.walker.mjcf import root_body
 
 #: A number; or a range to draw from, as ``[low, high]`` or ``"low..high"``.
 Spread: TypeAlias = float | tuple[float, ...] | str
 Bounds: TypeAlias = tuple[float, float]
 
 PUSH_SECONDS = 0.2  # how long a push lasts: a shove, shorter than a stride
-TORSO = 1  # the first body after the ground, which the pushes meet in its centre of mass
 
 
 def bounds(name: str, value: Spread) -> Bounds:
@@ -186,7 +186,8 @@ class Perturber:
         self._flat = model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE
         self._interval = np.array(perturbations.push_interval) / dt  # steps
         self._push_steps = max(1, round(PUSH_SECONDS / dt))
-        self._forces = batch.bind("xfrc_applied")[:, TORSO, :3] if self.pushes else None  # (N, 3) N
+        torso = root_body(model)  # which the pushes meet in its centre of mass
+        self._forces = batch.bind("xfrc_applied")[:, torso, :3] if self.pushes else None  # (N, 3) N
         self._push_seed, self._push_count = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._push_in, self._push_left = np.zeros(count, np.int64), np.zeros(count, np.int64)  # steps
 
