@@ -41,6 +41,7 @@ class Command(enum.Enum):
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
+    SALIENCY_STRENGTH = enum.auto()
     SOUND = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
@@ -114,7 +115,7 @@ BINDINGS = (
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
-    Binding("Saliency of action and value", "E", "", "saliency"),
+    Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
@@ -161,6 +162,12 @@ _COMMANDS = {
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
     pygame.K_ESCAPE: Command.QUIT,
+}
+
+_SHIFTED = {
+    Command.RESET: Command.NEW_SEED,
+    Command.NEXT_SCENE: Command.PREVIOUS_SCENE,
+    Command.SALIENCY: Command.SALIENCY_STRENGTH,
 }
 
 _NUMBERED = {
@@ -252,10 +259,8 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if 1 <= digit <= 8:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
-    if found is Command.RESET and shift:
-        found = Command.NEW_SEED
-    if found is Command.NEXT_SCENE and shift:
-        found = Command.PREVIOUS_SCENE
+    if shift:
+        found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)
 
 

@@ -30,7 +30,7 @@ from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
-from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, View
 
 SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -390,8 +390,9 @@ class Viewer:
             Command.SLOWER: lambda number: self._change_speed(-1),
             Command.FASTER: lambda number: self._change_speed(+1),
             Command.GRID: self._grid,
-            Command.SALIENCY: lambda number: self._lay_over("saliency"),
-            Command.PERCEPTS: lambda number: self._lay_over("percepts"),
+            Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
+            Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
+            Command.PERCEPTS: lambda number: self._toggle_percepts(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
@@ -467,14 +468,21 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _lay_over(self, overlay: Overlay) -> None:
-        board = overlay == "percepts" and "board" in self.facts.abilities
+    def _explain(self, changed: Callable[[Choices], Choices]) -> None:
+        if "saliency" not in self.facts.abilities:
+            self._say(WITHOUT["saliency"])
+            return
+        self.choices = changed(self.choices)
+
+    def _toggle_percepts(self) -> None:
+        """Show or hide percepts, and what a board game's analysis draws."""
+        board = "board" in self.facts.abilities
         if board:
             self.choices = replace(self.choices, analysis=not self.choices.analysis)
-        if overlay not in self.facts.abilities:
-            self._say("" if board else WITHOUT[overlay])
-            return
-        self.choices = self.choices.toggled(overlay)
+        if "percepts" in self.facts.abilities:
+            self.choices = replace(self.choices, percepts=not self.choices.percepts)
+        else:
+            self._say("" if board else WITHOUT["percepts"])
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""

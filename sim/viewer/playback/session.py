@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
@@ -52,7 +53,7 @@ class Session:
             self.history = History(show.steps_per_second)
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = SimulationThread(show, self.history, seed=seed, capped=not headless)
-        self._attributor = LatestWorker[int, Array]("attribution", rest=_REST)
+        self._attributor = LatestWorker[tuple[int, bool], Array]("attribution", rest=_REST)
         self._perceiver = Perceiver()
         self._told = ("", "")  # the checkpoint and the message of the last news
         self.cursor: int | None = None  # the moment shown; None: the newest
@@ -119,17 +120,20 @@ class Session:
     def explained(self, view: View, choices: Choices) -> View:
         """The view with saliency maps of its decision, if they are switched on, as far as they are computed.
 
-        While the show runs, maps of a recent moment are used; for a paused picture only its own.
+        While the show runs, maps of a recent moment are used, on a coarser grid; of a paused picture only
+        its own.
         """
-        if not choices.saliency or view.moment is None or view.moment.attribution is None:
+        if choices.saliency == "off" or view.moment is None or view.moment.attribution is None:
             return view
         still = choices.paused or self.cursor is not None
-        self._attributor.ask(view.number, view.moment.attribution, hurried=still)
+        work = partial(view.moment.attribution, not still)
+        self._attributor.ask((view.number, not still), work, hurried=still)
         done = self._attributor.done
         oldest = view.number - (0 if still else self._stale_frames)
-        if done is None or not oldest <= done.key <= view.number:
-            return replace(view, attributed=Attributed(view.number, None))
-        return replace(view, attributed=Attributed(done.key, done.result, done.error))
+        style = choices.saliency, choices.saliency_opacity
+        if done is None or not oldest <= done.key[0] <= view.number:
+            return replace(view, attributed=Attributed(view.number, None, "", *style))
+        return replace(view, attributed=Attributed(done.key[0], done.result, done.error, *style))
 
     def news(self) -> str:
         """The latest message about the followed run, once; "" if there is no new one."""

@@ -14,7 +14,7 @@ from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
 from sim.viewer.keymap import GameKeys
-from sim.viewer.playback.attribution import Attributed
+from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts"]
@@ -137,7 +137,8 @@ class Choices:
         speed: times the show's natural rate.
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
-        saliency: whether saliency maps are drawn over the world.
+        saliency: which saliency maps are drawn over the world.
+        saliency_opacity: of their strongest place, in [0, 1].
         percepts: whether percepts are drawn over the world.
         analysis: whether evaluation, arrows and line of a board game are drawn.
         folded: numbers 1…8 of the panels that show only their title.
@@ -149,7 +150,8 @@ class Choices:
     speed: float = 1.0
     grid: bool = False
     person: bool = False
-    saliency: bool = False
+    saliency: Salient = "off"
+    saliency_opacity: float = OPACITIES[0]
     percepts: bool = True
     analysis: bool = True
     folded: frozenset[int] = frozenset()
@@ -158,11 +160,14 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
 
-    def toggled(self, overlay: Overlay) -> Choices:
-        """The choices with an overlay switched on or off."""
-        if overlay == "saliency":
-            return replace(self, saliency=not self.saliency)
-        return replace(self, percepts=not self.percepts)
+    def with_next_saliency(self) -> Choices:
+        """The choices with both maps, then that of the action, that of the value, and none."""
+        return replace(self, saliency=SALIENT[(SALIENT.index(self.saliency) + 1) % len(SALIENT)])
+
+    def with_next_opacity(self) -> Choices:
+        """The choices with saliency maps of another strength."""
+        index = OPACITIES.index(self.saliency_opacity)
+        return replace(self, saliency_opacity=OPACITIES[(index + 1) % len(OPACITIES)])
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """The choices that are possible in a show with these facts."""
