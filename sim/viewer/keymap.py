@@ -51,6 +51,7 @@ class Command(enum.Enum):
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
     HELP = enum.auto()
+    LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
 
 
@@ -126,7 +127,9 @@ BINDINGS = (
     Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
-    Binding("Help, close", "H  Esc", "click"),
+    Binding("Help, close", "H", "click"),
+    Binding("Back one step: from the help, the grid, the past", "Esc"),
+    Binding("Quit", "Ctrl+Q", "close the window"),
 )
 
 _COMMANDS = {
@@ -161,7 +164,7 @@ _COMMANDS = {
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
-    pygame.K_ESCAPE: Command.QUIT,
+    pygame.K_ESCAPE: Command.LEAVE,
 }
 
 _SHIFTED = {
@@ -184,6 +187,7 @@ _CONTROLLED = {
     (pygame.K_c, False): Command.COPY_FEN,
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
+    (pygame.K_q, False): Command.QUIT,
 }
 
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.

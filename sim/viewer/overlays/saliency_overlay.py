@@ -73,7 +73,8 @@ def _wordings(attributed: Attributed, number: int) -> list[list[tuple[Color | No
     if attributed.maps is None:
         failed = f"no saliency: {attributed.error}"
         return [
-            [(None, text)] for text in ((failed, "no saliency") if attributed.error else ("computing saliency …",))
+            [(None, text)]
+            for text in ((failed, "no saliency") if attributed.error else ("computing saliency …",))
         ]
     value = charts.number(float(np.sqrt(2 * attributed.maps[1].max())))  # S = ½ d²
     behind = number - attributed.number

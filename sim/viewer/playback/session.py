@@ -57,6 +57,7 @@ class Session:
         self._perceiver = Perceiver()
         self._told = ("", "")  # the checkpoint and the message of the last news
         self.cursor: int | None = None  # the moment shown; None: the newest
+        self._filmed: int | None = None  # the moment that a recording waits for; None without one
 
     def _adopt(self, facts: Facts) -> None:
         self.facts = facts
@@ -82,7 +83,18 @@ class Session:
     @property
     def number(self) -> int:
         """Number of the moment shown; −1 while there is none."""
-        return self.history.newest if self.cursor is None else self.cursor
+        newest = self.history.newest
+        if self.cursor is None:
+            return newest if self._filmed is None else min(self._filmed, newest)
+        return self.cursor
+
+    def film(self, number: int | None, every: int = 1) -> None:
+        """Show every `every`-th moment from `number` on, without leaving one out; None: the newest again.
+
+        The show does not run ahead of that.
+        """
+        self._filmed = number
+        self.simulation.film(number, every)
 
     @property
     def view(self) -> View:
@@ -92,6 +104,9 @@ class Session:
     def _remembered(self) -> View:
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
+        if self._filmed is not None and self.cursor is None:
+            number = self.number
+            return self.history.view(number, words, newest=number)
         return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
 
     @property

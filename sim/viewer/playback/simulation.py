@@ -15,7 +15,7 @@ from sim.viewer.contract.gesture import Answer, Gesture, Hurrying, Interactive, 
 from sim.viewer.contract.show import PlaylistEntry, Show, Working
 from sim.viewer.playback.history import History
 
-_LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
+_LEAD = 4  # moments that a simulation may be ahead of the picture, uncapped or while it is recorded
 _SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
 _PICTURES = 65.0  # a second that a capped simulation asks its show for, at most
 _LATE = 0.05  # seconds behind its rate after which it asks for the fewest pictures
@@ -59,6 +59,7 @@ class SimulationThread:
         self._single_steps = 0
         self._speed = 1.0
         self._shown = -1
+        self._film: tuple[int, int] | None = None  # the moment that a recording waits for, and its stride
         self._due = 0.0  # time.monotonic() of the next step
         self._person: int | None = None
         self._tapped: int | None = None
@@ -159,6 +160,15 @@ class SimulationThread:
             self._shown = number
             self._wake.notify_all()
 
+    def film(self, number: int | None, every: int = 1) -> None:
+        """Let a recording have every `every`-th moment from `number` on, for which the show then waits.
+
+        None: nothing is recorded.
+        """
+        with self._wake:
+            self._film = None if number is None else (number, every)
+            self._wake.notify_all()
+
     def wait_for(self, number: int, seconds: float) -> bool:
         """Wait until moment `number` exists or the show fails; True if the moment exists."""
         with self._wake:
@@ -221,6 +231,9 @@ class SimulationThread:
         with self._wake:
             action = self._person if self._tapped is None else self._tapped
             drawn = not self._capped or self._going or self._paused or self._is_picture_due(now)
+            if self._film is not None:
+                number, every = self._film
+                drawn |= (self._history.newest + 1 - number) % every == 0
             self._tapped, self._going = None, False
         if drawn:
             self._pictured = now
@@ -305,6 +318,8 @@ class SimulationThread:
             return None
         if not self._capped:
             return 0.0 if self._history.newest - self._shown < _LEAD else None
+        if self._film is not None and self._history.newest >= self._film[0] + _LEAD:
+            return None
         return self._due - time.monotonic()
 
     def _fail(self, error: Exception) -> None:
