@@ -34,6 +34,10 @@ class Command(enum.Enum):
     FLIP = enum.auto()
     SAVE = enum.auto()
     FOLLOW = enum.auto()
+    CAMERA = enum.auto()  # 1 the next viewpoint, 10 (with Shift) the first one again
+    SHOVE_LEFT = enum.auto()
+    SHOVE_RIGHT = enum.auto()
+    ROBOT = enum.auto()
     ORBIT = enum.auto()  # 1 left, 2 right, 3 up, 4 down
     ZOOM = enum.auto()  # 1 nearer, 2 farther
     NEXT_SCENE = enum.auto()
@@ -55,7 +59,7 @@ class Command(enum.Enum):
     QUIT = enum.auto()
 
 
-_PANELS = "1 … 8"
+_PANELS = "1 … 9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +120,15 @@ BINDINGS = (
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
+    Binding("Camera from the side, front, three-quarter, behind", "Z", "", "orbit"),
+    Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
+    Binding("Ground contacts, forces, torques", "F", "", "robot"),
+    Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
     Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
-    Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
+    Binding("All worlds side by side", "G", "click the picture (not a board or robot)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
@@ -153,6 +161,7 @@ _COMMANDS = {
     pygame.K_f: Command.FLIP,
     pygame.K_x: Command.SAVE,
     pygame.K_c: Command.FOLLOW,
+    pygame.K_z: Command.CAMERA,
     pygame.K_e: Command.SALIENCY,
     pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
@@ -188,6 +197,8 @@ _CONTROLLED = {
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_LEFT, False): Command.SHOVE_LEFT,
+    (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
 }
 
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.
@@ -195,6 +206,9 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
+    Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
+    Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),
+    Command.SHOVE_RIGHT: ("robot", (Gesture("shove", 1.0),)),
     Command.ORIGIN: ("origin", (Gesture("origin"),)),
     Command.TAKE_BACK: ("table", (Gesture("take_back"),)),
     Command.COPY_FEN: ("table", (Gesture("copy", name="fen"),)),
@@ -260,7 +274,7 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if key in _NUMBERED:
         return _NUMBERED[key]
     digit = _DIGITS.get(key, 0)
-    if 1 <= digit <= 8:
+    if 1 <= digit <= 9:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
     if shift:

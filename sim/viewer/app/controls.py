@@ -16,6 +16,8 @@ from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 from sim.viewer.panels import analysis_panels
 from sim.viewer.panels.panels import inside_of
 
+_CONTROL = pygame.KMOD_CTRL | pygame.KMOD_META
+
 
 class Controls:
     """Keyboard and mouse input of one viewer."""
@@ -50,8 +52,9 @@ class Controls:
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._held.clear()
             self._viewer.hold(self._held)
+            self._pointer.lose()
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
-            self._click(_scaled(event.pos, mouse_scale))
+            self._click(_scaled(event.pos, mouse_scale), control=bool(pygame.key.get_mods() & _CONTROL))
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             self._scrubbing = False
             self._pointer.release(_scaled(event.pos, mouse_scale))
@@ -69,7 +72,7 @@ class Controls:
         shift = bool(held & pygame.KMOD_SHIFT)
         repeated = key in self._held
         self._held.add(key)
-        if held & (pygame.KMOD_CTRL | pygame.KMOD_META) and (wanted := controlled(key, shift)):
+        if held & _CONTROL and (wanted := controlled(key, shift)):
             if not repeated:
                 self._do(wanted)
             return
@@ -97,7 +100,7 @@ class Controls:
         else:
             self._viewer.do(wanted, number)
 
-    def _click(self, at: tuple[int, int]) -> None:
+    def _click(self, at: tuple[int, int], *, control: bool) -> None:
         viewer = self._viewer
         if viewer.choices.help:
             viewer.do(Command.HELP)
@@ -126,7 +129,7 @@ class Controls:
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
         elif layout.world.collidepoint(at):
-            self._pointer.press(at)
+            self._pointer.press(at, control=control)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)

@@ -19,7 +19,7 @@ from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.transport import Transport
 from sim.viewer.contract.board import clock_text
-from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw.layout import Layout
 from sim.viewer.draw.theme import Ink
@@ -30,25 +30,7 @@ from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
-from sim.viewer.playback.view import WITHOUT, Choices, Facts, View
-
-#: Gestures that would change what is shown.
-TOUCHING = {
-    "press",
-    "key",
-    "orbit",
-    "zoom",
-    "flip",
-    "follow",
-    "origin",
-    "pick",
-    "slide",
-    "paint",
-    "condition",
-    "take_back",
-    "new_game",
-    "type",
-}
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
@@ -245,7 +227,7 @@ class Viewer:
         return surface
 
     def ended(self) -> list[float]:
-        """The scores of all episodes that ended by the moment shown."""
+        """The scores of all episodes that ended by the moment shown, without those with a push."""
         return self._past_returns + self._act.history.returns(self._act.number)
 
     def record(self, path: Path, *, overwrite: bool = False) -> None:
@@ -333,6 +315,8 @@ class Viewer:
 
     def do(self, wanted: Command, number: int = 1) -> None:
         """Execute a command; `number` is the panel's, or how many steps."""
+        if wanted is Command.FLIP and "robot" in self.facts.abilities:
+            wanted = Command.ROBOT
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: lambda number: self._toggle_pause(),
             Command.FORWARD: self.transport.forward,
@@ -343,6 +327,7 @@ class Viewer:
             Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
             Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
             Command.PERCEPTS: lambda number: self._toggle_percepts(),
+            Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
@@ -383,21 +368,30 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
+    def _offers(self, overlay: Overlay) -> bool:
+        """Whether the show has this overlay; if not, it is said."""
+        if overlay not in self.facts.abilities:
+            self._say(WITHOUT[overlay])
+        return overlay in self.facts.abilities
+
     def _explain(self, changed: Callable[[Choices], Choices]) -> None:
-        if "saliency" not in self.facts.abilities:
-            self._say(WITHOUT["saliency"])
-            return
-        self.choices = changed(self.choices)
+        if self._offers("saliency"):
+            self.choices = changed(self.choices)
+
+    def _toggle_robot(self) -> None:
+        if self._offers("robot"):
+            self.choices = replace(self.choices, robot=not self.choices.robot)
 
     def _toggle_percepts(self) -> None:
         """Show or hide percepts, and what a board game's analysis draws."""
         board = "board" in self.facts.abilities
         if board:
             self.choices = replace(self.choices, analysis=not self.choices.analysis)
-        if "percepts" in self.facts.abilities:
+            if "percepts" not in self.facts.abilities:
+                self._say("")
+                return
+        if self._offers("percepts"):
             self.choices = replace(self.choices, percepts=not self.choices.percepts)
-        else:
-            self._say("" if board else WITHOUT["percepts"])
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""
@@ -447,7 +441,7 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            empty = number in (3, 5, 7, 8)
+            empty = number in (3, 5, 7, 8, 9)
             self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})

@@ -44,7 +44,7 @@ class Watched:
     Attributes:
         frames: pictures drawn; headless, one per world step, the start included.
         fps: those over the seconds since the first, until the recording was complete.
-        episodes: how many ended, in all worlds.
+        episodes: how many ended, in all worlds; those in which a person pushed a robot do not count.
         returns: their unclipped returns, in order.
         file: the finished recording, if there is one.
         interrupted: whether Ctrl-C ended it.

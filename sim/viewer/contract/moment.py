@@ -10,6 +10,7 @@ from sim.records import Array, Decision, Episode, Percept
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.contract.game_analysis import GameAnalysis
+from sim.viewer.contract.robot import RobotState
 
 
 class RankedAction(NamedTuple):
@@ -174,6 +175,7 @@ class Moment:
         sound: that the picture shows, to be played on request; None without one.
         analysis: of a recorded game; None of one that is played now.
         board: of the first world, if it is a board game.
+        robot: of the first world, if it is a robot; its places are those of its last picture.
     """
 
     pictures: tuple[Array, ...]
@@ -198,6 +200,7 @@ class Moment:
     sound: Sound | None = None
     analysis: GameAnalysis | None = None
     board: BoardState | None = None
+    robot: RobotState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

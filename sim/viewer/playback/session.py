@@ -104,10 +104,10 @@ class Session:
     def _remembered(self) -> View:
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
-        if self._filmed is not None and self.cursor is None:
-            number = self.number
-            return self.history.view(number, words, newest=number)
-        return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
+        at, newest = self.cursor, self.cursor if self._headless else None
+        if self._filmed is not None and at is None:
+            at = newest = self.number
+        return replace(self.history.view(at, words, newest=newest), pace=self.simulation.pace)
 
     @property
     def _stale_frames(self) -> int:

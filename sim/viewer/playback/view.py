@@ -5,8 +5,10 @@ All three are frozen, and drawing reads nothing else: equal values give equal pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
+
+import numpy as np
 
 from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
@@ -17,7 +19,7 @@ from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
-Overlay: TypeAlias = Literal["saliency", "percepts"]
+Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
 
 _UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
 
@@ -25,6 +27,7 @@ _UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a s
 WITHOUT: dict[Overlay, str] = {
     "saliency": "no saliency map: it takes an agent with image observations",
     "percepts": "no percepts: the scene has no perception",
+    "robot": "no contacts and torques: there is no robot",
 }
 
 
@@ -140,8 +143,9 @@ class Choices:
         saliency: which saliency maps are drawn over the world.
         saliency_opacity: of their strongest place, in [0, 1].
         percepts: whether percepts are drawn over the world.
+        robot: whether contacts, forces and torques of a robot are drawn.
         analysis: whether evaluation, arrows and line of a board game are drawn.
-        folded: numbers 1…8 of the panels that show only their title.
+        folded: numbers 1…9 of the panels that show only their title.
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
     """
@@ -153,6 +157,7 @@ class Choices:
     saliency: Salient = "off"
     saliency_opacity: float = OPACITIES[0]
     percepts: bool = True
+    robot: bool = True
     analysis: bool = True
     folded: frozenset[int] = frozenset()
     help: bool = False
@@ -189,14 +194,17 @@ class View:
         value: (K,) the first world's value over the last ten seconds, oldest first; NaN where none.
         score: (K,) the first world's running return since its episode began.
         reward: (K,) the first world's rewards from `oldest` to `newest`.
+        feet: (K,) `RobotState.pattern` of the first world over the last four seconds; NaN where none.
         episodes: the last episodes that had ended by `number`, newest last.
         episodes_ended: how many had ended by `number`.
+        episodes_scored: how many of these count: without those in which a person pushed a robot.
         mean_score: the mean score of those; NaN if none.
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
+        pace: seconds of the world that go by in a second; NaN where that is not known.
         now: `time.monotonic()` of the drawing, for clocks.
         attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
@@ -219,3 +227,6 @@ class View:
     game: BoardState | None = None
     slid: float = 1.0
     now: float = 0.0
+    pace: float = float("nan")
+    episodes_scored: int = 0
+    feet: Array = field(default_factory=lambda: np.empty(0))
