@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
+from agents.flat_adam import FlatAdam
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
 
@@ -80,7 +82,11 @@ class GradientStep:
             gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
-        self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
+        flat = isinstance(optimizer, FlatAdam)
+        self._parameters: list[Tensor] = (
+            [optimizer.whole] if flat else [p for g in optimizer.param_groups for p in g["params"]]
+        )
+        self._clip = optimizer.clip_grad_norm if flat else partial(nn.utils.clip_grad_norm_, self._parameters)
         self._device = self._parameters[0].device
         self._graphs = False  # those of torch.compile
         self._loss, self._gather = loss, gather
@@ -163,7 +169,7 @@ class GradientStep:
         else:
             torch.autograd.backward(loss * weight)
             figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+        norm = self._clip(self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
         kept = [tensor.detach().clone() if self._graphs else tensor.detach() for tensor in rest]
@@ -171,15 +177,14 @@ class GradientStep:
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: float) -> torch.optim.Adam:
-    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
+    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs, of MLPs on a CPU flat."""
     parameters = list(parameters)
     device = parameters[0].device
-    optimizer = torch.optim.Adam(
-        parameters,
-        lr=torch.tensor(learning_rate, device=device),
-        eps=epsilon,
-        fused=True,
-        capturable=device.type == "cuda",
+    rate = torch.tensor(learning_rate, device=device)
+    optimizer = (
+        FlatAdam(parameters, rate, epsilon)
+        if FlatAdam.suits(parameters)
+        else torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True, capturable=device.type == "cuda")
     )
     optimizer.register_step_post_hook(count_change)
     return optimizer
