@@ -27,10 +27,12 @@ from torch import Tensor
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
+from agents.flat_adam import FlatAdam
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
+from agents.ppo_gradient import GaussianPPOGradient
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
@@ -224,16 +226,18 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
         )
         self.config = config
+        # Tensors, for the sake of a compiled loss; see agents.train_step.
+        self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
+        self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
+        self._closed_form = self._new_closed_form()
         self.gradient_step = GradientStep(
             self.loss,
             self._optimizer,
             config.max_grad_norm,
             compile=config.compile,
             cuda_graphs=config.cuda_graphs,
+            gradient=self.closed_form if self._closed_form else None,
         )
-        # Tensors, for the sake of a compiled loss; see agents.train_step.
-        self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
-        self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
@@ -377,6 +381,18 @@ class PPOLearner(ActorCriticLearner):
                 everyones = advantages[:, part.whole] if whole else advantages.flatten()[part.whole]
                 minibatch.advantage = standardise_advantages(minibatch.advantage, everyones.flatten())
             yield minibatch, part.weight
+
+    def _new_closed_form(self) -> GaussianPPOGradient | None:
+        network, head = self.actor_critic, self.head
+        if not (isinstance(self._optimizer, FlatAdam) and GaussianPPOGradient.suits(network, head)):
+            return None
+        return GaussianPPOGradient(network, head, self.config.vf_coef, self._clip_coef, self._ent_coef)
+
+    def closed_form(self, batch: RolloutSamples) -> Tensor:
+        """Set the gradients of `loss` without autograd; returns the `FIGURES` but the last, (5,)."""
+        assert self._closed_form is not None
+        advantage = standardise_advantages(batch.advantage)
+        return self._closed_form(batch.obs, batch.action, batch.log_prob, advantage, batch.target)
 
     def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""

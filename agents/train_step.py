@@ -70,6 +70,7 @@ class GradientStep:
         compile: bool = False,
         cuda_graphs: GraphChoice = False,
         gather: Callable[..., tuple[Any, ...]] | None = None,
+        gradient: Callable[..., Tensor] | None = None,
     ) -> None:
         """Store the parts of a step; nothing is compiled before `prepare`.
 
@@ -80,6 +81,8 @@ class GradientStep:
             compile: see the module.
             cuda_graphs: see the module; "auto" is on CUDA.
             gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
+            gradient: sets all gradients of the loss and returns its metrics, where that is faster than
+                autograd; taken for a single process, and uncompiled.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
         flat = isinstance(optimizer, FlatAdam)
@@ -91,6 +94,7 @@ class GradientStep:
         self._graphs = False  # those of torch.compile
         self._loss, self._gather = loss, gather
         self._group = process_group()
+        self._gradient = gradient if self._group.size == 1 and not compile else None
         # What NCCL sums is no part of a graph here.
         self._whole = uses_graphs(cuda_graphs, self._device) and self._group.size == 1
         self._graphed: GraphedFunction | None = None
@@ -162,13 +166,17 @@ class GradientStep:
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        loss, figures, *rest = self._loss(*minibatch)
-        self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
-        if self._group.size == 1:
-            torch.autograd.backward(loss)
+        if self._gradient is not None:
+            figures, rest = self._gradient(*minibatch), []
         else:
-            torch.autograd.backward(loss * weight)
-            figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
+            loss, figures, *rest = self._loss(*minibatch)
+            # Not before the loss: a CPU's pages would be freed and faulted in again.
+            self.optimizer.zero_grad()
+            if self._group.size == 1:
+                torch.autograd.backward(loss)
+            else:
+                torch.autograd.backward(loss * weight)
+                figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
         norm = self._clip(self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
