@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 LARGEST = 2**20  # parameters; of larger networks the arithmetic takes the time
 
@@ -77,8 +76,9 @@ class FlatAdam(torch.optim.Adam):
         """Take a step by the gradients in the buffer."""
         group = self.param_groups[0]
         beta1, beta2 = group["betas"]
-        adam(
+        self._steps.add_(1)
+        torch._fused_adam_(
             [self.whole], [self._grad], [self._mean], [self._square], [], [self._steps],
-            fused=True, amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], eps=group["eps"],
+            amsgrad=False, beta1=beta1, beta2=beta2, lr=group["lr"], eps=group["eps"],
             weight_decay=0.0, maximize=False,
         )  # fmt: skip

@@ -37,7 +37,7 @@ from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch
+from agents.train_step import GradientStep, check_minibatch, minibatches
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
@@ -176,6 +176,11 @@ class RolloutSamples:
             target=self.target[rows],
             mask=None if self.mask is None else self.mask[rows],
         )
+
+    def split(self, sizes: list[int]) -> Iterator[RolloutSamples]:
+        """Split into consecutive minibatches of `sizes` rows, as views; without masks and sequences."""
+        columns = self.obs, self.action, self.log_prob, self.advantage, self.target
+        return (RolloutSamples(*parts) for parts in zip(*(c.split(sizes) for c in columns), strict=True))
 
     def sequences(self, worlds: Tensor) -> RolloutSamples:
         """Select a minibatch of all steps of some worlds, by index (M,): T · M rows, time first."""
@@ -375,6 +380,11 @@ class PPOLearner(ActorCriticLearner):
         size = size // self.config.num_steps if whole else size
         order = torch.randperm(count, generator=self._generator, device=self.device)
         num_envs = advantages.shape[1] // self._group.size
+        if self._closed_form is not None and self._group.size == 1:
+            yield from (
+                (part, 1.0) for part in batch.rows(order).split([len(p) for p in minibatches(order, size)])
+            )
+            return
         for part in shares(order, size, num_envs, self._group):
             minibatch = batch.sequences(part.rows) if whole else batch.rows(part.rows)
             if self._group.size > 1:  # else the loss does that, compiled with all the rest
@@ -387,6 +397,12 @@ class PPOLearner(ActorCriticLearner):
         if not (isinstance(self._optimizer, FlatAdam) and GaussianPPOGradient.suits(network, head)):
             return None
         return GaussianPPOGradient(network, head, self.config.vf_coef, self._clip_coef, self._ent_coef)
+
+    def infer(self, obs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See `ActorCriticLearner.infer`."""
+        if self._closed_form is None:
+            return super().infer(obs, memory)
+        return *self._closed_form.forward(obs), None
 
     def closed_form(self, batch: RolloutSamples) -> Tensor:
         """Set the gradients of `loss` without autograd; returns the `FIGURES` but the last, (5,)."""

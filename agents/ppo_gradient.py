@@ -7,16 +7,12 @@ a walker's observations. Written out they are a third of those.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from agents.networks.architectures import ActorCritic, Vector
-from agents.networks.heads import GaussianHead
+from agents.networks.heads import NORMAL, GaussianHead
 from agents.networks.tanh_mlp import TanhMLP
-
-NORMAL = 0.5 * math.log(2 * math.pi)  # nats of a standard normal variable's log-density at 0, negated
 
 
 class GaussianPPOGradient:
@@ -50,6 +46,11 @@ class GaussianPPOGradient:
             and not network.trunk.one_hot
         )
 
+    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised observations (N, …) → mean actions (N, D) and values (N,), as the network gives them."""
+        flat = obs.flatten(1).float()
+        return self._policy.forward(flat)[-1], self._critic.forward(flat)[-1].squeeze(1)
+
     @torch.no_grad()
     def __call__(
         self, obs: Tensor, action: Tensor, old_log_prob: Tensor, advantage: Tensor, target: Tensor
@@ -63,7 +64,8 @@ class GaussianPPOGradient:
             advantage: (B,) standardised.
             target: (B,) λ-returns.
         """
-        policy, critic = self._policy.forward(obs.flatten(1)), self._critic.forward(obs.flatten(1))
+        flat = obs.flatten(1).float()
+        policy, critic = self._policy.forward(flat), self._critic.forward(flat)
         rows, width = action.shape
         log_scale, inverse = self._log_std.sum(), torch.exp(-self._log_std)
         z = (action - policy[-1]).mul_(inverse)

@@ -79,11 +79,16 @@ def test_the_comparison_sees_a_loss_wrong_by_a_hundredth():
         assert_moved_alike(first, right.weights(), wrong.weights(), 1e-3)
 
 
-@pytest.mark.parametrize(("name", "world"), [("ppo", PENDULUM), ("pqn", POLE), ("dqn", MASKED)])
-def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(name, world):
+@pytest.mark.parametrize(
+    ("name", "world", "tolerance"),
+    [("ppo", PENDULUM, 1e-5), ("pqn", POLE, 1e-6), ("dqn", MASKED, 1e-6)],  # PPO's plain form is a closed one
+)
+def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(
+    name, world, tolerance
+):
     traced = torch._dynamo.utils.counters["stats"]
     before = traced["unique_graphs"]
-    assert_taught_alike(CONFIGS[name], world, 1e-6, backend="eager")
+    assert_taught_alike(CONFIGS[name], world, tolerance, backend="eager")
     # 34 steps are minibatches of 12, 11 and 11; a replay's batches are all of one size.
     assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
     assert not torch._dynamo.utils.counters["graph_break"]
