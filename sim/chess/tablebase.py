@@ -1,6 +1,6 @@
 """Endgame tablebase of king and queen or rook against king: plies to mate with best play.
 
-All 2 · 64³ positions are solved backwards from the mates (retrograde analysis, Ströhlein 1970), in about half a
+All 2 · 64³ positions are solved backwards from the mates (retrograde analysis, Ströhlein 1970), in half a
 second and without any file. Black plays as long as it can, and takes the piece where it may: that is a draw.
 
 >>> table = solve("q")
