@@ -31,6 +31,7 @@ from sim.fields import NonNegativeFloat, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
+from sim.walker.contacts import feet_of
 from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
@@ -172,7 +173,7 @@ class WalkerWorlds(Worlds):
     ) -> None:
         self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
-        self._body = config.body
+        self._config = config
         self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         model, size = self.walkers.simulation.model, (config.width, config.height)
@@ -231,7 +232,10 @@ class WalkerWorlds(Worlds):
 
     def keep_statistics(self) -> None:
         """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
-        self._gait = GaitMeter(self.walkers.simulation, self._body)
+        model = self.walkers.simulation.model
+        names = {foot: foot.removesuffix("_foot").replace("_", " ") for foot in self._config.feet}
+        declared = {name: (model.geom(foot).id,) for foot, name in names.items()}
+        self._gait = GaitMeter(self.walkers.simulation, declared or feet_of(self._config.body, model))
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
