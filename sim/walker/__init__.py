@@ -6,10 +6,12 @@ pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
 Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched; its model
 from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one
-environment); then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between
-the two; `anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
-(pictures with ground truth, to train on); `contacts` (ground forces, feet) and `push` (a person's force);
-and `interactive_renderer`, which brings camera, contacts and pushes to the window.
+environment); `perturbations` (masses, friction, motors, latency, pushes and slopes drawn for each episode);
+then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
+`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
+(pictures with ground truth, to train on); `contacts` (ground forces, feet), `gait` (what an evaluation tells
+beside the return) and `push` (a person's force); and `interactive_renderer`, which brings camera, contacts
+and pushes to the window.
 
 Rewards of one's own: `reward_terms` (named terms), `proprioception` (trunk, joints, feet, sensors), `task`
 (robots that are to do as those say), `declared_task` (from a scene's keys), `mjcf` (robots from files).

@@ -146,7 +146,7 @@ class WalkerRenderer:
     def _contacts(self) -> Contacts:
         """The contacts of the noted state, measured once."""
         if self._measured is None:
-            model = self._world.simulation.model
+            model = self._world.simulation.model_of(0)
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 

@@ -130,7 +130,7 @@ LIMITS = {
     "slope": Range(ge=-45.0, le=45.0),
 }
 
-NEUTRAL = {field.name: field.default[0] for field in fields(Perturbations)}
+NEUTRAL = {field.name: getattr(Perturbations(), field.name)[0] for field in fields(Perturbations)}
 
 #: Name → the fields of one perturbation that a robot's robustness is measured by; the plain world first.
 CONDITIONS: dict[str, dict[str, float]] = {

@@ -105,8 +105,10 @@ class Simulation:
         self._total_mass = self._mass.sum()
         self._scratch = mujoco.MjData(self.model)
         self.perturber: Perturber | None = None
+        self._own_model = self.model
         if perturbations is not None and perturbations.varied:
             self.perturber = Perturber(perturbations, self._batch, self.dt)
+            self._own_model = copy(self.model)
 
     def perturb(self, rows: Array, generators: list[np.random.Generator]) -> None:
         """Draw the perturbations of new episodes in the worlds `rows` (K,), before their `reset`."""
@@ -116,6 +118,12 @@ class Simulation:
     def factor(self, name: str) -> Array:
         """(N,) what the worlds have drawn for ``mass``, ``friction`` or ``motor_strength``, or ones."""
         return np.ones(len(self.ctrl)) if self.perturber is None else self.perturber.of(name)
+
+    def model_of(self, world: int) -> mujoco.MjModel:
+        """MuJoCo model of one world, as perturbed in its episode; valid until the next call."""
+        if self.perturber is not None:
+            self._batch.get_model(world, self._own_model)
+        return self._own_model
 
     def output(self, name: str) -> Array:
         """(N, …) live array of an output of MuJoCo, such as ``actuator_force``, of the last step."""

@@ -8,6 +8,9 @@ from gymnasium, where it would go on with nonsense:
 * A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
 * ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
 
+The fields from `mass` to `slope` perturb the worlds, each episode by its own draw, which ``info`` tells
+(`sim.walker.perturbations`). By default they are off, which is gymnasium to the last bit.
+
 Both give pictures, and their ground truth: parts, depth and joints (`sim.walker.truth`).
 """
 
