@@ -119,7 +119,18 @@ class StagedWorlds(EnvWorlds):
         if gesture.kind == "resize":  # the others are only seen in the grid
             columns = math.ceil(math.sqrt(self.num_envs))
             gesture = Gesture("resize", gesture.x // columns, gesture.y // columns)
-        if gesture.kind in ("orbit", "zoom", "follow", "camera", "coarse", "flip", "resize", "grid"):
+        if gesture.kind in (
+            "orbit",
+            "zoom",
+            "follow",
+            "camera",
+            "coarse",
+            "flip",
+            "resize",
+            "grid",
+            "slide",
+            "nudge",
+        ):
             for renderer in self.renderers[1:]:
                 renderer.touch(gesture)
         return answer

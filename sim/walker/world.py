@@ -324,6 +324,21 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
         return self._walkers.power(0)
 
+    @property
+    def target_range(self) -> tuple[float, float] | None:
+        """Lowest and highest target speed, m/s, that an agent is told; None if it is told none."""
+        return None if not isinstance(self._walkers, TaskWalkers) else self._walkers.speed_range
+
+    @property
+    def target_speed(self) -> float:
+        """What the agent is told to walk at, m/s; once set it holds for all later episodes, too."""
+        return float(self._walkers.target_speed[0]) if isinstance(self._walkers, TaskWalkers) else 0.0
+
+    @target_speed.setter
+    def target_speed(self, speed: float) -> None:
+        if isinstance(self._walkers, TaskWalkers):
+            self._walkers.hold_speed(speed)
+
     def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
         """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
         self._simulation.apply(0, body, force, torque)
