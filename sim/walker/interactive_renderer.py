@@ -55,6 +55,7 @@ class WalkerRenderer:
             at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
         )
         world.camera = self._camera
+        self._small = False  # one of many pictures, not the picture
         self._room = (at.width, at.height)  # pixels that the picture may fill
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
@@ -97,7 +98,12 @@ class WalkerRenderer:
 
     def draw(self) -> Array:
         """The walker as the camera sees it, (H, W, 3) uint8."""
-        return self._world.render()
+        return self._world.sketch() if self._small else self._world.render()
+
+    def draw_with(self, lender: WalkerRenderer) -> None:
+        """Draw small pictures, with what `lender` draws its own with; see `DrawsTogether`."""
+        self._small = True
+        self._world.thumbnails = lender._world.thumbnails
 
     def robot(self, drawn: RobotState | None) -> RobotState:
         """See `sim.viewer.contract.gesture.DrawsRobot`."""
@@ -204,6 +210,8 @@ class WalkerRenderer:
         elif gesture.kind == "resize":
             self._room = (int(gesture.x), int(gesture.y))
             self._resize()
+        elif gesture.kind == "grid":
+            self._small = gesture.on
         elif gesture.kind == "coarse":
             self._coarse = max(1, int(gesture.x))
             self._resize()

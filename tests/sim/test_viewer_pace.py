@@ -1,4 +1,4 @@
-"""Real-time factor and drawing budget: known values, and a thread that keeps its pace while drawing slowly."""
+"""Real-time factor and drawing budget: known values, and a thread that keeps pace while drawing slowly."""
 
 import time
 

@@ -106,7 +106,7 @@ class Viewer:
 
     def open(self) -> None:
         """Start the simulation."""
-        self._act.fit(self.layout().world.size)
+        self._act.fit(*self._screen.rooms(self.layout()))
         self._act.simulation.open()
 
     def close(self) -> Path | None:
@@ -213,7 +213,8 @@ class Viewer:
         seen = self._act.perceived(self.choices, exact=self._footage is not None)
         view = replace(self._act.explained(seen, self.choices), slid=self._slide.fraction, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
-        self._act.fit(self._screen.room)
+        if self._screen.drawn is not None:
+            self._act.fit(*self._screen.rooms(self._screen.drawn))
         if self._footage is not None:
             self._record_picture(self._footage, surface, view)
         return surface
