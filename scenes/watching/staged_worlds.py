@@ -126,7 +126,7 @@ class StagedWorlds(EnvWorlds):
         return self._pictures
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Give a gesture to the first world's renderer, and to the others what moves all cameras alike."""
+        """Give a gesture to the first world's renderer, and to the others what all of them look alike by."""
         if gesture.kind in ("resize", "tile"):
             self._rooms[gesture.kind] = gesture.x, gesture.y
         if gesture.kind == "grid":
@@ -141,11 +141,12 @@ class StagedWorlds(EnvWorlds):
 
     def _resize(self, gesture: Gesture) -> Answer:
         """Give the first picture the whole room, and each of a grid its part."""
-        first = self.renderers[0]
-        answers = [first.touch(gesture)] if gesture.kind == "grid" else []
+        answers = []
         for renderer in self.renderers:
-            room = self._rooms.get("resize" if renderer is first and not self._grid else "tile")
-            if room is not None:
+            alone = renderer is self.renderers[0] and not self._grid
+            if gesture.kind == "grid":
+                renderer.touch(gesture)
+            if (room := self._rooms.get("resize" if alone else "tile")) is not None:
                 answers.append(renderer.touch(Gesture("resize", *room)))
         return Answer(redraw=gesture.kind == "grid" or any(answer.redraw for answer in answers))
 

@@ -90,7 +90,7 @@ BINDINGS = (
     Binding("Step forward", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples analysis"),
+    Binding("Human control, agent control", "M", "AGENT / YOU", "play"),
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
     Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
     Binding("Next game of the file; previous with Shift", "N", "", "analysis"),

@@ -4,15 +4,15 @@ In: actions (N, motors) float32 within bounds, in units of the motors' gear (N·
 (N, D) float64 in m, rad, m/s, rad/s, N and N·m; rewards (N,) and endings as in gymnasium's v5;
 pictures (H, W, 3) uint8. Does not know: other worlds, agents, torch.
 
-Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched),
-`walkers` (both together), `world` (the catalogue's entry, as a batch and as one environment); then
-`camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between the two;
-`anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
+Reading order: `reward` (observations and rewards, pure arrays), `simulation` (MuJoCo, batched; its model
+from `contact_pairs`), `walkers` (both together), `world` (the catalogue's entry, as a batch and as one
+environment); then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which chooses between
+the two; `anatomy` (parts and keypoints by name) and `truth` (ground truth of pictures), `labelled_episodes`
 (pictures with ground truth, to train on); `contacts` (ground forces, feet) and `push` (a person's force);
 and `interactive_renderer`, which brings camera, contacts and pushes to the window.
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
-`palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `contacts.FEET`;
+`palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `gait.FEET`;
 `tests/sim/test_walker.py` compares it with gymnasium's from then on, and `test_walker_truth.py` its pictures
 with their truth.
 """

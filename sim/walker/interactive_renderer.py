@@ -15,9 +15,10 @@ from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
 from sim.walker.camera import PRESETS, Camera, PinholeCamera, Viewpoint
-from sim.walker.contacts import Contacts, feet_of, ground_contacts, motor_joints, motor_limits
+from sim.walker.contacts import Contacts, ground_contacts, motor_joints, motor_limits
 from sim.walker.draw import NEAR
 from sim.walker.engine import mujoco
+from sim.walker.gait import feet_of
 from sim.walker.push import PER_WEIGHT, SHOVE, SHOVE_SECONDS, Grip
 
 if TYPE_CHECKING:
@@ -55,13 +56,12 @@ class WalkerRenderer:
             at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
         )
         world.camera = self._camera
-        self._small = False  # one of many pictures, not the picture
+        self._small = self._borrows = False  # one of many pictures; always
         self._room = (at.width, at.height)  # pixels that the picture may fill
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
-        self._feet = feet_of(world.config.body, model)
-        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
+        self._feet = feet_of(model, world.config.body)
         self._limits = motor_limits(model)
         self._grip: Grip | None = None
         self._shove: Array | None = None  # (3,) N
@@ -102,7 +102,7 @@ class WalkerRenderer:
 
     def draw_with(self, lender: WalkerRenderer) -> None:
         """Draw small pictures, with what `lender` draws its own with; see `DrawsTogether`."""
-        self._small = True
+        self._small = self._borrows = True
         self._world.thumbnails = lender._world.thumbnails
 
     def robot(self, drawn: RobotState | None) -> RobotState:
@@ -139,10 +139,15 @@ class WalkerRenderer:
         return self._camera.view(self._world.torso)
 
     @property
+    def _weight(self) -> float:
+        model = self._world.simulation.model_of(0)
+        return float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
+
+    @property
     def _contacts(self) -> Contacts:
         """The contacts of the noted state, measured once."""
         if self._measured is None:
-            model = self._world.simulation.model
+            model = self._world.simulation.model_of(0)
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 
@@ -211,7 +216,7 @@ class WalkerRenderer:
             self._room = (int(gesture.x), int(gesture.y))
             self._resize()
         elif gesture.kind == "grid":
-            self._small = gesture.on
+            self._small = gesture.on or self._borrows
         elif gesture.kind == "coarse":
             self._coarse = max(1, int(gesture.x))
             self._resize()

@@ -9,6 +9,8 @@ no such forces, and copying the solution out, which is what takes time, is left 
 from __future__ import annotations
 
 import logging
+from copy import copy
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +18,9 @@ import numpy as np
 
 from sim.machine import processors
 from sim.records import Array, State
+from sim.walker.contact_pairs import read_with_pairs
 from sim.walker.engine import Batch, SimulationError, mujoco
+from sim.walker.perturbations import Perturbations, Perturber
 from sim.walker.reward import Body, Motion, clipped
 
 #: MuJoCo's own signs of an unstable simulation: not a number, or beyond 1e10. It then starts the
@@ -25,12 +29,28 @@ UNSTABLE = slice(mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQ
 ALL = slice(None)  # worlds
 
 
-def load(body: Body) -> mujoco.MjModel:
-    """The body's MuJoCo model, from the file that ships inside gymnasium."""
+def model_file(body: Body) -> Path:
+    """Path of the body's MJCF file, which ships inside gymnasium."""
     spec = find_spec("gymnasium.envs")
     assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "mujoco" / "assets"
-    return mujoco.MjModel.from_xml_path(str(folder / body.model))
+    return Path(spec.submodule_search_locations[0]) / "mujoco" / "assets" / body.model
+
+
+def load(body: Body) -> mujoco.MjModel:
+    """The body's MuJoCo model: the same states as by gymnasium's file, with less work.
+
+    Its contact pairs are listed (`sim.walker.contact_pairs`), and its constraints, all of one kinematic tree,
+    are not searched for islands that could be solved apart.
+    """
+    return copy(_compiled(model_file(body)))  # the caller may change it
+
+
+@cache
+def _compiled(path: Path) -> mujoco.MjModel:
+    model = read_with_pairs(path)
+    if model.ntree == 1:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND.value
+    return model
 
 
 class Simulation:
@@ -40,9 +60,19 @@ class Simulation:
         body: which one.
         num: N.
         threads: how many step at once; None: one for each processor that this process may use.
+        perturbations: what each episode draws of mass, friction, …; None: nothing.
+
+    Attributes:
+        perturber: applies them; None where nothing is perturbed.
     """
 
-    def __init__(self, body: Body, num: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        body: Body,
+        num: int,
+        threads: int | None = None,
+        perturbations: Perturbations | None = None,
+    ) -> None:
         _quieten()
         self.body = body
         self.model = load(body)
@@ -67,6 +97,26 @@ class Simulation:
         self._mass = self.model.body_mass.copy()
         self._total_mass = self._mass.sum()
         self._scratch = mujoco.MjData(self.model)
+        self.perturber: Perturber | None = None
+        if perturbations is not None and perturbations.varied:
+            self.perturber = Perturber(perturbations, self._batch, self.dt)
+
+    def perturb(self, rows: Array, generators: list[np.random.Generator]) -> None:
+        """Draw the perturbations of new episodes in the worlds `rows` (K,), before their `reset`."""
+        if self.perturber is not None:
+            self.perturber.begin(rows, generators)
+
+    def factor(self, name: str) -> Array:
+        """(N,) what the worlds have drawn for ``mass``, ``friction`` or ``motor_strength``, or ones."""
+        return np.ones(len(self.ctrl)) if self.perturber is None else self.perturber.of(name)
+
+    def model_of(self, world: int) -> mujoco.MjModel:
+        """The model of one world, with what it has drawn; valid until the next call."""
+        return self.model if self.perturber is None else self.perturber.model_of(world)
+
+    def output(self, name: str) -> Array:
+        """(N, …) live array of an output of MuJoCo, such as ``actuator_force``, of the last step."""
+        return np.asarray(self._batch.bind(name))
 
     def reset(self, rows: Array, qpos: Array, qvel: Array) -> None:
         """Put the worlds `rows` (K,) to rest, all but their positions (K, nq) and velocities (K, nv)."""
@@ -82,7 +132,7 @@ class Simulation:
         Returns:
             (N,) bool: the worlds that became unstable; what they hold means nothing until reset.
         """
-        self.ctrl[:] = actions
+        self.ctrl[:] = actions if self.perturber is None else self.perturber.apply(actions)
         failed = np.zeros(len(self.ctrl), bool)
         try:
             self._batch.step(nstep=self.body.frame_skip)
@@ -135,17 +185,22 @@ class Simulation:
 
     def state(self) -> State:
         """Everything that the next step depends on, the solver's warm start included."""
-        return {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
+        state: State = {"physics": self._batch.state.copy(), "contacts": self._contacts.copy()}
+        return state if self.perturber is None else state | self.perturber.state()
 
     def restore(self, state: State) -> None:
         """Go back to a `state`.
 
         Raises:
-            ValueError: if it belongs to another body or number of worlds.
+            ValueError: if it belongs to another body, number of worlds or perturbations.
         """
         rows = np.asarray(state["physics"])
         if rows.shape != self._batch.state.shape:
             raise ValueError(f"the state is of shape {rows.shape}, this world's {self._batch.state.shape}")
+        if (self.perturber is None) != ("perturbation_drawn" not in state):
+            raise ValueError("one of the state and this world is perturbed, the other one is not")
+        if self.perturber is not None:
+            self.perturber.restore(state)
         self._batch.state[:] = rows
         self._batch.warning[:] = 0
         self._contacts[:] = state["contacts"]

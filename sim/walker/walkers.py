@@ -12,6 +12,7 @@ from sim.records import Array, State
 from sim.starts import Starts
 from sim.vector import ActionError, Info
 from sim.walker.engine import mujoco
+from sim.walker.perturbations import Perturbations
 from sim.walker.poses import kind_of_fault
 from sim.walker.reward import Body, Motion, healthy, initial_state, observe, reward_terms, total
 from sim.walker.simulation import Simulation
@@ -32,6 +33,7 @@ class Walkers:
         max_steps: steps after which an episode is truncated.
         threads: how many simulate at once; None: one a processor.
         starts: offers positions (nq,) and velocities (nv,) to begin from; None: as gymnasium begins.
+        perturbations: what each episode draws of mass, friction, …; None: nothing.
     """
 
     def __init__(
@@ -41,11 +43,12 @@ class Walkers:
         max_steps: int,
         threads: int | None = None,
         starts: Starts[tuple[Array, Array]] | None = None,
+        perturbations: Perturbations | None = None,
     ) -> None:
         self.body = body
         self.max_steps = max_steps
         self._starts = starts
-        self.simulation = Simulation(body, num, threads)
+        self.simulation = Simulation(body, num, threads, perturbations)
         model = self.simulation.model
         obs = observe(body, self.simulation.motion())
         self.observation_space = Box(-np.inf, np.inf, obs.shape[1:], np.float64)
@@ -58,6 +61,7 @@ class Walkers:
         terms = reward_terms(body, self.simulation.motion(), self._x, np.zeros((num, model.nu)), self._x > 0)
         self._info: Info = {key: np.zeros(num) for key in ("x_position", "x_velocity", *terms)}
         self._info["reason"] = np.repeat(REASONS[:1], num)
+        self._info |= self._perturbed()
 
     def begin(self, rows: Array, generators: list[np.random.Generator]) -> tuple[Array, Info]:
         """Start an episode in the worlds `rows` (K,), each from its own generator.
@@ -67,6 +71,7 @@ class Walkers:
         if len(rows) == 0:
             return self._obs.copy(), dict(self._info)
         starts = [self._start(generator) for generator in generators]
+        self.simulation.perturb(rows, generators)
         self.simulation.reset(rows, np.stack([s[0] for s in starts]), np.stack([s[1] for s in starts]))
         self._obs[rows] = observe(self.body, self.simulation.motion(rows))
         self._x[rows] = self.simulation.tracked(rows)
@@ -75,7 +80,12 @@ class Walkers:
         for value in self._info.values():
             value[rows] = np.zeros(1, value.dtype)  # no reward yet, and an empty reason
         self._info["x_position"][rows] = self.simulation.qpos[rows, 0]
+        self._info |= self._perturbed()
         return self._obs.copy(), dict(self._info)
+
+    def _perturbed(self) -> Info:
+        """What the perturbations tell, (N,) each."""
+        return {} if self.simulation.perturber is None else dict(self.simulation.perturber.info())
 
     def _start(self, generator: np.random.Generator) -> tuple[Array, Array]:
         """Where an episode begins: as usual, unless something healthy is offered."""
@@ -114,6 +124,7 @@ class Walkers:
             obs[unstable], reward[unstable] = self._obs[unstable], 0.0
             for value in info.values():
                 value[unstable] = 0.0
+        info |= self._perturbed()
         info["reason"] = np.repeat(REASONS[:1], len(well))
         if not well.all() or truncated.any():
             info["reason"][:] = REASONS[np.where(unstable, 3, np.where(well, np.where(truncated, 2, 0), 1))]
@@ -157,6 +168,7 @@ class Walkers:
         self._elapsed = np.array(state["elapsed"], np.int64)
         self._info = {key: np.zeros_like(value) for key, value in self._info.items()}
         self._info["x_position"] = self.simulation.qpos[:, 0].copy()
+        self._info |= self._perturbed()
         return self._obs.copy(), dict(self._info)
 
 

@@ -24,11 +24,13 @@ from gymnasium.utils import seeding
 
 from sim.records import Array, Percept, State
 from sim.starts import Starts
-from sim.vector import ActionError, Info, Worlds
+from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
+from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.palette import STANDARD, Appearance
+from sim.walker.perturbations import Perturbations, Spread
 from sim.walker.pictures import Thumbnails, WalkerPictures
 from sim.walker.reward import BODIES
 from sim.walker.simulation import Simulation
@@ -47,6 +49,13 @@ class Walker:
     max_steps: int = 1000  # gymnasium's TimeLimit for all five
     width: int = 640  # pixels of the pictures
     height: int = 480
+    mass: Spread = 1.0  # the perturbations: a number, or a range that each episode draws from
+    friction: Spread = 1.0
+    motor_strength: Spread = 1.0
+    latency: Spread = 0.0  # steps by which actions come late
+    push_force: Spread = 0.0  # N, on the torso
+    push_interval: Spread = 2.0  # s between pushes
+    slope: Spread = 0.0  # degrees that the ground rises
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -60,6 +69,7 @@ class Walker:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise ValueError(f"width and height must be in 16…4096, not {self.width} and {self.height}")
+        Perturbations.of(self)
 
     @staticmethod
     def variants() -> list[str]:
@@ -91,6 +101,7 @@ class Walker:
             "frame_skip": body.frame_skip,
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
+            **Perturbations.of(self).protocol(),
         }
 
 
@@ -115,8 +126,17 @@ class WalkerWorlds(Worlds):
         num_threads: int | None = None,
         starts: WalkerStarts | None = None,
     ) -> None:
-        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads, starts)
+        self.walkers = Walkers(
+            BODIES[config.body],
+            num_envs,
+            config.max_steps,
+            num_threads,
+            starts,
+            Perturbations.of(config),
+        )
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
+        self._body = config.body
+        self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
         self.looks: list[Appearance] = [STANDARD] * num_envs
@@ -155,11 +175,25 @@ class WalkerWorlds(Worlds):
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         generators = [seeding.np_random(int(seed))[0] for seed in seeds]
-        return self.walkers.begin(np.flatnonzero(mask), generators)
+        rows = np.flatnonzero(mask)
+        begun = self.walkers.begin(rows, generators)
+        if self._gait is not None:
+            self._gait.begin(rows)
+        return begun
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         self._played.clear()  # `state` needs no actions
-        return self.walkers.advance(actions)
+        obs, reward, terminated, truncated, info = self.walkers.advance(actions)
+        if self._gait is not None:
+            self._gait.update()
+            if ended := np.flatnonzero(terminated | truncated).tolist():
+                info[STATISTICS] = {row: self._gait.statistics(row) for row in ended}
+                info[TRACES] = {row: self._gait.traces(row) for row in ended}
+        return obs, reward, terminated, truncated, info
+
+    def keep_statistics(self) -> None:
+        """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
+        self._gait = GaitMeter(self.walkers.simulation, self._body)
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
@@ -201,7 +235,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def __init__(self, config: Walker, seed: int, starts: WalkerStarts | None = None) -> None:
         self.config = config
-        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts)
+        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts, Perturbations.of(config))
         self._simulation = self._walkers.simulation
         self.observation_space = self._walkers.observation_space
         self.action_space = self._walkers.action_space
@@ -230,7 +264,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """(motors,) N·m that the motors put on their joints."""
         model = self._simulation.model
         low, high = model.actuator_ctrlrange.T
-        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * model.actuator_gear[:, 0])
+        gear = model.actuator_gear[:, 0] * self._simulation.factor("motor_strength")[0]
+        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * gear)
 
     @property
     def speed(self) -> float:

@@ -199,7 +199,7 @@ def test_a_place_of_the_observation_is_drawn_where_it_is_in_the_world(size):
         assert y / rect.height == pytest.approx(place[1], abs=0.02)
 
 
-def test_the_world_is_grey_while_it_is_explained():
+def test_the_world_keeps_its_colours_until_it_is_explained():
     picture = np.zeros((210, 160, 3), np.uint8)
     picture[..., 0] = 200
     history = History()
@@ -208,6 +208,9 @@ def test_the_world_is_grey_while_it_is_explained():
     draw_world(surface, Ink(1.0), surface.get_rect(), history.view())
     assert surface.get_at((80, 100))[:3] == (200, 0, 0)
     draw_world(surface, Ink(1.0), surface.get_rect(), replace(history.view(), attributed=Attributed(0, None)))
+    assert surface.get_at((80, 100))[:3] == (200, 0, 0)
+    explained = Attributed(0, np.zeros((2, 84, 84), np.float32))
+    draw_world(surface, Ink(1.0), surface.get_rect(), replace(history.view(), attributed=explained))
     red, green, blue, _ = surface.get_at((80, 100))
     assert red == green == blue > 0
 

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pygame
 import pytest
+from viewer_shows import BoardShow, CountingShow
 
+from sim.viewer.app.window import hint_of
+from sim.viewer.contract.gesture import Ability
 from sim.viewer.keymap import BINDINGS, Command, GameKeys, command, help_lines
+from sim.viewer.playback.view import Facts
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
 FULL = (
@@ -97,6 +101,19 @@ def test_while_a_person_plays_the_help_names_no_key_that_plays():
         assert len(before) == len(now) and len(changed) == 4, "nothing else plays"
     steered = helped(("LEFT", "RIGHT"), playing=True)
     assert steered["Pause, resume"] == "Space  P", "where nothing fires, Space pauses"
+
+
+def test_the_help_offers_a_person_to_play_only_where_one_can():
+    line = "Human control, agent control"
+    continuous, pong = CountingShow(), CountingShow()
+    continuous.action_names, pong.action_names = (), PONG
+    assert line not in helped((), Facts.of(continuous).abilities)
+    assert helped(PONG, Facts.of(pong).abilities)[line] == "M"
+    assert line in helped((), Facts.of(BoardShow()).abilities)
+    for ability in (Ability.GALLERY, Ability.EXAMPLES, Ability.ANALYSIS):
+        assert line not in helped(PONG, Facts.of(pong, frozenset({ability.value})).abilities)
+    assert "M: you play" in hint_of(pong) and hint_of(continuous).endswith("H shows all keys")
+    assert "M:" not in hint_of(continuous)
 
 
 def test_digits_that_play_fold_panels_with_shift():

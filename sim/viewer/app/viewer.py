@@ -128,6 +128,7 @@ class Viewer:
         self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
+        self._say("")  # it was about the show that is left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale)
         self._act.take_up(self.choices)

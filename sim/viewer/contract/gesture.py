@@ -50,7 +50,7 @@ class Gesture:
     | resize | width, height in pixels | the room that the picture has |
     | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
-    | grid | – | `on`: all worlds are shown now, or only the first |
+    | grid | – | `on`: all worlds are shown now, side by side, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
     | camera | – | `name` is ``"reset"``, or "" for the next viewpoint |
     | push | shares of the picture's width, height | pull the robot there; `on`: first take hold of it there |

@@ -55,7 +55,7 @@ def draw_bar(
         clock, place = clock.removeprefix("live "), (place[0] + ink.px(7), place[1])
         pygame.draw.aacircle(surface, PALETTE.negative, (place[0] - ink.px(21), place[1]), ink.px(5))
     ink.write(surface, clock, place, color, align="center")
-    ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
+    ink.plate(surface, layout.who, PALETTE.accent if choices.person and not facts.loading else PALETTE.raised)
     who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
     if "examples" in facts.abilities:
         who = "EXAMPLE"
@@ -65,6 +65,8 @@ def draw_bar(
         who = view.moment.page.mode.upper()
     if choices.person:
         who, color = "YOU", PALETTE.on_accent
+    if facts.loading:
+        who, color = "LOADING", PALETTE.muted
     ink.write(surface, who, layout.who.center, color, bold=True, align="center")
 
 

@@ -16,7 +16,7 @@ from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
-from sim.viewer.overlays.percept_overlay import draw_percept_overlay
+from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
 from sim.viewer.overlays.robot_overlay import draw_robot, draw_robot_legend
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
@@ -70,7 +70,8 @@ def draw_world(
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
-        blit(surface, picture, rect, view.attributed, smooth=view.moment.robot is not None)
+        tinted = percepts and covers(view.moment.seen)
+        blit(surface, picture, rect, view.attributed, grey=tinted, smooth=view.moment.robot is not None)
     if board is not None:
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if view.moment.robot is not None:
@@ -175,22 +176,22 @@ def blit(
     rect: Rect,
     attributed: Attributed | None = None,
     *,
+    grey: bool = False,
     smooth: bool = False,
 ) -> None:
-    """Draw a picture; with saliency maps in grey, so that all colours are those of the maps.
+    """Draw a picture; with saliency maps, or if `grey`, without its own colours.
 
     At a whole factor its pixels stay squares, unless it is `smooth`: of a camera, not of a game's screen.
     """
+    grey |= attributed is not None and attributed.maps is not None
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
-    if rect.size == (width, height) and attributed is None:
+    if rect.size == (width, height) and not grey:
         surface.blit(source, rect)
         return
     same_format = canvas((width, height))
-    if attributed is None:
-        same_format.blit(source, (0, 0))
-    else:
-        same_format.blit(pygame.transform.grayscale(source), (0, 0))
+    same_format.blit(pygame.transform.grayscale(source) if grey else source, (0, 0))
+    if attributed is not None:
         draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
     whole = not smooth and rect.width % width == 0 and rect.height % height == 0
     scaled = pygame.transform.scale if whole else pygame.transform.smoothscale

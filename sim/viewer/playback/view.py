@@ -15,10 +15,13 @@ from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
+from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import Attributed
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
+
+_UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
@@ -33,8 +36,8 @@ class Facts:
     """Constants of a show: titles, names, rates and abilities.
 
     Attributes:
-        abilities: values of the `gesture.Ability`s there are, and "scenes", "checkpoints", "worlds" where
-            there are several; a line of the help that needs one is shown only then.
+        abilities: values of the `gesture.Ability`s there are; "scenes", "checkpoints", "worlds" where there
+            are several; "play" where a person can. A line of the help that needs one is shown only then.
         place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
         loading: whether the show is still being made, and only its title is known.
         others as in `show.Show`.
@@ -56,7 +59,7 @@ class Facts:
     @property
     def played(self) -> bool:
         """Whether somebody acts, an agent or a person: not in a gallery, an analysis or among examples."""
-        return not self.abilities & {"gallery", "examples", "analysis"}
+        return not self.abilities & _UNPLAYED
 
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
@@ -70,6 +73,9 @@ class Facts:
             abilities |= {ability.value for ability in show.abilities}
         if show.num_worlds > 1:
             abilities |= {"worlds"}
+        by_hand = "point" in abilities or GameKeys(show.action_names).playable
+        if by_hand and not abilities & _UNPLAYED:
+            abilities |= {"play"}
         return cls(
             title=show.title,
             agent=show.agent,
