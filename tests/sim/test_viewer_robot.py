@@ -132,7 +132,7 @@ def test_the_strip_shows_stance_and_swing_over_four_seconds(drive, monkeypatch):
     assert "50 %" in written and "−4 s" in written
     rect = driver.layout().panels[layout.FEET]
     inside = np.swapaxes(pygame.surfarray.array3d(picture.subsurface(rect)), 0, 1)
-    left, right = ((inside == color).all(axis=2).sum() for color in (PALETTE.series[2], PALETTE.series[0]))
+    left, right = ((inside == color).all(axis=2).sum() for color in (PALETTE.series[0], PALETTE.accent))
     assert left == pytest.approx(right, rel=0.1) and left > 100
 
 
