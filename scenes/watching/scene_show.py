@@ -69,6 +69,7 @@ class SceneShow:
             most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
         self.worlds = StagedWorlds.open(config, min(scene.world.num_envs, most_worlds), scene.seed)
         self._renderer = self.worlds.renderers[0]
+        self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
         self._describe(scene, config)
         mine = None
@@ -235,9 +236,9 @@ class SceneShow:
 
     def _robot_state(self, drawn: bool) -> RobotState | None:
         """The first world's robot; None if it is none."""
-        if not isinstance(self._renderer, DrawsRobot):
+        if self._robot is None:
             return None
-        return self._renderer.robot(None if drawn or self._moment is None else self._moment.robot)
+        return self._robot.robot(None if drawn or self._moment is None else self._moment.robot)
 
     def _board_state(self) -> BoardState | None:
         """The first world's board game; None if it is none."""

@@ -65,6 +65,7 @@ class StagedWorlds(EnvWorlds):
 
     renderers: tuple[InteractiveRenderer, ...] = ()
     drawing_seconds = 0.0
+    _robots: tuple[DrawsRobot, ...] = ()  # all renderers, or none
     _pictures: tuple[Array, ...] = ()
     _grid = False
     _rooms: dict[str, tuple[float, float]]  # by "resize" or "tile", as last told
@@ -87,6 +88,7 @@ class StagedWorlds(EnvWorlds):
             else PlainRenderer(world)
             for world in worlds.envs
         )
+        worlds._robots = tuple(r for r in worlds.renderers if isinstance(r, DrawsRobot))
         for renderer in worlds.renderers[1:]:  # seen in the grid only
             if isinstance(renderer, DrawsTogether):
                 renderer.draw_with(worlds.renderers[0])
@@ -95,8 +97,8 @@ class StagedWorlds(EnvWorlds):
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         obs, reward, terminated, truncated, info = super()._step_rows(actions)
         self.note()
-        if any(isinstance(renderer, DrawsRobot) for renderer in self.renderers):
-            info["pushed"] = np.array([getattr(renderer, "pushed", False) for renderer in self.renderers])
+        if self._robots:
+            info["pushed"] = np.array([robot.pushed for robot in self._robots])
         return obs, reward, terminated, truncated, info
 
     def note(self) -> None:

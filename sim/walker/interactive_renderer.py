@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEGREES = 180.0  # that a drag over the height of the picture turns
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
+LEAST_HEIGHT = 72  # pixels of a coarse picture: in less a walker is a smudge
 LEAST_ARROW = 0.02  # weights; a smaller force has no arrow
 
 
@@ -110,7 +111,7 @@ class WalkerRenderer:
         contacts = self._contacts
         touching = tuple(contacts.touching.tolist())
         if drawn is not None:
-            return replace(drawn, touching=touching)
+            return replace(drawn, touching=touching, pushed=self._pushed)
         data, view = self._data, self._view
         push = self._push(data, view)
         arrows = [
@@ -128,6 +129,7 @@ class WalkerRenderer:
             self._weight,
             PER_WEIGHT * view.focal / max(depth, NEAR) / view.height,
             float(self._limits.max(initial=0.0)),
+            self._pushed,
         )
 
     @property
@@ -230,7 +232,8 @@ class WalkerRenderer:
         return Answer(redraw=True, message=message)
 
     def _resize(self) -> None:
-        sides = (min(max(side // self._coarse, SMALLEST), LARGEST) for side in self._room)
+        coarse = max(1, min(self._coarse, self._room[1] // LEAST_HEIGHT))
+        sides = (min(max(side // coarse, SMALLEST), LARGEST) for side in self._room)
         self._camera.width, self._camera.height = sides
 
     def _look_from(self, name: str) -> str:

@@ -161,3 +161,15 @@ def test_a_pushed_episode_is_no_score(drive, monkeypatch):
     driver.viewer.visit(60)
     driver.viewer.draw()
     assert "pushed" in written and "100" not in written
+
+
+def test_the_return_of_a_pushed_episode_says_so_at_once(drive, monkeypatch):
+    written = writing(monkeypatch)
+    for pushed, words in ((False, "this episode"), (True, "pushed: no score")):
+        show = RobotShow()
+        show.state = replace(ROBOT, pushed=pushed)
+        driver = drive(show)
+        driver.until(lambda: driver.view.newest >= 3)  # noqa: B023
+        written.clear()
+        driver.viewer.draw()
+        assert words in written

@@ -174,6 +174,8 @@ def test_places_hold_at_every_size_of_the_picture(stage):
     half = renderer.robot(None)
     for first, second in zip(whole.joints, half.joints, strict=True):
         assert first.at == pytest.approx(second.at, abs=1e-9)
+    renderer.touch(Gesture("coarse", 4))
+    assert world.camera.height == 80, "less would be a smudge"
     renderer.touch(Gesture("coarse", 1))
     assert (world.camera.width, world.camera.height) == (320, 240)
 
