@@ -39,7 +39,7 @@ from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.perturbations import Perturbations, Spread
-from sim.walker.pictures import WalkerPictures
+from sim.walker.pictures import Thumbnails, WalkerPictures
 from sim.walker.reward import BODIES, Body
 from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
@@ -268,6 +268,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        thumbnails: what draws small pictures; worlds of one body may share it.
         pushed: whether `push` has disturbed the episode in progress.
     """
 
@@ -286,6 +287,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.thumbnails = Thumbnails(self._simulation.model)
         self.pushed = False
         self._push_steps = 0  # that are left of a push
 
@@ -387,6 +389,10 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
         return self._truth_renderer.draw(self._simulation.data(0), self.camera, self.look)
 
+    def sketch(self) -> Array:
+        """A small picture like `render()`'s, (height, width, 3) uint8, drawn with fewer facets."""
+        return self.thumbnails.draw(self._simulation.data(0), self.camera, self.look)
+
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
         """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
         return self._truth_renderer.truth(self._simulation.data(0), self.camera, kinds)
@@ -394,6 +400,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def close(self) -> None:
         """Free what drawing holds."""
         self._truth_renderer.close()
+        self.thumbnails.close()
 
 
 def _of_one(info: Info) -> Info:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from sim.viewer.contract.gesture import DrawsRobot, Gesture
-from sim.walker.contacts import feet_of, ground_contacts, motor_limits
+from sim.walker.contacts import ground_contacts, motor_limits
+from sim.walker.gait import feet_of
 from sim.walker.push import PER_WEIGHT, STRONGEST
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
@@ -46,13 +47,13 @@ def test_a_box_at_rest_presses_with_its_weight_on_the_ground():
     model = mujoco.MjModel.from_xml_string("""
         <mujoco><worldbody><geom name="floor" type="plane" size="0 0 1"/>
         <body pos="0 0 .1"><freejoint/><geom name="right_foot" type="box" size=".1 .1 .1" mass="3"/></body>
-        <body pos="9 0 50"><freejoint/><geom name="foot_front_left_geom" size=".1"/></body>
+        <body pos="9 0 50"><freejoint/><geom name="front_left_foot" size=".1"/></body>
         </worldbody></mujoco>""")
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data, 500)
-    feet = feet_of("file", model)
+    feet = feet_of(model, "file")
     found = ground_contacts(model, data, feet)
-    assert list(feet) == ["right", "front left"]
+    assert list(feet) == ["right foot", "front left foot"]
     np.testing.assert_allclose(found.forces.sum(0), [0, 0, 3 * 9.81], atol=0.05)
     assert len(found.points) == 4 and np.abs(found.points[:, 2]).max() < 1e-3
     assert found.touching.tolist() == [True, False], "the ball is still in the air"
@@ -85,7 +86,7 @@ def test_a_walker_in_flight_has_no_contacts(stage):
 @pytest.mark.parametrize("body", BODIES)
 def test_every_body_has_feet_and_bounded_motors(body):
     model = load(BODIES[body])
-    feet = feet_of(body, model)
+    feet = feet_of(model, body)
     expected = {"walker2d": 2, "hopper": 1, "halfcheetah": 2, "ant": 4, "humanoid": 2}
     assert len(feet) == expected[body]
     limits = np.abs(model.actuator_gear[:, 0]) * model.actuator_ctrlrange[:, 1]
@@ -173,6 +174,8 @@ def test_places_hold_at_every_size_of_the_picture(stage):
     half = renderer.robot(None)
     for first, second in zip(whole.joints, half.joints, strict=True):
         assert first.at == pytest.approx(second.at, abs=1e-9)
+    renderer.touch(Gesture("coarse", 4))
+    assert world.camera.height == 80, "less would be a smudge"
     renderer.touch(Gesture("coarse", 1))
     assert (world.camera.width, world.camera.height) == (320, 240)
 
@@ -184,3 +187,16 @@ def test_moments_between_two_pictures_keep_the_places_of_the_last(stage):
     renderer.note()
     between = renderer.robot(drawn)
     assert between.joints == drawn.joints and between.touching == (False, False) != drawn.touching
+
+
+def test_a_heavier_robot_on_a_slope_presses_by_its_own_weight():
+    world = Walker("ant", mass=1.5, slope=5.0).make(0)
+    world.reset(seed=0)
+    renderer = world.interactive_renderer()
+    for _ in range(100):
+        world.step(idle(world))
+    renderer.note()
+    weight = 1.5 * 0.911 * 9.81
+    assert renderer.robot(None).weight == pytest.approx(weight, rel=1e-3)
+    assert renderer.readouts[-1].value == pytest.approx(weight, rel=0.02)
+    world.close()

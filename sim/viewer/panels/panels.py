@@ -207,7 +207,9 @@ def _draw_value(
 
 
 def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
-    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+    robot = view.moment.robot if view.moment else None
+    words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
+    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
 
 
 def _draw_return(
