@@ -40,7 +40,8 @@ class SampleEntry:
 
     def facts(self, number: int) -> list[tuple[str, str]]:
         """Names and values that the page shows of it; `number` counts from 1."""
-        said = [("sample", str(number)), ("seed", str(self.seed)), ("condition", self.condition or "none")]
+        said = [("sample", str(number)), ("seed", str(self.seed))]
+        said.append(("prompt", self.prompt) if self.prompt else ("condition", self.condition or "none"))
         if self.distance:
             said.append(("nearest training example", self.distance))
         if self.truth:

@@ -166,6 +166,7 @@ class Moment:
         options: the actions to choose from now, where they are too many or not always legal.
         readouts: of the first world.
         exploration: of the decision in the first world; None if unknown.
+        selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
@@ -191,6 +192,7 @@ class Moment:
     options: Options | None = None
     readouts: tuple[Readout, ...] = ()
     exploration: Exploration | None = None
+    selection: str = ""
     caption: str = ""
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
