@@ -107,8 +107,10 @@ def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: dict[str, 
 
 
 def motor_joints(model: mujoco.MjModel) -> Array:
-    """(M,) number of the joint that each motor drives."""
-    return np.asarray(model.actuator_trnid[:, 0])
+    """(M,) number of the joint that each motor drives; of one that drives no single joint, 0."""
+    kinds = mujoco.mjtTrn
+    joint = np.isin(model.actuator_trntype, (kinds.mjTRN_JOINT, kinds.mjTRN_JOINTINPARENT))
+    return np.where(joint, model.actuator_trnid[:, 0], 0)
 
 
 def motor_limits(model: mujoco.MjModel) -> Array:

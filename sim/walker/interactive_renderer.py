@@ -18,6 +18,7 @@ from sim.walker.camera import PRESETS, Camera, PinholeCamera, Viewpoint
 from sim.walker.contacts import Contacts, feet_of, ground_contacts, motor_joints, motor_limits
 from sim.walker.draw import NEAR
 from sim.walker.engine import mujoco
+from sim.walker.mjcf import root_body
 from sim.walker.push import PER_WEIGHT, SHOVE, SHOVE_SECONDS, Grip
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class WalkerRenderer:
         self._feet = feet_of(world.config.body, model)
         self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
         self._limits = motor_limits(model)
+        self._torso = root_body(model)
         self._grip: Grip | None = None
         self._shove: Array | None = None  # (3,) N
         self._pushed = False
@@ -112,7 +114,7 @@ class WalkerRenderer:
             for point, force in zip(contacts.points, contacts.forces, strict=True)
             if np.linalg.norm(force) > LEAST_ARROW * self._weight
         ]
-        depth = float(view.project(data.xpos[1][None])[1][0])
+        depth = float(view.project(data.xpos[self._torso][None])[1][0])
         return RobotState(
             tuple(self._feet),
             touching,
@@ -136,7 +138,7 @@ class WalkerRenderer:
     def _contacts(self) -> Contacts:
         """The contacts of the noted state, measured once."""
         if self._measured is None:
-            model = self._world.simulation.model
+            model = self._world.simulation.model_of(0)
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 
@@ -164,7 +166,7 @@ class WalkerRenderer:
         """Where a person pushes, (3,) m, and the force (3,) N; None without a push."""
         if self._grip is not None:
             return self._grip.point(data), self._grip.force(data, view, self._weight)
-        return None if self._shove is None else (np.array(data.xipos[1]), self._shove)
+        return None if self._shove is None else (np.array(data.xipos[self._torso]), self._shove)
 
     def _pull(self) -> None:
         """Let a drag act on the next step."""
@@ -182,7 +184,7 @@ class WalkerRenderer:
         elif gesture.kind == "shove":
             self._shove = SHOVE * self._weight * (gesture.x * view.right - gesture.y * view.up)
             steps = max(1, round(SHOVE_SECONDS / self._world.simulation.dt))
-            self._world.push(1, self._shove, np.zeros(3), steps)
+            self._world.push(self._torso, self._shove, np.zeros(3), steps)
         elif gesture.on:
             self._grip = Grip.nearest(self._world.simulation.model, self._data, view, pointer)
         elif self._grip is not None:

@@ -21,13 +21,13 @@ import numpy as np
 from sim.fields import Range, shown
 from sim.records import Array, State
 from sim.walker.engine import Batch, mujoco
+from sim.walker.mjcf import root_body
 
 #: A number; or a range to draw from, as ``[low, high]`` or ``"low..high"``.
 Spread: TypeAlias = float | tuple[float, ...] | str
 Bounds: TypeAlias = tuple[float, float]
 
 PUSH_SECONDS = 0.2  # how long a push lasts: a shove, shorter than a stride
-TORSO = 1  # the first body after the ground, which the pushes meet in its centre of mass
 
 
 def bounds(name: str, value: Spread) -> Bounds:
@@ -130,7 +130,7 @@ LIMITS = {
     "slope": Range(ge=-45.0, le=45.0),
 }
 
-NEUTRAL = {field.name: field.default[0] for field in fields(Perturbations)}
+NEUTRAL = {field.name: getattr(Perturbations(), field.name)[0] for field in fields(Perturbations)}
 
 #: Name → the fields of one perturbation that a robot's robustness is measured by; the plain world first.
 CONDITIONS: dict[str, dict[str, float]] = {
@@ -186,7 +186,8 @@ class Perturber:
         self._flat = model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE
         self._interval = np.array(perturbations.push_interval) / dt  # steps
         self._push_steps = max(1, round(PUSH_SECONDS / dt))
-        self._forces = batch.bind("xfrc_applied")[:, TORSO, :3] if self.pushes else None  # (N, 3) N
+        torso = root_body(model)  # which the pushes meet in its centre of mass
+        self._forces = batch.bind("xfrc_applied")[:, torso, :3] if self.pushes else None  # (N, 3) N
         self._push_seed, self._push_count = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._push_in, self._push_left = np.zeros(count, np.int64), np.zeros(count, np.int64)  # steps
 
@@ -285,6 +286,6 @@ class Perturber:
 KEPT = ("drawn", "delayed", "push_seed", "push_count", "push_in", "push_left")
 MODEL_FIELDS = {
     "mass": ("body_mass", "body_inertia"),
-    "friction": ("geom_friction",),
+    "friction": ("geom_friction", "pair_friction"),
     "motor_strength": ("actuator_gear",),
 }
