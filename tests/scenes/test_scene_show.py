@@ -143,7 +143,8 @@ def test_a_walker_says_what_it_does_and_turns(tmp_path, shows):
     moment = show.start(0)
     assert show.action_labels == ("thigh", "leg", "foot") and show.action_limit == 1.0
     assert {r.label: r.unit for r in moment.readouts} == {
-        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m", "ground force": "N"
+        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m",
+            "ground force": "N",
     }  # fmt: skip
     assert moment.readouts[1].value == pytest.approx(1.25, abs=0.05)
     show.touch(Gesture("resize", 120, 80))
