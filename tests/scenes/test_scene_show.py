@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from types import SimpleNamespace
 
 import chess.pgn
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from step_counter import StepCounter
 
 from scenes.schema import load_scene
-from scenes.watching.labels import entropy, exploration
+from scenes.watching.labels import entropy, exploration, selection
 from scenes.watching.playlist import playlist
 from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
@@ -63,6 +64,23 @@ def test_epsilon_is_that_of_the_policy_and_0_when_greedy():
     decision = Decision(np.array([0]), q_values=np.zeros((1, 3)))
     assert exploration(Policy(), decision, {}, greedy=False) == Exploration("ε", 0.05, 1.0)
     assert exploration(Policy(), decision, {}, greedy=True).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("decision", "epsilon", "greedy", "words"),
+    [
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, False, "sampled from the policy"),
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, True, "the most probable one"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, False, "ε-greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, True, "greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.0, False, "greedy"),
+        (Decision(np.array([[0.5]])), None, False, ""),
+        (None, None, False, ""),
+    ],
+)
+def test_how_an_action_was_chosen_is_said(decision, epsilon, greedy, words):
+    policy = SimpleNamespace(config=SimpleNamespace(epsilon_play=epsilon))
+    assert selection(policy, decision, greedy=greedy) == words
 
 
 def test_chess_names_only_legal_moves_the_chosen_one_among_them(tmp_path, shows):

@@ -66,6 +66,9 @@ def draw_panel(
     title = panel.title or (facts.title if folded else "")
     if panel is PANELS[layout.SEES] and not view.perceives:
         title = "Read-outs"
+    page = None if view.moment is None else view.moment.page
+    if page is not None and page.prompts and number == layout.CONDITIONS:
+        title = "Prompt"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
