@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
+from agents.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
 from agents.flat_adam import FlatAdam
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
@@ -122,7 +122,9 @@ class GradientStep:
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
         if self._whole:
-            self._graphed = GraphedFunction(self._step, self._device, self._snapshot)
+            self._graphed = GraphedFunction(
+                self._step, self._device, partial(snapshot, self._parameters, (self.optimizer,))
+            )
 
     def set_learning_rate(self, learning_rate: float | Tensor) -> None:
         """Set the learning rate of the next steps; one on the device is not waited for."""
@@ -141,23 +143,6 @@ class GradientStep:
         if self._graphed is None:
             return self._step(*minibatch, weight=weight)
         return tuple(tensor for tensor in self._graphed(*minibatch) if tensor is not None)
-
-    def _snapshot(self) -> Callable[[], None]:
-        """Remember parameters and the optimiser's state, which is zero before the first step."""
-        state = self.optimizer.state
-        parameters = [parameter.detach().clone() for parameter in self._parameters]
-        slots = {
-            parameter: {name: slot.clone() for name, slot in state[parameter].items()} for parameter in state
-        }
-
-        @torch.no_grad()
-        def put_back() -> None:
-            for parameter, before in zip(self._parameters, parameters, strict=True):
-                parameter.copy_(before)
-                for name, slot in state[parameter].items():
-                    slot.copy_(slots[parameter][name]) if parameter in slots else slot.zero_()
-
-        return put_back
 
     def _step(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
         if self._gather is not None:

@@ -27,8 +27,9 @@ from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, Gesture
+from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture
 from sim.viewer.contract.moment import Moment, Options, Readout
+from sim.viewer.contract.robot import RobotState
 
 if TYPE_CHECKING:
     from scenes.watching.sample_panel import SamplePanel
@@ -148,6 +149,7 @@ class SceneShow:
             self._person = gesture.on
         if gesture.kind == "grid":
             self._grid = gesture.on
+            self.worlds.touch(gesture)
             return Answer(redraw=True)
         if gesture.kind == "origin":
             self._perceptions.next_origin()
@@ -199,7 +201,7 @@ class SceneShow:
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
-            **self._said(),
+            **self._said(drawn=drawn),
         )
 
     def _with_ending(self, moment: Moment) -> Moment:
@@ -216,8 +218,8 @@ class SceneShow:
         mask, decision = self._info["action_mask"][0], self.live_agent.decision
         return action_options(self.worlds.envs[0], self.action_names, mask, decision)
 
-    def _said(self) -> dict[str, Any]:
-        """What the first world's renderer says and asks for."""
+    def _said(self, *, drawn: bool = True) -> dict[str, Any]:
+        """What the first world's renderer says and asks for; `drawn`: with its picture."""
         learning = self.live_agent.learning
         waiting = "" if learning is None or learning.checkpoint else WAITING
         readouts = (*self._read_starts(), *self._renderer.readouts)
@@ -226,7 +228,14 @@ class SceneShow:
             "caption": self._renderer.caption or waiting,
             "readouts": readouts,
             "board": self._board_state(),
+            "robot": self._robot_state(drawn),
         }
+
+    def _robot_state(self, drawn: bool) -> RobotState | None:
+        """The first world's robot; None if it is none."""
+        if not isinstance(self._renderer, DrawsRobot):
+            return None
+        return self._renderer.robot(None if drawn or self._moment is None else self._moment.robot)
 
     def _board_state(self) -> BoardState | None:
         """The first world's board game; None if it is none."""

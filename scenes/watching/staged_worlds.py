@@ -14,7 +14,7 @@ from scenes.schema import SceneError
 from sim.protocols import WorldConfig
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
-from sim.viewer.contract.gesture import Ability, Answer, Gesture, InteractiveRenderer
+from sim.viewer.contract.gesture import Ability, Answer, DrawsRobot, Gesture, InteractiveRenderer
 from sim.viewer.contract.moment import Readout
 
 CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to be scrubbed through
@@ -81,9 +81,11 @@ class StagedWorlds(EnvWorlds):
         return worlds
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        result = super()._step_rows(actions)
+        obs, reward, terminated, truncated, info = super()._step_rows(actions)
         self.note()
-        return result
+        if any(isinstance(renderer, DrawsRobot) for renderer in self.renderers):
+            info["pushed"] = np.array([getattr(renderer, "pushed", False) for renderer in self.renderers])
+        return obs, reward, terminated, truncated, info
 
     def note(self) -> None:
         """Let every renderer copy its world's present state."""
@@ -112,12 +114,12 @@ class StagedWorlds(EnvWorlds):
         return self._pictures
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Give a gesture to the first world's renderer, and to the others what moves all cameras alike."""
+        """Give a gesture to the first world's renderer, and to the others what all of them look alike by."""
         answer = self.renderers[0].touch(gesture)
         if gesture.kind == "resize":  # the others are only seen in the grid
             columns = math.ceil(math.sqrt(self.num_envs))
             gesture = Gesture("resize", gesture.x // columns, gesture.y // columns)
-        if gesture.kind in ("orbit", "zoom", "follow", "flip", "resize"):
+        if gesture.kind in ("orbit", "zoom", "follow", "camera", "coarse", "flip", "resize", "grid"):
             for renderer in self.renderers[1:]:
                 renderer.touch(gesture)
         return answer

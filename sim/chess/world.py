@@ -28,7 +28,7 @@ observation and mask of a game cut on the opponent's turn are those of the agent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -326,14 +326,20 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         """Outcome and reason as in info, once the game is over; None while it goes on."""
         return (self._match.outcome, self._match.facts()["reason"]) if self._match.over else None
 
-    def pgn(self, event: str = "Playfield") -> str:
-        """The game so far in Portable Game Notation, from the position that it began from."""
+    def pgn(self, event: str = "Playfield", renamed: Mapping[str, str] | None = None) -> str:
+        """The game so far in Portable Game Notation, from the position that it began from.
+
+        Args:
+            event: PGN's tag.
+            renamed: `players` that are called otherwise in PGN.
+        """
         game = self.first
         record = chess.pgn.Game()
         record.setup(game.board)
         record.headers["Event"] = event
         record.headers["Date"] = f"{date.today():%Y.%m.%d}"
-        record.headers["White"], record.headers["Black"] = self.players
+        called = [(renamed or {}).get(name, name) for name in self.players]
+        record.headers["White"], record.headers["Black"] = called
         record.headers["Result"] = self._pgn_result()
         node: chess.pgn.GameNode = record
         for action in self._match.actions:

@@ -95,9 +95,9 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            world_picture.draw_world(
-                surface, ink, area, view, percepts=choices.percepts, analysis=choices.analysis
-            )
+            shown = {"percepts": choices.percepts, "analysis": choices.analysis, "robot": choices.robot}
+            still = choices.paused or view.number < view.newest
+            world_picture.draw_world(surface, ink, area, view, still=still, **shown)
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:

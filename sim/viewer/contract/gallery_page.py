@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from sim.records import Array
-from sim.viewer.contract.gallery_source import Neighbour
+from sim.viewer.contract.gallery_source import AxisEnds, Neighbour
 
 #: Kind of the pictures: samples; samples being denoised; real examples; an interpolation; one with a painted
 #: mask, and its inpainted variants.
@@ -14,12 +14,16 @@ Mode: TypeAlias = Literal["samples", "noise", "real", "path", "fill"]
 
 
 class Slider(NamedTuple):
-    """Value of a picture along one axis of the latent space, with the axis's range."""
+    """Value of a picture along one axis of the latent space, with the axis's range.
+
+    The value may lie beyond the range, which is that of the data: there it is an extrapolation.
+    """
 
     name: str
     value: float
     low: float
     high: float
+    ends: AxisEnds | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

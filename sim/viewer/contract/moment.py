@@ -10,6 +10,7 @@ from sim.records import Array, Decision, Episode, Percept
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import GalleryPage
 from sim.viewer.contract.game_analysis import GameAnalysis
+from sim.viewer.contract.robot import RobotState
 
 
 class RankedAction(NamedTuple):
@@ -64,8 +65,9 @@ class Exploration(NamedTuple):
 
 
 #: Computes saliency maps (2, h, w) float: how much each place of the observation moved the action, and the
-#: value. It may take long, and is called from a thread of its own.
-Attribution: TypeAlias = Callable[[], Array]
+#: value; on a coarser grid, and so in less time, if its argument is True. It may take long, and is called
+#: from a thread of its own.
+Attribution: TypeAlias = Callable[[bool], Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,6 +175,7 @@ class Moment:
         sound: that the picture shows, to be played on request; None without one.
         analysis: of a recorded game; None of one that is played now.
         board: of the first world, if it is a board game.
+        robot: of the first world, if it is a robot; its places are those of its last picture.
     """
 
     pictures: tuple[Array, ...]
@@ -197,6 +200,7 @@ class Moment:
     sound: Sound | None = None
     analysis: GameAnalysis | None = None
     board: BoardState | None = None
+    robot: RobotState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

@@ -21,7 +21,7 @@ from sim.viewer.overlays.board_overlay import draw_board
 from sim.viewer.overlays.kind_overlay import Corners, PerceptOverlay
 from sim.viewer.overlays.skeleton import draw_skeleton
 
-_TINT = 115  # opacity of a mask, of 255
+_TINT = 150  # opacity of a mask, of 255: over grey it still looks like its legend
 _DASH = 4  # of the line around what the mask should cover
 _GAP = 6
 _TOLD = 2  # frames from which on the age of percepts is told
@@ -55,6 +55,11 @@ def draw_percept_overlay(
     if age := percept_age(seen):
         _draw_age(surface, ink, corners, age)
     surface.set_clip(None)
+
+
+def covers(seen: Sequence[PerceptView]) -> bool:
+    """Whether a mask tints the picture, which is drawn in grey then: all colours are those of the classes."""
+    return any("mask" in kinds_in(one.percept) for one in seen if not one.pending)
 
 
 def percept_age(seen: Sequence[PerceptView]) -> str:

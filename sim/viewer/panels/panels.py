@@ -22,6 +22,7 @@ from sim.viewer.panels import (
     actions,
     analysis_panels,
     condition_panel,
+    foot_contact_panel,
     latent_sliders,
     line_panel,
     moves_panel,
@@ -117,6 +118,10 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.LEARNING]
     if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
+    if layout.FEET in found:
+        feet = foot_contact_panel.need(view)
+        del found[layout.FEET]
+        found |= {layout.FEET: feet} if feet else {}
     if view.lines:
         rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
         seen = len(view.moment.seen) if view.moment else 0
@@ -245,7 +250,7 @@ def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
         return "", ""
     if "board" in facts.abilities:
         return "played", f"{view.episodes_ended:,}"
-    return f"mean of {view.episodes_ended:,}", charts.number(view.mean_score)
+    return f"mean of {view.episodes_scored:,}", charts.number(view.mean_score)
 
 
 def _draw_episodes(
@@ -273,6 +278,8 @@ def _draw_episodes(
         if board:
             cells = (cells[0], episode.outcome or "unfinished", str(episode.length))
         colors = (PALETTE.muted, PALETTE.text, PALETTE.muted)
+        if episode.pushed:  # whose return is nobody's score
+            cells, colors = (cells[0], "pushed", cells[2]), (PALETTE.muted,) * 3
         for (x, _), cell, color in zip(columns, cells, colors, strict=True):
             ink.write(surface, cell, (x, y), color, align="right")
 
@@ -318,6 +325,13 @@ PANELS: dict[int, Panel] = {
     ),
     layout.HUNG: Panel(
         "Samples", lambda facts: samples_panel.NEED, samples_panel.key, samples_panel.draw, samples_panel.note
+    ),
+    layout.FEET: Panel(
+        "Foot contact",
+        lambda facts: Need(0, 0, 0),  # see `needs`: it follows from the number of feet
+        foot_contact_panel.key,
+        foot_contact_panel.draw,
+        foot_contact_panel.note,
     ),
 }
 
