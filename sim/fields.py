@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from sim.errors import RequestError
 
@@ -174,7 +174,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
     Raises:
         FieldError: for unknown or missing keys, wrong types, and whatever `cls` itself refuses.
     """
-    hints = type_hints(cls)
+    hints = type_hints(cast("type[Any]", cls))
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:

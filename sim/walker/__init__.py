@@ -17,7 +17,7 @@ Rewards of one's own: `reward_terms` (named terms), `proprioception` (trunk, joi
 (robots that are to do as those say), `declared_task` (from a scene's keys), `mjcf` (robots from files).
 
 To add a body: a line in `reward.BODIES` and in `camera.FACING`, its limbs' colours in
-`palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `gait.FEET`;
+`palette.LIMBS`, its parts, keypoints and bones in `anatomy`, its feet in `contacts.FEET`;
 `tests/sim/test_walker.py` compares it with gymnasium's from then on, and `test_walker_truth.py` its pictures
 with their truth.
 """

@@ -16,10 +16,9 @@ from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
 from sim.walker.camera import PRESETS, Camera, PinholeCamera, Viewpoint
-from sim.walker.contacts import Contacts, ground_contacts, motor_joints, motor_limits
+from sim.walker.contacts import Contacts, feet_of, ground_contacts, motor_joints, motor_limits
 from sim.walker.draw import NEAR
 from sim.walker.engine import mujoco
-from sim.walker.gait import feet_of
 from sim.walker.mjcf import root_body
 from sim.walker.push import PER_WEIGHT, SHOVE, SHOVE_SECONDS, Grip
 
@@ -65,7 +64,7 @@ class WalkerRenderer:
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
-        self._feet = feet_of(model, world.config.body)
+        self._feet = feet_of(world.config.body, model)
         self._limits = motor_limits(model)
         self._torso = root_body(model)
         self._grip: Grip | None = None

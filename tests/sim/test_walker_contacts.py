@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from sim.viewer.contract.gesture import DrawsRobot, Gesture
-from sim.walker.contacts import ground_contacts, motor_limits
-from sim.walker.gait import feet_of
+from sim.walker.contacts import feet_of, ground_contacts, motor_limits
 from sim.walker.push import PER_WEIGHT, STRONGEST
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
@@ -51,7 +50,7 @@ def test_a_box_at_rest_presses_with_its_weight_on_the_ground():
         </worldbody></mujoco>""")
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data, 500)
-    feet = feet_of(model, "file")
+    feet = feet_of("file", model)
     found = ground_contacts(model, data, feet)
     assert list(feet) == ["right foot", "front left foot"]
     np.testing.assert_allclose(found.forces.sum(0), [0, 0, 3 * 9.81], atol=0.05)
@@ -86,7 +85,7 @@ def test_a_walker_in_flight_has_no_contacts(stage):
 @pytest.mark.parametrize("body", BODIES)
 def test_every_body_has_feet_and_bounded_motors(body):
     model = load(BODIES[body])
-    feet = feet_of(model, body)
+    feet = feet_of(body, model)
     expected = {"walker2d": 2, "hopper": 1, "halfcheetah": 2, "ant": 4, "humanoid": 2}
     assert len(feet) == expected[body]
     limits = np.abs(model.actuator_gear[:, 0]) * model.actuator_ctrlrange[:, 1]
