@@ -9,6 +9,7 @@ AGENTS = {
     "pqn": "agents.pqn:PQN",
     "reinforce": "agents.reinforce:Reinforce",
     "random": "agents.random:Random",
+    "sac": "agents.sac:SAC",
     "sb3/a2c": "agents.sb3:A2C",
     "sb3/dqn": "agents.sb3:DQN",
     "sb3/maskableppo": "agents.sb3:MaskablePPO",

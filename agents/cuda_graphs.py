@@ -16,7 +16,7 @@ have been an input is wrong there too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -31,6 +31,29 @@ GraphChoice: TypeAlias = Literal[True, False, "auto"]
 
 #: Remembers what a function changes; what it returns puts that back, into the same memory.
 Snapshot: TypeAlias = Callable[[], Callable[[], None]]
+
+
+def snapshot(tensors: Sequence[Tensor], optimizers: Sequence[torch.optim.Optimizer]) -> Callable[[], None]:
+    """Remember tensors and the state of optimisers, which is zero before their first step."""
+    before = [tensor.detach().clone() for tensor in tensors]
+    slots = [
+        {
+            parameter: {name: slot.clone() for name, slot in known.items()}
+            for parameter, known in o.state.items()
+        }
+        for o in optimizers
+    ]
+
+    @torch.no_grad()
+    def put_back() -> None:
+        for tensor, value in zip(tensors, before, strict=True):
+            tensor.copy_(value)
+        for optimizer, known in zip(optimizers, slots, strict=True):
+            for parameter, state in optimizer.state.items():
+                for name, slot in state.items():
+                    slot.copy_(known[parameter][name]) if parameter in known else slot.zero_()
+
+    return put_back
 
 
 def uses_graphs(choice: GraphChoice, device: torch.device) -> bool:

@@ -33,7 +33,7 @@ class ReplaySamples:
     """Minibatch of B n-step transitions."""
 
     obs: Tensor  # (B, …)
-    action: Tensor  # (B,)
+    action: Tensor  # (B,), or (B, D) continuous ones
     n_step_return: Tensor  # (B,) Σ γ^k r_k
     discount: Tensor  # (B,) of the successor's value: γ^m, 0 where the episode terminated
     next_obs: Tensor  # (B, …) m ≤ n steps later
@@ -53,6 +53,7 @@ class Replay:
         *,
         frame_stack: int = 1,
         actions: int = 0,
+        action_size: int = 0,
         masked: bool = False,
         n_step: int = 1,
         gamma: float = 0.99,
@@ -68,6 +69,7 @@ class Replay:
             observation_space: of one world; (S, H, W) where `frame_stack` is S > 1.
             frame_stack: how many frames an observation stacks along its first axis.
             actions: A, where worlds have masks.
+            action_size: D of continuous actions; 0: they are discrete.
             masked: whether worlds give action masks.
             n_step: the most steps that a transition spans.
             gamma: discount.
@@ -90,7 +92,7 @@ class Replay:
         rows = num_envs * self.slots
         columns: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
             "frame": (tuple(self._newest_frame(example).shape[1:]), example.dtype),
-            "action": ((), torch.int32),
+            "action": ((action_size,), torch.float32) if action_size else ((), torch.int32),
             "reward": ((), torch.float32),
             "terminated": ((), torch.bool),
             "last": ((), torch.bool),  # the episode ended with this transition
@@ -140,7 +142,7 @@ class Replay:
 
         Args:
             obs: (N, …) before the step.
-            action: (N,).
+            action: (N,), or (N, D) continuous ones.
             reward: (N,) for training, possibly clipped.
             terminated: (N,) bool.
             truncated: (N,) bool.
@@ -152,7 +154,7 @@ class Replay:
         oldest, newest = self._oldest(), self._newest()
         rows = self._write(np.arange(self.num_envs), obs, mask, acted=True)
         columns = self._columns
-        columns["action"][rows] = action.to(torch.int32)
+        columns["action"][rows] = action.to(columns["action"].dtype)
         columns["reward"][rows] = reward.float()
         columns["terminated"][rows] = on_device(terminated, self.device)
         columns["last"][rows] = on_device(ended, self.device)
@@ -226,10 +228,10 @@ class Replay:
             following = torch.where(going, self._after(row), row)
             going = going & ~columns["last"][row]
             row = following
-        mask = columns.get("mask")
+        mask, action = columns.get("mask"), columns["action"][index]
         return ReplaySamples(
             obs=self._stacked(index),
-            action=columns["action"][index].long(),
+            action=action if action.is_floating_point() else action.long(),
             n_step_return=total,
             discount=discount,
             next_obs=self._stacked(row),

@@ -1,4 +1,4 @@
-"""Returns and advantages (GAE, discounted returns, explained variance) as functions of time-first tensors.
+"""Returns and advantages as functions of time-first tensors; projection of return distributions onto bins.
 
 A terminated episode has value 0 afterwards; a truncated one bootstraps from the value of its final
 observation. The two flags are therefore never merged.
@@ -81,3 +81,56 @@ def explained_variance(target: Tensor, value: Tensor) -> Tensor:
     (1.0, 0.0)
     """
     return 1 - (target - value).var() / target.var().clamp(min=1e-12)
+
+
+def categorical_projection(probability: Tensor, position: Tensor) -> Tensor:
+    """Distribution over bins of atoms that lie between them (Bellemare et al. 2017, algorithm 1).
+
+    Each atom's probability is shared by its two neighbours, so that the mean is kept.
+
+    Args:
+        probability: (B, K) of K atoms; rows sum to 1.
+        position: (B, K) of the atoms in bins, in [0, K − 1].
+
+    Returns:
+        (B, K) probabilities of the bins.
+
+    >>> categorical_projection(torch.tensor([[0.5, 0.5, 0.0]]), torch.tensor([[0.25, 2.0, 2.0]]))
+    tensor([[0.3750, 0.1250, 0.5000]])
+    """
+    if probability.device.type == "cuda":  # its scatter_add_ adds in any order, and no run could be repeated
+        return projection_by_distance(probability, position)
+    lower = position.floor()
+    share = probability * (position - lower)
+    below = lower.long()
+    bins = torch.zeros_like(probability).scatter_add_(1, below, probability - share)
+    return bins.scatter_add_(1, (below + 1).clamp_max_(probability.shape[1] - 1), share)
+
+
+def projection_by_distance(probability: Tensor, position: Tensor) -> Tensor:
+    """`categorical_projection` by sums in a fixed order, of K² shares a row."""
+    bins = torch.arange(probability.shape[1], device=position.device)
+    share = (1 - (position[:, None, :] - bins[:, None]).abs()).clamp_min(0)  # (B, K bins, K atoms)
+    return (share @ probability[:, :, None]).squeeze(2)
+
+
+def categorical_td_target(
+    probability: Tensor, support: Tensor, reward: Tensor, discount: Tensor, bonus: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Distribution of r + γ (Z + b) on the bins of Z, what lies beyond them at the outermost ones.
+
+    Args:
+        probability: (B, K) of the return Z from the next step on.
+        support: (K,) values of the bins, at equal distances.
+        reward: (B,).
+        discount: (B,) γ, 0 where the episode terminated.
+        bonus: (B,) added to Z, such as that of entropy.
+
+    Returns:
+        (B, K) probabilities, and the share () of them that lay beyond the bins.
+    """
+    low, high, last = support[0], support[-1], len(support) - 1
+    atoms = reward[:, None] + discount[:, None] * (support + bonus[:, None])
+    clipped = (probability * ((atoms < low) | (atoms > high))).sum(1).mean()
+    position = ((atoms - low) * (last / (high - low))).clamp(0, last)
+    return categorical_projection(probability, position), clipped

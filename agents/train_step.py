@@ -17,13 +17,15 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, uses_graphs
+from agents.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
+from agents.flat_adam import FlatAdam
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
 
@@ -68,6 +70,7 @@ class GradientStep:
         compile: bool = False,
         cuda_graphs: GraphChoice = False,
         gather: Callable[..., tuple[Any, ...]] | None = None,
+        gradient: Callable[..., Tensor] | None = None,
     ) -> None:
         """Store the parts of a step; nothing is compiled before `prepare`.
 
@@ -78,13 +81,20 @@ class GradientStep:
             compile: see the module.
             cuda_graphs: see the module; "auto" is on CUDA.
             gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
+            gradient: sets all gradients of the loss and returns its metrics, where that is faster than
+                autograd; taken for a single process, and uncompiled.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
-        self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
+        flat = isinstance(optimizer, FlatAdam)
+        self._parameters: list[Tensor] = (
+            [optimizer.whole] if flat else [p for g in optimizer.param_groups for p in g["params"]]
+        )
+        self._clip = optimizer.clip_grad_norm if flat else partial(nn.utils.clip_grad_norm_, self._parameters)
         self._device = self._parameters[0].device
         self._graphs = False  # those of torch.compile
         self._loss, self._gather = loss, gather
         self._group = process_group()
+        self._gradient = gradient if self._group.size == 1 and not compile else None
         # What NCCL sums is no part of a graph here.
         self._whole = uses_graphs(cuda_graphs, self._device) and self._group.size == 1
         self._graphed: GraphedFunction | None = None
@@ -113,7 +123,9 @@ class GradientStep:
         if self._device.type == "cuda":  # cuDNN may otherwise pick algorithms whose order of sums varies
             torch.backends.cudnn.deterministic = True
         if self._whole:
-            self._graphed = GraphedFunction(self._step, self._device, self._snapshot)
+            self._graphed = GraphedFunction(
+                self._step, self._device, partial(snapshot, self._parameters, (self.optimizer,))
+            )
 
     def set_learning_rate(self, learning_rate: float | Tensor) -> None:
         """Set the learning rate of the next steps; one on the device is not waited for."""
@@ -133,37 +145,24 @@ class GradientStep:
             return self._step(*minibatch, weight=weight)
         return tuple(tensor for tensor in self._graphed(*minibatch) if tensor is not None)
 
-    def _snapshot(self) -> Callable[[], None]:
-        """Remember parameters and the optimiser's state, which is zero before the first step."""
-        state = self.optimizer.state
-        parameters = [parameter.detach().clone() for parameter in self._parameters]
-        slots = {
-            parameter: {name: slot.clone() for name, slot in state[parameter].items()} for parameter in state
-        }
-
-        @torch.no_grad()
-        def put_back() -> None:
-            for parameter, before in zip(self._parameters, parameters, strict=True):
-                parameter.copy_(before)
-                for name, slot in state[parameter].items():
-                    slot.copy_(slots[parameter][name]) if parameter in slots else slot.zero_()
-
-        return put_back
-
     def _step(self, *minibatch: Any, weight: float = 1.0) -> tuple[Tensor, ...]:
         if self._gather is not None:
             minibatch = self._gather(*minibatch)
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        loss, figures, *rest = self._loss(*minibatch)
-        self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
-        if self._group.size == 1:
-            torch.autograd.backward(loss)
+        if self._gradient is not None:
+            figures, rest = self._gradient(*minibatch), []
         else:
-            torch.autograd.backward(loss * weight)
-            figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+            loss, figures, *rest = self._loss(*minibatch)
+            # Not before the loss: a CPU's pages would be freed and faulted in again.
+            self.optimizer.zero_grad()
+            if self._group.size == 1:
+                torch.autograd.backward(loss)
+            else:
+                torch.autograd.backward(loss * weight)
+                figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
+        norm = self._clip(self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
         kept = [tensor.detach().clone() if self._graphs else tensor.detach() for tensor in rest]
@@ -171,15 +170,14 @@ class GradientStep:
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: float) -> torch.optim.Adam:
-    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
+    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs, of MLPs on a CPU flat."""
     parameters = list(parameters)
     device = parameters[0].device
-    optimizer = torch.optim.Adam(
-        parameters,
-        lr=torch.tensor(learning_rate, device=device),
-        eps=epsilon,
-        fused=True,
-        capturable=device.type == "cuda",
+    rate = torch.tensor(learning_rate, device=device)
+    optimizer = (
+        FlatAdam(parameters, rate, epsilon)
+        if FlatAdam.suits(parameters)
+        else torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True, capturable=device.type == "cuda")
     )
     optimizer.register_step_post_hook(count_change)
     return optimizer

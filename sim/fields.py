@@ -185,7 +185,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
 
 
 def checked_value(value: Any, hint: Any, where: str) -> Any:
-    """Check `value` against a type hint; integers pass for floats, lists for tuples, and nothing else.
+    """Check `value` against a type hint; integers pass for floats, lists for tuples, tables for dataclasses.
 
     Raises:
         FieldError: naming `where`, what was expected and what was given.
@@ -208,6 +208,12 @@ def checked_value(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise FieldError(f"{where} must be a table, not {shown(value)}")
         return value
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise FieldError(f"{where} must be a table, not {shown(value)}")
+        return construct(hint, value, where)
     return _plain(value, hint, where)
 
 

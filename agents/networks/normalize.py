@@ -130,18 +130,50 @@ class ReturnScale(nn.Module):
         return (self.moments.variance + 1e-8).sqrt()
 
     @torch.no_grad()
-    def scale(self, reward: Tensor, ended: Tensor, running: Tensor) -> Tensor:
-        """Update the moments with rewards (T, N), and return them scaled.
+    def update(self, reward: Tensor, ended: Tensor, running: Tensor) -> Tensor:
+        """Update the moments with rewards (T, N); returns the discounted returns so far (T · N,) float64.
 
         Args:
             reward: (T, N).
             ended: (T, N) bool.
             running: (N,) float64 the discounted return so far of each world; updated in place.
         """
-        seen = []
+        steps = []
         for t in range(len(reward)):
             running.mul_(self.gamma).add_(reward[t])
-            seen.append(running.clone())
+            steps.append(running.clone())
             running.mul_(~ended[t])
-        self.moments.update(torch.cat(seen))
+        returns = torch.cat(steps)
+        self.moments.update(returns)
+        return returns
+
+    def scale(self, reward: Tensor, ended: Tensor, running: Tensor) -> Tensor:
+        """Update the moments with rewards (T, N), and return them scaled; see `update`."""
+        self.update(reward, ended, running)
         return (reward.double() / self.deviation).clamp(-CLIP, CLIP).float()
+
+
+class BoundedReturnScale(ReturnScale):
+    """Reward scaling that also keeps the largest discounted return seen within a bound (FlashSAC, 2026).
+
+    A distribution over bins can then express every return.
+    """
+
+    largest: Tensor
+
+    def __init__(self, gamma: float, bound: float) -> None:
+        super().__init__(gamma)
+        self.bound = bound
+        self.register_buffer("largest", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def divisor(self) -> Tensor:
+        """The divisor () float32 of rewards: the deviation, or what keeps every return within the bound."""
+        return torch.maximum(self.deviation, self.largest / self.bound).float()
+
+    @torch.no_grad()
+    def update(self, reward: Tensor, ended: Tensor, running: Tensor) -> Tensor:
+        """Update the moments and the largest return; see `ReturnScale`."""
+        returns = super().update(reward, ended, running)
+        torch.maximum(self.largest, returns.abs().max(), out=self.largest)
+        return returns

@@ -39,15 +39,18 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
         SystemExit: after ``--help`` was printed.
     """
     by_name, told = _by_name(verbs), StringIO()
-    if words and words[0] in by_name:
-        words = without_idle(words, by_name[words[0]].idle)
+    wanted, prog, rest = verbs, "playfield", list(words)
+    if words and words[0] in by_name:  # all other verbs' parsers would take most of the time
+        wanted, prog = by_name[words[0]], f"playfield {words[0]}"
+        description = wanted.__doc__
+        rest = without_idle(words[1:], wanted.idle)
     try:
         with redirect_stderr(told):
             return tyro.cli(
-                verbs,
-                prog="playfield",
+                wanted,
+                prog=prog,
                 description=description,
-                args=list(words),
+                args=rest,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:

@@ -1,6 +1,6 @@
 """Figure of a walker's gait: when each foot is on the ground (`playfield evaluate SCENE --figure FILE.png`).
 
-Bars over time, one row a foot, as in biomechanics; double support is shaded. matplotlib opens no window.
+Bars over time, one row a foot, as in biomechanics; double support of two feet is shaded. No window is opened.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scenes.evaluation.plot import COLORS, DPI, GRID_INK, INK, write_atomically
+from scenes.evaluation.score_format import format_score
 from scenes.schema import Scene, SceneError
 from sim.catalog import install_hint
 from sim.errors import RequestError
@@ -23,11 +24,11 @@ ROW, MARGINS, WIDTH = 0.5, 1.2, 9.0  # inches
 BAR = 0.62  # of a row
 SHADE = "#F0E3C4"  # double support
 TOLD = {
-    "speed": "{:.2f} m/s",
-    "cost_of_transport": "cost of transport {:.2f}",
-    "double_support": "double support {:.2f}",
-    "flight": "flight {:.2f}",
-    "alternation": "alternation {:.2f}",
+    "speed": "{} m/s",
+    "cost_of_transport": "cost of transport {}",
+    "double_support": "double support {}",
+    "flight": "flight {}",
+    "alternation": "alternation {}",
 }
 
 
@@ -106,7 +107,7 @@ def figure_of(episode: Episode, title: str) -> Any:
     FigureCanvasAgg(figure)
     panel = figure.subplots()
     names = list(feet)
-    support = np.sum(list(feet.values()), axis=0) >= 2
+    support = np.all(list(feet.values()), axis=0) & (len(feet) == 2)
     for start, length in stances(times, support, dt):
         panel.axvspan(start, start + length, color=SHADE, linewidth=0, zorder=0)
     for row, (name, contacts) in enumerate(feet.items()):
@@ -125,7 +126,8 @@ def figure_of(episode: Episode, title: str) -> Any:
     panel.spines["bottom"].set_color(INK)
     panel.tick_params(colors=INK, labelsize=9)
     panel.tick_params(axis="y", length=0)
-    told = [form.format(episode.statistics[key]) for key, form in TOLD.items() if _finite(episode, key)]
+    figures = {key: episode.statistics.get(key, np.nan) for key in TOLD}
+    told = [TOLD[key].format(format_score(value)) for key, value in figures.items() if np.isfinite(value)]
     panel.set_title(f"{title}: feet on the ground", color=INK, fontsize=12, loc="left", pad=22)
     panel.text(0, 1.03, " · ".join(told), transform=panel.transAxes, color=INK, fontsize=9, va="bottom")
     if support.any():
@@ -133,7 +135,3 @@ def figure_of(episode: Episode, title: str) -> Any:
         patch = Patch(color=SHADE, label="double support")
         panel.legend(handles=[patch], loc="lower right", bbox_to_anchor=(1.0, 1.05), **look)
     return figure
-
-
-def _finite(episode: Episode, key: str) -> bool:
-    return bool(np.isfinite(episode.statistics.get(key, np.nan)))

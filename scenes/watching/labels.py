@@ -65,17 +65,25 @@ def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
     return tuple(f"ACTION {i}" for i in range(int(space.n))) if hasattr(space, "n") else ()
 
 
+#: Keys of a walker's stamp that are there only where it is perturbed (`sim.walker.perturbations`).
+PERTURBED = {"mass", "friction", "motor_strength", "latency", "push_force", "slope"}
+
+
 def chip(protocol: Mapping[str, Any]) -> str:
     """Format a protocol stamp for the chip in the window's heading.
 
     >>> chip({"world": "atari/pong", "repeat_action_probability": 0.25, "frame_skip": 4})
     'sticky 0.25 · skip 4'
+    >>> chip({"world": "walker/hopper", "frame_skip": 4, "mass": 1.2})
+    'skip 4 · perturbed'
     """
     parts = []
     if "repeat_action_probability" in protocol:
         parts.append(f"sticky {protocol['repeat_action_probability']:g}")
     if "frame_skip" in protocol:
         parts.append(f"skip {protocol['frame_skip']}")
+    if not PERTURBED.isdisjoint(protocol):
+        parts.append("perturbed")
     if "starts" in protocol:
         parts.append("generated starts")
     return " · ".join(parts) or str(protocol["world"])

@@ -45,6 +45,7 @@ class Command(enum.Enum):
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
+    SALIENCY_STRENGTH = enum.auto()
     SOUND = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
@@ -54,6 +55,7 @@ class Command(enum.Enum):
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
     HELP = enum.auto()
+    LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
 
 
@@ -122,7 +124,7 @@ BINDINGS = (
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
     Binding("Ground contacts, forces, torques", "F", "", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
-    Binding("Saliency of action and value", "E", "", "saliency"),
+    Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
@@ -133,7 +135,9 @@ BINDINGS = (
     Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
-    Binding("Help, close", "H  Esc", "click"),
+    Binding("Help, close", "H", "click"),
+    Binding("Back one step: from the help, the grid, the past", "Esc"),
+    Binding("Quit", "Ctrl+Q", "close the window"),
 )
 
 _COMMANDS = {
@@ -169,7 +173,13 @@ _COMMANDS = {
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
-    pygame.K_ESCAPE: Command.QUIT,
+    pygame.K_ESCAPE: Command.LEAVE,
+}
+
+_SHIFTED = {
+    Command.RESET: Command.NEW_SEED,
+    Command.NEXT_SCENE: Command.PREVIOUS_SCENE,
+    Command.SALIENCY: Command.SALIENCY_STRENGTH,
 }
 
 _NUMBERED = {
@@ -186,6 +196,7 @@ _CONTROLLED = {
     (pygame.K_c, False): Command.COPY_FEN,
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
+    (pygame.K_q, False): Command.QUIT,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
 }
@@ -266,10 +277,8 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if 1 <= digit <= 9:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
-    if found is Command.RESET and shift:
-        found = Command.NEW_SEED
-    if found is Command.NEXT_SCENE and shift:
-        found = Command.PREVIOUS_SCENE
+    if shift:
+        found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)
 
 

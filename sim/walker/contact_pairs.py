@@ -14,16 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from sim.walker.engine import mujoco
+from sim.walker.mjcf import add_foot_sensors
 
 #: Of two geoms, what MuJoCo mixes by priority and weight where it differs.
 MIXED = ("geom_priority", "geom_solref", "geom_solimp")
 
 
-def read_with_pairs(path: Path) -> mujoco.MjModel:
-    """Compile an MJCF file with its contact pairs listed, or as it is where MuJoCo mixes their parameters."""
+def read_with_pairs(path: Path, feet: tuple[str, ...] = ()) -> mujoco.MjModel:
+    """Compile an MJCF file with its contact pairs listed, or as it is where MuJoCo mixes their parameters.
+
+    The geoms `feet` get sensors, see `sim.walker.mjcf.add_foot_sensors`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of attributes in gymnasium's files that are to go
         spec = mujoco.MjSpec.from_file(str(path))
+        add_foot_sensors(spec, feet, path.name)
         plain = spec.compile()
         pairs = touching_pairs(plain)
         equal = all(

@@ -6,17 +6,55 @@ step (`mj_forward`, then `mj_contactForce`): they belong to the picture, not to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
 from sim.records import Array
 from sim.walker.engine import mujoco
 
-#: Foot → its geoms, see `sim.walker.gait.feet_of`.
-Feet: TypeAlias = Mapping[str, Collection[int]]
+#: Foot → the geom that touches the ground, of gymnasium's bodies.
+FEET: dict[str, dict[str, str]] = {
+    "walker2d": {"left": "foot_left_geom", "right": "foot_geom"},
+    "hopper": {"foot": "foot_geom"},
+    "halfcheetah": {"rear": "bfoot", "front": "ffoot"},
+    "ant": {
+        "front left": "left_ankle_geom",
+        "front right": "right_ankle_geom",
+        "back left": "third_ankle_geom",
+        "back right": "fourth_ankle_geom",
+    },
+    "humanoid": {"left": "left_foot", "right": "right_foot"},
+}
+
+
+def feet_of(body: str, model: mujoco.MjModel) -> dict[str, tuple[int, ...]]:
+    """Feet of a robot: name → its geoms.
+
+    Gymnasium's bodies have a table; of any other robot these are the geoms and bodies with "foot" in their
+    name.
+
+    >>> from sim.walker.reward import BODIES
+    >>> from sim.walker.simulation import load
+    >>> feet_of("hopper", load(BODIES["hopper"]))
+    {'foot': (4,)}
+    """
+    if body in FEET:
+        return {name: (model.geom(geom).id,) for name, geom in FEET[body].items()}
+    found: dict[str, list[int]] = {}
+    for geom in range(model.ngeom):
+        owner = model.body(int(model.geom_bodyid[geom])).name
+        name = next((name for name in (model.geom(geom).name, owner) if "foot" in name.lower()), "")
+        if name:
+            found.setdefault(_side(name), []).append(geom)
+    return {name: tuple(geoms) for name, geoms in found.items()}
+
+
+def _side(name: str) -> str:
+    """What a foot's name says besides being a foot: ``foot_front_left_geom`` is ``front left``."""
+    words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word not in ("", "foot", "geom")]
+    return " ".join(words) or "foot"
 
 
 @dataclass(frozen=True)
@@ -36,13 +74,13 @@ class Contacts:
     torques: Array
 
 
-def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: Feet) -> Contacts:
+def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: dict[str, tuple[int, ...]]) -> Contacts:
     """The contacts between a robot and what does not move.
 
     Args:
         model: of the robot.
         data: its state; all that follows from it is computed anew.
-        feet: the robot's.
+        feet: see `feet_of`.
     """
     mujoco.mj_forward(model, data)
     points, forces, touched = [], [], set[int]()
@@ -69,8 +107,10 @@ def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: Feet) -> C
 
 
 def motor_joints(model: mujoco.MjModel) -> Array:
-    """(M,) number of the joint that each motor drives."""
-    return np.asarray(model.actuator_trnid[:, 0])
+    """(M,) number of the joint that each motor drives; of one that drives no single joint, 0."""
+    kinds = mujoco.mjtTrn
+    joint = np.isin(model.actuator_trntype, (kinds.mjTRN_JOINT, kinds.mjTRN_JOINTINPARENT))
+    return np.where(joint, model.actuator_trnid[:, 0], 0)
 
 
 def motor_limits(model: mujoco.MjModel) -> Array:

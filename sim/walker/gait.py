@@ -10,7 +10,7 @@
   carried over the distance d (Gabrielli and von Kármán 1950; people walk at 0.2 of mechanical work, with
   elastic tendons; a motor has none). Not a number below `LEAST_DISTANCE`.
 * ``duty_factor_<foot>``: share of the time that a foot is on the ground (Alexander 1984: above 0.5 it walks,
-  below it runs); ``double_support`` and ``flight``: share with two feet or more, and with none.
+  below it runs); ``double_support`` and ``flight``: share with both feet, of two, and with none.
 * ``alternation``: share of strikes that follow a strike of another foot: 1 in a walk and a run, 0 in hops on
   one foot or on both.
 
@@ -19,41 +19,18 @@ A foot is on the ground while MuJoCo's collision detection finds one of its geom
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sim.records import Array
+from sim.walker.contacts import feet_of
 from sim.walker.engine import mujoco
 from sim.walker.simulation import Simulation
 
 LEAST_DISTANCE = 0.5  # m; who only fell has no cost of transport
 LEAST_SWING = 0.04  # s off the ground before a strike; shorter is a bounce of the same stance
 SECONDS = "seconds"  # the trace of times
-
-#: Body → foot → its geoms in gymnasium's models. An ant walks on its four shins.
-FEET: dict[str, dict[str, tuple[str, ...]]] = {
-    "walker2d": {"right": ("foot_geom",), "left": ("foot_left_geom",)},
-    "hopper": {"foot": ("foot_geom",)},
-    "halfcheetah": {"rear": ("bfoot",), "front": ("ffoot",)},
-    "ant": {
-        "front left": ("left_ankle_geom",),
-        "front right": ("right_ankle_geom",),
-        "rear left": ("third_ankle_geom",),
-        "rear right": ("fourth_ankle_geom",),
-    },
-    "humanoid": {"right": ("right_foot",), "left": ("left_foot",)},
-}
-FOOT_NAME = re.compile(r"foot|feet|toe|paw|hoof", re.IGNORECASE)
-
-
-def feet_of(model: mujoco.MjModel, body: str) -> dict[str, list[int]]:
-    """Geoms of each foot, by number; of a body without a line in `FEET`, those that are named after feet."""
-    if body in FEET:
-        return {foot: [model.geom(name).id for name in names] for foot, names in FEET[body].items()}
-    names = {geom: model.geom(geom).name for geom in range(model.ngeom)}
-    return {name.replace("_", " "): [geom] for geom, name in names.items() if FOOT_NAME.search(name)}
 
 
 def on_ground(model: mujoco.MjModel, data: mujoco.MjData, owner: Array, feet: int) -> Array:
@@ -66,7 +43,7 @@ def on_ground(model: mujoco.MjModel, data: mujoco.MjData, owner: Array, feet: in
         feet: how many there are.
     """
     pairs = data.contact.geom[: data.ncon]
-    ground = model.geom_bodyid[pairs] == 0
+    ground = model.body_weldid[model.geom_bodyid[pairs]] == 0
     met = owner[pairs[:, ::-1]][ground]  # whose partner is the ground
     touching = np.zeros(feet, bool)
     touching[met[met >= 0]] = True
@@ -116,8 +93,9 @@ def contact_statistics(contacts: Array, feet: Sequence[str], dt: float) -> dict[
         for foot, share in zip(feet, contacts.mean(axis=0), strict=True)
     }
     count = contacts.sum(axis=1)
+    if len(feet) == 2:
+        found["double_support"] = float((count == 2).mean())
     if len(feet) > 1:
-        found["double_support"] = float((count >= 2).mean())
         found["alternation"] = alternation(contacts, dt)
     return found | {"flight": float((count == 0).mean())}
 
@@ -138,17 +116,17 @@ class GaitMeter:
 
     Args:
         simulation: the worlds; `begin` after their resets, `update` after each step.
-        body: its name, for its feet.
+        body: its name, for its feet (`sim.walker.contacts.feet_of`).
     """
 
     def __init__(self, simulation: Simulation, body: str) -> None:
         model = simulation.model
         self._simulation = simulation
-        geoms = feet_of(model, body)
+        geoms = feet_of(body, model)
         self.feet = tuple(geoms)
         self._owner = np.full(model.ngeom, -1)
         for number, own in enumerate(geoms.values()):
-            self._owner[own] = number
+            self._owner[list(own)] = number
         count = len(simulation.ctrl)
         self._force, self._speed = simulation.output("actuator_force"), simulation.output("actuator_velocity")
         self._gravity = float(np.linalg.norm(model.opt.gravity))

@@ -15,10 +15,10 @@ from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
 from sim.walker.camera import PRESETS, Camera, PinholeCamera, Viewpoint
-from sim.walker.contacts import Contacts, ground_contacts, motor_joints, motor_limits
+from sim.walker.contacts import Contacts, feet_of, ground_contacts, motor_joints, motor_limits
 from sim.walker.draw import NEAR
 from sim.walker.engine import mujoco
-from sim.walker.gait import feet_of
+from sim.walker.mjcf import root_body
 from sim.walker.push import PER_WEIGHT, SHOVE, SHOVE_SECONDS, Grip
 
 if TYPE_CHECKING:
@@ -62,12 +62,14 @@ class WalkerRenderer:
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
-        self._feet = feet_of(model, world.config.body)
+        self._feet = feet_of(world.config.body, model)
         self._limits = motor_limits(model)
+        self._torso = root_body(model)
         self._grip: Grip | None = None
         self._shove: Array | None = None  # (3,) N
         self._pushed = False
         self._measured: Contacts | None = None  # of the state that was noted
+        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))  # N
 
     # What the moment is made of
 
@@ -119,7 +121,7 @@ class WalkerRenderer:
             for point, force in zip(contacts.points, contacts.forces, strict=True)
             if np.linalg.norm(force) > LEAST_ARROW * self._weight
         ]
-        depth = float(view.project(data.xpos[1][None])[1][0])
+        depth = float(view.project(data.xpos[self._torso][None])[1][0])
         return RobotState(
             tuple(self._feet),
             touching,
@@ -141,15 +143,11 @@ class WalkerRenderer:
         return self._camera.view(self._world.torso)
 
     @property
-    def _weight(self) -> float:
-        model = self._world.simulation.model_of(0)
-        return float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
-
-    @property
     def _contacts(self) -> Contacts:
-        """The contacts of the noted state, measured once."""
+        """The contacts of the noted state, measured once, and with them the robot's weight."""
         if self._measured is None:
             model = self._world.simulation.model_of(0)
+            self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 
@@ -177,7 +175,7 @@ class WalkerRenderer:
         """Where a person pushes, (3,) m, and the force (3,) N; None without a push."""
         if self._grip is not None:
             return self._grip.point(data), self._grip.force(data, view, self._weight)
-        return None if self._shove is None else (np.array(data.xipos[1]), self._shove)
+        return None if self._shove is None else (np.array(data.xipos[self._torso]), self._shove)
 
     def _pull(self) -> None:
         """Let a drag act on the next step."""
@@ -195,7 +193,7 @@ class WalkerRenderer:
         elif gesture.kind == "shove":
             self._shove = SHOVE * self._weight * (gesture.x * view.right - gesture.y * view.up)
             steps = max(1, round(SHOVE_SECONDS / self._world.simulation.dt))
-            self._world.push(1, self._shove, np.zeros(3), steps)
+            self._world.push(self._torso, self._shove, np.zeros(3), steps)
         elif gesture.on:
             self._grip = Grip.nearest(self._world.simulation.model, self._data, view, pointer)
         elif self._grip is not None:

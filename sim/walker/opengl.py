@@ -20,6 +20,7 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
 from sim.walker.engine import OFF, mujoco, requested_platform
+from sim.walker.mjcf import root_body
 from sim.walker.palette import STANDARD, TILE, Appearance, apply_appearance
 
 MOST_GEOMS = 200
@@ -62,6 +63,7 @@ class OpenGLDrawing:
     def __init__(self, model: mujoco.MjModel, *, sketch: bool = False) -> None:
         self._model = model
         self._sketch = sketch
+        self._root = root_body(model)
         self._textures = model.tex_data.copy()
         self._look: Appearance | None = None
         self._size = (0, 0)
@@ -71,7 +73,7 @@ class OpenGLDrawing:
         model.vis.quality.offsamples = 0
         model.vis.quality.shadowsize = 0  # else 4096² texels are set aside, though shadows are off
         model.vis.global_.fovy = FIELD_OF_VIEW
-        self._scene = mujoco.MjvScene(model, MOST_GEOMS)
+        self._scene = mujoco.MjvScene(model, max(MOST_GEOMS, 2 * model.ngeom))
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = 0
@@ -117,13 +119,13 @@ class OpenGLDrawing:
         if camera.width > self._size[0] or camera.height > self._size[1]:
             self._open(camera.width, camera.height)
         self._eye.azimuth, self._eye.elevation = camera.azimuth, min(max(camera.elevation, -89.0), 89.0)
-        self._eye.distance, self._eye.lookat = camera.distance, camera.target(data.xpos[1])
+        self._eye.distance, self._eye.lookat = camera.distance, camera.target(data.xpos[self._root])
         # The endless ground is centred on where the camera was before, so tell it first.
         mujoco.mjv_updateCamera(self._model, data, self._eye, self._scene)
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._eye, everything, self._scene)
         if self._sketch:
-            self._follow_ground(data.xpos[1])
+            self._follow_ground(data.xpos[self._root])
         for light in self._scene.lights[: self._scene.nlight]:
             if not light.headlight:  # `data` knows where the simulation's light is, not this look's sun
                 light.dir = [-part for part in look.sun]

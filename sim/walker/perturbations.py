@@ -13,7 +13,6 @@ cost no time while stepping; the constants that MuJoCo derives from them are com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
@@ -22,13 +21,13 @@ import numpy as np
 from sim.fields import Range, shown
 from sim.records import Array, State
 from sim.walker.engine import Batch, mujoco
+from sim.walker.mjcf import root_body
 
 #: A number; or a range to draw from, as ``[low, high]`` or ``"low..high"``.
 Spread: TypeAlias = float | tuple[float, ...] | str
 Bounds: TypeAlias = tuple[float, float]
 
 PUSH_SECONDS = 0.2  # how long a push lasts: a shove, shorter than a stride
-TORSO = 1  # the first body after the ground, which the pushes meet in its centre of mass
 
 
 def bounds(name: str, value: Spread) -> Bounds:
@@ -131,7 +130,7 @@ LIMITS = {
     "slope": Range(ge=-45.0, le=45.0),
 }
 
-NEUTRAL = {field.name: field.default[0] for field in fields(Perturbations)}
+NEUTRAL = {field.name: getattr(Perturbations(), field.name)[0] for field in fields(Perturbations)}
 
 #: Name → the fields of one perturbation that a robot's robustness is measured by; the plain world first.
 CONDITIONS: dict[str, dict[str, float]] = {
@@ -183,30 +182,18 @@ class Perturber:
         self._fields = {field: batch.expand(field) for field in self._base}
         if "slope" in self.varied:
             self._gravity, self._weight = batch.expand("opt.gravity"), np.linalg.norm(model.opt.gravity)
-        self._twin, self._twin_drawn = copy(model), np.zeros(0)
         self._delayed = np.zeros((count, int(perturbations.latency[1]) + 1, model.nu))  # newest first
         self._flat = model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE
         self._interval = np.array(perturbations.push_interval) / dt  # steps
         self._push_steps = max(1, round(PUSH_SECONDS / dt))
-        self._forces = batch.bind("xfrc_applied")[:, TORSO, :3] if self.pushes else None  # (N, 3) N
+        torso = root_body(model)  # which the pushes meet in its centre of mass
+        self._forces = batch.bind("xfrc_applied")[:, torso, :3] if self.pushes else None  # (N, 3) N
         self._push_seed, self._push_count = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._push_in, self._push_left = np.zeros(count, np.int64), np.zeros(count, np.int64)  # steps
 
     def of(self, name: str) -> Array:
         """(N,) what each world has drawn for a field of `DRAWN`."""
         return np.array(self._drawn[:, DRAWN.index(name)])
-
-    def model_of(self, world: int) -> mujoco.MjModel:
-        """The model of one world as it has drawn it; valid until the next call."""
-        twin, row = self._twin, self._drawn[world]
-        if not np.array_equal(row, self._twin_drawn):
-            for field, values in self._fields.items():
-                getattr(twin, field)[:] = values[world]
-            if "slope" in self.varied:
-                twin.opt.gravity[:] = self._gravity[world]
-            mujoco.mj_setConst(twin, mujoco.MjData(twin))
-            self._twin_drawn = row.copy()
-        return twin
 
     def begin(self, rows: Array, generators: list[np.random.Generator]) -> None:
         """Draw for new episodes of the worlds `rows` (K,), each from its own generator."""
@@ -299,6 +286,6 @@ class Perturber:
 KEPT = ("drawn", "delayed", "push_seed", "push_count", "push_in", "push_left")
 MODEL_FIELDS = {
     "mass": ("body_mass", "body_inertia"),
-    "friction": ("geom_friction",),
+    "friction": ("geom_friction", "pair_friction"),
     "motor_strength": ("actuator_gear",),
 }

@@ -8,32 +8,41 @@ from gymnasium, where it would go on with nonsense:
 * A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
 * ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
 
+The fields from `mass` to `slope` perturb the worlds, each episode by its own draw, which ``info`` tells
+(`sim.walker.perturbations`). By default they are off, which is gymnasium to the last bit.
+
 Both give pictures, and their ground truth: parts, depth and joints (`sim.walker.truth`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
+from sim.fields import NonNegativeFloat, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
-from sim.walker.camera import Camera
+from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
+from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.perturbations import Perturbations, Spread
 from sim.walker.pictures import Thumbnails, WalkerPictures
-from sim.walker.reward import BODIES
+from sim.walker.reward import BODIES, Body
+from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
+from sim.walker.task import FILE, Task, TaskWalkers, file_body
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
 
@@ -42,13 +51,24 @@ WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
-class Walker:
+class Walker(Validated):
     """Configuration of the worlds ``walker/<body>``; its fields are the scene's keys."""
 
     body: str = "walker2d"
     max_steps: int = 1000  # gymnasium's TimeLimit for all five
     width: int = 640  # pixels of the pictures
     height: int = 480
+    path: str | None = None  # MJCF file of walker/file
+    frame_skip: PositiveInt | None = None  # simulation steps a step; None: gymnasium's, of a file 20 ms
+    reward: RewardTerms | None = None  # None: gymnasium's v5 reward, without all that follows
+    observe: tuple[str, ...] = ()  # parts; (): gymnasium's observation, of a file `task.USUAL_PARTS`
+    trunk: str = ""  # body that must stay upright; "": the first that moves
+    feet: tuple[str, ...] = ()  # geoms whose contacts "contacts" tells
+    healthy_height: tuple[float, ...] = ()  # m, low and high of the trunk; outside an episode ends
+    healthy_tilt: Annotated[float, Range(gt=0, le=180)] = 180.0  # degrees, likewise
+    target_speed: float | tuple[float, ...] = 0.0  # m/s; of [low, high] each episode draws one
+    target_direction: float | tuple[float, ...] = 0.0  # degrees about the vertical, from x; likewise
+    reset_noise_scale: NonNegativeFloat = 0.01  # rad, m, of a file's robot, half width of the starting noise
     mass: Spread = 1.0  # the perturbations: a number, or a range that each episode draws from
     friction: Spread = 1.0
     motor_strength: Spread = 1.0
@@ -63,18 +83,41 @@ class Walker:
         Raises:
             ValueError: naming the field.
         """
-        if self.body not in BODIES:
-            raise ValueError(f"body must be one of {', '.join(BODIES)}, not {self.body!r}")
+        super().__post_init__()
+        if self.body not in self.variants():
+            raise ValueError(f"body must be one of {', '.join(self.variants())}, not {self.body!r}")
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise ValueError(f"width and height must be in 16…4096, not {self.width} and {self.height}")
+        if (self.path is None) == (self.body == FILE):
+            needs = 'walker/file needs path = "robot.xml", an MJCF file'
+            raise ValueError(needs if self.path is None else 'path goes with use = "walker/file" alone')
         Perturbations.of(self)
+        self.task  # noqa: B018 - which refuses what does not fit the robot
+
+    @cached_property
+    def task(self) -> Task | None:
+        """What the named reward terms ask for; None: gymnasium's rules."""
+        return declared_task(self)
+
+    @property
+    def constants(self) -> Body:
+        """The constants of the simulation, and of gymnasium's rules."""
+        if self.path is not None:
+            return file_body(self.path, self.frame_skip, self.reset_noise_scale)
+        body = BODIES[self.body]
+        return replace(body, frame_skip=self.frame_skip or body.frame_skip)
+
+    def walkers(self, num: int, num_threads: int | None, starts: WalkerStarts | None) -> Walkers:
+        """`num` robots without seeding and autoreset."""
+        rules = (self.constants, num, self.max_steps, num_threads, starts, Perturbations.of(self))
+        return Walkers(*rules) if self.task is None else TaskWalkers(*rules, task=self.task)
 
     @staticmethod
     def variants() -> list[str]:
-        """The five bodies."""
-        return list(BODIES)
+        """The five bodies, and any robot from a file."""
+        return [*BODIES, FILE]
 
     @property
     def name(self) -> str:
@@ -93,12 +136,13 @@ class Walker:
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The evaluation rules that go with a score."""
-        body = BODIES[self.body]
+        body = self.constants
         return {
             "world": self.name,
-            "rules": body.id,
+            "rules": body.id if self.path is None else Path(self.path).name,
             "max_steps": self.max_steps,
             "frame_skip": body.frame_skip,
+            **task_stamp(self),
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
             **Perturbations.of(self).protocol(),
@@ -126,19 +170,13 @@ class WalkerWorlds(Worlds):
         num_threads: int | None = None,
         starts: WalkerStarts | None = None,
     ) -> None:
-        self.walkers = Walkers(
-            BODIES[config.body],
-            num_envs,
-            config.max_steps,
-            num_threads,
-            starts,
-            Perturbations.of(config),
-        )
+        self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
         self._body = config.body
         self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
-        self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
+        model, size = self.walkers.simulation.model, (config.width, config.height)
+        self.cameras = [viewpoint(config.body, model).camera(*size) for _ in range(num_envs)]
         self.looks: list[Appearance] = [STANDARD] * num_envs
         self._truth_renderer = TruthRenderer(config.body, self.walkers.simulation.model)
 
@@ -235,13 +273,13 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def __init__(self, config: Walker, seed: int, starts: WalkerStarts | None = None) -> None:
         self.config = config
-        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts, Perturbations.of(config))
+        self._walkers = config.walkers(1, 1, starts)
         self._simulation = self._walkers.simulation
         self.observation_space = self._walkers.observation_space
         self.action_space = self._walkers.action_space
         self.action_labels = self._walkers.action_labels
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
-        self.camera = Camera.facing(config.body, config.width, config.height)
+        self.camera = viewpoint(config.body, self._simulation.model).camera(config.width, config.height)
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
@@ -262,20 +300,17 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     @property
     def torques(self) -> Array:
         """(motors,) N·m that the motors put on their joints."""
-        model = self._simulation.model
-        low, high = model.actuator_ctrlrange.T
-        gear = model.actuator_gear[:, 0] * self._simulation.factor("motor_strength")[0]
-        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * gear)
+        return self._walkers.torques(0)
 
     @property
     def speed(self) -> float:
         """The torso's velocity along x, m/s; negative is backwards."""
-        return float(self._simulation.qvel[0, 0])
+        return self._walkers.speed(0)
 
     @property
     def torso(self) -> Array:
         """(3,) m, where the torso is in space."""
-        return np.array(self._simulation.data(0).xpos[1])
+        return np.array(self._simulation.data(0).xpos[root_body(self._simulation.model)])
 
     @property
     def height(self) -> float:
@@ -285,9 +320,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     @property
     def power(self) -> float:
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
-        model = self._simulation.model
-        joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
-        return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
+        return self._walkers.power(0)
 
     def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
         """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""

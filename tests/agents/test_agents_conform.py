@@ -31,6 +31,7 @@ PLAYS = {
     "pqn": {DISCRETE, MASKED},
     "random": EVERYWHERE,
     "reinforce": EVERYWHERE,
+    "sac": {CONTINUOUS},
     "sb3/a2c": {DISCRETE, CONTINUOUS},
     "sb3/dqn": {DISCRETE},
     "sb3/maskableppo": {DISCRETE, MASKED},
@@ -209,8 +210,8 @@ def test_a_network_is_chosen_by_what_is_observed_where_none_is_named(name, world
     assert chosen.config.network == "mlp"
 
 
-def test_all_who_have_the_key_choose_but_who_plays_boards_alone():
-    assert {name for name, _ in LEARNERS} - {name for name, _ in SILENT} == {"alphazero"}
+def test_all_who_have_the_key_choose_but_who_reads_boards_or_vectors_alone():
+    assert {name for name, _ in LEARNERS} - {name for name, _ in SILENT} == {"alphazero", "sac"}
 
 
 def plain(node):

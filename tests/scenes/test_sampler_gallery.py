@@ -13,6 +13,8 @@ from sim.records import Condition, Percept, SampleOptions, Samples
 from sim.viewer.gallery.show import GalleryShow
 from supervised.data.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 SCENE = """
 title = "Digits, dreamt"
 [[sampler]]

@@ -29,6 +29,8 @@ from sim.storage.checkpoints import load_checkpoint
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 SCENE = """
 title = "Digits, dreamt"
 [[sampler]]

@@ -235,7 +235,7 @@ def test_explaining_changes_nothing_that_is_played(tmp_path, shows):
         moments = [show.start(7)]
         for _ in range(5):
             if asked:
-                maps = moments[-1].attribution()
+                maps = moments[-1].attribution(False)
                 assert maps.shape == (2, 84, 84) and np.isfinite(maps).all()
             moments.append(show.step(None))
         games.append(moments)
@@ -243,7 +243,9 @@ def test_explaining_changes_nothing_that_is_played(tmp_path, shows):
         np.testing.assert_array_equal(plain.decision.probabilities, explained.decision.probabilities)
         np.testing.assert_array_equal(plain.decision.actions, explained.decision.actions)
         np.testing.assert_array_equal(plain.pictures[0], explained.pictures[0])
-    np.testing.assert_array_equal(games[0][3].attribution(), games[1][3].attribution())  # of the past, too
+    np.testing.assert_array_equal(
+        games[0][3].attribution(False), games[1][3].attribution(False)
+    )  # of the past, too
 
 
 def test_only_agents_that_look_at_pictures_and_learn_are_explained(tmp_path, shows):

@@ -97,7 +97,7 @@ class SlowDrawing(RobotShow):
 def test_the_thread_asks_for_coarse_pictures_and_for_whole_ones_where_it_pauses(drive, monkeypatch):
     driver = drive(SlowDrawing(steps_per_second=50.0))
     driver.until(lambda: driver.show.coarse > 1)
-    driver.viewer.pause()
+    driver.viewer.transport.pause()
     driver.settle()
     assert driver.show.coarse == 1
 

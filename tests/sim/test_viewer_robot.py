@@ -122,7 +122,7 @@ def test_the_strip_shows_stance_and_swing_over_four_seconds(drive, monkeypatch):
     driver.until(lambda: driver.view.newest >= 45)
     driver.press(pygame.K_SPACE)
     driver.settle()
-    driver.viewer.visit(39)
+    driver.viewer.transport.visit(39)
     view = driver.view
     down = foot_contact_panel.stance(view.feet, 2)
     assert down.shape == (2, 40) and (down[0] != down[1]).all()
@@ -153,12 +153,12 @@ def test_a_pushed_episode_is_no_score(drive, monkeypatch):
     driver.until(lambda: driver.view.newest >= 105)
     driver.press(pygame.K_SPACE)
     driver.settle()
-    driver.viewer.visit(103)
+    driver.viewer.transport.visit(103)
     view = driver.view
     assert [e.pushed for e in view.episodes] == [True, False] and view.mean_score == 5.0
     assert driver.viewer.ended() == [5.0]
     written = writing(monkeypatch)
-    driver.viewer.visit(60)
+    driver.viewer.transport.visit(60)
     driver.viewer.draw()
     assert "pushed" in written and "100" not in written
 

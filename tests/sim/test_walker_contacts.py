@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from sim.viewer.contract.gesture import DrawsRobot, Gesture
-from sim.walker.contacts import ground_contacts, motor_limits
-from sim.walker.gait import feet_of
+from sim.walker.contacts import feet_of, ground_contacts, motor_limits
 from sim.walker.push import PER_WEIGHT, STRONGEST
 from sim.walker.reward import BODIES
 from sim.walker.simulation import load
@@ -47,13 +46,13 @@ def test_a_box_at_rest_presses_with_its_weight_on_the_ground():
     model = mujoco.MjModel.from_xml_string("""
         <mujoco><worldbody><geom name="floor" type="plane" size="0 0 1"/>
         <body pos="0 0 .1"><freejoint/><geom name="right_foot" type="box" size=".1 .1 .1" mass="3"/></body>
-        <body pos="9 0 50"><freejoint/><geom name="front_left_foot" size=".1"/></body>
+        <body pos="9 0 50"><freejoint/><geom name="foot_front_left_geom" size=".1"/></body>
         </worldbody></mujoco>""")
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data, 500)
-    feet = feet_of(model, "file")
+    feet = feet_of("file", model)
     found = ground_contacts(model, data, feet)
-    assert list(feet) == ["right foot", "front left foot"]
+    assert list(feet) == ["right", "front left"]
     np.testing.assert_allclose(found.forces.sum(0), [0, 0, 3 * 9.81], atol=0.05)
     assert len(found.points) == 4 and np.abs(found.points[:, 2]).max() < 1e-3
     assert found.touching.tolist() == [True, False], "the ball is still in the air"
@@ -86,7 +85,7 @@ def test_a_walker_in_flight_has_no_contacts(stage):
 @pytest.mark.parametrize("body", BODIES)
 def test_every_body_has_feet_and_bounded_motors(body):
     model = load(BODIES[body])
-    feet = feet_of(model, body)
+    feet = feet_of(body, model)
     expected = {"walker2d": 2, "hopper": 1, "halfcheetah": 2, "ant": 4, "humanoid": 2}
     assert len(feet) == expected[body]
     limits = np.abs(model.actuator_gear[:, 0]) * model.actuator_ctrlrange[:, 1]

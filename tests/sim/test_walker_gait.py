@@ -8,13 +8,12 @@ import pytest
 mujoco = pytest.importorskip("mujoco")
 
 from sim.vector import finished  # noqa: E402
+from sim.walker.contacts import FEET, feet_of  # noqa: E402
 from sim.walker.gait import (  # noqa: E402
-    FEET,
     GaitMeter,
     alternation,
     contact_statistics,
     cost_of_transport,
-    feet_of,
     on_ground,
     strikes,
 )
@@ -112,11 +111,11 @@ def test_the_meter_adds_up_torque_times_speed_and_squares_of_control():
 @pytest.mark.parametrize("body", list(BODIES))
 def test_feet_are_geoms_of_the_body_and_touch_what_mujoco_says(body):
     model = load(BODIES[body])
-    feet = feet_of(model, body)
+    feet = feet_of(body, model)
     assert list(feet) == list(FEET[body])
     owner = np.full(model.ngeom, -1)
     for number, geoms in enumerate(feet.values()):
-        owner[geoms] = number
+        owner[list(geoms)] = number
     data = mujoco.MjData(model)
     mujoco.mj_resetData(model, data)
     for _ in range(300):
@@ -133,15 +132,6 @@ def test_feet_are_geoms_of_the_body_and_touch_what_mujoco_says(body):
     data.qpos[2 if model.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE else 1] += 3.0
     mujoco.mj_forward(model, data)
     assert not on_ground(model, data, owner, len(feet)).any()
-
-
-def test_feet_of_another_robot_are_found_by_their_names():
-    model = mujoco.MjModel.from_xml_string(
-        """<mujoco><worldbody><geom type="plane" size="1 1 1"/><body><freejoint/>
-        <geom name="trunk" size="0.1"/><geom name="front_foot" size="0.1"/><geom size="0.1"/>
-        </body></worldbody></mujoco>"""
-    )
-    assert feet_of(model, "file") == {"front foot": [2]}
 
 
 def test_episodes_tell_their_gait_only_when_it_is_kept():

@@ -7,6 +7,7 @@ mujoco = pytest.importorskip("mujoco")
 
 from sim.conformance import check_world  # noqa: E402
 from sim.fields import FieldError, construct  # noqa: E402
+from sim.walker.contacts import feet_of, ground_contacts  # noqa: E402
 from sim.walker.perturbations import Perturbations  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
@@ -227,6 +228,20 @@ def test_friction_scales_how_fast_a_slide_ends():
             worlds.step(np.zeros((1, 6), np.float32))
         distances[friction] = simulation.qpos[0, 0] - start
     assert distances[0.25] > 1.5 * distances[1.0] > 0
+
+
+def test_the_model_of_a_world_is_the_perturbed_one():
+    """What a heavy cheetah at rest on a slope puts on the ground: its own weight, by the slope's cosine."""
+    worlds, _ = started("halfcheetah", num_envs=2, mass=2.0, slope=5.0, friction=2.0)
+    coast(worlds, 120)
+    simulation = worlds.walkers.simulation
+    feet = feet_of("halfcheetah", simulation.model)
+    contacts = ground_contacts(simulation.model_of(1), simulation.data(1), feet)
+    weight = 2.0 * simulation.model.body_mass.sum() * 9.81
+    expected = weight * np.array([np.sin(np.radians(5)), 0, np.cos(np.radians(5))])
+    assert contacts.forces.sum(axis=0) == pytest.approx(expected, rel=0.02, abs=2.0)
+    plain, _ = started(num_envs=1)
+    assert plain.walkers.simulation.model_of(0) is plain.walkers.simulation.model
 
 
 @pytest.mark.parametrize(

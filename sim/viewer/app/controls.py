@@ -37,6 +37,8 @@ class Controls:
         self._viewer.touch(redraw=event.type == pygame.WINDOWEXPOSED)
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             self._viewer.done = True
+        elif event.type == pygame.KEYDOWN and _wants_to_quit(event):
+            self._do(Command.QUIT)
         elif event.type == pygame.KEYDOWN and self._entry.active:
             self._entry.press(event)
         elif event.type == pygame.KEYDOWN and self._menu.active:
@@ -58,7 +60,7 @@ class Controls:
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
-            self._viewer.scrub(_scaled(event.pos, mouse_scale)[0])
+            self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.MOUSEMOTION:
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
@@ -133,7 +135,7 @@ class Controls:
                 viewer.do(Command.PANEL, number)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
-            viewer.scrub(at[0])
+            viewer.transport.scrub(at[0])
 
     def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""
@@ -145,6 +147,13 @@ class Controls:
             ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
             if ply is not None:
                 viewer.tell(Gesture("seek", ply))
+
+
+def _wants_to_quit(event: pygame.Event) -> bool:
+    """Whether a key quits, whatever is open and whoever plays."""
+    held = int(getattr(event, "mod", 0))
+    with_control = held & (pygame.KMOD_CTRL | pygame.KMOD_META)
+    return bool(with_control) and controlled(event.key, bool(held & pygame.KMOD_SHIFT)) is Command.QUIT
 
 
 def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:

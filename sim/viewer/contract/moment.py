@@ -65,8 +65,9 @@ class Exploration(NamedTuple):
 
 
 #: Computes saliency maps (2, h, w) float: how much each place of the observation moved the action, and the
-#: value. It may take long, and is called from a thread of its own.
-Attribution: TypeAlias = Callable[[], Array]
+#: value; on a coarser grid, and so in less time, if its argument is True. It may take long, and is called
+#: from a thread of its own.
+Attribution: TypeAlias = Callable[[bool], Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

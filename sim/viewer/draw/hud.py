@@ -209,7 +209,7 @@ def draw_error(
 
     `elsewhere`: whether there are other scenes to go to.
     """
-    ways = "R restarts, Tab goes to the next scene, Esc closes." if elsewhere else "R restarts, Esc closes."
+    ways = f"R restarts,{' Tab goes to the next scene,' * elsewhere} Ctrl+Q quits."
     return draw_card(surface, ink, world, "The simulation has stopped", error, ways)
 
 

@@ -16,10 +16,11 @@ from sim.viewer.contract.show import PlaylistEntry, Show, Working
 from sim.viewer.playback.history import History
 from sim.viewer.playback.pace import DrawingBudget, RealTimeFactor
 
-_LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
+_LEAD = 4  # moments that a simulation may be ahead of the picture, uncapped or while it is recorded
 _SLACK = 0.1  # seconds made up for, beside those of a picture; a slow show does not race afterwards
 _LATE = 0.05  # seconds behind its rate after which it asks for the fewest pictures
 _SOON = 1 / 30  # seconds to the next step, in which what a gesture has changed is drawn
+_FILM_WAIT = 0.05  # seconds, at most, that a show waits for a recording before it looks again
 _PATIENCE = 2.0  # seconds that closing waits for a step in progress
 
 
@@ -59,6 +60,7 @@ class SimulationThread:
         self._single_steps = 0
         self._speed = 1.0
         self._shown = -1
+        self._film: tuple[int, int] | None = None  # the moment that a recording waits for, and its stride
         self._due = 0.0  # time.monotonic() of the next step
         self._person: int | None = None
         self._tapped: int | None = None
@@ -166,6 +168,15 @@ class SimulationThread:
             self._shown = number
             self._wake.notify_all()
 
+    def film(self, number: int | None, every: int = 1) -> None:
+        """Let a recording have every `every`-th moment from `number` on, for which the show then waits.
+
+        None: nothing is recorded.
+        """
+        with self._wake:
+            self._film = None if number is None else (number, every)
+            self._wake.notify_all()
+
     def wait_for(self, number: int, seconds: float) -> bool:
         """Wait until moment `number` exists or the show fails; True if the moment exists."""
         with self._wake:
@@ -230,6 +241,9 @@ class SimulationThread:
             late = now - (self._due - self._period) > _LATE
             free = self._capped and not (self._going or self._paused)
             drawn = not free or self._budget.due(now, late=late)
+            if self._film is not None:
+                number, every = self._film
+                drawn |= (self._history.newest + 1 - number) % every == 0
             self._tapped, self._going = None, False
         if drawn:
             self._budget.begin(now)
@@ -328,7 +342,9 @@ class SimulationThread:
             return None
         if not self._capped:
             return 0.0 if self._history.newest - self._shown < _LEAD else None
-        return self._due - time.monotonic()
+        wait = self._due - time.monotonic()
+        ahead = self._film is not None and self._history.newest >= self._film[0] + _LEAD
+        return max(wait, _FILM_WAIT) if ahead else wait
 
     def _fail(self, error: Exception) -> None:
         with self._wake:

@@ -16,7 +16,7 @@ from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
 from sim.viewer.keymap import GameKeys
-from sim.viewer.playback.attribution import Attributed
+from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
@@ -140,7 +140,8 @@ class Choices:
         speed: times the show's natural rate.
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
-        saliency: whether saliency maps are drawn over the world.
+        saliency: which saliency maps are drawn over the world.
+        saliency_opacity: of their strongest place, in [0, 1].
         percepts: whether percepts are drawn over the world.
         robot: whether contacts, forces and torques of a robot are drawn.
         analysis: whether evaluation, arrows and line of a board game are drawn.
@@ -153,7 +154,8 @@ class Choices:
     speed: float = 1.0
     grid: bool = False
     person: bool = False
-    saliency: bool = False
+    saliency: Salient = "off"
+    saliency_opacity: float = OPACITIES[0]
     percepts: bool = True
     robot: bool = True
     analysis: bool = True
@@ -163,13 +165,14 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
 
-    def toggled(self, overlay: Overlay) -> Choices:
-        """The choices with an overlay switched on or off."""
-        if overlay == "saliency":
-            return replace(self, saliency=not self.saliency)
-        if overlay == "robot":
-            return replace(self, robot=not self.robot)
-        return replace(self, percepts=not self.percepts)
+    def with_next_saliency(self) -> Choices:
+        """The choices with both maps, then that of the action, that of the value, and none."""
+        return replace(self, saliency=SALIENT[(SALIENT.index(self.saliency) + 1) % len(SALIENT)])
+
+    def with_next_opacity(self) -> Choices:
+        """The choices with saliency maps of another strength."""
+        index = OPACITIES.index(self.saliency_opacity)
+        return replace(self, saliency_opacity=OPACITIES[(index + 1) % len(OPACITIES)])
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """The choices that are possible in a show with these facts."""
