@@ -77,7 +77,7 @@ gymnasium.register("tests/Masked-v0", entry_point=Masked, max_episode_steps=12)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Garbage is looked for among what tests make, not among all that collecting them imports, which stays."""
+    """Garbage is looked for among what tests make, not among all that their collection imports."""
     gc.disable()
     try:
         return (yield)
