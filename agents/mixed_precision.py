@@ -30,7 +30,7 @@ def flattened(tensors: Sequence[Tensor]) -> Tensor:
     [[3.0, 3.0], [3.0, 3.0]]
     """
     vector = torch.cat([tensor.detach().flatten() for tensor in tensors])
-    for tensor, part in zip(tensors, vector.split([t.numel() for t in tensors]), strict=True):
+    for tensor, part in zip(tensors, torch.split(vector, [t.numel() for t in tensors]), strict=True):
         tensor.data = part.view(tensor.shape)
     return vector
 
@@ -112,7 +112,7 @@ class WeightStep(Generic[Network]):
         vector = nn.Parameter(self.half.weights)
         self.optimizer = adam([vector], learning_rate, 1e-8)
         vector.grad = torch.zeros_like(vector)
-        parts = vector.grad.split([p.numel() for p in self.half.parameters])
+        parts = torch.split(vector.grad, [p.numel() for p in self.half.parameters])
         self._gradients = [part.view(p.shape) for part, p in zip(parts, self.half.parameters, strict=True)]
 
     def __call__(self, loss: Tensor) -> None:

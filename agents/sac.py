@@ -220,7 +220,7 @@ class SACLearner(SquashedPolicy):
         in_steps = budget.env_steps or budget.amount * per_yield * n
         while not budget.spent(self._env_steps, done):
             episodes: list[Episode] = []
-            figures: list[tuple[Tensor | None, ...]] = []
+            figures: list[tuple[Tensor, ...]] = []
             for _ in range(per_yield):
                 before = self._env_steps
                 episodes += self._play(worlds)
@@ -319,14 +319,15 @@ class SACLearner(SquashedPolicy):
         mean, log_std = self.actor(self._seen)
         return squash(mean, log_std, self.tensor(self._noise.step(self._generator)))[0]
 
-    def update(self) -> tuple[Tensor | None, ...]:
+    def update(self) -> tuple[Tensor, ...]:
         """One gradient step; returns `CRITIC_FIGURES`, and `ACTOR_FIGURES` where it is the actor's turn."""
         assert self._replay is not None
         index, weight = self._replay.draw(self.config.batch_size, self._generator)
         noise = self._generator.standard_normal((2, len(index), len(self.low)), np.float32)
         self._updates += 1
         with_actor = self._updates % self.config.policy_delay == 0
-        return self._steps[with_actor](index, weight, self.tensor(noise))
+        figures = self._steps[with_actor](index, weight, self.tensor(noise))
+        return tuple(figure for figure in figures if figure is not None)
 
     def _gradient_step(
         self, with_actor: bool, index: Tensor, weight: Tensor, noise: Tensor
@@ -352,7 +353,8 @@ class SACLearner(SquashedPolicy):
         size, obs, action, second = len(batch.obs), batch.obs, batch.action, slice(None)
         with torch.no_grad():
             next_obs = batch.next_obs
-            next_action, log_prob = squash(*self._actor_step.half.network(next_obs), noise)
+            mean, log_std = self._actor_step.half.network(next_obs)
+            next_action, log_prob = squash(mean, log_std, noise)
             if self._normalized:  # one batch, with the statistics of both
                 obs = next_obs = torch.cat([obs, next_obs])
                 action = next_action = torch.cat([action, next_action])
@@ -396,7 +398,8 @@ class SACLearner(SquashedPolicy):
 
         The temperature rises while the entropy is below its target, and falls while it is above.
         """
-        action, log_prob = squash(*self._actor_step.half.network(obs, True), noise)
+        mean, log_std = self._actor_step.half.network(obs, True)
+        action, log_prob = squash(mean, log_std, noise)
         outputs = self._critic_step.half.network(obs, action)
         value = self.critics.mean(outputs).amin(0)
         ent_coef, entropy = self.log_ent_coef.exp(), -log_prob.detach().mean()
@@ -404,7 +407,7 @@ class SACLearner(SquashedPolicy):
         balance = ent_coef * (entropy - self.config.target_entropy * len(self.low))
         return loss + balance, torch.stack([loss.detach(), entropy, ent_coef.detach()])
 
-    def _metrics(self, figures: list[tuple[Tensor | None, ...]]) -> dict[str, float]:
+    def _metrics(self, figures: list[tuple[Tensor, ...]]) -> dict[str, float]:
         """Means of the figures since the last yield."""
         metrics = {"gradient_steps": float(self._updates), "return_scale": float(self.divisor)}
         for place, names in enumerate((CRITIC_FIGURES, ACTOR_FIGURES)):

@@ -108,7 +108,8 @@ class SquashedPolicy:
     def to_world(self, action: Tensor) -> Array:
         """Scale actions (N, D) in [−1, 1] to the world's bounds."""
         share = (action.cpu().numpy() + 1) / 2
-        return np.clip(self.low + share * (self.high - self.low), self.low, self.high)
+        actions: Array = np.clip(self.low + share * (self.high - self.low), self.low, self.high)
+        return actions
 
     @property
     def divisor(self) -> Tensor:

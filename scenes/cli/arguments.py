@@ -42,7 +42,7 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
     wanted, prog, rest = verbs, "playfield", list(words)
     if words and words[0] in by_name:  # all other verbs' parsers would take most of the time
         wanted, prog = by_name[words[0]], f"playfield {words[0]}"
-        description = wanted.__doc__
+        description = wanted.__doc__ or ""
         rest = without_idle(words[1:], wanted.idle)
     try:
         with redirect_stderr(told):

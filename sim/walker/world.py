@@ -31,6 +31,7 @@ from sim.fields import NonNegativeFloat, OneOf, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
+from sim.walker.contacts import feet_of
 from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
@@ -38,7 +39,7 @@ from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.perturbations import Perturbations, Spread
-from sim.walker.pictures import WalkerPictures
+from sim.walker.pictures import Thumbnails, WalkerPictures
 from sim.walker.reward import BODIES, Body
 from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
@@ -188,7 +189,7 @@ class WalkerWorlds(Worlds):
     ) -> None:
         self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
-        self._body = config.body
+        self._config = config
         self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         model, size = self.walkers.simulation.model, (config.width, config.height)
@@ -247,7 +248,10 @@ class WalkerWorlds(Worlds):
 
     def keep_statistics(self) -> None:
         """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
-        self._gait = GaitMeter(self.walkers.simulation, self._body)
+        model = self.walkers.simulation.model
+        names = {foot: foot.removesuffix("_foot").replace("_", " ") for foot in self._config.feet}
+        declared = {name: (model.geom(foot).id,) for foot, name in names.items()}
+        self._gait = GaitMeter(self.walkers.simulation, declared or feet_of(self._config.body, model))
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
@@ -280,6 +284,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        thumbnails: what draws small pictures; worlds of one body may share it.
         pushed: whether `push` has disturbed the episode in progress.
     """
 
@@ -298,6 +303,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.thumbnails = Thumbnails(self._simulation.model)
         self.pushed = False
         self._push_steps = 0  # that are left of a push
 
@@ -335,6 +341,21 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def power(self) -> float:
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
         return self._walkers.power(0)
+
+    @property
+    def target_range(self) -> tuple[float, float] | None:
+        """Lowest and highest target speed, m/s, that an agent is told; None if it is told none."""
+        return None if not isinstance(self._walkers, TaskWalkers) else self._walkers.speed_range
+
+    @property
+    def target_speed(self) -> float:
+        """What the agent is told to walk at, m/s; once set it holds for all later episodes, too."""
+        return float(self._walkers.target_speed[0]) if isinstance(self._walkers, TaskWalkers) else 0.0
+
+    @target_speed.setter
+    def target_speed(self, speed: float) -> None:
+        if isinstance(self._walkers, TaskWalkers):
+            self._walkers.hold_speed(speed)
 
     def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
         """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
@@ -384,6 +405,10 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
         return self._truth_renderer.draw(self._simulation.data(0), self.camera, self.look)
 
+    def sketch(self) -> Array:
+        """A small picture like `render()`'s, (height, width, 3) uint8, drawn with fewer facets."""
+        return self.thumbnails.draw(self._simulation.data(0), self.camera, self.look)
+
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
         """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
         return self._truth_renderer.truth(self._simulation.data(0), self.camera, kinds)
@@ -391,6 +416,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def close(self) -> None:
         """Free what drawing holds."""
         self._truth_renderer.close()
+        self.thumbnails.close()
 
 
 def _of_one(info: Info) -> Info:
