@@ -52,7 +52,7 @@ def test_a_box_at_rest_presses_with_its_weight_on_the_ground():
     mujoco.mj_step(model, data, 500)
     feet = feet_of("file", model)
     found = ground_contacts(model, data, feet)
-    assert list(feet) == ["right foot", "front left foot"]
+    assert list(feet) == ["right", "front left"]
     np.testing.assert_allclose(found.forces.sum(0), [0, 0, 3 * 9.81], atol=0.05)
     assert len(found.points) == 4 and np.abs(found.points[:, 2]).max() < 1e-3
     assert found.touching.tolist() == [True, False], "the ball is still in the air"
