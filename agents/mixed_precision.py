@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from agents.networks.continuous import UnitWeights
 from agents.train_step import adam
+from sim.records import State
+from supervised.tensors import optimizer_state, restore_optimizer
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -122,6 +124,15 @@ class WeightStep(Generic[Network]):
             torch._foreach_copy_(self._gradients, gradients)
         self.optimizer.step()
         self._unit_weights()
+        self.half.refresh()
+
+    def state(self) -> State:
+        """State of the optimiser; the weights are the network's."""
+        return optimizer_state(self.optimizer)
+
+    def restore(self, state: State) -> None:
+        """Restore a state, once the network's weights have been."""
+        restore_optimizer(self.optimizer, state)
         self.half.refresh()
 
     def set_learning_rate(self, learning_rate: float) -> None:

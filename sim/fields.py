@@ -26,7 +26,6 @@ from typing import (
     TypeAlias,
     TypeVar,
     Union,
-    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -185,7 +184,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
     Raises:
         FieldError: for unknown or missing keys, wrong types, and whatever `cls` itself refuses.
     """
-    hints = type_hints(cast("type[Any]", cls))
+    hints = type_hints(cls)  # type: ignore[arg-type]
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:

@@ -7,8 +7,6 @@ import gc
 import os
 import sys
 
-gc.disable()  # until all tests are collected: what they import stays, and there is much of it
-
 # Bytecode is kept, here and in processes that tests start: to compile all modules and to rewrite all tests'
 # assertions anew, in each of pytest's processes, takes as long as hundreds of tests.
 sys.dont_write_bytecode = False
@@ -77,10 +75,15 @@ class Masked(gymnasium.Env):
 gymnasium.register("tests/Masked-v0", entry_point=Masked, max_episode_steps=12)
 
 
-def pytest_collection_finish():
-    """From here on garbage is looked for among what tests make, not among all that was imported."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Garbage is looked for among what tests make, not among all that their collection imports."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

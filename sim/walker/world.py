@@ -27,7 +27,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
-from sim.fields import NonNegativeFloat, PositiveInt, Range, Validated
+from sim.fields import NonNegativeFloat, OneOf, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
@@ -46,6 +46,8 @@ from sim.walker.simulation import Simulation
 from sim.walker.task import FILE, Task, TaskWalkers, file_body
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
+from sim.walker.warp_walkers import differences
+from sim.walker.warp_worlds import WarpWorlds
 
 #: Positions (nq,) and velocities (nv,) to begin from.
 WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
@@ -77,6 +79,8 @@ class Walker(Validated):
     push_force: Spread = 0.0  # N, on the torso
     push_interval: Spread = 2.0  # s between pushes
     slope: Spread = 0.0  # degrees that the ground rises
+    #: "mujoco": the C engine on threads. "warp": batches run on a GPU in float32 (`sim.walker.warp_walkers`).
+    backend: Annotated[str, OneOf(("mujoco", "warp"))] = "mujoco"
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -94,7 +98,12 @@ class Walker(Validated):
         if (self.path is None) == (self.body == FILE):
             needs = 'walker/file needs path = "robot.xml", an MJCF file'
             raise ValueError(needs if self.path is None else 'path goes with use = "walker/file" alone')
-        Perturbations.of(self)
+        perturbed = Perturbations.of(self).varied
+        if self.backend == "warp" and (self.body == FILE or self.task is not None or perturbed):
+            raise ValueError(
+                'backend = "warp" has gymnasium\'s five bodies with their rewards alone: for other robots, '
+                'other rewards and perturbations leave it at "mujoco"'
+            )
         self.task  # noqa: B018 - which refuses what does not fit the robot
 
     @cached_property
@@ -131,8 +140,14 @@ class Walker(Validated):
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None, *, starts: WalkerStarts | None = None
-    ) -> WalkerWorlds:
-        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
+    ) -> WalkerWorlds | WarpWorlds:
+        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default), or by Warp.
+
+        Raises:
+            WarpError: for ``backend = "warp"`` without MuJoCo Warp, or with `starts`.
+        """
+        if self.backend == "warp":
+            return WarpWorlds.of(self, num_envs, seed, starts)
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
@@ -147,6 +162,7 @@ class Walker(Validated):
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
             **Perturbations.of(self).protocol(),
+            **(differences(body) if self.backend == "warp" else {}),
         }
 
 

@@ -46,7 +46,7 @@ def test_a_box_at_rest_presses_with_its_weight_on_the_ground():
     model = mujoco.MjModel.from_xml_string("""
         <mujoco><worldbody><geom name="floor" type="plane" size="0 0 1"/>
         <body pos="0 0 .1"><freejoint/><geom name="right_foot" type="box" size=".1 .1 .1" mass="3"/></body>
-        <body pos="9 0 50"><freejoint/><geom name="front_left_foot" size=".1"/></body>
+        <body pos="9 0 50"><freejoint/><geom name="foot_front_left_geom" size=".1"/></body>
         </worldbody></mujoco>""")
     data = mujoco.MjData(model)
     mujoco.mj_step(model, data, 500)
