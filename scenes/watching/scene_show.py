@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from scenes.watching.sample_panel import SamplePanel
 
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
+MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 WAITING = "waiting for the run's first checkpoint"
 
@@ -49,7 +50,7 @@ class SceneShow:
         device: str,
         checkpoint: Path | None = None,
         run: Path | None = None,
-        most_worlds: int = MOST_WORLDS,
+        most_worlds: int | None = None,
         attended: bool = True,
     ) -> None:
         """Build worlds and agent.
@@ -59,13 +60,16 @@ class SceneShow:
             device: for the agent, see `chosen_device`.
             checkpoint: instead of the scene's own.
             run: a training run that is followed, see `LiveAgent`.
-            most_worlds: side by side.
+            most_worlds: side by side; None: as many as one can follow.
             attended: whether a person watches, whom models that look or draw must not keep waiting.
         """
         config = agent_env(scene, device)
         assert scene.world is not None
+        if most_worlds is None:
+            most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
         self.worlds = StagedWorlds.open(config, min(scene.world.num_envs, most_worlds), scene.seed)
         self._renderer = self.worlds.renderers[0]
+        self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
         self._describe(scene, config)
         mine = None
@@ -149,8 +153,6 @@ class SceneShow:
             self._person = gesture.on
         if gesture.kind == "grid":
             self._grid = gesture.on
-            self.worlds.touch(gesture)
-            return Answer(redraw=True)
         if gesture.kind == "origin":
             self._perceptions.next_origin()
             return Answer(redraw=True)
@@ -178,9 +180,10 @@ class SceneShow:
     ) -> Moment:
         if not self._renderer.turns:
             self.worlds.note()
-        if drawn or self._moment is None or self.worlds.cheap:
+        fresh = drawn or self._moment is None or self.worlds.cheap
+        if fresh or self._moment is None:
             pictures = self.worlds.pictures(grid=self._grid)
-            seen = self._perceptions.look(pictures[0]) if drawn else ()
+            seen = self._perceptions.look(pictures[0])
         else:
             pictures, seen = self._moment.pictures, self._moment.seen
         agent = self.live_agent
@@ -198,10 +201,11 @@ class SceneShow:
             episodes=tuple(episodes),
             options=self._options(),
             exploration=agent.exploration(self._info),
+            selection=agent.selection,
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
-            **self._said(drawn=drawn),
+            **self._said(drawn=fresh),
         )
 
     def _with_ending(self, moment: Moment) -> Moment:
@@ -209,7 +213,9 @@ class SceneShow:
         score, length = moment.score.copy(), moment.length.copy()
         score[0] = self._info["episode"]["r"][0]
         length[0] = self._info["episode"]["l"][0]
-        return replace(moment, score=score, length=length, options=Options("", (), 0), exploration=None)
+        return replace(
+            moment, score=score, length=length, options=Options("", (), 0), exploration=None, selection=""
+        )
 
     def _options(self) -> Options | None:
         """The first world's legal actions; None where all are always legal."""
@@ -234,9 +240,9 @@ class SceneShow:
 
     def _robot_state(self, drawn: bool) -> RobotState | None:
         """The first world's robot; None if it is none."""
-        if not isinstance(self._renderer, DrawsRobot):
+        if self._robot is None:
             return None
-        return self._renderer.robot(None if drawn or self._moment is None else self._moment.robot)
+        return self._robot.robot(None if drawn or self._moment is None else self._moment.robot)
 
     def _board_state(self) -> BoardState | None:
         """The first world's board game; None if it is none."""

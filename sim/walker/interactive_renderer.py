@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEGREES = 180.0  # that a drag over the height of the picture turns
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
+LEAST_HEIGHT = 72  # pixels of a coarse picture: in less a walker is a smudge
 LEAST_ARROW = 0.02  # weights; a smaller force has no arrow
 
 
@@ -58,18 +59,19 @@ class WalkerRenderer:
             at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
         )
         world.camera = self._camera
+        self._small = self._borrows = False  # one of many pictures; always
         self._room = (at.width, at.height)  # pixels that the picture may fill
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
         self._feet = feet_of(world.config.body, model)
-        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
         self._limits = motor_limits(model)
         self._torso = root_body(model)
         self._grip: Grip | None = None
         self._shove: Array | None = None  # (3,) N
         self._pushed = False
         self._measured: Contacts | None = None  # of the state that was noted
+        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))  # N
 
     # What the moment is made of
 
@@ -107,14 +109,19 @@ class WalkerRenderer:
 
     def draw(self) -> Array:
         """The walker as the camera sees it, (H, W, 3) uint8."""
-        return self._world.render()
+        return self._world.sketch() if self._small else self._world.render()
+
+    def draw_with(self, lender: WalkerRenderer) -> None:
+        """Draw small pictures, with what `lender` draws its own with; see `DrawsTogether`."""
+        self._small = self._borrows = True
+        self._world.thumbnails = lender._world.thumbnails
 
     def robot(self, drawn: RobotState | None) -> RobotState:
         """See `sim.viewer.contract.gesture.DrawsRobot`."""
         contacts = self._contacts
         touching = tuple(contacts.touching.tolist())
         if drawn is not None:
-            return replace(drawn, touching=touching)
+            return replace(drawn, touching=touching, pushed=self._pushed)
         data, view = self._data, self._view
         push = self._push(data, view)
         arrows = [
@@ -132,6 +139,7 @@ class WalkerRenderer:
             self._weight,
             PER_WEIGHT * view.focal / max(depth, NEAR) / view.height,
             float(self._limits.max(initial=0.0)),
+            self._pushed,
         )
 
     @property
@@ -144,9 +152,10 @@ class WalkerRenderer:
 
     @property
     def _contacts(self) -> Contacts:
-        """The contacts of the noted state, measured once."""
+        """The contacts of the noted state, measured once, and with them the robot's weight."""
         if self._measured is None:
             model = self._world.simulation.model_of(0)
+            self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 
@@ -214,6 +223,8 @@ class WalkerRenderer:
         elif gesture.kind == "resize":
             self._room = (int(gesture.x), int(gesture.y))
             self._resize()
+        elif gesture.kind == "grid":
+            self._small = gesture.on or self._borrows
         elif gesture.kind == "coarse":
             self._coarse = max(1, int(gesture.x))
             self._resize()
@@ -239,7 +250,8 @@ class WalkerRenderer:
         return Answer(redraw=True)
 
     def _resize(self) -> None:
-        sides = (min(max(side // self._coarse, SMALLEST), LARGEST) for side in self._room)
+        coarse = max(1, min(self._coarse, self._room[1] // LEAST_HEIGHT))
+        sides = (min(max(side // coarse, SMALLEST), LARGEST) for side in self._room)
         self._camera.width, self._camera.height = sides
 
     def _look_from(self, name: str) -> str:

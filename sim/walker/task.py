@@ -198,8 +198,7 @@ class TaskWalkers(Walkers):
 
     def torques(self, world: int) -> Array:
         """(actuators,) force or torque on what each actuator drives, N or N·m."""
-        gear = self.simulation.model.actuator_gear[:, 0] * self.simulation.factor("motor_strength")[world]
-        return np.asarray(self._force[world] * gear)
+        return np.asarray(self._force[world] * self.simulation.model.actuator_gear[:, 0])
 
     def power(self, world: int) -> float:
         """Sum over the actuators of one world of |force · velocity|, W."""

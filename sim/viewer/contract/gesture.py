@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
@@ -50,6 +50,7 @@ class Gesture:
     | zoom | factor, – | above 1: nearer |
     | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
+    | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, side by side, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
@@ -89,6 +90,7 @@ class Gesture:
         "zoom",
         "key",
         "resize",
+        "tile",
         "person",
         "grid",
         "flip",
@@ -127,7 +129,7 @@ class Gesture:
         if self.kind != later.kind:
             return None
         if (
-            self.kind in ("move", "resize", "seek", "news", "aim", "coarse")
+            self.kind in ("move", "resize", "tile", "seek", "news", "aim", "coarse")
             or (self.kind == "slide" and self.x == later.x)
             or (self.kind == "push" and not self.on and not later.on)
         ):
@@ -236,6 +238,14 @@ class HasTargets(Protocol):
     @property
     def targets(self) -> tuple[Slider, ...]:
         """See `Moment`."""
+
+
+@runtime_checkable
+class DrawsTogether(Protocol):
+    """An `InteractiveRenderer` that can share what it draws with, such as an OpenGL context."""
+
+    def draw_with(self, lender: Any) -> None:
+        """Draw small pictures, with what `lender`, a renderer of the same kind, draws with."""
 
 
 @runtime_checkable

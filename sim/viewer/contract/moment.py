@@ -167,6 +167,7 @@ class Moment:
         readouts: of the first world.
         targets: of the first world, such as the speed that its agent is told; a person may move them.
         exploration: of the decision in the first world; None if unknown.
+        selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
@@ -193,6 +194,7 @@ class Moment:
     readouts: tuple[Readout, ...] = ()
     targets: tuple[Slider, ...] = ()
     exploration: Exploration | None = None
+    selection: str = ""
     caption: str = ""
     asks: tuple[str, ...] = ()
     learning: Learning | None = None

@@ -66,6 +66,9 @@ def draw_panel(
     title = panel.title or (facts.title if folded else "")
     if panel is PANELS[layout.SEES] and not view.perceives:
         title = "Read-outs"
+    page = None if view.moment is None else view.moment.page
+    if page is not None and page.prompts and number == layout.CONDITIONS:
+        title = "Prompt"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
@@ -207,7 +210,9 @@ def _draw_value(
 
 
 def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
-    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+    robot = view.moment.robot if view.moment else None
+    words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
+    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
 
 
 def _draw_return(
