@@ -18,7 +18,7 @@ from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataRecipe, DataSplit, build_sampler, some_examples
 from scenes.data.thumbnails import thumbnails
 from scenes.schema import Scene
-from scenes.watching.labels import in_words
+from scenes.watching.labels import in_words, readable
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
 from sim.viewer.contract.gallery_source import AxisEnds, ExampleDetails, GallerySamples, Neighbour, SliderAxis
@@ -81,17 +81,23 @@ class SamplerGallerySource:
         self._index: ExampleIndex | None = None  # of what was learned from
         self._axes: dict[int, tuple[SliderAxis, ...]] = {}  # by class
         self.title = scene.title
-        self.sampler = name.upper() if len(name) <= 3 else name
+        self.sampler = name.upper() if len(name) <= 3 else readable(name)
         self.training = in_words(card["trained"]) if card else "untrained"
-        self.data = f"{self._config.data} · {self._config.examples:,}"
+        self.data = f"{self._data_name} · {self._config.examples:,} examples"
         height, width = self.pictures(np.zeros((1, *model.spec.shape), _kind(model))).shape[1:3]
         self.size = width, height
         self._texts = model.spec.words and honours(model, Condition(text=model.spec.words[0]))
-        self.conditions = (ANYTHING, *self._offered())
+        self.conditions, self.prompts = (ANYTHING, *self._offered()), self._texts
         self.encodes = isinstance(model, Encodes)
         self.decodes = isinstance(model, Draws | Encodes) and isinstance(model, Decodes)
         self.traces = isinstance(model, Traces)
         self.fills = model.spec.pictures and honours(model, _half_empty(model))
+
+    @property
+    def _data_name(self) -> str:
+        """Name of the data set; of a folder its last part."""
+        data = self._config.data
+        return Path(data).name if Path(data).is_absolute() or data.startswith(".") else readable(data)
 
     def _offered(self) -> tuple[str, ...]:
         """Conditions to choose from: classes, or captions of held-out examples."""
@@ -161,7 +167,7 @@ class SamplerGallerySource:
             self._index = ExampleIndex(train.values)
         rows, far = self._index.nearest(value, NEIGHBOURS)
         several = len(train.label_names) > 1
-        names = [f"{train.label_names[train.labels[row]]} · " if several else "" for row in rows]
+        names = [f"{readable(train.label_names[train.labels[row]])} · " if several else "" for row in rows]
         near = tuple(
             Neighbour(picture, f"{name}{distance:.2g}")
             for picture, name, distance in zip(self.pictures(train.values[rows]), names, far, strict=True)

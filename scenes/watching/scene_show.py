@@ -27,7 +27,7 @@ from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture
+from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
 from sim.viewer.contract.moment import Moment, Options, Readout
 from sim.viewer.contract.robot import RobotState
 
@@ -183,7 +183,7 @@ class SceneShow:
         fresh = drawn or self._moment is None or self.worlds.cheap
         if fresh or self._moment is None:
             pictures = self.worlds.pictures(grid=self._grid)
-            seen = self._perceptions.look(pictures[0]) if drawn else ()
+            seen = self._perceptions.look(pictures[0])
         else:
             pictures, seen = self._moment.pictures, self._moment.seen
         agent = self.live_agent
@@ -201,6 +201,7 @@ class SceneShow:
             episodes=tuple(episodes),
             options=self._options(),
             exploration=agent.exploration(self._info),
+            selection=agent.selection,
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
@@ -212,7 +213,9 @@ class SceneShow:
         score, length = moment.score.copy(), moment.length.copy()
         score[0] = self._info["episode"]["r"][0]
         length[0] = self._info["episode"]["l"][0]
-        return replace(moment, score=score, length=length, options=Options("", (), 0), exploration=None)
+        return replace(
+            moment, score=score, length=length, options=Options("", (), 0), exploration=None, selection=""
+        )
 
     def _options(self) -> Options | None:
         """The first world's legal actions; None where all are always legal."""
@@ -232,6 +235,7 @@ class SceneShow:
             "readouts": readouts,
             "board": self._board_state(),
             "robot": self._robot_state(drawn),
+            "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
         }
 
     def _robot_state(self, drawn: bool) -> RobotState | None:

@@ -136,7 +136,7 @@ class StagedWorlds(EnvWorlds):
         if gesture.kind in ("resize", "tile", "grid"):
             return self._resize(gesture)
         answer = self.renderers[0].touch(gesture)
-        if gesture.kind in ("orbit", "zoom", "follow", "camera", "coarse", "flip"):
+        if gesture.kind in ("orbit", "zoom", "follow", "camera", "coarse", "flip", "slide", "nudge"):
             for renderer in self.renderers[1:]:
                 renderer.touch(gesture)
         return answer

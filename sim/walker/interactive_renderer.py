@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.records import Array
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
@@ -44,13 +45,14 @@ class AnchoredCamera(Camera):
 class WalkerRenderer:
     """Interactive renderer of one `WalkerWorld`: its camera, a person's push, and read-outs."""
 
-    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT})
     turns = False
     asks: tuple[str, ...] = ()
     caption = ""
 
     def __init__(self, world: WalkerWorld) -> None:
         self._world = world
+        told = {Ability.TARGETS} if world.target_range is not None else set()
+        self.abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT} | told)
         at = world.camera
         self._home = Viewpoint(at.azimuth, at.elevation, at.distance, at.look_height)
         self._camera = AnchoredCamera(
@@ -98,6 +100,12 @@ class WalkerRenderer:
             Readout("largest torque", float(np.abs(world.torques).max()), "N·m"),
             Readout("ground force", float(ground), "N"),
         )
+
+    @property
+    def targets(self) -> tuple[Slider, ...]:
+        """The target speed, if the robot is told one."""
+        span = self._world.target_range
+        return () if span is None else (Slider("speed, m/s", self._world.target_speed, *span),)
 
     def draw(self) -> Array:
         """The walker as the camera sees it, (H, W, 3) uint8."""
@@ -223,11 +231,23 @@ class WalkerRenderer:
         elif gesture.kind == "follow":
             camera.anchor = self._world.torso if camera.anchor is None else None
             message = "the camera follows" if camera.anchor is None else "the camera stands still"
+        elif gesture.kind in ("slide", "nudge"):
+            return self._aim(gesture)
         elif gesture.kind in ("push", "let_go", "shove"):
             return self._take_push(gesture)
         else:
             return Answer()
         return Answer(redraw=True, message=message)
+
+    def _aim(self, gesture: Gesture) -> Answer:
+        """Set the target speed, within its range."""
+        if self._world.target_range is None:
+            return Answer()
+        low, high = self._world.target_range
+        now = self._world.target_speed
+        wanted = gesture.y if gesture.kind == "slide" else now + gesture.y * (high - low)
+        self._world.target_speed = min(max(wanted, low), high)
+        return Answer(redraw=True)
 
     def _resize(self) -> None:
         coarse = max(1, min(self._coarse, self._room[1] // LEAST_HEIGHT))

@@ -116,6 +116,17 @@ def test_whoever_watches_does_not_wait_for_a_model_which_says_the_same_a_little_
     assert completed[0].percept.labels == done.seen[0].percept.labels
 
 
+def test_a_picture_that_is_shown_has_percepts_though_nobody_asked_for_it(written):
+    """A late show asks for few pictures; cheap ones come anyway, and without percepts they would flicker."""
+    show = SceneShow(load_scene(written(DETECTOR)), device="cpu", most_worlds=1, attended=True)
+    try:
+        first = show.start(0)
+        unasked = show.step(2, drawn=False)
+        assert unasked.pictures is not first.pictures and len(unasked.seen) == len(first.seen) == 1
+    finally:
+        show.close()
+
+
 @pytest.mark.parametrize("grid", [False, True])
 def test_corner_marks_of_a_board_are_at_its_corners_whatever_stands_above_it(grid):
     world = Chess(opponent="greedy").make(0)

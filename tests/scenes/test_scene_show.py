@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from types import SimpleNamespace
 
 import chess.pgn
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from step_counter import StepCounter
 
 from scenes.schema import load_scene
-from scenes.watching.labels import entropy, exploration
+from scenes.watching.labels import entropy, exploration, selection
 from scenes.watching.playlist import playlist
 from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
@@ -63,6 +64,23 @@ def test_epsilon_is_that_of_the_policy_and_0_when_greedy():
     decision = Decision(np.array([0]), q_values=np.zeros((1, 3)))
     assert exploration(Policy(), decision, {}, greedy=False) == Exploration("ε", 0.05, 1.0)
     assert exploration(Policy(), decision, {}, greedy=True).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("decision", "epsilon", "greedy", "words"),
+    [
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, False, "sampled from the policy"),
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, True, "the most probable one"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, False, "ε-greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, True, "greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.0, False, "greedy"),
+        (Decision(np.array([[0.5]])), None, False, ""),
+        (None, None, False, ""),
+    ],
+)
+def test_how_an_action_was_chosen_is_said(decision, epsilon, greedy, words):
+    policy = SimpleNamespace(config=SimpleNamespace(epsilon_play=epsilon))
+    assert selection(policy, decision, greedy=greedy) == words
 
 
 def test_chess_names_only_legal_moves_the_chosen_one_among_them(tmp_path, shows):
@@ -126,8 +144,7 @@ def test_a_walker_says_what_it_does_and_turns(tmp_path, shows):
     moment = show.start(0)
     assert show.action_labels == ("thigh", "leg", "foot") and show.action_limit == 1.0
     assert {r.label: r.unit for r in moment.readouts} == {
-        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m",
-            "ground force": "N",
+        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m", "ground force": "N"
     }  # fmt: skip
     assert moment.readouts[1].value == pytest.approx(1.25, abs=0.05)
     show.touch(Gesture("resize", 120, 80))

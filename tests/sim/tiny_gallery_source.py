@@ -41,7 +41,7 @@ class TinyGallerySource:
         unnamed=False,
         **can,
     ):
-        self.unnamed = unnamed
+        self.unnamed, self.prompts = unnamed, False
         self.gate, self.fails, self.noted, self.chunk = gate, set(fails), noted, chunk
         self.conditions = conditions
         for ability in ("decodes", "encodes", "fills", "traces"):

@@ -97,6 +97,7 @@ class GallerySource(Protocol):
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
         conditions: names of the conditions; the first is unconditional.
+        prompts: whether these are sentences.
         decodes: whether it has a decoder from a latent space: then `GallerySamples.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
@@ -109,6 +110,7 @@ class GallerySource(Protocol):
     data: str
     size: tuple[int, int]
     conditions: tuple[str, ...]
+    prompts: bool
     decodes: bool
     encodes: bool
     fills: bool

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.moment import Moment, Readout
 from sim.viewer.contract.robot import RobotState
 
@@ -23,6 +24,7 @@ class Ability(Enum):
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
     ROBOT = "robot"  # moments have a `robot`, which can be pushed
+    TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
@@ -62,6 +64,8 @@ class Gesture:
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
+    | slide | number of a target, its value | – |
+    | nudge | number of a target, share of its range | change it by so much |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -109,6 +113,7 @@ class Gesture:
         "aim",
         "join",
         "slide",
+        "nudge",
         "paint",
         "fill",
         "condition",
@@ -149,6 +154,7 @@ TOUCHING = frozenset(
         "origin",
         "pick",
         "slide",
+        "nudge",
         "paint",
         "condition",
         "take_back",
@@ -223,6 +229,15 @@ class DrawsRobot(Protocol):
 
     def robot(self, drawn: RobotState | None) -> RobotState:
         """The robot as it was noted; with `drawn` only its feet, and all places are those of `drawn`."""
+
+
+@runtime_checkable
+class HasTargets(Protocol):
+    """An `InteractiveRenderer` whose world tells the agent what to do, which a person may change."""
+
+    @property
+    def targets(self) -> tuple[Slider, ...]:
+        """See `Moment`."""
 
 
 @runtime_checkable

@@ -391,6 +391,7 @@ class Gallery:
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
             conditions=self.source.conditions,
+            prompts=self.source.prompts,
             condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
             brush=(*self.brush, brush_radius(self.source.size)),

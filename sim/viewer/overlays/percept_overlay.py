@@ -146,11 +146,12 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Perce
     if not seen.percept.label or "label" not in most_specific_kinds(seen.percept):
         return
     label, scores, truth = seen.percept.label or "", seen.percept.scores, seen.truth
+    words = label.replace("_", " ")
     score = "" if scores is None or not len(scores) else boxes.share(scores[0])
     wrong = truth is not None and truth.label not in (None, label)
-    right = f"truth: {truth.label}" if truth is not None and wrong else ""
+    right = f"truth: {truth.label}".replace("_", " ") if truth is not None and wrong else ""
     pad, row = ink.px(8), ink.px(20)
-    width = max(ink.width(label, BODY) + pad + ink.width(score), ink.width(right)) + ink.px(3) + 2 * pad
+    width = max(ink.width(words, BODY) + pad + ink.width(score), ink.width(right)) + ink.px(3) + 2 * pad
     place = corners.take((width, row * (2 if right else 1) + ink.px(6)), "left")
     if place is None:
         return
@@ -158,7 +159,7 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Perce
     color = PALETTE.negative if wrong else class_color(label, seen.classes)
     surface.fill(color, Rect(place.left, place.top, ink.px(3), place.height))
     left, y = place.left + ink.px(3) + pad, place.top + ink.px(3) + row // 2
-    end = ink.write(surface, label, (left, y), size=BODY).right
+    end = ink.write(surface, words, (left, y), size=BODY).right
     ink.write(surface, score, (end + pad, y), PALETTE.muted)
     ink.write(surface, right, (left, y + row), PALETTE.muted)
 
