@@ -87,6 +87,16 @@ def test_the_past_is_not_pushed(robot):
     assert robot.show.gestures == [] and "the past" in robot.choices.message
 
 
+def test_a_push_ends_even_where_the_past_is_looked_at_meanwhile(robot):
+    center = robot.viewer.layout().world.center
+    pygame.key.set_mods(pygame.KMOD_LCTRL)
+    robot.post(pygame.MOUSEBUTTONDOWN, button=1, pos=center)
+    robot.press(pygame.K_LEFT)
+    robot.post(pygame.MOUSEBUTTONUP, button=1, pos=center)
+    robot.settle()
+    assert [gesture.kind for gesture in robot.show.gestures] == ["push", "let_go"]
+
+
 def test_f_hides_forces_and_torques_but_not_a_push(robot, monkeypatch):
     written = writing(monkeypatch)
     robot.viewer.draw()

@@ -294,7 +294,7 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
-        if self._act.cursor is None or gesture.kind == "save":
+        if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
             self._say("this is the past; Space goes back to now")
