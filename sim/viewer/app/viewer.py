@@ -294,7 +294,7 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
-        if self._act.cursor is None or gesture.kind == "save":
+        if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
             self._say("this is the past; Space goes back to now")
@@ -380,8 +380,12 @@ class Viewer:
             self.choices = changed(self.choices)
 
     def _toggle_robot(self) -> None:
+        """Show or hide what acts on a robot; to be shown, it takes the place of percepts."""
         if self._offers("robot"):
-            self.choices = replace(self.choices, robot=not self.choices.robot)
+            chosen = self.choices
+            covered = chosen.percepts and "percepts" in self.facts.abilities
+            shown = chosen.robot and not covered
+            self.choices = replace(chosen, robot=not shown, percepts=chosen.percepts and not covered)
 
     def _toggle_percepts(self) -> None:
         """Show or hide percepts, and what a board game's analysis draws."""

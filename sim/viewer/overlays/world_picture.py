@@ -84,15 +84,13 @@ def draw_world(
 def _draw_robot(
     surface: pygame.Surface, ink: Ink, rect: Rect, moment: Moment, *, robot: bool, percepts: bool, still: bool
 ) -> None:
-    """Draw what acts on a robot; where percepts are drawn, joints and the corners are left to them."""
+    """Draw what acts on a robot; where percepts are drawn, nothing but a push, for both would be a tangle."""
     assert moment.robot is not None
-    seen = percepts and bool(moment.seen)
-    if not robot:
-        draw_robot(surface, ink, rect, replace(moment.robot, contacts=()), torques=False)
-        return
-    draw_robot(surface, ink, rect, moment.robot, torques=not seen, figures=still)
-    if not seen:
+    if robot and not (percepts and moment.seen):
+        draw_robot(surface, ink, rect, moment.robot, figures=still)
         draw_robot_legend(surface, ink, rect, moment.robot)
+    else:
+        draw_robot(surface, ink, rect, replace(moment.robot, contacts=(), joints=()))
 
 
 def _draw_board(
