@@ -370,12 +370,18 @@ class GameKeys:
         """The keys in words, for the help; "" if none plays."""
         parts = []
         if self._keys & {pygame.K_UP, pygame.K_LEFT}:
-            parts.append("arrows or W A S D")
+            parts.append(self._steering())
         if pygame.K_SPACE in self._keys:
             parts.append("Space fires")
         if self._digits:
             parts.append(f"0 … {max(self._digits.values())} choose an action")
         return ", ".join(parts)
+
+    def _steering(self) -> str:
+        """The keys that steer, with what they do where they all move along one axis."""
+        if self._upright:
+            return "↑ ↓ or W S move up and down"
+        return "← → or A D move left and right" if self._sideways else "arrows or W A S D"
 
     def _meaning(self, token: str) -> str:
         """Map both pairs of arrows to the axis of a world that has only one."""
