@@ -67,7 +67,7 @@ class FlatAdam(torch.optim.Adam):
 
     def clip_grad_norm(self, max_norm: float) -> Tensor:
         """Scale the gradient down to a norm of `max_norm`; returns the norm () that it had."""
-        norm = torch.linalg.vector_norm(self._grad)
+        norm: Tensor = torch.linalg.vector_norm(self._grad)
         self._grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))  # as `torch.nn.utils.clip_grad_norm_`
         return norm
 

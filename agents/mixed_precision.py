@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from agents.networks.continuous import UnitWeights
 from agents.train_step import adam
+from sim.records import State
+from supervised.tensors import optimizer_state, restore_optimizer
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,7 +32,7 @@ def flattened(tensors: Sequence[Tensor]) -> Tensor:
     [[3.0, 3.0], [3.0, 3.0]]
     """
     vector = torch.cat([tensor.detach().flatten() for tensor in tensors])
-    for tensor, part in zip(tensors, vector.split([t.numel() for t in tensors]), strict=True):
+    for tensor, part in zip(tensors, torch.split(vector, [t.numel() for t in tensors]), strict=True):
         tensor.data = part.view(tensor.shape)
     return vector
 
@@ -112,7 +114,7 @@ class WeightStep(Generic[Network]):
         vector = nn.Parameter(self.half.weights)
         self.optimizer = adam([vector], learning_rate, 1e-8)
         vector.grad = torch.zeros_like(vector)
-        parts = vector.grad.split([p.numel() for p in self.half.parameters])
+        parts = torch.split(vector.grad, [p.numel() for p in self.half.parameters])
         self._gradients = [part.view(p.shape) for part, p in zip(parts, self.half.parameters, strict=True)]
 
     def __call__(self, loss: Tensor) -> None:
@@ -122,6 +124,15 @@ class WeightStep(Generic[Network]):
             torch._foreach_copy_(self._gradients, gradients)
         self.optimizer.step()
         self._unit_weights()
+        self.half.refresh()
+
+    def state(self) -> State:
+        """State of the optimiser; the weights are the network's."""
+        return optimizer_state(self.optimizer)
+
+    def restore(self, state: State) -> None:
+        """Restore a state, once the network's weights have been."""
+        restore_optimizer(self.optimizer, state)
         self.half.refresh()
 
     def set_learning_rate(self, learning_rate: float) -> None:

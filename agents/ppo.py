@@ -180,7 +180,9 @@ class RolloutSamples:
     def split(self, sizes: list[int]) -> Iterator[RolloutSamples]:
         """Split into consecutive minibatches of `sizes` rows, as views; without masks and sequences."""
         columns = self.obs, self.action, self.log_prob, self.advantage, self.target
-        return (RolloutSamples(*parts) for parts in zip(*(c.split(sizes) for c in columns), strict=True))
+        return (
+            RolloutSamples(*parts) for parts in zip(*(torch.split(c, sizes) for c in columns), strict=True)
+        )
 
     def sequences(self, worlds: Tensor) -> RolloutSamples:
         """Select a minibatch of all steps of some worlds, by index (M,): T · M rows, time first."""
@@ -234,7 +236,13 @@ class PPOLearner(ActorCriticLearner):
         # Tensors, for the sake of a compiled loss; see agents.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
-        self._closed_form = self._new_closed_form()
+        self._closed_form = (
+            GaussianPPOGradient.of(
+                self.actor_critic, self.head, config.vf_coef, self._clip_coef, self._ent_coef
+            )
+            if isinstance(self._optimizer, FlatAdam)  # whose gradients stay where they are
+            else None
+        )
         self.gradient_step = GradientStep(
             self.loss,
             self._optimizer,
@@ -391,12 +399,6 @@ class PPOLearner(ActorCriticLearner):
                 everyones = advantages[:, part.whole] if whole else advantages.flatten()[part.whole]
                 minibatch.advantage = standardise_advantages(minibatch.advantage, everyones.flatten())
             yield minibatch, part.weight
-
-    def _new_closed_form(self) -> GaussianPPOGradient | None:
-        network, head = self.actor_critic, self.head
-        if not (isinstance(self._optimizer, FlatAdam) and GaussianPPOGradient.suits(network, head)):
-            return None
-        return GaussianPPOGradient(network, head, self.config.vf_coef, self._clip_coef, self._ent_coef)
 
     def infer(self, obs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
         """See `ActorCriticLearner.infer`."""

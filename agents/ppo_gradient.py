@@ -35,16 +35,16 @@ class GaussianPPOGradient:
         self._log_std, self._slope = head.log_std.detach(), head.log_std.grad
         self._vf_coef, self._clip_coef, self._ent_coef = vf_coef, clip_coef, ent_coef
 
-    @staticmethod
-    def suits(network: nn.Module, head: object) -> bool:
-        """Whether it is an actor-critic of two MLPs that read numbers, with Gaussian actions."""
-        return (
-            isinstance(head, GaussianHead)
-            and isinstance(network, ActorCritic)
-            and isinstance(network.trunk, Vector)
-            and isinstance(network.value_trunk, Vector)
-            and not network.trunk.one_hot
-        )
+    @classmethod
+    def of(
+        cls, network: nn.Module, head: object, vf_coef: float, clip_coef: Tensor, ent_coef: Tensor
+    ) -> GaussianPPOGradient | None:
+        """Its like of two MLPs that read numbers, with Gaussian actions; None of other networks and heads."""
+        if not isinstance(head, GaussianHead) or not isinstance(network, ActorCritic):
+            return None
+        if not isinstance(network.value_trunk, Vector) or network.value_trunk.one_hot:
+            return None
+        return cls(network, head, vf_coef, clip_coef, ent_coef)
 
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised observations (N, …) → mean actions (N, D) and values (N,), as the network gives them."""

@@ -38,7 +38,6 @@ from agents.held_noise import HeldNoise
 from agents.memory_limits import check_batch
 from agents.mixed_precision import HalfCopy, WeightStep
 from agents.networks.continuous import SIZES, ContinuousNetworkName, squash
-from agents.networks.normalize import BoundedReturnScale
 from agents.replay import Replay, ReplaySamples
 from agents.returns import categorical_td_target
 from agents.schedules import linear_schedule
@@ -55,19 +54,11 @@ from sim.fields import (
 from sim.records import Array, Budget, Episode, Progress, State
 from sim.vector import Worlds, finished
 from supervised.precision import in_half
-from supervised.tensors import (
-    NonFiniteError,
-    Precision,
-    from_arrays,
-    optimizer_state,
-    restore_optimizer,
-    to_arrays,
-)
+from supervised.tensors import NonFiniteError, Precision, from_arrays, to_arrays
 
-#: Metrics of every gradient step of the critics: their loss, the mean of Q(s, a) in the unit of rewards, and
-#: the probability of returns beyond the bins.
+#: Metrics of the critics' steps: loss, mean Q(s, a) in the unit of rewards, probability beyond the bins.
 CRITIC_FIGURES = ("critic_loss", "q_value", "clipped")
-#: Metrics of every gradient step of the actor: its loss, the policy's entropy (nats), and the temperature α.
+#: Metrics of the actor's steps: loss, the policy's entropy (nats), the temperature α.
 ACTOR_FIGURES = ("actor_loss", "entropy", "ent_coef")
 
 
@@ -157,16 +148,7 @@ class SACLearner(SquashedPolicy):
         seed: int,
         device: str,
     ) -> None:
-        super().__init__(
-            config.network,
-            observation_space,
-            action_space,
-            bins=config.bins,
-            scale=BoundedReturnScale(config.gamma, config.largest_return),
-            normalize_returns=config.normalize_returns,
-            seed=seed,
-            device=device,
-        )
+        super().__init__(config, observation_space, action_space, seed=seed, device=device)
         self.config = config
         self._normalized = SIZES[config.network].normalized
         self.log_ent_coef = nn.Parameter(torch.tensor(math.log(config.ent_coef), device=self.device))
@@ -182,7 +164,7 @@ class SACLearner(SquashedPolicy):
         self._env_steps = 0
         self._updates = 0
         self._worlds: Worlds | None = None
-        self._replay: Replay | None = None
+        self._replay: Replay
         self._resumed: State | None = None
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._noise: HeldNoise
@@ -215,21 +197,17 @@ class SACLearner(SquashedPolicy):
         config, n = self.config, worlds.num_envs
         per_yield = max(1, self.yield_every // n)  # steps of the whole batch between two yields
         self._begin(worlds)
-        assert self._replay is not None
         done = self._env_steps // (per_yield * n)
         in_steps = budget.env_steps or budget.amount * per_yield * n
         while not budget.spent(self._env_steps, done):
             episodes: list[Episode] = []
-            figures: list[tuple[Tensor | None, ...]] = []
+            figures: list[tuple[Tensor, ...]] = []
             for _ in range(per_yield):
                 before = self._env_steps
                 episodes += self._play(worlds)
                 if self._env_steps <= config.learning_starts or len(self._replay) < config.batch_size:
                     continue
-                share = self._env_steps / in_steps
-                rate = linear_schedule(config.learning_rate, config.learning_rate_end, share)
-                self._actor_step.set_learning_rate(rate)
-                self._critic_step.set_learning_rate(rate)
+                self._set_learning_rate(self._env_steps / in_steps)
                 due = self._env_steps // config.train_frequency - before // config.train_frequency
                 figures += [self.update() for _ in range(due * config.gradient_steps)]
             done += 1
@@ -238,15 +216,15 @@ class SACLearner(SquashedPolicy):
 
     def state(self) -> State:
         """Networks, optimisers, generator, counters, replay and worlds."""
-        assert self._worlds is not None and self._replay is not None, "learn() has not begun"
+        assert self._worlds is not None, "there is nothing to resume before learn() has begun"
         return {
             "env_steps": self._env_steps,
             "updates": self._updates,
             "network": self.weights(),
             "target": to_arrays(self.target.state_dict()),
             "log_ent_coef": self.log_ent_coef.item(),
-            "critic_optimizer": optimizer_state(self._critic_step.optimizer),
-            "actor_optimizer": optimizer_state(self._actor_step.optimizer),
+            "critic_optimizer": self._critic_step.state(),
+            "actor_optimizer": self._actor_step.state(),
             "generator": self._generator.bit_generator.state,
             "running_return": self._running_return.cpu().numpy().copy(),
             "noise": self._noise.state(),
@@ -257,13 +235,12 @@ class SACLearner(SquashedPolicy):
     def restore(self, state: State) -> None:
         """Restore a state; `learn` goes on from there."""
         self._env_steps, self._updates = int(state["env_steps"]), int(state["updates"])
-        self.load_weights(state["network"])
+        from_arrays(self.network, state["network"])
         from_arrays(self.target, state["target"])
         self._half_target.refresh()
-        with torch.no_grad():
-            self.log_ent_coef.fill_(float(state["log_ent_coef"]))
-        restore_optimizer(self._critic_step.optimizer, state["critic_optimizer"])
-        restore_optimizer(self._actor_step.optimizer, state["actor_optimizer"])
+        self.log_ent_coef.data.fill_(float(state["log_ent_coef"]))
+        self._critic_step.restore(state["critic_optimizer"])
+        self._actor_step.restore(state["actor_optimizer"])
         self._generator.bit_generator.state = state["generator"]
         self._running_return = torch.tensor(state["running_return"], device=self.device)
         self._resumed = state
@@ -304,7 +281,6 @@ class SACLearner(SquashedPolicy):
         ended = terminated | truncated
         final_obs = self.observe(info["final_obs"]) if ended.any() else None
         earned = self.tensor(reward.astype(np.float32))
-        assert self._replay is not None
         self._replay.add(self._seen, action, earned, terminated, truncated, final_obs)
         self.scale.update(earned[None], self.tensor(ended)[None], self._running_return)
         self._seen = self.observe(obs)
@@ -319,20 +295,25 @@ class SACLearner(SquashedPolicy):
         mean, log_std = self.actor(self._seen)
         return squash(mean, log_std, self.tensor(self._noise.step(self._generator)))[0]
 
-    def update(self) -> tuple[Tensor | None, ...]:
+    def _set_learning_rate(self, share: float) -> None:
+        """Set the learning rate once a share of the budget is spent."""
+        rate = linear_schedule(self.config.learning_rate, self.config.learning_rate_end, share)
+        self._actor_step.set_learning_rate(rate)
+        self._critic_step.set_learning_rate(rate)
+
+    def update(self) -> tuple[Tensor, ...]:
         """One gradient step; returns `CRITIC_FIGURES`, and `ACTOR_FIGURES` where it is the actor's turn."""
-        assert self._replay is not None
         index, weight = self._replay.draw(self.config.batch_size, self._generator)
         noise = self._generator.standard_normal((2, len(index), len(self.low)), np.float32)
         self._updates += 1
         with_actor = self._updates % self.config.policy_delay == 0
-        return self._steps[with_actor](index, weight, self.tensor(noise))
+        figures = self._steps[with_actor](index, weight, self.tensor(noise))
+        return tuple(figure for figure in figures if figure is not None)
 
     def _gradient_step(
         self, with_actor: bool, index: Tensor, weight: Tensor, noise: Tensor
     ) -> tuple[Tensor, ...]:
         """Step of critics and target, and where it is its turn of the actor; noise is (2, B, D)."""
-        assert self._replay is not None
         batch = self._replay.gather(index, weight)
         loss, figures = self.critic_loss(batch, noise[0])
         self._critic_step(loss)
@@ -352,7 +333,8 @@ class SACLearner(SquashedPolicy):
         size, obs, action, second = len(batch.obs), batch.obs, batch.action, slice(None)
         with torch.no_grad():
             next_obs = batch.next_obs
-            next_action, log_prob = squash(*self._actor_step.half.network(next_obs), noise)
+            mean, log_std = self._actor_step.half.network(next_obs)
+            next_action, log_prob = squash(mean, log_std, noise)
             if self._normalized:  # one batch, with the statistics of both
                 obs = next_obs = torch.cat([obs, next_obs])
                 action = next_action = torch.cat([action, next_action])
@@ -396,7 +378,8 @@ class SACLearner(SquashedPolicy):
 
         The temperature rises while the entropy is below its target, and falls while it is above.
         """
-        action, log_prob = squash(*self._actor_step.half.network(obs, True), noise)
+        mean, log_std = self._actor_step.half.network(obs, True)
+        action, log_prob = squash(mean, log_std, noise)
         outputs = self._critic_step.half.network(obs, action)
         value = self.critics.mean(outputs).amin(0)
         ent_coef, entropy = self.log_ent_coef.exp(), -log_prob.detach().mean()
@@ -404,7 +387,7 @@ class SACLearner(SquashedPolicy):
         balance = ent_coef * (entropy - self.config.target_entropy * len(self.low))
         return loss + balance, torch.stack([loss.detach(), entropy, ent_coef.detach()])
 
-    def _metrics(self, figures: list[tuple[Tensor | None, ...]]) -> dict[str, float]:
+    def _metrics(self, figures: list[tuple[Tensor, ...]]) -> dict[str, float]:
         """Means of the figures since the last yield."""
         metrics = {"gradient_steps": float(self._updates), "return_scale": float(self.divisor)}
         for place, names in enumerate((CRITIC_FIGURES, ACTOR_FIGURES)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import gymnasium
 import numpy as np
@@ -24,6 +24,30 @@ from sim.records import Array, Decision
 from supervised.tensors import from_arrays, to_arrays
 
 
+class SquashedConfig(Protocol):
+    """Interface of the configurations of such policies."""
+
+    @property
+    def network(self) -> str:
+        """A name of `agents.networks.continuous.SIZES`."""
+
+    @property
+    def gamma(self) -> float:
+        """Discount of the returns that rewards are scaled by."""
+
+    @property
+    def bins(self) -> int:
+        """Of each critic's distribution of the return; 1: its mean alone."""
+
+    @property
+    def largest_return(self) -> float:
+        """Of the bins, and of scaled returns."""
+
+    @property
+    def normalize_returns(self) -> bool:
+        """Whether rewards are scaled."""
+
+
 class SquashedPolicy:
     """Stochastic policy tanh(μ + σ ε) in the bounds of a world's actions. Satisfies `sim.protocols.Policy`.
 
@@ -37,25 +61,19 @@ class SquashedPolicy:
 
     def __init__(
         self,
-        network: str,
+        config: SquashedConfig,
         observation_space: gymnasium.Space[Any],
         action_space: gymnasium.Space[Any],
         *,
-        bins: int,
-        scale: BoundedReturnScale,
-        normalize_returns: bool,
         seed: int,
         device: str,
     ) -> None:
         """Initialise the networks.
 
         Args:
-            network: a name of `agents.networks.continuous.SIZES`.
+            config: names the network and what its critics tell.
             observation_space: of one world.
             action_space: of one world.
-            bins: of the critics; see `TwinCritics`.
-            scale: of rewards; its bound is that of the bins.
-            normalize_returns: whether rewards are divided by it.
             seed: of weights and sampling.
             device: of the networks.
 
@@ -66,11 +84,12 @@ class SquashedPolicy:
         inputs, actions = flat_inputs(self.name, observation_space), len(self.low)
         self.device = torch.device(device)
         self._to_device = PinnedBuffers(self.device)
-        size, generator = SIZES[network], torch.Generator().manual_seed(seed)
+        size, generator = SIZES[config.network], torch.Generator().manual_seed(seed)
         self.actor = SquashedGaussian(size, inputs, actions, generator)
-        self.critics = TwinCritics(size, inputs + actions, bins, scale.bound, generator)
-        self.scale, self._normalize = scale, normalize_returns
-        parts = {"actor": self.actor, "critics": self.critics, "returns": scale}
+        self.critics = TwinCritics(size, inputs + actions, config.bins, config.largest_return, generator)
+        self.scale = BoundedReturnScale(config.gamma, config.largest_return)
+        self._scaled = config.normalize_returns
+        parts = {"actor": self.actor, "critics": self.critics, "returns": self.scale}
         self.network = nn.ModuleDict(parts).to(self.device)
         self.seed(seed)
 
@@ -108,12 +127,13 @@ class SquashedPolicy:
     def to_world(self, action: Tensor) -> Array:
         """Scale actions (N, D) in [−1, 1] to the world's bounds."""
         share = (action.cpu().numpy() + 1) / 2
-        return np.clip(self.low + share * (self.high - self.low), self.low, self.high)
+        actions: Array = np.clip(self.low + share * (self.high - self.low), self.low, self.high)
+        return actions
 
     @property
     def divisor(self) -> Tensor:
         """The divisor () of rewards, and so what multiplies the critics' values."""
-        return self.scale.divisor if self._normalize else torch.ones((), device=self.device)
+        return self.scale.divisor if self._scaled else torch.ones((), device=self.device)
 
     def weights(self) -> dict[str, Array]:
         """Actor, critics and return scale by name: the content of a checkpoint."""

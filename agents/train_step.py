@@ -85,11 +85,10 @@ class GradientStep:
                 autograd; taken for a single process, and uncompiled.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
-        flat = isinstance(optimizer, FlatAdam)
-        self._parameters: list[Tensor] = (
-            [optimizer.whole] if flat else [p for g in optimizer.param_groups for p in g["params"]]
-        )
-        self._clip = optimizer.clip_grad_norm if flat else partial(nn.utils.clip_grad_norm_, self._parameters)
+        self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
+        self._clip: Callable[[float], Tensor] = partial(nn.utils.clip_grad_norm_, self._parameters)
+        if isinstance(optimizer, FlatAdam):
+            self._parameters, self._clip = [optimizer.whole], optimizer.clip_grad_norm
         self._device = self._parameters[0].device
         self._graphs = False  # those of torch.compile
         self._loss, self._gather = loss, gather

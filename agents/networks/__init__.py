@@ -5,5 +5,5 @@ how anything is learned, worlds, catalogues.
 
 Reading order: `architectures` (trunks by name, actor-critic and Q-networks), `heads` (action distributions),
 `recurrent` (a GRU behind the trunk), `normalize` (running moments), `memory_format` (channels last),
-`inference` (a copy whose weights are prepared for acting).
+`inference` (a copy whose weights are prepared for acting); `continuous` (actor and critics of SAC).
 """

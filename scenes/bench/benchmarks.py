@@ -96,6 +96,26 @@ def _chess_search(games: int, core: str, needs: str, words: str) -> Benchmark:
     )
 
 
+def _sac(network: str, words: str) -> Benchmark:
+    return Benchmark(
+        ours=HERE + "learning:our_sac",
+        peer=HERE + "learning:stable_baselines3_sac",
+        peer_name="Stable-Baselines3 SAC",
+        package="stable-baselines3",
+        unit="gradient steps/s",
+        needs=("torch", "mujoco"),
+        peer_needs=("torch", "stable_baselines3", "mujoco", "imageio"),
+        fields={"network": network},
+        seconds=10.0,
+        networks=True,
+        torch_threads=1,
+        quick=False,
+        note=f"HalfCheetah, {words}, squared error, batch 256, replay of 100,000, a step of critics, actor "
+        "and temperature an env step, one torch thread on both sides; the peer steps 1 world, ours 16 "
+        "and computes in bfloat16 where the hardware does",
+    )
+
+
 BENCHMARKS = {
     "atari": Benchmark(
         ours=HERE + "worlds:our_atari",
@@ -194,6 +214,8 @@ BENCHMARKS = {
         "and returns normalised, one torch thread (the fastest for such small networks) on both sides; "
         "our worlds use all threads",
     ),
+    "sac/mlp256": _sac("mlp256", "actor and critics of 256-256"),
+    "sac/mlp512": _sac("mlp512", "critics of four layers of 512, actor of four of 256"),
 }
 
 

@@ -150,7 +150,7 @@ class MeasuredRun:
 
     def answer(self) -> dict[str, Any]:
         """Rows, machine and the history's file, for ``--json``; None for that where a row is not in it."""
-        answer = {"rows": [asdict(row) for row in self.rows], "machine": self._machine}
+        answer: dict[str, Any] = {"rows": [asdict(row) for row in self.rows], "machine": self._machine}
         if self._record.kept:
             whole = self._written == len(self.rows)
             answer["history"] = str(self._record.file) if whole else None

@@ -1,4 +1,4 @@
-"""Training benchmarks: environment steps per second of PPO, DQN and PQN, beside Stable-Baselines3.
+"""Training benchmarks: environment steps per second of PPO, DQN, PQN, SAC, beside Stable-Baselines3.
 
 The peer's code follows its documentation and rl-baselines3-zoo's tuned settings for Atari. Where its
 wrappers would use another protocol than ours (random no-ops, lives as episodes, no sticky actions), they are
@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from agents.dqn import DQN
+from agents.networks.continuous import SIZES
 from agents.ppo import PPO
 from agents.pqn import PQN
+from agents.sac import SAC
 from scenes.bench.worker import Settings, Work
 from sim.protocols import Learner
 from sim.records import Budget
@@ -20,6 +22,8 @@ from sim.vector import Worlds
 BUDGET = Budget(env_steps=10_000_000)  # budget of the zoo; never reached here
 REPLAY = 10_000  # transitions; the peer stores each frame eight times, and must fit into memory
 LEARNING_STARTS = 1_000
+CONTINUOUS_REPLAY = 100_000  # transitions of SAC
+SAC_STEPS = 64  # env steps between two reports of SAC
 WORLDS = 32  # worlds of our DQN: env steps between two of its gradient steps
 
 
@@ -79,6 +83,30 @@ def our_ppo_walker(settings: Settings) -> Work:
         ent_coef=0.0,
     )
     return count_learning_steps(build_learner(config, worlds, settings), worlds, "policy_loss")
+
+
+def our_sac(settings: Settings, network: str) -> Work:
+    """Our SAC on HalfCheetah, a gradient step an env step."""
+    from sim.walker.world import Walker
+
+    worlds = Walker("halfcheetah").make_batch(16, settings.seed, settings.threads)
+    config = SAC(
+        network=network,
+        buffer_size=CONTINUOUS_REPLAY,
+        batch_size=256,
+        learning_starts=LEARNING_STARTS,
+        train_frequency=1,
+        policy_delay=1,
+        bins=1,
+    )
+    learner = config.build(
+        worlds.single_observation_space,
+        worlds.single_action_space,
+        seed=settings.seed,
+        device=settings.device,
+    )
+    learner.yield_every = SAC_STEPS
+    return count_learning_steps(learner, worlds, "actor_loss")
 
 
 def pong_worlds(num_envs: int, settings: Settings) -> Worlds:
@@ -157,6 +185,28 @@ def stable_baselines3_ppo_walker(settings: Settings) -> Work:
         device=settings.device,
     )
     return count_stable_baselines3_steps(model, 128 * 16)
+
+
+def stable_baselines3_sac(settings: Settings, network: str) -> Work:
+    """Stable-Baselines3's SAC on gymnasium's HalfCheetah, the same network."""
+    import gymnasium
+    from stable_baselines3 import SAC as TheirSAC
+
+    size = SIZES[network]
+    model = TheirSAC(
+        "MlpPolicy",
+        gymnasium.make("HalfCheetah-v5"),
+        learning_rate=3e-4,
+        buffer_size=CONTINUOUS_REPLAY,
+        batch_size=256,
+        learning_starts=LEARNING_STARTS,
+        train_freq=1,
+        gradient_steps=1,
+        policy_kwargs={"net_arch": {"pi": list(size.actor), "qf": list(size.critic)}},
+        seed=settings.seed,
+        device=settings.device,
+    )
+    return count_stable_baselines3_steps(model, SAC_STEPS, LEARNING_STARTS)
 
 
 def stable_baselines3_pong_worlds(num_envs: int, seed: int) -> Any:

@@ -39,17 +39,17 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
         SystemExit: after ``--help`` was printed.
     """
     by_name, told = _by_name(verbs), StringIO()
-    wanted, prog, rest = verbs, "playfield", list(words)
+    wanted, prog, about, rest = verbs, "playfield", description, list(words)
     if words and words[0] in by_name:  # all other verbs' parsers would take most of the time
         wanted, prog = by_name[words[0]], f"playfield {words[0]}"
-        description = wanted.__doc__
+        about = wanted.__doc__ or ""
         rest = without_idle(words[1:], wanted.idle)
     try:
         with redirect_stderr(told):
             return tyro.cli(
                 wanted,
                 prog=prog,
-                description=description,
+                description=about,
                 args=rest,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )

@@ -27,7 +27,7 @@ from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture
+from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
 from sim.viewer.contract.moment import Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
 INTRODUCED_SECONDS = 3.0  # that it is told who is who, after a hand-over
+MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 WAITING = "waiting for the run's first checkpoint"
 
@@ -50,7 +51,7 @@ class SceneShow:
         device: str,
         checkpoint: Path | None = None,
         run: Path | None = None,
-        most_worlds: int = MOST_WORLDS,
+        most_worlds: int | None = None,
         attended: bool = True,
     ) -> None:
         """Build worlds and agent.
@@ -60,13 +61,16 @@ class SceneShow:
             device: for the agent, see `chosen_device`.
             checkpoint: instead of the scene's own.
             run: a training run that is followed, see `LiveAgent`.
-            most_worlds: side by side.
+            most_worlds: side by side; None: as many as one can follow.
             attended: whether a person watches, whom models that look or draw must not keep waiting.
         """
         config = agent_env(scene, device)
         assert scene.world is not None
+        if most_worlds is None:
+            most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
         self.worlds = StagedWorlds.open(config, min(scene.world.num_envs, most_worlds), scene.seed)
         self._renderer = self.worlds.renderers[0]
+        self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
         self._describe(scene, config)
         mine = None
@@ -153,8 +157,6 @@ class SceneShow:
             self._introduced = self._count + round(INTRODUCED_SECONDS * self.steps_per_second)
         if gesture.kind == "grid":
             self._grid = gesture.on
-            self.worlds.touch(gesture)
-            return Answer(redraw=True)
         if gesture.kind == "origin":
             self._perceptions.next_origin()
             return Answer(redraw=True)
@@ -188,7 +190,8 @@ class SceneShow:
     ) -> Moment:
         if not self._renderer.turns:
             self.worlds.note()
-        if drawn or self._moment is None or self.worlds.cheap:
+        fresh = drawn or self._moment is None or self.worlds.cheap
+        if fresh or self._moment is None:
             pictures = self.worlds.pictures(grid=self._grid)
             seen = self._perceptions.look(pictures[0])
         else:
@@ -213,7 +216,7 @@ class SceneShow:
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
-            **self._said(drawn=drawn),
+            **self._said(drawn=fresh),
         )
 
     def _with_ending(self, moment: Moment) -> Moment:
@@ -259,13 +262,14 @@ class SceneShow:
             "readouts": readouts,
             "board": self._board_state(),
             "robot": self._robot_state(drawn),
+            "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
         }
 
     def _robot_state(self, drawn: bool) -> RobotState | None:
         """The first world's robot; None if it is none."""
-        if not isinstance(self._renderer, DrawsRobot):
+        if self._robot is None:
             return None
-        return self._renderer.robot(None if drawn or self._moment is None else self._moment.robot)
+        return self._robot.robot(None if drawn or self._moment is None else self._moment.robot)
 
     def _board_state(self) -> BoardState | None:
         """The first world's board game; None if it is none."""

@@ -33,7 +33,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import chess
 import chess.pgn
@@ -49,7 +49,7 @@ from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_o
 from sim.chess.rules import encoding
 from sim.chess.rules.game import HISTORY, ChessGame, PositionError, observations
 from sim.chess.starts import can_end, random_by_distance, random_placement
-from sim.fields import checked_value, nearest
+from sim.fields import checked_value, nearest, type_hints
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.starts import Starts
@@ -77,7 +77,7 @@ class Chess:
         Raises:
             ValueError: naming the field.
         """
-        hints = get_type_hints(Chess)
+        hints = type_hints(Chess)
         for key in ("colour", "opponent", "reward"):
             checked_value(getattr(self, key), hints[key], key)
         if self.start != STANDARD and self.start not in STARTS:

@@ -38,6 +38,7 @@ class Command(enum.Enum):
     SHOVE_LEFT = enum.auto()
     SHOVE_RIGHT = enum.auto()
     ROBOT = enum.auto()
+    TARGET = enum.auto()  # 1 less, 2 more
     ORBIT = enum.auto()  # 1 left, 2 right, 3 up, 4 down
     ZOOM = enum.auto()  # 1 nearer, 2 farther
     NEXT_SCENE = enum.auto()
@@ -120,15 +121,16 @@ BINDINGS = (
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
-    Binding("Camera from the side, front, three-quarter, behind", "Z", "", "orbit"),
+    Binding("Camera: side, front, three-quarter, behind", "Z", "", "orbit"),
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
     Binding("Ground contacts, forces, torques", "F", "", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
+    Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
     Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
-    Binding("All worlds side by side", "G", "click the picture (not a board or robot)", "worlds"),
+    Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
@@ -187,6 +189,8 @@ _NUMBERED = {
     pygame.K_l: (Command.ORBIT, 2),
     pygame.K_i: (Command.ORBIT, 3),
     pygame.K_k: (Command.ORBIT, 4),
+    pygame.K_q: (Command.TARGET, 1),
+    pygame.K_w: (Command.TARGET, 2),
     pygame.K_PAGEUP: (Command.ZOOM, 1),
     pygame.K_PAGEDOWN: (Command.ZOOM, 2),
 }
@@ -209,6 +213,7 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
     Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),
     Command.SHOVE_RIGHT: ("robot", (Gesture("shove", 1.0),)),
+    Command.TARGET: ("targets", (Gesture("nudge", 0, -0.1), Gesture("nudge", 0, 0.1))),
     Command.ORIGIN: ("origin", (Gesture("origin"),)),
     Command.TAKE_BACK: ("table", (Gesture("take_back"),)),
     Command.COPY_FEN: ("table", (Gesture("copy", name="fen"),)),
@@ -222,7 +227,15 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
 
 #: Commands that go on while their key is held.
 REPEATING = frozenset(
-    {Command.FORWARD, Command.BACK, Command.SLOWER, Command.FASTER, Command.ORBIT, Command.ZOOM}
+    {
+        Command.FORWARD,
+        Command.BACK,
+        Command.SLOWER,
+        Command.FASTER,
+        Command.ORBIT,
+        Command.ZOOM,
+        Command.TARGET,
+    }
 )
 
 _DIRECTIONS = {

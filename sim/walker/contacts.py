@@ -7,12 +7,17 @@ step (`mj_forward`, then `mj_contactForce`): they belong to the picture, not to 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from sim.records import Array
 from sim.walker.engine import mujoco
+
+#: Foot → its geoms.
+Feet: TypeAlias = Mapping[str, Collection[int]]
 
 #: Foot → the geom that touches the ground, of gymnasium's bodies.
 FEET: dict[str, dict[str, str]] = {
@@ -74,13 +79,13 @@ class Contacts:
     torques: Array
 
 
-def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: dict[str, tuple[int, ...]]) -> Contacts:
+def ground_contacts(model: mujoco.MjModel, data: mujoco.MjData, feet: Feet) -> Contacts:
     """The contacts between a robot and what does not move.
 
     Args:
         model: of the robot.
         data: its state; all that follows from it is computed anew.
-        feet: see `feet_of`.
+        feet: the robot's.
     """
     mujoco.mj_forward(model, data)
     points, forces, touched = [], [], set[int]()

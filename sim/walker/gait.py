@@ -3,9 +3,10 @@
 `GaitMeter` watches the worlds of a batch beside their simulation; it changes nothing in them. What it counts:
 
 * ``speed``: m/s along x, of the tracked point from start to end.
-* ``effort``: mean squared control, in units of the motors' gear; the controls as they arrive, so late ones
-  where actions are delayed.
-* ``action_rate``: mean squared change of control from step to step; small is smooth.
+* ``effort``: mean squared force of the actuators, each in units of its limit; of motors that is the squared
+  control.
+* ``action_rate``: mean squared change of control from step to step, in units of half its range; small is
+  smooth. Where actions are late, so are the controls.
 * ``cost_of_transport``: Σ |τ·q̇| dt / (m g d), the motors' work, put in or taken out, for the weight m g
   carried over the distance d (Gabrielli and von Kármán 1950; people walk at 0.2 of mechanical work, with
   elastic tendons; a motor has none). Not a number below `LEAST_DISTANCE`.
@@ -24,8 +25,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sim.records import Array
-from sim.walker.contacts import feet_of
 from sim.walker.engine import mujoco
+from sim.walker.mjcf import strongest_forces
 from sim.walker.simulation import Simulation
 
 LEAST_DISTANCE = 0.5  # m; who only fell has no cost of transport
@@ -116,24 +117,25 @@ class GaitMeter:
 
     Args:
         simulation: the worlds; `begin` after their resets, `update` after each step.
-        body: its name, for its feet (`sim.walker.contacts.feet_of`).
+        feet: name → geoms, such as from `sim.walker.contacts.feet_of`.
     """
 
-    def __init__(self, simulation: Simulation, body: str) -> None:
+    def __init__(self, simulation: Simulation, feet: Mapping[str, Sequence[int]]) -> None:
         model = simulation.model
         self._simulation = simulation
-        geoms = feet_of(body, model)
-        self.feet = tuple(geoms)
+        self.feet = tuple(feet)
         self._owner = np.full(model.ngeom, -1)
-        for number, own in enumerate(geoms.values()):
+        for number, own in enumerate(feet.values()):
             self._owner[list(own)] = number
         count = len(simulation.ctrl)
         self._force, self._speed = simulation.output("actuator_force"), simulation.output("actuator_velocity")
+        self._limit, limited = strongest_forces(model), model.actuator_ctrllimited.astype(bool)
+        self._reach = np.where(limited, np.ptp(model.actuator_ctrlrange, axis=1) / 2, 1.0)
         self._gravity = float(np.linalg.norm(model.opt.gravity))
         self._mass = float(model.body_mass.sum())
         self._start = np.zeros(count)  # m
         self._control = np.zeros((count, model.nu))
-        self._sums = np.zeros((count, 3))  # of squared controls, their squared changes, and work (J)
+        self._sums = np.zeros((count, 3))  # of effort, squared changes of control, and work (J)
         self._contacts: list[list[Array]] = [[] for _ in range(count)]  # (feet,) bool a step
 
     def begin(self, rows: Array) -> None:
@@ -146,11 +148,12 @@ class GaitMeter:
     def update(self) -> None:
         """Count the step that all worlds have made."""
         simulation = self._simulation
-        control = simulation.ctrl.copy()
+        control = simulation.ctrl / self._reach
+        effort = np.square(self._force / self._limit).mean(axis=1)
         work = np.abs(self._force * self._speed).sum(axis=1) * simulation.dt
         change = np.square(control - self._control).mean(axis=1)
         first = np.array([not contacts for contacts in self._contacts])
-        self._sums += np.stack([np.square(control).mean(axis=1), np.where(first, 0.0, change), work], axis=1)
+        self._sums += np.stack([effort, np.where(first, 0.0, change), work], axis=1)
         self._control = control
         for row, contacts in enumerate(self._contacts):
             data = simulation.data(row)
@@ -162,11 +165,11 @@ class GaitMeter:
         contacts, dt = np.stack(self._contacts[row]), self._simulation.dt
         steps = len(contacts)
         distance = float(self._simulation.tracked(np.array([row]))[0] - self._start[row])
-        squares, changes, work = self._sums[row].tolist()
+        effort, changes, work = self._sums[row].tolist()
         mass = self._mass * float(self._simulation.factor("mass")[row])
         return {
             "speed": distance / (steps * dt),
-            "effort": squares / steps,
+            "effort": effort / steps,
             "action_rate": changes / max(1, steps - 1),
             "cost_of_transport": cost_of_transport(work, mass, self._gravity, distance),
         } | (contact_statistics(contacts, self.feet, dt) if self.feet else {})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.records import Array
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Readout
 from sim.viewer.contract.robot import ForceArrow, JointTorque, Place, RobotState
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 DEGREES = 180.0  # that a drag over the height of the picture turns
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
+LEAST_HEIGHT = 72  # pixels of a coarse picture: in less a walker is a smudge
 LEAST_ARROW = 0.02  # weights; a smaller force has no arrow
 
 
@@ -43,31 +45,33 @@ class AnchoredCamera(Camera):
 class WalkerRenderer:
     """Interactive renderer of one `WalkerWorld`: its camera, a person's push, and read-outs."""
 
-    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT})
     turns = False
     asks: tuple[str, ...] = ()
     caption = ""
 
     def __init__(self, world: WalkerWorld) -> None:
         self._world = world
+        told = {Ability.TARGETS} if world.target_range is not None else set()
+        self.abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT} | told)
         at = world.camera
         self._home = Viewpoint(at.azimuth, at.elevation, at.distance, at.look_height)
         self._camera = AnchoredCamera(
             at.azimuth, at.elevation, at.distance, at.look_height, at.width, at.height
         )
         world.camera = self._camera
+        self._small = self._borrows = False  # one of many pictures; always
         self._room = (at.width, at.height)  # pixels that the picture may fill
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
         self._feet = feet_of(world.config.body, model)
-        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
         self._limits = motor_limits(model)
         self._torso = root_body(model)
         self._grip: Grip | None = None
         self._shove: Array | None = None  # (3,) N
         self._pushed = False
         self._measured: Contacts | None = None  # of the state that was noted
+        self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))  # N
 
     # What the moment is made of
 
@@ -97,16 +101,27 @@ class WalkerRenderer:
             Readout("ground force", float(ground), "N"),
         )
 
+    @property
+    def targets(self) -> tuple[Slider, ...]:
+        """The target speed, if the robot is told one."""
+        span = self._world.target_range
+        return () if span is None else (Slider("speed, m/s", self._world.target_speed, *span),)
+
     def draw(self) -> Array:
         """The walker as the camera sees it, (H, W, 3) uint8."""
-        return self._world.render()
+        return self._world.sketch() if self._small else self._world.render()
+
+    def draw_with(self, lender: WalkerRenderer) -> None:
+        """Draw small pictures, with what `lender` draws its own with; see `DrawsTogether`."""
+        self._small = self._borrows = True
+        self._world.thumbnails = lender._world.thumbnails
 
     def robot(self, drawn: RobotState | None) -> RobotState:
         """See `sim.viewer.contract.gesture.DrawsRobot`."""
         contacts = self._contacts
         touching = tuple(contacts.touching.tolist())
         if drawn is not None:
-            return replace(drawn, touching=touching)
+            return replace(drawn, touching=touching, pushed=self._pushed)
         data, view = self._data, self._view
         push = self._push(data, view)
         arrows = [
@@ -124,6 +139,7 @@ class WalkerRenderer:
             self._weight,
             PER_WEIGHT * view.focal / max(depth, NEAR) / view.height,
             float(self._limits.max(initial=0.0)),
+            self._pushed,
         )
 
     @property
@@ -136,9 +152,10 @@ class WalkerRenderer:
 
     @property
     def _contacts(self) -> Contacts:
-        """The contacts of the noted state, measured once."""
+        """The contacts of the noted state, measured once, and with them the robot's weight."""
         if self._measured is None:
             model = self._world.simulation.model_of(0)
+            self._weight = float(model.body_mass.sum() * np.linalg.norm(model.opt.gravity))
             self._measured = ground_contacts(model, self._data, self._feet)
         return self._measured
 
@@ -206,20 +223,35 @@ class WalkerRenderer:
         elif gesture.kind == "resize":
             self._room = (int(gesture.x), int(gesture.y))
             self._resize()
+        elif gesture.kind == "grid":
+            self._small = gesture.on or self._borrows
         elif gesture.kind == "coarse":
             self._coarse = max(1, int(gesture.x))
             self._resize()
         elif gesture.kind == "follow":
             camera.anchor = self._world.torso if camera.anchor is None else None
             message = "the camera follows" if camera.anchor is None else "the camera stands still"
+        elif gesture.kind in ("slide", "nudge"):
+            return self._aim(gesture)
         elif gesture.kind in ("push", "let_go", "shove"):
             return self._take_push(gesture)
         else:
             return Answer()
         return Answer(redraw=True, message=message)
 
+    def _aim(self, gesture: Gesture) -> Answer:
+        """Set the target speed, within its range."""
+        if self._world.target_range is None:
+            return Answer()
+        low, high = self._world.target_range
+        now = self._world.target_speed
+        wanted = gesture.y if gesture.kind == "slide" else now + gesture.y * (high - low)
+        self._world.target_speed = min(max(wanted, low), high)
+        return Answer(redraw=True)
+
     def _resize(self) -> None:
-        sides = (min(max(side // self._coarse, SMALLEST), LARGEST) for side in self._room)
+        coarse = max(1, min(self._coarse, self._room[1] // LEAST_HEIGHT))
+        sides = (min(max(side // coarse, SMALLEST), LARGEST) for side in self._room)
         self._camera.width, self._camera.height = sides
 
     def _look_from(self, name: str) -> str:

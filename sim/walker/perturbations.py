@@ -6,8 +6,8 @@ uniformly, from the episode's generator after its starting state; so the starts 
 and what one field draws does not depend on which others vary. Fields that keep their neutral value touch
 nothing: with all of them neutral nothing is drawn and no model is changed.
 
-Masses, friction, gears and gravity are per-simulation fields of the one MuJoCo model (`Batch.expand`), which
-cost no time while stepping; the constants that MuJoCo derives from them are computed anew at each reset.
+Masses, friction, actuators and gravity are per-simulation fields of the one MuJoCo model (`Batch.expand`),
+which cost no time while stepping; what MuJoCo derives from them is computed anew at each reset.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Perturbations:
     Attributes:
         mass: factor on the masses and inertias of all bodies.
         friction: factor on all coefficients of friction.
-        motor_strength: factor on the gear, and so the torque, of every motor.
+        motor_strength: factor on the force of every actuator, and on the limits of forces.
         latency: whole steps by which actions come late; until then the motors are slack. The reward's
             control cost stays that of the action chosen.
         push_force: N, of pushes on the torso's centre of mass for `PUSH_SECONDS`, each in a horizontal
@@ -287,5 +287,5 @@ KEPT = ("drawn", "delayed", "push_seed", "push_count", "push_in", "push_left")
 MODEL_FIELDS = {
     "mass": ("body_mass", "body_inertia"),
     "friction": ("geom_friction", "pair_friction"),
-    "motor_strength": ("actuator_gear",),
+    "motor_strength": ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"),
 }

@@ -198,8 +198,7 @@ class TaskWalkers(Walkers):
 
     def torques(self, world: int) -> Array:
         """(actuators,) force or torque on what each actuator drives, N or N·m."""
-        gear = self.simulation.model.actuator_gear[:, 0] * self.simulation.factor("motor_strength")[world]
-        return np.asarray(self._force[world] * gear)
+        return np.asarray(self._force[world] * self.simulation.model.actuator_gear[:, 0])
 
     def power(self, world: int) -> float:
         """Sum over the actuators of one world of |force · velocity|, W."""
@@ -226,6 +225,17 @@ class TaskWalkers(Walkers):
         self.target_speed = np.array(state["target_speed"])
         self.target_direction = np.array(state["target_direction"])
         return super().restore(state)
+
+    @property
+    def speed_range(self) -> Span | None:
+        """Lowest and highest target speed, m/s, that the agent is told of; None if it is told of none.
+
+        Of a task with one speed it goes from 0 to twice that.
+        """
+        low, high = self.task.target_speed
+        if TARGET not in self.task.observe or low == high == 0:
+            return None
+        return (low, high) if low < high else (min(0.0, 2 * low), max(0.0, 2 * low))
 
     def hold_speed(self, speed: float) -> None:
         """From now on `speed`, m/s, is the target of every episode, the ones in progress included."""

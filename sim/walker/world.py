@@ -27,10 +27,11 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
-from sim.fields import NonNegativeFloat, PositiveInt, Range, Validated
+from sim.fields import NonNegativeFloat, OneOf, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
 from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
+from sim.walker.contacts import feet_of
 from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
 from sim.walker.gait import GaitMeter
@@ -38,13 +39,15 @@ from sim.walker.interactive_renderer import WalkerRenderer
 from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.perturbations import Perturbations, Spread
-from sim.walker.pictures import WalkerPictures
+from sim.walker.pictures import Thumbnails, WalkerPictures
 from sim.walker.reward import BODIES, Body
 from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
 from sim.walker.task import FILE, Task, TaskWalkers, file_body
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
+from sim.walker.warp_walkers import differences
+from sim.walker.warp_worlds import WarpWorlds
 
 #: Positions (nq,) and velocities (nv,) to begin from.
 WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
@@ -76,6 +79,8 @@ class Walker(Validated):
     push_force: Spread = 0.0  # N, on the torso
     push_interval: Spread = 2.0  # s between pushes
     slope: Spread = 0.0  # degrees that the ground rises
+    #: "mujoco": the C engine on threads. "warp": batches run on a GPU in float32 (`sim.walker.warp_walkers`).
+    backend: Annotated[str, OneOf(("mujoco", "warp"))] = "mujoco"
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -93,7 +98,12 @@ class Walker(Validated):
         if (self.path is None) == (self.body == FILE):
             needs = 'walker/file needs path = "robot.xml", an MJCF file'
             raise ValueError(needs if self.path is None else 'path goes with use = "walker/file" alone')
-        Perturbations.of(self)
+        perturbed = Perturbations.of(self).varied
+        if self.backend == "warp" and (self.body == FILE or self.task is not None or perturbed):
+            raise ValueError(
+                'backend = "warp" has gymnasium\'s five bodies with their rewards alone: for other robots, '
+                'other rewards and perturbations leave it at "mujoco"'
+            )
         self.task  # noqa: B018 - which refuses what does not fit the robot
 
     @cached_property
@@ -130,8 +140,14 @@ class Walker(Validated):
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None, *, starts: WalkerStarts | None = None
-    ) -> WalkerWorlds:
-        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
+    ) -> WalkerWorlds | WarpWorlds:
+        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default), or by Warp.
+
+        Raises:
+            WarpError: for ``backend = "warp"`` without MuJoCo Warp, or with `starts`.
+        """
+        if self.backend == "warp":
+            return WarpWorlds.of(self, num_envs, seed, starts)
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
@@ -146,6 +162,7 @@ class Walker(Validated):
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
             **Perturbations.of(self).protocol(),
+            **(differences(body) if self.backend == "warp" else {}),
         }
 
 
@@ -172,7 +189,7 @@ class WalkerWorlds(Worlds):
     ) -> None:
         self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
-        self._body = config.body
+        self._config = config
         self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
         model, size = self.walkers.simulation.model, (config.width, config.height)
@@ -231,7 +248,10 @@ class WalkerWorlds(Worlds):
 
     def keep_statistics(self) -> None:
         """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
-        self._gait = GaitMeter(self.walkers.simulation, self._body)
+        model = self.walkers.simulation.model
+        names = {foot: foot.removesuffix("_foot").replace("_", " ") for foot in self._config.feet}
+        declared = {name: (model.geom(foot).id,) for foot, name in names.items()}
+        self._gait = GaitMeter(self.walkers.simulation, declared or feet_of(self._config.body, model))
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
@@ -264,6 +284,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        thumbnails: what draws small pictures; worlds of one body may share it.
         pushed: whether `push` has disturbed the episode in progress.
     """
 
@@ -282,6 +303,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.thumbnails = Thumbnails(self._simulation.model)
         self.pushed = False
         self._push_steps = 0  # that are left of a push
 
@@ -319,6 +341,21 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def power(self) -> float:
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
         return self._walkers.power(0)
+
+    @property
+    def target_range(self) -> tuple[float, float] | None:
+        """Lowest and highest target speed, m/s, that an agent is told; None if it is told none."""
+        return None if not isinstance(self._walkers, TaskWalkers) else self._walkers.speed_range
+
+    @property
+    def target_speed(self) -> float:
+        """What the agent is told to walk at, m/s; once set it holds for all later episodes, too."""
+        return float(self._walkers.target_speed[0]) if isinstance(self._walkers, TaskWalkers) else 0.0
+
+    @target_speed.setter
+    def target_speed(self, speed: float) -> None:
+        if isinstance(self._walkers, TaskWalkers):
+            self._walkers.hold_speed(speed)
 
     def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
         """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
@@ -368,6 +405,10 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
         return self._truth_renderer.draw(self._simulation.data(0), self.camera, self.look)
 
+    def sketch(self) -> Array:
+        """A small picture like `render()`'s, (height, width, 3) uint8, drawn with fewer facets."""
+        return self.thumbnails.draw(self._simulation.data(0), self.camera, self.look)
+
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
         """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
         return self._truth_renderer.truth(self._simulation.data(0), self.camera, kinds)
@@ -375,6 +416,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def close(self) -> None:
         """Free what drawing holds."""
         self._truth_renderer.close()
+        self.thumbnails.close()
 
 
 def _of_one(info: Info) -> Info:

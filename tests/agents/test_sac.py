@@ -368,7 +368,7 @@ def test_learns_to_move_to_a_point(seed, fields):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_learns_to_swing_a_pendulum_up(seed):
-    config = SAC(network="xqc256", learning_starts=500, train_frequency=2, learning_rate=1e-3, policy_delay=1)
+    config = SAC(network="xqc256", learning_starts=500, train_frequency=4, learning_rate=1e-3, policy_delay=1)
     _, progress = run(config, make_worlds(PENDULUM, 8, seed), 10, seed, yield_every=1600)
     assert returns(progress[0]) < -900
     assert returns(progress[-1]) > -250

@@ -19,6 +19,7 @@ from sim.records import Decision
 from sim.viewer.contract.gesture import Ability, Gesture, Interactive
 from sim.viewer.contract.moment import Exploration, Readout
 from sim.viewer.output.play_recorder import record_play, replay
+from sim.walker.pictures import WalkerPictures
 
 
 def staged(tmp_path, world, agent='[agent]\nuse = "random"', **options):
@@ -145,8 +146,7 @@ def test_a_walker_says_what_it_does_and_turns(tmp_path, shows):
     moment = show.start(0)
     assert show.action_labels == ("thigh", "leg", "foot") and show.action_limit == 1.0
     assert {r.label: r.unit for r in moment.readouts} == {
-        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m",
-            "ground force": "N",
+        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m", "ground force": "N"
     }  # fmt: skip
     assert moment.readouts[1].value == pytest.approx(1.25, abs=0.05)
     show.touch(Gesture("resize", 120, 80))
@@ -181,6 +181,36 @@ def test_the_programme_has_all_scenes_and_the_runs_checkpoints(tmp_path):
     (tmp_path / "checkpoints" / "3000").mkdir()  # a run in progress
     assert len(found.checkpoints()) == 3
     assert playlist(scene, device="cpu").checkpoints() == []
+
+
+def test_a_grid_of_robots_is_drawn_small_by_one_renderer_from_starts_of_their_own(
+    tmp_path, shows, monkeypatch
+):
+    opened, make = [], WalkerPictures.__init__
+
+    def spy(self, model, **how):
+        opened.append(how)
+        make(self, model, **how)
+
+    monkeypatch.setattr(WalkerPictures, "__init__", spy)
+    show = staged(tmp_path, 'use = "walker/hopper"\nnum_envs = 32')
+    shows.append(show)
+    assert show.num_worlds == 16
+    for gesture in (Gesture("resize", 200, 160), Gesture("tile", 48, 36)):
+        show.touch(gesture)
+    moment = show.start(0)
+    assert {picture.shape for picture in moment.pictures[1:]} == {(36, 48, 3)}
+    assert moment.pictures[0].shape == (160, 200, 3)
+    show.touch(Gesture("grid", on=True))
+    seen = show.look().pictures
+    assert {picture.shape for picture in seen} == {(36, 48, 3)}
+    assert opened == [{}, {"sketch": True}], "one for the picture, one for all small ones"
+    for _ in range(20):
+        seen = show.step(None).pictures
+    assert len({picture.tobytes() for picture in seen}) == 16
+    assert len({tuple(world.unwrapped.simulation.qpos[0]) for world in show.worlds.envs}) == 16
+    show.touch(Gesture("grid", on=False))
+    assert show.look().pictures[0].shape == (160, 200, 3)
 
 
 def test_other_worlds_are_drawn_when_they_are_looked_at_or_drawing_is_cheap(tmp_path, shows):

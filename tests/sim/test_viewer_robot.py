@@ -132,7 +132,7 @@ def test_the_strip_shows_stance_and_swing_over_four_seconds(drive, monkeypatch):
     assert "50 %" in written and "−4 s" in written
     rect = driver.layout().panels[layout.FEET]
     inside = np.swapaxes(pygame.surfarray.array3d(picture.subsurface(rect)), 0, 1)
-    left, right = ((inside == color).all(axis=2).sum() for color in (PALETTE.series[2], PALETTE.series[0]))
+    left, right = ((inside == color).all(axis=2).sum() for color in (PALETTE.series[0], PALETTE.accent))
     assert left == pytest.approx(right, rel=0.1) and left > 100
 
 
@@ -161,3 +161,15 @@ def test_a_pushed_episode_is_no_score(drive, monkeypatch):
     driver.viewer.transport.visit(60)
     driver.viewer.draw()
     assert "pushed" in written and "100" not in written
+
+
+def test_the_return_of_a_pushed_episode_says_so_at_once(drive, monkeypatch):
+    written = writing(monkeypatch)
+    for pushed, words in ((False, "this episode"), (True, "pushed: no score")):
+        show = RobotShow()
+        show.state = replace(ROBOT, pushed=pushed)
+        driver = drive(show)
+        driver.until(lambda: driver.view.newest >= 3)  # noqa: B023
+        written.clear()
+        driver.viewer.draw()
+        assert words in written

@@ -173,6 +173,8 @@ def test_places_hold_at_every_size_of_the_picture(stage):
     half = renderer.robot(None)
     for first, second in zip(whole.joints, half.joints, strict=True):
         assert first.at == pytest.approx(second.at, abs=1e-9)
+    renderer.touch(Gesture("coarse", 4))
+    assert world.camera.height == 80, "less would be a smudge"
     renderer.touch(Gesture("coarse", 1))
     assert (world.camera.width, world.camera.height) == (320, 240)
 
@@ -184,3 +186,16 @@ def test_moments_between_two_pictures_keep_the_places_of_the_last(stage):
     renderer.note()
     between = renderer.robot(drawn)
     assert between.joints == drawn.joints and between.touching == (False, False) != drawn.touching
+
+
+def test_a_heavier_robot_on_a_slope_presses_by_its_own_weight():
+    world = Walker("ant", mass=1.5, slope=5.0).make(0)
+    world.reset(seed=0)
+    renderer = world.interactive_renderer()
+    for _ in range(100):
+        world.step(idle(world))
+    renderer.note()
+    weight = 1.5 * 0.911 * 9.81
+    assert renderer.robot(None).weight == pytest.approx(weight, rel=1e-3)
+    assert renderer.readouts[-1].value == pytest.approx(weight, rel=0.02)
+    world.close()

@@ -87,7 +87,7 @@ def test_the_meter_adds_up_torque_times_speed_and_squares_of_control():
     model, qpos = simulation.model, np.tile(simulation.model.qpos0, (2, 1))
     qpos[:, 1] = 20.0
     simulation.reset(np.arange(2), qpos, np.zeros((2, model.nv)))
-    meter = GaitMeter(simulation, "halfcheetah")
+    meter = GaitMeter(simulation, feet_of("halfcheetah", model))
     meter.begin(np.arange(2))
     actions = np.random.default_rng(0).uniform(-1, 1, (10, 2, 6))
     data, work = mujoco.MjData(model), 0.0

@@ -1,14 +1,18 @@
 """Perturbed walkers: neutral is gymnasium to the last bit, and each field does what physics says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
+import sim  # noqa: E402
 from sim.conformance import check_world  # noqa: E402
 from sim.fields import FieldError, construct  # noqa: E402
 from sim.walker.contacts import feet_of, ground_contacts  # noqa: E402
 from sim.walker.perturbations import Perturbations  # noqa: E402
+from sim.walker.reward_terms import RewardTerms  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
 EVERYTHING = {
@@ -212,6 +216,17 @@ def test_motor_strength_and_mass_scale_torque_and_acceleration():
         speeds[name] = np.abs(obs[0, 11:]).max()  # rad/s of the joints
     assert speeds["both"] == pytest.approx(speeds["plain"], rel=0.2)
     assert speeds["heavy"] < 0.6 * speeds["plain"]
+
+
+def test_servos_are_weaker_in_stiffness_and_limit():
+    path = str(Path(sim.__file__).parents[1] / "scenes" / "robots" / "quadruped.xml")
+    reward = RewardTerms(forward=1.0)
+    worlds = Walker("file", path=path, reward=reward, motor_strength=0.5, friction=2.0).make_batch(1, 0)
+    worlds.reset()
+    plain, weak = worlds.walkers.simulation.model, worlds.walkers.simulation.model_of(0)
+    for name in ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"):
+        assert np.array_equal(getattr(weak, name), 0.5 * getattr(plain, name)), name
+    assert plain.actuator_biasprm.any() and np.array_equal(weak.actuator_gear, plain.actuator_gear)
 
 
 def test_friction_scales_how_fast_a_slide_ends():

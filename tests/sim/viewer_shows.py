@@ -122,6 +122,7 @@ class RobotShow(CountingShow):
     """Left foot on the ground in the first half of every 20 steps, the right one in the second."""
 
     abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT})
+    state = ROBOT
     waits = False
     action_names = ()
 
@@ -140,7 +141,7 @@ class RobotShow(CountingShow):
     def _moment(self, reward, person, episodes):
         moment = super()._moment(reward, person, episodes)
         left = self._number % 20 < 10
-        return replace(moment, robot=replace(ROBOT, touching=(left, not left)))
+        return replace(moment, robot=replace(self.state, touching=(left, not left)))
 
     def told(self):
         return [(g.kind, g.on or g.name or g.x) for g in self.gestures]

@@ -8,6 +8,7 @@ from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
+from sim.viewer.app.target_input import TargetInput
 from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
@@ -29,6 +30,7 @@ class Controls:
         self._pointer = Pointer(viewer)
         self._hand = GalleryInput(viewer)
         self._board = BoardInput(viewer)
+        self._targets = TargetInput(viewer)
         self._menu = NewGameMenu(viewer)
         self._entry = TextEntry(viewer)
 
@@ -59,11 +61,13 @@ class Controls:
             self._scrubbing = False
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
+            self._targets.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.MOUSEMOTION:
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
+            self._targets.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -130,6 +134,8 @@ class Controls:
                 self._do(wanted)
         elif layout.world.collidepoint(at):
             self._pointer.press(at, control=control)
+        else:
+            self._targets.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)

@@ -105,7 +105,7 @@ class Viewer:
 
     def open(self) -> None:
         """Start the simulation."""
-        self._act.fit(self.layout().world.size)
+        self._act.fit(*self._screen.rooms(self.layout()))
         self._act.simulation.open()
 
     def close(self) -> Path | None:
@@ -221,7 +221,8 @@ class Viewer:
         slid = 1.0 if filmed else self._slide.fraction
         view = replace(self._act.explained(seen, self.choices), slid=slid, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
-        self._act.fit(self._screen.room)
+        if self._screen.drawn is not None:
+            self._act.fit(*self._screen.rooms(self._screen.drawn))
         if trouble := self._recording.add(surface, view.number, self._act):
             self.choices = replace(self.choices, recording=False)
             self._say(trouble, 2 * _MESSAGE_SECONDS)

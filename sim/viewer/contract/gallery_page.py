@@ -14,7 +14,7 @@ Mode: TypeAlias = Literal["samples", "noise", "real", "path", "fill"]
 
 
 class Slider(NamedTuple):
-    """Value of a picture along one axis of the latent space, with the axis's range.
+    """Value that a person may move, with its range: along an axis of the latent space, or of a target.
 
     The value may lie beyond the range, which is that of the data: there it is an extrapolation.
     """

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.moment import Moment, Readout
 from sim.viewer.contract.robot import RobotState
 
@@ -23,6 +24,7 @@ class Ability(Enum):
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
     ROBOT = "robot"  # moments have a `robot`, which can be pushed
+    TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
@@ -48,6 +50,7 @@ class Gesture:
     | zoom | factor, – | above 1: nearer |
     | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
+    | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, side by side, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
@@ -61,6 +64,8 @@ class Gesture:
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
+    | slide | number of a target, its value | – |
+    | nudge | number of a target, share of its range | change it by so much |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -85,6 +90,7 @@ class Gesture:
         "zoom",
         "key",
         "resize",
+        "tile",
         "person",
         "grid",
         "flip",
@@ -107,6 +113,7 @@ class Gesture:
         "aim",
         "join",
         "slide",
+        "nudge",
         "paint",
         "fill",
         "condition",
@@ -122,7 +129,7 @@ class Gesture:
         if self.kind != later.kind:
             return None
         if (
-            self.kind in ("move", "resize", "seek", "news", "aim", "coarse")
+            self.kind in ("move", "resize", "tile", "seek", "news", "aim", "coarse")
             or (self.kind == "slide" and self.x == later.x)
             or (self.kind == "push" and not self.on and not later.on)
         ):
@@ -147,6 +154,7 @@ TOUCHING = frozenset(
         "origin",
         "pick",
         "slide",
+        "nudge",
         "paint",
         "condition",
         "take_back",
@@ -221,6 +229,23 @@ class DrawsRobot(Protocol):
 
     def robot(self, drawn: RobotState | None) -> RobotState:
         """The robot as it was noted; with `drawn` only its feet, and all places are those of `drawn`."""
+
+
+@runtime_checkable
+class HasTargets(Protocol):
+    """An `InteractiveRenderer` whose world tells the agent what to do, which a person may change."""
+
+    @property
+    def targets(self) -> tuple[Slider, ...]:
+        """See `Moment`."""
+
+
+@runtime_checkable
+class DrawsTogether(Protocol):
+    """An `InteractiveRenderer` that can share what it draws with, such as an OpenGL context."""
+
+    def draw_with(self, lender: Any) -> None:
+        """Draw small pictures, with what `lender`, a renderer of the same kind, draws with."""
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from sim.records import Array, Decision, Episode, Percept
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gallery_page import GalleryPage
+from sim.viewer.contract.gallery_page import GalleryPage, Slider
 from sim.viewer.contract.game_analysis import GameAnalysis
 from sim.viewer.contract.robot import RobotState
 
@@ -172,6 +172,7 @@ class Moment:
         episodes: those that ended with this step, in any world.
         options: the actions to choose from now, where they are too many or not always legal.
         readouts: of the first world.
+        targets: of the first world, such as the speed that its agent is told; a person may move them.
         exploration: of the decision in the first world; None if unknown.
         selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
@@ -199,6 +200,7 @@ class Moment:
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
     options: Options | None = None
     readouts: tuple[Readout, ...] = ()
+    targets: tuple[Slider, ...] = ()
     exploration: Exploration | None = None
     selection: str = ""
     caption: str = ""

@@ -43,6 +43,7 @@ class RobotState:
         weight_arrow: length of the arrow of a force as large as the weight, as a share of the picture's
             height where the robot is.
         most_torque: that any motor can bring about, N·m.
+        pushed: whether a person has pushed it in the episode in progress, whose return is then no score.
     """
 
     feet: tuple[str, ...]
@@ -53,6 +54,7 @@ class RobotState:
     weight: float = 0.0
     weight_arrow: float = 0.0
     most_torque: float = 0.0
+    pushed: bool = False
 
     @property
     def pattern(self) -> int:

@@ -23,11 +23,13 @@ _WORLD_LEAST = 256  # a narrower window has no panels
 _BUTTON = 34
 _CLOCK = 72  # room for "live ×0.25"
 
-HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG, FEET = PANELS = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG, FEET = range(1, 10)
+TARGETS = 10  # which no digit folds
+PANELS = (*range(1, 10), TARGETS)
 SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
 MOVES, LINE = VALUE, RETURN  # of a board game, likewise
 OPINIONS, GRAPH, GAME_MOVES, SIDES = ACTIONS, VALUE, RETURN, SEES  # in the analysis of a game
-_IMPORTANCE = (HEADING, ACTIONS, LEARNING, HUNG, FEET, VALUE, RETURN, SEES, EPISODES)
+_IMPORTANCE = (HEADING, ACTIONS, TARGETS, LEARNING, HUNG, FEET, VALUE, RETURN, SEES, EPISODES)
 
 
 @dataclass(frozen=True, slots=True)

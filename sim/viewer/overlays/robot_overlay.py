@@ -7,13 +7,14 @@ where they are negative, grey where there is none and vermilion where they are p
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import pygame
 from pygame import Rect
 
 from sim.viewer.contract.robot import ForceArrow, Place, RobotState
 from sim.viewer.draw import charts
-from sim.viewer.draw.theme import PALETTE, Color, Ink
+from sim.viewer.draw.theme import PALETTE, Color, Ink, canvas
 
 CONTACT: Color = (240, 228, 66)  # Okabe–Ito yellow
 PUSH: Color = PALETTE.accent
@@ -108,7 +109,7 @@ def _write_force(
     surface: pygame.Surface, ink: Ink, picture: Rect, force: ForceArrow, taken: list[Rect], name: str = ""
 ) -> None:
     """Write a force beyond its arrow's tip, away from what is written already."""
-    text = f"{name}{charts.number(round(force.newtons, 0 if force.newtons >= 10 else 1))} N"
+    text = f"{name}{force.newtons:,.{int(force.newtons < 10)}f} N"
     plate = Rect(0, 0, ink.width(text) + ink.px(10), ink.px(18))
     (x0, y0), (x1, y1) = pixel(picture, force.at), pixel(picture, force.tip)
     length = max(1.0, math.hypot(x1 - x0, y1 - y0))
@@ -149,8 +150,15 @@ def draw_robot_legend(surface: pygame.Surface, ink: Ink, picture: Rect, robot: R
     _draw_arrow(surface, ink, (left, y), (left + weight, y), CONTACT)
     ink.write(surface, lines[0], (left + sample + pad, y))
     y += row
-    for x in range(sample):
-        color = torque_color(2 * (x + 0.5) / sample - 1)
-        surface.fill(color, Rect(left + x, y - ink.px(4), 1, ink.px(8)))
+    surface.blit(_gradient(sample, ink.px(8)), (left, y - ink.px(4)))
     ink.write(surface, lines[1], (left + sample + pad, y))
     return plate
+
+
+@lru_cache(maxsize=4)
+def _gradient(width: int, height: int) -> pygame.Surface:
+    """The colours of all torques, from the most negative to the most positive."""
+    bar = canvas((width, height))
+    for x in range(width):
+        bar.fill(torque_color(2 * (x + 0.5) / width - 1), Rect(x, 0, 1, height))
+    return bar

@@ -15,8 +15,7 @@ from pygame import Rect
 from sim.records import Array
 from sim.viewer.draw.card import BELOW, Note, say
 from sim.viewer.draw.layout import TITLE_ROW, Need
-from sim.viewer.draw.theme import PALETTE, Ink
-from sim.viewer.overlays.skeleton import side_color
+from sim.viewer.draw.theme import PALETTE, Color, Ink
 from sim.viewer.playback.history import FEET_SECONDS
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -32,6 +31,19 @@ def stance(patterns: Array, feet: int) -> Array:
     """
     bits = np.nan_to_num(patterns).astype(np.int64)
     return np.stack([(bits >> foot) & 1 == 1 for foot in range(feet)])
+
+
+def foot_color(name: str) -> Color:
+    """Colour of a foot, that of its limb in the picture: left limbs are blue there, and right ones orange.
+
+    A cheetah's front leg is blue, the rear one orange.
+
+    >>> foot_color("front right") == foot_color("rear") == PALETTE.accent
+    True
+    """
+    words = name.split()
+    cool = "left" in words or ("front" in words and "right" not in words)
+    return PALETTE.series[0] if cool else PALETTE.accent
 
 
 def need(view: View) -> Need | None:
@@ -85,7 +97,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
                 plot.right - round((down.shape[1] - step) / columns * plot.width) for step in (begun, ended)
             )
             left = max(left, plot.left)
-            surface.fill(side_color(name), Rect(left, track.top, max(1, right - left), track.height))
+            surface.fill(foot_color(name), Rect(left, track.top, max(1, right - left), track.height))
         ink.write(surface, name, (inside.left, middle), PALETTE.muted)
         ink.write(surface, f"{100 * down[foot].mean():.0f} %", (inside.right, middle), align="right")
     below = plot.bottom + ink.px(_AXIS) // 2 + ink.px(1)

@@ -80,7 +80,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         _draw_name(
             surface, ink, Rect(inside.left, rect.top, rect.left - inside.left - ink.px(8), height), page, i
         )
-        _draw_slider(surface, ink, rect, inside.right, page.sliders[i], lit=i == page.slider)
+        draw_slider(surface, ink, rect, inside.right, page.sliders[i], lit=i == page.slider)
 
 
 def _draw_name(surface: pygame.Surface, ink: Ink, place: Rect, page: GalleryPage, number: int) -> None:
@@ -108,7 +108,7 @@ def _draw_ends(surface: pygame.Surface, ink: Ink, place: Rect, ends: AxisEnds, *
     return left - ink.px(_ARROW)
 
 
-def _draw_slider(
+def draw_slider(
     surface: pygame.Surface, ink: Ink, rect: Rect, right: int, slider: Slider, *, lit: bool
 ) -> None:
     """Draw a track with its knob, and the value, which beyond the data's range is told as that."""

@@ -29,6 +29,7 @@ from sim.viewer.panels import (
     neighbours_panel,
     perception_panel,
     samples_panel,
+    target_panel,
     training_panel,
 )
 from sim.viewer.playback.view import Choices, Facts, View
@@ -71,8 +72,11 @@ def draw_panel(
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
-    ink.plate(surface, cap, PALETTE.raised, radius=4)
-    ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
+    if number == layout.TARGETS:  # no digit folds it
+        cap.left = row.right
+    else:
+        ink.plate(surface, cap, PALETTE.raised, radius=4)
+        ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
     if title:
         words, figure = panel.note(facts, choices, view)
         title = ink.elided(title, row.width - ink.px(KEYCAP + 8), bold=True)
@@ -125,6 +129,9 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         feet = foot_contact_panel.need(view)
         del found[layout.FEET]
         found |= {layout.FEET: feet} if feet else {}
+    if layout.TARGETS in found:
+        del found[layout.TARGETS]
+        found |= {layout.TARGETS: targets} if (targets := target_panel.need(view)) else {}
     if view.lines:
         rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
         seen = len(view.moment.seen) if view.moment else 0
@@ -203,7 +210,9 @@ def _draw_value(
 
 
 def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
-    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+    robot = view.moment.robot if view.moment else None
+    words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
+    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
 
 
 def _draw_return(
@@ -328,6 +337,9 @@ PANELS: dict[int, Panel] = {
     ),
     layout.HUNG: Panel(
         "Samples", lambda facts: samples_panel.NEED, samples_panel.key, samples_panel.draw, samples_panel.note
+    ),
+    layout.TARGETS: Panel(
+        "Target", lambda facts: Need(0, 0, 0), target_panel.key, target_panel.draw, target_panel.note
     ),
     layout.FEET: Panel(
         "Foot contact",

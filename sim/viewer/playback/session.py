@@ -45,7 +45,7 @@ class Session:
         place = tour.place if tour else ""
         self._tour = tour
         self._headless = headless
-        self._told_size = (0, 0)
+        self._told_sizes: tuple[tuple[int, int], ...] = ()
         if isinstance(show, PlaylistEntry):
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
@@ -180,11 +180,13 @@ class Session:
         """The board game in the moment shown; None without one."""
         return self.history.board(self.cursor) if "board" in self.facts.abilities else None
 
-    def fit(self, size: tuple[int, int]) -> None:
-        """Tell the show the size of its picture's area, where that has changed."""
-        if size != self._told_size:
-            self._told_size = size
+    def fit(self, size: tuple[int, int], tile: tuple[int, int]) -> None:
+        """Tell the show the size of its picture's area, and of each in a grid, where that has changed."""
+        if (size, tile) != self._told_sizes:
+            self._told_sizes = (size, tile)
             self.simulation.tell(Gesture("resize", *size))
+            if "worlds" in self.facts.abilities:
+                self.simulation.tell(Gesture("tile", *tile))
 
     def go_to(self, number: int) -> None:
         """Show a remembered moment; the newest keeps following the simulation."""
