@@ -11,6 +11,7 @@ from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene
+from scenes.watching.labels import readable
 from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -88,7 +89,9 @@ def playlist(
         return show_of(scene, device=device, checkpoint=checkpoint, run=run)
 
     def other(name: str) -> PlaylistEntry:
-        return PlaylistEntry(title_of(name), lambda: show_of(load_scene(name), device=device))
+        found = load_shipped(name)
+        title = name if found is None else found.title
+        return PlaylistEntry(title, lambda: show_of(load_scene(name), device=device), about_scene(found))
 
     def checkpoints() -> list[PlaylistEntry]:
         found = step_folders(run / "checkpoints") if run else []
@@ -98,14 +101,36 @@ def playlist(
     names = lecture_scenes()
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
-    entries = [PlaylistEntry(scene.title, here) if name == scene.name else other(name) for name in names]
+    mine = PlaylistEntry(scene.title, here, about_scene(scene))
+    entries = [mine if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
     return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
 
 
+def load_shipped(name: str) -> Scene | None:
+    """A shipped scene; None if the file cannot be read."""
+    try:
+        return load_scene(name)
+    except SceneError:
+        return None
+
+
 def title_of(name: str) -> str:
     """Title of a shipped scene; its name, if the file cannot be read."""
-    try:
-        return load_scene(name).title
-    except SceneError:
-        return name
+    scene = load_shipped(name)
+    return name if scene is None else scene.title
+
+
+def about_scene(scene: Scene | None) -> str:
+    """A line about a scene: what it has, and whether that is trained.
+
+    >>> about_scene(load_scene("pong-detector"))
+    'PPO, detector · trained'
+    """
+    if scene is None:
+        return "cannot be read"
+    agents = [scene.agent] if scene.agent is not None else []
+    parts = (*agents, *scene.perception, *scene.sampler)
+    names = dict.fromkeys(part.use.upper() if len(part.use) <= 3 else readable(part.use) for part in parts)
+    trained = all(part.checkpoint is not None for part in (*scene.perception, *scene.sampler) or agents)
+    return f"{', '.join(names)} · {'trained' if trained else 'untrained'}" if names else "untrained"

@@ -43,6 +43,7 @@ class Command(enum.Enum):
     ZOOM = enum.auto()  # 1 nearer, 2 farther
     NEXT_SCENE = enum.auto()
     PREVIOUS_SCENE = enum.auto()
+    FIND_SCENE = enum.auto()
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
@@ -132,6 +133,7 @@ BINDINGS = (
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
+    Binding("Find a scene", "Ctrl+K", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
@@ -201,6 +203,7 @@ _CONTROLLED = {
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
 }

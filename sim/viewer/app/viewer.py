@@ -352,6 +352,15 @@ class Viewer:
         else:
             obey[wanted](number)
 
+    @property
+    def scenes(self) -> tuple[tuple[str, str], ...]:
+        """Title of each scene that can be gone to, and a line about it."""
+        return self._tour.scenes
+
+    def go_to_scene(self, index: int) -> None:
+        """Go to one of the `scenes`."""
+        self._travel(self._tour.to_scene_at(index))
+
     def _travel(self, goal: PlaylistEntry | str) -> None:
         if isinstance(goal, str):
             self._say(goal)
