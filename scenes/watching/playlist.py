@@ -10,8 +10,9 @@ from typing import Any
 from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
-from scenes.schema import SHIPPED, Scene, SceneError, load_scene
-from scenes.watching.labels import readable
+from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
+from scenes.watching.labels import player_name, readable
+from scenes.watching.live_agent import PLAIN_WORDS
 from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -115,12 +116,6 @@ def load_shipped(name: str) -> Scene | None:
         return None
 
 
-def title_of(name: str) -> str:
-    """Title of a shipped scene; its name, if the file cannot be read."""
-    scene = load_shipped(name)
-    return name if scene is None else scene.title
-
-
 def about_scene(scene: Scene | None) -> str:
     """A line about a scene: what it has, and whether that is trained.
 
@@ -129,8 +124,13 @@ def about_scene(scene: Scene | None) -> str:
     """
     if scene is None:
         return "cannot be read"
-    agents = [scene.agent] if scene.agent is not None else []
-    parts = (*agents, *scene.perception, *scene.sampler)
-    names = dict.fromkeys(part.use.upper() if len(part.use) <= 3 else readable(part.use) for part in parts)
-    trained = all(part.checkpoint is not None for part in (*scene.perception, *scene.sampler) or agents)
-    return f"{', '.join(names)} · {'trained' if trained else 'untrained'}" if names else "untrained"
+    names: list[str] = []
+    models: tuple[Perception | Sampler, ...] = (*scene.perception, *scene.sampler)
+    trained = [model.checkpoint is not None for model in models]
+    if scene.agent is not None:
+        name = scene.agent.use
+        names.append(name if name in PLAIN_WORDS else player_name(name.upper()))
+        trained = trained or [scene.agent.checkpoint is not None]
+    names += [model.use.upper() if len(model.use) <= 3 else readable(model.use) for model in models]
+    state = "trained" if trained and all(trained) else "untrained"
+    return " · ".join(filter(None, (", ".join(dict.fromkeys(names)), state)))
