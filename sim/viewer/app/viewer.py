@@ -33,6 +33,7 @@ from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
 _MESSAGE_SECONDS = 4.0
+_HINT_SECONDS = 3.0  # of how to play
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
@@ -351,6 +352,15 @@ class Viewer:
         else:
             obey[wanted](number)
 
+    @property
+    def scenes(self) -> tuple[tuple[str, str], ...]:
+        """Title of each scene that can be gone to, and a line about it."""
+        return self._tour.scenes
+
+    def go_to_scene(self, index: int) -> None:
+        """Go to one of the `scenes`."""
+        self._travel(self._tour.to_scene_at(index))
+
     def _travel(self, goal: PlaylistEntry | str) -> None:
         if isinstance(goal, str):
             self._say(goal)
@@ -427,13 +437,12 @@ class Viewer:
         self._take_control()
         if self.choices.person:
             how = "click or drag" if self._act.by_pointer else self.keys.described()
-            self._say(f"you play: {how}; M hands back")
+            self._say(f"you play: {how}; M hands back", _HINT_SECONDS)
 
     def _take_control(self) -> None:
         """Tell the simulation, and the show, who plays."""
         self.hold(self._held)
-        if self._act.by_pointer:
-            self._act.simulation.tell(Gesture("person", on=self.choices.person))
+        self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
         self._act.cursor = None
