@@ -27,15 +27,17 @@ from torch import Tensor
 from agents.actor_critic_learner import ActorCriticLearner
 from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
+from agents.flat_adam import FlatAdam
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
+from agents.ppo_gradient import GaussianPPOGradient
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
 from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch
+from agents.train_step import GradientStep, check_minibatch, minibatches
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
@@ -175,6 +177,13 @@ class RolloutSamples:
             mask=None if self.mask is None else self.mask[rows],
         )
 
+    def split(self, sizes: list[int]) -> Iterator[RolloutSamples]:
+        """Split into consecutive minibatches of `sizes` rows, as views; without masks and sequences."""
+        columns = self.obs, self.action, self.log_prob, self.advantage, self.target
+        return (
+            RolloutSamples(*parts) for parts in zip(*(torch.split(c, sizes) for c in columns), strict=True)
+        )
+
     def sequences(self, worlds: Tensor) -> RolloutSamples:
         """Select a minibatch of all steps of some worlds, by index (M,): T · M rows, time first."""
         assert self.memory is not None and self.ended is not None
@@ -224,16 +233,24 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
         )
         self.config = config
+        # Tensors, for the sake of a compiled loss; see agents.train_step.
+        self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
+        self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
+        self._closed_form = (
+            GaussianPPOGradient.of(
+                self.actor_critic, self.head, config.vf_coef, self._clip_coef, self._ent_coef
+            )
+            if isinstance(self._optimizer, FlatAdam)  # whose gradients stay where they are
+            else None
+        )
         self.gradient_step = GradientStep(
             self.loss,
             self._optimizer,
             config.max_grad_norm,
             compile=config.compile,
             cuda_graphs=config.cuda_graphs,
+            gradient=self.closed_form if self._closed_form else None,
         )
-        # Tensors, for the sake of a compiled loss; see agents.train_step.
-        self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
-        self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._adapted_rate = torch.tensor(config.learning_rate, device=self.device)  # with `desired_kl`
         self._running_return = torch.zeros(0, dtype=torch.float64, device=self.device)  # (N,)
         self._memory: Tensor | None = None  # (N, H) of a recurrent network, between two rollouts
@@ -371,12 +388,29 @@ class PPOLearner(ActorCriticLearner):
         size = size // self.config.num_steps if whole else size
         order = torch.randperm(count, generator=self._generator, device=self.device)
         num_envs = advantages.shape[1] // self._group.size
+        if self._closed_form is not None and self._group.size == 1:
+            yield from (
+                (part, 1.0) for part in batch.rows(order).split([len(p) for p in minibatches(order, size)])
+            )
+            return
         for part in shares(order, size, num_envs, self._group):
             minibatch = batch.sequences(part.rows) if whole else batch.rows(part.rows)
             if self._group.size > 1:  # else the loss does that, compiled with all the rest
                 everyones = advantages[:, part.whole] if whole else advantages.flatten()[part.whole]
                 minibatch.advantage = standardise_advantages(minibatch.advantage, everyones.flatten())
             yield minibatch, part.weight
+
+    def infer(self, obs: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """See `ActorCriticLearner.infer`."""
+        if self._closed_form is None:
+            return super().infer(obs, memory)
+        return *self._closed_form.forward(obs), None
+
+    def closed_form(self, batch: RolloutSamples) -> Tensor:
+        """Set the gradients of `loss` without autograd; returns the `FIGURES` but the last, (5,)."""
+        assert self._closed_form is not None
+        advantage = standardise_advantages(batch.advantage)
+        return self._closed_form(batch.obs, batch.action, batch.log_prob, advantage, batch.target)
 
     def loss(self, batch: RolloutSamples) -> tuple[Tensor, Tensor]:
         """PPO loss () of one minibatch, and the `FIGURES` but the last, (5,)."""

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
+from agents.flat_adam import FlatAdam
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
 
@@ -69,6 +70,7 @@ class GradientStep:
         compile: bool = False,
         cuda_graphs: GraphChoice = False,
         gather: Callable[..., tuple[Any, ...]] | None = None,
+        gradient: Callable[..., Tensor] | None = None,
     ) -> None:
         """Store the parts of a step; nothing is compiled before `prepare`.
 
@@ -79,13 +81,19 @@ class GradientStep:
             compile: see the module.
             cuda_graphs: see the module; "auto" is on CUDA.
             gather: turns the arguments of a call into the minibatch, inside the step; None: they are it.
+            gradient: sets all gradients of the loss and returns its metrics, where that is faster than
+                autograd; taken for a single process, and uncompiled.
         """
         self.optimizer, self._max_grad_norm, self._compile = optimizer, max_grad_norm, compile
         self._parameters: list[Tensor] = [p for g in optimizer.param_groups for p in g["params"]]
+        self._clip: Callable[[float], Tensor] = partial(nn.utils.clip_grad_norm_, self._parameters)
+        if isinstance(optimizer, FlatAdam):
+            self._parameters, self._clip = [optimizer.whole], optimizer.clip_grad_norm
         self._device = self._parameters[0].device
         self._graphs = False  # those of torch.compile
         self._loss, self._gather = loss, gather
         self._group = process_group()
+        self._gradient = gradient if self._group.size == 1 and not compile else None
         # What NCCL sums is no part of a graph here.
         self._whole = uses_graphs(cuda_graphs, self._device) and self._group.size == 1
         self._graphed: GraphedFunction | None = None
@@ -142,14 +150,18 @@ class GradientStep:
         if self._graphs:  # gradients are a graph's memory too: gone before its next replay
             self.optimizer.zero_grad()
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        loss, figures, *rest = self._loss(*minibatch)
-        self.optimizer.zero_grad()  # not before the loss: a CPU's pages would be freed and faulted in again
-        if self._group.size == 1:
-            torch.autograd.backward(loss)
+        if self._gradient is not None:
+            figures, rest = self._gradient(*minibatch), []
         else:
-            torch.autograd.backward(loss * weight)
-            figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._max_grad_norm)
+            loss, figures, *rest = self._loss(*minibatch)
+            # Not before the loss: a CPU's pages would be freed and faulted in again.
+            self.optimizer.zero_grad()
+            if self._group.size == 1:
+                torch.autograd.backward(loss)
+            else:
+                torch.autograd.backward(loss * weight)
+                figures = sum_gradients(self._group, self._parameters, figures.detach() * weight)
+        norm = self._clip(self._max_grad_norm)
         self.optimizer.step()
         # `cat` copies, and so does `clone`: a graph's outputs are gone with its next replay.
         kept = [tensor.detach().clone() if self._graphs else tensor.detach() for tensor in rest]
@@ -157,15 +169,14 @@ class GradientStep:
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, epsilon: float) -> torch.optim.Adam:
-    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs."""
+    """Fused Adam optimiser (Kingma & Ba 2015), on CUDA capturable in CUDA graphs, of MLPs on a CPU flat."""
     parameters = list(parameters)
     device = parameters[0].device
-    optimizer = torch.optim.Adam(
-        parameters,
-        lr=torch.tensor(learning_rate, device=device),
-        eps=epsilon,
-        fused=True,
-        capturable=device.type == "cuda",
+    rate = torch.tensor(learning_rate, device=device)
+    optimizer = (
+        FlatAdam(parameters, rate, epsilon)
+        if FlatAdam.suits(parameters)
+        else torch.optim.Adam(parameters, lr=rate, eps=epsilon, fused=True, capturable=device.type == "cuda")
     )
     optimizer.register_step_post_hook(count_change)
     return optimizer

@@ -69,8 +69,8 @@ class Axis:
             deviation.
         weights: (L,) float32 and `offset`: the fact is about weights · z + offset.
         offset: see there.
-        low: the fact's 5 % quantile in the data.
-        high: its 95 % quantile.
+        low: the fact's 1 % quantile in the data.
+        high: its 99 % quantile.
         r2: share of the fact's variance, in episodes left out of the regression, that the latents explain.
     """
 
@@ -114,7 +114,7 @@ def named_axes(latents: Array, truths: Dataset, *, seed: int = 0) -> list[Axis]:
         weights, offset = _regressed(z, fact)
         along = _spread(z, weights)
         direction = along / max(float(weights @ along), 1e-12)
-        low, high = (float(edge) for edge in np.quantile(fact, (0.05, 0.95)))
+        low, high = (float(edge) for edge in np.quantile(fact, (0.01, 0.99)))
         r2 = _explained(z, fact, apart)
         axes.append(
             Axis(name, direction.astype(np.float32), weights.astype(np.float32), offset, low, high, r2)

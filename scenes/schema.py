@@ -30,7 +30,8 @@ MOST_ENVS = (
 
 LARGEST_SEED = 2**31 - 1  # that the Atari emulator takes
 
-PATHS = ("checkpoint", "graded_by", "teacher")  # keys that hold a path, as do those in ``_checkpoint``
+#: Keys that hold a path, as do those in ``_checkpoint``.
+PATHS = ("checkpoint", "graded_by", "teacher", "path")
 DEEPEST = 16  # tables and lists in each other; no key of any entry needs more than three
 TOO_LONG = 2**63  # whole numbers of this size and more are none in TOML 1.0 either
 

@@ -19,7 +19,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from sim.errors import RequestError
 
@@ -125,6 +135,12 @@ class Validated:
 
 
 @cache
+def type_hints(cls: type) -> Mapping[str, Any]:
+    """Type hints of a class by field, resolved once: modules hold them as text."""
+    return types.MappingProxyType(get_type_hints(cls))
+
+
+@cache
 def field_ranges(cls: type) -> dict[str, tuple[Range | OneOf, ...]]:
     """Ranges that the annotations of a class declare, by field; fields without one are left out."""
     hints = get_type_hints(cls, include_extras=True)
@@ -168,7 +184,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
     Raises:
         FieldError: for unknown or missing keys, wrong types, and whatever `cls` itself refuses.
     """
-    hints = get_type_hints(cls)
+    hints = type_hints(cls)  # type: ignore[arg-type]
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in values:
         if key not in fields:
@@ -185,7 +201,7 @@ def construct(cls: type[T], values: Mapping[str, Any], where: str, beside: Itera
 
 
 def checked_value(value: Any, hint: Any, where: str) -> Any:
-    """Check `value` against a type hint; integers pass for floats, lists for tuples, and nothing else.
+    """Check `value` against a type hint; integers pass for floats, lists for tuples, tables for dataclasses.
 
     Raises:
         FieldError: naming `where`, what was expected and what was given.
@@ -208,6 +224,12 @@ def checked_value(value: Any, hint: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise FieldError(f"{where} must be a table, not {shown(value)}")
         return value
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise FieldError(f"{where} must be a table, not {shown(value)}")
+        return construct(hint, value, where)
     return _plain(value, hint, where)
 
 

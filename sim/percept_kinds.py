@@ -187,7 +187,7 @@ def _keypoint_placed(percept: Percept, to: Placement) -> Percept:
 
 
 def _label_words(percept: Percept, classes: Names) -> str:
-    return percept.label or ""
+    return (percept.label or "").replace("_", " ")
 
 
 def _label_rules(percept: Percept, shape: tuple[int, int], names: Names) -> Rules:

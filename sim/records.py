@@ -68,12 +68,19 @@ class Episode:
         outcome: ``"win"``, ``"draw"`` or ``"loss"`` in games that have one, otherwise empty; a game that was
             cut off has none either.
         mate: whether it was won by mating.
+        statistics: figures of the world beside the score by name, such as the speed of a walker; a figure
+            that does not apply is not a number. Only where they are kept (`Worlds.keep_statistics`).
+        traces: time series (length,) by name; their times are ``seconds``.
+        pushed: whether a person pushed the robot, so that its score is none of the agent's.
     """
 
     score: float
     length: int
     outcome: str = ""
     mate: bool = False
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    traces: Mapping[str, Array] = field(default_factory=dict)
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ Info = dict[str, Any]
 
 #: In place of a seed: the world goes on with its own generator.
 UNSEEDED = -1
+#: In the info of a step that ended episodes, by number of world: see `sim.records.Episode`.
+STATISTICS, TRACES = "statistics", "traces"
 GAMES = "games"  # in info: of each world the `sim.protocols.Game` on its board
 
 
@@ -86,6 +88,9 @@ def ended_episode(info: Info, world: int) -> Episode:
         length=int(info["episode"]["l"][world]),
         outcome=outcome,
         mate=outcome == "win" and "mate" in final and bool(final["mate"][world]),
+        statistics=final.get(STATISTICS, {}).get(world, {}),
+        traces=final.get(TRACES, {}).get(world, {}),
+        pushed="pushed" in final and bool(final["pushed"][world]),
     )
 
 
@@ -168,6 +173,9 @@ class Worlds(VectorEnv[Array, Array, Array], abc.ABC):
         Args:
             whole_size: how many worlds the batch has that this one is a part of; None: it is a whole one.
         """
+
+    def keep_statistics(self) -> None:  # noqa: B027
+        """From the next reset on tell the statistics and traces of episodes, where the world has some."""
 
     @abc.abstractmethod
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:

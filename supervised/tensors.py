@@ -75,6 +75,10 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
         parameter, group = parameters[int(i)]
         for name, array in slot.items():
             value = torch.tensor(array)
+            kept = optimizer.state[parameter].get(name)
+            if kept is not None and kept.shape == value.shape:
+                kept.copy_(value)  # which may be a view of a buffer
+                continue
             if name == "step":
                 if group.get("capturable") or group.get("fused"):
                     value = value.to(parameter.device)

@@ -3,7 +3,14 @@
 It also registers a world that only tests use: ``gym/tests/Masked-v0``.
 """
 
+import gc
 import os
+import sys
+
+# Bytecode is kept, here and in processes that tests start: to compile all modules and to rewrite all tests'
+# assertions anew, in each of pytest's processes, takes as long as hundreds of tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
@@ -66,6 +73,17 @@ class Masked(gymnasium.Env):
 
 
 gymnasium.register("tests/Masked-v0", entry_point=Masked, max_episode_steps=12)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Garbage is looked for among what tests make, not among all that their collection imports."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture

@@ -32,22 +32,20 @@ def test_simulation_starts_without_torch():
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT).returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("catalog", "name"), [(catalog, name) for catalog in (WORLDS, AGENTS) for name in catalog]
-)
-def test_every_catalogue_entry_resolves(catalog, name):
-    assert load(catalog, name, "entry").__doc__
+@pytest.mark.parametrize("catalog", [WORLDS, AGENTS], ids=["worlds", "agents"])
+def test_every_catalogue_entry_resolves(catalog):
+    assert [name for name in catalog if not load(catalog, name, "entry").__doc__] == []
 
 
 def test_every_family_of_worlds_is_listed():
     assert {name.partition("/")[0] for name in world_names()} == set(WORLDS)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_say_what_they_are_and_stay_readable(path):
-    text = path.read_text("utf-8")
-    assert text.startswith('"""'), "a module begins with what it is"
-    assert text.count("\n") <= 600
+def test_modules_say_what_they_are_and_stay_readable():
+    texts = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in MODULES}
+    assert len(texts) > 400
+    assert [name for name, text in texts.items() if not text.startswith('"""')] == []
+    assert [name for name, text in texts.items() if text.count("\n") > 600] == []
 
 
 def test_the_readmes_tree_names_every_room():

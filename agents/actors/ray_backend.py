@@ -1,17 +1,10 @@
-"""Actors on Ray: the only module that imports it. One processor and one thread of torch an actor."""
+"""Actors on Ray: one processor and one thread of torch an actor."""
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from agents.actors.backend import (
@@ -19,23 +12,19 @@ from agents.actors.backend import (
     ActorFactory,
     ActorFailed,
     ActorStarted,
-    ClusterError,
     Event,
     ShardDelivered,
     ShardMaker,
     Weights,
 )
-from sim.catalog import MissingPackageError, install_hint
-
-LOCAL, AUTO = "local", "auto"
-
-OBJECT_STORE = 200_000_000  # bytes of shared memory on a local Ray: weights and shards are small
-
-ANSWER_WITHIN = 20.0  # seconds for a cluster to let a probe in
-PORT_WITHIN = 5.0  # seconds for its port to open
-
-#: Joins a cluster and leaves it; in a process of its own, because Ray waits long for one that is not there.
-PROBE = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, configure_logging=False)"
+from agents.actors.ray_cluster import (
+    LOCAL,
+    check_address,
+    check_cluster,
+    import_ray,
+    join_cluster,
+    own_signals,
+)
 
 
 class RayBackend:
@@ -53,25 +42,10 @@ class RayBackend:
             ClusterError: if there is no such cluster, or it does not answer.
         """
         check_address(cluster)
-        self._ray = ray = import_ray()
+        import_ray()
         if cluster != LOCAL:
             check_cluster(cluster)
-        options: dict[str, Any] = {"address": cluster}
-        if cluster == LOCAL:
-            options |= {
-                "num_cpus": count,
-                "num_gpus": 0,
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE,
-            }
-        with _own_signals():
-            try:
-                ray.init(**options, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
-            except Exception as error:  # Ray raises a bare one where a node is not up in time
-                ray.shutdown()
-                raise ClusterError(f"--cluster {cluster}: {' '.join(str(error).split())}") from error
-        if hasattr(ray._private.worker, "_worker_logs_enabled"):
-            ray._private.worker._worker_logs_enabled = False  # stdout is the verb's; a dead node prints there
+        self._ray = ray = join_cluster(cluster, count, gpus=0)
         # A new process for each: max_restarts would give the new one its predecessor's name.
         self._remote = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(RemoteActor)
         self._factories: dict[int, Any] = {}
@@ -122,7 +96,7 @@ class RayBackend:
         for actor in list(self._handles):
             self.stop(actor)
         if self._ray.is_initialized():
-            with _own_signals():
+            with own_signals():
                 self._ray.shutdown()
 
     def _event(self, actor: str, answer: Any) -> Event:
@@ -160,80 +134,6 @@ class RemoteActor:
     def work(self, version: int, weights: Weights) -> bytes:
         """See `ShardMaker.work`."""
         return self._maker.work(version, weights)
-
-
-def import_ray() -> Any:
-    """The package ray, without its telemetry.
-
-    Raises:
-        MissingPackageError: if it is not installed, with the line that mends it.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # what a later Ray does; else it warns
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(f"--actors needs {install_hint(error.name or 'ray')}") from error
-    return ray
-
-
-def check_address(cluster: str) -> None:
-    """Check that a cluster is ``local``, ``auto`` or host:port.
-
-    Raises:
-        ClusterError: if it is none of these.
-    """
-    host, colon, port = cluster.rpartition(":")
-    if cluster not in (LOCAL, AUTO) and not (colon and host and port.isdecimal() and int(port) < 65_536):
-        raise ClusterError(
-            f'--cluster is local, auto or the address of a Ray cluster, host:port, not "{cluster}"'
-        )
-
-
-def check_cluster(cluster: str) -> None:
-    """Check that a cluster answers, in `ANSWER_WITHIN` seconds.
-
-    Args:
-        cluster: ``auto`` or host:port.
-
-    Raises:
-        ClusterError: naming the address.
-    """
-    mend = "start one with ray start --head, or leave --cluster out for a local one"
-    if cluster != AUTO:
-        host, _, port = cluster.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=PORT_WITHIN).close()
-        except OSError as error:
-            why = str(error.strerror or error).lower()
-            raise ClusterError(f"--cluster {cluster} does not answer ({why}): {mend}") from error
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-c", PROBE, cluster], capture_output=True, timeout=ANSWER_WITHIN, text=True
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ClusterError(
-            f"--cluster {cluster} did not answer within {ANSWER_WITHIN:.0f} seconds: {mend}"
-        ) from error
-    if probe.returncode:
-        why = next((line for line in reversed(probe.stderr.splitlines()) if line.strip()), "no Ray cluster")
-        if cluster == AUTO and why.startswith("ConnectionError"):
-            why = "no Ray cluster runs here, and RAY_ADDRESS names none"
-        raise ClusterError(f"--cluster {cluster}: {why}: {mend}")
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Context after which signals are handled as before: Ray takes SIGTERM for itself."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ one stratum of the intervals: what a seed contributes to the score is fixed befo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,8 @@ class Scores:
         """`return_mean`, `return_iqm`, `return_std` and mean `length` in agent steps.
 
         Atari games with published human scores add `human_normalized` (see `agents.evaluation.human`). Games
-        with an outcome add the shares `win`, `draw`, `loss` and `mates`; the rest was truncated.
+        with an outcome add the shares `win`, `draw`, `loss` and `mates`; the rest was truncated. Statistics
+        of the world, such as a walker's speed, are means over the episodes that have them.
         """
         mean = float(self.returns.mean())
         metrics = {
@@ -61,10 +63,11 @@ class Scores:
         human = self._human_normalized(mean)
         if human is not None:
             metrics["human_normalized"] = human
-        return metrics | {name: float(hits.mean()) for name, hits in self._outcomes().items()}
+        metrics |= {name: float(hits.mean()) for name, hits in self._outcomes().items()}
+        return metrics | {name: float(np.concatenate(v).mean()) for name, v in self._statistics().items()}
 
     def intervals(self) -> dict[str, Interval]:
-        """95 % bootstrap intervals of the means, of the interquartile mean, and of the shares of outcomes."""
+        """95 % bootstrap intervals of the means, of the interquartile mean, of outcomes and of statistics."""
         intervals = {
             "return_mean": bootstrap_interval(self._strata(self.returns), np.mean),
             "return_iqm": bootstrap_interval(self._strata(self.returns), interquartile_mean),
@@ -73,7 +76,11 @@ class Scores:
         if low is not None and high is not None:
             intervals["human_normalized"] = low, high
         outcomes = self._outcomes().items()
-        return intervals | {name: bootstrap_interval(self._strata(hits), np.mean) for name, hits in outcomes}
+        intervals |= {name: bootstrap_interval(self._strata(hits), np.mean) for name, hits in outcomes}
+        for name, strata in self._statistics().items():
+            enough = min(map(len, strata)) > 1
+            intervals[name] = bootstrap_interval(strata, np.mean) if enough else (math.nan, math.nan)
+        return intervals
 
     def _human_normalized(self, score: float) -> float | None:
         return human_normalized(str(self.protocol.get("world", "")), score)
@@ -81,6 +88,17 @@ class Scores:
     def _strata(self, values: Array) -> list[Array]:
         """`values` (N,) by evaluation seed."""
         return np.split(values, self.seeds)
+
+    def _statistics(self) -> dict[str, list[Array]]:
+        """Statistics of the world by name, by evaluation seed; those that apply in no episode of one go."""
+        names = dict.fromkeys(name for episode in self.episodes for name in episode.statistics)
+        found = {}
+        for name in names:
+            values = np.array([episode.statistics.get(name, np.nan) for episode in self.episodes])
+            strata = [stratum[np.isfinite(stratum)] for stratum in self._strata(values)]
+            if all(len(stratum) for stratum in strata):
+                found[name] = strata
+        return found
 
     def _outcomes(self) -> dict[str, Array]:
         """Indicators (N,) of each outcome, 1.0 where it occurred; empty for games without outcomes."""
@@ -154,6 +172,7 @@ def _play(
     share[: episodes % count] += 1
     played: list[list[Episode]] = [[] for _ in range(count)]
     worlds = config.make_batch(count, seed + SEED_OFFSET)
+    worlds.keep_statistics()
     policy.seed(seed)
     memory = None
     try:

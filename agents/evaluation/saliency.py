@@ -21,8 +21,8 @@ from gymnasium.spaces import Box
 from sim.protocols import Learner, Policy
 from sim.records import Array, Decision
 
-STRIDE = 5  # pixels between two places; the paper's d, section 3
-MASK_SIGMA = 5.0  # pixels; of the Gaussian mask around a place: σ² = 25
+STRIDE = 5  # pixels between two places, and σ of the Gaussian mask around each; the paper's d, section 3
+COARSE = 2 * STRIDE  # the same where time is short: a quarter of the places
 BLUR_SIGMA = 3.0  # pixels; σ_A of the blur itself
 LEAST_SIDE = 32  # pixels; smaller arrays, such as the planes of a board, are no images
 LEAST_PROBABILITY = 1e-12  # of masked actions, whose logits do not change
@@ -39,24 +39,25 @@ def is_picture(space: gymnasium.Space[object]) -> bool:
     return min(space.shape[1:]) >= LEAST_SIDE
 
 
-def saliency(policy: Policy, obs: Array, mask: Array | None = None) -> Array:
+def saliency(policy: Policy, obs: Array, mask: Array | None = None, stride: int = STRIDE) -> Array:
     """Saliency maps of an observation: the effect of each pixel on the action and on the value.
 
     Args:
         policy: acts greedily, which draws no random number.
         obs: (C, H, W) uint8, of one world.
         mask: (A,) bool of the allowed actions; None if all are.
+        stride: pixels between two places.
 
     Returns:
         (2, H, W) float32, at least 0: S_π = ½ ‖u(I) − u(I′)‖² with `actor_outputs` u, and
         S_V = ½ (V(I) − V(I′))², both bilinear between the places. All 0 where a policy gives neither.
     """
     height, width = obs.shape[1:]
-    batch = np.concatenate([obs[None], perturbed(obs)])  # the unperturbed image comes first
+    batch = np.concatenate([obs[None], perturbed(obs, stride)])  # the unperturbed image comes first
     info = {} if mask is None else {"action_mask": np.repeat(mask[None], len(batch), 0)}
     decision, _ = policy.act(batch, info, greedy=True)
-    grid = (len(places(height)), len(places(width)))
-    rows, columns = between(height), between(width)
+    grid = (len(places(height, stride)), len(places(width, stride)))
+    rows, columns = between(height, stride), between(width, stride)
     found = np.zeros((2, height, width), np.float32)
     for layer, outputs in zip(found, (actor_outputs(decision), critic_outputs(decision)), strict=True):
         if outputs is not None:
@@ -65,12 +66,12 @@ def saliency(policy: Policy, obs: Array, mask: Array | None = None) -> Array:
     return found
 
 
-def perturbed(obs: Array) -> Array:
+def perturbed(obs: Array, stride: int = STRIDE) -> Array:
     """Locally blurred images (K, C, H, W) uint8: I′ = I ⊙ (1 − M) + A(I) ⊙ M (eq. 1) at K places, by row."""
     image = obs.astype(np.float32)
     rows, columns = blur_matrix(obs.shape[1]), blur_matrix(obs.shape[2])
     change = rows @ image @ columns.T - image  # (C, H, W)
-    masks = _masks(obs.shape[1], obs.shape[2])
+    masks = _masks(obs.shape[1], obs.shape[2], stride)
     # Half a grey level is added because the cast rounds down.
     return np.asarray((image + 0.5 + masks[:, None] * change).astype(np.uint8))
 
@@ -99,20 +100,20 @@ def critic_outputs(decision: Decision) -> Array | None:
     return None
 
 
-def places(length: int) -> Array:
-    """Centres of the blurred regions along an axis of `length` pixels, `STRIDE` apart.
+def places(length: int, stride: int = STRIDE) -> Array:
+    """Centres of the blurred regions along an axis of `length` pixels, `stride` apart.
 
     >>> places(84)[[0, 1, -1]]
     array([ 1,  6, 81])
     """
-    count = -(-length // STRIDE)
-    return (length - 1 - STRIDE * (count - 1)) // 2 + STRIDE * np.arange(count)
+    count = -(-length // stride)
+    return (length - 1 - stride * (count - 1)) // 2 + stride * np.arange(count)
 
 
-@lru_cache(4)
-def between(length: int) -> Array:
+@lru_cache(8)
+def between(length: int, stride: int = STRIDE) -> Array:
     """Linear interpolation weights (length, K) from the K places to all pixels; rows sum to 1."""
-    where = places(length)
+    where = places(length, stride)
     each = np.eye(len(where))
     return np.stack([np.interp(np.arange(length), where, row) for row in each], axis=1)
 
@@ -125,13 +126,13 @@ def blur_matrix(length: int) -> Array:
     return np.asarray((weights / weights.sum(1, keepdims=True)).astype(np.float32))
 
 
-@lru_cache(2)
-def _masks(height: int, width: int) -> Array:
+@lru_cache(4)
+def _masks(height: int, width: int, stride: int) -> Array:
     """Gaussian masks M (K, H, W) float32 of the K places, 1 at the centre."""
 
     def along(length: int) -> Array:
-        offsets = np.arange(length) - places(length)[:, None]
-        return np.exp(-0.5 * (offsets / MASK_SIGMA) ** 2).astype(np.float32)
+        offsets = np.arange(length) - places(length, stride)[:, None]
+        return np.exp(-0.5 * (offsets / stride) ** 2).astype(np.float32)
 
     rows, columns = along(height), along(width)
     return np.asarray((rows[:, None, :, None] * columns[None, :, None, :]).reshape(-1, height, width))
@@ -150,12 +151,14 @@ class Explainer:
         self._weights: Mapping[str, Array] | None = None
         self._lock = threading.Lock()
 
-    def explain(self, weights: Mapping[str, Array], obs: Array, mask: Array | None = None) -> Array:
-        """`saliency` with these weights; from any thread, one call at a time."""
+    def explain(
+        self, weights: Mapping[str, Array], obs: Array, mask: Array | None = None, coarse: bool = False
+    ) -> Array:
+        """`saliency` with these weights, `COARSE` or not; from any thread, one call at a time."""
         with self._lock:
             if self._policy is None:
                 self._policy = self._build()
             if self._weights is not weights:
                 self._policy.load_weights(weights)
                 self._weights = weights
-            return saliency(self._policy, obs, mask)
+            return saliency(self._policy, obs, mask, COARSE if coarse else STRIDE)

@@ -17,7 +17,7 @@ Pictures are taken as uint8 and scaled to [0, 1] inside; weights start orthogona
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, TypeAlias
 
@@ -54,9 +54,11 @@ class Pixels(nn.Module):
 
     Attributes:
         kernel: result of `first_kernel`, in an `agents.networks.inference` copy; None: made at each pass.
+        packed: pass of the copy's layers at once (`agents.networks.packed`); None: layer by layer.
     """
 
     kernel: Tensor | None = None
+    packed: Callable[[Tensor], Tensor] | None = None
 
     def __init__(
         self, name: str, shape: Sequence[int], generator: torch.Generator, layer_norm: bool = False
@@ -88,6 +90,8 @@ class Pixels(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Arranged images uint8 → features (N, F), in the precision of the surrounding autocast."""
+        if self.packed is not None:
+            return self.packed(obs)
         first, *others = self.convolutions
         assert isinstance(first, nn.Conv2d)
         x = image_convolution(obs, self.first_kernel() if self.kernel is None else self.kernel, first.bias)

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from agents.networks.architectures import NetworkError
 from sim.records import Array
 
+NORMAL = 0.5 * math.log(2 * math.pi)  # a standard normal variable's density at 0, in nats, negated
+
 
 class Head(Protocol):
     """Action distribution of a policy network; `mask` is (N, A) bool or None."""
@@ -120,15 +122,16 @@ class GaussianHead(nn.Module):
     def choose(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, Tensor]:
         """Actions (N, D), unclipped, and their log-densities (N,)."""
         action = parameters if noise is None else parameters + self.log_std.exp() * noise
-        return action, self.evaluate(parameters, mask, action)[0]
+        return action, self._log_density(parameters, action)
 
     def evaluate(self, parameters: Tensor, mask: Tensor | None, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-densities (N,) and differential entropies (N,) in nats."""
+        entropy = self.log_std.sum() + self.outputs * (0.5 + NORMAL)
+        return self._log_density(parameters, action), entropy.expand(len(parameters))
+
+    def _log_density(self, parameters: Tensor, action: Tensor) -> Tensor:
         z = (action - parameters) / self.log_std.exp()
-        constant = 0.5 * math.log(2 * math.pi)
-        log_prob = (-0.5 * z.square() - self.log_std - constant).sum(-1)
-        entropy = (self.log_std + 0.5 + constant).sum().expand(len(parameters))
-        return log_prob, entropy
+        return torch.sub(-self.outputs * NORMAL - self.log_std.sum(), z.square().sum(-1), alpha=0.5)
 
     def decide(self, parameters: Tensor, mask: Tensor | None, noise: Tensor | None) -> tuple[Tensor, None]:
         """Actions (N, D), unclipped, and None: they are continuous."""

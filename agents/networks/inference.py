@@ -2,7 +2,8 @@
 
 Under autocast PyTorch rounds all weights at each pass without gradients, and the first convolution is folded
 and scaled each time; for the few observations of a decision that takes longer than the pass itself. The copy
-holds the weights as the arithmetic needs them. Its results equal the network's bit by bit.
+holds the weights as the arithmetic needs them, those of a convolutional trunk in bfloat16 also in the layout
+that the processor's kernels need (`agents.networks.packed`). Its results equal the network's bit by bit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import nn
 
 from agents.networks.architectures import Pixels
 from agents.networks.board import Board
+from agents.networks.packed import PackedPixels, can_pack
 from agents.networks.recurrent import RecurrentActorCritic
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -72,6 +74,8 @@ class InferenceCopy(Generic[Network]):
             if isinstance(original, Pixels | Board):
                 kernel = original.first_kernel()
                 cast("Pixels | Board", part).kernel = kernel.bfloat16() if self._half else kernel
+            if self._half and isinstance(part, Pixels) and isinstance(part.norm, nn.Identity) and can_pack():
+                part.packed = PackedPixels(part)
         return made
 
     def _new(self) -> Network:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from generative.metrics.truth import FactCheck
 from sim.records import Array
 
 
@@ -22,6 +23,8 @@ class SampleEntry:
         truth: its content, in words; empty if it is not known.
         holds: whether the content matches the condition or, without one, is valid; None if it is not known.
         reading: the source of `truth`: decoded exactly, or predicted by a model, which may be wrong.
+        prompt: the sentence that it was asked for by, if each sample has its own; written under it.
+        checks: facts of the prompt, each beside what is read from the sample.
     """
 
     picture: Array
@@ -32,14 +35,21 @@ class SampleEntry:
     truth: str = ""
     holds: bool | None = None
     reading: str = "decoded truth"
+    prompt: str = ""
+    checks: tuple[FactCheck, ...] = ()
 
     def facts(self, number: int) -> list[tuple[str, str]]:
         """Names and values that the page shows of it; `number` counts from 1."""
-        said = [("sample", str(number)), ("seed", str(self.seed)), ("condition", self.condition or "none")]
+        said = [("sample", str(number)), ("seed", str(self.seed))]
+        said.append(("prompt", self.prompt) if self.prompt else ("condition", self.condition or "none"))
         if self.distance:
             said.append(("nearest training example", self.distance))
         if self.truth:
             said.append((self.reading, self.truth))
+        if self.checks:
+            wrong = [str(check) for check in self.checks if not check.right]
+            said.append(("facts", f"{len(self.checks) - len(wrong)} of {len(self.checks)} right"))
+            said += [("wrong", "; ".join(wrong))] if wrong else []
         if self.holds is not None:
             said.append(("correct", "yes" if self.holds else "no"))
         return said

@@ -46,6 +46,7 @@ def page(gallery: GalleryContent) -> str:
         title=escape(gallery.title),
         about=escape(gallery.about),
         heading=number_of(len(gallery.samples), "sample"),
+        layout="samples prompted" if any(shown.prompt for shown in gallery.samples) else "samples",
         note=escape(gallery.note),
         samples="\n".join(_option(shown, i) for i, shown in enumerate(gallery.samples, start=1)),
         sections="\n".join([*map(_strip_section, gallery.strips), _clips_section(gallery.clips)]),
@@ -71,8 +72,19 @@ def _option(shown: SampleEntry, number: int) -> str:
     return (
         f'<li class="sample" role="option" id="sample-{number}" aria-selected="false" tabindex="-1" '
         f'aria-label="{alt}" data-facts="{facts}"{near}>'
-        f'<img src="{_inline(shown.picture)}" alt="{alt}">{mark}</li>'
+        f'<img src="{_inline(shown.picture)}" alt="{alt}">{mark}{_prompt(shown)}</li>'
     )
+
+
+def _prompt(shown: SampleEntry) -> str:
+    """The sentence under a sample, and its facts as they are read from it; empty without one."""
+    if not shown.prompt:
+        return ""
+    checks = "".join(
+        f'<span class="check{"" if check.right else " no"}">{escape(str(check))}</span>'
+        for check in shown.checks
+    )
+    return f'<span class="prompt">{escape(shown.prompt)}</span><span class="checks">{checks}</span>'
 
 
 def _strip_section(strip: Strip) -> str:

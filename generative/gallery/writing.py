@@ -158,6 +158,7 @@ def _for_programs(gallery: GalleryContent) -> dict[str, Any]:
                 "truth": shown.truth,
                 "reading": shown.reading if shown.truth else "",
                 "holds": shown.holds,
+                "checks": [{**check._asdict(), "right": check.right} for check in shown.checks],
             }
             for shown in gallery.samples
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from scenes.build.perceptions import trains_perception
 from scenes.build.samplers import trains_sampler
@@ -24,6 +25,9 @@ def evaluate(
     checkpoint: Path | None,
     say: Callable[[str], None],
     opponents: Sequence[str] = (),
+    perturb: bool = False,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Report:
     """Score the scene's agent beside a random one, or grade its perception or samplers beside a baseline.
 
@@ -35,6 +39,9 @@ def evaluate(
         checkpoint: instead of the scene's own; of a training of several seeds, all of them.
         say: takes remarks.
         opponents: of a chess agent, by name: matches with them instead (`scenes.evaluation.chess_match`).
+        perturb: of a walker: its score under each perturbation, too (`scenes.evaluation.robustness`).
+        figure: of a walker: PNG of its foot contacts (`scenes.evaluation.gait_figure`).
+        overwrite: replace it where it exists.
 
     Raises:
         RequestError: if the request is wrong.
@@ -48,13 +55,18 @@ def evaluate(
         request = MatchRequest(opponents, episodes, checkpoint)
         return play_matches(scene, request, device=device, say=say)
     if trains_perception(scene) or trains_sampler(scene):
+        if perturb or figure is not None:
+            raise SceneError(f"--perturb and --figure are for walking agents, and {scene.name} trains none")
         if episodes is not None:
             say("--episodes counts games, and no agent is scored here: it changes nothing")
         return _graded(scene, device, checkpoint, say)
     from scenes.evaluation.agents import evaluate as work
 
     episodes = EPISODES if episodes is None else episodes
-    return work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+    options: dict[str, Any] = {"perturb": perturb, "figure": figure, "overwrite": overwrite}
+    return work(
+        scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say, **options
+    )
 
 
 def _graded(scene: Scene, device: str, checkpoint: Path | None, say: Callable[[str], None]) -> Report:

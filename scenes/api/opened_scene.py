@@ -199,6 +199,7 @@ class OpenedScene:
         seeds: int = 1,
         checkpoint: Source | None = None,
         opponents: Sequence[str] = (),
+        perturb: bool = False,
     ) -> dict[str, Any]:
         """Score what the scene is about, beside a baseline: the JSON object of ``playfield evaluate``.
 
@@ -207,6 +208,7 @@ class OpenedScene:
             seeds: how many seeds of evaluation, of an agent.
             checkpoint: instead of the scene's own; of a training of several seeds, all of them.
             opponents: of a chess agent, in matches of paired openings, such as ``["random", "stockfish:0"]``.
+            perturb: of a walker: ``breakdown`` by perturbation, such as masses and slopes.
 
         Returns:
             ``metrics`` and ``baseline`` (name → figure), ``breakdown``, ``n``, ``ci95`` and ``protocol``.
@@ -229,6 +231,7 @@ class OpenedScene:
             checkpoint=None if checkpoint is None else Path(checkpoint),
             say=logger.info,
             opponents=opponents,
+            perturb=perturb,
         ).whole()
 
     def sample(

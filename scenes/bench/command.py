@@ -1,9 +1,13 @@
-"""The command `playfield bench`: measures row after row, prints, keeps a history, checks against it."""
+"""The command `playfield bench`: measures row after row, prints, keeps a history, checks against it.
+
+Each row is appended to the history as soon as it is measured: a run that is stopped, killed included, keeps
+those that it has.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ from rich.console import Console
 
 from scenes.bench import history, regression, report
 from scenes.bench.benchmarks import Benchmark, missing, select_benchmarks
-from scenes.bench.paired_timing import Measured, measure
+from scenes.bench.paired_timing import Measured, SideError, measure
 from scenes.bench.regression import Baseline
 from scenes.bench.worker import Settings
 from scenes.build.devices import chosen_device
@@ -21,6 +25,7 @@ from scenes.interruption import progress_bar
 from sim.catalog import MissingPackageError, install_hint
 from sim.errors import RequestError
 from sim.machine import processors
+from sim.plurals import number_of
 from sim.storage.files import SaveError
 
 
@@ -29,14 +34,19 @@ class Record:
     """Where a run is kept, and what it is checked against.
 
     Attributes:
-        history: file that the run is appended to; None: `history.default_history`.
-        keep: whether to append it; always if `history` is given.
+        history: file that the rows are appended to; None: `history.default_history`.
+        keep: whether to append them; always if `history` is given.
         check: commit to check against, "" for the newest other one; None: no check.
     """
 
     history: Path | None = None
     keep: bool = False
     check: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether rows are appended."""
+        return self.keep or self.history is not None
 
     @property
     def file(self) -> Path:
@@ -53,13 +63,17 @@ def bench(
     seconds: float | None,
     threads: int | None,
     record: Record = Record(),
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], bool]:
     """Measure the rows `names`; none: the quick ones that can run here.
+
+    Returns:
+        The answer, and whether Ctrl-C stopped it after the rows that it has.
 
     Raises:
         RequestError: for an unknown row, a missing package, a GPU that is not there, a number out of range, a
             history that cannot be used, nothing in it to check against.
-        WorkError: if our side of a row fails.
+        WorkError: if our side of a row fails; it says which rows were measured before.
+        KeyboardInterrupt: at Ctrl-C before the first row is measured.
     """
     rows = select_benchmarks(names)
     if rounds < 1:
@@ -86,16 +100,76 @@ def bench(
             style="yellow",
             soft_wrap=True,
         )
-    measured = measured_rows(rows, Settings(seed, place, threads, threads), rounds, seconds)
-    report.show(measured, stdout_console())
-    answer: dict[str, Any] = {"rows": [asdict(row) for row in measured], "machine": machine}
-    if record.keep or record.history is not None:
-        answer["history"] = keep(record, history.new_entry(measured, machine), console)
+    run = MeasuredRun(record, machine, console)
+    interrupted = run.take(measured_rows(rows, Settings(seed, place, threads, threads), rounds, seconds))
+    if interrupted and not run.rows:
+        raise KeyboardInterrupt
+    if interrupted:
+        told = f"stopped: {len(run.rows)} of {number_of(len(rows), 'row')} measured"
+        console.print(told, style="yellow", highlight=False)
+    report.show(run.rows, stdout_console())
+    answer = run.answer()
     if baseline is not None:
-        checked = baseline.check({row.name: row.ratio for row in measured})
+        checked = baseline.check({row.name: row.ratio for row in run.rows})
         regression.show(checked, stdout_console())
         answer["check"] = [asdict(row) for row in checked]
-    return answer
+    return answer, interrupted
+
+
+class MeasuredRun:
+    """A run's rows, each of which is in the history as soon as it is measured.
+
+    Attributes:
+        rows: measured so far.
+    """
+
+    def __init__(self, record: Record, machine: Mapping[str, Any], console: Console) -> None:
+        """Begin without rows; the commit is that of the source now, whatever is changed while measuring."""
+        self.rows: list[Measured] = []
+        self._record, self._machine, self._console = record, machine, console
+        self._commit = history.source_commit() if record.kept else None
+        self._written = 0
+
+    def take(self, rows: Iterable[Measured]) -> bool:
+        """Take rows as they are measured; returns whether Ctrl-C ended that.
+
+        Raises:
+            WorkError: if our side of a row fails, with what is kept of the others.
+        """
+        try:
+            for row in rows:
+                self.rows.append(row)
+                if self._record.kept:
+                    self._keep(row)
+        except KeyboardInterrupt:
+            return True
+        except SideError as error:
+            report.show(self.rows, stdout_console())
+            raise SideError(f"{error}{self._before()}") from error
+        return False
+
+    def answer(self) -> dict[str, Any]:
+        """Rows, machine and the history's file, for ``--json``; None for that where a row is not in it."""
+        answer: dict[str, Any] = {"rows": [asdict(row) for row in self.rows], "machine": self._machine}
+        if self._record.kept:
+            whole = self._written == len(self.rows)
+            answer["history"] = str(self._record.file) if whole else None
+        return answer
+
+    def _keep(self, row: Measured) -> None:
+        """Append a row to the history; what was measured is not lost because the disk is full."""
+        try:
+            history.append(self._record.file, history.new_entry([row], self._machine, self._commit))
+            self._written += 1
+        except (SaveError, history.HistoryError) as error:
+            self._console.print(str(error), style="yellow", highlight=False, soft_wrap=True)
+
+    def _before(self) -> str:
+        """What was measured before a row that failed, and where it is."""
+        if not self.rows:
+            return ""
+        where = f", now in {self._record.file}" if self._written else ""
+        return f"; measured before it: {', '.join(row.name for row in self.rows)}{where}"
 
 
 def prepare(record: Record, names: Sequence[str], machine: dict[str, Any]) -> Baseline | None:
@@ -108,18 +182,8 @@ def prepare(record: Record, names: Sequence[str], machine: dict[str, Any]) -> Ba
         history.check_writable(record.history)
     if record.check is None:
         return None
-    here = history.new_entry([], machine)
+    here = history.new_entry([], machine, history.source_commit())
     return Baseline(history.read(record.file), record.check, names, here)
-
-
-def keep(record: Record, entry: history.Entry, console: Console) -> str | None:
-    """Append a run to the history; a figure that was measured is not lost because the disk is full."""
-    try:
-        history.append(record.file, entry)
-    except (SaveError, history.HistoryError) as error:
-        console.print(str(error), style="yellow", highlight=False, soft_wrap=True)
-        return None
-    return str(record.file)
 
 
 def runnable(rows: dict[str, Benchmark], *, asked: bool, console: Console) -> dict[str, Benchmark]:
@@ -144,18 +208,17 @@ def runnable(rows: dict[str, Benchmark], *, asked: bool, console: Console) -> di
 
 def measured_rows(
     rows: dict[str, Benchmark], settings: Settings, rounds: int, seconds: float | None
-) -> list[Measured]:
-    """Measure the rows in turn, with a progress bar."""
-    found: list[Measured] = []
+) -> Iterator[Measured]:
+    """Measure the rows in turn, with a progress bar; yields each when it is measured."""
+    total = len(rows) * rounds
     with progress_bar("measuring") as draw:
-        for name, row in rows.items():
+        for i, (name, row) in enumerate(rows.items()):
 
-            def told(done: int, name: str = name) -> None:
-                draw((len(found) * rounds + done, len(rows) * rounds, f"{name} · round {done} of {rounds}"))
+            def told(done: int, name: str = name, before: int = i * rounds) -> None:
+                draw((before + done, total, f"{name} · round {done} of {rounds}"))
 
-            draw((len(found) * rounds, len(rows) * rounds, f"{name} · starting both sides"))
+            draw((i * rounds, total, f"{name} · starting both sides"))
             own = Settings(
                 settings.seed, settings.device, settings.threads, row.torch_threads or settings.torch_threads
             )
-            found.append(measure(name, row, own, rounds=rounds, seconds=seconds, told=told))
-    return found
+            yield measure(name, row, own, rounds=rounds, seconds=seconds, told=told)

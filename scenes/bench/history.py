@@ -1,8 +1,8 @@
-"""Benchmark history: one line of JSON for each run, with date, commit, machine, versions and rows.
+"""Benchmark history: a line of JSON for each measured row, with date, commit, machine and versions.
 
 The file is ``$XDG_STATE_HOME/playfield/bench.jsonl``, by default below ``~/.local/state``. Lines are only
 appended, each by one write under a lock, so that several runs may share a file; a line that a killed process
-left unfinished is skipped when reading and ended before the next is written.
+left unfinished is skipped when reading and ended before the next is written. A line may hold several rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class HistoryError(RequestError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A run in the history.
+    """A line of the history.
 
     Attributes:
         date: when it was measured, UTC, ISO 8601.
@@ -78,14 +78,14 @@ def default_history() -> Path:
     return Path(state) / "playfield" / "bench.jsonl"
 
 
-def new_entry(rows: Sequence[Measured], machine: Mapping[str, Any]) -> Entry:
-    """Entry of a run that has just been measured with this source."""
+def new_entry(rows: Sequence[Measured], machine: Mapping[str, Any], commit: str | None) -> Entry:
+    """Entry of rows that have just been measured with the source of `commit`; see `source_commit`."""
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    return Entry(date, source_commit(), machine, [asdict(row) for row in rows])
+    return Entry(date, commit, machine, [asdict(row) for row in rows])
 
 
 def append(path: Path, entry: Entry) -> None:
-    """Append a run to the history; the file is made if there is none.
+    """Append rows to the history; the file is made if there is none.
 
     Raises:
         SaveError: if it cannot be written.
@@ -120,7 +120,7 @@ def check_writable(path: Path) -> None:
 
 
 def read(path: Path) -> list[Entry]:
-    """Read the runs of a history, oldest first; none if there is no such file. Damaged lines are skipped.
+    """Read the entries of a history, oldest first; none if there is no such file. Damaged lines are skipped.
 
     Raises:
         HistoryError: if the file cannot be read.

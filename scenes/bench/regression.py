@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from scenes.bench.history import Entry, HistoryError, named_commit
+from sim.plurals import number_of
 
 FALL = 0.15  # of a ratio, above which the check fails
 FEWEST_DIGITS = 4  # of a commit, as in git
@@ -100,7 +101,7 @@ def contents(history: Sequence[Entry], place: tuple[object, ...]) -> str:
     if told:
         return f"it has {told}"
     if history:
-        return f"its {len(history)} runs are of other processors, threads or devices"
+        return f"it has {number_of(len(history), 'row')} of other processors, threads or devices alone"
     return "it is empty: run `playfield bench NAME --json` at the earlier commit first"
 
 

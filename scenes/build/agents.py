@@ -41,7 +41,11 @@ def scene_world(scene: Scene) -> WorldConfig:
     if scene.world is None:
         raise SceneError(f"{scene.source.name} has no [world]")
     where, catalog = f"{scene.source.name}, [world]", world_catalog(scene.extra_worlds)
-    config: Any = world_config(scene.world.use, scene.world.fields, where, own_keys(scene.world), catalog)
+    given = {  # absolute before the world reads what they name
+        key: str(scene.resolve(value)) if holds_path(key) and isinstance(value, str) else value
+        for key, value in scene.world.fields.items()
+    }
+    config: Any = world_config(scene.world.use, given, where, own_keys(scene.world), catalog)
     values = {field.name: getattr(config, field.name) for field in fields(config) if holds_path(field.name)}
     absolute = {name: str(scene.resolve(path)) for name, path in values.items() if isinstance(path, str)}
     resolved: WorldConfig = replace(config, **absolute) if absolute else config

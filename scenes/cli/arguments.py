@@ -39,15 +39,18 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
         SystemExit: after ``--help`` was printed.
     """
     by_name, told = _by_name(verbs), StringIO()
-    if words and words[0] in by_name:
-        words = without_idle(words, by_name[words[0]].idle)
+    wanted, prog, about, rest = verbs, "playfield", description, list(words)
+    if words and words[0] in by_name:  # all other verbs' parsers would take most of the time
+        wanted, prog = by_name[words[0]], f"playfield {words[0]}"
+        about = wanted.__doc__ or ""
+        rest = without_idle(words[1:], wanted.idle)
     try:
         with redirect_stderr(told):
             return tyro.cli(
-                verbs,
-                prog="playfield",
-                description=description,
-                args=list(words),
+                wanted,
+                prog=prog,
+                description=about,
+                args=rest,
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
     except SystemExit as stop:

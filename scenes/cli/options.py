@@ -192,7 +192,16 @@ class Evaluate(Common):
         ),
     ] = ()
     pgn: Annotated[Path | None, arg(help="write the games of --opponents", metavar="FILE")] = None
-    overwrite: Annotated[bool, arg(help="replace --pgn where it exists")] = False
+    perturb: Annotated[
+        bool,
+        arg(
+            help="walkers: also under other masses, friction, weak or late motors, pushes and slopes, in turn"
+        ),
+    ] = False
+    figure: Annotated[
+        Path | None, arg(help="walkers: draw the foot contacts of an episode", metavar="FILE.png")
+    ] = None
+    overwrite: Annotated[bool, arg(help="replace --pgn or --figure where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Metrics, baseline and intervals."""
@@ -201,14 +210,19 @@ class Evaluate(Common):
 
         if self.opponents:
             return self._match()
-        if self.pgn is not None or self.overwrite:
-            raise RequestError("--pgn and --overwrite are for the games of --opponents: name some")
+        if self.pgn is not None:
+            raise RequestError("--pgn is for the games of --opponents: name some")
+        if self.overwrite and self.figure is None:
+            raise RequestError("--overwrite replaces the file of --pgn or --figure: name one")
         answer = verbs.evaluate(
             load_scene(self.scene, self.set, self.seed),
             device=self.device,
             episodes=self.episodes,
             seeds=self.seeds,
             checkpoint=self.checkpoint,
+            perturb=self.perturb,
+            figure=self.figure,
+            overwrite=self.overwrite,
         )
         return answer, DONE
 
@@ -217,6 +231,8 @@ class Evaluate(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.perturb or self.figure is not None:
+            raise RequestError("--perturb and --figure are for walkers, --opponents for chess: give one")
         if self.seeds != 1:
             raise RequestError("--seeds is for whole episodes: games of --opponents differ by their opening")
         answer, interrupted = verbs.match(
@@ -307,7 +323,7 @@ class Bench(Common):
     history: Annotated[
         Path | None,
         arg(
-            help="file that the run is appended to, with --json always [bench.jsonl in "
+            help="file that each row is appended to, with --json always [bench.jsonl in "
             "~/.local/state/playfield]",
             metavar="FILE",
         ),
@@ -330,7 +346,7 @@ class Bench(Common):
                 f"--check takes one commit, not {' '.join(self.check)}: names of rows go before it"
             )
         check = None if self.check is None else "".join(self.check)
-        answer = bench(
+        answer, interrupted = bench(
             self.names,
             seed=self.seed or 0,
             device=self.device,
@@ -339,6 +355,8 @@ class Bench(Common):
             threads=self.threads,
             record=Record(self.history, self.json, check),
         )
+        if interrupted:
+            return answer, INTERRUPTED
         return answer, FAILED if any(row["fell"] for row in answer.get("check", ())) else DONE
 
 

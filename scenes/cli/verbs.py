@@ -272,12 +272,20 @@ def sweep(options: Sweep) -> tuple[Answer, bool]:
 
 
 def evaluate(
-    scene: Scene, *, device: str, episodes: int | None, seeds: int, checkpoint: Path | None
+    scene: Scene,
+    *,
+    device: str,
+    episodes: int | None,
+    seeds: int,
+    checkpoint: Path | None,
+    **walker: Any,
 ) -> Answer:
     """Evaluate a scene's agent beside a random one, or its perception or samplers beside a baseline."""
     from scenes.api.evaluate import evaluate as work
 
-    report = work(scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say)
+    report = work(
+        scene, device=device, episodes=episodes, seeds=seeds, checkpoint=checkpoint, say=say, **walker
+    )
     report.show()
     return report.answer
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -17,7 +15,9 @@ from agents.random import Random
 from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.data.agent_env import agent_env
+from scenes.evaluation import gait_figure, robustness
 from scenes.evaluation.move_prediction import add_move_match
+from scenes.evaluation.score_format import format_interval, format_protocol, format_score
 from scenes.interruption import FAULTS, error_line, progress_bar
 from scenes.report import Report
 from scenes.schema import Scene, SceneError
@@ -42,6 +42,9 @@ def evaluate(
     seeds: int,
     checkpoint: Path | None,
     say: Callable[[str], None],
+    perturb: bool = False,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Report:
     """Evaluate the scene's agent and a random one.
 
@@ -52,15 +55,23 @@ def evaluate(
         seeds: number of evaluation seeds, the scene's own first.
         checkpoint: instead of the scene's own; a folder of several seeds (`seed_runs`) means all of them.
         say: takes lines for a person.
+        perturb: break a walker's score down by perturbation (`scenes.evaluation.robustness`).
+        figure: PNG of a walker's foot contacts in the first episode (`scenes.evaluation.gait_figure`).
+        overwrite: replace it where it exists.
 
     Returns:
-        The answer of ``--json`` (metrics, baseline, breakdown, n, ci95, protocol), and its tables.
+        The answer of ``--json`` (metrics, baseline, breakdown, n, ci95, protocol; files with a figure), and
+        its tables.
 
     Raises:
         ScoringFailed: if a world or the agent failed.
         SceneError, CheckpointError: if the request is wrong.
     """
     runs = _requested_runs(checkpoint, episodes, seeds)
+    if perturb:
+        robustness.check_perturbable(scene)
+    if figure is not None:
+        gait_figure.check_figure(scene, figure, overwrite=overwrite)
     config, agent = agent_env(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     spaces = worlds.single_observation_space, worlds.single_action_space
@@ -86,9 +97,12 @@ def evaluate(
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
     chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
-    breakdown = _breakdown(config, parts, metrics, scored)
-    tables = [_scores_table(scene, found, baseline, intervals, len(parts))]
-    if len(breakdown) > 1:
+    tables: list[Table | str] = [_scores_table(scene, found, baseline, intervals, len(parts))]
+    if perturb:
+        perturbed = robustness.perturbed_scores(scene, device, found, scored)
+        breakdown = {name: scores.metrics() for name, scores in perturbed.items()}
+        tables.append(robustness.robustness_table(perturbed))
+    elif len(breakdown := _breakdown(config, parts, metrics, scored)) > 1:
         tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
     if config.name == "chess" and scene.agent is not None and scene.agent.use in TACTICIANS:
         from scenes.evaluation.chess_tactics import scene_tactics
@@ -110,6 +124,10 @@ def evaluate(
         ((policy, _),) = built.values()
         table = add_move_match(policy, answer)
         tables += [] if table is None else [table]
+    if figure is not None:
+        gait_figure.write_gait_figure(found.episodes[0], scene.title, figure)
+        answer["files"] = [str(figure)]
+        tables.append(f"foot contacts of the first episode: {figure}")
     return Report(answer, tables)
 
 
@@ -208,36 +226,10 @@ def _scores_table(
         table.add_column(heading, justify="right")
     for name, value in found.metrics().items():
         interval = format_interval(intervals[name]) if name in intervals else ""
-        table.add_row(
-            name.replace("_", " "), format_score(value), interval, format_score(baseline.get(name, 0.0))
-        )
+        chance = format_score(baseline[name]) if name in baseline else "–"
+        table.add_row(name.replace("_", " "), format_score(value), interval, chance)
     table.caption = format_protocol(found.protocol)
     return table
-
-
-def format_interval(interval: Interval, decimals: int = 2) -> str:
-    """Format an interval.
-
-    >>> format_interval((1.0, 2.5)), format_interval((math.nan, math.nan))
-    ('1.00 … 2.50', '–')
-    """
-    low, high = interval
-    return "–" if math.isnan(low) else f"{format_score(low, decimals)} … {format_score(high, decimals)}"
-
-
-def format_score(value: float, decimals: int = 2) -> str:
-    """Format a score.
-
-    >>> format_score(1.005), format_score(-0.004)
-    ('1.00', '0.00')
-    """
-    text = f"{value:.{decimals}f}"
-    return text.lstrip("-") if float(text) == 0 else text
-
-
-def format_protocol(protocol: dict[str, Any]) -> str:
-    """Format a protocol stamp as one line."""
-    return " · ".join(f"{key} {value}" for key, value in protocol.items())
 
 
 def _breakdown_table(breakdown: dict[str, dict[str, float]], title: str) -> Table:

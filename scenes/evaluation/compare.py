@@ -27,7 +27,8 @@ from scenes.build.agents import build_policy, scene_agent, scene_world
 from scenes.build.devices import chosen_device
 from scenes.build.worlds import world_catalog
 from scenes.data.agent_env import agent_env
-from scenes.evaluation.agents import evaluate_with_progress, format_interval, format_protocol
+from scenes.evaluation.agents import evaluate_with_progress
+from scenes.evaluation.score_format import format_interval, format_protocol
 from scenes.report import Report
 from scenes.schema import Scene, load_scene, make_scene, shipped_scenes
 from sim.catalog import world_config

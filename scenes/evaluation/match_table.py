@@ -13,8 +13,8 @@ from rich.table import Table
 
 from agents.evaluation.elo import EloEstimate, elo_estimate, share_interval
 from agents.evaluation.paired_match import PairedGame, PairTally
-from scenes.evaluation.agents import format_protocol
 from scenes.evaluation.match_rivals import Contestant
+from scenes.evaluation.score_format import format_protocol
 from sim.plurals import number_of
 
 SHARES = ("win", "draw", "loss", "cut", "mates")

@@ -18,7 +18,7 @@ from generative.metrics.distances import kernel_distance
 from generative.metrics.encoder import EncoderModel, PictureEncoder, RandomEncoder, shipped
 from generative.metrics.gaussian import GaussianBaseline
 from generative.metrics.neighbours import Nearest, nearest
-from generative.metrics.truth import captions_agree
+from generative.metrics.truth import FactCheck, compare_captions
 from scenes.build.perceptions import build_perception, scene_vocabulary
 from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataSplit
@@ -26,6 +26,7 @@ from scenes.data.task_data import build_task, task_config, task_splits
 from scenes.schema import load_scene
 from sim.protocols import PerceptionModel
 from sim.records import Array, Condition, Percept
+from supervised.data.dataset import Dataset
 
 MOST = 2_000  # training examples among which nearest neighbours are searched; more where they are small
 LARGE = 64 * 64  # pixels of a picture that is not small
@@ -46,10 +47,12 @@ class Verdict:
     Attributes:
         text: the content in words.
         holds: whether it is as conditioned, or valid (legal, possible); None where nothing can tell.
+        checks: facts of the prompt, each beside what is read from the sample; empty without a prompt.
     """
 
     text: str = ""
     holds: bool | None = None
+    checks: tuple[FactCheck, ...] = ()
 
 
 class SampleScorer:
@@ -231,6 +234,13 @@ class SampleScorer:
         """Verdict on each sample (n, …), by simulator, captioner, classifier, encoder or neighbours."""
         return self._decoder[1](samples, condition)
 
+    def verdicts_by_prompt(self, samples: Array, prompts: Sequence[str]) -> list[Verdict]:
+        """Verdict on each sample (n, …), which has a prompt of its own."""
+        return [
+            self.verdicts(values[None], Condition(text=prompt))[0]
+            for values, prompt in zip(samples, prompts, strict=True)
+        ]
+
     @property
     def reading(self) -> str:
         """Source of the verdicts in words: the simulator, a model, or nearest neighbours."""
@@ -306,8 +316,16 @@ def _of_frame(percept: Percept, condition: Condition) -> Verdict:
 def _of_sentence(percept: Percept, condition: Condition) -> Verdict:
     """Verdict on a frame by the captioner: its caption, and whether that agrees with the prompt."""
     assert percept.caption is not None
-    asked = condition.text
-    return Verdict(percept.caption, None if asked is None else captions_agree(asked, percept.caption))
+    checks = None if condition.text is None else compare_captions(condition.text, percept.caption)
+    if checks is None:
+        return Verdict(percept.caption)
+    return Verdict(percept.caption, all(check.right for check in checks), checks)
+
+
+def held_out_prompts(held_out: Dataset, seed: int) -> list[str]:
+    """Captions of held-out examples in random order; empty without any."""
+    captions = [caption for caption in held_out.captions if caption]
+    return [captions[row] for row in np.random.default_rng(seed).permutation(len(captions)).tolist()]
 
 
 def share_correct(verdicts: Sequence[Verdict]) -> float | None:

@@ -22,7 +22,7 @@ from generative.metrics.truth import share_interval
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, check_recipe, differences, fetch_examples
-from scenes.evaluation.sample_scoring import SampleScorer, share_correct
+from scenes.evaluation.sample_scoring import SampleScorer, held_out_prompts, share_correct
 from scenes.report import Report
 from scenes.schema import Scene
 from sim.plurals import number_of
@@ -229,17 +229,11 @@ def prompt_agreement(
     model: SamplerModel, scorer: SampleScorer, options: SampleOptions, seed: int
 ) -> float | None:
     """Share of held-out captions that agree with the sample drawn for each; None if it takes no text."""
-    captions = [caption for caption in scorer.examples.validation.captions if caption]
     if not isinstance(model, TextConditional):
         return None
-    rows = np.random.default_rng(seed).permutation(len(captions))[:SENTENCES]
-    asked = [captions[row] for row in rows.tolist()]
+    asked = held_out_prompts(scorer.examples.validation, seed)[:SENTENCES]
     drawn = model.illustrate(asked, options, seed)
-    verdicts = [
-        scorer.verdicts(values[None], Condition(text=text))[0]
-        for values, text in zip(drawn, asked, strict=True)
-    ]
-    return share_correct(verdicts)
+    return share_correct(scorer.verdicts_by_prompt(drawn, asked))
 
 
 def metrics_by_class(

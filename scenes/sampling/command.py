@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
 from scenes.data.task_data import has_task
-from scenes.evaluation.sample_scoring import SampleScorer, share_correct
+from scenes.evaluation.sample_scoring import SampleScorer, held_out_prompts, share_correct
 from scenes.interruption import interruption
 from scenes.report import Report
 from scenes.sampling.conditions import ConditionOptionError, parse_condition
@@ -29,7 +30,7 @@ from scenes.watching.labels import in_words as budget_in_words
 from sim.errors import RequestError
 from sim.plurals import number_of
 from sim.progress import waiting
-from sim.protocols import SamplerConfig, SamplerModel, Traces
+from sim.protocols import SamplerConfig, SamplerModel, TextConditional, Traces
 from sim.records import Array, Condition, SampleOptions
 from sim.storage.checkpoints import Card
 from sim.storage.files import new_folder
@@ -204,6 +205,7 @@ class SampleBatch:
     """Samples (n, …) with their sampler, condition and options.
 
     Attributes:
+        prompts: a sentence for each of the samples; none if they have one condition.
         metrics: of these samples.
         protocol: the options that had an effect.
     """
@@ -217,6 +219,7 @@ class SampleBatch:
     values: Array
     metrics: dict[str, float]
     protocol: dict[str, Any]
+    prompts: tuple[str, ...] = ()
 
 
 def _draw(
@@ -232,28 +235,39 @@ def _draw(
     condition = parse_condition(request.conditions, model.spec, lambda: examples().validation)
     use, filling = scene.sampler[0].use, condition.mask is not None
     request.check_options(use, config, model, filling)
+    prompts: tuple[str, ...] = ()
+    if isinstance(model, TextConditional) and not request.conditions:
+        asked = held_out_prompts(examples().validation, scene.seed)
+        prompts = tuple(itertools.islice(itertools.cycle(asked), request.n))
     begun = time.perf_counter()
     with waiting(f"drawing {number_of(request.n, 'sample')}", request.n):
-        values = draw_samples(model, request.n, condition, options, scene.seed)
+        values = draw_samples(model, request.n, condition, options, scene.seed, prompts)
     metrics = {"images_per_second": round(request.n / (time.perf_counter() - begun), 1)}
     if isinstance(model, Traces):
         metrics["steps"] = options.steps
     used = {name for name in OPTIONS if not idle(name, use, config, model, filling)}
     named = {"scheduler": options.scheduler or getattr(config, "scheduler", "its own")}
     protocol = {name: value for name, value in (asdict(options) | named).items() if name in used}
-    drawing = SampleBatch(scene, request, model, card, condition, options, values, metrics, protocol)
+    drawing = SampleBatch(scene, request, model, card, condition, options, values, metrics, protocol, prompts)
     return drawing, SampleScorer(config.data, examples(), device)
 
 
 def draw_samples(
-    model: SamplerModel, n: int, condition: Condition, options: SampleOptions, seed: int
+    model: SamplerModel,
+    n: int,
+    condition: Condition,
+    options: SampleOptions,
+    seed: int,
+    prompts: Sequence[str] = (),
 ) -> Array:
-    """Draw samples (n, …).
+    """Draw samples (n, …): under one condition, or each by a prompt of its own where there are any.
 
     Raises:
         ConditionOptionError: if the sampler does not support the condition with these options.
     """
     try:
+        if prompts and isinstance(model, TextConditional):
+            return model.illustrate(prompts, options, seed)
         return model.sample(n, condition, options, seed).values
     except ConditionError as error:
         raise ConditionOptionError(f"--condition: {error}") from error
@@ -264,8 +278,11 @@ def draw_samples(
 def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
     """Make the gallery of these samples, and add correctness and inpainting error to their metrics."""
     scene, condition, values, metrics = drawing.scene, drawing.condition, drawing.values, drawing.metrics
-    export = GalleryExport(drawing.model, scorer, scene.seed, condition)
-    verdicts = scorer.verdicts(values, condition)
+    export = GalleryExport(drawing.model, scorer, scene.seed, condition, drawing.prompts)
+    if drawing.prompts:
+        verdicts = scorer.verdicts_by_prompt(values, drawing.prompts)
+    else:
+        verdicts = scorer.verdicts(values, condition)
     true = share_correct(verdicts)
     if true is not None:
         metrics[scorer.correctness] = round(true, 4)
@@ -287,7 +304,8 @@ def make_gallery(drawing: SampleBatch, scorer: SampleScorer) -> GalleryContent:
         clips=tuple(export.clips(len(values), drawing.options)),
         command=command_line(scene, drawing.request),
         protocol=drawing.protocol,
-        note=f"nearest neighbours among {scorer.searched}",
+        note="prompts are captions of held-out examples; " * bool(drawing.prompts)
+        + f"nearest neighbours among {scorer.searched}",
     )
 
 

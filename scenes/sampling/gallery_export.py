@@ -45,27 +45,40 @@ class GalleryExport:
         scorer: the metrics of its data set.
         seed: of everything that is drawn.
         condition: of the samples; interpolations and traversals keep to its label, if it has one.
+        prompts: a sentence for each sample instead of one condition for all; none for that.
     """
 
-    def __init__(self, model: SamplerModel, scorer: SampleScorer, seed: int, condition: Condition) -> None:
+    def __init__(
+        self,
+        model: SamplerModel,
+        scorer: SampleScorer,
+        seed: int,
+        condition: Condition,
+        prompts: Sequence[str] = (),
+    ) -> None:
         self.model, self.scorer, self.seed, self.condition = model, scorer, seed, condition
+        self.prompts = prompts
         self.examples = scorer.examples
 
     def samples(self, values: Array, verdicts: Sequence[Verdict]) -> tuple[SampleEntry, ...]:
         """Each of the samples (n, …) with its nearest training example and its verdict."""
         found, distances = self.scorer.neighbours(values)
         pictures, beside = self._pictures(values), self._pictures(found)
-        words, reading = in_words(self.condition), self.scorer.reading
+        words, reading = [in_words(self.condition)] * len(values), self.scorer.reading
+        if self.prompts:
+            words = [in_words(Condition(text=prompt)) for prompt in self.prompts]
         return tuple(
             SampleEntry(
                 picture=pictures[i],
                 seed=self.seed,
-                condition=words,
+                condition=words[i],
                 nearest=beside[i],
                 distance=distances[i],
                 truth=verdicts[i].text,
                 holds=verdicts[i].holds,
                 reading=reading,
+                prompt=self.prompts[i] if self.prompts else "",
+                checks=verdicts[i].checks,
             )
             for i in range(len(values))
         )
@@ -85,8 +98,9 @@ class GalleryExport:
         if isinstance(self.model, Decodes):
             clips.append(self._tour())
         if isinstance(self.model, Traces):
-            shown = min(n, TRACED)
-            walk = self.model.trace(shown, self.condition, options, self.seed)
+            shown = 1 if self.prompts else min(n, TRACED)
+            condition = Condition(text=self.prompts[0]) if self.prompts else self.condition
+            walk = self.model.trace(shown, condition, options, self.seed)
             frames = np.stack([_tiled(self._pictures(np.asarray(values))) for values in walk])
             held = np.concatenate([frames, frames[-1:].repeat(max(1, len(frames) // 2), 0)])
             which = "the first " * (shown < n) + f"{shown} sample{'s' * (shown > 1)}"

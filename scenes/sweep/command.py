@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.actors.ray_cluster import check_address
 from scenes.report import Report
 from scenes.schema import LARGEST_SEED, Scene, load_scene
 from scenes.sweep.folder import Definition, SweepError, SweepFolder
@@ -19,7 +19,6 @@ from scenes.training.loop import CHECKPOINTS_IN_A_RUN
 from scenes.training.resume import catalogue_names, differences
 from scenes.training.session import budget_of
 from sim.catalog import MissingPackageError, install_hint
-from sim.fields import excerpt
 from sim.plurals import number_of
 from sim.storage.runs import new_folder
 
@@ -97,7 +96,7 @@ def check_request(request: SweepRequest) -> None:
     """Check amounts that are wrong whatever the scene is.
 
     Raises:
-        SweepError: naming the option.
+        SweepError, ClusterError: naming the option.
     """
     for option, amount in (
         ("--trials", request.trials),
@@ -109,9 +108,8 @@ def check_request(request: SweepRequest) -> None:
             raise SweepError(f"{option} must be at least 1, not {amount}")
     if request.minutes is not None and not 0 < request.minutes < float("inf"):
         raise SweepError(f"--minutes must be above 0, not {request.minutes:g}")
-    if request.cluster is not None and not re.fullmatch(r"auto|local|\S+:\d{1,5}", request.cluster):
-        said = excerpt(request.cluster)
-        raise SweepError(f'--cluster is auto, local or host:port, such as head:6379, not "{said}"')
+    if request.cluster is not None:
+        check_address(request.cluster)
     if request.resume and request.run is None:
         raise SweepError("--resume needs --run DIR, the sweep to go on with")
     if request.resume and request.overwrite:

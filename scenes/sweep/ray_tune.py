@@ -7,9 +7,7 @@ and runs it again elsewhere when its node or process dies. Scores, pruning and r
 
 from __future__ import annotations
 
-import logging
 import os
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -19,14 +17,10 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from agents.actors.backend import ClusterError
+from agents.actors.ray_cluster import LOCAL, check_cluster, join_cluster, own_signals
 from scenes.sweep.cluster_trials import TrialQueue, train_trial
 from scenes.sweep.process_pool import DEATHS
 from scenes.sweep.study import SweepStudy
-
-LOCAL, AUTO = "local", "auto"
-PATIENCE = 10.0  # seconds for a cluster's head to answer
-OBJECT_STORE = 100 * 2**20  # bytes, of a local Ray: configurations and scores are all that it passes on
 
 
 class StudySearcher(Searcher):  # type: ignore[misc]
@@ -69,16 +63,17 @@ class Cluster:
             parallel: how many trials at a time.
 
         Raises:
-            ClusterError: if it does not answer.
+            ClusterError: if it does not answer, or does not come up.
         """
         self._parallel = parallel
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C is ours
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the one that verbose=0 silences
         os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # runs have their own logs
         self._joined = ray.is_initialized()
         if not self._joined:
-            _connect(address, parallel)
+            if address != LOCAL:
+                check_cluster(address)
+            join_cluster(address, parallel)
 
     def train(
         self, study: SweepStudy, *, device: str, minutes: float | None, say: Callable[[str], None]
@@ -123,42 +118,10 @@ class Cluster:
 
     def __exit__(self, *raised: object) -> None:
         if not self._joined:
-            ray.shutdown()
+            with own_signals():
+                ray.shutdown()
 
 
 def _trainable(config: Mapping[str, Any]) -> None:
     """Tune's function trainable of one trial."""
     tune.report(train_trial(config))
-
-
-def _connect(address: str, parallel: int) -> None:
-    """Join a cluster, or start a local one with a processor for each trial.
-
-    Raises:
-        ClusterError: if it does not answer.
-    """
-    options: dict[str, Any] = {"address": address}
-    if address == LOCAL:
-        size = {"num_cpus": parallel, "object_store_memory": OBJECT_STORE}
-        options |= size | {"include_dashboard": False}
-    elif address != AUTO:
-        _check_reachable(address)
-    try:
-        ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # one that does not start in time raises just that
-        raise ClusterError(f"--cluster {address}: {' '.join(str(error).split())}") from error
-
-
-def _check_reachable(address: str) -> None:
-    """Check that something listens at host:port, which Ray itself would wait for much longer.
-
-    Raises:
-        ClusterError: naming the address, and how to start a cluster.
-    """
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
-    except (OSError, OverflowError) as error:
-        raise ClusterError(
-            f"no cluster answers at {address} ({error}): start one there with ray start --head --port {port}"
-        ) from error

@@ -153,9 +153,9 @@ def check_ranks(run: Path, learner: Mapping[str, Any], ranks: int) -> None:
 
 
 def check_world_weights(run: Path, scene: Scene) -> None:
-    """Check that a world that is a model has the weights that it had when the run last saved.
+    """Check that a world made from a file, a model's weights or a robot, is what it was at the last save.
 
-    Its checkpoint may have been trained on since, under the same path.
+    What stands under the same path may have changed since.
 
     Raises:
         SceneError: naming what of the world's protocol stamp differs.
@@ -164,7 +164,8 @@ def check_world_weights(run: Path, scene: Scene) -> None:
         return
     config: Any = scene_world(scene)
     card = load_card(run)
-    if card["kind"] != "agent" or not any(holds_path(name) for name in entry_keys(config)):
+    paths = [name for name in entry_keys(config) if holds_path(name) and getattr(config, name) is not None]
+    if card["kind"] != "agent" or not paths:
         return
     stamp = card.get("protocol", {})
     changed = [key for key, value in config.protocol().items() if key in stamp and stamp[key] != value]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -52,8 +52,8 @@ class ReplayedGame:
             return None
         return ("draw" if not outcome else "loss" if self.game.turn else "win"), reason
 
-    def pgn(self) -> str:
-        """The whole game with its annotations."""
+    def pgn(self, event: str = "", renamed: Mapping[str, str] | None = None) -> str:
+        """The whole game with its annotations; event and players are those that it was recorded with."""
         return annotated(self._analysed)
 
 

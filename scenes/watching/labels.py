@@ -51,10 +51,40 @@ def exploration(
         return Exploration(
             "policy entropy", entropy(decision.probabilities[0]), math.log(max(1, legal)), "nats"
         )
-    epsilon = getattr(getattr(policy, "config", None), "epsilon_play", None)
+    epsilon = _epsilon(policy)
     if decision.q_values is None or epsilon is None:
         return None
     return Exploration("ε", 0.0 if greedy else float(epsilon), 1.0)
+
+
+def _epsilon(policy: Policy | None) -> float | None:
+    """The ε with which a policy plays; None for one without."""
+    epsilon: float | None = getattr(getattr(policy, "config", None), "epsilon_play", None)
+    return epsilon
+
+
+def selection(policy: Policy | None, decision: Decision | None, *, greedy: bool) -> str:
+    """How an action was chosen, in words; "" without a decision.
+
+    >>> selection(None, Decision(np.zeros(1), probabilities=np.ones((1, 2)) / 2), greedy=False)
+    'sampled from the policy'
+    """
+    if decision is None:
+        return ""
+    if decision.probabilities is not None:
+        return "the most probable one" if greedy else "sampled from the policy"
+    if decision.q_values is not None:
+        return "greedy" if greedy or not _epsilon(policy) else "ε-greedy"
+    return ""
+
+
+def readable(name: str) -> str:
+    """A catalogue's or data set's name as it is read on screen.
+
+    >>> readable("text_to_image"), readable("frames/pong")
+    ('text to image', 'frames of pong')
+    """
+    return name.replace("_", " ").replace("/", " of ")
 
 
 def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
@@ -65,17 +95,25 @@ def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
     return tuple(f"ACTION {i}" for i in range(int(space.n))) if hasattr(space, "n") else ()
 
 
+#: Keys of a walker's stamp that are there only where it is perturbed (`sim.walker.perturbations`).
+PERTURBED = {"mass", "friction", "motor_strength", "latency", "push_force", "slope"}
+
+
 def chip(protocol: Mapping[str, Any]) -> str:
     """Format a protocol stamp for the chip in the window's heading.
 
     >>> chip({"world": "atari/pong", "repeat_action_probability": 0.25, "frame_skip": 4})
     'sticky 0.25 · skip 4'
+    >>> chip({"world": "walker/hopper", "frame_skip": 4, "mass": 1.2})
+    'skip 4 · perturbed'
     """
     parts = []
     if "repeat_action_probability" in protocol:
         parts.append(f"sticky {protocol['repeat_action_probability']:g}")
     if "frame_skip" in protocol:
         parts.append(f"skip {protocol['frame_skip']}")
+    if not PERTURBED.isdisjoint(protocol):
+        parts.append("perturbed")
     if "starts" in protocol:
         parts.append("generated starts")
     return " · ".join(parts) or str(protocol["world"])

@@ -14,7 +14,7 @@ from agents.evaluation.saliency import Explainer, is_picture
 from scenes.build.agents import build_policy, check_agent, scene_agent
 from scenes.build.devices import chosen_device
 from scenes.schema import Scene, SceneError
-from scenes.watching.labels import exploration, in_words
+from scenes.watching.labels import exploration, in_words, selection
 from scenes.watching.run_follower import Follower
 from sim.protocols import AgentConfig, Learner, LearnerConfig, Policy, WorldConfig
 from sim.records import Array, Decision
@@ -178,6 +178,11 @@ class LiveAgent:
     def exploration(self, info: Info) -> Exploration | None:
         """How far the first world's action strays from the best guess."""
         return exploration(self.policy, self.decision, info, greedy=self._greedy)
+
+    @property
+    def selection(self) -> str:
+        """How the first world's action was chosen, in words."""
+        return selection(self.policy, self.decision, greedy=self._greedy)
 
     def close(self) -> None:
         """Follow no longer."""

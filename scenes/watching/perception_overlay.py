@@ -10,6 +10,7 @@ import numpy as np
 
 from scenes.build.perceptions import build_perception, perception_config, predicted_kind, scene_label_source
 from scenes.schema import Scene, SceneError
+from scenes.watching.labels import readable
 from sim.percept_kind import Kind, Placement
 from sim.percept_kinds import only, transform_percept
 from sim.protocols import PerceptionModel
@@ -130,7 +131,7 @@ class LivePerceptions:
         self._stage = self._board or world.unwrapped
         self._generator = np.random.default_rng(scene.seed)
         self._feeds = [
-            Feed(table.use, world, scene_label_source(scene, config), predicted_kind(config))
+            Feed(readable(table.use), world, scene_label_source(scene, config), predicted_kind(config))
             for number, table in enumerate(scene.perception)
             if table.feed == "agent" and (config := perception_config(scene, number))
         ]
@@ -153,7 +154,7 @@ class LivePerceptions:
         classes = sight.vocabulary(kind)
         model, _ = build_perception(scene, number, classes, device, checkpoint)
         noise = table.noise_pixels, table.noise_misses
-        return LivePerception(table.use, model, sight, kind, classes, table.origin, *noise)
+        return LivePerception(readable(table.use), model, sight, kind, classes, table.origin, *noise)
 
     def __len__(self) -> int:
         """Number of perceptions."""

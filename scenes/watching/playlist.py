@@ -11,7 +11,7 @@ from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Scene, SceneError, load_scene
-from scenes.watching.scene_show import MOST_WORLDS, SceneShow
+from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
@@ -47,7 +47,7 @@ def show_of(
 
         return BoardShow(scene, board, device=device, checkpoint=checkpoint)
     if scene.world is not None or not scene.sampler:
-        worlds = MOST_WORLDS if attended else 1
+        worlds = None if attended else 1
         return SceneShow(
             scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
         )

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from generative.conditions import ConditionError
-from generative.latents import named_axes, principal_axes, spherical
+from generative.latents import Axis, named_axes, principal_axes, spherical
 from generative.metrics.neighbours import ExampleIndex
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
@@ -18,10 +18,10 @@ from scenes.data.families.table import origin_of
 from scenes.data.sampler_data import DataRecipe, DataSplit, build_sampler, some_examples
 from scenes.data.thumbnails import thumbnails
 from scenes.schema import Scene
-from scenes.watching.labels import in_words
+from scenes.watching.labels import in_words, readable
 from sim.protocols import Decodes, Encodes, SamplerModel, Traces
 from sim.records import Array, Condition, Percept, SampleOptions
-from sim.viewer.contract.gallery_source import ExampleDetails, GallerySamples, Neighbour, SliderAxis
+from sim.viewer.contract.gallery_source import AxisEnds, ExampleDetails, GallerySamples, Neighbour, SliderAxis
 from supervised.data.dataset import Dataset
 
 ANYTHING = "anything"  # the choice of no condition
@@ -29,8 +29,10 @@ CHUNK = 8  # samples decoded and shown together
 NEIGHBOURS = 5
 SENTENCES = 12  # captions to choose from
 AXES = 8  # sliders
-TELLING = 0.3  # least R² of a named axis
-BEYOND = 0.25  # share of a slider's range by which it exceeds the training data at either end
+SPARE = 0.1  # share of the prior's variance that encodings may lack
+DRAWN = 512  # samples that stand for the training data of a model without an encoder
+TELLING = 0.5  # least R² of an axis that is named after a fact
+ENDS = (0.01, 0.99)  # quantiles of the training data between which a slider moves
 
 
 @runtime_checkable
@@ -79,17 +81,23 @@ class SamplerGallerySource:
         self._index: ExampleIndex | None = None  # of what was learned from
         self._axes: dict[int, tuple[SliderAxis, ...]] = {}  # by class
         self.title = scene.title
-        self.sampler = name.upper() if len(name) <= 3 else name
+        self.sampler = name.upper() if len(name) <= 3 else readable(name)
         self.training = in_words(card["trained"]) if card else "untrained"
-        self.data = f"{self._config.data} · {self._config.examples:,}"
+        self.data = f"{self._data_name} · {self._config.examples:,} examples"
         height, width = self.pictures(np.zeros((1, *model.spec.shape), _kind(model))).shape[1:3]
         self.size = width, height
         self._texts = model.spec.words and honours(model, Condition(text=model.spec.words[0]))
-        self.conditions = (ANYTHING, *self._offered())
+        self.conditions, self.prompts = (ANYTHING, *self._offered()), self._texts
         self.encodes = isinstance(model, Encodes)
         self.decodes = isinstance(model, Draws | Encodes) and isinstance(model, Decodes)
         self.traces = isinstance(model, Traces)
         self.fills = model.spec.pictures and honours(model, _half_empty(model))
+
+    @property
+    def _data_name(self) -> str:
+        """Name of the data set; of a folder its last part."""
+        data = self._config.data
+        return Path(data).name if Path(data).is_absolute() or data.startswith(".") else readable(data)
 
     def _offered(self) -> tuple[str, ...]:
         """Conditions to choose from: classes, or captions of held-out examples."""
@@ -159,7 +167,7 @@ class SamplerGallerySource:
             self._index = ExampleIndex(train.values)
         rows, far = self._index.nearest(value, NEIGHBOURS)
         several = len(train.label_names) > 1
-        names = [f"{train.label_names[train.labels[row]]} · " if several else "" for row in rows]
+        names = [f"{readable(train.label_names[train.labels[row]])} · " if several else "" for row in rows]
         near = tuple(
             Neighbour(picture, f"{name}{distance:.2g}")
             for picture, name, distance in zip(self.pictures(train.values[rows]), names, far, strict=True)
@@ -167,14 +175,37 @@ class SamplerGallerySource:
         return ExampleDetails(near, self._axes_of(int(train.labels[rows[0]])) if self.decodes else ())
 
     def _axes_of(self, label: int) -> tuple[SliderAxis, ...]:
-        """Latent axes of a class: named by the fact that they change where one fits, else principal axes."""
+        """Latent axes of a class: of the facts that can be read off the latents, then principal axes."""
         if label not in self._axes:
             train = self.examples().train
             own = train.take(np.flatnonzero(train.labels == label))
-            self._axes[label] = self._named(own) or self._principal(train.label_names[label])
+            known = self._known_latents(own, train.label_names[label])
+            axes = self._named(known, own)
+            self._axes[label] = (*axes, *self._principal(known)[: AXES - len(axes)])
         return self._axes[label]
 
-    def _named(self, examples: Dataset) -> tuple[SliderAxis, ...]:
+    def _known_latents(self, examples: Dataset, label: str) -> Array:
+        """Latents (n, L) of training examples of one class, or of its samples where nothing encodes.
+
+        Encodings that spread less than the prior, as the means of a VAE's posterior do, get the noise that
+        is missing: what is read off a number that the decoder ignores is no property of its pictures.
+        """
+        drawn: Array | None = None
+        if isinstance(self.model, Draws):
+            condition = self._condition(label if label in self.conditions else ANYTHING)
+            drawn = self.model.draw_latents(DRAWN, condition.label, 0)
+        if not isinstance(self.model, Encodes):
+            assert drawn is not None
+            return drawn
+        known = self.model.encode(examples.values)
+        if drawn is None or not len(known):
+            return known
+        missing = drawn.var(0) - known.var(0)
+        missing[missing < SPARE * drawn.var(0)] = 0  # no more than chance
+        noise = np.random.default_rng(0).standard_normal(known.shape, np.float32)
+        return np.asarray(known + np.sqrt(missing) * noise, np.float32)
+
+    def _named(self, latents: Array, examples: Dataset) -> tuple[SliderAxis, ...]:
         """Latent axes of the simulator's facts or a vector's columns; empty without encoder or facts."""
         if not isinstance(self.model, Encodes):
             return ()
@@ -183,36 +214,29 @@ class SamplerGallerySource:
             examples = examples.assign(truths=[Percept("truth", facts=table) for table in tables])
         if not examples.truths:
             return ()
-        found = named_axes(self.model.encode(examples.values), examples)
         return tuple(
-            _slider(a.name, a.direction, a.weights, a.offset, a.low, a.high)
-            for a in found[:AXES]
+            SliderAxis(a.name.replace("_", " "), a.direction, a.weights, a.offset, a.low, a.high)
+            for a in named_axes(latents, examples)[:AXES]
             if a.r2 >= TELLING
         )
 
-    def _principal(self, label: str) -> tuple[SliderAxis, ...]:
-        """Principal latent axes around the mean latent of a class."""
-        assert isinstance(self.model, Decodes)
-        middle = self._middle(label)
+    def _principal(self, latents: Array) -> tuple[SliderAxis, ...]:
+        """Principal latent axes around the mean of `latents` (n, L) of a class, with pictures of the ends."""
+        middle = np.asarray(latents.mean(0), np.float32)
 
         def decode(points: Array) -> Array:
             return self.decode(middle + points)
 
-        return tuple(
-            _slider(
-                a.name.partition(",")[0], a.direction, a.weights, float(-middle @ a.weights), a.low, a.high
-            )
-            for a in principal_axes(decode, len(middle), AXES)
-        )
+        found = principal_axes(decode, len(middle), AXES)
+        return tuple(self._between_ends(f"PC {i}", a, latents, middle) for i, a in enumerate(found, 1))
 
-    def _middle(self, label: str) -> Array:
-        """Mean latent (L,) of the samples of a class."""
-        condition = self._condition(label if label in self.conditions else ANYTHING)
-        if isinstance(self.model, Draws):
-            return np.asarray(self.model.draw_latents(64, condition.label, 0).mean(0), np.float32)
-        latents = self._latents(self.model.sample(64, condition, self._options, 0).values)
-        assert latents is not None
-        return np.asarray(latents.mean(0), np.float32)
+    def _between_ends(self, name: str, axis: Axis, latents: Array, middle: Array) -> SliderAxis:
+        """Slider of a principal axis through `middle` (L,), as far as `latents` (n, L) reach along it."""
+        offset = float(-middle @ axis.weights)
+        low, high = (float(end) for end in np.quantile(latents @ axis.weights + offset, ENDS))
+        slider = SliderAxis(name, axis.direction, axis.weights, offset, low, high)
+        ends = self.pictures(self.decode(np.stack([slider.moved(middle, end) for end in (low, high)])))
+        return slider._replace(ends=AxisEnds(*ends))
 
     def pictures(self, values: Array) -> Array:
         """See `GallerySource`."""
@@ -239,13 +263,6 @@ def sample_notes(values: Array, data: str) -> tuple[str, ...]:
     if origin is None or origin.family.decode is None:
         return ()
     return tuple(found.note for found in origin.family.decode(origin.variant, values))
-
-
-def _slider(
-    name: str, direction: Array, weights: Array, offset: float, low: float, high: float
-) -> SliderAxis:
-    more = BEYOND * (high - low)
-    return SliderAxis(name.replace("_", " "), direction, weights, offset, low - more, high + more)
 
 
 def honours(model: SamplerModel, condition: Condition) -> bool:

@@ -27,13 +27,15 @@ from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, Gesture
+from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
 from sim.viewer.contract.moment import Moment, Options, Readout
+from sim.viewer.contract.robot import RobotState
 
 if TYPE_CHECKING:
     from scenes.watching.sample_panel import SamplePanel
 
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
+MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 WAITING = "waiting for the run's first checkpoint"
 
@@ -48,7 +50,7 @@ class SceneShow:
         device: str,
         checkpoint: Path | None = None,
         run: Path | None = None,
-        most_worlds: int = MOST_WORLDS,
+        most_worlds: int | None = None,
         attended: bool = True,
     ) -> None:
         """Build worlds and agent.
@@ -58,13 +60,16 @@ class SceneShow:
             device: for the agent, see `chosen_device`.
             checkpoint: instead of the scene's own.
             run: a training run that is followed, see `LiveAgent`.
-            most_worlds: side by side.
+            most_worlds: side by side; None: as many as one can follow.
             attended: whether a person watches, whom models that look or draw must not keep waiting.
         """
         config = agent_env(scene, device)
         assert scene.world is not None
+        if most_worlds is None:
+            most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
         self.worlds = StagedWorlds.open(config, min(scene.world.num_envs, most_worlds), scene.seed)
         self._renderer = self.worlds.renderers[0]
+        self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
         self._describe(scene, config)
         mine = None
@@ -148,7 +153,6 @@ class SceneShow:
             self._person = gesture.on
         if gesture.kind == "grid":
             self._grid = gesture.on
-            return Answer(redraw=True)
         if gesture.kind == "origin":
             self._perceptions.next_origin()
             return Answer(redraw=True)
@@ -176,9 +180,10 @@ class SceneShow:
     ) -> Moment:
         if not self._renderer.turns:
             self.worlds.note()
-        if drawn or self._moment is None or self.worlds.cheap:
+        fresh = drawn or self._moment is None or self.worlds.cheap
+        if fresh or self._moment is None:
             pictures = self.worlds.pictures(grid=self._grid)
-            seen = self._perceptions.look(pictures[0]) if drawn else ()
+            seen = self._perceptions.look(pictures[0])
         else:
             pictures, seen = self._moment.pictures, self._moment.seen
         agent = self.live_agent
@@ -196,10 +201,11 @@ class SceneShow:
             episodes=tuple(episodes),
             options=self._options(),
             exploration=agent.exploration(self._info),
+            selection=agent.selection,
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
-            **self._said(),
+            **self._said(drawn=fresh),
         )
 
     def _with_ending(self, moment: Moment) -> Moment:
@@ -207,7 +213,9 @@ class SceneShow:
         score, length = moment.score.copy(), moment.length.copy()
         score[0] = self._info["episode"]["r"][0]
         length[0] = self._info["episode"]["l"][0]
-        return replace(moment, score=score, length=length, options=Options("", (), 0), exploration=None)
+        return replace(
+            moment, score=score, length=length, options=Options("", (), 0), exploration=None, selection=""
+        )
 
     def _options(self) -> Options | None:
         """The first world's legal actions; None where all are always legal."""
@@ -216,8 +224,8 @@ class SceneShow:
         mask, decision = self._info["action_mask"][0], self.live_agent.decision
         return action_options(self.worlds.envs[0], self.action_names, mask, decision)
 
-    def _said(self) -> dict[str, Any]:
-        """What the first world's renderer says and asks for."""
+    def _said(self, *, drawn: bool = True) -> dict[str, Any]:
+        """What the first world's renderer says and asks for; `drawn`: with its picture."""
         learning = self.live_agent.learning
         waiting = "" if learning is None or learning.checkpoint else WAITING
         readouts = (*self._read_starts(), *self._renderer.readouts)
@@ -226,7 +234,15 @@ class SceneShow:
             "caption": self._renderer.caption or waiting,
             "readouts": readouts,
             "board": self._board_state(),
+            "robot": self._robot_state(drawn),
+            "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
         }
+
+    def _robot_state(self, drawn: bool) -> RobotState | None:
+        """The first world's robot; None if it is none."""
+        if self._robot is None:
+            return None
+        return self._robot.robot(None if drawn or self._moment is None else self._moment.robot)
 
     def _board_state(self) -> BoardState | None:
         """The first world's board game; None if it is none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,14 @@ from scenes.schema import SceneError
 from sim.protocols import WorldConfig
 from sim.records import Array
 from sim.vector import EnvWorlds, Info
-from sim.viewer.contract.gesture import Ability, Answer, Gesture, InteractiveRenderer
+from sim.viewer.contract.gesture import (
+    Ability,
+    Answer,
+    DrawsRobot,
+    DrawsTogether,
+    Gesture,
+    InteractiveRenderer,
+)
 from sim.viewer.contract.moment import Readout
 
 CHEAP = 0.002  # s; pictures that take less are drawn although nobody looks, to be scrubbed through
@@ -59,7 +65,10 @@ class StagedWorlds(EnvWorlds):
 
     renderers: tuple[InteractiveRenderer, ...] = ()
     drawing_seconds = 0.0
+    _robots: tuple[DrawsRobot, ...] = ()  # all renderers, or none
     _pictures: tuple[Array, ...] = ()
+    _grid = False
+    _rooms: dict[str, tuple[float, float]]  # by "resize" or "tile", as last told
 
     @classmethod
     def open(cls, config: WorldConfig, count: int, seed: int) -> StagedWorlds:
@@ -72,18 +81,25 @@ class StagedWorlds(EnvWorlds):
         if worlds.envs[0].render_mode != "rgb_array":
             worlds.close()
             raise SceneError(f"{config.name} has no picture to show: it does not render to rgb_array")
+        worlds._rooms = {}
         worlds.renderers = tuple(
             world.get_wrapper_attr("interactive_renderer")()
             if world.has_wrapper_attr("interactive_renderer")
             else PlainRenderer(world)
             for world in worlds.envs
         )
+        worlds._robots = tuple(r for r in worlds.renderers if isinstance(r, DrawsRobot))
+        for renderer in worlds.renderers[1:]:  # seen in the grid only
+            if isinstance(renderer, DrawsTogether):
+                renderer.draw_with(worlds.renderers[0])
         return worlds
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
-        result = super()._step_rows(actions)
+        obs, reward, terminated, truncated, info = super()._step_rows(actions)
         self.note()
-        return result
+        if self._robots:
+            info["pushed"] = np.array([robot.pushed for robot in self._robots])
+        return obs, reward, terminated, truncated, info
 
     def note(self) -> None:
         """Let every renderer copy its world's present state."""
@@ -112,15 +128,29 @@ class StagedWorlds(EnvWorlds):
         return self._pictures
 
     def touch(self, gesture: Gesture) -> Answer:
-        """Give a gesture to the first world's renderer, and to the others what moves all cameras alike."""
+        """Give a gesture to the first world's renderer, and to the others what all of them look alike by."""
+        if gesture.kind in ("resize", "tile"):
+            self._rooms[gesture.kind] = gesture.x, gesture.y
+        if gesture.kind == "grid":
+            self._grid = gesture.on
+        if gesture.kind in ("resize", "tile", "grid"):
+            return self._resize(gesture)
         answer = self.renderers[0].touch(gesture)
-        if gesture.kind == "resize":  # the others are only seen in the grid
-            columns = math.ceil(math.sqrt(self.num_envs))
-            gesture = Gesture("resize", gesture.x // columns, gesture.y // columns)
-        if gesture.kind in ("orbit", "zoom", "follow", "flip", "resize"):
+        if gesture.kind in ("orbit", "zoom", "follow", "camera", "coarse", "flip", "slide", "nudge"):
             for renderer in self.renderers[1:]:
                 renderer.touch(gesture)
         return answer
+
+    def _resize(self, gesture: Gesture) -> Answer:
+        """Give the first picture the whole room, and each of a grid its part."""
+        answers = []
+        for renderer in self.renderers:
+            alone = renderer is self.renderers[0] and not self._grid
+            if gesture.kind == "grid":
+                renderer.touch(gesture)
+            if (room := self._rooms.get("resize" if alone else "tile")) is not None:
+                answers.append(renderer.touch(Gesture("resize", *room)))
+        return Answer(redraw=gesture.kind == "grid" or any(answer.redraw for answer in answers))
 
     def close(self, **kwargs: Any) -> None:
         """Close the worlds, and only them: what pygame draws on elsewhere stays open."""

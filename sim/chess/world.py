@@ -28,12 +28,12 @@ observation and mask of a game cut on the opponent's turn are those of the agent
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import chess
 import chess.pgn
@@ -49,7 +49,7 @@ from sim.chess.opponents import OPPONENTS, SOLVED, SOLVERS, action_masks, make_o
 from sim.chess.rules import encoding
 from sim.chess.rules.game import HISTORY, ChessGame, PositionError, observations
 from sim.chess.starts import can_end, random_by_distance, random_placement
-from sim.fields import checked_value, nearest
+from sim.fields import checked_value, nearest, type_hints
 from sim.protocols import Policy
 from sim.records import Array, Percept
 from sim.starts import Starts
@@ -77,7 +77,7 @@ class Chess:
         Raises:
             ValueError: naming the field.
         """
-        hints = get_type_hints(Chess)
+        hints = type_hints(Chess)
         for key in ("colour", "opponent", "reward"):
             checked_value(getattr(self, key), hints[key], key)
         if self.start != STANDARD and self.start not in STARTS:
@@ -326,14 +326,20 @@ class ChessWorld(gymnasium.Env[Array, np.int64]):
         """Outcome and reason as in info, once the game is over; None while it goes on."""
         return (self._match.outcome, self._match.facts()["reason"]) if self._match.over else None
 
-    def pgn(self, event: str = "Playfield") -> str:
-        """The game so far in Portable Game Notation, from the position that it began from."""
+    def pgn(self, event: str = "Playfield", renamed: Mapping[str, str] | None = None) -> str:
+        """The game so far in Portable Game Notation, from the position that it began from.
+
+        Args:
+            event: PGN's tag.
+            renamed: `players` that are called otherwise in PGN.
+        """
         game = self.first
         record = chess.pgn.Game()
         record.setup(game.board)
         record.headers["Event"] = event
         record.headers["Date"] = f"{date.today():%Y.%m.%d}"
-        record.headers["White"], record.headers["Black"] = self.players
+        called = [(renamed or {}).get(name, name) for name in self.players]
+        record.headers["White"], record.headers["Black"] = called
         record.headers["Result"] = self._pgn_result()
         node: chess.pgn.GameNode = record
         for action in self._match.actions:

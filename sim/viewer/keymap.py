@@ -34,6 +34,11 @@ class Command(enum.Enum):
     FLIP = enum.auto()
     SAVE = enum.auto()
     FOLLOW = enum.auto()
+    CAMERA = enum.auto()  # 1 the next viewpoint, 10 (with Shift) the first one again
+    SHOVE_LEFT = enum.auto()
+    SHOVE_RIGHT = enum.auto()
+    ROBOT = enum.auto()
+    TARGET = enum.auto()  # 1 less, 2 more
     ORBIT = enum.auto()  # 1 left, 2 right, 3 up, 4 down
     ZOOM = enum.auto()  # 1 nearer, 2 farther
     NEXT_SCENE = enum.auto()
@@ -41,6 +46,7 @@ class Command(enum.Enum):
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
+    SALIENCY_STRENGTH = enum.auto()
     SOUND = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
@@ -50,10 +56,11 @@ class Command(enum.Enum):
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
     HELP = enum.auto()
+    LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
 
 
-_PANELS = "1 … 8"
+_PANELS = "1 … 9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ BINDINGS = (
     Binding("Step forward", "→  .", "right button"),
     Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
-    Binding("Human control, agent control", "M", "AGENT / YOU", lacks="gallery examples analysis"),
+    Binding("Human control, agent control", "M", "AGENT / YOU", "play"),
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
     Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
     Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
@@ -114,18 +121,25 @@ BINDINGS = (
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
-    Binding("Saliency of action and value", "E", "", "saliency"),
+    Binding("Camera: side, front, three-quarter, behind", "Z", "", "orbit"),
+    Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
+    Binding("Ground contacts, forces, torques", "F", "", "robot"),
+    Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
+    Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
+    Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
     Binding("Perception overlay", "O", "", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
-    Binding("All worlds side by side", "G", "click the picture (not a board)", "worlds"),
+    Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
     Binding("Screenshot", "S  F12"),
     Binding("Record, stop recording", "V"),
-    Binding("Help, close", "H  Esc", "click"),
+    Binding("Help, close", "H", "click"),
+    Binding("Back one step: from the help, the grid, the past", "Esc"),
+    Binding("Quit", "Ctrl+Q", "close the window"),
 )
 
 _COMMANDS = {
@@ -149,6 +163,7 @@ _COMMANDS = {
     pygame.K_f: Command.FLIP,
     pygame.K_x: Command.SAVE,
     pygame.K_c: Command.FOLLOW,
+    pygame.K_z: Command.CAMERA,
     pygame.K_e: Command.SALIENCY,
     pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
@@ -160,7 +175,13 @@ _COMMANDS = {
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
-    pygame.K_ESCAPE: Command.QUIT,
+    pygame.K_ESCAPE: Command.LEAVE,
+}
+
+_SHIFTED = {
+    Command.RESET: Command.NEW_SEED,
+    Command.NEXT_SCENE: Command.PREVIOUS_SCENE,
+    Command.SALIENCY: Command.SALIENCY_STRENGTH,
 }
 
 _NUMBERED = {
@@ -168,6 +189,8 @@ _NUMBERED = {
     pygame.K_l: (Command.ORBIT, 2),
     pygame.K_i: (Command.ORBIT, 3),
     pygame.K_k: (Command.ORBIT, 4),
+    pygame.K_q: (Command.TARGET, 1),
+    pygame.K_w: (Command.TARGET, 2),
     pygame.K_PAGEUP: (Command.ZOOM, 1),
     pygame.K_PAGEDOWN: (Command.ZOOM, 2),
 }
@@ -177,6 +200,9 @@ _CONTROLLED = {
     (pygame.K_c, False): Command.COPY_FEN,
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
+    (pygame.K_q, False): Command.QUIT,
+    (pygame.K_LEFT, False): Command.SHOVE_LEFT,
+    (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
 }
 
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.
@@ -184,6 +210,10 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
+    Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
+    Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),
+    Command.SHOVE_RIGHT: ("robot", (Gesture("shove", 1.0),)),
+    Command.TARGET: ("targets", (Gesture("nudge", 0, -0.1), Gesture("nudge", 0, 0.1))),
     Command.ORIGIN: ("origin", (Gesture("origin"),)),
     Command.TAKE_BACK: ("table", (Gesture("take_back"),)),
     Command.COPY_FEN: ("table", (Gesture("copy", name="fen"),)),
@@ -197,7 +227,15 @@ GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
 
 #: Commands that go on while their key is held.
 REPEATING = frozenset(
-    {Command.FORWARD, Command.BACK, Command.SLOWER, Command.FASTER, Command.ORBIT, Command.ZOOM}
+    {
+        Command.FORWARD,
+        Command.BACK,
+        Command.SLOWER,
+        Command.FASTER,
+        Command.ORBIT,
+        Command.ZOOM,
+        Command.TARGET,
+    }
 )
 
 _DIRECTIONS = {
@@ -249,13 +287,11 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     if key in _NUMBERED:
         return _NUMBERED[key]
     digit = _DIGITS.get(key, 0)
-    if 1 <= digit <= 8:
+    if 1 <= digit <= 9:
         return Command.PANEL, digit
     found = _COMMANDS.get(key)
-    if found is Command.RESET and shift:
-        found = Command.NEW_SEED
-    if found is Command.NEXT_SCENE and shift:
-        found = Command.PREVIOUS_SCENE
+    if shift:
+        found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)
 
 

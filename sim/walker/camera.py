@@ -18,6 +18,7 @@ import numpy as np
 from sim.records import Array
 
 FIELD_OF_VIEW = 45.0  # degrees from top to bottom: MuJoCo's default
+CLEARANCE = 0.1  # m that a turned camera stays above the ground
 
 #: Distance (m), height looked at (m), azimuth and elevation (degrees) that show each body well.
 FACING = {
@@ -26,6 +27,15 @@ FACING = {
     "halfcheetah": (2.7, 0.45, 76.0, -10.0),
     "ant": (3.3, 0.35, 62.0, -22.0),
     "humanoid": (3.0, 0.85, 58.0, -8.0),
+}
+
+
+#: Viewpoint → azimuth and elevation (degrees) at the distance that shows a body well; a robot walks along +x.
+PRESETS = {
+    "side": (90.0, -4.0),
+    "front": (180.0, -8.0),
+    "three-quarter": (140.0, -16.0),
+    "behind": (0.0, -14.0),
 }
 
 
@@ -92,6 +102,15 @@ class Viewpoint:
         """The one that shows `body` well."""
         distance, look_height, azimuth, elevation = FACING[body]
         return cls(azimuth, elevation, distance, look_height)
+
+    def preset(self, name: str) -> Viewpoint:
+        """The one of `PRESETS` with this name, from as far away as this one.
+
+        >>> Viewpoint.facing("hopper").preset("front")
+        Viewpoint(azimuth=180.0, elevation=-8.0, distance=2.7, look_height=0.75)
+        """
+        azimuth, elevation = PRESETS[name]
+        return Viewpoint(azimuth, elevation, self.distance, self.look_height)
 
     def camera(self, width: int, height: int) -> Camera:
         """A camera there, for pictures of `width` by `height` pixels."""
@@ -174,13 +193,25 @@ class Camera:
         return cls(at.azimuth, at.elevation, at.distance, at.look_height, width, height)
 
     def orbit(self, degrees_right: float, degrees_up: float) -> None:
-        """Go around the walker and over it; never past the zenith."""
+        """Go around the walker and over it; never past the zenith, nor under the ground."""
         self.azimuth = (self.azimuth - degrees_right) % 360.0
-        self.elevation = min(max(self.elevation - degrees_up, -89.0), 89.0)
+        self.elevation = min(max(self.elevation - degrees_up, -89.0), self._highest)
 
     def zoom(self, factor: float) -> None:
-        """Make the walker `factor` times as large, within 0.5 to 50 m."""
+        """Make the walker `factor` times as large, within 0.5 to 50 m; never under the ground."""
         self.distance = min(max(self.distance / factor, 0.5), 50.0)
+        self.elevation = min(self.elevation, self._highest)
+
+    def place(self, at: Viewpoint) -> None:
+        """Stand at a viewpoint."""
+        self.azimuth, self.elevation = at.azimuth, at.elevation
+        self.distance, self.look_height = at.distance, at.look_height
+
+    @property
+    def _highest(self) -> float:
+        """Degrees of elevation at which the lens is `CLEARANCE` above the ground."""
+        sine = (self.look_height - CLEARANCE) / self.distance
+        return min(math.degrees(math.asin(min(max(sine, -1.0), 1.0))), 89.0)
 
     def target(self, torso: Array) -> Array:
         """(3,) m, what is looked at while the torso is at `torso` (3,)."""

@@ -16,9 +16,11 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import Camera, PinholeCamera
 from sim.walker.engine import mujoco
+from sim.walker.mjcf import root_body
 from sim.walker.palette import HAZE, STANDARD, TILE, Appearance, geom_colors
 
 NEAR = 0.05  # m; what is nearer to the lens is not drawn
+SHOWN_GROUPS = 3  # MuJoCo shows groups 0 to 2 of geoms; the others are for collisions, by convention
 SHADOW = 0.6  # of the ground's light that a shadow takes
 
 
@@ -37,19 +39,42 @@ class Drawing:
 
     def __init__(self, model: mujoco.MjModel) -> None:
         self._model = model
-        self._geoms = np.flatnonzero(model.geom_bodyid > 0)
-        sizes = model.geom_size[self._geoms]
-        sphere = model.geom_type[self._geoms] == mujoco.mjtGeom.mjGEOM_SPHERE
-        self._radius = sizes[:, 0].copy()
-        self._half = np.where(sphere, 0.0, sizes[:, 1])
+        self._root = root_body(model)
+        self._geoms, self._radius, self._middle, self._axis = _as_capsules(model)
 
     def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
         """(camera.height, camera.width, 3) uint8."""
         color = geom_colors(self._model, look)[self._geoms]
-        view = camera.view(data.xpos[1])
-        middle = data.geom_xpos[self._geoms]
-        axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2] * self._half[:, None]
+        view = camera.view(data.xpos[self._root])
+        turned = data.geom_xmat[self._geoms].reshape(-1, 3, 3)
+        middle = data.geom_xpos[self._geoms] + np.einsum("kij,kj->ki", turned, self._middle)
+        axis = np.einsum("kij,kj->ki", turned, self._axis)
         return picture(Capsules(middle - axis, middle + axis, self._radius, color), view, look)
+
+
+def _as_capsules(model: mujoco.MjModel) -> tuple[Array, Array, Array, Array]:
+    """The geoms that can be seen, as capsules.
+
+    Returns:
+        (K,) numbers of the geoms; (K,) m radius; (K, 3) m middle and (K, 3) m from there to an end, in each
+        geom's own frame. A box is as long as its longest side, and as thick as the other two.
+    """
+    kinds = mujoco.mjtGeom
+    ground = np.isin(model.geom_type, (kinds.mjGEOM_PLANE, kinds.mjGEOM_HFIELD))
+    shown = np.flatnonzero(~ground & (model.geom_group < SHOWN_GROUPS))
+    radius, middle, axis = np.zeros(len(shown)), np.zeros((len(shown), 3)), np.zeros((len(shown), 3))
+    for k, geom in enumerate(shown):
+        kind, size = model.geom_type[geom], model.geom_size[geom]
+        if kind == kinds.mjGEOM_SPHERE:
+            radius[k] = size[0]
+        elif kind in (kinds.mjGEOM_CAPSULE, kinds.mjGEOM_CYLINDER):
+            radius[k], axis[k, 2] = size[0], size[1]
+        else:
+            middle[k], sides = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+            longest = int(sides.argmax())
+            radius[k] = np.delete(sides, longest).mean()
+            axis[k, longest] = max(float(sides[longest] - radius[k]), 0.0)
+    return shown, radius, middle, axis
 
 
 def picture(capsules: Capsules, view: PinholeCamera, look: Appearance = STANDARD) -> Array:

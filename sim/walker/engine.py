@@ -6,6 +6,7 @@ it does not know and for each library that is not there. Here that is one line, 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -71,4 +72,10 @@ except (
 ) as error:  # RuntimeError for an unknown name, AttributeError or OSError for a missing library
     raise NoOpenGLError(import_refusal(error)) from error
 
-__all__ = ["Batch", "NoOpenGLError", "SimulationError", "mujoco"]
+__all__ = ["Batch", "NoOpenGLError", "SimulationError", "mujoco", "quieten"]
+
+
+def quieten() -> None:
+    """Send MuJoCo's warnings to `logging`; unasked, it writes a file into the current folder."""
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(logging.getLogger("mujoco").info)

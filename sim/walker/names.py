@@ -8,7 +8,7 @@ from sim.walker.reward import BODIES
 
 
 def world_names() -> list[str]:
-    """``walker/<body>``; none without MuJoCo."""
+    """``walker/<body>``, and ``walker/file`` for any robot; none without MuJoCo."""
     if importlib.util.find_spec("mujoco") is None:
         return []
-    return [f"walker/{body}" for body in BODIES]
+    return [*(f"walker/{body}" for body in BODIES), "walker/file"]

@@ -20,13 +20,16 @@ import numpy as np
 from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
 from sim.walker.engine import OFF, mujoco, requested_platform
-from sim.walker.palette import STANDARD, Appearance, apply_appearance
+from sim.walker.mjcf import root_body
+from sim.walker.palette import STANDARD, TILE, Appearance, apply_appearance
 
 MOST_GEOMS = 200
 SKY = -1  # where no geom is
 # Share of its radius by which a limb differs from the next: more than the facets of capsules are off, which
 # 28 slices and 16 stacks put together, 1 − cos(π/28) + 1 − cos(π/32).
 SLIMMER = 0.012
+SKETCH_SLICES, SKETCH_STACKS = 12, 8  # of a capsule in a sketch, instead of 28 and 16
+SKETCH_GROUND = 150.0  # m from the robot to the edge of the ground in a sketch; it is endless elsewhere
 
 
 class OpenGLError(RuntimeError):
@@ -48,12 +51,19 @@ class OpenGLDrawing:
 
     It changes the model's colours and sizes, so the model must be a copy that nothing else uses.
 
+    Args:
+        model: what is drawn.
+        sketch: for small pictures: fewer facets, and a ground that ends far away. Where Mesa computes every
+            pixel a small picture then takes a quarter of the time. There are no `survey`s of sketches.
+
     Raises:
         OpenGLError: if there is no OpenGL, with the reason.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, *, sketch: bool = False) -> None:
         self._model = model
+        self._sketch = sketch
+        self._root = root_body(model)
         self._textures = model.tex_data.copy()
         self._look: Appearance | None = None
         self._size = (0, 0)
@@ -63,14 +73,16 @@ class OpenGLDrawing:
         model.vis.quality.offsamples = 0
         model.vis.quality.shadowsize = 0  # else 4096² texels are set aside, though shadows are off
         model.vis.global_.fovy = FIELD_OF_VIEW
-        self._scene = mujoco.MjvScene(model, MOST_GEOMS)
+        self._scene = mujoco.MjvScene(model, max(MOST_GEOMS, 2 * model.ngeom))
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = 0
         self._scene.flags[mujoco.mjtRndFlag.mjRND_HAZE] = 1
         self._options = mujoco.MjvOption()
         self._eye = mujoco.MjvCamera()
-        apply_appearance(model, self._textures, STANDARD)
+        if sketch:
+            model.vis.quality.numslices, model.vis.quality.numstacks = SKETCH_SLICES, SKETCH_STACKS
+        self._dress(STANDARD)
         self._open(model.vis.global_.offwidth, model.vis.global_.offheight)
 
     def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
@@ -107,11 +119,13 @@ class OpenGLDrawing:
         if camera.width > self._size[0] or camera.height > self._size[1]:
             self._open(camera.width, camera.height)
         self._eye.azimuth, self._eye.elevation = camera.azimuth, min(max(camera.elevation, -89.0), 89.0)
-        self._eye.distance, self._eye.lookat = camera.distance, camera.target(data.xpos[1])
+        self._eye.distance, self._eye.lookat = camera.distance, camera.target(data.xpos[self._root])
         # The endless ground is centred on where the camera was before, so tell it first.
         mujoco.mjv_updateCamera(self._model, data, self._eye, self._scene)
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._eye, everything, self._scene)
+        if self._sketch:
+            self._follow_ground(data.xpos[self._root])
         for light in self._scene.lights[: self._scene.nlight]:
             if not light.headlight:  # `data` knows where the simulation's light is, not this look's sun
                 light.dir = [-part for part in look.sun]
@@ -120,6 +134,17 @@ class OpenGLDrawing:
         with self._context.as_current():
             mujoco.mjr_render(area, self._scene, self._renderer)
             mujoco.mjr_readPixels(colors, depth, area, self._renderer)
+
+    def _dress(self, look: Appearance) -> None:
+        apply_appearance(self._model, self._textures, look)
+        if self._sketch:
+            self._model.geom_size[self._model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE] = SKETCH_GROUND
+
+    def _follow_ground(self, torso: Array) -> None:
+        """Move a ground that ends along with the robot, by whole tiles."""
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
+                geom.pos[:2] += np.round(torso[:2] / (2 * TILE)) * 2 * TILE
 
     def _geoms(self) -> Array:
         """(256,) int16: the geom behind each value of the first channel; MuJoCo paints number + 1."""
@@ -139,7 +164,7 @@ class OpenGLDrawing:
     def _wear(self, look: Appearance) -> None:
         if look == self._look:
             return
-        apply_appearance(self._model, self._textures, look)
+        self._dress(look)
         assert self._context is not None
         with self._context.as_current():
             for texture in range(self._model.ntex):

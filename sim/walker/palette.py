@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,10 @@ LIMBS = {
 }
 
 
+#: Words in the names of other bodies; the short ones are front left, hind left, rear left and so on.
+SIDES = {"right": {"right", "r", "fr", "hr", "rr", "br"}, "left": {"left", "l", "fl", "hl", "rl", "bl"}}
+
+
 def random_appearance(generator: np.random.Generator) -> Appearance:
     """Random colours and lights, for domain randomisation; right limbs stay warm and left ones cool.
 
@@ -99,11 +104,23 @@ def _color(hue: float, saturation: float, value: float) -> Color:
     return red, green, blue
 
 
+def side_of(body: str) -> str | None:
+    """Side of the limb that begins with a body, "right" or "left"; None where its name tells none.
+
+    Of other bodies than gymnasium's the words of the name tell it.
+
+    >>> side_of("bthigh"), side_of("FL_hip"), side_of("rear-right thigh"), side_of("torso")
+    ('right', 'left', 'right', None)
+    """
+    words = set(re.split(r"[^a-z]+", body.lower()))
+    return LIMBS.get(body) or next((side for side, names in SIDES.items() if words & names), None)
+
+
 def geom_colors(model: mujoco.MjModel, look: Appearance = STANDARD) -> Array:
     """Colours of the geoms, (geoms, 3) in [0, 255], by the limb that each belongs to."""
     of_body = [look.torso] * model.nbody
     for body in range(1, model.nbody):
-        side = LIMBS.get(model.body(body).name)
+        side = side_of(model.body(body).name)
         inherited = of_body[model.body_parentid[body]]
         of_body[body] = {"right": look.right, "left": look.left}[side] if side else inherited
     return np.asarray(np.array(of_body, np.float32)[model.geom_bodyid])
@@ -117,7 +134,7 @@ def apply_appearance(model: mujoco.MjModel, textures: Array, look: Appearance) -
         textures: the `tex_data` that it came with.
         look: to apply.
     """
-    bodies = model.geom_bodyid > 0
+    bodies = model.geom_type != mujoco.mjtGeom.mjGEOM_PLANE
     model.geom_matid[bodies] = -1
     model.geom_rgba[bodies, :3] = geom_colors(model, look)[bodies] / 255
     model.geom_rgba[~bodies] = 1.0

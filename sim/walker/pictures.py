@@ -15,15 +15,19 @@ from sim.walker.palette import STANDARD, Appearance
 class WalkerPictures:
     """Renderer of one body's worlds. All calls must come from one thread at a time.
 
+    Args:
+        model: of the body.
+        sketch: for small pictures, see `OpenGLDrawing`.
+
     Attributes:
         backend: ``"opengl"`` or ``"software"``.
         reason: why there is no OpenGL; empty if there is.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, *, sketch: bool = False) -> None:
         self.reason = refusal()
         self.backend = "software" if self.reason else "opengl"
-        self._opengl = None if self.reason else OpenGLDrawing(copy.copy(model))
+        self._opengl = None if self.reason else OpenGLDrawing(copy.copy(model), sketch=sketch)
         self._software = Drawing(model) if self.reason else None
 
     def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
@@ -50,3 +54,26 @@ class WalkerPictures:
         """Free what is held."""
         if self._opengl is not None:
             self._opengl.close()
+
+
+class Thumbnails:
+    """Renderer of the small pictures of many worlds of one body, with one OpenGL context for all of them.
+
+    Nothing is opened before the first picture, and then by the thread that asks for it.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._pictures: WalkerPictures | None = None
+
+    def draw(self, data: mujoco.MjData, camera: Camera, look: Appearance = STANDARD) -> Array:
+        """The world as `camera` sees it, (camera.height, camera.width, 3) uint8."""
+        if self._pictures is None:
+            self._pictures = WalkerPictures(self._model, sketch=True)
+        return self._pictures.draw(data, camera, look)
+
+    def close(self) -> None:
+        """Free what is held; the next picture opens it again."""
+        if self._pictures is not None:
+            self._pictures.close()
+            self._pictures = None

@@ -12,9 +12,10 @@ from typing import Literal, TypeAlias, get_args
 
 from sim.errors import RequestError
 from sim.records import Array, Percept
-from sim.walker.anatomy import Anatomy
+from sim.walker.anatomy import KEYPOINTS, Anatomy
 from sim.walker.camera import Camera
 from sim.walker.engine import mujoco
+from sim.walker.mjcf import root_body
 from sim.walker.palette import STANDARD, Appearance
 from sim.walker.pictures import WalkerPictures
 
@@ -72,6 +73,10 @@ class TruthRenderer:
         for kind in kinds:
             if kind not in KINDS:
                 raise TruthError(f'no walker knows its "{kind}"; they know {", ".join(KINDS)}')
+            if kind != "depth" and self._body not in KEYPOINTS:
+                raise TruthError(
+                    f'the parts of a robot from a file have no names: there is no truth of its "{kind}"'
+                )
         mask = depth = None
         if "mask" in kinds or "depth" in kinds:
             geoms, metres = self.pictures.survey(data, camera)
@@ -88,7 +93,7 @@ class TruthRenderer:
 
     def _pose(self, data: mujoco.MjData, camera: Camera) -> tuple[Points, Points]:
         """Keypoints in pixels, with whether the picture shows them, and in m of the camera's frame."""
-        view = camera.view(data.xpos[1])
+        view = camera.view(data.xpos[root_body(self._model)])
         points = self.anatomy.places(data)
         pixels, depth = view.project(points)
         x, y = pixels.T

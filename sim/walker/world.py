@@ -8,45 +8,79 @@ from gymnasium, where it would go on with nonsense:
 * A simulation that becomes unstable ends its episode: truncated, reward 0, the last sane observation.
 * ``info["reason"]`` says why an episode ended: ``"unhealthy"``, ``"time limit"`` or ``"unstable"``.
 
+The fields from `mass` to `slope` perturb the worlds, each episode by its own draw, which ``info`` tells
+(`sim.walker.perturbations`). By default they are off, which is gymnasium to the last bit.
+
 Both give pictures, and their ground truth: parts, depth and joints (`sim.walker.truth`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
 
 import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
+from sim.fields import NonNegativeFloat, OneOf, PositiveInt, Range, Validated
 from sim.records import Array, Percept, State
 from sim.starts import Starts
-from sim.vector import ActionError, Info, Worlds
-from sim.walker.camera import Camera
+from sim.vector import STATISTICS, TRACES, ActionError, Info, Worlds
+from sim.walker.contacts import feet_of
+from sim.walker.declared_task import declared_task, task_stamp
 from sim.walker.engine import mujoco
+from sim.walker.gait import GaitMeter
 from sim.walker.interactive_renderer import WalkerRenderer
+from sim.walker.mjcf import root_body, viewpoint
 from sim.walker.palette import STANDARD, Appearance
-from sim.walker.pictures import WalkerPictures
-from sim.walker.reward import BODIES
+from sim.walker.perturbations import Perturbations, Spread
+from sim.walker.pictures import Thumbnails, WalkerPictures
+from sim.walker.reward import BODIES, Body
+from sim.walker.reward_terms import RewardTerms
 from sim.walker.simulation import Simulation
+from sim.walker.task import FILE, Task, TaskWalkers, file_body
 from sim.walker.truth import KINDS, Kind, TruthRenderer
 from sim.walker.walkers import Walkers
+from sim.walker.warp_walkers import differences
+from sim.walker.warp_worlds import WarpWorlds
 
 #: Positions (nq,) and velocities (nv,) to begin from.
 WalkerStarts: TypeAlias = Starts[tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
-class Walker:
+class Walker(Validated):
     """Configuration of the worlds ``walker/<body>``; its fields are the scene's keys."""
 
     body: str = "walker2d"
     max_steps: int = 1000  # gymnasium's TimeLimit for all five
     width: int = 640  # pixels of the pictures
     height: int = 480
+    path: str | None = None  # MJCF file of walker/file
+    frame_skip: PositiveInt | None = None  # simulation steps a step; None: gymnasium's, of a file 20 ms
+    reward: RewardTerms | None = None  # None: gymnasium's v5 reward, without all that follows
+    observe: tuple[str, ...] = ()  # parts; (): gymnasium's observation, of a file `task.USUAL_PARTS`
+    trunk: str = ""  # body that must stay upright; "": the first that moves
+    feet: tuple[str, ...] = ()  # geoms whose contacts "contacts" tells
+    healthy_height: tuple[float, ...] = ()  # m, low and high of the trunk; outside an episode ends
+    healthy_tilt: Annotated[float, Range(gt=0, le=180)] = 180.0  # degrees, likewise
+    target_speed: float | tuple[float, ...] = 0.0  # m/s; of [low, high] each episode draws one
+    target_direction: float | tuple[float, ...] = 0.0  # degrees about the vertical, from x; likewise
+    reset_noise_scale: NonNegativeFloat = 0.01  # rad, m, of a file's robot, half width of the starting noise
+    mass: Spread = 1.0  # the perturbations: a number, or a range that each episode draws from
+    friction: Spread = 1.0
+    motor_strength: Spread = 1.0
+    latency: Spread = 0.0  # steps by which actions come late
+    push_force: Spread = 0.0  # N, on the torso
+    push_interval: Spread = 2.0  # s between pushes
+    slope: Spread = 0.0  # degrees that the ground rises
+    #: "mujoco": the C engine on threads. "warp": batches run on a GPU in float32 (`sim.walker.warp_walkers`).
+    backend: Annotated[str, OneOf(("mujoco", "warp"))] = "mujoco"
 
     def __post_init__(self) -> None:
         """Refuse values that make no world.
@@ -54,17 +88,46 @@ class Walker:
         Raises:
             ValueError: naming the field.
         """
-        if self.body not in BODIES:
-            raise ValueError(f"body must be one of {', '.join(BODIES)}, not {self.body!r}")
+        super().__post_init__()
+        if self.body not in self.variants():
+            raise ValueError(f"body must be one of {', '.join(self.variants())}, not {self.body!r}")
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps}")
         if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
             raise ValueError(f"width and height must be in 16…4096, not {self.width} and {self.height}")
+        if (self.path is None) == (self.body == FILE):
+            needs = 'walker/file needs path = "robot.xml", an MJCF file'
+            raise ValueError(needs if self.path is None else 'path goes with use = "walker/file" alone')
+        perturbed = Perturbations.of(self).varied
+        if self.backend == "warp" and (self.body == FILE or self.task is not None or perturbed):
+            raise ValueError(
+                'backend = "warp" has gymnasium\'s five bodies with their rewards alone: for other robots, '
+                'other rewards and perturbations leave it at "mujoco"'
+            )
+        self.task  # noqa: B018 - which refuses what does not fit the robot
+
+    @cached_property
+    def task(self) -> Task | None:
+        """What the named reward terms ask for; None: gymnasium's rules."""
+        return declared_task(self)
+
+    @property
+    def constants(self) -> Body:
+        """The constants of the simulation, and of gymnasium's rules."""
+        if self.path is not None:
+            return file_body(self.path, self.frame_skip, self.reset_noise_scale)
+        body = BODIES[self.body]
+        return replace(body, frame_skip=self.frame_skip or body.frame_skip)
+
+    def walkers(self, num: int, num_threads: int | None, starts: WalkerStarts | None) -> Walkers:
+        """`num` robots without seeding and autoreset."""
+        rules = (self.constants, num, self.max_steps, num_threads, starts, Perturbations.of(self))
+        return Walkers(*rules) if self.task is None else TaskWalkers(*rules, task=self.task)
 
     @staticmethod
     def variants() -> list[str]:
-        """The five bodies."""
-        return list(BODIES)
+        """The five bodies, and any robot from a file."""
+        return [*BODIES, FILE]
 
     @property
     def name(self) -> str:
@@ -77,20 +140,29 @@ class Walker:
 
     def make_batch(
         self, num_envs: int, seed: int, num_threads: int | None = None, *, starts: WalkerStarts | None = None
-    ) -> WalkerWorlds:
-        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default)."""
+    ) -> WalkerWorlds | WarpWorlds:
+        """Make `num_envs` walkers stepped by `num_threads` threads (all cores by default), or by Warp.
+
+        Raises:
+            WarpError: for ``backend = "warp"`` without MuJoCo Warp, or with `starts`.
+        """
+        if self.backend == "warp":
+            return WarpWorlds.of(self, num_envs, seed, starts)
         return WalkerWorlds(self, num_envs, seed, num_threads, starts)
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The evaluation rules that go with a score."""
-        body = BODIES[self.body]
+        body = self.constants
         return {
             "world": self.name,
-            "rules": body.id,
+            "rules": body.id if self.path is None else Path(self.path).name,
             "max_steps": self.max_steps,
             "frame_skip": body.frame_skip,
+            **task_stamp(self),
             "gymnasium": version("gymnasium"),
             "mujoco": mujoco.__version__,
+            **Perturbations.of(self).protocol(),
+            **(differences(body) if self.backend == "warp" else {}),
         }
 
 
@@ -115,10 +187,13 @@ class WalkerWorlds(Worlds):
         num_threads: int | None = None,
         starts: WalkerStarts | None = None,
     ) -> None:
-        self.walkers = Walkers(BODIES[config.body], num_envs, config.max_steps, num_threads, starts)
+        self.walkers = config.walkers(num_envs, num_threads, starts)
         super().__init__(num_envs, self.walkers.observation_space, self.walkers.action_space, seed)
+        self._config = config
+        self._gait: GaitMeter | None = None
         self.action_labels = self.walkers.action_labels
-        self.cameras = [Camera.facing(config.body, config.width, config.height) for _ in range(num_envs)]
+        model, size = self.walkers.simulation.model, (config.width, config.height)
+        self.cameras = [viewpoint(config.body, model).camera(*size) for _ in range(num_envs)]
         self.looks: list[Appearance] = [STANDARD] * num_envs
         self._truth_renderer = TruthRenderer(config.body, self.walkers.simulation.model)
 
@@ -155,11 +230,28 @@ class WalkerWorlds(Worlds):
 
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         generators = [seeding.np_random(int(seed))[0] for seed in seeds]
-        return self.walkers.begin(np.flatnonzero(mask), generators)
+        rows = np.flatnonzero(mask)
+        begun = self.walkers.begin(rows, generators)
+        if self._gait is not None:
+            self._gait.begin(rows)
+        return begun
 
     def _step_rows(self, actions: Array) -> tuple[Array, Array, Array, Array, Info]:
         self._played.clear()  # `state` needs no actions
-        return self.walkers.advance(actions)
+        obs, reward, terminated, truncated, info = self.walkers.advance(actions)
+        if self._gait is not None:
+            self._gait.update()
+            if ended := np.flatnonzero(terminated | truncated).tolist():
+                info[STATISTICS] = {row: self._gait.statistics(row) for row in ended}
+                info[TRACES] = {row: self._gait.traces(row) for row in ended}
+        return obs, reward, terminated, truncated, info
+
+    def keep_statistics(self) -> None:
+        """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
+        model = self.walkers.simulation.model
+        names = {foot: foot.removesuffix("_foot").replace("_", " ") for foot in self._config.feet}
+        declared = {name: (model.geom(foot).id,) for foot, name in names.items()}
+        self._gait = GaitMeter(self.walkers.simulation, declared or feet_of(self._config.body, model))
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)
@@ -192,6 +284,8 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         look: the colours and lights of the picture.
         action_labels: the joint that each number of an action drives.
         action_names: empty; the actions are continuous.
+        thumbnails: what draws small pictures; worlds of one body may share it.
+        pushed: whether `push` has disturbed the episode in progress.
     """
 
     render_mode = "rgb_array"
@@ -199,16 +293,19 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
 
     def __init__(self, config: Walker, seed: int, starts: WalkerStarts | None = None) -> None:
         self.config = config
-        self._walkers = Walkers(BODIES[config.body], 1, config.max_steps, 1, starts)
+        self._walkers = config.walkers(1, 1, starts)
         self._simulation = self._walkers.simulation
         self.observation_space = self._walkers.observation_space
         self.action_space = self._walkers.action_space
         self.action_labels = self._walkers.action_labels
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / self._simulation.dt)}
-        self.camera = Camera.facing(config.body, config.width, config.height)
+        self.camera = viewpoint(config.body, self._simulation.model).camera(config.width, config.height)
         self.look = STANDARD
         self._truth_renderer = TruthRenderer(config.body, self._simulation.model)
         self._first_seed: int | None = seed
+        self.thumbnails = Thumbnails(self._simulation.model)
+        self.pushed = False
+        self._push_steps = 0  # that are left of a push
 
     @property
     def simulation(self) -> Simulation:
@@ -223,19 +320,17 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     @property
     def torques(self) -> Array:
         """(motors,) N·m that the motors put on their joints."""
-        model = self._simulation.model
-        low, high = model.actuator_ctrlrange.T
-        return np.asarray(np.clip(self._simulation.ctrl[0], low, high) * model.actuator_gear[:, 0])
+        return self._walkers.torques(0)
 
     @property
     def speed(self) -> float:
         """The torso's velocity along x, m/s; negative is backwards."""
-        return float(self._simulation.qvel[0, 0])
+        return self._walkers.speed(0)
 
     @property
     def torso(self) -> Array:
         """(3,) m, where the torso is in space."""
-        return np.array(self._simulation.data(0).xpos[1])
+        return np.array(self._simulation.data(0).xpos[root_body(self._simulation.model)])
 
     @property
     def height(self) -> float:
@@ -245,9 +340,32 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     @property
     def power(self) -> float:
         """The sum over the motors of |torque · angular velocity|, W: what they put in or take out."""
-        model = self._simulation.model
-        joints = model.jnt_dofadr[model.actuator_trnid[:, 0]]
-        return float(np.abs(self.torques * self._simulation.qvel[0, joints]).sum())
+        return self._walkers.power(0)
+
+    @property
+    def target_range(self) -> tuple[float, float] | None:
+        """Lowest and highest target speed, m/s, that an agent is told; None if it is told none."""
+        return None if not isinstance(self._walkers, TaskWalkers) else self._walkers.speed_range
+
+    @property
+    def target_speed(self) -> float:
+        """What the agent is told to walk at, m/s; once set it holds for all later episodes, too."""
+        return float(self._walkers.target_speed[0]) if isinstance(self._walkers, TaskWalkers) else 0.0
+
+    @target_speed.setter
+    def target_speed(self, speed: float) -> None:
+        if isinstance(self._walkers, TaskWalkers):
+            self._walkers.hold_speed(speed)
+
+    def push(self, body: int, force: Array, torque: Array, steps: int = 1) -> None:
+        """Put a force (3,) N on a body's centre of mass, and a torque (3,) N·m, for the next `steps`."""
+        self._simulation.apply(0, body, force, torque)
+        self._push_steps = steps
+
+    @property
+    def pushing(self) -> bool:
+        """Whether a push is on for the next step."""
+        return self._push_steps > 0
 
     def interactive_renderer(self) -> WalkerRenderer:
         """The interactive camera for the window."""
@@ -257,6 +375,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
         """Start an episode; without a seed the first uses the constructor's, later ones draw on."""
         super().reset(seed=self._first_seed if seed is None else seed)
         self._first_seed = None
+        self.pushed, self._push_steps = False, 0
         obs, info = self._walkers.begin(np.array([0]), [self.np_random])
         return obs[0], _of_one(info)
 
@@ -275,11 +394,20 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
             raise ActionError(f"expected {expected} as an action, got {action.shape} {action.dtype}")
         actions = self._walkers.checked(action[None])
         obs, reward, terminated, truncated, info = self._walkers.advance(actions)
+        if self._push_steps:
+            self.pushed = True
+            self._push_steps -= 1
+            if not self._push_steps:
+                self._simulation.release(0)
         return obs[0], float(reward[0]), bool(terminated[0]), bool(truncated[0]), _of_one(info)
 
     def render(self) -> Array:
         """The walker as its `camera` sees it, (height, width, 3) uint8."""
         return self._truth_renderer.draw(self._simulation.data(0), self.camera, self.look)
+
+    def sketch(self) -> Array:
+        """A small picture like `render()`'s, (height, width, 3) uint8, drawn with fewer facets."""
+        return self.thumbnails.draw(self._simulation.data(0), self.camera, self.look)
 
     def truth(self, kinds: Collection[Kind] = KINDS) -> Percept:
         """Ground truth of `render()`'s picture; see `TruthRenderer.truth`."""
@@ -288,6 +416,7 @@ class WalkerWorld(gymnasium.Env[Array, Array]):
     def close(self) -> None:
         """Free what drawing holds."""
         self._truth_renderer.close()
+        self.thumbnails.close()
 
 
 def _of_one(info: Info) -> Info:

@@ -201,7 +201,9 @@ def median_boxes(truths: Percepts, parse: Parser | None = None) -> Percept:
 
 
 def live_boxes(percept: Percept, truth: Percept, parse: Parser | None = None) -> tuple[Readout, ...]:
-    """Distance from the smallest true box to the nearest of its class, then how many boxes are found.
+    """Distance from the smallest true box to the nearest of its class, then the share of boxes found.
+
+    A true box is found if one of its class reaches an IoU of `HIT` with it.
 
     >>> box = np.array([[10.0, 10.0, 12.0, 14.0]], np.float32)
     >>> real = Percept("truth", boxes=box, labels=("ball",))
@@ -221,7 +223,7 @@ def live_boxes(percept: Percept, truth: Percept, parse: Parser | None = None) ->
     hits = 0
     if len(percept.boxes):
         hits = int(((overlaps(percept.boxes, truth.boxes) >= HIT) & agree).any(0).sum())
-    return first, Readout("found", f"{hits} of {len(truth.boxes)}")
+    return first, Readout("", f"{hits}/{len(truth.boxes)}", f"at IoU ≥ {HIT:g}".replace("0.", "."))
 
 
 def centres(boxes: Array) -> Array:

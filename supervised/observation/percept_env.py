@@ -157,6 +157,10 @@ class PerceptObservationWorlds(Worlds):
         self.world.seed_rarely(whole_size)
         self.seed_every = self.world.seed_every
 
+    def keep_statistics(self) -> None:
+        """Tell what the underlying worlds tell; see `sim.vector.Worlds`."""
+        self.world.keep_statistics()
+
     def _reset_rows(self, mask: Array, seeds: Array) -> tuple[Array, Info]:
         _, info = self.world._reset_rows(mask, seeds)
         rows = np.flatnonzero(mask)

@@ -27,7 +27,8 @@ from agents.actors.feed import ShardFeed
 from agents.actors.in_process import InProcessBackend
 from agents.actors.ledger import ShardLedger, staleness
 from agents.actors.pool import PATIENCE, ActorPool
-from agents.actors.ray_backend import RayBackend, check_address, check_cluster
+from agents.actors.ray_backend import RayBackend
+from agents.actors.ray_cluster import check_address, check_cluster
 from agents.actors.shards import Shard, ShardError, ShardFolder, Stretch, decode, encode
 from agents.alphazero.actor import SelfPlayActor
 from agents.alphazero.train import AlphaZero
@@ -339,7 +340,7 @@ def test_with_and_without_actors_runs_go_on_from_each_other(tmp_path):
 def test_without_ray_the_line_that_installs_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
-        MissingPackageError, match='--actors needs the package ray: python -m pip install "ray'
+        MissingPackageError, match='a cluster needs the package ray: python -m pip install "ray'
     ):
         RayBackend("local", 1)
 
@@ -358,7 +359,7 @@ def test_a_ray_that_does_not_come_up_is_told_and_stopped(monkeypatch):
 
 @pytest.mark.parametrize("address", ["here", "127.0.0.1", "localhost:port", ":6379", "host:99999"])
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(ClusterError, match=f'host:port, not "{address}"'):
+    with pytest.raises(ClusterError, match=f'host:port, such as head:6379, not "{address}"'):
         check_address(address)
 
 
@@ -373,8 +374,8 @@ def test_a_cluster_that_does_not_answer_is_named():
 
 
 def test_a_port_behind_which_there_is_no_ray_is_given_up(monkeypatch):
-    monkeypatch.setattr("agents.actors.ray_backend.PROBE", "import time; time.sleep(60)")
-    monkeypatch.setattr("agents.actors.ray_backend.ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr("agents.actors.ray_cluster.PROBE", "import time; time.sleep(60)")
+    monkeypatch.setattr("agents.actors.ray_cluster.ANSWER_WITHIN", 0.1)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
@@ -383,10 +384,10 @@ def test_a_port_behind_which_there_is_no_ray_is_given_up(monkeypatch):
 
 
 def test_a_probe_that_fails_tells_why(monkeypatch):
-    monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise SystemExit('no such cluster')")
+    monkeypatch.setattr("agents.actors.ray_cluster.PROBE", "raise SystemExit('no such cluster')")
     with pytest.raises(ClusterError, match="--cluster auto: no such cluster: start one"):
         check_cluster("auto")
-    monkeypatch.setattr("agents.actors.ray_backend.PROBE", "raise ConnectionError('none found')")
+    monkeypatch.setattr("agents.actors.ray_cluster.PROBE", "raise ConnectionError('none found')")
     with pytest.raises(
         ClusterError, match="--cluster auto: no Ray cluster runs here, and RAY_ADDRESS names none"
     ):

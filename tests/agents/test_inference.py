@@ -8,6 +8,7 @@ import torch
 from agents.dqn import DQN
 from agents.networks.architectures import ActorCritic, QNetwork
 from agents.networks.inference import InferenceCopy
+from agents.networks.packed import can_pack
 from agents.networks.recurrent import RecurrentActorCritic
 from agents.ppo import PPO
 from agents.pqn import PQN
@@ -37,11 +38,11 @@ NETWORKS = {
 }
 
 
-def observations(name, network):
+def observations(name, network, n=3):
     if name == "vectors":
-        return torch.randn(3, 3, generator=generator())
+        return torch.randn(n, 3, generator=generator())
     shape = PLANES.shape if name in ("board", "excited") else PIXELS.shape
-    return network.trunk.arrange(torch.randint(256, (3, *shape), dtype=torch.uint8, generator=generator()))
+    return network.trunk.arrange(torch.randint(256, (n, *shape), dtype=torch.uint8, generator=generator()))
 
 
 def outputs(network, obs, half):
@@ -65,6 +66,18 @@ def test_a_copy_computes_the_same_bits(name, half):
     assert same(network, inference.current(), obs, half)
     assert inference.current() is inference.current()
     assert network.state_dict().keys() == inference.current().state_dict().keys()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("n", [1, 8, 17])
+def test_a_trunk_of_packed_weights_computes_the_same_bits_for_any_number(n, packed, monkeypatch):
+    if packed and not can_pack():
+        pytest.skip("this processor computes no bfloat16")
+    monkeypatch.setattr("agents.networks.inference.can_pack", lambda: packed)
+    network = NETWORKS["nature"]()
+    copied = InferenceCopy(network, half=True).current()
+    assert (copied.trunk.packed is not None) == packed
+    assert same(network, copied, observations("nature", network, n), True)
 
 
 def test_layers_that_autocast_rounds_are_rounded_beforehand():

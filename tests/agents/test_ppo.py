@@ -12,7 +12,7 @@ import torch
 from rollouts import collected
 
 from agents.evaluation.evaluate import evaluate
-from agents.ppo import PPO, policy_loss, standardise_advantages, value_loss
+from agents.ppo import PPO, RolloutSamples, policy_loss, standardise_advantages, value_loss
 from agents.random import Random
 from sim.catalog import make_worlds, world_config
 from sim.records import Budget
@@ -97,6 +97,54 @@ def test_a_clipped_ratio_has_no_gradient():
 
 def test_the_value_loss_by_hand():
     assert value_loss(torch.tensor([1.0, 3.0]), torch.tensor([0.0, 1.0])).item() == 0.5 * (1 + 4) / 2
+
+
+class Scattered(gymnasium.Env):
+    """Random observations and rewards; actions of three numbers."""
+
+    observation_space = gymnasium.spaces.Box(-3, 3, (2, 2), np.float64)
+    action_space = gymnasium.spaces.Box(-1, 1, (3,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.uniform(-3, 3, (2, 2)), {}
+
+    def step(self, action):
+        obs, reward = self.np_random.uniform(-3, 3, (2, 2)), float(self.np_random.normal() + action.sum())
+        return obs, reward, self.np_random.random() < 0.1, False, {}
+
+
+@pytest.mark.parametrize("network", ["mlp", "mlp256"])
+def test_the_closed_form_is_the_gradient_of_the_loss(network):
+    """Ratios on both sides of both bounds, an entropy bonus, observations of two axes."""
+    worlds = EnvWorlds([Scattered] * 4, seed=0)
+    config = PPO(network=network, num_steps=16, minibatch_size=64, ent_coef=0.03, vf_coef=0.7)
+    agent = learner(config, worlds)
+    rollout = collected(agent, worlds)
+    batch = RolloutSamples.from_rollout(rollout, rollout.advantage(0.9, 0.9))
+    batch.log_prob += 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
+    buffer = agent._optimizer.whole.grad
+    loss, wanted = agent.loss(batch)
+    loss.backward()
+    gradient = buffer.clone()
+    buffer.fill_(torch.nan)  # all of it is set
+    found = agent.closed_form(batch)
+    assert 0.1 < wanted[-1] < 0.9
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(buffer, gradient, rtol=1e-4, atol=1e-6)
+    parameters, value, _ = agent.unroll(batch.obs, None)
+    assert all(
+        torch.equal(a, b) for a, b in zip(agent.infer(batch.obs)[:2], (parameters, value), strict=True)
+    )
+
+
+def test_in_closed_form_too_a_number_that_is_not_finite_stops_learning():
+    worlds = EnvWorlds([Scattered], seed=0)
+    agent = learner(PPO(network="mlp", num_steps=8, minibatch_size=8), worlds)
+    rollout = collected(agent, worlds)
+    rollout.log_prob[3] = torch.nan
+    with pytest.raises(NonFiniteError, match="policy_loss.*grad_norm"):
+        agent._update(rollout, 1e-3, 0.2, 0.0)
 
 
 def test_advantages_are_normalised_but_a_lone_one_is_kept():

@@ -6,6 +6,8 @@ from gymnasium.spaces import Box, Discrete
 
 from agents.evaluation.saliency import (
     BLUR_SIGMA,
+    COARSE,
+    STRIDE,
     Explainer,
     actor_outputs,
     between,
@@ -99,11 +101,23 @@ def test_a_flat_picture_is_its_own_blur():
 
 
 @pytest.mark.parametrize("length", [32, 50, 80, 83, 84, 210])
-def test_places_are_five_apart_and_centred_and_all_pixels_lie_between(length):
-    found = places(length)
-    assert (np.diff(found) == 5).all() and abs(found[0] - (length - 1 - found[-1])) <= 1 and found[0] <= 2
-    np.testing.assert_allclose(between(length).sum(1), 1)
-    np.testing.assert_allclose(between(length) @ found, np.clip(np.arange(length), found[0], found[-1]))
+@pytest.mark.parametrize("stride", [STRIDE, COARSE])
+def test_places_are_a_stride_apart_and_centred_and_all_pixels_lie_between(length, stride):
+    found, weights = places(length, stride), between(length, stride)
+    assert (np.diff(found) == stride).all() and abs(found[0] - (length - 1 - found[-1])) <= 1
+    assert found[0] <= stride // 2
+    np.testing.assert_allclose(weights.sum(1), 1)
+    np.testing.assert_allclose(weights @ found, np.clip(np.arange(length), found[0], found[-1]))
+
+
+def test_a_coarse_map_takes_a_quarter_of_the_pictures_and_peaks_at_the_same_place():
+    policy = OnePixel("probabilities")
+    obs = picture()
+    fine, coarse = saliency(policy, obs), saliency(policy, obs, stride=COARSE)
+    assert 3.5 < len(perturbed(obs)) / len(perturbed(obs, COARSE)) < 4.5
+    for layer in (0, 1):
+        peaks = [np.array(np.unravel_index(maps[layer].argmax(), (84, 84))) for maps in (fine, coarse)]
+        assert np.abs(peaks[0] - peaks[1]).max() <= COARSE // 2
 
 
 def test_planes_of_a_board_and_numbers_are_no_pictures():

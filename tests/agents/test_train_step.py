@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,14 @@ from rollouts import collected
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents.dqn import DQN
+from agents.flat_adam import FlatAdam
 from agents.ppo import PPO
 from agents.pqn import PQN
 from agents.train_step import CompileError, GradientStep, MinibatchError, adam, check_compiler, radam
 from sim.catalog import make_worlds
 from sim.errors import RequestError
 from sim.records import Budget
+from supervised.tensors import optimizer_state, restore_optimizer
 
 POLE, PENDULUM, MASKED = "gym/CartPole-v1", "gym/Pendulum-v1", "gym/tests/Masked-v0"
 CONFIGS = {
@@ -75,11 +79,16 @@ def test_the_comparison_sees_a_loss_wrong_by_a_hundredth():
         assert_moved_alike(first, right.weights(), wrong.weights(), 1e-3)
 
 
-@pytest.mark.parametrize(("name", "world"), [("ppo", PENDULUM), ("pqn", POLE), ("dqn", MASKED)])
-def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(name, world):
+@pytest.mark.parametrize(
+    ("name", "world", "tolerance"),
+    [("ppo", PENDULUM, 1e-5), ("pqn", POLE, 1e-6), ("dqn", MASKED, 1e-6)],  # PPO's plain form is a closed one
+)
+def test_a_traced_loss_teaches_the_same_and_is_traced_no_more_often_than_there_are_sizes(
+    name, world, tolerance
+):
     traced = torch._dynamo.utils.counters["stats"]
     before = traced["unique_graphs"]
-    assert_taught_alike(CONFIGS[name], world, 1e-6, backend="eager")
+    assert_taught_alike(CONFIGS[name], world, tolerance, backend="eager")
     # 34 steps are minibatches of 12, 11 and 11; a replay's batches are all of one size.
     assert traced["unique_graphs"] - before == (1 if name == "dqn" else 2)
     assert not torch._dynamo.utils.counters["graph_break"]
@@ -219,3 +228,50 @@ def test_no_minibatch_is_a_remnant_and_every_row_is_learned_from_once_an_epoch(k
     )
     agent.run_epochs(collected(agent, worlds))
     assert sizes == [17, 17, 17, 17], "34 rows in minibatches of 32 are not 32 and 2"
+
+
+def along(parameters, directions):
+    """A loss whose gradient is `directions`, and no figures."""
+    return sum((a * b).sum() for a, b in zip(parameters, directions, strict=True)), torch.zeros(1)
+
+
+def test_adam_over_one_buffer_takes_the_steps_of_adam_parameter_by_parameter():
+    """Gradients of all sizes, above and below the norm they are clipped to; and a restored state goes on."""
+    generator = torch.Generator().manual_seed(0)
+    start = [torch.randn(shape, generator=generator) for shape in ((3, 2), (2,), ())]
+    sides = []
+    for make in (
+        lambda p: FlatAdam(p, torch.tensor(0.1), 1e-5),
+        lambda p: torch.optim.Adam(p, 0.1, eps=1e-5),
+    ):
+        parameters = [torch.nn.Parameter(value.clone()) for value in start]
+        sides.append((parameters, make(parameters)))
+    for scale in (1e-4, 1.0, 30.0, 0.3):
+        directions = [scale * torch.randn(p.shape, generator=generator) for p in start]
+        norms = []
+        for parameters, optimizer in sides:
+            dots = partial(along, parameters, directions)
+            norms.append(GradientStep(dots, optimizer, 0.5)()[0][1].item())
+        assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+        for flat, plain in zip(sides[0][0], sides[1][0], strict=True):
+            torch.testing.assert_close(flat, plain)
+    state = optimizer_state(sides[0][1])
+    plain = optimizer_state(sides[1][1])
+    assert {k: set(v) for k, v in state.items()} == {k: set(v) for k, v in plain.items()}
+    again = FlatAdam([torch.nn.Parameter(p.detach().clone()) for p in sides[0][0]], torch.tensor(0.1), 1e-5)
+    restore_optimizer(again, state)
+    for optimizer in (again, sides[0][1]):
+        optimizer.zero_grad()
+        optimizer.whole.grad.fill_(0.2)
+        optimizer.step()
+    assert torch.equal(again.whole, sides[0][1].whole)
+    assert torch.equal(sides[0][0][0].flatten(), sides[0][1].whole[:6]), (
+        "the parameters are views of the buffer"
+    )
+
+
+def test_only_small_contiguous_networks_are_moved_into_one_buffer():
+    small, strided = torch.nn.Parameter(torch.zeros(4, 4)), torch.nn.Parameter(torch.zeros(4, 3).t())
+    assert isinstance(adam([small], 0.1, 1e-8), FlatAdam)
+    assert not isinstance(adam([small, strided], 0.1, 1e-8), FlatAdam)
+    assert not isinstance(adam([torch.nn.Parameter(torch.zeros(2**20 + 1))], 0.1, 1e-8), FlatAdam)

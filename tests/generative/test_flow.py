@@ -47,7 +47,7 @@ def fitted(config, train, updates, validation=None, seed=0):
 @pytest.fixture(scope="module", params=["spline", "affine"])
 def of_moons(request):
     torch.set_num_threads(1)
-    model, _ = fitted(Flow(kind=request.param, **SMALL), moons(2_000, 0), 150)
+    model, _ = fitted(Flow(kind=request.param, **SMALL), moons(2_000, 0), 100)
     return model
 
 
@@ -86,7 +86,7 @@ def test_of_a_gaussian_it_learns_the_entropy():
 
 def test_a_conditional_flow_samples_and_encodes_by_label():
     data = moons(2_000, 0)
-    model, _ = fitted(Flow(conditional=True, **SMALL), data, 150)
+    model, _ = fitted(Flow(conditional=True, **SMALL), data, 100)
     upper = model.sample(300, Condition(label="upper"), OPTIONS, 0).values
     lower = model.sample(300, Condition(label="lower"), OPTIONS, 0).values
     assert (upper[:, 1] > -0.03).mean() > 0.95 and (lower[:, 1] < 0.08).mean() > 0.9
@@ -116,15 +116,16 @@ def test_samples_do_not_depend_on_how_many_are_asked_for():
     assert np.allclose(few, many[:3], rtol=1e-4, atol=1e-5)
 
 
-def test_a_resumed_fit_ends_in_the_same_weights():
+def test_a_resumed_fit_ends_in_the_same_weights(monkeypatch):
+    monkeypatch.setattr("generative.models.flow.VALIDATE_EVERY", 4)
     config, data = Flow(kind="affine", **SMALL | {"batch_size": 16}), moons(100, 0)
     whole = config.build(data.spec(), seed=0).fit(data, data, seed=0)
-    list(whole.learn(Budget(updates=120)))
+    list(whole.learn(Budget(updates=6)))
     part = config.build(data.spec(), seed=0).fit(data, data, seed=0)
-    next(part.learn(Budget(updates=120)))
+    next(part.learn(Budget(updates=6)))
     other = config.build(data.spec(), seed=7).fit(data, data, seed=0)
     other.restore(part.state())
-    list(other.learn(Budget(updates=120)))
+    list(other.learn(Budget(updates=6)))
     for name, array in whole.weights().items():
         assert array.tobytes() == other.weights()[name].tobytes(), name
 

@@ -17,6 +17,7 @@ from PIL import Image
 from generative.gallery import Clip, GalleryContent, Grades, SampleEntry, Strip, write_gallery
 from generative.gallery.page import page
 from generative.gallery.pictures import GUTTER, grid
+from generative.metrics.truth import FactCheck
 from sim.storage.files import SaveError
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.output.recorder import Recorder
@@ -87,6 +88,27 @@ def test_a_models_reading_is_not_called_truth(gallery):
     read = replace(gallery.samples[0], reading="as the narrator reads it")
     assert ("as the narrator reads it", read.truth) in read.facts(1)
     assert "decoded truth" not in read.alt(1) and "decoded truth" in gallery.samples[0].alt(1)
+
+
+def test_a_prompt_stands_under_its_sample_with_what_is_right_and_what_is_wrong(tmp_path, gallery):
+    checks = (
+        FactCheck("ball side", "left", "left"),
+        FactCheck("score <", "1", "2"),
+        FactCheck("lives", "", "3"),
+    )
+    shown = replace(gallery.samples[0], prompt='a "ball" & a bat', checks=checks, holds=False)
+    text = page(replace(gallery, samples=(shown, *gallery.samples[1:])))
+    (item,) = re.findall(r'<li class="sample".*?id="sample-1".*?</li>', text, re.S)
+    assert 'class="prompt">a &quot;ball&quot; &amp; a bat</span>' in item
+    assert '<span class="check">ball side left</span>' in item
+    assert '<span class="check no">score &lt; 1, read as 2</span>' in item
+    assert '<span class="check no">lives not asked for, read as 3</span>' in item
+    assert 'class="samples prompted"' in text and 'class="samples prompted"' not in page(gallery)
+    assert ("facts", "1 of 3 right") in shown.facts(1)
+    assert ("wrong", "score < 1, read as 2; lives not asked for, read as 3") in shown.facts(1)
+    write_gallery(tmp_path, replace(gallery, samples=(shown,)))
+    (told,) = json.loads((tmp_path / "metrics.json").read_text())["samples"]
+    assert [check["right"] for check in told["checks"]] == [True, False, False]
 
 
 def test_another_gallery_leaves_nothing_of_the_one_before(tmp_path, gallery):

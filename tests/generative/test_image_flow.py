@@ -147,17 +147,18 @@ def test_samples_do_not_depend_on_how_many_are_asked_for(fitted):
     assert np.abs(few - many[:3]).max() <= 1
 
 
-def test_a_resumed_fit_ends_in_the_same_weights():
+def test_a_resumed_fit_ends_in_the_same_weights(monkeypatch):
+    monkeypatch.setattr("generative.models.image_flow.VALIDATE_EVERY", 4)
     data = pictures(30, 0)
 
     def fresh(seed):
         return ImageFlow(**TINY).build(SPEC, seed=seed).fit(data, data, seed=0)
 
     whole, part, other = fresh(0), fresh(0), fresh(7)
-    list(whole.learn(Budget(updates=60)))
-    next(part.learn(Budget(updates=60)))
+    list(whole.learn(Budget(updates=6)))
+    next(part.learn(Budget(updates=6)))
     other.restore(part.state())
-    list(other.learn(Budget(updates=60)))
+    list(other.learn(Budget(updates=6)))
     for name, array in whole.weights().items():
         assert array.tobytes() == other.weights()[name].tobytes(), name
 

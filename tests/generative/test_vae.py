@@ -39,7 +39,7 @@ def halves(n=160, seed=0):
     return Dataset(values=values, labels=LabelColumn(labels, SPEC.label_names), episodes=np.arange(n) // 4)
 
 
-def fitted(updates=120):
+def fitted(updates=80):
     config = VAE(latents=4, channels=16, batch_size=32, learning_rate=1e-2, ema=0.9)
     model = config.build(SPEC, seed=0)
     train, validation = halves().parted(0.2)

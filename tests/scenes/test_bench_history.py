@@ -1,4 +1,4 @@
-"""The benchmark history: every run is kept, whoever writes beside it; `--check` finds a ratio that fell."""
+"""The benchmark history: every row is kept, whatever stops the run; `--check` finds a ratio that fell."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from scenes.bench import command, history, report
 from scenes.bench.history import Entry, HistoryError, append, read
-from scenes.bench.paired_timing import Measured
+from scenes.bench.paired_timing import Measured, SideError
 from scenes.bench.regression import Baseline
 from scenes.cli.main import main
 from sim.storage.files import SaveError
@@ -53,14 +53,58 @@ def file(tmp_path):
 def test_a_run_with_json_is_kept_with_date_commit_machine_and_rows(bench, file):
     code, answer, _ = bench("--json", commit=OLD, ppo=2.83, dqn=None)
     assert code == 0 and answer["history"] == str(file)
-    record = json.loads(file.read_text())
-    assert record["commit"] == OLD and record["machine"] == MACHINE and record["date"] > "2026"
-    assert [(row["name"], row["ratio"]) for row in record["rows"]] == [("ppo", 2.83), ("dqn", None)]
-    assert read(file) == [Entry(**record)]
+    records = [json.loads(line) for line in file.read_text().splitlines()]
+    for record in records:
+        assert record["commit"] == OLD and record["machine"] == MACHINE and record["date"] > "2026"
+    kept = [(row["name"], row["ratio"]) for record in records for row in record["rows"]]
+    assert kept == [("ppo", 2.83), ("dqn", None)]
+    assert read(file) == [Entry(**record) for record in records]
     bench(ppo=1.0)
-    assert len(read(file)) == 1, "a run without --json is only looked at"
+    assert len(read(file)) == 2, "a run without --json is only looked at"
     bench("--json", ppo=2.0)
-    assert [run.ratios() for run in read(file)] == [{"ppo": 2.83}, {"ppo": 2.0}]
+    assert [run.ratios() for run in read(file)] == [{"ppo": 2.83}, {}, {"ppo": 2.0}]
+
+
+@pytest.fixture
+def stopped_by(bench, file, monkeypatch):
+    """`stopped_by(error, options)`: a run of two rows whose second raises; returns the exit code."""
+
+    def run(error, *options, first="ppo"):
+        def second(name, *_, **__):
+            if name == first:
+                return measured(name, 2.5)
+            assert not first or [run.ratios() for run in read(file)][-1] == {first: 2.5}, "kept by now"
+            raise error
+
+        monkeypatch.setattr(command, "measure", second)
+        return main(["bench", "ppo", "dqn", "--device", "cpu", "--history", str(file), *options])
+
+    return run
+
+
+def test_a_stopped_run_keeps_and_tells_the_rows_measured_so_far(stopped_by, file, capsys):
+    assert stopped_by(KeyboardInterrupt, "--json") == 130
+    out, err = capsys.readouterr()
+    answer = json.loads(out.splitlines()[-1])
+    assert [(row["name"], row["ratio"]) for row in answer["rows"]] == [("ppo", 2.5)]
+    assert answer["history"] == str(file) and "2.50×" in out
+    assert "stopped: 1 of 2 rows measured" in err
+
+
+def test_a_run_that_is_stopped_before_its_first_row_has_no_answer(stopped_by, file, capsys):
+    assert stopped_by(KeyboardInterrupt, "--json", first=None) == 130
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["exit"] == 130
+    assert not file.exists()
+
+
+def test_a_row_that_fails_costs_no_other(stopped_by, file, capsys):
+    assert stopped_by(SideError("bench: dqn failed: no cartridge"), "--json") == 1
+    out, _ = capsys.readouterr()
+    assert json.loads(out.splitlines()[-1]) == {
+        "error": f"bench: dqn failed: no cartridge; measured before it: ppo, now in {file}",
+        "exit": 1,
+    }
+    assert "2.50×" in out
 
 
 @pytest.mark.parametrize(("now", "code"), [(2.40, 1), (2.56, 0), (9.0, 0)])
@@ -101,7 +145,7 @@ def test_what_is_not_in_the_history_is_refused_before_measuring_with_what_there_
 
 def test_other_machines_do_not_count():
     runs = [entry(OLD, MACHINE | {"cpu": "slide rule"}, ppo=3.0)]
-    with pytest.raises(HistoryError, match="1 runs are of other processors"):
+    with pytest.raises(HistoryError, match="it has 1 row of other processors"):
         Baseline(runs, "", ["ppo"], entry(NEW))
 
 

@@ -38,7 +38,7 @@ def test_weights_are_played_by_the_network_that_they_belong_to(scene):
 
 def test_what_moves_such_a_player_can_be_told(scene):
     show = SceneShow(scene, device="cpu")
-    maps = show.start(7).attribution()
+    maps = show.start(7).attribution(False)
     show.close()
     assert maps.shape == (2, 84, 84) and maps.max() > 0
 

@@ -26,6 +26,8 @@ from scenes.schema import SceneError
 from sim.records import Decision, Percept
 from sim.storage.checkpoints import CheckpointError, load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 ROOT = Path(__file__).parents[2]
 SMALL = {"world.num_envs": 2, "agent.num_steps": 16, "agent.minibatch_size": 32, "agent.num_epochs": 1}
 

@@ -30,6 +30,8 @@ from sim.records import Condition, SampleOptions, Samples
 from supervised.data.columns import ArrayColumn, LabelColumn
 from supervised.data.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 SCENE = """
 title = "Digits"
 [[sampler]]

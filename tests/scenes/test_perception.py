@@ -136,7 +136,7 @@ def test_closeness_tells_of_the_smallest_thing_and_of_the_share_found():
     boxes = np.array([[0, 0, 10, 10], [20, 20, 22, 24]], np.float32)
     truth = Percept("truth", boxes=boxes, labels=("player", "ball"))
     nearly = Percept("model", boxes=boxes + np.float32([[1], [3]]), labels=("player", "ball"))
-    assert live_boxes(nearly, truth) == (("ball", 4.2, "px off"), ("found", "1 of 2", ""))
+    assert live_boxes(nearly, truth) == (("ball", 4.2, "px off"), ("", "1/2", "at IoU ≥ .5"))
     blind = Percept("model", boxes=np.zeros((0, 4), np.float32))
     assert live_boxes(blind, truth)[0] == ("ball", "missed", "")
 

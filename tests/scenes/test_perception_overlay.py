@@ -7,7 +7,9 @@ import pytest
 
 from scenes.cli.main import main
 from scenes.schema import load_scene
+from scenes.watching.perception_overlay import to_picture_pixels
 from scenes.watching.scene_show import SceneShow
+from sim.chess.world import Chess
 from sim.viewer.contract.gesture import Gesture
 
 PONG = """
@@ -112,3 +114,31 @@ def test_whoever_watches_does_not_wait_for_a_model_which_says_the_same_a_little_
     assert completed[0].scores == done.seen[0].scores != ()
     np.testing.assert_array_equal(completed[0].percept.boxes, done.seen[0].percept.boxes)
     assert completed[0].percept.labels == done.seen[0].percept.labels
+
+
+def test_a_picture_that_is_shown_has_percepts_though_nobody_asked_for_it(written):
+    """A late show asks for few pictures; cheap ones come anyway, and without percepts they would flicker."""
+    show = SceneShow(load_scene(written(DETECTOR)), device="cpu", most_worlds=1, attended=True)
+    try:
+        first = show.start(0)
+        unasked = show.step(2, drawn=False)
+        assert unasked.pictures is not first.pictures and len(unasked.seen) == len(first.seen) == 1
+    finally:
+        show.close()
+
+
+@pytest.mark.parametrize("grid", [False, True])
+def test_corner_marks_of_a_board_are_at_its_corners_whatever_stands_above_it(grid):
+    world = Chess(opponent="greedy").make(0)
+    world.reset(seed=0)
+    renderer = world.interactive_renderer()
+    renderer.touch(Gesture("resize", 640, 700))
+    renderer.touch(Gesture("grid", on=grid))
+    while len(world.game.board.piece_map()) > 28:  # so that there are captured pieces
+        world.step(int(world.game.legal_actions()[-1]))
+    renderer.note()
+    left, top, right, bottom = renderer.board
+    assert renderer.draw().shape[0] - bottom == top and (top == 0) == grid
+    seen = to_picture_pixels(renderer.truth(), renderer.board)
+    corners = {(round(x), round(y)) for x, y, _ in seen.keypoints.values()}
+    assert corners == {(left, top), (right, top), (left, bottom), (right, bottom)}

@@ -15,6 +15,8 @@ from sim.records import Condition, Percept, Samples
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 
 class Reader:
     """Classifier that knows held-out pictures by heart, and calls all others a bear."""

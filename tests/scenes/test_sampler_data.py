@@ -29,6 +29,8 @@ from scenes.training.samplers import SamplerTrainee
 from sim.storage.checkpoints import CheckpointError, load_card, load_checkpoint, save_checkpoint
 from supervised.data.split import HASHED, SHUFFLED
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 SCENE = """
 title = "Digits"
 [[sampler]]

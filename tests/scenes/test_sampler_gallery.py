@@ -9,8 +9,11 @@ from scenes.cli.main import main
 from scenes.schema import load_scene
 from scenes.watching.playlist import playlist, show_of
 from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource, sample_notes
-from sim.records import Condition, SampleOptions, Samples
+from sim.records import Condition, Percept, SampleOptions, Samples
 from sim.viewer.gallery.show import GalleryShow
+from supervised.data.dataset import Dataset
+
+pytestmark = pytest.mark.usefixtures("remembered_features")
 
 SCENE = """
 title = "Digits, dreamt"
@@ -89,6 +92,39 @@ def test_a_slider_moves_what_it_shows_and_nothing_else_along_it(source):
         middle = (axis.low + axis.high) / 2
         assert axis.value(axis.moved(latent, middle)) == pytest.approx(middle, abs=1e-3)
         assert axis.value(axis.moved(latent, axis.high + 99)) == pytest.approx(axis.high, abs=1e-3)
+
+
+class Regresses:
+    """Model whose decoder ignores the second of two latents, of which the encoder keeps a little."""
+
+    encode = staticmethod(lambda values: np.stack([values[:, 0], 1e-3 * values[:, 1]], 1).astype(np.float32))
+
+    def draw_latents(self, n, label, seed):
+        return np.random.default_rng(seed).standard_normal((n, 2), np.float32)
+
+    def decode(self, latents):
+        return np.stack([latents[:, 0], 0 * latents[:, 1]], 1)
+
+
+def test_an_axis_has_a_name_only_where_samples_keep_to_it(source, monkeypatch):
+    """A latent that the decoder ignores is noise in samples, however well the encoder's mean fits a fact."""
+    values = np.random.default_rng(0).standard_normal((400, 2)).astype(np.float32)
+    facts = [Percept("truth", facts={"ball y": 9 + float(a), "ball x": float(b)}) for a, b in values]
+    own = Dataset(values=values, episodes=np.arange(400), truths=facts)
+    monkeypatch.setattr(source, "model", Regresses())
+    monkeypatch.setattr(source, "pictures", lambda values: np.zeros((len(values), 2, 2, 3), np.uint8))
+    latents = source._known_latents(own, "pong")
+    np.testing.assert_array_equal(latents[:, 0], values[:, 0])
+    assert latents[:, 1].std() == pytest.approx(1, abs=0.1)
+    (axis,) = source._named(latents, own)
+    assert axis.name == "ball y" and axis.ends is None
+    low, high = np.quantile(9 + values[:, 0], (0.01, 0.99))
+    assert (axis.low, axis.high) == pytest.approx((low, high), abs=1e-4)
+    drawn = [axis.value(latent) for latent in source.model.draw_latents(200, None, 1)]
+    assert np.mean([low <= value <= high for value in drawn]) > 0.95
+    first = source._principal(latents)[0]
+    assert first.name == "PC 1" and first.ends.low.shape == (2, 2, 3)
+    assert -4 < first.low < -1 < 1 < first.high < 4
 
 
 def test_the_way_between_two_samples_begins_and_ends_at_them(source):

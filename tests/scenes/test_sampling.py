@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import signal
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,12 +23,15 @@ from scenes.cli.main import main
 from scenes.data.sampler_data import DataSplit
 from scenes.evaluation.sample_scoring import SampleScorer, Verdict
 from scenes.evaluation.samplers import prompt_agreement
+from scenes.sampling import command
 from scenes.sampling.gallery_export import GalleryExport
 from scenes.schema import load_scene, shipped_scenes
 from sim.records import Condition, Percept, SampleOptions
 from sim.storage.checkpoints import load_checkpoint
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset
+
+pytestmark = pytest.mark.usefixtures("remembered_features")
 
 SCENE = """
 title = "Digits, dreamt"
@@ -149,6 +153,47 @@ def test_a_sampler_of_sentences_is_judged_by_unseen_captions_one_by_one():
     )
     share = prompt_agreement(Obedient(), scorer, SampleOptions(), 0)
     assert share == pytest.approx(2 / 3), "of three that say something two are low"
+
+
+class Illustrator(Obedient):
+    """`Obedient` as a sampler, which draws black pictures where no sentence is given."""
+
+    spec = SimpleNamespace(words=("ball",), label_names=("pong",), pictures=True, shape=(8, 8, 3))
+
+    def sample(self, n, condition, options, seed):
+        return SimpleNamespace(values=np.zeros((n, 8, 8, 3), np.uint8))
+
+
+def test_without_a_sentence_each_sample_has_one_of_the_held_out_captions(scene, tmp_path, monkeypatch):
+    low, high = (f"The ball is {h} on the left; {STATE}" for h in ("low", "high"))
+    data = Dataset(
+        values=np.zeros((4, 8, 8, 3), np.uint8),
+        labels=LabelColumn.one("pong", 4),
+        episodes=np.arange(4),
+        captions=(low, high, low, ""),
+    )
+    split = DataSplit(data, data, data.spec())
+    monkeypatch.setattr(command, "build_sampler", lambda *about: (Illustrator(), None))
+    monkeypatch.setattr(command, "some_examples", lambda *about: split)
+    request = command.SampleRequest(tmp_path / "out", n=7)
+    drawing, scorer = command._draw(load_scene(scene), request, "cpu", lambda line: None)
+    assert set(drawing.prompts) == {low, high} and drawing.prompts.count(high) in (2, 3)
+    assert drawing.prompts[3:6] == drawing.prompts[:3], "they come round again"
+    np.testing.assert_array_equal(drawing.values[:, 0, 0, 0], [len(text) for text in drawing.prompts])
+    scorer.__dict__["reader"] = SimpleNamespace(
+        perceive=lambda pictures: [Percept("model", caption=low) for _ in pictures]
+    )
+    scorer.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
+    verdicts = scorer.verdicts_by_prompt(drawing.values, drawing.prompts)
+    export = GalleryExport(drawing.model, scorer, 0, Condition(), drawing.prompts)
+    for entry, prompt in zip(export.samples(drawing.values, verdicts), drawing.prompts, strict=True):
+        wrong = [str(check) for check in entry.checks if not check.right]
+        assert entry.prompt == prompt and entry.condition == f'"{prompt}"'
+        assert wrong == (["ball height high, read as low"] if prompt == high else [])
+    one = command._draw(
+        load_scene(scene), replace(request, conditions=["label=pong"]), "cpu", lambda line: None
+    )[0]
+    assert not one.prompts and not one.values.any()
 
 
 def test_a_student_learns_from_a_checkpoint_of_its_own_data_only(trained, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from types import SimpleNamespace
 
 import chess.pgn
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from step_counter import StepCounter
 
 from scenes.schema import load_scene
-from scenes.watching.labels import entropy, exploration
+from scenes.watching.labels import entropy, exploration, selection
 from scenes.watching.playlist import playlist
 from scenes.watching.scene_show import SceneShow
 from sim.records import Decision
 from sim.viewer.contract.gesture import Ability, Gesture, Interactive
 from sim.viewer.contract.moment import Exploration
+from sim.walker.pictures import WalkerPictures
 
 
 def staged(tmp_path, world, agent='[agent]\nuse = "random"', **options):
@@ -62,6 +64,23 @@ def test_epsilon_is_that_of_the_policy_and_0_when_greedy():
     decision = Decision(np.array([0]), q_values=np.zeros((1, 3)))
     assert exploration(Policy(), decision, {}, greedy=False) == Exploration("ε", 0.05, 1.0)
     assert exploration(Policy(), decision, {}, greedy=True).value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("decision", "epsilon", "greedy", "words"),
+    [
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, False, "sampled from the policy"),
+        (Decision(np.array([0]), np.ones((1, 2)) / 2), None, True, "the most probable one"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, False, "ε-greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.05, True, "greedy"),
+        (Decision(np.array([0]), q_values=np.zeros((1, 3))), 0.0, False, "greedy"),
+        (Decision(np.array([[0.5]])), None, False, ""),
+        (None, None, False, ""),
+    ],
+)
+def test_how_an_action_was_chosen_is_said(decision, epsilon, greedy, words):
+    policy = SimpleNamespace(config=SimpleNamespace(epsilon_play=epsilon))
+    assert selection(policy, decision, greedy=greedy) == words
 
 
 def test_chess_names_only_legal_moves_the_chosen_one_among_them(tmp_path, shows):
@@ -125,7 +144,7 @@ def test_a_walker_says_what_it_does_and_turns(tmp_path, shows):
     moment = show.start(0)
     assert show.action_labels == ("thigh", "leg", "foot") and show.action_limit == 1.0
     assert {r.label: r.unit for r in moment.readouts} == {
-        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m"
+        "speed": "m/s", "torso height": "m", "power": "W", "largest torque": "N·m", "ground force": "N"
     }  # fmt: skip
     assert moment.readouts[1].value == pytest.approx(1.25, abs=0.05)
     show.touch(Gesture("resize", 120, 80))
@@ -160,6 +179,36 @@ def test_the_programme_has_all_scenes_and_the_runs_checkpoints(tmp_path):
     (tmp_path / "checkpoints" / "3000").mkdir()  # a run in progress
     assert len(found.checkpoints()) == 3
     assert playlist(scene, device="cpu").checkpoints() == []
+
+
+def test_a_grid_of_robots_is_drawn_small_by_one_renderer_from_starts_of_their_own(
+    tmp_path, shows, monkeypatch
+):
+    opened, make = [], WalkerPictures.__init__
+
+    def spy(self, model, **how):
+        opened.append(how)
+        make(self, model, **how)
+
+    monkeypatch.setattr(WalkerPictures, "__init__", spy)
+    show = staged(tmp_path, 'use = "walker/hopper"\nnum_envs = 32')
+    shows.append(show)
+    assert show.num_worlds == 16
+    for gesture in (Gesture("resize", 200, 160), Gesture("tile", 48, 36)):
+        show.touch(gesture)
+    moment = show.start(0)
+    assert {picture.shape for picture in moment.pictures[1:]} == {(36, 48, 3)}
+    assert moment.pictures[0].shape == (160, 200, 3)
+    show.touch(Gesture("grid", on=True))
+    seen = show.look().pictures
+    assert {picture.shape for picture in seen} == {(36, 48, 3)}
+    assert opened == [{}, {"sketch": True}], "one for the picture, one for all small ones"
+    for _ in range(20):
+        seen = show.step(None).pictures
+    assert len({picture.tobytes() for picture in seen}) == 16
+    assert len({tuple(world.unwrapped.simulation.qpos[0]) for world in show.worlds.envs}) == 16
+    show.touch(Gesture("grid", on=False))
+    assert show.look().pictures[0].shape == (160, 200, 3)
 
 
 def test_other_worlds_are_drawn_when_they_are_looked_at_or_drawing_is_cheap(tmp_path, shows):
@@ -203,7 +252,7 @@ def test_explaining_changes_nothing_that_is_played(tmp_path, shows):
         moments = [show.start(7)]
         for _ in range(5):
             if asked:
-                maps = moments[-1].attribution()
+                maps = moments[-1].attribution(False)
                 assert maps.shape == (2, 84, 84) and np.isfinite(maps).all()
             moments.append(show.step(None))
         games.append(moments)
@@ -211,7 +260,9 @@ def test_explaining_changes_nothing_that_is_played(tmp_path, shows):
         np.testing.assert_array_equal(plain.decision.probabilities, explained.decision.probabilities)
         np.testing.assert_array_equal(plain.decision.actions, explained.decision.actions)
         np.testing.assert_array_equal(plain.pictures[0], explained.pictures[0])
-    np.testing.assert_array_equal(games[0][3].attribution(), games[1][3].attribution())  # of the past, too
+    np.testing.assert_array_equal(
+        games[0][3].attribution(False), games[1][3].attribution(False)
+    )  # of the past, too
 
 
 def test_only_agents_that_look_at_pictures_and_learn_are_explained(tmp_path, shows):

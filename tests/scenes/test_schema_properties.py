@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scenes.schema import SceneError, make_scene
@@ -33,12 +33,17 @@ def raw(**more):
     return {"title": "A scene", "agent": {"use": "ppo"}, "perception": [{"use": "detector"}]} | more
 
 
+def literal(value):
+    """A value as TOML has it, in a list: on its own a list of tables would be written with headings."""
+    return tomli_w.dumps({"value": [value]}).removeprefix("value = [\n").removesuffix(",\n]\n").strip()
+
+
 @QUICK
+@example([{"": [False]}])
 @given(st.lists(values, max_size=2) | plain)
 def test_every_toml_value_arrives_by_set_and_is_written_out_again(value):
-    literal = tomli_w.dumps({"value": value}).removeprefix("value = ")
     for key in ("agent.gamma", "perception.0.threshold"):
-        scene = make_scene(raw(), PATH, [f"{key}={literal}"])
+        scene = make_scene(raw(), PATH, [f"{key}={literal(value)}"])
         table = scene.agent if key.startswith("agent") else scene.perception[0]
         (found,) = table.fields.values()
         assert (found, type(found)) == (value, type(value))
@@ -69,9 +74,8 @@ def test_unknown_keys_are_refused_by_name_in_every_table_of_its_own(key, value):
     values,
 )
 def test_a_scene_is_made_or_refused_in_one_line_whatever_a_key_holds(key, value):
-    literal = tomli_w.dumps({"value": [value]}).removeprefix("value = [\n").removesuffix(",\n]\n").strip()
     try:
-        scene = make_scene(raw(), PATH, [f"{key}={literal}"])
+        scene = make_scene(raw(), PATH, [f"{key}={literal(value)}"])
     except RequestError as error:
         assert len(str(error).splitlines()) == 1
     else:

@@ -27,6 +27,8 @@ from scenes.schema import load_scene, shipped_scenes
 from scenes.watching.scene_show import SceneShow
 from sim.storage.checkpoints import load_card
 
+pytestmark = pytest.mark.usefixtures("remembered_features")
+
 SCENES = [name for name in shipped_scenes() if load_scene(name).world]
 TRAINED = [name for name in SCENES if is_trained(load_scene(name))]
 SEEING = [name for name in TRAINED if trains_perception(load_scene(name))]

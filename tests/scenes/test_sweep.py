@@ -270,7 +270,7 @@ SWEEP = ["sweep", "cartpole", "--search", SEARCH[0]]
         ([*SWEEP, "--parallel", "0"], "--parallel must be at least 1"),
         ([*SWEEP, "--steps", "0"], "--steps must be at least 1"),
         ([*SWEEP, "--minutes", "0"], "--minutes must be above 0"),
-        ([*SWEEP, "--cluster", "nowhere"], "--cluster is auto, local or host:port, such as head:6379"),
+        ([*SWEEP, "--cluster", "nowhere"], "--cluster is local, auto or host:port, such as head:6379"),
         ([*SWEEP, "--resume"], "--resume needs --run DIR"),
         ([*SWEEP, "--run", "none", "--resume"], "none is not a sweep's folder"),
         ([*SWEEP, "--seed", "2147483647", "--seeds", "2"], "go beyond"),

@@ -67,7 +67,7 @@ def in_process(monkeypatch):
             "--max-staleness is about actors: say how many with --actors N",
         ),
         ("chess-kqk", ["--actors", "2", "--seeds", "2"], "--actors play for one seed: leave --seeds out"),
-        ("chess-kqk", ["--actors", "2", "--cluster", "here"], 'host:port, not "here"'),
+        ("chess-kqk", ["--actors", "2", "--cluster", "here"], 'host:port, such as head:6379, not "here"'),
         (
             "cartpole",
             ["--actors", "2"],
@@ -88,7 +88,7 @@ def test_without_ray_the_line_that_installs_it_is_told_and_nothing_is_written(tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "ray", None)
     told = refusal(capsys, "train", "chess-kqk", "--actors", "2", "--run", "r")
-    assert '--actors needs the package ray: python -m pip install "ray' in told
+    assert 'a cluster needs the package ray: python -m pip install "ray' in told
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,7 +162,7 @@ def test_ray_is_imported_by_one_module_alone_and_not_before_it_is_needed():
         for path in modules
         if (found := re.findall(r"^ *(?:import|from) ray\b.*", path.read_text("utf-8"), re.M))
     }
-    assert lines == {"ray_backend.py": ["        import ray"]}
+    assert lines == {"ray_cluster.py": ["        import ray"]}
 
 
 def test_a_failed_request_stops_the_cluster_that_was_joined(tmp_path, in_process):

@@ -147,6 +147,18 @@ def test_a_program_that_dies_leaves_no_traceback(monkeypatch, capfd):
     assert ended.value.code == 0 and capfd.readouterr().err == ""
 
 
+def test_a_broken_checkpoint_is_told_to_the_client_and_ends_with_1(tmp_path, monkeypatch, capfd):
+    (tmp_path / "card.toml").write_text("kind = [")
+    monkeypatch.setattr(sys, "argv", ["playfield", "uci", "chess-kqk", "--checkpoint", str(tmp_path)])
+    monkeypatch.setattr(sys, "stdin", StringIO("uci\nposition startpos\ngo\n"))
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    out, err = capfd.readouterr()
+    told = out.splitlines()
+    assert "uciok" in told and any(line.startswith("info string ") and "card.toml" in line for line in told)
+    assert ended.value.code == 1 and len(err.splitlines()) == 1 and "Traceback" not in err
+
+
 def test_sigterm_ends_a_search(capsys):
     def lines():
         yield "position startpos"

@@ -129,17 +129,6 @@ print(json.dumps(heard))
     assert "uciok" in told and json.loads(told[-1]) == [] and done.stderr == ""
 
 
-def test_a_broken_checkpoint_is_told_to_the_client_and_ends_with_1(tmp_path):
-    (tmp_path / "card.toml").write_text("kind = [")
-    done = subprocess.run(
-        [*UCI, "--checkpoint", str(tmp_path)],
-        **{"input": "uci\nposition startpos\ngo\n", "capture_output": True, "text": True, "timeout": 120},
-    )
-    told = done.stdout.splitlines()
-    assert "uciok" in told and any(line.startswith("info string ") and "card.toml" in line for line in told)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
-
-
 @pytest.mark.slow  # it starts three processes
 @pytest.mark.parametrize("end", ["quit", "eof", "sigterm", "pipe"])
 def test_it_ends_with_its_client(end):

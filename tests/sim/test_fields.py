@@ -190,3 +190,16 @@ def test_a_subclass_that_annotates_a_field_anew_replaces_its_range():
         Wider(decay=-1)
     with pytest.raises(ValueError, match="rate must be above 0"):
         Wider(rate=0)
+
+
+def test_a_table_within_a_table_is_built_and_its_keys_are_named_with_their_place():
+    made = checked_value({"learning_rate": 1}, Recipe | None, "recipe")
+    assert made == Recipe(1.0) and checked_value(made, Recipe, "x") is made
+    for value, says in (
+        ({"learning_rat": 1.0}, 'recipe: unknown key "learning_rat"; did you mean "learning_rate"'),
+        ({}, 'recipe: the key "learning_rate" is missing'),
+        ({"learning_rate": "x"}, "recipe: learning_rate must be a number"),
+        (3, "recipe must be a table, not 3"),
+    ):
+        with pytest.raises(FieldError, match=says):
+            checked_value(value, Recipe | None, "recipe")

@@ -13,7 +13,7 @@ from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.draw.theme import Ink, canvas
 from sim.viewer.overlays.saliency_overlay import ACTION, VALUE, _wordings, colour_saliency
 from sim.viewer.overlays.world_picture import draw_world
-from sim.viewer.playback.attribution import Attributed
+from sim.viewer.playback.attribution import OPACITIES, Attributed
 from sim.viewer.playback.history import History
 from sim.viewer.playback.latest_worker import LatestWorker
 
@@ -41,10 +41,10 @@ class ExplainedShow(CountingShow):
 
     def _moment(self, *args):
         moment, number = super()._moment(*args), self._number
-        return replace(moment, attribution=lambda: self.explain(number))
+        return replace(moment, attribution=lambda coarse: self.explain(number, coarse))
 
-    def explain(self, number):
-        self.explained += ((number, threading.current_thread().name),)
+    def explain(self, number, coarse):
+        self.explained += ((number, threading.current_thread().name, coarse),)
         return np.full((2, 8, 8), number + 1.0, np.float32)
 
 
@@ -55,9 +55,9 @@ class Held(ExplainedShow):
         super().__init__(**options)
         self.go = threading.Event()
 
-    def explain(self, number):
+    def explain(self, number, coarse):
         assert self.go.wait(5)
-        return super().explain(number)
+        return super().explain(number, coarse)
 
 
 class Slow(ExplainedShow):
@@ -72,10 +72,10 @@ class Slow(ExplainedShow):
             self.stepped.notify_all()
         return super()._moment(*args)
 
-    def explain(self, number):
+    def explain(self, number, coarse):
         with self.stepped:
             self.stepped.wait_for(lambda: self._number >= number + 10, 5)
-        return super().explain(number)
+        return super().explain(number, coarse)
 
 
 @pytest.fixture
@@ -150,7 +150,11 @@ def test_paused_the_map_is_that_of_the_picture_shown_in_the_past_too(drive, draw
     driver.press(pygame.K_RIGHT)  # the map of the moment before is no older than a running show may have
     driver.until(exact)
     assert drawn_views[-1].number == newest - 9
-    assert {thread for _, thread in driver.show.explained} == {"attribution"}
+    assert {tuple(how) for _, *how in driver.show.explained} == {("attribution", False)}
+    for shown in ("action", "value"):
+        driver.press(pygame.K_e)
+        driver.viewer.draw()
+        assert drawn_views[-1].attributed.shown == driver.choices.saliency == shown
     driver.press(pygame.K_e)
     driver.viewer.draw()
     assert drawn_views[-1].attributed is None
@@ -174,12 +178,15 @@ def test_a_running_show_has_the_last_map_and_its_age_and_never_waits(drive, draw
     behind = view.number - view.attributed.number
     assert _wordings(view.attributed, view.number)[0][-1][1].startswith(f"{behind} frame")
     assert driver.view.newest > len(driver.show.explained) and longest < 0.08
+    assert all(coarse for *_, coarse in driver.show.explained), "there is no time for more"
 
 
 def test_where_nothing_can_be_explained_the_key_says_so(drive):
     driver = drive(CountingShow())
     driver.press(pygame.K_e)
-    assert "an agent with image observations" in driver.choices.message and not driver.choices.saliency
+    assert "an agent with image observations" in driver.choices.message and driver.choices.saliency == "off"
+    driver.press(pygame.K_e, mod=pygame.KMOD_LSHIFT)
+    assert "an agent with image observations" in driver.choices.message
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 800)])
@@ -199,7 +206,7 @@ def test_a_place_of_the_observation_is_drawn_where_it_is_in_the_world(size):
         assert y / rect.height == pytest.approx(place[1], abs=0.02)
 
 
-def test_the_world_is_grey_while_it_is_explained():
+def test_the_world_keeps_its_colours_until_it_is_explained():
     picture = np.zeros((210, 160, 3), np.uint8)
     picture[..., 0] = 200
     history = History()
@@ -208,6 +215,9 @@ def test_the_world_is_grey_while_it_is_explained():
     draw_world(surface, Ink(1.0), surface.get_rect(), history.view())
     assert surface.get_at((80, 100))[:3] == (200, 0, 0)
     draw_world(surface, Ink(1.0), surface.get_rect(), replace(history.view(), attributed=Attributed(0, None)))
+    assert surface.get_at((80, 100))[:3] == (200, 0, 0)
+    explained = Attributed(0, np.zeros((2, 84, 84), np.float32))
+    draw_world(surface, Ink(1.0), surface.get_rect(), replace(history.view(), attributed=explained))
     red, green, blue, _ = surface.get_at((80, 100))
     assert red == green == blue > 0
 
@@ -220,6 +230,21 @@ def test_each_map_is_tinted_by_its_own_strongest_place():
     assert tint[2, 2, 3] == tint[5, 5, 3] == tint[..., 3].max() and tint[0, 0, 3] == 0
     assert tint[2, 4, 3] / tint[2, 2, 3] == pytest.approx(0.48, abs=0.01)
     assert not colour_saliency(np.zeros((2, 4, 4), np.float32))[..., 3].any()
+
+
+def test_one_map_is_drawn_without_the_other_and_as_strong_as_is_chosen(drive):
+    found = maps((2, 2), (5, 5), (8, 8))
+    for shown, (near, far) in (((True, False), ((2, 2), (5, 5))), ((False, True), ((5, 5), (2, 2)))):
+        tint = colour_saliency(found, shown, 0.5)
+        assert tint[near][3] == 127 and tint[far][3] == 0
+    words = [text for _, text in _wordings(Attributed(3, found, shown="value"), 3)[0]]
+    assert words == ["value saliency, change up to 2.83"]
+    driver = drive(ExplainedShow(steps_per_second=50.0))
+    seen = [driver.choices.saliency_opacity]
+    for _ in OPACITIES:
+        driver.press(pygame.K_e, mod=pygame.KMOD_LSHIFT)
+        seen.append(driver.choices.saliency_opacity)
+    assert seen == [*OPACITIES, OPACITIES[0]]
 
 
 def test_the_legend_says_how_far_the_value_moves():

@@ -14,6 +14,7 @@ from viewer_shows import Driver as AnyDriver
 
 from sim.chess.board.picture import GROUND, TRAY, captured
 from sim.chess.diagrams.draw import STYLES, square_corner
+from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.theme import contrast
 from sim.viewer.overlays import world_picture
 
@@ -74,6 +75,35 @@ def test_fools_mate_by_mouse_is_written_as_pgn(sit, tmp_path):
     game = driver.saved(tmp_path)
     assert [node.san() for node in game.mainline()] == ["f3", "e5", "g4", "Qh4#"]
     assert game.headers["Result"] == "0-1" and not game.errors
+    assert game.headers["Black"] == "Human", "who moved, not the agent in whose place they sat"
+
+
+def test_pgn_names_all_who_moved_one_side(sit, tmp_path):
+    driver = sit(replies=("e7e5", "a7a6", "b7b6"))
+    driver.play("e2", "e4")
+    driver.press(pygame.K_m)
+    driver.until(lambda: len(driver.show.world.actions) >= 4)
+    driver.press(pygame.K_m)
+    driver.idle()
+    assert driver.saved(tmp_path).headers["White"] == "Human, agent"
+    driver.press(pygame.K_r)  # another game, in which nobody has moved yet
+    driver.until(lambda: not driver.show.world.actions)
+    assert 'White "agent"' in driver.show.renderer.touch(Gesture("save")).document[1]
+
+
+def test_side_by_side_there_are_boards_and_nothing_else(sit):
+    driver = sit(replies=("e7e5", "d8d4"), size=(1000, 700))
+    renderer = driver.show.renderer
+    driver.play("d2", "d4")
+    driver.play("d4", "e5")
+    whole = renderer.draw()
+    assert whole.shape[0] > whole.shape[1] == renderer.board[3] - renderer.board[1]
+    renderer.touch(Gesture("grid", on=True))
+    bare = renderer.draw()
+    assert bare.shape[0] == bare.shape[1] and renderer.board == (0, 0, *bare.shape[:2])
+    assert not (bare == TRAY).all(axis=2).any() and (whole == TRAY).all(axis=2).any()
+    renderer.touch(Gesture("grid", on=False))
+    np.testing.assert_array_equal(renderer.draw(), whole)
 
 
 @pytest.mark.parametrize("way", ["click", "drag", "keys"])

@@ -3,11 +3,12 @@
 import time
 
 import av
+import numpy as np
 import pygame
 import pytest
 from viewer_shows import CountingShow, writing
 
-from sim.viewer.app.viewer import SPEEDS
+from sim.viewer.app.transport import SPEEDS
 from sim.viewer.playback.history import FEWEST_MOMENTS
 
 SIZE = (1280, 800)
@@ -156,37 +157,59 @@ def test_screenshot(drive, tmp_path):
     assert pygame.image.load(str(file)).get_size() == SIZE
 
 
-def test_record_and_stop(drive, tmp_path):
-    driver = drive(CountingShow(steps_per_second=100.0))
+@pytest.mark.parametrize(("rate", "every"), [(50.0, 1), (100.0, 2)])
+def test_a_video_has_a_constant_rate_however_slow_the_drawing_is(drive, drawn_views, tmp_path, rate, every):
+    driver = drive(CountingShow(steps_per_second=rate))
+    driver.until(lambda: driver.view.newest > 3)
     driver.press(pygame.K_v)
     assert driver.choices.recording
-    first, drawn = driver.view.newest, 0
-    while driver.view.newest < first + 12 or drawn < 5:
+    first = driver.view.number
+    while len(filmed := sorted({v.number for v in drawn_views if v.number >= first})) < 9:
+        time.sleep(2.5 / rate)  # the window takes longer than the show
         if driver.viewer.advance():
             driver.viewer.draw()
-            drawn += 1
-        driver.viewer.simulation.wait_for(driver.view.newest + 1, 1.0)
-    moments = driver.view.newest - first + 1
+            assert driver.view.newest - driver.view.number < 6
+    due = [number for number in filmed if (number - first) % every == 0]
+    assert due == list(range(first, due[-1] + 1, every)), "none is left out"
+    of_its_own = {v.number: int(v.moment.pictures[0][0, 0, 0]) for v in drawn_views}
+    assert all(of_its_own[number] == number % 256 for number in due)
     driver.press(pygame.K_v)
     (file,) = tmp_path.glob("*.mp4")
     assert not driver.choices.recording and file.name in driver.choices.message
+    driver.until(lambda: driver.view.number > filmed[-1] + 9)  # the show goes on by itself
     with av.open(str(file)) as video:
-        frames = list(video.decode(video=0))
+        times = [float(frame.time) for frame in video.decode(video=0)]
         assert video.streams.video[0].codec_context.name == "h264"
-    assert 3 <= len(frames) <= min(drawn, moments) + 1  # each moment that is drawn, once
-    assert (frames[0].width, frames[0].height) == SIZE
+        assert video.streams.video[0].codec_context.width == SIZE[0]
+    assert len(times) == len(due)
+    np.testing.assert_allclose(np.diff(times), every / rate, atol=1e-3)
 
 
-def test_help_opens_and_escape_closes_it_before_the_window(drive):
-    driver = drive()
-    driver.press(pygame.K_h)
-    assert driver.choices.help
+def test_escape_goes_back_one_step_and_never_quits(drive):
+    driver = drive(CountingShow(num_worlds=4))
+    driver.until(lambda: driver.view.newest > 3)
+    driver.press(pygame.K_LEFT, pygame.K_g, pygame.K_h)
+    assert driver.choices.help and driver.choices.grid and driver.view.number < driver.view.newest
     driver.press(pygame.K_ESCAPE)
-    assert not driver.choices.help and not driver.viewer.done
+    assert not driver.choices.help and driver.choices.grid
+    driver.press(pygame.K_ESCAPE)
+    assert not driver.choices.grid and driver.view.number < driver.view.newest
+    driver.press(pygame.K_ESCAPE)
+    assert driver.view.number == driver.view.newest and not driver.choices.message
+    driver.press(pygame.K_ESCAPE, pygame.K_ESCAPE)
+    assert driver.choices.message == "nothing to go back to · Ctrl+Q quits" and not driver.viewer.done
     driver.press(pygame.K_F1)
     driver.click((5, 5))
     assert not driver.choices.help
-    driver.press(pygame.K_ESCAPE)
+
+
+@pytest.mark.parametrize("mod", [pygame.KMOD_LCTRL, pygame.KMOD_RCTRL, pygame.KMOD_LMETA])
+def test_ctrl_q_quits_whoever_plays(drive, mod):
+    driver = drive(person=True)
+    driver.press(pygame.K_q)
+    assert not driver.viewer.done
+    driver.press(pygame.K_h)
+    driver.press(pygame.K_q, mod=mod)
     assert driver.viewer.done
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow, writings
+from viewer_shows import CountingShow, writing, writings
 
 from sim.records import Decision
 from sim.viewer.app.screen import Screen
@@ -149,6 +149,28 @@ def test_bars_of_q_values_keep_their_order():
     q_values = np.array([[3.1, 3.4, 3.2]])
     pixels = [sum(pair) for pair in _bar_lengths(("A", "B", "C"), Decision(np.array([1]), q_values=q_values))]
     assert 0 < pixels[0] < pixels[2] < pixels[1]
+
+
+@pytest.mark.parametrize("q_values", [(2.0, 3.0, 1.0), (-2.0, 1.0, -1.0), (-1.0, -3.0, -2.0)])
+def test_bars_of_q_values_begin_at_zero_and_have_the_advantage_beside(monkeypatch, q_values):
+    written = writing(monkeypatch)
+    decision = Decision(np.array([int(np.argmax(q_values))]), q_values=np.array([q_values]))
+    pixels = [sum(pair) for pair in _bar_lengths(("A", "B", "C"), decision)]
+    assert np.array(pixels) / max(pixels) == pytest.approx(
+        np.abs(q_values) / np.abs(q_values).max(), abs=0.02
+    )
+    advantages = [f"{q - max(q_values):.2f}".replace("-", "−") for q in q_values]
+    assert [text for text in written if text in advantages] == advantages
+
+
+def test_how_an_action_was_chosen_is_told_of_an_agent_only(monkeypatch):
+    written = writing(monkeypatch)
+    decision = Decision(np.array([2]), np.full((1, 4), 0.25))
+    for person in (False, True):
+        played = moment(decision, actions=np.array([1]), person=person, selection="sampled from the policy")
+        written.clear()
+        panels.draw_panel(layout.ACTIONS, canvas((400, 160)), Ink(), facts(), Choices(), view_of(played))
+        assert ("probability · sampled from the policy" in written) != person
 
 
 def test_continuous_actions_grow_from_the_middle():

@@ -11,8 +11,10 @@ from viewer_shows import writing, writings
 
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.window import watch
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw import layout
+from sim.viewer.draw.card import ROW
 from sim.viewer.draw.theme import TEXT_PAIRS
 from sim.viewer.gallery.items import Items
 from sim.viewer.gallery.mask import painted
@@ -234,7 +236,7 @@ def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
     driver = drive(TinyGallerySource())
     before = pictures(driver)
     area = inside(driver, layout.SLIDERS)
-    track = latent_sliders.track(area, driver.viewer.ink, 2)
+    track = latent_sliders.track(area, driver.viewer.ink, 2, driver.viewer.ink.px(ROW))
     assert [slider.name for slider in page(driver).sliders] == list(AXES)
     drag(driver, (track.left + 4, track.centery), (track.right + 50, track.centery))
     driver.until(lambda: page(driver).sliders[2].value == pytest.approx(7.0))
@@ -247,6 +249,35 @@ def test_a_slider_moves_the_chosen_picture_and_no_other(drive):
     driver.until(lambda: page(driver).slider == 3)
     latent = driver.source.latents(24, 7)[0]
     assert page(driver).sliders[0].value == pytest.approx(2 * latent[0] + 1)
+
+
+def test_a_quantity_without_a_name_shows_the_pictures_at_its_ends(drive):
+    driver = drive(TinyGallerySource(unnamed=True))
+    surface, area = driver.viewer.draw(), inside(driver, layout.SLIDERS)
+    height = latent_sliders.row_height(driver.viewer.ink, page(driver))
+    pictured = pygame.surfarray.array3d(surface.subsurface(area)).transpose(1, 0, 2)
+    side = 2 * 16
+    for row, slider in enumerate(page(driver).sliders[: area.height // height]):
+        top = row * height + (height - side) // 2
+        for left, picture in ((0, slider.ends.low), (side + 14, slider.ends.high)):
+            seen = pictured[top + 1 : top + side - 1, left + 1 : left + side - 1]
+            np.testing.assert_array_equal(seen, picture.repeat(2, 0).repeat(2, 1)[1:-1, 1:-1])
+    track = latent_sliders.track(area, driver.viewer.ink, 1, height)
+    driver.click((track.right - 1, track.bottom - 2))  # in its lower half: rows are higher than others are
+    driver.until(lambda: page(driver).sliders[1].value == pytest.approx(7.0, abs=0.2))
+
+
+def test_a_value_beyond_the_data_is_told_as_that(drive, monkeypatch):
+    written = writing(monkeypatch)
+    driver = drive(TinyGallerySource())
+    driver.viewer.tell(Gesture("slide", 0, 1e6))
+    driver.until(lambda: page(driver).sliders[0].value == pytest.approx(7.0))
+    beyond = Slider("ball y", 1553.0, 0.0, 210.0)
+    assert latent_sliders.value_in_words(beyond) == "> 210"
+    assert latent_sliders.value_in_words(beyond._replace(value=-5590.0)) == "< 0"
+    written.clear()
+    driver.viewer.draw()
+    assert not any(text.startswith((">", "<")) for text in written)
 
 
 def test_sliding_is_live(drive):

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pygame
 import pytest
+from viewer_shows import BoardShow, CountingShow
 
+from sim.viewer.app.window import hint_of
+from sim.viewer.contract.gesture import Ability
 from sim.viewer.keymap import BINDINGS, Command, GameKeys, command, help_lines
+from sim.viewer.playback.view import Facts
 
 PONG = ("NOOP", "FIRE", "RIGHT", "LEFT", "RIGHTFIRE", "LEFTFIRE")
 FULL = (
@@ -71,9 +75,9 @@ def test_commands():
     assert command(pygame.K_r, shift=True) == (Command.NEW_SEED, 10)
     assert command(pygame.K_4) == (Command.PANEL, 4)
     assert (
-        command(pygame.K_8) == (Command.PANEL, 8)
-        and command(pygame.K_9) is None
-        and command(pygame.K_z) is None
+        command(pygame.K_9) == (Command.PANEL, 9)
+        and command(pygame.K_0) is None
+        and command(pygame.K_y) is None
     )
     assert command(pygame.K_F1) == command(pygame.K_h)
     assert all(binding.does and binding.keys for binding in BINDINGS)
@@ -99,16 +103,29 @@ def test_while_a_person_plays_the_help_names_no_key_that_plays():
     assert steered["Pause, resume"] == "Space  P", "where nothing fires, Space pauses"
 
 
+def test_the_help_offers_a_person_to_play_only_where_one_can():
+    line = "Human control, agent control"
+    continuous, pong = CountingShow(), CountingShow()
+    continuous.action_names, pong.action_names = (), PONG
+    assert line not in helped((), Facts.of(continuous).abilities)
+    assert helped(PONG, Facts.of(pong).abilities)[line] == "M"
+    assert line in helped((), Facts.of(BoardShow()).abilities)
+    for ability in (Ability.GALLERY, Ability.EXAMPLES, Ability.ANALYSIS):
+        assert line not in helped(PONG, Facts.of(pong, frozenset({ability.value})).abilities)
+    assert "M: you play" in hint_of(pong) and hint_of(continuous).endswith("H shows all keys")
+    assert "M:" not in hint_of(continuous)
+
+
 def test_digits_that_play_fold_panels_with_shift():
-    assert helped(("a", "b", "c"), playing=True)["Fold a panel"] == "Shift+1 … 8"
-    assert helped(("a", "b", "c"))["Fold a panel"] == helped(PONG, playing=True)["Fold a panel"] == "1 … 8"
+    assert helped(("a", "b", "c"), playing=True)["Fold a panel"] == "Shift+1 … 9"
+    assert helped(("a", "b", "c"))["Fold a panel"] == helped(PONG, playing=True)["Fold a panel"] == "1 … 9"
 
 
 def test_the_help_leaves_keys_to_a_picture_that_asks_for_them():
     board = helped((), {"point"}, asks=("up", "down", "left", "right", "return"))
     assert board["Step forward"] == "." and board["Move a piece"] == "arrows  Enter"
     choice = helped((), {"point"}, asks=("q", "r", "b", "n", "escape"))
-    assert "Restart; with a new seed" not in choice and choice["Help, close"] == "H  Esc"
+    assert "Restart; with a new seed" not in choice and choice["Help, close"] == "H"
     gallery = helped((), {"gallery", "latents"}, asks=("left", "right", "w", "t", "escape"))
     assert gallery["Step forward"] == "." and gallery["Latent-space walk, stop"] == "W"
 
@@ -116,7 +133,7 @@ def test_the_help_leaves_keys_to_a_picture_that_asks_for_them():
 @pytest.mark.parametrize("names", [PONG, FULL, ("a", "b", "c")])
 def test_no_line_of_the_help_while_a_person_plays_has_a_key_of_the_game(names):
     keys = GameKeys(names)
-    pressed = {"Space": pygame.K_SPACE, "→": pygame.K_RIGHT, "←": pygame.K_LEFT, "1 … 8": pygame.K_1}
+    pressed = {"Space": pygame.K_SPACE, "→": pygame.K_RIGHT, "←": pygame.K_LEFT, "1 … 9": pygame.K_1}
     for does, said in helped(names, {"orbit", "flip", "save", "follow", "scenes"}, playing=True).items():
         for name in said.split("  ") if said != "You play with" else ():
             assert not keys.owns(pressed.get(name) or (ord(name.lower()) if len(name) == 1 else 0)), does

@@ -220,15 +220,17 @@ def test_classes_keep_their_colours_and_any_two_of_a_game_differ():
     assert len({class_color(name, many) for name in many}) == 20
 
 
-def test_a_mask_is_tinted_by_class_at_45_percent_and_leaves_the_background_alone():
+def test_a_mask_is_tinted_by_class_over_grey_and_leaves_the_background_alone():
     mask = np.zeros((4, 4), np.uint8)
     mask[:, 2:] = 2
-    grey = np.full((40, 40, 3), 100, np.uint8)
+    blue = np.full((40, 40, 3), (20, 60, 200), np.uint8)  # mixed with a class's colour it would be another's
+    grey = pygame.transform.grayscale(pygame.surfarray.make_surface(blue)).get_at((0, 0))[0]
     seen = PerceptView("segmenter", Percept("model", mask=mask), classes=("background", "floor", "leg"))
-    pixels = drawn(seen, size=(500, 400), rgb=grey)  # the legend stands beside the picture
-    expected = 0.55 * 100 + 0.45 * np.array(CLASS_COLORS[1])
+    pixels = drawn(seen, size=(500, 400), rgb=blue)  # the legend stands beside the picture
+    expected = (105 * grey + 150 * np.array(CLASS_COLORS[1])) / 255
     np.testing.assert_allclose(pixels[350, 200], expected, atol=2)
-    np.testing.assert_array_equal(pixels[150, 200], (100, 100, 100))
+    np.testing.assert_array_equal(pixels[150, 200], (grey, grey, grey))
+    assert (drawn(replace(seen, pending="looking …"), size=(500, 400), rgb=blue) == (20, 60, 200)).any()
     assert in_words(seen.percept, seen.classes) == "leg"
 
 
@@ -348,6 +350,20 @@ def test_where_room_is_scarce_perceptions_come_before_read_outs(written):
     screen.draw((640, 480), Choices(percepts=False), view_of(*seen, readouts=readouts))
     texts = {text for text, _ in written}
     assert {"first", "second"} <= texts and "figure 3" not in texts
+
+
+def test_numbers_stand_in_columns_and_words_end_at_the_edge(written):
+    """Of a board: "White" over "1" with "ply 0"; of a robot: "1.52" over "312" with their units."""
+    screen, size = Screen(Facts.of(CountingShow())), (1280, 800)
+    words = (Readout("to move", "White"), Readout("move", "1", "ply 0"), Readout("seed", "0"))
+    figures = (Readout("speed", 1.52, "m/s"), Readout("power", 312.0, "W"))
+    screen.draw(size, Choices(), view_of(readouts=(*words, *figures)))
+    at = dict(written)
+    panel = screen.layout(size, Choices(), view_of(readouts=words)).panels[layout.SEES]
+    edge = at["White"].right
+    assert edge == at["ply 0"].right == at["0"].right == panel.width - 12
+    assert at["1"].right < at["ply 0"].left
+    assert at["1.52"].right == at["312"].right < at["m/s"].left == at["W"].left < at["m/s"].right <= edge
 
 
 def test_o_takes_the_overlay_away_and_t_asks_for_another_origin(drive):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pygame
 import pytest
-from viewer_shows import CountingShow
+from viewer_shows import CountingShow, writing
 
 from sim.records import Decision
 from sim.viewer.app import window
@@ -87,7 +87,7 @@ def test_tab_goes_through_the_scenes_and_survives_one_that_fails(drive):
     assert driver.viewer.facts.title == "second"
 
 
-def test_loading_does_not_stop_the_drawing(drive):
+def test_loading_does_not_stop_the_drawing(drive, monkeypatch):
     go = threading.Event()
 
     def slow():
@@ -97,10 +97,13 @@ def test_loading_does_not_stop_the_drawing(drive):
     driver = drive(
         named("first"), playlist=Playlist([PlaylistEntry("first", CountingShow), PlaylistEntry("slow", slow)])
     )
+    driver.viewer.prompt("about the first")
     driver.press(pygame.K_TAB)
     begun = time.monotonic()
     driver.viewer.advance()
+    written = writing(monkeypatch)
     driver.viewer.draw()
+    assert "LOADING" in written and not {"NO AGENT", "about the first"} & set(written)
     driver.press(pygame.K_h, pygame.K_h, pygame.K_SPACE, pygame.K_SPACE)
     driver.click(driver.viewer.layout().world.center)
     assert driver.viewer.facts.loading and time.monotonic() - begun < 1
@@ -236,7 +239,7 @@ def test_the_help_lists_what_the_show_takes():
     camera = Facts.of(CameraShow(), frozenset({"scenes"})).abilities
     lines = [b.keys for b in BINDINGS if not b.needs or b.needs in camera]
     assert "C" in lines and "Tab" in lines and "F" not in lines and "[  ]" not in lines
-    known = {offer.value for offer in Ability} | {"scenes", "checkpoints", "worlds", ""}
+    known = {offer.value for offer in Ability} | {"scenes", "checkpoints", "worlds", "play", ""}
     assert {b.needs for b in BINDINGS} <= known
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sim.viewer.contract.gesture import Gesture
+from sim.walker.camera import CLEARANCE, PRESETS
 from sim.walker.world import Walker
 
 
@@ -46,9 +47,44 @@ def test_the_camera_turns_nears_and_keeps_its_limits(world):
     renderer.touch(Gesture("orbit", 0.5, 0.0))
     assert world.camera.azimuth == pytest.approx((azimuth - 90) % 360) and world.camera.elevation == elevation
     renderer.touch(Gesture("orbit", 0.0, 5.0))
-    assert abs(world.camera.elevation) == 89
+    assert world.camera.elevation == -89
     renderer.touch(Gesture("zoom", 2.0))
     assert world.camera.distance == pytest.approx(distance / 2)
     renderer.touch(Gesture("resize", 9000, 3))
     assert (world.camera.width, world.camera.height) == (4096, 16)
     assert not renderer.touch(Gesture("press", 3, 3)).redraw
+
+
+def height(camera):
+    return camera.view(np.zeros(3)).origin[2]
+
+
+def test_the_camera_stays_above_the_ground(world):
+    renderer = world.interactive_renderer()
+    renderer.touch(Gesture("orbit", 0.0, -5.0))
+    assert height(world.camera) == pytest.approx(CLEARANCE) and world.camera.elevation > 0
+    renderer.touch(Gesture("zoom", 0.2))
+    assert height(world.camera) == pytest.approx(CLEARANCE), "farther away it must look up less"
+    for factor in (0.01, 100.0):
+        renderer.touch(Gesture("zoom", factor))
+        renderer.touch(Gesture("orbit", 0.3, -1.0))
+        assert height(world.camera) >= CLEARANCE - 1e-9
+
+
+def test_presets_look_from_where_they_say_and_a_reset_goes_back(world):
+    renderer = world.interactive_renderer()
+    first = world.camera.azimuth, world.camera.elevation, world.camera.distance
+    said, ways = [], []
+    for _ in PRESETS:
+        said.append(renderer.touch(Gesture("camera")).message)
+        ways.append(world.camera.view(np.zeros(3)).forward)
+        assert height(world.camera) > CLEARANCE
+    assert said == ["camera: side", "camera: front", "camera: three-quarter", "camera: behind"]
+    side, front, _, behind = ways
+    assert side[1] > 0.99 and front[0] < -0.95 and behind[0] > 0.95, "the robot walks along +x"
+    renderer.touch(Gesture("orbit", 0.2, 0.3))
+    renderer.touch(Gesture("follow"))
+    renderer.touch(Gesture("zoom", 2.0))
+    assert renderer.touch(Gesture("camera", name="reset")).message == "camera reset"
+    assert first == (world.camera.azimuth, world.camera.elevation, world.camera.distance)
+    assert world.camera.anchor is None

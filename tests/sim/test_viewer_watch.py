@@ -58,8 +58,8 @@ def drawn(monkeypatch):
     return found
 
 
-def press(key):
-    pygame.event.post(pygame.Event(pygame.KEYDOWN, key=key, mod=0))
+def press(key, mod=0):
+    pygame.event.post(pygame.Event(pygame.KEYDOWN, key=key, mod=mod))
 
 
 def close():
@@ -188,7 +188,7 @@ def test_a_second_ctrl_c_is_obeyed_at_once(tmp_path, monkeypatch):
     assert not (tmp_path / "a.mp4").exists()
 
 
-def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch, drawn):
+def test_ctrl_q_closes_the_window_and_the_size_follows_it(monkeypatch, drawn):
     windows, least = [], []
     make = pygame.Window
 
@@ -204,7 +204,7 @@ def test_escape_closes_the_window_and_the_size_follows_it(monkeypatch, drawn):
             least.append(windows[0].minimum_size)
             windows[0].size = (640, 480)
         elif (640, 480) in sizes:
-            press(pygame.K_ESCAPE)
+            press(pygame.K_q, mod=pygame.KMOD_LCTRL)
 
     watched = watch(Scripted(person, steps_per_second=100.0), size=(800, 600), scale=1.0)
     sizes = [size for *_, size in drawn.pictures]

@@ -9,7 +9,10 @@ pytest.importorskip("mujoco")
 from sim.conformance import check_world  # noqa: E402
 from sim.fields import FieldError, construct  # noqa: E402
 from sim.vector import ActionError, episode_seed  # noqa: E402
+from sim.walker.contact_pairs import read_with_pairs  # noqa: E402
+from sim.walker.engine import mujoco  # noqa: E402
 from sim.walker.reward import BODIES, Motion, clipped, healthy, observe, reward_terms, total  # noqa: E402
+from sim.walker.simulation import load, model_file  # noqa: E402
 from sim.walker.world import Walker  # noqa: E402
 
 ALL = list(BODIES)
@@ -118,6 +121,38 @@ def test_a_restored_batch_goes_on_to_the_last_bit_and_replays_nothing(body):
         assert all(np.array_equal(x, y) for x, y in zip(a[:4], b[:4], strict=True))
         assert np.array_equal(a[4]["reward_forward"], b[4]["reward_forward"])
     assert np.array_equal(worlds.state()["physics"], other.state()["physics"])
+
+
+@pytest.mark.parametrize("body", ALL)
+def test_listed_contact_pairs_and_no_islands_leave_every_bit_of_the_physics(body):
+    """MuJoCo's own collision detection on gymnasium's file, from the start until the body lies still."""
+    plain = mujoco.MjModel.from_xml_path(str(model_file(BODIES[body])))
+    listed = load(BODIES[body])
+    assert not plain.npair and listed.npair and not listed.geom_contype.any()
+    ours, theirs = mujoco.MjData(listed), mujoco.MjData(plain)
+    low, high = plain.actuator_ctrlrange.T
+    random, touched = np.random.default_rng(0), 0
+    for step in range(1200):
+        if step % 5 == 0:
+            ours.ctrl[:] = theirs.ctrl[:] = random.uniform(low, high) * (step < 600)
+        mujoco.mj_step(listed, ours)
+        mujoco.mj_step(plain, theirs)
+        touched = max(touched, theirs.ncon)
+    mujoco.mj_rnePostConstraint(listed, ours)
+    mujoco.mj_rnePostConstraint(plain, theirs)
+    assert touched >= 2
+    for field in ("qpos", "qvel", "qacc_warmstart", "cfrc_ext"):
+        assert np.array_equal(getattr(ours, field), getattr(theirs, field)), field
+
+
+def test_a_file_whose_contacts_mujoco_mixes_is_left_as_it_is(tmp_path):
+    """Listed pairs have one solver parameter each; of geoms that differ MuJoCo weighs them."""
+    text = model_file(BODIES["hopper"]).read_text()
+    odd = tmp_path / "odd.xml"
+    odd.write_text(text.replace('name="foot_geom"', 'name="foot_geom" solref="0.03 1"'))
+    assert odd.read_text() != text
+    model = read_with_pairs(odd)
+    assert model.npair == 0 and model.geom_contype.any()
 
 
 def test_a_state_of_another_body_is_refused():

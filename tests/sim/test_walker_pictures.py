@@ -256,3 +256,14 @@ def test_opengl_pictures_are_made_by_any_one_thread_and_in_any_size():
     assert body_pixels(world.render()).any() and world.render().shape == (700, 900, 3)
     world.close()
     world.close()
+
+
+@pytest.mark.skipif(bool(refusal()), reason="a sketch differs from a picture only where there is OpenGL")
+def test_a_sketch_shows_what_the_picture_shows_wherever_the_walker_has_gone():
+    world = walker("ant")
+    for far in (0.0, 500.3):
+        world.simulation.qpos[0, :2] += far
+        whole, sketch = (drawn.astype(int) for drawn in (world.render(), world.sketch()))
+        assert np.abs(whole - sketch).mean() < 3.0, f"{far} m away"
+        assert np.abs(whole - np.roll(sketch, 40, axis=1)).mean() > 9.0
+    world.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.viewer.contract.gallery_source import ExampleDetails, GallerySamples, Neighbour, SliderAxis
+from sim.viewer.contract.gallery_source import AxisEnds, ExampleDetails, GallerySamples, Neighbour, SliderAxis
 
 AXES = ("left", "down", "red", "round")
 
@@ -32,8 +32,16 @@ class TinyGallerySource:
     size = (16, 16)
 
     def __init__(
-        self, gate=None, fails=(), noted=False, chunk=8, conditions=("anything", "few", "many"), **can
+        self,
+        gate=None,
+        fails=(),
+        noted=False,
+        chunk=8,
+        conditions=("anything", "few", "many"),
+        unnamed=False,
+        **can,
     ):
+        self.unnamed, self.prompts = unnamed, False
         self.gate, self.fails, self.noted, self.chunk = gate, set(fails), noted, chunk
         self.conditions = conditions
         for ability in ("decodes", "encodes", "fills", "traces"):
@@ -87,9 +95,15 @@ class TinyGallerySource:
     def about(self, value):
         self._work("about")
         eye = np.eye(4, dtype=np.float32)
-        axes = tuple(SliderAxis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0) for i, name in enumerate(AXES))
+        axes = tuple(
+            SliderAxis(name, eye[i] / 2, 2 * eye[i], 1.0, -5.0, 7.0, self._ends(eye[i]))
+            for i, name in enumerate(AXES)
+        )
         near = tuple(Neighbour(neighbour_of(value, k), f"{k:.1f} away") for k in (1, 2, 4, 8))
         return ExampleDetails(near, axes if self.decodes else ())
+
+    def _ends(self, direction):
+        return AxisEnds(*pictures_of([-3 * direction, 3 * direction])) if self.unnamed else None
 
     def fill(self, value, mask, n, seed):
         self._work("fill", mask.copy(), n)

@@ -14,7 +14,9 @@ from sim.chess.world import Chess
 from sim.records import Decision, Episode
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
+from sim.viewer.contract.gesture import Ability, Answer
 from sim.viewer.contract.moment import Moment
+from sim.viewer.contract.robot import ForceArrow, JointTorque, RobotState
 from sim.viewer.draw.layout import arrange
 from sim.viewer.draw.theme import PALETTE, Ink
 from sim.viewer.panels import panels
@@ -102,6 +104,47 @@ class CountingShow:
             person=person is not None,
             episodes=episodes,
         )
+
+
+ROBOT = RobotState(
+    ("left", "right"),
+    (True, False),
+    (ForceArrow((0.5, 0.8), (0.5, 0.6), 250.0),),
+    (JointTorque("knee", (0.5, 0.5), -80.0, -0.8), JointTorque("hip", (0.5, 0.3), 100.0, 1.0)),
+    None,
+    232.0,
+    0.1,
+    100.0,
+)
+
+
+class RobotShow(CountingShow):
+    """Left foot on the ground in the first half of every 20 steps, the right one in the second."""
+
+    abilities = frozenset({Ability.ORBIT, Ability.FOLLOW, Ability.ROBOT})
+    state = ROBOT
+    waits = False
+    action_names = ()
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.gestures = []
+
+    def touch(self, gesture):
+        if gesture.kind != "resize":
+            self.gestures.append(gesture)
+        return Answer()
+
+    def look(self):
+        raise AssertionError("nothing has changed")
+
+    def _moment(self, reward, person, episodes):
+        moment = super()._moment(reward, person, episodes)
+        left = self._number % 20 < 10
+        return replace(moment, robot=replace(self.state, touching=(left, not left)))
+
+    def told(self):
+        return [(g.kind, g.on or g.name or g.x) for g in self.gestures]
 
 
 class Script:

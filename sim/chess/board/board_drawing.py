@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from sim.records import Array, Decision, Percept
 from sim.viewer.contract.board import BoardState, Slide
 from sim.viewer.contract.moment import Readout
 
+AGENT = "agent"  # the player whose place a person may take, as a world calls it
 CURSOR = (230, 159, 0)
 PLATE = (250, 248, 243)  # under the pieces that a pawn may become
 PROMOTIONS = {"q": chess.QUEEN, "r": chess.ROOK, "b": chess.BISHOP, "n": chess.KNIGHT}
@@ -63,8 +64,8 @@ class BoardSource(Protocol):
     def ending(self) -> tuple[str, str] | None:
         """Outcome for `colour`, and reason, once the game is over; None while it goes on."""
 
-    def pgn(self) -> str:
-        """The game so far in Portable Game Notation."""
+    def pgn(self, event: str = ..., renamed: Mapping[str, str] | None = None) -> str:
+        """The game so far in Portable Game Notation; some `players` are called otherwise there."""
 
 
 class BoardDrawing:
@@ -76,12 +77,16 @@ class BoardDrawing:
         self._world = world
         self._board = 480  # side in pixels
         self._strip = 30
+        self._space: tuple[int, int] | None = None  # width and height that the picture may have
+        self._bare = False  # without captured pieces: one of many games side by side
         self._turned = False
         self._person = False
         self._game: ChessGame | None = None
         self._plies = 0
         self._list = MoveList()
         self._base: tuple[Hashable, Array] | None = None
+        self._agent = AGENT  # its name, once that is known
+        self._by_hand: set[int] = set()  # the moves that a person made, from 0
         self._before: ChessGame | None = None  # the position noted before, while it is one move back
         self._dragged = False  # whether the last move was dragged there: then nothing glides
         self._let_go()
@@ -97,6 +102,8 @@ class BoardDrawing:
     def note(self) -> None:
         """Copy the position and result from the world; see `InteractiveRenderer.note`."""
         plies = len(self._world.actions)
+        if plies < self._plies:  # another game
+            self._by_hand.clear()
         if self._game is not self._world.game:
             one_on = self._game is not None and plies == self._plies + 1
             self._before = self._game if one_on and not self._dragged else None
@@ -106,9 +113,15 @@ class BoardDrawing:
         self._ending = self._world.ending
         self._plies, self._actions = plies, tuple(self._world.actions)
         self._players = self._world.players
-        self._pgn = self._world.pgn() if self._ending else None  # the world forgets when it is reset
         self._first = self._world.first
+        self._pgn = self._written() if self._ending else None  # the world forgets when it is reset
         self._let_go()
+
+    def _written(self) -> str:
+        """The game in Portable Game Notation; "agent" is called after who made its moves, in order."""
+        own = range(self._first.turn != self._colour, self._plies, 2)
+        movers = dict.fromkeys("Human" if ply in self._by_hand else self._agent for ply in own)
+        return self._world.pgn(renamed={AGENT: ", ".join(movers) or self._agent})
 
     @property
     def result(self) -> str:
@@ -144,7 +157,9 @@ class BoardDrawing:
         """
         game, first = self._game, self._first
         assert game is not None
-        named = [agent or name if name == "agent" else name for name in self._players]
+        self._agent = agent or AGENT
+        seated = "You" if self._person else self._agent
+        named = [seated if name == AGENT else name for name in self._players]
         return BoardState(
             board=self.board,
             white_at_bottom=not self._flipped,
@@ -201,7 +216,7 @@ class BoardDrawing:
         """The picture without what follows the pointer, cached until the position or selection changes."""
         assert self._game is not None
         held = self._picked if self._held_at is not None or self._promoting else None
-        key = (self._game, self._board, self._flipped, self._picked, held, self._promoting)
+        key = (self._game, self._board, self._strip, self._flipped, self._picked, held, self._promoting)
         if self._base is None or self._base[0] != key:
             dots = {
                 m.to_square for m in self._legal() if m.from_square == self._picked and not self._promoting

@@ -46,25 +46,32 @@ class ChessRenderer(BoardDrawing):
     def touch(self, gesture: Gesture) -> Answer:
         """Handle a gesture; see `sim.viewer.contract.gesture.Interactive`."""
         if gesture.kind == "resize":
-            return self._resize(int(gesture.x), int(gesture.y))
+            self._space = int(gesture.x), int(gesture.y)
+            return self._fit()
+        if gesture.kind == "grid":
+            self._bare = gesture.on
+            return self._fit()
         if gesture.kind == "flip":
             self._turned = not self._turned
         elif gesture.kind == "person":
             self._person = gesture.on
             self._let_go()
         elif gesture.kind == "save":
-            return Answer(document=(".pgn", self._pgn or self._world.pgn()))
+            return Answer(document=(".pgn", self._pgn or self._written()))
         elif gesture.kind == "key":
             return self._key(gesture.name)
         elif gesture.kind in ("press", "move", "release"):
             return self._point(gesture)
         return Answer(redraw=True)
 
-    def _resize(self, width: int, height: int) -> Answer:
-        """Fit the board into the room with whole pixels a square."""
-        cell = min(int(width / (8 + 2 * _BAR)), int(height / (8 + 2 * _STRIP)))
-        self._board = max(SMALLEST, 8 * cell)
-        self._strip = round(self._board // 8 * _STRIP)
+    def _fit(self) -> Answer:
+        """Fit the board into its space with whole pixels a square; in a grid of games it stands alone."""
+        if self._space is not None:
+            width, height = self._space
+            bar, strip = (0.0, 0.0) if self._bare else (_BAR, _STRIP)
+            cell = min(int(width / (8 + 2 * bar)), int(height / (8 + 2 * strip)))
+            self._board = max(SMALLEST, 8 * cell)
+        self._strip = 0 if self._bare else round(self._board // 8 * _STRIP)
         return Answer(redraw=True)
 
     def _point(self, gesture: Gesture) -> Answer:
@@ -170,6 +177,7 @@ class ChessRenderer(BoardDrawing):
         assert self._game is not None
         action = self._game.action(chess.Move(*move, promotion).uci())
         self._dragged = self._dropped
+        self._by_hand.add(self._plies)
         self._let_go()
         return Answer(redraw=True, go=True, action=action)
 

@@ -33,7 +33,10 @@ def board_picture(
     dots: set[chess.Square],
     margin: int,
 ) -> Array:
-    """A board of `size` pixels between two strips with captured pieces; `margin` is free at their right."""
+    """A board of `size` pixels between two strips with captured pieces; `margin` is free at their right.
+
+    Without strips, of height 0, there is nothing but the board.
+    """
     picture = np.empty((size + 2 * strip, size, 3), np.uint8)
     picture[:] = GROUND
     position = game.board
@@ -42,7 +45,7 @@ def board_picture(
     picture[strip : strip + size] = draw_board(
         position, size, flipped=flipped, last_move=game.last_move, selected=selected, dots=dots
     )
-    for taker in chess.COLORS:
+    for taker in chess.COLORS if strip else ():
         kinds = captured(first, game.board, not taker)
         bottom = taker != flipped
         _draw_captured(picture, kinds, not taker, strip, bottom=bottom, margin=margin)

@@ -26,5 +26,5 @@ class BoardInput:
                 return command
         moment = moves_panel.move_at(inside, viewer.ink, viewer.view, at)
         if moment is not None:
-            viewer.visit(moment)
+            viewer.transport.visit(moment)
         return None

@@ -8,6 +8,7 @@ from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
+from sim.viewer.app.target_input import TargetInput
 from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
@@ -15,6 +16,8 @@ from sim.viewer.draw.layout import title_of
 from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 from sim.viewer.panels import analysis_panels
 from sim.viewer.panels.panels import inside_of
+
+_CONTROL = pygame.KMOD_CTRL | pygame.KMOD_META
 
 
 class Controls:
@@ -27,6 +30,7 @@ class Controls:
         self._pointer = Pointer(viewer)
         self._hand = GalleryInput(viewer)
         self._board = BoardInput(viewer)
+        self._targets = TargetInput(viewer)
         self._menu = NewGameMenu(viewer)
         self._entry = TextEntry(viewer)
 
@@ -35,6 +39,8 @@ class Controls:
         self._viewer.touch(redraw=event.type == pygame.WINDOWEXPOSED)
         if event.type in (pygame.QUIT, pygame.WINDOWCLOSE):
             self._viewer.done = True
+        elif event.type == pygame.KEYDOWN and _wants_to_quit(event):
+            self._do(Command.QUIT)
         elif event.type == pygame.KEYDOWN and self._entry.active:
             self._entry.press(event)
         elif event.type == pygame.KEYDOWN and self._menu.active:
@@ -48,17 +54,20 @@ class Controls:
         elif event.type == pygame.WINDOWFOCUSLOST:
             self._held.clear()
             self._viewer.hold(self._held)
+            self._pointer.lose()
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
-            self._click(_scaled(event.pos, mouse_scale))
+            self._click(_scaled(event.pos, mouse_scale), control=bool(pygame.key.get_mods() & _CONTROL))
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             self._scrubbing = False
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
+            self._targets.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
-            self._viewer.scrub(_scaled(event.pos, mouse_scale)[0])
+            self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.MOUSEMOTION:
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
+            self._targets.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -67,7 +76,7 @@ class Controls:
         shift = bool(held & pygame.KMOD_SHIFT)
         repeated = key in self._held
         self._held.add(key)
-        if held & (pygame.KMOD_CTRL | pygame.KMOD_META) and (wanted := controlled(key, shift)):
+        if held & _CONTROL and (wanted := controlled(key, shift)):
             if not repeated:
                 self._do(wanted)
             return
@@ -95,7 +104,7 @@ class Controls:
         else:
             self._viewer.do(wanted, number)
 
-    def _click(self, at: tuple[int, int]) -> None:
+    def _click(self, at: tuple[int, int], *, control: bool) -> None:
         viewer = self._viewer
         if viewer.choices.help:
             viewer.do(Command.HELP)
@@ -124,13 +133,15 @@ class Controls:
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
         elif layout.world.collidepoint(at):
-            self._pointer.press(at)
+            self._pointer.press(at, control=control)
+        else:
+            self._targets.press(at)
         for number, rect in layout.panels.items():
             if title_of(rect, viewer.scale).collidepoint(at):
                 viewer.do(Command.PANEL, number)
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
-            viewer.scrub(at[0])
+            viewer.transport.scrub(at[0])
 
     def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""
@@ -142,6 +153,13 @@ class Controls:
             ply = analysis_panels.ply_at(number, inside, viewer.ink, moment.analysis, at)
             if ply is not None:
                 viewer.tell(Gesture("seek", ply))
+
+
+def _wants_to_quit(event: pygame.Event) -> bool:
+    """Whether a key quits, whatever is open and whoever plays."""
+    held = int(getattr(event, "mod", 0))
+    with_control = held & (pygame.KMOD_CTRL | pygame.KMOD_META)
+    return bool(with_control) and controlled(event.key, bool(held & pygame.KMOD_SHIFT)) is Command.QUIT
 
 
 def _scaled(at: tuple[int, int], factor: float) -> tuple[int, int]:

@@ -51,14 +51,14 @@ class GalleryInput:
 
     def _press_panel(self, at: Point, page: GalleryPage) -> None:
         ink = self._viewer.ink
-        for number, shown in (
-            (layout.SLIDERS, latent_sliders.visible_rows),
-            (layout.CONDITIONS, condition_panel.visible_rows),
+        for number, shown, height in (
+            (layout.SLIDERS, latent_sliders.visible_rows, latent_sliders.row_height(ink, page)),
+            (layout.CONDITIONS, condition_panel.visible_rows, ink.px(ROW)),
         ):
             inside = self._inside(number)
             if inside is None or not inside.collidepoint(at):
                 continue
-            row, numbers = (at[1] - inside.top) // ink.px(ROW), shown(inside, ink, page)
+            row, numbers = (at[1] - inside.top) // height, shown(inside, ink, page)
             if row < len(numbers) and number == layout.CONDITIONS:
                 self._viewer.tell(Gesture("condition", numbers[row]))
             elif row < len(numbers):
@@ -130,7 +130,7 @@ class GalleryInput:
     def _slide(self, at: Point, page: GalleryPage) -> None:
         inside = self._inside(layout.SLIDERS)
         if inside is not None and self._slider < len(page.sliders):
-            rect = latent_sliders.track(inside, self._viewer.ink, 0)
+            rect = latent_sliders.track(inside, self._viewer.ink, 0, 1)
             value = latent_sliders.value_at(page.sliders[self._slider], rect, at[0])
             self._viewer.tell(Gesture("slide", self._slider, value))
 

@@ -64,7 +64,7 @@ class NewGameMenu:
     def _start(self, menu: NewGame) -> None:
         """Begin the game that is asked for; from now on it is shown."""
         self._show(None)
-        self._viewer.return_to_newest()
+        self._viewer.transport.return_to_newest()
         self._viewer.tell(Gesture("new_game", name=menu.asked))
 
     def _show(self, menu: NewGame | None) -> None:

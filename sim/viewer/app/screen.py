@@ -29,7 +29,7 @@ class Screen:
         scale: pixels a length of 1 takes; text is 13, 16 and 22 times that.
 
     Attributes:
-        room: size in pixels that the world had in the last drawing.
+        drawn: the layout of the last drawing.
     """
 
     def __init__(self, facts: Facts, scale: float = 1.0) -> None:
@@ -37,7 +37,7 @@ class Screen:
         self._keys = GameKeys(facts.action_names)
         self._ink = Ink(scale)
         self._surface = canvas((1, 1))
-        self.room = (0, 0)
+        self.drawn: Layout | None = None
         self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
 
     @property
@@ -60,13 +60,17 @@ class Screen:
         spare = found.world.height - world_picture.place((width, height), found.world).height
         return found.with_foot(min(spare, self._ink.px(percept_overlay.FOOT)))
 
+    def rooms(self, layout: Layout) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Sizes in pixels of the world's picture, and of each picture where all worlds are side by side."""
+        return layout.world.size, world_picture.tile_size(self._ink, layout.world, self._facts.num_worlds)
+
     def draw(self, size: tuple[int, int], choices: Choices, view: View) -> pygame.Surface:
         """Draw a window of `size` pixels; the surface is valid until the next call."""
         if self._surface.get_size() != size:
             self._surface = canvas(size)
             self._cards.clear()
         surface, ink, layout = self._surface, self._ink, self.layout(size, choices, view)
-        self.room = layout.world.size
+        self.drawn = layout
         surface.fill(PALETTE.ground)
         self._draw_world(layout.world, choices, view)
         for number, rect in layout.panels.items():
@@ -95,9 +99,9 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            world_picture.draw_world(
-                surface, ink, area, view, percepts=choices.percepts, analysis=choices.analysis
-            )
+            shown = {"percepts": choices.percepts, "analysis": choices.analysis, "robot": choices.robot}
+            still = choices.paused or view.number < view.newest
+            world_picture.draw_world(surface, ink, area, view, still=still, **shown)
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:

@@ -37,7 +37,7 @@ class TextEntry:
         """Begin an empty line where the show takes one; tells whether it does."""
         if "type" not in self._viewer.facts.abilities:
             return False
-        self._viewer.pause()
+        self._viewer.transport.pause()
         self._open(PROMPT, HINT, "running the model …")
         return True
 

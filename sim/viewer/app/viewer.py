@@ -15,42 +15,22 @@ from pathlib import Path
 import pygame
 
 from sim.viewer.app.move_slide import MoveSlide
+from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
+from sim.viewer.app.transport import Transport
 from sim.viewer.contract.board import clock_text
-from sim.viewer.contract.gesture import Answer, Gesture
+from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
-from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout
 from sim.viewer.draw.theme import Ink
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
 from sim.viewer.output import files
-from sim.viewer.output.recorder import Footage
 from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
-
-SPEEDS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-
-#: Gestures that would change what is shown.
-TOUCHING = {
-    "press",
-    "key",
-    "orbit",
-    "zoom",
-    "flip",
-    "follow",
-    "origin",
-    "pick",
-    "slide",
-    "paint",
-    "condition",
-    "take_back",
-    "new_game",
-    "type",
-}
 
 _MESSAGE_SECONDS = 4.0
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
@@ -94,7 +74,8 @@ class Viewer:
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, scale)
-        self._footage: Footage | None = None  # while recording
+        self.transport = Transport(self)
+        self._recording = Recording(headless=headless)
         self._player = SoundPlayer()
         self._held: frozenset[int] = frozenset()  # keys that are down
         self._last_action = 0
@@ -102,9 +83,8 @@ class Viewer:
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
         self._slide = MoveSlide(clock)
-        self._browsing = False  # paused only because the past is looked at
         if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
-            self._set_paused(True)
+            self.transport.set_paused(True)
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -124,7 +104,7 @@ class Viewer:
 
     def open(self) -> None:
         """Start the simulation."""
-        self._act.fit(self.layout().world.size)
+        self._act.fit(*self._screen.rooms(self.layout()))
         self._act.simulation.open()
 
     def close(self) -> Path | None:
@@ -137,15 +117,17 @@ class Viewer:
         """
         self._player.close()
         self._act.close()
-        return self._finish_recording()
+        self.choices = replace(self.choices, recording=False)
+        return self._recording.finish(self._act)
 
     def switch(self, show: PlaylistEntry) -> None:
         """Leave the show for another one, which loads while the window goes on."""
-        if self._footage is not None:
+        if self._recording.active:
             self._toggle_recording(0)
         self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
+        self._say("")  # it was about the show that is left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale)
         self._act.take_up(self.choices)
@@ -157,6 +139,11 @@ class Viewer:
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
         self._take_control()
+
+    @property
+    def session(self) -> Session:
+        """The show on display."""
+        return self._act
 
     @property
     def error(self) -> Exception | None:
@@ -228,50 +215,31 @@ class Viewer:
     def draw(self) -> pygame.Surface:
         """Draw, and record if recording; the surface is valid until the next call."""
         self._drawn = self._stamp()
-        seen = self._act.perceived(self.choices, exact=self._footage is not None)
-        view = replace(self._act.explained(seen, self.choices), slid=self._slide.fraction, now=self._clock())
+        filmed = self._recording.active
+        seen = self._act.perceived(self.choices, exact=filmed)
+        slid = 1.0 if filmed else self._slide.fraction
+        view = replace(self._act.explained(seen, self.choices), slid=slid, now=self._clock())
         surface = self._screen.draw(self._size, self.choices, view)
-        self._act.fit(self._screen.room)
-        if self._footage is not None:
-            self._record_picture(self._footage, surface, view)
+        if self._screen.drawn is not None:
+            self._act.fit(*self._screen.rooms(self._screen.drawn))
+        if trouble := self._recording.add(surface, view.number, self._act):
+            self.choices = replace(self.choices, recording=False)
+            self._say(trouble, 2 * _MESSAGE_SECONDS)
         return surface
 
     def ended(self) -> list[float]:
-        """The scores of all episodes that ended by the moment shown."""
+        """The scores of all episodes that ended by the moment shown, without those with a push."""
         return self._past_returns + self._act.history.returns(self._act.number)
 
     def record(self, path: Path, *, overwrite: bool = False) -> None:
-        """Record every new moment that is drawn from now on.
+        """Record from the moment shown on; the show waits for its pictures, so that none is left out.
 
         Raises:
             ViewerError: if `path` cannot be written, or exists and `overwrite` is False.
         """
-        rate, first = self.facts.steps_per_second, max(0, self.view.number)
-        self._footage = Footage(path, self._size, rate, first, overwrite=overwrite)
+        self._recording.begin(path, self._size, self._act, overwrite=overwrite)
         if not self._headless:
             self.choices = replace(self.choices, recording=True)
-
-    def _record_picture(self, footage: Footage, surface: pygame.Surface, view: View) -> None:
-        try:
-            footage.add(surface, view.number)
-        except RecordingFailed as error:
-            if self._headless:
-                raise
-            self._footage = None
-            self.choices = replace(self.choices, recording=False)
-            self._say(str(error), 2 * _MESSAGE_SECONDS)
-
-    def _finish_recording(self) -> Path | None:
-        self.choices = replace(self.choices, recording=False)
-        if self._footage is None:
-            return None
-        try:
-            file = self._footage.close()
-        except RecordingFailed:
-            self._footage = None
-            raise
-        self._footage = None
-        return file
 
     def _stamp(self) -> Hashable:
         return (
@@ -289,28 +257,11 @@ class Viewer:
             return None
         return tuple(map(clock_text, board.clocks.at(self._clock())))
 
-    def visit(self, number: int) -> None:
-        """Go to a moment; the newest one goes on, unless it was paused before."""
-        if not self.choices.paused:
-            self._browsing = True
-            self._set_paused(True)
-        self._act.go_to(number)
-        self._resume_at_newest()
-
-    def _resume_at_newest(self) -> None:
-        if self._browsing and self._act.cursor is None:
-            self._set_paused(False)
-
     def _say(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
         self.choices = replace(self.choices, message=message)
         self._message_until = self._clock() + seconds
 
     # Interface for the controls
-
-    def pause(self) -> None:
-        """Pause at the newest moment."""
-        self._set_paused(True)
-        self._act.cursor = None
 
     def prompt(self, message: str, *, lasting: bool = True) -> None:
         """Show a line until the next one, or for a while."""
@@ -331,15 +282,6 @@ class Viewer:
     def layout(self) -> Layout:
         """The present layout."""
         return self._screen.layout(self._size, self.choices, self.view)
-
-    def scrub(self, x: int) -> None:
-        """Pause, and go to the moment at `x` pixels on the track."""
-        self._set_paused(True)
-        track, moment = self.layout().scrubber, self.view.moment
-        if moment is not None and moment.analysis is not None:
-            self.tell(Gesture("seek", hud.ply_at(track, x, moment.analysis)))
-        else:
-            self._act.go_to(hud.number_at(track, x, self.view))
 
     def hold(self, keys: Collection[int], *, tapped: bool = False) -> None:
         """Play the action of the held keys, if a person plays; `tapped`: at least for one step."""
@@ -370,27 +312,23 @@ class Viewer:
         if answer.copied is not None:
             self._say(files.copy_text(self.facts.title, *answer.copied))
 
-    def return_to_newest(self) -> None:
-        """Show the newest moment, and go on if only a look at the past had paused."""
-        self._act.cursor = None
-        self._resume_at_newest()
-
     # Commands
 
     def do(self, wanted: Command, number: int = 1) -> None:
         """Execute a command; `number` is the panel's, or how many steps."""
-        if wanted is Command.QUIT and not self.choices.help:
-            self.done = True
-            return
+        if wanted is Command.FLIP and "robot" in self.facts.abilities:
+            wanted = Command.ROBOT
         obey: dict[Command, Callable[[int], None]] = {
-            Command.PAUSE: self._pause,
-            Command.FORWARD: self._forward,
-            Command.BACK: self._back,
-            Command.SLOWER: lambda number: self._change_speed(-1),
-            Command.FASTER: lambda number: self._change_speed(+1),
+            Command.PAUSE: lambda number: self._toggle_pause(),
+            Command.FORWARD: self.transport.forward,
+            Command.BACK: self.transport.back,
+            Command.SLOWER: lambda number: self.transport.change_speed(-1),
+            Command.FASTER: lambda number: self.transport.change_speed(+1),
             Command.GRID: self._grid,
-            Command.SALIENCY: lambda number: self._lay_over("saliency"),
-            Command.PERCEPTS: lambda number: self._lay_over("percepts"),
+            Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
+            Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
+            Command.PERCEPTS: lambda number: self._toggle_percepts(),
+            Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
@@ -403,7 +341,8 @@ class Viewer:
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
             Command.PREVIOUS_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(-1)),
             Command.HELP: lambda number: self._choose_help(),
-            Command.QUIT: lambda number: self._choose_help(),
+            Command.LEAVE: lambda number: self._leave(),
+            Command.QUIT: lambda number: self._quit(),
         }
         if wanted in GESTURES:
             needs, gestures = GESTURES[wanted]
@@ -418,46 +357,10 @@ class Viewer:
         else:
             self.switch(goal)
 
-    def _set_paused(self, paused: bool) -> None:
-        self._browsing &= paused
-        if paused != self.choices.paused:
-            self.choices = replace(self.choices, paused=paused)
-            self._act.simulation.pause(paused)
-            if "table" in self.facts.abilities:
-                self._act.simulation.tell(Gesture("hold", on=paused))
-
-    def _pause(self, number: int) -> None:
-        self._set_paused(not self.choices.paused)
+    def _toggle_pause(self) -> None:
+        self.transport.toggle_pause()
         if not self.choices.paused:
             self._player.stop()
-            self._act.cursor = None
-
-    def _forward(self, steps: int) -> None:
-        if "analysis" in self.facts.abilities:
-            self._set_paused(True)
-            self.tell(Gesture("key", name="right", on=steps > 1))
-        elif not self.choices.paused:
-            self._set_paused(True)
-        elif self._act.cursor is not None:
-            self._act.go_to(self._act.cursor + steps)
-            self._resume_at_newest()
-        else:
-            self._act.simulation.step_once()
-
-    def _back(self, steps: int) -> None:
-        if "table" in self.facts.abilities:
-            self.visit(self._act.number - steps)
-            return
-        self._set_paused(True)
-        if "analysis" in self.facts.abilities:
-            self.tell(Gesture("key", name="left", on=steps > 1))
-        else:
-            self._act.go_to(self._act.number - steps)
-
-    def _change_speed(self, by: int) -> None:
-        index = min(max(SPEEDS.index(self.choices.speed) + by, 0), len(SPEEDS) - 1)
-        self.choices = replace(self.choices, speed=SPEEDS[index])
-        self._act.simulation.set_speed(SPEEDS[index])
 
     def _grid(self, number: int) -> None:
         if self.facts.num_worlds > 1 or self.choices.grid:
@@ -466,14 +369,30 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _lay_over(self, overlay: Overlay) -> None:
-        board = overlay == "percepts" and "board" in self.facts.abilities
+    def _offers(self, overlay: Overlay) -> bool:
+        """Whether the show has this overlay; if not, it is said."""
+        if overlay not in self.facts.abilities:
+            self._say(WITHOUT[overlay])
+        return overlay in self.facts.abilities
+
+    def _explain(self, changed: Callable[[Choices], Choices]) -> None:
+        if self._offers("saliency"):
+            self.choices = changed(self.choices)
+
+    def _toggle_robot(self) -> None:
+        if self._offers("robot"):
+            self.choices = replace(self.choices, robot=not self.choices.robot)
+
+    def _toggle_percepts(self) -> None:
+        """Show or hide percepts, and what a board game's analysis draws."""
+        board = "board" in self.facts.abilities
         if board:
             self.choices = replace(self.choices, analysis=not self.choices.analysis)
-        if overlay not in self.facts.abilities:
-            self._say("" if board else WITHOUT[overlay])
-            return
-        self.choices = self.choices.toggled(overlay)
+            if "percepts" not in self.facts.abilities:
+                self._say("")
+                return
+        if self._offers("percepts"):
+            self.choices = replace(self.choices, percepts=not self.choices.percepts)
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""
@@ -482,7 +401,7 @@ class Viewer:
             self._player.stop()
             self._say("")
         elif sound is not None:
-            self._set_paused(True)
+            self.transport.set_paused(True)
             try:
                 self._player.play(sound)
             except pygame.error as error:
@@ -523,7 +442,7 @@ class Viewer:
 
     def _fold(self, number: int) -> None:
         if number not in self.layout().panels:
-            empty = number in (3, 5, 7, 8)
+            empty = number in (3, 5, 7, 8, 9)
             self._say(f"panel {number} has nothing to show" if empty else "no room for that panel")
             return
         self.choices = replace(self.choices, folded=self.choices.folded ^ {number})
@@ -538,14 +457,29 @@ class Viewer:
             self._say("nothing to record yet")
             return
         try:
-            if self._footage is None:
+            if not self._recording.active:
                 self.record(Path(f"{files.stem(self.facts.title)}.mp4"))
                 self._say("recording; V stops")
             else:
-                file = self._finish_recording()
+                self.choices = replace(self.choices, recording=False)
+                file = self._recording.finish(self._act)
                 self._say(f"saved {file.name}" if file else "nothing was recorded")
         except (ViewerError, RecordingFailed) as error:
             self._say(str(error), 2 * _MESSAGE_SECONDS)
+
+    def _quit(self) -> None:
+        self.done = True
+
+    def _leave(self) -> None:
+        """Go back one step, and never out of the window."""
+        if self.choices.help:
+            self._choose_help()
+        elif self.choices.grid:
+            self._grid(0)
+        elif self._act.cursor is not None:
+            self.transport.return_to_newest()
+        else:
+            self._say("nothing to go back to · Ctrl+Q quits")
 
     def _choose_help(self) -> None:
         self.choices = replace(self.choices, help=not self.choices.help)

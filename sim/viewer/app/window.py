@@ -24,8 +24,9 @@ from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import check_target
+from sim.viewer.playback.view import Facts
 
-HINT = "Space pauses · ← → step through time · M: you play · H shows all keys"
+HINT = ("Space pauses", "← → step through time", "M: you play", "H shows all keys")
 
 _SIZE = (1280, 800)
 _HEADLESS_SIZE = (960, 600)
@@ -43,7 +44,7 @@ class Watched:
     Attributes:
         frames: pictures drawn; headless, one per world step, the start included.
         fps: those over the seconds since the first, until the recording was complete.
-        episodes: how many ended, in all worlds.
+        episodes: how many ended, in all worlds; those in which a person pushed a robot do not count.
         returns: their unclipped returns, in order.
         file: the finished recording, if there is one.
         interrupted: whether Ctrl-C ended it.
@@ -100,13 +101,19 @@ def watch(
             seed=seed,
             person=person,
             headless=headless,
-            hint=HINT if first_launch else "",
+            hint=hint_of(show) if first_launch else "",
             playlist=playlist,
         )
         if target is not None:
             viewer.record(target, overwrite=overwrite)
         with waiting("drawing frames", frames) if headless else nullcontext():
             return _run(viewer, output, frames)
+
+
+def hint_of(show: Show) -> str:
+    """Message of the first launch; how a person plays is told only where one can."""
+    playable = "play" in Facts.of(show).abilities
+    return " · ".join(part for part in HINT if playable or not part.startswith("M:"))
 
 
 def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from sim.records import Array
-from sim.viewer.contract.gallery_source import Neighbour
+from sim.viewer.contract.gallery_source import AxisEnds, Neighbour
 
 #: Kind of the pictures: samples; samples being denoised; real examples; an interpolation; one with a painted
 #: mask, and its inpainted variants.
@@ -14,12 +14,16 @@ Mode: TypeAlias = Literal["samples", "noise", "real", "path", "fill"]
 
 
 class Slider(NamedTuple):
-    """Value of a picture along one axis of the latent space, with the axis's range."""
+    """Value that a person may move, with its range: along an axis of the latent space, or of a target.
+
+    The value may lie beyond the range, which is that of the data: there it is an extrapolation.
+    """
 
     name: str
     value: float
     low: float
     high: float
+    ends: AxisEnds | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +44,7 @@ class GalleryPage:
         neighbours: training examples near the chosen picture, the nearest first; none during a latent walk.
         walking: whether a latent walk is in progress.
         conditions: names of the conditions.
+        prompts: whether these are sentences.
         condition: index of the chosen condition.
         mask: (H, W) bool, True where the first picture is to be inpainted.
         brush: x, y and radius of the brush in pixels of the picture.
@@ -60,6 +65,7 @@ class GalleryPage:
     neighbours: tuple[Neighbour, ...] = ()
     walking: bool = False
     conditions: tuple[str, ...] = ()
+    prompts: bool = False
     condition: int = 0
     mask: Array | None = None
     brush: tuple[float, float, float] = (0.0, 0.0, 0.0)

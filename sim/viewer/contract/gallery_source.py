@@ -11,16 +11,25 @@ import numpy as np
 from sim.records import Array
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AxisEnds:
+    """Pictures (H, W, 3) uint8 at both ends of a latent axis, which show what changes along it."""
+
+    low: Array
+    high: Array
+
+
 class SliderAxis(NamedTuple):
     """A direction in the latent space, and the quantity that changes along it.
 
     Attributes:
-        name: of the quantity, such as ``"ball y"``.
+        name: of the quantity, such as ``"ball y"``; of one without a name, such as ``"PC 2"``.
         direction: (L,) float32; adding it once raises that by 1.
         weights: (L,) float32: at a point z it is about z · weights + offset.
         offset: see there.
         low: where its slider begins, in the same units.
         high: where it ends.
+        ends: shown instead of the name of a quantity that has none; None: the name tells enough.
     """
 
     name: str
@@ -29,6 +38,7 @@ class SliderAxis(NamedTuple):
     offset: float
     low: float
     high: float
+    ends: AxisEnds | None = None
 
     def value(self, latent: Array) -> float:
         """The quantity at a point (L,)."""
@@ -87,6 +97,7 @@ class GallerySource(Protocol):
         data: its training data, in a few words.
         size: width and height of a picture in pixels.
         conditions: names of the conditions; the first is unconditional.
+        prompts: whether these are sentences.
         decodes: whether it has a decoder from a latent space: then `GallerySamples.latents` are given.
         encodes: whether it has an encoder of real examples, too.
         fills: whether it can inpaint.
@@ -99,6 +110,7 @@ class GallerySource(Protocol):
     data: str
     size: tuple[int, int]
     conditions: tuple[str, ...]
+    prompts: bool
     decodes: bool
     encodes: bool
     fills: bool

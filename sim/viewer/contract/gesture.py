@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.gallery_page import Slider
 from sim.viewer.contract.moment import Moment, Readout
+from sim.viewer.contract.robot import RobotState
 
 
 class Ability(Enum):
@@ -21,6 +23,8 @@ class Ability(Enum):
     TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
+    ROBOT = "robot"  # moments have a `robot`, which can be pushed
+    TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
@@ -46,14 +50,22 @@ class Gesture:
     | zoom | factor, – | above 1: nearer |
     | key | – | `name` is one of the moment's `asks`; `on`: with Shift |
     | resize | width, height in pixels | the room that the picture has |
+    | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
-    | grid | – | `on`: all worlds are shown now, or only the first |
+    | grid | – | `on`: all worlds are shown now, side by side, or only the first |
     | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | camera | – | `name` is ``"reset"``, or "" for the next viewpoint |
+    | push | shares of the picture's width, height | pull the robot there; `on`: first take hold of it there |
+    | let_go | – | end the push |
+    | shove | right and down | a short push in that direction of the picture |
+    | coarse | a whole number, – | pictures may have 1/x of the sides of their room |
     | seek | a position's number, – | of a recorded game |
     | type | – | `name` is a line that a person typed, or a text that was pasted |
     | take_back, copy | – | undo the last moves; `name` is ``"fen"`` or ``"pgn"`` |
     | new_game | – | `name` is colour, opponent and clock of `board.GameOffer`, with ``"|"`` between |
     | hold | – | `on`: the game is paused, or no longer: its clocks stand |
+    | slide | number of a target, its value | – |
+    | nudge | number of a target, share of its range | change it by so much |
     | news | – | the show's background work has a result: see `Working` |
 
     In a gallery:
@@ -78,10 +90,16 @@ class Gesture:
         "zoom",
         "key",
         "resize",
+        "tile",
         "person",
         "grid",
         "flip",
         "follow",
+        "camera",
+        "push",
+        "let_go",
+        "shove",
+        "coarse",
         "origin",
         "save",
         "type",
@@ -95,6 +113,7 @@ class Gesture:
         "aim",
         "join",
         "slide",
+        "nudge",
         "paint",
         "fill",
         "condition",
@@ -109,13 +128,40 @@ class Gesture:
         """One gesture with the effect of this and the `later` one, or None if there is none."""
         if self.kind != later.kind:
             return None
-        if self.kind in ("move", "resize", "seek", "news", "aim") or (
-            self.kind == "slide" and self.x == later.x
+        if (
+            self.kind in ("move", "resize", "tile", "seek", "news", "aim", "coarse")
+            or (self.kind == "slide" and self.x == later.x)
+            or (self.kind == "push" and not self.on and not later.on)
         ):
             return later
         if self.kind == "orbit":
             return Gesture("orbit", self.x + later.x, self.y + later.y)
         return Gesture("zoom", self.x * later.x) if self.kind == "zoom" else None
+
+
+#: Kinds of gestures that would change what is shown.
+TOUCHING = frozenset(
+    {
+        "press",
+        "key",
+        "orbit",
+        "zoom",
+        "flip",
+        "follow",
+        "camera",
+        "push",
+        "shove",
+        "origin",
+        "pick",
+        "slide",
+        "nudge",
+        "paint",
+        "condition",
+        "take_back",
+        "new_game",
+        "type",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +217,35 @@ class DrawsBoardGame(Protocol):
             agent: name of the player that the world calls "agent".
             outcome_values: whether the decision's value is an expected result, not another reward.
         """
+
+
+@runtime_checkable
+class DrawsRobot(Protocol):
+    """An `InteractiveRenderer` of a robot."""
+
+    @property
+    def pushed(self) -> bool:
+        """Whether a person has pushed it in the episode in progress, as it was noted."""
+
+    def robot(self, drawn: RobotState | None) -> RobotState:
+        """The robot as it was noted; with `drawn` only its feet, and all places are those of `drawn`."""
+
+
+@runtime_checkable
+class HasTargets(Protocol):
+    """An `InteractiveRenderer` whose world tells the agent what to do, which a person may change."""
+
+    @property
+    def targets(self) -> tuple[Slider, ...]:
+        """See `Moment`."""
+
+
+@runtime_checkable
+class DrawsTogether(Protocol):
+    """An `InteractiveRenderer` that can share what it draws with, such as an OpenGL context."""
+
+    def draw_with(self, lender: Any) -> None:
+        """Draw small pictures, with what `lender`, a renderer of the same kind, draws with."""
 
 
 @runtime_checkable

@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeAlias
 
 from sim.records import Array, Decision, Episode, Percept
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gallery_page import GalleryPage
+from sim.viewer.contract.gallery_page import GalleryPage, Slider
 from sim.viewer.contract.game_analysis import GameAnalysis
+from sim.viewer.contract.robot import RobotState
 
 
 class RankedAction(NamedTuple):
@@ -64,8 +65,9 @@ class Exploration(NamedTuple):
 
 
 #: Computes saliency maps (2, h, w) float: how much each place of the observation moved the action, and the
-#: value. It may take long, and is called from a thread of its own.
-Attribution: TypeAlias = Callable[[], Array]
+#: value; on a coarser grid, and so in less time, if its argument is True. It may take long, and is called
+#: from a thread of its own.
+Attribution: TypeAlias = Callable[[bool], Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +165,9 @@ class Moment:
         episodes: those that ended with this step, in any world.
         options: the actions to choose from now, where they are too many or not always legal.
         readouts: of the first world.
+        targets: of the first world, such as the speed that its agent is told; a person may move them.
         exploration: of the decision in the first world; None if unknown.
+        selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
@@ -173,6 +177,7 @@ class Moment:
         sound: that the picture shows, to be played on request; None without one.
         analysis: of a recorded game; None of one that is played now.
         board: of the first world, if it is a board game.
+        robot: of the first world, if it is a robot; its places are those of its last picture.
     """
 
     pictures: tuple[Array, ...]
@@ -187,7 +192,9 @@ class Moment:
     episodes: tuple[Episode, ...] = field(default_factory=tuple)
     options: Options | None = None
     readouts: tuple[Readout, ...] = ()
+    targets: tuple[Slider, ...] = ()
     exploration: Exploration | None = None
+    selection: str = ""
     caption: str = ""
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
@@ -197,6 +204,7 @@ class Moment:
     sound: Sound | None = None
     analysis: GameAnalysis | None = None
     board: BoardState | None = None
+    robot: RobotState | None = None
 
 
 def measured(decision: Decision | None) -> tuple[str, Array | None]:

@@ -14,6 +14,7 @@ from sim.viewer.draw.theme import BODY, MARK_COLORS, PALETTE, TITLE, Color, Ink
 from sim.viewer.keymap import Binding
 from sim.viewer.playback.view import Choices, Facts, View
 
+REAL_TIME = 0.9  # of the speed that was asked for: what is less is told
 _ROW = 26
 _VEIL = 150  # darkness of what lies behind the help, of 255
 
@@ -45,11 +46,16 @@ def draw_bar(
         clock = f"{analysis.ply} / {len(analysis.moves)}"
     color = PALETTE.accent if choices.paused else PALETTE.muted
     place = layout.clock.center
+    slow = lags(view.pace, choices.speed) and clock == "live"
+    if slow:
+        clock, color = f"live ×{view.pace:.{2 if view.pace < 1 else 1}f}", PALETTE.accent
     if choices.recording and not choices.paused:
-        clock, color, place = "REC", PALETTE.text, (place[0] + ink.px(7), place[1])
+        if not slow:
+            clock, color = "REC", PALETTE.text
+        clock, place = clock.removeprefix("live "), (place[0] + ink.px(7), place[1])
         pygame.draw.aacircle(surface, PALETTE.negative, (place[0] - ink.px(21), place[1]), ink.px(5))
     ink.write(surface, clock, place, color, align="center")
-    ink.plate(surface, layout.who, PALETTE.accent if choices.person else PALETTE.raised)
+    ink.plate(surface, layout.who, PALETTE.accent if choices.person and not facts.loading else PALETTE.raised)
     who, color = ("AGENT" if facts.agent else "NO AGENT"), PALETTE.text
     if "examples" in facts.abilities:
         who = "EXAMPLE"
@@ -59,7 +65,18 @@ def draw_bar(
         who = view.moment.page.mode.upper()
     if choices.person:
         who, color = "YOU", PALETTE.on_accent
+    if facts.loading:
+        who, color = "LOADING", PALETTE.muted
     ink.write(surface, who, layout.who.center, color, bold=True, align="center")
+
+
+def lags(pace: float, speed: float) -> bool:
+    """Whether a world goes by more slowly than it was asked to; False where that is not known.
+
+    >>> lags(0.5, 1.0), lags(0.95, 1.0), lags(1.2, 2.0), lags(float("nan"), 1.0)
+    (True, False, True, False)
+    """
+    return pace < REAL_TIME * speed
 
 
 def _draw_scrubber(surface: pygame.Surface, ink: Ink, rect: Rect, view: View) -> None:
@@ -192,7 +209,7 @@ def draw_error(
 
     `elsewhere`: whether there are other scenes to go to.
     """
-    ways = "R restarts, Tab goes to the next scene, Esc closes." if elsewhere else "R restarts, Esc closes."
+    ways = f"R restarts,{' Tab goes to the next scene,' * elsewhere} Ctrl+Q quits."
     return draw_card(surface, ink, world, "The simulation has stopped", error, ways)
 
 

@@ -21,12 +21,15 @@ TITLE_ROW = 30  # a panel's title, all that is left of a folded one
 _SIDE_SHARE, _SIDE_LEAST, _SIDE_MOST = 0.32, 240, 560
 _WORLD_LEAST = 256  # a narrower window has no panels
 _BUTTON = 34
+_CLOCK = 72  # room for "live ×0.25"
 
-HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG = PANELS = (1, 2, 3, 4, 5, 6, 7, 8)
+HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG, FEET = range(1, 10)
+TARGETS = 10  # which no digit folds
+PANELS = (*range(1, 10), TARGETS)
 SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
 MOVES, LINE = VALUE, RETURN  # of a board game, likewise
 OPINIONS, GRAPH, GAME_MOVES, SIDES = ACTIONS, VALUE, RETURN, SEES  # in the analysis of a game
-_IMPORTANCE = (HEADING, ACTIONS, LEARNING, HUNG, VALUE, RETURN, SEES, EPISODES)
+_IMPORTANCE = (HEADING, ACTIONS, TARGETS, LEARNING, HUNG, FEET, VALUE, RETURN, SEES, EPISODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ def _transport(bar: Rect, scale: float) -> dict[str, Rect]:
     x = place("faster", x, round(26 * scale))
     who = bar.right - margin - round(72 * scale)
     place("who", who, round(72 * scale))
-    clock = who - margin - round(58 * scale)
-    place("clock", clock, round(58 * scale))
+    clock = who - margin - round(_CLOCK * scale)
+    place("clock", clock, round(_CLOCK * scale))
     place("scrubber", x + margin, max(0, clock - gap - x - margin))
     return places

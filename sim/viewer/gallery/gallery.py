@@ -374,7 +374,7 @@ class Gallery:
         if self.chosen >= len(self.items.latents):
             return ()
         latent = self.items.latents[self.chosen]
-        return tuple(Slider(axis.name, axis.value(latent), axis.low, axis.high) for axis in self.axes)
+        return tuple(Slider(a.name, a.value(latent), a.low, a.high, a.ends) for a in self.axes)
 
     def page(self, line: str) -> GalleryPage:
         """The page as it is now, with a line of text below."""
@@ -391,6 +391,7 @@ class Gallery:
             neighbours=self._page.about.neighbours,
             walking=self.walked >= 0,
             conditions=self.source.conditions,
+            prompts=self.source.prompts,
             condition=self.condition,
             mask=self.mask if self.mode == "fill" else None,
             brush=(*self.brush, brush_radius(self.source.size)),

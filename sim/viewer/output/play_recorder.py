@@ -81,7 +81,8 @@ class RecordingShow:
         self._current.rewards.append(float(moment.reward[0]))
         self._current.person.append(moment.person)
         if moment.episodes:
-            self.played.append(self._current)
+            if not moment.episodes[0].pushed:  # a push is no action: what it does cannot be replayed
+                self.played.append(self._current)
             self._next()
         return moment
 
@@ -109,7 +110,7 @@ class RecordingInteractiveShow(RecordingShow):
         return bool(self._show.waits)
 
     def touch(self, gesture: Any) -> Any:
-        """Pass a gesture on; it changes no world until it comes back as a step."""
+        """Pass a gesture on; it changes no world until it comes back as a step, but for a push."""
         return self._show.touch(gesture)
 
     def look(self) -> Moment:

@@ -210,27 +210,38 @@ class Recorder:
 
 
 class Footage:
-    """A recording of the moments that are drawn, each once and at its own time.
+    """A recording of moments at a constant rate: each `every`-th, once, and none left out.
 
     Args:
-        path: as for `Recorder`, and so are `size` and `fps`.
+        path: as for `Recorder`, and so are `size` and `overwrite`.
         size: of the pictures.
-        fps: moments a second.
+        rate: moments a second.
         first: number of the moment that the recording begins with.
-        overwrite: as for `Recorder`.
+        every: 1 for a picture of each moment, 2 for one of every second, …
+
+    Attributes:
+        due: number of the moment whose picture comes next.
+        every: see there.
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], fps: float, first: int, *, overwrite: bool = False
+        self,
+        path: Path,
+        size: tuple[int, int],
+        rate: float,
+        first: int,
+        *,
+        every: int = 1,
+        overwrite: bool = False,
     ) -> None:
-        self._recorder = Recorder(path, size, fps, overwrite=overwrite)
-        self._first, self._last = first, -1
+        self._recorder = Recorder(path, size, rate / every, overwrite=overwrite)
+        self.due, self.every = first, every
 
     def add(self, picture: pygame.Surface, number: int) -> None:
-        """Append the picture of moment `number`, unless that or a later one has been; see `Recorder`."""
-        if number > self._last:
-            self._recorder.add(picture, number - self._first)
-            self._last = number
+        """Append the picture of moment `number` if that is due; see `Recorder`."""
+        if number == self.due:
+            self._recorder.add(picture)
+            self.due += self.every
 
     def close(self) -> Path | None:
         """Complete the file; see `Recorder`."""

@@ -100,8 +100,7 @@ def draw_page(surface: pygame.Surface, ink: Ink, area: Rect, view: View, message
     above, foot = room(area, ink)
     _draw_foot(surface, ink, foot, page, message)
     if page.trouble and not pictures:
-        ways = "N tries again, Esc closes."
-        hud.draw_card(surface, ink, above, "No samples", page.trouble, ways)
+        hud.draw_card(surface, ink, above, "No samples", page.trouble, "N tries again.")
         return
     rects = places_of(area, ink, page)
     for i, rect in enumerate(rects):

@@ -21,7 +21,7 @@ from sim.viewer.overlays.board_overlay import draw_board
 from sim.viewer.overlays.kind_overlay import Corners, PerceptOverlay
 from sim.viewer.overlays.skeleton import draw_skeleton
 
-_TINT = 115  # opacity of a mask, of 255
+_TINT = 150  # opacity of a mask, of 255: over grey it still looks like its legend
 _DASH = 4  # of the line around what the mask should cover
 _GAP = 6
 _TOLD = 2  # frames from which on the age of percepts is told
@@ -55,6 +55,11 @@ def draw_percept_overlay(
     if age := percept_age(seen):
         _draw_age(surface, ink, corners, age)
     surface.set_clip(None)
+
+
+def covers(seen: Sequence[PerceptView]) -> bool:
+    """Whether a mask tints the picture, which is drawn in grey then: all colours are those of the classes."""
+    return any("mask" in kinds_in(one.percept) for one in seen if not one.pending)
 
 
 def percept_age(seen: Sequence[PerceptView]) -> str:
@@ -141,11 +146,12 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Perce
     if not seen.percept.label or "label" not in most_specific_kinds(seen.percept):
         return
     label, scores, truth = seen.percept.label or "", seen.percept.scores, seen.truth
+    words = label.replace("_", " ")
     score = "" if scores is None or not len(scores) else boxes.share(scores[0])
     wrong = truth is not None and truth.label not in (None, label)
-    right = f"truth: {truth.label}" if truth is not None and wrong else ""
+    right = f"truth: {truth.label}".replace("_", " ") if truth is not None and wrong else ""
     pad, row = ink.px(8), ink.px(20)
-    width = max(ink.width(label, BODY) + pad + ink.width(score), ink.width(right)) + ink.px(3) + 2 * pad
+    width = max(ink.width(words, BODY) + pad + ink.width(score), ink.width(right)) + ink.px(3) + 2 * pad
     place = corners.take((width, row * (2 if right else 1) + ink.px(6)), "left")
     if place is None:
         return
@@ -153,7 +159,7 @@ def _draw_label(surface: pygame.Surface, ink: Ink, corners: Corners, seen: Perce
     color = PALETTE.negative if wrong else class_color(label, seen.classes)
     surface.fill(color, Rect(place.left, place.top, ink.px(3), place.height))
     left, y = place.left + ink.px(3) + pad, place.top + ink.px(3) + row // 2
-    end = ink.write(surface, label, (left, y), size=BODY).right
+    end = ink.write(surface, words, (left, y), size=BODY).right
     ink.write(surface, score, (end + pad, y), PALETTE.muted)
     ink.write(surface, right, (left, y + row), PALETTE.muted)
 

@@ -9,11 +9,10 @@ from pygame import Rect
 from sim.records import Array
 from sim.viewer.draw import charts
 from sim.viewer.draw.theme import PALETTE, Color, Ink
-from sim.viewer.playback.attribution import Attributed
+from sim.viewer.playback.attribution import OPACITIES, Attributed
 
 ACTION: Color = (40, 130, 255)
 VALUE: Color = (255, 45, 85)
-_OPACITY = 0.85  # of the strongest place
 _LEAST = 0.04  # of the strongest place; what is weaker is left clear
 
 LEGEND_ROW = 26  # height of the legend at scale 1
@@ -22,26 +21,30 @@ LEGEND_ROW = 26  # height of the legend at scale 1
 def draw_saliency(picture: pygame.Surface, attributed: Attributed) -> None:
     """Draw both saliency maps over a whole picture, whatever its shape: they cover the same view."""
     if attributed.maps is not None:
-        tint = colour_saliency(attributed.maps)
+        tint = colour_saliency(attributed.maps, attributed.both, attributed.opacity)
         height, width = tint.shape[:2]
         image = pygame.image.frombuffer(tint.tobytes(), (width, height), "RGBA")
         picture.blit(pygame.transform.smoothscale(image, picture.get_size()), (0, 0))
 
 
-def colour_saliency(maps: Array) -> Array:
-    """Colour saliency maps: (2, h, w) of action and value → (h, w, 4) uint8 RGBA.
+def colour_saliency(
+    maps: Array, shown: tuple[bool, bool] = (True, True), opacity: float = OPACITIES[0]
+) -> Array:
+    """Colour saliency maps: (2, h, w) of action and value, as far as `shown` → (h, w, 4) uint8 RGBA.
+
+    `opacity` is that of the strongest place.
 
     Each map is divided by its own maximum: action and value have different units. Square roots, so that
     the weaker half is not lost: the maps hold squares.
     """
     most = maps.max(axis=(1, 2), keepdims=True)
     share = np.sqrt(np.divide(maps, most, out=np.zeros_like(maps), where=most > 0))
-    share = np.clip((share - _LEAST) / (1 - _LEAST), 0.0, 1.0)
+    share = np.clip((share - _LEAST) / (1 - _LEAST), 0.0, 1.0) * np.array(shown)[:, None, None]
     colors = np.array([ACTION, VALUE], np.float32)
     total = share.sum(0)
     mixed = np.einsum("khw,kc->hwc", share, colors) / np.maximum(total, 1e-9)[..., None]
-    opacity = 255 * _OPACITY * share.max(0)
-    return np.concatenate([mixed, opacity[..., None]], axis=2).astype(np.uint8)
+    alpha = 255 * opacity * share.max(0)
+    return np.concatenate([mixed, alpha[..., None]], axis=2).astype(np.uint8)
 
 
 def draw_legend(surface: pygame.Surface, ink: Ink, world: Rect, attributed: Attributed, number: int) -> None:
@@ -70,15 +73,22 @@ def _wordings(attributed: Attributed, number: int) -> list[list[tuple[Color | No
     if attributed.maps is None:
         failed = f"no saliency: {attributed.error}"
         return [
-            [(None, text)] for text in ((failed, "no saliency") if attributed.error else ("computing …",))
+            [(None, text)]
+            for text in ((failed, "no saliency") if attributed.error else ("computing saliency …",))
         ]
     value = charts.number(float(np.sqrt(2 * attributed.maps[1].max())))  # S = ½ d²
     behind = number - attributed.number
     age: list[tuple[Color | None, str]] = (
         [(None, f"{behind} frame{'s' * (behind > 1)} ago")] if behind else []
     )
+    wordings = (
+        ("action saliency", f"value saliency, change up to {value}"),
+        ("action saliency", "value saliency"),
+        ("action", "value"),
+    )
+    colors = (ACTION, VALUE)
     return [
-        [(ACTION, "action saliency"), (VALUE, f"value saliency, change up to {value}"), *age],
-        [(ACTION, "action saliency"), (VALUE, "value saliency"), *age],
-        [(ACTION, "action"), (VALUE, "value"), *age],
+        [(color, text) for color, text, shown in zip(colors, words, attributed.both, strict=True) if shown]
+        + age
+        for words in wordings
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pygame
@@ -10,17 +11,20 @@ from pygame import Rect
 
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
+from sim.viewer.contract.moment import Moment
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
-from sim.viewer.overlays.percept_overlay import draw_percept_overlay
+from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
+from sim.viewer.overlays.robot_overlay import draw_robot, draw_robot_legend
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.view import View
 
 _CAPTION = 20  # height of the line under each picture of a grid
 _GRID_GAP = 10
+_TILE_SHAPE = 4 / 3
 
 
 def place(size: tuple[int, int], area: Rect, *, whole: bool = True) -> Rect:
@@ -45,6 +49,8 @@ def draw_world(
     *,
     percepts: bool = True,
     analysis: bool = True,
+    robot: bool = False,
+    still: bool = False,
 ) -> Rect:
     """Draw the first world and what lies over it; returns its picture's rectangle.
 
@@ -55,6 +61,8 @@ def draw_world(
         view: the moment.
         percepts: whether the perception overlay is drawn.
         analysis: whether evaluation and arrows of a board game are drawn.
+        robot: whether contacts, forces and torques of a robot are drawn; a push always is.
+        still: whether the picture stands, so that there is time to read figures in it.
     """
     assert view.moment is not None
     picture, board = view.moment.pictures[0], view.moment.board
@@ -62,12 +70,29 @@ def draw_world(
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
-        blit(surface, picture, rect, view.attributed)
+        tinted = percepts and covers(view.moment.seen)
+        blit(surface, picture, rect, view.attributed, grey=tinted, smooth=view.moment.robot is not None)
     if board is not None:
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
+    if view.moment.robot is not None:
+        _draw_robot(surface, ink, rect, view.moment, robot=robot, percepts=percepts, still=still)
     if percepts:
         draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
+
+
+def _draw_robot(
+    surface: pygame.Surface, ink: Ink, rect: Rect, moment: Moment, *, robot: bool, percepts: bool, still: bool
+) -> None:
+    """Draw what acts on a robot; where percepts are drawn, joints and the corners are left to them."""
+    assert moment.robot is not None
+    seen = percepts and bool(moment.seen)
+    if not robot:
+        draw_robot(surface, ink, rect, replace(moment.robot, contacts=()), torques=False)
+        return
+    draw_robot(surface, ink, rect, moment.robot, torques=not seen, figures=still)
+    if not seen:
+        draw_robot_legend(surface, ink, rect, moment.robot)
 
 
 def _draw_board(
@@ -95,20 +120,35 @@ def _draw_board(
         draw_arrows(surface, ink, rect, factor, board)
 
 
+def tile_size(ink: Ink, area: Rect, count: int) -> tuple[int, int]:
+    """Size of each of `count` pictures that are made for a grid in `area` and so need no scaling."""
+    _, tile = _tiles(ink, area, count, _TILE_SHAPE)
+    return max(1, tile.width), max(1, tile.height)
+
+
+def _tiles(ink: Ink, area: Rect, count: int, shape: float) -> tuple[int, Rect]:
+    """Columns in which `count` pictures, `shape` times as wide as high, are largest; and the room of each."""
+    caption, gap = ink.px(_CAPTION), ink.px(_GRID_GAP)
+
+    def tile(columns: int) -> Rect:
+        rows = -(-count // columns)
+        return Rect(0, 0, (area.width + gap) // columns - gap, (area.height + gap) // rows - gap - caption)
+
+    def height(columns: int) -> float:
+        room = tile(columns)
+        return min(room.width / shape, room.height)
+
+    columns = max(range(1, count + 1), key=height)
+    return columns, tile(columns)
+
+
 def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list[Rect]:
     """Draw all worlds, each with its running return; returns the rectangles of the pictures."""
     assert view.moment is not None
     pictures = view.moment.pictures
     height, width = pictures[0].shape[:2]
     caption, gap = ink.px(_CAPTION), ink.px(_GRID_GAP)
-
-    def tiles(columns: int) -> tuple[float, Rect]:
-        rows = -(-len(pictures) // columns)
-        tile = Rect(0, 0, (area.width + gap) // columns - gap, (area.height + gap) // rows - gap - caption)
-        return min(tile.width / width, tile.height / height), tile
-
-    columns = max(range(1, len(pictures) + 1), key=lambda count: tiles(count)[0])
-    tile = tiles(columns)[1]
+    columns, tile = _tiles(ink, area, len(pictures), width / height)
     if tile.width < 1 or tile.height < 1:
         return []
     size = place((width, height), tile, whole=False).size  # packed closely, however wide the tiles are
@@ -119,7 +159,8 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     for i, picture in enumerate(pictures):
         row, column = divmod(i, columns)
         rect = Rect(block.left + column * (size[0] + gap), block.top + row * (size[1] + caption + gap), *size)
-        blit(surface, picture, place((picture.shape[1], picture.shape[0]), rect, whole=False))
+        where = place((picture.shape[1], picture.shape[0]), rect, whole=False)
+        blit(surface, picture, where, smooth=view.moment.robot is not None)
         text = ink.elided(f"{i + 1}", rect.width)
         ink.write(surface, text, (rect.left, rect.bottom + caption // 2), PALETTE.muted)
         score = number(float(view.moment.score[i]))
@@ -129,19 +170,29 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
     return rects
 
 
-def blit(surface: pygame.Surface, picture: Array, rect: Rect, attributed: Attributed | None = None) -> None:
-    """Draw a picture; with saliency maps in grey, so that all colours are those of the maps."""
+def blit(
+    surface: pygame.Surface,
+    picture: Array,
+    rect: Rect,
+    attributed: Attributed | None = None,
+    *,
+    grey: bool = False,
+    smooth: bool = False,
+) -> None:
+    """Draw a picture; with saliency maps, or if `grey`, without its own colours.
+
+    At a whole factor its pixels stay squares, unless it is `smooth`: of a camera, not of a game's screen.
+    """
+    grey |= attributed is not None and attributed.maps is not None
     height, width = picture.shape[:2]
     source = pygame.image.frombuffer(np.ascontiguousarray(picture).data, (width, height), "RGB")
-    if rect.size == (width, height) and attributed is None:
+    if rect.size == (width, height) and not grey:
         surface.blit(source, rect)
         return
     same_format = canvas((width, height))
-    if attributed is None:
-        same_format.blit(source, (0, 0))
-    else:
-        same_format.blit(pygame.transform.grayscale(source), (0, 0))
+    same_format.blit(pygame.transform.grayscale(source) if grey else source, (0, 0))
+    if attributed is not None:
         draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
-    whole = rect.width % width == 0 and rect.height % height == 0
+    whole = not smooth and rect.width % width == 0 and rect.height % height == 0
     scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
     scaled(same_format, rect.size, surface.subsurface(rect))

@@ -50,7 +50,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
                 PALETTE.accent,
                 Rect(place.left - ink.px(6), place.top + ink.px(3), ink.px(3), place.height - ink.px(6)),
             )
-        text = ink.elided(page.conditions[i], place.width - ink.px(6))
+        text = ink.elided(page.conditions[i].replace("_", " "), place.width - ink.px(6))
         ink.write(
             surface, text, (place.left + ink.px(4), place.centery), PALETTE.text if lit else PALETTE.muted
         )

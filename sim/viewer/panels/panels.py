@@ -22,12 +22,14 @@ from sim.viewer.panels import (
     actions,
     analysis_panels,
     condition_panel,
+    foot_contact_panel,
     latent_sliders,
     line_panel,
     moves_panel,
     neighbours_panel,
     perception_panel,
     samples_panel,
+    target_panel,
     training_panel,
 )
 from sim.viewer.playback.view import Choices, Facts, View
@@ -64,11 +66,17 @@ def draw_panel(
     title = panel.title or (facts.title if folded else "")
     if panel is PANELS[layout.SEES] and not view.perceives:
         title = "Read-outs"
+    page = None if view.moment is None else view.moment.page
+    if page is not None and page.prompts and number == layout.CONDITIONS:
+        title = "Prompt"
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
-    ink.plate(surface, cap, PALETTE.raised, radius=4)
-    ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
+    if number == layout.TARGETS:  # no digit folds it
+        cap.left = row.right
+    else:
+        ink.plate(surface, cap, PALETTE.raised, radius=4)
+        ink.write(surface, str(number), cap.center, PALETTE.muted, align="center")
     if title:
         words, figure = panel.note(facts, choices, view)
         title = ink.elided(title, row.width - ink.px(KEYCAP + 8), bold=True)
@@ -117,6 +125,13 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.LEARNING]
     if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
+    if layout.FEET in found:
+        feet = foot_contact_panel.need(view)
+        del found[layout.FEET]
+        found |= {layout.FEET: feet} if feet else {}
+    if layout.TARGETS in found:
+        del found[layout.TARGETS]
+        found |= {layout.TARGETS: targets} if (targets := target_panel.need(view)) else {}
     if view.lines:
         rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
         seen = len(view.moment.seen) if view.moment else 0
@@ -195,7 +210,9 @@ def _draw_value(
 
 
 def _return_note(facts: Facts, choices: Choices, view: View) -> Note:
-    return ("this episode", charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+    robot = view.moment.robot if view.moment else None
+    words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
+    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
 
 
 def _draw_return(
@@ -245,7 +262,7 @@ def _episodes_note(facts: Facts, choices: Choices, view: View) -> Note:
         return "", ""
     if "board" in facts.abilities:
         return "played", f"{view.episodes_ended:,}"
-    return f"mean of {view.episodes_ended:,}", charts.number(view.mean_score)
+    return f"mean of {view.episodes_scored:,}", charts.number(view.mean_score)
 
 
 def _draw_episodes(
@@ -273,6 +290,8 @@ def _draw_episodes(
         if board:
             cells = (cells[0], episode.outcome or "unfinished", str(episode.length))
         colors = (PALETTE.muted, PALETTE.text, PALETTE.muted)
+        if episode.pushed:  # whose return is nobody's score
+            cells, colors = (cells[0], "pushed", cells[2]), (PALETTE.muted,) * 3
         for (x, _), cell, color in zip(columns, cells, colors, strict=True):
             ink.write(surface, cell, (x, y), color, align="right")
 
@@ -318,6 +337,16 @@ PANELS: dict[int, Panel] = {
     ),
     layout.HUNG: Panel(
         "Samples", lambda facts: samples_panel.NEED, samples_panel.key, samples_panel.draw, samples_panel.note
+    ),
+    layout.TARGETS: Panel(
+        "Target", lambda facts: Need(0, 0, 0), target_panel.key, target_panel.draw, target_panel.note
+    ),
+    layout.FEET: Panel(
+        "Foot contact",
+        lambda facts: Need(0, 0, 0),  # see `needs`: it follows from the number of feet
+        foot_contact_panel.key,
+        foot_contact_panel.draw,
+        foot_contact_panel.note,
     ),
 }
 

@@ -80,7 +80,7 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
     readouts = view.moment.readouts if view.moment else ()
     lines = [line(one) for one in view.moment.seen] if view.moment else []
     rows = inside.height // ink.px(ROW)
-    units = max((ink.width(readout.unit) + ink.px(6) for readout in readouts if readout.unit), default=0)
+    units = max((ink.width(r.unit) + ink.px(6) for r in readouts if r.unit and _is_figure(r)), default=0)
     chips = max((ink.width(one.origin) + ink.px(14) for one in lines), default=0)
     for row in range(min(rows, len(readouts) + len(lines))):
         y = inside.top + row * ink.px(ROW) + ink.px(ROW) // 2
@@ -99,7 +99,7 @@ def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Li
     ink.write(surface, line.origin, chip.center, PALETTE.muted, align="center")
     left, right = chip.right + ink.px(8), inside.right
     fitting = [" · ".join(line.scores[:count]) for count in range(len(line.scores), 0, -1)]
-    most = (right - left) * 6 // 10
+    most = max((right - left) * 7 // 10, right - left - ink.width(line.words) - ink.px(8))
     if fitting:
         text = next((text for text in fitting if ink.width(text) <= most), fitting[-1])
         text = ink.elided(text, (right - left) * 8 // 10)
@@ -109,14 +109,28 @@ def _draw_line(surface: pygame.Surface, ink: Ink, inside: Rect, y: int, line: Li
     )
 
 
+def _is_figure(readout: Readout) -> bool:
+    """Whether a read-out is a number; the others are words, or numbers of things that are counted."""
+    return not isinstance(readout.value, str)
+
+
 def _draw_readout(
     surface: pygame.Surface, ink: Ink, inside: Rect, y: int, readout: Readout, units: int
 ) -> None:
-    """Draw the label on the left; numbers end, and units begin, in one column each, `units` wide."""
+    """Draw the label on the left; numbers end, and units begin, in one column each, `units` wide.
+
+    Words end at the right edge, with their unit if they have one.
+    """
     label, value, unit = readout
     written = ink.write(surface, ink.elided(label, inside.width // 2), (inside.left, y), PALETTE.muted)
+    if isinstance(value, str):
+        end = inside.right
+        if unit:
+            end = ink.write(surface, unit, (end, y), PALETTE.muted, align="right").left - ink.px(6)
+        text = ink.elided(value, end - written.right - ink.px(8))
+        ink.write(surface, text, (end, y), align="right")
+        return
     column = inside.right - units
-    text = ink.elided(value, column - written.right - ink.px(8)) if isinstance(value, str) else figure(value)
-    ink.write(surface, text, (column, y), align="right")
+    ink.write(surface, figure(value), (column, y), align="right")
     if unit:
         ink.write(surface, unit, (column + ink.px(6), y), PALETTE.muted)

@@ -26,6 +26,7 @@ MEMORY = 256 * 2**20  # bytes of pictures before the oldest ones beyond FEWEST_M
 _SPARE = 8  # moments more, so that a drawing that is a little late sees as far back
 _NUMBERS = 32_768  # more steps than the longest Atari episode has
 _VALUE_SECONDS = 10.0
+FEET_SECONDS = 4.0
 _LISTED = 64  # episodes in a view: more than any panel has rows
 
 
@@ -39,11 +40,12 @@ class History:
         self.set_rate(steps_per_second)
         self._moments: deque[Moment | CompressedMoment] = deque()
         self._newest = -1
-        self._numbers = np.full((3, 2 * _NUMBERS), np.nan)  # rows: value, score, reward
+        self._numbers = np.full((4, 2 * _NUMBERS), np.nan)  # rows: value, score, reward, feet
         self._first_number = 0  # the moment that column 0 belongs to
         self._starts: list[int] = []  # numbers at which the first world's episodes begin
         self._ended: list[tuple[int, Episode]] = []
-        self._score_sums: list[float] = []  # of the episodes up to and including each of `_ended`
+        #: Sum and count of the scores up to and including each of `_ended`; pushed ones do not count.
+        self._scored: list[tuple[float, int]] = [(0.0, 0)]
         self._perceives = False
         self._lines = 0
         self._learning: Learning | None = None  # of the newest moment
@@ -56,6 +58,7 @@ class History:
     def set_rate(self, steps_per_second: float) -> None:
         """Set the steps a second, before the first moment."""
         self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
+        self._feet_steps = max(2, round(FEET_SECONDS * steps_per_second))
 
     @property
     def revision(self) -> int:
@@ -124,12 +127,15 @@ class History:
             column -= _NUMBERS
         decision = moment.decision
         value = np.nan if decision is None or decision.value is None else decision.value[0]
-        self._numbers[:, column] = value, moment.score[0], moment.reward[0]
+        feet = np.nan if moment.robot is None else moment.robot.pattern
+        self._numbers[:, column] = value, moment.score[0], moment.reward[0], feet
         if moment.length[0] == 0 or not self._starts:
             self._starts.append(self._newest)
         for episode in moment.episodes:
             self._ended.append((self._newest, episode))
-            self._score_sums.append(episode.score + (self._score_sums[-1] if self._score_sums else 0.0))
+            total, count = self._scored[-1]
+            counts = not episode.pushed
+            self._scored.append((total + counts * episode.score, count + counts))
         self._learning = moment.learning
         self._perceives |= bool(moment.seen)
         self._lines = max(self._lines, len(moment.seen) + len(moment.readouts))
@@ -146,6 +152,7 @@ class History:
             kept = self._moments[number - self._first] if self._moments else None
             begun = self._starts[bisect_right(self._starts, number) - 1] if self._starts else 0
             ended = bisect_right(self._ended, number, key=lambda entry: entry[0])
+            total, scored = self._scored[ended]
             episodes = tuple(episode for _, episode in self._ended[max(0, ended - _LISTED) : ended])
             view = View(
                 moment=None,
@@ -158,11 +165,13 @@ class History:
                 reward=self._column(2, oldest, newest),
                 episodes=episodes,
                 episodes_ended=ended,
-                mean_score=self._score_sums[ended - 1] / ended if ended else float("nan"),
+                episodes_scored=scored,
+                mean_score=total / scored if scored else float("nan"),
                 perceives=self._perceives,
                 lines=self._lines,
                 error=error,
                 game=self._game(),
+                feet=self._column(3, number + 1 - self._feet_steps, number),
             )
         return replace(view, moment=kept.unpacked() if isinstance(kept, CompressedMoment) else kept)
 
@@ -180,9 +189,10 @@ class History:
         return (kept if isinstance(kept, Moment) else kept.moment).board
 
     def returns(self, number: int) -> list[float]:
-        """The scores of all episodes that had ended by moment `number`, in order."""
+        """The scores of all episodes that had ended by moment `number`, in order; none of pushed ones."""
         with self._lock:
-            return [episode.score for ended, episode in self._ended if ended <= number]
+            ended = [episode for at, episode in self._ended if at <= number]
+        return [episode.score for episode in ended if not episode.pushed]
 
     def _column(self, row: int, first: int, last: int) -> Array:
         """One row of numbers for moments `first` to `last`, both included; shorter if forgotten."""

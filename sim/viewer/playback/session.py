@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import partial
 
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
@@ -44,7 +45,7 @@ class Session:
         place = tour.place if tour else ""
         self._tour = tour
         self._headless = headless
-        self._told_size = (0, 0)
+        self._told_sizes: tuple[tuple[int, int], ...] = ()
         if isinstance(show, PlaylistEntry):
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
@@ -52,10 +53,11 @@ class Session:
             self.history = History(show.steps_per_second)
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = SimulationThread(show, self.history, seed=seed, capped=not headless)
-        self._attributor = LatestWorker[int, Array]("attribution", rest=_REST)
+        self._attributor = LatestWorker[tuple[int, bool], Array]("attribution", rest=_REST)
         self._perceiver = Perceiver()
         self._told = ("", "")  # the checkpoint and the message of the last news
         self.cursor: int | None = None  # the moment shown; None: the newest
+        self._filmed: int | None = None  # the moment that a recording waits for; None without one
 
     def _adopt(self, facts: Facts) -> None:
         self.facts = facts
@@ -81,7 +83,18 @@ class Session:
     @property
     def number(self) -> int:
         """Number of the moment shown; −1 while there is none."""
-        return self.history.newest if self.cursor is None else self.cursor
+        newest = self.history.newest
+        if self.cursor is None:
+            return newest if self._filmed is None else min(self._filmed, newest)
+        return self.cursor
+
+    def film(self, number: int | None, every: int = 1) -> None:
+        """Show every `every`-th moment from `number` on, without leaving one out; None: the newest again.
+
+        The show does not run ahead of that.
+        """
+        self._filmed = number
+        self.simulation.film(number, every)
 
     @property
     def view(self) -> View:
@@ -91,7 +104,10 @@ class Session:
     def _remembered(self) -> View:
         error = self.simulation.error
         words = "" if error is None else f"{type(error).__name__}: {error}"
-        return self.history.view(self.cursor, words, newest=self.cursor if self._headless else None)
+        at, newest = self.cursor, self.cursor if self._headless else None
+        if self._filmed is not None and at is None:
+            at = newest = self.number
+        return replace(self.history.view(at, words, newest=newest), pace=self.simulation.pace)
 
     @property
     def _stale_frames(self) -> int:
@@ -119,17 +135,20 @@ class Session:
     def explained(self, view: View, choices: Choices) -> View:
         """The view with saliency maps of its decision, if they are switched on, as far as they are computed.
 
-        While the show runs, maps of a recent moment are used; for a paused picture only its own.
+        While the show runs, maps of a recent moment are used, on a coarser grid; of a paused picture only
+        its own.
         """
-        if not choices.saliency or view.moment is None or view.moment.attribution is None:
+        if choices.saliency == "off" or view.moment is None or view.moment.attribution is None:
             return view
         still = choices.paused or self.cursor is not None
-        self._attributor.ask(view.number, view.moment.attribution, hurried=still)
+        work = partial(view.moment.attribution, not still)
+        self._attributor.ask((view.number, not still), work, hurried=still)
         done = self._attributor.done
         oldest = view.number - (0 if still else self._stale_frames)
-        if done is None or not oldest <= done.key <= view.number:
-            return replace(view, attributed=Attributed(view.number, None))
-        return replace(view, attributed=Attributed(done.key, done.result, done.error))
+        style = choices.saliency, choices.saliency_opacity
+        if done is None or not oldest <= done.key[0] <= view.number:
+            return replace(view, attributed=Attributed(view.number, None, "", *style))
+        return replace(view, attributed=Attributed(done.key[0], done.result, done.error, *style))
 
     def news(self) -> str:
         """The latest message about the followed run, once; "" if there is no new one."""
@@ -161,11 +180,13 @@ class Session:
         """The board game in the moment shown; None without one."""
         return self.history.board(self.cursor) if "board" in self.facts.abilities else None
 
-    def fit(self, size: tuple[int, int]) -> None:
-        """Tell the show the size of its picture's area, where that has changed."""
-        if size != self._told_size:
-            self._told_size = size
+    def fit(self, size: tuple[int, int], tile: tuple[int, int]) -> None:
+        """Tell the show the size of its picture's area, and of each in a grid, where that has changed."""
+        if (size, tile) != self._told_sizes:
+            self._told_sizes = (size, tile)
             self.simulation.tell(Gesture("resize", *size))
+            if "worlds" in self.facts.abilities:
+                self.simulation.tell(Gesture("tile", *tile))
 
     def go_to(self, number: int) -> None:
         """Show a remembered moment; the newest keeps following the simulation."""

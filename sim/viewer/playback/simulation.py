@@ -14,12 +14,13 @@ from collections import deque
 from sim.viewer.contract.gesture import Answer, Gesture, Hurrying, Interactive, interactive
 from sim.viewer.contract.show import PlaylistEntry, Show, Working
 from sim.viewer.playback.history import History
+from sim.viewer.playback.pace import DrawingBudget, RealTimeFactor
 
-_LEAD = 4  # moments that an uncapped simulation may be ahead of the picture
-_SLACK = 0.1  # seconds of lateness made up for; a show slower than its rate does not race afterwards
-_PICTURES = 65.0  # a second that a capped simulation asks its show for, at most
+_LEAD = 4  # moments that a simulation may be ahead of the picture, uncapped or while it is recorded
+_SLACK = 0.1  # seconds made up for, beside those of a picture; a slow show does not race afterwards
 _LATE = 0.05  # seconds behind its rate after which it asks for the fewest pictures
-_FEWEST_PICTURES = 10.0  # a second, however late it is
+_SOON = 1 / 30  # seconds to the next step, in which what a gesture has changed is drawn
+_FILM_WAIT = 0.05  # seconds, at most, that a show waits for a recording before it looks again
 _PATIENCE = 2.0  # seconds that closing waits for a step in progress
 
 
@@ -59,13 +60,15 @@ class SimulationThread:
         self._single_steps = 0
         self._speed = 1.0
         self._shown = -1
+        self._film: tuple[int, int] | None = None  # the moment that a recording waits for, and its stride
         self._due = 0.0  # time.monotonic() of the next step
         self._person: int | None = None
         self._tapped: int | None = None
         self._going = False  # a gesture asked for a step
         self._gestures: deque[Gesture] = deque()
         self._answers: deque[Answer] = deque()
-        self._pictured = 0.0  # time.monotonic() of the last step that was drawn
+        self._budget = DrawingBudget()
+        self._factor = RealTimeFactor()
         self._error: Exception | None = None
         self._resting = False  # the thread waits for a request
         self._thread = threading.Thread(target=self._run, name="simulation", daemon=True)
@@ -84,6 +87,11 @@ class SimulationThread:
     def error(self) -> Exception | None:
         """What the show raised, until it is started again."""
         return self._error
+
+    @property
+    def pace(self) -> float:
+        """Its real-time factor, times the natural rate; NaN while it is not measured."""
+        return self._factor.value
 
     def open(self) -> None:
         """Start the thread, and in it the show."""
@@ -118,6 +126,7 @@ class SimulationThread:
         """Run at `speed` times the natural rate."""
         with self._wake:
             self._speed = speed
+            self._factor.rest()
             self._due = min(self._due, time.monotonic() + self._period)
             self._wake.notify_all()
 
@@ -157,6 +166,15 @@ class SimulationThread:
         """Tell an uncapped simulation that moment `number` has been drawn."""
         with self._wake:
             self._shown = number
+            self._wake.notify_all()
+
+    def film(self, number: int | None, every: int = 1) -> None:
+        """Let a recording have every `every`-th moment from `number` on, for which the show then waits.
+
+        None: nothing is recorded.
+        """
+        with self._wake:
+            self._film = None if number is None else (number, every)
             self._wake.notify_all()
 
     def wait_for(self, number: int, seconds: float) -> bool:
@@ -220,16 +238,24 @@ class SimulationThread:
         now = time.monotonic()
         with self._wake:
             action = self._person if self._tapped is None else self._tapped
-            drawn = not self._capped or self._going or self._paused or self._is_picture_due(now)
+            late = now - (self._due - self._period) > _LATE
+            free = self._capped and not (self._going or self._paused)
+            drawn = not free or self._budget.due(now, late=late)
+            if self._film is not None:
+                number, every = self._film
+                drawn |= (self._history.newest + 1 - number) % every == 0
             self._tapped, self._going = None, False
         if drawn:
-            self._pictured = now
-        self._history.append(self._show.step(action, drawn=drawn))
-
-    def _is_picture_due(self, now: float) -> bool:
-        """Fast worlds step more often than anybody can look, and slow drawing must not slow them down."""
-        late = now - (self._due - self._period) > _LATE
-        return now - self._pictured >= 1 / (_FEWEST_PICTURES if late else _PICTURES)
+            self._budget.begin(now)
+        moment = self._show.step(action, drawn=drawn)
+        stepped = time.monotonic()
+        self._history.append(moment)
+        if free:
+            done = time.monotonic()
+            self._factor.step(done, 1 / self._show.steps_per_second)
+            self._budget.note(stepped - now, drawn=drawn, keeping=done - stepped)
+            if self._hands is not None and self._budget.adapt():
+                self._hands.touch(Gesture("coarse", self._budget.coarse))
 
     def _touch(self) -> None:
         """Hand over all gestures, up to one that asks for a step, and draw once."""
@@ -241,8 +267,14 @@ class SimulationThread:
                 self._heed(answer)
                 if answer.go:
                     break
-        if show is not None and redraw and self._history.newest >= 0:
+        if show is not None and redraw and self._history.newest >= 0 and not self._draws_soon:
             self._history.replace_newest(show.look())
+
+    @property
+    def _draws_soon(self) -> bool:
+        """Whether a step's own picture will show what a gesture has changed: drawing takes half the time."""
+        runs = self._capped and not self._paused and not self._waits and not self._going
+        return runs and self._period < _SOON
 
     def _take_gesture(self) -> Gesture | None:
         with self._wake:
@@ -280,10 +312,15 @@ class SimulationThread:
                 wait = self._seconds_to_step()
                 if wait is not None and wait <= 0:
                     self._single_steps = max(0, self._single_steps - 1)
-                    self._due = max(self._due, time.monotonic() - _SLACK) + self._period
+                    earliest = time.monotonic() - _SLACK - self._budget.drawing
+                    self._due = max(self._due, earliest) + self._period
                     return _Task.STEP
                 self._resting = wait is None
                 if self._resting:
+                    self._factor.rest()
+                    if self._capped and self._hands is not None and self._budget.sharpen():
+                        self._gestures.append(Gesture("coarse", 1))  # a picture that stands is a whole one
+                        continue
                     self._wake.notify_all()
                 self._wake.wait(wait)
                 self._resting = False
@@ -305,7 +342,9 @@ class SimulationThread:
             return None
         if not self._capped:
             return 0.0 if self._history.newest - self._shown < _LEAD else None
-        return self._due - time.monotonic()
+        wait = self._due - time.monotonic()
+        ahead = self._film is not None and self._history.newest >= self._film[0] + _LEAD
+        return max(wait, _FILM_WAIT) if ahead else wait
 
     def _fail(self, error: Exception) -> None:
         with self._wake:

@@ -5,23 +5,29 @@ All three are frozen, and drawing reads nothing else: equal values give equal pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
+
+import numpy as np
 
 from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Show
-from sim.viewer.playback.attribution import Attributed
+from sim.viewer.keymap import GameKeys
+from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
-Overlay: TypeAlias = Literal["saliency", "percepts"]
+Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
+
+_UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
     "saliency": "no saliency map: it takes an agent with image observations",
     "percepts": "no percepts: the scene has no perception",
+    "robot": "no contacts and torques: there is no robot",
 }
 
 
@@ -30,8 +36,8 @@ class Facts:
     """Constants of a show: titles, names, rates and abilities.
 
     Attributes:
-        abilities: values of the `gesture.Ability`s there are, and "scenes", "checkpoints", "worlds" where
-            there are several; a line of the help that needs one is shown only then.
+        abilities: values of the `gesture.Ability`s there are; "scenes", "checkpoints", "worlds" where there
+            are several; "play" where a person can. A line of the help that needs one is shown only then.
         place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
         loading: whether the show is still being made, and only its title is known.
         others as in `show.Show`.
@@ -53,7 +59,7 @@ class Facts:
     @property
     def played(self) -> bool:
         """Whether somebody acts, an agent or a person: not in a gallery, an analysis or among examples."""
-        return not self.abilities & {"gallery", "examples", "analysis"}
+        return not self.abilities & _UNPLAYED
 
     @classmethod
     def to_come(cls, title: str, abilities: frozenset[str] = frozenset(), place: str = "") -> Facts:
@@ -67,6 +73,9 @@ class Facts:
             abilities |= {ability.value for ability in show.abilities}
         if show.num_worlds > 1:
             abilities |= {"worlds"}
+        by_hand = "point" in abilities or GameKeys(show.action_names).playable
+        if by_hand and not abilities & _UNPLAYED:
+            abilities |= {"play"}
         return cls(
             title=show.title,
             agent=show.agent,
@@ -131,10 +140,12 @@ class Choices:
         speed: times the show's natural rate.
         grid: all worlds side by side instead of the first one.
         person: whether the person plays the first world.
-        saliency: whether saliency maps are drawn over the world.
+        saliency: which saliency maps are drawn over the world.
+        saliency_opacity: of their strongest place, in [0, 1].
         percepts: whether percepts are drawn over the world.
+        robot: whether contacts, forces and torques of a robot are drawn.
         analysis: whether evaluation, arrows and line of a board game are drawn.
-        folded: numbers 1…8 of the panels that show only their title.
+        folded: numbers 1…9 of the panels that show only their title.
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
     """
@@ -143,8 +154,10 @@ class Choices:
     speed: float = 1.0
     grid: bool = False
     person: bool = False
-    saliency: bool = False
+    saliency: Salient = "off"
+    saliency_opacity: float = OPACITIES[0]
     percepts: bool = True
+    robot: bool = True
     analysis: bool = True
     folded: frozenset[int] = frozenset()
     help: bool = False
@@ -152,11 +165,14 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
 
-    def toggled(self, overlay: Overlay) -> Choices:
-        """The choices with an overlay switched on or off."""
-        if overlay == "saliency":
-            return replace(self, saliency=not self.saliency)
-        return replace(self, percepts=not self.percepts)
+    def with_next_saliency(self) -> Choices:
+        """The choices with both maps, then that of the action, that of the value, and none."""
+        return replace(self, saliency=SALIENT[(SALIENT.index(self.saliency) + 1) % len(SALIENT)])
+
+    def with_next_opacity(self) -> Choices:
+        """The choices with saliency maps of another strength."""
+        index = OPACITIES.index(self.saliency_opacity)
+        return replace(self, saliency_opacity=OPACITIES[(index + 1) % len(OPACITIES)])
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """The choices that are possible in a show with these facts."""
@@ -178,14 +194,17 @@ class View:
         value: (K,) the first world's value over the last ten seconds, oldest first; NaN where none.
         score: (K,) the first world's running return since its episode began.
         reward: (K,) the first world's rewards from `oldest` to `newest`.
+        feet: (K,) `RobotState.pattern` of the first world over the last four seconds; NaN where none.
         episodes: the last episodes that had ended by `number`, newest last.
         episodes_ended: how many had ended by `number`.
+        episodes_scored: how many of these count: without those in which a person pushed a robot.
         mean_score: the mean score of those; NaN if none.
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
+        pace: seconds of the world that go by in a second; NaN where that is not known.
         now: `time.monotonic()` of the drawing, for clocks.
         attributed: saliency maps of this moment's decision or one a little older; None if not asked for.
     """
@@ -208,3 +227,6 @@ class View:
     game: BoardState | None = None
     slid: float = 1.0
     now: float = 0.0
+    pace: float = float("nan")
+    episodes_scored: int = 0
+    feet: Array = field(default_factory=lambda: np.empty(0))
