@@ -28,11 +28,15 @@ class Codebook:
             another place, as a piece does on a dark square.
         cell: pixels on a side of a cell.
         once: the two patterns of which every image has exactly one each.
+        never: (K, H/p, W/p) bool, cells in which a pattern never is.
+        most: sets of patterns, and how many cells of an image have one of the set at most.
     """
 
     pictures: Array
     cell: int
     once: tuple[int, int]
+    never: Array
+    most: tuple[tuple[tuple[int, ...], int], ...] = ()
 
 
 @cache
@@ -40,19 +44,30 @@ def codebook(name: str) -> Codebook:
     """The codebook of that name.
 
     Raises:
-        UnknownNameError: if there is none, with the nearest names.
+        CatalogError: if there is none, with the nearest names.
     """
     make: Callable[[], Codebook] = load(CODEBOOKS, name, "codebook")
     return make()
 
 
 def board_codebook() -> Codebook:
-    """Chess boards: the empty square and twelve pieces (`generative.data.boards.MEN`), with a king a side."""
+    """Chess boards: the empty square and twelve pieces (`generative.data.boards.MEN`).
+
+    A side has one king, at most eight pawns and fifteen men beside the king; no pawn is on the first or last
+    rank.
+    """
     import chess
 
     from generative.data.boards import CELL, MEN, patterns
 
     light, dark = patterns().astype(np.uint8).swapaxes(0, 1)  # (13, 8, 8, 3) each
     rows = [np.concatenate(pair * 4, 2) for pair in ([light, dark], [dark, light])]
-    kings = [MEN.index(chess.Piece(chess.KING, color)) for color in (chess.WHITE, chess.BLACK)]
-    return Codebook(np.concatenate(rows * 4, 1), CELL, (kings[0], kings[1]))
+    kings, most = [], []
+    never = np.zeros((len(MEN), 8, 8), bool)
+    for color in (chess.WHITE, chess.BLACK):
+        kings.append(MEN.index(chess.Piece(chess.KING, color)))
+        pawn = MEN.index(chess.Piece(chess.PAWN, color))
+        men = [i for i, man in enumerate(MEN) if man and man.color == color and i != kings[-1]]
+        most += [((pawn,), 8), (tuple(men), 15)]
+        never[pawn, [0, -1]] = True
+    return Codebook(np.concatenate(rows * 4, 1), CELL, (kings[0], kings[1]), never, tuple(most))

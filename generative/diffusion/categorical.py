@@ -11,10 +11,13 @@ The likelihood of a cell's own noisy vector is known, so that only the prior is 
 Where two of the patterns occur exactly once in every image, as kings do, the classes of the cells are not
 independent: the two places are a softmax over pairs of cells, and only the rest is predicted cell by cell.
 So the mean has exactly one of each at any noise level, and few steps do not round it to none or to two.
+Patterns have probability 0 in cells where they never are, and limits on their number are kept when a map is
+decoded (`likeliest`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -32,6 +35,7 @@ from sim.records import Array
 from supervised.data.dataset import Spec
 from supervised.fit import Batch
 
+IMPOSSIBLE = -1e9  # a logit below all others
 LEAST_LEFT = 1e-6  # probability that the two patterns have different cells, at least
 
 
@@ -58,11 +62,12 @@ class CategoricalMaps(PixelMaps):
         return one_hot(nearest, self.channels)
 
     def unfolded(self, x: Tensor) -> Array:
-        """Maps (n, K, H/p, W/p) → images (n, H, W, 3) uint8 of the likeliest patterns, two of them once."""
-        codes = likeliest(x, codebook(self.codebook).once).cpu().numpy()
+        """Maps (n, K, H/p, W/p) → images (n, H, W, 3) uint8 of the likeliest patterns that are allowed."""
+        known = codebook(self.codebook)
+        codes = likeliest(x, known.once, known.most).cpu().numpy()
         at = codes.repeat(self.fold, 1).repeat(self.fold, 2)  # (n, H, W)
         rows, columns = np.indices(at.shape[1:])
-        return np.asarray(codebook(self.codebook).pictures[at, rows, columns])
+        return np.asarray(known.pictures[at, rows, columns])
 
     def noise_of(self, latents: Array) -> Tensor:
         """Latents (n, H·W·3) standard normal → noise maps: of each cell's pixels the first K numbers."""
@@ -111,21 +116,31 @@ def scaled(probabilities: Tensor) -> Tensor:
     return classes**0.5 * (probabilities - 1 / classes)
 
 
-def likeliest(x: Tensor, once: tuple[int, int]) -> Tensor:
-    """Classes (n, h, w) int64 of maps (n, K, h, w): the largest of each cell, with each of `once` in one.
+def likeliest(x: Tensor, once: tuple[int, int], most: Sequence[tuple[tuple[int, ...], int]] = ()) -> Tensor:
+    """Classes (n, h, w) int64 of maps (n, K, h, w): the largest of each cell, within what a codebook allows.
 
-    Each of the two goes where it exceeds the other classes most.
+    Each of `once` goes where it exceeds the other classes most. Where there are more of a set than `most`,
+    those that exceed the classes without a limit least become the largest of these.
     """
-    rest = x.clone()
+    flat = x.flatten(2)
+    limited = {code for codes, _ in most for code in codes} | set(once)
+    free = flat.clone()
+    free[:, list(limited)] = -torch.inf
+    highest_free, free_codes = free.max(1)
+    rest = flat.clone()
     rest[:, list(once)] = -torch.inf
-    most, codes = rest.max(1)
-    codes = codes.flatten(1)
+    highest, codes = rest.max(1)
+    for members, limit in most:
+        inside = torch.isin(codes, torch.tensor(members, device=codes.device))
+        lead = (highest - highest_free).masked_fill(~inside, -torch.inf)
+        surplus = inside & (lead.argsort(1, descending=True).argsort(1) >= limit)
+        codes = torch.where(surplus, free_codes, codes)
     taken = torch.zeros_like(codes, dtype=torch.bool)
     for code in once:
-        lead = (x[:, code] - most).flatten(1).masked_fill(taken, -torch.inf)
+        lead = (flat[:, code] - highest).masked_fill(taken, -torch.inf)
         place = lead.argmax(1, keepdim=True)
         codes, taken = codes.scatter(1, place, code), taken.scatter(1, place, True)
-    return codes.view_as(most)
+    return codes.view(len(x), *x.shape[2:])
 
 
 class ClassPrediction(NamedTuple):
@@ -182,15 +197,18 @@ class CategoricalDenoiser(nn.Module):
     """Denoiser of categorical maps: x_t (n, K, h, w), t, conditions → ``.sample`` (n, K, h, w), the mean x_0.
 
     The input of `unet` is x_t, the likelihood of each cell as probabilities, and a position encoding
-    (`SEEN` channels more than K); its output is the log of the prior. ``.predicted`` is the distribution.
+    (`beside`); its output is the log of the prior. ``.predicted`` is the distribution.
     """
 
     alphas: Tensor  # (1000,)
     places: Tensor  # (14, h, w)
+    never: Tensor  # (K, h, w) bool
 
     def __init__(self, unet: nn.Module, canvas: CategoricalMaps, alphas: Array) -> None:
         super().__init__()
-        self.unet, self.once = unet, codebook(canvas.codebook).once
+        known = codebook(canvas.codebook)
+        self.unet, self.once = unet, known.once
+        self.register_buffer("never", torch.from_numpy(known.never), persistent=False)
         self.register_buffer("alphas", torch.from_numpy(alphas).float(), persistent=False)
         self.register_buffer("places", coordinates(*canvas.cells), persistent=False)
 
@@ -200,7 +218,8 @@ class CategoricalDenoiser(nn.Module):
         likelihood = x.shape[1] ** 0.5 * alpha / (1 - alpha**2) * x
         places = self.places.to(x).expand(len(x), -1, -1, -1)
         seen = torch.cat([x, likelihood.softmax(1), places], 1)
-        predicted = predict(self.unet(seen, t, told).sample.float() + likelihood, self.once)
+        logits = self.unet(seen, t, told).sample.float() + likelihood
+        predicted = predict(logits.masked_fill(self.never, IMPOSSIBLE), self.once)
         mean = scaled(marginals(predicted, self.once)).view_as(x)
         return SimpleNamespace(sample=mean, predicted=predicted)
 
