@@ -88,6 +88,29 @@ def test_each_of_the_two_patterns_is_decoded_once_where_it_leads_most():
     assert likeliest(x, ONCE)[0].tolist()[1][0] == 1
 
 
+def test_of_a_set_with_a_limit_the_weakest_become_what_has_none():
+    x = one_hot(torch.tensor([[[1, 2, 2, 3], [2, 2, 0, 0]]]), 4)
+    x[0, 2] += torch.tensor([[0.0, 0.3, -0.2, 0.0], [0.2, 0.1, 0.0, 0.0]])
+    assert likeliest(x, ONCE, [((2,), 3)])[0].tolist() == [[1, 2, 0, 3], [2, 2, 0, 0]]
+    assert likeliest(x, ONCE, [((2,), 4)])[0].tolist() == [[1, 2, 2, 3], [2, 2, 0, 0]]
+
+
+def test_noise_decodes_to_boards_that_keep_to_the_numbers_and_ranks_of_men():
+    canvas = CategoricalMaps((64, 64, 3), 8, codebook="boards")
+    x = torch.randn(20, 13, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = [chess.Board(f"{boards.read_board(rgb).fen} w - - 0 1") for rgb in canvas.unfolded(x)]
+    for board in found:
+        for color in chess.COLORS:
+            assert len(board.pieces(chess.KING, color)) == 1
+            assert len(board.pieces(chess.PAWN, color)) <= 8 and chess.popcount(board.occupied_co[color]) <= 16
+    never = codebook("boards").never
+    assert never.sum() == 32 and never[:, [0, -1]].sum() == 32
+    said = model().network(x, torch.tensor(900), torch.zeros(20, dtype=torch.long)).sample
+    probability = said / 13**0.5 + 1 / 13
+    assert probability[:, torch.from_numpy(never)].abs().max() < 1e-6
+    torch.testing.assert_close(probability.sum(1), torch.ones(20, 8, 8))
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
