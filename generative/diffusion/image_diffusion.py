@@ -33,6 +33,7 @@ from generative.diffusion.schedule import (
     TIMESTEPS,
     Prediction,
     Scheduler,
+    add_noise,
     angles,
     check_scheduler,
     scheduler,
@@ -63,7 +64,9 @@ class Diffusion:
     fold: int = 2  # p × p pixels become one cell of the finest map
     prediction: Prediction = "sample"  # the network predicts x_0, or the velocity ("v_prediction")
     attention: bool = False  # at the coarsest map
+    block_attention: bool = False  # after each residual block
     backdrop: bool = False  # the network predicts the difference from its class's mean image
+    codebook: str = ""  # cells are classes: patterns of this codebook (generative.data.codebooks)
     shift: float = (
         1.0  # of the noise schedule; above 1, more of it in strong noise: see `generative.diffusion.schedule`
     )
@@ -93,21 +96,23 @@ class Diffusion:
         check_scheduler(self.scheduler)
         if self.backdrop and self.prediction != "sample":
             raise ValueError('a backdrop needs prediction = "sample": velocities have no mean image')
+        if self.codebook and (self.backdrop or self.prediction != "sample"):
+            raise ValueError('a codebook needs prediction = "sample" and no backdrop: classes are predicted')
 
     def canvas(self, spec: Spec) -> PixelMaps:
         """The image space of a model with these keys.
 
         Raises:
-            ValueError: if the data are no images, or their sides cannot be folded and halved evenly.
+            ValueError: if the data are no images, their sides cannot be folded and halved evenly, or there
+                is no such codebook of them.
         """
-        return pixel_maps(
-            spec,
-            self.fold,
-            len(self.channels) - 1,
-            prediction=self.prediction,
-            shift=self.shift,
-            scheduler=self.scheduler,
-        )
+        size = spec, self.fold, len(self.channels) - 1
+        more = {"prediction": self.prediction, "shift": self.shift, "scheduler": self.scheduler}
+        if not self.codebook:
+            return pixel_maps(*size, **more)
+        from generative.diffusion.categorical import categorical_maps  # imports diffusers
+
+        return categorical_maps(*size, self.codebook, **more)
 
     def solver(self) -> Scheduler:
         """The default scheduler, which a checkpoint's folder names."""
@@ -131,15 +136,15 @@ def unet(config: Diffusion, canvas: PixelMaps, beside: int = 0, **condition: Any
     """
     from diffusers import UNet2DModel  # seconds of imports that listing and refusing do without
 
-    levels = len(config.channels)
+    levels, attended = len(config.channels), "Attn" * config.block_attention
     network: nn.Module = UNet2DModel(
         sample_size=canvas.cells,
         in_channels=canvas.channels + beside,
         out_channels=canvas.channels,
         time_embedding_type="positional",
         block_out_channels=config.channels,
-        down_block_types=("DownBlock2D",) * levels,
-        up_block_types=("UpBlock2D",) * levels,
+        down_block_types=(f"{attended}DownBlock2D",) * levels,
+        up_block_types=(f"{attended}UpBlock2D",) * levels,
         layers_per_block=config.layers,
         norm_num_groups=GROUPS,
         resnet_time_scale_shift="scale_shift",
@@ -156,6 +161,15 @@ def residual_denoiser(config: Diffusion, network: nn.Module, canvas: PixelMaps, 
     from generative.diffusion.mean_image import MeanImages, ResidualDenoiser  # imports diffusers
 
     return ResidualDenoiser(network, MeanImages(classes, [canvas.channels, *canvas.cells], canvas.shift))
+
+
+def categorical_denoiser(config: Diffusion, canvas: PixelMaps, **condition: Any) -> nn.Module:
+    """Denoiser of the classes of a codebook, around a UNet with its further inputs."""
+    from generative.diffusion.categorical import CategoricalDenoiser, CategoricalMaps, beside
+
+    assert isinstance(canvas, CategoricalMaps)
+    alphas = np.cos(angles(canvas.shift))
+    return CategoricalDenoiser(unet(config, canvas, beside(canvas), **condition), canvas, alphas)
 
 
 class DiffusionExamples:
@@ -193,13 +207,6 @@ class DiffusionExamples:
 def times(n: int, generator: np.random.Generator) -> Array:
     """Stratified times (n,) int64, one in each n-th part of the schedule (Kingma et al. 2021)."""
     return ((np.arange(n) + generator.random()) / n * TIMESTEPS).astype(np.int64)
-
-
-def add_noise(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Forward process: x_t and velocity, (B, …) like `x_0` each, at times t (B,) of a schedule of `shift`."""
-    phi = torch.from_numpy(angles(shift)).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
-    alpha, sigma = phi.cos(), phi.sin()
-    return alpha * x_0 + sigma * noise, alpha * noise - sigma * x_0
 
 
 def diffusion_loss(network: nn.Module, batch: Batch, canvas: PixelMaps) -> tuple[Tensor, dict[str, Tensor]]:
@@ -242,6 +249,8 @@ class DiffusionModel(BaseModel[nn.Module]):
         classes = len(spec.label_names)  # and one more, the null class
 
         def network() -> nn.Module:
+            if config.codebook:
+                return categorical_denoiser(config, self.canvas, num_class_embeds=classes + 1)
             told_classes = unet(config, self.canvas, num_class_embeds=classes + 1)
             return residual_denoiser(config, told_classes, self.canvas, classes)
 
@@ -256,7 +265,10 @@ class DiffusionModel(BaseModel[nn.Module]):
             DiffusionExamples(train.values_by_row, train.labels, none, canvas, WITHHELD),
             DiffusionExamples(validation.values_by_row, validation.labels, none, canvas, 0.0),
         )
-        options, loss = fit_options(self.config), partial(diffusion_loss, canvas=canvas)
+        loss: Any = diffusion_loss
+        if self.config.codebook:
+            from generative.diffusion.categorical import categorical_loss as loss
+        options, loss = fit_options(self.config), partial(loss, canvas=canvas)
         return Fit(self.network, loss, *examples, options, seed=seed, device=str(self.device))
 
     def measure(self, train: Dataset) -> None:
@@ -299,7 +311,11 @@ class DiffusionModel(BaseModel[nn.Module]):
         if self.config.backdrop:
             network, backdrop = network.unet, network.backdrop
             files = {"unet.": f"unet/{WEIGHTS}", "backdrop.": f"backdrop/{WEIGHTS}"}
-        pipeline = PicturePipeline(network, solver, backdrop, self.config.fold, self.spec.label_names)
+        elif self.config.codebook:
+            network, files = network.unet, {"unet.": f"unet/{WEIGHTS}"}
+        pipeline = PicturePipeline(
+            network, solver, backdrop, self.config.fold, self.spec.label_names, self.config.codebook
+        )
         told = {
             "model_index.json": pipeline.to_json_string(),
             "unet/config.json": pipeline.unet.to_json_string(),

@@ -24,6 +24,7 @@ from diffusers import DiffusionPipeline, ImagePipelineOutput
 from PIL import Image
 
 from generative.conditions import check_condition
+from generative.diffusion.categorical import CategoricalDenoiser, CategoricalMaps
 from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import CHUNK, PixelMaps
@@ -42,6 +43,8 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         backdrop: the mean images, if the network predicts differences from them.
         fold: p × p pixels are one cell (`generative.diffusion.pixel_maps`).
         label_names: the classes.
+        codebook: name of the patterns of which cells are classes, if they are
+            (`generative.diffusion.categorical`).
     """
 
     _optional_components = ["backdrop"]
@@ -53,10 +56,11 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         backdrop: MeanImages | None = None,
         fold: int = 1,
         label_names: Sequence[str] = ("all",),
+        codebook: str = "",
     ) -> None:
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler, backdrop=backdrop)
-        self.register_to_config(fold=fold, label_names=list(label_names))
+        self.register_to_config(fold=fold, label_names=list(label_names), codebook=codebook)
 
     @classmethod
     def load_config(cls, *arguments: Any, **options: Any) -> Any:
@@ -70,8 +74,11 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
     def canvas(self) -> PixelMaps:
         """The network's image space."""
         height, width = self.unet.config.sample_size
-        fold = self.config.fold
-        return PixelMaps((height * fold, width * fold, 3), fold, self.scheduler.config.prediction_type)
+        fold, prediction = self.config.fold, self.scheduler.config.prediction_type
+        shape = (height * fold, width * fold, 3)
+        if self.config.codebook:
+            return CategoricalMaps(shape, fold, prediction, codebook=self.config.codebook)
+        return PixelMaps(shape, fold, prediction)
 
     @torch.no_grad()
     def __call__(
@@ -104,6 +111,9 @@ class PicturePipeline(DiffusionPipeline):  # type: ignore[misc]
         network = self.unet
         if self.backdrop is not None:
             network = ResidualDenoiser(self.unet, self.backdrop).to(self.device)
+        if isinstance(canvas, CategoricalMaps):
+            alphas = np.cumprod(1 - np.array(self.scheduler.config.trained_betas)) ** 0.5
+            network = CategoricalDenoiser(self.unet, canvas, alphas).to(self.device)
         parts: list[Array] = []
         for first in range(0, batch_size, CHUNK):
             numbers = labels[first : first + CHUNK]

@@ -70,6 +70,10 @@ class PixelMaps:
         """Maps (n, 3p², H/p, W/p) → images (n, H, W, 3) uint8."""
         return to_rgb(functional.pixel_shuffle(x, self.fold) * SIGMA_DATA)
 
+    def hidden(self, mask: Tensor) -> Tensor:
+        """Mask (1, 3, H, W) of pixels, 1 where to inpaint → the same as a map, bool."""
+        return functional.pixel_unshuffle(mask, self.fold) > 0.5
+
     def noise_of(self, latents: Array) -> Tensor:
         """Latents (n, H·W·3) float32, standard normal in the order of pixels → initial noise as maps."""
         noise = torch.tensor(latents).reshape(-1, *self.shape)
@@ -185,4 +189,4 @@ def _known(canvas: PixelMaps, condition: Condition, device: torch.device) -> tup
     assert condition.frame is not None and condition.mask is not None
     known = canvas.folded(torch.from_numpy(np.array(condition.frame))[None])
     mask = torch.from_numpy(np.array(condition.mask)).float().expand(1, 3, -1, -1)
-    return known.to(device), (functional.pixel_unshuffle(mask, canvas.fold) > 0.5).to(device)
+    return known.to(device), canvas.hidden(mask).to(device)

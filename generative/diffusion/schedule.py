@@ -83,6 +83,13 @@ def angles(shift: float = 1.0) -> Array:
     return straight if shift == 1.0 else np.arctan(shift * np.tan(straight))
 
 
+def add_noise(x_0: Tensor, noise: Tensor, t: Tensor, shift: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Forward process: x_t and velocity, (B, …) like `x_0` each, at times t (B,) of a schedule of `shift`."""
+    phi = torch.from_numpy(angles(shift)).to(x_0)[t].view(-1, *[1] * (x_0.dim() - 1))
+    alpha, sigma = phi.cos(), phi.sin()
+    return alpha * x_0 + sigma * noise, alpha * noise - sigma * x_0
+
+
 def alpha_at(t: Tensor, alphas: Tensor) -> Tensor:
     """α of a schedule at times t, whole or between two, where log σ/α runs straight from one to the next.
 

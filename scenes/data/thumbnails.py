@@ -1,4 +1,4 @@
-"""Thumbnails of examples: images as they are, walkers' poses rendered, other vectors as bar charts."""
+"""Thumbnails of examples: images as they are, boards and poses drawn, other vectors as bar charts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def thumbnails(values: Array, spec: Spec, data: str) -> Array:
         spec: of their data set.
         data: the data set's name, such as ``states/walker2d``.
     """
-    if spec.pictures:
-        return values
     origin = origin_of(data)
     if origin is not None and origin.family.draw is not None:
         return origin.family.draw(origin.variant, values)
+    if spec.pictures:
+        return values
     return np.stack([_bars(row) for row in _scaled(values)]) if len(values) else _none()
 
 

@@ -111,16 +111,18 @@ class GalleryExport:
     def filled(self, values: Array) -> Strip:
         """Inpainting strip: the frame, its known part, inpaintings (n, …), their mean and their spread."""
         frame, mask = np.asarray(self.condition.frame), np.asarray(self.condition.mask)
-        left = np.where(mask[..., None] if frame.ndim == 3 else mask, 0, frame).astype(frame.dtype)
-        mean, spread = values.astype(np.float64).mean(0), values.astype(np.float64).std(0)
-        shown = [frame, left, *values[:FILLED], mean.astype(frame.dtype)]
-        pictures = [*self._pictures(np.stack(shown))]
-        if frame.ndim == 3:  # three standard deviations are white
-            pictures.append(np.clip(spread * 3, 0, 255).astype(np.uint8))
-        told = "the frame, its known part, inpaintings, their mean" + (
-            ", their deviation" * (frame.ndim == 3)
-        )
-        return Strip("filled-in", np.stack(pictures)[None], "Inpainting", told)
+        told = "the frame, its known part, inpaintings, their mean"
+        if frame.ndim == 1:
+            left, mean = np.where(mask, 0, frame), values.astype(np.float64).mean(0)
+            shown = np.stack([frame, left, *values[:FILLED], mean]).astype(frame.dtype)
+            return Strip("filled-in", self._pictures(shown)[None], "Inpainting", told)
+        whole, drawn = self._pictures(frame[None])[0], self._pictures(values)
+        factor = len(whole) // len(frame)
+        known = whole * ~mask.repeat(factor, 0).repeat(factor, 1)[..., None]
+        spread = np.clip(drawn.std(0) * 3, 0, 255)  # three standard deviations are white
+        pictures = [whole, known, *drawn[:FILLED], drawn.mean(0), spread]
+        strip = np.stack(pictures).astype(np.uint8)
+        return Strip("filled-in", strip[None], "Inpainting", f"{told}, their deviation")
 
     @cached_property
     def _pairs(self) -> tuple[Array, Array]:

@@ -137,8 +137,10 @@ class SamplerGallerySource:
         return spherical(first, second, steps)
 
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
-        """See `GallerySource`."""
-        return self.model.sample(n, Condition(frame=value, mask=mask), self._options, seed).values
+        """See `GallerySource`; the mask has the size of the thumbnails, which may be enlarged."""
+        height, width = value.shape[:2]
+        own = mask.reshape(height, len(mask) // height, width, -1).any((1, 3))
+        return self.model.sample(n, Condition(frame=value, mask=own), self._options, seed).values
 
     def _condition(self, condition: str) -> Condition:
         if condition == ANYTHING:

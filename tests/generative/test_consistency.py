@@ -10,7 +10,8 @@ import torch
 
 from generative.conditions import ConditionError
 from generative.diffusion.consistency import OneStep, importance, one_step_loss, solver_step, timesteps
-from generative.diffusion.image_diffusion import Diffusion, add_noise
+from generative.diffusion.image_diffusion import Diffusion
+from generative.diffusion.schedule import add_noise
 from sim.records import Budget, Condition, SampleOptions
 from supervised.data.columns import LabelColumn
 from supervised.data.dataset import Dataset

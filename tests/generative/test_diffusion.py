@@ -16,14 +16,13 @@ from generative.diffusion.guidance import guided, labels_of
 from generative.diffusion.image_diffusion import (
     Diffusion,
     DiffusionExamples,
-    add_noise,
     diffusion_loss,
     times,
 )
 from generative.diffusion.mean_image import MeanImages, ResidualDenoiser
 from generative.diffusion.pixel_maps import PixelMaps
 from generative.diffusion.sampling import denoise, generators
-from generative.diffusion.schedule import SCHEDULERS, alpha_at, angles, quiet, scheduler
+from generative.diffusion.schedule import SCHEDULERS, add_noise, alpha_at, angles, quiet, scheduler
 from sim.records import Budget, Condition, SampleOptions
 from sim.storage.checkpoints import load_checkpoint, make_card, save_checkpoint
 from supervised.data.columns import LabelColumn

@@ -1,11 +1,13 @@
 """A scene's sampler in the window's gallery: samples, neighbours, and recordings."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from scenes.cli.main import main
+from scenes.data.thumbnails import thumbnails
 from scenes.schema import load_scene
 from scenes.watching.playlist import playlist, show_of
 from scenes.watching.sampler_gallery import ANYTHING, SamplerGallerySource, sample_notes
@@ -171,6 +173,35 @@ def test_boards_and_poses_are_judged_by_the_simulator():
     stands, lies = sample_notes(np.concatenate([upright, sunk]), "states/walker2d")
     assert stands == "possible" and "inside the ground" in lies
     assert sample_notes(boards, "digits") == ()
+
+
+def test_boards_are_drawn_large_and_what_is_not_exactly_one_is_enlarged_as_it_is():
+    import chess
+
+    from generative.data.boards import STYLE, draw_position
+    from sim.chess.diagrams.draw import draw_board
+
+    board = chess.Board()
+    exact = draw_position(board)
+    blurred = exact // 2 + 60
+    spec = SimpleNamespace(pictures=True)
+    large, coarse = thumbnails(np.stack([exact, blurred]), spec, "boards")
+    assert np.array_equal(large, draw_board(board, 256, check=False, style=STYLE))
+    assert np.array_equal(coarse[::4, ::4], blurred) and np.array_equal(coarse[3::4, 3::4], blurred)
+    assert np.array_equal(thumbnails(exact[None], spec, "digits")[0], exact)
+
+
+def test_a_mask_painted_on_large_thumbnails_is_the_samples_own(source, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        source.model,
+        "sample",
+        lambda n, condition, options, seed: asked.append(condition) or Samples(np.zeros(0), seed, condition),
+    )
+    painted = np.zeros((32, 32), bool)
+    painted[4:9, 31] = True
+    source.fill(source.examples().validation.values[0], painted, 1, 0)
+    assert np.argwhere(asked[0].mask).tolist() == [[1, 7], [2, 7]]
 
 
 def test_a_scene_with_a_sampler_and_no_world_is_a_gallery(scene):
