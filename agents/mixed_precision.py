@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from agents.networks.continuous import UnitWeights
-from agents.train_step import adam
 from sim.records import State
 from supervised.tensors import optimizer_state, restore_optimizer
 
@@ -112,7 +111,8 @@ class WeightStep(Generic[Network]):
         self._unit_weights()
         self.half = HalfCopy(network, half=half, beside=beside)
         vector = nn.Parameter(self.half.weights)
-        self.optimizer = adam([vector], learning_rate, 1e-8)
+        rate = torch.tensor(learning_rate, device=vector.device)
+        self.optimizer = torch.optim.Adam([vector], rate, fused=True, capturable=vector.is_cuda)
         vector.grad = torch.zeros_like(vector)
         parts = torch.split(vector.grad, [p.numel() for p in self.half.parameters])
         self._gradients = [part.view(p.shape) for part, p in zip(parts, self.half.parameters, strict=True)]

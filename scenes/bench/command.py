@@ -76,14 +76,7 @@ def bench(
         KeyboardInterrupt: at Ctrl-C before the first row is measured.
     """
     rows = select_benchmarks(names)
-    if rounds < 1:
-        raise RequestError(f"--rounds must be at least 1, not {rounds}")
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise RequestError(f"--seconds must be above 0, not {seconds}")
-    if threads is not None and threads < 1:
-        raise RequestError(f"--threads must be at least 1, not {threads}")
-    if seed < 0:
-        raise RequestError(f"--seed must not be below 0, not {seed}")
+    check_amounts(rounds, seconds, threads, seed)
     console = stderr_console()
     rows = runnable(rows, asked=bool(names), console=console)
     place = "cpu"
@@ -114,6 +107,22 @@ def bench(
         regression.show(checked, stdout_console())
         answer["check"] = [asdict(row) for row in checked]
     return answer, interrupted
+
+
+def check_amounts(rounds: int, seconds: float | None, threads: int | None, seed: int) -> None:
+    """Check the amounts that a request names.
+
+    Raises:
+        RequestError: naming the option.
+    """
+    if rounds < 1:
+        raise RequestError(f"--rounds must be at least 1, not {rounds}")
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise RequestError(f"--seconds must be above 0, not {seconds}")
+    if threads is not None and threads < 1:
+        raise RequestError(f"--threads must be at least 1, not {threads}")
+    if seed < 0:
+        raise RequestError(f"--seed must not be below 0, not {seed}")
 
 
 class MeasuredRun:

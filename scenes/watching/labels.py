@@ -88,7 +88,9 @@ def readable(name: str) -> str:
 
 
 def action_names(world: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """Names of a world's discrete actions; empty for continuous ones."""
+    """Names of a world's discrete actions, by what they do there; empty for continuous ones."""
+    if world.has_wrapper_attr("action_meanings"):
+        return tuple(world.get_wrapper_attr("action_meanings"))
     if world.has_wrapper_attr("action_names"):
         return tuple(world.get_wrapper_attr("action_names"))
     space = world.action_space

@@ -10,7 +10,9 @@ from typing import Any
 from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
-from scenes.schema import SHIPPED, Scene, SceneError, load_scene
+from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
+from scenes.watching.labels import player_name, readable
+from scenes.watching.live_agent import PLAIN_WORDS
 from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -88,7 +90,9 @@ def playlist(
         return show_of(scene, device=device, checkpoint=checkpoint, run=run)
 
     def other(name: str) -> PlaylistEntry:
-        return PlaylistEntry(title_of(name), lambda: show_of(load_scene(name), device=device))
+        found = load_shipped(name)
+        title = name if found is None else found.title
+        return PlaylistEntry(title, lambda: show_of(load_scene(name), device=device), about_scene(found))
 
     def checkpoints() -> list[PlaylistEntry]:
         found = step_folders(run / "checkpoints") if run else []
@@ -98,14 +102,35 @@ def playlist(
     names = lecture_scenes()
     if scene.name not in names or scene.source.parent != SHIPPED:
         names = [scene.name, *(name for name in names if name != scene.name)]
-    entries = [PlaylistEntry(scene.title, here) if name == scene.name else other(name) for name in names]
+    mine = PlaylistEntry(scene.title, here, about_scene(scene))
+    entries = [mine if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
     return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
 
 
-def title_of(name: str) -> str:
-    """Title of a shipped scene; its name, if the file cannot be read."""
+def load_shipped(name: str) -> Scene | None:
+    """A shipped scene; None if the file cannot be read."""
     try:
-        return load_scene(name).title
+        return load_scene(name)
     except SceneError:
-        return name
+        return None
+
+
+def about_scene(scene: Scene | None) -> str:
+    """A line about a scene: what it has, and whether that is trained.
+
+    >>> about_scene(load_scene("pong-detector"))
+    'PPO, detector · trained'
+    """
+    if scene is None:
+        return "cannot be read"
+    names: list[str] = []
+    models: tuple[Perception | Sampler, ...] = (*scene.perception, *scene.sampler)
+    trained = [model.checkpoint is not None for model in models]
+    if scene.agent is not None:
+        name = scene.agent.use
+        names.append(name if name in PLAIN_WORDS else player_name(name.upper()))
+        trained = trained or [scene.agent.checkpoint is not None]
+    names += [model.use.upper() if len(model.use) <= 3 else readable(model.use) for model in models]
+    state = "trained" if trained and all(trained) else "untrained"
+    return " · ".join(filter(None, (", ".join(dict.fromkeys(names)), state)))

@@ -28,13 +28,14 @@ from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
-from sim.viewer.contract.moment import Moment, Options, Readout
+from sim.viewer.contract.moment import Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
 if TYPE_CHECKING:
     from scenes.watching.sample_panel import SamplePanel
 
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
+INTRODUCED_SECONDS = 3.0  # that it is told who is who, after a hand-over
 MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 WAITING = "waiting for the run's first checkpoint"
@@ -88,6 +89,7 @@ class SceneShow:
         self._info: Info = {}
         self._person = self._grid = False
         self._count = 0  # of moments
+        self._introduced = 0  # the moment until which it is told who is who
         self._outcome_values = getattr(config, "reward", "") == "outcome"
         self._ended = False  # the end of a game is on show, and the next one has begun behind it
 
@@ -151,12 +153,20 @@ class SceneShow:
         """Take a gesture; see `sim.viewer.contract.gesture.Interactive`."""
         if gesture.kind == "person":
             self._person = gesture.on
+            self._play_fair()
+            self._introduced = self._count + round(INTRODUCED_SECONDS * self.steps_per_second)
         if gesture.kind == "grid":
             self._grid = gesture.on
         if gesture.kind == "origin":
             self._perceptions.next_origin()
             return Answer(redraw=True)
         return self.worlds.touch(gesture)
+
+    def _play_fair(self) -> None:
+        """Take sticky actions away while a person plays the first world; the agent has them again."""
+        first = self.worlds.envs[0]
+        if first.has_wrapper_attr("set_sticky_actions"):
+            first.get_wrapper_attr("set_sticky_actions")(not self._person)
 
     def look(self) -> Moment:
         """The newest moment, drawn again."""
@@ -202,6 +212,7 @@ class SceneShow:
             options=self._options(),
             exploration=agent.exploration(self._info),
             selection=agent.selection,
+            roles=self._roles() if self._count <= self._introduced else (),
             learning=agent.learning,
             attribution=agent.attribution(self._obs, self._info),
             samples=None if self._samples is None else self._samples.step(),
@@ -217,6 +228,22 @@ class SceneShow:
             moment, score=score, length=length, options=Options("", (), 0), exploration=None, selection=""
         )
 
+    def _roles(self) -> tuple[Role, ...]:
+        """Who moves what in the first picture: the player, and in a game for two its opponent."""
+        world: Any = self.worlds.envs[0].unwrapped
+        if not hasattr(world, "ram"):  # of a robot or a board it is plain
+            return ()
+        from sim.atari.truth import NoTruthError
+
+        try:
+            truth = world.truth()
+        except NoTruthError:
+            return ()
+        own = "YOU" if self._person else "AGENT"
+        names = {"player": own, "paddle": own, "enemy": "OPPONENT"}
+        boxes = zip(truth.labels, truth.boxes.tolist(), strict=True)
+        return tuple(Role(names[label], tuple(box)) for label, box in boxes if label in names)
+
     def _options(self) -> Options | None:
         """The first world's legal actions; None where all are always legal."""
         if "action_mask" not in self._info:
@@ -228,7 +255,7 @@ class SceneShow:
         """What the first world's renderer says and asks for; `drawn`: with its picture."""
         learning = self.live_agent.learning
         waiting = "" if learning is None or learning.checkpoint else WAITING
-        readouts = (*self._read_starts(), *self._renderer.readouts)
+        readouts = (*self._read_starts(), *self._read_fairness(), *self._renderer.readouts)
         return {
             "asks": self._renderer.asks,
             "caption": self._renderer.caption or waiting,
@@ -254,6 +281,12 @@ class SceneShow:
         return self._renderer.state(
             decision, self._count - 1, agent=name, outcome_values=self._outcome_values
         )
+
+    def _read_fairness(self) -> tuple[Readout, ...]:
+        """That a person plays by other rules than the agent, where that is so."""
+        if not self._person or "sticky" not in self.protocol:
+            return ()
+        return (Readout("sticky actions", "off while you play"),)
 
     def _read_starts(self) -> tuple[Readout, ...]:
         """How many of the states that episodes might have begun from were legal, and why others were not."""

@@ -130,6 +130,10 @@ class Atari:
         }
 
 
+#: Game → actions of the joystick that do something else there: it moves Pong's paddle up and down.
+MEANINGS = {"pong": {"RIGHT": "UP", "LEFT": "DOWN", "RIGHTFIRE": "UPFIRE", "LEFTFIRE": "DOWNFIRE"}}
+
+
 class AtariWorlds(Worlds):
     """A batch of one game on ale-py's C++ vector environment; (N, 4, 84, 84) uint8."""
 
@@ -289,6 +293,31 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         self._elapsed = 0  # emulator frames in this episode
         self._fresh = True  # the console has the constructor's seed and has not played
         self._screens: tuple[Array, Array] | None = None  # RGB and palette, from `restore_state` to a step
+
+    @property
+    def action_meanings(self) -> tuple[str, ...]:
+        """What each action does in this game, where its name says something else."""
+        meanings = MEANINGS.get(self.config.game, {})
+        return tuple(meanings.get(name, name) for name in self.action_names)
+
+    def set_sticky_actions(self, on: bool) -> None:
+        """Play on with the configuration's sticky actions, or without any; the game stays as it stands.
+
+        For a person, whose key presses they would ignore at random. The emulator takes a probability up only
+        with the ROM, whose new console is then given the old one's state.
+        """
+        probability = self.config.repeat_action_probability if on else 0.0
+        if probability == self._ale.getFloat("repeat_action_probability"):
+            return
+        state = self.clone_state()
+        self._ale.setFloat("repeat_action_probability", probability)
+        self._load(self._seed)
+        self.restore_state(state)
+
+    @property
+    def sticky_actions(self) -> bool:
+        """Whether actions are sticky now."""
+        return bool(self._ale.getFloat("repeat_action_probability"))
 
     @cached_property
     def _resize(self) -> AreaResize:

@@ -43,6 +43,7 @@ class Command(enum.Enum):
     ZOOM = enum.auto()  # 1 nearer, 2 farther
     NEXT_SCENE = enum.auto()
     PREVIOUS_SCENE = enum.auto()
+    FIND_SCENE = enum.auto()
     NEXT_CHECKPOINT = enum.auto()
     PREVIOUS_CHECKPOINT = enum.auto()
     SALIENCY = enum.auto()
@@ -132,6 +133,7 @@ BINDINGS = (
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
+    Binding("Find a scene", "Ctrl+K", "", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
@@ -201,6 +203,7 @@ _CONTROLLED = {
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
 }
@@ -383,12 +386,18 @@ class GameKeys:
         """The keys in words, for the help; "" if none plays."""
         parts = []
         if self._keys & {pygame.K_UP, pygame.K_LEFT}:
-            parts.append("arrows or W A S D")
+            parts.append(self._steering())
         if pygame.K_SPACE in self._keys:
             parts.append("Space fires")
         if self._digits:
             parts.append(f"0 … {max(self._digits.values())} choose an action")
         return ", ".join(parts)
+
+    def _steering(self) -> str:
+        """The keys that steer, with what they do where they all move along one axis."""
+        if self._upright:
+            return "↑ ↓ or W S move up and down"
+        return "← → or A D move left and right" if self._sideways else "arrows or W A S D"
 
     def _meaning(self, token: str) -> str:
         """Map both pairs of arrows to the axis of a world that has only one."""

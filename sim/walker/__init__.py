@@ -13,6 +13,8 @@ then `camera`, `palette`, `draw` (software), `opengl`, and `pictures`, which cho
 beside the return) and `push` (a person's force); and `interactive_renderer`, which brings camera, contacts
 and pushes to the window.
 
+On a GPU: `warp_walkers` (states, rewards and resets on the device), its `warp_kernels`, and `warp_worlds`.
+
 Rewards of one's own: `reward_terms` (named terms), `proprioception` (trunk, joints, feet, sensors), `task`
 (robots that are to do as those say), `declared_task` (from a scene's keys), `mjcf` (robots from files).
 

@@ -8,8 +8,8 @@
 * ``action_rate``: mean squared change of control from step to step, in units of half its range; small is
   smooth. Where actions are late, so are the controls.
 * ``cost_of_transport``: Σ |τ·q̇| dt / (m g d), the motors' work, put in or taken out, for the weight m g
-  carried over the distance d (Gabrielli and von Kármán 1950; people walk at 0.2 of mechanical work, with
-  elastic tendons; a motor has none). Not a number below `LEAST_DISTANCE`.
+  carried over the distance d (Gabrielli and von Kármán 1950). Walking people: 0.05 of mechanical work, 0.2 of
+  metabolic energy (Collins et al. 2005). Not a number below `LEAST_DISTANCE`.
 * ``duty_factor_<foot>``: share of the time that a foot is on the ground (Alexander 1984: above 0.5 it walks,
   below it runs); ``double_support`` and ``flight``: share with both feet, of two, and with none.
 * ``alternation``: share of strikes that follow a strike of another foot: 1 in a walk and a run, 0 in hops on

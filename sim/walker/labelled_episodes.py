@@ -77,6 +77,7 @@ def render_episodes(
     """
     filming = filming or RenderOptions()
     worlds = Walker(body).make_batch(1, seed=0, num_threads=1)
+    assert isinstance(worlds, WalkerWorlds)  # the C engine is the backend unless another is named
     try:
         for seed in seeds:
             yield _film(worlds, body, seed, filming, policy)

@@ -2,9 +2,12 @@
 
 Arrays are Warp's, float32, and speak DLPack: ``torch.from_dlpack(walkers.obs)`` shares their memory. A step
 reads actions where they are and copies nothing to the host. Physics is MuJoCo's in single precision, so
-episodes depart from the C engine's after a while; two things differ by design, which `differences` names for
-the protocol: Warp lacks the projected Gauss-Seidel solver that gymnasium's Humanoid asks for and solves it by
-Newton's method, and starts drawn on the device are of the same distribution by other random numbers.
+episodes depart from the C engine's after a while. Three things differ by design:
+
+* Warp lacks the projected Gauss-Seidel solver that gymnasium's Humanoid asks for; Newton's method solves it,
+  which `differences` names for the protocol.
+* The friction pyramids of capsules on the ground are turned otherwise, which an ant's legs notice.
+* Starts drawn on the device are of the same distribution, by other random numbers.
 """
 
 from __future__ import annotations
@@ -95,6 +98,7 @@ class DeviceWalkers:
 
         from sim.walker import warp_kernels
 
+        wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)  # else each kernel writes to stdout
         self._wp, self._mjw, self._kernels = wp, mjw, warp_kernels
         self.body, self.num = body, num
         self.model = read_model(body)

@@ -18,6 +18,7 @@ from agents.pinned_buffers import PinnedBuffers
 from agents.ppo import PPO, RolloutSamples
 from agents.pqn import PQN
 from agents.rollouts.rollout import RolloutCollector
+from agents.sac import SAC
 from sim.catalog import make_worlds
 from sim.records import Budget
 
@@ -205,3 +206,27 @@ def test_stacks_on_the_device_are_the_worlds_observations():
     for _ in range(45):
         wanted = agent.observe(collecting.obs)
         assert torch.equal(collecting.collect(1).obs[0], wanted)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_continuous_actions_are_learned_and_resumed_on_the_device(graphs):
+    config = SAC(
+        network="xqc256", buffer_size=1000, batch_size=16, learning_starts=40, train_frequency=8,
+        cuda_graphs=graphs,
+    )  # fmt: skip
+
+    def learner(seed):
+        worlds = make_worlds("gym/Pendulum-v1", 2, seed=seed)
+        spaces = worlds.single_observation_space, worlds.single_action_space
+        agent = config.build(*spaces, seed=seed, device="cuda")
+        agent.yield_every = 96
+        return agent, worlds
+
+    whole, worlds = learner(1)
+    learning = whole.learn(worlds, Budget(updates=4))
+    next(learning), next(learning)
+    resumed, others = learner(50)
+    resumed.restore(whole.state())
+    (*_, last), (*_, again) = learning, resumed.learn(others, Budget(updates=4))
+    assert last.metrics == again.metrics and np.isfinite(list(last.metrics.values())).all()
+    assert all(np.array_equal(a, resumed.weights()[key]) for key, a in whole.weights().items())

@@ -14,9 +14,11 @@ from scenes.schema import load_scene
 from scenes.watching.labels import entropy, exploration, selection
 from scenes.watching.playlist import playlist
 from scenes.watching.scene_show import SceneShow
+from sim.catalog import make_world
 from sim.records import Decision
 from sim.viewer.contract.gesture import Ability, Gesture, Interactive
-from sim.viewer.contract.moment import Exploration
+from sim.viewer.contract.moment import Exploration, Readout
+from sim.viewer.output.play_recorder import record_play, replay
 from sim.walker.pictures import WalkerPictures
 
 
@@ -273,3 +275,48 @@ def test_only_agents_that_look_at_pictures_and_learn_are_explained(tmp_path, sho
     shows += [pictures, chance, numbers, board]
     assert [Ability.SALIENCY in show.abilities for show in shows] == [True, False, False, False]
     assert numbers.start(0).attribution is None and pictures.start(0).attribution is not None
+
+
+def test_a_person_plays_without_sticky_actions_and_the_record_says_where(tmp_path, shows):
+    show = record_play(staged(tmp_path, 'use = "atari/breakout"', most_worlds=1), 0)
+    shows.append(show)
+    world = show.worlds.envs[0].unwrapped
+    show.start(0)
+    fair = []
+    for step in range(3_000):
+        if step in (20, 80):
+            show.touch(Gesture("person", on=step == 20))
+            assert world.sticky_actions == (step == 80)
+        person = 1 if 20 <= step < 80 else None  # FIRE
+        moment = show.step(person)
+        fair.append(person is not None)
+        assert (Readout("sticky actions", "off while you play") in moment.readouts) == fair[-1]
+        if show.played:
+            break
+    (played,) = show.played
+    assert played.fair == played.person == fair and len(fair) > 100
+    episodes = []
+    again = make_world("atari/breakout", seed=5)
+    replay(played, again, SimpleNamespace(add=episodes.append))
+    told = [bool(sticky) for sticky in episodes[0].scalars["sticky_actions"]]
+    assert [not sticky for sticky in told[1:]] == fair and told[0]
+
+
+def test_it_is_told_who_is_who_for_three_seconds_after_a_hand_over(tmp_path, shows):
+    show = staged(tmp_path, 'use = "atari/pong"', most_worlds=1)
+    shows.append(show)
+    show.start(0)
+    assert all(not show.step(2).roles for _ in range(3))
+    for on, own in ((True, "YOU"), (False, "AGENT")):
+        show.touch(Gesture("person", on=on))
+        moments = [show.step(2 if on else None) for _ in range(60)]
+        named = [{role.name for role in moment.roles} for moment in moments]
+        assert {own, "OPPONENT"} in named[:45] and all(own in names for names in named[30:45])
+        assert not any(named[45:])
+    last = show.step(None)
+    show.touch(Gesture("person", on=True))
+    found, truth = show.step(0).roles, show.worlds.envs[0].unwrapped.truth()
+    boxes = dict(zip(truth.labels, truth.boxes.tolist(), strict=True))
+    assert not last.roles and {role.name: list(role.box) for role in found} == {
+        name: boxes[label] for name, label in (("YOU", "player"), ("OPPONENT", "enemy")) if label in boxes
+    }

@@ -99,18 +99,19 @@ def test_whatever_is_changed_of_a_scene_is_what_is_written(write, tmp_path):
 
 
 def absolute(scene):
-    """A scene whose checkpoints are named by their whole paths, as `toml` writes them."""
+    """A scene whose files are named by their whole paths, as `toml` writes them."""
 
     def whole(path):
         return path and str(scene.resolve(path))
 
     def table(one):
-        paths = ("checkpoint", "graded_by") if hasattr(one, "graded_by") else ("checkpoint",)
+        paths = [key for key in ("checkpoint", "graded_by") if hasattr(one, key)]
         fields = {key: whole(value) if holds_path(key) else value for key, value in one.fields.items()}
         return replace(one, fields=fields, **{key: whole(getattr(one, key)) for key in paths})
 
     tables = {key: tuple(map(table, getattr(scene, key))) for key in ("perception", "sampler")}
-    return replace(scene, agent=scene.agent and table(scene.agent), **tables)
+    single = {key: table(one) for key in ("world", "agent") if (one := getattr(scene, key))}
+    return replace(scene, **single, **tables)
 
 
 @pytest.mark.parametrize("name", shipped_scenes())

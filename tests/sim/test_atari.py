@@ -385,3 +385,43 @@ def test_a_game_that_shows_its_memory_goes_back_to_a_cloned_state():
     state = world.clone_state()
     world.step(3)
     np.testing.assert_array_equal(world.restore_state(state), before)
+
+
+@pytest.mark.parametrize("game", ["pong", "breakout"])
+def test_a_game_goes_on_without_sticky_actions_and_with_them_again(game):
+    """A person's key presses all count; at the hand-over the agent's rules and random numbers return."""
+    plain, handed, seeds = Atari(game).make(3), Atari(game).make(3), []
+    for world in (plain, handed):
+        world.reset(seed=3)
+        for i in range(40):
+            world.step(2 + (i // 3) % 2)
+    before = handed.render(), handed.ram()
+    handed.set_sticky_actions(False)
+    np.testing.assert_array_equal(handed.render(), before[0])
+    np.testing.assert_array_equal(handed.ram(), before[1])
+    assert not handed.sticky_actions and plain.sticky_actions
+    handed.set_sticky_actions(True)
+    for i in range(40):
+        first, second = (world.step(2 + (i // 3) % 2) for world in (plain, handed))
+        np.testing.assert_array_equal(first[0], second[0])
+    for seed in (1, 2):  # without sticky actions nothing is random
+        world = Atari(game).make(seed)
+        world.set_sticky_actions(False)
+        world.reset(seed=seed)
+        seeds.append([world.step(2 + (i // 3) % 2)[0] for i in range(60)])
+    np.testing.assert_array_equal(*seeds)
+
+
+def test_actions_are_called_by_what_they_do():
+    pong = make_world("atari/pong")
+    pong.reset(seed=0)
+    high = {}
+    for name in ("UP", "DOWN"):
+        pong.reset(seed=0)
+        for _ in range(40):
+            pong.step(pong.action_meanings.index(name))
+        found = pong.truth()
+        high[name] = found.boxes[found.labels.index("player")][1]
+    assert high["UP"] < high["DOWN"]
+    breakout = make_world("atari/breakout")
+    assert breakout.action_meanings == breakout.action_names

@@ -67,7 +67,9 @@ def test_space_belongs_to_the_game_only_if_it_fires():
 def test_continuous_worlds_have_no_keys():
     assert not GameKeys(()).playable
     assert GameKeys(()).described() == ""
-    assert GameKeys(PONG).described() == "arrows or W A S D, Space fires"
+    assert GameKeys(PONG).described() == "← → or A D move left and right, Space fires"
+    assert GameKeys(("NOOP", "UP", "DOWN")).described() == "↑ ↓ or W S move up and down"
+    assert GameKeys(FULL).described() == "arrows or W A S D, Space fires"
 
 
 def test_commands():
@@ -89,8 +91,8 @@ def helped(names=(), abilities=(), **now):
 
 
 def test_while_a_person_plays_the_help_names_no_key_that_plays():
-    played = ("You play with", "arrows or W A S D, Space fires")
     for names in (PONG, FULL):
+        played = ("You play with", GameKeys(names).described())
         before, now = helped(names), helped(names, playing=True)
         assert before["Pause, resume"] == "Space  P" and now["Pause, resume"] == "P"
         assert before["Step forward"] == "→  ." and now["Step forward"] == "."

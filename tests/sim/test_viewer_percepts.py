@@ -15,7 +15,7 @@ from sim.records import Percept
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Ability, Answer
-from sim.viewer.contract.moment import PerceptView, Readout
+from sim.viewer.contract.moment import PerceptView, Readout, Role
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import CLASS_COLORS, PALETTE, Ink, canvas, class_color
 from sim.viewer.overlays import board_overlay, boxes, depth, percept_overlay, skeleton, world_picture
@@ -529,3 +529,19 @@ def test_percepts_that_are_pending_are_compressed_with_their_truths():
     assert len(packed.maps) == 1 and packed.moment.seen[0].truth.depth.size == 0
     np.testing.assert_array_equal(packed.unpacked().seen[0].truth.depth, truth.depth)
     assert packed.unpacked().perceive is not None
+
+
+def test_roles_stand_beside_what_they_move_at_every_size(written):
+    roles = (Role("YOU", (4, 6, 8, 14)), Role("OPPONENT", (24, 20, 28, 28)))
+    for size in ((320, 400), (1280, 800)):
+        written.clear()
+        surface = canvas(size)
+        rect = world_picture.draw_world(surface, Ink(), surface.get_rect(), view_of(roles=roles))
+        factor = rect.width / 32
+        for (text, at), (name, box) in zip(written, roles, strict=True):
+            middle = rect.left + factor * (box[0] + box[2]) / 2, rect.top + factor * (box[1] + box[3]) / 2
+            assert text == name and rect.contains(at)
+            assert (
+                abs(at.centerx - middle[0]) < 60 + 4 * factor
+                and abs(at.centery - middle[1]) < 24 + 6 * factor
+            )

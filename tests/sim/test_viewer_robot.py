@@ -7,11 +7,13 @@ import pygame
 import pytest
 from viewer_shows import ROBOT, RobotShow, writing
 
-from sim.records import Episode
+from sim.records import Episode, Percept
+from sim.viewer.contract.gesture import Ability
+from sim.viewer.contract.moment import PerceptView
 from sim.viewer.contract.robot import ForceArrow
 from sim.viewer.draw import layout
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
-from sim.viewer.overlays import robot_overlay
+from sim.viewer.overlays import robot_overlay, world_picture
 from sim.viewer.panels import foot_contact_panel
 
 pytestmark = pytest.mark.usefixtures("display")
@@ -85,6 +87,16 @@ def test_the_past_is_not_pushed(robot):
     assert robot.show.gestures == [] and "the past" in robot.choices.message
 
 
+def test_a_push_ends_even_where_the_past_is_looked_at_meanwhile(robot):
+    center = robot.viewer.layout().world.center
+    pygame.key.set_mods(pygame.KMOD_LCTRL)
+    robot.post(pygame.MOUSEBUTTONDOWN, button=1, pos=center)
+    robot.press(pygame.K_LEFT)
+    robot.post(pygame.MOUSEBUTTONUP, button=1, pos=center)
+    robot.settle()
+    assert [gesture.kind for gesture in robot.show.gestures] == ["push", "let_go"]
+
+
 def test_f_hides_forces_and_torques_but_not_a_push(robot, monkeypatch):
     written = writing(monkeypatch)
     robot.viewer.draw()
@@ -94,8 +106,8 @@ def test_f_hides_forces_and_torques_but_not_a_push(robot, monkeypatch):
     robot.viewer.draw()
     assert not robot.choices.robot and not any("ground force" in text for text in written)
     surface, rect = canvas((200, 200)), pygame.Rect(0, 0, 200, 200)
-    pushed = replace(ROBOT, contacts=(), push=ForceArrow((0.2, 0.2), (0.6, 0.2), 120.0))
-    robot_overlay.draw_robot(surface, Ink(), rect, pushed, torques=False)
+    pushed = replace(ROBOT, contacts=(), joints=(), push=ForceArrow((0.2, 0.2), (0.6, 0.2), 120.0))
+    robot_overlay.draw_robot(surface, Ink(), rect, pushed)
     assert "push 120 N" in written and surface.get_at((70, 40))[:3] == PALETTE.accent
 
 
@@ -173,3 +185,24 @@ def test_the_return_of_a_pushed_episode_says_so_at_once(drive, monkeypatch):
         written.clear()
         driver.viewer.draw()
         assert words in written
+
+
+def test_percepts_and_forces_are_never_drawn_together(drive, monkeypatch):
+    class Watched(RobotShow):
+        abilities = RobotShow.abilities | {Ability.PERCEPTS}
+
+        def _moment(self, reward, person, episodes):
+            seen = PerceptView("pose", Percept("truth", keypoints={"knee": (10.0, 10.0, 1.0)}))
+            return replace(super()._moment(reward, person, episodes), seen=(seen,))
+
+    drawn = []
+    monkeypatch.setattr(world_picture, "draw_robot_legend", lambda *given: drawn.append("forces"))
+    monkeypatch.setattr(world_picture, "draw_percept_overlay", lambda *given: drawn.append("percepts"))
+    driver = drive(Watched())
+    driver.until(lambda: driver.view.newest >= 3)
+    for key, shown in ((None, ["percepts"]), ("f", ["forces"]), ("f", []), ("o", ["percepts"])):
+        if key is not None:
+            driver.press(ord(key))
+        drawn.clear()
+        driver.viewer.draw()
+        assert drawn == shown

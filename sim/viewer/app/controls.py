@@ -8,6 +8,7 @@ from sim.viewer.app.board_input import BoardInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
+from sim.viewer.app.scene_search import SceneSearchMenu
 from sim.viewer.app.target_input import TargetInput
 from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
@@ -32,6 +33,7 @@ class Controls:
         self._board = BoardInput(viewer)
         self._targets = TargetInput(viewer)
         self._menu = NewGameMenu(viewer)
+        self._search = SceneSearchMenu(viewer)
         self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
@@ -43,6 +45,9 @@ class Controls:
             self._do(Command.QUIT)
         elif event.type == pygame.KEYDOWN and self._entry.active:
             self._entry.press(event)
+        elif event.type == pygame.KEYDOWN and self._search.active:
+            self._held.add(event.key)
+            self._search.press(event)
         elif event.type == pygame.KEYDOWN and self._menu.active:
             self._held.add(event.key)
             self._menu.press(event.key)
@@ -99,6 +104,8 @@ class Controls:
         """Execute a command; those that open something of the window's own are dealt with here."""
         if wanted is Command.NEW_GAME:
             self._menu.open()
+        elif wanted is Command.FIND_SCENE:
+            self._search.open()
         elif wanted is Command.PASTE:
             self._entry.paste()
         else:
@@ -108,6 +115,9 @@ class Controls:
         viewer = self._viewer
         if viewer.choices.help:
             viewer.do(Command.HELP)
+            return
+        if self._search.active:
+            self._search.click(at)
             return
         if self._menu.active:
             self._menu.click(at)

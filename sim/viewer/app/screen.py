@@ -14,6 +14,7 @@ from pygame import Rect
 from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout, arrange
 from sim.viewer.draw.new_game import draw_new_game
+from sim.viewer.draw.scene_search import draw_scene_search
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.keymap import Binding, GameKeys, help_lines
 from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
@@ -81,6 +82,8 @@ class Screen:
         self._draw_lines(under, choices, view)
         if choices.menu is not None:
             draw_new_game(surface, ink, choices.menu)
+        if choices.search is not None:
+            draw_scene_search(surface, ink, choices.search)
         if choices.help:
             hud.draw_help(surface, ink, self._help(choices, view))
         return surface

@@ -53,7 +53,7 @@ class TextEntry:
 
     def _open(self, prompt: str, hint: str, busy: str) -> None:
         self._text, self._prompt, self._busy = "", prompt, busy
-        self._viewer.prompt(f"{prompt}: ▏   ({hint})")
+        self._viewer.prompt(f"{prompt}: |   ({hint})")
 
     def press(self, event: pygame.Event) -> None:
         """Handle a key: a letter, Backspace, Ctrl-V, Enter or Esc."""
@@ -67,7 +67,7 @@ class TextEntry:
                 self._viewer.tell(Gesture("type", name=text))
         else:
             self._text = self._edited(event)[:LONGEST]
-            self._viewer.prompt(f"{self._prompt}: {visible(self._text)}▏")
+            self._viewer.prompt(f"{self._prompt}: {visible(self._text)}|")
 
     def _edited(self, event: pygame.Event) -> str:
         text = self._text or ""

@@ -33,6 +33,7 @@ from sim.viewer.playback.simulation import SimulationThread
 from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
 
 _MESSAGE_SECONDS = 4.0
+_HINT_SECONDS = 3.0  # of how to play
 _AWAKE_SECONDS = 1.0  # after the last change; then the window may doze
 
 
@@ -294,7 +295,7 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
-        if self._act.cursor is None or gesture.kind == "save":
+        if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
             self._say("this is the past; Space goes back to now")
@@ -351,6 +352,15 @@ class Viewer:
         else:
             obey[wanted](number)
 
+    @property
+    def scenes(self) -> tuple[tuple[str, str], ...]:
+        """Title of each scene that can be gone to, and a line about it."""
+        return self._tour.scenes
+
+    def go_to_scene(self, index: int) -> None:
+        """Go to one of the `scenes`."""
+        self._travel(self._tour.to_scene_at(index))
+
     def _travel(self, goal: PlaylistEntry | str) -> None:
         if isinstance(goal, str):
             self._say(goal)
@@ -380,8 +390,12 @@ class Viewer:
             self.choices = changed(self.choices)
 
     def _toggle_robot(self) -> None:
+        """Show or hide what acts on a robot; to be shown, it takes the place of percepts."""
         if self._offers("robot"):
-            self.choices = replace(self.choices, robot=not self.choices.robot)
+            chosen = self.choices
+            covered = chosen.percepts and "percepts" in self.facts.abilities
+            shown = chosen.robot and not covered
+            self.choices = replace(chosen, robot=not shown, percepts=chosen.percepts and not covered)
 
     def _toggle_percepts(self) -> None:
         """Show or hide percepts, and what a board game's analysis draws."""
@@ -423,13 +437,12 @@ class Viewer:
         self._take_control()
         if self.choices.person:
             how = "click or drag" if self._act.by_pointer else self.keys.described()
-            self._say(f"you play: {how}; M hands back")
+            self._say(f"you play: {how}; M hands back", _HINT_SECONDS)
 
     def _take_control(self) -> None:
         """Tell the simulation, and the show, who plays."""
         self.hold(self._held)
-        if self._act.by_pointer:
-            self._act.simulation.tell(Gesture("person", on=self.choices.person))
+        self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
         self._act.cursor = None

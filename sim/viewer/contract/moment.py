@@ -35,6 +35,13 @@ class Options(NamedTuple):
     rest: int
 
 
+class Role(NamedTuple):
+    """Who moves an object, ``"YOU"``, ``"AGENT"`` or ``"OPPONENT"``, and its box x0, y0, x1, y1."""
+
+    name: str
+    box: tuple[float, float, float, float]
+
+
 class Readout(NamedTuple):
     """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
 
@@ -169,6 +176,7 @@ class Moment:
         exploration: of the decision in the first world; None if unknown.
         selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
+        roles: who moves what in the first picture, for a while after a hand-over.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
@@ -196,6 +204,7 @@ class Moment:
     exploration: Exploration | None = None
     selection: str = ""
     caption: str = ""
+    roles: tuple[Role, ...] = ()
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None

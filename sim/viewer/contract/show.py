@@ -50,10 +50,11 @@ class Working(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlaylistEntry:
-    """Entry of a playlist: a show's label, and the function that makes it when it is chosen."""
+    """Entry of a playlist: a show's label, what makes it when it is chosen, and a line about it."""
 
     label: str
     make: Callable[[], Show]
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

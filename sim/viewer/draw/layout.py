@@ -38,12 +38,14 @@ class Need:
 
     Attributes:
         urgent: whether it comes before all others but the heading and the actions.
+        tight: height that is still better than a title alone; 0 if none is.
     """
 
     least: int
     natural: int
     most: int
     urgent: bool = False
+    tight: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def _stack(
     order = [n for n in _IMPORTANCE if n in needs]
     order.sort(key=lambda n: n not in (HEADING, ACTIONS) and not needs[n].urgent)
     for number in order:
-        for height in (title,) if number in folded else (round(needs[number].least * scale), title):
+        need = needs[number]
+        tried = (
+            (title,) if number in folded else (*(round(h * scale) for h in (need.least, need.tight)), title)
+        )
+        for height in filter(None, tried):
             if height + gap <= left:
                 heights[number] = height
                 left -= height + gap

@@ -34,6 +34,7 @@ class Played:
     actions: list[Array] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
     person: list[bool] = field(default_factory=list)
+    fair: list[bool] = field(default_factory=list)  # whether a person was in control: without sticky actions
 
 
 class RecordingShow:
@@ -58,6 +59,7 @@ class RecordingShow:
         self.played: list[Played] = []
         self._run_seed, self._episode = seed, -1
         self._current: Played | None = None
+        self._fair = False
 
     def __getattr__(self, name: str) -> Any:
         """What the show has besides: its titles, names and rates."""
@@ -80,6 +82,7 @@ class RecordingShow:
         self._current.actions.append(np.array(moment.actions[0]))
         self._current.rewards.append(float(moment.reward[0]))
         self._current.person.append(moment.person)
+        self._current.fair.append(self._fair)
         if moment.episodes:
             if not moment.episodes[0].pushed:  # a push is no action: what it does cannot be replayed
                 self.played.append(self._current)
@@ -110,7 +113,12 @@ class RecordingInteractiveShow(RecordingShow):
         return bool(self._show.waits)
 
     def touch(self, gesture: Any) -> Any:
-        """Pass a gesture on; it changes no world until it comes back as a step, but for a push."""
+        """Pass a gesture on; it changes no world until it comes back as a step, but for a push.
+
+        A hand-over changes the rules: see `sim.atari.world.AtariWorld.set_sticky_actions`.
+        """
+        if gesture.kind == "person":
+            self._fair = gesture.on
         return self._show.touch(gesture)
 
     def look(self) -> Moment:
@@ -131,15 +139,22 @@ def replay(played: Played, world: gymnasium.Env[Any, Any], dataset: EpisodeWrite
         ReplayError: if rewards or the end differ from those logged.
         OSError: if the disk is full.
     """
+    has_rules = world.has_wrapper_attr("set_sticky_actions")
+    set_sticky = world.get_wrapper_attr("set_sticky_actions") if has_rules else lambda on: None
+
+    def told(info: dict[str, Any], person: bool, fair: bool) -> dict[str, Any]:
+        rules = {"sticky_actions": not fair} if has_rules else {}
+        return storable_infos(info | {"person": person} | rules)
+
+    set_sticky(not played.fair[0])
     obs, info = world.reset(seed=played.seed)
-    take = EpisodeInProgress(played.seed, obs, storable_infos(info | {"person": False}))
+    take = EpisodeInProgress(played.seed, obs, told(info, False, played.fair[0]))
     last = len(played.actions) - 1
-    steps = zip(played.actions, played.rewards, played.person, strict=True)
-    for i, (action, earned, person) in enumerate(steps):
+    steps = zip(played.actions, played.rewards, played.person, played.fair, strict=True)
+    for i, (action, earned, person, fair) in enumerate(steps):
+        set_sticky(not fair)
         obs, reward, terminated, truncated, info = world.step(action)
         if reward != earned or (terminated or truncated) != (i == last):
             raise ReplayError(f"step {i} of the episode with seed {played.seed} is not what was played")
-        take.note(
-            action, float(reward), terminated, truncated, obs, storable_infos(info | {"person": person})
-        )
+        take.note(action, float(reward), terminated, truncated, obs, told(info, person, fair))
     dataset.add(take)

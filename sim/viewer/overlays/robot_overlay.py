@@ -41,7 +41,6 @@ def draw_robot(
     picture: Rect,
     robot: RobotState,
     *,
-    torques: bool = True,
     figures: bool = False,
 ) -> None:
     """Draw over `picture` what acts on the robot.
@@ -51,16 +50,14 @@ def draw_robot(
         ink: for lines and text.
         picture: where the robot's picture is.
         robot: what acts.
-        torques: whether joints are coloured by the torque on them.
         figures: whether contact forces are written beside their arrows.
     """
     clip = surface.get_clip()
     surface.set_clip(picture.clip(clip))
-    if torques:
-        for joint in robot.joints:
-            at = pixel(picture, joint.at)
-            pygame.draw.aacircle(surface, PALETTE.ground, at, ink.px(8))
-            pygame.draw.aacircle(surface, torque_color(joint.share), at, ink.px(6))
+    for joint in robot.joints:
+        at = pixel(picture, joint.at)
+        pygame.draw.aacircle(surface, PALETTE.ground, at, ink.px(8))
+        pygame.draw.aacircle(surface, torque_color(joint.share), at, ink.px(6))
     for force in robot.contacts:
         _draw_arrow(surface, ink, pixel(picture, force.at), pixel(picture, force.tip), CONTACT)
         at = pixel(picture, force.at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,11 @@ from pygame import Rect
 
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.moment import Moment
+from sim.viewer.contract.moment import Moment, Role
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
+from sim.viewer.overlays.boxes import Tag, draw_tags
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
 from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
 from sim.viewer.overlays.robot_overlay import draw_robot, draw_robot_legend
@@ -76,6 +78,7 @@ def draw_world(
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if view.moment.robot is not None:
         _draw_robot(surface, ink, rect, view.moment, robot=robot, percepts=percepts, still=still)
+    _draw_roles(surface, ink, rect, rect.width / picture.shape[1], view.moment.roles)
     if percepts:
         draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
     return rect
@@ -84,15 +87,24 @@ def draw_world(
 def _draw_robot(
     surface: pygame.Surface, ink: Ink, rect: Rect, moment: Moment, *, robot: bool, percepts: bool, still: bool
 ) -> None:
-    """Draw what acts on a robot; where percepts are drawn, joints and the corners are left to them."""
+    """Draw what acts on a robot; where percepts are drawn, nothing but a push, for both would be a tangle."""
     assert moment.robot is not None
-    seen = percepts and bool(moment.seen)
-    if not robot:
-        draw_robot(surface, ink, rect, replace(moment.robot, contacts=()), torques=False)
-        return
-    draw_robot(surface, ink, rect, moment.robot, torques=not seen, figures=still)
-    if not seen:
+    if robot and not (percepts and moment.seen):
+        draw_robot(surface, ink, rect, moment.robot, figures=still)
         draw_robot_legend(surface, ink, rect, moment.robot)
+    else:
+        draw_robot(surface, ink, rect, replace(moment.robot, contacts=(), joints=()))
+
+
+def _draw_roles(surface: pygame.Surface, ink: Ink, rect: Rect, factor: float, roles: Sequence[Role]) -> None:
+    """Write beside each object who moves it."""
+    tags = []
+    for name, (x0, y0, x1, y1) in roles:
+        frame = Rect(rect.left + round(x0 * factor), rect.top + round(y0 * factor), 0, 0)
+        frame.size = round((x1 - x0) * factor), round((y1 - y0) * factor)
+        color = PALETTE.accent if name == "YOU" else PALETTE.text
+        tags.append(Tag(name, color, frame.inflate(ink.px(8), ink.px(8))))
+    draw_tags(surface, ink, rect, tags)
 
 
 def _draw_board(

@@ -136,7 +136,8 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
         seen = len(view.moment.seen) if view.moment else 0
         least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
-        found[layout.SEES] = Need(height_of(least), height_of(rows), height_of(rows), view.perceives)
+        high = height_of(rows)
+        found[layout.SEES] = Need(height_of(least), high, high, view.perceives, tight=height_of(1))
     else:
         del found[layout.SEES]
     if "examples" in facts.abilities:

@@ -50,6 +50,15 @@ class PlaylistPosition:
         self._held = False
         return scenes[self._scene]
 
+    @property
+    def scenes(self) -> tuple[tuple[str, str], ...]:
+        """Title of each scene, and a line about it."""
+        return tuple((entry.label, entry.about) for entry in self._playlist.scenes)
+
+    def to_scene_at(self, index: int) -> PlaylistEntry | str:
+        """Go to the scene with this place in `scenes`; a message if it is the present one."""
+        return self.to_scene(index - self._scene) if index != self._scene else "this is that scene"
+
     def to_checkpoint(self, by: int) -> PlaylistEntry | str:
         """Go along the timeline by `by`, without wrapping around; a message where it ends."""
         timeline = self._checkpoints()

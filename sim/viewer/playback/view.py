@@ -133,6 +133,41 @@ class NewGame:
 
 
 @dataclass(frozen=True, slots=True)
+class SceneSearch:
+    """The list "Find a scene" while it is open.
+
+    Attributes:
+        scenes: title of each, and a line about it.
+        query: what a person has typed.
+        row: index of the chosen one among those found.
+    """
+
+    scenes: tuple[tuple[str, str], ...]
+    query: str = ""
+    row: int = 0
+
+    @property
+    def found(self) -> tuple[int, ...]:
+        """Numbers of the scenes that have all words of the query, those in whose titles they stand first.
+
+        >>> SceneSearch((("Pong", "PPO"), ("Walker2d", "PPO"), ("PPO", "")), "ppo").found
+        (2, 0, 1)
+        """
+        words = self.query.lower().split()
+        both = [f"{title} {about}".lower() for title, about in self.scenes]
+        some = [i for i, text in enumerate(both) if all(word in text for word in words)]
+        return tuple(sorted(some, key=lambda i: not all(w in self.scenes[i][0].lower() for w in words)))
+
+    def typed(self, query: str) -> SceneSearch:
+        """With another query."""
+        return replace(self, query=query, row=0)
+
+    def moved(self, by: int) -> SceneSearch:
+        """With another scene chosen."""
+        return replace(self, row=(self.row + by) % max(1, len(self.found)))
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """Settings that the user has chosen: pause, speed, grid, overlays, folded panels.
 
@@ -148,6 +183,7 @@ class Choices:
         folded: numbers 1…9 of the panels that show only their title.
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
+        search: the list "Find a scene"; None while it is closed.
     """
 
     paused: bool = False
@@ -164,6 +200,7 @@ class Choices:
     recording: bool = False
     message: str = ""
     menu: NewGame | None = None
+    search: SceneSearch | None = None
 
     def with_next_saliency(self) -> Choices:
         """The choices with both maps, then that of the action, that of the value, and none."""
