@@ -48,6 +48,8 @@ def declared_task(config: Walker) -> Task | None:
         return None
     model = robot_model(config.constants, config.feet)
     body_number(model, config.trunk)
+    if config.reward.flight and not config.feet:
+        raise ValueError("reward.flight needs feet, a list of the names of their geoms")
     task = Task(
         reward=config.reward,
         observe=_parts(config, model),

@@ -4,8 +4,8 @@
 
 Pure functions of batched arrays; nothing here steps or draws. The quantities are those of locomotion papers:
 tracking of a velocity command, upright trunk, action rate (Rudin et al. 2022, table 2), and dm_control's
-linear tolerance (Tassa et al. 2018, section 2.1) for speed. Effort, power and action rate are costs: their
-weights are negative.
+linear tolerance (Tassa et al. 2018, section 2.1) for speed. Flight, effort, power and action rate are costs:
+their weights are negative.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class RewardTerms(Validated):
         posture: cosine of the trunk's tilt, from 1 (as it stands in the beginning) to −1 (upside down).
         height: the trunk's height over its height in the beginning, at most 1.
         direction: cosine between the trunk's heading and the target direction.
+        flight: 1 while none of the `feet` touches the ground, which tells running from walking.
         effort: mean over the actuators of force², each in units of its limit; of motors that is control².
         power: Σ |force · velocity| of the actuators over the robot's weight, m/s: times the speed it is the
             cost of transport, whose smallest gives natural gaits (Fu et al. 2021).
@@ -44,6 +45,7 @@ class RewardTerms(Validated):
     posture: float = 0.0
     height: float = 0.0
     direction: float = 0.0
+    flight: float = 0.0
     effort: float = 0.0
     power: float = 0.0
     action_rate: float = 0.0
@@ -77,6 +79,7 @@ class Reading:
         height: (N,) m, the trunk's above z = 0.
         upright: (N,) cosine of the trunk's tilt from how it stands in the beginning.
         heading: (N,) rad about the vertical, where the trunk points; 0 is along x.
+        flight: (N,) 1 while no foot touches the ground, else 0.
         force: (N, actuators) in units of each actuator's limit.
         power: (N,) m/s, mechanical power over weight.
         action: (N, actuators) in [−1, 1].
@@ -91,6 +94,7 @@ class Reading:
     height: Array
     upright: Array
     heading: Array
+    flight: Array
     force: Array
     power: Array
     action: Array
@@ -128,6 +132,7 @@ QUANTITIES: dict[str, Callable[[Reading], Array]] = {
     "posture": lambda reading: reading.upright,
     "height": _height,
     "direction": lambda reading: np.cos(reading.heading - reading.target_direction),
+    "flight": lambda reading: reading.flight,
     "effort": lambda reading: _mean_square(reading.force),
     "power": lambda reading: reading.power,
     "action_rate": lambda reading: _mean_square(reading.action - reading.last_action),

@@ -173,6 +173,7 @@ class TaskWalkers(Walkers):
             height=place[:, 2],
             upright=self.robot.upright(),
             heading=self.robot.heading(),
+            flight=1.0 - self.robot.contacts().max(axis=1, initial=0.0),
             force=self._force / self._strongest,
             power=np.abs(self._force * self._motion).sum(axis=1) / self._weight,
             action=self._action,

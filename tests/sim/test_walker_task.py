@@ -65,6 +65,7 @@ ALL_TERMS = {
     "posture": 0.2,
     "height": 0.3,
     "direction": 0.4,
+    "flight": -0.6,
     "effort": -0.2,
     "power": -0.4,
     "action_rate": -0.3,
@@ -89,6 +90,7 @@ def reading(**changes):
         height=np.array([0.9]),
         upright=np.array([0.5]),
         heading=np.array([math.pi / 2]),
+        flight=np.array([1.0]),
         force=np.array([[1.0, -0.5]]),
         power=np.array([0.25]),
         action=np.array([[1.0, -0.5]]),
@@ -117,6 +119,7 @@ def test_every_term_by_hand():
             "posture": 0.2 * 0.5,
             "height": 0.3 * 0.75,
             "direction": 0.0,
+            "flight": -0.6,
             "effort": -0.2 * (1.0 + 0.25) / 2,
             "power": -0.1,
             "action_rate": -0.3 * (0.25 + 1.0) / 2,
@@ -202,14 +205,15 @@ def test_in_the_trunks_frame_forward_stays_forward(cart):
         assert world._walkers.robot.heading()[0] == pytest.approx(turn)
 
 
-def test_a_foot_in_the_air_touches_nothing(cart):
-    world = make_world("walker/file", **cart)
+def test_a_foot_in_the_air_touches_nothing_and_none_on_the_ground_is_flight(cart):
+    world = make_world("walker/file", **cart | {"reward": {"flight": -2.0}})
     world.reset()
+    assert [world.step(np.zeros(2, np.float32))[1] for _ in range(20)][-1] == 0.0
     lifted = world.simulation.qpos[:1].copy()
     lifted[0, 2] = 1.0
     world.simulation.reset(np.array([0]), lifted, np.zeros_like(world.simulation.qvel[:1]))
-    obs = world.step(np.zeros(2, np.float32))[0]
-    assert not part(obs, "contacts").any()
+    obs, reward, *_ = world.step(np.zeros(2, np.float32))
+    assert not part(obs, "contacts").any() and reward == -2.0
 
 
 @pytest.mark.parametrize("limit", [{"healthy_height": [0.5, 2.0]}, {"healthy_tilt": 20}])
@@ -252,7 +256,8 @@ def test_a_task_keeps_every_promise_of_a_world(cart, body):
     if body == "file":
         fields = cart | fields | {"healthy_tilt": 60}
     else:
-        fields["observe"] = ["v5", "target", "last_action", "trunk_velocity"]
+        fields["observe"] = ["v5", "target", "last_action", "trunk_velocity", "contacts"]
+        fields["feet"] = ["foot_geom"] if body == "walker2d" else ["left_ankle_geom"]
     check_world(f"walker/{body}", steps=45, **fields)
 
 
@@ -308,6 +313,7 @@ BAD = {
     "v5": ({"observe": ["v5"]}, 'there is no part "v5"'),
     "twice": ({"observe": ["target", "target"]}, 'names "target" twice'),
     "no feet": ({"feet": []}, '"contacts" needs feet'),
+    "flight": ({"reward": {"flight": -1.0}, "feet": [], "observe": []}, "reward.flight needs feet"),
     "foot": ({"feet": ["left_whel"]}, 'no geom "left_whel"; did you mean "left_wheel"'),
     "trunk": ({"trunk": "carte"}, 'trunk: there is no body "carte"; did you mean "cart"'),
     "span": ({"target_speed": [2, 1]}, r"target_speed must be a number or \[low, high\], not \[2.0, 1.0\]"),
