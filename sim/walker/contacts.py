@@ -34,17 +34,23 @@ FEET: dict[str, dict[str, str]] = {
 }
 
 
-def feet_of(body: str, model: mujoco.MjModel) -> dict[str, tuple[int, ...]]:
+def feet_of(body: str, model: mujoco.MjModel, declared: tuple[str, ...] = ()) -> dict[str, tuple[int, ...]]:
     """Feet of a robot: name → its geoms.
 
-    Gymnasium's bodies have a table; of any other robot these are the geoms and bodies with "foot" in their
-    name.
+    They are the `declared` geoms; else gymnasium's bodies have a table, and of any other robot these are the
+    geoms and bodies with "foot" in their name.
 
     >>> from sim.walker.reward import BODIES
     >>> from sim.walker.simulation import load
     >>> feet_of("hopper", load(BODIES["hopper"]))
     {'foot': (4,)}
     """
+    if declared:
+        names = {geom: name for name, geom in FEET.get(body, {}).items()}
+        own: dict[str, list[int]] = {}
+        for geom in declared:
+            own.setdefault(names.get(geom) or _side(geom), []).append(model.geom(geom).id)
+        return {name: tuple(geoms) for name, geoms in own.items()}
     if body in FEET:
         return {name: (model.geom(geom).id,) for name, geom in FEET[body].items()}
     found: dict[str, list[int]] = {}

@@ -64,7 +64,7 @@ class WalkerRenderer:
         self._coarse = 1  # by which its sides are smaller
         self._preset = -1
         model = world.simulation.model
-        self._feet = feet_of(world.config.body, model)
+        self._feet = feet_of(world.config.body, model, world.config.feet)
         self._limits = motor_limits(model)
         self._torso = root_body(model)
         self._grip: Grip | None = None

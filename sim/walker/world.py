@@ -248,10 +248,9 @@ class WalkerWorlds(Worlds):
 
     def keep_statistics(self) -> None:
         """Tell the gait of episodes that begin from now on, see `sim.walker.gait`; `state` leaves it out."""
-        model = self.walkers.simulation.model
-        names = {foot: foot.removesuffix("_foot").replace("_", " ") for foot in self._config.feet}
-        declared = {name: (model.geom(foot).id,) for foot, name in names.items()}
-        self._gait = GaitMeter(self.walkers.simulation, declared or feet_of(self._config.body, model))
+        simulation = self.walkers.simulation
+        feet = feet_of(self._config.body, simulation.model, self._config.feet)
+        self._gait = GaitMeter(simulation, feet)
 
     def _checked(self, actions: Array) -> Array:
         actions = np.asarray(actions)

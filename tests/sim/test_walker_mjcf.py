@@ -9,10 +9,13 @@ pytest.importorskip("mujoco")
 
 from sim.catalog import make_world, make_worlds  # noqa: E402
 from sim.errors import RequestError, WorkError  # noqa: E402
+from sim.walker.contacts import feet_of  # noqa: E402
 from sim.walker.draw import Drawing  # noqa: E402
 from sim.walker.engine import mujoco  # noqa: E402
 from sim.walker.mjcf import MjcfError, fingerprint, read_model  # noqa: E402
 from sim.walker.palette import side_of  # noqa: E402
+from sim.walker.reward import BODIES  # noqa: E402
+from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402
 
 BODY = '<body name="a" pos="0 0 0.5"><freejoint/><geom size="0.1"/>{}</body>'
@@ -201,6 +204,15 @@ def test_shapes_are_drawn_as_long_as_they_are(geom, long, thick):
     drawing = Drawing(model)
     np.testing.assert_allclose(drawing._axis[0], long, atol=1e-6)
     assert drawing._radius[0] == pytest.approx(thick)
+
+
+def test_declared_feet_have_the_names_of_their_sides():
+    for body, feet, names in (
+        ("walker2d", ("foot_left_geom",), ["left"]),
+        ("ant", (), ["front left", "front right", "back left", "back right"]),
+        ("ant", ("third_ankle_geom", "left_ankle_geom"), ["back left", "front left"]),
+    ):
+        assert list(feet_of(body, load(BODIES[body]), feet)) == names
 
 
 def test_sides_of_limbs_are_told_by_their_names():
