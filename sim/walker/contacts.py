@@ -48,8 +48,8 @@ def feet_of(body: str, model: mujoco.MjModel, declared: tuple[str, ...] = ()) ->
     if declared:
         names = {geom: name for name, geom in FEET.get(body, {}).items()}
         own: dict[str, list[int]] = {}
-        for geom in declared:
-            own.setdefault(names.get(geom) or _side(geom), []).append(model.geom(geom).id)
+        for label in declared:
+            own.setdefault(names.get(label) or _side(label), []).append(model.geom(label).id)
         return {name: tuple(geoms) for name, geoms in own.items()}
     if body in FEET:
         return {name: (model.geom(geom).id,) for name, geom in FEET[body].items()}
