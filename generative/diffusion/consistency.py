@@ -30,11 +30,10 @@ from generative.diffusion.image_diffusion import (
     Diffusion,
     DiffusionExamples,
     DiffusionModel,
-    add_noise,
     fit_options,
 )
 from generative.diffusion.pixel_maps import PixelMaps
-from generative.diffusion.schedule import TIMESTEPS, angles
+from generative.diffusion.schedule import TIMESTEPS, add_noise, angles
 from sim.records import Array, Condition, SampleOptions, Samples
 from supervised.data.dataset import Dataset, Spec
 from supervised.fit import Batch, Fit

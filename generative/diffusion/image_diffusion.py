@@ -107,7 +107,11 @@ class Diffusion:
                 is no such codebook of them.
         """
         size = spec, self.fold, len(self.channels) - 1
-        more = {"prediction": self.prediction, "shift": self.shift, "scheduler": self.scheduler}
+        more: dict[str, Any] = {
+            "prediction": self.prediction,
+            "shift": self.shift,
+            "scheduler": self.scheduler,
+        }
         if not self.codebook:
             return pixel_maps(*size, **more)
         from generative.diffusion.categorical import categorical_maps  # imports diffusers

@@ -133,7 +133,7 @@ class SamplerGallerySource:
     def fill(self, value: Array, mask: Array, n: int, seed: int) -> Array:
         """See `GallerySource`; the mask has the size of the thumbnails, which may be enlarged."""
         height, width = value.shape[:2]
-        own = mask.reshape(height, len(mask) // height, width, -1).any((1, 3))
+        own = np.asarray(mask.reshape(height, len(mask) // height, width, -1).any((1, 3)))
         return self.model.sample(n, Condition(frame=value, mask=own), self._options, seed).values
 
     def _condition(self, condition: str) -> Condition:
