@@ -106,17 +106,17 @@ class Diffusion:
             ValueError: if the data are no images, their sides cannot be folded and halved evenly, or there
                 is no such codebook of them.
         """
-        halvings = len(self.channels) - 1
+        size = spec, self.fold, len(self.channels) - 1
         more: dict[str, Any] = {
             "prediction": self.prediction,
             "shift": self.shift,
             "scheduler": self.scheduler,
         }
         if not self.codebook:
-            return pixel_maps(spec, self.fold, halvings, **more)
+            return pixel_maps(*size, **more)
         from generative.diffusion.categorical import categorical_maps  # imports diffusers
 
-        return categorical_maps(spec, self.fold, halvings, self.codebook, **more)
+        return categorical_maps(*size, self.codebook, **more)
 
     def solver(self) -> Scheduler:
         """The default scheduler, which a checkpoint's folder names."""
