@@ -113,7 +113,8 @@ def one_hot(codes: Tensor, classes: int) -> Tensor:
 def scaled(probabilities: Tensor) -> Tensor:
     """Probabilities (n, K, h, w) → the mean of the one-hot maps."""
     classes = probabilities.shape[1]
-    return classes**0.5 * (probabilities - 1 / classes)
+    maps: Tensor = classes**0.5 * (probabilities - 1 / classes)
+    return maps
 
 
 def likeliest(x: Tensor, once: tuple[int, int], most: Sequence[tuple[tuple[int, ...], int]] = ()) -> Tensor:
