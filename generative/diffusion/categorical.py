@@ -36,6 +36,7 @@ from supervised.data.dataset import Spec
 from supervised.fit import Batch
 
 IMPOSSIBLE = -1e9  # a logit below all others
+SURE = 1e3  # by which what is known exceeds what is predicted
 LEAST_LEFT = 1e-6  # probability that the two patterns have different cells, at least
 
 
@@ -61,13 +62,18 @@ class CategoricalMaps(PixelMaps):
         nearest = (agreement - known.square().sum(-1) / 2).argmax(1)  # (n, h, w)
         return one_hot(nearest, self.channels)
 
-    def unfolded(self, x: Tensor) -> Array:
-        """Maps (n, K, H/p, W/p) → images (n, H, W, 3) uint8 of the likeliest patterns that are allowed."""
-        known = codebook(self.codebook)
-        codes = likeliest(x, known.once, known.most).cpu().numpy()
+    def unfolded(self, x: Tensor, known: Tensor | None = None) -> Array:
+        """Maps (n, K, H/p, W/p) → images (n, H, W, 3) uint8 of the likeliest patterns that are allowed.
+
+        Cells that are `known` (1, 1, H/p, W/p) are the last to be changed for it.
+        """
+        book = codebook(self.codebook)
+        if known is not None:
+            x = torch.where(known, SURE * x, x)
+        codes = likeliest(x, book.once, book.most).cpu().numpy()
         at = codes.repeat(self.fold, 1).repeat(self.fold, 2)  # (n, H, W)
         rows, columns = np.indices(at.shape[1:])
-        return np.asarray(known.pictures[at, rows, columns])
+        return np.asarray(book.pictures[at, rows, columns])
 
     def noise_of(self, latents: Array) -> Tensor:
         """Latents (n, H·W·3) standard normal → noise maps: of each cell's pixels the first K numbers."""

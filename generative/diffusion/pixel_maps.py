@@ -66,8 +66,8 @@ class PixelMaps:
         """Images (n, H, W, 3) uint8 → maps (n, 3p², H/p, W/p) in [−2, 2]."""
         return functional.pixel_unshuffle(from_rgb(rgb) / SIGMA_DATA, self.fold)
 
-    def unfolded(self, x: Tensor) -> Array:
-        """Maps (n, 3p², H/p, W/p) → images (n, H, W, 3) uint8."""
+    def unfolded(self, x: Tensor, known: Tensor | None = None) -> Array:
+        """Maps (n, 3p², H/p, W/p) → images (n, H, W, 3) uint8; `known` are the parts that were given."""
         return to_rgb(functional.pixel_shuffle(x, self.fold) * SIGMA_DATA)
 
     def hidden(self, mask: Tensor) -> Tensor:
@@ -119,8 +119,9 @@ def trace(
         ConditionError: if a frame has no mask, or stands beside a latent.
         ValueError: for an unknown scheduler.
     """
+    known = _given(canvas, condition, device)
     for maps in zip(*_walks(canvas, denoiser_of, n, condition, options, seed, device), strict=True):
-        yield np.concatenate([canvas.unfolded(x) for x in maps])
+        yield np.concatenate([canvas.unfolded(x, known) for x in maps])
 
 
 def sample_images(
@@ -135,7 +136,8 @@ def sample_images(
     """Samples (n, H, W, 3) uint8: the end of `trace`, with its errors, one chunk after another."""
     walks = _walks(canvas, denoiser_of, n, condition, options, seed, device)
     ends = (deque(walk, maxlen=1)[0] for walk in walks)
-    return np.concatenate([canvas.unfolded(x) for x in counting(ends)])
+    known = _given(canvas, condition, device)
+    return np.concatenate([canvas.unfolded(x, known) for x in counting(ends)])
 
 
 def _walks(
@@ -155,7 +157,8 @@ def _walks(
         rows = range(first, min(first + CHUNK, n))
         each, denoiser = generators(seed, first, len(rows)), denoiser_of(rows)
         if condition.frame is not None:
-            known, hidden = _known(canvas, condition, device)
+            known = canvas.folded(torch.from_numpy(np.array(condition.frame))[None]).to(device)
+            hidden = _hidden(canvas, condition, device)
             walks.append(
                 inpaint(denoiser, known, hidden, options.steps, each, canvas.prediction, shift=canvas.shift)
             )
@@ -184,9 +187,14 @@ def _check(condition: Condition, options: SampleOptions) -> None:
         )
 
 
-def _known(canvas: PixelMaps, condition: Condition, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The condition's frame as a map (1, …), and its mask as one, True where to inpaint."""
-    assert condition.frame is not None and condition.mask is not None
-    known = canvas.folded(torch.from_numpy(np.array(condition.frame))[None])
+def _hidden(canvas: PixelMaps, condition: Condition, device: torch.device) -> Tensor:
+    """The condition's mask as a map (1, …), True where to inpaint."""
     mask = torch.from_numpy(np.array(condition.mask)).float().expand(1, 3, -1, -1)
-    return known.to(device), canvas.hidden(mask).to(device)
+    return canvas.hidden(mask).to(device)
+
+
+def _given(canvas: PixelMaps, condition: Condition, device: torch.device) -> Tensor | None:
+    """The part (1, …) of a map that the condition's frame gives; None without a frame."""
+    if condition.frame is None or condition.mask is None:
+        return None
+    return ~_hidden(canvas, condition, device)

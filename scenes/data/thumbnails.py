@@ -21,10 +21,11 @@ def thumbnails(values: Array, spec: Spec, data: str) -> Array:
         data: the data set's name, such as ``states/walker2d``.
     """
     origin = origin_of(data)
+    if spec.pictures:
+        enlarge = origin.family.enlarge if origin is not None else None
+        return enlarge(values) if enlarge is not None else values
     if origin is not None and origin.family.draw is not None:
         return origin.family.draw(origin.variant, values)
-    if spec.pictures:
-        return values
     return np.stack([_bars(row) for row in _scaled(values)]) if len(values) else _none()
 
 

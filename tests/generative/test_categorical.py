@@ -88,6 +88,17 @@ def test_each_of_the_two_patterns_is_decoded_once_where_it_leads_most():
     assert likeliest(x, ONCE)[0].tolist()[1][0] == 1
 
 
+def test_what_is_known_stays_where_more_men_are_drawn_than_there_can_be():
+    made, start = model(), board_data(FENS).values[0]
+    mask = np.zeros((64, 64), bool)
+    mask[16:48] = True
+    for bias in made.network.unet.conv_out.parameters():  # pawns and queens everywhere
+        if bias.dim() == 1:
+            bias.data[[1, 5, 7, 11]] += 9
+    filled = made.sample(2, Condition(frame=start, mask=mask), SampleOptions(steps=2), 0).values
+    assert np.array_equal(filled, np.stack([start] * 2))
+
+
 def test_of_a_set_with_a_limit_the_weakest_become_what_has_none():
     x = one_hot(torch.tensor([[[1, 2, 2, 3], [2, 2, 0, 0]]]), 4)
     x[0, 2] += torch.tensor([[0.0, 0.3, -0.2, 0.0], [0.2, 0.1, 0.0, 0.0]])

@@ -421,8 +421,9 @@ def test_a_traversal_passes_through_the_class_that_is_asked_for():
     ],
 )
 def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
+    shape = (64, 64, 3) if data == "boards" else (2, 2, 3)
     examples = Dataset(
-        values=np.zeros((4, 2, 2, 3), np.uint8),
+        values=np.zeros((4, *shape), np.uint8),
         labels=LabelColumn(np.arange(4) % 2, ("a", "b")),
         episodes=np.arange(4),
     )
@@ -430,7 +431,7 @@ def test_what_a_model_reads_is_told_as_its_reading(data, readers, words):
     scorer.__dict__.update(readers)
     scorer.__dict__["neighbours"] = lambda values: (values, ["near"] * len(values))
     (shown,) = GalleryExport(Painter(), scorer, 0, Condition()).samples(
-        np.zeros((1, 2, 2, 3), np.uint8), [Verdict("x")]
+        np.zeros((1, *shape), np.uint8), [Verdict("x")]
     )
     assert (words, "x") in shown.facts(1)
 

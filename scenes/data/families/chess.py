@@ -38,7 +38,7 @@ def positions(variant: str, values: Array, seed: int) -> Iterator[str]:
         yield f"{read_board(rgb).fen} w - - 0 1"
 
 
-def draw(variant: str, values: Array) -> Array:
+def enlarge(values: Array) -> Array:
     """Boards (n, 64, 64, 3) at four times their size, each piece drawn for that size.
 
     A picture that is not exactly a drawn board, such as a blurred one, is enlarged as it is.
@@ -63,7 +63,7 @@ FAMILY = WorldFamily(
     world_of,
     decode,
     positions,
-    draw=draw,
+    enlarge=enlarge,
     states_from="chess takes boards",
     views="games of unseen seeds between built-in players, in colours that were not learned from",
 )

@@ -37,8 +37,9 @@ class WorldFamily:
             model can tell.
         states: (variant, examples, seed) → states in which the world's episodes can begin; None without any.
         states_from: which data such states come from, in words.
-        draw: (variant, examples (n, …)) → thumbnails (n, H, W, 3) uint8, of pictures enlarged by a whole
-            factor; None for pictures that are shown as they are.
+        draw: (variant, examples (n, D)) → thumbnails (n, H, W, 3) uint8 of vectors; None for pictures.
+        enlarge: pictures (n, H, W, 3) → thumbnails (n, kH, kW, 3) uint8 with k whole; None where they are
+            shown as they are.
         encoded: whether the shipped picture encoder knows the examples' classes and facts.
         views: what held-out pictures of the family show, where its own players make them; "" where agents do.
     """
@@ -48,5 +49,6 @@ class WorldFamily:
     states: Callable[[str, Array, int], Iterable[Any]] | None = None
     states_from: str = ""
     draw: Callable[[str, Array], Array] | None = None
+    enlarge: Callable[[Array], Array] | None = None
     encoded: bool = False
     views: str = ""
