@@ -27,6 +27,7 @@ from sim.storage.episodes import (
 )
 from sim.storage.files import SaveError
 from sim.vector import EnvWorlds, episode_seed
+from sim.viewer.contract.gesture import Gesture
 from sim.viewer.output.play_recorder import ReplayError, record_play, replay
 
 SPACES = Box(-1, 1, (2,), np.float32), Discrete(2)
@@ -332,8 +333,8 @@ class Talking(PoleShow):
 
 
 def test_a_show_that_takes_gestures_still_does():
-    show = record_play(Talking(), seed=0)
-    assert show.waits and show.abilities == {"point"} and show.touch("e4") == "touched e4"
+    show, gesture = record_play(Talking(), seed=0), Gesture("resize", 3, 4)
+    assert show.waits and show.abilities == {"point"} and show.touch(gesture) == f"touched {gesture}"
     assert {"abilities", "waits", "touch", "look"} <= set(dir(type(show)))  # where isinstance looks
 
 

@@ -128,7 +128,7 @@ def value_in_words(slider: Slider) -> str:
     """Value of a slider; of one beyond its ends only that it is, as there it is no more than extrapolated.
 
     >>> value_in_words(Slider("ball y", 0.5, -1.0, 2.0)), value_in_words(Slider("ball y", 1553.0, -1.0, 2.0))
-    ('0.50', '> 2.0')
+    ('0.50', '> 2')
     """
     sign = "> " if slider.value > slider.high else "< " if slider.value < slider.low else ""
     return sign + number(round(min(max(slider.value, slider.low), slider.high), 2))
