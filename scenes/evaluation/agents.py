@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -74,12 +75,12 @@ def evaluate(
         gait_figure.check_figure(scene, figure, overwrite=overwrite)
     config, agent = agent_env(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
-    spaces = worlds.single_observation_space, worlds.single_action_space
     place = chosen_device(device, agent)
     names = [scene.name] if len(runs) == 1 else [run.name for run in runs if run]
     built = {
         name: build_policy(scene, worlds, config, place, run) for name, run in zip(names, runs, strict=True)
     }
+    random = Random().build(worlds.single_observation_space, worlds.single_action_space, seed=scene.seed)
     worlds.close()
     if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
         say(f"{scene.name} has no checkpoint: this scores an untrained agent")
@@ -93,7 +94,6 @@ def evaluate(
 
     parts = scored(config)
     found = pool_scores(list(parts.values()))
-    random = Random().build(*spaces, seed=scene.seed)
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
     chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
     metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
@@ -104,13 +104,6 @@ def evaluate(
         tables.append(robustness.robustness_table(perturbed))
     elif len(breakdown := _breakdown(config, parts, metrics, scored)) > 1:
         tables.append(_breakdown_table(breakdown, "by opponent" if len(parts) == 1 else "by seed"))
-    if config.name == "chess" and scene.agent is not None and scene.agent.use in TACTICIANS:
-        from scenes.evaluation.chess_tactics import scene_tactics
-
-        if (told := scene_tactics(config, [policy for policy, _ in built.values()])) is not None:
-            metrics, intervals = metrics | told.shares, intervals | told.intervals
-            baseline = baseline | told.chance
-            tables.append(told.table())
     answer = {
         "metrics": metrics,
         "baseline": baseline,
@@ -120,15 +113,31 @@ def evaluate(
         "ci95": {name: list(interval) for name, interval in intervals.items()},
         "protocol": found.protocol,
     }
-    if len(built) == 1:
-        ((policy, _),) = built.values()
-        table = add_move_match(policy, answer)
-        tables += [] if table is None else [table]
+    policies = [policy for policy, _ in built.values()]
+    more = [_add_tactics(scene, config, policies, answer)]
+    more += [add_move_match(policies[0], answer)] if len(policies) == 1 else []
+    tables += [table for table in more if table is not None]
     if figure is not None:
         gait_figure.write_gait_figure(found.episodes[0], scene.title, figure)
         answer["files"] = [str(figure)]
         tables.append(f"foot contacts of the first episode: {figure}")
     return Report(answer, tables)
+
+
+def _add_tactics(
+    scene: Scene, config: WorldConfig, policies: Sequence[Policy], answer: dict[str, Any]
+) -> Table | None:
+    """Add the shares of mates that chess agents find to an answer; None for others and for other worlds."""
+    if config.name != "chess" or scene.agent is None or scene.agent.use not in TACTICIANS:
+        return None
+    from scenes.evaluation.chess_tactics import scene_tactics
+
+    if (told := scene_tactics(config, policies)) is None:
+        return None
+    answer["metrics"] |= told.shares
+    answer["baseline"] |= told.chance
+    answer["ci95"] |= {name: list(interval) for name, interval in told.intervals.items()}
+    return told.table()
 
 
 def _requested_runs(checkpoint: Path | None, episodes: int, seeds: int) -> Sequence[Path | None]:
