@@ -76,10 +76,7 @@ def evaluate(
     config, agent = agent_env(scene, device), scene_agent(scene)
     worlds = config.make_batch(1, scene.seed)
     place = chosen_device(device, agent)
-    names = [scene.name] if len(runs) == 1 else [run.name for run in runs if run]
-    built = {
-        name: build_policy(scene, worlds, config, place, run) for name, run in zip(names, runs, strict=True)
-    }
+    built = {_entry_name(scene, runs, run): build_policy(scene, worlds, config, place, run) for run in runs}
     random = Random().build(worlds.single_observation_space, worlds.single_action_space, seed=scene.seed)
     worlds.close()
     if scene.agent and scene.agent.use != "random" and None in [card for _, card in built.values()]:
@@ -92,11 +89,10 @@ def evaluate(
             for name, (policy, _) in built.items()
         }
 
-    parts = scored(config)
-    found = pool_scores(list(parts.values()))
+    found = pool_scores(list((parts := scored(config)).values()))
     blind = scene_world(scene)  # the random agent uses no percepts: no perception model is run for it
-    chance = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games)
-    metrics, intervals, baseline = found.metrics(), found.intervals(), chance.metrics()
+    baseline = evaluate_with_progress(random, blind, "the random agent", greedy=False, **games).metrics()
+    metrics, intervals = found.metrics(), found.intervals()
     tables: list[Table | str] = [_scores_table(scene, found, baseline, intervals, len(parts))]
     if perturb:
         perturbed = robustness.perturbed_scores(scene, device, found, scored)
@@ -113,15 +109,26 @@ def evaluate(
         "ci95": {name: list(interval) for name, interval in intervals.items()},
         "protocol": found.protocol,
     }
-    policies = [policy for policy, _ in built.values()]
-    more = [_add_tactics(scene, config, policies, answer)]
-    more += [add_move_match(policies[0], answer)] if len(policies) == 1 else []
-    tables += [table for table in more if table is not None]
+    tables += _add_chess_scores(scene, config, [policy for policy, _ in built.values()], answer)
     if figure is not None:
         gait_figure.write_gait_figure(found.episodes[0], scene.title, figure)
         answer["files"] = [str(figure)]
         tables.append(f"foot contacts of the first episode: {figure}")
     return Report(answer, tables)
+
+
+def _entry_name(scene: Scene, runs: Sequence[Path | None], run: Path | None) -> str:
+    """Name of one of several runs; of a single one the scene's."""
+    return scene.name if run is None or len(runs) == 1 else run.name
+
+
+def _add_chess_scores(
+    scene: Scene, config: WorldConfig, policies: Sequence[Policy], answer: dict[str, Any]
+) -> list[Table]:
+    """Add what chess agents find of mates and of recorded moves to an answer; no tables for others."""
+    found = [_add_tactics(scene, config, policies, answer)]
+    found += [add_move_match(policies[0], answer)] if len(policies) == 1 else []
+    return [table for table in found if table is not None]
 
 
 def _add_tactics(
