@@ -25,19 +25,19 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic_learner import ActorCriticLearner
-from agents.cuda_graphs import GraphChoice
 from agents.data_parallel import all_episodes, shares
-from agents.flat_adam import FlatAdam
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
-from agents.ppo_gradient import GaussianPPOGradient
+from agents.optim.cuda_graphs import GraphChoice
+from agents.optim.flat_adam import FlatAdam
+from agents.optim.ppo_gradient import GaussianPPOGradient
+from agents.optim.schedules import linear_schedule
+from agents.optim.train_step import GradientStep, check_minibatch, minibatches
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
-from agents.schedules import linear_schedule
-from agents.train_step import GradientStep, check_minibatch, minibatches
 from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
@@ -82,7 +82,9 @@ class PPO(Validated):
     # by 1.5, below half as many multiplied (RSL-RL, rl_games); 0: the rate follows its schedule.
     desired_kl: NonNegativeFloat = 0.0
     precision: Precision = "auto"
-    compile: bool = False  # loss and gradient by torch.compile, on CUDA as CUDA graphs; see agents.train_step
+    compile: bool = (
+        False  # loss and gradient by torch.compile, on CUDA as graphs; see agents.optim.train_step
+    )
     cuda_graphs: GraphChoice = False  # acting and whole steps as CUDA graphs; "auto": on CUDA
     greedy: bool = False  # when watched and scored: the mode instead of a sample
 
@@ -233,7 +235,7 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
         )
         self.config = config
-        # Tensors, for the sake of a compiled loss; see agents.train_step.
+        # Tensors, for the sake of a compiled loss; see agents.optim.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
         self._closed_form = (
