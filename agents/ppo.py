@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import gymnasium
 import torch
@@ -28,6 +28,7 @@ from agents.actor_critic_learner import ActorCriticLearner
 from agents.data_parallel import all_episodes, shares
 from agents.memory_limits import check_rollout
 from agents.networks.architectures import RECURRENT, RecurrentNetworkName, network_for
+from agents.networks.heads import GaussianHead
 from agents.networks.memory_format import take
 from agents.networks.normalize import ReturnScale, ValueScale
 from agents.optim.cuda_graphs import GraphChoice
@@ -38,7 +39,7 @@ from agents.optim.train_step import GradientStep, check_minibatch, minibatches
 from agents.returns import explained_variance
 from agents.rollouts.double_buffer import DoubleBufferedCollector, rollout_collector
 from agents.rollouts.rollout import Rollout, RolloutCollector
-from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval, Validated
+from sim.fields import NonNegativeFloat, PositiveFloat, PositiveInt, Range, UnitInterval, Validated
 from sim.records import Budget, Progress, State
 from sim.vector import Worlds
 from supervised.precision import autocast_cache
@@ -75,6 +76,9 @@ class PPO(Validated):
     max_grad_norm: PositiveFloat = 0.5
     clip_reward: bool = True  # learn from the sign of the reward (Mnih et al. 2015); scores stay unclipped
     life_loss_ends: bool = False  # in training a lost life terminates; scores are of whole games
+    # Of continuous actions before learning: log of the standard deviation. From −1 on a policy finds smooth
+    # gaits where noise as wide as the motors' range finds only jerks (Raffin et al. 2021 start at −2).
+    log_std_init: Annotated[float, Range(ge=-10, le=2)] = 0.0
     normalize_observations: bool = False  # by running mean and deviation, of pictures by pixel
     normalize_returns: bool = False  # divide rewards by the running deviation of their discounted sum
     normalize_values: bool = False  # the network's values are standardised λ-returns
@@ -235,6 +239,10 @@ class PPOLearner(ActorCriticLearner):
             cuda_graphs=config.cuda_graphs,
         )
         self.config = config
+        if isinstance(self.head, GaussianHead):
+            self.head.log_std.detach().fill_(config.log_std_init)
+        elif config.log_std_init:
+            raise ValueError(f"log_std_init is of continuous actions, and these are {action_space}")
         # Tensors, for the sake of a compiled loss; see agents.optim.train_step.
         self._clip_coef = torch.tensor(config.clip_coef, device=self.device)
         self._ent_coef = torch.tensor(config.ent_coef, device=self.device)
