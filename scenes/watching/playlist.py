@@ -13,6 +13,7 @@ from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
 from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
+from scenes.watching.rotation_show import RotationShow, rotated_worlds
 from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -48,6 +49,8 @@ def show_of(
         from scenes.watching.board_show import BoardShow
 
         return BoardShow(scene, board, device=device, checkpoint=checkpoint)
+    if names := rotated_worlds(scene):
+        return RotationShow(scene, names, device=device, checkpoint=checkpoint, run=run, attended=attended)
     if scene.world is not None or not scene.sampler:
         worlds = None if attended else 1
         return SceneShow(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pygame
 
 from sim.viewer.app.board_input import BoardInput
+from sim.viewer.app.divider_input import DividerInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
@@ -32,6 +33,7 @@ class Controls:
         self._hand = GalleryInput(viewer)
         self._board = BoardInput(viewer)
         self._targets = TargetInput(viewer)
+        self._divider = DividerInput(viewer)
         self._menu = NewGameMenu(viewer)
         self._search = SceneSearchMenu(viewer)
         self._entry = TextEntry(viewer)
@@ -67,12 +69,14 @@ class Controls:
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
             self._targets.release()
+            self._divider.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.MOUSEMOTION:
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
             self._targets.move(_scaled(event.pos, mouse_scale))
+            self._divider.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -122,6 +126,9 @@ class Controls:
         if self._menu.active:
             self._menu.click(at)
             return
+        if "fen" in viewer.facts.abilities and viewer.subtitles.collidepoint(at):
+            viewer.copy_fen()
+            return
         layout = viewer.layout()
         buttons = (
             (layout.back, Command.BACK),
@@ -142,6 +149,8 @@ class Controls:
         elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
+        elif layout.world.collidepoint(at) and self._divider.press(at):
+            pass
         elif layout.world.collidepoint(at):
             self._pointer.press(at, control=control)
         else:

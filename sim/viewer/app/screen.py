@@ -17,7 +17,7 @@ from sim.viewer.draw.new_game import draw_new_game
 from sim.viewer.draw.scene_search import draw_scene_search
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.keymap import Binding, GameKeys, help_lines
-from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
+from sim.viewer.overlays import gallery_mosaic, saliency_overlay, subtitles, world_picture
 from sim.viewer.panels.panels import draw_panel, needs, panels_for
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -31,6 +31,7 @@ class Screen:
 
     Attributes:
         drawn: the layout of the last drawing.
+        subtitles: where it has captions and FENs; empty without any.
     """
 
     def __init__(self, facts: Facts, scale: float = 1.0) -> None:
@@ -39,6 +40,7 @@ class Screen:
         self._ink = Ink(scale)
         self._surface = canvas((1, 1))
         self.drawn: Layout | None = None
+        self.subtitles = Rect(0, 0, 0, 0)
         self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
 
     @property
@@ -55,11 +57,11 @@ class Screen:
         """Layout of a window of `size` pixels."""
         found = arrange(size, self.scale, needs(self._facts, view), choices.folded)
         moment = view.moment
-        if moment is None or choices.grid or not (choices.percepts and percept_overlay.has_text(moment.seen)):
+        if moment is None or choices.grid or not (choices.percepts and subtitles.has_text(moment.seen)):
             return found
         height, width = moment.pictures[0].shape[:2]
         spare = found.world.height - world_picture.place((width, height), found.world).height
-        return found.with_foot(min(spare, self._ink.px(percept_overlay.FOOT)))
+        return found.with_foot(min(spare, self._ink.px(subtitles.FOOT)))
 
     def rooms(self, layout: Layout) -> tuple[tuple[int, int], tuple[int, int]]:
         """Sizes in pixels of the world's picture, and of each picture where all worlds are side by side."""
@@ -102,9 +104,18 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            shown = {"percepts": choices.percepts, "analysis": choices.analysis, "robot": choices.robot}
-            still = choices.paused or view.number < view.newest
-            world_picture.draw_world(surface, ink, area, view, still=still, **shown)
+            world_picture.draw_world(
+                surface,
+                ink,
+                area,
+                view,
+                percepts=choices.percepts,
+                analysis=choices.analysis,
+                robot=choices.robot,
+                still=choices.paused or view.number < view.newest,
+                split=choices.split,
+                divider=choices.divider,
+            )
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts)
         if view.error:
@@ -114,13 +125,14 @@ class Screen:
     def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
         """Draw the lines of text over the lower edge of the world, one above the other."""
         lines, row = [choices.message], 0
+        self.subtitles = Rect(0, 0, 0, 0)
         if view.moment is not None and view.moment.page is not None and not view.error:
             return
         if view.moment is not None and not view.error and not choices.grid:
             lines.append(view.moment.caption)
             if choices.percepts:
-                taken = percept_overlay.draw_captions(self._surface, self._ink, area, view.moment.seen)
-                area = Rect(area.left, area.top, area.width, area.height - taken)
+                self.subtitles = subtitles.draw_subtitles(self._surface, self._ink, area, view.moment.seen)
+                area = Rect(area.left, area.top, area.width, area.height - self.subtitles.height)
             if view.attributed is not None:
                 saliency_overlay.draw_legend(self._surface, self._ink, area, view.attributed, view.number)
                 row = 1

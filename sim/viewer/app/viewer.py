@@ -177,6 +177,11 @@ class Viewer:
         return self._screen.ink
 
     @property
+    def subtitles(self) -> pygame.Rect:
+        """Where captions and FENs stand in the last drawing; empty without any."""
+        return self._screen.subtitles
+
+    @property
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
         running = not self.choices.paused and self.error is None or self._slide.fraction < 1
@@ -329,6 +334,10 @@ class Viewer:
             Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
             Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
             Command.PERCEPTS: lambda number: self._toggle_percepts(),
+            Command.SPLIT: lambda number: self._split(Choices.with_next_split),
+            Command.DIVIDER: lambda number: self._split(
+                lambda chosen: chosen.with_divider(chosen.divider + (0.05 if number == 1 else -0.05))
+            ),
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.HANDOVER: self._handover,
@@ -345,7 +354,9 @@ class Viewer:
             Command.LEAVE: lambda number: self._leave(),
             Command.QUIT: lambda number: self._quit(),
         }
-        if wanted in GESTURES:
+        if wanted is Command.COPY_FEN and "table" not in self.facts.abilities:
+            self.copy_fen()
+        elif wanted in GESTURES:
             needs, gestures = GESTURES[wanted]
             if needs in self.facts.abilities:
                 self.tell(gestures[min(number, len(gestures)) - 1])
@@ -407,6 +418,18 @@ class Viewer:
                 return
         if self._offers("percepts"):
             self.choices = replace(self.choices, percepts=not self.choices.percepts)
+
+    def _split(self, changed: Callable[[Choices], Choices]) -> None:
+        if self._offers("dense"):
+            self.choices = changed(self.choices)
+
+    def copy_fen(self) -> None:
+        """Copy the FEN that a perception reads from the moment shown."""
+        if not self._offers("fen"):
+            return
+        moment = self._act.perceived(self.choices, exact=False).moment
+        fens = [one.percept.fen for one in moment.seen if one.percept.fen] if moment is not None else []
+        self._say(files.copy_text(self.facts.title, ".fen", fens[0]) if fens else "no board is read yet")
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""

@@ -27,6 +27,8 @@ class Ability(Enum):
     TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
+    DENSE = "dense"  # percepts with a value for every pixel: masks and depth maps
+    FEN = "fen"  # percepts with a FEN, which can be copied
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
     SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input
