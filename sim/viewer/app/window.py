@@ -21,6 +21,7 @@ from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.show import Playlist, Show
 from sim.viewer.draw import layout
+from sim.viewer.draw.scaling import grown
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import check_target
@@ -83,7 +84,7 @@ def watch(
         headless: draw off-screen, uncapped, once for every step; needs no display.
         person: whether a person plays first.
         seed: of the first start; None: whatever the show starts with.
-        scale: pixels a length of 1 takes; None: as the display asks for.
+        scale: pixels a length of 1 takes; None: as the display and the size ask for.
         playlist: other scenes and checkpoints, made when a person goes to them.
         overwrite: replace a file that stands at `record`.
 
@@ -207,6 +208,7 @@ class _Window:
         self._window.flip()
         self._period = 1 / fps
         self._presented = self._polled = 0.0
+        self._full = False
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
@@ -219,10 +221,24 @@ class _Window:
             viewer.resize(self.size, self.scale)
             for event in events:
                 controls.handle(event, self.size[0] / self._window.size[0])
+            self._fill_screen(viewer.choices.presents)
             now = time.perf_counter()
             if viewer.done or now >= due or (events and now >= self._presented + self._period):
                 self._polled = now
                 return
+
+    def _fill_screen(self, full: bool) -> None:
+        """Take the whole screen, or give it back; where a system refuses, the layout alone changes."""
+        if full == self._full:
+            return
+        self._full = full
+        try:
+            if full:
+                self._window.set_fullscreen(desktop=True)
+            else:
+                self._window.set_windowed()
+        except pygame.error:
+            pass
 
     def entitle(self, title: str) -> None:
         """Name the window after what is on."""
@@ -238,7 +254,7 @@ class _Window:
     def _measure(self) -> tuple[tuple[int, int], float]:
         size = self._window.get_surface().get_size()
         density = size[0] / max(1, self._window.size[0])
-        return size, self._asked or (density if density != 1 else self._coarse)
+        return size, self._asked or grown(size, density if density != 1 else self._coarse)
 
 
 @contextmanager
@@ -246,7 +262,8 @@ def _opened(
     size: tuple[int, int] | None, scale: float | None, headless: bool, title: str, fps: float
 ) -> Iterator[_Output]:
     if headless:
-        yield _Offscreen(size or _HEADLESS_SIZE, scale or 1.0)
+        size = size or _HEADLESS_SIZE
+        yield _Offscreen(size, scale or grown(size))
         return
     try:
         pygame.display.init()
