@@ -209,6 +209,7 @@ class _Window:
         self._period = 1 / fps
         self._presented = self._polled = 0.0
         self._full = False
+        self._windowed = fitting  # size to go back to from the full screen
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
@@ -234,9 +235,11 @@ class _Window:
         self._full = full
         try:
             if full:
+                self._windowed = self._window.size
                 self._window.set_fullscreen(desktop=True)
             else:
                 self._window.set_windowed()
+                self._window.size = self._windowed
         except pygame.error:
             pass
 
