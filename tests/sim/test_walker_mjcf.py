@@ -10,10 +10,10 @@ pytest.importorskip("mujoco")
 from sim.catalog import make_world, make_worlds  # noqa: E402
 from sim.errors import RequestError, WorkError  # noqa: E402
 from sim.walker.contacts import feet_of  # noqa: E402
-from sim.walker.draw import Drawing  # noqa: E402
 from sim.walker.engine import mujoco  # noqa: E402
 from sim.walker.mjcf import MjcfError, fingerprint, read_model  # noqa: E402
-from sim.walker.palette import side_of  # noqa: E402
+from sim.walker.rendering.palette import side_of  # noqa: E402
+from sim.walker.rendering.software import Drawing  # noqa: E402
 from sim.walker.reward import BODIES  # noqa: E402
 from sim.walker.simulation import load  # noqa: E402
 from sim.walker.truth import TruthError  # noqa: E402
