@@ -13,6 +13,7 @@ from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
 from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
+from scenes.watching.posters import Posters
 from scenes.watching.scene_show import SceneShow
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
@@ -105,7 +106,9 @@ def playlist(
     mine = PlaylistEntry(scene.title, here, about_scene(scene))
     entries = [mine if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
-    return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
+    posters = Posters([scene.source if name == scene.name else SHIPPED / f"{name}.toml" for name in names])
+    place, follows = names.index(scene.name), run is not None
+    return Playlist(entries, place, checkpoints, label, follows=follows, posters=posters)
 
 
 def load_shipped(name: str) -> Scene | None:

@@ -31,7 +31,7 @@ from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
-from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, SceneSearch, View
 
 _MESSAGE_SECONDS = 4.0
 _HINT_SECONDS = 3.0  # of how to play
@@ -119,6 +119,7 @@ class Viewer:
             RecordingFailed: if the recording failed.
         """
         self._player.close()
+        self._tour.close()
         self._act.close()
         self.choices = replace(self.choices, recording=False)
         return self._recording.finish(self._act)
@@ -210,6 +211,9 @@ class Viewer:
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
         self._slide.follow(self._act)
+        if self.choices.search is not None and self.choices.search.posters != self._tour.posters:
+            search = replace(self.choices.search, posters=self._tour.posters)
+            self.choices = replace(self.choices, search=search)
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -371,6 +375,14 @@ class Viewer:
     def scenes(self) -> tuple[tuple[str, str], ...]:
         """Title of each scene that can be gone to, and a line about it."""
         return self._tour.scenes
+
+    def find_scene(self) -> None:
+        """Open the list of scenes, with the present one chosen."""
+        titles = [title for title, _ in self.scenes]
+        row = titles.index(self.facts.title) if self.facts.title in titles else 0
+        self._tour.open_list()
+        search = SceneSearch(self.scenes, row=row, posters=self._tour.posters)
+        self.choices = replace(self.choices, search=search)
 
     def go_to_scene(self, index: int) -> None:
         """Go to one of the `scenes`."""

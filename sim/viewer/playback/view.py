@@ -14,7 +14,7 @@ from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
-from sim.viewer.contract.show import Show
+from sim.viewer.contract.show import Poster, Show
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
@@ -140,11 +140,13 @@ class SceneSearch:
         scenes: title of each, and a line about it.
         query: what a person has typed.
         row: index of the chosen one among those found.
+        posters: a picture for each scene, where there is one; empty for none at all.
     """
 
     scenes: tuple[tuple[str, str], ...]
     query: str = ""
     row: int = 0
+    posters: tuple[Poster | None, ...] = ()
 
     @property
     def found(self) -> tuple[int, ...]:
