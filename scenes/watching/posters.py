@@ -1,6 +1,6 @@
 """Posters of the list "Find a scene": a small picture of each scene, made once in a process of its own.
 
-A poster is the world near its start, an example of a task, or samples of a sampler. The process has the least
+A poster is the world near its start, an example of a task, or samples of a sampler. The process has a lower
 priority and begins when the list is first opened; each poster is a PNG file in the cache, named by the scene
 file's content. Nothing but the list waits for it: a scene without a poster has an empty frame.
 """
@@ -157,7 +157,7 @@ def _sampler_picture(scene: Scene) -> Array:
 def main(files: Sequence[str]) -> None:
     """Write the posters of some scenes, those first that take least; each has a limited time."""
     if hasattr(os, "nice"):
-        os.nice(19)
+        os.nice(5)
     scenes = [load_scene(file) for file in files]
     limited = hasattr(signal, "SIGPROF")
     if limited:
