@@ -203,7 +203,7 @@ def _draw_value(
     if not np.isfinite(view.value).any():
         say(surface, ink, inside, "the agent has no value estimate" if view.moment else "")
         return
-    window = max(2, round(10 * facts.steps_per_second) + 1)
+    window = max(2, round(10 * facts.steps_per_second / facts.frames_per_step) + 1)
     filled = min(1.0, (len(view.value) - 1) / (window - 1))
     charts.line_chart(
         surface, ink, inside, view.value, color=PALETTE.series[0], filled=filled, labels=("−10 s", "now")
@@ -230,7 +230,8 @@ def _draw_return(
         say(surface, ink, inside, "an episode has just begun" if view.moment else "")
         return
     length = int(view.moment.length[0]) / facts.steps_per_second
-    began = "start" if len(view.score) > view.moment.length[0] else f"−{_seconds(length)}"
+    whole = len(view.score) * facts.frames_per_step > view.moment.length[0]
+    began = "start" if whole else f"−{_seconds(length)}"
     labels = (began, _seconds(length))
     charts.line_chart(
         surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
