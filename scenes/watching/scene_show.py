@@ -311,7 +311,8 @@ class SceneShow:
         """That a person plays by other rules than the agent, where that is so."""
         if not self._person or "sticky" not in self.protocol:
             return ()
-        return (Readout("sticky actions", "off while you play"),)
+        off = Readout("sticky actions", "off while you play")
+        return (off, Readout("your keys", "act at the next frame")) if self.frames_per_step > 1 else (off,)
 
     def _read_starts(self) -> tuple[Readout, ...]:
         """How many of the states that episodes might have begun from were legal, and why others were not."""
