@@ -28,7 +28,7 @@ from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
-from sim.viewer.contract.moment import Moment, Options, Readout, Role
+from sim.viewer.contract.moment import Attribution, Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MOST_WORLDS = 9  # in the grid; more would be too small to follow
 INTRODUCED_SECONDS = 3.0  # that it is told who is who, after a hand-over
 MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
+STACKED = 8  # frames of an observation at most, (frames, H, W); what has more first is a picture's height
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
 WAITING = "waiting for the run's first checkpoint"
 
@@ -53,6 +54,7 @@ class SceneShow:
         run: Path | None = None,
         most_worlds: int | None = None,
         attended: bool = True,
+        every_frame: bool = False,
     ) -> None:
         """Build worlds and agent.
 
@@ -63,12 +65,15 @@ class SceneShow:
             run: a training run that is followed, see `LiveAgent`.
             most_worlds: side by side; None: as many as one can follow.
             attended: whether a person watches, whom models that look or draw must not keep waiting.
+            every_frame: make a moment of each emulator frame, in which a person's action acts at once; the
+                agent still decides once a step. Otherwise of each step.
         """
         config = agent_env(scene, device)
         assert scene.world is not None
         if most_worlds is None:
             most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
-        self.worlds = StagedWorlds.open(config, min(scene.world.num_envs, most_worlds), scene.seed)
+        count = min(scene.world.num_envs, most_worlds)
+        self.worlds = StagedWorlds.open(config, count, scene.seed, every_frame=every_frame)
         self._renderer = self.worlds.renderers[0]
         self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
@@ -86,6 +91,8 @@ class SceneShow:
         self.abilities = self._renderer.abilities | self._perceptions.abilities | self.live_agent.abilities
         self._moment: Moment | None = None
         self._obs: Array = np.zeros(0)
+        self._input: Array = np.zeros(0)  # the first world's observation
+        self._attribution: Attribution | None = None
         self._info: Info = {}
         self._person = self._grid = False
         self._count = 0  # of moments
@@ -103,7 +110,10 @@ class SceneShow:
         self.action_labels: tuple[str, ...] = tuple(labels)
         self.action_limit = float(np.max(getattr(first.action_space, "high", 1.0)))
         self.protocol = chip(config.protocol())
-        self.steps_per_second = float(first.metadata.get("render_fps") or PLAIN_RATE)
+        space = self.worlds.single_observation_space
+        self._stacks = space.dtype == np.uint8 and len(space.shape or ()) == 3 and space.shape[0] <= STACKED
+        self.frames_per_step = self.worlds.frames_per_step
+        self.steps_per_second = float(first.metadata.get("render_fps") or PLAIN_RATE) * self.frames_per_step
 
     # Show
 
@@ -111,11 +121,11 @@ class SceneShow:
         """Begin anew; see `sim.viewer.contract.show.Show`."""
         self._obs, self._info = self.worlds.reset(seed=seed)
         self.live_agent.start(seed)
-        self.live_agent.decide(self._obs, self._info)
+        self._decide()
         return self._begin()
 
     def step(self, person: int | None, *, drawn: bool = True) -> Moment:
-        """Step all worlds once; see `sim.viewer.contract.show.Show`.
+        """Step all worlds once, or by one frame; see `sim.viewer.contract.show.Show`.
 
         Where worlds take turns, the end of a game stays for a step of its own.
         """
@@ -124,11 +134,16 @@ class SceneShow:
         actions = self.live_agent.actions(self._info)
         if person is not None:
             actions[0] = person
+        if (earned := self.worlds.play_frame(actions)) is not None:
+            self._moment = self._seen(earned, actions, person is not None, [], drawn)
+            return self._moment
+        before = self.worlds.earned
         self._obs, reward, terminated, truncated, self._info = self.worlds.step(actions)
         self.live_agent.forget(terminated | truncated)
         self.live_agent.take_over()
-        self.live_agent.decide(self._obs, self._info)
-        moment = self._seen(reward, actions, person is not None, finished(self._info), drawn)
+        self._decide()
+        ended = [replace(e, length=e.length * self.frames_per_step) for e in finished(self._info)]
+        moment = self._seen(reward - before, actions, person is not None, ended, drawn)
         if self._renderer.turns and "_episode" in self._info and self._info["_episode"][0]:
             moment = self._with_ending(moment)
             self._ended = True
@@ -179,6 +194,12 @@ class SceneShow:
 
     # Moments
 
+    def _decide(self) -> None:
+        """Let the agent decide on the newest observations."""
+        self.live_agent.decide(self._obs, self._info)
+        self._input = np.array(self._obs[0])  # a copy: memory must not hold on to those of all worlds
+        self._attribution = self.live_agent.attribution(self._input, self._info)
+
     def _begin(self) -> Moment:
         self._ended = False
         self.worlds.note()
@@ -193,7 +214,10 @@ class SceneShow:
         fresh = drawn or self._moment is None or self.worlds.cheap
         if fresh or self._moment is None:
             pictures = self.worlds.pictures(grid=self._grid)
-            seen = self._perceptions.look(pictures[0])
+            if self._moment is not None and self.worlds.frames_played and self._perceptions.feeds:
+                seen = self._moment.seen  # what the agent goes by until it decides again
+            else:
+                seen = self._perceptions.look(pictures[0])
         else:
             pictures, seen = self._moment.pictures, self._moment.seen
         agent = self.live_agent
@@ -204,7 +228,7 @@ class SceneShow:
             perceive=self._perceptions.completion(seen),
             reward=reward,
             score=self.worlds.score,
-            length=self.worlds.length,
+            length=self.worlds.frames,
             decision=agent.decision,
             actions=actions,
             person=person,
@@ -214,7 +238,8 @@ class SceneShow:
             selection=agent.selection,
             roles=self._roles() if self._count <= self._introduced else (),
             learning=agent.learning,
-            attribution=agent.attribution(self._obs, self._info),
+            attribution=self._attribution,
+            observation=self._input if self._stacks else None,
             samples=None if self._samples is None else self._samples.step(),
             **self._said(drawn=fresh),
         )
@@ -223,7 +248,7 @@ class SceneShow:
         """The moment as it was when the first world's game ended, before the next one began."""
         score, length = moment.score.copy(), moment.length.copy()
         score[0] = self._info["episode"]["r"][0]
-        length[0] = self._info["episode"]["l"][0]
+        length[0] = self._info["episode"]["l"][0] * self.frames_per_step
         return replace(
             moment, score=score, length=length, options=Options("", (), 0), exploration=None, selection=""
         )
@@ -286,7 +311,8 @@ class SceneShow:
         """That a person plays by other rules than the agent, where that is so."""
         if not self._person or "sticky" not in self.protocol:
             return ()
-        return (Readout("sticky actions", "off while you play"),)
+        off = Readout("sticky actions", "off while you play")
+        return (off, Readout("your keys", "act at the next frame")) if self.frames_per_step > 1 else (off,)
 
     def _read_starts(self) -> tuple[Readout, ...]:
         """How many of the states that episodes might have begun from were legal, and why others were not."""

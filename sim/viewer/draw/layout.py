@@ -24,6 +24,7 @@ _BUTTON = 34
 _CLOCK = 72  # room for "live ×0.25"
 
 HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG, FEET = range(1, 10)
+OBSERVATION = FEET  # of an agent that sees frames; a robot's sees none
 TARGETS = 10  # which no digit folds
 PANELS = (*range(1, 10), TARGETS)
 SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not

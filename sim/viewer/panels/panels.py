@@ -27,6 +27,7 @@ from sim.viewer.panels import (
     line_panel,
     moves_panel,
     neighbours_panel,
+    observation_panel,
     perception_panel,
     samples_panel,
     target_panel,
@@ -99,11 +100,13 @@ def inside_of(area: Rect, ink: Ink) -> Rect:
 
 
 def panels_for(facts: Facts) -> dict[int, Panel]:
-    """The panels by number: those of a world, of a board game, of a recorded one, or of a gallery."""
+    """The panels by number: of a world, a robot, a board game, a recorded one, or a gallery."""
     if "analysis" in facts.abilities:
         return ANALYSIS
     if "gallery" in facts.abilities:
         return GALLERY
+    if "robot" in facts.abilities:
+        return ROBOT
     return BOARD if "board" in facts.abilities else PANELS
 
 
@@ -125,7 +128,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.LEARNING]
     if samples_panel.samples_of(view) is None:
         del found[layout.HUNG]
-    if layout.FEET in found:
+    if layout.OBSERVATION in found and observation_panel.observation_of(view) is None:
         feet = foot_contact_panel.need(view)
         del found[layout.FEET]
         found |= {layout.FEET: feet} if feet else {}
@@ -203,7 +206,7 @@ def _draw_value(
     if not np.isfinite(view.value).any():
         say(surface, ink, inside, "the agent has no value estimate" if view.moment else "")
         return
-    window = max(2, round(10 * facts.steps_per_second) + 1)
+    window = max(2, round(10 * facts.steps_per_second / facts.frames_per_step) + 1)
     filled = min(1.0, (len(view.value) - 1) / (window - 1))
     charts.line_chart(
         surface, ink, inside, view.value, color=PALETTE.series[0], filled=filled, labels=("−10 s", "now")
@@ -230,7 +233,8 @@ def _draw_return(
         say(surface, ink, inside, "an episode has just begun" if view.moment else "")
         return
     length = int(view.moment.length[0]) / facts.steps_per_second
-    began = "start" if len(view.score) > view.moment.length[0] else f"−{_seconds(length)}"
+    whole = len(view.score) * facts.frames_per_step > view.moment.length[0]
+    began = "start" if whole else f"−{_seconds(length)}"
     labels = (began, _seconds(length))
     charts.line_chart(
         surface, ink, inside, view.score, color=PALETTE.series[1], filled=1.0, labels=labels, least_span=2.0
@@ -342,6 +346,16 @@ PANELS: dict[int, Panel] = {
     layout.TARGETS: Panel(
         "Target", lambda facts: Need(0, 0, 0), target_panel.key, target_panel.draw, target_panel.note
     ),
+    layout.OBSERVATION: Panel(
+        "Agent's input",
+        lambda facts: observation_panel.NEED,
+        observation_panel.key,
+        observation_panel.draw,
+        observation_panel.note,
+    ),
+}
+
+ROBOT: dict[int, Panel] = PANELS | {
     layout.FEET: Panel(
         "Foot contact",
         lambda facts: Need(0, 0, 0),  # see `needs`: it follows from the number of feet

@@ -14,7 +14,7 @@ from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
-from sim.viewer.contract.show import Show
+from sim.viewer.contract.show import Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
@@ -52,6 +52,7 @@ class Facts:
     steps_per_second: float
     action_labels: tuple[str, ...] = ()
     action_limit: float = 1.0
+    frames_per_step: int = 1
     abilities: frozenset[str] = frozenset()
     place: str = ""
     loading: bool = False
@@ -86,6 +87,7 @@ class Facts:
             steps_per_second=float(show.steps_per_second),
             action_labels=tuple(show.action_labels),
             action_limit=show.action_limit,
+            frames_per_step=frames_per_step(show),
             abilities=abilities,
             place=place,
         )
