@@ -34,6 +34,7 @@ class Palette:
         area: first row, first column, last row and last column + 1 of the field in the television picture.
         classes: names; class 0 is the background, the others are objects.
         colours: (R, G, B) of each class.
+        first_colours: those of the very first picture after a reset, where the game draws it otherwise.
         bands: (first row, last row + 1, colour) of what never moves above and below the field.
         sizes: object → (height, width) in pixels of the television picture.
         movable: objects that the action moves → the action that raises and the one that lowers them.
@@ -44,6 +45,7 @@ class Palette:
     area: tuple[int, int, int, int]
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
+    first_colours: tuple[tuple[int, int, int], ...]
     bands: tuple[tuple[int, int, tuple[int, int, int]], ...]
     sizes: Mapping[str, tuple[int, int]]
     movable: Mapping[str, tuple[str, str]]
@@ -68,8 +70,9 @@ class Palette:
         field = screen[top:bottom, left:right].astype(np.int32)
         code = (field[..., 0] << 16) | (field[..., 1] << 8) | field[..., 2]
         classes = np.full(code.shape, 255, np.uint8)
-        for number, (red, green, blue) in enumerate(self.colours):
-            classes[code == (red << 16 | green << 8 | blue)] = number
+        for colours in (self.colours, self.first_colours):
+            for number, (red, green, blue) in enumerate(colours):
+                classes[code == (red << 16 | green << 8 | blue)] = number
         if (classes == 255).any():
             row, column = np.argwhere(classes == 255)[0]
             odd = tuple(field[row, column].tolist())
@@ -170,6 +173,7 @@ PONG = Palette(
     area=(34, 0, 194, 160),
     classes=("background", "enemy", "player", "ball"),
     colours=((144, 72, 17), (213, 130, 74), (92, 186, 92), _WHITE),
+    first_colours=((109, 118, 43), (210, 182, 86), (101, 111, 228), (53, 95, 24)),
     bands=((24, 34, _WHITE), (194, 210, _WHITE)),
     sizes={"enemy": (16, 4), "player": (16, 4), "ball": (4, 2)},
     movable={"player": ("RIGHT", "LEFT")},
