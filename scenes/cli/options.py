@@ -414,6 +414,9 @@ class Sample(Common):
     guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     overwrite: Overwrite = False
+    no_neighbours: Annotated[
+        bool, arg(help="search no nearest training examples, play no examples for them")
+    ] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Files and metrics."""
@@ -431,6 +434,7 @@ class Sample(Common):
             guidance=self.guidance,
             checkpoint=self.checkpoint,
             overwrite=self.overwrite,
+            neighbours=not self.no_neighbours,
         )
         return answer, INTERRUPTED if interrupted else DONE
 

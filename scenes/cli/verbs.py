@@ -342,6 +342,7 @@ def sample(
     guidance: float | None,
     checkpoint: Path | None,
     overwrite: bool,
+    neighbours: bool,
 ) -> tuple[Answer, bool]:
     """Draw samples into a gallery; the second value tells whether Ctrl-C ended it."""
     try:
@@ -349,7 +350,7 @@ def sample(
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {install_hint(error.name or 'pillow')}") from error
-    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite, neighbours)
     report = work(scene, request, device=device, say=say)
     report.show()
     return report.answer, report.interrupted
