@@ -33,6 +33,7 @@ class Command(enum.Enum):
     RECORD = enum.auto()
     FLIP = enum.auto()
     SAVE = enum.auto()
+    SAVE_EPISODE = enum.auto()
     FOLLOW = enum.auto()
     CAMERA = enum.auto()  # 1 the next viewpoint, 10 (with Shift) the first one again
     SHOVE_LEFT = enum.auto()
@@ -119,6 +120,7 @@ BINDINGS = (
     Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C  Ctrl+Shift+C", "", "table"),
     Binding("Paste a FEN or PGN to play from", "Ctrl+V", "", "table"),
     Binding("Save the game (PGN)", "X", "", "save"),
+    Binding("Save the episode as an action replay (.pfr)", "X", "", "episode"),
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
@@ -212,6 +214,7 @@ _CONTROLLED = {
 GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
+    Command.SAVE_EPISODE: ("episode", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
     Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
     Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),

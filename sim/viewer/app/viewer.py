@@ -295,6 +295,8 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
+        if gesture.kind == "save":
+            gesture = replace(gesture, x=self._act.number)
         if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
@@ -319,6 +321,8 @@ class Viewer:
         """Execute a command; `number` is the panel's, or how many steps."""
         if wanted is Command.FLIP and "robot" in self.facts.abilities:
             wanted = Command.ROBOT
+        if wanted is Command.SAVE and "episode" in self.facts.abilities:
+            wanted = Command.SAVE_EPISODE
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: lambda number: self._toggle_pause(),
             Command.FORWARD: self.transport.forward,
@@ -450,6 +454,9 @@ class Viewer:
         self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
 
     def _new_seed(self, number: int) -> None:
+        if "replay" in self.facts.abilities:
+            self._say("a replay has its own seed; R plays it again")
+            return
         self._seed = random.SystemRandom().randrange(2**31) if self._seed is None else self._seed + 1
         self._reset(number)
 

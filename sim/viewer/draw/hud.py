@@ -61,6 +61,8 @@ def draw_bar(
         who = "EXAMPLE"
     if "analysis" in facts.abilities:
         who = "ANALYSIS"
+    if "replay" in facts.abilities:
+        who = "REPLAY"
     if view.moment is not None and view.moment.page is not None:
         who = view.moment.page.mode.upper()
     if choices.person:

@@ -21,7 +21,9 @@ from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Sali
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
 
-_UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
+_UNPLAYED = frozenset(
+    {"gallery", "examples", "analysis", "replay"}
+)  # nobody acts in a show with one of these
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
