@@ -50,6 +50,10 @@ class Command(enum.Enum):
     SALIENCY = enum.auto()
     SALIENCY_STRENGTH = enum.auto()
     SOUND = enum.auto()
+    PRESENT = enum.auto()
+    LARGER = enum.auto()
+    SMALLER = enum.auto()
+    USUAL_SIZE = enum.auto()
     PERCEPTS = enum.auto()
     ORIGIN = enum.auto()
     NEW_GAME = enum.auto()
@@ -126,23 +130,27 @@ BINDINGS = (
     Binding("Camera follows, stands still", "C", "", "follow"),
     Binding("Camera: side, front, three-quarter, behind", "Z", "", "orbit"),
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
-    Binding("Ground contacts, forces, torques", "F", "", "robot"),
+    Binding("Ground contacts, forces, torques", "F", "frame button", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
     Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
-    Binding("Saliency of action and value, action, value; its strength", "E  Shift+E", "", "saliency"),
-    Binding("Perception overlay", "O", "", "percepts"),
+    Binding(
+        "Saliency of action and value, action, value; its strength", "E  Shift+E", "spot button", "saliency"
+    ),
+    Binding("Perception overlay", "O", "frame button", "percepts"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
-    Binding("All worlds side by side", "G", "click the picture (games)", "worlds"),
+    Binding("All worlds side by side", "G", "grid button; click the picture (games)", "worlds"),
     Binding("Next scene; previous with Shift", "Tab", "", "scenes"),
-    Binding("Find a scene", "Ctrl+K", "", "scenes"),
+    Binding("Find a scene", "Ctrl+K", "magnifier button", "scenes"),
     Binding("Previous, next checkpoint", "[  ]", "", "checkpoints"),
     Binding("Restart; with a new seed", "R  Shift+R", lacks="analysis"),
     Binding("Fold a panel", _PANELS, "click its title"),
+    Binding("Larger text, smaller, as the window asks", "Ctrl++  Ctrl+−  Ctrl+0"),
+    Binding("Presentation: full screen, two panels", "F11", "screen button"),
     Binding("Screenshot", "S  F12"),
-    Binding("Record, stop recording", "V"),
-    Binding("Help, close", "H", "click"),
-    Binding("Back one step: from the help, the grid, the past", "Esc"),
+    Binding("Record, stop recording", "V", "red button"),
+    Binding("Help, close", "H", "? button, click"),
+    Binding("Back one step: from help, grid, past, presentation", "Esc"),
     Binding("Quit", "Ctrl+Q", "close the window"),
 )
 
@@ -179,6 +187,7 @@ _COMMANDS = {
     pygame.K_RIGHTBRACKET: Command.NEXT_CHECKPOINT,
     pygame.K_h: Command.HELP,
     pygame.K_F1: Command.HELP,
+    pygame.K_F11: Command.PRESENT,
     pygame.K_ESCAPE: Command.LEAVE,
 }
 
@@ -199,6 +208,9 @@ _NUMBERED = {
     pygame.K_PAGEDOWN: (Command.ZOOM, 2),
 }
 
+_PLUS = (pygame.K_PLUS, pygame.K_EQUALS, pygame.K_KP_PLUS)  # on some layouts + takes Shift
+_MINUS = (pygame.K_MINUS, pygame.K_KP_MINUS)
+
 #: With Ctrl, or with the command key.
 _CONTROLLED = {
     (pygame.K_c, False): Command.COPY_FEN,
@@ -206,8 +218,11 @@ _CONTROLLED = {
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
     (pygame.K_k, False): Command.FIND_SCENE,
+    (pygame.K_0, False): Command.USUAL_SIZE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
+    **{(key, shift): Command.LARGER for key in _PLUS for shift in (False, True)},
+    **{(key, shift): Command.SMALLER for key in _MINUS for shift in (False, True)},
 }
 
 #: Commands that a show obeys by a gesture: the ability it needs, and a gesture for each number.

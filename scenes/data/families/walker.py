@@ -53,7 +53,7 @@ def draw(body: str, values: Array) -> Array:
     import mujoco
 
     from sim.walker.camera import Camera
-    from sim.walker.draw import Drawing
+    from sim.walker.rendering.software import Drawing
     from sim.walker.simulation import load
 
     model = load(BODIES[body])

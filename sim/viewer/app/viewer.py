@@ -22,6 +22,7 @@ from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw.layout import Layout
+from sim.viewer.draw.scaling import STEPS, zoomed
 from sim.viewer.draw.theme import Ink
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
@@ -43,7 +44,7 @@ class Viewer:
     Args:
         show: to watch; from `open` on it belongs to the simulation thread.
         size: of the picture in pixels; `resize` changes it.
-        scale: pixels a length of 1 takes.
+        scale: pixels a length of 1 takes, before a person asks for larger or smaller text.
         seed: of the first start.
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
@@ -74,6 +75,7 @@ class Viewer:
         self._tour = PlaylistPosition(playlist or Playlist())
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
+        self._base = scale
         self._screen = Screen(self.facts, scale)
         self.transport = Transport(self)
         self._recording = Recording(headless=headless)
@@ -270,9 +272,18 @@ class Viewer:
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size in pixels, or for another display."""
-        self._size = size
+        self._size, self._base = size, scale
+        self._rescale()
+
+    def _rescale(self) -> None:
+        scale = zoomed(self._base, self.choices.zoom, self._size)
         if scale != self._screen.scale:
             self._screen = Screen(self.facts, scale)
+
+    def point_at(self, name: str) -> None:
+        """Tell which button is under the mouse; "" for none."""
+        if name != self.choices.pointed:
+            self.choices = replace(self.choices, pointed=name)
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
@@ -335,6 +346,10 @@ class Viewer:
             Command.PERCEPTS: lambda number: self._toggle_percepts(),
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
+            Command.PRESENT: lambda number: self._present(),
+            Command.LARGER: lambda number: self._zoom(+1),
+            Command.SMALLER: lambda number: self._zoom(-1),
+            Command.USUAL_SIZE: lambda number: self._zoom(0),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
@@ -498,8 +513,24 @@ class Viewer:
             self._grid(0)
         elif self._act.cursor is not None:
             self.transport.return_to_newest()
+        elif self.choices.presents:
+            self._present()
         else:
             self._say("nothing to go back to · Ctrl+Q quits")
+
+    def _present(self) -> None:
+        """Begin or end the presentation; the window follows with the full screen."""
+        self.choices = replace(self.choices, presents=not self.choices.presents)
+
+    def _zoom(self, by: int) -> None:
+        """Make all larger or smaller, or with 0 as the window asks for."""
+        before, least = self.scale, STEPS[0]
+        zoom = min(max(self.choices.zoom + by, least), STEPS[1]) if by else 0
+        chosen, self.choices = self.choices, replace(self.choices, zoom=zoom)
+        self._rescale()
+        if by and self.scale == before:  # there is no room
+            self.choices = chosen
+        self._say(f"text {100 * self.scale / self._base:.0f} %")
 
     def _choose_help(self) -> None:
         self.choices = replace(self.choices, help=not self.choices.help)

@@ -23,7 +23,10 @@ def draw_bar(
     surface: pygame.Surface, ink: Ink, layout: Layout, facts: Facts, choices: Choices, view: View
 ) -> None:
     """Draw the transport bar: buttons, speed, the track of the history, and who plays."""
-    surface.fill(PALETTE.panel, layout.bar)
+    if layout.bar.width < surface.get_width():  # under the panels of a presentation
+        ink.plate(surface, layout.bar, PALETTE.panel)
+    else:
+        surface.fill(PALETTE.panel, layout.bar)
     for rect, draw_icon in (
         (layout.back, _icon_back),
         (layout.pause, _icon_play if choices.paused else _icon_pause),

@@ -188,6 +188,9 @@ class Choices:
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
         search: the list "Find a scene"; None while it is closed.
+        zoom: steps of Ctrl + by which all is larger than the window asks for.
+        presents: whether the picture has the window's full height, beside two panels.
+        pointed: name of the button under the mouse; "" for none.
     """
 
     paused: bool = False
@@ -205,6 +208,9 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
     search: SceneSearch | None = None
+    zoom: int = 0
+    presents: bool = False
+    pointed: str = ""
 
     def with_next_saliency(self) -> Choices:
         """The choices with both maps, then that of the action, that of the value, and none."""
