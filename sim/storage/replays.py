@@ -7,7 +7,7 @@ A file is one JSON object in UTF-8, a thousandth of a video's size:
 | ``format``, ``version`` | ``"playfield action replay"``, 1 |
 | ``made_with`` | package → version, of what steps the worlds |
 | ``scene`` | the scene file's text, TOML; its paths start from the shipped scenes' folder |
-| ``frames_per_step`` | how many actions are one step of the world: above 1 where a person's acted at its frame |
+| ``frames_per_step`` | actions to one step of the world: above 1 where each lasts a frame |
 | ``episodes`` | list of the tables below |
 
 | key of an episode | value |
@@ -15,7 +15,7 @@ A file is one JSON object in UTF-8, a thousandth of a video's size:
 | ``seed`` | of the world's reset |
 | ``count``, ``shape``, ``dtype`` | of its actions: how many, the shape of each, numpy's name of its type |
 | ``actions`` | their bytes in C order, by zlib (RFC 1950) and Base64 |
-| ``person`` | list of [first, last + 1]: where a person played, by a person's rules (without sticky actions) |
+| ``person`` | list of [first, last + 1]: where a person played, without sticky actions |
 | ``score``, ``ended`` | the unclipped return, and whether the episode was over |
 | ``observation`` | SHA-256 of the last observation's bytes; "" where none was kept |
 

@@ -22,6 +22,9 @@ class Command(enum.Enum):
     PAUSE = enum.auto()
     FORWARD = enum.auto()
     BACK = enum.auto()
+    NEXT_EVENT = enum.auto()
+    PREVIOUS_EVENT = enum.auto()
+    LOOP = enum.auto()
     SLOWER = enum.auto()
     FASTER = enum.auto()
     GRID = enum.auto()
@@ -31,6 +34,7 @@ class Command(enum.Enum):
     PANEL = enum.auto()  # with the panel's number
     SCREENSHOT = enum.auto()
     RECORD = enum.auto()
+    EXPORT = enum.auto()
     FLIP = enum.auto()
     SAVE = enum.auto()
     SAVE_EPISODE = enum.auto()
@@ -97,7 +101,10 @@ class Binding:
 BINDINGS = (
     Binding("Pause, resume", "Space  P", "pause button"),
     Binding("Step forward", "→  .", "right button"),
-    Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
+    Binding("Step back", "←  ,", "left button, or drag the track"),
+    Binding("Ten steps forward, back", "Shift+.  Shift+,"),
+    Binding("Next, previous reward or surprise", "Shift+→  Shift+←", "", "events"),
+    Binding("Loop a segment: begin, end, stop", "B", "", "events"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", "play"),
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
@@ -148,6 +155,7 @@ BINDINGS = (
     Binding("Larger text, smaller, as the window asks", "Ctrl++  Ctrl+−  Ctrl+0"),
     Binding("Presentation: full screen, two panels", "F11", "screen button"),
     Binding("Screenshot", "S  F12"),
+    Binding("Save the charts' values (CSV); of one: point at it", "Ctrl+E", "", "events"),
     Binding("Record, stop recording", "V", "red button"),
     Binding("Help, close", "H", "? button, click"),
     Binding("Back one step: from help, grid, past, presentation", "Esc"),
@@ -167,6 +175,7 @@ _COMMANDS = {
     pygame.K_PLUS: Command.FASTER,
     pygame.K_KP_PLUS: Command.FASTER,
     pygame.K_g: Command.GRID,
+    pygame.K_b: Command.LOOP,
     pygame.K_m: Command.HANDOVER,
     pygame.K_r: Command.RESET,
     pygame.K_s: Command.SCREENSHOT,
@@ -190,6 +199,9 @@ _COMMANDS = {
     pygame.K_F11: Command.PRESENT,
     pygame.K_ESCAPE: Command.LEAVE,
 }
+
+#: Keys with Shift that mean more than their command does with it.
+_SHIFTED_KEYS = {pygame.K_RIGHT: Command.NEXT_EVENT, pygame.K_LEFT: Command.PREVIOUS_EVENT}
 
 _SHIFTED = {
     Command.RESET: Command.NEW_SEED,
@@ -217,6 +229,7 @@ _CONTROLLED = {
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_e, False): Command.EXPORT,
     (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_0, False): Command.USUAL_SIZE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
@@ -251,6 +264,8 @@ REPEATING = frozenset(
     {
         Command.FORWARD,
         Command.BACK,
+        Command.NEXT_EVENT,
+        Command.PREVIOUS_EVENT,
         Command.SLOWER,
         Command.FASTER,
         Command.ORBIT,
@@ -310,7 +325,8 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     digit = _DIGITS.get(key, 0)
     if 1 <= digit <= 9:
         return Command.PANEL, digit
-    found = _COMMANDS.get(key)
+    found = _SHIFTED_KEYS.get(key) if shift else None
+    found = found or _COMMANDS.get(key)
     if shift:
         found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)

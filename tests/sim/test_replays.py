@@ -62,9 +62,12 @@ def test_a_fingerprint_is_of_the_bytes_in_order():
     assert fingerprint(rows.T) == fingerprint(np.ascontiguousarray(rows.T))
 
 
+def packed(content):
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
 def longer(document):
-    content = base64.b64encode(zlib.compress(bytes(10**7))).decode()
-    document["episodes"][0]["actions"] = content
+    document["episodes"][0]["actions"] = packed(bytes(10**7))
 
 
 def episode(key, value, number=0):
@@ -100,7 +103,7 @@ def top(key, value):
         (episode("person", [[1, 3], [2, 4]]), "person must hold rising pairs"),
         (episode("person", [[1, 9]]), "person must hold rising pairs"),
         (
-            episode("actions", base64.b64encode(zlib.compress(np.full(6, np.nan, "f4").tobytes())).decode(), 1),
+            episode("actions", packed(np.full(6, np.nan, "f4").tobytes()), 1),
             "an action is not a finite number",
         ),
     ],
