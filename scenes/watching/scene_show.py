@@ -6,6 +6,7 @@ the same world, so nothing is replayed or guessed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,18 @@ from scenes.build.devices import chosen_device
 from scenes.build.perceptions import trains_perception
 from scenes.data.agent_env import agent_env
 from scenes.schema import Scene
+from scenes.watching.action_log import ActionLog, LoggedEpisode
 from scenes.watching.action_options import action_options
 from scenes.watching.labels import RANDOM, action_names, chip, player_name
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.perception_overlay import LivePerceptions
+from scenes.watching.replay_scene import replay_scene
 from scenes.watching.staged_worlds import StagedWorlds
+from sim.errors import RequestError
 from sim.protocols import WorldConfig
 from sim.records import Array, Episode
 from sim.starts import Starts
+from sim.storage.replays import SUFFIX, ActionReplay, replay_text, stepping_versions
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
@@ -39,6 +44,13 @@ INTRODUCED_SECONDS = 3.0  # that it is told who is who, after a hand-over
 MOST_ROBOTS = 16  # likewise, where a world is a robot in an empty place
 STACKED = 8  # frames of an observation at most, (frames, H, W); what has more first is a picture's height
 PLAIN_RATE = 30.0  # steps/s of a world that does not say its own
+#: Gestures that change the first world and are no actions, and why there is then no replay.
+UNTOLD: dict[str, str] = {
+    "push": "a push is no action",
+    "shove": "a push is no action",
+    "nudge": "its target was moved by hand",
+    "slide": "its target was moved by hand",
+}
 WAITING = "waiting for the run's first checkpoint"
 
 
@@ -75,6 +87,7 @@ class SceneShow:
         count = min(scene.world.num_envs, most_worlds)
         self.worlds = StagedWorlds.open(config, count, scene.seed, every_frame=every_frame)
         self._renderer = self.worlds.renderers[0]
+        self._scene, self.log = scene, ActionLog()
         self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
         self._starts: Starts[Any] | None = getattr(config, "starts", None)
         self._describe(scene, config)
@@ -82,6 +95,7 @@ class SceneShow:
         if trains_perception(scene):  # then run and checkpoint are the perception's, and the agent its own
             saved = step_folders(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
+        self._shown = checkpoint, mine
         self._perceptions = LivePerceptions(
             scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer, attended=attended
         )
@@ -89,6 +103,8 @@ class SceneShow:
         self.live_agent = LiveAgent(scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run)
         self.agent, self.training = player_name(self.live_agent.name), self.live_agent.training
         self.abilities = self._renderer.abilities | self._perceptions.abilities | self.live_agent.abilities
+        if not self._renderer.turns:
+            self.abilities |= {Ability.EPISODE}
         self._moment: Moment | None = None
         self._obs: Array = np.zeros(0)
         self._input: Array = np.zeros(0)  # the first world's observation
@@ -119,7 +135,9 @@ class SceneShow:
 
     def start(self, seed: int | None) -> Moment:
         """Begin anew; see `sim.viewer.contract.show.Show`."""
+        newest = self._obs[0] if self._obs.size else None
         self._obs, self._info = self.worlds.reset(seed=seed)
+        self.log.begin(int(self.worlds.episode_seed[0]), self._count, newest)
         self.live_agent.start(seed)
         self._decide()
         return self._begin()
@@ -134,16 +152,25 @@ class SceneShow:
         actions = self.live_agent.actions(self._info)
         if person is not None:
             actions[0] = person
+        return self._advance(actions, person is not None, drawn)
+
+    def _advance(self, actions: Array, person: bool, drawn: bool) -> Moment:
+        """Play actions (N, …) for a step, or for a frame of it; `person`: the first one is a person's."""
         if (earned := self.worlds.play_frame(actions)) is not None:
-            self._moment = self._seen(earned, actions, person is not None, [], drawn)
+            self.log.note(actions[0], earned[0], person=self._person)
+            self._moment = self._seen(earned, actions, person, [], drawn)
             return self._moment
         before = self.worlds.earned
         self._obs, reward, terminated, truncated, self._info = self.worlds.step(actions)
+        self.log.note(actions[0], float(reward[0] - before[0]), person=self._person)
+        if (terminated | truncated)[0]:
+            self.log.end(float(self._info["episode"]["r"][0]), self._info["final_obs"][0])
+            self.log.begin(int(self.worlds.episode_seed[0]), self._count)
         self.live_agent.forget(terminated | truncated)
         self.live_agent.take_over()
         self._decide()
         ended = [replace(e, length=e.length * self.frames_per_step) for e in finished(self._info)]
-        moment = self._seen(reward - before, actions, person is not None, ended, drawn)
+        moment = self._seen(reward - before, actions, person, ended, drawn)
         if self._renderer.turns and "_episode" in self._info and self._info["_episode"][0]:
             moment = self._with_ending(moment)
             self._ended = True
@@ -175,7 +202,36 @@ class SceneShow:
         if gesture.kind == "origin":
             self._perceptions.next_origin()
             return Answer(redraw=True)
+        if gesture.kind == "save" and Ability.EPISODE in self.abilities:
+            return self._save(int(gesture.x))
+        if gesture.kind in UNTOLD and not self._renderer.turns:
+            self.log.spoil(UNTOLD[gesture.kind])
         return self.worlds.touch(gesture)
+
+    def _save(self, number: int) -> Answer:
+        """The episode of moment `number` as an action replay."""
+        episode = self.log.at(number)
+        try:
+            text = replay_text(self.replay([] if episode is None else [episode]))
+        except RequestError as error:
+            return Answer(message=str(error))
+        return Answer(document=(SUFFIX, text))
+
+    def replay(self, episodes: Sequence[LoggedEpisode]) -> ActionReplay:
+        """Some of the logged episodes as an action replay.
+
+        Raises:
+            RequestError: where their seeds and actions do not tell all.
+        """
+        if self._starts is not None:
+            raise RequestError("no replay: these episodes begin from generated states, not from seeds")
+        if spoiled := next((e.spoiled for e in episodes if e.spoiled), ""):
+            raise RequestError(f"no replay of this episode: {spoiled}")
+        if not episodes:
+            raise RequestError("no replay: nothing has been played yet")
+        scene = replay_scene(self._scene, self._shown, followed=self.live_agent.follower is not None)
+        made = tuple(episode.replay(self._obs[0]) for episode in episodes)
+        return ActionReplay(scene, self.frames_per_step, made, stepping_versions())
 
     def _play_fair(self) -> None:
         """Take sticky actions away while a person plays the first world; the agent has them again."""

@@ -88,9 +88,7 @@ class StagedWorlds(EnvWorlds):
     _rooms: dict[str, tuple[float, float]]  # by "resize" or "tile", as last told
 
     @classmethod
-    def open(
-        cls, config: WorldConfig, count: int, seed: int, *, every_frame: bool = False
-    ) -> StagedWorlds:
+    def open(cls, config: WorldConfig, count: int, seed: int, *, every_frame: bool = False) -> StagedWorlds:
         """`count` worlds of a configuration, all of one seed.
 
         Args:
@@ -137,7 +135,10 @@ class StagedWorlds(EnvWorlds):
         actions = self._checked(actions)
         some = [game.frames_left > 1 for game in self._games]
         earned = np.array(
-            [game.play_frame(int(a)) if more else 0.0 for game, a, more in zip(self._games, actions, some, strict=True)]
+            [
+                game.play_frame(int(a)) if more else 0.0
+                for game, a, more in zip(self._games, actions, some, strict=True)
+            ]
         )
         self.earned = self.earned + earned
         self.frames_played += 1
@@ -179,8 +180,8 @@ class StagedWorlds(EnvWorlds):
         """N pictures (H, W, 3) uint8.
 
         Args:
-            grid: whether all are looked at; if not, the others' are their last ones where drawing is dear, and
-                between the frames of a step.
+            grid: whether all are looked at; if not, the others' are their last ones between the frames of a
+                step, and where drawing is dear.
         """
         begun = self.clock()
         first = self.renderers[0].draw()

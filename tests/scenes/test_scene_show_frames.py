@@ -68,9 +68,10 @@ def test_a_persons_key_acts_at_the_next_frame_without_sticky_actions(shown):
             show.step(0)
         for frame in range(4):
             moment = show.step(2 if frame >= 4 - pushed else 0)
-        assert {Readout("sticky actions", "off while you play"), Readout("your keys", "act at the next frame")} <= {
-            *moment.readouts
-        }
+        assert {
+            Readout("sticky actions", "off while you play"),
+            Readout("your keys", "act at the next frame"),
+        } <= {*moment.readouts}
         for _ in range(8):
             show.step(0)
         truth = show.worlds.envs[0].unwrapped.truth()

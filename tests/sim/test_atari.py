@@ -428,7 +428,7 @@ def test_actions_are_called_by_what_they_do():
 
 
 def test_a_step_played_by_its_frames_is_the_same_step():
-    """Sticky actions, pooling, rewards and the end inside a step included; a clone may be taken in between."""
+    """Sticky actions, pooling, rewards and an end inside a step included; clones too."""
     config = Atari("breakout", max_frames=250)  # which ends in the second frame of a step
     whole, by_frames = config.make(4), config.make(4)
     for world in (whole, by_frames):

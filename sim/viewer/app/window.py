@@ -253,7 +253,7 @@ class _Window:
     def present(self, picture: pygame.Surface) -> None:
         self._window.get_surface().blit(picture, (0, 0))
         self._window.flip()
-        # What came a little late does not delay the next one: a show at the rate of the display would lose some.
+        # What came late does not delay the next one: a show at the display's rate would lose some.
         self._presented = max(self._presented + self._period, time.perf_counter() - self._period)
 
     def _measure(self) -> tuple[tuple[int, int], float]:

@@ -180,8 +180,8 @@ class Moment:
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
-        observation: (k, h, w) uint8, the frames on which the first world's decision is made, oldest first; None
-            where it observes something else.
+        observation: (k, h, w) uint8, the frames that the first world's decision is made on, oldest first;
+            None where it observes something else.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.

@@ -52,7 +52,9 @@ def draw(surface: pygame.Surface, ink: Ink, inside: Rect, facts: Facts, choices:
         blit(surface, np.repeat(frame[..., None], 3, axis=2), rect)
         age = number + 1 - len(frames)
         text = "newest" if age == 0 else f"−{-age}"
-        ink.write(surface, text, (rect.centerx, rect.bottom + ink.px(_LABEL) // 2), PALETTE.muted, align="center")
+        ink.write(
+            surface, text, (rect.centerx, rect.bottom + ink.px(_LABEL) // 2), PALETTE.muted, align="center"
+        )
 
 
 def places(ink: Ink, inside: Rect, shape: tuple[int, ...]) -> list[Rect]:

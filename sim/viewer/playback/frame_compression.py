@@ -61,7 +61,9 @@ class CompressedMoment:
         known = {} if packed is None else dict(zip(map(id, before), packed.pictures, strict=True))
         maps = tuple(CompressedArray.of(array) for array in maps_of(moment))
         pictures = tuple(known.get(id(picture)) or CompressedArray.of(picture) for picture in moment.pictures)
-        own = [blob for picture, blob in zip(moment.pictures, pictures, strict=True) if id(picture) not in known]
+        own = [
+            blob for picture, blob in zip(moment.pictures, pictures, strict=True) if id(picture) not in known
+        ]
         small = replace(_with_maps(moment, [np.empty(0)] * len(maps)), pictures=())
         return cls(small, pictures, maps, sum(len(blob.content) for blob in (*own, *maps)))
 

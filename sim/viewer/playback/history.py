@@ -16,6 +16,7 @@ import numpy as np
 from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Learning, Moment
+from sim.viewer.playback.events import Event, events
 from sim.viewer.playback.frame_compression import CompressedMoment, size_of
 from sim.viewer.playback.view import View
 
@@ -27,6 +28,7 @@ _SPARE = 8  # moments more, so that a drawing that is a little late sees as far 
 _NUMBERS = 32_768  # more steps than the longest Atari episode has
 _VALUE_SECONDS = 10.0
 FEET_SECONDS = 4.0
+_APART = 4  # steps of the world between two surprises, at least
 _LISTED = 64  # episodes in a view: more than any panel has rows
 
 
@@ -207,6 +209,15 @@ class History:
         with self._lock:
             ended = [episode for at, episode in self._ended if at <= number]
         return [episode.score for episode in ended if not episode.pushed]
+
+    def events(self) -> list[Event]:
+        """Rewards that stand out, and surprises, among the moments that are remembered."""
+        with self._lock:
+            oldest, newest = self.oldest, self._newest
+            value, reward = self._column(0, oldest, newest), self._column(2, oldest, newest)
+            began = np.zeros(len(value), bool)
+            began[[start - oldest for start in self._starts if start >= oldest]] = True
+        return events(oldest, value, reward, began, self._every * _APART)
 
     def _charted(self, row: int, first: int, last: int) -> Array:
         """Every number of `_column` that is whole steps of the world before the last one."""
