@@ -22,6 +22,9 @@ class Command(enum.Enum):
     PAUSE = enum.auto()
     FORWARD = enum.auto()
     BACK = enum.auto()
+    NEXT_EVENT = enum.auto()
+    PREVIOUS_EVENT = enum.auto()
+    LOOP = enum.auto()
     SLOWER = enum.auto()
     FASTER = enum.auto()
     GRID = enum.auto()
@@ -31,8 +34,10 @@ class Command(enum.Enum):
     PANEL = enum.auto()  # with the panel's number
     SCREENSHOT = enum.auto()
     RECORD = enum.auto()
+    EXPORT = enum.auto()
     FLIP = enum.auto()
     SAVE = enum.auto()
+    SAVE_EPISODE = enum.auto()
     FOLLOW = enum.auto()
     CAMERA = enum.auto()  # 1 the next viewpoint, 10 (with Shift) the first one again
     SHOVE_LEFT = enum.auto()
@@ -96,7 +101,10 @@ class Binding:
 BINDINGS = (
     Binding("Pause, resume", "Space  P", "pause button"),
     Binding("Step forward", "→  .", "right button"),
-    Binding("Step back; ten with Shift", "←  ,", "left button, or drag the track"),
+    Binding("Step back", "←  ,", "left button, or drag the track"),
+    Binding("Ten steps forward, back", "Shift+.  Shift+,"),
+    Binding("Next, previous reward or surprise", "Shift+→  Shift+←", "", "events"),
+    Binding("Loop a segment: begin, end, stop", "B", "", "events"),
     Binding("Slower, faster", "−  =", "− and + buttons"),
     Binding("Human control, agent control", "M", "AGENT / YOU", "play"),
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
@@ -123,6 +131,7 @@ BINDINGS = (
     Binding("Copy the position (FEN), the game (PGN)", "Ctrl+C  Ctrl+Shift+C", "", "table"),
     Binding("Paste a FEN or PGN to play from", "Ctrl+V", "", "table"),
     Binding("Save the game (PGN)", "X", "", "save"),
+    Binding("Save the episode as an action replay (.pfr)", "X", "", "episode"),
     Binding("Orbit the camera", "J  L  I  K", "drag the picture", "orbit"),
     Binding("Zoom in, out", "PgUp  PgDn", "wheel", "orbit"),
     Binding("Camera follows, stands still", "C", "", "follow"),
@@ -146,6 +155,7 @@ BINDINGS = (
     Binding("Larger text, smaller, as the window asks", "Ctrl++  Ctrl+−  Ctrl+0"),
     Binding("Presentation: full screen, two panels", "F11", "screen button"),
     Binding("Screenshot", "S  F12"),
+    Binding("Save the charts' values (CSV); of one: point at it", "Ctrl+E", "", "events"),
     Binding("Record, stop recording", "V", "red button"),
     Binding("Help, close", "H", "? button, click"),
     Binding("Back one step: from help, grid, past, presentation", "Esc"),
@@ -165,6 +175,7 @@ _COMMANDS = {
     pygame.K_PLUS: Command.FASTER,
     pygame.K_KP_PLUS: Command.FASTER,
     pygame.K_g: Command.GRID,
+    pygame.K_b: Command.LOOP,
     pygame.K_m: Command.HANDOVER,
     pygame.K_r: Command.RESET,
     pygame.K_s: Command.SCREENSHOT,
@@ -188,6 +199,9 @@ _COMMANDS = {
     pygame.K_F11: Command.PRESENT,
     pygame.K_ESCAPE: Command.LEAVE,
 }
+
+#: Keys with Shift that mean more than their command does with it.
+_SHIFTED_KEYS = {pygame.K_RIGHT: Command.NEXT_EVENT, pygame.K_LEFT: Command.PREVIOUS_EVENT}
 
 _SHIFTED = {
     Command.RESET: Command.NEW_SEED,
@@ -215,6 +229,7 @@ _CONTROLLED = {
     (pygame.K_c, True): Command.COPY_PGN,
     (pygame.K_v, False): Command.PASTE,
     (pygame.K_q, False): Command.QUIT,
+    (pygame.K_e, False): Command.EXPORT,
     (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_0, False): Command.USUAL_SIZE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
@@ -227,6 +242,7 @@ _CONTROLLED = {
 GESTURES: dict[Command, tuple[str, tuple[Gesture, ...]]] = {
     Command.FLIP: ("flip", (Gesture("flip"),)),
     Command.SAVE: ("save", (Gesture("save"),)),
+    Command.SAVE_EPISODE: ("episode", (Gesture("save"),)),
     Command.FOLLOW: ("follow", (Gesture("follow"),)),
     Command.CAMERA: ("orbit", (Gesture("camera"), Gesture("camera", name="reset"))),
     Command.SHOVE_LEFT: ("robot", (Gesture("shove", -1.0),)),
@@ -248,6 +264,8 @@ REPEATING = frozenset(
     {
         Command.FORWARD,
         Command.BACK,
+        Command.NEXT_EVENT,
+        Command.PREVIOUS_EVENT,
         Command.SLOWER,
         Command.FASTER,
         Command.ORBIT,
@@ -307,7 +325,8 @@ def command(key: int, shift: bool = False) -> tuple[Command, int] | None:
     digit = _DIGITS.get(key, 0)
     if 1 <= digit <= 9:
         return Command.PANEL, digit
-    found = _COMMANDS.get(key)
+    found = _SHIFTED_KEYS.get(key) if shift else None
+    found = found or _COMMANDS.get(key)
     if shift:
         found = _SHIFTED.get(found, found) if found is not None else None
     return None if found is None else (found, 10 if shift else 1)

@@ -17,7 +17,7 @@ from sim.viewer.draw.layout import title_of
 from sim.viewer.draw.toolbar import button_of
 from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 from sim.viewer.panels import analysis_panels
-from sim.viewer.panels.panels import inside_of
+from sim.viewer.panels.panels import CHARTS, inside_of
 
 _CONTROL = pygame.KMOD_CTRL | pygame.KMOD_META
 
@@ -150,11 +150,16 @@ class Controls:
             viewer.transport.scrub(at[0])
 
     def _point_at(self, at: tuple[int, int]) -> None:
-        """Note the button under the mouse; none while something lies over the bar."""
+        """Note the button, or the chart, under the mouse; none while something lies over all."""
         viewer = self._viewer
-        covered = viewer.choices.help or self._search.active or self._menu.active
-        buttons = {} if covered else viewer.layout().buttons
-        viewer.point_at(next((name for name, rect in buttons.items() if rect.collidepoint(at)), ""))
+        if viewer.choices.help or self._search.active or self._menu.active:
+            viewer.point_at("")
+            return
+        layout = viewer.layout()
+        button = next((name for name, rect in layout.buttons.items() if rect.collidepoint(at)), "")
+        panel = next((number for number, rect in layout.panels.items() if rect.collidepoint(at)), 0)
+        charted = panel in CHARTS and panel not in viewer.choices.folded
+        viewer.point_at(button, (panel, at[0] - layout.panels[panel].left) if charted else None)
 
     def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""

@@ -145,7 +145,13 @@ class Screen:
         panel = panels_for(self._facts)[number]
         folded = number in choices.folded
         note = panel.note(self._facts, choices, view)
-        key = (rect.size, folded, note, None if folded else panel.key(self._facts, choices, view))
+        key = (
+            rect.size,
+            folded,
+            note,
+            choices.pointed_at(number),
+            None if folded else panel.key(self._facts, choices, view),
+        )
         kept = self._cards.get(number)
         if kept is None or kept[0] != key:
             card = kept[1] if kept is not None and kept[1].get_size() == rect.size else canvas(rect.size)

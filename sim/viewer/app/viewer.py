@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pygame
 
+from sim.viewer.app.chart_export import save_charts
 from sim.viewer.app.move_slide import MoveSlide
 from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
@@ -183,6 +184,7 @@ class Viewer:
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
         running = not self.choices.paused and self.error is None or self._slide.fraction < 1
+        running |= self.transport.loops
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     @property
@@ -210,6 +212,7 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
+        self.transport.play_loop(self._clock())
         self._slide.follow(self._act)
         if self.choices.search is not None and self.choices.search.posters != self._tour.posters:
             search = replace(self.choices.search, posters=self._tour.posters)
@@ -284,10 +287,10 @@ class Viewer:
         if scale != self._screen.scale:
             self._screen = Screen(self.facts, scale)
 
-    def point_at(self, name: str) -> None:
-        """Tell which button is under the mouse; "" for none."""
-        if name != self.choices.pointed:
-            self.choices = replace(self.choices, pointed=name)
+    def point_at(self, name: str, hover: tuple[int, int] | None = None) -> None:
+        """Tell which button is under the mouse, "" for none, and which chart; see `Choices.hover`."""
+        if (name, hover) != (self.choices.pointed, self.choices.hover):
+            self.choices = replace(self.choices, pointed=name, hover=hover)
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
@@ -310,6 +313,8 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
+        if gesture.kind == "save":
+            gesture = replace(gesture, x=self._act.number)
         if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
@@ -334,10 +339,15 @@ class Viewer:
         """Execute a command; `number` is the panel's, or how many steps."""
         if wanted is Command.FLIP and "robot" in self.facts.abilities:
             wanted = Command.ROBOT
+        if wanted is Command.SAVE and "episode" in self.facts.abilities:
+            wanted = Command.SAVE_EPISODE
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: lambda number: self._toggle_pause(),
             Command.FORWARD: self.transport.forward,
             Command.BACK: self.transport.back,
+            Command.NEXT_EVENT: lambda number: self.transport.jump(+1),
+            Command.PREVIOUS_EVENT: lambda number: self.transport.jump(-1),
+            Command.LOOP: lambda number: self.transport.mark(self._clock()),
             Command.SLOWER: lambda number: self.transport.change_speed(-1),
             Command.FASTER: lambda number: self.transport.change_speed(+1),
             Command.GRID: self._grid,
@@ -356,6 +366,7 @@ class Viewer:
             Command.PANEL: self._fold,
             Command.SCREENSHOT: self._screenshot,
             Command.RECORD: self._toggle_recording,
+            Command.EXPORT: lambda number: self._say(save_charts(self.facts, self.choices, self.view)),
             Command.NEXT_SCENE: lambda number: self._travel(self._tour.to_scene(+1)),
             Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
@@ -472,11 +483,15 @@ class Viewer:
         self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
+        self.transport.unloop()
         self._act.cursor = None
         self._act.simulation.restart(self._seed)
         self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
 
     def _new_seed(self, number: int) -> None:
+        if "replay" in self.facts.abilities:
+            self._say("a replay has its own seed; R plays it again")
+            return
         self._seed = random.SystemRandom().randrange(2**31) if self._seed is None else self._seed + 1
         self._reset(number)
 

@@ -33,6 +33,7 @@ _SIZE = (1280, 800)
 _HEADLESS_SIZE = (960, 600)
 _DOZE_SECONDS = 0.25
 _POLL_SECONDS = 0.015  # between two looks for input; pygame.event.wait looks a thousand times a second
+_NEWS_SECONDS = 0.004  # between two looks for the next picture, once one could be shown
 _CALM_SECONDS = 1 / 20  # between two looks at a show that has not changed for a while
 _KEY_REPEAT_MS = (350, 33)  # before the first repetition, and between two
 _DESKTOP_HEIGHT = 1080  # the height that scale 1 is made for
@@ -215,7 +216,7 @@ class _Window:
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
         """Wait until the next picture is due or, while nothing changes, until the next event."""
         while True:
-            period = _CALM_SECONDS if viewer.calm else self._period
+            period = _CALM_SECONDS if viewer.calm else _NEWS_SECONDS
             due = max(self._presented + self._period, self._polled + period)
             events = _wait_for_events(due - time.perf_counter() if viewer.awake else _DOZE_SECONDS)
             self.size, self.scale = self._measure()
@@ -252,7 +253,8 @@ class _Window:
     def present(self, picture: pygame.Surface) -> None:
         self._window.get_surface().blit(picture, (0, 0))
         self._window.flip()
-        self._presented = time.perf_counter()
+        # What came late does not delay the next one: a show at the display's rate would lose some.
+        self._presented = max(self._presented + self._period, time.perf_counter() - self._period)
 
     def _measure(self) -> tuple[tuple[int, int], float]:
         size = self._window.get_surface().get_size()

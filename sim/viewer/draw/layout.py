@@ -30,6 +30,7 @@ _PRESENTED_SHARE, _PRESENTED_LEAST, _PRESENTED_MOST = 0.34, 336, 620
 _PRESENTED = 2  # panels there, beside the heading
 
 HEADING, ACTIONS, VALUE, RETURN, SEES, EPISODES, LEARNING, HUNG, FEET = range(1, 10)
+OBSERVATION = FEET  # of an agent that sees frames; a robot's sees none
 TARGETS = 10  # which no digit folds
 PANELS = (*range(1, 10), TARGETS)
 SLIDERS, NEAREST, CONDITIONS = ACTIONS, VALUE, RETURN  # in a gallery, in the places of what it has not
