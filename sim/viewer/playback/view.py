@@ -265,6 +265,7 @@ class View:
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
+        doing: what is done to make or start it, in words; "" if that is not known.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
         pace: seconds of the world that go by in a second; NaN where that is not known.
@@ -286,6 +287,7 @@ class View:
     perceives: bool
     lines: int = 0
     error: str = ""
+    doing: str = ""
     attributed: Attributed | None = None
     game: BoardState | None = None
     slid: float = 1.0
