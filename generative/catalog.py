@@ -9,6 +9,7 @@ SAMPLERS = {
     "flow": "generative.models.flow:Flow",
     "image-flow": "generative.models.image_flow:ImageFlow",
     "deepcluster": "generative.models.deepcluster:DeepCluster",
+    "world-model": "generative.dream.world_model:DiffusionWorldModelConfig",
 }
 
 #: Families of worlds that are models, as `sim.catalog.WORLDS` has those that are simulators; none so far.

@@ -33,6 +33,7 @@ CAST = {"atari/pong": ("pong", "pong-hour"), "walker/walker2d": ("walker",)}
 PACKAGES = {
     "boards": ("chess",),
     "frames": ("ale-py", "torch"),
+    "gameplay": ("ale-py", "torch"),
     "states": ("ale-py", "mujoco", "torch"),
 }
 

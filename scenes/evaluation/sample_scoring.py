@@ -36,7 +36,7 @@ VOTERS = 5  # nearest training examples that vote on a class
 TOLD = 6  # facts in a verdict, at most
 READER = "narrator"  # the shipped scene whose captioner reads samples of its game
 #: Data set → the shipped scene whose classifier, trained apart from all samplers, reads samples of it.
-CLASSIFIERS = {"animals": "alexnet"}
+CLASSIFIERS = {"animals": "alexnet", "mnist-5k": "lenet"}
 MOST_READ = 500  # of the classifier's own test images, for its accuracy on real ones
 
 

@@ -161,6 +161,11 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
+    def feeds(self) -> bool:
+        """Whether the agent observes percepts, which are those of its last decision."""
+        return bool(self._feeds)
+
+    @property
     def abilities(self) -> frozenset[Ability]:
         """Percepts if any look, and of which kinds; origins, unless only the agent lives on percepts."""
         kinds = {eye.kind for eye in self._eyes}

@@ -70,6 +70,16 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
             read_model(str(tmp_path / name))
 
 
+@pytest.mark.parametrize("folder", ["", "shapes"])
+def test_a_mesh_that_is_a_pipe_is_refused_and_never_waited_for(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / folder / "trunk.stl")
+    mesh = f'<compiler meshdir="{folder}"/><asset><mesh name="trunk" file="trunk.stl"/></asset>'
+    (tmp_path / "robot.xml").write_text(ROBOT.replace("<mujoco>", f"<mujoco>{mesh}"))
+    with pytest.raises(MjcfError, match=r"robot\.xml: the mesh trunk\.stl is a named pipe, not a file"):
+        read_model(str(tmp_path / "robot.xml"))
+
+
 def test_a_file_that_changed_is_read_again(tmp_path):
     file = tmp_path / "robot.xml"
     file.write_text(ROBOT)

@@ -24,7 +24,8 @@ class DividerInput:
         if split_view.dense(moment.seen) is None and "dense" not in viewer.facts.abilities:
             return False
         height, width = moment.pictures[0].shape[:2]
-        picture = world_picture.place((width, height), viewer.layout().world)
+        layout = viewer.layout()
+        picture = world_picture.place((width, height), layout.world, whole=layout.whole)
         if split_view.is_on_divider(viewer.ink, picture, chosen.divider, at):
             self._dragged = picture
         return self._dragged is not None

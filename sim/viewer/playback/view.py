@@ -14,7 +14,7 @@ from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
-from sim.viewer.contract.show import Show
+from sim.viewer.contract.show import Poster, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
@@ -25,7 +25,9 @@ Overlay: TypeAlias = Literal["saliency", "percepts", "robot", "dense", "fen"]
 Split: TypeAlias = Literal["off", "picture", "truth"]
 SPLITS: tuple[Split, ...] = ("off", "picture", "truth")
 
-_UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
+_UNPLAYED = frozenset(
+    {"gallery", "examples", "analysis", "replay"}
+)  # nobody acts in a show with one of these
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
@@ -43,7 +45,8 @@ class Facts:
 
     Attributes:
         abilities: values of the `gesture.Ability`s there are; "scenes", "checkpoints", "worlds" where there
-            are several; "play" where a person can. A line of the help that needs one is shown only then.
+            are several; "play" where a person can; "events" where there are rewards over time. A line of the
+            help that needs one is shown only then.
         place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
         loading: whether the show is still being made, and only its title is known.
         others as in `show.Show`.
@@ -58,6 +61,7 @@ class Facts:
     steps_per_second: float
     action_labels: tuple[str, ...] = ()
     action_limit: float = 1.0
+    frames_per_step: int = 1
     abilities: frozenset[str] = frozenset()
     place: str = ""
     loading: bool = False
@@ -82,6 +86,8 @@ class Facts:
         by_hand = "point" in abilities or GameKeys(show.action_names).playable
         if by_hand and not abilities & _UNPLAYED:
             abilities |= {"play"}
+        if not abilities & (_UNPLAYED - {"replay"} | {"board"}):
+            abilities |= {"events"}
         return cls(
             title=show.title,
             agent=show.agent,
@@ -92,6 +98,7 @@ class Facts:
             steps_per_second=float(show.steps_per_second),
             action_labels=tuple(show.action_labels),
             action_limit=show.action_limit,
+            frames_per_step=frames_per_step(show),
             abilities=abilities,
             place=place,
         )
@@ -146,11 +153,13 @@ class SceneSearch:
         scenes: title of each, and a line about it.
         query: what a person has typed.
         row: index of the chosen one among those found.
+        posters: a picture for each scene, where there is one; empty for none at all.
     """
 
     scenes: tuple[tuple[str, str], ...]
     query: str = ""
     row: int = 0
+    posters: tuple[Poster | None, ...] = ()
 
     @property
     def found(self) -> tuple[int, ...]:
@@ -192,6 +201,13 @@ class Choices:
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
         search: the list "Find a scene"; None while it is closed.
+        zoom: steps of Ctrl + by which all is larger than the window asks for.
+        presents: whether the picture has the window's full height, beside two panels.
+        pointed: name of the button under the mouse; "" for none.
+        hover: number of the chart's panel under the mouse, and how far from its left it is, in pixels; None
+            for none.
+        loop: first and last moment of the segment that is played again and again; None without one. While
+            only its first is chosen, both are that one.
     """
 
     paused: bool = False
@@ -211,6 +227,15 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
     search: SceneSearch | None = None
+    zoom: int = 0
+    presents: bool = False
+    pointed: str = ""
+    hover: tuple[int, int] | None = None
+    loop: tuple[int, int] | None = None
+
+    def pointed_at(self, number: int) -> int | None:
+        """Where the mouse is in a panel, in pixels from its left; None if it is elsewhere."""
+        return self.hover[1] if self.hover is not None and self.hover[0] == number else None
 
     def with_next_saliency(self) -> Choices:
         """The choices with both maps, then that of the action, that of the value, and none."""
@@ -232,7 +257,8 @@ class Choices:
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """The choices that are possible in a show with these facts."""
-        return replace(self, person=self.person and playable, grid=self.grid and facts.num_worlds > 1)
+        grid = self.grid and facts.num_worlds > 1
+        return replace(self, person=self.person and playable, grid=grid, loop=None, hover=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +284,7 @@ class View:
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
+        doing: what is done to make or start it, in words; "" if that is not known.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
         pace: seconds of the world that go by in a second; NaN where that is not known.
@@ -279,6 +306,7 @@ class View:
     perceives: bool
     lines: int = 0
     error: str = ""
+    doing: str = ""
     attributed: Attributed | None = None
     game: BoardState | None = None
     slid: float = 1.0
