@@ -89,6 +89,7 @@ class Viewer:
         self._slide = MoveSlide(clock)
         if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
             self.transport.set_paused(True)
+        self._pair_up()
         if hint:
             self._say(hint, 3 * _MESSAGE_SECONDS)
         if person:
@@ -142,7 +143,13 @@ class Viewer:
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
+        self._pair_up()
         self._take_control()
+
+    def _pair_up(self) -> None:
+        """Show both where two agents are side by side."""
+        if "pair" in self.facts.abilities and not self.choices.grid:
+            self._grid(0)
 
     @property
     def session(self) -> Session:
