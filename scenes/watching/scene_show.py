@@ -27,7 +27,15 @@ from sim.starts import Starts
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
+from sim.viewer.contract.gesture import (
+    Ability,
+    Answer,
+    DrawsBoardGame,
+    DrawsRobot,
+    Gesture,
+    HasTargets,
+    LabelsPicture,
+)
 from sim.viewer.contract.moment import Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
@@ -263,6 +271,7 @@ class SceneShow:
             "board": self._board_state(),
             "robot": self._robot_state(drawn),
             "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
+            "labels": self._renderer.labels if isinstance(self._renderer, LabelsPicture) else (),
         }
 
     def _robot_state(self, drawn: bool) -> RobotState | None:
