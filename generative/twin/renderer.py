@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SYNCHRONISE, BRANCH, HORIZON = "y", "b", "l"
 HORIZONS = (5, 15, 30, 60, 120)  # frames
 LONGEST_FAN = 15  # frames
+HINTS = ("B: futures of all actions", "Y: synchronise the dream")
 GROUND = (17, 20, 24)  # of the window
 ROOM = (640, 480)  # before the window has told its own
 GAP, MIN_BAND = 8, 18
@@ -211,9 +212,13 @@ class TwinRenderer:
             if self._fan is not None:
                 words, width = "Blue: emulator, orange: dream", at.fan_left - GAP
             found.append(PictureLabel(words, 0, below, width))
-        if self._fan is not None:
+        if self._fan is None:
+            for line, words in enumerate(HINTS):
+                left, top = at.small * at.frame[1] + 2 * GAP, below + (2 + line) * at.band
+                found.append(PictureLabel(words, left, top, at.size[0] - left))
+        else:
             side, left = at.tile(at.fan_left), at.fan_left
-            words = f"Each action held {self._fan_length} frames from {self._fan_age} ago · below: dreamed"
+            words = f"{self._fan_length} frames of each action, {self._fan_age} ago: emulator, dream below"
             found.append(PictureLabel(words, left, below, at.size[0] - left))
             for column, name in enumerate(self._world.action_meanings):
                 x = left + column * (side + GAP // 2)
@@ -233,18 +238,16 @@ class TwinRenderer:
     def readouts(self) -> tuple[Readout, ...]:
         """Divergence since both were the same, and how long it takes."""
         now = self._divergence
-        at = "not yet" if now.diverged_at is None else f"at frame {now.diverged_at}"
+        at = "together" if now.diverged_at is None else f"diverged at {now.diverged_at}"
         mean, low, high, count = self._world.meter.summary(self._world.horizon)
         until = f"{mean:.1f} [{low:.1f}, {high:.1f}]" if count else "–"
+        scores = [f"{score:.0f}".replace("-", "−") for score in (now.emulator_score, now.dream_score)]
         return (
-            Readout("diverges after", until, "frames" if count else ""),
-            Readout("trials", float(count)),
-            Readout("frame", f"{now.frames} of {self._world.horizon}"),
-            Readout("diverged", at),
+            Readout("frame", f"{now.frames} of {self._world.horizon} · {at}"),
             *(_off(name, now.off) for name in self._world.objects),
             Readout("pixels that differ", 100 * now.pixels, "%"),
-            Readout("points, emulator", now.emulator_score),
-            Readout("points, dream", now.dream_score),
+            Readout("points", f"emulator {scores[0]}, dream {scores[1]}"),
+            Readout(f"diverges after (n = {count})", until, "frames" if count else ""),
         )
 
     def touch(self, gesture: Gesture) -> Answer:

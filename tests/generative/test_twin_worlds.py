@@ -228,8 +228,9 @@ def test_read_outs_tell_the_divergence(drift):
         world.step(0)
         renderer.note()
     told = {readout.label: readout.value for readout in renderer.readouts}
-    assert told["frame"] == "1 of 5" and told["trials"] == len(world.meter.trials) == 1
-    assert set(told) >= {"ball off", "player off", "enemy off", "pixels that differ", "diverges after"}
+    assert told["frame"].startswith("1 of 5 · ") and len(world.meter.trials) == 1
+    assert set(told) >= {"ball off", "player off", "enemy off", "pixels that differ", "points"}
+    assert "emulator 0, dream " in told["points"] and "diverges after (n = 1)" in told
     assert 0 < told["pixels that differ"] < 100
 
 

@@ -141,7 +141,7 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         high = height_of(rows)
         found[layout.SEES] = Need(height_of(least), high, high, view.perceives, tight=height_of(1))
         if "twin" in facts.abilities:  # what they are about
-            found[layout.SEES] = Need(height_of(4), high, high, True, tight=height_of(2))
+            found[layout.SEES] = Need(high, high, high, True, tight=height_of(3))
     else:
         del found[layout.SEES]
     if "examples" in facts.abilities:
