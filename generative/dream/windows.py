@@ -53,10 +53,11 @@ class Windows:
         """
         at = self._rows[rows]
         n, step = len(at), at[:, -2]
+        frames = self._values[at.ravel()]
         part = (generator.permutation(n) + generator.random(n)) / n  # stratified
         level = CONTEXT_NOISE * generator.random(n) * (np.arange(n) < n // 2)
         return {
-            "frames": self._values[at.ravel()].reshape(*at.shape, *self._values.shape[1:]),
+            "frames": frames.reshape(*at.shape, *frames.shape[1:]),
             "actions": self._actions[at[:, :-1]],
             "outcome": self._rewards[step] + OUTCOMES.index(0.0),
             "ended": self._ended[step].astype(np.float32),
