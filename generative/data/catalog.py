@@ -19,12 +19,13 @@ FOLDER = "generative.data.recorded:collect"
 ON_DISK = {"boards": (), "frames": ("atari",), "gameplay": ("atari",), "states": ("atari", "walker")}
 #: Name → ``"module:function"``, a `Collector` each; ``name/variant`` hands the variant on.
 DATA = {
-    "animals": "generative.data.animals:collect",
+    "animals": "generative.data.small_images:collect_animals",
     "boards": "generative.data.boards:collect",
     "digits": "generative.data.digits:collect",
     "emoji": "generative.data.emoji:collect",
     "frames": "generative.data.frames:collect",
     "gameplay": "generative.data.gameplay:collect",
+    "mnist-5k": "generative.data.small_images:collect_digits",
     "stamps": "generative.data.stamps:collect",
     "states": "generative.data.states:collect",
 }

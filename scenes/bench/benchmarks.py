@@ -125,8 +125,9 @@ def _dream(steps: int, words: str) -> Benchmark:
         fields={"steps": str(steps)},
         networks=True,
         quick=False,
-        note=f"one dreamed Pong, {words} a frame, untrained weights of the shipped network; the game plays 15 "
-        "such frames a second",
+        torch_threads=1,
+        note=f"one dreamed Pong, {words} a frame, untrained weights of the shipped network, one torch thread; "
+        "the game plays 15 such frames a second",
     )
 
 

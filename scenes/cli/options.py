@@ -36,7 +36,10 @@ class List(WithoutScene):
 class Watch(Common):
     """Open the window and watch the scene's agent play."""
 
-    scene: SceneName
+    scene: Annotated[
+        Positional[str],
+        arg(metavar="SCENE", help="a shipped scene, a scene file's path, or an action replay (.pfr)"),
+    ]
     run: Annotated[Path | None, arg(help="follow a run's newest checkpoint as it lands", metavar="DIR")] = (
         None
     )
@@ -46,7 +49,9 @@ class Watch(Common):
     ] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
-    record: Annotated[Path | None, arg(help="write a video: .mp4 or .gif", metavar="FILE")] = None
+    record: Annotated[
+        Path | None, arg(help="write a video, .mp4 or .gif, or the actions, .pfr", metavar="FILE")
+    ] = None
     overwrite: Overwrite = False
     pgn: Annotated[Path | None, arg(help="analyse a game of chess instead, move by move", metavar="FILE")] = (
         None
@@ -60,6 +65,9 @@ class Watch(Common):
         from scenes.cli import verbs
         from scenes.schema import load_scene
 
+        if self.scene.lower().endswith(".pfr"):
+            answer, interrupted = verbs.watch_replay(self)
+            return answer, INTERRUPTED if interrupted else DONE
         if self.pgn is not None or self.game is not None:
             answer, interrupted = verbs.watch_game(
                 load_scene(self.scene, self.set, self.seed),
@@ -414,6 +422,9 @@ class Sample(Common):
     guidance: Annotated[float | None, arg(help="weight; 1: none [the sampler's]", metavar="W")] = None
     checkpoint: Annotated[Path | None, arg(help="instead of the scene's own", metavar="DIR")] = None
     overwrite: Overwrite = False
+    no_neighbours: Annotated[
+        bool, arg(help="search no nearest training examples, play no examples for them")
+    ] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """Files and metrics."""
@@ -431,6 +442,7 @@ class Sample(Common):
             guidance=self.guidance,
             checkpoint=self.checkpoint,
             overwrite=self.overwrite,
+            neighbours=not self.no_neighbours,
         )
         return answer, INTERRUPTED if interrupted else DONE
 

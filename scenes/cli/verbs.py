@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,12 @@ from sim.plurals import number_of
 from sim.ranks import is_follower, launched_ranks
 from sim.storage.checkpoints import CARD
 from sim.storage.files import next_free
+from sim.storage.replays import SUFFIX
 from sim.storage.runs import seed_runs, step_folders
 
 if TYPE_CHECKING:
-    from scenes.cli.options import Sweep
+    from scenes.cli.options import Sweep, Watch
+    from sim.storage.replays import ActionReplay
     from sim.viewer.app.window import Watched
 
 Answer = dict[str, Any]
@@ -44,49 +46,48 @@ def watch(
     record: Path | None,
     overwrite: bool,
     checkpoint: Path | None = None,
+    replay: ActionReplay | None = None,
 ) -> tuple[Answer, bool]:
-    """Open the window, or record without one; the second value tells whether Ctrl-C ended it."""
+    """Open the window, or record without one; the second value tells whether Ctrl-C ended it.
+
+    With `replay` that is played, and `scene` is its scene. A `record` that ends in .pfr gets the actions.
+    """
     try:
         from sim.viewer.app.window import watch as open_window
-        from sim.viewer.output.recorder import check_target
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
     from scenes.watching.playlist import playlist, show_of
+    from scenes.watching.replay_files import logging_show, replay_of, write_replay
 
-    if frames is not None and frames < 1:
-        raise RequestError(f"--frames must be at least 1, not {frames}")
-    if headless and frames is None:
-        raise RequestError("--headless needs --frames N: nobody could close the window")
-    alone = not headless and not has_display()
-    if alone and person:
-        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
-    if alone and frames is None:
-        frames = FRAMES_WITHOUT_DISPLAY
-        record = record or next_free(Path(f"{scene.name}.mp4"))
-    if record is not None:
-        check_target(record, overwrite=overwrite)
-    headless = headless or alone
+    headless, frames, record, done = _output(
+        scene, person, headless, frames, record, overwrite=overwrite, whole=replay is not None
+    )
     run, checkpoint = run_to_follow(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
-    stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
-    if alone and frames is not None:
-        drawn = number_of(frames, "frame")
-        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
-        say(f"There is no display: {done} instead of opening a window.")
-    if headless and record is None:
-        say("what is drawn is not kept; to keep it: --record FILE.mp4")
+    others = None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run)
+    if replay is not None:
+        stage, others = replay_of(replay, scene, others, device=device, attended=not headless)
+        frames = min(frames or stage.moments, stage.moments) if headless else frames
+    else:
+        stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
+    actions = record if _holds_actions(record) else None
+    logged = None if actions is None else logging_show(stage, actions)
+    if done:
+        say(done)
     watched = open_window(
         stage,
         fps=scene.view.fps,
         frames=frames,
-        record=record,
+        record=record if logged is None else None,
         headless=headless,
         person=person,
         seed=scene.seed,
-        playlist=None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run),
+        playlist=others,
         overwrite=overwrite,
     )
+    if logged is not None and actions is not None:
+        watched = replace(watched, file=write_replay(logged, actions, overwrite=overwrite))
     if headless or watched.file:
         show(in_words(watched))
     answer = {
@@ -97,6 +98,89 @@ def watch(
         "file": str(watched.file) if watched.file else None,
     }
     return answer, watched.interrupted
+
+
+def _holds_actions(record: Path | None) -> bool:
+    return record is not None and record.suffix.lower() == SUFFIX
+
+
+def _output(
+    scene: Scene,
+    person: bool,
+    headless: bool,
+    frames: int | None,
+    record: Path | None,
+    *,
+    overwrite: bool,
+    whole: bool,
+) -> tuple[bool, int | None, Path | None, str]:
+    """Whether there is a window, how many pictures, the file that they go to, and what is said of it.
+
+    Args:
+        scene: which is named by the file of a machine without a display.
+        person: whether a person shall play.
+        headless: as asked for, and so are `frames` and `record`.
+        frames: pictures.
+        record: a file.
+        overwrite: replace it.
+        whole: whether the show has an end, and goes on until then unless told otherwise.
+
+    Raises:
+        RequestError: if that is impossible.
+    """
+    from scenes.watching.replay_files import check_replay_target
+    from sim.viewer.output.recorder import check_target
+
+    if frames is not None and frames < 1:
+        raise RequestError(f"--frames must be at least 1, not {frames}")
+    if headless and frames is None and not whole:
+        raise RequestError("--headless needs --frames N: nobody could close the window")
+    alone = not headless and not has_display()
+    if alone and person:
+        raise RequestError("to play there must be a display, and there is none: watch the agent instead")
+    if alone and frames is None:
+        frames = None if whole else FRAMES_WITHOUT_DISPLAY
+        record = record or next_free(Path(f"{scene.name}.mp4"))
+    if record is not None and _holds_actions(record):
+        check_replay_target(record, overwrite=overwrite)
+    elif record is not None:
+        check_target(record, overwrite=overwrite)
+    done = ""
+    if alone:
+        drawn = "the whole replay" if frames is None else number_of(frames, "frame")
+        done = f"recording {drawn} to {record}" if record else f"drawing {drawn} unseen"
+        done = f"There is no display: {done} instead of opening a window."
+    elif headless and record is None:
+        done = "what is drawn is not kept; to keep it: --record FILE.mp4"
+    return headless or alone, frames, record, done
+
+
+def watch_replay(options: Watch) -> tuple[Answer, bool]:
+    """Play an action replay; the second value tells whether Ctrl-C ended it."""
+    path = Path(options.scene)
+    has = {"--set": options.set, "--seed": options.seed is not None, "--run": options.run is not None}
+    has |= {"--checkpoint": options.checkpoint is not None, "--pgn": options.pgn is not None}
+    has |= {"--game": options.game is not None}
+    if wrong := next((name for name, given in has.items() if given), ""):
+        raise RequestError(f"{wrong} does not apply to an action replay, which plays {path} as it was")
+    if options.person:
+        raise RequestError(f"{path} is an action replay, and nobody plays it: playfield watch {path}")
+    try:
+        from scenes.watching.replay_files import read
+    except ModuleNotFoundError as error:
+        raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
+    replay, scene = read(path, say)
+    return watch(
+        scene,
+        device=options.device,
+        person=False,
+        run=None,
+        headless=options.headless,
+        frames=options.frames,
+        record=options.record,
+        overwrite=options.overwrite,
+        replay=replay,
+    )
 
 
 def watch_game(
@@ -342,6 +426,7 @@ def sample(
     guidance: float | None,
     checkpoint: Path | None,
     overwrite: bool,
+    neighbours: bool,
 ) -> tuple[Answer, bool]:
     """Draw samples into a gallery; the second value tells whether Ctrl-C ended it."""
     try:
@@ -349,7 +434,7 @@ def sample(
         from scenes.sampling.command import sample as work
     except ModuleNotFoundError as error:
         raise RequestError(f"a gallery needs {install_hint(error.name or 'pillow')}") from error
-    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite)
+    request = SampleRequest(out, n, conditions, checkpoint, steps, scheduler, guidance, overwrite, neighbours)
     report = work(scene, request, device=device, say=say)
     report.show()
     return report.answer, report.interrupted

@@ -61,7 +61,7 @@ def train_encoder(
     model.load_weights(fit.weights())
     trained = {"updates": updates, "seconds": round(time.monotonic() - begun), "pictures": len(train)}
     card = encoder_card(model, trained, scores | {"n": len(held_out)}, seed=0)
-    save_checkpoint(folder, card, model.weights(), half=True)
+    save_checkpoint(folder, card, model.weights(), storage="float16")
 
 
 if __name__ == "__main__":

@@ -161,6 +161,11 @@ class LivePerceptions:
         return len(self._feeds) + len(self._eyes)
 
     @property
+    def feeds(self) -> bool:
+        """Whether the agent observes percepts, which are those of its last decision."""
+        return bool(self._feeds)
+
+    @property
     def abilities(self) -> frozenset[Ability]:
         """Percepts if any look; origins that can be changed, unless only the agent lives on percepts."""
         return frozenset({Ability.PERCEPTS} if len(self) else set()) | (

@@ -34,7 +34,8 @@ def show_of(
         device: ``auto``, ``cpu`` or ``cuda``.
         checkpoint: instead of the scene's own.
         run: a training run to follow; its newest checkpoint is shown unless `checkpoint` is given.
-        attended: whether a person watches; if not, one world is shown, and a gallery runs its demo.
+        attended: whether a person watches; if not, one world is shown, step by step instead of frame by
+            frame, and a gallery runs its demo.
         say: takes lines for a person.
 
     Raises:
@@ -49,9 +50,14 @@ def show_of(
 
         return BoardShow(scene, board, device=device, checkpoint=checkpoint)
     if scene.world is not None or not scene.sampler:
-        worlds = None if attended else 1
         return SceneShow(
-            scene, device=device, checkpoint=checkpoint, run=run, most_worlds=worlds, attended=attended
+            scene,
+            device=device,
+            checkpoint=checkpoint,
+            run=run,
+            most_worlds=None if attended else 1,
+            attended=attended,
+            every_frame=attended,
         )
     from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow

@@ -5,6 +5,8 @@ them: what made them, for which world and spaces, from which budget, and with wh
 refuses what does not fit and says how it differs. No pickle is read or written.
 
 The card names the weight files: a checkpoint may have the layout of another library (see `CheckpointLayout`).
+They hold the weights as they are, at half precision, or the large ones at 8 bits (see `Storage`); the card
+says which, and loading gives floats in any case.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import gymnasium
 import numpy as np
@@ -30,12 +32,18 @@ from safetensors.numpy import save as save_arrays
 from sim.errors import RequestError
 from sim.records import Array
 from sim.storage.files import check_regular, fresh_folder, special_file_kind
+from sim.storage.quantization import pack_int8, unpack_int8
 
-FORMAT = 1
+FORMAT = 2  # the newest that is read; cards have the lowest that reads them: 2 where weights are int8
 WEIGHTS = "model.safetensors"
 CARD = "card.toml"
 
 Card = dict[str, Any]
+
+#: Storage format of float32 weights: `exact`, as they are; `float16`, but for arrays with a number that
+#: float16 cannot hold; `int8`, large tensors at 8 bits with a scale a row (`sim.storage.quantization`), the
+#: others as `float16`.
+Storage = Literal["exact", "float16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ def make_card(
         scores: metrics with N, interval and protocol, as `playfield evaluate` gives them.
     """
     card: Card = {
-        "format": FORMAT,
+        "format": 1,
         "kind": kind,
         "name": name,
         "world": world,
@@ -140,7 +148,7 @@ def save_checkpoint(
     card: Card,
     weights: Mapping[str, Array],
     *,
-    half: bool = False,
+    storage: Storage = "exact",
     layout: CheckpointLayout = PLAIN,
 ) -> None:
     """Write a checkpoint; an older one at `folder` is replaced only when this one is complete.
@@ -149,34 +157,61 @@ def save_checkpoint(
         folder: where to.
         card: from `make_card`.
         weights: arrays by name.
-        half: store float32 arrays as float16, but for those with a number that float16 cannot hold.
+        storage: the format of the arrays in the files, told in the card where it is not `exact`.
         layout: in which files.
 
     Raises:
         SaveError: if it cannot be written; what was there is untouched.
+        ValueError: if `int8` is asked for in the layout of another library, which could not read it, or an
+            array is int8 already.
     """
+    if storage == "int8" and layout != PLAIN:
+        raise ValueError("int8 weights are for the plain layout: other libraries do not read them")
+    if integers := [name for name, array in weights.items() if array.dtype == np.int8]:
+        raise ValueError(f"{integers[0]} is int8, which stands for quantized weights in a checkpoint")
     contents: dict[str, bytes] = {path: text.encode() for path, text in layout.files.items()}
     parts: list[dict[str, str]] = []
     for prefix, file in layout.parts.items():
         own = {name.removeprefix(prefix): a for name, a in weights.items() if name.startswith(prefix)}
-        contents[file] = save_arrays({name: _storable(array, half) for name, array in own.items()})
+        contents[file] = save_arrays(_storable(own, storage))
         part = {"file": file, "sha256": hashlib.sha256(contents[file]).hexdigest()}
-        parts.append(part | ({"prefix": prefix} if prefix else {}))
-    contents[CARD] = tomli_w.dumps(card | {"weights": parts[0] if len(parts) == 1 else parts}).encode()
+        told = {} if storage == "exact" else {"storage": storage}
+        parts.append(part | told | ({"prefix": prefix} if prefix else {}))
+    kept = {"format": 2 if storage == "int8" else 1, "weights": parts[0] if len(parts) == 1 else parts}
+    contents[CARD] = tomli_w.dumps(card | kept).encode()
     with fresh_folder(folder) as temporary:
         for path, content in contents.items():
             (temporary / path).parent.mkdir(parents=True, exist_ok=True)
             (temporary / path).write_bytes(content)
 
 
+def convert_checkpoint(folder: Path, target: Path, storage: Storage) -> None:
+    """Write a checkpoint again in another storage format; its card keeps the scores of the old one.
+
+    Args:
+        folder: of the checkpoint, or of a run, whose newest one is meant.
+        target: where to; an older checkpoint there is replaced.
+        storage: the format. From float16 or int8, `exact` does not bring back what they have rounded.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`, or if it has the layout of another library.
+        SaveError: if it cannot be written; what was there is untouched.
+    """
+    loaded = load_checkpoint(folder)
+    if isinstance(loaded.card["weights"], list):
+        raise CheckpointError(f"{loaded.folder} has the files of another library, which stay as they are")
+    save_checkpoint(target, loaded.card, loaded.weights, storage=storage)
+
+
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Read a checkpoint and check that it is complete.
+    """Read a checkpoint and check that it is complete; weights of 8 bits become float32.
 
     Args:
         folder: of the checkpoint, or of a run, whose newest one is meant.
 
     Raises:
-        CheckpointError: naming what is missing, cut short, changed, too new or not a finite number.
+        CheckpointError: naming what is missing, cut short, changed, too new or not a finite number, and the
+            tensor of 8 bits whose scales are missing or of another shape.
     """
     folder = resolve_checkpoint(folder)
     card = load_card(folder)
@@ -229,10 +264,9 @@ def _load_part(folder: Path, part: Mapping[str, str]) -> dict[str, Array]:
             "copy it again or use another checkpoint"
         )
     try:
-        arrays: dict[str, Array] = load_arrays(content)
-    except SafetensorError as error:
+        return unpack_int8(load_arrays(content))
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{folder}: {file} is damaged: {error}") from error
-    return arrays
 
 
 def load_card(folder: Path) -> Card:
@@ -297,11 +331,20 @@ def _without_none(table: Mapping[str, Any]) -> Card:
     }
 
 
-def _storable(array: Array, half: bool) -> Array:
-    """Contiguous, because safetensors garbles what is not."""
-    fits = half and array.dtype == np.float32 and np.abs(array).max(initial=0) <= np.finfo(np.float16).max
-    kept = array.astype(np.float16) if fits else array
-    return np.ascontiguousarray(kept).reshape(array.shape)
+def _storable(weights: Mapping[str, Array], storage: Storage) -> dict[str, Array]:
+    """The arrays of one file; contiguous, because safetensors garbles what is not."""
+    packed = pack_int8(weights) if storage == "int8" else weights
+    stored: dict[str, Array] = {}
+    for name, array in packed.items():
+        kept = array.astype(np.float16) if name in weights and _fits_half(array, storage) else array
+        stored[name] = np.ascontiguousarray(kept).reshape(array.shape)
+    return stored
+
+
+def _fits_half(array: Array, storage: Storage) -> bool:
+    """Whether an array is to be stored as float16."""
+    asked = storage != "exact" and array.dtype == np.float32
+    return bool(asked and np.abs(array).max(initial=0) <= np.finfo(np.float16).max)
 
 
 def _commit() -> str | None:

@@ -27,6 +27,7 @@ SMALL = {
     "digits": 300,
     "frames/breakout": 6,
     "gameplay/pong": 240,
+    "mnist-5k": 300,
     "states/hopper": 200,
     "states/pong": 4,
 }
@@ -73,6 +74,16 @@ def test_no_episode_is_on_both_sides_and_every_class_is_on_one(name):
     assert len(train) + len(validation) == len(found)
     assert not set(train.episodes.tolist()) & set(validation.episodes.tolist())
     assert set(train.labels.tolist()) == set(found.labels.tolist())
+
+
+def test_digits_of_mnist_are_five_hundred_of_each_white_on_black():
+    found = load_dataset("mnist-5k", 5_000)
+    assert found.values.shape == (5_000, 28, 28, 3) and np.bincount(found.labels).tolist() == [500] * 10
+    assert found.captions[0] == "zero" and found.captions[-1] == "nine"
+    ink = [found.values[found.labels == digit].mean() for digit in range(10)]
+    assert np.argmin(ink) == 1 and np.argmax(ink) == 0, "a stroke is less than a ring"
+    assert found.values[:, 8:20, 8:20].mean() > 4 * found.values[:, :4].mean(), "MNIST has a margin"
+    assert len(np.unique(found.episodes)) > 4_900, "hardly any are copies of another"
 
 
 def test_what_is_held_out_is_about_the_share_asked_for_where_classes_share_episodes():

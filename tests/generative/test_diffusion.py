@@ -293,7 +293,7 @@ def test_a_checkpoint_in_half_precision_opens_in_diffusers_too(tmp_path):
 
     made = shaken()
     card = make_card("sampler", "diffusion", {}, seed=0, trained={"updates": 0})
-    save_checkpoint(tmp_path / "c", card, made.weights(), half=True, layout=made.layout())
+    save_checkpoint(tmp_path / "c", card, made.weights(), storage="float16", layout=made.layout())
     made.load_weights(load_checkpoint(tmp_path / "c").weights)
     pipeline = PicturePipeline.from_pretrained(tmp_path / "c", dtype=torch.float32)
     theirs = pipeline(2, "red", num_inference_steps=5, seed=1, output_type="np").images

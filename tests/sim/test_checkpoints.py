@@ -76,7 +76,7 @@ def test_weights_come_back_bit_for_bit_whatever_their_layout(saved):
 
 
 def test_half_precision_touches_only_floats_of_32_bits(tmp_path):
-    save_checkpoint(tmp_path / "half", card(), weights(), half=True)
+    save_checkpoint(tmp_path / "half", card(), weights(), storage="float16")
     found = load_checkpoint(tmp_path / "half").weights
     for name, array in weights().items():
         stored = array.astype(np.float16) if array.dtype == np.float32 else array
@@ -169,8 +169,8 @@ DAMAGES = {
     "card not UTF-8": (garble_card, "card.toml is damaged"),
     "card empty": (lambda f: (f / "card.toml").write_text(""), "does not say its format"),
     "newer format": (
-        edit_card("format = 1", "format = 2"),
-        "has format 2, .* reads up to 1: upgrade Playfield",
+        edit_card("format = 1", "format = 3"),
+        "has format 3, .* reads up to 2: upgrade Playfield",
     ),
     "no name": (edit_card('name = "ppo"', ""), "damaged: it lacks name"),
     "no hash": (edit_card("sha256", "sha1"), "it lacks the weights file"),
@@ -199,7 +199,7 @@ def test_weights_that_are_not_finite_are_refused_by_the_name_of_the_tensor(tmp_p
 
 def test_half_precision_leaves_what_it_cannot_hold(tmp_path):
     large = {"fits": np.array([65504.0], np.float32), "does not": np.array([1.0, -65536.0], np.float32)}
-    save_checkpoint(tmp_path / "half", card(), large, half=True)
+    save_checkpoint(tmp_path / "half", card(), large, storage="float16")
     found = load_checkpoint(tmp_path / "half").weights
     assert (found["fits"].dtype, found["does not"].dtype) == (np.float16, np.float32)
 

@@ -14,9 +14,10 @@ from sim.viewer.app.text_entry import TextEntry
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.gesture import Gesture
 from sim.viewer.draw.layout import title_of
+from sim.viewer.draw.toolbar import button_of
 from sim.viewer.keymap import REPEATING, Command, command, controlled, key_name
 from sim.viewer.panels import analysis_panels
-from sim.viewer.panels.panels import inside_of
+from sim.viewer.panels.panels import CHARTS, inside_of
 
 _CONTROL = pygame.KMOD_CTRL | pygame.KMOD_META
 
@@ -69,7 +70,10 @@ class Controls:
             self._targets.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
+        elif event.type == pygame.WINDOWLEAVE:
+            self._viewer.point_at("")
         elif event.type == pygame.MOUSEMOTION:
+            self._point_at(_scaled(event.pos, mouse_scale))
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
             self._targets.move(_scaled(event.pos, mouse_scale))
@@ -123,18 +127,10 @@ class Controls:
             self._menu.click(at)
             return
         layout = viewer.layout()
-        buttons = (
-            (layout.back, Command.BACK),
-            (layout.pause, Command.PAUSE),
-            (layout.forward, Command.FORWARD),
-            (layout.slower, Command.SLOWER),
-            (layout.faster, Command.FASTER),
-            (layout.who, Command.HANDOVER),
-        )
         in_gallery = "gallery" in viewer.facts.abilities
-        for rect, clicked in buttons:
-            if rect.collidepoint(at) and (viewer.facts.played or clicked is not Command.HANDOVER):
-                viewer.do(clicked)
+        for name, rect in layout.buttons.items():
+            if rect.collidepoint(at) and (viewer.facts.played or name != "who"):
+                self._do(button_of(name, viewer.facts).command)
         if in_gallery:
             self._hand.press(at)
         elif "analysis" in viewer.facts.abilities:
@@ -152,6 +148,18 @@ class Controls:
         if layout.scrubber.collidepoint(at):
             self._scrubbing = True
             viewer.transport.scrub(at[0])
+
+    def _point_at(self, at: tuple[int, int]) -> None:
+        """Note the button, or the chart, under the mouse; none while something lies over all."""
+        viewer = self._viewer
+        if viewer.choices.help or self._search.active or self._menu.active:
+            viewer.point_at("")
+            return
+        layout = viewer.layout()
+        button = next((name for name, rect in layout.buttons.items() if rect.collidepoint(at)), "")
+        panel = next((number for number, rect in layout.panels.items() if rect.collidepoint(at)), 0)
+        charted = panel in CHARTS and panel not in viewer.choices.folded
+        viewer.point_at(button, (panel, at[0] - layout.panels[panel].left) if charted else None)
 
     def _click_analysis(self, at: tuple[int, int]) -> None:
         """Go to the position of a move in the list, or of a point of the graph."""

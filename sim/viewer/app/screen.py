@@ -16,6 +16,7 @@ from sim.viewer.draw.layout import Layout, arrange
 from sim.viewer.draw.new_game import draw_new_game
 from sim.viewer.draw.scene_search import draw_scene_search
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.draw.toolbar import draw_tip, draw_tools, tools_of
 from sim.viewer.keymap import Binding, GameKeys, help_lines
 from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
 from sim.viewer.panels.panels import draw_panel, needs, panels_for
@@ -38,6 +39,7 @@ class Screen:
         self._keys = GameKeys(facts.action_names)
         self._ink = Ink(scale)
         self._surface = canvas((1, 1))
+        self._tools = tools_of(facts)
         self.drawn: Layout | None = None
         self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
 
@@ -53,12 +55,20 @@ class Screen:
 
     def layout(self, size: tuple[int, int], choices: Choices, view: View) -> Layout:
         """Layout of a window of `size` pixels."""
-        found = arrange(size, self.scale, needs(self._facts, view), choices.folded)
+        found = arrange(
+            size,
+            self.scale,
+            needs(self._facts, view),
+            choices.folded,
+            self._tools,
+            presents=choices.presents,
+        )
         moment = view.moment
         if moment is None or choices.grid or not (choices.percepts and percept_overlay.has_text(moment.seen)):
             return found
         height, width = moment.pictures[0].shape[:2]
-        spare = found.world.height - world_picture.place((width, height), found.world).height
+        placed = world_picture.place((width, height), found.world, whole=found.whole)
+        spare = found.world.height - placed.height
         return found.with_foot(min(spare, self._ink.px(percept_overlay.FOOT)))
 
     def rooms(self, layout: Layout) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -77,9 +87,11 @@ class Screen:
         for number, rect in layout.panels.items():
             surface.blit(self._card(number, rect, choices, view), rect)
         hud.draw_bar(surface, ink, layout, self._facts, choices, view)
+        draw_tools(surface, ink, layout, self._facts, choices)
         world = layout.world
         under = Rect(world.left, world.top, world.width, world.height + layout.foot)
         self._draw_lines(under, choices, view)
+        draw_tip(surface, ink, layout, self._facts, choices)
         if choices.menu is not None:
             draw_new_game(surface, ink, choices.menu)
         if choices.search is not None:
@@ -103,6 +115,7 @@ class Screen:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
             shown = {"percepts": choices.percepts, "analysis": choices.analysis, "robot": choices.robot}
+            shown["whole"] = not choices.presents
             still = choices.paused or view.number < view.newest
             world_picture.draw_world(surface, ink, area, view, still=still, **shown)
         elif not view.error:
@@ -132,7 +145,13 @@ class Screen:
         panel = panels_for(self._facts)[number]
         folded = number in choices.folded
         note = panel.note(self._facts, choices, view)
-        key = (rect.size, folded, note, None if folded else panel.key(self._facts, choices, view))
+        key = (
+            rect.size,
+            folded,
+            note,
+            choices.pointed_at(number),
+            None if folded else panel.key(self._facts, choices, view),
+        )
         kept = self._cards.get(number)
         if kept is None or kept[0] != key:
             card = kept[1] if kept is not None and kept[1].get_size() == rect.size else canvas(rect.size)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pygame
 
+from sim.viewer.app.chart_export import save_charts
 from sim.viewer.app.move_slide import MoveSlide
 from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
@@ -22,6 +23,7 @@ from sim.viewer.contract.board import clock_text
 from sim.viewer.contract.gesture import TOUCHING, Answer, Gesture
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw.layout import Layout
+from sim.viewer.draw.scaling import STEPS, zoomed
 from sim.viewer.draw.theme import Ink
 from sim.viewer.errors import RecordingFailed, ViewerError
 from sim.viewer.keymap import GESTURES, Command, GameKeys
@@ -43,7 +45,7 @@ class Viewer:
     Args:
         show: to watch; from `open` on it belongs to the simulation thread.
         size: of the picture in pixels; `resize` changes it.
-        scale: pixels a length of 1 takes.
+        scale: pixels a length of 1 takes, before a person asks for larger or smaller text.
         seed: of the first start.
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
@@ -74,6 +76,7 @@ class Viewer:
         self._tour = PlaylistPosition(playlist or Playlist())
         self._past_returns: list[float] = []  # of shows that were left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
+        self._base = scale
         self._screen = Screen(self.facts, scale)
         self.transport = Transport(self)
         self._recording = Recording(headless=headless)
@@ -180,6 +183,7 @@ class Viewer:
     def awake(self) -> bool:
         """Whether the picture may change soon without any input."""
         running = not self.choices.paused and self.error is None or self._slide.fraction < 1
+        running |= self.transport.loops
         return running or bool(self.choices.message) or self._clock() - self._changed < _AWAKE_SECONDS
 
     @property
@@ -207,6 +211,7 @@ class Viewer:
             self._say(news)
         if self.choices.message and self._clock() > self._message_until:
             self.choices = replace(self.choices, message="")
+        self.transport.play_loop(self._clock())
         self._slide.follow(self._act)
         if self._stamp() == self._drawn:
             return False
@@ -270,9 +275,18 @@ class Viewer:
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size in pixels, or for another display."""
-        self._size = size
+        self._size, self._base = size, scale
+        self._rescale()
+
+    def _rescale(self) -> None:
+        scale = zoomed(self._base, self.choices.zoom, self._size)
         if scale != self._screen.scale:
             self._screen = Screen(self.facts, scale)
+
+    def point_at(self, name: str, hover: tuple[int, int] | None = None) -> None:
+        """Tell which button is under the mouse, "" for none, and which chart; see `Choices.hover`."""
+        if (name, hover) != (self.choices.pointed, self.choices.hover):
+            self.choices = replace(self.choices, pointed=name, hover=hover)
 
     def touch(self, *, redraw: bool = False) -> None:
         """Stay awake for a while; with `redraw`, draw again although nothing has changed."""
@@ -295,6 +309,8 @@ class Viewer:
 
     def tell(self, gesture: Gesture) -> None:
         """Pass a gesture to the show; those that would change a past moment are refused."""
+        if gesture.kind == "save":
+            gesture = replace(gesture, x=self._act.number)
         if self._act.cursor is None or gesture.kind in ("save", "let_go"):
             self._act.simulation.tell(gesture)
         elif gesture.kind in TOUCHING:
@@ -319,10 +335,15 @@ class Viewer:
         """Execute a command; `number` is the panel's, or how many steps."""
         if wanted is Command.FLIP and "robot" in self.facts.abilities:
             wanted = Command.ROBOT
+        if wanted is Command.SAVE and "episode" in self.facts.abilities:
+            wanted = Command.SAVE_EPISODE
         obey: dict[Command, Callable[[int], None]] = {
             Command.PAUSE: lambda number: self._toggle_pause(),
             Command.FORWARD: self.transport.forward,
             Command.BACK: self.transport.back,
+            Command.NEXT_EVENT: lambda number: self.transport.jump(+1),
+            Command.PREVIOUS_EVENT: lambda number: self.transport.jump(-1),
+            Command.LOOP: lambda number: self.transport.mark(self._clock()),
             Command.SLOWER: lambda number: self.transport.change_speed(-1),
             Command.FASTER: lambda number: self.transport.change_speed(+1),
             Command.GRID: self._grid,
@@ -331,12 +352,17 @@ class Viewer:
             Command.PERCEPTS: lambda number: self._toggle_percepts(),
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
+            Command.PRESENT: lambda number: self._present(),
+            Command.LARGER: lambda number: self._zoom(+1),
+            Command.SMALLER: lambda number: self._zoom(-1),
+            Command.USUAL_SIZE: lambda number: self._zoom(0),
             Command.HANDOVER: self._handover,
             Command.RESET: self._reset,
             Command.NEW_SEED: self._new_seed,
             Command.PANEL: self._fold,
             Command.SCREENSHOT: self._screenshot,
             Command.RECORD: self._toggle_recording,
+            Command.EXPORT: lambda number: self._say(save_charts(self.facts, self.choices, self.view)),
             Command.NEXT_SCENE: lambda number: self._travel(self._tour.to_scene(+1)),
             Command.PREVIOUS_SCENE: lambda number: self._travel(self._tour.to_scene(-1)),
             Command.NEXT_CHECKPOINT: lambda number: self._travel(self._tour.to_checkpoint(+1)),
@@ -445,11 +471,15 @@ class Viewer:
         self._act.simulation.tell(Gesture("person", on=self.choices.person))
 
     def _reset(self, number: int) -> None:
+        self.transport.unloop()
         self._act.cursor = None
         self._act.simulation.restart(self._seed)
         self._say("started again" if self._seed is None else f"started again from seed {self._seed}")
 
     def _new_seed(self, number: int) -> None:
+        if "replay" in self.facts.abilities:
+            self._say("a replay has its own seed; R plays it again")
+            return
         self._seed = random.SystemRandom().randrange(2**31) if self._seed is None else self._seed + 1
         self._reset(number)
 
@@ -491,8 +521,24 @@ class Viewer:
             self._grid(0)
         elif self._act.cursor is not None:
             self.transport.return_to_newest()
+        elif self.choices.presents:
+            self._present()
         else:
             self._say("nothing to go back to · Ctrl+Q quits")
+
+    def _present(self) -> None:
+        """Begin or end the presentation; the window follows with the full screen."""
+        self.choices = replace(self.choices, presents=not self.choices.presents)
+
+    def _zoom(self, by: int) -> None:
+        """Make all larger or smaller, or with 0 as the window asks for."""
+        before, least = self.scale, STEPS[0]
+        zoom = min(max(self.choices.zoom + by, least), STEPS[1]) if by else 0
+        chosen, self.choices = self.choices, replace(self.choices, zoom=zoom)
+        self._rescale()
+        if by and self.scale == before:  # there is no room
+            self.choices = chosen
+        self._say(f"text {100 * self.scale / self._base:.0f} %")
 
     def _choose_help(self) -> None:
         self.choices = replace(self.choices, help=not self.choices.help)

@@ -21,6 +21,7 @@ from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
 from sim.viewer.contract.show import Playlist, Show
 from sim.viewer.draw import layout
+from sim.viewer.draw.scaling import grown
 from sim.viewer.draw.theme import PALETTE
 from sim.viewer.errors import ViewerError
 from sim.viewer.output.recorder import check_target
@@ -32,6 +33,7 @@ _SIZE = (1280, 800)
 _HEADLESS_SIZE = (960, 600)
 _DOZE_SECONDS = 0.25
 _POLL_SECONDS = 0.015  # between two looks for input; pygame.event.wait looks a thousand times a second
+_NEWS_SECONDS = 0.004  # between two looks for the next picture, once one could be shown
 _CALM_SECONDS = 1 / 20  # between two looks at a show that has not changed for a while
 _KEY_REPEAT_MS = (350, 33)  # before the first repetition, and between two
 _DESKTOP_HEIGHT = 1080  # the height that scale 1 is made for
@@ -83,7 +85,7 @@ def watch(
         headless: draw off-screen, uncapped, once for every step; needs no display.
         person: whether a person plays first.
         seed: of the first start; None: whatever the show starts with.
-        scale: pixels a length of 1 takes; None: as the display asks for.
+        scale: pixels a length of 1 takes; None: as the display and the size ask for.
         playlist: other scenes and checkpoints, made when a person goes to them.
         overwrite: replace a file that stands at `record`.
 
@@ -207,22 +209,40 @@ class _Window:
         self._window.flip()
         self._period = 1 / fps
         self._presented = self._polled = 0.0
+        self._full = False
+        self._windowed = fitting  # size to go back to from the full screen
         self.size, self.scale = self._measure()
 
     def handle_events(self, viewer: Viewer, controls: Controls) -> None:
         """Wait until the next picture is due or, while nothing changes, until the next event."""
         while True:
-            period = _CALM_SECONDS if viewer.calm else self._period
+            period = _CALM_SECONDS if viewer.calm else _NEWS_SECONDS
             due = max(self._presented + self._period, self._polled + period)
             events = _wait_for_events(due - time.perf_counter() if viewer.awake else _DOZE_SECONDS)
             self.size, self.scale = self._measure()
             viewer.resize(self.size, self.scale)
             for event in events:
                 controls.handle(event, self.size[0] / self._window.size[0])
+            self._fill_screen(viewer.choices.presents)
             now = time.perf_counter()
             if viewer.done or now >= due or (events and now >= self._presented + self._period):
                 self._polled = now
                 return
+
+    def _fill_screen(self, full: bool) -> None:
+        """Take the whole screen, or give it back; where a system refuses, the layout alone changes."""
+        if full == self._full:
+            return
+        self._full = full
+        try:
+            if full:
+                self._windowed = self._window.size
+                self._window.set_fullscreen(desktop=True)
+            else:
+                self._window.set_windowed()
+                self._window.size = self._windowed
+        except pygame.error:
+            pass
 
     def entitle(self, title: str) -> None:
         """Name the window after what is on."""
@@ -233,12 +253,13 @@ class _Window:
     def present(self, picture: pygame.Surface) -> None:
         self._window.get_surface().blit(picture, (0, 0))
         self._window.flip()
-        self._presented = time.perf_counter()
+        # What came late does not delay the next one: a show at the display's rate would lose some.
+        self._presented = max(self._presented + self._period, time.perf_counter() - self._period)
 
     def _measure(self) -> tuple[tuple[int, int], float]:
         size = self._window.get_surface().get_size()
         density = size[0] / max(1, self._window.size[0])
-        return size, self._asked or (density if density != 1 else self._coarse)
+        return size, self._asked or grown(size, density if density != 1 else self._coarse)
 
 
 @contextmanager
@@ -246,7 +267,8 @@ def _opened(
     size: tuple[int, int] | None, scale: float | None, headless: bool, title: str, fps: float
 ) -> Iterator[_Output]:
     if headless:
-        yield _Offscreen(size or _HEADLESS_SIZE, scale or 1.0)
+        size = size or _HEADLESS_SIZE
+        yield _Offscreen(size, scale or grown(size))
         return
     try:
         pygame.display.init()

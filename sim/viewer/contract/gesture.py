@@ -19,6 +19,8 @@ class Ability(Enum):
     POINT = "point"  # played by the pointer on the picture, and by keys that the picture takes
     FLIP = "flip"  # flip the board
     SAVE = "save"  # save a record of the game
+    EPISODE = "episode"  # save an episode as an action replay
+    REPLAY = "replay"  # plays an action replay: nobody acts
     BOARD = "board"  # a board game: moments have a `board`
     TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera
@@ -55,7 +57,8 @@ class Gesture:
     | tile | width, height in pixels | the room that each picture of a grid has |
     | person | – | `on`: a person plays now, or no longer |
     | grid | – | `on`: all worlds are shown now, side by side, or only the first |
-    | flip, follow, origin, save | – | see `Ability`; `origin` goes on to the next one |
+    | flip, follow, origin | – | see `Ability`; `origin` goes on to the next one |
+    | save | number of the moment shown | save a record of its game, or its episode |
     | camera | – | `name` is ``"reset"``, or "" for the next viewpoint |
     | push | shares of the picture's width, height | pull the robot there; `on`: first take hold of it there |
     | let_go | – | end the push |

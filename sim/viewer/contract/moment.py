@@ -182,7 +182,7 @@ class Moment:
         person: whether a person chose the action of the first world.
         reward: (N,) of this step, unclipped.
         score: (N,) the running return of each episode in progress.
-        length: (N,) steps of each episode in progress.
+        length: (N,) steps of the show in each episode in progress.
         seen: percepts of the first picture; empty without any.
         perceive: completes the pending ones of these; None if there are none.
         episodes: those that ended with this step, in any world.
@@ -197,6 +197,8 @@ class Moment:
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
+        observation: (k, h, w) uint8, the frames that the first world's decision is made on, oldest first;
+            None where it observes something else.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.
@@ -226,6 +228,7 @@ class Moment:
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None
+    observation: Array | None = None
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None

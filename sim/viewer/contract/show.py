@@ -48,6 +48,18 @@ class Working(Protocol):
         """Call `tell` whenever the work has a result: a gesture ``"news"`` will follow."""
 
 
+@runtime_checkable
+class FrameByFrame(Protocol):
+    """A `Show` whose every step is one frame of a world that takes several for a step of its own."""
+
+    frames_per_step: int  # the agent decides once in so many
+
+
+def frames_per_step(show: object) -> int:
+    """How many steps of a show make a step of its world."""
+    return show.frames_per_step if isinstance(show, FrameByFrame) else 1
+
+
 @dataclass(frozen=True, slots=True)
 class PlaylistEntry:
     """Entry of a playlist: a show's label, what makes it when it is chosen, and a line about it."""

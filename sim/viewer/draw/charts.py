@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pygame
@@ -10,6 +12,54 @@ from pygame import Rect
 
 from sim.records import Array
 from sim.viewer.draw.theme import PALETTE, Color, Ink
+
+
+class Points(NamedTuple):
+    """Points of a chart, as the mouse reads them and as they are written to a file.
+
+    Attributes:
+        name: of the chart, ``"value"``.
+        x_name: what x is and in which unit, ``"seconds"``.
+        x: (K,) rising.
+        y: (K,), not a number where unknown.
+        x_text: formats an x for reading.
+    """
+
+    name: str
+    x_name: str
+    x: Array
+    y: Array
+    x_text: Callable[[float], str]
+
+    def reading(self, index: int) -> str:
+        """One point in words.
+
+        >>> Points("value", "s", np.array([-1.0, 0.0]), np.array([0.25, 0.5]), "{:g} s".format).reading(1)
+        '0.50 · 0 s'
+        """
+        return f"{number(float(self.y[index]))} · {self.x_text(float(self.x[index]))}"
+
+    def csv(self) -> str:
+        r"""All points as comma-separated values under a line of names; where y is unknown it is empty.
+
+        >>> Points("value", "s", np.array([-1.0, 0.0]), np.array([np.nan, 0.5]), str).csv()
+        's,value\n-1,\n0,0.5\n'
+        """
+        rows = (
+            f"{x:.10g},{f'{y:.10g}' if math.isfinite(y) else ''}" for x, y in zip(self.x, self.y, strict=True)
+        )
+        return "\n".join((f"{self.x_name},{self.name}", *rows, ""))
+
+
+def index_at(plot: Rect, x: int, count: int, filled: float) -> int | None:
+    """The point of `count` that is nearest to `x` pixels; None left of the first one.
+
+    >>> [index_at(Rect(0, 0, 101, 50), x, 11, 0.5) for x in (0, 50, 74, 200)]
+    [None, 0, 5, 10]
+    """
+    share = min(max((x - plot.left) / max(1, plot.width - 1), 0.0), 1.0)
+    index = round((1 - (1 - share) / filled) * (count - 1)) if filled > 0 else -1
+    return index if 0 <= index < count else None
 
 
 def ticks(low: float, high: float, most: int = 3) -> list[float]:
@@ -99,6 +149,8 @@ def line_chart(
     labels: tuple[str, str],
     least_span: float = 0.1,
     stand: float | None = None,
+    points: Points | None = None,
+    pointed: int | None = None,
 ) -> None:
     """Draw values over time with labelled axes.
 
@@ -112,6 +164,8 @@ def line_chart(
         labels: the ends of the time axis.
         least_span: of the value axis, so that noise does not look like a trend.
         stand: position of a vertical line on the time axis, in [0, 1]; None for none.
+        points: the values as they are read.
+        pointed: where the mouse is, in pixels from the surface's left; the point there is read out.
     """
     plot = Rect(rect.left, rect.top + ink.px(4), rect.width, rect.height - ink.px(4 + 18))
     low, high = limits(values, least_span)
@@ -137,13 +191,35 @@ def line_chart(
     shown = np.isfinite(ys)
     px = plot.right - 1 - (1 - xs[shown]) * filled * (plot.width - 1)
     py = plot.bottom - (ys[shown] - low) / (high - low) * plot.height
-    points = list(zip(px.tolist(), py.tolist(), strict=True))
-    if len(points) > 1:
-        pygame.draw.aalines(surface, color, False, points)
+    line = list(zip(px.tolist(), py.tolist(), strict=True))
+    if len(line) > 1:
+        pygame.draw.aalines(surface, color, False, line)
         if ink.scale >= 1:  # a hairline is too faint for a colour: draw it twice
-            pygame.draw.aalines(surface, color, False, [(x, y + 0.8) for x, y in points])
-    if points:
-        pygame.draw.aacircle(surface, color, (round(points[-1][0]), round(points[-1][1])), ink.px(3))
+            pygame.draw.aalines(surface, color, False, [(x, y + 0.8) for x, y in line])
+    if line:
+        pygame.draw.aacircle(surface, color, (round(line[-1][0]), round(line[-1][1])), ink.px(3))
+    if points is None or pointed is None or not plot.left <= pointed < plot.right:
+        return
+    index = index_at(plot, pointed, len(values), filled)
+    if index is not None and math.isfinite(values[index]):
+        x = round(plot.right - 1 - (1 - index / max(1, len(values) - 1)) * filled * (plot.width - 1))
+        y = round(plot.bottom - (float(values[index]) - low) / (high - low) * plot.height)
+        _draw_reading(surface, ink, plot, (x, y), color, points.reading(index))
+
+
+def _draw_reading(
+    surface: pygame.Surface, ink: Ink, plot: Rect, at: tuple[int, int], color: Color, text: str
+) -> None:
+    """Draw a line through a point, and its reading on the side where there is room."""
+    surface.fill(PALETTE.muted, Rect(at[0], plot.top, 1, plot.height))
+    pygame.draw.aacircle(surface, PALETTE.text, at, ink.px(4))
+    pygame.draw.aacircle(surface, color, at, ink.px(3))
+    plate = Rect(0, plot.top, ink.width(text) + ink.px(12), ink.px(20))
+    plate.left = at[0] + ink.px(6)
+    if plate.right > plot.right:
+        plate.right = at[0] - ink.px(6)
+    ink.plate(surface, plate, PALETTE.raised, radius=4)
+    ink.write(surface, text, plate.center, align="center")
 
 
 def bar(surface: pygame.Surface, track: Rect, start: float, end: float, color: Color) -> None:

@@ -53,6 +53,7 @@ def draw_world(
     analysis: bool = True,
     robot: bool = False,
     still: bool = False,
+    whole: bool = True,
 ) -> Rect:
     """Draw the first world and what lies over it; returns its picture's rectangle.
 
@@ -65,10 +66,11 @@ def draw_world(
         analysis: whether evaluation and arrows of a board game are drawn.
         robot: whether contacts, forces and torques of a robot are drawn; a push always is.
         still: whether the picture stands, so that there is time to read figures in it.
+        whole: whether it is enlarged by a whole factor only.
     """
     assert view.moment is not None
     picture, board = view.moment.pictures[0], view.moment.board
-    rect = place((picture.shape[1], picture.shape[0]), area)
+    rect = place((picture.shape[1], picture.shape[0]), area, whole=whole)
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
@@ -203,7 +205,8 @@ def blit(
 ) -> None:
     """Draw a picture; with saliency maps, or if `grey`, without its own colours.
 
-    At a whole factor its pixels stay squares, unless it is `smooth`: of a camera, not of a game's screen.
+    Unless it is `smooth` (of a camera, not of a game's screen) its pixels stay squares; at a factor that is
+    not whole only the lines between them are blended.
     """
     grey |= attributed is not None and attributed.maps is not None
     height, width = picture.shape[:2]
@@ -215,6 +218,12 @@ def blit(
     same_format.blit(pygame.transform.grayscale(source) if grey else source, (0, 0))
     if attributed is not None:
         draw_saliency(same_format, attributed)  # before it is enlarged, which is far less work
-    whole = not smooth and rect.width % width == 0 and rect.height % height == 0
-    scaled = pygame.transform.scale if whole else pygame.transform.smoothscale
-    scaled(same_format, rect.size, surface.subsurface(rect))
+    if smooth or rect.width < width or rect.height < height:
+        pygame.transform.smoothscale(same_format, rect.size, surface.subsurface(rect))
+        return
+    below = (rect.width // width * width, rect.height // height * height)
+    if below == rect.size:
+        pygame.transform.scale(same_format, rect.size, surface.subsurface(rect))
+    else:
+        squares = pygame.transform.scale(same_format, below)
+        pygame.transform.smoothscale(squares, rect.size, surface.subsurface(rect))

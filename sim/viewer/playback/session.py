@@ -9,7 +9,7 @@ from functools import partial
 from sim.records import Array
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gesture import Answer, Gesture
-from sim.viewer.contract.show import PlaylistEntry, Show
+from sim.viewer.contract.show import PlaylistEntry, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import Attributed
 from sim.viewer.playback.history import History
@@ -50,7 +50,7 @@ class Session:
             self.history = History()
             self._adopt(Facts.to_come(show.label, abilities, place))
         else:
-            self.history = History(show.steps_per_second)
+            self.history = History(show.steps_per_second, frames_per_step=frames_per_step(show))
             self._adopt(Facts.of(show, abilities, place))
         self.simulation = SimulationThread(show, self.history, seed=seed, capped=not headless)
         self._attributor = LatestWorker[tuple[int, bool], Array]("attribution", rest=_REST)

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from sim.viewer.contract.gesture import Answer, Gesture, Hurrying, Interactive, interactive
-from sim.viewer.contract.show import PlaylistEntry, Show, Working
+from sim.viewer.contract.show import PlaylistEntry, Show, Working, frames_per_step
 from sim.viewer.playback.history import History
 from sim.viewer.playback.pace import DrawingBudget, RealTimeFactor
 
@@ -224,7 +224,7 @@ class SimulationThread:
         if show is None:
             assert self._entry is not None
             show = self._entry.make()
-            self._history.set_rate(show.steps_per_second)
+            self._history.set_rate(show.steps_per_second, frames_per_step(show))
             self._adopt(show)
         if isinstance(show, Working):
             show.listen(lambda: self.tell(Gesture("news")))

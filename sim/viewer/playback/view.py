@@ -14,14 +14,16 @@ from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
-from sim.viewer.contract.show import Show
+from sim.viewer.contract.show import Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
 
-_UNPLAYED = frozenset({"gallery", "examples", "analysis"})  # nobody acts in a show with one of these
+_UNPLAYED = frozenset(
+    {"gallery", "examples", "analysis", "replay"}
+)  # nobody acts in a show with one of these
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
@@ -37,7 +39,8 @@ class Facts:
 
     Attributes:
         abilities: values of the `gesture.Ability`s there are; "scenes", "checkpoints", "worlds" where there
-            are several; "play" where a person can. A line of the help that needs one is shown only then.
+            are several; "play" where a person can; "events" where there are rewards over time. A line of the
+            help that needs one is shown only then.
         place: position of the show among several, such as "checkpoint 3 of 12"; "" for none.
         loading: whether the show is still being made, and only its title is known.
         others as in `show.Show`.
@@ -52,6 +55,7 @@ class Facts:
     steps_per_second: float
     action_labels: tuple[str, ...] = ()
     action_limit: float = 1.0
+    frames_per_step: int = 1
     abilities: frozenset[str] = frozenset()
     place: str = ""
     loading: bool = False
@@ -76,6 +80,8 @@ class Facts:
         by_hand = "point" in abilities or GameKeys(show.action_names).playable
         if by_hand and not abilities & _UNPLAYED:
             abilities |= {"play"}
+        if not abilities & (_UNPLAYED - {"replay"} | {"board"}):
+            abilities |= {"events"}
         return cls(
             title=show.title,
             agent=show.agent,
@@ -86,6 +92,7 @@ class Facts:
             steps_per_second=float(show.steps_per_second),
             action_labels=tuple(show.action_labels),
             action_limit=show.action_limit,
+            frames_per_step=frames_per_step(show),
             abilities=abilities,
             place=place,
         )
@@ -184,6 +191,13 @@ class Choices:
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
         search: the list "Find a scene"; None while it is closed.
+        zoom: steps of Ctrl + by which all is larger than the window asks for.
+        presents: whether the picture has the window's full height, beside two panels.
+        pointed: name of the button under the mouse; "" for none.
+        hover: number of the chart's panel under the mouse, and how far from its left it is, in pixels; None
+            for none.
+        loop: first and last moment of the segment that is played again and again; None without one. While
+            only its first is chosen, both are that one.
     """
 
     paused: bool = False
@@ -201,6 +215,15 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
     search: SceneSearch | None = None
+    zoom: int = 0
+    presents: bool = False
+    pointed: str = ""
+    hover: tuple[int, int] | None = None
+    loop: tuple[int, int] | None = None
+
+    def pointed_at(self, number: int) -> int | None:
+        """Where the mouse is in a panel, in pixels from its left; None if it is elsewhere."""
+        return self.hover[1] if self.hover is not None and self.hover[0] == number else None
 
     def with_next_saliency(self) -> Choices:
         """The choices with both maps, then that of the action, that of the value, and none."""
@@ -213,7 +236,8 @@ class Choices:
 
     def fitting(self, facts: Facts, *, playable: bool) -> Choices:
         """The choices that are possible in a show with these facts."""
-        return replace(self, person=self.person and playable, grid=self.grid and facts.num_worlds > 1)
+        grid = self.grid and facts.num_worlds > 1
+        return replace(self, person=self.person and playable, grid=grid, loop=None, hover=None)
 
 
 @dataclass(frozen=True, slots=True)

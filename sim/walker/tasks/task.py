@@ -19,10 +19,10 @@ from sim.vector import Info
 from sim.walker.engine import mujoco
 from sim.walker.mjcf import actuator_names, read_model, strongest_forces, weight
 from sim.walker.perturbations import Perturbations
-from sim.walker.proprioception import PARTS, Proprioception
 from sim.walker.reward import Body, Motion, observe
-from sim.walker.reward_terms import Reading, RewardTerms, forward, named_reward
 from sim.walker.simulation import ALL, Simulation, load
+from sim.walker.tasks.proprioception import PARTS, Proprioception
+from sim.walker.tasks.reward_terms import Reading, RewardTerms, forward, named_reward
 from sim.walker.walkers import Walkers
 
 #: A number, or the lowest and highest of which each episode draws one.

@@ -17,7 +17,7 @@ from sim.records import Array
 from sim.walker.camera import Camera, PinholeCamera
 from sim.walker.engine import mujoco
 from sim.walker.mjcf import root_body
-from sim.walker.palette import HAZE, STANDARD, TILE, Appearance, geom_colors
+from sim.walker.rendering.palette import HAZE, STANDARD, TILE, Appearance, geom_colors
 
 NEAR = 0.05  # m; what is nearer to the lens is not drawn
 SHOWN_GROUPS = 3  # MuJoCo shows groups 0 to 2 of geoms; the others are for collisions, by convention

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sim.fields import nearest, shown
 from sim.walker.engine import mujoco
 from sim.walker.mjcf import body_number, fingerprint
-from sim.walker.proprioception import PARTS
-from sim.walker.task import FILE, LAST_ACTION, TARGET, USUAL_PARTS, V5, Span, Task, robot_model
+from sim.walker.tasks.proprioception import PARTS
+from sim.walker.tasks.task import FILE, LAST_ACTION, TARGET, USUAL_PARTS, V5, Span, Task, robot_model
 
 if TYPE_CHECKING:
     from sim.walker.world import Walker

@@ -6,10 +6,10 @@ import copy
 
 from sim.records import Array
 from sim.walker.camera import Camera
-from sim.walker.draw import Drawing
 from sim.walker.engine import NoOpenGLError, mujoco
-from sim.walker.opengl import OpenGLDrawing, refusal
-from sim.walker.palette import STANDARD, Appearance
+from sim.walker.rendering.opengl import OpenGLDrawing, refusal
+from sim.walker.rendering.palette import STANDARD, Appearance
+from sim.walker.rendering.software import Drawing
 
 
 class WalkerPictures:

@@ -1,4 +1,4 @@
-"""Vector environment of walkers with ``backend = "warp"``: `sim.walker.warp_walkers` as all worlds are.
+"""Vector environment of walkers with ``backend = "warp"``: `sim.walker.warp.walkers` as all worlds are.
 
 Episodes begin where those of the C engine do, from the same seeds, rounded to float32. There are no pictures:
 single worlds, which have some, are the C engine's. What learns from `WarpWorlds` gets arrays of the host; a
@@ -17,7 +17,7 @@ from sim.records import Array, State
 from sim.vector import Info, Worlds
 from sim.walker.reward import initial_state
 from sim.walker.walkers import REASONS, joint_names
-from sim.walker.warp_walkers import DeviceWalkers, WarpError
+from sim.walker.warp.walkers import DeviceWalkers, WarpError
 
 if TYPE_CHECKING:
     from sim.walker.world import Walker

@@ -9,7 +9,7 @@ compiled loss is not recompiled.
 With ``compile = true`` the loss and its gradient run under `torch.compile`: fused kernels from a C++
 compiler on CPU; on CUDA Triton's, replayed as CUDA graphs. The clipping and the fused optimiser stay eager,
 a handful of kernels over all parameters at once. With ``cuda_graphs = true`` the whole step is one CUDA
-graph, compiled or not; see `agents.cuda_graphs`.
+graph, compiled or not; see `agents.optim.cuda_graphs`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from agents.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
-from agents.flat_adam import FlatAdam
+from agents.optim.cuda_graphs import GraphChoice, GraphedFunction, snapshot, uses_graphs
+from agents.optim.flat_adam import FlatAdam
 from sim.errors import RequestError
 from supervised.distributed import process_group, sum_gradients
 

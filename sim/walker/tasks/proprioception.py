@@ -104,7 +104,7 @@ class Proprioception:
 
 Part = Callable[[Proprioception, Rows], Array]
 
-#: Part of an observation → how it is read; `sim.walker.task` adds those that are no state of the physics.
+#: Part of an observation → how it is read; `sim.walker.tasks.task` adds those of no physical state.
 PARTS: dict[str, Part] = {
     "joint_positions": Proprioception.joint_positions,
     "joint_velocities": Proprioception.joint_velocities,

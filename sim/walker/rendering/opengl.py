@@ -21,7 +21,7 @@ from sim.records import Array
 from sim.walker.camera import FIELD_OF_VIEW, Camera
 from sim.walker.engine import OFF, mujoco, requested_platform
 from sim.walker.mjcf import root_body
-from sim.walker.palette import STANDARD, TILE, Appearance, apply_appearance
+from sim.walker.rendering.palette import STANDARD, TILE, Appearance, apply_appearance
 
 MOST_GEOMS = 200
 SKY = -1  # where no geom is

@@ -96,14 +96,14 @@ class DeviceWalkers:
         import mujoco_warp as mjw
         import warp as wp
 
-        from sim.walker import warp_kernels
+        from sim.walker.warp import kernels
 
         wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)  # else each kernel writes to stdout
-        self._wp, self._mjw, self._kernels = wp, mjw, warp_kernels
+        self._wp, self._mjw, self._kernels = wp, mjw, kernels
         self.body, self.num = body, num
         self.model = read_model(body)
         self.device = wp.get_device(device)
-        self._rules = warp_kernels.rules_of(body, self.model, max_steps)
+        self._rules = kernels.rules_of(body, self.model, max_steps)
         with wp.ScopedDevice(self.device):
             self._on_device = mjw.put_model(self.model)
             if self.device.is_cuda:  # sums in a fixed order, so that a resumed run goes on exactly
