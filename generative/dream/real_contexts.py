@@ -50,13 +50,15 @@ def real_contexts(game: str, length: int) -> RealContexts:
     world = Atari(game, repeat_action_probability=0.0).make(SEED)
     encode = palette(game).encode
     generator = np.random.default_rng(SEED)
-    frames, actions, since = [], [], 0
+    frames: list[Array] = []
+    actions: list[list[int]] = []
+    since = 0
     try:
         begin(world)
         played, shown, held, left = [0], [encode(world.render())], 0, 0
         while len(frames) < COUNT:
             if left == 0:
-                held = int(generator.integers(world.action_space.n))
+                held = int(generator.integers(len(world.action_names)))
                 left = int(generator.integers(1, LONGEST_HELD + 1))
             _, _, terminated, truncated, _ = world.step(held)
             left -= 1

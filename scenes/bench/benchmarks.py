@@ -126,8 +126,8 @@ def _dream(steps: int, words: str) -> Benchmark:
         networks=True,
         quick=False,
         torch_threads=1,
-        note=f"one dreamed Pong, {words} a frame, untrained weights of the shipped network, one torch thread; "
-        "the game plays 15 such frames a second",
+        note=f"one dreamed Pong, {words} a frame, the shipped network untrained, one torch thread; the game "
+        "plays 15 such frames a second",
     )
 
 

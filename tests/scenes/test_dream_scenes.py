@@ -11,7 +11,8 @@ import scenes
 from generative.dream.world_model import DiffusionWorldModel, DiffusionWorldModelConfig
 from scenes.build.agents import same_game
 from scenes.build.worlds import world_names
-from scenes.schema import load_scene
+from scenes.data.agent_env import agent_env
+from scenes.schema import SceneError, load_scene
 from scenes.watching.scene_show import SceneShow
 from sim.storage.checkpoints import make_card, save_checkpoint
 from sim.viewer.app.controls import Controls
@@ -161,3 +162,45 @@ def test_a_person_plays_the_twin_with_the_games_keys_and_its_own(file):
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
     finally:
         viewer.close()
+
+
+FED = """
+title = "Pong, dreamt"
+[world]
+use = "atari/pong"
+[agent]
+use = "random"
+[[sampler]]
+use = "world-model"
+checkpoint = "tiny"
+feed = "world"
+data = "gameplay/pong"
+steps = 1
+"""
+
+
+def fed(file, *changes):
+    (file.parent / "fed.toml").write_text(FED)
+    return load_scene(str(file.parent / "fed.toml"), changes)
+
+
+def test_a_sampler_that_feeds_the_world_dreams_it(file):
+    config = agent_env(fed(file))
+    assert config.name == "dream/pong" and config.steps == 1
+    assert config.checkpoint == str(file.parent / "tiny")
+    show = SceneShow(fed(file), device="cpu", most_worlds=1)
+    assert show.start(0).pictures[0].shape == (210, 160, 3) and show.step(None).length[0] == 1
+    show.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["sampler.0.use=vae"], 'takes a "world-model", not a "vae"'),
+        (["world.use=atari/breakout"], "it dreams atari/pong, the scene's world is atari/breakout"),
+        (['sampler.0.checkpoint=""'], "is untrained, and nobody can act in its dream"),
+    ],
+)
+def test_what_cannot_dream_the_world_is_refused(file, changes, words):
+    with pytest.raises(SceneError, match=words):
+        agent_env(fed(file, *changes))
