@@ -290,7 +290,13 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
         """Write a checkpoint; training writes cards that say more."""
         card = make_card(KIND, NAME, asdict(self.config), seed=0, trained={"updates": 0})
         card |= {"spec": self.spec.table()}
-        save_checkpoint(folder, card, self.weights(), half=half, layout=self.layout())
+        save_checkpoint(
+            folder,
+            card,
+            self.weights(),
+            storage="float16" if half else "exact",
+            layout=self.layout(),
+        )
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> DiffusionWorldModel:

@@ -64,7 +64,9 @@ def grade_world_models(
         grade = grade_world_model(model, examples.validation, steps=options.steps, seed=scene.seed)
     except ValueError as error:
         raise SceneError(f"{scene.source.name}, examples = {config.examples:,}: {error}") from error
-    answer = json_answer(grade, recipe.protocol() | {"steps": options.steps, "repeat_action_probability": 0.0})
+    answer = json_answer(
+        grade, recipe.protocol() | {"steps": options.steps, "repeat_action_probability": 0.0}
+    )
     return Report(answer, grade_table(scene, grade, options.steps))
 
 
