@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def watch(
         raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
     from scenes.watching.playlist import pair_of, playlist, show_of
     from scenes.watching.replay_files import logging_show, replay_of, write_replay
+    from sim.viewer.contract.show import PlaylistEntry
 
     headless, frames, record, done = _output(
         scene, person, headless, frames, record, overwrite=overwrite, whole=replay is not None
@@ -80,7 +82,9 @@ def watch(
         assert rival is not None
         stage, others = pair_of(scene, (checkpoint, rival), others, device=device, attended=not headless)
     else:
-        stage = show_of(scene, device=device, checkpoint=checkpoint, run=run, attended=not headless, say=say)
+        loaded = partial(show_of, scene, device=device, checkpoint=checkpoint, run=run, say=say)
+        in_window = not headless and frames is None and record is None  # which is open while it loads
+        stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
     actions = record if _holds_actions(record) else None
     logged = None if actions is None else logging_show(stage, actions)
     if done:

@@ -119,7 +119,7 @@ class Screen:
             still = choices.paused or view.number < view.newest
             world_picture.draw_world(surface, ink, area, view, still=still, **shown)
         elif not view.error:
-            hud.draw_empty(surface, ink, area, self._facts)
+            hud.draw_empty(surface, ink, area, self._facts, view.doing)
         if view.error:
             elsewhere = "scenes" in self._facts.abilities
             hud.draw_error(surface, ink, area, view.error, elsewhere=elsewhere)

@@ -42,6 +42,22 @@ class Role(NamedTuple):
     box: tuple[float, float, float, float]
 
 
+class PictureLabel(NamedTuple):
+    """A line of text over a part of the first picture, in that picture's pixels.
+
+    Attributes:
+        text: cut where it is too long.
+        left: edge.
+        middle: half a capital's height up.
+        width: that it may take.
+    """
+
+    text: str
+    left: int
+    middle: int
+    width: int
+
+
 class Readout(NamedTuple):
     """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
 
@@ -177,6 +193,7 @@ class Moment:
         selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         roles: who moves what in the first picture, for a while after a hand-over.
+        labels: lines of text over parts of the first picture.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
@@ -208,6 +225,7 @@ class Moment:
     selection: str = ""
     caption: str = ""
     roles: tuple[Role, ...] = ()
+    labels: tuple[PictureLabel, ...] = ()
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None

@@ -208,12 +208,12 @@ def draw_message(surface: pygame.Surface, ink: Ink, world: Rect, message: str, r
     ink.write(surface, text, box.center, align="center")
 
 
-def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts) -> None:
-    """Draw the loading state, shown before the first moment."""
+def draw_empty(surface: pygame.Surface, ink: Ink, world: Rect, facts: Facts, doing: str = "") -> None:
+    """Draw the loading state, shown before the first moment; `doing`: what is loaded."""
     x, y = world.center
     title = ink.elided(facts.title or "The world", world.width, TITLE, bold=True)
     ink.write(surface, title, (x, y - ink.px(16)), size=TITLE, bold=True, align="center")
-    state = "is loading …" if facts.loading else "is starting …"
+    state = ink.elided(doing or ("loading …" if facts.loading else "starting …"), world.width, BODY)
     ink.write(surface, state, (x, y + ink.px(14)), PALETTE.muted, BODY, align="center")
 
 

@@ -14,7 +14,7 @@ from sim.records import Array, Episode
 from sim.viewer.contract.board import BoardState, GameOffer
 from sim.viewer.contract.gesture import Interactive
 from sim.viewer.contract.moment import Moment
-from sim.viewer.contract.show import Show, frames_per_step
+from sim.viewer.contract.show import Poster, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
 
@@ -146,11 +146,13 @@ class SceneSearch:
         scenes: title of each, and a line about it.
         query: what a person has typed.
         row: index of the chosen one among those found.
+        posters: a picture for each scene, where there is one; empty for none at all.
     """
 
     scenes: tuple[tuple[str, str], ...]
     query: str = ""
     row: int = 0
+    posters: tuple[Poster | None, ...] = ()
 
     @property
     def found(self) -> tuple[int, ...]:
@@ -264,6 +266,7 @@ class View:
         perceives: whether any moment so far had percepts.
         lines: the most lines of percepts and read-outs that any moment so far had.
         error: what the show raised, in words; "" if nothing.
+        doing: what is done to make or start it, in words; "" if that is not known.
         game: the board game as it stands in the newest moment; None without one.
         slid: how far the last move has glided, in [0, 1].
         pace: seconds of the world that go by in a second; NaN where that is not known.
@@ -285,6 +288,7 @@ class View:
     perceives: bool
     lines: int = 0
     error: str = ""
+    doing: str = ""
     attributed: Attributed | None = None
     game: BoardState | None = None
     slid: float = 1.0
