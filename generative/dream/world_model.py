@@ -11,7 +11,7 @@ the same time a diffusers folder: ``UNet2DModel.from_pretrained(folder, subfolde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor
 from generative.conditions import check_condition
 from generative.diffusion.sampling import gaussian_noise, generators
 from generative.dream.denoiser import BROKEN, OUTCOMES, WorldModelNetwork, world_model_loss
-from generative.dream.palette import Palette, palette
+from generative.dream.palette import PALETTES, palette
 from generative.dream.windows import Windows
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import (
@@ -77,6 +77,8 @@ class DiffusionWorldModelConfig:
             raise ValueError(f"channels must be multiples of {GROUPS}, not {list(self.channels)}")
         if not 0 < self.learning_rate:
             raise ValueError(f"learning_rate must be above 0, not {self.learning_rate}")
+        if not self.action_names and self.game in PALETTES:  # so that a card tells them
+            object.__setattr__(self, "action_names", palette(self.game).action_names)
 
     @property
     def game(self) -> str:
@@ -107,12 +109,12 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
     ) -> None:
         """Of random weights; see `DiffusionWorldModelConfig.build`."""
         game = palette(config.game)
-        names = config.action_names or game.action_names
-        if tuple(names) != game.action_names:
+        names = config.action_names
+        if names != game.action_names:
             raise ValueError(
                 f"action_names are {', '.join(names)}; those of {game.game} are {', '.join(game.action_names)}"
             )
-        self.config = replace(config, action_names=tuple(names))
+        self.config = config
         self.palette = game
         self.spec = spec or Spec(game.shape, (game.game,))
         if (self.spec.shape, self.spec.label_names) != (game.shape, (game.game,)):
@@ -288,7 +290,13 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
         """Write a checkpoint; training writes cards that say more."""
         card = make_card(KIND, NAME, asdict(self.config), seed=0, trained={"updates": 0})
         card |= {"spec": self.spec.table()}
-        save_checkpoint(folder, card, self.weights(), half=half, layout=self.layout())
+        save_checkpoint(
+            folder,
+            card,
+            self.weights(),
+            storage="float16" if half else "exact",
+            layout=self.layout(),
+        )
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> DiffusionWorldModel:

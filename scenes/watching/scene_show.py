@@ -34,7 +34,15 @@ from sim.storage.replays import SUFFIX, ActionReplay, replay_text, stepping_vers
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
+from sim.viewer.contract.gesture import (
+    Ability,
+    Answer,
+    DrawsBoardGame,
+    DrawsRobot,
+    Gesture,
+    HasTargets,
+    LabelsPicture,
+)
 from sim.viewer.contract.moment import Attribution, Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
@@ -351,6 +359,7 @@ class SceneShow:
             "board": self._board_state(),
             "robot": self._robot_state(drawn),
             "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
+            "labels": self._renderer.labels if isinstance(self._renderer, LabelsPicture) else (),
         }
 
     def _robot_state(self, drawn: bool) -> RobotState | None:

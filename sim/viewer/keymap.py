@@ -141,7 +141,17 @@ BINDINGS = (
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
     Binding("Ground contacts, forces, torques", "F", "frame button", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
-    Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
+    Binding(
+        "Target of the agent, such as its speed: less, more",
+        "Q  W",
+        "drag the slider",
+        "targets",
+        lacks="dream",
+    ),
+    Binding("Denoising steps of the dream; fewer with Shift", "K", "drag the slider", "dream"),
+    Binding("Frames until the dream is synchronised; fewer with Shift", "L", "drag the slider", "twin"),
+    Binding("Synchronise the dream with the emulator", "Y", "", "twin"),
+    Binding("Branch: the futures of all actions, in both; clear", "B", "", "twin"),
     Binding(
         "Saliency of action and value, action, value; its strength", "E  Shift+E", "spot button", "saliency"
     ),
@@ -316,7 +326,9 @@ _NAMES = {
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point", "analysis"})
+_ON_THE_PICTURE = frozenset(
+    {"gallery", "latents", "trace", "fill", "conditions", "point", "analysis", "dream", "twin"}
+)
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})

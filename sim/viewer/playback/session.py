@@ -172,7 +172,7 @@ class Session:
         """The keys that the newest picture asks for; none while the past is shown."""
         if self.cursor is not None or self.history.newest < 0:
             return ()
-        asked = self.by_pointer or bool(self.facts.abilities & {"gallery", "analysis"})
+        asked = self.by_pointer or bool(self.facts.abilities & {"gallery", "analysis", "dream"})
         moment = self.history.view().moment if asked else None
         return moment.asks if moment is not None else ()
 
