@@ -64,17 +64,20 @@ def grade_world_models(
         grade = grade_world_model(model, examples.validation, steps=options.steps, seed=scene.seed)
     except ValueError as error:
         raise SceneError(f"{scene.source.name}, examples = {config.examples:,}: {error}") from error
-    answer = json_answer(grade, recipe.protocol() | {"steps": options.steps, "repeat_action_probability": 0.0})
+    answer = json_answer(
+        grade, recipe.protocol() | {"steps": options.steps, "repeat_action_probability": 0.0}
+    )
     return Report(answer, grade_table(scene, grade, options.steps))
 
 
 def json_answer(grade: WorldModelGrade, protocol: dict[str, Any]) -> dict[str, Any]:
-    """The answer of ``--json``; ``baseline`` is the last frame again."""
+    """The answer of ``--json``; ``baseline`` is the last frame again, ``counts`` the N of each metric."""
     return {
         "metrics": grade.metrics,
         "baseline": grade.baselines.get("copy_last", {}),
-        "breakdown": {name: figures for name, figures in grade.baselines.items() if name != "copy_last"},
-        "n": grade.n,
+        "breakdown": {name: figures for name, figures in grade.baselines.items() if name != "copy_last"}
+        | {"counts": grade.n},
+        "n": max(grade.n.values()),
         "ci95": grade.ci95,
         "protocol": protocol,
     }
