@@ -29,7 +29,7 @@ def toolbar(gallery: GalleryContent) -> str:
     entries: list[SampleEntry | RealEntry] = [*gallery.samples, *gallery.real]
     labels = sorted({one.label for one in entries if one.label})
     if len(labels) > 1:
-        parts.append(_choice("label", "label", "all", [(label, label) for label in labels]))
+        parts.append(_choice("label", "label", "all", [(label, label.replace("_", " ")) for label in labels]))
     if any(one.holds is not None for one in gallery.samples):
         right, wrong = gallery.verdicts
         parts.append(_choice("verdict", "verdict", "all", [("yes", right), ("no", wrong)]))

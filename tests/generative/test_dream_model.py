@@ -8,6 +8,7 @@ import torch
 
 from generative.data import gameplay
 from generative.data.data_request import DataError, DataRequest
+from generative.data.palette import PaletteError, groups, palette
 from generative.diffusion.sampling import generators
 from generative.dream import grading, world_model
 from generative.dream.denoiser import (
@@ -17,7 +18,6 @@ from generative.dream.denoiser import (
     self_fed_context,
     world_model_loss,
 )
-from generative.dream.palette import PaletteError, groups, palette
 from generative.dream.windows import Windows
 from generative.dream.world_model import DiffusionWorldModel, DiffusionWorldModelConfig
 from sim.atari.world import Atari
@@ -288,7 +288,7 @@ def test_models_of_other_games_actions_and_sizes_are_refused_by_name():
 def test_a_checkpoint_comes_back_and_opens_in_diffusers(model, tmp_path):
     from diffusers import UNet2DModel
 
-    model.save(tmp_path / "it", half=False)
+    model.save(tmp_path / "it", storage="exact")
     again = DiffusionWorldModel.load(tmp_path / "it")
     assert again.config == model.config
     for name, array in model.weights().items():

@@ -16,6 +16,7 @@ import pygame
 
 from sim.viewer.app.chart_export import save_charts
 from sim.viewer.app.move_slide import MoveSlide
+from sim.viewer.app.percept_commands import PerceptCommands
 from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.transport import Transport
@@ -79,6 +80,7 @@ class Viewer:
         self._base = scale
         self._screen = Screen(self.facts, scale)
         self.transport = Transport(self)
+        self.percepts = PerceptCommands(self)
         self._recording = Recording(headless=headless)
         self._player = SoundPlayer()
         self._held: frozenset[int] = frozenset()  # keys that are down
@@ -381,11 +383,9 @@ class Viewer:
             Command.GRID: self._grid,
             Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
             Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
-            Command.PERCEPTS: lambda number: self._toggle_percepts(),
-            Command.SPLIT: lambda number: self._split(Choices.with_next_split),
-            Command.DIVIDER: lambda number: self._split(
-                lambda chosen: chosen.with_divider(chosen.divider + (0.05 if number == 1 else -0.05))
-            ),
+            Command.PERCEPTS: lambda number: self.percepts.toggle(),
+            Command.SPLIT: lambda number: self.percepts.split(Choices.with_next_split),
+            Command.DIVIDER: self.percepts.move_divider,
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.PRESENT: lambda number: self._present(),
@@ -408,7 +408,7 @@ class Viewer:
             Command.QUIT: lambda number: self._quit(),
         }
         if wanted is Command.COPY_FEN and "table" not in self.facts.abilities:
-            self.copy_fen()
+            self.percepts.copy_fen()
         elif wanted in GESTURES:
             needs, gestures = GESTURES[wanted]
             if needs in self.facts.abilities:
@@ -451,46 +451,23 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _offers(self, overlay: Overlay) -> bool:
+    def offers(self, overlay: Overlay) -> bool:
         """Whether the show has this overlay; if not, it is said."""
         if overlay not in self.facts.abilities:
             self._say(WITHOUT[overlay])
         return overlay in self.facts.abilities
 
     def _explain(self, changed: Callable[[Choices], Choices]) -> None:
-        if self._offers("saliency"):
+        if self.offers("saliency"):
             self.choices = changed(self.choices)
 
     def _toggle_robot(self) -> None:
         """Show or hide what acts on a robot; to be shown, it takes the place of percepts."""
-        if self._offers("robot"):
+        if self.offers("robot"):
             chosen = self.choices
             covered = chosen.percepts and "percepts" in self.facts.abilities
             shown = chosen.robot and not covered
             self.choices = replace(chosen, robot=not shown, percepts=chosen.percepts and not covered)
-
-    def _toggle_percepts(self) -> None:
-        """Show or hide percepts, and what a board game's analysis draws."""
-        board = "board" in self.facts.abilities
-        if board:
-            self.choices = replace(self.choices, analysis=not self.choices.analysis)
-            if "percepts" not in self.facts.abilities:
-                self._say("")
-                return
-        if self._offers("percepts"):
-            self.choices = replace(self.choices, percepts=not self.choices.percepts)
-
-    def _split(self, changed: Callable[[Choices], Choices]) -> None:
-        if self._offers("dense"):
-            self.choices = changed(self.choices)
-
-    def copy_fen(self) -> None:
-        """Copy the FEN that a perception reads from the moment shown."""
-        if not self._offers("fen"):
-            return
-        moment = self._act.perceived(self.choices, exact=False).moment
-        fens = [one.percept.fen for one in moment.seen if one.percept.fen] if moment is not None else []
-        self._say(files.copy_text(self.facts.title, ".fen", fens[0]) if fens else "no board is read yet")
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""
