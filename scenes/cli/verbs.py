@@ -463,14 +463,22 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Answer:
-    """Compare runs by evaluation on the same seeds."""
+    """Compare runs by evaluation on the same seeds, and draw the comparison if a figure is asked for."""
     from scenes.evaluation.compare import compare as work
+    from scenes.evaluation.compare_figure import check_png, write_comparison
 
+    if figure is not None:
+        check_png("--figure", figure, overwrite=overwrite)
     report = work(
         runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols
     )
     report.show()
+    if figure is not None:
+        write_comparison(report.answer["rows"], figure)
+        return report.answer | {"file": str(figure)}
     return report.answer
 
 
