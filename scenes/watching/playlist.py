@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
 from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
+from scenes.watching.pair_show import PairShow
+from scenes.watching.posters import Posters
 from scenes.watching.scene_show import SceneShow
+from sim.progress import waiting
 from sim.storage.runs import step_folders
 from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 
@@ -42,14 +46,18 @@ def show_of(
     Raises:
         SceneError, CheckpointError: if there is nothing to watch, or it does not fit.
     """
+    with waiting("loading PyTorch"):
+        import torch  # noqa: F401
     if has_task(scene):
         from scenes.watching.examples_show import ExamplesShow
 
-        return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
+        with waiting("loading model and examples"):
+            return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
     if attended and run is None and (board := _board_config(scene, device)) is not None:
         from scenes.watching.board_show import BoardShow
 
-        return BoardShow(scene, board, device=device, checkpoint=checkpoint)
+        with waiting("loading the players"):
+            return BoardShow(scene, board, device=device, checkpoint=checkpoint)
     if scene.world is not None or not scene.sampler:
         return SceneShow(
             scene,
@@ -66,7 +74,8 @@ def show_of(
 
     saved = step_folders(run / "checkpoints") if run is not None else []
     newest = checkpoint or (saved[-1] if saved else None)
-    source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
+    with waiting("loading the sampler"):
+        source = SamplerGallerySource(scene, device=device, checkpoint=newest, say=say)
     return GalleryShow(source, attended=attended)
 
 
@@ -113,7 +122,35 @@ def playlist(
     mine = PlaylistEntry(scene.title, here, about_scene(scene))
     entries = [mine if name == scene.name else other(name) for name in names]
     label = timeline[-1].label if (timeline := checkpoints()) else ""
-    return Playlist(entries, names.index(scene.name), checkpoints, label, follows=run is not None)
+    posters = Posters([scene.source if name == scene.name else SHIPPED / f"{name}.toml" for name in names])
+    place, follows = names.index(scene.name), run is not None
+    return Playlist(entries, place, checkpoints, label, follows=follows, posters=posters)
+
+
+def pair_of(
+    scene: Scene,
+    checkpoints: tuple[Path | None, Path],
+    others: Playlist | None,
+    *,
+    device: str,
+    attended: bool,
+) -> tuple[Show, Playlist | None]:
+    """Two checkpoints side by side, and the playlist of a window with them in their scene's place.
+
+    Raises:
+        SceneError, CheckpointError: if there is no world or agent, or a checkpoint does not fit.
+    """
+    if scene.world is None:
+        raise SceneError(f"{scene.name} has no world: --beside puts two agents side by side")
+
+    def make() -> Show:
+        return PairShow(scene, checkpoints, device=device, attended=attended)
+
+    if others is None:
+        return make(), None
+    entries = list(others.scenes)
+    entries[others.scene] = PlaylistEntry(scene.title, make, f"two checkpoints · {about_scene(scene)}")
+    return make(), replace(others, scenes=entries)
 
 
 def load_shipped(name: str) -> Scene | None:

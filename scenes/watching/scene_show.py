@@ -25,6 +25,8 @@ from scenes.watching.perception_overlay import LivePerceptions
 from scenes.watching.replay_scene import replay_scene
 from scenes.watching.staged_worlds import StagedWorlds
 from sim.errors import RequestError
+from sim.plurals import number_of
+from sim.progress import waiting
 from sim.protocols import WorldConfig
 from sim.records import Array, Episode
 from sim.starts import Starts
@@ -32,7 +34,15 @@ from sim.storage.replays import SUFFIX, ActionReplay, replay_text, stepping_vers
 from sim.storage.runs import step_folders
 from sim.vector import Info, finished
 from sim.viewer.contract.board import BoardState
-from sim.viewer.contract.gesture import Ability, Answer, DrawsBoardGame, DrawsRobot, Gesture, HasTargets
+from sim.viewer.contract.gesture import (
+    Ability,
+    Answer,
+    DrawsBoardGame,
+    DrawsRobot,
+    Gesture,
+    HasTargets,
+    LabelsPicture,
+)
 from sim.viewer.contract.moment import Attribution, Moment, Options, Readout, Role
 from sim.viewer.contract.robot import RobotState
 
@@ -85,7 +95,8 @@ class SceneShow:
         if most_worlds is None:
             most_worlds = MOST_ROBOTS if scene.world.use.startswith("walker/") else MOST_WORLDS
         count = min(scene.world.num_envs, most_worlds)
-        self.worlds = StagedWorlds.open(config, count, scene.seed, every_frame=every_frame)
+        with waiting(f"opening {number_of(count, 'world')} of {scene.world.use}"):
+            self.worlds = StagedWorlds.open(config, count, scene.seed, every_frame=every_frame)
         self._renderer = self.worlds.renderers[0]
         self._scene, self.log = scene, ActionLog()
         self._robot = self._renderer if isinstance(self._renderer, DrawsRobot) else None
@@ -96,11 +107,15 @@ class SceneShow:
             saved = step_folders(run / "checkpoints") if run is not None else []
             mine, run, checkpoint = checkpoint or (saved[-1] if saved else None), None, None
         self._shown = checkpoint, mine
-        self._perceptions = LivePerceptions(
-            scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer, attended=attended
-        )
-        self._samples = _sample_panel(scene, device=device, attended=attended)
-        self.live_agent = LiveAgent(scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run)
+        with waiting("loading perceptions and samplers"):
+            self._perceptions = LivePerceptions(
+                scene, self.worlds.envs[0], chosen_device(device), mine, self._renderer, attended=attended
+            )
+            self._samples = _sample_panel(scene, device=device, attended=attended)
+        with waiting("loading the agent"):
+            self.live_agent = LiveAgent(
+                scene, self.worlds, config, device=device, checkpoint=checkpoint, run=run
+            )
         self.agent, self.training = player_name(self.live_agent.name), self.live_agent.training
         self.abilities = self._renderer.abilities | self._perceptions.abilities | self.live_agent.abilities
         if not self._renderer.turns:
@@ -344,6 +359,7 @@ class SceneShow:
             "board": self._board_state(),
             "robot": self._robot_state(drawn),
             "targets": self._renderer.targets if isinstance(self._renderer, HasTargets) else (),
+            "labels": self._renderer.labels if isinstance(self._renderer, LabelsPicture) else (),
         }
 
     def _robot_state(self, drawn: bool) -> RobotState | None:

@@ -65,6 +65,7 @@ class Command(enum.Enum):
     COPY_FEN = enum.auto()
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
+    TYPE_VALUE = enum.auto()
     HELP = enum.auto()
     LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
@@ -110,13 +111,14 @@ BINDINGS = (
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
     Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
     Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
-    Binding("Type an input of your own", "Enter", "", "type"),
+    Binding("Type an input or a prompt of your own", "Enter", "Type a prompt button", "type"),
     Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "conditions"),
     Binding("Interpolate between two samples", "Enter at each", "drag", "latents"),
     Binding("Choose a latent slider; move it", "I  K;  J  L", "drag it", "latents"),
+    Binding("Type the value of the chosen slider", "Ctrl+Enter", "click the value", "latents"),
     Binding("Latent-space walk, stop", "W", "", "latents"),
     Binding("Show the denoising steps", "D", "", "trace"),
     Binding("Inpainting: paint a mask", "F  arrows  Enter", "drag over the picture", "fill"),
@@ -139,7 +141,17 @@ BINDINGS = (
     Binding("Reset the camera", "Shift+Z", "double-click", "orbit"),
     Binding("Ground contacts, forces, torques", "F", "frame button", "robot"),
     Binding("Push the robot to the left, to the right", "Ctrl+←  Ctrl+→", "Ctrl+drag", "robot"),
-    Binding("Target of the agent, such as its speed: less, more", "Q  W", "drag the slider", "targets"),
+    Binding(
+        "Target of the agent, such as its speed: less, more",
+        "Q  W",
+        "drag the slider",
+        "targets",
+        lacks="dream",
+    ),
+    Binding("Denoising steps of the dream; fewer with Shift", "K", "drag the slider", "dream"),
+    Binding("Frames until the dream is synchronised; fewer with Shift", "L", "drag the slider", "twin"),
+    Binding("Synchronise the dream with the emulator", "Y", "", "twin"),
+    Binding("Branch: the futures of all actions, in both; clear", "B", "", "twin"),
     Binding(
         "Saliency of action and value, action, value; its strength", "E  Shift+E", "spot button", "saliency"
     ),
@@ -232,6 +244,8 @@ _CONTROLLED = {
     (pygame.K_e, False): Command.EXPORT,
     (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_0, False): Command.USUAL_SIZE,
+    (pygame.K_RETURN, False): Command.TYPE_VALUE,
+    (pygame.K_KP_ENTER, False): Command.TYPE_VALUE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
     **{(key, shift): Command.LARGER for key in _PLUS for shift in (False, True)},
@@ -312,7 +326,9 @@ _NAMES = {
 }
 
 #: The abilities whose lines are about keys that the picture itself asks for.
-_ON_THE_PICTURE = frozenset({"gallery", "latents", "trace", "fill", "conditions", "point", "analysis"})
+_ON_THE_PICTURE = frozenset(
+    {"gallery", "latents", "trace", "fill", "conditions", "point", "analysis", "dream", "twin"}
+)
 
 _TOKEN = re.compile("UP|DOWN|LEFT|RIGHT|FIRE")
 _IDLE = frozenset({"NOOP", "NOP", "NONE", "IDLE", "STAY", "NOTHING", "COAST"})

@@ -114,8 +114,10 @@ def test_the_help_offers_a_person_to_play_only_where_one_can():
     assert line in helped((), Facts.of(BoardShow()).abilities)
     for ability in (Ability.GALLERY, Ability.EXAMPLES, Ability.ANALYSIS):
         assert line not in helped(PONG, Facts.of(pong, frozenset({ability.value})).abilities)
-    assert "M: you play" in hint_of(pong) and hint_of(continuous).endswith("H shows all keys")
-    assert "M:" not in hint_of(continuous)
+    assert "M: you play" in hint_of(Facts.of(pong)) and hint_of(Facts.of(continuous)).endswith(
+        "H shows all keys"
+    )
+    assert "M:" not in hint_of(Facts.of(continuous))
 
 
 def test_digits_that_play_fold_panels_with_shift():

@@ -32,7 +32,7 @@ from sim.viewer.output.sound_player import SoundPlayer
 from sim.viewer.playback.playlist import PlaylistPosition
 from sim.viewer.playback.session import Session
 from sim.viewer.playback.simulation import SimulationThread
-from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, View
+from sim.viewer.playback.view import WITHOUT, Choices, Facts, Overlay, SceneSearch, View
 
 _MESSAGE_SECONDS = 4.0
 _HINT_SECONDS = 3.0  # of how to play
@@ -49,7 +49,7 @@ class Viewer:
         seed: of the first start.
         person: whether a person plays first.
         headless: True: as fast as it can be drawn, and every moment is drawn; nobody plays by pointer.
-        hint: a first message.
+        hint: gives a first message, once the show is known.
         playlist: other scenes and checkpoints.
         clock: seconds that only grow.
     """
@@ -63,7 +63,7 @@ class Viewer:
         seed: int | None = None,
         person: bool = False,
         headless: bool = False,
-        hint: str = "",
+        hint: Callable[[Facts], str] | None = None,
         playlist: Playlist | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,11 +87,20 @@ class Viewer:
         self._changed = self._clock()
         self._drawn: Hashable = None  # what the last drawing depended on
         self._slide = MoveSlide(clock)
-        if "analysis" in self.facts.abilities and not headless:  # a game is read at the reader's own pace
+        self._hint, self._person_first = hint, person
+        self._opened = not self.facts.loading
+        if self._opened:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Greet, and let the person play who is to play first: the first show is known."""
+        self._opened = True
+        if "analysis" in self.facts.abilities and not self._headless:  # read at the reader's own pace
             self.transport.set_paused(True)
-        if hint:
-            self._say(hint, 3 * _MESSAGE_SECONDS)
-        if person:
+        self._pair_up()
+        if self._hint is not None:
+            self._say(self._hint(self.facts), 3 * _MESSAGE_SECONDS)
+        if self._person_first:
             self._handover(0)
 
     # The run of the show
@@ -120,6 +129,7 @@ class Viewer:
             RecordingFailed: if the recording failed.
         """
         self._player.close()
+        self._tour.close()
         self._act.close()
         self.choices = replace(self.choices, recording=False)
         return self._recording.finish(self._act)
@@ -131,6 +141,7 @@ class Viewer:
         self._player.stop()
         self._past_returns += self._act.history.returns(self._act.history.newest)
         self._act.close(wait=False)
+        self._opened = True
         self._say("")  # it was about the show that is left
         self._act = Session(show, self._tour, seed=self._seed, headless=self._headless)
         self._screen = Screen(self.facts, self.scale)
@@ -142,7 +153,20 @@ class Viewer:
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
+        self._pair_up()
         self._take_control()
+        if not self._opened:
+            self._begin()
+
+    @property
+    def opened(self) -> bool:
+        """Whether the first show has been made, or left for another one."""
+        return self._opened
+
+    def _pair_up(self) -> None:
+        """Show both where two agents are side by side."""
+        if "pair" in self.facts.abilities and not self.choices.grid:
+            self._grid(0)
 
     @property
     def session(self) -> Session:
@@ -213,6 +237,9 @@ class Viewer:
             self.choices = replace(self.choices, message="")
         self.transport.play_loop(self._clock())
         self._slide.follow(self._act)
+        if self.choices.search is not None and self.choices.search.posters != self._tour.posters:
+            search = replace(self.choices.search, posters=self._tour.posters)
+            self.choices = replace(self.choices, search=search)
         if self._stamp() == self._drawn:
             return False
         self._changed = self._clock()
@@ -382,6 +409,14 @@ class Viewer:
     def scenes(self) -> tuple[tuple[str, str], ...]:
         """Title of each scene that can be gone to, and a line about it."""
         return self._tour.scenes
+
+    def find_scene(self) -> None:
+        """Open the list of scenes, with the present one chosen."""
+        titles = [title for title, _ in self.scenes]
+        row = titles.index(self.facts.title) if self.facts.title in titles else 0
+        self._tour.open_list()
+        search = SceneSearch(self.scenes, row=row, posters=self._tour.posters)
+        self.choices = replace(self.choices, search=search)
 
     def go_to_scene(self, index: int) -> None:
         """Go to one of the `scenes`."""

@@ -19,7 +19,7 @@ import pygame
 from sim.progress import advance, waiting
 from sim.viewer.app.controls import Controls
 from sim.viewer.app.viewer import Viewer
-from sim.viewer.contract.show import Playlist, Show
+from sim.viewer.contract.show import Playlist, PlaylistEntry, Show
 from sim.viewer.draw import layout
 from sim.viewer.draw.scaling import grown
 from sim.viewer.draw.theme import PALETTE
@@ -61,7 +61,7 @@ class Watched:
 
 
 def watch(
-    show: Show,
+    show: Show | PlaylistEntry,
     *,
     size: tuple[int, int] | None = None,
     fps: float = 60,
@@ -77,7 +77,8 @@ def watch(
     """Run a show in the viewer until it is closed, or for a number of pictures.
 
     Args:
-        show: to watch; it is used from another thread, and closed.
+        show: to watch; it is used from another thread, and closed. An entry is made there while the window is
+            open and says what it loads.
         size: of the window, or of the pictures if headless; None: 1280×800, or 960×600 if headless.
         fps: pictures a second at most, in a window.
         frames: pictures after which to end; None: never.
@@ -91,10 +92,11 @@ def watch(
 
     Raises:
         ViewerError: if there is no display, or `record` cannot be written or exists.
-        Exception: what the show raised, after the recording is complete.
+        Exception: what the show raised, after the recording is complete, or what making it raised.
     """
     target = None if record is None else check_target(Path(record), overwrite=overwrite)
-    with _opened(size, scale, headless, show.title, fps) as output:
+    title = show.label if isinstance(show, PlaylistEntry) else show.title
+    with _opened(size, scale, headless, title, fps) as output:
         first_launch = not headless and is_first_launch()
         viewer = Viewer(
             show,
@@ -103,7 +105,7 @@ def watch(
             seed=seed,
             person=person,
             headless=headless,
-            hint=hint_of(show) if first_launch else "",
+            hint=hint_of if first_launch else None,
             playlist=playlist,
         )
         if target is not None:
@@ -112,9 +114,9 @@ def watch(
             return _run(viewer, output, frames)
 
 
-def hint_of(show: Show) -> str:
+def hint_of(facts: Facts) -> str:
     """Message of the first launch; how a person plays is told only where one can."""
-    playable = "play" in Facts.of(show).abilities
+    playable = "play" in facts.abilities
     return " · ".join(part for part in HINT if playable or not part.startswith("M:"))
 
 
@@ -129,14 +131,16 @@ def _run(viewer: Viewer, output: _Output, frames: int | None) -> Watched:
             if viewer.advance():
                 output.entitle(viewer.facts.title)
                 output.present(viewer.draw())
-                drawn += 1
-                advance()
-                first = first or time.perf_counter()
-            elif stops_at_errors and viewer.error is not None:
+                if viewer.opened:
+                    drawn += 1
+                    advance()
+                    first = first or time.perf_counter()
+            elif (stops_at_errors or not viewer.opened) and viewer.error is not None:
                 break
     except KeyboardInterrupt:
         interrupted = True
     finally:
+        output.vanish()
         returns = viewer.ended()
         try:
             file = viewer.close()
@@ -164,6 +168,8 @@ class _Output(Protocol):
 
     def present(self, picture: pygame.Surface) -> None: ...
 
+    def vanish(self) -> None: ...
+
 
 class _Offscreen:
     """Output without a window: the recorder has the pictures already."""
@@ -178,6 +184,9 @@ class _Offscreen:
         pass
 
     def present(self, picture: pygame.Surface) -> None:
+        pass
+
+    def vanish(self) -> None:
         pass
 
 
@@ -255,6 +264,10 @@ class _Window:
         self._window.flip()
         # What came late does not delay the next one: a show at the display's rate would lose some.
         self._presented = max(self._presented + self._period, time.perf_counter() - self._period)
+
+    def vanish(self) -> None:
+        """Be seen no more, at once, whatever there is to finish."""
+        self._window.hide()
 
     def _measure(self) -> tuple[tuple[int, int], float]:
         size = self._window.get_surface().get_size()

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from sim.records import Array, Decision
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.gallery_page import Slider
-from sim.viewer.contract.moment import Moment, Readout
+from sim.viewer.contract.moment import Moment, PictureLabel, Readout
 from sim.viewer.contract.robot import RobotState
 
 
@@ -21,12 +21,15 @@ class Ability(Enum):
     SAVE = "save"  # save a record of the game
     EPISODE = "episode"  # save an episode as an action replay
     REPLAY = "replay"  # plays an action replay: nobody acts
+    PAIR = "pair"  # two agents side by side: moments have `names`
     BOARD = "board"  # a board game: moments have a `board`
     TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera
     FOLLOW = "follow"  # the camera follows, or stands still
     ROBOT = "robot"  # moments have a `robot`, which can be pushed
     TARGETS = "targets"  # sliders of what the agent is to do: moments have `targets`
+    DREAM = "dream"  # a world model dreams the world: its `targets` are the dream's
+    TWIN = "twin"  # and a simulator plays the same beside it
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
@@ -240,6 +243,15 @@ class HasTargets(Protocol):
 
     @property
     def targets(self) -> tuple[Slider, ...]:
+        """See `Moment`."""
+
+
+@runtime_checkable
+class LabelsPicture(Protocol):
+    """An `InteractiveRenderer` whose picture has several parts, each with a line of text."""
+
+    @property
+    def labels(self) -> tuple[PictureLabel, ...]:
         """See `Moment`."""
 
 

@@ -42,6 +42,22 @@ class Role(NamedTuple):
     box: tuple[float, float, float, float]
 
 
+class PictureLabel(NamedTuple):
+    """A line of text over a part of the first picture, in that picture's pixels.
+
+    Attributes:
+        text: cut where it is too long.
+        left: edge.
+        middle: half a capital's height up.
+        width: that it may take.
+    """
+
+    text: str
+    left: int
+    middle: int
+    width: int
+
+
 class Readout(NamedTuple):
     """One read-out of the world: label, value and unit, such as ``("speed", 1.52, "m/s")``."""
 
@@ -177,11 +193,13 @@ class Moment:
         selection: how its action was chosen, such as ``"sampled from the policy"``; "" if unknown.
         caption: a line over the picture that stays as long as the moment; "" for none.
         roles: who moves what in the first picture, for a while after a hand-over.
+        labels: lines of text over parts of the first picture.
         asks: names of the keys that the first picture takes, such as ``"q"`` or ``"return"``.
         learning: the run that the agent comes from, if it is watched during training.
         attribution: computes saliency maps of the first world's decision; None if there are none.
         observation: (k, h, w) uint8, the frames that the first world's decision is made on, oldest first;
             None where it observes something else.
+        names: of the worlds, where they are told apart by their agents; empty where they are numbered.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.
@@ -207,10 +225,12 @@ class Moment:
     selection: str = ""
     caption: str = ""
     roles: tuple[Role, ...] = ()
+    labels: tuple[PictureLabel, ...] = ()
     asks: tuple[str, ...] = ()
     learning: Learning | None = None
     attribution: Attribution | None = None
     observation: Array | None = None
+    names: tuple[str, ...] = ()
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None

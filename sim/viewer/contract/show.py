@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from sim.records import Array
 from sim.viewer.contract.moment import Moment
 
 
@@ -69,6 +70,26 @@ class PlaylistEntry:
     about: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Poster:
+    """Small picture (H, W, 3) uint8 of a scene; two are equal only if they are one."""
+
+    picture: Array
+
+
+class Posters(Protocol):
+    """Posters of a playlist's scenes, made in the background once somebody looks for them."""
+
+    def begin(self) -> None:
+        """Make those that are missing; called whenever the list of scenes is opened."""
+
+    def pictures(self) -> tuple[Poster | None, ...]:
+        """One for each scene; None where there is none (yet)."""
+
+    def close(self) -> None:
+        """Make no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Playlist:
     """Playlist of the viewer: other scenes, and the present one's checkpoints.
@@ -80,6 +101,7 @@ class Playlist:
             run in progress can be followed.
         checkpoint: label of the one shown first.
         follows: whether these are of a run in progress, and the newest is followed.
+        posters: of the scenes; None: they have none.
     """
 
     scenes: Sequence[PlaylistEntry] = ()
@@ -87,3 +109,4 @@ class Playlist:
     checkpoints: Callable[[], Sequence[PlaylistEntry]] = tuple
     checkpoint: str = ""
     follows: bool = False
+    posters: Posters | None = None

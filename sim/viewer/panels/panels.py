@@ -73,6 +73,8 @@ def draw_panel(
     row = Rect(area.left + ink.px(PAD), area.top, area.width - 2 * ink.px(PAD), ink.px(layout.TITLE_ROW))
     middle = row.centery + (0 if folded else ink.px(2))
     cap = Rect(row.right - ink.px(KEYCAP), middle - ink.px(KEYCAP) // 2, *(ink.px(KEYCAP),) * 2)
+    if number == layout.TARGETS and "dream" in facts.abilities:
+        title = "Dream"
     if number == layout.TARGETS:  # no digit folds it
         cap.left = row.right
     else:
@@ -136,11 +138,13 @@ def needs(facts: Facts, view: View) -> dict[int, Need]:
         del found[layout.TARGETS]
         found |= {layout.TARGETS: targets} if (targets := target_panel.need(view)) else {}
     if view.lines:
-        rows = min(view.lines, 14 if "examples" in facts.abilities else 6)
+        rows = min(view.lines, 14 if facts.abilities & {"examples", "twin"} else 6)
         seen = len(view.moment.seen) if view.moment else 0
         least = min(rows, 3, max(seen, 1)) if view.perceives else min(rows, 3)
         high = height_of(rows)
         found[layout.SEES] = Need(height_of(least), high, high, view.perceives, tight=height_of(1))
+        if "twin" in facts.abilities:  # what they are about
+            found[layout.SEES] = Need(high, high, high, True, tight=height_of(3))
     else:
         del found[layout.SEES]
     if "examples" in facts.abilities:
