@@ -303,7 +303,7 @@ def train(
 ) -> tuple[Answer, bool]:
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
-    from scenes.build.samplers import trains_sampler
+    from scenes.build.samplers import trains_sampler, trains_world_model
     from scenes.training.actors import actor_options
     from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
@@ -327,7 +327,8 @@ def train(
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = number_of(result.env_steps, "env step") if acts else number_of(result.updates, "update")
     show(f"{done} in {result.folder}")
-    say(f"see it: {how_to_watch(name, runs[-1])}")
+    if not trains_world_model(scene):  # in which one plays, instead of seeing samples of it
+        say(f"see it: {how_to_watch(name, runs[-1])}")
     say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scenes.build.samplers import refuse_world_model
 from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
@@ -67,6 +68,7 @@ def show_of(
             attended=attended,
             every_frame=attended,
         )
+    refuse_world_model(scene, "watch")
     from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 

@@ -5,7 +5,7 @@ import pytest
 from drift_model import FIRE, TINY, DriftModel
 
 import generative.dream.world as dream_world
-from generative.dream.palette import palette
+from generative.data.palette import palette
 from generative.dream.real_contexts import COUNT, real_contexts
 from generative.dream.renderer import DreamRenderer
 from generative.dream.world import Dream, grey

@@ -17,6 +17,7 @@ from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Poster, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
+from sim.viewer.playback.text_box import TextBox
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
@@ -192,6 +193,7 @@ class Choices:
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
         search: the list "Find a scene"; None while it is closed.
+        box: the text box; None while nothing is typed.
         zoom: steps of Ctrl + by which all is larger than the window asks for.
         presents: whether the picture has the window's full height, beside two panels.
         pointed: name of the button under the mouse; "" for none.
@@ -216,6 +218,7 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
     search: SceneSearch | None = None
+    box: TextBox | None = None
     zoom: int = 0
     presents: bool = False
     pointed: str = ""
