@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scenes.cli.options import Sweep, Watch
     from sim.storage.replays import ActionReplay
     from sim.viewer.app.window import Watched
+    from sim.viewer.contract.show import Show
 
 Answer = dict[str, Any]
 
@@ -74,9 +75,11 @@ def watch(
     if run is not None:
         check_run(run, waits=not headless)
     others = None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run)
+    stage: Show | PlaylistEntry
     if replay is not None:
-        stage, others = replay_of(replay, scene, others, device=device, attended=not headless)
-        frames = min(frames or stage.moments, stage.moments) if headless else frames
+        replayed, others = replay_of(replay, scene, others, device=device, attended=not headless)
+        stage = replayed
+        frames = min(frames or replayed.moments, replayed.moments) if headless else frames
     elif beside is not None:
         rival = run_to_follow(None, beside)[1]
         assert rival is not None
