@@ -47,6 +47,10 @@ class Watch(Common):
         Path | None,
         arg(help="instead of the scene's own; of a run its newest one", metavar="DIR"),
     ] = None
+    beside: Annotated[
+        Path | None,
+        arg(help="a second checkpoint, side by side with the first on the same seeds", metavar="DIR"),
+    ] = None
     headless: Annotated[bool, arg(help="draw without a window, as fast as it goes")] = False
     frames: Annotated[int | None, arg(help="stop after so many pictures", metavar="N")] = None
     record: Annotated[
@@ -89,6 +93,7 @@ class Watch(Common):
             person=self.person,
             run=self.run,
             checkpoint=self.checkpoint,
+            beside=self.beside,
             headless=self.headless,
             frames=self.frames,
             record=self.record,

@@ -47,23 +47,29 @@ def watch(
     record: Path | None,
     overwrite: bool,
     checkpoint: Path | None = None,
+    beside: Path | None = None,
     replay: ActionReplay | None = None,
 ) -> tuple[Answer, bool]:
     """Open the window, or record without one; the second value tells whether Ctrl-C ended it.
 
-    With `replay` that is played, and `scene` is its scene. A `record` that ends in .pfr gets the actions.
+    With `replay` that is played, and `scene` is its scene; with `beside` that checkpoint plays in lockstep. A
+    `record` that ends in .pfr gets the actions.
     """
     try:
         from sim.viewer.app.window import watch as open_window
     except ModuleNotFoundError as error:
         raise RequestError(f"the window needs {install_hint(error.name or 'pygame')}") from error
-    from scenes.watching.playlist import playlist, show_of
+    from scenes.watching.playlist import pair_of, playlist, show_of
     from scenes.watching.replay_files import logging_show, replay_of, write_replay
     from sim.viewer.contract.show import PlaylistEntry
 
     headless, frames, record, done = _output(
         scene, person, headless, frames, record, overwrite=overwrite, whole=replay is not None
     )
+    if beside is not None and (person or run is not None):
+        raise RequestError(
+            "--beside puts two checkpoints side by side: no person plays, and no run is followed"
+        )
     run, checkpoint = run_to_follow(run, checkpoint)
     if run is not None:
         check_run(run, waits=not headless)
@@ -71,6 +77,10 @@ def watch(
     if replay is not None:
         stage, others = replay_of(replay, scene, others, device=device, attended=not headless)
         frames = min(frames or stage.moments, stage.moments) if headless else frames
+    elif beside is not None:
+        rival = run_to_follow(None, beside)[1]
+        assert rival is not None
+        stage, others = pair_of(scene, (checkpoint, rival), others, device=device, attended=not headless)
     else:
         loaded = partial(show_of, scene, device=device, checkpoint=checkpoint, run=run, say=say)
         in_window = not headless and frames is None and record is None  # which is open while it loads
@@ -164,7 +174,7 @@ def watch_replay(options: Watch) -> tuple[Answer, bool]:
     path = Path(options.scene)
     has = {"--set": options.set, "--seed": options.seed is not None, "--run": options.run is not None}
     has |= {"--checkpoint": options.checkpoint is not None, "--pgn": options.pgn is not None}
-    has |= {"--game": options.game is not None}
+    has |= {"--game": options.game is not None, "--beside": options.beside is not None}
     if wrong := next((name for name, given in has.items() if given), ""):
         raise RequestError(f"{wrong} does not apply to an action replay, which plays {path} as it was")
     if options.person:

@@ -94,11 +94,7 @@ class SampleScorer:
     @cached_property
     def reader(self) -> PerceptionModel | None:
         """Captioner that reads samples, for frames of its own game; None for other data."""
-        scene = load_scene(READER)
-        assert scene.world is not None
-        if self._origin is None or self._origin.world != scene.world.use:
-            return None
-        return build_perception(scene, 0, scene_vocabulary(scene), self._device)[0]
+        return None if self._origin is None else caption_reader(self._origin.world, self._device)
 
     @cached_property
     def classifier(self) -> PerceptionModel | None:
@@ -312,6 +308,15 @@ class SampleScorer:
             name = names[int(np.bincount(self._known.labels[closest]).argmax())]
             verdicts.append(Verdict(f"classified as {name}", _as_asked(name, condition), label=name))
         return verdicts
+
+
+def caption_reader(world: str, device: str) -> PerceptionModel | None:
+    """The shipped captioner that reads samples of a world's pictures; None if it knows another world."""
+    scene = load_scene(READER)
+    assert scene.world is not None
+    if world != scene.world.use:
+        return None
+    return build_perception(scene, 0, scene_vocabulary(scene), device)[0]
 
 
 def _as_asked(name: str, condition: Condition) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from scenes.lecture import lecture_scenes
 from scenes.schema import SHIPPED, Perception, Sampler, Scene, SceneError, load_scene
 from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
+from scenes.watching.pair_show import PairShow
 from scenes.watching.posters import Posters
 from scenes.watching.scene_show import SceneShow
 from sim.progress import waiting
@@ -123,6 +125,32 @@ def playlist(
     posters = Posters([scene.source if name == scene.name else SHIPPED / f"{name}.toml" for name in names])
     place, follows = names.index(scene.name), run is not None
     return Playlist(entries, place, checkpoints, label, follows=follows, posters=posters)
+
+
+def pair_of(
+    scene: Scene,
+    checkpoints: tuple[Path | None, Path],
+    others: Playlist | None,
+    *,
+    device: str,
+    attended: bool,
+) -> tuple[Show, Playlist | None]:
+    """Two checkpoints side by side, and the playlist of a window with them in their scene's place.
+
+    Raises:
+        SceneError, CheckpointError: if there is no world or agent, or a checkpoint does not fit.
+    """
+    if scene.world is None:
+        raise SceneError(f"{scene.name} has no world: --beside puts two agents side by side")
+
+    def make() -> Show:
+        return PairShow(scene, checkpoints, device=device, attended=attended)
+
+    if others is None:
+        return make(), None
+    entries = list(others.scenes)
+    entries[others.scene] = PlaylistEntry(scene.title, make, f"two checkpoints · {about_scene(scene)}")
+    return make(), replace(others, scenes=entries)
 
 
 def load_shipped(name: str) -> Scene | None:

@@ -215,7 +215,7 @@ def _read_episode(table: Any) -> EpisodeReplay:
     actions = np.frombuffer(_unpacked(table, count * math.prod(shape) * np.dtype(dtype).itemsize), dtype)
     if actions.dtype.kind == "f" and not np.isfinite(actions).all():
         raise _Malformed("is damaged: an action is not a finite number")
-    score = table.get("score")
+    score: Any = table.get("score")
     if type(score) not in (int, float) or not math.isfinite(score):
         raise _Malformed("is damaged: score must be a number")
     return EpisodeReplay(

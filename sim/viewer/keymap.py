@@ -65,6 +65,7 @@ class Command(enum.Enum):
     COPY_FEN = enum.auto()
     COPY_PGN = enum.auto()
     PASTE = enum.auto()
+    TYPE_VALUE = enum.auto()
     HELP = enum.auto()
     LEAVE = enum.auto()  # one step back
     QUIT = enum.auto()
@@ -110,13 +111,14 @@ BINDINGS = (
     Binding("First position, last position", "Home  End", "click the graph or a move", "analysis"),
     Binding("Next, previous inaccuracy, mistake or blunder", "↓  ↑", "", "analysis"),
     Binding("Next game of the file; previous with Shift", "N", "", "analysis"),
-    Binding("Type an input of your own", "Enter", "", "type"),
+    Binding("Type an input or a prompt of your own", "Enter", "Type a prompt button", "type"),
     Binding("Play the sound, stop it", "A", "", "sound"),
     Binding("Choose a sample", "arrows", "click it", "gallery"),
     Binding("New samples, from a new seed", "N", "", "gallery"),
     Binding("Next condition; previous with Shift", "B", "click it", "conditions"),
     Binding("Interpolate between two samples", "Enter at each", "drag", "latents"),
     Binding("Choose a latent slider; move it", "I  K;  J  L", "drag it", "latents"),
+    Binding("Type the value of the chosen slider", "Ctrl+Enter", "click the value", "latents"),
     Binding("Latent-space walk, stop", "W", "", "latents"),
     Binding("Show the denoising steps", "D", "", "trace"),
     Binding("Inpainting: paint a mask", "F  arrows  Enter", "drag over the picture", "fill"),
@@ -242,6 +244,8 @@ _CONTROLLED = {
     (pygame.K_e, False): Command.EXPORT,
     (pygame.K_k, False): Command.FIND_SCENE,
     (pygame.K_0, False): Command.USUAL_SIZE,
+    (pygame.K_RETURN, False): Command.TYPE_VALUE,
+    (pygame.K_KP_ENTER, False): Command.TYPE_VALUE,
     (pygame.K_LEFT, False): Command.SHOVE_LEFT,
     (pygame.K_RIGHT, False): Command.SHOVE_RIGHT,
     **{(key, shift): Command.LARGER for key in _PLUS for shift in (False, True)},

@@ -30,12 +30,12 @@ class Controls:
         self._held: set[int] = set()  # keys that are down
         self._scrubbing = False
         self._pointer = Pointer(viewer)
-        self._hand = GalleryInput(viewer)
+        self._entry = TextEntry(viewer)
+        self._hand = GalleryInput(viewer, self._entry)
         self._board = BoardInput(viewer)
-        self._targets = TargetInput(viewer)
+        self._targets = TargetInput(viewer, self._entry)
         self._menu = NewGameMenu(viewer)
         self._search = SceneSearchMenu(viewer)
-        self._entry = TextEntry(viewer)
 
     def handle(self, event: pygame.Event, mouse_scale: float = 1.0) -> None:
         """Handle one pygame event; `mouse_scale` is pixels a unit of its mouse positions."""
@@ -112,6 +112,8 @@ class Controls:
             self._search.open()
         elif wanted is Command.PASTE:
             self._entry.paste()
+        elif wanted is Command.TYPE_VALUE:
+            self._entry.begin_value()
         else:
             self._viewer.do(wanted, number)
 

@@ -15,6 +15,7 @@ from sim.viewer.draw import hud
 from sim.viewer.draw.layout import Layout, arrange
 from sim.viewer.draw.new_game import draw_new_game
 from sim.viewer.draw.scene_search import draw_scene_search
+from sim.viewer.draw.text_box import draw_text_box
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.draw.toolbar import draw_tip, draw_tools, tools_of
 from sim.viewer.keymap import Binding, GameKeys, help_lines
@@ -91,6 +92,8 @@ class Screen:
         world = layout.world
         under = Rect(world.left, world.top, world.width, world.height + layout.foot)
         self._draw_lines(under, choices, view)
+        if choices.box is not None:
+            draw_text_box(surface, ink, under, choices.box)
         draw_tip(surface, ink, layout, self._facts, choices)
         if choices.menu is not None:
             draw_new_game(surface, ink, choices.menu)

@@ -97,6 +97,7 @@ class Viewer:
         self._opened = True
         if "analysis" in self.facts.abilities and not self._headless:  # read at the reader's own pace
             self.transport.set_paused(True)
+        self._pair_up()
         if self._hint is not None:
             self._say(self._hint(self.facts), 3 * _MESSAGE_SECONDS)
         if self._person_first:
@@ -152,6 +153,7 @@ class Viewer:
         self._screen = Screen(self.facts, self.scale)
         self.choices = self.choices.fitting(self.facts, playable=self._act.playable)
         self._act.take_up(self.choices)
+        self._pair_up()
         self._take_control()
         if not self._opened:
             self._begin()
@@ -160,6 +162,11 @@ class Viewer:
     def opened(self) -> bool:
         """Whether the first show has been made, or left for another one."""
         return self._opened
+
+    def _pair_up(self) -> None:
+        """Show both where two agents are side by side."""
+        if "pair" in self.facts.abilities and not self.choices.grid:
+            self._grid(0)
 
     @property
     def session(self) -> Session:

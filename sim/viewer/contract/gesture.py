@@ -21,6 +21,7 @@ class Ability(Enum):
     SAVE = "save"  # save a record of the game
     EPISODE = "episode"  # save an episode as an action replay
     REPLAY = "replay"  # plays an action replay: nobody acts
+    PAIR = "pair"  # two agents side by side: moments have `names`
     BOARD = "board"  # a board game: moments have a `board`
     TABLE = "table"  # a game with two seats: take back, new game, copy and paste
     ORBIT = "orbit"  # orbit and zoom the camera

@@ -199,6 +199,7 @@ class Moment:
         attribution: computes saliency maps of the first world's decision; None if there are none.
         observation: (k, h, w) uint8, the frames that the first world's decision is made on, oldest first;
             None where it observes something else.
+        names: of the worlds, where they are told apart by their agents; empty where they are numbered.
         page: the page of the pictures, if this is a gallery and no world.
         samples: samples beside the world.
         sound: that the picture shows, to be played on request; None without one.
@@ -229,6 +230,7 @@ class Moment:
     learning: Learning | None = None
     attribution: Attribution | None = None
     observation: Array | None = None
+    names: tuple[str, ...] = ()
     page: GalleryPage | None = None
     samples: SamplePanelState | None = None
     sound: Sound | None = None

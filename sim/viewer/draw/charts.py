@@ -11,7 +11,7 @@ import pygame
 from pygame import Rect
 
 from sim.records import Array
-from sim.viewer.draw.theme import PALETTE, Color, Ink
+from sim.viewer.draw.theme import PAIR, PALETTE, Color, Ink
 
 
 class Points(NamedTuple):
@@ -23,6 +23,7 @@ class Points(NamedTuple):
         x: (K,) rising.
         y: (K,), not a number where unknown.
         x_text: formats an x for reading.
+        rival: (K,) as y, of the second of two agents; None without one.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Points(NamedTuple):
     x: Array
     y: Array
     x_text: Callable[[float], str]
+    rival: Array | None = None
 
     def reading(self, index: int) -> str:
         """One point in words.
@@ -37,7 +39,8 @@ class Points(NamedTuple):
         >>> Points("value", "s", np.array([-1.0, 0.0]), np.array([0.25, 0.5]), "{:g} s".format).reading(1)
         '0.50 · 0 s'
         """
-        return f"{number(float(self.y[index]))} · {self.x_text(float(self.x[index]))}"
+        other = "" if self.rival is None else f" / {number(float(self.rival[index]))}"
+        return f"{number(float(self.y[index]))}{other} · {self.x_text(float(self.x[index]))}"
 
     def csv(self) -> str:
         r"""All points as comma-separated values under a line of names; where y is unknown it is empty.
@@ -45,10 +48,13 @@ class Points(NamedTuple):
         >>> Points("value", "s", np.array([-1.0, 0.0]), np.array([np.nan, 0.5]), str).csv()
         's,value\n-1,\n0,0.5\n'
         """
+        names = [self.x_name, self.name] + ([f"{self.name} right"] if self.rival is not None else [])
+        columns = [self.y] + ([self.rival] if self.rival is not None else [])
         rows = (
-            f"{x:.10g},{f'{y:.10g}' if math.isfinite(y) else ''}" for x, y in zip(self.x, self.y, strict=True)
+            ",".join([f"{x:.10g}", *(f"{y:.10g}" if math.isfinite(y) else "" for y in row)])
+            for x, *row in zip(self.x, *columns, strict=True)
         )
-        return "\n".join((f"{self.x_name},{self.name}", *rows, ""))
+        return "\n".join((",".join(names), *rows, ""))
 
 
 def index_at(plot: Rect, x: int, count: int, filled: float) -> int | None:
@@ -146,6 +152,7 @@ def line_chart(
     *,
     color: Color,
     filled: float,
+    rival: Array | None = None,
     labels: tuple[str, str],
     least_span: float = 0.1,
     stand: float | None = None,
@@ -160,6 +167,7 @@ def line_chart(
         rect: where, labels included.
         values: (K,), oldest first; NaN is left out.
         color: of the line.
+        rival: (K,) likewise, of the second of two agents, in its own colour; None without one.
         filled: how much of the width the values take, in [0, 1], from the right.
         labels: the ends of the time axis.
         least_span: of the value axis, so that noise does not look like a trend.
@@ -168,7 +176,7 @@ def line_chart(
         pointed: where the mouse is, in pixels from the surface's left; the point there is read out.
     """
     plot = Rect(rect.left, rect.top + ink.px(4), rect.width, rect.height - ink.px(4 + 18))
-    low, high = limits(values, least_span)
+    low, high = limits(values if rival is None else np.concatenate([values, rival]), least_span)
     marks = ticks(low, high, most=3 if plot.height >= ink.px(45) else 2)
     if len(marks) > 1 and (marks[1] - marks[0]) / (high - low) * plot.height < ink.px(14):
         marks = marks[-1:]  # too low for two lines of text
@@ -187,17 +195,9 @@ def line_chart(
     below = plot.bottom + ink.px(11)
     ink.write(surface, labels[0], (plot.left, below), PALETTE.muted)
     ink.write(surface, labels[1], (plot.right, below), PALETTE.muted, align="right")
-    xs, ys = downsample_extrema(values, plot.width)
-    shown = np.isfinite(ys)
-    px = plot.right - 1 - (1 - xs[shown]) * filled * (plot.width - 1)
-    py = plot.bottom - (ys[shown] - low) / (high - low) * plot.height
-    line = list(zip(px.tolist(), py.tolist(), strict=True))
-    if len(line) > 1:
-        pygame.draw.aalines(surface, color, False, line)
-        if ink.scale >= 1:  # a hairline is too faint for a colour: draw it twice
-            pygame.draw.aalines(surface, color, False, [(x, y + 0.8) for x, y in line])
-    if line:
-        pygame.draw.aacircle(surface, color, (round(line[-1][0]), round(line[-1][1])), ink.px(3))
+    for series, shade in ((rival, PAIR[1]), (values, color)):
+        if series is not None:
+            _draw_line(surface, ink, plot, series, (low, high), filled, shade)
     if points is None or pointed is None or not plot.left <= pointed < plot.right:
         return
     index = index_at(plot, pointed, len(values), filled)
@@ -205,6 +205,29 @@ def line_chart(
         x = round(plot.right - 1 - (1 - index / max(1, len(values) - 1)) * filled * (plot.width - 1))
         y = round(plot.bottom - (float(values[index]) - low) / (high - low) * plot.height)
         _draw_reading(surface, ink, plot, (x, y), color, points.reading(index))
+
+
+def _draw_line(
+    surface: pygame.Surface,
+    ink: Ink,
+    plot: Rect,
+    values: Array,
+    span: tuple[float, float],
+    filled: float,
+    color: Color,
+) -> None:
+    """Draw one series over the axis from `span[0]` to `span[1]`, its last point marked."""
+    xs, ys = downsample_extrema(values, plot.width)
+    shown = np.isfinite(ys)
+    px = plot.right - 1 - (1 - xs[shown]) * filled * (plot.width - 1)
+    py = plot.bottom - (ys[shown] - span[0]) / (span[1] - span[0]) * plot.height
+    line = list(zip(px.tolist(), py.tolist(), strict=True))
+    if len(line) > 1:
+        pygame.draw.aalines(surface, color, False, line)
+        if ink.scale >= 1:  # a hairline is too faint for a colour: draw it twice
+            pygame.draw.aalines(surface, color, False, [(x, y + 0.8) for x, y in line])
+    if line:
+        pygame.draw.aacircle(surface, color, (round(line[-1][0]), round(line[-1][1])), ink.px(3))
 
 
 def _draw_reading(

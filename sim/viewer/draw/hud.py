@@ -43,7 +43,8 @@ def draw_bar(
     ink.write(surface, speed, layout.speed.center, size=BODY, align="center")
     _draw_scrubber(surface, ink, layout.scrubber, view, choices.loop)
     behind = (view.newest - view.number) / facts.steps_per_second
-    stopped = "stopped" if view.error else "paused" if choices.paused else "live" if view.moment else ""
+    live = "replay" if "replay" in facts.abilities else "live"
+    stopped = "stopped" if view.error else "paused" if choices.paused else live if view.moment else ""
     clock = f"−{behind:.1f} s" if view.number < view.newest else stopped
     if choices.loop is not None and choices.loop[0] < choices.loop[1]:
         clock = f"loop {(choices.loop[1] - choices.loop[0]) / facts.steps_per_second:.1f} s"
@@ -52,9 +53,10 @@ def draw_bar(
         clock = f"{analysis.ply} / {len(analysis.moves)}"
     color = PALETTE.accent if choices.paused else PALETTE.muted
     place = layout.clock.center
-    slow = lags(view.pace, choices.speed) and clock == "live"
+    slow = lags(view.pace, choices.speed) and clock == live
     if slow:
         clock, color = f"live ×{view.pace:.{2 if view.pace < 1 else 1}f}", PALETTE.accent
+        clock = clock.removeprefix("live " if live != "live" else "")
     if choices.recording and not choices.paused:
         if not slow:
             clock, color = "REC", PALETTE.text

@@ -14,7 +14,7 @@ from sim.records import Array
 from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Moment, PictureLabel, Role
 from sim.viewer.draw.charts import number
-from sim.viewer.draw.theme import PALETTE, Ink, canvas
+from sim.viewer.draw.theme import PAIR, PALETTE, Ink, canvas
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.boxes import Tag, draw_tags
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
@@ -185,10 +185,14 @@ def draw_grid(surface: pygame.Surface, ink: Ink, area: Rect, view: View) -> list
         rect = Rect(block.left + column * (size[0] + gap), block.top + row * (size[1] + caption + gap), *size)
         where = place((picture.shape[1], picture.shape[0]), rect, whole=False)
         blit(surface, picture, where, smooth=view.moment.robot is not None)
-        text = ink.elided(f"{i + 1}", rect.width)
-        ink.write(surface, text, (rect.left, rect.bottom + caption // 2), PALETTE.muted)
+        names, left = view.moment.names, rect.left
+        if names:
+            pygame.draw.aacircle(surface, PAIR[i], (left + ink.px(4), rect.bottom + caption // 2), ink.px(4))
+            left += ink.px(14)
+        text = ink.elided(names[i] if names else f"{i + 1}", rect.right - left)
+        ink.write(surface, text, (left, rect.bottom + caption // 2), PALETTE.muted)
         score = number(float(view.moment.score[i]))
-        if ink.width(text) + ink.width(score) + ink.px(8) <= rect.width:
+        if ink.width(text) + ink.width(score) + ink.px(8) <= rect.right - left:
             ink.write(surface, score, (rect.right, rect.bottom + caption // 2), align="right")
         rects.append(rect)
     return rects

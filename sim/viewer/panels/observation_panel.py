@@ -33,7 +33,8 @@ def note(facts: Facts, choices: Choices, view: View) -> Note:
     if frames is None:
         return "", ""
     count, height, width = frames.shape
-    return f"{count} frame{'s' * (count > 1)} of {width} × {height}", ""
+    paired = "left · " if view.moment is not None and view.moment.names else ""
+    return f"{paired}{count} frame{'s' * (count > 1)} of {width} × {height}", ""
 
 
 def key(facts: Facts, choices: Choices, view: View) -> Hashable:

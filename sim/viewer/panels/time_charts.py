@@ -13,7 +13,7 @@ from sim.viewer.contract.moment import Exploration
 from sim.viewer.draw import charts
 from sim.viewer.draw.card import ROW, Note, say
 from sim.viewer.draw.layout import RETURN, VALUE, Need
-from sim.viewer.draw.theme import PALETTE, Ink
+from sim.viewer.draw.theme import PAIR, PALETTE, Ink
 from sim.viewer.playback.view import Choices, Facts, View
 
 NEED = Need(92, 132, 200)
@@ -28,7 +28,9 @@ def key(facts: Facts, choices: Choices, view: View) -> Hashable:
 def value_note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: what a value is, and the last one."""
     last = view.value[-1] if len(view.value) else np.nan
-    return ("expected discounted return", charts.number(float(last))) if np.isfinite(last) else ("", "")
+    if not np.isfinite(last):
+        return "", ""
+    return "expected discounted return", _figures(last, _rival(view, view.rival_value))
 
 
 def value_points(facts: Facts, view: View) -> charts.Points | None:
@@ -36,9 +38,7 @@ def value_points(facts: Facts, view: View) -> charts.Points | None:
     if not np.isfinite(view.value).any():
         return None
     x = _ages(facts, len(view.value))
-    return charts.Points(
-        "value", "seconds before", x, view.value, lambda x: f"{_signed(x)} s" if x else "now"
-    )
+    return charts.Points("value", "seconds before", x, view.value, _age_text, _rival(view, view.rival_value))
 
 
 def draw_value(
@@ -57,6 +57,7 @@ def draw_value(
         view.value,
         color=PALETTE.series[0],
         filled=min(1.0, (len(view.value) - 1) / (window - 1)),
+        rival=points.rival,
         labels=(f"−{VALUE_SECONDS:g} s", "now"),
         points=points,
         pointed=choices.pointed_at(VALUE),
@@ -67,7 +68,8 @@ def return_note(facts: Facts, choices: Choices, view: View) -> Note:
     """Title note: the running return."""
     robot = view.moment.robot if view.moment else None
     words = "pushed: no score" if robot is not None and robot.pushed else "this episode"
-    return (words, charts.number(float(view.score[-1]))) if len(view.score) else ("", "")
+    rival = _rival(view, view.rival_score)
+    return (words, _figures(view.score[-1], rival)) if len(view.score) else ("", "")
 
 
 def return_points(facts: Facts, view: View) -> charts.Points | None:
@@ -75,7 +77,8 @@ def return_points(facts: Facts, view: View) -> charts.Points | None:
     if len(view.score) < 2 or view.moment is None:
         return None
     x = _ages(facts, len(view.score)) + float(view.moment.length[0]) / facts.steps_per_second
-    return charts.Points("return", "seconds", np.maximum(x, 0.0), view.score, seconds_text)
+    rival = _rival(view, view.rival_score)
+    return charts.Points("return", "seconds", np.maximum(x, 0.0), view.score, seconds_text, rival)
 
 
 def draw_return(
@@ -100,8 +103,9 @@ def draw_return(
         ink,
         inside,
         view.score,
-        color=PALETTE.series[1],
+        color=PALETTE.series[1] if points.rival is None else PAIR[0],
         filled=1.0,
+        rival=points.rival,
         labels=("start" if whole else f"−{until}", until),
         least_span=2.0,
         points=points,
@@ -121,13 +125,24 @@ def _draw_exploration(surface: pygame.Surface, ink: Ink, row: Rect, exploration:
         charts.bar(surface, track, 0.0, value / most if most > 0 else 0.0, PALETTE.series[3])
 
 
+def _figures(last: float, rival: Array | None) -> str:
+    """The newest number, and that of the second agent if there is one."""
+    other = "" if rival is None else f" / {charts.number(float(rival[-1]))}"
+    return f"{charts.number(float(last))}{other}"
+
+
 def _ages(facts: Facts, count: int) -> Array:
     """(count,) seconds of the points of a chart before its last one, negative."""
     return np.arange(1 - count, 1) * facts.frames_per_step / facts.steps_per_second
 
 
-def _signed(seconds: float) -> str:
-    return f"{seconds:.1f}".replace("-", "−")
+def _rival(view: View, numbers: Array) -> Array | None:
+    """The second agent's numbers; None where there is one agent."""
+    return numbers if view.moment is not None and len(view.moment.names) == 2 else None
+
+
+def _age_text(seconds: float) -> str:
+    return f"{seconds:.1f} s".replace("-", "−") if seconds else "now"
 
 
 def seconds_text(seconds: float) -> str:

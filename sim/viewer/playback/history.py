@@ -26,6 +26,7 @@ MEMORY = 256 * 2**20  # bytes of pictures before the oldest ones beyond FEWEST_M
 
 _SPARE = 8  # moments more, so that a drawing that is a little late sees as far back
 _NUMBERS = 32_768  # more steps than the longest Atari episode has
+_ROWS = ("value", "score", "reward", "feet", "rival's value", "rival's score")  # of the numbers
 _VALUE_SECONDS = 10.0
 FEET_SECONDS = 4.0
 _APART = 4  # steps of the world between two surprises, at least
@@ -74,7 +75,7 @@ class History:
         self._capacity = self._steps * frames_per_step
         self._every = frames_per_step
         self._half = _NUMBERS * frames_per_step
-        self._numbers = np.full((4, 2 * self._half), np.nan)  # rows: value, score, reward, feet
+        self._numbers = np.full((len(_ROWS), 2 * self._half), np.nan)
         self._value_steps = max(2, round(_VALUE_SECONDS * steps_per_second) + 1)
         self._feet_steps = max(2, round(FEET_SECONDS * steps_per_second))
 
@@ -144,7 +145,7 @@ class History:
         decision = moment.decision
         value = np.nan if decision is None or decision.value is None else decision.value[0]
         feet = np.nan if moment.robot is None else moment.robot.pattern
-        self._numbers[:, column] = value, moment.score[0], moment.reward[0], feet
+        self._numbers[:, column] = value, moment.score[0], moment.reward[0], feet, *_of_rival(moment)
         if moment.length[0] == 0 or not self._starts:
             self._starts.append(self._newest)
         for episode in moment.episodes:
@@ -188,6 +189,8 @@ class History:
                 error=error,
                 game=self._game(),
                 feet=self._column(3, number + 1 - self._feet_steps, number),
+                rival_value=self._charted(4, number + 1 - self._value_steps, number),
+                rival_score=self._charted(5, begun, number),
             )
         return replace(view, moment=kept.unpacked() if isinstance(kept, CompressedMoment) else kept)
 
@@ -227,3 +230,12 @@ class History:
         """One row of numbers for moments `first` to `last`, both included; shorter if forgotten."""
         first = max(first, self._first_number)
         return self._numbers[row, first - self._first_number : last + 1 - self._first_number].copy()
+
+
+def _of_rival(moment: Moment) -> tuple[float, float]:
+    """Value and score of the second of two agents side by side; NaN without one."""
+    if len(moment.names) != 2:
+        return np.nan, np.nan
+    decision = moment.decision
+    value = np.nan if decision is None or decision.value is None else float(decision.value[1])
+    return value, float(moment.score[1])

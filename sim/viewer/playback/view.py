@@ -17,13 +17,13 @@ from sim.viewer.contract.moment import Moment
 from sim.viewer.contract.show import Poster, Show, frames_per_step
 from sim.viewer.keymap import GameKeys
 from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Salient
+from sim.viewer.playback.text_box import TextBox
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
 Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
 
-_UNPLAYED = frozenset(
-    {"gallery", "examples", "analysis", "replay"}
-)  # nobody acts in a show with one of these
+#: Nobody acts in a show with one of these.
+_UNPLAYED = frozenset({"gallery", "examples", "analysis", "replay", "pair"})
 
 #: Messages where there is none.
 WITHOUT: dict[Overlay, str] = {
@@ -80,7 +80,7 @@ class Facts:
         by_hand = "point" in abilities or GameKeys(show.action_names).playable
         if by_hand and not abilities & _UNPLAYED:
             abilities |= {"play"}
-        if not abilities & (_UNPLAYED - {"replay"} | {"board"}):
+        if not abilities & (_UNPLAYED - {"replay", "pair"} | {"board"}):
             abilities |= {"events"}
         return cls(
             title=show.title,
@@ -193,6 +193,7 @@ class Choices:
         message: one line shown for a while; "" for none.
         menu: the dialog "New game"; None while it is closed.
         search: the list "Find a scene"; None while it is closed.
+        box: the text box; None while nothing is typed.
         zoom: steps of Ctrl + by which all is larger than the window asks for.
         presents: whether the picture has the window's full height, beside two panels.
         pointed: name of the button under the mouse; "" for none.
@@ -217,6 +218,7 @@ class Choices:
     message: str = ""
     menu: NewGame | None = None
     search: SceneSearch | None = None
+    box: TextBox | None = None
     zoom: int = 0
     presents: bool = False
     pointed: str = ""
@@ -257,6 +259,8 @@ class View:
         value: (K,) the first world's value over the last ten seconds, oldest first; NaN where none.
         score: (K,) the first world's running return since its episode began.
         reward: (K,) the first world's rewards from `oldest` to `newest`.
+        rival_value: as `value`, of the second of two agents side by side; NaN where there is none.
+        rival_score: as `score`, likewise.
         feet: (K,) `RobotState.pattern` of the first world over the last four seconds; NaN where none.
         episodes: the last episodes that had ended by `number`, newest last.
         episodes_ended: how many had ended by `number`.
@@ -295,3 +299,5 @@ class View:
     pace: float = float("nan")
     episodes_scored: int = 0
     feet: Array = field(default_factory=lambda: np.empty(0))
+    rival_value: Array = field(default_factory=lambda: np.empty(0))
+    rival_score: Array = field(default_factory=lambda: np.empty(0))
