@@ -172,6 +172,16 @@ def test_long_captions_are_cut_after_two_lines():
     assert short.size == long.size and short.width <= 300
 
 
+@pytest.mark.parametrize("width", [120, 340, 700])
+def test_a_fen_stays_inside_whatever_the_width(written, width):
+    surface = canvas((width, 100))
+    seen = PerceptView("reader", Percept("model", fen="rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR"))
+    box = subtitles.draw_subtitles(surface, Ink(), surface.get_rect(), (seen,))
+    ((text, _, rect),) = written
+    assert surface.get_rect().contains(box) and box.contains(rect.inflate(0, -8))
+    assert text.endswith("…") == (width == 120)
+
+
 def test_the_likeliest_labels_have_bars_in_their_proportion_and_the_true_one_a_mark(written):
     likeliest = (("pong", 0.6), ("ms_pacman", 0.3), ("boxing", 0.1))
     percept = Percept("model", label="pong", scores=np.array([0.6]), extras={"likeliest": likeliest})

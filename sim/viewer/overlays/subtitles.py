@@ -81,7 +81,7 @@ def draw_subtitles(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence
             before = len(_TRUTH)
             moved = [(start + before, end + before) for start, end in one.corrected]
             both.append(_text(_TRUTH + true, moved, PALETTE.muted, PALETTE.positive, SMALL))
-        for text in both:
+        for text in (_fitting(ink, text, area.width - 2 * pad) for text in both):
             lines += [(text, line) for line in _wrapped(ink, text, area.width - 2 * pad)]
     if not lines:
         return Rect(area.bottomleft, (0, 0))
@@ -99,6 +99,13 @@ def draw_subtitles(surface: pygame.Surface, ink: Ink, area: Rect, seen: Sequence
 
 def _text(words: str, spans: Sequence[tuple[int, int]], color: Color, mark: Color, size: int) -> Text:
     return Text(tuple(words.split(" ")), marked_words(words, spans), color, mark, size)
+
+
+def _fitting(ink: Ink, text: Text, width: int) -> Text:
+    """The text with small letters if a word of it, such as a FEN, is too wide; a wider one is cut."""
+    if max(ink.width(word, text.size, bold=True) for word in text.words) <= width:
+        return text
+    return text._replace(words=tuple(ink.elided(word, width) for word in text.words), size=SMALL)
 
 
 def _wrapped(ink: Ink, text: Text, width: int) -> list[list[int]]:
