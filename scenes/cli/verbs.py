@@ -78,8 +78,8 @@ def watch(
     stage: Show | PlaylistEntry
     if replay is not None:
         replayed, others = replay_of(replay, scene, others, device=device, attended=not headless)
-        stage = replayed
         frames = min(frames or replayed.moments, replayed.moments) if headless else frames
+        stage = replayed
     elif beside is not None:
         rival = run_to_follow(None, beside)[1]
         assert rival is not None
@@ -89,7 +89,7 @@ def watch(
         in_window = not headless and frames is None and record is None  # which is open while it loads
         stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
     actions = record if _holds_actions(record) else None
-    logged = None if actions is None else logging_show(stage, actions)
+    logged = None if actions is None or isinstance(stage, PlaylistEntry) else logging_show(stage, actions)
     if done:
         say(done)
     watched = open_window(
