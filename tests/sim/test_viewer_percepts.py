@@ -478,7 +478,7 @@ def test_a_still_picture_has_its_own_percepts_in_the_past_too(drive):
     seat.until(own)
     newest = seat.view.number
     assert column(seat.view) == newest
-    seat.press(pygame.K_LEFT, mod=pygame.KMOD_LSHIFT)
+    seat.press(pygame.K_COMMA, mod=pygame.KMOD_LSHIFT)
     seat.until(own)
     assert column(seat.view) == seat.view.number == newest - 10
 
