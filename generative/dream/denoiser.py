@@ -92,12 +92,11 @@ class WorldModelNetwork(nn.Module):
         """
         *lead, height, width = frames.shape
         fold = self.fold
-        cells = (
-            frames.reshape(-1, height // fold, fold, width // fold, fold).permute(0, 2, 4, 1, 3).contiguous()
-        )
+        cells = frames.reshape(-1, height // fold, fold, width // fold, fold)
+        cells = cells.permute(0, 2, 4, 1, 3).contiguous()  # (…, p, p, H/p, W/p)
         classes = torch.arange(self.classes, dtype=frames.dtype, device=frames.device)
         one_hot = cells[:, None] == classes.view(1, -1, 1, 1, 1, 1)  # (…, K, p, p, H/p, W/p)
-        maps = self.classes**0.5 * (one_hot.float() - 1 / self.classes)
+        maps: Tensor = self.classes**0.5 * (one_hot.float() - 1 / self.classes)
         return maps.view(*lead, -1, height // fold, width // fold)
 
     def frames(self, x: Tensor) -> Tensor:

@@ -213,7 +213,7 @@ def straight(positions: Array, ahead: int, size: tuple[int, int]) -> Array:
     last, speed = positions[:, -1], positions[:, -1] - positions[:, -2]
     speed = np.nan_to_num(speed)
     steps = np.arange(ahead + 1).reshape(1, -1, 1, 1)
-    return np.clip(last[:, None] + steps * speed[:, None], 0, (size[1], size[0]))
+    return np.asarray(np.clip(last[:, None] + steps * speed[:, None], 0, (size[1], size[0])))
 
 
 def distance(made: Array, truth: Array) -> Array:
@@ -280,7 +280,7 @@ def frames_until_divergence(made: Array, truth: Array) -> Array:
     off = np.nan_to_num(np.linalg.norm(made - truth, axis=-1)) > ASTRAY
     apart_ = (off | (there[0] != there[1])).any(-1)[:, 1:]  # (N, T)
     first = np.where(apart_.any(1), apart_.argmax(1) + 1, apart_.shape[1])
-    return first.astype(np.float64)
+    return np.asarray(first, np.float64)
 
 
 def grade_steps(

@@ -24,6 +24,7 @@ from generative.data.palette import PALETTES, palette
 from generative.diffusion.sampling import gaussian_noise, generators
 from generative.dream.denoiser import BROKEN, OUTCOMES, WorldModelNetwork, world_model_loss
 from generative.dream.windows import Windows
+from sim.fields import construct
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import (
     CheckpointError,
@@ -310,11 +311,9 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
         check_fits(loaded, kind=KIND, name=NAME)
         told = loaded.card["config"]
         try:
-            kept = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
-            model = cls(
-                DiffusionWorldModelConfig(**kept), Spec.of(loaded.card.get("spec", {})), device=device
-            )
-        except (TypeError, ValueError) as error:
+            config = construct(DiffusionWorldModelConfig, told, "its config")
+            model = cls(config, Spec.of(loaded.card.get("spec", {})), device=device)
+        except ValueError as error:
             raise CheckpointError(f"{folder} does not fit: {error}") from error
         loaded.give(model)
         return model
