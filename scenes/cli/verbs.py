@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scenes.cli.options import Sweep, Watch
     from sim.storage.replays import ActionReplay
     from sim.viewer.app.window import Watched
+    from sim.viewer.contract.show import Show
 
 Answer = dict[str, Any]
 
@@ -74,9 +75,11 @@ def watch(
     if run is not None:
         check_run(run, waits=not headless)
     others = None if headless else playlist(scene, device=device, checkpoint=checkpoint, run=run)
+    stage: Show | PlaylistEntry
     if replay is not None:
-        stage, others = replay_of(replay, scene, others, device=device, attended=not headless)
-        frames = min(frames or stage.moments, stage.moments) if headless else frames
+        replayed, others = replay_of(replay, scene, others, device=device, attended=not headless)
+        frames = min(frames or replayed.moments, replayed.moments) if headless else frames
+        stage = replayed
     elif beside is not None:
         rival = run_to_follow(None, beside)[1]
         assert rival is not None
@@ -86,7 +89,7 @@ def watch(
         in_window = not headless and frames is None and record is None  # which is open while it loads
         stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
     actions = record if _holds_actions(record) else None
-    logged = None if actions is None else logging_show(stage, actions)
+    logged = None if actions is None or isinstance(stage, PlaylistEntry) else logging_show(stage, actions)
     if done:
         say(done)
     watched = open_window(
@@ -463,14 +466,22 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Answer:
-    """Compare runs by evaluation on the same seeds."""
+    """Compare runs by evaluation on the same seeds, and draw the comparison if a figure is asked for."""
     from scenes.evaluation.compare import compare as work
+    from scenes.evaluation.compare_figure import check_png, write_comparison
 
+    if figure is not None:
+        check_png("--figure", figure, overwrite=overwrite)
     report = work(
         runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols
     )
     report.show()
+    if figure is not None:
+        write_comparison(report.answer["rows"], figure)
+        return report.answer | {"file": str(figure)}
     return report.answer
 
 

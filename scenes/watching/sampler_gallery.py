@@ -122,14 +122,14 @@ class SamplerGallerySource:
                 yield GallerySamples(values, latents[first : first + CHUNK], self.notes(values))
         else:
             values = model.sample(n, given, self._options, seed).values
-            latents = self._latents(values)
+            encoded = self._latents(values)
             if given.text is None or self._reader is None:
-                yield GallerySamples(values, latents, self.notes(values))
+                yield GallerySamples(values, encoded, self.notes(values))
                 return
             for rows in np.array_split(np.arange(n), -(-n // CHUNK)):  # reading them takes its time
                 told = [percept.caption or "" for percept in self._reader.perceive(list(values[rows]))]
                 notes = tuple(fact_note(given.text, caption) for caption in told)
-                yield GallerySamples(values[rows], None if latents is None else latents[rows], notes)
+                yield GallerySamples(values[rows], None if encoded is None else encoded[rows], notes)
 
     def trace(self, n: int, condition: str, seed: int) -> Iterator[GallerySamples]:
         """See `GallerySource`."""
