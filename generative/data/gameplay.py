@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from generative.data.data_request import DataRequest, Player
-from generative.dream.palette import FOLD, PALETTES, Palette, palette
+from generative.data.palette import FOLD, PALETTES, Palette, palette
 from sim.atari.world import Atari, AtariWorld
 from sim.progress import track
 from sim.protocols import Policy

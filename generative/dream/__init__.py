@@ -3,7 +3,7 @@
 In: the last frames (N, L, H, W) uint8 as classes of a game's palette, actions (N, L) int64. Out: the next
 frames (N, H, W) uint8, rewards (N,) float32, ends (N,) bool. Does not know: agents, scenes.
 
-Reading order: `palette` (a game's playing field as classes of pixels, and back to the screen), `denoiser` (the
-network, its noise levels and losses), `windows` (training examples), `world_model` (configuration, training,
-dreaming, checkpoints). The data set is `generative.data.gameplay`.
+Reading order: `denoiser` (the network, its noise levels and losses), `windows` (training examples),
+`world_model` (configuration, training, dreaming, checkpoints), `grading` (against the emulator). The data set
+is `generative.data.gameplay`; frames are those of `generative.data.palette`.
 """

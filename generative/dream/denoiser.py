@@ -1,8 +1,9 @@
 """Denoiser of a world model: the next frame's pixel classes, given the last frames and actions.
 
-Diffusion of categorical pixels (Dieleman et al. 2022, "Continuous diffusion for categorical data") in the noise
-levels of Karras et al. 2022 ("EDM"), conditioned as DIAMOND is (Alonso et al. 2024, "Diffusion for World
-Modeling: Visual Details Matter in Atari"): past frames beside the noisy one, actions in every residual block.
+Diffusion of categorical pixels (Dieleman et al. 2022, "Continuous diffusion for categorical data") in the
+noise levels of Karras et al. 2022 ("EDM"), conditioned as DIAMOND is (Alonso et al. 2024, "Diffusion for
+World Modeling: Visual Details Matter in Atari"): past frames beside the noisy one, actions in every residual
+block.
 
     x_σ = x_0 + σ ε,   x_0 = √K (one-hot − 1/K)
     p(k | x_σ, past) ∝ exp(√K x_σ[k] / σ²) · exp(network(x_σ / √(σ² + 1), past, actions)[k])
@@ -91,10 +92,11 @@ class WorldModelNetwork(nn.Module):
         """
         *lead, height, width = frames.shape
         fold = self.fold
-        cells = frames.reshape(-1, height // fold, fold, width // fold, fold).permute(0, 2, 4, 1, 3).contiguous()
+        cells = frames.reshape(-1, height // fold, fold, width // fold, fold)
+        cells = cells.permute(0, 2, 4, 1, 3).contiguous()  # (…, p, p, H/p, W/p)
         classes = torch.arange(self.classes, dtype=frames.dtype, device=frames.device)
         one_hot = cells[:, None] == classes.view(1, -1, 1, 1, 1, 1)  # (…, K, p, p, H/p, W/p)
-        maps = self.classes**0.5 * (one_hot.float() - 1 / self.classes)
+        maps: Tensor = self.classes**0.5 * (one_hot.float() - 1 / self.classes)
         return maps.view(*lead, -1, height // fold, width // fold)
 
     def frames(self, x: Tensor) -> Tensor:
@@ -153,7 +155,9 @@ class WorldModelNetwork(nn.Module):
             finite &= logits.isfinite().flatten(1).all(1)
             mean = self.mean(logits)
             x = mean + (then / now) * (x - mean)
-        return torch.where(finite[:, None, None], self.frames(mean), torch.full_like(self.frames(mean), BROKEN))
+        return torch.where(
+            finite[:, None, None], self.frames(mean), torch.full_like(self.frames(mean), BROKEN)
+        )
 
 
 BROKEN = 255  # class of every pixel of a frame that could not be computed
@@ -164,7 +168,7 @@ class RewardEndHead(nn.Module):
 
     def __init__(self, channels: int, size: tuple[int, int], actions: int) -> None:
         super().__init__()
-        cells = math.prod(-(-(-(-side // 2)) // 2) for side in size)
+        cells = math.prod((side + 3) // 4 for side in size)  # two convolutions of stride 2
         self.look = nn.Sequential(
             nn.Conv2d(channels, HEAD, 3, stride=2, padding=1),
             nn.SiLU(),

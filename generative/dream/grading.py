@@ -1,9 +1,9 @@
 """Grades of a world model by what the emulator did: objects, rewards, ends, and what an action moves.
 
-The model dreams on from held-out contexts with the actions that were played there. Its frames are compared with
-the emulator's: positions in pixels of a frame, from the console's memory on one side and from the dreamed
-pixels on the other. Beside it stand two predictions without any learning: the last frame again, and each object
-going on in a straight line. Intervals are bootstraps over stretches of play that do not overlap.
+The model dreams on from held-out contexts with the actions that were played there. Its frames are compared
+with the emulator's: positions in pixels of a frame, from the console's memory on one side and from the
+dreamed pixels on the other. Beside it stand two predictions without any learning: the last frame again, and
+each object going on in a straight line. Intervals are bootstraps over stretches of play that do not overlap.
 
 Does not know: scenes, files, how results are shown.
 """
@@ -34,8 +34,6 @@ PUSHED = 4  # frames for which an action is held
 EDGE = 14.0  # pixels from the field's edge, nearer to which a paddle may be unable to move
 RESAMPLES = 1_000
 BALL = "ball"
-#: Game → points at which it ends.
-MOST_POINTS = {"pong": 21}
 
 Figures = dict[str, float]
 
@@ -77,7 +75,7 @@ def interval(statistic: Callable[[Array], float], n: int, seed: int) -> list[flo
 
 
 def grade_world_model(
-    model: DiffusionWorldModel, held_out: Dataset, *, steps: int, seed: int = 0, long: int = LONG
+    model: DiffusionWorldModel, held_out: Dataset, *, steps: int, seed: int = 0, long: int | None = None
 ) -> WorldModelGrade:
     """Grade a world model on held-out gameplay.
 
@@ -86,7 +84,7 @@ def grade_world_model(
         held_out: of `generative.data.gameplay`, of episodes that the model has not learned from.
         steps: of denoising a frame.
         seed: of the choice of stretches and of the noise.
-        long: frames of a long dream.
+        long: frames of a long dream; None: `LONG`.
 
     Raises:
         ValueError: if no held-out episode is long enough.
@@ -97,7 +95,7 @@ def grade_world_model(
     grade_stretches(grade, model, stretches(model, held_out, max(HORIZONS), seed), steps, seed)
     grade_steps(grade, model, held_out, steps, seed)
     grade_actions(grade, model, free, steps, seed)
-    grade_long(grade, model, held_out, steps, seed, long)
+    grade_long(grade, model, held_out, steps, seed, long or LONG)
     return grade
 
 
@@ -215,11 +213,11 @@ def straight(positions: Array, ahead: int, size: tuple[int, int]) -> Array:
     last, speed = positions[:, -1], positions[:, -1] - positions[:, -2]
     speed = np.nan_to_num(speed)
     steps = np.arange(ahead + 1).reshape(1, -1, 1, 1)
-    return np.clip(last[:, None] + steps * speed[:, None], 0, (size[1], size[0]))
+    return np.asarray(np.clip(last[:, None] + steps * speed[:, None], 0, (size[1], size[0])))
 
 
 def distance(made: Array, truth: Array) -> Array:
-    """Pixels (…,) between positions (…, 2); `MISSING` where one that is there was not made, NaN without one."""
+    """Pixels (…,) between positions (…, 2); `MISSING` where one was not made, NaN where there is none."""
     off = np.linalg.norm(made - truth, axis=-1)
     off = np.where(np.isnan(made).any(-1), MISSING, off)
     return np.where(np.isnan(truth).any(-1), np.nan, off)
@@ -282,7 +280,7 @@ def frames_until_divergence(made: Array, truth: Array) -> Array:
     off = np.nan_to_num(np.linalg.norm(made - truth, axis=-1)) > ASTRAY
     apart_ = (off | (there[0] != there[1])).any(-1)[:, 1:]  # (N, T)
     first = np.where(apart_.any(1), apart_.argmax(1) + 1, apart_.shape[1])
-    return first.astype(np.float64)
+    return np.asarray(first, np.float64)
 
 
 def grade_steps(
@@ -300,7 +298,7 @@ def grade_steps(
     plain = np.random.default_rng((seed, 1)).permutation(np.flatnonzero(~marked))[:PLAIN]
     rows = windows[np.concatenate([np.flatnonzero(marked), plain])]
     weight = np.where(np.arange(len(rows)) < marked.sum(), 1.0, (~marked).sum() / max(1, len(plain)))
-    each = generators((seed + 1), 0, len(rows))
+    each = generators(seed + 1, 0, len(rows))
     made = []
     for at in track(range(0, len(rows), 64), "predicting steps", len(rows) // 64):
         part = rows[at : at + 64]
@@ -308,7 +306,7 @@ def grade_steps(
         actions = np.asarray(data["actions"])[part[:, :-1]]
         made.append(model.next_frames(frames, actions, steps=steps, generator=each[at : at + 64]))
     frames, told, over = (np.concatenate(parts) for parts in zip(*made, strict=True))
-    most = MOST_POINTS.get(model.config.game)
+    most = model.palette.most_points
     if most is not None:
         points = np.asarray(data["scores"])[rows[:, -2]] + np.stack([told > 0, told < 0], 1)
         over = over | (points >= most).any(1)
@@ -337,7 +335,7 @@ def note_f1(
 def note_psnr(
     grade: WorldModelGrade, model: DiffusionWorldModel, made: Array, true: Array, last: Array, weight: Array
 ) -> None:
-    """Add ``psnr`` in dB of the pictures' mean squared error over all frames, as single ones are often exact."""
+    """Add ``psnr`` in dB, of the mean squared error over all frames: single ones are often exact."""
     pictures = model.palette.picture(true).astype(np.float32)
     errors = {
         name: (model.palette.picture(frames).astype(np.float32) - pictures).__pow__(2).mean((1, 2, 3))

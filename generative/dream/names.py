@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generative.dream.palette import PALETTES
+from generative.data.palette import PALETTES
 
 GAMES = tuple(PALETTES)
 #: Points at which a game ends; one without such a number ends when its model says so.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from generative.dream.palette import palette
+from generative.data.palette import palette
 from sim.records import Array
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Training examples of world models: windows of consecutive frames and actions, with noise for all of them."""
+"""Training examples of world models: windows of consecutive frames and actions, with their noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Windows:
             ValueError: if it has no actions, or no window of that length.
         """
         if "actions" not in data or "order" not in data:
-            raise ValueError("a world model learns from frames in order with their actions, which these data lack")
+            raise ValueError(
+                "a world model learns from frames in order with their actions, which these data lack"
+            )
         self._values, self._length, self._noise = data.values_by_row, length, noise
         self._actions, self._rewards = data["actions"], np.sign(data["rewards"]).astype(np.int64)
         self._ended = np.asarray(data["terminated"])

@@ -315,7 +315,7 @@ class DreamWorld(gymnasium.Env[Array, np.int64]):
     def restore_state(self, state: Clone) -> Array:
         """Go back to a cloned state; returns its observation."""
         self._episodes.restore(0, state)
-        return self._episodes.observed[0].copy()
+        return np.array(self._episodes.observed[0])
 
     def _checked_context(self, frames: Array, actions: Array) -> tuple[Array, Array]:
         model = self._model

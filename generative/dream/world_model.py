@@ -20,14 +20,16 @@ import torch
 from torch import Tensor
 
 from generative.conditions import check_condition
+from generative.data.palette import PALETTES, palette
 from generative.diffusion.sampling import gaussian_noise, generators
 from generative.dream.denoiser import BROKEN, OUTCOMES, WorldModelNetwork, world_model_loss
-from generative.dream.palette import PALETTES, palette
 from generative.dream.windows import Windows
+from sim.fields import construct
 from sim.records import Array, Condition, SampleOptions, Samples
 from sim.storage.checkpoints import (
     CheckpointError,
     CheckpointLayout,
+    Storage,
     check_fits,
     load_checkpoint,
     make_card,
@@ -105,14 +107,20 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
     """
 
     def __init__(
-        self, config: DiffusionWorldModelConfig, spec: Spec | None = None, *, seed: int = 0, device: str = "cpu"
+        self,
+        config: DiffusionWorldModelConfig,
+        spec: Spec | None = None,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         """Of random weights; see `DiffusionWorldModelConfig.build`."""
         game = palette(config.game)
         names = config.action_names
         if names != game.action_names:
             raise ValueError(
-                f"action_names are {', '.join(names)}; those of {game.game} are {', '.join(game.action_names)}"
+                f"action_names are {', '.join(names)}; "
+                f"those of {game.game} are {', '.join(game.action_names)}"
             )
         self.config = config
         self.palette = game
@@ -190,8 +198,8 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
                 for all rows.
 
         Returns:
-            Frames (N, H, W) uint8, reward (N,) float32 as −1, 0 or 1, ended (N,) bool. Where the network gave no
-            finite number the frame is the last one again and the reward NaN.
+            Frames (N, H, W) uint8, reward (N,) float32 as −1, 0 or 1, ended (N,) bool. Where the network gave
+            no finite number the frame is the last one again and the reward NaN.
 
         Raises:
             ValueError: if the context is of another shape, or an action is none of the game's.
@@ -286,17 +294,11 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
         }
         return CheckpointLayout(parts, {"unet/config.json": network.unet.to_json_string()})
 
-    def save(self, folder: Path, *, half: bool = True) -> None:
+    def save(self, folder: Path, *, storage: Storage = "float16") -> None:
         """Write a checkpoint; training writes cards that say more."""
         card = make_card(KIND, NAME, asdict(self.config), seed=0, trained={"updates": 0})
         card |= {"spec": self.spec.table()}
-        save_checkpoint(
-            folder,
-            card,
-            self.weights(),
-            storage="float16" if half else "exact",
-            layout=self.layout(),
-        )
+        save_checkpoint(folder, card, self.weights(), storage=storage, layout=self.layout())
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> DiffusionWorldModel:
@@ -309,9 +311,9 @@ class DiffusionWorldModel(BaseModel[WorldModelNetwork]):
         check_fits(loaded, kind=KIND, name=NAME)
         told = loaded.card["config"]
         try:
-            kept = {name: tuple(v) if isinstance(v, list) else v for name, v in told.items()}
-            model = cls(DiffusionWorldModelConfig(**kept), Spec.of(loaded.card.get("spec", {})), device=device)
-        except (TypeError, ValueError) as error:
+            config = construct(DiffusionWorldModelConfig, told, "its config")
+            model = cls(config, Spec.of(loaded.card.get("spec", {})), device=device)
+        except ValueError as error:
             raise CheckpointError(f"{folder} does not fit: {error}") from error
         loaded.give(model)
         return model
@@ -333,4 +335,3 @@ class WorldModelFit(Fit):
     def _update(self, total: int) -> dict[str, Tensor]:
         self._fed = self.options.batch_size // 2 if self._updates >= SELF_FED_FROM * total else 0
         return super()._update(total)
-

@@ -153,7 +153,7 @@ let view = { x: 0, y: 0, zoom: 1 }, pointed = null;
 function groups() {
   const by = at("map-colour") ? at("map-colour").value : "";
   const verdicts = at("by-verdict") ? [...at("by-verdict").options].map(option => option.text) : [];
-  if (by === "label") return labels.map((label, i) => [label, series[i % series.length], o => o.dataset.label === label]);
+  if (by === "label") return labels.map((label, i) => [label.replaceAll("_", " "), series[i % series.length], o => o.dataset.label === label]);
   if (by === "verdict") return [
     [verdicts[1], colour("yes"), o => o.dataset.verdict === "yes"],
     [verdicts[2], colour("no"), o => o.dataset.verdict === "no"],

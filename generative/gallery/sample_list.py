@@ -26,9 +26,10 @@ def options(gallery: GalleryContent) -> str:
 def toolbar(gallery: GalleryContent) -> str:
     """Filters of the list, each where it can tell two of the pictures apart; empty without any."""
     parts = [_origins(gallery)] if gallery.real else []
-    labels = sorted({one.label for one in (*gallery.samples, *gallery.real) if one.label})
+    entries: list[SampleEntry | RealEntry] = [*gallery.samples, *gallery.real]
+    labels = sorted({one.label for one in entries if one.label})
     if len(labels) > 1:
-        parts.append(_choice("label", "label", "all", [(label, label) for label in labels]))
+        parts.append(_choice("label", "label", "all", [(label, label.replace("_", " ")) for label in labels]))
     if any(one.holds is not None for one in gallery.samples):
         right, wrong = gallery.verdicts
         parts.append(_choice("verdict", "verdict", "all", [("yes", right), ("no", wrong)]))

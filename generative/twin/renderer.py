@@ -141,7 +141,8 @@ def resized(picture: Array, side: int) -> Array:
         shrink = AreaResize((rows, columns), (side, side))
         return np.stack([shrink(picture[..., channel]) for channel in range(3)], axis=-1)
     at = [np.arange(side) * length // side for length in (rows, columns)]
-    return picture[at[0]][:, at[1]]
+    larger: Array = picture[at[0]][:, at[1]]
+    return larger
 
 
 class TwinRenderer:

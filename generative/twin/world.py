@@ -78,8 +78,13 @@ class Twin:
 
     def protocol(self) -> dict[str, str | int | float | bool]:
         """The evaluation rules that go with a score."""
-        rules = {"world": self.name, "horizon": self.horizon, "observed": self.observed}
-        return {**self.dream.protocol(), **rules, "max_steps": self.max_steps}
+        return {
+            **self.dream.protocol(),
+            "world": self.name,
+            "horizon": self.horizon,
+            "observed": self.observed,
+            "max_steps": self.max_steps,
+        }
 
 
 MOST_NOOPS = 30  # at the start of a game, which is otherwise the same each time; Mnih et al. 2015

@@ -30,6 +30,21 @@ def trains_world_model(scene: Scene) -> bool:
     return trains_sampler(scene) and scene.sampler[0].use == WORLD_MODEL
 
 
+def refuse_world_model(scene: Scene, verb: str) -> None:
+    """Refuse what is for independent samples where the scene trains a world model.
+
+    Raises:
+        SceneError: naming the scene that shows it.
+    """
+    if trains_world_model(scene):
+        game = str(scene.sampler[0].fields.get("data", "gameplay/pong")).rpartition("/")[2]
+        raise SceneError(
+            f"{scene.name} cannot {verb}: a world model makes no samples, it dreams on from frames and "
+            f"actions; play in it with playfield play dream-{game}, "
+            "another checkpoint with --set world.checkpoint=DIR"
+        )
+
+
 def reset_sampler(scene: Scene) -> int | None:
     """Index of the sampler with ``feed = "reset"``, which gives initial states; None if there is none.
 

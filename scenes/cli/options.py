@@ -273,10 +273,15 @@ class Compare(Common):
     seed: Annotated[int | None, arg(help="of worlds and sampling, for all [0]", metavar="N")] = None
     episodes: Annotated[int, arg(help="whole games of each", metavar="N")] = 20
     across_protocols: Annotated[bool, arg(help="runs by different rules, too")] = False
+    figure: Annotated[Path | None, arg(help="draw the tables as a chart", metavar="FILE.png")] = None
+    overwrite: Annotated[bool, arg(help="replace --figure where it exists")] = False
 
     def execute(self) -> tuple[dict[str, Any], int]:
         """A row for every pair."""
         from scenes.cli import verbs
+
+        if self.overwrite and self.figure is None:
+            raise RequestError("--overwrite replaces the file of --figure: name one")
 
         answer = verbs.compare(
             self.runs,
@@ -285,6 +290,8 @@ class Compare(Common):
             device=self.device,
             episodes=self.episodes,
             across_protocols=self.across_protocols,
+            figure=self.figure,
+            overwrite=self.overwrite,
         )
         return answer, DONE
 

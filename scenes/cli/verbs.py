@@ -78,8 +78,8 @@ def watch(
     stage: Show | PlaylistEntry
     if replay is not None:
         replayed, others = replay_of(replay, scene, others, device=device, attended=not headless)
-        frames = min(frames or replayed.moments, replayed.moments) if headless else frames
         stage = replayed
+        frames = min(frames or replayed.moments, replayed.moments) if headless else frames
     elif beside is not None:
         rival = run_to_follow(None, beside)[1]
         assert rival is not None
@@ -89,7 +89,7 @@ def watch(
         in_window = not headless and frames is None and record is None  # which is open while it loads
         stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
     actions = record if _holds_actions(record) else None
-    logged = None if actions is None or isinstance(stage, PlaylistEntry) else logging_show(stage, actions)
+    logged = None if actions is None else logging_show(stage, actions)
     if done:
         say(done)
     watched = open_window(
@@ -303,7 +303,7 @@ def train(
 ) -> tuple[Answer, bool]:
     """Train a scene; the second value tells whether Ctrl-C ended it."""
     from scenes.build.perceptions import trains_perception
-    from scenes.build.samplers import trains_sampler
+    from scenes.build.samplers import trains_sampler, trains_world_model
     from scenes.training.actors import actor_options
     from scenes.training.resume import training_scene
     from scenes.training.seeds import check_seeds, train_seeds
@@ -327,7 +327,8 @@ def train(
     acts = not trains_perception(scene) and not trains_sampler(scene)
     done = number_of(result.env_steps, "env step") if acts else number_of(result.updates, "update")
     show(f"{done} in {result.folder}")
-    say(f"see it: {how_to_watch(name, runs[-1])}")
+    if not trains_world_model(scene):  # in which one plays, instead of seeing samples of it
+        say(f"see it: {how_to_watch(name, runs[-1])}")
     say(f"score it: playfield evaluate {name} --checkpoint {result.folder}")
     counted = {"env_steps": result.env_steps} if acts else {}
     return {
@@ -465,14 +466,22 @@ def compare(
     device: str,
     episodes: int,
     across_protocols: bool,
+    figure: Path | None = None,
+    overwrite: bool = False,
 ) -> Answer:
-    """Compare runs by evaluation on the same seeds."""
+    """Compare runs by evaluation on the same seeds, and draw the comparison if a figure is asked for."""
     from scenes.evaluation.compare import compare as work
+    from scenes.evaluation.compare_figure import check_png, write_comparison
 
+    if figure is not None:
+        check_png("--figure", figure, overwrite=overwrite)
     report = work(
         runs, changes, seed or 0, device=device, episodes=episodes, across_protocols=across_protocols
     )
     report.show()
+    if figure is not None:
+        write_comparison(report.answer["rows"], figure)
+        return report.answer | {"file": str(figure)}
     return report.answer
 
 

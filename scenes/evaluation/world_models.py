@@ -71,12 +71,13 @@ def grade_world_models(
 
 
 def json_answer(grade: WorldModelGrade, protocol: dict[str, Any]) -> dict[str, Any]:
-    """The answer of ``--json``; ``baseline`` is the last frame again."""
+    """The answer of ``--json``; ``baseline`` is the last frame again, ``counts`` the N of each metric."""
     return {
         "metrics": grade.metrics,
         "baseline": grade.baselines.get("copy_last", {}),
-        "breakdown": {name: figures for name, figures in grade.baselines.items() if name != "copy_last"},
-        "n": grade.n,
+        "breakdown": {name: figures for name, figures in grade.baselines.items() if name != "copy_last"}
+        | {"counts": grade.n},
+        "n": max(grade.n.values()),
         "ci95": grade.ci95,
         "protocol": protocol,
     }

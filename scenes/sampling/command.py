@@ -16,7 +16,7 @@ from generative.conditions import ConditionError
 from generative.diffusion.schedule import TIMESTEPS
 from generative.gallery import GalleryContent, Grades, gallery_files, write_gallery
 from scenes.build.devices import chosen_device
-from scenes.build.samplers import own_options, sampler_config
+from scenes.build.samplers import own_options, refuse_world_model, sampler_config
 from scenes.data.sampler_data import DataRecipe, build_sampler, some_examples
 from scenes.data.task_data import has_task
 from scenes.evaluation.sample_scoring import SampleScorer, held_out_prompts, share_correct
@@ -161,6 +161,7 @@ def sample(scene: Scene, request: SampleRequest, *, device: str, say: Callable[[
         RequestError: if the request is wrong; nothing was written.
         SaveError: if the disk is full; finished files are kept.
     """
+    refuse_world_model(scene, "sample")
     if has_task(scene):
         return sample_texts(scene, text_request(scene, request), device=device, say=say)
     if not 1 <= request.n <= MOST:

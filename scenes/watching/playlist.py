@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scenes.build.samplers import refuse_world_model
 from scenes.data.agent_env import agent_env
 from scenes.data.task_data import has_task
 from scenes.lecture import lecture_scenes
@@ -16,6 +17,7 @@ from scenes.watching.labels import player_name, readable
 from scenes.watching.live_agent import PLAIN_WORDS
 from scenes.watching.pair_show import PairShow
 from scenes.watching.posters import Posters
+from scenes.watching.rotation_show import RotationShow, rotated_worlds
 from scenes.watching.scene_show import SceneShow
 from sim.progress import waiting
 from sim.storage.runs import step_folders
@@ -57,6 +59,11 @@ def show_of(
 
         with waiting("loading the players"):
             return BoardShow(scene, board, device=device, checkpoint=checkpoint)
+    if names := rotated_worlds(scene):
+        with waiting("loading the first world"):
+            return RotationShow(
+                scene, names, device=device, checkpoint=checkpoint, run=run, attended=attended
+            )
     if scene.world is not None or not scene.sampler:
         return SceneShow(
             scene,
@@ -67,6 +74,7 @@ def show_of(
             attended=attended,
             every_frame=attended,
         )
+    refuse_world_model(scene, "watch")
     from scenes.watching.sampler_gallery import SamplerGallerySource
     from sim.viewer.gallery.show import GalleryShow
 

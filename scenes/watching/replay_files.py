@@ -58,14 +58,15 @@ def check_replay_target(path: Path, *, overwrite: bool) -> None:
         raise RequestError(f"cannot record to {path}: {path.parent} is no folder that can be written")
 
 
-def logging_show(show: Show, path: Path) -> SceneShow:
+def logging_show(show: Show | PlaylistEntry, path: Path) -> SceneShow:
     """The show, which from now on keeps the actions of all its episodes.
 
     Raises:
         RequestError: if it has no world whose actions tell all.
     """
     if not isinstance(show, SceneShow) or Ability.EPISODE not in show.abilities:
-        show.close()
+        if not isinstance(show, PlaylistEntry):
+            show.close()
         raise RequestError(f"cannot record to {path}: only games and robots have action replays")
     show.log.keep_all = True
     return show

@@ -142,7 +142,8 @@ class SceneShow:
         self.action_limit = float(np.max(getattr(first.action_space, "high", 1.0)))
         self.protocol = chip(config.protocol())
         space = self.worlds.single_observation_space
-        self._stacks = space.dtype == np.uint8 and len(space.shape or ()) == 3 and space.shape[0] <= STACKED
+        shape = space.shape or ()
+        self._stacks = space.dtype == np.uint8 and len(shape) == 3 and shape[0] <= STACKED
         self.frames_per_step = self.worlds.frames_per_step
         self.steps_per_second = float(first.metadata.get("render_fps") or PLAIN_RATE) * self.frames_per_step
 

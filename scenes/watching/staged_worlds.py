@@ -81,6 +81,7 @@ class StagedWorlds(EnvWorlds):
     drawing_seconds = 0.0
     frames_per_step = 1
     frames_played = 0
+    earned: Array
     _games: tuple[HasFrames, ...] = ()  # where steps are played by frames: all worlds
     _robots: tuple[DrawsRobot, ...] = ()  # all renderers, or none
     _pictures: tuple[Array, ...] = ()
@@ -147,7 +148,8 @@ class StagedWorlds(EnvWorlds):
     @property
     def score(self) -> Array:
         """(N,) the unclipped return so far of each episode in progress, these frames included."""
-        return super().score + self.earned
+        score: Array = super().score + self.earned
+        return score
 
     @property
     def frames(self) -> Array:

@@ -273,6 +273,9 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
     """One game on `ALEInterface`, with picture, memory and state cloning as well as observations."""
 
     render_mode = "rgb_array"
+    _left: int  # frames of the step in progress
+    _reward: float  # of its frames so far
+    _ended: bool  # whether the episode has ended in it
 
     def __init__(self, config: Atari, seed: int) -> None:
         self.config = config
@@ -384,9 +387,7 @@ class AtariWorld(gymnasium.Env[Array, np.int64]):
         return self._left
 
     def _begin_step(self) -> None:
-        self._left = self.config.frame_skip
-        self._reward = 0.0  # of the frames of this step so far
-        self._ended = False
+        self._left, self._reward, self._ended = self.config.frame_skip, 0.0, False
 
     def render(self) -> Array:
         """The television picture, (210, 160, 3) uint8 for most games."""

@@ -59,6 +59,8 @@ class Command(enum.Enum):
     SMALLER = enum.auto()
     USUAL_SIZE = enum.auto()
     PERCEPTS = enum.auto()
+    SPLIT = enum.auto()
+    DIVIDER = enum.auto()  # 1 to the right, 10 (with Shift) to the left
     ORIGIN = enum.auto()
     NEW_GAME = enum.auto()
     TAKE_BACK = enum.auto()
@@ -156,6 +158,9 @@ BINDINGS = (
         "Saliency of action and value, action, value; its strength", "E  Shift+E", "spot button", "saliency"
     ),
     Binding("Perception overlay", "O", "frame button", "percepts"),
+    Binding("Split view: picture and map, truth and map, none", "Shift+O", "", "dense"),
+    Binding("Move the divider of the split view; to the left with Shift", "D", "drag it", "dense"),
+    Binding("Copy the FEN that is read", "Ctrl+C", "click it", "fen", lacks="table"),
     Binding("Evaluation, arrows and line", "O", "Analysis button", "board"),
     Binding("Percepts of truth or model; boxes, points with noise", "T", "", "origin"),
     Binding("All worlds side by side", "G", "grid button; click the picture (games)", "worlds"),
@@ -200,6 +205,7 @@ _COMMANDS = {
     pygame.K_e: Command.SALIENCY,
     pygame.K_a: Command.SOUND,
     pygame.K_o: Command.PERCEPTS,
+    pygame.K_d: Command.DIVIDER,
     pygame.K_t: Command.ORIGIN,
     pygame.K_n: Command.NEW_GAME,
     pygame.K_u: Command.TAKE_BACK,
@@ -219,6 +225,7 @@ _SHIFTED = {
     Command.RESET: Command.NEW_SEED,
     Command.NEXT_SCENE: Command.PREVIOUS_SCENE,
     Command.SALIENCY: Command.SALIENCY_STRENGTH,
+    Command.PERCEPTS: Command.SPLIT,
 }
 
 _NUMBERED = {
@@ -285,6 +292,7 @@ REPEATING = frozenset(
         Command.ORBIT,
         Command.ZOOM,
         Command.TARGET,
+        Command.DIVIDER,
     }
 )
 

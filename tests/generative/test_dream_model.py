@@ -8,6 +8,7 @@ import torch
 
 from generative.data import gameplay
 from generative.data.data_request import DataError, DataRequest
+from generative.data.palette import PaletteError, groups, palette
 from generative.diffusion.sampling import generators
 from generative.dream import grading, world_model
 from generative.dream.denoiser import (
@@ -17,7 +18,6 @@ from generative.dream.denoiser import (
     self_fed_context,
     world_model_loss,
 )
-from generative.dream.palette import PaletteError, groups, palette
 from generative.dream.windows import Windows
 from generative.dream.world_model import DiffusionWorldModel, DiffusionWorldModelConfig
 from sim.atari.world import Atari
@@ -91,7 +91,9 @@ def test_frames_hold_all_of_the_field_and_its_objects():
 
 
 def test_screens_of_other_games_and_sizes_are_refused_by_name():
-    with pytest.raises(PaletteError, match=r"not one of pong: its pixel \(34, 0\) has the colour \(1, 2, 3\)"):
+    with pytest.raises(
+        PaletteError, match=r"not one of pong: its pixel \(34, 0\) has the colour \(1, 2, 3\)"
+    ):
         PONG.encode(np.full((210, 160, 3), (1, 2, 3), np.uint8))
     with pytest.raises(PaletteError, match=r"uint8 \(210, 160, 3\)"):
         PONG.encode(np.zeros((84, 84, 3), np.uint8))
@@ -190,7 +192,9 @@ def test_windows_are_aligned_as_steps_are():
     batch = windows.batch(np.arange(len(windows)), np.random.default_rng(0))
     first = batch["frames"][0]
     assert np.array_equal(first, values[:7]) and batch["actions"][0].tolist() == [0, 1, 2, 3, 4, 5]
-    assert batch["outcome"][4] == 0 and (batch["outcome"] == 0).sum() == 2, "the step from frame 9 lost a point"
+    assert batch["outcome"][4] == 0 and (batch["outcome"] == 0).sum() == 2, (
+        "the step from frame 9 lost a point"
+    )
     assert (batch["level"][14:] == 0).all() and batch["sigma"].min() >= 0.5 and batch["sigma"].max() <= 10
     with pytest.raises(ValueError, match="actions"):
         Windows(data.drop("actions"), 4, (64, 20, 20))
@@ -216,7 +220,9 @@ def test_a_resumed_fit_ends_in_the_same_weights_bit_for_bit(monkeypatch):
     for name, array in whole.weights().items():
         assert np.array_equal(array, resumed.weights()[name]), name
     assert resumed._fed == 4, "in the last part half of the contexts are dreamed"
-    assert not np.array_equal(states[4]["network"]["unet.conv_in.weight"], whole.weights()["unet.conv_in.weight"])
+    assert not np.array_equal(
+        states[4]["network"]["unet.conv_in.weight"], whole.weights()["unet.conv_in.weight"]
+    )
 
 
 @pytest.mark.slow
@@ -282,7 +288,7 @@ def test_models_of_other_games_actions_and_sizes_are_refused_by_name():
 def test_a_checkpoint_comes_back_and_opens_in_diffusers(model, tmp_path):
     from diffusers import UNet2DModel
 
-    model.save(tmp_path / "it", half=False)
+    model.save(tmp_path / "it", storage="exact")
     again = DiffusionWorldModel.load(tmp_path / "it")
     assert again.config == model.config
     for name, array in model.weights().items():

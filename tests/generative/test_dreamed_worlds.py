@@ -5,7 +5,7 @@ import pytest
 from drift_model import FIRE, TINY, DriftModel
 
 import generative.dream.world as dream_world
-from generative.dream.palette import palette
+from generative.data.palette import palette
 from generative.dream.real_contexts import COUNT, real_contexts
 from generative.dream.renderer import DreamRenderer
 from generative.dream.world import Dream, grey
@@ -27,16 +27,16 @@ def checkpoint(tmp_path_factory):
 def drift(monkeypatch, checkpoint):
     model = DriftModel()
     monkeypatch.setattr(dream_world, "load_model", lambda config: model)
-    return Dream("pong", checkpoint, max_steps=7), model
+    return Dream("pong", checkpoint, max_steps=5), model
 
 
 def test_it_conforms_like_every_world(drift):
-    check_world(drift[0], steps=16)
+    check_world(drift[0], steps=11)
 
 
 def test_a_batch_dreams_what_single_worlds_do_with_the_network_too(checkpoint):
-    config = Dream("pong", checkpoint, steps=2)
-    worlds, actions = config.make_batch(3, seed=5), np.array([[0, 2, 3], [5, 2, 3], [4, 4, 1]])
+    config = Dream("pong", checkpoint, steps=1)
+    worlds, actions = config.make_batch(3, seed=5), np.array([[0, 2, 3], [5, 2, 3]])
     first, _ = worlds.reset()
     batch = [worlds.step(row) for row in actions]
     for i in range(3):
@@ -45,21 +45,21 @@ def test_a_batch_dreams_what_single_worlds_do_with_the_network_too(checkpoint):
         for row, (obs, reward, *_) in zip(actions, batch, strict=True):
             seen, gained, *_ = world.step(row[i])
             assert np.array_equal(seen, obs[i]) and gained == reward[i]
-    assert len({obs[i].tobytes() for obs, *_ in batch for i in range(3)}) == 9
+    assert len({obs[i].tobytes() for obs, *_ in batch for i in range(3)}) == 6
 
 
-def test_a_clone_dreams_on_alike_and_other_noise_otherwise(checkpoint):
-    world = Dream("pong", checkpoint, steps=1).make(0)
+def test_a_clone_dreams_on_alike_and_other_noise_otherwise(drift):
+    world = drift[0].make(0)
     world.reset()
     world.step(2)
     state = world.clone_state()
     ways = []
     for _ in range(2):
-        ways.append([world.step(3)[0] for _ in range(2)])
+        ways.append([world.step(3)[0] for _ in range(3)])
         assert np.array_equal(world.restore_state(state)[-1], state[1][-1])
     assert np.array_equal(*ways)
-    world.reset(seed=1)
-    assert not np.array_equal(world.step(3)[0], ways[0][0])
+    seeds = [world.reset(seed=seed)[0].tobytes() + world.step(3)[0].tobytes() for seed in range(6)]
+    assert len(set(seeds)) > 3
 
 
 def test_it_starts_from_frames_that_the_emulator_gave(drift):

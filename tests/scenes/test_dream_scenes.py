@@ -53,8 +53,8 @@ def test_dreams_and_twins_are_listed_beside_the_simulators():
 
 
 def test_the_games_agent_plays_and_is_scored_in_the_dream(file, capsys):
-    found = answer(capsys, "evaluate", file, "--episodes", "2", "--device", "cpu")
-    assert found["n"] == 2 and found["protocol"]["world"] == "dream/pong"
+    found = answer(capsys, "evaluate", file, "--episodes", "1", "--device", "cpu")
+    assert found["n"] == 1 and found["protocol"]["world"] == "dream/pong"
     assert abs(found["metrics"]["return_mean"]) <= 3
 
 
@@ -67,12 +67,11 @@ def test_an_agent_trains_in_the_dream_and_plays_in_the_emulator(file, tmp_path, 
     assert found["protocol"]["world"] == "atari/pong"
 
 
-@pytest.mark.parametrize("use", ["dream/pong", "twin/pong"])
-def test_it_is_watched_without_a_window(file, tmp_path, capsys, use):
+def test_a_twin_is_watched_without_a_window(file, tmp_path, capsys):
     film = tmp_path / "film.mp4"
-    options = ["--headless", "--frames", "3", "--record", film, "--set", f"world.use={use}"]
+    options = ["--headless", "--frames", "2", "--record", film, "--set", "world.use=twin/pong"]
     found = answer(capsys, "watch", file, *options, "--device", "cpu")
-    assert found["frames"] == 3 and film.stat().st_size > 1000
+    assert found["frames"] == 2 and film.stat().st_size > 1000
 
 
 def test_an_agent_of_another_game_is_refused(file, capsys):

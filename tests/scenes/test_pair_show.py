@@ -29,7 +29,7 @@ def pair():
 
 def weaken(show):
     """Give the right side an agent that knows nothing, and the left one that knows less."""
-    for side, strength in zip(show._sides, (0.4, 0.0), strict=True):
+    for side, strength in zip(show._sides, (0.15, 0.0), strict=True):
         policy = side.live_agent.policy
         policy.load_weights({name: strength * weights for name, weights in policy.weights().items()})
 
@@ -87,7 +87,7 @@ def test_both_stand_side_by_side_with_their_names(pair, monkeypatch):
         "write",
         lambda self, surface, text, *a, **k: (written.append(text), write(self, surface, text, *a, **k))[1],
     )
-    viewer = Viewer(pair, size=(1280, 800), seed=7, headless=True)
+    viewer = Viewer(pair, size=(1280, 500), seed=7, headless=True)
     viewer.open()
     for _ in range(3):
         while not viewer.advance():
@@ -96,8 +96,8 @@ def test_both_stand_side_by_side_with_their_names(pair, monkeypatch):
     viewer.close()
     assert viewer.choices.grid and {"the scene's own", "cartpole-ppo"} <= {*written}
     assert any(text.startswith("left · ") for text in written)
-    colors = {tuple(c) for c in pygame.surfarray.array3d(picture).reshape(-1, 3)[::1].tolist()}
-    assert set(PAIR) <= colors
+    pixels = pygame.surfarray.array3d(picture)
+    assert all((pixels == color).all(axis=2).any() for color in PAIR)
 
 
 def test_agents_are_told_apart_by_training_or_folder():

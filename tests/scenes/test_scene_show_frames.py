@@ -31,13 +31,14 @@ def shown(tmp_path):
 
 
 def test_by_frames_it_is_the_same_game_and_decisions_last_for_a_step(shown):
-    world = 'use = "atari/breakout"\nnum_envs = 2\nmax_frames = 90'
+    world = 'use = "atari/breakout"\nnum_envs = 2\nmax_frames = 50'
     plain, fine = shown(world), shown(world, every_frame=True)
     assert (plain.steps_per_second, fine.steps_per_second) == (15, 60)
     assert (frames_per_step(plain), frames_per_step(fine)) == (1, 4)
+    plain.worlds.clock = fine.worlds.clock = lambda: 0.0  # drawing is cheap, however busy the machine
     plain.start(3), fine.start(3)
     pictures, earned = 0, 0.0
-    for step in range(30):
+    for step in range(16):
         wanted = plain.step(None)
         before = fine.look()
         while (moment := fine.step(None)).decision is before.decision:
@@ -54,9 +55,9 @@ def test_by_frames_it_is_the_same_game_and_decisions_last_for_a_step(shown):
         assert earned + moment.reward[0] == wanted.reward[0]
         ended = [(e.score, e.length) for e in moment.episodes]
         assert ended == [(e.score, 4 * e.length) for e in wanted.episodes]
-        assert bool(ended) == (step == 22)  # in the second frame of a step
+        assert bool(ended) == (step == 12)  # in the second frame of a step
         earned = 0.0
-    assert pictures > 60, "frames between two steps are pictures of their own"
+    assert pictures > 30, "frames between two steps are pictures of their own"
 
 
 def test_a_persons_key_acts_at_the_next_frame_without_sticky_actions(shown):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pygame
 
 from sim.viewer.app.board_input import BoardInput
+from sim.viewer.app.divider_input import DividerInput
 from sim.viewer.app.gallery_input import GalleryInput
 from sim.viewer.app.new_game_menu import NewGameMenu
 from sim.viewer.app.pointer import Pointer
@@ -34,6 +35,7 @@ class Controls:
         self._hand = GalleryInput(viewer, self._entry)
         self._board = BoardInput(viewer)
         self._targets = TargetInput(viewer, self._entry)
+        self._divider = DividerInput(viewer)
         self._menu = NewGameMenu(viewer)
         self._search = SceneSearchMenu(viewer)
 
@@ -68,6 +70,7 @@ class Controls:
             self._pointer.release(_scaled(event.pos, mouse_scale))
             self._hand.release(_scaled(event.pos, mouse_scale))
             self._targets.release()
+            self._divider.release()
         elif event.type == pygame.MOUSEMOTION and self._scrubbing:
             self._viewer.transport.scrub(_scaled(event.pos, mouse_scale)[0])
         elif event.type == pygame.WINDOWLEAVE:
@@ -77,6 +80,7 @@ class Controls:
             self._pointer.move(_scaled(event.pos, mouse_scale))
             self._hand.move(_scaled(event.pos, mouse_scale))
             self._targets.move(_scaled(event.pos, mouse_scale))
+            self._divider.move(_scaled(event.pos, mouse_scale))
         elif event.type == pygame.MOUSEWHEEL:
             self._pointer.wheel(getattr(event, "precise_y", event.y))
 
@@ -128,6 +132,9 @@ class Controls:
         if self._menu.active:
             self._menu.click(at)
             return
+        if "fen" in viewer.facts.abilities and viewer.subtitles.collidepoint(at):
+            viewer.percepts.copy_fen()
+            return
         layout = viewer.layout()
         in_gallery = "gallery" in viewer.facts.abilities
         for name, rect in layout.buttons.items():
@@ -140,6 +147,8 @@ class Controls:
         elif "board" in viewer.facts.abilities and not layout.world.collidepoint(at):
             if (wanted := self._board.press(at)) is not None:
                 self._do(wanted)
+        elif layout.world.collidepoint(at) and self._divider.press(at):
+            pass
         elif layout.world.collidepoint(at):
             self._pointer.press(at, control=control)
         else:

@@ -19,7 +19,7 @@ from sim.viewer.draw.text_box import draw_text_box
 from sim.viewer.draw.theme import PALETTE, Ink, canvas
 from sim.viewer.draw.toolbar import draw_tip, draw_tools, tools_of
 from sim.viewer.keymap import Binding, GameKeys, help_lines
-from sim.viewer.overlays import gallery_mosaic, percept_overlay, saliency_overlay, world_picture
+from sim.viewer.overlays import gallery_mosaic, saliency_overlay, subtitles, world_picture
 from sim.viewer.panels.panels import draw_panel, needs, panels_for
 from sim.viewer.playback.view import Choices, Facts, View
 
@@ -33,6 +33,7 @@ class Screen:
 
     Attributes:
         drawn: the layout of the last drawing.
+        subtitles: where it has captions and FENs; empty without any.
     """
 
     def __init__(self, facts: Facts, scale: float = 1.0) -> None:
@@ -42,6 +43,7 @@ class Screen:
         self._surface = canvas((1, 1))
         self._tools = tools_of(facts)
         self.drawn: Layout | None = None
+        self.subtitles = Rect(0, 0, 0, 0)
         self._cards: dict[int, tuple[Hashable, pygame.Surface]] = {}
 
     @property
@@ -65,12 +67,12 @@ class Screen:
             presents=choices.presents,
         )
         moment = view.moment
-        if moment is None or choices.grid or not (choices.percepts and percept_overlay.has_text(moment.seen)):
+        if moment is None or choices.grid or not (choices.percepts and subtitles.has_text(moment.seen)):
             return found
         height, width = moment.pictures[0].shape[:2]
         placed = world_picture.place((width, height), found.world, whole=found.whole)
         spare = found.world.height - placed.height
-        return found.with_foot(min(spare, self._ink.px(percept_overlay.FOOT)))
+        return found.with_foot(min(spare, self._ink.px(subtitles.FOOT)))
 
     def rooms(self, layout: Layout) -> tuple[tuple[int, int], tuple[int, int]]:
         """Sizes in pixels of the world's picture, and of each picture where all worlds are side by side."""
@@ -117,10 +119,19 @@ class Screen:
         elif view.moment is not None and choices.grid:
             world_picture.draw_grid(surface, ink, area, view)
         elif view.moment is not None:
-            shown = {"percepts": choices.percepts, "analysis": choices.analysis, "robot": choices.robot}
-            shown["whole"] = not choices.presents
-            still = choices.paused or view.number < view.newest
-            world_picture.draw_world(surface, ink, area, view, still=still, **shown)
+            world_picture.draw_world(
+                surface,
+                ink,
+                area,
+                view,
+                percepts=choices.percepts,
+                analysis=choices.analysis,
+                robot=choices.robot,
+                still=choices.paused or view.number < view.newest,
+                split=choices.split,
+                divider=choices.divider,
+                whole=not choices.presents,
+            )
         elif not view.error:
             hud.draw_empty(surface, ink, area, self._facts, view.doing)
         if view.error:
@@ -130,13 +141,14 @@ class Screen:
     def _draw_lines(self, area: Rect, choices: Choices, view: View) -> None:
         """Draw the lines of text over the lower edge of the world, one above the other."""
         lines, row = [choices.message], 0
+        self.subtitles = Rect(0, 0, 0, 0)
         if view.moment is not None and view.moment.page is not None and not view.error:
             return
         if view.moment is not None and not view.error and not choices.grid:
             lines.append(view.moment.caption)
             if choices.percepts:
-                taken = percept_overlay.draw_captions(self._surface, self._ink, area, view.moment.seen)
-                area = Rect(area.left, area.top, area.width, area.height - taken)
+                self.subtitles = subtitles.draw_subtitles(self._surface, self._ink, area, view.moment.seen)
+                area = Rect(area.left, area.top, area.width, area.height - self.subtitles.height)
             if view.attributed is not None:
                 saliency_overlay.draw_legend(self._surface, self._ink, area, view.attributed, view.number)
                 row = 1

@@ -16,6 +16,7 @@ import pygame
 
 from sim.viewer.app.chart_export import save_charts
 from sim.viewer.app.move_slide import MoveSlide
+from sim.viewer.app.percept_commands import PerceptCommands
 from sim.viewer.app.recording import Recording
 from sim.viewer.app.screen import Screen
 from sim.viewer.app.transport import Transport
@@ -79,6 +80,7 @@ class Viewer:
         self._base = scale
         self._screen = Screen(self.facts, scale)
         self.transport = Transport(self)
+        self.percepts = PerceptCommands(self)
         self._recording = Recording(headless=headless)
         self._player = SoundPlayer()
         self._held: frozenset[int] = frozenset()  # keys that are down
@@ -202,6 +204,11 @@ class Viewer:
     def ink(self) -> Ink:
         """Text and shapes at this scale."""
         return self._screen.ink
+
+    @property
+    def subtitles(self) -> pygame.Rect:
+        """Where captions and FENs stand in the last drawing; empty without any."""
+        return self._screen.subtitles
 
     @property
     def awake(self) -> bool:
@@ -376,7 +383,9 @@ class Viewer:
             Command.GRID: self._grid,
             Command.SALIENCY: lambda number: self._explain(Choices.with_next_saliency),
             Command.SALIENCY_STRENGTH: lambda number: self._explain(Choices.with_next_opacity),
-            Command.PERCEPTS: lambda number: self._toggle_percepts(),
+            Command.PERCEPTS: lambda number: self.percepts.toggle(),
+            Command.SPLIT: lambda number: self.percepts.split(Choices.with_next_split),
+            Command.DIVIDER: self.percepts.move_divider,
             Command.ROBOT: lambda number: self._toggle_robot(),
             Command.SOUND: lambda number: self._toggle_sound(),
             Command.PRESENT: lambda number: self._present(),
@@ -398,7 +407,9 @@ class Viewer:
             Command.LEAVE: lambda number: self._leave(),
             Command.QUIT: lambda number: self._quit(),
         }
-        if wanted in GESTURES:
+        if wanted is Command.COPY_FEN and "table" not in self.facts.abilities:
+            self.percepts.copy_fen()
+        elif wanted in GESTURES:
             needs, gestures = GESTURES[wanted]
             if needs in self.facts.abilities:
                 self.tell(gestures[min(number, len(gestures)) - 1])
@@ -440,34 +451,23 @@ class Viewer:
         else:
             self._say("there is only one world in this show")
 
-    def _offers(self, overlay: Overlay) -> bool:
+    def offers(self, overlay: Overlay) -> bool:
         """Whether the show has this overlay; if not, it is said."""
         if overlay not in self.facts.abilities:
             self._say(WITHOUT[overlay])
         return overlay in self.facts.abilities
 
     def _explain(self, changed: Callable[[Choices], Choices]) -> None:
-        if self._offers("saliency"):
+        if self.offers("saliency"):
             self.choices = changed(self.choices)
 
     def _toggle_robot(self) -> None:
         """Show or hide what acts on a robot; to be shown, it takes the place of percepts."""
-        if self._offers("robot"):
+        if self.offers("robot"):
             chosen = self.choices
             covered = chosen.percepts and "percepts" in self.facts.abilities
             shown = chosen.robot and not covered
             self.choices = replace(chosen, robot=not shown, percepts=chosen.percepts and not covered)
-
-    def _toggle_percepts(self) -> None:
-        """Show or hide percepts, and what a board game's analysis draws."""
-        board = "board" in self.facts.abilities
-        if board:
-            self.choices = replace(self.choices, analysis=not self.choices.analysis)
-            if "percepts" not in self.facts.abilities:
-                self._say("")
-                return
-        if self._offers("percepts"):
-            self.choices = replace(self.choices, percepts=not self.choices.percepts)
 
     def _toggle_sound(self) -> None:
         """Pause and play the sound of the moment shown, or stop it."""

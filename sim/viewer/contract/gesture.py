@@ -32,6 +32,8 @@ class Ability(Enum):
     TWIN = "twin"  # and a simulator plays the same beside it
     SALIENCY = "saliency"  # saliency maps: moments have an `attribution`
     PERCEPTS = "percepts"  # percepts: moments have something `seen`
+    DENSE = "dense"  # percepts with a value for every pixel: masks and depth maps
+    FEN = "fen"  # percepts with a FEN, which can be copied
     ORIGIN = "origin"  # percepts of the truth, a model, or the truth with noise, in turn
     SOUND = "sound"  # moments have a `sound`
     TYPE = "type"  # take a line that a person types as an input

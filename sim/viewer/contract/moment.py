@@ -138,6 +138,8 @@ class PerceptView:
             truth's ``facts["white_at_bottom"]``.
         pending: why there is no percept yet, in words, such as "looking …"; "" if there is one.
         age: how many frames older than the picture the percept and its truth are.
+        wrong: start and end of the parts of the percept's caption whose facts are not true.
+        corrected: the same of the true caption: what should have been said.
     """
 
     name: str
@@ -149,6 +151,8 @@ class PerceptView:
     board: tuple[float, float, float, float] | None = None
     pending: str = ""
     age: int = 0
+    wrong: tuple[tuple[int, int], ...] = ()
+    corrected: tuple[tuple[int, int], ...] = ()
 
 
 #: Completes the pending percepts among a moment's, given its first picture (H, W, 3) uint8. It may take long,

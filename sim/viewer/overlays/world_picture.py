@@ -15,6 +15,7 @@ from sim.viewer.contract.board import BoardState
 from sim.viewer.contract.moment import Moment, PictureLabel, Role
 from sim.viewer.draw.charts import number
 from sim.viewer.draw.theme import PAIR, PALETTE, Ink, canvas
+from sim.viewer.overlays import split_view
 from sim.viewer.overlays.board_players import bar_place, draw_evaluation, draw_players
 from sim.viewer.overlays.boxes import Tag, draw_tags
 from sim.viewer.overlays.move_arrows import draw_arrows, draw_premove, draw_slide
@@ -22,7 +23,7 @@ from sim.viewer.overlays.percept_overlay import covers, draw_percept_overlay
 from sim.viewer.overlays.robot_overlay import draw_robot, draw_robot_legend
 from sim.viewer.overlays.saliency_overlay import draw_saliency
 from sim.viewer.playback.attribution import Attributed
-from sim.viewer.playback.view import View
+from sim.viewer.playback.view import Split, View
 
 _CAPTION = 20  # height of the line under each picture of a grid
 _GRID_GAP = 10
@@ -53,6 +54,8 @@ def draw_world(
     analysis: bool = True,
     robot: bool = False,
     still: bool = False,
+    split: Split = "off",
+    divider: float = 0.5,
     whole: bool = True,
 ) -> Rect:
     """Draw the first world and what lies over it; returns its picture's rectangle.
@@ -66,16 +69,21 @@ def draw_world(
         analysis: whether evaluation and arrows of a board game are drawn.
         robot: whether contacts, forces and torques of a robot are drawn; a push always is.
         still: whether the picture stands, so that there is time to read figures in it.
+        split: what stands beside the map of a percept, at the size of the picture.
+        divider: where the line between the two stands, a share of the width.
         whole: whether it is enlarged by a whole factor only.
     """
     assert view.moment is not None
     picture, board = view.moment.pictures[0], view.moment.board
     rect = place((picture.shape[1], picture.shape[0]), area, whole=whole)
+    halved = split_view.dense(view.moment.seen) if percepts and split != "off" else None
     if board is not None and board.slide is not None and view.slid < 1:
         draw_slide(surface, rect, board.slide, view.slid)
     else:
-        tinted = percepts and covers(view.moment.seen)
+        tinted = percepts and covers(view.moment.seen) and halved is None
         blit(surface, picture, rect, view.attributed, grey=tinted, smooth=view.moment.robot is not None)
+    if halved is not None:
+        split_view.draw_split(surface, ink, rect, picture, halved, split, divider)
     if board is not None:
         _draw_board(surface, ink, area, rect, view, board, analysis=analysis)
     if view.moment.robot is not None:
@@ -83,7 +91,8 @@ def draw_world(
     _draw_roles(surface, ink, rect, rect.width / picture.shape[1], view.moment.roles)
     _draw_labels(surface, ink, rect, rect.width / picture.shape[1], view.moment.labels)
     if percepts:
-        draw_percept_overlay(surface, ink, area, rect, rect.width / picture.shape[1], view.moment.seen)
+        factor = rect.width / picture.shape[1]
+        draw_percept_overlay(surface, ink, area, rect, factor, view.moment.seen, halved)
     return rect
 
 

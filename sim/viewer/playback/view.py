@@ -20,7 +20,11 @@ from sim.viewer.playback.attribution import OPACITIES, SALIENT, Attributed, Sali
 from sim.viewer.playback.text_box import TextBox
 
 #: What can be drawn over the world: also the `gesture.Ability` that it takes.
-Overlay: TypeAlias = Literal["saliency", "percepts", "robot"]
+Overlay: TypeAlias = Literal["saliency", "percepts", "robot", "dense", "fen"]
+
+#: What stands on the left of a split view, whose right is the map of a percept.
+Split: TypeAlias = Literal["off", "picture", "truth"]
+SPLITS: tuple[Split, ...] = ("off", "picture", "truth")
 
 #: Nobody acts in a show with one of these.
 _UNPLAYED = frozenset({"gallery", "examples", "analysis", "replay", "pair"})
@@ -30,6 +34,8 @@ WITHOUT: dict[Overlay, str] = {
     "saliency": "no saliency map: it takes an agent with image observations",
     "percepts": "no percepts: the scene has no perception",
     "robot": "no contacts and torques: there is no robot",
+    "dense": "no split view: nothing predicts a mask or a depth map",
+    "fen": "nothing to copy: no perception reads a board",
 }
 
 
@@ -187,6 +193,8 @@ class Choices:
         saliency: which saliency maps are drawn over the world.
         saliency_opacity: of their strongest place, in [0, 1].
         percepts: whether percepts are drawn over the world.
+        split: what stands beside the map of a percept.
+        divider: place of the line between the two, a share of the picture's width in [0, 1].
         robot: whether contacts, forces and torques of a robot are drawn.
         analysis: whether evaluation, arrows and line of a board game are drawn.
         folded: numbers 1…9 of the panels that show only their title.
@@ -210,6 +218,8 @@ class Choices:
     saliency: Salient = "off"
     saliency_opacity: float = OPACITIES[0]
     percepts: bool = True
+    split: Split = "off"
+    divider: float = 0.5
     robot: bool = True
     analysis: bool = True
     folded: frozenset[int] = frozenset()
@@ -232,6 +242,15 @@ class Choices:
     def with_next_saliency(self) -> Choices:
         """The choices with both maps, then that of the action, that of the value, and none."""
         return replace(self, saliency=SALIENT[(SALIENT.index(self.saliency) + 1) % len(SALIENT)])
+
+    def with_next_split(self) -> Choices:
+        """The choices with the picture beside the map of a percept, then the truth, then no split view."""
+        split = SPLITS[(SPLITS.index(self.split) + 1) % len(SPLITS)]
+        return replace(self, split=split, percepts=self.percepts or split != "off")
+
+    def with_divider(self, share: float) -> Choices:
+        """The choices with the divider at a share of the picture's width; it stays in sight."""
+        return replace(self, divider=min(max(share, 0.02), 0.98))
 
     def with_next_opacity(self) -> Choices:
         """The choices with saliency maps of another strength."""

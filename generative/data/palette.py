@@ -1,8 +1,8 @@
 """Palette of a game: its playing field as a small map of pixel classes, and back to the television picture.
 
 Of each block of 2 × 2 pixels the highest class counts, so that an object of two pixels is one or two wide and
-the middle of its bounding box is exact: nothing of Pong's field is lost. What lies outside the field, walls and
-score, does not move and is drawn from a constant; the score's strip stays blank.
+the middle of its bounding box is exact: nothing of Pong's field is lost. What lies outside the field, walls
+and score, does not move and is drawn from a constant; the score's strip stays blank.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Palette:
         bands: (first row, last row + 1, colour) of what never moves above and below the field.
         sizes: object → (height, width) in pixels of the television picture.
         movable: objects that the action moves → the action that raises and the one that lowers them.
+        most_points: at which the game ends; None where it ends otherwise.
     """
 
     game: str
@@ -49,6 +50,7 @@ class Palette:
     bands: tuple[tuple[int, int, tuple[int, int, int]], ...]
     sizes: Mapping[str, tuple[int, int]]
     movable: Mapping[str, tuple[str, str]]
+    most_points: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -77,8 +79,8 @@ class Palette:
             row, column = np.argwhere(classes == 255)[0]
             odd = tuple(field[row, column].tolist())
             raise PaletteError(
-                f"the screen is not one of {self.game}: its pixel ({top + row}, {left + column}) has the colour "
-                f"{odd}, and the field has {', '.join(str(colour) for colour in self.colours)}"
+                f"the screen is not one of {self.game}: its pixel ({top + row}, {left + column}) has the "
+                f"colour {odd}, and the field has {', '.join(str(colour) for colour in self.colours)}"
             )
         rows = np.maximum(classes[::FOLD], classes[1::FOLD])
         return np.maximum(rows[:, ::FOLD], rows[:, 1::FOLD])
@@ -111,7 +113,7 @@ class Palette:
         return screen
 
     def objects(self, frame: Array) -> dict[str, tuple[float, float] | None]:
-        """Objects of one frame (H, W) uint8: the middle (x, y) of each, in pixels; None where it is not there.
+        """Objects of one frame (H, W) uint8: the middle (x, y) of each in pixels, None where it is not there.
 
         The middle of a pixel is at .5. Where a class has several groups of pixels, the object is the largest.
         """
@@ -126,7 +128,7 @@ class Palette:
         return found
 
     def positions(self, frames: Array) -> Array:
-        """Objects of frames (N, H, W) as an array (N, K − 1, 2) float32 of x and y; NaN where it is not there."""
+        """Objects of frames (N, H, W) as (N, K − 1, 2) float32 of x and y, NaN where one is not there."""
         missing = (np.nan, np.nan)
         rows = [[where or missing for where in self.objects(frame).values()] for frame in frames]
         return np.array(rows, np.float32).reshape(len(frames), len(self.classes) - 1, 2)
@@ -137,7 +139,9 @@ class Palette:
         for number, name in enumerate(self.classes[1:], 1):
             boxes = groups(frame == number)
             height, width = (size // FOLD + 1 for size in self.sizes[name])
-            large = any(b - t > height or r - l > width for _, t, l, b, r in boxes)
+            large = any(
+                bottom - top > height or right - left > width for _, top, left, bottom, right in boxes
+            )
             found[name] = -1 if large else len(boxes)
         return found
 
@@ -177,6 +181,7 @@ PONG = Palette(
     bands=((24, 34, _WHITE), (194, 210, _WHITE)),
     sizes={"enemy": (16, 4), "player": (16, 4), "ball": (4, 2)},
     movable={"player": ("RIGHT", "LEFT")},
+    most_points=21,
 )
 PALETTES = {"pong": PONG}
 
