@@ -89,7 +89,7 @@ def watch(
         in_window = not headless and frames is None and record is None  # which is open while it loads
         stage = PlaylistEntry(scene.title, loaded) if in_window else loaded(attended=not headless)
     actions = record if _holds_actions(record) else None
-    logged = None if actions is None or isinstance(stage, PlaylistEntry) else logging_show(stage, actions)
+    logged = None if actions is None else logging_show(stage, actions)
     if done:
         say(done)
     watched = open_window(
