@@ -47,12 +47,16 @@ class WorldModelGrade:
         ci95: 95 % intervals of them.
         n: how many stretches, steps or frames each name rests on.
         baselines: name of the baseline → the metrics that it has.
+        medians: of metrics that are means.
+        missing: of them, the share of values that count a missing object.
     """
 
     metrics: Figures = field(default_factory=dict)
     ci95: dict[str, list[float]] = field(default_factory=dict)
     n: dict[str, int] = field(default_factory=dict)
     baselines: dict[str, Figures] = field(default_factory=dict)
+    medians: Figures = field(default_factory=dict)
+    missing: Figures = field(default_factory=dict)
 
     def note(self, name: str, values: Array, seed: int, **baselines: Array) -> None:
         """Add a mean over independent values (N,), NaN left out, and those of baselines."""
@@ -233,7 +237,10 @@ def grade_free_flight(
     own = distance(ball_of(model, made), ball_of(model, play.truth))
     for h in HORIZONS:
         if h <= FREE:
-            grade.note(f"ball_error_{h}", own[:, h], seed, **{name: each[:, h] for name, each in off.items()})
+            name = f"ball_error_{h}"
+            grade.note(name, own[:, h], seed, **{of: each[:, h] for of, each in off.items()})
+            grade.medians[name] = float(np.median(own[:, h]))
+            grade.missing[name] = float(np.isnan(ball_of(model, made)[:, h]).any(-1).mean())
 
 
 def baselines(model: DiffusionWorldModel, play: Stretches, ahead: int) -> dict[str, Array]:

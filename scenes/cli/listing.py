@@ -7,7 +7,8 @@ from dataclasses import asdict
 from scenes.build.trained import is_trained
 from scenes.build.worlds import world_names
 from scenes.cli.display import has_display
-from scenes.cli.verbs import Answer, watch
+from scenes.cli.verbs import Answer
+from scenes.cli.watching import watch
 from scenes.console import say, show, stdout_console
 from scenes.schema import load_scene, shipped_scenes
 from sim.errors import RequestError

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from generative.dream.grading import ASTRAY, WorldModelGrade, grade_world_model
+from generative.dream.grading import ASTRAY, MISSING, WorldModelGrade, grade_world_model
 from generative.dream.world_model import DiffusionWorldModel
 from scenes.build.devices import chosen_device
 from scenes.build.samplers import own_options, sampler_config
@@ -71,12 +71,16 @@ def grade_world_models(
 
 
 def json_answer(grade: WorldModelGrade, protocol: dict[str, Any]) -> dict[str, Any]:
-    """The answer of ``--json``; ``baseline`` is the last frame again, ``counts`` the N of each metric."""
+    """The answer of ``--json``.
+
+    ``baseline`` is the last frame again; in ``breakdown`` are the other baselines, the N of each metric
+    (``counts``), medians, and the share of stretches in which the dreamed ball is missing.
+    """
     return {
         "metrics": grade.metrics,
         "baseline": grade.baselines.get("copy_last", {}),
         "breakdown": {name: figures for name, figures in grade.baselines.items() if name != "copy_last"}
-        | {"counts": grade.n},
+        | {"counts": grade.n, "median": grade.medians, "missing": grade.missing},
         "n": max(grade.n.values()),
         "ci95": grade.ci95,
         "protocol": protocol,
@@ -99,8 +103,12 @@ def grade_table(scene: Scene, grade: WorldModelGrade, steps: int) -> list[Table 
             other = grade.baselines.get(of, {}).get(key)
             cells.append("" if other is None else f"{other:.{digits}f}")
         table.add_row(f"{key} ({unit})" if unit else key, *cells)
+    balls = ", ".join(
+        f"{key} {grade.medians[key]:.2f} ({grade.missing[key]:.0%} missing)" for key in grade.medians
+    )
     return [
         table,
+        f"medians: {balls}; a missing ball counts {MISSING:g} px",
         "ball_error: where the ball meets no paddle; ball_any_error and paddle_error: any play; pixels of an "
         f"80 × 80 field. Diverged: an object more than {ASTRAY:g} px off, or on one side only.",
     ]

@@ -1,7 +1,6 @@
 """Shows of a scene in the window: `scene_show` (world and agent), `sampler_gallery` (sampler).
 
-`perception_overlay` and `live_metrics` (percepts beside the truth), `run_follower` (a training run's newest
-checkpoint), `sample_panel`, `playlist`, `labels`. Of a recorded chess game: `game_analysis` (opinions of
-its moves), `game_analysis_board` and `game_analysis_show` (in the window), `game_analysis_command` (as a
-table, or JSON).
+`perception_overlay` (percepts beside the truth), `run_follower` (a training run's newest
+checkpoint), `pair_show` (two checkpoints side by side), `replay_show` (an action replay), `sample_panel`,
+`playlist`, `posters`, `labels`; `board/` (a chess board) and `game_analysis/` (a recorded chess game).
 """

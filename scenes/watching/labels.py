@@ -116,6 +116,8 @@ def chip(protocol: Mapping[str, Any]) -> str:
         parts.append(f"skip {protocol['frame_skip']}")
     if not PERTURBED.isdisjoint(protocol):
         parts.append("perturbed")
+    if "denoising_steps" in protocol:
+        parts.append("world model")
     if "starts" in protocol:
         parts.append("generated starts")
     return " · ".join(parts) or str(protocol["world"])

@@ -55,7 +55,7 @@ def show_of(
         with waiting("loading model and examples"):
             return ExamplesShow(scene, device=device, checkpoint=checkpoint, run=run)
     if attended and run is None and (board := _board_config(scene, device)) is not None:
-        from scenes.watching.board_show import BoardShow
+        from scenes.watching.board.show import BoardShow
 
         with waiting("loading the players"):
             return BoardShow(scene, board, device=device, checkpoint=checkpoint)

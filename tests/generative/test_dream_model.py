@@ -344,6 +344,7 @@ def test_an_oracle_gets_full_marks_and_copying_does_not(monkeypatch):
     data = gameplay_of(np.concatenate([rolled(30), rolled(30)]), 30)
     grade = grading.grade_world_model(Oracle(data), data, steps=1, long=40)
     assert grade.metrics["ball_error_15"] == 0 and grade.ci95["ball_error_15"] == [0, 0]
+    assert grade.medians["ball_error_15"] == grade.missing["ball_error_15"] == 0
     assert grade.baselines["copy_last"]["ball_error_5"] == pytest.approx(10)
     assert grade.baselines["straight_line"]["ball_error_5"] == pytest.approx(0)
     assert grade.metrics["frames_until_divergence"] == 15

@@ -7,8 +7,8 @@ import chess
 import numpy as np
 import pygame
 
-from scenes.watching.board_game import BoardGame
-from scenes.watching.board_players import Roster, Thought
+from scenes.watching.board.game import BoardGame
+from scenes.watching.board.players import Roster, Thought
 from sim.chess.rules.encoding import ACTIONS
 from sim.chess.world import Chess
 from sim.records import Decision

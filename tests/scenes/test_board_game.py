@@ -8,7 +8,7 @@ import chess
 import pytest
 from board_fakes import Endless, board_game, failing, scripted
 
-from scenes.watching.board_players import Roster, installed_engines, policy_player
+from scenes.watching.board.players import Roster, installed_engines, policy_player
 from sim.chess.board.notation import read_game
 from sim.errors import RequestError
 
@@ -85,7 +85,7 @@ def test_closing_stops_a_search(seat):
 
 
 def test_a_search_is_told_of_while_it_goes_on(seat, monkeypatch):
-    monkeypatch.setattr("scenes.watching.board_thinker.NEWS", 0.01)
+    monkeypatch.setattr("scenes.watching.board.thinker.NEWS", 0.01)
     search, news = Endless(), threading.Semaphore(0)
     game = seat(policy_player(search, greedy=True), colour="white")
     game.listen(news.release)

@@ -12,8 +12,8 @@ from board_fakes import Endless, Window, scripted
 from pygame import Rect
 
 from scenes.schema import load_scene
-from scenes.watching import board_show
-from scenes.watching.board_show import BoardShow, DistanceToMate
+from scenes.watching.board import show as board_show
+from scenes.watching.board.show import BoardShow, DistanceToMate
 from scenes.watching.playlist import show_of
 from scenes.watching.scene_show import SceneShow
 from sim.chess.rules.game import ChessGame
@@ -81,7 +81,7 @@ def clipboard(monkeypatch):
 
 
 def ponder(search):
-    from scenes.watching.board_players import policy_player
+    from scenes.watching.board.players import policy_player
 
     return policy_player(search, greedy=True)
 

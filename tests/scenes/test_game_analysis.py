@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from command_line import answer, refusal
 
-import scenes.watching.game_analysis_command as command
+import scenes.watching.game_analysis.command as command
 from scenes.cli.main import main
-from scenes.watching.game_analysis import AnalysedGame, Analyst
-from scenes.watching.game_analysis_show import GameAnalysisShow
+from scenes.watching.game_analysis.analysis import AnalysedGame, Analyst
+from scenes.watching.game_analysis.show import GameAnalysisShow
 from sim.chess.pgn_games import PgnFile
 from sim.records import Decision
 from sim.viewer.contract.gesture import Gesture, Interactive

@@ -12,7 +12,7 @@ from linear_world import save
 import playfield
 from scenes.build.agents import scene_world, world_fields
 from scenes.build.worlds import world_catalog, world_names
-from scenes.cli import verbs
+from scenes.cli import watching
 from scenes.collecting.command import CollectRequest, collect, env_spec, scene_spec
 from scenes.schema import SceneError, load_scene, make_scene
 from scenes.training.resume import resumed_scene
@@ -120,7 +120,7 @@ def test_a_key_that_it_needs_or_does_not_know_is_named(file):
 
 
 def test_it_is_watched_without_a_window(scene):
-    answer, interrupted = verbs.watch(
+    answer, interrupted = watching.watch(
         scene.scene,
         device="cpu",
         person=False,

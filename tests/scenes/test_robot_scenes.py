@@ -10,7 +10,7 @@ pytest.importorskip("mujoco")
 
 import playfield  # noqa: E402
 from scenes.build.agents import scene_world, world_fields  # noqa: E402
-from scenes.cli import verbs  # noqa: E402
+from scenes.cli import watching  # noqa: E402
 from scenes.collecting.command import CollectRequest, collect  # noqa: E402
 from scenes.schema import SHIPPED, SceneError, load_scene  # noqa: E402
 from sim.errors import RequestError  # noqa: E402
@@ -108,7 +108,7 @@ def test_an_agent_trains_on_it_resumes_is_scored_and_not_on_another_robot(file, 
 
 
 def test_it_is_watched_and_recorded(file, tmp_path):
-    answer, _ = verbs.watch(
+    answer, _ = watching.watch(
         load_scene(str(file)),
         device="cpu",
         person=False,

@@ -9,8 +9,8 @@ import pytest
 from polling import until
 
 from scenes.build.agents import build_policy, scene_world
-from scenes.cli.verbs import check_run
-from scenes.cli.verbs import watch as watch_verb
+from scenes.cli.watching import check_run
+from scenes.cli.watching import watch as watch_verb
 from scenes.schema import SHIPPED, SceneError, load_scene
 from scenes.watching.playlist import playlist
 from scenes.watching.run_follower import Curve, Follower

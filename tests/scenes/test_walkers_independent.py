@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 CHECKPOINTS = Path(__file__).parents[2] / "scenes" / "checkpoints"
-WALKERS = {  # shipped weights → gymnasium's name, a fifth of a quarter episode's return, most of a whole one's
+WALKERS = {  # shipped weights → gymnasium's name, least return of a quarter of an episode, of a whole one
     "walker-ppo": ("Walker2d-v5", 800, 5_600),
     "hopper-ppo": ("Hopper-v5", 400, 2_900),
     "halfcheetah-ppo": ("HalfCheetah-v5", 1_000, 6_500),

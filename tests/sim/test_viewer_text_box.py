@@ -1,5 +1,6 @@
 """Text box of the window: prompts with unknown words and completions, slider values that are typed."""
 
+import numpy as np
 import pygame
 import pytest
 from tiny_gallery_source import TinyGallerySource
@@ -85,9 +86,7 @@ def test_the_line_is_under_the_unknown_word_alone_and_inside_the_world(size):
 
 
 def lit(surface):
-    width, height = surface.get_size()
-    places = ((x, y) for x in range(width) for y in range(height))
-    return [at for at in places if surface.get_at(at)[:3] == PALETTE.negative]
+    return np.argwhere((pygame.surfarray.array3d(surface) == PALETTE.negative).all(-1)).tolist()
 
 
 def test_a_slider_s_value_is_typed_and_kept_to_its_range(seat):

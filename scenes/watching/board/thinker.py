@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from scenes.watching.board_players import Thought
+from scenes.watching.board.players import Thought
 
 NEWS = 0.2  # seconds between two reports of a search
 PATIENCE = 2.0  # seconds that closing waits for a step of a search

@@ -17,8 +17,8 @@ import numpy as np
 
 from scenes.schema import Scene
 from scenes.watching.action_options import ranked_options
-from scenes.watching.board_game import YOU, BoardGame
-from scenes.watching.board_players import Roster, installed_engines, policy_player
+from scenes.watching.board.game import YOU, BoardGame
+from scenes.watching.board.players import Roster, installed_engines, policy_player
 from scenes.watching.labels import chip, player_name
 from scenes.watching.live_agent import LiveAgent
 from scenes.watching.staged_worlds import StagedWorlds

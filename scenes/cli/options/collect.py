@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from tyro.conf import UseAppendAction
 
-from scenes.cli.common_options import Common, Overwrite, SceneName, arg
+from scenes.cli.options.common import Common, Overwrite, SceneName, arg
 from scenes.cli.outcome import DONE, INTERRUPTED
 from sim.errors import RequestError
 

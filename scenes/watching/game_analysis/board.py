@@ -9,7 +9,7 @@ from functools import lru_cache
 import chess
 import numpy as np
 
-from scenes.watching.game_analysis import AnalysedGame, annotated
+from scenes.watching.game_analysis.analysis import AnalysedGame, annotated
 from sim.chess.board.interactive_renderer import ChessRenderer
 from sim.chess.diagrams.draw import square_corner
 from sim.chess.diagrams.shapes import arc, coverage, disc, grid, stroke, union

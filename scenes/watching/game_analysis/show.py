@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from scenes.interruption import error_line
-from scenes.watching.game_analysis import BATCH, AnalysedGame, Analyst, Opinion, annotated
-from scenes.watching.game_analysis_board import AnalysisBoard
+from scenes.watching.game_analysis.analysis import BATCH, AnalysedGame, Analyst, Opinion, annotated
+from scenes.watching.game_analysis.board import AnalysisBoard
 from sim.chess.pgn_games import PgnError, PgnFile
 from sim.viewer.contract.gesture import Ability, Answer, Gesture
 from sim.viewer.contract.moment import Moment

@@ -17,8 +17,8 @@ from typing import Any
 import chess
 import numpy as np
 
-from scenes.watching.board_players import Roster
-from scenes.watching.board_thinker import Thinker
+from scenes.watching.board.players import Roster
+from scenes.watching.board.thinker import Thinker
 from scenes.watching.labels import RANDOM
 from sim.chess.board.clock import CONTROLS, NO_CLOCK, time_control
 from sim.chess.board.notation import ReadGame

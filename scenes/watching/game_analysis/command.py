@@ -12,8 +12,8 @@ from rich.table import Table
 from scenes.interruption import FAULTS, error_line
 from scenes.report import Report
 from scenes.schema import Scene
-from scenes.watching.game_analysis import AnalysedGame, build_analyst, title_of
-from scenes.watching.game_analysis_show import GameAnalysisShow
+from scenes.watching.game_analysis.analysis import AnalysedGame, build_analyst, title_of
+from scenes.watching.game_analysis.show import GameAnalysisShow
 from sim.chess.pgn_games import PgnFile
 from sim.errors import RequestError, WorkError
 from sim.plurals import number_of
